@@ -1,0 +1,69 @@
+"""One try at evaluating a request at one commit: its id, its outcome.
+
+The id is deterministic, so that any process can compute it again after Redis is lost, and legal as an RQ job id
+(letters, digits, hyphens). The outcome is what a worker says at the end; it is a stranger's word until checked.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Fault = Literal["submission", "us", "hub", "unknown"]
+
+ATTEMPT_ID = re.compile(r"^[0-9a-f]{12}-[0-9a-f]{8}-[0-9]{1,6}$")
+
+
+def attempt_id(board: str, path: str, revision: str, number: int) -> str:
+    """The id of the `number`-th attempt (counted from 1) at `path` of `board`, at the model commit `revision`."""
+    digest = hashlib.sha256(f"{board}\n{path}".encode()).hexdigest()
+    return f"{digest[:12]}-{revision[:8]}-{number}"
+
+
+class Failure(BaseModel):
+    """What an attempt, or an admission, died of: a diagnosis that people can act on."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    cause: str = Field(max_length=64, pattern=r"^[a-z0-9-]+$")
+    fault: Fault
+    message: str = Field(max_length=2_000)
+    advice: str = Field(default="", max_length=2_000)
+
+
+class Details(BaseModel):
+    """Where the worker published what it found: one commit in one dataset repo."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    repo: str = Field(max_length=200)
+    commit: str = Field(pattern=r"^[0-9a-f]{40}$")
+    results_path: str = Field(max_length=1_000)
+
+
+class Outcome(BaseModel):
+    """How one attempt ended. Exactly one of `details` and `failure` is set."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    v: Literal[1] = 1
+    attempt: str = Field(pattern=ATTEMPT_ID.pattern)
+    path: str = Field(max_length=1_000)
+    revision: str = Field(pattern=r"^[0-9a-f]{40}$")
+    suite: str = Field(max_length=100)
+    suite_digest: str = Field(max_length=64)
+    started: float = Field(description="seconds since the epoch, by the clock of wire")
+    ended: float
+    phase: str = Field(max_length=32, description="where it ended: download, load, evaluate, publish …")
+    details: Details | None = None
+    failure: Failure | None = None
+    versions: dict[str, str] = Field(default_factory=dict)
+    hardware: str = Field(default="", max_length=200)
+
+    @property
+    def ok(self) -> bool:
+        """Whether there is something to publish."""
+        return self.failure is None and self.details is not None

@@ -1,0 +1,188 @@
+"""The state of attempts while they live: how the bot and a worker speak about one evaluation.
+
+    queued ──> taken ──> claimed ──> running ──> ended
+                 └─────> void                      (the bot refused the claim: the attempt is no longer wanted)
+    any of them ──> handed-back                    (the worker stopped; the same attempt may be queued again)
+
+The bot writes `queued`, `claimed` and `void`; the worker writes the rest. A worker beats every BEAT seconds; an
+attempt whose last beat is older than LOST is lost, whatever RQ's registries say. All of this may vanish with Redis: the
+request file says which attempt is the current one, and the details repo what it found.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from pydantic import ValidationError
+
+from leaderboard.attempts import Outcome
+from wire.errors import BadMessage
+from wire.keys import Keys
+from wire.redis import Redis, text
+
+BEAT = 10.0
+LOST = 35.0
+KEPT = 86_400
+MAX_LOG = 256 * 1024
+
+Fields = dict[Any, Any]  # redis-py wants a mapping of every encodable type at once
+State = Literal["queued", "taken", "claimed", "void", "running", "ended", "handed-back"]
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a running attempt is: `done` of `total` requests of the harness; total 0 means not known yet."""
+
+    phase: str
+    done: int = 0
+    total: int = 0
+
+
+@dataclass(frozen=True)
+class AttemptState:
+    """What Redis knows of one attempt."""
+
+    attempt: str
+    path: str
+    state: State
+    worker: str
+    beat: float
+    progress: Progress
+    started: float
+
+
+class Attempts:
+    """Reads and writes the attempts of one board."""
+
+    def __init__(self, redis: Redis, keys: Keys) -> None:
+        self.redis = redis
+        self.keys = keys
+
+    # --- the bot's side
+
+    def queued(self, attempt: str, path: str, *, now: float) -> None:
+        """The bot put the attempt into RQ."""
+        self._write(attempt, {"state": "queued", "path": path, "queued": now})
+
+    def answer_claim(self, attempt: str, *, granted: bool) -> None:
+        """Tell the worker that took `attempt` whether the request file now says RUNNING with its id."""
+        key = self.keys.claim(attempt)
+        state = "claimed" if granted else "void"
+        with self.redis.pipeline() as pipe:
+            pipe.hset(self.keys.attempt(attempt), "state", state)
+            pipe.delete(key)
+            pipe.rpush(key, state)
+            pipe.expire(key, KEPT)
+            pipe.execute()
+
+    def cancel(self, attempt: str) -> None:
+        """Ask whoever runs `attempt` to stop; its next beat tells it so."""
+        self._write(attempt, {"cancel": 1})
+
+    # --- the worker's side
+
+    def take(self, attempt: str, path: str, worker: str, *, now: float) -> None:
+        """A worker took the job and asks for the claim. Mark the request dirty afterwards."""
+        self.redis.delete(self.keys.claim(attempt))
+        fields: Fields = {
+            "state": "taken",
+            "path": path,
+            "worker": worker,
+            "started": now,
+            "phase": "claim",
+            "done": 0,
+            "total": 0,
+        }
+        self._write(attempt, {**fields, "beat": now})
+        self.redis.zadd(self.keys.attempts, {attempt: now})
+
+    def wait_for_claim(self, attempt: str, *, seconds: float) -> bool | None:
+        """Whether the claim was granted; None where no answer came within `seconds`."""
+        answer = self.redis.blpop([self.keys.claim(attempt)], timeout=seconds)
+        return None if answer is None else answer[1] == b"claimed"
+
+    def beat(self, attempt: str, progress: Progress, *, now: float) -> bool:
+        """Say that `attempt` lives and how far it is; the answer is whether it should go on (False: cancelled).
+
+        One round trip. Call it every BEAT seconds, and when the progress changed (at most once a second).
+        """
+        with self.redis.pipeline() as pipe:
+            fields: Fields = {
+                "state": "running",
+                "phase": progress.phase,
+                "done": progress.done,
+                "total": progress.total,
+            }
+            pipe.hset(self.keys.attempt(attempt), mapping={**fields, "beat": now})
+            pipe.expire(self.keys.attempt(attempt), KEPT)
+            pipe.zadd(self.keys.attempts, {attempt: now})
+            pipe.hget(self.keys.attempt(attempt), "cancel")
+            return not pipe.execute()[-1]
+
+    def hand_back(self, attempt: str) -> None:
+        """The worker stops before the attempt ended. Mark the request dirty afterwards."""
+        self._write(attempt, {"state": "handed-back"})
+        self.redis.zrem(self.keys.attempts, attempt)
+
+    def end(self, outcome: Outcome, log: str) -> None:
+        """Store how the attempt ended, with the last MAX_LOG bytes of its log. Mark the request dirty afterwards."""
+        bounded = log.encode("utf-8", "replace")[-MAX_LOG:]
+        fields: Fields = {
+            "state": "ended",
+            "outcome": outcome.model_dump_json(),
+            "log": bounded,
+        }
+        with self.redis.pipeline() as pipe:
+            pipe.hset(self.keys.attempt(outcome.attempt), mapping=fields)
+            pipe.expire(self.keys.attempt(outcome.attempt), KEPT)
+            pipe.zrem(self.keys.attempts, outcome.attempt)
+            pipe.execute()
+
+    # --- either
+
+    def read(self, attempt: str) -> AttemptState | None:
+        """The state of `attempt`; None where Redis knows nothing of it."""
+        names = ("path", "state", "worker", "beat", "phase", "done", "total", "started")
+        values = self.redis.hmget(self.keys.attempt(attempt), list(names))
+        found = {name: text(value) for name, value in zip(names, values, strict=True) if value is not None}
+        if "state" not in found:
+            return None
+        progress = Progress(found.get("phase", ""), int(found.get("done", 0)), int(found.get("total", 0)))
+        return AttemptState(
+            attempt=attempt,
+            path=found.get("path", ""),
+            state=found["state"],  # type: ignore[arg-type]  # only the methods above write it
+            worker=found.get("worker", ""),
+            beat=float(found.get("beat", 0)),
+            progress=progress,
+            started=float(found.get("started", 0)),
+        )
+
+    def outcome(self, attempt: str) -> tuple[Outcome, str] | None:
+        """How `attempt` ended, and its log; None while it has not. Raises BadMessage where the outcome is malformed."""
+        raw, log = self.redis.hmget(self.keys.attempt(attempt), ["outcome", "log"])
+        if raw is None:
+            return None
+        try:
+            return Outcome.model_validate_json(raw), text(log or b"")
+        except ValidationError as error:
+            raise BadMessage(f"the outcome of {attempt} is malformed: {error.errors(include_url=False)}") from error
+
+    def alive(self, *, now: float) -> set[str]:
+        """Attempts that beat within the last LOST seconds."""
+        return {text(member) for member in self.redis.zrangebyscore(self.keys.attempts, now - LOST, "+inf")}
+
+    def lost(self, *, now: float) -> set[str]:
+        """Attempts that did beat once, never ended, and have been silent for more than LOST seconds."""
+        return {text(member) for member in self.redis.zrangebyscore(self.keys.attempts, "-inf", f"({now - LOST}")}
+
+    def drop(self, attempt: str) -> None:
+        """Stop watching `attempt`: its end is recorded on the Hub."""
+        self.redis.zrem(self.keys.attempts, attempt)
+
+    def _write(self, attempt: str, fields: Fields) -> None:
+        with self.redis.pipeline() as pipe:
+            pipe.hset(self.keys.attempt(attempt), mapping=fields)
+            pipe.expire(self.keys.attempt(attempt), KEPT)
+            pipe.execute()

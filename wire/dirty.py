@@ -1,0 +1,137 @@
+"""Dirty marks: what must be brought in step with the Hub.
+
+A key is marked any number of times and claimed by one process at a time. Every mark raises the key's generation; a
+claim remembers the generation that it saw. Finishing removes the key only if nobody marked it since: a wake-up that
+comes while its sync runs is never lost, and a burst of a thousand marks costs two syncs.
+
+Races closed: a sync that dies keeps its lease until it lapses, then anybody may claim the key again; a sync that
+outlives its lease cannot finish the key for the one who holds it now (the lease names its owner).
+Race accepted: after a lapsed lease two syncs of one key can overlap for a moment. Effects are idempotent and commits
+compare-and-swap, so the slower one loses its write, not the board.
+
+The score of a key is `priority * 1e12 + due`, both exact enough in a double: what a person waits for goes first,
+and within a priority the oldest. Leases use the Redis server's clock, which all processes share.
+"""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass, field
+from enum import IntEnum
+
+from wire.keys import Keys
+from wire.redis import Redis
+
+_SCALE = 1e12
+
+MARK = """
+local score = tonumber(ARGV[2]) * 1e12 + tonumber(ARGV[3])
+redis.call('HINCRBY', KEYS[2], ARGV[1], 1)
+local present = redis.call('ZSCORE', KEYS[1], ARGV[1])
+if not present or tonumber(present) > score then
+  redis.call('ZADD', KEYS[1], score, ARGV[1])
+end
+if redis.call('LLEN', KEYS[3]) < 64 then redis.call('LPUSH', KEYS[3], '1') end
+return 1
+"""
+
+CLAIM = """
+local t = redis.call('TIME')
+local now = tonumber(t[1]) + tonumber(t[2]) / 1e6
+local due = tonumber(ARGV[2])
+for priority = 0, 2 do
+  local offset = 0
+  while true do
+    local keys = redis.call('ZRANGEBYSCORE', KEYS[1], priority * 1e12, priority * 1e12 + due, 'LIMIT', offset, 64)
+    if #keys == 0 then break end
+    for _, key in ipairs(keys) do
+      local lease = redis.call('HGET', KEYS[3], key)
+      local expiry = lease and tonumber(string.match(lease, ' ([%d%.]+)$')) or 0
+      if expiry <= now then
+        local generation = redis.call('HGET', KEYS[2], key) or '0'
+        redis.call('HSET', KEYS[3], key, ARGV[1] .. ' ' .. string.format('%.6f', now + tonumber(ARGV[3])))
+        return {key, generation, tostring(priority)}
+      end
+    end
+    offset = offset + 64
+  end
+end
+return false
+"""
+
+FINISH = """
+local lease = redis.call('HGET', KEYS[3], ARGV[1])
+if not lease or string.match(lease, '^(%S+)') ~= ARGV[2] then return 0 end
+redis.call('HDEL', KEYS[3], ARGV[1])
+if ARGV[4] ~= '' then
+  redis.call('ZADD', KEYS[1], tonumber(ARGV[4]), ARGV[1])
+  return 2
+end
+if (redis.call('HGET', KEYS[2], ARGV[1]) or '0') == ARGV[3] then
+  redis.call('ZREM', KEYS[1], ARGV[1])
+  redis.call('HDEL', KEYS[2], ARGV[1])
+  return 1
+end
+redis.call('LPUSH', KEYS[4], '1')
+return 3
+"""
+
+
+class Priority(IntEnum):
+    """Who waits for a sync."""
+
+    PERSON = 0
+    EVENT = 1
+    BACKGROUND = 2
+
+
+@dataclass(frozen=True)
+class Claim:
+    """The right to sync `key` until the lease lapses."""
+
+    key: str
+    generation: int
+    priority: Priority
+    owner: str
+
+
+@dataclass
+class DirtyKeys:
+    """The dirty keys of one board."""
+
+    redis: Redis
+    keys: Keys
+    owner: str = field(default_factory=lambda: secrets.token_hex(8))
+
+    def __post_init__(self) -> None:
+        self._mark = self.redis.register_script(MARK)
+        self._claim = self.redis.register_script(CLAIM)
+        self._finish = self.redis.register_script(FINISH)
+
+    def mark(self, key: str, *, due: float, priority: Priority = Priority.EVENT) -> None:
+        """Say that `key` may be out of step since (or from) `due`, seconds since the epoch. One round trip."""
+        names = [self.keys.dirty, self.keys.dirty_generations, self.keys.wake]
+        self._mark(keys=names, args=[key, int(priority), due])
+
+    def claim(self, *, now: float, lease: float) -> Claim | None:
+        """Hold the most urgent key that is due at `now` for `lease` seconds; None where nothing is to be had."""
+        names = [self.keys.dirty, self.keys.dirty_generations, self.keys.dirty_leases]
+        token = f"{self.owner}.{secrets.token_hex(4)}"
+        found = self._claim(keys=names, args=[token, now, lease])
+        if not found:
+            return None
+        key, generation, priority = (part.decode() for part in found)
+        return Claim(key, int(generation), Priority(int(priority)), token)
+
+    def finish(self, claim: Claim, *, retry_at: float | None = None) -> None:
+        """Give `claim` back. The key stays dirty if it was marked meanwhile, or comes due again at `retry_at`."""
+        score = "" if retry_at is None else repr(int(claim.priority) * _SCALE + retry_at)
+        names = [self.keys.dirty, self.keys.dirty_generations, self.keys.dirty_leases, self.keys.wake]
+        self._finish(keys=names, args=[claim.key, claim.owner, claim.generation, score])
+
+    def wait(self, seconds: float) -> None:
+        """Return when something is marked, or after `seconds`."""
+        self.redis.blpop([self.keys.wake], timeout=seconds)
+
+    def __len__(self) -> int:
+        return int(self.redis.zcard(self.keys.dirty))

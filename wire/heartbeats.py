@@ -1,0 +1,57 @@
+"""Workers announce themselves: what they are, what they can take, and that they live."""
+
+from __future__ import annotations
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from wire.attempts import LOST
+from wire.keys import Keys
+from wire.redis import Redis
+
+
+class WorkerCard(BaseModel):
+    """One evaluation worker, in its own words."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    name: str = Field(max_length=200, description="unique: host and process id")
+    tiers: tuple[str, ...] = Field(description="the RQ queues that it takes from")
+    devices: str = Field(default="cpu", max_length=200)
+    versions: dict[str, str] = Field(default_factory=dict)
+    since: float
+    beat: float
+    doing: str = Field(default="", max_length=64, description="the attempt that it runs; empty when idle")
+
+
+class Workers:
+    """The workers of one board."""
+
+    def __init__(self, redis: Redis, keys: Keys) -> None:
+        self.redis = redis
+        self.keys = keys
+
+    def announce(self, card: WorkerCard) -> None:
+        """Say that this worker lives. Call it every BEAT seconds, and whenever `doing` changes."""
+        self.redis.hset(self.keys.workers, card.name, card.model_dump_json())
+
+    def leave(self, name: str) -> None:
+        """This worker stops."""
+        self.redis.hdel(self.keys.workers, name)
+
+    def alive(self, *, now: float) -> list[WorkerCard]:
+        """The workers that beat within the last LOST seconds, by name; cards of the long silent are dropped."""
+        cards: list[WorkerCard] = []
+        for name, raw in self.redis.hgetall(self.keys.workers).items():
+            card = _parse(raw)
+            if card is None or card.beat < now - 20 * LOST:
+                self.redis.hdel(self.keys.workers, name)
+            elif card.beat >= now - LOST:
+                cards.append(card)
+        return sorted(cards, key=lambda card: card.name)
+
+
+def _parse(raw: bytes | str) -> WorkerCard | None:
+    try:
+        return WorkerCard.model_validate_json(raw)
+    except ValidationError:
+        return None

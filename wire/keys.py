@@ -1,0 +1,89 @@
+"""Every key in Redis, in one place: `steward:1:{board}:…`, where 1 is the version of the layout."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Keys:
+    """The keys of one board."""
+
+    board: str
+
+    def _key(self, *parts: str) -> str:
+        return ":".join(("steward:1", self.board, *parts))
+
+    # deliveries
+    @property
+    def inbox(self) -> str:
+        """Stream of deliveries that were acknowledged, oldest first."""
+        return self._key("inbox")
+
+    def delivery(self, delivery_id: str) -> str:
+        """String that exists while `delivery_id` counts as received."""
+        return self._key("delivery", delivery_id)
+
+    @property
+    def inbox_counts(self) -> str:
+        """Hash: what became of deliveries → how many."""
+        return self._key("inbox-counts")
+
+    # dirty marks
+    @property
+    def dirty(self) -> str:
+        """Sorted set of dirty keys, by priority and time."""
+        return self._key("dirty")
+
+    @property
+    def dirty_generations(self) -> str:
+        """Hash: dirty key → how often it was marked."""
+        return self._key("dirty-generations")
+
+    @property
+    def dirty_leases(self) -> str:
+        """Hash: dirty key → `owner generation expiry` of the sync that holds it."""
+        return self._key("dirty-leases")
+
+    @property
+    def dirty_tries(self) -> str:
+        """Hash: dirty key → failed syncs in a row, and the last error."""
+        return self._key("dirty-tries")
+
+    @property
+    def wake(self) -> str:
+        """List that holds one token for each new dirty mark, for sync processes that wait."""
+        return self._key("wake")
+
+    # what is known of the Hub; can always be read again
+    def head(self, repo: str) -> str:
+        """String: the last commit of `repo` whose changes were marked dirty."""
+        return self._key("head", repo)
+
+    @property
+    def requests(self) -> str:
+        """Hash: request path → JSON of what its last sync saw."""
+        return self._key("requests")
+
+    # evaluations
+    def attempt(self, attempt: str) -> str:
+        """Hash: the state of one attempt."""
+        return self._key("attempt", attempt)
+
+    @property
+    def attempts(self) -> str:
+        """Sorted set: living attempts by the time of their last beat."""
+        return self._key("attempts")
+
+    @property
+    def workers(self) -> str:
+        """Hash: worker name → JSON of its card and last beat."""
+        return self._key("workers")
+
+    def claim(self, attempt: str) -> str:
+        """List on which a worker waits for the bot's answer to its claim."""
+        return self._key("claim", attempt)
+
+    def queue(self, tier: str) -> str:
+        """Name of the RQ queue of one tier (RQ puts its own prefix before it)."""
+        return f"steward-1-{self.board}-{tier}"

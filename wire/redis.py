@@ -1,0 +1,51 @@
+"""The connection to Redis (or Valkey), and the clear word when there is none."""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import urlsplit
+
+import redis
+from redis.backoff import ExponentialBackoff
+from redis.retry import Retry
+
+from wire.errors import RedisMissing
+
+Redis = redis.Redis
+TRANSIENT = (redis.ConnectionError, redis.TimeoutError)
+"""Errors after which the same call may succeed in a moment."""
+
+
+def connect(url: str, **options: Any) -> Redis:
+    """A client for `url`, checked with one PING.
+
+    Raises RedisMissing, with a sentence that names the setting, where nothing answers.
+    """
+    client = redis.Redis.from_url(
+        url,
+        socket_connect_timeout=5,
+        health_check_interval=30,
+        retry=Retry(ExponentialBackoff(cap=1.0, base=0.05), 3),
+        retry_on_error=list(TRANSIENT),
+        **options,
+    )
+    try:
+        client.ping()
+    except redis.RedisError as error:
+        raise RedisMissing(missing(url, error)) from error
+    return client
+
+
+def text(value: Any) -> str:
+    """A value that Redis answered, as text: connections answer bytes, as RQ needs them to."""
+    return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
+
+
+def missing(url: str, error: Exception) -> str:
+    """What an operator reads when Redis cannot be reached; a password in the URL is left out."""
+    parts = urlsplit(url)
+    where = f"{parts.hostname or 'localhost'}:{parts.port or 6379}"
+    return (
+        f"Redis does not answer at {where} ({type(error).__name__}). Start redis-server or valkey-server there, "
+        "or set REDIS_URL to the address of a running one."
+    )

@@ -1,0 +1,1 @@
+"""What evaluates: RQ workers on GPU machines, the zygote, the sandboxed child, publication."""
