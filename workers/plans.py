@@ -1,0 +1,87 @@
+"""The run plan: all that a child is told about one evaluation, and all that it may use.
+
+A plan holds no token, no address and no name of another machine. It travels to the child as JSON.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from leaderboard.attempts import ATTEMPT_ID
+
+HARNESS_SEED = 1234
+"""What the lm_eval command seeds numpy, torch and the few-shot sampler with; it seeds `random` with 0."""
+
+CHILD_ENVIRONMENT = {
+    "HF_HUB_OFFLINE": "1",
+    "HF_DATASETS_OFFLINE": "1",
+    "HF_HUB_DISABLE_TELEMETRY": "1",
+    "HF_HUB_DISABLE_PROGRESS_BARS": "1",
+    "HF_DATASETS_DISABLE_PROGRESS_BARS": "1",
+    "TOKENIZERS_PARALLELISM": "false",
+    "PYTHONHASHSEED": "0",
+}
+"""What the zygote's environment holds, so that the libraries that it imports are offline from their first line."""
+
+DTYPES = {"float16": "float16", "bfloat16": "bfloat16", "float32": "float32"}
+"""Precision of a request → dtype that the weights are loaded in. The others come by quantised loading."""
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far the child is: `done` of `total` requests of the harness; total 0 means not known yet.
+
+    Phases in order: `load` (weights), `prepare` (prompts), `evaluate`, `score`.
+    """
+
+    phase: str
+    done: int = 0
+    total: int = 0
+
+
+Report = Callable[[Progress], None]
+"""Called by the evaluation often (once a request): whoever passes it on thins it out."""
+
+
+class Limits(BaseModel):
+    """What one attempt may use."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    max_seconds: float = Field(default=8 * 3600, gt=0)
+    stall_seconds: float = Field(default=1800, gt=0, description="without progress")
+    memory_bytes: int | None = Field(default=None, gt=0, description="address space of the child; None: no limit")
+
+
+class RunPlan(BaseModel):
+    """One evaluation, ready to run without the network."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
+
+    attempt: str = Field(pattern=ATTEMPT_ID.pattern)
+    model: str = Field(max_length=200, description="org/name, for people")
+    revision: str = Field(pattern=r"^[0-9a-f]{40}$")
+    model_path: Path = Field(description="folder with the model's files at that revision")
+    dtype: str = "float32"
+    device: str = Field(default="cpu", pattern=r"^(cpu|cuda(:\d+)?)$")
+    batch_size: int = Field(default=1, ge=1, le=4096)
+    tasks: tuple[str, ...] = Field(min_length=1, description="names of tasks or groups of the harness")
+    task_folder: Path | None = Field(default=None, description="the suite's own task files; None: the harness's own")
+    datasets: Path = Field(description="cache folder of `datasets` that holds all questions")
+    use_chat_template: bool = False
+    num_fewshot: int | None = Field(default=None, ge=0, description="None: what each task says")
+    seed: int = HARNESS_SEED
+    limits: Limits = Limits()
+    spool: Path = Field(description="the only folder that the child writes to")
+    suite: str
+    suite_digest: str
+    threads: int | None = Field(default=None, ge=1, description="CPU threads of torch; None: its own choice")
+
+
+def dtype_of(precision: str) -> str:
+    """The dtype that weights of a request's `precision` are loaded in: GPTQ and others keep the checkpoint's own."""
+    return DTYPES.get(precision, "auto")
