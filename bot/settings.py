@@ -1,0 +1,59 @@
+"""The bot's settings, read once at start."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic import Field, SecretStr
+
+from leaderboard.boards import BadBoard, Board, parse_board
+from wire.settings import WireSettings
+
+
+class SettingsError(ValueError):
+    """A setting is missing or wrong; the message names it."""
+
+
+class BotSettings(WireSettings):
+    """Where the board is described, and the secrets, each of which may come from a file instead."""
+
+    board: Path = Field(default=Path("board.yaml"), description="STEWARD_BOARD: the board file")
+    bot_token: SecretStr | None = None
+    bot_token_file: Path | None = None
+    webhook_secret: SecretStr | None = None
+    webhook_secret_file: Path | None = None
+    old_webhook_secret: SecretStr | None = Field(default=None, description="still accepted, while secrets are rotated")
+    host: str = "127.0.0.1"
+    port: int = 7860
+    max_delivery_bytes: int = 1_000_000
+
+    def read_board(self) -> Board:
+        """The board in the board file. Raises SettingsError."""
+        try:
+            return parse_board(self.board.read_text("utf-8"))
+        except (OSError, BadBoard) as error:
+            raise SettingsError(f"STEWARD_BOARD={self.board}: {error}") from error
+
+    def token(self) -> str:
+        """The token that the bot speaks to the Hub with. Raises SettingsError where there is none."""
+        return _secret("STEWARD_BOT_TOKEN", self.bot_token, self.bot_token_file)
+
+    def secrets(self) -> tuple[str, ...]:
+        """The webhook secrets that are accepted, the current one first. Raises SettingsError where there is none."""
+        current = _secret("STEWARD_WEBHOOK_SECRET", self.webhook_secret, self.webhook_secret_file)
+        old = self.old_webhook_secret.get_secret_value() if self.old_webhook_secret else ""
+        return (current, old) if old else (current,)
+
+
+def _secret(name: str, value: SecretStr | None, file: Path | None) -> str:
+    if value is not None and value.get_secret_value():
+        return value.get_secret_value()
+    if file is None:
+        raise SettingsError(f"Set {name}, or {name}_FILE to the path of a file that holds it.")
+    try:
+        found = file.read_text("utf-8").strip()
+    except OSError as error:
+        raise SettingsError(f"{name}_FILE={file}: {error}") from error
+    if not found:
+        raise SettingsError(f"{name}_FILE={file} is empty.")
+    return found

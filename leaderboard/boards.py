@@ -1,0 +1,68 @@
+"""A board: one leaderboard's repos, suite, people and policies, as its operator wrote them down."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+
+RepoId = Annotated[str, StringConstraints(pattern=r"^[\w.-]{1,96}(/[\w.-]{1,96})?$")]
+
+
+class BadBoard(ValueError):
+    """The board file does not describe a board; the message names every field that is wrong."""
+
+
+class Repos(BaseModel):
+    """Where a board lives on the Hub. All are dataset repos but the community one."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    requests: RepoId
+    results: RepoId
+    logs: RepoId
+    community: RepoId
+    community_type: Literal["dataset", "space", "model"] = "space"
+    details_namespace: Annotated[str, StringConstraints(pattern=r"^[\w.-]{1,96}$")]
+
+    def details(self, model: str) -> str:
+        """The details dataset of `model` (`org/name`): `details_{org}__{name}` in its own namespace."""
+        return f"{self.details_namespace}/details_{model.replace('/', '__')}"
+
+
+class Board(BaseModel):
+    """One leaderboard."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,40}$")]
+    title: str = Field(max_length=100)
+    repos: Repos
+    suite: str = Field(description="name of a suite that ships with Steward, or a path to a suite file")
+    suite_dataset: RepoId | None = Field(
+        default=None, description="the dataset repo that holds the questions, where the suite leaves it open"
+    )
+    suite_dataset_revision: str | None = Field(default=None, pattern=r"^[0-9a-f]{40}$")
+    front_ends: tuple[str, ...] = Field(
+        default=(), description="Hub user ids of accounts whose request files' `sender` field is believed"
+    )
+    maintainers: tuple[str, ...] = Field(default=(), description="Hub user ids")
+    threads: Literal["always", "failures", "never"] = "failures"
+    precisions: tuple[str, ...] = ("float16", "bfloat16", "float32", "8bit", "4bit", "GPTQ")
+    max_request_bytes: int = Field(default=100_000, ge=1_000)
+    attempts: int = Field(
+        default=3, ge=1, le=20, description="how often one request may be tried when the fault is ours"
+    )
+    attempt_seconds: int = Field(default=8 * 3600, ge=10, description="how long one attempt may take")
+
+
+def parse_board(text: str) -> Board:
+    """The board in the YAML document `text`. Raises BadBoard."""
+    try:
+        return Board.model_validate(yaml.safe_load(text))
+    except yaml.YAMLError as error:
+        raise BadBoard(f"the board file is not YAML: {error}") from error
+    except ValidationError as error:
+        wrong = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
+        raise BadBoard(f"the board file has mistakes: {wrong}") from error

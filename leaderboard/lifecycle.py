@@ -1,0 +1,161 @@
+"""What to do about one request: a pure function of what was read about it.
+
+The file on the Hub is the truth about what was decided; Redis is the truth about what is alive. Their combination is
+looked at afresh in every sync, so a lost, doubled or late event costs time and nothing else:
+
+    waits    and nobody evaluates it          -> admit: refuse, or let it wait for its turn
+    waits    and a worker took it             -> claim: the commit of RUNNING, then the worker may go on
+    RUNNING  by us, and it ended              -> publish, or fail, or try again where the fault is ours
+    RUNNING  by us, and it is silent          -> look for what it published; else it is lost: try again
+    RUNNING  by another backend               -> none of our business
+    an end                                    -> report it; stop whoever still evaluates it
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from leaderboard.attempts import Failure, Outcome, attempt_id
+from leaderboard.requests import Request, Status
+
+Life = Literal["unseen", "queued", "taken", "running", "ended", "handed-back", "silent"]
+"""What Redis knows of an attempt; `silent` means that it lived and does not beat any more."""
+
+
+@dataclass(frozen=True)
+class Admit:
+    """Gather facts about the model and judge it."""
+
+
+@dataclass(frozen=True)
+class Wait:
+    """Accepted already: let it have its turn."""
+
+    attempt: str
+
+
+@dataclass(frozen=True)
+class Claim:
+    """Commit RUNNING, unless the file says so already, and tell the worker."""
+
+    attempt: str
+    committed: bool
+
+
+@dataclass(frozen=True)
+class Watch:
+    """It runs; show how far."""
+
+    attempt: str
+
+
+@dataclass(frozen=True)
+class Finish:
+    """The current attempt published something: check it, copy it, say FINISHED."""
+
+    outcome: Outcome
+
+
+@dataclass(frozen=True)
+class Fail:
+    """The current attempt ended without results, for good."""
+
+    failure: Failure
+    outcome: Outcome | None = None
+
+
+@dataclass(frozen=True)
+class Reopen:
+    """The current attempt ended for a reason that is ours: the next one waits."""
+
+    failure: Failure
+    outcome: Outcome | None
+    cause: str
+
+
+@dataclass(frozen=True)
+class Recover:
+    """It fell silent: look at what it may have published before calling it lost."""
+
+    attempt: str
+
+
+@dataclass(frozen=True)
+class Settled:
+    """Nothing more will happen to it by itself."""
+
+
+@dataclass(frozen=True)
+class Foreign:
+    """Another backend runs it, or it is in a state that Steward does not know: hands off."""
+
+
+Step = Admit | Wait | Claim | Watch | Finish | Fail | Reopen | Recover | Settled | Foreign
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What is known of a request's current attempt."""
+
+    life: Life = "unseen"
+    outcome: Outcome | None = None
+
+
+def current_attempt(board: str, request: Request, sha: str | None = None) -> str | None:
+    """The id of the current attempt: at the pinned revision, or at `sha` before one is pinned; None without either."""
+    revision = request.file.steward.revision or sha
+    if revision is None:
+        return None
+    return attempt_id(board, str(request.path), revision, max(1, request.file.steward.attempt))
+
+
+def next_step(request: Request, attempt: str | None, seen: Seen, *, may_try_again: bool) -> Step:
+    """What to do about `request`, whose current attempt is `attempt` and was `seen` so.
+
+    `may_try_again` says whether the fault and the board's budget allow another attempt.
+    """
+    status = request.status
+    if status is None:
+        return Foreign()
+    if status.waits:
+        return _waiting(attempt, seen, may_try_again=may_try_again)
+    if status is Status.RUNNING:
+        return _running(request, attempt, seen, may_try_again=may_try_again)
+    return Settled()
+
+
+def _waiting(attempt: str | None, seen: Seen, *, may_try_again: bool) -> Step:
+    if attempt is None or seen.life in ("unseen", "silent"):
+        return Admit()
+    if seen.life == "taken":
+        return Claim(attempt, committed=False)
+    if seen.life == "ended" and seen.outcome is not None:
+        return _ended(seen.outcome, may_try_again=may_try_again)
+    return Wait(attempt)
+
+
+def _running(request: Request, attempt: str | None, seen: Seen, *, may_try_again: bool) -> Step:
+    ours = request.file.steward.attempt > 0 and attempt is not None and request.file.job_id == attempt
+    if not ours or attempt is None:
+        return Foreign()
+    if seen.life == "ended" and seen.outcome is not None:
+        return _ended(seen.outcome, may_try_again=may_try_again)
+    if seen.life == "taken":
+        return Claim(attempt, committed=True)
+    if seen.life in ("running", "queued"):
+        return Watch(attempt)
+    if seen.life == "handed-back":
+        return Wait(attempt)
+    return Recover(attempt)
+
+
+def _ended(outcome: Outcome, *, may_try_again: bool) -> Step:
+    if outcome.ok:
+        return Finish(outcome)
+    failure = outcome.failure or Failure(
+        cause="unknown", fault="unknown", message="The worker reported neither results nor a reason."
+    )
+    if may_try_again:
+        return Reopen(failure, outcome, cause=f"{outcome.attempt}:{failure.cause}")
+    return Fail(failure, outcome)

@@ -1,0 +1,224 @@
+"""The request file: `{org}/{model}_eval_request_{private}_{precision}_{weight_type}.json`.
+
+Other programs read and write these files, so Steward keeps their names, their fields and the meaning of each status,
+preserves every field that it does not know, and keeps its own facts in one object named `steward`.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from leaderboard.attempts import Failure
+
+WEIGHT_TYPES = ("Original", "Delta", "Adapter")
+MAX_DEPTH = 20
+
+_PATH = re.compile(
+    r"^(?:(?P<org>[^/]+)/)?(?P<name>[^/]+)_eval_request_(?P<private>True|False)_(?P<precision>[^/_]+)_(?P<weights>[^/_]+)\.json$"
+)
+_NAME = re.compile(r"^(?!\.)(?!.*\.\.)(?!.*--)[A-Za-z0-9_.-]{1,96}(?<!\.git)(?<![.-])$")
+
+
+class Status(StrEnum):
+    """The life cycle that every front end knows, as it is written in the file."""
+
+    PENDING = "PENDING"
+    RERUN = "RERUN"
+    RUNNING = "RUNNING"
+    FINISHED = "FINISHED"
+    FAILED = "FAILED"
+    PENDING_NEW_EVAL = "PENDING_NEW_EVAL"
+    CANCELLED = "CANCELLED"
+
+    @property
+    def waits(self) -> bool:
+        """Whether an evaluation is still to come."""
+        return self in (Status.PENDING, Status.RERUN, Status.PENDING_NEW_EVAL)
+
+
+class Problem(BaseModel):
+    """One thing that is wrong with a submission, and what to do about it."""
+
+    model_config = ConfigDict(frozen=True)
+
+    code: str
+    message: str
+    advice: str = ""
+
+
+@dataclass(frozen=True)
+class RequestPath:
+    """What the path of a request file says."""
+
+    org: str
+    name: str
+    private: bool
+    precision: str
+    weight_type: str
+
+    @property
+    def model(self) -> str:
+        """`org/name`, or `name` for a model without an organisation."""
+        return f"{self.org}/{self.name}" if self.org else self.name
+
+    def __str__(self) -> str:
+        folder = f"{self.org}/" if self.org else ""
+        return f"{folder}{self.name}_eval_request_{self.private}_{self.precision}_{self.weight_type}.json"
+
+
+def is_request_path(path: str) -> bool:
+    """Whether a file at `path` is meant as a request; everything else in the repo is none of our business."""
+    return path.endswith(".json") and "_eval_request_" in path.rpartition("/")[2]
+
+
+def parse_path(path: str) -> RequestPath | Problem:
+    """The parts of `path`, or what is wrong with it."""
+    found = _PATH.match(path)
+    if found is None:
+        return Problem(
+            code="path-shape",
+            message="The file's name or folder is not that of a request.",
+            advice="Use {org}/{model}_eval_request_False_{precision}_{weight type}.json, one folder deep.",
+        )
+    org, name = found["org"] or "", found["name"]
+    bad = [part for part in (org, name) if part and not is_repo_name(part)]
+    if bad:
+        return Problem(
+            code="path-name",
+            message=f"{' and '.join(repr(part[:100]) for part in bad)} cannot be a name on the Hub.",
+            advice="Copy the model's id from its page.",
+        )
+    return RequestPath(org, name, found["private"] == "True", found["precision"], found["weights"])
+
+
+def is_repo_name(part: str) -> bool:
+    """Whether `part` may be one half of a repo id on the Hub."""
+    return _NAME.match(part) is not None
+
+
+class StewardFacts(BaseModel):
+    """The object `steward` in a request file: what must survive the loss of Redis."""
+
+    model_config = ConfigDict(extra="allow")
+
+    attempt: int = Field(default=0, ge=0, le=1_000_000, description="number of the current attempt; 0 before the first")
+    revision: str | None = Field(default=None, pattern=r"^[0-9a-f]{40}$", description="commit that it evaluates")
+    thread: int | None = Field(default=None, ge=1, description="discussion in the requests repo")
+    failure: Failure | None = None
+    log: str | None = Field(default=None, max_length=1_000, description="URL of the log of the last attempt")
+    results: str | None = Field(default=None, max_length=1_000, description="path in the results repo")
+    causes: list[str] = Field(default_factory=list, max_length=1_000, description="what caused each reopening")
+
+
+class RequestFile(BaseModel):
+    """The fields of a request file that Steward reads; the rest is kept as it came."""
+
+    model_config = ConfigDict(extra="allow", strict=True)
+
+    model: str = Field(min_length=1, max_length=200)
+    status: str = Field(max_length=64)
+    base_model: str | None = Field(default="", max_length=200)
+    revision: str | None = Field(default="main", max_length=200)
+    precision: str | None = Field(default=None, max_length=32)
+    weight_type: str | None = Field(default=None, max_length=32)
+    private: bool | None = False
+    use_chat_template: bool | None = False
+    submitted_time: str | None = Field(default=None, max_length=64)
+    model_type: str | None = Field(default=None, max_length=200)
+    sender: str | None = Field(default=None, max_length=100)
+    job_id: str | int | None = None
+    steward: StewardFacts = Field(default_factory=StewardFacts)
+
+
+@dataclass(frozen=True)
+class Request:
+    """A request file that could be read: where it lies, what it says, and its text as it came."""
+
+    path: RequestPath
+    file: RequestFile
+    raw: str
+
+    @property
+    def status(self) -> Status | None:
+        """The status; None where it is a word that Steward does not know. Old files say FINISHED_…"""
+        word = self.file.status.strip().upper()
+        if word.startswith("FINISHED"):
+            return Status.FINISHED
+        return Status(word) if word in Status.__members__ else None
+
+
+def parse_request(path: str, data: bytes) -> Request | list[Problem]:
+    """The request in `data` at `path`, or every problem that keeps it from being read as one."""
+    where = parse_path(path)
+    problems = [where] if isinstance(where, Problem) else []
+    fields = _parse_json(data)
+    if isinstance(fields, Problem):
+        return [*problems, fields]
+    try:
+        file = RequestFile.model_validate(fields)
+    except ValidationError as error:
+        return [*problems, *(_field_problem(e["loc"], e["msg"]) for e in error.errors(include_url=False))]
+    if isinstance(where, Problem):
+        return problems
+    problems.extend(_disagreements(where, file))
+    return problems or Request(where, file, data.decode("utf-8-sig"))
+
+
+def _parse_json(data: bytes) -> dict[str, Any] | Problem:
+    try:
+        found = json.loads(data.decode("utf-8-sig"))
+    except (ValueError, RecursionError) as error:
+        return Problem(
+            code="not-json",
+            message=f"The file is not JSON: {str(error)[:200]}.",
+            advice="Check it with any JSON validator and commit it again.",
+        )
+    if not isinstance(found, dict):
+        return Problem(code="not-an-object", message="The file holds JSON, but not an object with fields.")
+    return found
+
+
+def _field_problem(where: tuple[int | str, ...], message: str) -> Problem:
+    name = ".".join(map(str, where))[:100]
+    return Problem(
+        code="field",
+        message=f"The field `{name}` is not as it should be: {message[:200]}.",
+        advice="Compare it with a request file that was accepted.",
+    )
+
+
+def _disagreements(path: RequestPath, file: RequestFile) -> list[Problem]:
+    """A file must be where its own fields say that it is, or two files could claim the same evaluation."""
+    said = {"model": file.model, "precision": file.precision, "weight_type": file.weight_type}
+    placed = {"model": path.model, "precision": path.precision, "weight_type": path.weight_type}
+    return [
+        Problem(
+            code="place",
+            message=f"The path says `{name}` is {placed[name][:100]!r}, the file says {value[:100]!r}.",
+            advice="Rename the file or mend the field, so that both say the same.",
+        )
+        for name, value in said.items()
+        if value is not None and value != placed[name]
+    ]
+
+
+def edit(raw: str, changes: Mapping[str, Any]) -> str:
+    """`raw` with the top-level fields in `changes` set; every other field, their order and the layout stay.
+
+    `raw` must be a JSON object.
+    """
+    fields = json.loads(raw.lstrip("\ufeff"))
+    fields.update(changes)
+    indented = re.match(r"^\ufeff?\s*\{\s*\n( +|\t+)", raw)
+    indent = None if indented is None else (indented[1] if "\t" in indented[1] else len(indented[1]))
+    compact = indent is None and re.search(r'":\S', raw) is not None and '": ' not in raw
+    separators = (",", ":") if compact else None
+    written = json.dumps(fields, indent=indent, ensure_ascii=raw.isascii(), separators=separators)
+    return written + ("\n" if raw.endswith("\n") else "")
