@@ -1,0 +1,179 @@
+"""Suites as data: what an evaluation runs, and how its raw scores become a benchmark's score.
+
+A suite is a YAML file. It either names tasks that the harness brings along, or defines its own (`definitions`), whose
+questions lie in a dataset repo on the Hub. Its digest is stored with every result: two results compare when suite and
+digest are equal.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from functools import cached_property
+from importlib import resources
+from pathlib import Path
+from typing import Annotated, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
+
+TaskName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_]{0,99}$")]
+Metric = Annotated[str, StringConstraints(pattern=r"^[a-z0-9_]{1,60},[a-z0-9_-]{1,60}$")]
+Repo = Annotated[str, StringConstraints(pattern=r"^[\w.-]{1,96}/[\w.-]{1,96}$")]
+
+
+class BadSuite(ValueError):
+    """The text describes no suite; the message names every field that is wrong."""
+
+
+class _Data(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Task(_Data):
+    """One task of the harness; `choices` is how many answers a guesser has, None where it cannot guess."""
+
+    name: TaskName
+    choices: int | None = Field(default=None, ge=2)
+
+    @property
+    def lower_bound(self) -> float:
+        """What guessing scores, of 1."""
+        return 1 / self.choices if self.choices else 0.0
+
+
+class Benchmark(_Data):
+    """One column of the leaderboard.
+
+    `source` is the task or group whose entry in the harness's results holds the raw score; the raw score is the mean of
+    `metrics` there. `normalise: whole` brings that score to 0-100 above `choices`' lower bound; `subtasks` does so for
+    each of `tasks` and takes their unweighted mean.
+    """
+
+    name: str = Field(max_length=60)
+    source: TaskName
+    tasks: tuple[Task, ...] = Field(min_length=1, max_length=200)
+    metrics: tuple[Metric, ...] = Field(min_length=1, max_length=4)
+    shots: int = Field(ge=0, le=100)
+    normalise: Literal["whole", "subtasks"] = "whole"
+    choices: int | None = Field(default=None, ge=2)
+    generative: bool = False
+    restricted: bool = Field(default=False, description="its questions must not be shown: details repos are gated")
+
+    @property
+    def lower_bound(self) -> float:
+        """What guessing scores, of 1, where the benchmark is normalised as a whole."""
+        return 1 / self.choices if self.choices else 0.0
+
+
+class Dataset(_Data):
+    """A dataset repo that holds questions. `revision` None: whatever is its head when it is fetched, and recorded."""
+
+    repo: Repo
+    configs: tuple[str, ...] = Field(default=(), description="empty: the dataset has but one")
+    revision: str | None = Field(default=None, pattern=r"^[0-9a-f]{40}$")
+    content: str | None = Field(
+        default=None, pattern=r"^[0-9a-f]{64}$", description="digest of its data files; see `content_digest`"
+    )
+
+
+class Definition(_Data):
+    """A task of the suite's own, in the harness's words; its templates see the fields of a question."""
+
+    task: TaskName
+    config: str = Field(max_length=100, description="of the suite's dataset")
+    output: Literal["multiple_choice", "generate_until"]
+    description: str = Field(default="", max_length=2_000)
+    prompt: str = Field(default="Q: {{input}}\nA:", max_length=2_000)
+    target: str = Field(default="{{target}}", max_length=200)
+    choices: tuple[str, ...] = Field(default=(), max_length=50)
+    until: tuple[str, ...] = ("\n",)
+    max_tokens: int = Field(default=16, ge=1, le=4096)
+
+    @model_validator(mode="after")
+    def _choices_where_there_is_a_choice(self) -> Definition:
+        if (self.output == "multiple_choice") != bool(self.choices):
+            raise ValueError(f"{self.task}: `choices` belongs to multiple_choice, and to nothing else")
+        return self
+
+
+class Suite(_Data):
+    """One suite. `run` is what the harness is told to evaluate: tasks, or groups of them."""
+
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9-]{0,60}$")
+    title: str = Field(max_length=100)
+    version: int = Field(ge=1)
+    run: tuple[TaskName, ...] = Field(min_length=1, max_length=200)
+    benchmarks: tuple[Benchmark, ...] = Field(min_length=1, max_length=50)
+    datasets: tuple[Dataset, ...] = Field(min_length=1, max_length=50)
+    definitions: tuple[Definition, ...] = Field(default=(), max_length=200)
+
+    @model_validator(mode="after")
+    def _own_tasks_are_defined(self) -> Suite:
+        if self.definitions:
+            defined = {definition.task for definition in self.definitions}
+            missing = {task.name for benchmark in self.benchmarks for task in benchmark.tasks} - defined
+            if missing or len(self.datasets) != 1:
+                raise ValueError(f"tasks without definition: {sorted(missing)}; a suite of one's own has one dataset")
+        return self
+
+    @property
+    def own(self) -> bool:
+        """Whether the suite defines its tasks itself, instead of taking the harness's."""
+        return bool(self.definitions)
+
+    @property
+    def restricted(self) -> bool:
+        """Whether any of its questions must not be shown."""
+        return any(benchmark.restricted for benchmark in self.benchmarks)
+
+    @property
+    def tasks(self) -> tuple[str, ...]:
+        """Names of all tasks, in order."""
+        return tuple(task.name for benchmark in self.benchmarks for task in benchmark.tasks)
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 of the suite as canonical JSON: 64 hexadecimal digits."""
+        canonical = json.dumps(self.model_dump(mode="json"), sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+        return hashlib.sha256(canonical.encode()).hexdigest()
+
+    def benchmark_of(self, task: str) -> Benchmark | None:
+        """The benchmark that `task` belongs to."""
+        return next((b for b in self.benchmarks if any(t.name == task for t in b.tasks)), None)
+
+
+def content_digest(files: dict[str, bytes]) -> str:
+    """SHA-256 over data files (path in the repo → bytes), whatever commit they came in: 64 hexadecimal digits."""
+    lines = [f"{hashlib.sha256(data).hexdigest()}  {path}\n" for path, data in sorted(files.items())]
+    return hashlib.sha256("".join(lines).encode()).hexdigest()
+
+
+def parse_suite(text: str) -> Suite:
+    """The suite in the YAML document `text`. Raises BadSuite."""
+    try:
+        return Suite.model_validate(yaml.safe_load(text))
+    except yaml.YAMLError as error:
+        raise BadSuite(f"the suite file is not YAML: {error}") from error
+    except ValidationError as error:
+        wrong = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
+        raise BadSuite(f"the suite file has mistakes: {wrong}") from error
+
+
+def shipped() -> tuple[str, ...]:
+    """Names of the suites that come with Steward."""
+    folder = resources.files("leaderboard") / "suites"
+    return tuple(sorted(file.name.removesuffix(".yaml") for file in folder.iterdir() if file.name.endswith(".yaml")))
+
+
+def find_suite(name: str) -> Suite:
+    """The suite of that name that comes with Steward, or the one in the file `name` (`*.yaml`).
+
+    Reads a file: call it once, when a process starts. Raises BadSuite.
+    """
+    if name in shipped():
+        return parse_suite((resources.files("leaderboard") / "suites" / f"{name}.yaml").read_text(encoding="utf-8"))
+    path = Path(name)
+    if path.suffix not in (".yaml", ".yml") or not path.is_file():
+        raise BadSuite(f"There is no suite {name!r}: name one of {', '.join(shipped())}, or a YAML file that exists.")
+    return parse_suite(path.read_text(encoding="utf-8"))

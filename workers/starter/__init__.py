@@ -1,0 +1,7 @@
+"""The questions of the `starter` suite: made here from a seed, published as a dataset repo, read back through the Hub."""
+
+from __future__ import annotations
+
+from workers.starter.repo import dataset_files
+
+__all__ = ["dataset_files"]

@@ -1,0 +1,186 @@
+"""Six kinds of question, each of the kind that BIG-Bench Hard made known: short, exact, and easy to make more of.
+
+A maker takes a random number generator and the number of the question, and answers one question. Where answers are few
+(yes or no, four letters) the number decides which one is right, so that no answer can be favoured by luck.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import date, timedelta
+from random import Random
+
+from workers.starter.words import KINDS, NAMES, WORDS
+
+
+@dataclass(frozen=True)
+class Question:
+    """`input` is what is asked, `target` the one right answer."""
+
+    input: str
+    target: str
+
+
+Maker = Callable[[Random, int], Question]
+
+
+# --- boolean expressions
+
+
+def boolean_expression(random: Random, number: int) -> Question:
+    """`not ( True and False ) or False is`: True and False take turns."""
+    wanted = number % 2 == 0
+    while True:
+        text, value = _expression(random, depth=3)
+        if value is wanted and 6 <= len(text.split()) <= 14:
+            return Question(f"{text} is", str(value))
+
+
+def _expression(random: Random, depth: int) -> tuple[str, bool]:
+    """An expression and its value. Brackets leave no doubt about what binds closer."""
+    if depth == 0 or random.random() < 0.3:
+        value = random.random() < 0.5
+        return str(value), value
+    if random.random() < 0.35:
+        text, value = _expression(random, depth - 1)
+        return f"not {_bracketed(text)}", not value
+    (left, a), (right, b) = _expression(random, depth - 1), _expression(random, depth - 1)
+    if random.random() < 0.5:
+        return f"{_bracketed(left)} and {_bracketed(right)}", a and b
+    return f"{_bracketed(left)} or {_bracketed(right)}", a or b
+
+
+def _bracketed(text: str) -> str:
+    return text if text in ("True", "False") else f"( {text} )"
+
+
+# --- navigation
+
+Walk = list[tuple[int, int]]
+"""Steps as (distance, axis): axis 0 goes right where the distance is positive, axis 1 forward."""
+
+
+def navigation(random: Random, number: int) -> Question:
+    """Steps without turning; every second walk ends where it began, the others miss it by one step's length."""
+    back = number % 2 == 0
+    walk = _round_trip(random)
+    if not back:
+        wrong = random.randrange(len(walk))
+        distance, axis = walk[wrong]
+        walk[wrong] = (distance + random.randint(1, 3) * (1 if distance > 0 else -1), axis)
+    asked = "If you follow these instructions, do you return to the starting point? Always face forward."
+    return Question(f"{asked} {' '.join(_step(*step) for step in walk)}", "Yes" if back else "No")
+
+
+def _round_trip(random: Random) -> Walk:
+    """Three to five steps that end where they began."""
+    while True:
+        walk = [(random.choice((-1, 1)) * random.randint(1, 9), random.randrange(2)) for _ in range(random.randint(2, 3))]
+        for axis in (0, 1):
+            missing = -sum(distance for distance, of in walk if of == axis)
+            walk += [(missing, axis)] if missing else []
+        if 3 <= len(walk) <= 5:
+            random.shuffle(walk)
+            return walk
+
+
+def _step(distance: int, axis: int) -> str:
+    ahead, behind = (("right", "left"), ("forward", "backward"))[axis]
+    count = abs(distance)
+    return f"Take {count} {'step' if count == 1 else 'steps'} {ahead if distance > 0 else behind}."
+
+
+# --- web of lies
+
+
+def web_of_lies(random: Random, number: int) -> Question:
+    """Each speaks about the one before; truth and lie take turns as the last one's nature."""
+    wanted = number % 2 == 0
+    people = random.sample(NAMES, random.randint(3, 4))
+    honest = [random.random() < 0.5 for _ in people[:-1]] + [wanted]
+    said = [f"{people[0]} {'tells the truth' if honest[0] else 'lies'}."]
+    for before, speaker in enumerate(people[1:]):
+        claim = honest[before] if honest[before + 1] else not honest[before]
+        said.append(f"{speaker} says {people[before]} {'tells the truth' if claim else 'lies'}.")
+    return Question(f"{' '.join(said)} Does {people[-1]} tell the truth?", "Yes" if wanted else "No")
+
+
+# --- date arithmetic
+
+LETTERS = ("A", "B", "C", "D")
+
+
+def date_arithmetic(random: Random, number: int) -> Question:
+    """A day some days, weeks or months from another; four options, the right letter takes turns."""
+    today = date(2000, 1, 1) + timedelta(days=random.randrange(9_000))
+    unit, count = random.choice((("day", random.randint(2, 40)), ("week", random.randint(1, 9))))
+    later = random.random() < 0.5
+    step = timedelta(days=count * (7 if unit == "week" else 1))
+    answer = today + step if later else today - step
+    options = _near(random, answer, today)
+    options.insert(number % 4, answer)
+    asked = (
+        f"Today is {today.strftime('%B')} {today.day}, {today.year}. Which date is {count} {unit}{'s' * (count > 1)} "
+        f"{'later' if later else 'earlier'}?"
+    )
+    listed = " ".join(f"({letter}) {_american(day)}" for letter, day in zip(LETTERS, options, strict=True))
+    return Question(f"{asked} Options: {listed}", LETTERS[number % 4])
+
+
+def _near(random: Random, answer: date, today: date) -> list[date]:
+    """Three wrong days, as a person would get them wrong: off by a day, a week, a month, in the other direction."""
+    wrong = {answer + timedelta(days=off) for off in (-30, -7, -2, -1, 1, 2, 7, 31)} | {today - (answer - today)}
+    return random.sample(sorted(wrong - {answer, today}), 3)
+
+
+def _american(day: date) -> str:
+    return day.strftime("%m/%d/%Y")
+
+
+# --- object counting
+
+SMALL_NUMBERS = ("a", "two", "three", "four", "five")
+
+
+def object_counting(random: Random, number: int) -> Question:  # noqa: ARG001  # every maker has the same two
+    """Things of one kind to be counted among some of another."""
+    kind, other = random.sample(sorted(KINDS), 2)
+    counted = [(thing, random.randint(1, 5)) for thing in random.sample(KINDS[kind], random.randint(2, 4))]
+    beside = [(thing, random.randint(1, 5)) for thing in random.sample(KINDS[other], random.randint(0, 1))]
+    things = counted + beside
+    random.shuffle(things)
+    listed = [f"{_article(thing, count)} {thing if count == 1 else _plural(thing)}" for thing, count in things]
+    total = sum(count for _, count in counted)
+    return Question(f"I have {', '.join(listed[:-1])} and {listed[-1]}. How many {kind} do I have?", str(total))
+
+
+def _article(thing: str, count: int) -> str:
+    return "an" if count == 1 and thing[0] in "aeiou" else SMALL_NUMBERS[count - 1]
+
+
+def _plural(thing: str) -> str:
+    if thing.endswith(("ch", "sh", "s", "x", "o")):
+        return f"{thing}es"
+    return f"{thing[:-1]}ies" if thing.endswith("y") and thing[-2] not in "aeiou" else f"{thing}s"
+
+
+# --- word sorting
+
+
+def word_sorting(random: Random, number: int) -> Question:  # noqa: ARG001  # every maker has the same two
+    """Three to five words, to be put in alphabetical order."""
+    words = random.sample(WORDS, random.randint(3, 5))
+    if words == sorted(words):
+        words.reverse()
+    return Question(f"Sort these words alphabetically: {' '.join(words)}", " ".join(sorted(words)))
+
+
+MAKERS: dict[str, Maker] = {
+    "boolean_expressions": boolean_expression,
+    "navigation": navigation,
+    "web_of_lies": web_of_lies,
+    "date_arithmetic": date_arithmetic,
+    "object_counting": object_counting,
+    "word_sorting": word_sorting,
+}
