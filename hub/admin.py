@@ -1,0 +1,105 @@
+"""Setting a board up: repos and webhooks, made once however often it is asked."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from hub import parse
+from hub.errors import Busy, Conflict, Denied, NotFound, RateLimited, Transient
+from hub.reads import Reads
+from hub.records import Repo, Watched, Webhook
+
+
+class Admin(Reads):
+    """The half of `Hub` that `steward init` and `doctor` need."""
+
+    def repo_exists(self, repo: Repo) -> bool:
+        """Whether our token can see it."""
+        try:
+            self._get(f"{repo.api}/refs", "refs")
+        except NotFound:
+            return False
+        return True
+
+    def create_repo(self, repo: Repo, *, private: bool = False, sdk: str = "static", exist_ok: bool = True) -> bool:
+        """Makes a repo; False where it exists already (with `exist_ok`, else Conflict). `sdk` is for Spaces.
+
+        A repo that exists is believed to be ours: its visibility is not touched.
+        """
+        owner, _, name = repo.id.rpartition("/")
+        visibility = "private" if private else "public"
+        request: dict[str, Any] = {"name": name, "organization": owner or None, "type": repo.kind}
+        request |= {"visibility": visibility} | ({"sdk": sdk} if repo.kind == "space" else {})
+        tries = 0
+
+        def once() -> bool:
+            nonlocal tries
+            tries += 1
+            try:
+                self.session.send("POST", "/api/repos/create", route="repo-create", json=request)
+            except Busy:
+                raise
+            except Conflict:
+                # After an error of the Hub's own it may be our first try that made it.
+                if not exist_ok and tries == 1:
+                    raise
+                return False
+            except Denied:
+                if exist_ok and self.repo_exists(repo):
+                    return False
+                raise
+            return True
+
+        return self.retries.until(once, on=(Transient, Busy, RateLimited))
+
+    def gate(self, repo: Repo, *, manual: bool = True) -> None:
+        """Lets people in on request only: one by one (`manual`) or whoever asks."""
+        gated = "manual" if manual else "auto"
+        self.retries.call(
+            lambda: self.session.send("PUT", f"{repo.api}/settings", route="repo-settings", json={"gated": gated}),
+            repeatable=True,
+        )
+
+    def webhooks(self) -> list[Webhook]:
+        """All webhooks of our account."""
+        items = self._get("/api/settings/webhooks", "webhooks").json()
+        return parse.parsed(lambda it: [parse.webhook(item) for item in it], items)
+
+    def ensure_webhook(self, url: str, watched: Iterable[Watched], domains: Iterable[str], secret: str) -> Webhook:
+        """The webhook that tells `url` of just these things, made, or switched on again, where needed.
+
+        The Hub shows no secrets: one that exists is believed to have the right one. `rotate_webhook` gives it another.
+        """
+        wanted, kinds = frozenset(watched), frozenset(domains)
+
+        def once() -> Webhook:
+            for hook in self.webhooks():
+                if (hook.url, hook.watched, hook.domains) == (url, wanted, kinds):
+                    return self.enable_webhook(hook.id) if hook.disabled else hook
+            request = _webhook_request(url, wanted, kinds, secret)
+            answer = self.session.send("POST", "/api/settings/webhooks", route="webhook-create", json=request)
+            return parse.parsed(lambda it: parse.webhook(it["webhook"]), answer.json())
+
+        return self.retries.until(once, on=(Transient, Busy, RateLimited))
+
+    def rotate_webhook(self, hook: Webhook, secret: str) -> Webhook:
+        """Gives a webhook another secret. All its fields are sent, for the Hub takes missing ones for empty."""
+        request = _webhook_request(hook.url or "", hook.watched, hook.domains, secret)
+        return self._webhook_call(hook.id, "", "webhook-update", request)
+
+    def enable_webhook(self, hook_id: str) -> Webhook:
+        """Switches on a webhook that was disabled, or suspended by the Hub after too many failures."""
+        return self._webhook_call(hook_id, "/enable", "webhook-enable", None)
+
+    def _webhook_call(self, hook_id: str, action: str, route: str, request: object) -> Webhook:
+        address = f"/api/settings/webhooks/{hook_id}{action}"
+        answer = self.retries.call(
+            lambda: self.session.send("POST", address, route=route, json=request), repeatable=True
+        )
+        return parse.parsed(lambda it: parse.webhook(it["webhook"]), answer.json())
+
+
+def _webhook_request(url: str, watched: frozenset[Watched], domains: frozenset[str], secret: str) -> dict[str, Any]:
+    names = [{"type": one.type, "name": one.name} for one in sorted(watched)]
+    return {"url": url, "watched": names, "domains": sorted(domains), "secret": secret}

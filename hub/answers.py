@@ -1,0 +1,147 @@
+"""From the Hub's refusals to the errors of `errors.py`: one function, no I/O."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from email.utils import parsedate_to_datetime
+
+from huggingface_hub.utils import parse_ratelimit_headers  # type: ignore[attr-defined]  # documented to be there
+
+from hub.errors import (
+    BadRequest,
+    BadToken,
+    Busy,
+    Conflict,
+    Denied,
+    Disabled,
+    EntryNotFound,
+    Gated,
+    HubError,
+    NotFound,
+    RateLimited,
+    RepoNotFound,
+    RevisionNotFound,
+    StaleParent,
+    ThreadNotFound,
+    TooLarge,
+    Transient,
+)
+from hub.records import Limit
+
+_BY_CODE: dict[str, type[HubError]] = {
+    "RepoNotFound": RepoNotFound,
+    "RevisionNotFound": RevisionNotFound,
+    "EntryNotFound": EntryNotFound,
+    "GatedRepo": Gated,
+}
+_BY_STATUS: dict[int, type[HubError]] = {
+    403: Denied,
+    404: NotFound,
+    408: Transient,
+    409: Conflict,
+    412: StaleParent,
+    413: TooLarge,
+    425: Transient,
+}
+_WAITS = re.compile(r"(?:about|in|after)\s+(?:an?|(\d+))\s+(second|minute|hour)", re.IGNORECASE)
+_UNIT = {"second": 1.0, "minute": 60.0, "hour": 3600.0}
+
+DEFAULT_WAIT = 60.0
+"""Seconds to stay away where a 429 gives no time."""
+
+
+def error_for(
+    status: int, headers: Mapping[str, str], body: bytes, *, call: str, path: str, with_token: bool
+) -> HubError:
+    """The error that this answer means. `call` is `GET /api/…` for the message; `headers` are looked up as given."""
+    text = said(headers, body)
+    request_id = headers.get("x-request-id") or headers.get("x-amzn-trace-id")
+    sentence = f"The Hub answered {status} to {call}: {text or 'no reason given'}"
+    if status == 429:
+        seconds, what = wait_of(headers, text)
+        return RateLimited(sentence, seconds=seconds, what=what, request_id=request_id)
+    kind = _kind(status, headers.get("x-error-code", ""), text, path, with_token=with_token)
+    return kind(sentence, status=status, request_id=request_id)
+
+
+def _kind(status: int, code: str, text: str, path: str, *, with_token: bool) -> type[HubError]:
+    if code in _BY_CODE:
+        return _BY_CODE[code]
+    if text == "Access to this resource is disabled.":
+        return Disabled
+    if status == 401:
+        # Without a token the Hub answers 401 for what it does not have, lest strangers learn which names are taken.
+        return RepoNotFound if not with_token and _names_a_repo(path) else BadToken
+    if status == 404 and text.startswith("No discussion found"):
+        return ThreadNotFound
+    if status == 404 and text.startswith("Repository not found"):
+        return RepoNotFound
+    if status == 409 and "in progress" in text:
+        return Busy
+    if status >= 500 and status != 501:
+        return Transient
+    return _BY_STATUS.get(status, BadRequest)
+
+
+def _names_a_repo(path: str) -> bool:
+    return path.startswith(("/api/models/", "/api/datasets/", "/api/spaces/")) or "/resolve/" in path
+
+
+def said(headers: Mapping[str, str], body: bytes) -> str:
+    """The Hub's own words on what is wrong, at most 500 characters: header, else JSON `error`, else nothing."""
+    return " ".join((headers.get("x-error-message") or _json_error(body)).split())[:500]
+
+
+def _json_error(body: bytes) -> str:
+    try:
+        answer = json.loads(body)
+    except ValueError:  # a page of some proxy: nothing that a person should have to read
+        return ""
+    if not isinstance(answer, dict):
+        return ""
+    error = answer.get("error") or answer.get("error_description") or answer.get("errors") or ""
+    if isinstance(error, list):
+        return "; ".join(str(item.get("message", item)) if isinstance(item, dict) else str(item) for item in error)
+    return str(error)
+
+
+def wait_of(headers: Mapping[str, str], text: str) -> tuple[float, str]:
+    """How many seconds a 429 asks to stay away, and from which quota.
+
+    The quota of commits per repo is told in the text alone, beside a `RateLimit` header that still has calls left.
+    """
+    if "repository commits" in text:
+        return _spoken(text) or 3600.0, "commits"
+    limit = limit_of(headers)
+    if limit is not None and limit.remaining == 0:
+        return limit.resets_in + 1.0, limit.resource
+    what = limit.resource if limit is not None else "api"
+    if (seconds := _retry_after(headers)) is not None:
+        return seconds, what
+    if "concurrency queue" in text:
+        return 5.0, "concurrency"
+    return _spoken(text) or DEFAULT_WAIT, what
+
+
+def limit_of(headers: Mapping[str, str]) -> Limit | None:
+    """What the `RateLimit` headers, which come with good answers too, say of a quota."""
+    info = parse_ratelimit_headers(headers)
+    return Limit(info.resource_type, info.remaining, float(info.reset_in_seconds), info.limit) if info else None
+
+
+def _spoken(text: str) -> float | None:
+    match = _WAITS.search(text)
+    return float(match.group(1) or 1) * _UNIT[match.group(2).lower()] if match else None
+
+
+def _retry_after(headers: Mapping[str, str]) -> float | None:
+    value = headers.get("retry-after", "").strip()
+    if value.isdigit():
+        return float(value)
+    try:
+        # The server's own `Date` is the one clock that its date can be compared with.
+        return max(0.0, (parsedate_to_datetime(value) - parsedate_to_datetime(headers["date"])).total_seconds())
+    except (ValueError, TypeError, KeyError):
+        return None

@@ -1,0 +1,77 @@
+"""Which paths a git diff touches. The diff holds strangers' file names and contents, so headers and contents are told
+apart by counting: a hunk says how many lines follow, and no line of theirs is read as a header."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+_HUNK = re.compile(r"@@ -\d+(?:,(\d+))? \+\d+(?:,(\d+))? @@")
+_ESCAPE = re.compile(rb"\\([0-7]{3}|.)", re.DOTALL)
+_LETTERS = {b"a": b"\a", b"b": b"\b", b"t": b"\t", b"n": b"\n", b"v": b"\v", b"f": b"\f", b"r": b"\r"}
+_NAMED = ("rename from ", "rename to ", "copy from ", "copy to ")
+
+
+def paths_in(diff: str) -> list[str]:
+    """Every path that `diff` adds, changes, removes or renames (old and new name), in order, each once."""
+    paths: dict[str, None] = {}
+    for header in _headers(diff):
+        paths |= dict.fromkeys(_paths_of(header))
+    return list(paths)
+
+
+def _headers(diff: str) -> Iterator[list[str]]:
+    """The header lines of each file of the diff, without any line of content."""
+    header: list[str] = []
+    old = new = 0  # lines that the present hunk still has to bring
+    for line in diff.split("\n"):
+        if old > 0 or new > 0:
+            old -= line[:1] in (" ", "-", "")
+            new -= line[:1] in (" ", "+", "")
+        elif match := _HUNK.match(line):
+            old, new = (int(count) if count is not None else 1 for count in match.groups())
+        elif line.startswith("diff --git "):
+            if header:
+                yield header
+            header = [line]
+        elif header:
+            header.append(line)
+    if header:
+        yield header
+
+
+def _paths_of(header: list[str]) -> Iterator[str]:
+    """Old and new path of one file. The lines that name one path each are exact; the first line is the last resort."""
+    named = False
+    for line in header[1:]:
+        for word in _NAMED:
+            if line.startswith(word):
+                named = True
+                yield _unquoted(line.removeprefix(word))
+        if line.startswith(("--- ", "+++ ")):
+            path = _unquoted(line[4:].removesuffix("\t"))  # git adds a tab after a name that holds a blank
+            if path != "/dev/null":
+                named = True
+                yield path[2:]
+    if not named:  # binary, empty, or only its mode changed: both names are the same
+        yield _name_twice(header[0].removeprefix("diff --git "))
+
+
+def _name_twice(pair: str) -> str:
+    """The name out of `a/name b/name`, each of them quoted or not; blanks in it make the middle the only sure sign."""
+    if pair.startswith('"'):
+        end = re.match(r'"(?:\\.|[^"\\])*"', pair)
+        return _unquoted(end[0] if end else pair)[2:]
+    return _unquoted(pair[: (len(pair) - 1) // 2])[2:]
+
+
+def _unquoted(name: str) -> str:
+    """Undoes git's C-style quoting: `"a/\\303\\274.json"` is `a/ü.json`."""
+    if len(name) < 2 or not (name.startswith('"') and name.endswith('"')):
+        return name
+
+    def plain(match: re.Match[bytes]) -> bytes:
+        code = match[1]
+        return bytes([int(code, 8) & 0xFF]) if len(code) == 3 else _LETTERS.get(code, code)
+
+    return _ESCAPE.sub(plain, name[1:-1].encode()).decode(errors="surrogateescape")

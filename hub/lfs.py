@@ -1,0 +1,72 @@
+"""Large files: content goes to the store that git LFS names, and the commit mentions it by its sha256."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from typing import Any
+
+from hub.errors import BadRequest
+from hub.parse import parsed
+from hub.records import Put, Repo
+from hub.retries import Retries
+from hub.session import Session
+
+_MIME = "application/vnd.git-lfs+json"
+_BATCH = 100
+
+
+def sha256(data: bytes) -> str:
+    """An LFS object's id."""
+    return hashlib.sha256(data).hexdigest()
+
+
+def upload(session: Session, retries: Retries, repo: Repo, puts: Sequence[Put]) -> None:
+    """Stores the contents of `puts`, each at most once. Repeatable: the store knows objects by their digest."""
+    for start in range(0, len(puts), _BATCH):
+        by_oid = {sha256(put.data): put.data for put in puts[start : start + _BATCH]}
+        for item in _batch(session, retries, repo, by_oid):
+            _store(session, retries, item, by_oid)
+
+
+def _batch(session: Session, retries: Retries, repo: Repo, by_oid: dict[str, bytes]) -> list[dict[str, Any]]:
+    """Asks where to put the objects; those that are stored already come back without `actions`."""
+    body = {
+        "operation": "upload",
+        "transfers": ["basic"],
+        "hash_algo": "sha256",
+        "objects": [{"oid": oid, "size": len(data)} for oid, data in by_oid.items()],
+    }
+    answer = retries.call(
+        lambda: session.send(
+            "POST",
+            f"{repo.web}.git/info/lfs/objects/batch",
+            route="lfs-batch",
+            json=body,
+            headers={"accept": _MIME, "content-type": _MIME},
+        ),
+        repeatable=True,
+    )
+    return parsed(lambda it: list(it["objects"]), answer.json())
+
+
+def _store(session: Session, retries: Retries, item: dict[str, Any], by_oid: dict[str, bytes]) -> None:
+    if error := item.get("error"):
+        raise BadRequest(f"The Hub does not take a large file: {str(error.get('message', error))[:300]}")
+    actions = item.get("actions") or {}
+    oid = parsed(lambda it: it["oid"], item)
+    if upload_to := actions.get("upload"):
+        retries.call(
+            lambda: session.send(
+                "PUT", upload_to["href"], route="lfs-put", content=by_oid[oid], headers=upload_to.get("header") or {}
+            ),
+            repeatable=True,
+        )
+    if verify_at := actions.get("verify"):
+        body = {"oid": oid, "size": len(by_oid[oid])}
+        retries.call(
+            lambda: session.send(
+                "POST", verify_at["href"], route="lfs-verify", json=body, headers=verify_at.get("header") or {}
+            ),
+            repeatable=True,
+        )

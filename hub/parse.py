@@ -1,0 +1,180 @@
+"""From the Hub's JSON to `records.py`. Fields that may be missing get a plain default; one that nothing can do without
+makes the answer Garbled where it is missing."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from typing import Any, TypeVar, cast
+
+from hub.errors import Garbled
+from hub.records import (
+    Comment,
+    FileEntry,
+    LogEntry,
+    ModelFacts,
+    ModelFile,
+    Thread,
+    ThreadStatus,
+    ThreadSummary,
+    Watched,
+    Webhook,
+)
+
+T = TypeVar("T")
+Json = Mapping[str, Any]
+
+_NEXT = re.compile(r'<([^>]+)>\s*;\s*rel="?next"?')
+
+DELETED = "deleted"
+"""The name of an author whose account is gone, as huggingface_hub writes it too."""
+
+SOMEWHERE = "*"
+"""Stands for the conflicting files that the Hub does not name."""
+
+
+def parsed(read: Callable[[Any], T], answer: Any) -> T:
+    """`read(answer)`; Garbled where the answer lacks what the protocol promises."""
+    try:
+        return read(answer)
+    except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
+        raise Garbled(f"The Hub's answer lacks something: {type(error).__name__} {error}.") from error
+
+
+def next_page(headers: Mapping[str, str]) -> str:
+    """The address after `rel="next"` in the `Link` header; empty on the last page."""
+    for link in headers.get("link", "").split(","):
+        if match := _NEXT.fullmatch(link.strip()):
+            return match[1]
+    return ""
+
+
+def when(text: str) -> datetime:
+    """`2026-11-24T12:00:00.000Z` as an aware datetime."""
+    moment = datetime.fromisoformat(text)
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+def author(item: Json) -> tuple[str | None, str]:
+    """Id (None where the Hub leaves it out) and name of who wrote this."""
+    who = item.get("author") or {}
+    return who.get("_id") or who.get("id"), who.get("name") or DELETED
+
+
+def file_entry(item: Json) -> FileEntry:
+    """An item of `tree` or `paths-info`."""
+    lfs = item.get("lfs") or {}
+    return FileEntry(
+        path=item["path"], oid=lfs.get("oid") or item["oid"], size=lfs.get("size") or item.get("size") or 0
+    )
+
+
+def log_entry(item: Json) -> LogEntry:
+    """An item of `commits`."""
+    names = tuple(who.get("user") or DELETED for who in item.get("authors") or ())
+    date = item.get("date")
+    title = item.get("title") or ""
+    return LogEntry(item["id"], title, item.get("message") or "", names, when(date) if date else None)
+
+
+def model_facts(item: Json) -> ModelFacts:
+    """Repo info of a model, fetched with `blobs=true`."""
+    files = tuple(ModelFile(file["rfilename"], file.get("size")) for file in item.get("siblings") or ())
+    card = item.get("cardData") or {}
+    tensors = item.get("safetensors") or {}
+    created, modified = item.get("createdAt"), item.get("lastModified")
+    return ModelFacts(
+        id=item["id"],
+        sha=item["sha"],
+        private=bool(item.get("private")),
+        gated=bool(item.get("gated")),
+        disabled=bool(item.get("disabled")),
+        license=_license(card),
+        tags=tuple(item.get("tags") or ()),
+        pipeline_tag=item.get("pipeline_tag"),
+        parameters=tensors.get("total"),
+        parameters_by_dtype=tensors.get("parameters") or {},
+        files=files,
+        config=item.get("config") or {},
+        card=card,
+        card_size=next((file.size for file in files if file.name == "README.md"), None),
+        created_at=when(created) if created else None,
+        last_modified=when(modified) if modified else None,
+        likes=item.get("likes") or 0,
+        downloads=item.get("downloads") or 0,
+    )
+
+
+def _license(card: Json) -> str | None:
+    """The card's licence; several are joined by commas, and `other` goes by the name that the card gives it."""
+    named = card.get("license")
+    if named == "other" and isinstance(card.get("license_name"), str):
+        return cast(str, card["license_name"])
+    return ", ".join(str(one) for one in named) if isinstance(named, list) else named
+
+
+def thread(item: Json, num: int) -> Thread:
+    """The detail of a discussion or pull request."""
+    who = author(item)
+    changes = item.get("changes") or {}
+    events = item.get("events") or ()
+    pushed = [event["data"]["oid"] for event in events if event["type"] == "commit"]
+    comments = tuple(comment(event) for event in events if event["type"] == "comment")
+    created = item.get("createdAt")
+    return Thread(
+        num=item.get("num") or num,
+        title=item["title"],
+        status=cast(ThreadStatus, item["status"]),
+        is_pull_request=bool(item.get("isPullRequest")),
+        author_id=who[0],
+        author_name=who[1],
+        created_at=when(created) if created else comments[0].created_at,
+        locked=bool(item.get("locked")),
+        comments=comments,
+        target=changes.get("base"),
+        head_commit=changes.get("headCommitId") or (pushed[-1] if pushed else None),
+        merge_commit=changes.get("mergeCommitId"),
+        conflicting_files=_conflicts(item.get("filesWithConflicts")),
+    )
+
+
+def _conflicts(files: Any) -> tuple[str, ...]:
+    if isinstance(files, list):
+        return tuple(str(file) for file in files)
+    return (SOMEWHERE,) if files else ()
+
+
+def comment(event: Json) -> Comment:
+    """A `comment` event."""
+    who, data = author(event), event["data"]
+    hidden = bool(data.get("hidden"))
+    text = "" if hidden else (data.get("latest") or {}).get("raw") or ""
+    return Comment(event["id"], who[0], who[1], when(event["createdAt"]), text, hidden, bool(data.get("edited")))
+
+
+def summary(item: Json) -> ThreadSummary:
+    """An item of the list of discussions."""
+    who = author(item)
+    return ThreadSummary(
+        num=item["num"],
+        title=item["title"],
+        status=cast(ThreadStatus, item["status"]),
+        is_pull_request=bool(item.get("isPullRequest")),
+        author_id=who[0],
+        author_name=who[1],
+        created_at=when(item["createdAt"]),
+        comments=item.get("numComments") or 0,
+    )
+
+
+def webhook(item: Json) -> Webhook:
+    """A webhook's own description; `disabled` is a boolean or a reason."""
+    off = item.get("disabled")
+    return Webhook(
+        id=item["id"],
+        url=item.get("url"),
+        watched=frozenset(Watched(one["type"], one["name"]) for one in item.get("watched") or ()),
+        domains=frozenset(item.get("domains") or ()),
+        disabled=(off if isinstance(off, str) else "disabled") if off else None,
+    )

@@ -1,0 +1,132 @@
+"""What can be asked of repos: files, history, differences, facts. Every read is repeated while that may help."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping
+from typing import Any
+from urllib.parse import quote
+
+from hub import parse
+from hub.diffs import paths_in
+from hub.errors import BadRequest, EntryNotFound, RevisionNotFound
+from hub.records import Account, File, FileEntry, LogEntry, ModelFacts, Repo
+from hub.retries import Retries
+from hub.session import MAX_ANSWER, MIB, Answer, Session
+
+NAME_LASTS = 300.0
+"""Seconds until `me()` asks for our own name again; see `comments.py` for why it must."""
+
+
+def quoted_path(path: str) -> str:
+    """A file path as part of an address. BadRequest where it would lead out of the repo."""
+    parts = path.split("/")
+    if not path or "\0" in path or any(part in ("", ".", "..") for part in parts):
+        raise BadRequest(f"{path[:200]!r} is not the path of a file in a repo.")
+    return quote(path, safe="/", errors="surrogateescape")
+
+
+class Reads:
+    """The reading half of `Hub`."""
+
+    def __init__(self, session: Session, retries: Retries) -> None:
+        self.session = session
+        self.retries = retries
+        self._me: tuple[Account, float] | None = None
+
+    def _get(
+        self,
+        path: str,
+        route: str,
+        params: Mapping[str, str] | None = None,
+        *,
+        headers: Mapping[str, str] | None = None,
+        limit: int = MAX_ANSWER,
+    ) -> Answer:
+        def once() -> Answer:
+            return self.session.send("GET", path, route=route, params=params, headers=headers, limit=limit)
+
+        return self.retries.call(once, repeatable=True)
+
+    def _pages(self, path: str, route: str, params: Mapping[str, str]) -> Iterator[Any]:
+        """The items of a list that goes on at the address in the `Link` header."""
+        answer = self._get(path, route, params)
+        yield from parse.parsed(list, answer.json())
+        while following := parse.next_page(answer.headers):
+            answer = self._get(following, route)
+            yield from parse.parsed(list, answer.json())
+
+    def whoami(self) -> Account:
+        """Who our token belongs to. The Hub limits this call more than others: see `me`."""
+        return parse.parsed(lambda it: Account(it["id"], it["name"]), self._get("/api/whoami-v2", "whoami").json())
+
+    def me(self) -> Account:
+        """`whoami`, remembered for a few minutes."""
+        now = time.monotonic()
+        if self._me is None or now - self._me[1] > NAME_LASTS:
+            self._me = (self.whoami(), now)
+        return self._me[0]
+
+    def head(self, repo: Repo, branch: str = "main") -> str:
+        """The commit that `branch` points at; a pull request's is `refs/pr/3`.
+
+        Asked from the list of refs, for repo info may come from a cache that lags behind a commit.
+        """
+        full = branch if branch.startswith("refs/") else f"refs/heads/{branch}"
+        params = {"include_prs": "1"} if full.startswith("refs/pr/") else None
+        refs = self._get(f"{repo.api}/refs", "refs", params).json()
+        kinds = ("branches", "tags", "converts", "pullRequests")
+        found = parse.parsed(
+            lambda it: {ref["ref"]: ref["targetCommit"] for k in kinds for ref in it.get(k) or ()}, refs
+        )
+        if full not in found:
+            raise RevisionNotFound(f"{repo.id} has no {full}.", status=404)
+        return str(found[full])
+
+    def read_file(self, repo: Repo, path: str, revision: str = "main", *, max_bytes: int = 10 * MIB) -> File:
+        """One file, in one call. TooLarge, without reading on, where it has more than `max_bytes` bytes."""
+        address = f"{repo.web}/resolve/{quote(revision, safe='')}/{quoted_path(path)}"
+        answer = self._get(address, "resolve", headers={"accept-encoding": "identity"}, limit=max_bytes)
+        etag = answer.headers.get("x-linked-etag") or answer.headers.get("etag", "")
+        oid = etag.removeprefix("W/").strip('"')
+        return File(path, answer.body, oid, answer.headers.get("x-repo-commit", ""))
+
+    def find_file(self, repo: Repo, path: str, revision: str = "main", *, max_bytes: int = 10 * MIB) -> File | None:
+        """`read_file`, with None where the repo has no such file."""
+        try:
+            return self.read_file(repo, path, revision, max_bytes=max_bytes)
+        except EntryNotFound:
+            return None
+
+    def list_files(self, repo: Repo, revision: str = "main", *, folder: str = "") -> list[FileEntry]:
+        """Every file of the repo, or of one folder and below: a call per thousand entries."""
+        at = f"{repo.api}/tree/{quote(revision, safe='')}"
+        at += f"/{quote(quoted_path(folder), safe='%')}" if folder else ""
+        items = self._pages(at, "tree", {"recursive": "true", "expand": "false"})
+        return [parse.parsed(parse.file_entry, item) for item in items if item.get("type") == "file"]
+
+    def changed_paths(self, repo: Repo, base: str, head: str) -> list[str]:
+        """The paths that differ between two commits, a renamed file under both names. NotFound where one is gone."""
+        span = f"{quote(base, safe='')}..{quote(head, safe='')}"
+        return paths_in(parse.parsed(_text, self._get(f"{repo.api}/compare/{span}", "compare").json()))
+
+    def model_facts(self, model: str, revision: str = "main") -> ModelFacts:
+        """What the Hub knows of a model at a revision, in one call. `sha` is that revision's commit."""
+        at = f"{Repo('model', model).api}/revision/{quote(revision, safe='')}"
+        return parse.parsed(parse.model_facts, self._get(at, "info", {"blobs": "true"}).json())
+
+    def commits(self, repo: Repo, revision: str = "main", *, limit: int = 50) -> list[LogEntry]:
+        """The newest `limit` commits, newest first."""
+        at = f"{repo.api}/commits/{quote(revision, safe='')}"
+        found: list[LogEntry] = []
+        for item in self._pages(at, "commits", {"limit": str(min(limit, 1000))}):
+            if len(found) == limit:
+                break
+            found.append(parse.parsed(parse.log_entry, item))
+        return found
+
+
+def _text(answer: Any) -> str:
+    if not isinstance(answer, str):
+        raise TypeError(f"a diff is text, this is a {type(answer).__name__}")
+    return answer

@@ -1,0 +1,179 @@
+"""One HTTP call to the Hub: bounded in time and bytes, counted, never repeated here.
+
+Why not the client of huggingface_hub: it keeps one session for the whole process, without any timeout, repeats some
+calls by itself (sleeping out a rate limit of minutes) and others never, and shows neither author ids nor the headers
+of a redirect. Its knowledge of headers and limits is used where it is to be had.
+"""
+
+from __future__ import annotations
+
+import json as jsonlib
+import os
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit
+
+import httpx2
+from huggingface_hub import __version__ as client_version
+
+from hub.answers import error_for, limit_of
+from hub.errors import BadRequest, EntryNotFound, Garbled, HubError, TooLarge, Transient, Unreachable
+from hub.records import Limit
+
+OnCall = Callable[[str, str], None]
+"""Told the method and the route (`tree`, `commit`, `comment`, …) of each request that is about to leave."""
+
+MIB = 1024 * 1024
+MAX_ANSWER = 64 * MIB
+_MAX_HOPS = 5
+_FROM_FIRST_HOP = ("x-repo-commit", "x-linked-etag", "x-linked-size")
+_NOTHING_SENT = (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout)
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What came back: lower-case headers, whole body."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+    def json(self) -> Any:
+        """The body as JSON; Garbled where it is not."""
+        try:
+            return jsonlib.loads(self.body)
+        except ValueError as error:
+            raise Garbled("The Hub answered with something that is not JSON; a proxy may stand in between.") from error
+
+
+class Session:
+    """Connections to one endpoint in the name of one token. Safe to share between threads, and to carry over a fork.
+
+    `timeout` (seconds) bounds each wait for the network; a whole answer may take three times as long.
+    """
+
+    def __init__(self, endpoint: str, token: str | None, *, timeout: float, on_call: OnCall | None = None) -> None:
+        self.endpoint = endpoint.rstrip("/")
+        self.limits: dict[str, Limit] = {}  # by resource, as the newest answers told them
+        self._token = token
+        self._timeout = timeout
+        self._on_call = on_call
+        self._client: httpx2.Client | None = None
+        self._pid = 0
+        self._lock = threading.Lock()
+
+    def close(self) -> None:
+        """Hangs up. The next call would connect again."""
+        with self._lock:
+            if self._client is not None and self._pid == os.getpid():
+                self._client.close()
+            self._client = None
+
+    def send(
+        self,
+        method: str,
+        path: str,
+        *,
+        route: str,
+        params: Mapping[str, str] | None = None,
+        json: object = None,
+        content: bytes | None = None,
+        headers: Mapping[str, str] | None = None,
+        limit: int = MAX_ANSWER,
+    ) -> Answer:
+        """One call. `path` starts with `/`, or is a whole address that the Hub itself gave; `limit` in bytes.
+
+        Raises HubError: Transient if it broke off, TooLarge if the answer is longer than `limit`.
+        """
+        url = path if "://" in path else self.endpoint + path
+        sent = dict(headers or {})
+        if json is not None:
+            content, sent = jsonlib.dumps(json).encode(), {"content-type": "application/json"} | sent
+        try:
+            request = self._connection().build_request(
+                method, url, params=params, content=content, headers=self._headers(url) | sent
+            )
+            return self._follow(request, route, limit)
+        except _NOTHING_SENT as error:
+            raise Unreachable(f"The Hub at {self.endpoint} cannot be reached: {_named(error)}.") from error
+        except httpx2.InvalidURL as error:
+            raise BadRequest(f"That is no address on the Hub: {error}.") from error
+        except httpx2.HTTPError as error:
+            raise Transient(f"{method} {path} broke off: {_named(error)}.") from error
+
+    def _follow(self, request: httpx2.Request, route: str, limit: int) -> Answer:
+        """Follows redirects that keep the method: to a renamed repo, and of a read to the file store."""
+        first: dict[str, str] = {}
+        deadline = time.monotonic() + 3 * self._timeout
+        for _ in range(_MAX_HOPS):
+            if self._on_call is not None:
+                self._on_call(request.method, route)
+            response = self._connection().send(request, stream=True)
+            try:
+                self._note_limits(response)
+                first = {name: response.headers[name] for name in _FROM_FIRST_HOP if name in response.headers} | first
+                if response.next_request is None:
+                    return self._read(response, first, limit, deadline)
+                if request.method not in ("GET", "HEAD") and response.status_code not in (307, 308):
+                    # Followed, it would turn into a GET and look like a success.
+                    raise BadRequest(f"The Hub answered {response.status_code} to a write at {request.url.path}.")
+                request = response.next_request
+            finally:
+                response.close()
+        raise Transient(f"The Hub sent us round in circles at {request.url.path}.")
+
+    def _read(self, response: httpx2.Response, first: dict[str, str], limit: int, deadline: float) -> Answer:
+        ok = response.is_success or response.status_code == 304
+        headers = {name.lower(): value for name, value in response.headers.items()} | first
+        told = headers.get("x-linked-size") or headers.get("content-length", "")
+        what = response.request.url.path
+        if ok and told.isdigit() and int(told) > limit and response.request.method != "HEAD":
+            raise TooLarge(f"{what} is {int(told):,} bytes long; we take {limit:,} at most.")
+        chunks, size = [], 0
+        for chunk in response.iter_bytes():
+            size += len(chunk)
+            if size > limit:
+                raise TooLarge(f"{what} is longer than the {limit:,} bytes that we take.")
+            if time.monotonic() > deadline:
+                raise Transient(f"The Hub took too long over {what}.")
+            chunks.append(chunk)
+        if not ok:
+            raise self._refusal(response, headers, b"".join(chunks))
+        return Answer(response.status_code, headers, b"".join(chunks))
+
+    def _refusal(self, response: httpx2.Response, headers: dict[str, str], body: bytes) -> HubError:
+        path = response.request.url.path
+        call = f"{response.request.method} {path}"
+        with_token = self._token is not None
+        error = error_for(response.status_code, headers, body, call=call, path=path, with_token=with_token)
+        if isinstance(error, EntryNotFound):
+            error.commit = headers.get("x-repo-commit")
+        return error
+
+    def _note_limits(self, response: httpx2.Response) -> None:
+        limit = limit_of(response.headers)
+        if limit is not None:
+            self.limits[limit.resource] = limit
+
+    def _headers(self, url: str) -> dict[str, str]:
+        """The token goes to the endpoint alone: uploads are sent to addresses of other hosts that the Hub names."""
+        headers = {"user-agent": f"steward; hf_hub/{client_version}"}
+        if self._token is not None and urlsplit(url).netloc == urlsplit(self.endpoint).netloc:
+            headers["authorization"] = f"Bearer {self._token}"
+        return headers
+
+    def _connection(self) -> httpx2.Client:
+        with self._lock:
+            if self._client is None or self._pid != os.getpid():
+                # A forked child must not write into its parent's sockets, nor close them: it leaves them alone.
+                # Idle connections are dropped before servers drop them, so that a write seldom meets a dying one.
+                self._client = httpx2.Client(timeout=self._timeout, limits=httpx2.Limits(keepalive_expiry=3.0))
+                self._pid = os.getpid()
+            return self._client
+
+
+def _named(error: Exception) -> str:
+    return f"{type(error).__name__} {error}".strip()

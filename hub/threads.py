@@ -1,0 +1,190 @@
+"""Discussions and pull requests: read, opened once, commented once, edited in place, merged with care.
+
+Every write that a second try would double looks at the thread first, and again after an error that leaves its effect
+open. Races accepted:
+  - two processes open the same thread, or write the same comment, at the same instant: both look, both find nothing,
+    two appear. That one key is synced by one process at a time keeps it from happening.
+  - an error comes back, the look finds nothing, and the Hub finishes the write only afterwards.
+  - somebody hides the comment, or renames the thread before its number is noted anywhere: it is written anew.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Any
+
+from hub import parse
+from hub.comments import Marker, find_marked, is_by, marked
+from hub.errors import BadRequest, Busy, HubError, NotMergeable, RateLimited, Transient
+from hub.reads import Reads
+from hub.records import Comment, Repo, Thread, ThreadKind, ThreadStatus, ThreadSummary
+from hub.session import Answer
+
+_LOOK_FIRST = (Transient, Busy, RateLimited)
+
+
+class Threads(Reads):
+    """The half of `Hub` that talks with people."""
+
+    def thread(self, repo: Repo, num: int) -> Thread:
+        """A discussion or pull request with its comments, in one call."""
+        answer = self._get(f"{repo.api}/discussions/{num}", "thread")
+        return parse.parsed(lambda item: parse.thread(item, num), answer.json())
+
+    def threads(
+        self,
+        repo: Repo,
+        *,
+        author: str | None = None,
+        kind: ThreadKind | None = None,
+        status: ThreadStatus | None = None,
+    ) -> Iterator[ThreadSummary]:
+        """The repo's threads, newest first, a page per call as they are asked for.
+
+        The Hub itself tells apart open and closed only; drafts and merged ones are picked out here.
+        """
+        asked = {"draft": "all", "merged": "all"}.get(status or "all", status or "all")
+        wanted = {"type": kind or "all", "status": asked} | ({"author": author} if author else {})
+        page = 0
+        while True:
+            answer = self._get(f"{repo.api}/discussions", "threads", wanted | {"p": str(page)}).json()
+            items, more = parse.parsed(_page, answer)
+            for item in items:
+                summary = parse.parsed(parse.summary, item)
+                if status is None or summary.status == status:
+                    yield summary
+            if not more:
+                return
+            page += 1
+
+    def pull_diff(self, repo: Repo, num: int) -> str:
+        """What a pull request changes, as a git diff; see `diffs.paths_in`."""
+        answer = self._get(f"{repo.api}/discussions/{num}", "thread", {"diff": "1"})
+        return parse.parsed(lambda item: str(item.get("diff") or ""), answer.json())
+
+    def open_thread(self, repo: Repo, title: str, body: str, marker: Marker, *, since: datetime | None = None) -> int:
+        """The number of the discussion that carries `marker`, opened now if there is none.
+
+        An earlier one is looked for among our own threads of that title, back to `since` (say, when the request was
+        made): each page of the list is a call, each thread of that title another.
+        """
+
+        def once() -> int:
+            if (earlier := self._opened(repo, title, marker, since)) is not None:
+                return earlier
+            request = {"title": title.strip(), "description": marked(body, marker), "pullRequest": False}
+            answer = self._post_once(f"{repo.api}/discussions", "thread-open", request)
+            return parse.parsed(lambda it: int(it["num"]), answer.json())
+
+        return self.retries.until(once, on=_LOOK_FIRST)
+
+    def _opened(self, repo: Repo, title: str, marker: Marker, since: datetime | None) -> int | None:
+        me = self.me()
+        found = None
+        for summary in self.threads(repo, author=me.name, kind="discussion"):
+            if since is not None and summary.created_at < since:
+                break
+            same = summary.title == title.strip() and is_by(me, summary.author_id, summary.author_name)
+            if same and find_marked(self.thread(repo, summary.num).comments[:1], marker, me) is not None:
+                found = summary.num  # go on: of two, the older one counts
+        return found
+
+    def ensure_comment(self, repo: Repo, num: int, body: str, marker: Marker, *, seen: Thread | None = None) -> Comment:
+        """The comment of ours that carries `marker`, written now if there is none; an earlier one stays as it is.
+
+        `seen`, the thread as just read, saves the first look.
+        """
+        looked = seen
+
+        def once() -> Comment:
+            nonlocal looked
+            thread, looked = looked or self.thread(repo, num), None
+            earlier = find_marked(thread.comments, marker, self.me())
+            return earlier or self._comment(repo, num, marked(body, marker))
+
+        return self.retries.until(once, on=_LOOK_FIRST)
+
+    def _comment(self, repo: Repo, num: int, text: str) -> Comment:
+        answer = self._post_once(f"{repo.api}/discussions/{num}/comment", "comment", {"comment": text})
+        return parse.parsed(lambda it: parse.comment(it["newMessage"]), answer.json())
+
+    def edit_comment(
+        self, repo: Repo, num: int, comment_id: str, body: str, *, marker: Marker | None = None, seen: str | None = None
+    ) -> bool:
+        """Gives our comment the text `body` (below `marker`). False, without a call, where `seen`, its whole text as
+        last read, is that already."""
+        text = marked(body, marker) if marker is not None else body
+        if seen is not None and _same(seen, text):
+            return False
+        address = f"{repo.api}/discussions/{num}/comment/{comment_id.lower()}/edit"
+        self.retries.call(lambda: self._post_once(address, "comment-edit", {"content": text}), repeatable=True)
+        return True
+
+    def set_status(self, repo: Repo, num: int, status: ThreadStatus, comment: str | None = None) -> bool:
+        """Opens or closes a thread, with a comment if wanted. False where it has that status already."""
+        if status not in ("open", "closed"):
+            raise BadRequest(f"A thread can be set to open or closed, not to {status}.")
+
+        def once() -> bool:
+            if self.thread(repo, num).status == status:
+                return False
+            request = {"status": status} | ({"comment": comment} if comment else {})
+            self._post_once(f"{repo.api}/discussions/{num}/status", "status", request)
+            return True
+
+        return self.retries.until(once, on=_LOOK_FIRST)
+
+    def merge(self, repo: Repo, num: int, *, head: str | None = None) -> Thread:
+        """Merges a pull request and returns it as it is then; one that is merged already is returned as it is.
+
+        NotMergeable where it is a draft, closed, in conflict, or where `head`, the commit that was approved, is not its
+        head now. The Hub takes no expected commit with a merge: a push in the instant between look and merge goes in.
+        The caller compares `merge_commit` with what was approved.
+        """
+
+        def once() -> Thread:
+            before = self.thread(repo, num)
+            if before.status == "merged":
+                return before
+            _refuse_unmergeable(before, head)
+            try:
+                self._post_once(f"{repo.api}/discussions/{num}/merge", "merge", {})
+            except (Transient, Busy, RateLimited):
+                raise
+            except HubError:
+                # How the Hub refuses a merge is written nowhere: the thread's own state decides what happened.
+                after = self.thread(repo, num)
+                _refuse_unmergeable(after, head)
+                raise
+            return self.thread(repo, num)
+
+        return self.retries.until(once, on=_LOOK_FIRST)
+
+    def _post_once(self, path: str, route: str, body: object) -> Answer:
+        return self.session.send("POST", path, route=route, json=body)
+
+
+def _refuse_unmergeable(thread: Thread, head: str | None) -> None:
+    if thread.status == "merged":
+        return
+    why = ""
+    if not thread.is_pull_request or thread.status != "open":
+        why = f"it is {thread.status}" if thread.is_pull_request else "it is a discussion"
+    elif thread.conflicting_files:
+        why = f"it conflicts with the branch: {', '.join(thread.conflicting_files)[:300]}"
+    elif head is not None and thread.head_commit != head:
+        why = f"its head is {thread.head_commit}, not the approved {head}"
+    if why:
+        raise NotMergeable(f"Pull request #{thread.num} cannot be merged: {why}.")
+
+
+def _page(answer: Any) -> tuple[list[Any], bool]:
+    """The items of a page of threads, and whether there are more. An empty page ends it, whatever the count says."""
+    items = list(answer["discussions"])
+    return items, bool(items) and answer["start"] + len(items) < answer["count"]
+
+
+def _same(one: str, other: str) -> bool:
+    """Equal but for line endings and outer blanks, which the Hub may change on the way."""
+    return one.replace("\r\n", "\n").strip() == other.replace("\r\n", "\n").strip()

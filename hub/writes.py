@@ -1,0 +1,234 @@
+"""Commits: compare-and-swap, recognised again after an error.
+
+A commit on a known parent carries `Steward-Change: …`, a digest of parent and changes, in its message. On one parent
+the Hub lets one commit land, so whoever finds that digest in the history knows that exactly this change is in.
+
+Races, and what becomes of them:
+  - an error, and the commit landed all the same          the history is looked through before the next try
+  - an error, the history shows nothing, it lands later   the next try has the same parent: one of them gets 412,
+                                                          looks again, and finds the other
+  - two processes make the very same change               one lands, both are told so: the change is in, once
+  - accepted: a commit without parent, or one that opens a pull request, cannot prove itself: it is sent once, and an
+    error leaves the caller to look
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import re
+from collections.abc import Callable, Sequence
+from typing import Any
+from urllib.parse import quote
+
+from hub import lfs
+from hub.errors import BadRequest, Busy, EntryNotFound, RateLimited, StaleParent, Transient
+from hub.parse import parsed
+from hub.reads import Reads, quoted_path
+from hub.records import Change, Commit, Delete, File, Put, Repo
+from hub.session import Answer
+
+Read = Callable[[str], File | None]
+"""Gives the file at a path, at one commit that stays the same; None where there is none."""
+
+_SAMPLE = 512
+_PREUPLOAD_BATCH = 256
+_LOOK_BACK = 100  # commits that may land on top of ours between an error and the look at the history
+_EDIT_TRIES = 8
+
+
+class Writes(Reads):
+    """The half of `Hub` that changes files."""
+
+    def commit(
+        self,
+        repo: Repo,
+        changes: Sequence[Change],
+        message: str,
+        description: str = "",
+        *,
+        parent: str | None = None,
+        branch: str = "main",
+        create_pr: bool = False,
+    ) -> Commit:
+        """Makes one commit of `changes`.
+
+        With `parent` it lands on that commit or not at all (StaleParent), and exactly once whatever goes wrong on the
+        way. Without, or with `create_pr`, it is sent once: after Transient nobody knows whether it landed.
+        """
+        _check(message, changes)
+        lines = self._lines(repo, changes, branch, create_pr=create_pr)
+        header = {"summary": message, "description": description}
+        if parent is None or create_pr:
+            header |= {"parentCommit": parent} if parent is not None else {}
+            return self.retries.call(
+                lambda: self._post(repo, header, lines, branch, create_pr=create_pr), repeatable=False
+            )
+        trailer = f"Steward-Change: {_digest(repo, branch, parent, changes)}"
+        header |= {"description": f"{description}\n\n{trailer}".lstrip(), "parentCommit": parent}
+
+        def once() -> Commit:
+            try:
+                return self._post(repo, header, lines, branch, create_pr=False)
+            except (Transient, StaleParent):
+                if (landed := self._landed(repo, branch, message, trailer, parent)) is not None:
+                    return landed
+                raise
+
+        return self.retries.until(once, on=(Transient, Busy, RateLimited))
+
+    def edit_files(
+        self,
+        repo: Repo,
+        edit: Callable[[Read], Sequence[Change]],
+        message: str,
+        description: str = "",
+        *,
+        branch: str = "main",
+        max_bytes: int = 10 * 1024 * 1024,
+    ) -> Commit | None:
+        """Reads files, lets `edit` decide what to change, and commits that on the very commit that was read.
+
+        Where the branch moved meanwhile, all of it is done again, at most eight times (then StaleParent). `edit` may so
+        be called more than once. None where nothing is left to do: no changes, or only such as are there already.
+        """
+        stale = False
+
+        def once() -> Commit | None:
+            nonlocal stale
+            # The first reading takes commit and file in one call. Should that come from a cache that lags behind, the
+            # next one asks for the branch's head first.
+            view = _View(self, repo, branch, max_bytes, at=self.head(repo, branch) if stale else None)
+            stale = True
+            changes = [change for change in edit(view.read) if not view.has(change)]
+            if not changes:
+                return None
+            return self.commit(repo, changes, message, description, parent=view.commit(), branch=branch)
+
+        return self.retries.until(once, on=(StaleParent,), attempts=_EDIT_TRIES)
+
+    def _lines(self, repo: Repo, changes: Sequence[Change], branch: str, *, create_pr: bool) -> list[dict[str, Any]]:
+        """The lines of a commit's body, with the contents of large files already stored."""
+        puts = [change for change in changes if isinstance(change, Put)]
+        large = self._large(repo, puts, branch, create_pr=create_pr)
+        lfs.upload(self.session, self.retries, repo, [put for put in puts if put.path in large])
+        return [_line(change, large) for change in changes]
+
+    def _large(self, repo: Repo, puts: Sequence[Put], branch: str, *, create_pr: bool) -> set[str]:
+        """The paths that the repo keeps in LFS: the Hub knows its `.gitattributes`, we ask."""
+        large: set[str] = set()
+        at = f"{repo.api}/preupload/{quote(branch, safe='')}"
+        for start in range(0, len(puts), _PREUPLOAD_BATCH):
+            batch = puts[start : start + _PREUPLOAD_BATCH]
+            sample = [base64.b64encode(put.data[:_SAMPLE]).decode() for put in batch]
+            files = [{"path": p.path, "sample": s, "size": len(p.data)} for p, s in zip(batch, sample, strict=True)]
+            answer = self._repeated(
+                "POST", at, "preupload", {"files": files}, {"create_pr": "1"} if create_pr else None
+            )
+            sizes = {put.path: len(put.data) for put in batch}
+            modes = parsed(lambda it: {file["path"]: file["uploadMode"] for file in it["files"]}, answer.json())
+            large |= {path for path, mode in modes.items() if mode == "lfs" and sizes.get(path)}  # empty ones never are
+        return large
+
+    def _repeated(
+        self, method: str, path: str, route: str, body: object, params: dict[str, str] | None = None
+    ) -> Answer:
+        """A call with a body that changes nothing, or nothing more the second time."""
+        return self.retries.call(
+            lambda: self.session.send(method, path, route=route, json=body, params=params), repeatable=True
+        )
+
+    def _post(
+        self, repo: Repo, header: dict[str, Any], lines: Sequence[dict[str, Any]], branch: str, *, create_pr: bool
+    ) -> Commit:
+        entries = [{"key": "header", "value": header}, *lines]
+        answer = self.session.send(
+            "POST",
+            f"{repo.api}/commit/{quote(branch, safe='')}",
+            route="commit",
+            params={"create_pr": "1"} if create_pr else None,
+            content=b"".join(json.dumps(entry).encode() + b"\n" for entry in entries),
+            headers={"content-type": "application/x-ndjson"},
+        )
+        return parsed(_commit, answer.json())
+
+    def _landed(self, repo: Repo, branch: str, message: str, trailer: str, parent: str) -> Commit | None:
+        """Our commit, if the history since `parent` holds it.
+
+        Its title has to be ours too: a merged pull request's commit quotes a stranger's messages further down.
+        """
+        for entry in self.commits(repo, branch, limit=_LOOK_BACK):
+            if entry.oid == parent:
+                return None
+            if entry.title.strip() == message.strip() and trailer in entry.message.splitlines():
+                return Commit(entry.oid, f"{self.session.endpoint}{repo.web}/commit/{entry.oid}")
+        return None
+
+
+class _View:
+    """The files of one commit, which the first reading finds."""
+
+    def __init__(self, hub: Reads, repo: Repo, branch: str, max_bytes: int, *, at: str | None) -> None:
+        self._hub, self._repo, self._branch, self._max_bytes = hub, repo, branch, max_bytes
+        self._at = at
+        self._files: dict[str, File | None] = {}
+
+    def commit(self) -> str:
+        if self._at is None:
+            self._at = self._hub.head(self._repo, self._branch)
+        return self._at
+
+    def read(self, path: str) -> File | None:
+        if path not in self._files:
+            self._files[path] = self._found(path)
+        return self._files[path]
+
+    def _found(self, path: str) -> File | None:
+        try:
+            file = self._hub.read_file(self._repo, path, self._at or self._branch, max_bytes=self._max_bytes)
+            self._at = self._at or file.commit
+            return file
+        except EntryNotFound as error:
+            self._at = self._at or error.commit
+            return None
+
+    def has(self, change: Change) -> bool:
+        """Whether a change is known to be there already; only files that were read are known."""
+        if change.path not in self._files:
+            return False
+        now = self._files[change.path]
+        return now is None if isinstance(change, Delete) else now is not None and now.data == change.data
+
+
+def _check(message: str, changes: Sequence[Change]) -> None:
+    if not changes or not message.strip() or "\n" in message:
+        raise BadRequest("A commit needs a message of one line and at least one change.")
+    if len({change.path for change in changes}) != len(changes):
+        raise BadRequest("A commit changes each path once.")
+    for change in changes:
+        quoted_path(change.path)
+
+
+def _line(change: Change, large: set[str]) -> dict[str, Any]:
+    if isinstance(change, Delete):
+        return {"key": "deletedFile", "value": {"path": change.path}}
+    if change.path in large:
+        value = {"path": change.path, "algo": "sha256", "oid": lfs.sha256(change.data), "size": len(change.data)}
+        return {"key": "lfsFile", "value": value}
+    content = base64.b64encode(change.data).decode()
+    return {"key": "file", "value": {"path": change.path, "content": content, "encoding": "base64"}}
+
+
+def _digest(repo: Repo, branch: str, parent: str, changes: Sequence[Change]) -> str:
+    """32 hex digits that name these changes on this parent."""
+    whole = hashlib.sha256(f"{repo.kind} {repo.id} {branch} {parent}\n".encode())
+    for change in sorted(changes, key=lambda change: change.path):
+        content = lfs.sha256(change.data) if isinstance(change, Put) else "deleted"
+        whole.update(f"{content} {change.path}\n".encode(errors="surrogateescape"))
+    return whole.hexdigest()[:32]
+
+
+def _commit(answer: Any) -> Commit:
+    number = re.search(r"/discussions/(\d+)", answer.get("pullRequestUrl") or "")
+    return Commit(answer["commitOid"], answer["commitUrl"], int(number[1]) if number else None)
