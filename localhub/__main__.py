@@ -1,0 +1,54 @@
+"""`python -m localhub`: a Hub on this machine.
+
+The first line on standard output is `{"url": …}`, printed once it answers.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import threading
+from pathlib import Path
+
+from localhub.box import Box
+from localhub.errors import WorldError
+from localhub.server import Server
+from localhub.world import read
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Serves until interrupted; 2 with a sentence on standard error where that cannot begin."""
+    options = _options(arguments)
+    try:
+        box = Box.open(options.data, read(options.world) if options.world else None)
+        server = Server(box, options.host, options.port)
+    except (WorldError, OSError) as error:
+        print(f"localhub: {error}", file=sys.stderr)
+        return 2
+    threading.Thread(target=_announce, args=(server,), daemon=True).start()
+    try:
+        server.run()
+    except KeyboardInterrupt:
+        return 0
+    finally:
+        box.close()
+    return 0
+
+
+def _options(arguments: list[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="localhub", description="A Hub on this machine")
+    parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: this machine only)")
+    parser.add_argument("--port", type=int, default=7870, help="port; 0 takes a free one (default: 7870)")
+    parser.add_argument("--data", type=Path, required=True, help="folder for everything it keeps; made if missing")
+    parser.add_argument("--world", type=Path, help="YAML file with the users, orgs, repos and webhooks to begin with")
+    return parser.parse_args(arguments)
+
+
+def _announce(server: Server) -> None:
+    server.wait()
+    print(json.dumps({"url": server.url}), flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,104 @@
+"""The application: every route over one box, behind the middlewares that count, fail, limit and read paths.
+
+Nothing but JSON with an `error` leaves here where a call cannot be served: a client parses no traceback.
+"""
+
+from __future__ import annotations
+
+import logging
+from urllib.parse import quote, unquote
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
+from starlette.responses import JSONResponse, Response
+from starlette.types import ASGIApp
+
+from localhub.bodies import BodyLimit
+from localhub.box import Box
+from localhub.errors import BadRequest, HubError, RepoMoved
+from localhub.faultware import FaultMiddleware
+from localhub.limits import LimitMiddleware
+from localhub.routes import API_ROUTERS
+from localhub.routing import RawPath
+from localhub.stats import StatsMiddleware
+
+log = logging.getLogger("localhub")
+
+
+def create_app(box: Box) -> FastAPI:
+    """The application over `box`, without its outer middlewares: see `serve_app`."""
+    app = FastAPI(title="localhub", description="A Hub on this machine", redirect_slashes=False)
+    app.state.box = box
+    for router in API_ROUTERS:
+        app.include_router(router)
+    app.add_exception_handler(HubError, _hub_error)
+    app.add_exception_handler(RequestValidationError, _invalid)
+    app.add_exception_handler(HTTPException, _http_error)
+    app.add_exception_handler(ClientDisconnect, _gone)
+    app.add_exception_handler(Exception, _bug)
+    return app
+
+
+def serve_app(box: Box) -> ASGIApp:
+    """What the server serves: the application as seen through counters, faults and limits."""
+    inner = RawPath(BodyLimit(create_app(box)))
+    limited = LimitMiddleware(inner, box.limits, box.accounts)
+    return StatsMiddleware(FaultMiddleware(limited, box.faults), box.stats)
+
+
+async def _hub_error(request: Request, error: Exception) -> Response:
+    if isinstance(error, RepoMoved):
+        return _moved(request, error)
+    if not isinstance(error, HubError):
+        raise error
+    return error.response()
+
+
+def _moved(request: Request, error: RepoMoved) -> Response:
+    """The same address with the new name: relative, so that it holds behind a proxy too."""
+    raw: str = request.scope["raw_path"].decode("latin-1").partition("?")[0]
+    target = _renamed(raw, error.old, error.new)
+    if request.scope["query_string"]:
+        target += "?" + request.scope["query_string"].decode("latin-1")
+    response = error.response()
+    response.headers["Location"] = target
+    return response
+
+
+def _renamed(raw_path: str, old: str, new: str) -> str:
+    parts = raw_path.split("/")
+    wanted = old.lower().split("/")
+    for start in range(len(parts) - len(wanted) + 1):
+        found = [unquote(part).lower() for part in parts[start : start + len(wanted)]]
+        suffix = ".git" if found[-1] == wanted[-1] + ".git" else ""
+        if found[:-1] == wanted[:-1] and found[-1] == wanted[-1] + suffix:
+            return "/".join([*parts[:start], quote(new) + suffix, *parts[start + len(wanted) :]])
+    return raw_path
+
+
+async def _invalid(_request: Request, error: Exception) -> Response:
+    """What pydantic found, in the words of the Hub's own checks."""
+    problems = error.errors() if isinstance(error, RequestValidationError) else []
+    lines = []
+    for problem in problems:
+        where = ".".join(str(part) for part in problem["loc"] if part not in ("body", "query", "path"))
+        lines.append(f"✖ {problem['msg']}" + (f"\n  → at {where}" if where else ""))
+    return BadRequest("\n".join(lines) or "Invalid request").response()
+
+
+async def _http_error(_request: Request, error: Exception) -> Response:
+    if not isinstance(error, HTTPException):
+        raise error
+    answer = HubError(error.status_code, str(error.detail), headers=dict(error.headers or {}))
+    return answer.response()
+
+
+async def _gone(_request: Request, _error: Exception) -> Response:
+    return BadRequest("The connection closed before the body had arrived.").response()
+
+
+async def _bug(request: Request, error: Exception) -> Response:
+    log.error("%s %s failed", request.method, request.url.path.encode("ascii", "replace"), exc_info=error)
+    return JSONResponse({"error": "Internal Error - We're working hard to fix this as soon as possible!"}, 500)

@@ -1,0 +1,341 @@
+"""One bare git repo.
+
+Every method opens the repo anew (0.04 ms): handles of libgit2 are not for several threads, and a fresh one sees every
+pack. Writers of one repo take turns under `lock`; readers never wait.
+
+A commit is durable before `commit` returns: its objects first, the ref by rename last. A server that is killed in
+between leaves objects that nothing names and perhaps a lock file; the next server takes such lock files away when it
+first touches the repo, being alone on its folder.
+"""
+
+from __future__ import annotations
+
+import re
+import threading
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pygit2
+from pygit2.enums import ObjectType
+
+from localhub import diffs, trees
+from localhub.errors import BadRequest, EntryNotFound, HubError, RevisionNotFound, StaleParent
+from localhub.packs import LooseWriter, PackWriter
+from localhub.trees import FILE, TREE, Changed, Entry, TreeEdit
+
+MAIN = "refs/heads/main"
+_BULK = 256  # files in one commit from which on a pack is written
+_REV = re.compile(r"(?P<base>.+?)(?P<steps>(?:\^|~[0-9]{1,6})*)", re.DOTALL)
+_OID = re.compile(r"[0-9a-f]{7,40}")
+
+
+@dataclass(frozen=True)
+class Author:
+    """Who a commit says it is by."""
+
+    name: str
+    email: str
+
+
+@dataclass(frozen=True)
+class Put:
+    """Set a file: to these bytes, or to the blob with this id."""
+
+    path: str
+    content: bytes | str
+    mode: int = FILE
+
+
+@dataclass(frozen=True)
+class Remove:
+    """Take away a file or a folder; `folder` says which of the two it must be, where that matters."""
+
+    path: str
+    folder: bool | None = None
+
+
+Change = Put | Remove
+
+
+class GitRepo:
+    """A bare repo at `path`."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.lock = threading.RLock()
+        self._swept = False
+
+    def create(self) -> None:
+        """Makes an empty repo whose HEAD is main."""
+        repo = pygit2.init_repository(str(self.path), bare=True, initial_head="main")
+        for name, value in (("uploadpack.allowAnySHA1InWant", "true"), ("uploadpack.allowFilter", "true")):
+            repo.config[name] = value
+        repo.free()
+        self._swept = True
+
+    @contextmanager
+    def open(self) -> Iterator[pygit2.Repository]:
+        """A handle of libgit2 for this thread."""
+        self._sweep()
+        repo = pygit2.Repository(str(self.path))
+        try:
+            yield repo
+        finally:
+            repo.free()
+
+    # Refs
+
+    def head(self, ref: str = MAIN) -> str | None:
+        """The commit that a full ref (`refs/…`) names; None where there is no such ref."""
+        with self.open() as repo:
+            return _head(repo, ref)
+
+    def refs(self) -> dict[str, str]:
+        """Every ref with its commit, annotated tags followed; by name."""
+        with self.open() as repo:
+            names = sorted(repo.references)
+            return {name: head for name in names if (head := _head(repo, name))}
+
+    def resolve(self, rev: str) -> str:
+        """The commit of a branch, tag, `refs/…` or (abbreviated) id, with `^` and `~n` after it.
+
+        Raises `RevisionNotFound`.
+        """
+        with self.open() as repo:
+            return str(_resolve(repo, rev).id)
+
+    def update_ref(self, ref: str, new: str | None, expected: str | None) -> None:
+        """Moves, creates (`expected` None) or deletes (`new` None) a ref; `StaleParent` unless it is at `expected`."""
+        with self.lock, self.open() as repo:
+            if _raw_target(repo, ref) != expected:
+                raise StaleParent
+            try:
+                if new is None:
+                    repo.references.delete(ref)
+                else:
+                    repo.create_reference_direct(ref, pygit2.Oid(hex=new), force=True)
+            except (ValueError, pygit2.GitError) as error:
+                raise BadRequest(f"{ref} cannot be a reference here: {error}") from error
+
+    def tag(self, name: str, commit: str, message: str | None, author: Author, when: float | None = None) -> None:
+        """Creates a tag, annotated where there is a message; 409 where it exists."""
+        ref = f"refs/tags/{name}"
+        with self.lock, self.open() as repo:
+            if _raw_target(repo, ref) is not None:
+                raise HubError(409, f"Reference {ref} already exists")
+            target = commit
+            if message:
+                signature = _signature(author, when)
+                try:
+                    target = str(repo.create_tag(name, pygit2.Oid(hex=commit), ObjectType.COMMIT, signature, message))
+                    return
+                except (ValueError, pygit2.GitError) as error:
+                    raise BadRequest(f"{name} cannot be the name of a tag: {error}") from error
+            self.update_ref(ref, target, None)
+
+    # Commits
+
+    def commit(
+        self,
+        ref: str,
+        changes: Iterable[Change],
+        parent: str | None,
+        author: Author,
+        message: str,
+        *,
+        when: float | None = None,
+    ) -> str:
+        """Commits changes, in their order, on top of `ref` and moves it there; the new commit's id.
+
+        `parent`: what the ref must be at, else `StaleParent`; None takes it wherever it is. `when`: seconds since the
+        epoch, by default now. Raises `EntryNotFound` for the removal of what is not there, `BadRequest` for a file in
+        a folder's place.
+        """
+        with self.lock:
+            head = self.head(ref)
+            if parent is not None and parent != head:
+                raise StaleParent
+            commit = self.build(head, changes, author, message, when=when)
+            self.update_ref(ref, commit, head)
+            return commit
+
+    def build(
+        self, parent: str | None, changes: Iterable[Change], author: Author, message: str, *, when: float | None = None
+    ) -> str:
+        """A commit on top of `parent` that no ref names yet. Raises as `commit` does, but for `StaleParent`."""
+        with self.open() as repo:
+            base = _commit(repo, parent).tree_id if parent else None
+            tree = _write_tree(repo, base, list(changes))
+            return _create_commit(repo, tree, [parent] if parent else [], author, message, when)
+
+    def commit_tree(
+        self,
+        ref: str,
+        tree: str,
+        parents: Sequence[str],
+        author: Author,
+        message: str,
+        *,
+        expected: str | None,
+        when: float | None = None,
+    ) -> str:
+        """Makes a commit of a tree that exists and moves `ref` there from `expected` (None: it is new)."""
+        with self.lock, self.open() as repo:
+            commit = _create_commit(repo, tree, parents, author, message, when)
+            self.update_ref(ref, commit, expected)
+            return commit
+
+    def merge_base(self, a: str, b: str) -> str | None:
+        """The newest commit that both come from."""
+        with self.open() as repo:
+            base = repo.merge_base(pygit2.Oid(hex=a), pygit2.Oid(hex=b))
+            return str(base) if base else None
+
+    # Content
+
+    def tree(self, commit: str) -> str:
+        """The id of a commit's tree."""
+        with self.open() as repo:
+            return str(_commit(repo, commit).tree_id)
+
+    def entry(self, commit: str, path: str) -> Entry | None:
+        """The file or folder at a path."""
+        with self.open() as repo:
+            return trees.find(repo, _commit(repo, commit).tree_id, path)
+
+    def entries(
+        self, commit: str, folder: str = "", *, recursive: bool = False, after: str | None = None, limit: int | None = None
+    ) -> list[Entry]:
+        """The entries of a folder in git's order, at most `limit` of those behind `after`.
+
+        Raises `EntryNotFound` where there is no such folder.
+        """
+        with self.open() as repo:
+            found = trees.find(repo, _commit(repo, commit).tree_id, folder)
+            if found is None or found.mode != TREE:
+                raise EntryNotFound(folder, commit)
+            prefix = f"{folder}/" if folder else ""
+            walk = trees.walk(repo, pygit2.Oid(hex=found.oid), prefix, recursive=recursive, after=after)
+            return [entry for _, entry in zip(range(limit), walk, strict=False)] if limit is not None else list(walk)
+
+    def read(self, oid: str) -> bytes:
+        """The content of a blob."""
+        with self.open() as repo:
+            return repo.odb.read(pygit2.Oid(hex=oid))[1]
+
+    def file(self, commit: str, path: str) -> bytes | None:
+        """The content of the file at a path, as it stands in git; None where there is none."""
+        entry = self.entry(commit, path)
+        return self.read(entry.oid) if entry and entry.type == "file" else None
+
+    def changed_paths(self, a: str | None, b: str) -> list[Changed]:
+        """Every file that differs between two commits, by path; all files of `b` where `a` is None."""
+        with self.open() as repo:
+            old = _commit(repo, a).tree_id if a else None
+            return list(trees.changed(repo, old, _commit(repo, b).tree_id))
+
+    def diff(self, a: str | None, b: str) -> str:
+        """The git diff from one commit to another; from nothing where `a` is None."""
+        with self.open() as repo:
+            return diffs.diff(repo, _commit(repo, a).tree_id if a else None, _commit(repo, b).tree_id)
+
+    def _sweep(self) -> None:
+        """Takes away what a killed server left half done."""
+        if self._swept:
+            return
+        with self.lock:
+            if self._swept:
+                return
+            leftovers = [*self.path.glob("*.lock"), *(self.path / "refs").rglob("*.lock")]
+            leftovers += [*self.path.glob("objects/tmp_*"), *self.path.glob("objects/pack/tmp_*")]
+            for leftover in leftovers:
+                leftover.unlink(missing_ok=True)
+            self._swept = True
+
+
+_SYSTEM = Author("system", "system@huggingface.co")
+
+
+def _head(repo: pygit2.Repository, ref: str) -> str | None:
+    try:
+        return str(repo.references[ref].peel(pygit2.Commit).id)
+    except (KeyError, ValueError, pygit2.GitError):
+        return None
+
+
+def _raw_target(repo: pygit2.Repository, ref: str) -> str | None:
+    """What a ref itself points to: for an annotated tag the tag object."""
+    try:
+        return str(repo.references[ref].target)
+    except (KeyError, ValueError, pygit2.GitError):
+        return None
+
+
+def _commit(repo: pygit2.Repository, oid: str) -> pygit2.Commit:
+    found = repo.get(oid)
+    if not isinstance(found, pygit2.Commit):
+        raise RevisionNotFound(oid)
+    return found
+
+
+def _resolve(repo: pygit2.Repository, rev: str) -> pygit2.Commit:
+    match = _REV.fullmatch(rev)
+    commit = _named(repo, match["base"]) if match else None
+    for step in re.findall(r"\^|~[0-9]+", match["steps"]) if match else ():
+        for _ in range(1 if step == "^" else int(step[1:])):
+            commit = commit.parents[0] if commit and commit.parents else None
+    if commit is None:
+        raise RevisionNotFound(rev)
+    return commit
+
+
+def _named(repo: pygit2.Repository, name: str) -> pygit2.Commit | None:
+    candidates = [name] if name.startswith("refs/") else [f"refs/heads/{name}", f"refs/tags/{name}"]
+    for ref in [MAIN] if name == "HEAD" else candidates:
+        if head := _head(repo, ref):
+            return _commit(repo, head)
+    if not _OID.fullmatch(name):
+        return None
+    try:
+        found = repo.get(name)
+    except ValueError:  # an abbreviation that fits several
+        return None
+    return found if isinstance(found, pygit2.Commit) else None
+
+
+def _write_tree(repo: pygit2.Repository, base: pygit2.Oid | None, changes: Sequence[Change]) -> str:
+    puts = sum(isinstance(change, Put) for change in changes)
+    writer = PackWriter(repo) if puts >= _BULK else LooseWriter(repo)
+    try:
+        edit = TreeEdit(repo, base)
+        for change in changes:
+            if isinstance(change, Remove):
+                edit.remove(change.path, folder=change.folder)
+            else:
+                content = change.content
+                edit.put(change.path, change.mode, content if isinstance(content, str) else writer.blob(content))
+        tree = edit.write(writer)
+    except BaseException:
+        if isinstance(writer, PackWriter):
+            writer.abandon()
+        raise
+    writer.finish()
+    return str(tree)
+
+
+def _create_commit(
+    repo: pygit2.Repository, tree: str, parents: Sequence[str], author: Author, message: str, when: float | None
+) -> str:
+    signature, committer = _signature(author, when), _signature(_SYSTEM, when)
+    oids: list[pygit2.Oid | str] = [pygit2.Oid(hex=parent) for parent in parents]
+    return str(repo.create_commit(None, signature, committer, message, pygit2.Oid(hex=tree), oids))
+
+
+def _signature(author: Author, when: float | None) -> pygit2.Signature:
+    # git ends a name at < and >, and keeps no empty one.
+    name = re.sub(r"[<>\n\x00]", " ", author.name).strip() or "unknown"
+    email = re.sub(r"[<>\n\x00\s]", "", author.email) or "unknown"
+    return pygit2.Signature(name, email, int(time.time() if when is None else when), 0)

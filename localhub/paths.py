@@ -1,0 +1,44 @@
+"""Which paths a repo may hold: none that leaves it, hides in it, or breaks a checkout of it."""
+
+from __future__ import annotations
+
+from localhub.errors import BadRequest
+
+MAX_PATH = 1000
+MAX_NAME = 255
+
+
+def clean(path: str) -> str:
+    """`path` as a file's path in a repo; `BadRequest` with the reason where it is none."""
+    if not path or len(path) > MAX_PATH:
+        raise BadRequest(f"A path has 1 to {MAX_PATH} characters; this one has {len(path)}.")
+    if any(char < " " or char == "\x7f" or "\ud800" <= char <= "\udfff" for char in path):
+        raise BadRequest(f"The path {path!r} contains control characters.")
+    for name in path.split("/"):
+        _check_name(name, path)
+    return path
+
+
+def clean_folder(path: str) -> str:
+    """As `clean`, for a folder: with or without a slash at its end."""
+    return clean(path.removesuffix("/"))
+
+
+def is_clean(path: str) -> bool:
+    """Whether a repo could hold the path at all."""
+    try:
+        clean(path)
+    except BadRequest:
+        return False
+    return True
+
+
+def _check_name(name: str, path: str) -> None:
+    if name in ("", ".", ".."):
+        raise BadRequest(f"The path {path!r} must be relative to the repo, without empty parts, '.' or '..'.")
+    if len(name.encode()) > MAX_NAME:
+        raise BadRequest(f"A name in {path!r} is longer than {MAX_NAME} bytes.")
+    # As git itself refuses them: on some file systems these all are the folder .git.
+    folded = "".join(char for char in name if char.isprintable()).rstrip(". ").lower()
+    if folded.split(":")[0] in (".git", "git~1"):
+        raise BadRequest(f"The path {path!r} contains a part that git keeps for itself.")

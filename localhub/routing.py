@@ -1,0 +1,68 @@
+"""URLs in which a revision or a path is one quoted segment.
+
+A server decodes `%2F` before it routes, and `refs%2Fpr%2F3` would fall apart. `RawPath` decodes segment by segment and
+lets a slash inside a segment travel as a character that no client can send (a lone surrogate); the convertors below
+turn it back. Routes write `{rev:seg}` for one segment, `{path:rest}` for all that follows, `{prefix:prefix}` for the
+`datasets/`, `spaces/` or nothing before a repo's name.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+from urllib.parse import unquote
+
+from starlette.convertors import Convertor, register_url_convertor
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+SLASH = "\udc2f"
+
+Kind = Literal["models", "datasets", "spaces"]
+
+
+class RawPath:
+    """ASGI middleware: routes on the path as it was sent."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and scope.get("raw_path"):
+            raw: str = scope["raw_path"].decode("latin-1").partition("?")[0]
+            # In place: what stands outside reads the route that was found from this very scope.
+            scope["path"] = "/".join(_segment(part) for part in raw.split("/"))
+        await self.app(scope, receive, send)
+
+
+class _Segment(Convertor[str]):
+    regex = "[^/]+"
+
+    def convert(self, value: str) -> str:
+        return value.replace(SLASH, "/")
+
+    def to_string(self, value: str) -> str:
+        return value
+
+
+class _Rest(_Segment):
+    regex = ".*"
+
+
+class _Prefix(Convertor[str]):
+    """`datasets/`, `spaces/`, or nothing for models; the value is the kind."""
+
+    regex = "(?:datasets/|spaces/)?"
+
+    def convert(self, value: str) -> str:
+        return value.rstrip("/") or "models"
+
+    def to_string(self, value: str) -> str:
+        return "" if value == "models" else f"{value}/"
+
+
+register_url_convertor("seg", _Segment())
+register_url_convertor("rest", _Rest())
+register_url_convertor("prefix", _Prefix())
+
+
+def _segment(part: str) -> str:
+    return unquote(part, errors="replace").replace("/", SLASH)

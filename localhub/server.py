@@ -1,0 +1,60 @@
+"""Serving a box over HTTP, in this thread or in one of its own."""
+
+from __future__ import annotations
+
+import socket
+import threading
+import time
+
+import uvicorn
+
+from localhub.app import serve_app
+from localhub.box import Box
+
+_START_SECONDS = 10.0
+
+
+class Server:
+    """uvicorn over a box, on a socket that is bound before anything else: the address is known at once."""
+
+    def __init__(self, box: Box, host: str = "127.0.0.1", port: int = 0) -> None:
+        self._socket = socket.create_server((host, port), backlog=512)
+        shown = f"[{host}]" if ":" in host else host
+        self.url = f"http://{shown}:{self._socket.getsockname()[1]}"
+        self.box = box
+        box.url = self.url
+        config = uvicorn.Config(
+            serve_app(box), log_level="error", access_log=False, lifespan="off", timeout_graceful_shutdown=2
+        )
+        self.uvicorn = uvicorn.Server(config)
+
+    def run(self) -> None:
+        """Serves until told to stop, by signal where this is the main thread."""
+        self.box.webhooks.start()
+        try:
+            self.uvicorn.run(sockets=[self._socket])
+        finally:
+            self._socket.close()
+
+    def wait(self) -> None:
+        """Returns once it answers; `TimeoutError` where it does not."""
+        deadline = time.monotonic() + _START_SECONDS
+        while not self.uvicorn.started:
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"the local Hub at {self.url} did not start")
+            time.sleep(0.005)
+
+
+class ServerThread:
+    """A server in a thread of its own, started at once."""
+
+    def __init__(self, server: Server) -> None:
+        self._server = server
+        self._thread = threading.Thread(target=server.run, name="localhub", daemon=True)
+        self._thread.start()
+        server.wait()
+
+    def stop(self) -> None:
+        """Stops serving and waits for the thread."""
+        self._server.uvicorn.should_exit = True
+        self._thread.join(timeout=_START_SECONDS)

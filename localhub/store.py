@@ -1,0 +1,97 @@
+"""One SQLite file: everything that is not in git.
+
+Readers have a connection per thread and never wait (WAL). Writers take turns under one lock of this process: it is the
+only process on the file. A transaction that was committed survives the death of the process; `synchronous=NORMAL` gives
+up only what a power cut could take, which a Hub for one machine can afford.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+Args = Sequence[object]
+
+
+class Store:
+    """The database of one box."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._lock = threading.RLock()
+        self._local = threading.local()
+        self._opened: list[sqlite3.Connection] = []
+        self._opening = threading.Lock()
+        self._writer = self._connect()
+        self._writing_thread: int | None = None
+        self._depth = 0
+
+    def ensure(self, schema: str) -> None:
+        """Creates the tables of one module (`CREATE TABLE IF NOT EXISTS …`)."""
+        with self._lock:
+            self._writer.executescript(schema)
+
+    @contextmanager
+    def write(self) -> Iterator[sqlite3.Connection]:
+        """A transaction: committed at the end, rolled back on an exception; an inner one joins the outer one.
+
+        Never start a git commit inside: a repo's lock is taken before this one, never after.
+        """
+        with self._lock:
+            self._enter()
+            try:
+                yield self._writer
+            except BaseException:
+                self._leave("ROLLBACK")
+                raise
+            self._leave("COMMIT")
+
+    def rows(self, sql: str, args: Args = ()) -> list[sqlite3.Row]:
+        """Every row of a query."""
+        return self._reader().execute(sql, args).fetchall()
+
+    def row(self, sql: str, args: Args = ()) -> sqlite3.Row | None:
+        """The first row, or None."""
+        found: sqlite3.Row | None = self._reader().execute(sql, args).fetchone()
+        return found
+
+    def close(self) -> None:
+        """Closes every connection, also those of threads that are gone."""
+        with self._lock, self._opening:
+            for connection in self._opened:
+                connection.close()
+            self._opened.clear()
+
+    def _enter(self) -> None:
+        self._depth += 1
+        if self._depth == 1:
+            self._writing_thread = threading.get_ident()
+            self._writer.execute("BEGIN IMMEDIATE")
+
+    def _leave(self, verb: str) -> None:
+        self._depth -= 1
+        if self._depth == 0:
+            self._writing_thread = None
+            if self._writer.in_transaction:
+                self._writer.execute(verb)
+
+    def _reader(self) -> sqlite3.Connection:
+        if self._writing_thread == threading.get_ident():
+            return self._writer
+        connection: sqlite3.Connection | None = getattr(self._local, "connection", None)
+        if connection is None:
+            connection = self._local.connection = self._connect()
+        return connection
+
+    def _connect(self) -> sqlite3.Connection:
+        connection = sqlite3.connect(self._path, isolation_level=None, check_same_thread=False, timeout=30)
+        connection.row_factory = sqlite3.Row
+        connection.execute("PRAGMA journal_mode=WAL")
+        connection.execute("PRAGMA synchronous=NORMAL")
+        connection.execute("PRAGMA foreign_keys=ON")
+        with self._opening:
+            self._opened.append(connection)
+        return connection

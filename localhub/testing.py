@@ -1,0 +1,45 @@
+"""A Hub inside a test or a demo.
+
+    with LocalHub(tmp_path, {"users": [{"name": "ada", "tokens": [{"token": "hf_ada"}]}]}) as hub:
+        HfApi(endpoint=hub.url, token="hf_ada").create_repo("ada/model")
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from localhub.box import Box
+from localhub.clock import Clock
+from localhub.server import Server, ServerThread
+
+
+class LocalHub:
+    """A running Hub in this process: answers at `.url` from the first line on, `.box` is what it serves."""
+
+    def __init__(
+        self, data: Path, world: Mapping[str, Any] | None = None, port: int = 0, clock: Clock | None = None
+    ) -> None:
+        self.box = Box.open(data, world, clock)
+        try:
+            server = Server(self.box, port=port)
+            self._thread = ServerThread(server)
+        except BaseException:
+            self.box.close()
+            raise
+        self.url = server.url
+
+    def close(self) -> None:
+        """Stops it; the folder can be opened again."""
+        self._thread.stop()
+        self.box.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()

@@ -1,0 +1,156 @@
+"""The world file: who and what there is when the box is opened.
+
+What is there already stays as it is, so that a server can be started again on the same folder with the same file.
+Names and tokens are taken as they are.
+
+users:     [{name, fullname, email, isPro, tokens: [{token, role: read | write | fineGrained, scoped, global, name}]}]
+orgs:      [{name, fullname, plan, members: {user: admin | write | contributor | read}}]
+repos:     [{type: model | dataset | space, id, private, gated, disabled, discussionsDisabled, sdk, likes, downloads,
+             owner (who made it), files: {path: text, or {base64: …}, or {lfs: text}}, grants: [user, …],
+             branches: [name, …], tags: [name, …], aliases: [former id, …]}]
+webhooks:  [{owner, url, secret, watched: [{type, name}], domains: [repo, discussion]}]
+limits:    hub, or {api, resolvers, pages, commits_per_hour, simultaneous}
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, get_args
+
+import yaml
+
+from localhub.accounts import Account
+from localhub.errors import HubError, WorldError
+from localhub.git import Put
+from localhub.limits import HUB
+from localhub.repos import Repo, RepoType, author_of
+
+if TYPE_CHECKING:
+    from localhub.box import Box
+
+_SECTIONS = ("users", "orgs", "repos", "webhooks", "limits")
+_SETTINGS = {"discussionsDisabled": "discussions_disabled"} | {
+    name: name for name in ("private", "gated", "disabled", "discussions_disabled", "sdk", "likes", "downloads")
+}
+
+
+def read(path: Path) -> dict[str, Any]:
+    """The world in a YAML file; `WorldError` with the reason where there is none."""
+    try:
+        world = yaml.safe_load(path.read_text())
+    except (OSError, ValueError, yaml.YAMLError) as error:
+        raise WorldError(f"the world file {path} cannot be read: {error}") from error
+    if not isinstance(world or {}, dict):
+        raise WorldError(f"the world file {path} should be a mapping with {', '.join(_SECTIONS)}")
+    return world or {}
+
+
+def play(box: Box, world: Mapping[str, Any]) -> None:
+    """Builds what the world describes and the box lacks; `WorldError` where it describes nonsense."""
+    unknown = set(world) - set(_SECTIONS)
+    if unknown:
+        raise WorldError(f"a world has no {', '.join(map(str, sorted(unknown)))}; it has {', '.join(_SECTIONS)}")
+    try:
+        for user in world.get("users") or ():
+            _user(box, user)
+        for org in world.get("orgs") or ():
+            _org(box, org)
+        for repo in world.get("repos") or ():
+            _repo(box, repo)
+        for webhook in world.get("webhooks") or ():
+            _webhook(box, webhook)
+        _limits(box, world.get("limits"))
+    except (KeyError, TypeError, AttributeError, ValueError, HubError) as error:
+        if isinstance(error, WorldError):
+            raise
+        raise WorldError(f"the world cannot be built: {type(error).__name__}: {error}") from error
+
+
+def _user(box: Box, spec: Mapping[str, Any]) -> None:
+    options = {"fullname": spec.get("fullname", ""), "email": spec.get("email"), "is_pro": bool(spec.get("isPro"))}
+    account = box.accounts.by_name(spec["name"]) or box.accounts.create(spec["name"], "user", **options)
+    for token in spec.get("tokens") or ():
+        box.accounts.add_token(account, str(token["token"]), token)
+
+
+def _org(box: Box, spec: Mapping[str, Any]) -> None:
+    options = {"fullname": spec.get("fullname", ""), "plan": spec.get("plan")}
+    org = box.accounts.by_name(spec["name"]) or box.accounts.create(spec["name"], "org", **options)
+    for name, role in (spec.get("members") or {}).items():
+        box.accounts.set_member(org, _known(box, name), role)
+
+
+def _repo(box: Box, spec: Mapping[str, Any]) -> None:
+    repo_type: RepoType = spec.get("type", "model")
+    if repo_type not in get_args(RepoType):
+        raise WorldError(f"{repo_type!r} is no type of a repo: one of {', '.join(get_args(RepoType))}")
+    namespace, _, name = str(spec["id"]).partition("/")
+    if box.repos.get(repo_type, f"{namespace}/{name}") or box.repos.moved(repo_type, f"{namespace}/{name}"):
+        return
+    owner = _known(box, namespace)
+    creator = _known(box, spec["owner"]) if "owner" in spec else _creator(box, owner)
+    settings = {_SETTINGS[key]: value for key, value in spec.items() if key in _SETTINGS}
+    repo = box.repos.create(repo_type, owner, name, creator, **settings)
+    _fill(box, repo, creator, spec)
+    for user in spec.get("grants") or ():
+        box.repos.grant(repo, _known(box, user), "accepted")
+    box.repos.add_aliases(repo, [str(alias) for alias in spec.get("aliases") or ()])
+
+
+def _fill(box: Box, repo: Repo, creator: Account, spec: Mapping[str, Any]) -> None:
+    changes = [Put(str(path), _content(box, repo, value)) for path, value in (spec.get("files") or {}).items()]
+    head, author = repo.git.head(), author_of(creator)
+    if changes:
+        message, when = "Upload files", box.clock.seconds()
+        head = repo.git.commit("refs/heads/main", changes, head, author, message, when=when)
+    for branch in spec.get("branches") or ():
+        repo.git.update_ref(f"refs/heads/{branch}", head, None)
+    for tag in spec.get("tags") or ():
+        repo.git.update_ref(f"refs/tags/{tag}", head, None)
+
+
+def _content(box: Box, repo: Repo, value: object) -> bytes:
+    if isinstance(value, bytes):
+        return value
+    if isinstance(value, Mapping) and "base64" in value:
+        return base64.b64decode(value["base64"])
+    if isinstance(value, Mapping) and "lfs" in value:
+        return box.lfs.add(repo.oid, _content(box, repo, value["lfs"]))
+    return str(value).encode()
+
+
+def _webhook(box: Box, spec: Mapping[str, Any]) -> None:
+    owner = _known(box, spec["owner"])
+    if any(webhook.url == spec["url"] for webhook in box.webhooks.of(owner)):
+        return
+    domains: Iterable[str] = spec.get("domains") or ("repo", "discussion")
+    box.webhooks.create(
+        owner, url=spec["url"], secret=spec.get("secret"), watched=spec["watched"], domains=domains
+    )
+
+
+def _limits(box: Box, spec: object) -> None:
+    if spec == "hub":
+        box.limits.set(**asdict(HUB))
+    elif isinstance(spec, Mapping):
+        box.limits.set(**spec)
+    elif spec is not None:
+        raise WorldError("limits is `hub` or a mapping of knobs")
+
+
+def _known(box: Box, name: object) -> Account:
+    account = box.accounts.by_name(str(name))
+    if account is None:
+        raise WorldError(f"the world speaks of {name!r}, which is neither one of its users nor of its orgs")
+    return account
+
+
+def _creator(box: Box, owner: Account) -> Account:
+    """Who made a repo where the world does not say: the user at home, else the organisation's first admin."""
+    if owner.kind == "user":
+        return owner
+    admins = [user for user, role in box.accounts.members(owner) if role == "admin"]
+    return admins[0] if admins else owner
