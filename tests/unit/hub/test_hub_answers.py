@@ -1,0 +1,140 @@
+"""Refusals of the Hub and the errors that they become."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hub import errors
+from hub.answers import error_for, limit_of, wait_of
+
+API = "/api/datasets/board/requests/tree/main"
+
+
+def refusal(
+    status: int, *, code: str = "", text: str = "", path: str = API, with_token: bool = True, **headers: str
+) -> errors.HubError:
+    """The error for an answer with this status, X-Error-Code and JSON error."""
+    all_headers = {name.replace("_", "-"): value for name, value in headers.items()}
+    if code:
+        all_headers["x-error-code"] = code
+    body = json.dumps({"error": text}).encode()
+    return error_for(status, all_headers, body, call=f"GET {path}", path=path, with_token=with_token)
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "text", "kind"),
+    [
+        (404, "RepoNotFound", "Repository not found", errors.RepoNotFound),
+        (404, "", "Repository not found", errors.RepoNotFound),
+        (404, "RevisionNotFound", "Invalid rev id: nope", errors.RevisionNotFound),
+        (404, "EntryNotFound", "Entry not found", errors.EntryNotFound),
+        (404, "", "No discussion found matching num #7", errors.ThreadNotFound),
+        (404, "", "Sorry, we can't find the page you are looking for.", errors.NotFound),
+        (401, "", "Invalid credentials in Authorization header", errors.BadToken),
+        (401, "", "Invalid username or password.", errors.BadToken),
+        (401, "GatedRepo", "Access to model x is restricted.", errors.Gated),
+        (403, "GatedRepo", "Access to model x is restricted.", errors.Gated),
+        (403, "", "Access to this resource is disabled.", errors.Disabled),
+        (403, "", "Forbidden: you must be in the organisation", errors.Denied),
+        (409, "", "Another commit operation is in progress for this repository. Please try again later.", errors.Busy),
+        (409, "", "You already created this dataset repo", errors.Conflict),
+        (412, "", "The branch was updated since you opened this page.", errors.StaleParent),
+        (413, "", "too many parameters", errors.TooLarge),
+        (400, "", "✖ Invalid option", errors.BadRequest),
+        (422, "", "Unprocessable", errors.BadRequest),
+        (501, "", "", errors.BadRequest),
+        (408, "", "", errors.Transient),
+        (500, "", "Internal Error - We're working hard to fix this as soon as possible!", errors.Transient),
+        (504, "", "", errors.Transient),
+    ],
+)
+def test_a_refusal_becomes_the_error_that_its_code_status_and_words_mean(
+    status: int, code: str, text: str, kind: type[errors.HubError]
+) -> None:
+    """Each kind of refusal has one class of error, exactly that one, and keeps the Hub's own words."""
+    error = refusal(status, code=code, text=text)
+    assert type(error) is kind
+    assert error.status == status
+    assert text in str(error)
+
+
+def test_a_401_without_a_token_hides_a_repo_that_may_not_exist() -> None:
+    """The Hub answers 401 to anonymous calls for missing repos; that is no matter of credentials."""
+    assert type(refusal(401, text="Invalid username or password.", with_token=False)) is errors.RepoNotFound
+    assert type(refusal(401, path="/api/whoami-v2", with_token=False)) is errors.BadToken
+
+
+def test_the_request_id_is_kept_for_the_log() -> None:
+    """Whoever reports a failure to the Hub's people needs the id of the request."""
+    assert refusal(500, x_request_id="Root=1-2").request_id == "Root=1-2"
+
+
+@pytest.mark.parametrize(
+    ("headers", "text", "seconds", "what"),
+    [
+        ({"ratelimit": '"api";r=0;t=55'}, "", 56.0, "api"),
+        ({"ratelimit": '"resolvers";r=0;t=7', "retry-after": "300"}, "", 8.0, "resolvers"),
+        ({"ratelimit": '"api";r=949;t=12', "retry-after": "30"}, "", 30.0, "api"),
+        ({"retry-after": "Tue, 24 Nov 2026 12:01:30 GMT", "date": "Tue, 24 Nov 2026 12:00:00 GMT"}, "", 90.0, "api"),
+        ({"retry-after": "soon"}, "", 60.0, "api"),
+        ({"retry-after": "soon", "date": "now"}, "", 60.0, "api"),
+        (
+            {"ratelimit": '"api";r=949;t=12'},
+            "You have exceeded the rate limit for repository commits (128 per hour). You can retry this action in "
+            "about 1 hour.",
+            3600.0,
+            "commits",
+        ),
+        ({}, "You have exceeded the rate limit for repository commits. Retry in 25 minutes.", 1500.0, "commits"),
+        ({}, "maximum time in concurrency queue reached", 5.0, "concurrency"),
+        ({}, "", 60.0, "api"),
+    ],
+)
+def test_a_429_says_how_long_to_stay_away_and_from_what(
+    headers: dict[str, str], text: str, seconds: float, what: str
+) -> None:
+    """Header, spoken time and default are used in that order, and the commit quota is known by its words alone."""
+    assert wait_of(headers, text) == (seconds, what)
+
+
+def test_a_rate_limit_is_an_error_with_its_waiting_time() -> None:
+    """Budgets need the seconds and the quota's name, not a sentence."""
+    error = refusal(429, ratelimit='"api";r=0;t=9')
+    assert isinstance(error, errors.RateLimited)
+    assert (error.seconds, error.what) == (10.0, "api")
+
+
+def test_good_answers_tell_what_is_left_of_a_quota() -> None:
+    """`RateLimit` headers come with every answer; both parts are read."""
+    limit = limit_of({"RateLimit": '"api";r=750;t=120', "RateLimit-Policy": '"fixed window";"api";q=1000;w=300'})
+    assert limit is not None
+    assert (limit.resource, limit.remaining, limit.resets_in, limit.quota) == ("api", 750, 120.0, 1000)
+    assert limit_of({}) is None
+
+
+@given(
+    status=st.integers(300, 599),
+    headers=st.dictionaries(
+        st.sampled_from(["x-error-code", "x-error-message", "ratelimit", "retry-after", "date"]), st.text(max_size=40)
+    ),
+    body=st.binary(max_size=60) | st.from_type(dict[str, int]).map(lambda it: json.dumps(it).encode()),
+    path=st.text(max_size=30),
+    with_token=st.booleans(),
+)
+def test_no_refusal_is_too_strange_for_an_error(
+    status: int, headers: dict[str, str], body: bytes, path: str, with_token: bool
+) -> None:
+    """Whatever a broken Hub or a proxy sends, the caller gets a HubError with a short sentence."""
+    error = error_for(status, headers, body, call="GET /", path=path, with_token=with_token)
+    assert isinstance(error, errors.HubError)
+    assert len(str(error)) < 700
+
+
+def test_a_page_of_a_proxy_is_not_shown_to_people() -> None:
+    """HTML that is no answer of the Hub says nothing to a person."""
+    error = error_for(502, {}, b"<html>Bad gateway</html>", call="GET /x", path="/x", with_token=False)
+    assert "<html>" not in str(error)

@@ -1,0 +1,105 @@
+"""Markers, and who may be believed to have written one."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hub.comments import Marker, find_marked, is_by, marked, marker_of
+from hub.errors import BadRequest
+from hub.records import Account, Comment
+
+BOT = Account("b" * 24, "steward-bot")
+STATUS = Marker("open-llm", "status", "org/model_eval_request_False_bfloat16_Original.json")
+words = st.from_regex(r"[A-Za-z0-9._-]{1,30}", fullmatch=True)
+markers = st.builds(Marker, words, words, st.text(min_size=1, max_size=40))
+
+
+def comment(text: str, *, by: str = "steward-bot", id_: str | None = BOT.id, name: str = "c1") -> Comment:
+    """A comment of the bot, unless said otherwise."""
+    return Comment(name, id_, by, datetime(2026, 11, 24, tzinfo=UTC), text, hidden=False, edited=False)
+
+
+def test_a_marker_looks_as_the_design_says() -> None:
+    """Other programs and people may search for this very line."""
+    assert str(Marker("board", "kind", "key")) == "<!-- steward:1 board kind key -->"
+
+
+@given(marker=markers, body=st.text())
+def test_a_marked_comment_is_read_back_whatever_key_and_body_hold(marker: Marker, body: str) -> None:
+    """Making and parsing are inverse for every key, also one that tries to end the HTML comment."""
+    text = marked(body, marker)
+    assert marker_of(text) == marker
+    assert marker_of(text.replace("\n", "\r\n")) == marker
+
+
+@given(marker=markers)
+def test_a_marker_is_one_line_that_nothing_in_it_can_end(marker: Marker) -> None:
+    """A key from a stranger cannot show itself in the rendered comment."""
+    line = str(marker)
+    assert line.splitlines() == [line]
+    assert line.isascii()
+    assert line.index("-->") == len(line) - 3
+    assert "--" not in line[4:-3].removeprefix(f" steward:1 {marker.board} {marker.kind} ")
+
+
+@given(text=st.text())
+def test_no_text_breaks_the_parser(text: str) -> None:
+    """Any comment of anybody can be looked at."""
+    found = marker_of(text)
+    assert found is None or text.lstrip().startswith("<!-- steward:1 ")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"> {STATUS}\n> Your request was accepted.",
+        f"Look what the bot wrote:\n\n{STATUS}",
+        f"```\n{STATUS}\n```",
+        f"`{STATUS}`",
+        f"{STATUS} and more",
+        str(STATUS).replace("steward:1", "steward:2"),
+        "<!-- steward:1 board kind -->",
+        "<!-- steward:1 board kind two keys -->",
+        "<!-- steward:1 board kind %zz -->",
+        "<!-- steward:1 board kind k%65y -->",
+        "",
+    ],
+)
+def test_a_quoted_misplaced_or_misshapen_marker_is_none(text: str) -> None:
+    """Only the exact line, as the first one of the comment, is a marker."""
+    assert marker_of(text) is None
+
+
+@pytest.mark.parametrize(
+    ("board", "kind", "key"), [("a b", "k", "x"), ("b", "", "x"), ("b", "k>", "x"), ("b", "k", "")]
+)
+def test_a_marker_that_could_not_be_read_back_is_refused(board: str, kind: str, key: str) -> None:
+    """Mistakes show where they are made."""
+    with pytest.raises(BadRequest):
+        Marker(board, kind, key)
+
+
+def test_the_id_decides_who_wrote_a_comment_where_there_is_one() -> None:
+    """A stranger who took the bot's name is not the bot; the bot under a new name is."""
+    assert is_by(BOT, BOT.id, "renamed-bot")
+    assert not is_by(BOT, "a" * 24, "steward-bot")
+
+
+def test_the_name_decides_where_the_hub_gives_no_id() -> None:
+    """The published API promises names only."""
+    assert is_by(BOT, None, "steward-bot")
+    assert not is_by(BOT, None, "stranger")
+
+
+def test_a_strangers_copy_of_a_marker_is_passed_over() -> None:
+    """Anybody can post the marker first; the bot's own comment is still found."""
+    forged = comment(marked("Accepted!", STATUS), by="mallory", id_="a" * 24, name="forged")
+    other = comment(marked("Another", Marker("open-llm", "status", "another")), name="other")
+    ours = comment(marked("Waiting", STATUS), name="ours")
+    again = comment(marked("Waiting", STATUS), name="again")
+    assert find_marked([forged, other, ours, again], STATUS, BOT) == ours
+    assert find_marked([forged, other], STATUS, BOT) is None

@@ -1,0 +1,92 @@
+"""Paths out of git diffs, checked against real ones that git's library writes."""
+
+from __future__ import annotations
+
+import pygit2
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from hub.diffs import paths_in
+
+NAMES = st.text(alphabet=st.sampled_from([*'ab /"\\\t\n.-+', "ü", "語", "\x01"]), min_size=1, max_size=8).filter(
+    lambda name: all(part not in ("", ".", "..") for part in name.split("/"))
+)
+CONTENTS = st.one_of(
+    st.text(max_size=30).map(lambda text: text.encode()),
+    st.lists(
+        st.sampled_from(
+            ["-- a/evil", "++ b/evil", "diff --git a/evil b/evil", "@@ -1 +1 @@", "rename from evil", "", "\\ No", " x"]
+        ),
+        max_size=6,
+    ).map(lambda lines: "\n".join(lines).encode()),
+    st.just(b"\0binary\0"),
+)
+TREES = st.dictionaries(NAMES, CONTENTS, max_size=4)
+
+
+@pytest.fixture(scope="module")
+def git(tmp_path_factory: pytest.TempPathFactory) -> pygit2.Repository:
+    """An empty repo."""
+    return pygit2.init_repository(str(tmp_path_factory.mktemp("git")), bare=True)
+
+
+def without_clashes(files: dict[str, bytes]) -> dict[str, bytes]:
+    """A path cannot be both a file and a folder."""
+    return {name: data for name, data in files.items() if not any(other.startswith(name + "/") for other in files)}
+
+
+def tree_of(git: pygit2.Repository, files: dict[str, bytes]) -> pygit2.Tree:
+    """A git tree with these files."""
+    index = pygit2.Index()
+    for name, data in files.items():
+        index.add(pygit2.IndexEntry(name, git.create_blob(data), pygit2.enums.FileMode.BLOB))
+    return git[index.write_tree(git)]
+
+
+@settings(deadline=None, max_examples=200)
+@given(before=TREES, after=TREES, renames=st.booleans())
+def test_every_changed_path_is_found_and_no_other(
+    git: pygit2.Repository, before: dict[str, bytes], after: dict[str, bytes], renames: bool
+) -> None:
+    """Strange names, contents that look like headers, binaries and renames do not mislead the parser."""
+    before, after = without_clashes(before), without_clashes(after)
+    diff = tree_of(git, before).diff_to_tree(tree_of(git, after))
+    if renames:
+        diff.find_similar()
+    changed = {name for name in before.keys() | after.keys() if before.get(name) != after.get(name)}
+    assert set(paths_in(diff.patch or "")) == changed
+
+
+def test_the_paths_come_in_order_and_once() -> None:
+    """A file that is deleted and one that is new keep their places."""
+    diff = (
+        "diff --git a/b.json b/b.json\ndeleted file mode 100644\nindex 1..0\n--- a/b.json\n+++ /dev/null\n"
+        "@@ -1 +0,0 @@\n-{}\ndiff --git a/a.json b/a.json\nnew file mode 100644\nindex 0..1\n--- /dev/null\n"
+        "+++ b/a.json\n@@ -0,0 +1 @@\n+{}\n\\ No newline at end of file\n"
+    )
+    assert paths_in(diff) == ["b.json", "a.json"]
+
+
+@pytest.mark.parametrize(
+    ("diff", "paths"),
+    [
+        ("diff --git a/x y b/x y\nold mode 100644\nnew mode 100755\n", ["x y"]),
+        ('diff --git "a/\\303\\274.bin" "b/\\303\\274.bin"\nBinary files differ\n', ["ü.bin"]),
+        ("diff --git a/a b/b b/a b/b\nnew file mode 100644\nindex 000..e69\n", ["a b/b"]),
+        ("diff --git a/o b/n\nsimilarity index 100%\nrename from o\nrename to n\n", ["o", "n"]),
+        ("diff --git a/o b/n\nsimilarity index 90%\ncopy from o\ncopy to n\n--- a/o\n+++ b/n\n", ["o", "n"]),
+        ("--- a/x\n+++ b/x\n", []),
+        ("", []),
+        ("not a diff at all\n", []),
+    ],
+)
+def test_headers_without_content_are_read_too(diff: str, paths: list[str]) -> None:
+    """Mode changes, empty files, binaries and pure renames have no hunk to learn the name from."""
+    assert paths_in(diff) == paths
+
+
+@given(st.text(alphabet=st.sampled_from('adif -git/b"\\012@+,\n'), max_size=80))
+def test_no_text_breaks_the_parser(text: str) -> None:
+    """A cut or foreign diff gives some paths or none, never a crash."""
+    paths_in("diff --git " + text)

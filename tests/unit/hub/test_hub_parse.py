@@ -1,0 +1,158 @@
+"""The Hub's JSON, in the shapes that it really comes in, as records."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import pytest
+
+from hub import parse
+from hub.errors import BadRequest, Garbled
+from hub.records import Repo, Watched
+
+THEN = "2026-11-24T12:00:00.000Z"
+PULL = {
+    "num": 3,
+    "title": "Rename",
+    "createdAt": THEN,
+    "status": "open",
+    "isPullRequest": True,
+    "author": {"_id": "a" * 24, "name": "ada"},
+    "changes": {"base": "refs/heads/main"},
+    "filesWithConflicts": True,
+    "events": [
+        {
+            "id": "1" * 24,
+            "type": "comment",
+            "createdAt": THEN,
+            "author": {"name": "ada"},
+            "data": {"edited": True, "hidden": False, "latest": {"raw": "Please"}},
+        },
+        {"id": "2" * 24, "type": "commit", "createdAt": THEN, "data": {"subject": "x", "oid": "c" * 40}},
+        {"id": "3" * 24, "type": "locking-change", "createdAt": THEN, "data": {"locked": True}},
+        {
+            "id": "4" * 24,
+            "type": "comment",
+            "createdAt": THEN,
+            "data": {"edited": False, "hidden": True, "latest": {"raw": "This comment has been hidden"}},
+        },
+    ],
+}
+
+
+def test_a_pull_request_is_read_with_its_comments_and_its_head() -> None:
+    """Unknown events are passed over; the newest pushed commit is the head where the Hub does not name it."""
+    thread = parse.thread(PULL, 3)
+    assert (thread.author_id, thread.author_name, thread.is_pull_request) == ("a" * 24, "ada", True)
+    assert (thread.head_commit, thread.target, thread.merge_commit) == ("c" * 40, "refs/heads/main", None)
+    assert [comment.text for comment in thread.comments] == ["Please", ""]
+    assert thread.created_at == datetime(2026, 11, 24, 12, tzinfo=UTC)
+
+
+def test_an_author_without_id_or_without_account_is_still_somebody() -> None:
+    """The API may leave out ids, and deleted accounts altogether."""
+    first, last = parse.thread(PULL, 3).comments
+    assert (first.author_id, first.author_name) == (None, "ada")
+    assert (last.author_id, last.author_name, last.hidden) == (None, "deleted", True)
+
+
+@pytest.mark.parametrize(("files", "expected"), [(True, ("*",)), (["a"], ("a",)), ([], ()), (False, ()), (None, ())])
+def test_conflicts_are_told_even_where_their_files_are_not(files: object, expected: tuple[str, ...]) -> None:
+    """The Hub says `true` where it knows that there are conflicts but not where."""
+    assert parse.thread(PULL | {"filesWithConflicts": files}, 3).conflicting_files == expected
+
+
+@pytest.mark.parametrize(
+    ("card", "expected"),
+    [
+        ({"license": "mit"}, "mit"),
+        ({"license": "other", "license_name": "llama3"}, "llama3"),
+        ({"license": ["mit", "apache-2.0"]}, "mit, apache-2.0"),
+        ({}, None),
+        (None, None),
+    ],
+)
+def test_a_licence_is_named_as_its_card_does(card: object, expected: str | None) -> None:
+    """Cards write licences in three ways."""
+    facts = parse.model_facts({"id": "a/b", "sha": "c" * 40, "cardData": card})
+    assert facts.license == expected
+
+
+def test_a_sparse_model_gets_plain_defaults() -> None:
+    """A model of which the Hub knows nothing but its name and commit can be looked at."""
+    facts = parse.model_facts({"id": "a/b", "sha": "c" * 40})
+    assert (facts.gated, facts.private, facts.disabled, facts.parameters, facts.files) == (
+        False,
+        False,
+        False,
+        None,
+        (),
+    )
+
+
+def test_a_full_model_is_read_field_by_field() -> None:
+    """`gated` may be a word; sizes, parameter counts and the card's length are kept."""
+    facts = parse.model_facts(
+        {
+            "id": "a/b",
+            "sha": "c" * 40,
+            "gated": "manual",
+            "safetensors": {"parameters": {"BF16": 7}, "total": 7},
+            "siblings": [{"rfilename": "README.md", "size": 12}, {"rfilename": "x.bin"}],
+            "config": {"model_type": "llama"},
+            "createdAt": THEN,
+        }
+    )
+    assert (facts.gated, facts.parameters, facts.parameters_by_dtype, facts.card_size) == (True, 7, {"BF16": 7}, 12)
+    assert facts.files[1].size is None
+    assert facts.created_at is not None
+
+
+@pytest.mark.parametrize(
+    ("disabled", "expected"),
+    [(False, None), (True, "disabled"), ("suspended-after-failure", "suspended-after-failure")],
+)
+def test_a_webhook_says_why_it_is_off(disabled: object, expected: str | None) -> None:
+    """The Hub's own reason is kept."""
+    hook = parse.webhook(
+        {
+            "id": "h",
+            "url": "u",
+            "watched": [{"type": "dataset", "name": "a/b"}],
+            "domains": ["repo"],
+            "disabled": disabled,
+        }
+    )
+    assert hook.disabled == expected
+    assert hook.watched == {Watched("dataset", "a/b")}
+
+
+@pytest.mark.parametrize("answer", [None, [], "x", {}, {"num": 1, "title": "t", "status": "open", "events": [{}]}])
+def test_an_answer_without_what_it_needs_is_garbled(answer: object) -> None:
+    """A missing field is the Hub's failure, not a KeyError of ours."""
+    with pytest.raises(Garbled):
+        parse.parsed(lambda item: parse.thread(item, 1), answer)
+
+
+def test_lists_go_on_where_the_link_header_points() -> None:
+    """Only `rel="next"` counts."""
+    link = '<https://h/api?a=1&cursor=x>; rel="next", <https://h/first>; rel="first"'
+    assert parse.next_page({"link": link}) == "https://h/api?a=1&cursor=x"
+    assert parse.next_page({"link": '<https://h/first>; rel="first"'}) == ""
+    assert parse.next_page({}) == ""
+
+
+@pytest.mark.parametrize("name", ["gpt2", "meta-llama/Llama-3.1-8B", "a/b_c.d", "0-hero/x", "_a/b_"])
+def test_names_that_repos_have_are_taken(name: str) -> None:
+    """Old models have no owner in their name."""
+    assert Repo("model", name).web == f"/{name}"
+    assert Repo("dataset", name).api == f"/api/datasets/{name}"
+
+
+@pytest.mark.parametrize(
+    "name", ["", "a/b/c", "../x", "a/..", "a/b?x=1", "a b", "a/b.git", "a--b/c", "/a", "a/", "ä/b", "a\n"]
+)
+def test_names_that_no_repo_has_shape_no_address(name: str) -> None:
+    """A request file can name anything; nothing of it reaches a URL."""
+    with pytest.raises(BadRequest):
+        Repo("model", name)
