@@ -1,0 +1,214 @@
+"""One call over real HTTP: bounds, redirects, broken connections, what is repeated and what is not."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import socket
+import time
+
+import pytest
+from hub_kit import QUICK, Reply, Script
+
+from hub.client import Hub
+from hub.errors import BadRequest, Busy, Garbled, NotFound, RateLimited, TooLarge, Transient, Unreachable
+from hub.records import Put, Repo
+
+REPO = Repo("dataset", "board/requests")
+WHO = Reply(body={"id": "b" * 24, "name": "bot"})
+ENDLESS = Reply(body=itertools.repeat(b"x" * 65536))
+
+
+def test_a_read_is_repeated_until_the_hub_is_well_again(script: Script, scripted: Hub) -> None:
+    """An error, a cut connection and nonsense in between are waited out."""
+    script.say(Reply(500), Reply(cut=True), Reply(503), WHO)
+    assert scripted.whoami().name == "bot"
+    assert len(script.asked) == 4
+
+
+def test_a_read_gives_up_after_its_tries(script: Script, scripted: Hub) -> None:
+    """A Hub that stays down is an error that says so."""
+    script.say(Reply(500, {"error": "on fire"}))
+    with pytest.raises(Transient, match="on fire"):
+        scripted.whoami()
+    assert len(script.asked) == QUICK.attempts
+
+
+def test_what_cannot_help_is_not_repeated(script: Script, scripted: Hub) -> None:
+    """A missing thing is still missing a second later."""
+    script.say(Reply(404, {"error": "gone"}))
+    with pytest.raises(NotFound):
+        scripted.thread(REPO, 7)
+    assert len(script.asked) == 1
+
+
+def test_a_hanging_hub_does_not_hang_the_caller(script: Script) -> None:
+    """Every call has a timeout."""
+    script.say(Reply(hang=True))
+    started = time.monotonic()
+    with Hub(script.url, None, timeout=0.1, retries=QUICK) as hub, pytest.raises(Transient):
+        hub.whoami()
+    assert time.monotonic() - started < 5
+
+
+def test_a_hub_that_drips_is_cut_off(script: Script) -> None:
+    """Bytes that keep coming one by one do not keep the caller for ever."""
+
+    def drip() -> object:
+        while True:
+            time.sleep(0.02)
+            yield b"x"
+
+    script.say(Reply(body=drip()))
+    with Hub(script.url, None, timeout=0.1, retries=QUICK) as hub, pytest.raises(Transient, match="too long"):
+        hub.session.send("GET", "/slow", route="slow")
+
+
+def test_a_short_rate_limit_is_slept_out_and_a_long_one_is_told(script: Script, scripted: Hub) -> None:
+    """The caller has better things to do than to sleep for minutes."""
+    script.say(Reply(429, headers={"Retry-After": "0"}), WHO)
+    assert scripted.whoami().name == "bot"
+    script.say(Reply(429, headers={"RateLimit": '"api";r=0;t=240'}))
+    with pytest.raises(RateLimited) as caught:
+        scripted.whoami()
+    assert (caught.value.seconds, len(script.asked)) == (241.0, 1)
+
+
+def test_the_hubs_quota_is_noted_from_every_answer(script: Script, scripted: Hub) -> None:
+    """A budget needs to know before the 429."""
+    script.say(Reply(body=WHO.body, headers={"RateLimit": '"api";r=17;t=240'}))
+    scripted.whoami()
+    assert scripted.session.limits["api"].remaining == 17
+
+
+def test_nobody_there_is_told_apart_from_an_answer_lost(scripted: Hub) -> None:
+    """No connection means that nothing happened; that is what makes repeating safe."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+    with Hub(f"http://127.0.0.1:{port}", None, retries=QUICK) as hub, pytest.raises(Unreachable):
+        hub.whoami()
+
+
+def test_a_commit_without_parent_is_sent_once(script: Script, scripted: Hub) -> None:
+    """Its effect cannot be told from a second one, so an error is left to the caller."""
+    script.say(Reply(body={"files": [{"path": "a", "uploadMode": "regular"}]}), Reply(500))
+    with pytest.raises(Transient):
+        scripted.commit(REPO, [Put("a", b"1")], "Add a")
+    assert [asked.path.split("/")[-2] for asked in script.asked] == ["preupload", "commit"]
+
+
+def test_a_commit_without_parent_is_repeated_after_answers_that_prove_it_had_no_effect(
+    script: Script, scripted: Hub
+) -> None:
+    """409 and 429 changed nothing."""
+    done = Reply(body={"commitOid": "c" * 40, "commitUrl": "u"})
+    busy = Reply(409, {"error": "Another commit operation is in progress for this repository."})
+    script.say(Reply(body={"files": []}), busy, Reply(429, headers={"Retry-After": "0"}), done)
+    assert scripted.commit(REPO, [Put("a", b"1")], "Add a").oid == "c" * 40
+
+
+def test_a_repo_that_stays_busy_is_an_error(script: Script, scripted: Hub) -> None:
+    """The tries are bounded; huggingface_hub's own loop on a busy creation is not."""
+    script.say(Reply(409, {"error": "Cannot create repo: another conflicting operation is in progress"}))
+    with pytest.raises(Busy):
+        scripted.create_repo(REPO)
+    assert len(script.asked) == QUICK.attempts
+
+
+def test_an_answer_that_is_not_json_is_garbled(script: Script, scripted: Hub) -> None:
+    """A proxy's page with status 200 is no success."""
+    script.say(Reply(body=b"<html>"))
+    with pytest.raises(Garbled):
+        scripted.whoami()
+
+
+def test_a_file_that_says_it_is_too_large_is_not_read(script: Script, scripted: Hub) -> None:
+    """The length in the header is enough to refuse."""
+    script.say(Reply(body=b"x" * 5000))
+    with pytest.raises(TooLarge, match="5,000"):
+        scripted.read_file(REPO, "big.json", max_bytes=4999)
+    assert scripted.read_file(REPO, "big.json", max_bytes=5000).data == b"x" * 5000
+
+
+def test_a_file_of_unknown_length_is_read_up_to_the_bound_only(script: Script, scripted: Hub) -> None:
+    """An endless file costs what the bound allows, plus what was already under way."""
+    script.say(ENDLESS)
+    with pytest.raises(TooLarge):
+        scripted.read_file(REPO, "endless.json", max_bytes=1_000_000)
+    assert len(script.asked) == 1
+
+
+def test_a_write_follows_a_renamed_repo_with_method_and_body(script: Script, scripted: Hub) -> None:
+    """307 keeps a POST a POST."""
+    moved = Reply(307, headers={"Location": "/api/datasets/board/renamed/discussions/1/comment/abc/edit"})
+    script.say(moved, Reply(body={"updatedComment": {}}))
+    scripted.edit_comment(REPO, 1, "abc", "text")
+    first, second = script.asked
+    assert (second.method, second.body) == (first.method, first.body)
+    assert "renamed" in second.path
+    assert second.headers["authorization"] == "Bearer hf_secret"
+
+
+def test_a_redirect_that_would_turn_a_write_into_a_read_is_an_error(script: Script, scripted: Hub) -> None:
+    """Followed as browsers do, a 301 would look like a success without an effect."""
+    script.say(Reply(301, headers={"Location": "/elsewhere"}))
+    with pytest.raises(BadRequest, match="301"):
+        scripted.edit_comment(REPO, 1, "abc", "text")
+    assert len(script.asked) == 1
+
+
+def test_a_circle_of_redirects_ends(script: Script, scripted: Hub) -> None:
+    """Two names that point at each other do not hold the caller."""
+    script.say(Reply(307, headers={"Location": "/api/whoami-v2"}))
+    with pytest.raises(Transient, match="circles"):
+        scripted.session.send("GET", "/api/whoami-v2", route="whoami")
+
+
+def test_the_token_does_not_leave_the_hub(script: Script, scripted: Hub) -> None:
+    """Files are served by other hosts, which must not learn the token; the commit comes from the first answer."""
+    other = Script()
+    other.say(Reply(body=b"data", headers={"ETag": '"of-the-store"'}))
+    headers = {"Location": f"{other.url}/store", "X-Repo-Commit": "c" * 40, "X-Linked-Etag": '"sha"'}
+    script.say(Reply(302, headers=headers))
+    file = scripted.read_file(REPO, "a.bin")
+    other.close()
+    assert (file.data, file.oid, file.commit) == (b"data", "sha", "c" * 40)
+    assert "authorization" in script.asked[0].headers
+    assert "authorization" not in other.asked[0].headers
+
+
+@pytest.mark.parametrize("path", ["", "/etc/passwd", "a/../b", "./a", "a//b", "a/", "a\0b"])
+def test_a_path_that_leads_out_of_the_repo_is_not_asked_for(script: Script, scripted: Hub, path: str) -> None:
+    """Paths are strangers' words too."""
+    script.say(Reply(body=b"secret"))
+    with pytest.raises(BadRequest):
+        scripted.read_file(REPO, path)
+    assert script.asked == []
+
+
+def test_odd_characters_in_paths_arrive_as_they_are(script: Script, scripted: Hub) -> None:
+    """A `?` or `#` in a name is part of the name."""
+    script.say(Reply(body=b"x"))
+    scripted.read_file(REPO, "a b/c?d#e%41.json", "refs/pr/3")
+    assert script.asked[0].path == "/datasets/board/requests/resolve/refs%2Fpr%2F3/a%20b/c%3Fd%23e%2541.json"
+
+
+def test_every_request_is_counted_also_the_repeated_ones(script: Script) -> None:
+    """Budgets count what the Hub counts."""
+    calls: list[tuple[str, str]] = []
+    script.say(Reply(500), Reply(307, headers={"Location": "/api/whoami-v2"}), WHO)
+    with Hub(script.url, None, retries=QUICK, on_call=lambda *call: calls.append(call)) as hub:
+        hub.whoami()
+    assert calls == [("GET", "whoami")] * 3
+    assert "authorization" not in script.asked[0].headers
+
+
+def test_a_forked_child_opens_connections_of_its_own(script: Script, scripted: Hub) -> None:
+    """RQ forks for each job: a shared socket would mix up two processes' answers."""
+    script.say(WHO)
+    scripted.whoami()
+    before = scripted.session._client
+    if (child := os.fork()) == 0:
+        os._exit(0 if scripted.session._connection() is not before else 1)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    assert scripted.session._client is before
