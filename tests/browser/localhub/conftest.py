@@ -1,0 +1,131 @@
+"""A headless Chromium, and a localhub with a board in it, for the tests that look at pages."""
+
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+# The client reads these when it is imported.
+os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+os.environ.setdefault("HF_HUB_DISABLE_XET", "1")
+
+import pytest
+from huggingface_hub import CommitOperationAdd, HfApi, constants
+from playwright.sync_api import Browser, Page, sync_playwright
+
+from localhub.testing import LocalHub
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+OPTIONS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--no-first-run",
+]
+WORLD: dict[str, Any] = {
+    "users": [
+        {"name": name, "fullname": fullname, "tokens": [{"token": f"hf_{name}", "role": "write"}]}
+        for name, fullname in [("ada", "Ada L"), ("bob", "Bob B"), ("steward-bot", "Steward")]
+    ],
+    "orgs": [{"name": "board", "fullname": "The Board", "members": {"ada": "admin", "steward-bot": "write"}}],
+    "repos": [{"type": "dataset", "id": "board/requests", "files": {"README.md": "# Requests\n\nThe *queue*.\n"}}],
+    "webhooks": [
+        {
+            "owner": "ada",
+            "url": "http://127.0.0.1:9/hook",
+            "watched": [{"type": "org", "name": "board"}],
+            "domains": ["repo", "discussion"],
+        }
+    ],
+}
+STATUS = """**Status: finished** — average 41.3
+
+| task | shots | score |
+|---|---:|---:|
+| boolean expressions | 3 | 52.5 |
+| word sorting | 3 | 30.0 |
+
+```
+lm_eval --model hf --tasks starter
+```
+
+Nothing for you to do. [The results](/datasets/board/requests) are public.
+"""
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """Debian's Chromium; without one these tests are skipped."""
+    if CHROMIUM is None:
+        pytest.skip("no Chromium is installed on this machine")
+    with sync_playwright() as playwright:
+        running = playwright.chromium.launch(executable_path=CHROMIUM, args=OPTIONS)
+        yield running
+        running.close()
+
+
+@pytest.fixture(scope="module")
+def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalHub]:
+    """A board's request repo with a finished thread, a pull request, and a comment that tries to break the page."""
+    patch = pytest.MonkeyPatch()
+    patch.setattr(constants, "HF_HUB_DISABLE_XET", True)
+    with LocalHub(tmp_path_factory.mktemp("hub"), WORLD) as running:
+        furnish(running)
+        yield running
+    patch.undo()
+
+
+def furnish(hub: LocalHub) -> None:
+    """Write the files and threads that the tests look at."""
+    bot, bob, ada = (HfApi(endpoint=hub.url, token=f"hf_{name}") for name in ("steward-bot", "bob", "ada"))
+    repo = "board/requests"
+
+    def request(model: str, status: str) -> CommitOperationAdd:
+        content = {"model": model, "precision": "bfloat16", "status": status}
+        path = f"{model}_eval_request_False_bfloat16_Original.json"
+        return CommitOperationAdd(path, json.dumps(content, indent=2).encode() + b"\n")
+
+    models = ["tiny-lab/tiny-1", "tiny-lab/tiny-2", "big/big-7b"]
+    bot.create_commit(
+        repo, [request(m, "PENDING") for m in models], commit_message="Add three requests", repo_type="dataset"
+    )
+    thread = bot.create_discussion(repo, title="tiny-lab/tiny-1 (bfloat16)", description=STATUS, repo_type="dataset")
+    bob.comment_discussion(
+        repo, 1, "Thanks! <script>document.title='owned'</script> When is the next one?", repo_type="dataset"
+    )
+    bot.edit_discussion_comment(repo, 1, thread.events[0].id, STATUS + "\nUpdated.", repo_type="dataset")
+    ada.change_discussion_status(repo, 1, "closed", repo_type="dataset")
+    bob.create_commit(
+        repo,
+        [request("bob/mine", "PENDING"), request("big/big-7b", "CANCELLED")],
+        commit_message="Add bob/mine",
+        commit_description="Please evaluate my model.",
+        create_pr=True,
+        repo_type="dataset",
+    )
+
+
+@pytest.fixture
+def page(browser: Browser, hub: LocalHub) -> Iterator[Page]:
+    """A page of its own, with the errors of its console kept in `page.problems`."""
+    context = browser.new_context(base_url=hub.url, viewport={"width": 1200, "height": 900})
+    tab = context.new_page()
+    problems: list[str] = []
+    tab.on("console", lambda message: problems.append(message.text) if message.type == "error" else None)
+    tab.on("pageerror", lambda error: problems.append(str(error)))
+    yield tab
+    context.close()
+    assert problems == []
+
+
+@pytest.fixture(scope="session")
+def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where screenshots go: `STEWARD_SCREENSHOTS` if set, else a temporary folder."""
+    if chosen := os.environ.get("STEWARD_SCREENSHOTS"):
+        Path(chosen).mkdir(parents=True, exist_ok=True)
+        return Path(chosen)
+    return tmp_path_factory.mktemp("pictures")

@@ -1,0 +1,92 @@
+"""Fixtures for the suite that holds localhub to the Hub protocol reference.
+
+Everything goes over HTTP through the unmodified `huggingface_hub` client, or through a plain HTTP client where the
+client has no method. One server per test file keeps the suite quick; tests make the repos they need by name.
+"""
+
+import os
+
+# The client reads these when it is imported.
+os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+os.environ.setdefault("HF_HUB_DISABLE_XET", "1")
+os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+from huggingface_hub import HfApi, constants
+from localhub_kit import TOKENS, Listener, the_world
+
+from localhub.testing import LocalHub
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _quiet_client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Keep the client off Xet and off this machine's own cache, whoever imported it first."""
+    patch = pytest.MonkeyPatch()
+    home = tmp_path_factory.mktemp("hf-home")
+    patch.setattr(constants, "HF_HUB_DISABLE_XET", True)
+    patch.setattr(constants, "HF_HUB_DISABLE_TELEMETRY", True)
+    patch.setattr(constants, "HF_HUB_CACHE", str(home / "hub"))
+    patch.setattr(constants, "HF_TOKEN_PATH", str(home / "token"))
+    patch.delenv("HF_TOKEN", raising=False)
+    yield
+    patch.undo()
+
+
+@pytest.fixture(scope="module")
+def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalHub]:
+    """A server of its own for each test file, with the accounts of `the_world`."""
+    with LocalHub(tmp_path_factory.mktemp("hub"), the_world()) as running:
+        yield running
+
+
+def _client(hub: LocalHub, name: str) -> HfApi:
+    return HfApi(endpoint=hub.url, token=TOKENS[name])
+
+
+@pytest.fixture(scope="module")
+def ada(hub: LocalHub) -> HfApi:
+    """Admin of `board`; a write token."""
+    return _client(hub, "ada")
+
+
+@pytest.fixture(scope="module")
+def bob(hub: LocalHub) -> HfApi:
+    """Contributor of `board`; a write token."""
+    return _client(hub, "bob")
+
+
+@pytest.fixture(scope="module")
+def cleo(hub: LocalHub) -> HfApi:
+    """A stranger with a write token."""
+    return _client(hub, "cleo")
+
+
+@pytest.fixture(scope="module")
+def anonymous(hub: LocalHub) -> HfApi:
+    """Nobody: no token is sent."""
+    return HfApi(endpoint=hub.url, token=False)
+
+
+@pytest.fixture(scope="module")
+def http(hub: LocalHub) -> Iterator[httpx.Client]:
+    """A plain HTTP client, authorised as ada, that follows no redirect."""
+    headers = {"Authorization": f"Bearer {TOKENS['ada']}"}
+    with httpx.Client(base_url=hub.url, headers=headers, timeout=20) as client:
+        yield client
+
+
+@pytest.fixture(scope="module")
+def listener() -> Iterator[Listener]:
+    """A real HTTP server that keeps every webhook it gets."""
+    with Listener() as running:
+        yield running
+
+
+@pytest.fixture
+def cache(tmp_path: Path) -> Path:
+    """An empty download cache."""
+    return tmp_path / "cache"

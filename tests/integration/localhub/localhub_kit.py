@@ -1,0 +1,205 @@
+"""What the localhub tests share: accounts, a webhook listener, waiting, and small builders."""
+
+import itertools
+import json
+import struct
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+from huggingface_hub import CommitOperationAdd, HfApi
+
+TOKENS = {
+    "ada": "hf_ada",
+    "bob": "hf_bob",
+    "cleo": "hf_cleo",
+    "dan": "hf_dan_write",
+    "rita": "hf_rita_write",
+    "walter": "hf_walter_write",
+}
+_numbers = itertools.count(1)
+
+
+def the_world() -> dict[str, Any]:
+    """Users and organisations of the tests: one account per role that the Hub knows."""
+    return {
+        "users": [
+            {
+                "name": "ada",
+                "fullname": "Ada L",
+                "tokens": [{"token": "hf_ada", "role": "write"}, {"token": "hf_ada_read", "role": "read"}],
+            },
+            {"name": "bob", "fullname": "Bob B", "tokens": [{"token": "hf_bob", "role": "write"}]},
+            {"name": "cleo", "fullname": "Cleo", "tokens": [{"token": "hf_cleo", "role": "write"}]},
+            {"name": "dan", "tokens": [{"token": "hf_dan_write", "role": "write"}]},
+            {"name": "rita", "tokens": [{"token": "hf_rita_write", "role": "write"}]},
+            {
+                "name": "walter",
+                "tokens": [
+                    {"token": "hf_walter_write", "role": "write"},
+                    {
+                        "token": "hf_walter_details",
+                        "role": "fineGrained",
+                        "scoped": [
+                            {
+                                "entity": {"type": "org", "name": "details"},
+                                "permissions": ["repo.content.read", "repo.write"],
+                            }
+                        ],
+                    },
+                    {"token": "hf_walter_talk", "role": "fineGrained", "global": ["discussion.write"]},
+                ],
+            },
+        ],
+        "orgs": [
+            {
+                "name": "board",
+                "fullname": "The Board",
+                "members": {"ada": "admin", "bob": "contributor", "walter": "write", "rita": "read"},
+            },
+            {"name": "details", "fullname": "Details", "members": {"ada": "admin", "walter": "write"}},
+        ],
+    }
+
+
+def fresh(prefix: str = "repo") -> str:
+    """A name that no other test of this run uses."""
+    return f"{prefix}-{next(_numbers)}"
+
+
+def make_repo(api: HfApi, repo_type: str = "dataset", owner: str = "ada", **options: Any) -> str:
+    """Create a repo with a fresh name and return its id."""
+    repo_id = f"{owner}/{fresh()}"
+    api.create_repo(repo_id, repo_type=repo_type, **options)
+    return repo_id
+
+
+def put(api: HfApi, repo_id: str, files: dict[str, str | bytes], repo_type: str = "dataset", **options: Any) -> Any:
+    """One commit that writes `files` (path → content); returns the client's CommitInfo."""
+    operations = [
+        CommitOperationAdd(path, content.encode() if isinstance(content, str) else content)
+        for path, content in files.items()
+    ]
+    message = options.pop("commit_message", "Write files")
+    return api.create_commit(repo_id, operations, commit_message=message, repo_type=repo_type, **options)
+
+
+def head(api: HfApi, repo_id: str, repo_type: str = "dataset", branch: str = "main") -> str:
+    """The commit that a branch points at, from the refs endpoint."""
+    refs = api.list_repo_refs(repo_id, repo_type=repo_type)
+    return next(ref.target_commit for ref in refs.branches if ref.name == branch)
+
+
+def wait_until(condition: Callable[[], Any], what: str | Callable[[], str], seconds: float = 10.0) -> Any:
+    """Poll until `condition()` is truthy and return its value; fail with `what` after `seconds`."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if value := condition():
+            return value
+        time.sleep(0.01)
+    raise AssertionError(f"not within {seconds:g} s: {what if isinstance(what, str) else what()}")
+
+
+def safetensors_bytes(shapes: dict[str, tuple[str, list[int]]]) -> bytes:
+    """A safetensors file of zeros with the given tensors (name → dtype, shape)."""
+    widths = {"F32": 4, "F16": 2, "BF16": 2, "I64": 8, "U8": 1}
+    header: dict[str, Any] = {}
+    offset = 0
+    for name, (dtype, shape) in shapes.items():
+        size = widths[dtype]
+        for side in shape:
+            size *= side
+        header[name] = {"dtype": dtype, "shape": shape, "data_offsets": [offset, offset + size]}
+        offset += size
+    raw = json.dumps(header).encode()
+    return struct.pack("<Q", len(raw)) + raw + bytes(offset)
+
+
+@dataclass(frozen=True)
+class Received:
+    """One POST that the listener got."""
+
+    path: str
+    headers: dict[str, str]  # names in lower case
+    raw: bytes
+    at: float
+
+    @property
+    def payload(self) -> Any:
+        return json.loads(self.raw)
+
+
+@dataclass
+class Listener:
+    """An HTTP server for webhooks: keeps what it gets, answers what it is told to.
+
+    `answers` is a list of statuses that are used up first; afterwards every answer is 200.
+    """
+
+    received: list[Received] = field(default_factory=list)
+    answers: list[int] = field(default_factory=list)
+    always: int = 200
+
+    def __enter__(self) -> "Listener":
+        outer = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                raw = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+                headers = {name.lower(): value for name, value in self.headers.items()}
+                status = outer._take(Received(self.path, headers, raw, time.monotonic()))
+                self.send_response(status)
+                self.send_header("Content-Length", "0")
+                self.end_headers()
+
+            def log_message(self, *args: Any) -> None:
+                """Say nothing."""
+
+        self._lock = threading.Lock()
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True)
+        self._thread.start()
+        self.url = f"http://127.0.0.1:{self._server.server_port}"
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()
+
+    def _take(self, item: Received) -> int:
+        with self._lock:
+            self.received.append(item)
+            return self.answers.pop(0) if self.answers else self.always
+
+    def at(self, path: str) -> list[Received]:
+        """What came to one path so far, in order of arrival."""
+        with self._lock:
+            return [item for item in self.received if item.path == path]
+
+    def wait(self, path: str, count: int, seconds: float = 10.0) -> list[Received]:
+        """The deliveries at `path` once there are `count` of them."""
+        return wait_until(
+            lambda: items if len(items := self.at(path)) >= count else None,
+            lambda: f"{count} deliveries at {path}; got {[i.payload.get('event') for i in self.at(path)]}",
+            seconds,
+        )
+
+
+@contextmanager
+def watching(
+    api: HfApi, listener: Listener, watched: list[dict[str, str]], domains: list[str] | None = None
+) -> Iterator[str]:
+    """Register a webhook on a fresh path of the listener; yields the path; deletes the webhook afterwards."""
+    path = f"/{fresh('hook')}"
+    webhook = api.create_webhook(
+        url=listener.url + path, watched=watched, domains=domains or ["repo", "discussion"], secret="s3cret"
+    )
+    try:
+        yield path
+    finally:
+        api.delete_webhook(webhook.id)

@@ -1,0 +1,156 @@
+"""Git itself over HTTP, read only: clone, shallow clone, fetch; the token is the password."""
+
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from huggingface_hub import HfApi
+from localhub_kit import TOKENS, fresh, head, make_repo, put
+
+from localhub.testing import LocalHub
+
+
+def git(*args: str | Path, cwd: Path | None = None, check: bool = True) -> subprocess.CompletedProcess[str]:
+    """Run git without the settings of this machine and without ever asking for a password."""
+    environment = {
+        "PATH": "/usr/bin:/bin",
+        "HOME": "/nonexistent",
+        "GIT_TERMINAL_PROMPT": "0",
+        "GIT_CONFIG_NOSYSTEM": "1",
+        "GIT_CONFIG_COUNT": "1",
+        "GIT_CONFIG_KEY_0": "credential.helper",
+        "GIT_CONFIG_VALUE_0": "",
+        "LC_ALL": "C",
+    }
+    return subprocess.run(
+        ["git", *map(str, args)], cwd=cwd, env=environment, check=check, capture_output=True, text=True
+    )
+
+
+def address(hub: LocalHub, repo_id: str, user: str | None = None, prefix: str = "datasets/") -> str:
+    """The address that git clones from, with the token as password."""
+    login = f"{user}:{TOKENS[user]}@" if user else ""
+    return hub.url.replace("http://", f"http://{login}") + f"/{prefix}{repo_id}"
+
+
+def test_clone_gives_files_and_history(ada: HfApi, hub: LocalHub, tmp_path: Path) -> None:
+    """A clone has main checked out, the whole history, branches and tags, and passes fsck."""
+    repo_id = make_repo(ada)
+    put(ada, repo_id, {"a/b.txt": "one"}, commit_message="One")
+    tip = put(ada, repo_id, {"a/b.txt": "two"}, commit_message="Two").oid
+    ada.create_branch(repo_id, branch="dev/x", repo_type="dataset")
+    ada.create_tag(repo_id, tag="v1", repo_type="dataset")
+    git("clone", "-q", address(hub, repo_id), tmp_path / "c")
+    clone = tmp_path / "c"
+    assert (clone / "a" / "b.txt").read_text() == "two"
+    assert git("log", "--format=%s", cwd=clone).stdout.split("\n")[:2] == ["Two", "One"]
+    assert git("rev-parse", "HEAD", cwd=clone).stdout.strip() == tip
+    assert git("rev-parse", "--abbrev-ref", "HEAD", cwd=clone).stdout.strip() == "main"
+    refs = git("for-each-ref", "--format=%(refname)", cwd=clone).stdout
+    assert "refs/remotes/origin/dev/x" in refs and "refs/tags/v1" in refs
+    assert git("fsck", "--full", "--strict", cwd=clone).returncode == 0
+
+
+def test_shallow_clone_and_deepening(ada: HfApi, hub: LocalHub, tmp_path: Path) -> None:
+    """`--depth 1` has one commit; it can be deepened."""
+    repo_id = make_repo(ada)
+    for i in range(5):
+        put(ada, repo_id, {"n.txt": str(i)})
+    git("clone", "-q", "--depth", "1", address(hub, repo_id), tmp_path / "c")
+    clone = tmp_path / "c"
+    assert git("rev-list", "--count", "HEAD", cwd=clone).stdout.strip() == "1"
+    assert (clone / "n.txt").read_text() == "4"
+    git("fetch", "-q", "--deepen", "2", cwd=clone)
+    assert git("rev-list", "--count", "HEAD", cwd=clone).stdout.strip() == "3"
+
+
+def test_fetch_brings_what_is_new(ada: HfApi, hub: LocalHub, tmp_path: Path) -> None:
+    """A fetch after more commits; also into a shallow clone; also with the `.git` ending."""
+    repo_id = make_repo(ada)
+    put(ada, repo_id, {"a.txt": "1"})
+    git("clone", "-q", address(hub, repo_id) + ".git", tmp_path / "c")
+    git("clone", "-q", "--depth", "1", address(hub, repo_id), tmp_path / "s")
+    tip = put(ada, repo_id, {"a.txt": "2"}).oid
+    for clone in (tmp_path / "c", tmp_path / "s"):
+        git("fetch", "-q", "origin", cwd=clone)
+        assert git("rev-parse", "origin/main", cwd=clone).stdout.strip() == tip
+
+
+def test_pull_request_refs_can_be_fetched(ada: HfApi, hub: LocalHub, tmp_path: Path) -> None:
+    """`refs/pr/N` is advertised."""
+    repo_id = make_repo(ada)
+    pull = put(ada, repo_id, {"a.txt": "1"}, create_pr=True).oid
+    assert f"{pull}\trefs/pr/1" in git("ls-remote", address(hub, repo_id)).stdout
+    git("init", "-q", tmp_path)
+    git("fetch", "-q", address(hub, repo_id), "refs/pr/1", cwd=tmp_path)
+    assert git("rev-parse", "FETCH_HEAD", cwd=tmp_path).stdout.strip() == pull
+
+
+def test_private_repos_need_the_token(ada: HfApi, hub: LocalHub, tmp_path: Path) -> None:
+    """The owner's token as password works; a stranger's, a wrong one and none do not."""
+    repo_id = make_repo(ada, private=True)
+    put(ada, repo_id, {"a.txt": "secret"})
+    git("clone", "-q", address(hub, repo_id, "ada"), tmp_path / "ok")
+    assert (tmp_path / "ok" / "a.txt").read_text() == "secret"
+    wrong = address(hub, repo_id).replace("http://", "http://ada:hf_wrong@")
+    for url in (address(hub, repo_id, "cleo"), wrong, address(hub, repo_id)):
+        assert git("clone", "-q", url, tmp_path / fresh(), check=False).returncode != 0
+
+
+def test_pushing_over_git_is_refused(ada: HfApi, hub: LocalHub, tmp_path: Path) -> None:
+    """This server takes commits over its API alone, and says so; main stays."""
+    repo_id = make_repo(ada)
+    before = head(ada, repo_id)
+    git("clone", "-q", address(hub, repo_id, "ada"), tmp_path / "c")
+    clone = tmp_path / "c"
+    (clone / "x.txt").write_text("x")
+    git("add", "x.txt", cwd=clone)
+    git("-c", "user.name=a", "-c", "user.email=a@example.com", "commit", "-q", "-m", "x", cwd=clone)
+    assert git("push", "-q", cwd=clone, check=False).returncode != 0
+    assert head(ada, repo_id) == before
+
+
+@pytest.mark.parametrize(("repo_type", "prefix"), [("model", ""), ("space", "spaces/")])
+def test_models_and_spaces(ada: HfApi, hub: LocalHub, tmp_path: Path, repo_type: str, prefix: str) -> None:
+    """The other kinds of repos are cloned at their own addresses."""
+    options = {"space_sdk": "static"} if repo_type == "space" else {}
+    repo_id = make_repo(ada, repo_type, **options)
+    git("clone", "-q", address(hub, repo_id, prefix=prefix), tmp_path / "c")
+    assert (tmp_path / "c" / ".gitattributes").exists()
+
+
+def test_lfs_files_are_pointers_in_git(ada: HfApi, hub: LocalHub, tmp_path: Path) -> None:
+    """Without git-lfs a clone holds the pointer file, as on the Hub."""
+    repo_id = make_repo(ada)
+    put(ada, repo_id, {"w.bin": b"\1" * 4321})
+    git("clone", "-q", address(hub, repo_id), tmp_path / "c", check=False)
+    raw = git("show", "HEAD:w.bin", cwd=tmp_path / "c").stdout
+    assert raw.startswith("version https://git-lfs.github.com/spec/v1\noid sha256:") and "size 4321" in raw
+
+
+def test_a_repo_that_is_not_there(hub: LocalHub, tmp_path: Path) -> None:
+    """git hears 'not found' and stops."""
+    result = git("clone", "-q", address(hub, "ada/none", "ada"), tmp_path / "c", check=False)
+    assert result.returncode != 0
+
+
+def test_a_moved_repo_is_followed(ada: HfApi, hub: LocalHub, tmp_path: Path) -> None:
+    """The old address redirects git as well."""
+    old, new = make_repo(ada), f"ada/{fresh()}"
+    ada.move_repo(old, new, repo_type="dataset")
+    git("clone", "-q", address(hub, old), tmp_path / "c")
+    assert (tmp_path / "c" / ".gitattributes").exists()
+
+
+def test_nonsense_on_the_git_routes(ada: HfApi, http: httpx.Client) -> None:
+    """Unknown services and broken bodies are 4xx."""
+    repo_id = make_repo(ada)
+    base = f"/datasets/{repo_id}.git"
+    assert 400 <= http.get(f"{base}/info/refs?service=git-frobnicate").status_code < 500
+    assert 400 <= http.get(f"{base}/info/refs").status_code < 500
+    kind: Any = {"Content-Type": "application/x-git-upload-pack-request"}
+    for body in (b"", b"zzzz", b"0009done\n", b"\xff" * 100):
+        answer = http.post(f"{base}/git-upload-pack", content=body, headers=kind)
+        assert answer.status_code < 500

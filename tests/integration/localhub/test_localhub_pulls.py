@@ -1,0 +1,236 @@
+"""Reference 2.9: pull requests: drafts, commits, conflicts, merges."""
+
+import subprocess
+from typing import Any
+
+import httpx
+import pytest
+from huggingface_hub import DiscussionCommit, HfApi
+from huggingface_hub.errors import HfHubHTTPError
+from localhub_kit import head, make_repo, put
+
+
+def details(api: HfApi, repo_id: str, num: int = 1) -> Any:
+    """The client's view of a thread of a dataset."""
+    return api.get_discussion_details(repo_id, num, repo_type="dataset")
+
+
+def merge_status(api: HfApi, repo_id: str, num: int = 1) -> int:
+    """The status with which a merge is refused."""
+    with pytest.raises(HfHubHTTPError) as caught:
+        api.merge_pull_request(repo_id, num, repo_type="dataset")
+    return caught.value.response.status_code
+
+
+def test_a_pull_request_made_by_hand_is_a_draft(ada: HfApi, http: httpx.Client) -> None:
+    """It has a default description, a ref at once, and cannot be merged before it is open."""
+    repo_id = make_repo(ada)
+    made = ada.create_pull_request(repo_id, title="Add a file", repo_type="dataset")
+    assert (made.status, made.is_pull_request, made.git_reference) == ("draft", True, "refs/pr/1")
+    assert made.target_branch == "refs/heads/main" and made.conflicting_files == []
+    pulls = ada.list_repo_refs(repo_id, repo_type="dataset", include_pull_requests=True).pull_requests
+    assert [(p.ref, p.target_commit) for p in pulls or []] == [("refs/pr/1", head(ada, repo_id))]
+    put(ada, repo_id, {"a.txt": "a"}, revision="refs/pr/1")
+    assert 400 <= merge_status(ada, repo_id) < 500
+    assert details(ada, repo_id).status == "draft"
+
+
+def test_draft_open_merge(ada: HfApi) -> None:
+    """Draft, commits to refs/pr/N, open, merge: merged with a commit id, and main has the file."""
+    repo_id = make_repo(ada)
+    ada.create_pull_request(repo_id, title="Add a file", repo_type="dataset")
+    commit = put(ada, repo_id, {"a.txt": "a"}, revision="refs/pr/1", commit_message="Add a.txt")
+    ada.change_discussion_status(repo_id, 1, "open", repo_type="dataset")
+    ada.merge_pull_request(repo_id, 1, comment="Thank you", repo_type="dataset")
+    pull = details(ada, repo_id)
+    assert pull.status == "merged" and pull.merge_commit_oid == head(ada, repo_id)
+    events = [e for e in pull.events if isinstance(e, DiscussionCommit)]
+    assert [(e.summary, e.oid, e.author) for e in events] == [("Add a.txt", commit.oid, "ada")]
+    kinds = [e.type for e in pull.events]
+    assert kinds.count("status-change") == 2 and kinds[0] == "comment"
+    assert "Thank you" in [getattr(e, "content", None) for e in pull.events]
+    assert "a.txt" in ada.list_repo_files(repo_id, repo_type="dataset")
+
+
+def test_a_merge_is_one_squash_commit_named_after_the_pull_request(ada: HfApi, cleo: HfApi) -> None:
+    """One commit on the base, title `<title> (#N)`, its body lists the commits and their author."""
+    repo_id = make_repo(ada)
+    before = head(ada, repo_id)
+    put(cleo, repo_id, {"a.txt": "1"}, create_pr=True, commit_message="First part")
+    put(cleo, repo_id, {"a.txt": "2"}, revision="refs/pr/1", commit_message="Second part")
+    ada.merge_pull_request(repo_id, 1, repo_type="dataset")
+    commits = ada.list_repo_commits(repo_id, repo_type="dataset")
+    assert [c.title for c in commits] == ["First part (#1)", "initial commit"]
+    assert commits[1].commit_id == before
+    assert "Second part" in commits[0].message and "cleo" in commits[0].message
+
+
+def test_the_detail_of_a_pull_request(ada: HfApi, http: httpx.Client) -> None:
+    """`changes`, `filesWithConflicts`, `diffUrl`, and with `diff=1` the diff itself."""
+    repo_id = make_repo(ada)
+    put(ada, repo_id, {"a.txt": "one\n"})
+    pull = put(ada, repo_id, {"a.txt": "two\n"}, create_pr=True)
+    url = f"/api/datasets/{repo_id}/discussions/1"
+    plain, full = http.get(url).json(), http.get(url, params={"diff": 1}).json()
+    assert plain["isPullRequest"] is True and plain["filesWithConflicts"] == []
+    assert plain["changes"]["base"] == "refs/heads/main" and plain["changes"]["headCommitId"] == pull.oid
+    assert plain["changes"].get("mergeCommitId") is None
+    assert plain["diffUrl"].endswith(f"/datasets/{repo_id}/discussions/1/files.diff") and "diff" not in plain
+    assert "-one\n+two\n" in full["diff"]
+
+
+def test_later_commits_to_the_base_stay_out_of_the_diff(ada: HfApi) -> None:
+    """The diff is that of the pull request against where it branched off."""
+    repo_id = make_repo(ada)
+    put(ada, repo_id, {"a.txt": "a\n"}, create_pr=True)
+    put(ada, repo_id, {"unrelated.txt": "u\n"})
+    diff = details(ada, repo_id).diff
+    assert "a.txt" in diff and "unrelated.txt" not in diff
+
+
+def test_conflicts_are_computed_by_a_three_way_merge(ada: HfApi) -> None:
+    """Two changes of one line conflict; edits of different files, or of far lines, do not."""
+    repo_id = make_repo(ada)
+    lines = [f"line {i}\n" for i in range(40)]
+    put(ada, repo_id, {"a.txt": "base\n", "long.txt": "".join(lines), "other.txt": "o\n"})
+    put(ada, repo_id, {"a.txt": "theirs\n"}, create_pr=True)
+    put(ada, repo_id, {"long.txt": "".join(["first!\n", *lines[1:]])}, create_pr=True)
+    put(ada, repo_id, {"a.txt": "ours\n", "long.txt": "".join([*lines[:-1], "last!\n"])})
+    assert details(ada, repo_id, 1).conflicting_files == ["a.txt"]
+    assert details(ada, repo_id, 2).conflicting_files == []
+    assert 400 <= merge_status(ada, repo_id, 1) < 500
+    assert details(ada, repo_id, 1).status == "open"
+    ada.merge_pull_request(repo_id, 2, repo_type="dataset")
+    merged = httpx.get(f"{ada.endpoint}/datasets/{repo_id}/resolve/main/long.txt").text
+    assert merged.startswith("first!\n") and merged.endswith("last!\n")
+
+
+def test_a_deletion_conflicts_with_a_change(ada: HfApi) -> None:
+    """Deleted here and changed there is a conflict too; it goes away when the branch follows."""
+    repo_id = make_repo(ada)
+    put(ada, repo_id, {"a.txt": "base\n"})
+    put(ada, repo_id, {"a.txt": "changed\n"}, create_pr=True)
+    ada.delete_file("a.txt", repo_id, repo_type="dataset")
+    assert details(ada, repo_id).conflicting_files == ["a.txt"]
+    put(ada, repo_id, {"a.txt": "changed\n"})
+    assert details(ada, repo_id).conflicting_files == []
+
+
+def test_who_may_merge(ada: HfApi, cleo: HfApi, bob: HfApi) -> None:
+    """Only those with write access; the author of the pull request is not enough."""
+    repo_id = make_repo(ada, owner="board")
+    put(cleo, repo_id, {"a.txt": "a"}, create_pr=True)
+    assert merge_status(cleo, repo_id) == 403
+    assert merge_status(bob, repo_id) == 403
+    ada.merge_pull_request(repo_id, 1, repo_type="dataset")
+    assert details(ada, repo_id).status == "merged"
+
+
+def test_a_pull_request_merges_once(ada: HfApi) -> None:
+    """A second merge and a merge of a closed pull request are refused; main stays."""
+    repo_id = make_repo(ada)
+    put(ada, repo_id, {"a.txt": "a"}, create_pr=True)
+    put(ada, repo_id, {"b.txt": "b"}, create_pr=True)
+    ada.merge_pull_request(repo_id, 1, repo_type="dataset")
+    merged = head(ada, repo_id)
+    assert 400 <= merge_status(ada, repo_id, 1) < 500
+    ada.change_discussion_status(repo_id, 2, "closed", repo_type="dataset")
+    assert 400 <= merge_status(ada, repo_id, 2) < 500
+    assert head(ada, repo_id) == merged
+    with pytest.raises(HfHubHTTPError):
+        ada.change_discussion_status(repo_id, 1, "closed", repo_type="dataset")
+    assert details(ada, repo_id).status == "merged"
+
+
+def test_an_open_pull_request_never_becomes_a_draft_again(ada: HfApi) -> None:
+    """Closing and reopening ends at open."""
+    repo_id = make_repo(ada)
+    ada.create_pull_request(repo_id, title="A pull request", repo_type="dataset")
+    for status, now in [("open", "open"), ("closed", "closed"), ("open", "open")]:
+        ada.change_discussion_status(repo_id, 1, status, repo_type="dataset")  # type: ignore[arg-type]
+        assert details(ada, repo_id).status == now
+
+
+def test_merging_a_discussion_is_refused(ada: HfApi) -> None:
+    """There is nothing to merge."""
+    repo_id = make_repo(ada)
+    ada.create_discussion(repo_id, title="A question", repo_type="dataset")
+    assert 400 <= merge_status(ada, repo_id) < 500
+
+
+def test_a_squashed_pull_request_cannot_be_merged(ada: HfApi) -> None:
+    """Its history has nothing in common with the base any more."""
+    repo_id = make_repo(ada)
+    put(ada, repo_id, {"a.txt": "a"}, create_pr=True)
+    ada.super_squash_history(repo_id, branch="refs/pr/1", repo_type="dataset")
+    assert 400 <= merge_status(ada, repo_id) < 500
+    assert details(ada, repo_id).status == "open"
+
+
+def test_merging_into_another_branch(ada: HfApi) -> None:
+    """The base of the pull request gets the commit; main does not."""
+    repo_id = make_repo(ada)
+    ada.create_branch(repo_id, branch="dev", repo_type="dataset")
+    put(ada, repo_id, {"a.txt": "a"}, create_pr=True, revision="dev")
+    before = head(ada, repo_id)
+    ada.merge_pull_request(repo_id, 1, repo_type="dataset")
+    assert head(ada, repo_id) == before
+    assert details(ada, repo_id).merge_commit_oid == head(ada, repo_id, branch="dev")
+
+
+def test_large_files_in_pull_requests(ada: HfApi, cleo: HfApi) -> None:
+    """A stranger's LFS file in a pull request is merged with its content."""
+    repo_id, content = make_repo(ada), b"\3" * 5000
+    put(cleo, repo_id, {"w.bin": content}, create_pr=True)
+    ada.merge_pull_request(repo_id, 1, repo_type="dataset")
+    url = f"{ada.endpoint}/datasets/{repo_id}/resolve/main/w.bin"
+    assert httpx.get(url, follow_redirects=True).content == content
+
+
+def test_the_ref_of_a_closed_pull_request_can_be_deleted(ada: HfApi, http: httpx.Client) -> None:
+    """`DELETE ref` frees the storage, is an event, and is refused while the pull request is open."""
+    repo_id = make_repo(ada)
+    put(ada, repo_id, {"a.txt": "a" * 1000}, create_pr=True)
+    base = f"/api/datasets/{repo_id}/discussions/1"
+    storage = http.get(f"{base}/storage").json()
+    assert storage["refDeleted"] is False and storage["estimatedStorage"] >= 0
+    assert 400 <= http.delete(f"{base}/ref").status_code < 500
+    ada.change_discussion_status(repo_id, 1, "closed", repo_type="dataset")
+    assert http.delete(f"{base}/ref").status_code in (200, 204)
+    thread = http.get(base).json()
+    assert thread["changes"]["refDeleted"] is True and thread["events"][-1]["type"] == "ref-deleted"
+    assert http.get(f"{base}/storage").json()["refDeleted"] is True
+    refs = ada.list_repo_refs(repo_id, repo_type="dataset", include_pull_requests=True)
+    assert refs.pull_requests == []
+
+
+def test_merged_pull_requests_keep_their_commits(ada: HfApi, tmp_path: Any) -> None:
+    """refs/pr/N can still be fetched by git after the merge."""
+    repo_id = make_repo(ada)
+    pull = put(ada, repo_id, {"a.txt": "a"}, create_pr=True)
+    ada.merge_pull_request(repo_id, 1, repo_type="dataset")
+    subprocess.run(["git", "init", "-q", str(tmp_path)], check=True)
+    url = f"{ada.endpoint}/datasets/{repo_id}"
+    subprocess.run(["git", "-C", str(tmp_path), "fetch", "-q", url, "refs/pr/1"], check=True, capture_output=True)
+    shown = subprocess.run(
+        ["git", "-C", str(tmp_path), "rev-parse", "FETCH_HEAD"], check=True, capture_output=True, text=True
+    )
+    assert shown.stdout.strip() == pull.oid
+
+
+def test_pull_requests_need_an_existing_repo_state(ada: HfApi, http: httpx.Client) -> None:
+    """A bad body to merge is 4xx, and a merge of nothing is 404."""
+    repo_id = make_repo(ada)
+    assert http.post(f"/api/datasets/{repo_id}/discussions/7/merge").status_code == 404
+    put(ada, repo_id, {"a.txt": "a"}, create_pr=True)
+    answer = http.post(f"/api/datasets/{repo_id}/discussions/1/merge", json={"comment": "c" * 65537})
+    assert answer.status_code == 400 and details(ada, repo_id).status == "open"
+
+
+def test_concurrent_commits_during_a_merge_are_not_lost(ada: HfApi) -> None:
+    """A commit on main just before the merge is kept by the merge."""
+    repo_id = make_repo(ada)
+    put(ada, repo_id, {"a.txt": "a"}, create_pr=True)
+    put(ada, repo_id, {"b.txt": "b"})
+    ada.merge_pull_request(repo_id, 1, repo_type="dataset")
+    assert {"a.txt", "b.txt"} <= set(ada.list_repo_files(repo_id, repo_type="dataset"))
