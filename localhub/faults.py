@@ -1,0 +1,188 @@
+"""Things that go wrong on request: calls that fail, stall or break off, webhooks that get lost.
+
+A rule names the calls it hits by a pattern such as ``POST /api/datasets/*/commit/*`` (``*`` crosses slashes; without a
+method, every method). Rules are tried in the order they were made; one that has hit ``times`` calls is gone.
+"""
+
+import asyncio
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field, replace
+from fnmatch import fnmatchcase
+from typing import Any, Literal
+
+from localhub.ids import new_id
+
+Kind = Literal["fail", "fail-after", "delay", "hang", "hang-after", "cut"]
+KINDS: tuple[Kind, ...] = ("fail", "fail-after", "delay", "hang", "hang-after", "cut")
+_LOOK_EVERY = 0.1  # seconds between two looks whether a hanging call was let go
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rule:
+    """One fault: ``kind`` happens to the next ``times`` calls that ``route`` fits (None: until removed).
+
+    fail: answered with ``status`` before anything happens. fail-after: the same, once the effect has happened.
+    delay: ``seconds`` later. hang, hang-after: no answer until the caller gives up (at most ``seconds``, if above 0).
+    cut: the connection breaks in the middle of the true answer's body.
+    """
+
+    route: str
+    kind: Kind
+    times: int | None = 1
+    status: int = 500
+    seconds: float = 0.0
+    error: str = "Internal Error - We're working hard to fix this as soon as possible!"
+    headers: Mapping[str, str] = field(default_factory=dict)
+    id: str = field(default_factory=new_id)
+
+    def fits(self, method: str, path: str) -> bool:
+        verb, _, rest = self.route.rpartition(" ")
+        return verb.strip().upper() in ("", method) and fnmatchcase(path, rest)
+
+    def as_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+class Faults:
+    """The rules in force. Safe to change from any thread while the server runs."""
+
+    def __init__(self) -> None:
+        self._rules: list[Rule] = []
+        self._lock = threading.Lock()
+        self._silent = 0
+        self._generation = 0  # rises with every clear: that is how a hanging call learns that it may go
+        self.webhooks = WebhookFaults()
+
+    def add(self, route: str, kind: Kind, **options: Any) -> Rule:
+        rule = Rule(route=route, kind=kind, **options)
+        with self._lock:
+            self._rules.append(rule)
+        return rule
+
+    def fail(self, route: str, *, times: int | None = 1, status: int = 500, **options: Any) -> Rule:
+        return self.add(route, "fail", times=times, status=status, **options)
+
+    def fail_after(self, route: str, *, times: int | None = 1, status: int = 500, **options: Any) -> Rule:
+        return self.add(route, "fail-after", times=times, status=status, **options)
+
+    def delay(self, route: str, *, seconds: float, times: int | None = 1) -> Rule:
+        return self.add(route, "delay", times=times, seconds=seconds)
+
+    def hang(self, route: str, *, times: int | None = 1, after: bool = False) -> Rule:
+        return self.add(route, "hang-after" if after else "hang", times=times)
+
+    def cut(self, route: str, *, times: int | None = 1) -> Rule:
+        return self.add(route, "cut", times=times)
+
+    def rules(self) -> list[Rule]:
+        with self._lock:
+            return list(self._rules)
+
+    def remove(self, rule_id: str) -> bool:
+        with self._lock:
+            kept = [rule for rule in self._rules if rule.id != rule_id]
+            found = len(kept) < len(self._rules)
+            self._rules = kept
+        return found
+
+    def clear(self) -> None:
+        """No more faults; hanging calls are let go."""
+        with self._lock:
+            self._rules.clear()
+            self._generation += 1
+        self.webhooks.clear()
+
+    def take(self, method: str, path: str) -> Rule | None:
+        """The rule that this call runs into, counted down."""
+        with self._lock:
+            for index, rule in enumerate(self._rules):
+                if rule.fits(method, path):
+                    self._count_down(index, rule)
+                    return rule
+        return None
+
+    def _count_down(self, index: int, rule: Rule) -> None:
+        if rule.times is None:
+            return
+        if rule.times <= 1:
+            del self._rules[index]
+        else:
+            self._rules[index] = replace(rule, times=rule.times - 1)
+
+    @contextmanager
+    def silence(self) -> Iterator[None]:
+        """Whatever changes inside, changes without a webhook."""
+        with self._lock:
+            self._silent += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._silent -= 1
+
+    @property
+    def silent(self) -> bool:
+        return self._silent > 0
+
+    async def hold(self, seconds: float, gone: Callable[[], bool]) -> None:
+        """Returns when the caller has ``gone``, the faults are cleared, or ``seconds`` (if above 0) are over."""
+        generation, waited = self._generation, 0.0
+        while not gone() and self._generation == generation and not (0 < seconds <= waited):
+            await asyncio.sleep(_LOOK_EVERY)
+            waited += _LOOK_EVERY
+
+
+class WebhookFaults:
+    """What happens to the next deliveries: each number is how many of them."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self.clear()
+
+    def clear(self) -> None:
+        with self._lock:
+            self._drop = self._double = self._delay = self._shuffle = 0
+            self._seconds = 0.0
+
+    def set(self, *, drop: int = 0, double: int = 0, delay: int = 0, seconds: float = 0.0, shuffle: int = 0) -> None:
+        """``delay`` deliveries come ``seconds`` late; ``shuffle`` of them wait for each other, then come in any order."""
+        with self._lock:
+            self._drop, self._double, self._delay, self._shuffle = drop, double, delay, shuffle
+            self._seconds = seconds
+
+    def as_dict(self) -> dict[str, float]:
+        with self._lock:
+            return {
+                "drop": self._drop,
+                "double": self._double,
+                "delay": self._delay,
+                "seconds": self._seconds,
+                "shuffle": self._shuffle,
+            }
+
+    def next_fate(self) -> "Fate":
+        """The fate of one delivery, counted down. A dropped one has no other."""
+        with self._lock:
+            if self._drop:
+                self._drop -= 1
+                return Fate(copies=0)
+            fate = Fate(
+                copies=2 if self._double else 1,
+                seconds=self._seconds if self._delay else 0.0,
+                shuffled=self._shuffle > 0,
+                last_of_shuffle=self._shuffle == 1,
+            )
+            self._double, self._delay, self._shuffle = (
+                max(0, left - 1) for left in (self._double, self._delay, self._shuffle)
+            )
+            return fate
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fate:
+    copies: int = 1
+    seconds: float = 0.0
+    shuffled: bool = False
+    last_of_shuffle: bool = False

@@ -1,0 +1,110 @@
+"""Comments and cards as HTML that is safe to show.
+
+The writer of the text is a stranger. Two things keep it harmless: raw HTML is shown as the text it is, except for a few
+tags that carry no attribute at all; and links go to http, https, mailto or a place on this site only.
+HTML comments are left out, as on the Hub: bots hide their markers in them.
+"""
+
+import re
+from collections.abc import Callable, Sequence
+from functools import lru_cache
+from typing import Any
+
+from markdown_it import MarkdownIt
+from markdown_it.renderer import RendererHTML
+from markdown_it.token import Token
+from markupsafe import Markup, escape
+
+# None of these formats what follows when left open: an unclosed <b> would leak out of its comment, a <sub> does not.
+PLAIN_TAGS = frozenset({"details", "summary", "br", "hr", "kbd", "sub", "sup"})
+_COMMENT = re.compile(r"<!--.*?(?:-->|\Z)", re.DOTALL)
+_TAG = re.compile(r"<(/?)([a-zA-Z][a-zA-Z0-9]*)\s*/?>")
+_LINK = re.compile(r"(?:https?://|mailto:|/(?!/)|#|[^:/?#]+(?:[/?#]|\Z))", re.IGNORECASE)
+_BARE = re.compile(
+    r"(?<![\w/@.])@(?P<name>[A-Za-z0-9](?:[A-Za-z0-9-]{0,40}[A-Za-z0-9])?)\b|\bhttps?://[^\s<>\"'`]*[^\s<>\"'`.,;:!?)\]}]"
+)
+
+
+def render(text: str) -> Markup:
+    """Markdown of a stranger → HTML without any element or address that could act."""
+    return _render(text)
+
+
+def without_front_matter(text: str) -> str:
+    """A card without its leading YAML block."""
+    match = re.match(r"---[ \t]*\r?\n.*?\r?\n---[ \t]*(?:\r?\n|\Z)", text, re.DOTALL)
+    return text[match.end() :] if match else text
+
+
+@lru_cache(maxsize=512)
+def _render(text: str) -> Markup:
+    return Markup(_PARSER.render(text))  # noqa: S704  (the renderer below is what makes it safe)
+
+
+def _plain_html(_renderer: RendererHTML, tokens: Sequence[Token], index: int, _options: Any, _env: Any) -> str:
+    """Raw HTML: comments vanish, the harmless tags stay bare, everything else is shown as the text it is."""
+    content = _COMMENT.sub("", tokens[index].content)
+    pieces, end = [], 0
+    for tag in _TAG.finditer(content):
+        name = tag[2].lower()
+        if name in PLAIN_TAGS:
+            pieces += [escape(content[end : tag.start()]), f"<{tag[1]}{name}>"]
+            end = tag.end()
+    pieces.append(escape(content[end:]))
+    return "".join(pieces)
+
+
+def _image_as_link(_renderer: RendererHTML, tokens: Sequence[Token], index: int, _options: Any, _env: Any) -> str:
+    """An image becomes a link: loading it would tell a stranger's server who reads the page."""
+    token = tokens[index]
+    return (
+        f'<a href="{escape(str(token.attrs.get("src", "")))}" rel="nofollow ugc">{escape(token.content or "image")}</a>'
+    )
+
+
+def _mentions_and_addresses(
+    _renderer: RendererHTML, tokens: Sequence[Token], index: int, _options: Any, _env: Any
+) -> str:
+    """Plain text, in which @names and bare web addresses become links unless they stand in a link already."""
+    text = tokens[index].content
+    if _inside_link(tokens, index):
+        return str(escape(text))
+    pieces, end = [], 0
+    for match in _BARE.finditer(text):
+        pieces += [str(escape(text[end : match.start()])), _link(match)]
+        end = match.end()
+    return "".join([*pieces, str(escape(text[end:]))])
+
+
+def _link(match: re.Match[str]) -> str:
+    words = str(escape(match[0]))
+    if name := match["name"]:
+        return f'<a class="mention" href="/{name}">{words}</a>'
+    return f'<a href="{words}" rel="nofollow ugc">{words}</a>'
+
+
+def _inside_link(tokens: Sequence[Token], index: int) -> bool:
+    return sum(token.nesting for token in tokens[:index] if token.type in ("link_open", "link_close")) > 0
+
+
+def _foreign_link(renderer: RendererHTML, tokens: Sequence[Token], index: int, options: Any, env: Any) -> str:
+    tokens[index].attrSet("rel", "nofollow ugc")
+    return renderer.renderToken(tokens, index, options, env)
+
+
+def _parser() -> MarkdownIt:
+    parser = MarkdownIt("commonmark", {"html": True, "breaks": False}).enable(["table", "strikethrough"])
+    rules: dict[str, Callable[..., str]] = {
+        "html_block": _plain_html,
+        "html_inline": _plain_html,
+        "image": _image_as_link,
+        "text": _mentions_and_addresses,
+        "link_open": _foreign_link,
+    }
+    for name, rule in rules.items():
+        parser.add_render_rule(name, rule)
+    parser.validateLink = lambda url: bool(_LINK.match(url.strip()))  # type: ignore[method-assign]
+    return parser
+
+
+_PARSER = _parser()

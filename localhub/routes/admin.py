@@ -1,0 +1,246 @@
+"""The knobs and counters of this Hub: nothing here exists on the real one, and nothing here asks for a token.
+
+Its addresses begin with `/_admin`; calls to them are neither counted nor subject to faults and limits.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Path, Query
+from pydantic import BaseModel, Field
+
+from localhub import paths
+from localhub.accounts import Account
+from localhub.box import Box
+from localhub.clock import iso, now
+from localhub.delivery import Policy
+from localhub.deliverylog import Delivery
+from localhub.errors import BadRequest, HubError, RepoNotFound
+from localhub.events import Event, RefChange
+from localhub.faults import Kind
+from localhub.git import Change, Put, Remove
+from localhub.repos import author_of
+from localhub.routes.deps import BoxDep
+
+router = APIRouter(prefix="/_admin", tags=["admin"])
+
+Id = Annotated[str, Path(max_length=64)]
+_ONE_DAY = 86_400.0
+_HEADER = r"^[A-Za-z0-9-]{1,100}$"
+
+
+class NewFault(BaseModel):
+    """A fault for the next calls that fit `route`; see faults.Rule."""
+
+    route: str = Field(min_length=1, max_length=1000)
+    kind: Kind
+    times: int | None = Field(1, ge=1, le=1_000_000)
+    status: int = Field(500, ge=400, le=599)
+    seconds: float = Field(0.0, ge=0, le=_ONE_DAY)
+    error: str | None = Field(None, max_length=10_000)
+    headers: dict[Annotated[str, Field(pattern=_HEADER)], Annotated[str, Field(pattern=r"^[\x20-\x7E]*$")]] = {}
+
+
+class WebhookFates(BaseModel):
+    """How many of the next deliveries get lost, come twice, come late, or come in another order."""
+
+    drop: int = Field(0, ge=0)
+    double: int = Field(0, ge=0)
+    delay: int = Field(0, ge=0)
+    seconds: float = Field(0.0, ge=0, le=_ONE_DAY)
+    shuffle: int = Field(0, ge=0)
+
+
+class PolicyKnobs(BaseModel):
+    """How deliveries are tried, given up and limited; what is missing stays."""
+
+    timeout: float | None = Field(None, gt=0, le=600)
+    retries: int | None = Field(None, ge=0, le=100)
+    first_wait: float | None = Field(None, ge=0, le=_ONE_DAY)
+    longest_wait: float | None = Field(None, ge=0, le=_ONE_DAY)
+    suspend_after: int | None = Field(None, ge=1)
+    quota: int | None = Field(None, ge=0)
+
+
+class Modification(BaseModel):
+    """A commit that nobody is told of. `files`: path → text, or null to remove."""
+
+    type: Literal["model", "dataset", "space"] = "model"
+    id: str = Field(max_length=200)
+    revision: str = Field("main", min_length=1, max_length=200)
+    files: dict[str, str | None] = Field(min_length=1)
+    message: str = Field("Modified without telling", max_length=10_000)
+    author: str | None = Field(None, max_length=200)
+
+
+class ClockStep(BaseModel):
+    """How far the Hub's clock jumps."""
+
+    seconds: float = Field(ge=0, le=100 * 366 * _ONE_DAY)
+
+
+@router.get("/stats")
+def read_stats(box: BoxDep) -> dict[str, Any]:
+    """Calls by method, route, account and status; commits by repo; deliveries by webhook."""
+    return box.stats.read()
+
+
+@router.post("/stats/reset")
+def reset_stats(box: BoxDep) -> dict[str, Any]:
+    """The counters as they were; they start again from nothing."""
+    return box.stats.reset()
+
+
+@router.get("/faults")
+def read_faults(box: BoxDep) -> dict[str, Any]:
+    """The faults in force."""
+    return {"rules": [rule.as_dict() for rule in box.faults.rules()], "webhooks": box.faults.webhooks.as_dict()}
+
+
+@router.post("/faults", status_code=201)
+def add_fault(box: BoxDep, body: NewFault) -> dict[str, Any]:
+    """Lets something go wrong."""
+    options = body.model_dump(exclude={"route", "kind"}, exclude_none=True) | {"times": body.times}
+    return box.faults.add(body.route, body.kind, **options).as_dict()
+
+
+@router.delete("/faults")
+def clear_faults(box: BoxDep) -> dict[str, Any]:
+    """No more faults; calls that hang are let go."""
+    box.faults.clear()
+    return {}
+
+
+@router.delete("/faults/{fault_id}")
+def remove_fault(box: BoxDep, fault_id: Id) -> dict[str, Any]:
+    """Takes one fault back."""
+    if not box.faults.remove(fault_id):
+        raise HubError(404, "There is no such fault; it may have happened already.")
+    return {}
+
+
+@router.put("/faults/webhooks")
+def set_webhook_faults(box: BoxDep, body: WebhookFates) -> dict[str, Any]:
+    """Decides the fate of the next deliveries."""
+    box.faults.webhooks.set(**body.model_dump())
+    return box.faults.webhooks.as_dict()
+
+
+@router.post("/modify")
+def modify(box: BoxDep, body: Modification) -> dict[str, str]:
+    """Commits to a repo without a webhook; a pull request's timeline still shows the commit."""
+    repo = box.repos.get(body.type, body.id)
+    if repo is None:
+        raise RepoNotFound
+    ref = body.revision if body.revision.startswith("refs/") else f"refs/heads/{body.revision}"
+    author = author_of(_account(box, body.author or repo.namespace))
+    with repo.git.lock:
+        before = repo.git.head(ref)
+        head = repo.git.commit(ref, _changes(body), before, author, body.message, when=box.clock.seconds())
+    box.repos.touch(repo)
+    box.threads.follow(Event("repo.content", "update", repo, None, (RefChange(ref, before, head),)))
+    return {"commitOid": head}
+
+
+@router.get("/limits")
+def read_limits(box: BoxDep) -> dict[str, Any]:
+    """The limits in force; null: none."""
+    return box.limits.as_dict()
+
+
+@router.put("/limits")
+def set_limits(box: BoxDep, body: dict[str, Any]) -> dict[str, Any]:
+    """Turns some of the limits; their counters start again."""
+    try:
+        box.limits.set(**body)
+    except (TypeError, ValueError) as error:
+        raise BadRequest(str(error)) from error
+    return box.limits.as_dict()
+
+
+@router.get("/webhooks")
+def every_webhook(box: BoxDep) -> list[dict[str, Any]]:
+    """The webhooks of all accounts."""
+    return [{**box.webhooks.as_json(hook), "owner": hook.owner_id} for hook in box.webhooks.all()]
+
+
+@router.get("/webhooks/policy")
+def read_policy(box: BoxDep) -> dict[str, Any]:
+    """How deliveries are tried, given up and limited."""
+    return vars(box.webhooks.policy)
+
+
+@router.put("/webhooks/policy")
+def set_policy(box: BoxDep, body: PolicyKnobs) -> dict[str, Any]:
+    """Changes how deliveries are tried, given up and limited."""
+    known = vars(box.webhooks.policy)
+    box.webhooks.policy = Policy(**{**known, **body.model_dump(exclude_none=True)})
+    return vars(box.webhooks.policy)
+
+
+@router.post("/webhooks/drain")
+def drain(box: BoxDep, seconds: Annotated[float, Query(ge=0, le=60)] = 5.0) -> dict[str, bool]:
+    """Waits until every delivery has arrived or was given up."""
+    return {"idle": box.webhooks.drain(seconds)}
+
+
+@router.get("/webhooks/{webhook_id}/deliveries")
+def deliveries(box: BoxDep, webhook_id: Id, limit: Annotated[int, Query(ge=1, le=5000)] = 100) -> list[dict[str, Any]]:
+    """A webhook's activity log, newest first."""
+    hook = box.webhooks.get(webhook_id)
+    return [_delivery(item) for item in box.webhooks.deliveries.log.latest(hook.id, limit)]
+
+
+@router.delete("/accounts/{name}")
+def delete_account(box: BoxDep, name: Annotated[str, Path(max_length=200)]) -> dict[str, Any]:
+    """Deletes an account: what it wrote stays, without an author."""
+    box.accounts.delete(_account(box, name))
+    return {}
+
+
+@router.get("/clock")
+def read_clock(box: BoxDep) -> dict[str, str]:
+    """The time that this Hub shows."""
+    return {"now": iso(now(box))}
+
+
+@router.post("/clock/advance")
+def advance_clock(box: BoxDep, body: ClockStep) -> dict[str, str]:
+    """Moves the Hub's clock forward."""
+    try:
+        box.clock.advance(body.seconds)
+        return {"now": iso(now(box))}
+    except (OverflowError, ValueError, OSError) as error:
+        box.clock.advance(-body.seconds)
+        raise BadRequest(f"No clock goes that far: {error}") from error
+
+
+def _changes(body: Modification) -> list[Change]:
+    return [
+        Remove(paths.clean(path)) if text is None else Put(paths.clean(path), text.encode("utf-8", "replace"))
+        for path, text in body.files.items()
+    ]
+
+
+def _account(box: Box, name: str) -> Account:
+    account = box.accounts.by_name(name)
+    if account is None:
+        raise HubError(404, f"There is no account {name}.")
+    return account
+
+
+def _delivery(item: Delivery) -> dict[str, Any]:
+    body = item.body
+    return {
+        "id": item.id,
+        "webhookId": item.delivery_id,
+        "state": item.state,
+        "attempts": item.attempts,
+        "status": item.status,
+        "error": item.error,
+        "createdAt": item.created_at,
+        "nextAt": item.due if item.state == "pending" else None,
+        "event": body["event"],
+        "payload": body,
+    }

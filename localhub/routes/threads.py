@@ -1,0 +1,230 @@
+"""Discussions and pull requests of a repo."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Path, Query
+from pydantic import BaseModel
+
+from localhub import access, pulls
+from localhub.accounts import Caller
+from localhub.box import Box
+from localhub.errors import HubError
+from localhub.repos import Repo
+from localhub.routes.deps import BoxDep, CallerDep, Readable
+from localhub.threads import Filter
+from localhub.threadview import View, thread_url
+
+router = APIRouter(tags=["discussions"])
+
+PAGE = 50
+"""Threads on one page of the list; the Hub does not say how many it gives."""
+_REPO = "/api/{kind}/{ns}/{name}/discussions"
+_THREAD = _REPO + "/{num}"
+
+Num = Annotated[int, Path(ge=1, le=2**53)]
+CommentId = Annotated[str, Path(max_length=64)]
+HideReason = Literal["Spam", "Abuse", "Graphic Content", "Resolved", "Off-Topic", "Low Quality"]
+
+
+class NewThread(BaseModel):
+    """Body of a new discussion or pull request."""
+
+    title: str
+    description: str = ""
+    pullRequest: bool = False  # noqa: N815 (the Hub's word)
+
+
+class NewComment(BaseModel):
+    """Body of a comment."""
+
+    comment: str
+
+
+class NewContent(BaseModel):
+    """Body of an edit."""
+
+    content: str
+
+
+class NewTitle(BaseModel):
+    """Body of a rename."""
+
+    title: str
+
+
+class NewStatus(BaseModel):
+    """Body of a change of status."""
+
+    status: Literal["open", "closed"]
+    comment: str | None = None
+
+
+class MergeNote(BaseModel):
+    """Body of a merge, which may be missing."""
+
+    comment: str | None = None
+
+
+class Hide(BaseModel):
+    """Body of hiding a comment, which may be missing."""
+
+    reason: HideReason | None = None
+
+
+class Pin(BaseModel):
+    """Body of pinning."""
+
+    pinned: bool
+
+
+class Lock(BaseModel):
+    """Body of locking."""
+
+    locked: bool
+
+
+@router.get(_REPO)
+def list_threads(
+    box: BoxDep,
+    repo: Readable,
+    type: Literal["all", "discussion", "pull_request"] = "all",
+    status: Literal["all", "open", "closed"] = "all",
+    author: Annotated[str | None, Query(max_length=200)] = None,
+    search: Annotated[str | None, Query(max_length=200)] = None,
+    sort: Literal["recently-created", "trending", "reactions"] = "recently-created",
+    p: Annotated[int, Query(ge=0, le=10**9)] = 0,
+) -> dict[str, Any]:
+    """One page of threads; drafts count as open and merged pull requests as closed."""
+    account = box.accounts.by_name(author) if author else None
+    wanted = Filter(
+        is_pull=None if type == "all" else type == "pull_request",
+        over=None if status == "all" else status == "closed",
+        author_id=(account.id if account else "nobody") if author else None,
+        search=search,
+        sort=sort,
+    )
+    threads, count = box.threads.page(repo, wanted, start=p * PAGE, size=PAGE)
+    view = View(box, repo)
+    return {
+        "discussions": [view.summary(thread) for thread in threads],
+        "count": count,
+        "start": p * PAGE,
+        "numClosedDiscussions": box.threads.count(repo, Filter(over=True)),
+    }
+
+
+@router.post(_REPO)
+def open_thread(box: BoxDep, repo: Readable, who: CallerDep, body: NewThread) -> dict[str, Any]:
+    """Opens a discussion, or a draft pull request whose ref exists from then on."""
+    if body.pullRequest:
+        thread = box.threads.open_pull(repo, who, body.title, body.description, "main", draft=True)
+    else:
+        thread = box.threads.open_discussion(repo, who, body.title, body.description)
+    told: dict[str, Any] = {"url": thread_url(box, repo, thread), "num": thread.num, "pullRequest": thread.is_pull}
+    return {**told, "references": {"base": thread.base}} if thread.is_pull else told
+
+
+@router.get(_THREAD)
+def read_thread(box: BoxDep, repo: Readable, who: CallerDep, num: Num, diff: str | None = None) -> dict[str, Any]:
+    """A thread with its timeline; `diff=1` adds a pull request's diff."""
+    thread = box.threads.get(repo, num)
+    with_diff = diff in ("1", "true") and _may_read_files(box, who, repo)
+    return View(box, repo).detail(thread, box.threads.events(thread), diff=with_diff)
+
+
+@router.delete(_THREAD)
+def delete_thread(box: BoxDep, repo: Readable, who: CallerDep, num: Num) -> dict[str, Any]:
+    """Removes a thread for good."""
+    box.threads.delete(repo, who, box.threads.get(repo, num))
+    return {}
+
+
+@router.post(_THREAD + "/comment", status_code=201)
+def comment(box: BoxDep, repo: Readable, who: CallerDep, num: Num, body: NewComment) -> dict[str, Any]:
+    """Adds a comment."""
+    event = box.threads.comment(repo, who, box.threads.get(repo, num), body.comment)
+    return {"newMessage": View(box, repo).event(event)}
+
+
+@router.post(_THREAD + "/comment/{comment_id}/edit")
+def edit_comment(
+    box: BoxDep, repo: Readable, who: CallerDep, num: Num, comment_id: CommentId, body: NewContent
+) -> dict[str, Any]:
+    """Gives one's own comment other words."""
+    event = box.threads.edit(repo, who, box.threads.get(repo, num), comment_id, body.content)
+    return {"updatedComment": View(box, repo).event(event)}
+
+
+@router.post(_THREAD + "/comment/{comment_id}/hide")
+def hide_comment(
+    box: BoxDep, repo: Readable, who: CallerDep, num: Num, comment_id: CommentId, body: Hide | None = None
+) -> dict[str, Any]:
+    """Takes a comment's words away for good."""
+    reason = body.reason if body else None
+    event = box.threads.hide(repo, who, box.threads.get(repo, num), comment_id, reason)
+    return {"updatedComment": View(box, repo).event(event)}
+
+
+@router.post(_THREAD + "/title")
+def rename(box: BoxDep, repo: Readable, who: CallerDep, num: Num, body: NewTitle) -> dict[str, Any]:
+    """Gives a thread another title."""
+    event = box.threads.rename(repo, who, box.threads.get(repo, num), body.title)
+    return {"newTitle": View(box, repo).event(event)}
+
+
+@router.post(_THREAD + "/status")
+def set_status(box: BoxDep, repo: Readable, who: CallerDep, num: Num, body: NewStatus) -> dict[str, Any]:
+    """Closes or opens a thread; the comment, if any, comes as a webhook and in the timeline but not in this answer."""
+    event = box.threads.set_status(repo, who, box.threads.get(repo, num), body.status, body.comment)
+    return {"newStatus": View(box, repo).event(event)}
+
+
+@router.post(_THREAD + "/merge")
+def merge(box: BoxDep, repo: Readable, who: CallerDep, num: Num, body: MergeNote | None = None) -> dict[str, Any]:
+    """Squashes a pull request onto its base. 409 for a draft, a finished one, or conflicts [?]."""
+    merged = box.threads.merge(repo, who, box.threads.get(repo, num), body.comment if body else None)
+    return {"status": merged.status, "mergeCommitId": merged.merge_sha}
+
+
+@router.post(_THREAD + "/pin")
+def pin(box: BoxDep, repo: Readable, who: CallerDep, num: Num, body: Pin) -> dict[str, bool]:
+    """Keeps a thread on top of the list, or no longer."""
+    return {"pinned": box.threads.pin(repo, who, box.threads.get(repo, num), body.pinned).pinned}
+
+
+@router.post(_THREAD + "/lock")
+def lock(box: BoxDep, repo: Readable, who: CallerDep, num: Num, body: Lock) -> dict[str, bool]:
+    """Leaves a thread to those who may write to the repo [?: the Hub has this in its pages alone]."""
+    return {"locked": box.threads.lock(repo, who, box.threads.get(repo, num), body.locked).locked}
+
+
+@router.delete(_THREAD + "/ref")
+def delete_ref(box: BoxDep, repo: Readable, who: CallerDep, num: Num) -> dict[str, Any]:
+    """Frees the commits of a closed or merged pull request."""
+    box.threads.delete_ref(repo, who, box.threads.get(repo, num))
+    return {}
+
+
+@router.get(_THREAD + "/storage")
+def storage(box: BoxDep, repo: Readable, num: Num) -> dict[str, Any]:
+    """What the commits of a pull request weigh: the blobs that its base has not."""
+    thread = box.threads.get(repo, num)
+    return {"estimatedStorage": pulls.weight(repo, thread), "refDeleted": thread.ref_deleted}
+
+
+@router.post("/api/discussions/mark-as-read")
+def mark_as_read(who: CallerDep) -> dict[str, Any]:
+    """Nobody keeps notifications here: whatever is to be marked as read is."""
+    access.logged_in(who)
+    return {}
+
+
+def _may_read_files(box: Box, who: Caller, repo: Repo) -> bool:
+    """A gated repo's discussions are for everybody, the files in a diff are not."""
+    try:
+        access.check_content(box, who, repo)
+    except HubError:
+        return False
+    return True

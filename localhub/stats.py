@@ -1,0 +1,101 @@
+"""What the callers cost this Hub: counted as it happens, read and reset over the admin API."""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from typing import Any
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from localhub.clock import HasClock, iso, now
+
+CallKey = tuple[str, str, str, int]  # method, route, account, status
+
+
+class Stats:
+    """Counters since the last reset."""
+
+    def __init__(self, box: HasClock) -> None:
+        self._box = box
+        self._lock = threading.Lock()
+        self._clear()
+
+    def _clear(self) -> None:
+        self._since = iso(now(self._box))
+        self._calls: Counter[CallKey] = Counter()
+        self._commits: Counter[str] = Counter()
+        self._deliveries: dict[str, Counter[str]] = {}
+
+    def call(self, method: str, route: str, account: str, status: int) -> None:
+        with self._lock:
+            self._calls[method, route, account, status] += 1
+
+    def commit(self, repo: str) -> None:
+        """``repo`` as in addresses: ``datasets/board/requests``."""
+        with self._lock:
+            self._commits[repo] += 1
+
+    def delivery(self, webhook_id: str, outcome: str) -> None:
+        """``outcome``: queued, attempted, delivered, failed, dropped, over-quota or suspended."""
+        with self._lock:
+            self._deliveries.setdefault(webhook_id, Counter())[outcome] += 1
+
+    def read(self) -> dict[str, Any]:
+        """`{since, total, calls: [{method, route, account, status, count}], commits: {repo: n}, deliveries: {id: {}}}`."""
+        with self._lock:
+            return self._as_dict()
+
+    def reset(self) -> dict[str, Any]:
+        """The counters as they were; they start again from nothing, with no call lost in between."""
+        with self._lock:
+            last = self._as_dict()
+            self._clear()
+            return last
+
+    def _as_dict(self) -> dict[str, Any]:
+        names = ("method", "route", "account", "status")
+        calls = [{**dict(zip(names, key, strict=True)), "count": count} for key, count in self._calls.most_common()]
+        return {
+            "since": self._since,
+            "total": self._calls.total(),
+            "calls": calls,
+            "commits": dict(self._commits),
+            "deliveries": {webhook: dict(outcomes) for webhook, outcomes in self._deliveries.items()},
+        }
+
+
+class StatsMiddleware:
+    """Counts every call but those to the admin API and to the pages' own files."""
+
+    def __init__(self, app: ASGIApp, stats: Stats) -> None:
+        self.app = app
+        self.stats = stats
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or scope["path"].startswith("/_"):
+            await self.app(scope, receive, send)
+            return
+        status = 0  # what a call that got no answer is counted under
+
+        async def watch(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+            await send(message)
+
+        try:
+            await self.app(scope, receive, watch)
+        finally:
+            self.stats.call(scope["method"], _route(scope), _account(scope), status)
+
+
+def _route(scope: Scope) -> str:
+    """The template of the route, so that repos with many names count as one; the path where no route matched."""
+    route = scope.get("route")
+    path = getattr(route, "path_format", None) or getattr(route, "path", None)
+    return str(path or "(no route)")
+
+
+def _account(scope: Scope) -> str:
+    return str(scope.get("state", {}).get("account") or "anonymous")
