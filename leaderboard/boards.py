@@ -40,10 +40,6 @@ class Board(BaseModel):
     title: str = Field(max_length=100)
     repos: Repos
     suite: str = Field(description="name of a suite that ships with Steward, or a path to a suite file")
-    suite_dataset: RepoId | None = Field(
-        default=None, description="the dataset repo that holds the questions, where the suite leaves it open"
-    )
-    suite_dataset_revision: str | None = Field(default=None, pattern=r"^[0-9a-f]{40}$")
     front_ends: tuple[str, ...] = Field(
         default=(), description="Hub user ids of accounts whose request files' `sender` field is believed"
     )

@@ -23,7 +23,7 @@ MAX_DEPTH = 20
 _PATH = re.compile(
     r"^(?:(?P<org>[^/]+)/)?(?P<name>[^/]+)_eval_request_(?P<private>True|False)_(?P<precision>[^/_]+)_(?P<weights>[^/_]+)\.json$"
 )
-_NAME = re.compile(r"^(?!\.)(?!.*\.\.)(?!.*--)[A-Za-z0-9_.-]{1,96}(?<!\.git)(?<![.-])$")
+_NAME = re.compile(r"^(?![.-])(?!.*\.\.)(?!.*--)[A-Za-z0-9_.-]{1,96}(?<!\.git)(?<![.-])$")
 
 
 class Status(StrEnum):
@@ -189,7 +189,7 @@ def _field_problem(where: tuple[int | str, ...], message: str) -> Problem:
     name = ".".join(map(str, where))[:100]
     return Problem(
         code="field",
-        message=f"The field `{name}` is not as it should be: {message[:200]}.",
+        message=f"The field {name} is not as it should be: {message[:200]}.",
         advice="Compare it with a request file that was accepted.",
     )
 
@@ -201,7 +201,7 @@ def _disagreements(path: RequestPath, file: RequestFile) -> list[Problem]:
     return [
         Problem(
             code="place",
-            message=f"The path says `{name}` is {placed[name][:100]!r}, the file says {value[:100]!r}.",
+            message=f"The path says that {name} is {placed[name][:100]!r}, the file says {value[:100]!r}.",
             advice="Rename the file or mend the field, so that both say the same.",
         )
         for name, value in said.items()

@@ -12,21 +12,20 @@ request file says which attempt is the current one, and the details repo what it
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import ValidationError
 
 from leaderboard.attempts import Outcome
 from wire.errors import BadMessage
 from wire.keys import Keys
-from wire.redis import Redis, text
+from wire.redis import Fields, Redis, text
 
 BEAT = 10.0
 LOST = 35.0
 KEPT = 86_400
 MAX_LOG = 256 * 1024
 
-Fields = dict[Any, Any]  # redis-py wants a mapping of every encodable type at once
 State = Literal["queued", "taken", "claimed", "void", "running", "ended", "handed-back"]
 
 

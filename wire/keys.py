@@ -65,6 +65,21 @@ class Keys:
         """Hash: request path → JSON of what its last sync saw."""
         return self._key("requests")
 
+    @property
+    def origins(self) -> str:
+        """Hash: request path → JSON of who submitted it, and how."""
+        return self._key("origins")
+
+    @property
+    def hub_state(self) -> str:
+        """Hash: when the Hub last answered a sync process, and what it said when it did not."""
+        return self._key("hub-state")
+
+    @property
+    def born(self) -> str:
+        """String: when this Redis was first used for the board, so that a silence can be told from amnesia."""
+        return self._key("born")
+
     # evaluations
     def attempt(self, attempt: str) -> str:
         """Hash: the state of one attempt."""

@@ -12,6 +12,8 @@ from redis.retry import Retry
 from wire.errors import RedisMissing
 
 Redis = redis.Redis
+Fields = dict[Any, Any]
+"""What is written into a hash: redis-py wants a mapping of every encodable type at once."""
 TRANSIENT = (redis.ConnectionError, redis.TimeoutError)
 """Errors after which the same call may succeed in a moment."""
 

@@ -1,0 +1,68 @@
+"""What a sync needs at hand: the board, the door to the Hub, and the state in Redis."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from urllib.parse import quote
+
+from bot.index import Index
+from bot.probe import Probe
+from hub.client import Hub
+from hub.comments import Marker
+from hub.records import Account, Repo
+from leaderboard.boards import Board
+from leaderboard.suites import Suite
+from wire.attempts import Attempts
+from wire.clock import Clock
+from wire.dirty import DirtyKeys, Priority
+from wire.heartbeats import Workers
+from wire.keys import Keys
+from wire.redis import Redis
+
+TIER = "all"
+"""The one tier that there is so far: every worker takes from it."""
+
+
+@dataclass
+class Desk:
+    """One board's desk, in one process. Its parts may be shared between threads."""
+
+    board: Board
+    suite: Suite
+    hub: Hub
+    redis: Redis
+    now: Clock
+    probe: Probe = field(default_factory=Probe)
+
+    def __post_init__(self) -> None:
+        self.keys = Keys(self.board.name)
+        self.dirty = DirtyKeys(self.redis, self.keys)
+        self.attempts = Attempts(self.redis, self.keys)
+        self.workers = Workers(self.redis, self.keys)
+        self.index = Index(self.redis, self.keys)
+        self.requests = Repo("dataset", self.board.repos.requests)
+        self.results = Repo("dataset", self.board.repos.results)
+        self.logs = Repo("dataset", self.board.repos.logs)
+        self.queue = self.keys.queue(TIER)
+
+    def me(self) -> Account:
+        """The bot's own account."""
+        return self.hub.me()
+
+    def marker(self, kind: str, key: str) -> Marker:
+        """The hidden marker of one of this board's comments."""
+        return Marker(self.board.name, kind, key)
+
+    def mark(self, key: str, priority: Priority = Priority.EVENT) -> None:
+        """`key` may be out of step since now."""
+        self.dirty.mark(key, due=self.now(), priority=priority)
+
+    def address(self, repo: Repo, path: str = "", *, revision: str = "main") -> str:
+        """Where people find `path` of `repo`."""
+        at = f"{self.hub.session.endpoint}{repo.web}"
+        return f"{at}/blob/{quote(revision, safe='')}/{quote(path)}" if path else at
+
+
+def request_key(path: str) -> str:
+    """The dirty key of the request at `path`."""
+    return f"request:{path}"

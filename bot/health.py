@@ -1,0 +1,62 @@
+"""`/healthz`: is this process alive; `/readyz`: does the whole work, and if not, what does not."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import APIRouter, Response
+from fastapi.responses import JSONResponse
+from redis.asyncio import Redis as AsyncRedis
+from redis.exceptions import RedisError
+
+from wire import clock
+from wire.keys import Keys
+from wire.redis import text
+
+SILENT = 300.0
+"""Seconds without an answer after which the Hub, or the sync process, counts as away."""
+
+
+def health_routes(redis: AsyncRedis, keys: Keys) -> APIRouter:
+    """Both routes, for one board."""
+    routes = APIRouter()
+
+    @routes.get("/healthz")
+    async def healthz() -> Response:
+        return JSONResponse({"status": "alive", **await _state(redis, keys)})
+
+    @routes.get("/readyz")
+    async def readyz() -> Response:
+        state = await _state(redis, keys)
+        ready = state["redis"] == "answers" and state["hub"]["state"] == "answers"
+        return JSONResponse({"status": "ready" if ready else "not ready", **state}, 200 if ready else 503)
+
+    return routes
+
+
+async def _state(redis: AsyncRedis, keys: Keys) -> dict[str, Any]:
+    try:
+        async with redis.pipeline(transaction=False) as pipe:
+            pipe.hgetall(keys.hub_state)
+            pipe.zcard(keys.dirty)
+            pipe.hlen(keys.dirty_tries)
+            pipe.hgetall(keys.inbox_counts)
+            hub, dirty, failing, inbox = await pipe.execute()
+    except RedisError as error:
+        return {"redis": f"does not answer ({type(error).__name__})", "hub": {"state": "unknown"}}
+    counts = {text(name): int(count) for name, count in inbox.items()}
+    return {"redis": "answers", "hub": _hub(hub), "dirty": dirty, "failing": failing, "inbox": counts}
+
+
+def _hub(fields: dict[bytes, bytes]) -> dict[str, str]:
+    """What the sync processes last heard of the Hub."""
+    known = {text(name): text(value) for name, value in fields.items()}
+    answered, failed = float(known.get("answered", 0)), float(known.get("failed", 0))
+    if failed > answered:
+        return {"state": "does not answer", "since": known.get("at", ""), "error": known.get("error", "")}
+    if clock.now() - answered > SILENT:
+        return {
+            "state": "unknown",
+            "error": "No sync process has reported for five minutes; is `steward sync` running?",
+        }
+    return {"state": "answers"}

@@ -1,0 +1,99 @@
+"""What nobody tells us: a timer that marks what time alone has put out of step.
+
+It only marks; syncs do the work, so any number of schedulers may run beside each other.
+"""
+
+from __future__ import annotations
+
+import threading
+
+import structlog
+
+from bot.deliveries import REQUESTS
+from bot.desk import Desk, request_key
+from bot.index import Entry
+from bot.sync.queue import QUEUE
+from wire import jobs
+from wire.dirty import Priority
+from wire.redis import TRANSIENT, text
+
+log = structlog.get_logger()
+
+TICK = 2.0
+LOOK_AT_REPO = 60.0
+"""Seconds after which a commit that no webhook told of is found at the latest."""
+STUCK_IN_RQ = 30.0
+
+
+class Schedule:
+    """The timer of one board."""
+
+    def __init__(self, desk: Desk) -> None:
+        self.desk = desk
+        self.stopping = threading.Event()
+        self._looked = float("-inf")
+
+    def run(self) -> None:
+        """Tick until `stop`."""
+        while not self.stopping.is_set():
+            try:
+                self.tick()
+            except TRANSIENT as error:
+                log.warning("redis does not answer", error=str(error))
+            self.stopping.wait(TICK)
+
+    def stop(self) -> None:
+        """Return after the present tick."""
+        self.stopping.set()
+
+    def tick(self) -> None:
+        """Mark what time has put out of step."""
+        desk = self.desk
+        now = desk.now()
+        desk.redis.set(desk.keys.born, now, nx=True)
+        if now - self._looked >= LOOK_AT_REPO or desk.index.head(desk.requests.id) is None:
+            self._looked = now
+            desk.mark(REQUESTS, Priority.BACKGROUND)
+        entries = desk.index.all()
+        by_attempt = {entry.attempt: entry for entry in entries if entry.attempt is not None}
+        self._silent(by_attempt, now)
+        self._progress(by_attempt, now)
+        self._vanished(entries, now)
+        if any(entry.state == "waiting" for entry in entries):
+            desk.mark(QUEUE, Priority.EVENT)
+
+    def _silent(self, by_attempt: dict[str, Entry], now: float) -> None:
+        """Attempts that fell silent, or that run says the index and nobody else."""
+        alive, lost = self.desk.attempts.alive(now=now), self.desk.attempts.lost(now=now)
+        for attempt, entry in by_attempt.items():
+            if entry.state == "running" and (attempt in lost or attempt not in alive):
+                self.desk.mark(request_key(entry.path), Priority.EVENT)
+        for attempt in lost - by_attempt.keys():
+            self.desk.attempts.drop(attempt)
+
+    def _progress(self, by_attempt: dict[str, Entry], now: float) -> None:
+        """Attempts whose progress crossed a quarter since it was last shown."""
+        for attempt in self.desk.attempts.alive(now=now) & by_attempt.keys():
+            entry, state = by_attempt[attempt], self.desk.attempts.read(attempt)
+            total = state.progress.total if state is not None else 0
+            if state is not None and total and min(3, 4 * state.progress.done // total) > entry.shown:
+                self.desk.mark(request_key(entry.path), Priority.BACKGROUND)
+
+    def _vanished(self, entries: list[Entry], now: float) -> None:
+        """Attempts that were put into RQ, are not there any more, and were not taken: RQ lost them with a worker."""
+        old = [entry for entry in entries if entry.state == "queued" and now - entry.queued > STUCK_IN_RQ]
+        if not old:
+            return
+        queue = jobs.queue(self.desk.redis, self.desk.queue)
+        there = {text(job) for job in queue.job_ids}
+        for entry in old:
+            if entry.attempt is None or entry.attempt in there:
+                continue
+            state = self.desk.attempts.read(entry.attempt)
+            if state is not None and state.state != "queued":
+                self.desk.mark(request_key(entry.path), Priority.EVENT)
+                continue
+            if (job := queue.fetch_job(entry.attempt)) is not None:
+                job.delete()
+            log.warning("job vanished from RQ", attempt=entry.attempt)
+            self.desk.index.put(entry.model_copy(update={"state": "waiting"}))

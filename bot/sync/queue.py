@@ -1,0 +1,81 @@
+"""The queue: keep every worker one attempt ahead, in turn.
+
+Race closed: two dispatches at once. They are syncs of one dirty key, of which one runs at a time, and an attempt's id
+is its job's id, so that even an overlap after a lapsed lease puts nothing twice.
+Race closed: the bot dies between queueing and noting it. The job is found in RQ by its id, and noted then.
+"""
+
+from __future__ import annotations
+
+import structlog
+
+from bot.desk import Desk
+from bot.index import Entry
+from leaderboard.dispatch import Busy, Waiting, in_turn, next_attempts
+from leaderboard.requests import Request
+from wire import jobs
+
+log = structlog.get_logger()
+
+QUEUE = "queue"
+"""Dirty key: somebody may have their turn now."""
+
+
+def sync_queue(desk: Desk) -> None:
+    """Put those whose turn it is into RQ."""
+    entries = desk.index.all()
+    waiting, busy = _waiting(entries), _busy(entries)
+    for chosen in next_attempts(waiting, busy, len(desk.workers.alive(now=desk.now()))):
+        _dispatch(desk, desk.index.get(chosen.path))
+
+
+def position(desk: Desk, path: str) -> int | None:
+    """How many have their turn before `path`, plus one; None where it does not wait."""
+    entries = desk.index.all()
+    order = [waiting.path for waiting in in_turn(_waiting(entries), _busy(entries))]
+    return order.index(path) + 1 if path in order else None
+
+
+def job_for(desk: Desk, request: Request, entry: Entry) -> jobs.EvaluationJob:
+    """The message for the worker that takes `request`."""
+    assert entry.sha is not None
+    assert entry.attempt is not None
+    return jobs.EvaluationJob(
+        board=desk.board.name,
+        attempt=entry.attempt,
+        path=str(request.path),
+        model=request.path.model,
+        revision=entry.sha,
+        precision=request.path.precision,
+        weight_type=request.path.weight_type,
+        base_model=request.file.base_model or "",
+        use_chat_template=bool(request.file.use_chat_template),
+        suite=desk.suite.name,
+        suite_digest=desk.suite.digest,
+    )
+
+
+def _dispatch(desk: Desk, entry: Entry) -> None:
+    if entry.state != "waiting" or entry.job is None or entry.attempt is None:
+        return
+    now = desk.now()
+    desk.attempts.queued(entry.attempt, entry.path, now=now)
+    new = jobs.enqueue(desk.redis, desk.queue, entry.job, timeout=desk.board.attempt_seconds)
+    desk.index.put(entry.model_copy(update={"state": "queued", "queued": now}))
+    log.info("queued", attempt=entry.attempt, path=entry.path, new=new)
+
+
+def _waiting(entries: list[Entry]) -> list[Waiting]:
+    return [
+        Waiting(entry.path, entry.attempt, entry.submitter, entry.submitted)
+        for entry in entries
+        if entry.state == "waiting" and entry.attempt is not None
+    ]
+
+
+def _busy(entries: list[Entry]) -> list[Busy]:
+    return [
+        Busy(entry.attempt, entry.submitter)
+        for entry in entries
+        if entry.state in ("queued", "running") and entry.attempt is not None
+    ]

@@ -1,0 +1,316 @@
+"""One request: read it afresh, decide, act.
+
+The rule is `leaderboard.lifecycle.next_step`; here are the facts that it needs, and the effects of what it says.
+Effects come in the order thread, files of the shared repos, request file, comment: whatever dies in between is found half done
+by the next sync, which sees the same facts and does the rest.
+
+Race closed: the file changes between reading and writing. Every write of it is compare-and-swap and reads it again.
+Race closed: two workers take one attempt. Both ask, the file names one attempt, and the job's id lets RQ run it once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import structlog
+
+from bot.desk import Desk, request_key
+from bot.facts import gather_model_facts
+from bot.index import Entry
+from bot.sync import publication
+from bot.sync.queue import QUEUE, job_for
+from bot.sync.status_thread import tell
+from bot.sync.unreadable import refuse_unreadable
+from bot.sync.views import view_of
+from hub.errors import NotFound, TooLarge
+from hub.records import Change, File, Put
+from leaderboard import transitions
+from leaderboard.admission import judge, refusal
+from leaderboard.failures import cause, may_retry
+from leaderboard.lifecycle import (
+    Admit,
+    Claim,
+    Fail,
+    Finish,
+    Foreign,
+    Life,
+    Recover,
+    Reopen,
+    Seen,
+    Step,
+    Wait,
+    Watch,
+    current_attempt,
+    next_step,
+)
+from leaderboard.requests import Problem, Request, parse_request
+from wire.attempts import BEAT, LOST
+from wire.clock import iso
+from wire.dirty import Priority
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True)
+class Gathered:
+    """What was read about one request."""
+
+    request: Request
+    entry: Entry
+    attempt: str | None
+    seen: Seen
+    log: str
+
+
+def sync_request(desk: Desk, path: str) -> float | None:
+    """Bring the request at `path` one step further; when to look again by itself, if ever (seconds since the epoch)."""
+    entry = desk.index.get(path)
+    try:
+        file = desk.hub.find_file(desk.requests, path, max_bytes=desk.board.max_request_bytes)
+    except TooLarge:
+        problem = Problem(
+            code="too-large",
+            message=f"The request file has more than {desk.board.max_request_bytes} bytes.",
+            advice="A request is a few lines of JSON.",
+        )
+        refuse_unreadable(desk, entry, None, [problem])
+        return None
+    if file is None:
+        desk.index.drop(path)
+        return None
+    request = parse_request(path, file.data)
+    if isinstance(request, list):
+        refuse_unreadable(desk, entry, file, request)
+        return None
+    gathered = gather(desk, entry, request)
+    step = next_step(request, gathered.attempt, gathered.seen, may_try_again=may_try_again(desk, gathered))
+    log.info("request", path=path, status=request.file.status, attempt=gathered.attempt, step=type(step).__name__)
+    return act(desk, gathered, step)
+
+
+def gather(desk: Desk, entry: Entry, request: Request) -> Gathered:
+    """What Redis knows of the request's current attempt."""
+    attempt = current_attempt(desk.board.name, request, entry.sha)
+    if attempt is None:
+        return Gathered(request, entry, None, Seen(), "")
+    ended = desk.attempts.outcome(attempt)
+    if ended is not None and ended[0].attempt == attempt:
+        return Gathered(request, entry, attempt, Seen("ended", ended[0]), ended[1])
+    return Gathered(request, entry, attempt, Seen(_life(desk, attempt)), "")
+
+
+def _life(desk: Desk, attempt: str) -> Life:
+    state = desk.attempts.read(attempt)
+    if state is None:
+        return "unseen"
+    if state.state in ("queued", "handed-back"):
+        return "queued" if state.state == "queued" else "handed-back"
+    if state.beat < desk.now() - LOST or state.state in ("ended", "void"):
+        return "silent"
+    return "taken" if state.state == "taken" else "running"
+
+
+def may_try_again(desk: Desk, gathered: Gathered) -> bool:
+    """Whether the cause of an attempt's end is worth another try, and the board's budget has one left."""
+    outcome = gathered.seen.outcome
+    number = max(1, gathered.request.file.steward.attempt)
+    if outcome is None or outcome.failure is None or number >= desk.board.attempts:
+        return False
+    return may_retry(outcome.failure.cause, number) is not None
+
+
+def act(desk: Desk, gathered: Gathered, step: Step) -> float | None:
+    """Do what `step` says."""
+    match step:
+        case Admit():
+            admit(desk, gathered)
+        case Wait():
+            _wait(desk, gathered)
+        case Claim(committed=committed):
+            claim(desk, gathered, committed=committed)
+        case Watch():
+            _watch(desk, gathered)
+        case Finish(outcome=outcome):
+            publication.finish(desk, gathered.request, gathered.entry, outcome, gathered.log)
+        case Fail(failure=failure):
+            publication.fail(desk, gathered.request, gathered.entry, failure, step.outcome, gathered.log)
+        case Reopen():
+            reopen(desk, gathered, step)
+        case Recover(attempt=attempt):
+            return recover(desk, gathered, attempt)
+        case _:
+            _settle(desk, gathered, step)
+    return None
+
+
+def admit(desk: Desk, gathered: Gathered) -> None:
+    """Judge the submission: refuse it with every reason, or let it wait for its turn."""
+    request, entry = gathered.request, gathered.entry
+    revision = request.file.steward.revision or request.file.revision or "main"
+    facts = gather_model_facts(desk.hub, desk.probe, request.path.model, revision)
+    verdict = judge(request, facts, desk.board)
+    if not verdict.accepted:
+        refuse(desk, gathered, verdict.reasons)
+        return
+    number = max(1, request.file.steward.attempt)
+    attempt = current_attempt(desk.board.name, request, verdict.sha)
+    origin = desk.index.origin(entry.path)
+    entry = entry.model_copy(
+        update={
+            "state": "waiting",
+            "model": request.path.model,
+            "sha": request.file.steward.revision or verdict.sha,
+            "number": number,
+            "attempt": attempt,
+            "submitter": origin.submitter,
+            "submitted": entry.submitted or desk.now(),
+        }
+    )
+    entry = entry.model_copy(update={"job": job_for(desk, request, entry)})
+    desk.index.put(entry)
+    desk.mark(QUEUE, Priority.PERSON)
+    named = request.file.steward.thread
+    desk.index.put(_merge(desk, tell(desk, entry, view_of(desk, entry, request, "waiting"), named=named)))
+
+
+def refuse(desk: Desk, gathered: Gathered, reasons: tuple[Problem, ...]) -> None:
+    """FAILED, with every reason in the thread and the file."""
+    request = gathered.request
+    view = view_of(desk, gathered.entry, request, "refused", reasons=reasons)
+    entry = tell(desk, gathered.entry, view, named=request.file.steward.thread)
+
+    def write(now: Request) -> str | None:
+        waits = now.status is not None and now.status.waits and now.raw == request.raw
+        return transitions.failed(now, failure=refusal(reasons), log=None, thread=entry.thread) if waits else None
+
+    edit_request(desk, entry.path, write, f"Refuse {request.path.model}")
+    desk.index.put(entry.model_copy(update={"state": "settled"}))
+
+
+def claim(desk: Desk, gathered: Gathered, *, committed: bool) -> None:
+    """Commit RUNNING, which is the claim, and let the worker go on; or tell it that nobody wants the attempt now."""
+    request, attempt = gathered.request, gathered.attempt
+    assert attempt is not None
+    revision = request.file.steward.revision or gathered.entry.sha
+    assert revision is not None
+    granted = committed
+
+    def write(now: Request) -> str | None:
+        nonlocal granted
+        wanted = current_attempt(desk.board.name, now, revision) == attempt
+        granted = wanted and (now.file.job_id == attempt or (now.status is not None and now.status.waits))
+        if not granted or now.file.job_id == attempt:
+            return None
+        number, thread = max(1, now.file.steward.attempt), gathered.entry.thread
+        started = iso(desk.now())
+        return transitions.claimed(
+            now, attempt=attempt, number=number, revision=revision, thread=thread, started=started
+        )
+
+    if not committed:
+        edit_request(desk, gathered.entry.path, write, f"Run {request.path.model}", f"Attempt: {attempt}")
+    desk.attempts.answer_claim(attempt, granted=granted)
+    if granted:
+        _watch(desk, gathered)
+
+
+def reopen(desk: Desk, gathered: Gathered, step: Reopen) -> None:
+    """Our fault: the next attempt waits, and the file says why."""
+    request, number = gathered.request, max(1, gathered.request.file.steward.attempt)
+    if step.outcome is not None:
+        publication.keep_log(desk, request, step.outcome, gathered.log)
+    view = view_of(desk, gathered.entry, request, "again", failure=step.failure)
+    entry = tell(desk, gathered.entry, view, named=request.file.steward.thread)
+
+    def write(now: Request) -> str | None:
+        if max(1, now.file.steward.attempt) != number:
+            return None
+        return transitions.reopened(now, number=number + 1, cause=step.cause, failure=step.failure, thread=entry.thread)
+
+    edit_request(desk, entry.path, write, f"Try {request.path.model} again", f"Cause: {step.cause}")
+    desk.index.put(entry.model_copy(update={"state": "new", "attempt": None, "job": None, "shown": 0}))
+    desk.mark(request_key(entry.path), Priority.EVENT)
+
+
+def recover(desk: Desk, gathered: Gathered, attempt: str) -> float | None:
+    """The worker fell silent: it may have published all the same; else it is lost, which is never the model's fault."""
+    born = float(desk.redis.set(desk.keys.born, desk.now(), nx=True, get=True) or desk.now())
+    first_look = born + 2 * BEAT + 5
+    if desk.now() < first_look:
+        return first_look  # Redis is new: whoever lives has not had the time to say so
+    request = gathered.request
+    found = publication.find_outcome(desk, request, attempt)
+    if found is not None:
+        publication.finish(desk, request, gathered.entry, found, "")
+        return None
+    lost = cause("worker-lost").failure("it fell silent")
+    number = max(1, request.file.steward.attempt)
+    if number < desk.board.attempts:
+        reopen(desk, gathered, Reopen(lost, None, cause=f"{attempt}:worker-lost"))
+    else:
+        publication.fail(desk, request, gathered.entry, lost, None, "")
+    desk.attempts.drop(attempt)
+    return None
+
+
+def _wait(desk: Desk, gathered: Gathered) -> None:
+    entry, request = gathered.entry, gathered.request
+    if gathered.seen.life == "handed-back" or entry.job is None:
+        ready = entry.model_copy(
+            update={
+                "state": "waiting",
+                "attempt": gathered.attempt,
+                "sha": request.file.steward.revision or entry.sha,
+                "model": request.path.model,
+            }
+        )
+        desk.index.put(ready.model_copy(update={"job": job_for(desk, request, ready)}))
+    desk.mark(QUEUE, Priority.PERSON)
+
+
+def _watch(desk: Desk, gathered: Gathered) -> None:
+    """Show a running attempt, and its progress at most at a quarter, a half and three quarters."""
+    entry, attempt = gathered.entry, gathered.attempt
+    state = desk.attempts.read(attempt) if attempt else None
+    progress = state.progress if state else None
+    quarter = min(3, 4 * progress.done // progress.total) if progress and progress.total else 0
+    entry = entry.model_copy(update={"state": "running", "attempt": attempt, "shown": max(entry.shown, quarter)})
+    shown = progress if progress is not None and quarter else None
+    view = view_of(desk, entry, gathered.request, "running", progress=shown)
+    desk.index.put(entry)
+    if quarter >= gathered.entry.shown or gathered.entry.state != "running":
+        desk.index.put(_merge(desk, tell(desk, entry, view, named=gathered.request.file.steward.thread)))
+
+
+def _settle(desk: Desk, gathered: Gathered, step: Step) -> None:
+    entry = gathered.entry
+    if gathered.attempt is not None and gathered.seen.life in ("taken", "running"):
+        desk.attempts.cancel(gathered.attempt)  # somebody ended the request by hand
+    state = "foreign" if isinstance(step, Foreign) else "settled"
+    if entry.state != state:
+        desk.index.put(entry.model_copy(update={"state": state, "job": None}))
+        desk.mark(QUEUE, Priority.PERSON)
+
+
+def _merge(desk: Desk, told: Entry) -> Entry:
+    """What was told, upon an entry that dispatch may have moved on meanwhile."""
+    fresh = desk.index.get(told.path)
+    return fresh.model_copy(update={"thread": told.thread, "comment": told.comment, "said": told.said})
+
+
+def edit_request(
+    desk: Desk, path: str, write: Callable[[Request], str | None], message: str, description: str = ""
+) -> None:
+    """Write the request at `path` anew, compare-and-swap; `write` sees it as it is now and may decline with None."""
+
+    def edit(read: Callable[[str], File | None]) -> list[Change]:
+        file = read(path)
+        now = parse_request(path, file.data) if file is not None else []
+        text = write(now) if isinstance(now, Request) else None
+        return [] if text is None else [Put(path, text.encode())]
+
+    try:
+        desk.hub.edit_files(desk.requests, edit, message, description, max_bytes=desk.board.max_request_bytes)
+    except NotFound as error:
+        log.warning("request vanished while it was edited", path=path, error=str(error))

@@ -1,0 +1,66 @@
+"""From what a sync knows to what the status comment says."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from bot.desk import Desk
+from bot.index import Entry
+from bot.texts.status import State, StatusView
+from hub.records import Repo
+from leaderboard.attempts import Failure
+from leaderboard.requests import Problem, Request
+from wire.attempts import Progress
+
+
+def readable(seconds: float) -> str:
+    """`2026-11-24 12:00 UTC`"""
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M UTC")
+
+
+def view_of(
+    desk: Desk,
+    entry: Entry,
+    request: Request,
+    state: State,
+    *,
+    reasons: Sequence[Problem] = (),
+    failure: Failure | None = None,
+    progress: Progress | None = None,
+    **more: Any,
+) -> StatusView:
+    """What to say about a readable request."""
+    model = request.path.model
+    return StatusView(
+        state=state,
+        path=entry.path,
+        request_url=desk.address(desk.requests, entry.path),
+        updated=readable(desk.now()),
+        model=model,
+        model_url=desk.address(Repo("model", model)),
+        revision=request.file.steward.revision or entry.sha or "",
+        precision=request.path.precision,
+        weight_type=request.path.weight_type,
+        submitter=entry.submitter or desk.index.origin(entry.path).submitter,
+        attempt=entry.attempt or "",
+        reasons=reasons,
+        failure=failure,
+        done=progress.done if progress else 0,
+        total=progress.total if progress else 0,
+        **more,
+    )
+
+
+def view_of_unreadable(desk: Desk, entry: Entry, problems: Sequence[Problem], *, writable: bool) -> StatusView:
+    """What to say about a file that cannot be read as a request."""
+    return StatusView(
+        state="refused",
+        path=entry.path,
+        request_url=desk.address(desk.requests, entry.path),
+        updated=readable(desk.now()),
+        submitter=desk.index.origin(entry.path).submitter,
+        reasons=problems,
+        writable=writable,
+    )

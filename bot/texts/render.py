@@ -1,0 +1,79 @@
+"""From a template and strangers' words to Markdown in which only the template speaks.
+
+Whatever a template prints is escaped, unless a filter made it safe: no name, reason or log line can mention a person,
+open a link, close a fold, hide in a comment or look like one of the bot's own markers.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+ZERO_WIDTH_SPACE = "\u200b"
+_SPECIAL = re.compile(r"([\\`*_{}\[\]|~])")
+_AT_THE_START = re.compile(r"^(\d{1,9}(?=[.)])|)([#+>=.)-])")
+
+
+class Safe(str):
+    """Markdown of our own making."""
+
+    __slots__ = ()
+
+
+def printable(value: object, *, limit: int = 2_000) -> str:
+    """`value` on one line, without control and direction characters, cut at `limit` with a word that it was."""
+    words = " ".join(str(value).split())
+    kept = "".join(c for c in words if unicodedata.category(c) not in ("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"))
+    return kept if len(kept) <= limit else kept[:limit] + " … (cut)"
+
+
+def plain(value: object) -> Safe:
+    """`value` as prose: every character that means something in Markdown or HTML is made to mean itself."""
+    if isinstance(value, Safe):
+        return value
+    escaped = _SPECIAL.sub(r"\\\1", printable(value)).replace("&", "&amp;").replace("<", "&lt;")
+    escaped = _AT_THE_START.sub(r"\1\\\2", escaped)  # a heading, list, quote or rule, were it alone on a line
+    escaped = escaped.replace("@", "@" + ZERO_WIDTH_SPACE).replace("://", ":" + ZERO_WIDTH_SPACE + "//")
+    return Safe(re.sub(r"\bwww\.", "www" + ZERO_WIDTH_SPACE + ".", escaped, flags=re.IGNORECASE))
+
+
+def code(value: object) -> Safe:
+    """`value` as a code span, inside which nothing is a mention, a link or HTML."""
+    words = printable(value, limit=500) or " "
+    longest = max((len(run) for run in re.findall(r"`+", words)), default=0)
+    fence = "`" * (longest + 1)
+    pad = " " if words.startswith("`") or words.endswith("`") else ""
+    # A bar would end the cell of a table, even inside a code span.
+    return Safe(
+        f"{fence}{pad}{words}{pad}{fence}".replace("|", "\\|") if "|" in words else f"{fence}{pad}{words}{pad}{fence}"
+    )
+
+
+def url(value: object) -> Safe:
+    """An address that Steward put together itself, as the target of a link; whatever could end it is encoded."""
+    kept = re.sub(r"[^\w\-./:~%?=&#@+,]", lambda found: "".join(f"%{b:02X}" for b in found[0].encode()), str(value))
+    return Safe(kept)
+
+
+def _finalize(value: Any) -> str:
+    return plain(value)
+
+
+ENVIRONMENT = Environment(
+    loader=PackageLoader("bot", "texts"),
+    autoescape=False,  # noqa: S701  this is Markdown: _finalize escapes everything that is printed
+    undefined=StrictUndefined,
+    finalize=_finalize,
+    trim_blocks=True,
+    lstrip_blocks=True,
+)
+ENVIRONMENT.filters.update(code=code, url=url, plain=plain)
+
+
+def render(template: str, **values: object) -> str:
+    """The text that `bot/texts/{template}.md.j2` makes of `values`, without blank lines in a row."""
+    text = ENVIRONMENT.get_template(f"{template}.md.j2").render(**values)
+    return re.sub(r"\n{3,}", "\n\n", text).strip() + "\n"

@@ -1,0 +1,74 @@
+"""The status comment of a request: one view of it, one text."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+from bot.texts.render import printable, render
+from leaderboard.attempts import Failure
+from leaderboard.requests import Problem
+
+State = Literal["refused", "waiting", "running", "finished", "failed", "again"]
+
+BAR = 20
+TITLE_LIMIT = 200
+
+
+@dataclass(frozen=True)
+class ScoreRow:
+    """One line of the table of scores, as people read it."""
+
+    name: str
+    score: str
+    raw: str
+
+
+@dataclass(frozen=True)
+class StatusView:
+    """Everything that the status comment may say about a request."""
+
+    state: State
+    path: str
+    request_url: str
+    updated: str
+    model: str = ""
+    model_url: str = ""
+    revision: str = ""
+    precision: str = ""
+    weight_type: str = ""
+    submitter: str = ""
+    attempt: str = ""
+    position: int | None = None
+    done: int = 0
+    total: int = 0
+    reasons: Sequence[Problem] = ()
+    writable: bool = True
+    failure: Failure | None = None
+    scores: Sequence[ScoreRow] = field(default=())
+    average: str = ""
+    results_url: str = ""
+    details_url: str = ""
+    log_url: str = ""
+
+    @property
+    def percent(self) -> int:
+        """Of the requests that are answered; 0 where the total is not known."""
+        return 100 * self.done // self.total if self.total else 0
+
+    @property
+    def bar(self) -> str:
+        """The progress as a row of blocks."""
+        filled = BAR * self.percent // 100
+        return "█" * filled + "░" * (BAR - filled)
+
+
+def status_comment(view: StatusView) -> str:
+    """The text of the status comment."""
+    return render("status", view=view)
+
+
+def thread_title(name: str) -> str:
+    """The title of a thread about the model or the file `name`; the Hub takes 3 to 200 characters."""
+    return f"Evaluation of {printable(name, limit=150)}"[:TITLE_LIMIT]

@@ -1,0 +1,145 @@
+"""`steward demo`: set the stage, play the story, show how it goes, say how it ended."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+DEFAULT_HUB_PORT = 7870
+GIVE_UP = 900.0
+"""Seconds after which a demo that has not ended has failed."""
+LOOK_EVERY = 0.5
+
+
+def run_demo(*, headless: bool, as_json: bool) -> int:
+    """Run the demo; the exit status: 0 where every submission ended as it should, else 1."""
+    os.environ["HF_HUB_DISABLE_XET"] = "1"  # read when huggingface_hub is imported, which is below
+    os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
+    os.environ["HF_HUB_DISABLE_PROGRESS_BARS"] = "1"
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _interrupt)
+    console = Console(stderr=True)
+    with tempfile.TemporaryDirectory(prefix="steward-demo-") as folder:
+        try:
+            return _play(Path(folder), console, headless=headless, as_json=as_json)
+        except KeyboardInterrupt:
+            console.print("Stopped. Nothing of the demo is left running.")
+            return 130
+
+
+def _interrupt(_number: int, _frame: object) -> None:
+    raise KeyboardInterrupt
+
+
+def _play(folder: Path, console: Console, *, headless: bool, as_json: bool) -> int:
+    from steward.children import ChildDied, Children
+    from steward.demo.stage import build_stage
+    from steward.demo.timeline import Timeline
+
+    timeline = Timeline(console, live=not headless and console.is_terminal)
+    with Children(folder / "logs") as children:
+        timeline.say("Starting a queue server, a Hub, the bot and a worker on this machine")
+        stage = build_stage(folder, children)
+        try:
+            result = _story(stage, timeline)
+            timeline.ending(result)
+            if as_json:
+                print(json.dumps(result), flush=True)
+            right = all(request["right"] for request in result["requests"])
+            if not headless and right:
+                timeline.serve_on(stage.hub_url, children.check)
+            return 0 if right else 1
+        except ChildDied as error:
+            console.print(f"[red]{error}[/red]", markup=True, highlight=False)
+            return 1
+        finally:
+            timeline.close()
+            children.stop()
+            stage.valkey.stop()
+
+
+def _story(stage: Any, timeline: Any) -> dict[str, Any]:
+    from huggingface_hub import HfApi
+
+    from hub.client import Hub
+    from steward.demo.models import UPLOADS, converted, upload
+    from steward.demo.story import SUBMISSIONS, submit
+    from steward.demo.watch import Watch
+    from steward.demo.world import ORG
+    from wire.keys import Keys
+    from wire.redis import connect
+
+    began = time.monotonic()
+    stage.start_hub(port=_port(DEFAULT_HUB_PORT))
+    stage.write_board()
+    stage.start_bot()
+    stage.start_worker()
+    timeline.say(f"The Hub of this demo: {stage.hub_url}")
+    timeline.say("Preparing SmolLM2-135M-Instruct (converted once, then cached) and three troublesome models")
+    model = converted(cache_folder())
+    revisions = {what.model: upload(stage.hub_url, stage.world.tokens[what.owner], what, model) for what in UPLOADS}
+    stage.wait_until_ready()
+    timeline.say("Everything is up; the submissions come in")
+    HfApi(stage.hub_url)
+    for submission in SUBMISSIONS:
+        submit(stage.hub_url, stage.world, submission, revisions[submission.model])
+        how = "an outsider's pull request, which a maintainer merges" if submission.by_pull_request else "the form"
+        timeline.say(f"{submission.model}, submitted by {submission.sender} through {how}")
+    with Hub(stage.hub_url, None) as hub:
+        watch = Watch(hub, connect(stage.valkey.url), Keys(ORG))
+        standings = _wait_for_the_end(watch, timeline, stage.children.check)
+        requests = [_report(watch, standing) for standing in standings]
+    return {"seconds": round(time.monotonic() - began, 1), "hub": stage.hub_url, "requests": requests}
+
+
+def _wait_for_the_end(watch: Any, timeline: Any, check: Callable[[], None]) -> list[Any]:
+    deadline = time.monotonic() + GIVE_UP
+    while True:
+        check()
+        standings: list[Any] = watch.look()
+        timeline.show(standings)
+        if all(standing.ended for standing in standings) or time.monotonic() > deadline:
+            return standings
+        time.sleep(LOOK_EVERY)
+
+
+def _report(watch: Any, standing: Any) -> dict[str, Any]:
+    return {
+        "model": standing.submission.model,
+        "status": standing.status,
+        "scores": watch.scores(standing),
+        "failure": standing.failure.model_dump() if standing.failure is not None else None,
+        "thread": standing.thread,
+        "right": standing.right,
+    }
+
+
+def cache_folder() -> Path:
+    """Where the converted model is kept between demos."""
+    base = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
+    return Path(base) / "steward" / "demo"
+
+
+def _port(preferred: int) -> int:
+    """`preferred` where nobody listens there, else 0: any free one."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", preferred))
+        except OSError:
+            return 0
+    return preferred
+
+
+if __name__ == "__main__":
+    sys.exit(run_demo(headless=True, as_json=True))

@@ -1,0 +1,133 @@
+"""The demo's processes: a queue server, a Hub, the bot's web server and sync process, one worker."""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx2
+import yaml
+from huggingface_hub import HfApi
+
+from steward.children import Child, ChildDied, Children
+from steward.demo.world import BOT, FRONT_END, MAINTAINER, WORKER, World
+from steward.valkey import Valkey, free_port
+
+PASSED_ON = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "VIRTUAL_ENV", "LD_LIBRARY_PATH", "OMP_NUM_THREADS")
+"""What a child of the demo inherits; every other setting is given to it by name."""
+PASSED_ON_PREFIXES = ("OPENBLAS_",)
+
+
+@dataclass
+class Stage:
+    """Everything that runs, and where."""
+
+    folder: Path
+    children: Children
+    valkey: Valkey
+    world: World
+    web_port: int
+    hub_url: str = ""
+
+    @property
+    def web_url(self) -> str:
+        """The bot's web server."""
+        return f"http://127.0.0.1:{self.web_port}"
+
+    def environment(self, **settings: str) -> dict[str, str]:
+        """The environment of one process: as little as it needs."""
+        kept = {
+            name: value
+            for name, value in os.environ.items()
+            if name in PASSED_ON or name.startswith(PASSED_ON_PREFIXES)
+        }
+        return {
+            **kept,
+            "HF_HUB_DISABLE_XET": "1",
+            "HF_HUB_DISABLE_TELEMETRY": "1",
+            "HF_ENDPOINT": self.hub_url,
+            "REDIS_URL": self.valkey.url,
+            "STEWARD_BOARD": str(self.folder / "board.yaml"),
+            **settings,
+        }
+
+    def start_hub(self, *, port: int) -> None:
+        """Start localhub with the demo's world."""
+        world = self.folder / "world.yaml"
+        world.write_text(yaml.safe_dump(self.world.as_world(), sort_keys=False), "utf-8")
+        world.chmod(0o600)
+        arguments = [sys.executable, "-m", "localhub", "--port", str(port), "--data", str(self.folder / "hub")]
+        child = self.children.start(
+            "localhub", [*arguments, "--world", str(world)], environment=self.environment(), stdout=subprocess.PIPE
+        )
+        self.hub_url = json.loads(_first_line(child, seconds=30))["url"]
+
+    def write_board(self) -> None:
+        """Write the board file, with the ids that the Hub gave the accounts."""
+        ids = {
+            name: HfApi(self.hub_url, token=self.world.tokens[name]).whoami()["id"] for name in (FRONT_END, MAINTAINER)
+        }
+        board = self.world.board_file(front_end_id=ids[FRONT_END], maintainer_id=ids[MAINTAINER])
+        (self.folder / "board.yaml").write_text(board, "utf-8")
+
+    def start_bot(self) -> None:
+        """Start the web server and the sync process."""
+        secrets = {"STEWARD_WEBHOOK_SECRET_FILE": self._secret("webhook-secret", self.world.secret)}
+        web = self.environment(STEWARD_PORT=str(self.web_port), **secrets)
+        self.children.start("web", [*STEWARD, "serve"], environment=web)
+        token = self._secret("bot-token", self.world.tokens[BOT])
+        self.children.start("sync", [*STEWARD, "sync"], environment=self.environment(STEWARD_BOT_TOKEN_FILE=token))
+
+    def start_worker(self) -> None:
+        """Start the evaluation worker, with a token that can write details and nothing else."""
+        token = self._secret("worker-token", self.world.tokens[WORKER])
+        settings = self.environment(STEWARD_WORKER_TOKEN_FILE=token, STEWARD_WORK_DIR=str(self.folder / "worker"))
+        self.children.start("worker", [*STEWARD, "work"], environment=settings)
+
+    def wait_until_ready(self, *, seconds: float = 60) -> None:
+        """Return once the bot has answered for itself, the queue and the Hub."""
+        deadline = time.monotonic() + seconds
+        answer = "nothing yet"
+        while time.monotonic() < deadline:
+            self.children.check()
+            try:
+                found = httpx2.get(f"{self.web_url}/readyz", timeout=5)
+                answer = found.text
+                if found.status_code == 200:
+                    return
+            except httpx2.HTTPError as error:
+                answer = str(error)
+            time.sleep(0.1)
+        raise ChildDied(f"The bot is not ready after {seconds:.0f} s: {answer}")
+
+    def _secret(self, name: str, value: str) -> str:
+        path = self.folder / name
+        path.touch(mode=0o600)
+        path.write_text(value)
+        return str(path)
+
+
+STEWARD = (sys.executable, "-m", "steward.cli")
+
+
+def build_stage(folder: Path, children: Children) -> Stage:
+    """A stage in `folder` with a queue server that runs already."""
+    valkey = Valkey(folder / "valkey").start()
+    port = free_port()
+    world = World(webhook_url=f"http://127.0.0.1:{port}/webhooks/hub")
+    return Stage(folder, children, valkey, world, port)
+
+
+def _first_line(child: Child, *, seconds: float) -> bytes:
+    assert child.process.stdout is not None
+    ready, _, _ = select.select([child.process.stdout], [], [], seconds)
+    line = child.process.stdout.readline() if ready else b""
+    if not line.strip():
+        raise ChildDied(f"{child.name} did not start:\n{child.last_words()}")
+    return line

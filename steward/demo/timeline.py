@@ -1,0 +1,111 @@
+"""The demo as people see it: a line for each thing that happens, and a bar for what takes long."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from steward.demo.watch import Standing
+
+PHASES = {
+    "claim": "a worker asks for it",
+    "download": "downloading the model",
+    "load": "loading the weights",
+    "prepare": "preparing the questions",
+    "evaluate": "answering questions",
+    "score": "scoring",
+    "publish": "publishing",
+}
+
+
+class Timeline:
+    """Prints events once, and keeps one progress bar for the attempt that runs."""
+
+    def __init__(self, console: Console, *, live: bool) -> None:
+        self._console = console
+        self._began = time.monotonic()
+        self._said: dict[str, str] = {}
+        self._progress = Progress(
+            TextColumn("         {task.description}"),
+            BarColumn(),
+            TextColumn("{task.completed:.0f}/{task.total:.0f}"),
+            TimeElapsedColumn(),
+            console=console,
+            disable=not live,
+            transient=True,
+        )
+        self._progress.start()
+        self._bars: dict[str, TaskID] = {}
+
+    def say(self, words: str) -> None:
+        """One line, with the seconds since the beginning."""
+        self._progress.console.print(
+            f"[dim]{time.monotonic() - self._began:7.1f}s[/dim] {escape(words)}", highlight=False
+        )
+
+    def show(self, standings: list[Standing]) -> None:
+        """Tell what changed since the last call."""
+        for standing in standings:
+            self._bar(standing)
+            words = _words(standing)
+            key = standing.submission.path
+            if self._said.get(key) != words:
+                self._said[key] = words
+                self.say(f"{standing.submission.model}: {words}")
+
+    def _bar(self, standing: Standing) -> None:
+        model, attempt = standing.submission.model, standing.attempt
+        if attempt is None or not attempt.progress.total:
+            if model in self._bars:
+                self._progress.remove_task(self._bars.pop(model))
+            return
+        if model not in self._bars:
+            self._bars[model] = self._progress.add_task(model, total=attempt.progress.total)
+        self._progress.update(self._bars[model], completed=attempt.progress.done, total=attempt.progress.total)
+
+    def ending(self, result: dict[str, Any]) -> None:
+        """The scores, each outcome, and where the threads are."""
+        self._progress.stop()
+        table = Table(title=f"How it ended, after {result['seconds']} s", title_justify="left")
+        for heading in ("Model", "Status", "Outcome", "Thread"):
+            table.add_column(heading, overflow="fold")
+        for request in result["requests"]:
+            mark = "✅" if request["right"] else "❗ not as expected:"
+            table.add_row(
+                escape(request["model"]), f"{mark} {request['status']}", _outcome(request), request["thread"] or ""
+            )
+        self._console.print(table)
+
+    def serve_on(self, hub_url: str, check: Callable[[], None]) -> None:
+        """Go on serving until Ctrl-C."""
+        self._console.print(f"\nLook around at [bold]{hub_url}[/bold]; Ctrl-C ends the demo and everything it started.")
+        while True:
+            check()
+            time.sleep(0.5)
+
+    def close(self) -> None:
+        """Take the live display away."""
+        self._progress.stop()
+
+
+def _words(standing: Standing) -> str:
+    if standing.failure is not None and standing.ended:
+        return f"{standing.status} ({standing.failure.cause}: {standing.failure.message})"
+    if standing.attempt is not None:
+        phase = standing.attempt.progress.phase
+        return f"{standing.status}, {PHASES.get(phase, phase or 'getting ready')}"
+    return standing.status
+
+
+def _outcome(request: dict[str, Any]) -> str:
+    if request["scores"]:
+        rows = [f"{name}: {score:.1f}" for name, score in request["scores"]["benchmarks"].items()]
+        return "\n".join([f"[bold]Average: {request['scores']['average']:.1f}[/bold]", *map(escape, rows)])
+    failure = request["failure"]
+    return escape(f"{failure['cause']}: {failure['message']}") if failure else ""

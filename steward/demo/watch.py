@@ -1,0 +1,91 @@
+"""How the submissions stand: read from the request files, the details of progress from Redis."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from hub.client import Hub
+from hub.errors import HubError
+from hub.records import Repo
+from leaderboard.attempts import Failure
+from leaderboard.requests import Request, parse_request
+from steward.demo.story import SUBMISSIONS, Submission
+from steward.demo.world import REQUESTS, RESULTS
+from wire.attempts import Attempts, AttemptState
+from wire.keys import Keys
+from wire.redis import Redis
+
+ENDED = ("FINISHED", "FAILED")
+
+
+@dataclass(frozen=True)
+class Standing:
+    """How one submission stands."""
+
+    submission: Submission
+    status: str = "not there yet"
+    failure: Failure | None = None
+    thread: str | None = None
+    results: str | None = None
+    attempt: AttemptState | None = None
+
+    @property
+    def ended(self) -> bool:
+        """Whether it came to an end."""
+        return self.status in ENDED
+
+    @property
+    def right(self) -> bool:
+        """Whether it ended as it should."""
+        cause = self.failure.cause if self.failure is not None else None
+        return self.status == self.submission.status and cause == self.submission.cause and self.thread is not None
+
+
+class Watch:
+    """Reads all submissions, a call each."""
+
+    def __init__(self, hub: Hub, redis: Redis, keys: Keys) -> None:
+        self._hub = hub
+        self._attempts = Attempts(redis, keys)
+        self._repo = Repo("dataset", REQUESTS)
+        self._last: dict[str, Standing] = {}
+
+    def look(self) -> list[Standing]:
+        """How they stand now; one that cannot be read for a moment stands as it stood."""
+        return [self._standing(submission) for submission in SUBMISSIONS]
+
+    def _standing(self, submission: Submission) -> Standing:
+        before = self._last.get(submission.path, Standing(submission))
+        if before.ended:
+            return before
+        try:
+            file = self._hub.find_file(self._repo, submission.path)
+        except HubError:
+            return before
+        request = parse_request(submission.path, file.data) if file is not None else None
+        if not isinstance(request, Request):
+            return before
+        self._last[submission.path] = standing = self._read(submission, request)
+        return standing
+
+    def _read(self, submission: Submission, request: Request) -> Standing:
+        facts, job = request.file.steward, request.file.job_id
+        attempt = self._attempts.read(job) if isinstance(job, str) and request.file.status == "RUNNING" else None
+        thread = f"{self._hub.endpoint}{self._repo.web}/discussions/{facts.thread}" if facts.thread else None
+        return Standing(submission, request.file.status, facts.failure, thread, facts.results, attempt)
+
+    def scores(self, standing: Standing) -> dict[str, Any] | None:
+        """The published scores of a finished submission, from the results repo."""
+        if standing.results is None:
+            return None
+        file = self._hub.read_file(Repo("dataset", RESULTS), standing.results)
+        return published_scores(file.data)
+
+
+def published_scores(data: bytes) -> dict[str, Any]:
+    """What the `steward` block of a results file says: benchmark → score, and their average."""
+    import json
+
+    block = json.loads(data)["steward"]
+    return {"average": block["average"], "benchmarks": block["benchmarks"]}

@@ -1,0 +1,96 @@
+"""The demo's world: people, organisations, repos, and the board file."""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass, field
+from typing import Any
+
+import yaml
+
+from workers.starter import dataset_files
+
+ORG, DETAILS_ORG = "open-board", "open-board-details"
+BOT, FRONT_END, WORKER, MAINTAINER = "steward-bot", "board-front-end", "gpu-worker", "maya"
+SUBMITTERS = ("ada", "bob", "chen")
+PEOPLE = {
+    BOT: "Steward",
+    FRONT_END: "The submit form",
+    WORKER: "An evaluation worker",
+    MAINTAINER: "Maya, a maintainer",
+    "ada": "Ada",
+    "bob": "Bob",
+    "chen": "Chen",
+}
+
+REQUESTS, RESULTS, LOGS = f"{ORG}/requests", f"{ORG}/results", f"{ORG}/logs"
+SUITES_ORG, QUESTIONS, SPACE = "steward-suites", "steward-suites/starter", f"{ORG}/leaderboard"
+
+CARDS = {
+    REQUESTS: "# Requests\n\nEach file is one submission, and says how it stands.\n",
+    RESULTS: "# Results\n\nThe scores of every evaluation, a folder for each model.\n",
+    LOGS: "# Logs\n\nThe log and the outcome of every attempt, good or bad.\n",
+}
+
+
+@dataclass
+class World:
+    """Tokens and the webhook's secret, made anew for each demo."""
+
+    webhook_url: str
+    secret: str = field(default_factory=lambda: secrets.token_urlsafe(24))
+    tokens: dict[str, str] = field(default_factory=lambda: {name: f"hf_{secrets.token_hex(17)}" for name in PEOPLE})
+
+    def as_world(self) -> dict[str, Any]:
+        """What localhub starts with."""
+        users = [
+            {"name": name, "fullname": fullname, "tokens": [{"token": self.tokens[name], "role": "write"}]}
+            for name, fullname in PEOPLE.items()
+        ]
+        # The worker belongs to the organisation of the details alone: everywhere else its token may write nothing.
+        orgs = [
+            {
+                "name": ORG,
+                "fullname": "The Open Board",
+                "members": {MAINTAINER: "admin", BOT: "write", FRONT_END: "write"},
+            },
+            {"name": SUITES_ORG, "fullname": "Suites for Steward", "members": {MAINTAINER: "admin"}},
+            {
+                "name": DETAILS_ORG,
+                "fullname": "The Open Board's details",
+                "members": {MAINTAINER: "admin", WORKER: "write"},
+            },
+        ]
+        repos = [
+            *({"type": "dataset", "id": repo, "files": {"README.md": card}} for repo, card in CARDS.items()),
+            {"type": "dataset", "id": QUESTIONS, "files": {n: c.decode() for n, c in dataset_files().items()}},
+            {"type": "space", "id": SPACE, "sdk": "static", "files": {"README.md": "# The Open Board\n"}},
+        ]
+        hook = {
+            "owner": BOT,
+            "url": self.webhook_url,
+            "secret": self.secret,
+            "watched": [{"type": "dataset", "name": REQUESTS}, {"type": "space", "name": SPACE}],
+            "domains": ["repo", "discussion"],
+        }
+        return {"users": users, "orgs": orgs, "repos": repos, "webhooks": [hook]}
+
+    def board_file(self, *, front_end_id: str, maintainer_id: str) -> str:
+        """The board, as an operator would write it."""
+        board = {
+            "name": "open-board",
+            "title": "The Open Board",
+            "repos": {
+                "requests": REQUESTS,
+                "results": RESULTS,
+                "logs": LOGS,
+                "community": SPACE,
+                "community_type": "space",
+                "details_namespace": DETAILS_ORG,
+            },
+            "suite": "starter",
+            "front_ends": [front_end_id],
+            "maintainers": [maintainer_id],
+            "threads": "always",
+        }
+        return yaml.safe_dump(board, sort_keys=False)

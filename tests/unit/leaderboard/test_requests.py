@@ -1,0 +1,165 @@
+"""The request file: paths, fields, problems, and edits that keep what they do not know."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from leaderboard.requests import Problem, Request, RequestPath, Status, edit, is_request_path, parse_path, parse_request
+
+PATH = "01-ai/Yi-34B_eval_request_False_bfloat16_Original.json"
+
+
+def file(**changes: Any) -> dict[str, Any]:
+    """The fields of a request that is as it should be, with `changes`."""
+    fields = {
+        "model": "01-ai/Yi-34B",
+        "base_model": "",
+        "revision": "main",
+        "precision": "bfloat16",
+        "params": 34.389,
+        "weight_type": "Original",
+        "status": "PENDING",
+        "submitted_time": "2024-06-12T10:00:00Z",
+        "model_type": "🟢 : 🟢 pretrained",
+        "job_id": -1,
+        "job_start_time": None,
+    }
+    return {**fields, **changes}
+
+
+def read(fields: object, path: str = PATH) -> Request | list[Problem]:
+    """What becomes of a file with these fields."""
+    return parse_request(path, json.dumps(fields).encode())
+
+
+NAMES = st.from_regex(r"[A-Za-z0-9][A-Za-z0-9_.]{0,30}[A-Za-z0-9]", fullmatch=True).filter(
+    lambda name: ".." not in name and not name.endswith(".git")
+)
+
+
+@given(NAMES | st.just(""), NAMES, st.booleans(), st.sampled_from(["float16", "4bit", "GPTQ"]), st.just("Delta"))
+def test_a_path_is_read_as_it_was_written(org: str, name: str, private: bool, precision: str, weights: str) -> None:
+    """Writing the path of a request and reading it gives the same parts, with and without an organisation."""
+    path = RequestPath(org, name, private, precision, weights)
+    assert parse_path(str(path)) == path
+
+
+@pytest.mark.parametrize(
+    ("path", "code"),
+    [
+        ("a/b/c_eval_request_False_float16_Original.json", "path-shape"),
+        ("a/c_eval_request_false_float16_Original.json", "path-shape"),
+        ("a/c_eval_request_False_float16.json", "path-shape"),
+        ("../c_eval_request_False_float16_Original.json", "path-name"),
+        ("a/.._eval_request_False_float16_Original.json", "path-name"),
+        ("a/x..y_eval_request_False_float16_Original.json", "path-name"),
+        ("a/x--y_eval_request_False_float16_Original.json", "path-name"),
+        ("a/-x_eval_request_False_float16_Original.json", "path-name"),
+        ("a/x.git_eval_request_False_float16_Original.json", "path-name"),
+        ("a/x y_eval_request_False_float16_Original.json", "path-name"),
+        ("a/x\u202ey_eval_request_False_float16_Original.json", "path-name"),
+    ],
+)
+def test_a_wrong_path_is_named(path: str, code: str) -> None:
+    """A path that leaves its folder, or holds what no name may hold, is a problem with a code of its own."""
+    found = parse_path(path)
+    assert isinstance(found, Problem)
+    assert found.code == code
+    assert is_request_path(path)
+
+
+def test_other_files_are_none_of_our_business() -> None:
+    """Cards and lists in the requests repo are not taken for requests."""
+    assert not is_request_path("README.md")
+    assert not is_request_path("a_eval_request_b/readme.json")
+    assert is_request_path("gpt2_eval_request_False_float16_Original.json")
+
+
+def test_a_file_of_the_first_generation_is_read() -> None:
+    """Missing fields of older front ends, and fields that Steward does not know, are no problem."""
+    request = read({"model": "01-ai/Yi-34B", "status": "PENDING", "likes": 7, "params": 0})
+    assert isinstance(request, Request)
+    assert request.status is Status.PENDING
+    assert request.path.model == "01-ai/Yi-34B"
+
+
+@pytest.mark.parametrize(
+    ("word", "status"),
+    [("FINISHED_NEW_EVAL", Status.FINISHED), ("rerun", Status.RERUN), ("WHATEVER", None), ("", None), ("R", None)],
+)
+def test_a_status_is_a_whole_word(word: str, status: Status | None) -> None:
+    """Old spellings count, parts of words and unknown words do not."""
+    request = read(file(status=word))
+    assert isinstance(request, Request)
+    assert request.status is status
+
+
+@pytest.mark.parametrize(
+    ("data", "codes"),
+    [
+        (b"not json", ["not-json"]),
+        (b"[1]", ["not-an-object"]),
+        (b"\xff\xfe", ["not-json"]),
+        (b"[" * 100_000, ["not-json"]),
+        (json.dumps(file(model=7)).encode(), ["field"]),
+        (json.dumps(file(model=7, revision=[])).encode(), ["field", "field"]),
+        (json.dumps(file(steward=3)).encode(), ["field"]),
+        (json.dumps(file(steward={"attempt": -1})).encode(), ["field"]),
+        (json.dumps(file(model="x/y")).encode(), ["place"]),
+        (json.dumps(file(precision="4bit", weight_type="Delta")).encode(), ["place", "place"]),
+    ],
+)
+def test_every_problem_of_a_file_is_told_at_once(data: bytes, codes: list[str]) -> None:
+    """What keeps a file from being a request is told in full, not one thing at a time."""
+    found = parse_request(PATH, data)
+    assert isinstance(found, list)
+    assert [problem.code for problem in found] == codes
+
+
+def test_a_wrong_path_and_a_wrong_field_are_both_told() -> None:
+    """A file in the wrong place with a wrong field has two problems."""
+    found = parse_request("a/b/c_eval_request_x.json", json.dumps(file(model=1)).encode())
+    assert isinstance(found, list)
+    assert [problem.code for problem in found] == ["path-shape", "field"]
+
+
+@given(st.binary(max_size=300))
+def test_no_bytes_make_the_parser_raise(data: bytes) -> None:
+    """Whatever lies in a file, reading it gives a request or problems."""
+    found = parse_request(PATH, data)
+    assert isinstance(found, Request) or found
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.text(max_size=20),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
+    max_leaves=10,
+)
+
+
+@given(
+    st.dictionaries(st.text(max_size=8), JSON, max_size=6),
+    st.sampled_from([None, 2, 4, "\t"]),
+    st.booleans(),
+    st.booleans(),
+)
+def test_an_edit_changes_only_what_it_names(
+    fields: dict[str, Any], indent: int | str | None, ascii_only: bool, newline: bool
+) -> None:
+    """Whatever the layout of the file, an edit keeps every other field, their order, and the layout."""
+    raw = json.dumps({"model": "é" if not ascii_only else "e", **fields}, indent=indent, ensure_ascii=ascii_only)
+    raw += "\n" if newline else ""
+    edited = edit(raw, {"status": "RUNNING"})
+    assert json.loads(edited) == {**json.loads(raw), "status": "RUNNING"}
+    assert [name for name in json.loads(edited) if name != "status"] == [n for n in json.loads(raw) if n != "status"]
+    restored = edit(edited, {"status": "x"})
+    assert restored.replace('"x"', '"RUNNING"') == edited or '"x"' in raw
+    assert edited.endswith("\n") == newline
+    if "status" in fields:
+        same = edit(raw, {"status": fields["status"]})
+        assert same == raw
