@@ -33,7 +33,7 @@ def boolean_expression(random: Random, number: int) -> Question:
     wanted = number % 2 == 0
     while True:
         text, value = _expression(random, depth=3)
-        if value is wanted and 6 <= len(text.split()) <= 14:
+        if value is wanted and 6 <= len(text.split()) <= 12:
             return Question(f"{text} is", str(value))
 
 
@@ -69,26 +69,25 @@ def navigation(random: Random, number: int) -> Question:
         wrong = random.randrange(len(walk))
         distance, axis = walk[wrong]
         walk[wrong] = (distance + random.randint(1, 3) * (1 if distance > 0 else -1), axis)
-    asked = "If you follow these instructions, do you return to the starting point? Always face forward."
-    return Question(f"{asked} {' '.join(_step(*step) for step in walk)}", "Yes" if back else "No")
+    steps = " ".join(_step(*step) for step in walk)
+    return Question(f"{steps} Are you back at the start?", "Yes" if back else "No")
 
 
 def _round_trip(random: Random) -> Walk:
-    """Three to five steps that end where they began."""
+    """Three or four steps that end where they began."""
     while True:
         walk = [(random.choice((-1, 1)) * random.randint(1, 9), random.randrange(2)) for _ in range(random.randint(2, 3))]
         for axis in (0, 1):
             missing = -sum(distance for distance, of in walk if of == axis)
             walk += [(missing, axis)] if missing else []
-        if 3 <= len(walk) <= 5:
+        if 3 <= len(walk) <= 4:
             random.shuffle(walk)
             return walk
 
 
 def _step(distance: int, axis: int) -> str:
     ahead, behind = (("right", "left"), ("forward", "backward"))[axis]
-    count = abs(distance)
-    return f"Take {count} {'step' if count == 1 else 'steps'} {ahead if distance > 0 else behind}."
+    return f"Go {abs(distance)} {ahead if distance > 0 else behind}."
 
 
 # --- web of lies
@@ -97,7 +96,7 @@ def _step(distance: int, axis: int) -> str:
 def web_of_lies(random: Random, number: int) -> Question:
     """Each speaks about the one before; truth and lie take turns as the last one's nature."""
     wanted = number % 2 == 0
-    people = random.sample(NAMES, random.randint(3, 4))
+    people = random.sample(NAMES, 3)
     honest = [random.random() < 0.5 for _ in people[:-1]] + [wanted]
     said = [f"{people[0]} {'tells the truth' if honest[0] else 'lies'}."]
     for before, speaker in enumerate(people[1:]):
@@ -112,20 +111,17 @@ LETTERS = ("A", "B", "C", "D")
 
 
 def date_arithmetic(random: Random, number: int) -> Question:
-    """A day some days, weeks or months from another; four options, the right letter takes turns."""
-    today = date(2000, 1, 1) + timedelta(days=random.randrange(9_000))
-    unit, count = random.choice((("day", random.randint(2, 40)), ("week", random.randint(1, 9))))
+    """A day some days or weeks from another; four options, the right letter takes turns."""
+    today = date(2023, 1, 1) + timedelta(days=random.randrange(365))
+    unit, count = random.choice((("day", random.randint(2, 30)), ("week", random.randint(1, 5))))
     later = random.random() < 0.5
     step = timedelta(days=count * (7 if unit == "week" else 1))
     answer = today + step if later else today - step
     options = _near(random, answer, today)
     options.insert(number % 4, answer)
-    asked = (
-        f"Today is {today.strftime('%B')} {today.day}, {today.year}. Which date is {count} {unit}{'s' * (count > 1)} "
-        f"{'later' if later else 'earlier'}?"
-    )
-    listed = " ".join(f"({letter}) {_american(day)}" for letter, day in zip(LETTERS, options, strict=True))
-    return Question(f"{asked} Options: {listed}", LETTERS[number % 4])
+    asked = f"Today is {_named(today)}. Which date is {count} {unit}{'s' * (count > 1)} "
+    listed = " ".join(f"({letter}) {_named(day)}" for letter, day in zip(LETTERS, options, strict=True))
+    return Question(f"{asked}{'later' if later else 'earlier'}? {listed}", LETTERS[number % 4])
 
 
 def _near(random: Random, answer: date, today: date) -> list[date]:
@@ -134,20 +130,20 @@ def _near(random: Random, answer: date, today: date) -> list[date]:
     return random.sample(sorted(wrong - {answer, today}), 3)
 
 
-def _american(day: date) -> str:
-    return day.strftime("%m/%d/%Y")
+def _named(day: date) -> str:
+    return f"{day.strftime('%B')} {day.day}"
 
 
 # --- object counting
 
-SMALL_NUMBERS = ("a", "two", "three", "four", "five")
+SMALL_NUMBERS = ("a", "two", "three")
 
 
 def object_counting(random: Random, number: int) -> Question:  # noqa: ARG001  # every maker has the same two
     """Things of one kind to be counted among some of another."""
     kind, other = random.sample(sorted(KINDS), 2)
-    counted = [(thing, random.randint(1, 5)) for thing in random.sample(KINDS[kind], random.randint(2, 4))]
-    beside = [(thing, random.randint(1, 5)) for thing in random.sample(KINDS[other], random.randint(0, 1))]
+    counted = [(thing, random.randint(1, 3)) for thing in random.sample(KINDS[kind], random.randint(2, 3))]
+    beside = [(thing, random.randint(1, 3)) for thing in random.sample(KINDS[other], random.randint(0, 1))]
     things = counted + beside
     random.shuffle(things)
     listed = [f"{_article(thing, count)} {thing if count == 1 else _plural(thing)}" for thing, count in things]
@@ -169,11 +165,11 @@ def _plural(thing: str) -> str:
 
 
 def word_sorting(random: Random, number: int) -> Question:  # noqa: ARG001  # every maker has the same two
-    """Three to five words, to be put in alphabetical order."""
-    words = random.sample(WORDS, random.randint(3, 5))
+    """Three words, to be put in alphabetical order."""
+    words = random.sample(WORDS, 3)
     if words == sorted(words):
         words.reverse()
-    return Question(f"Sort these words alphabetically: {' '.join(words)}", " ".join(sorted(words)))
+    return Question(f"Sort these words alphabetically: {', '.join(words)}", ", ".join(sorted(words)))
 
 
 MAKERS: dict[str, Maker] = {

@@ -1,0 +1,167 @@
+"""The harness, as the `lm_eval` command drives it. Importing this module is what the zygote is for.
+
+Imports only: not one tensor operation and not one tokenisation may happen before the fork, or children deadlock.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import random
+from pathlib import Path
+from typing import Any
+
+import datasets.config
+import lm_eval.models.huggingface
+import numpy as np
+import torch
+import transformers.models.llama.modeling_llama  # noqa: F401  # the commonest architecture, loaded once for all children
+from lm_eval.api.model import CacheHook
+from lm_eval.api.registry import register_model
+from lm_eval.evaluator import simple_evaluate
+from lm_eval.loggers import EvaluationTracker
+from lm_eval.tasks import TaskManager
+from lm_eval.utils import handle_non_serializable, sanitize_model_name
+
+from workers.errors import EvaluationFailed
+from workers.plans import Progress, Report, RunPlan
+
+log = logging.getLogger(__name__)
+
+WATCHED = "steward-hf"
+"""The harness's `hf` model under a name of ours: nothing is different but that it says how far it is."""
+
+
+class Watch(CacheHook):  # type: ignore[misc]  # the harness has no types
+    """Told by the model of every request that it has answered: the harness's own hook for caches, used to count."""
+
+    def __init__(self, report: Report) -> None:
+        super().__init__(None)
+        self.report = report
+        self.tasks: dict[str, Any] = {}
+        self.done = 0
+
+    @property
+    def total(self) -> int:
+        """Requests of all tasks; 0 before the prompts are made."""
+        return sum(request.repeats for task in self.tasks.values() for request in task.instances or ())
+
+    def add_partial(self, attr: str, req: Any, res: Any) -> None:  # noqa: ARG002  # named by the harness
+        """One more request is answered."""
+        if self.done == 0:
+            self._total = self.total
+        self.done += 1
+        self.report(Progress("evaluate", self.done, self._total))
+        if self.done == self._total:
+            self.report(Progress("score", self.done, self._total))
+
+
+@register_model(WATCHED)
+class WatchedModel(lm_eval.models.huggingface.HFLM):  # type: ignore[misc]  # the harness has no types
+    """The harness's `hf` model, watched."""
+
+    def __init__(self, *, watch: Watch, **arguments: Any) -> None:
+        super().__init__(**arguments)
+        self.set_cache_hook(watch)
+
+
+class WatchedTasks(TaskManager):  # type: ignore[misc]  # the harness has no types
+    """The harness's task manager; the watch learns which tasks were loaded, and so how many requests there are."""
+
+    def __init__(self, watch: Watch, **arguments: Any) -> None:
+        super().__init__(**arguments)
+        self.watch = watch
+
+    def load(self, task_list: Any) -> Any:
+        """Load tasks with their questions."""
+        self.watch.report(Progress("prepare"))
+        loaded = super().load(task_list)
+        self.watch.tasks = loaded["tasks"]
+        return loaded
+
+
+def run(plan: RunPlan, report: Report) -> None:
+    """Evaluate `plan` as the command would, and leave results and samples in its spool."""
+    if plan.threads:
+        torch.set_num_threads(plan.threads)
+    datasets.config.HF_DATASETS_CACHE = plan.datasets
+    tracker = EvaluationTracker(output_path=str(plan.spool))
+    report(Progress("load"))
+    results = simple_evaluate(**_arguments(plan, Watch(report)), evaluation_tracker=tracker)
+    if results is None:
+        raise EvaluationFailed("the harness ended without results")
+    samples = results.pop("samples")
+    _describe(plan, results, tracker)
+    _save(plan, tracker, results, samples)
+
+
+def _arguments(plan: RunPlan, watch: Watch) -> dict[str, Any]:
+    """What the command hands to `simple_evaluate` for this plan."""
+    own = plan.task_folder is not None
+    described = _model_arguments(plan)
+    manager = WatchedTasks(
+        watch, include_path=str(plan.task_folder) if own else None, include_defaults=not own, metadata=described
+    )
+    weights = {
+        "pretrained": str(plan.model_path),
+        "dtype": plan.dtype,
+        "trust_remote_code": False,
+        "use_safetensors": True,
+    }
+    return {
+        "model": WATCHED,
+        "model_args": {**weights, "watch": watch},
+        "tasks": list(plan.tasks),
+        "num_fewshot": plan.num_fewshot,
+        "batch_size": plan.batch_size,
+        "device": plan.device,
+        "apply_chat_template": plan.use_chat_template,
+        "fewshot_as_multiturn": plan.use_chat_template,
+        "task_manager": manager,
+        "log_samples": True,
+        "random_seed": 0,
+        "numpy_random_seed": plan.seed,
+        "torch_random_seed": plan.seed,
+        "fewshot_random_seed": plan.seed,
+    }
+
+
+def _model_arguments(plan: RunPlan) -> dict[str, Any]:
+    """The model as the command would be told it: by name and commit, not by a folder of this machine."""
+    return {"pretrained": plan.model, "revision": plan.revision, "dtype": plan.dtype}
+
+
+def _describe(plan: RunPlan, results: dict[str, Any], tracker: EvaluationTracker) -> None:
+    """Put the model's name where the harness saw a folder: readers find the model by it."""
+    results["config"] |= {
+        "model": "hf",
+        "model_args": _model_arguments(plan),
+        "model_revision": plan.revision,
+        "model_sha": plan.revision,
+    }
+    general = tracker.general_config_tracker
+    general.model_source = "hf"
+    general.model_name = plan.model
+    general.model_name_sanitized = sanitize_model_name(plan.model)
+
+
+def _save(plan: RunPlan, tracker: EvaluationTracker, results: dict[str, Any], samples: dict[str, Any]) -> None:
+    """Let the harness write its own files, then give them the names that the worker expects.
+
+    The harness logs a failure to write and goes on, so what should be there is looked for.
+    """
+    tracker.save_results_aggregated(results=results, samples=samples)
+    for task, answers in samples.items():
+        tracker.save_results_samples(task_name=task, samples=answers)
+    written = plan.spool / str(tracker.general_config_tracker.model_name_sanitized)
+    (plan.spool / "samples").mkdir(exist_ok=True)
+    for task in samples:
+        _take(written, f"samples_{task}_*.jsonl", plan.spool / "samples" / f"{task}.jsonl")
+    _take(written, "results_*.json", plan.spool / "results.json")
+
+
+def _take(folder: Path, pattern: str, target: Path) -> None:
+    found = sorted(folder.glob(pattern))
+    if len(found) != 1:
+        raise EvaluationFailed(f"the harness left {len(found)} files {pattern}, where one was expected")
+    found[0].rename(target)
