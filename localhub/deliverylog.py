@@ -26,7 +26,7 @@ _PRUNE_EVERY = 500
 
 @dataclass(frozen=True)
 class Delivery:
-    """One delivery: `id` names the entry of the log, `delivery_id` goes out as `Webhook-Id`, in retries and replays too.
+    """One delivery. `id` names the entry of the log; `delivery_id` goes out as `Webhook-Id`, also when repeated.
 
     `created_at` is on the Hub's clock and `due`, when it is to be sent (next), in real seconds: a played month must
     not shorten the pauses in which a receiver comes back.

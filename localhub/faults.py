@@ -147,7 +147,7 @@ class WebhookFaults:
             self._seconds = 0.0
 
     def set(self, *, drop: int = 0, double: int = 0, delay: int = 0, seconds: float = 0.0, shuffle: int = 0) -> None:
-        """``delay`` deliveries come ``seconds`` late; ``shuffle`` of them wait for each other, then come in any order."""
+        """``delay`` of them come ``seconds`` late; ``shuffle`` of them wait for each other and come in any order."""
         with self._lock:
             self._drop, self._double, self._delay, self._shuffle = drop, double, delay, shuffle
             self._seconds = seconds

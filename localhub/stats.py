@@ -42,7 +42,7 @@ class Stats:
             self._deliveries.setdefault(webhook_id, Counter())[outcome] += 1
 
     def read(self) -> dict[str, Any]:
-        """`{since, total, calls: [{method, route, account, status, count}], commits: {repo: n}, deliveries: {id: {}}}`."""
+        """`{since, total, calls: [{method, route, account, status, count}], commits: {repo: n}, deliveries: {…}}`."""
         with self._lock:
             return self._as_dict()
 

@@ -50,6 +50,10 @@ class Threads:
         """Threads from `start` on, newest first, and how many fit the filter in all."""
         return self.rows.page(repo.oid, wanted, start=start, size=size)
 
+    def latest(self, count: int) -> list[Thread]:
+        """The newest threads of all repos."""
+        return self.rows.latest(count)
+
     def count(self, repo: Repo, wanted: Filter) -> int:
         """How many threads fit the filter."""
         return self.rows.count(repo.oid, wanted)

@@ -145,6 +145,10 @@ class ThreadStore:
         )
         return [_thread(row) for row in rows], self.count(repo_oid, wanted)
 
+    def latest(self, count: int) -> list[Thread]:
+        """The newest threads of all repos."""
+        return [_thread(row) for row in self.store.rows("SELECT * FROM threads ORDER BY rowid DESC LIMIT ?", (count,))]
+
     def count(self, repo_oid: str, wanted: Filter) -> int:
         where, args = wanted.where(repo_oid)
         row = self.store.row(f"SELECT count(*) AS n FROM threads WHERE {where}", args)  # noqa: S608

@@ -1,0 +1,171 @@
+"""Pages of a repo's content: folders, files, commits."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+from urllib.parse import quote
+
+from fastapi import APIRouter, Query, Request, Response
+from fastapi.responses import HTMLResponse, RedirectResponse
+
+from localhub import access, history
+from localhub.accounts import Caller
+from localhub.box import Box
+from localhub.errors import EntryNotFound, HubError
+from localhub.markdown import render, without_front_matter
+from localhub.pages import crumbs, page, query
+from localhub.pages.diffview import parse
+from localhub.repos import Repo
+from localhub.routes.deps import BoxDep, Rev
+from localhub.routes.pagedeps import PageRepo, PageRoute, Viewer
+from localhub.threads import Filter
+
+router = APIRouter(route_class=PageRoute, default_response_class=HTMLResponse)
+
+FILES, COMMITS = 500, 50
+TEXT_BYTES, TEXT_LINES = 400_000, 5000
+_REPO = "/{prefix:prefix}{ns}/{name}"
+
+
+def repo_page(request: Request, box: Box, repo: Repo, tab: str, template: str, **content: Any) -> Response:
+    """A page under a repo's head and tabs."""
+    open_threads = box.threads.count(repo, Filter(over=False))
+    status = content.pop("status_code", 200)
+    around = {"repo": repo, "tab": tab, "open_threads": open_threads, "rev": "main"}
+    return page(request, template, status, **{**around, **content})
+
+
+@router.get(_REPO)
+def overview(request: Request, box: BoxDep, repo: PageRepo, who: Viewer) -> Response:
+    """The files of main, and the card."""
+    return _folder(request, box, repo, who, "main", "")
+
+
+@router.get(_REPO + "/tree/{rev:seg}")
+@router.get(_REPO + "/tree/{rev:seg}/{path:rest}")
+def folder(
+    request: Request,
+    box: BoxDep,
+    repo: PageRepo,
+    who: Viewer,
+    rev: Rev,
+    path: str = "",
+    after: Annotated[str | None, Query(max_length=1000)] = None,
+) -> Response:
+    """A folder."""
+    return _folder(request, box, repo, who, rev, path.strip("/"), after)
+
+
+@router.get(_REPO + "/blob/{rev:seg}/{path:rest}")
+def file(request: Request, box: BoxDep, repo: PageRepo, who: Viewer, rev: Rev, path: str) -> Response:
+    """A file: Markdown as it is meant, other text with its lines numbered."""
+    access.check_content(box, who, repo)
+    commit = repo.git.resolve(rev)
+    entry = repo.git.entry(commit, path)
+    if entry is None:
+        raise EntryNotFound(path, commit)
+    if entry.type == "directory":
+        return RedirectResponse(crumbs(repo.web_path, rev, path)[-1][1], 303)
+    facts = repo.git.facts([entry.oid])[entry.oid]
+    text = None if facts.pointer else _text(repo.git.read(entry.oid))
+    return repo_page(
+        request,
+        box,
+        repo,
+        "files",
+        "file.html",
+        rev=rev,
+        path=path,
+        crumbs=crumbs(repo.web_path, rev, path),
+        size=facts.pointer.size if facts.pointer else facts.size,
+        is_lfs=facts.pointer is not None,
+        download=f"{quote(repo.web_path)}/resolve/{quote(rev, safe='')}/{quote(path)}",
+        rendered=render(without_front_matter(text)) if text and path.lower().endswith(".md") else None,
+        lines=text.split("\n")[:TEXT_LINES] if text is not None else None,
+        cut=text is not None and (facts.size > TEXT_BYTES or text.count("\n") >= TEXT_LINES),
+    )
+
+
+@router.get(_REPO + "/commits/{rev:seg}")
+def commits(
+    request: Request,
+    box: BoxDep,
+    repo: PageRepo,
+    rev: Rev,
+    p: Annotated[int, Query(ge=0, le=10**6)] = 0,
+) -> Response:
+    """The commits that led to a revision, the newest first."""
+    start = repo.git.resolve(rev)
+    total = history.count(repo.git, start)
+    shown = history.log(repo.git, start, skip=p * COMMITS, limit=COMMITS)
+    return repo_page(
+        request,
+        box,
+        repo,
+        "commits",
+        "commits.html",
+        rev=rev,
+        commits=shown,
+        total=total,
+        previous_page=query(p=p - 1) if p else None,
+        next_page=query(p=p + 1) if (p + 1) * COMMITS < total else None,
+    )
+
+
+@router.get(_REPO + "/commit/{rev:seg}")
+def commit(request: Request, box: BoxDep, repo: PageRepo, who: Viewer, rev: Rev) -> Response:
+    """One commit with its diff."""
+    access.check_content(box, who, repo)
+    info = history.commit_info(repo.git, repo.git.resolve(rev))
+    files, cut = parse(repo.git.diff(info.parents[0] if info.parents else None, info.id))
+    return repo_page(request, box, repo, "commits", "commit.html", commit=info, files=files, cut=cut)
+
+
+def _folder(
+    request: Request, box: Box, repo: Repo, who: Caller, rev: str, path: str, after: str | None = None
+) -> Response:
+    head = repo.git.resolve(rev)
+    entries = repo.git.entries(head, path, after=after, limit=FILES + 1)
+    facts = repo.git.facts(entry.oid for entry in entries[:FILES] if entry.type == "file")
+    base = quote(repo.web_path)
+    shown = []
+    for entry in entries[:FILES]:
+        known = facts.get(entry.oid)
+        is_folder = entry.type == "directory"
+        href = f"{base}/{'tree' if is_folder else 'blob'}/{quote(rev, safe='')}/{quote(entry.path)}"
+        size = (known.pointer.size if known.pointer else known.size) if known else None
+        name = entry.path.rpartition("/")[2]
+        is_lfs = known is not None and known.pointer is not None
+        shown.append({"name": name, "href": href, "size": size, "is_folder": is_folder, "is_lfs": is_lfs})
+    return repo_page(
+        request,
+        box,
+        repo,
+        "files",
+        "files.html",
+        rev=rev,
+        crumbs=crumbs(repo.web_path, rev, path),
+        entries=sorted(shown, key=lambda item: not item["is_folder"]),
+        latest=history.commit_info(repo.git, head),
+        next_page=query(after=entries[FILES - 1].path) if len(entries) > FILES else None,
+        readme=_readme(box, repo, who, head, path) if after is None else None,
+    )
+
+
+def _readme(box: Box, repo: Repo, who: Caller, head: str, path: str) -> object:
+    try:
+        access.check_content(box, who, repo)
+    except HubError:
+        return None
+    content = repo.git.file(head, f"{path}/README.md" if path else "README.md")
+    text = _text(content) if content is not None else None
+    return render(without_front_matter(text)) if text else None
+
+
+def _text(content: bytes) -> str | None:
+    """The beginning of a file as text; None for a file of another kind."""
+    start = content[:TEXT_BYTES]
+    if b"\0" in start:
+        return None
+    text = start.decode("utf-8", "replace")
+    return None if text.count("\ufffd") > len(text) // 20 + 2 else text

@@ -1,0 +1,271 @@
+"""Pages of the Community tab: the list, a thread, a pull request's changes, and the forms to take part."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Query, Request, Response
+from fastapi.responses import HTMLResponse, PlainTextResponse, RedirectResponse
+from starlette.concurrency import run_in_threadpool
+
+from localhub import access, pulls
+from localhub.accounts import Account, Caller
+from localhub.box import Box
+from localhub.errors import BadRequest, HubError
+from localhub.pages import people, query
+from localhub.pages.diffview import parse
+from localhub.repos import Repo
+from localhub.routes.deps import BoxDep
+from localhub.routes.pagedeps import Form, PageRepo, PageRoute, SameSite, Viewer, remember, speaker
+from localhub.routes.pages_repo import repo_page
+from localhub.routes.threads import CommentId, Num
+from localhub.threads import Filter, Thread, ThreadEvent
+
+router = APIRouter(route_class=PageRoute, default_response_class=HTMLResponse)
+
+PAGE = 30
+_THREADS = "/{prefix:prefix}{ns}/{name}/discussions"
+_THREAD = _THREADS + "/{num}"
+_WORDS: dict[tuple[str, object], str] = {
+    ("pinning-change", True): "pinned this",
+    ("pinning-change", False): "unpinned this",
+    ("locking-change", True): "locked this",
+    ("locking-change", False): "unlocked this",
+}
+
+
+@router.get(_THREADS)
+def community(
+    request: Request,
+    box: BoxDep,
+    repo: PageRepo,
+    status: Literal["open", "closed"] = "open",
+    p: Annotated[int, Query(ge=0, le=10**6)] = 0,
+) -> Response:
+    """The list of threads, open or closed."""
+    closed = status == "closed"
+    threads, count = box.threads.page(repo, Filter(over=closed), start=p * PAGE, size=PAGE)
+    return repo_page(
+        request,
+        box,
+        repo,
+        "community",
+        "discussions.html",
+        threads=[(thread, _account(box, thread.author_id)) for thread in threads],
+        closed=closed,
+        counts={
+            "open": box.threads.count(repo, Filter(over=False)),
+            "closed": box.threads.count(repo, Filter(over=True)),
+        },
+        previous_page=query(status=status, p=p - 1) if p else None,
+        next_page=query(status=status, p=p + 1) if (p + 1) * PAGE < count else None,
+    )
+
+
+@router.get(_THREADS + "/new")
+def new_form(request: Request, box: BoxDep, repo: PageRepo) -> Response:
+    """The form for a new discussion."""
+    return _new(request, box, repo)
+
+
+@router.post(_THREADS + "/new", dependencies=[SameSite])
+async def new(request: Request, box: BoxDep, repo: PageRepo, form: Form) -> Response:
+    """Opens a discussion."""
+    return await run_in_threadpool(_open, request, box, repo, form)
+
+
+@router.get(_THREAD)
+def thread(request: Request, box: BoxDep, repo: PageRepo, who: Viewer, num: Num) -> Response:
+    """A thread: its timeline, and what one can do about it."""
+    return _talk(request, box, repo, who, box.threads.get(repo, num))
+
+
+@router.get(_THREAD + "/files")
+def changes(request: Request, box: BoxDep, repo: PageRepo, who: Viewer, num: Num) -> Response:
+    """What a pull request changes."""
+    access.check_content(box, who, repo)
+    found = _pull(box, repo, num)
+    files, cut = parse(pulls.diff(repo, found))
+    context = {"thread": found, "author": _account(box, found.author_id), "problem": None, "view": "changes"}
+    return repo_page(request, box, repo, "community", "thread.html", **context, files=files, cut=cut)
+
+
+@router.get(_THREAD + "/files.diff")
+def plain_diff(box: BoxDep, repo: PageRepo, who: Viewer, num: Num) -> Response:
+    """What a pull request changes, as a git diff: its `diffUrl`."""
+    access.check_content(box, who, repo)
+    return PlainTextResponse(pulls.diff(repo, _pull(box, repo, num)))
+
+
+@router.post(_THREAD, dependencies=[SameSite])
+async def act(request: Request, box: BoxDep, repo: PageRepo, num: Num, form: Form) -> Response:
+    """Comments, closes, reopens, publishes or merges."""
+    return await run_in_threadpool(_act, request, box, repo, num, form)
+
+
+@router.post(_THREAD + "/comment/{comment_id}", dependencies=[SameSite])
+async def change_comment(
+    request: Request, box: BoxDep, repo: PageRepo, who: Viewer, num: Num, comment_id: CommentId, form: Form
+) -> Response:
+    """Edits or hides a comment."""
+    return await run_in_threadpool(_change_comment, request, box, repo, who, num, comment_id, form)
+
+
+def _open(request: Request, box: Box, repo: Repo, form: dict[str, str]) -> Response:
+    title, description = form.get("title", ""), form.get("description", "")
+    try:
+        who = speaker(request, form)
+        made = box.threads.open_discussion(repo, who, title, description)
+    except HubError as error:
+        return _new(request, box, repo, title=title, description=description, problem=error)
+    return _on(repo, made, "", who.account)
+
+
+def _act(request: Request, box: Box, repo: Repo, num: int, form: dict[str, str]) -> Response:
+    found, text = box.threads.get(repo, num), form.get("comment", "")
+    who = Caller()
+    try:
+        who = speaker(request, form)
+        anchor = _do(box, repo, who, found, form.get("action", "comment"), text)
+    except HubError as error:
+        return _talk(request, box, repo, who, found, problem=error, draft=text)
+    return _on(repo, found, anchor, who.account)
+
+
+def _do(box: Box, repo: Repo, who: Caller, found: Thread, action: str, text: str) -> str:
+    """What the pressed button says; the entry of the timeline to show afterwards."""
+    if action == "comment":
+        return box.threads.comment(repo, who, found, text).id
+    if action == "close":
+        return box.threads.set_status(repo, who, found, "closed", text).id
+    if action in ("reopen", "open"):
+        return box.threads.set_status(repo, who, found, "open", text).id
+    if action == "merge":
+        box.threads.merge(repo, who, found, text)
+        return "reply"
+    raise BadRequest("One can comment here, close, reopen, publish or merge.")
+
+
+def _change_comment(
+    request: Request, box: Box, repo: Repo, who: Caller, num: int, comment_id: str, form: dict[str, str]
+) -> Response:
+    found = box.threads.get(repo, num)
+    try:
+        if form.get("action") == "hide":
+            event = box.threads.hide(repo, who, found, comment_id)
+        else:
+            event = box.threads.edit(repo, who, found, comment_id, form.get("content", ""))
+    except HubError as error:
+        return _talk(request, box, repo, who, found, problem=error)
+    return _on(repo, found, event.id, who.account)
+
+
+def _on(repo: Repo, found: Thread, anchor: str, account: Account | None) -> Response:
+    """Back to the thread by GET, so that a reload sends nothing twice."""
+    response = RedirectResponse(f"{repo.web_path}/discussions/{found.num}" + (f"#{anchor}" if anchor else ""), 303)
+    remember(response, account)
+    return response
+
+
+def _new(
+    request: Request, box: Box, repo: Repo, *, title: str = "", description: str = "", problem: HubError | None = None
+) -> Response:
+    return repo_page(
+        request,
+        box,
+        repo,
+        "community",
+        "new.html",
+        status_code=problem.status if problem else 200,
+        title=title,
+        description=description,
+        problem=problem.message if problem else None,
+    )
+
+
+def _talk(
+    request: Request,
+    box: Box,
+    repo: Repo,
+    who: Caller,
+    found: Thread,
+    *,
+    problem: HubError | None = None,
+    draft: str = "",
+) -> Response:
+    everybody = people(box, who.account)
+    speakers = [one for one in everybody if access.allows(box, Caller(one), repo, "discuss")]
+    writers = [one for one in everybody if access.allows(box, Caller(one), repo, "write")]
+    return repo_page(
+        request,
+        box,
+        repo,
+        "community",
+        "thread.html",
+        status_code=problem.status if problem else 200,
+        view="talk",
+        thread=found,
+        author=_account(box, found.author_id),
+        entries=_entries(box, repo, who, found),
+        conflicts=pulls.conflicts(repo, found) if found.is_pull else [],
+        people=writers if found.locked or repo.discussions_disabled else speakers,
+        mergers=writers,
+        stewards=[one for one in everybody if one in writers or one.id == found.author_id],
+        problem=problem.message if problem else None,
+        draft=draft,
+    )
+
+
+def _entries(box: Box, repo: Repo, who: Caller, found: Thread) -> list[dict[str, Any]]:
+    known: dict[str, tuple[Account | None, str | None]] = {}
+    may_write = access.allows(box, who, repo, "write")
+    shown = []
+    for event in box.threads.events(found):
+        key = event.author_id or ""
+        if key not in known:
+            author = _account(box, event.author_id)
+            known[key] = (author, _role(box, repo, found, author))
+        author, role = known[key]
+        own = who.account is not None and who.account.id == event.author_id
+        shown.append(
+            {
+                "event": event,
+                "author": author,
+                "role": role,
+                "words": _words(event),
+                "may_edit": own,
+                "may_hide": own or may_write,
+            }
+        )
+    return shown
+
+
+def _role(box: Box, repo: Repo, found: Thread, author: Account | None) -> str | None:
+    """What a reader should know of the one who speaks."""
+    if author is None:
+        return None
+    if access.role_in(box, author, repo):
+        return "owner" if author.id == repo.owner_id else "member"
+    return "author" if author.id == found.author_id else None
+
+
+def _words(event: ThreadEvent) -> str:
+    data = event.data
+    if event.type == "status-change":
+        return {"open": "opened this", "closed": "closed this", "merged": "merged this"}.get(data["status"], "")
+    if event.type == "title-change":
+        return f"changed the title from “{data['from']}” to “{data['to']}”"
+    if event.type == "ref-deleted":
+        return "deleted the commits of this pull request"
+    return _WORDS.get((event.type, next(iter(data.values()), None)), event.type)
+
+
+def _pull(box: Box, repo: Repo, num: int) -> Thread:
+    found = box.threads.get(repo, num)
+    if not found.is_pull:
+        raise HubError(404, f"#{num} is a discussion: it changes no files.")
+    return found
+
+
+def _account(box: Box, account_id: str | None) -> Account | None:
+    return box.accounts.by_id(account_id) if account_id else None
