@@ -1,0 +1,45 @@
+"""The bot's web server, over HTTP, on a real queue server."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx2
+import pytest
+import uvicorn
+from bot_kit import BOARD, OLD_SECRET, SECRET
+
+from bot.app import create_app
+from bot.settings import BotSettings
+
+
+@pytest.fixture
+def settings(valkey_url: str, tmp_path: Path) -> BotSettings:
+    """The settings of a web server."""
+    (tmp_path / "board.yaml").write_text(BOARD)
+    return BotSettings(
+        redis_url=valkey_url,
+        board=tmp_path / "board.yaml",
+        webhook_secret=SECRET,
+        old_webhook_secret=OLD_SECRET,
+        max_delivery_bytes=100_000,
+    )
+
+
+@pytest.fixture
+def web(settings: BotSettings) -> Iterator[httpx2.Client]:
+    """A client of a running web server."""
+    server = uvicorn.Server(uvicorn.Config(create_app(settings), port=0, log_level="warning"))
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    try:
+        while not server.started:
+            thread.join(0.01)
+        port = server.servers[0].sockets[0].getsockname()[1]
+        with httpx2.Client(base_url=f"http://127.0.0.1:{port}", timeout=10) as client:
+            yield client
+    finally:
+        server.should_exit = True
+        thread.join()

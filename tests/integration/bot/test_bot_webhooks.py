@@ -1,0 +1,154 @@
+"""Deliveries: stored before they are acknowledged, counted once, and never able to do harm."""
+
+from __future__ import annotations
+
+import json
+import socket
+from typing import Any
+
+import httpx2
+import pytest
+import redis
+from bot_kit import OLD_SECRET, SECRET
+from hypothesis import HealthCheck, given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+
+from bot.settings import BotSettings, SettingsError
+from wire.keys import Keys
+
+KEYS = Keys("demo")
+
+
+def payload(**changes: Any) -> dict[str, Any]:
+    """A commit on main of the requests repo."""
+    return {
+        "event": {"action": "update", "scope": "repo.content"},
+        "repo": {"type": "dataset", "name": "board/requests", "id": "a" * 24, "private": False},
+        "updatedRefs": [{"ref": "refs/heads/main", "oldSha": "a" * 40, "newSha": "b" * 40}],
+        "webhook": {"id": "c" * 24, "version": 3},
+        **changes,
+    }
+
+
+def post(web: httpx2.Client, body: object, *, secret: str | None = SECRET, delivery: str | None = None) -> int:
+    """Send a delivery; the status of the answer."""
+    content = body if isinstance(body, bytes) else json.dumps(body).encode()
+    headers = {"content-type": "application/json"}
+    headers |= {"x-webhook-secret": secret} if secret is not None else {}
+    headers |= {"webhook-id": delivery} if delivery is not None else {}
+    return web.post("/webhooks/hub", content=content, headers=headers).status_code
+
+
+def counts(connection: redis.Redis) -> dict[str, int]:
+    """What became of the deliveries so far."""
+    return {name.decode(): int(n) for name, n in connection.hgetall(KEYS.inbox_counts).items()}
+
+
+def test_a_delivery_is_stored_and_marks_the_repo(web: httpx2.Client, connection: redis.Redis) -> None:
+    """A commit on main is acknowledged once its body is in Redis and the repo is marked dirty."""
+    assert post(web, payload(), delivery="one") == 202
+    assert connection.zrange(KEYS.dirty, 0, -1) == [b"requests"]
+    ((_, fields),) = connection.xrange(KEYS.inbox)
+    assert json.loads(fields[b"body"]) == payload()
+    assert fields[b"id"] == b"one"
+
+
+@pytest.mark.parametrize("delivery", ["one", None])
+def test_the_same_delivery_five_times_counts_once(
+    web: httpx2.Client, connection: redis.Redis, delivery: str | None
+) -> None:
+    """Repeats are acknowledged and change nothing, by the Hub's id or, without one, by the body."""
+    for _ in range(5):
+        assert post(web, payload(), delivery=delivery) == 202
+    assert connection.xlen(KEYS.inbox) == 1
+    assert counts(connection) == {"requests": 1, "repeated": 4}
+    assert connection.hgetall(KEYS.dirty_generations) == {b"requests": b"1"}
+
+
+@pytest.mark.parametrize(("secret", "status"), [(None, 401), ("wrong", 403), ("", 403), (SECRET + "x", 403)])
+def test_who_does_not_know_the_secret_leaves_no_trace(
+    web: httpx2.Client, connection: redis.Redis, secret: str | None, status: int
+) -> None:
+    """Without the secret nothing is stored, counted or marked."""
+    assert post(web, payload(), secret=secret) == status
+    assert connection.dbsize() == 0
+
+
+def test_two_secrets_are_good_while_they_are_rotated(web: httpx2.Client) -> None:
+    """The old secret is accepted beside the new one."""
+    assert post(web, payload(), secret=OLD_SECRET, delivery="a") == 202
+    assert post(web, payload(), secret=SECRET, delivery="b") == 202
+
+
+@pytest.mark.parametrize(
+    ("body", "verdict"),
+    [
+        (b"", "not-json"),
+        (b"{", "not-json"),
+        (b"\xff\xfe", "not-json"),
+        (b"[" * 50_000, "not-json"),
+        ([], "unknown"),
+        ({"event": 7}, "unknown"),
+        (payload(event={"scope": "repo.dream", "action": "invent"}), "irrelevant"),
+        (payload(repo={"type": "bucket", "name": "board/requests"}), "irrelevant"),
+        (payload(repo={"type": "dataset", "name": "somebody/else"}), "irrelevant"),
+        (payload(updatedRefs=[{"ref": "refs/pr/3"}]), "irrelevant"),
+        (payload(updatedRefs="?"), "requests"),
+        (payload(event={"scope": "repo.content.of.the.future"}), "requests"),
+    ],
+)
+def test_whatever_it_holds_a_delivery_is_acknowledged_kept_and_counted(
+    web: httpx2.Client, connection: redis.Redis, body: object, verdict: str
+) -> None:
+    """Malformed, unknown and irrelevant deliveries get 2xx, and are kept under a word that says what they were."""
+    assert post(web, body) == 202
+    assert counts(connection) == {verdict: 1}
+    assert connection.xlen(KEYS.inbox) == 1
+
+
+def test_a_body_over_the_limit_is_cut_off_and_not_kept(web: httpx2.Client, connection: redis.Redis) -> None:
+    """What is larger than any delivery is refused while it is read."""
+    assert post(web, b"x" * 100_001) == 413
+    assert connection.dbsize() == 0
+
+
+@hypothesis_settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+@given(st.binary(max_size=400), st.text(st.characters(min_codepoint=33, max_codepoint=126), max_size=30))
+def test_no_body_and_no_id_leads_to_an_error_of_ours(web: httpx2.Client, body: bytes, delivery: str) -> None:
+    """Any bytes with any printable id are acknowledged."""
+    assert post(web, body, delivery=delivery) == 202
+
+
+def test_a_sender_that_hangs_up_leaves_the_server_well(web: httpx2.Client) -> None:
+    """A connection cut in the middle of a body stores nothing and harms nobody."""
+    address = (web.base_url.host, web.base_url.port or 80)
+    with socket.create_connection(address) as cut:
+        head = f"POST /webhooks/hub HTTP/1.1\r\nHost: x\r\nX-Webhook-Secret: {SECRET}\r\nContent-Length: 999\r\n\r\n{{"
+        cut.sendall(head.encode())
+    assert web.get("/healthz").json()["inbox"] == {}
+
+
+def test_health_says_what_is_missing(web: httpx2.Client, connection: redis.Redis) -> None:
+    """Alive is not ready: without a sync process that heard from the Hub, `/readyz` says so."""
+    assert web.get("/healthz").status_code == 200
+    before = web.get("/readyz")
+    assert before.status_code == 503
+    assert "steward sync" in before.json()["hub"]["error"]
+    connection.hset(KEYS.hub_state, mapping={"failed": 2e12, "error": "Unreachable: no", "at": "2026"})
+    assert web.get("/readyz").json()["hub"] == {"state": "does not answer", "since": "2026", "error": "Unreachable: no"}
+    connection.hset(KEYS.hub_state, "answered", 3e12)
+    assert web.get("/readyz").status_code == 200
+
+
+def test_settings_that_are_missing_are_named(settings: BotSettings, tmp_path: Any) -> None:
+    """A missing board file, token or secret is an error that names the setting."""
+    with pytest.raises(SettingsError, match="STEWARD_BOT_TOKEN"):
+        settings.token()
+    gone = settings.model_copy(update={"board": tmp_path / "gone.yaml"})
+    with pytest.raises(SettingsError, match=r"STEWARD_BOARD=.*gone\.yaml"):
+        gone.read_board()
+    empty = tmp_path / "empty"
+    empty.write_text("\n")
+    with pytest.raises(SettingsError, match="is empty"):
+        settings.model_copy(update={"bot_token_file": empty}).token()
