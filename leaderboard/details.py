@@ -1,0 +1,92 @@
+"""A model's details repo: where what lies, and the outcome file by which an attempt is found there.
+
+    README.md                                  the card: configs and splits
+    results_{time}.json                        the harness's results with our block, one a run
+    {time}/details_{task}_{time}.parquet       every answer, one file a task and run
+    {time}/results_{time}.parquet              the scores as a table
+    attempts/{attempt}/outcome.json, log.txt   one folder an attempt
+
+`{time}` is when the run was complete, as in `results.file_time`. An outcome file is in the same commit as all else of
+its attempt: who finds it, finds everything.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from leaderboard.attempts import ATTEMPT_ID, Details, Outcome
+
+CARD = "README.md"
+RESULTS_CONFIG = "results"
+LATEST = "latest"
+
+_TIME = r"\d{4}-\d\d-\d\dT\d\d-\d\d-\d\d\.\d{6}"
+_TABLE = re.compile(rf"^({_TIME})/(?:details_([a-z0-9_]+)|(results))_\1\.parquet$")
+
+
+def outcome_path(attempt: str) -> str:
+    """Where the outcome of `attempt` lies."""
+    return f"attempts/{attempt}/outcome.json"
+
+
+def log_path(attempt: str) -> str:
+    """Where the log of `attempt` lies."""
+    return f"attempts/{attempt}/log.txt"
+
+
+def results_file(time: str) -> str:
+    """Where the results of the run that was complete at `time` lie."""
+    return f"results_{time}.json"
+
+
+def table_path(config: str, time: str) -> str:
+    """Where the table of `config` (a task, or `results`) of one run lies."""
+    return f"{time}/results_{time}.parquet" if config == RESULTS_CONFIG else f"{time}/details_{config}_{time}.parquet"
+
+
+def parse_table_path(path: str) -> tuple[str, str] | None:
+    """(config, time) of a table's path; None where it is none."""
+    match = _TABLE.match(path)
+    return (match[2] or match[3], match[1]) if match else None
+
+
+def split_name(time: str) -> str:
+    """The split of a run: split names allow letters, digits, underscores and dots."""
+    return re.sub(r"[^\w.]", "_", time)
+
+
+class Published(BaseModel):
+    """The outcome file of an attempt that was published. It lies in the commit that it speaks of, and cannot name it."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    v: Literal[1] = 1
+    attempt: str = Field(pattern=ATTEMPT_ID.pattern)
+    path: str = Field(max_length=1_000, description="of the request file")
+    revision: str = Field(pattern=r"^[0-9a-f]{40}$")
+    suite: str = Field(max_length=100)
+    suite_digest: str = Field(max_length=64)
+    started: float
+    ended: float
+    results_path: str = Field(max_length=1_000)
+    versions: dict[str, str] = Field(default_factory=dict)
+    hardware: str = Field(default="", max_length=200)
+
+    def outcome(self, repo: str, commit: str) -> Outcome:
+        """The outcome, read from `repo` at `commit`."""
+        return Outcome(
+            attempt=self.attempt,
+            path=self.path,
+            revision=self.revision,
+            suite=self.suite,
+            suite_digest=self.suite_digest,
+            started=self.started,
+            ended=self.ended,
+            phase="publish",
+            details=Details(repo=repo, commit=commit, results_path=self.results_path),
+            versions=self.versions,
+            hardware=self.hardware,
+        )
