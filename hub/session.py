@@ -24,7 +24,8 @@ from hub.errors import BadRequest, EntryNotFound, Garbled, HubError, TooLarge, T
 from hub.records import Limit
 
 OnCall = Callable[[str, str], None]
-"""Told the method and the route (`tree`, `commit`, `comment`, …) of each request that is about to leave."""
+"""Told the method and the route (`tree`, `commit`, `comment`, …) of each request that is about to leave. It may wait,
+or raise RateLimited: that is where a budget comes in."""
 
 MIB = 1024 * 1024
 MAX_ANSWER = 64 * MIB

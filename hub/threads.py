@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import datetime
+from itertools import count
 from typing import Any
 
 from hub import parse
@@ -44,19 +45,18 @@ class Threads(Reads):
 
         The Hub itself tells apart open and closed only; drafts and merged ones are picked out here.
         """
-        asked = {"draft": "all", "merged": "all"}.get(status or "all", status or "all")
+        asked = status if status in ("open", "closed") else "all"
         wanted = {"type": kind or "all", "status": asked} | ({"author": author} if author else {})
-        page = 0
-        while True:
+        told: set[int] = set()  # a thread opened meanwhile moves others on to the next page
+        for page in count():
             answer = self._get(f"{repo.api}/discussions", "threads", wanted | {"p": str(page)}).json()
             items, more = parse.parsed(_page, answer)
-            for item in items:
-                summary = parse.parsed(parse.summary, item)
-                if status is None or summary.status == status:
+            for summary in (parse.parsed(parse.summary, item) for item in items):
+                if status in (None, summary.status) and summary.num not in told:
                     yield summary
+                told.add(summary.num)
             if not more:
                 return
-            page += 1
 
     def pull_diff(self, repo: Repo, num: int) -> str:
         """What a pull request changes, as a git diff; see `diffs.paths_in`."""
@@ -67,7 +67,7 @@ class Threads(Reads):
         """The number of the discussion that carries `marker`, opened now if there is none.
 
         An earlier one is looked for among our own threads of that title, back to `since` (say, when the request was
-        made): each page of the list is a call, each thread of that title another.
+        made; without it, through all of them): each page of the list is a call, each thread of that title another.
         """
 
         def once() -> int:
@@ -81,14 +81,13 @@ class Threads(Reads):
 
     def _opened(self, repo: Repo, title: str, marker: Marker, since: datetime | None) -> int | None:
         me = self.me()
-        found = None
         for summary in self.threads(repo, author=me.name, kind="discussion"):
             if since is not None and summary.created_at < since:
-                break
+                return None
             same = summary.title == title.strip() and is_by(me, summary.author_id, summary.author_name)
             if same and find_marked(self.thread(repo, summary.num).comments[:1], marker, me) is not None:
-                found = summary.num  # go on: of two, the older one counts
-        return found
+                return summary.num
+        return None
 
     def ensure_comment(self, repo: Repo, num: int, body: str, marker: Marker, *, seen: Thread | None = None) -> Comment:
         """The comment of ours that carries `marker`, written now if there is none; an earlier one stays as it is.
@@ -122,7 +121,7 @@ class Threads(Reads):
         return True
 
     def set_status(self, repo: Repo, num: int, status: ThreadStatus, comment: str | None = None) -> bool:
-        """Opens or closes a thread, with a comment if wanted. False where it has that status already."""
+        """Opens or closes a thread, with a comment if wanted. False where nothing is left to do."""
         if status not in ("open", "closed"):
             raise BadRequest(f"A thread can be set to open or closed, not to {status}.")
 

@@ -1,0 +1,84 @@
+"""Setting up: repos and webhooks, made once."""
+
+from __future__ import annotations
+
+import pytest
+from huggingface_hub import HfApi
+
+from hub.client import Hub
+from hub.errors import Conflict, Denied, Gated
+from hub.records import Put, Repo, Watched
+from localhub.testing import LocalHub
+
+CREATE, HOOK = "POST /api/repos/create", "POST /api/settings/webhooks"
+URL = "http://127.0.0.1:9/webhooks/hub"
+
+
+def test_a_repo_is_made_once(bot: Hub) -> None:
+    """True the first time, False afterwards, Conflict where that is asked for."""
+    repo = Repo("dataset", "board/made-once")
+    assert not bot.repo_exists(repo)
+    assert bot.create_repo(repo, private=True)
+    assert bot.repo_exists(repo)
+    assert not bot.create_repo(repo)
+    with pytest.raises(Conflict):
+        bot.create_repo(repo, exist_ok=False)
+
+
+@pytest.mark.parametrize("kind", ["fail", "fail-after", "cut"])
+def test_a_repo_is_made_whatever_goes_wrong(local: LocalHub, bot: Hub, kind: str) -> None:
+    """A 409 after an error of the Hub's own is our own first try, also where the repo should be new."""
+    local.box.faults.add(CREATE, kind)
+    repo = Repo("model", f"board/made-despite-{kind}")
+    bot.create_repo(repo, exist_ok=False)
+    assert bot.repo_exists(repo)
+
+
+def test_a_strangers_namespace_is_denied(mallory: Hub, repo: Repo) -> None:
+    """Where the repo exists and may be seen, that is enough."""
+    with pytest.raises(Denied):
+        mallory.create_repo(Repo("dataset", "board/by-mallory"))
+    assert not mallory.create_repo(repo)
+
+
+def test_a_space_is_made_with_its_kit(bot: Hub) -> None:
+    """Spaces cannot be made without one."""
+    space = Repo("space", "board/front")
+    assert bot.create_repo(space)
+    assert bot.repo_exists(space)
+
+
+def test_a_gated_repo_lets_nobody_in_by_itself(bot: Hub, mallory: Hub, repo: Repo) -> None:
+    """Restricted details are for those who were let in."""
+    bot.commit(repo, [Put("a", b"1")], "Add")
+    bot.gate(repo)
+    with pytest.raises(Gated):
+        mallory.read_file(repo, "a")
+    assert bot.read_file(repo, "a").data == b"1"
+
+
+@pytest.mark.parametrize("kind", ["none", "fail", "fail-after", "cut"])
+def test_a_webhook_is_made_once_whatever_goes_wrong(local: LocalHub, bot: Hub, repo: Repo, kind: str) -> None:
+    """One per address, repos and domains."""
+    if kind != "none":
+        local.box.faults.add(HOOK, kind)
+    watched = [Watched("dataset", repo.id)]
+    first = bot.ensure_webhook(URL, watched, ["repo"], "s3cret")
+    assert bot.ensure_webhook(URL, watched, ["repo"], "s3cret") == first
+    other = bot.ensure_webhook(URL, watched, ["discussion"], "s3cret")
+    ours = [hook for hook in bot.webhooks() if hook.watched == frozenset(watched)]
+    assert sorted(hook.id for hook in ours) == sorted([first.id, other.id])
+
+
+def test_a_webhook_that_was_switched_off_is_switched_on_again(local: LocalHub, bot: Hub, repo: Repo) -> None:
+    """The Hub suspends a webhook after failures; the next start mends that."""
+    hook = bot.ensure_webhook(URL, [Watched("dataset", repo.id)], ["repo"], "s3cret")
+    HfApi(endpoint=local.url, token="hf_bot").disable_webhook(hook.id)
+    assert [one.disabled for one in bot.webhooks() if one.id == hook.id] == ["disabled"]
+    assert bot.ensure_webhook(URL, [Watched("dataset", repo.id)], ["repo"], "s3cret").disabled is None
+
+
+def test_a_rotated_secret_leaves_the_rest_of_a_webhook(bot: Hub, repo: Repo) -> None:
+    """All fields are sent with it, for missing ones would be taken for empty."""
+    hook = bot.ensure_webhook(URL, [Watched("dataset", repo.id)], ["repo"], "s3cret")
+    assert bot.rotate_webhook(hook, "another") == hook

@@ -1,0 +1,152 @@
+"""Reading a Hub: files, listings, differences, facts, history."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import struct
+from collections.abc import Callable
+
+import pytest
+from huggingface_hub import HfApi
+
+from hub.client import Hub
+from hub.comments import Marker
+from hub.errors import BadToken, EntryNotFound, NotFound, RepoNotFound, RevisionNotFound, TooLarge
+from hub.records import Delete, Put, Repo
+from localhub.testing import LocalHub
+
+
+def test_the_token_says_who_we_are(local: LocalHub, bot: Hub, calls: list[str]) -> None:
+    """Id and name are those of the account, and are asked for once in a while only."""
+    account = local.box.accounts.by_name("bot")
+    assert account is not None
+    assert (bot.me().id, bot.me().name) == (account.id, "bot")
+    assert calls == ["whoami"]
+
+
+def test_a_wrong_token_is_told(local: LocalHub) -> None:
+    """A token that the Hub does not know is no matter of permissions."""
+    with Hub(local.url, "hf_wrong") as hub, pytest.raises(BadToken):
+        hub.whoami()
+
+
+def test_a_file_is_read_in_one_call_with_its_oid_and_commit(bot: Hub, repo: Repo, calls: list[str]) -> None:
+    """What compare-and-swap needs comes with the content."""
+    done = bot.commit(repo, [Put("a/b c#1?.json", b'{"x": 1}')], "Add a file")
+    calls.clear()
+    file = bot.read_file(repo, "a/b c#1?.json")
+    assert calls == ["resolve"]
+    blob = hashlib.sha1(b"blob 8\0" + file.data, usedforsecurity=False).hexdigest()
+    assert (file.data, file.oid, file.commit) == (b'{"x": 1}', blob, done.oid)
+
+
+def test_what_is_missing_is_told_apart(bot: Hub, repo: Repo) -> None:
+    """File, revision and repo each have an error, and a missing file is None where that is asked for."""
+    with pytest.raises(EntryNotFound) as caught:
+        bot.read_file(repo, "no.json")
+    assert caught.value.commit == bot.head(repo)
+    assert bot.find_file(repo, "no.json") is None
+    with pytest.raises(RevisionNotFound):
+        bot.read_file(repo, "no.json", "no-branch")
+    with pytest.raises(RepoNotFound):
+        bot.read_file(Repo("dataset", "board/no-such-repo"), "no.json")
+
+
+def test_a_huge_file_is_refused_unread(local: LocalHub, bot: Hub, repo: Repo) -> None:
+    """50 MB as a request file cost nothing."""
+    bot.commit(repo, [Put("huge.json", bytes(50 * 1024 * 1024))], "Add a huge file")
+    with pytest.raises(TooLarge):
+        bot.read_file(repo, "huge.json", max_bytes=100_000)
+
+
+def test_a_private_repo_is_hidden_from_strangers(mallory: Hub, new_repo: Callable[..., Repo]) -> None:
+    """The Hub does not tell a stranger that a private repo exists."""
+    with pytest.raises(RepoNotFound):
+        mallory.read_file(new_repo(private=True), ".gitattributes")
+
+
+def test_heads_follow_commits_on_branches_and_pull_requests(bot: Hub, repo: Repo) -> None:
+    """A head is read from the refs, which do not lag behind."""
+    done = bot.commit(repo, [Put("a", b"1")], "Add a")
+    pull = bot.commit(repo, [Put("b", b"1")], "Propose b", create_pr=True)
+    assert bot.head(repo) == done.oid
+    assert bot.head(repo, f"refs/pr/{pull.pull_number}") == pull.oid
+    with pytest.raises(RevisionNotFound):
+        bot.head(repo, "no-branch")
+
+
+def test_listings_hold_every_file_beyond_one_page(bot: Hub, repo: Repo) -> None:
+    """A thousand entries are a page; the next ones are followed; folders themselves are left out."""
+    names = [f"folder {n % 3}/{n:04}.json" for n in range(1100)]
+    bot.commit(repo, [Put(name, name.encode()) for name in names], "Add many")
+    listed = {entry.path: entry for entry in bot.list_files(repo)}
+    assert set(names) == listed.keys() - {".gitattributes"}
+    assert listed[names[0]].size == len(names[0])
+    assert listed[names[7]].oid == bot.read_file(repo, names[7]).oid
+    inside = {entry.path for entry in bot.list_files(repo, folder="folder 1")}
+    assert inside == {name for name in names if name.startswith("folder 1/")}
+
+
+def test_changed_paths_name_both_ends_of_a_rename(bot: Hub, repo: Repo) -> None:
+    """Between two commits: added, changed, deleted, renamed, with odd names, and nothing else."""
+    long = b"".join(b"line %d\n" % n for n in range(50))
+    old = bot.commit(repo, [Put("gone", b"1"), Put("ä ö.json", b"1"), Put("from", long), Put("same", b"1")], "Before")
+    changes = [Delete("gone"), Put("ä ö.json", b"2"), Delete("from"), Put("to", long), Put('q"uote', b"x")]
+    new = bot.commit(repo, changes, "After")
+    assert set(bot.changed_paths(repo, old.oid, new.oid)) == {"gone", "ä ö.json", "from", "to", 'q"uote'}
+    assert bot.changed_paths(repo, new.oid, new.oid) == []
+
+
+def test_changes_since_a_commit_that_is_gone_are_not_found(bot: Hub, repo: Repo) -> None:
+    """A squashed history is a reason to list everything anew, not to fail otherwise."""
+    with pytest.raises(NotFound):
+        bot.changed_paths(repo, "0" * 40, bot.head(repo))
+
+
+def test_a_models_facts_come_in_one_call(bot: Hub, new_repo: Callable[..., Repo], calls: list[str]) -> None:
+    """Card, sizes, config and revision, as the Hub tells them."""
+    repo = new_repo("model")
+    header = json.dumps({"w": {"dtype": "BF16", "shape": [2, 3], "data_offsets": [0, 12]}}).encode()
+    files = [
+        Put("README.md", b"---\nlicense: mit\ntags: [merge]\n---\n# Hello"),
+        Put("config.json", b'{"model_type": "llama", "architectures": ["LlamaForCausalLM"]}'),
+        Put("model.safetensors", struct.pack("<Q", len(header)) + header + bytes(12)),
+    ]
+    done = bot.commit(repo, files, "Add a model")
+    calls.clear()
+    facts = bot.model_facts(repo.id)
+    assert calls == ["info"]
+    assert (facts.id, facts.sha, facts.license, facts.gated, facts.private) == (repo.id, done.oid, "mit", False, False)
+    assert facts.parameters == 6
+    assert "merge" in facts.tags
+    assert facts.card_size == len(files[0].data)
+    assert {file.name: file.size for file in facts.files}["config.json"] == len(files[1].data)
+    assert facts.created_at is not None
+    assert bot.model_facts(repo.id, done.oid).sha == done.oid
+    with pytest.raises(RevisionNotFound):
+        bot.model_facts(repo.id, "no-branch")
+    with pytest.raises(RepoNotFound):
+        bot.model_facts("board/no-such-model")
+
+
+def test_history_is_newest_first_and_as_long_as_asked(bot: Hub, repo: Repo) -> None:
+    """Title and description of a commit are told apart."""
+    done = [bot.commit(repo, [Put("n", str(n).encode())], f"Count {n}", f"because of {n}") for n in range(3)]
+    newest, older = bot.commits(repo, limit=2)
+    assert (newest.oid, older.oid) == (done[2].oid, done[1].oid)
+    assert (newest.title, newest.authors) == ("Count 2", ("bot",))
+    assert "because of 2" in newest.message
+    assert len(bot.commits(repo)) == 4
+
+
+def test_a_renamed_repo_is_read_and_written_under_its_old_name(local: LocalHub, bot: Hub, repo: Repo) -> None:
+    """The Hub forwards with 307; nothing is lost between the rename and its webhook."""
+    new_name = f"{repo.id}-renamed"
+    HfApi(endpoint=local.url, token="hf_bot").move_repo(repo.id, new_name, repo_type="dataset")
+    bot.commit(repo, [Put("a", b"1")], "Write under the old name")
+    assert bot.read_file(Repo("dataset", new_name), "a").data == b"1"
+    assert bot.read_file(repo, "a").data == b"1"
+    assert bot.list_files(repo)
+    num = bot.open_thread(repo, "Hello there", "body", Marker("board", "kind", "key"))
+    assert bot.thread(Repo("dataset", new_name), num).title == "Hello there"

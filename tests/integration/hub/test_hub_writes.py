@@ -1,0 +1,263 @@
+"""Commits against a Hub that stumbles before and after the effect, and against others who write at the same time."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import threading
+
+import pytest
+from hub_kit import QUICK
+
+from hub.client import Hub
+from hub.errors import BadRequest, Denied, StaleParent, Transient
+from hub.records import Change, Commit, Delete, Put, Repo
+from hub.writes import Read
+from localhub.testing import LocalHub
+
+COMMIT = "POST */commit/*"
+
+
+def count_up(read: Read) -> list[Change]:
+    """An edit that shows when it was applied twice."""
+    file = read("count.json")
+    number = json.loads(file.data)["n"] if file else 0
+    return [Put("count.json", json.dumps({"n": number + 1}).encode())]
+
+
+def counted(hub: Hub, repo: Repo) -> int:
+    """How often `count_up` took effect."""
+    return int(json.loads(hub.read_file(repo, "count.json").data)["n"])
+
+
+def test_a_commit_writes_and_deletes(bot: Hub, repo: Repo) -> None:
+    """What was committed is what is there."""
+    bot.commit(repo, [Put("a", b"1"), Put("b/c.bin", bytes(range(256)))], "Add")
+    done = bot.commit(repo, [Delete("a"), Put("b/c.bin", b"")], "Change")
+    assert done.url.endswith(done.oid)
+    assert bot.head(repo) == done.oid
+    assert bot.find_file(repo, "a") is None
+    assert bot.read_file(repo, "b/c.bin").data == b""
+
+
+def test_large_files_go_to_lfs(bot: Hub, repo: Repo, calls: list[str]) -> None:
+    """What `.gitattributes` keeps in LFS is stored there, once, and reads back as it was."""
+    data = bytes(range(256)) * 50
+    bot.commit(repo, [Put("table.parquet", data), Put("same.parquet", data), Put("x.json", b"{}")], "Add a table")
+    assert calls.count("lfs-put") == 1
+    assert bot.read_file(repo, "table.parquet").data == data
+    entries = {entry.path: entry for entry in bot.list_files(repo)}
+    assert entries["table.parquet"].oid == hashlib.sha256(data).hexdigest()
+    assert entries["table.parquet"].size == len(data)
+    assert bot.read_file(repo, "table.parquet").oid == entries["table.parquet"].oid
+
+
+def test_a_pull_request_is_opened_from_changes(mallory: Hub, repo: Repo) -> None:
+    """A stranger may propose what they may not write."""
+    with pytest.raises(Denied):
+        mallory.commit(repo, [Put("a", b"1")], "Write")
+    pull = mallory.commit(repo, [Put("a", b"1")], "Propose", "please", create_pr=True)
+    assert pull.pull_number == 1
+    thread = mallory.thread(repo, 1)
+    assert (thread.is_pull_request, thread.head_commit, thread.title) == (True, pull.oid, "Propose")
+    assert "+1" in mallory.pull_diff(repo, 1)
+
+
+def test_a_stale_parent_is_refused(bot: Hub, repo: Repo) -> None:
+    """Compare-and-swap: nothing lands on a commit that is not the head any more."""
+    parent = bot.head(repo)
+    bot.commit(repo, [Put("a", b"1")], "First", parent=parent)
+    with pytest.raises(StaleParent):
+        bot.commit(repo, [Put("a", b"2")], "Second", parent=parent)
+    assert bot.read_file(repo, "a").data == b"1"
+
+
+def test_a_commit_that_failed_before_its_effect_is_sent_again(local: LocalHub, bot: Hub, repo: Repo) -> None:
+    """With a parent it is safe to repeat."""
+    parent = bot.head(repo)
+    local.box.faults.fail(COMMIT, times=2)
+    done = bot.commit(repo, [Put("a", b"1")], "Add a", parent=parent)
+    assert bot.head(repo) == done.oid
+    assert len(bot.commits(repo)) == 2
+
+
+@pytest.mark.parametrize("kind", ["fail-after", "cut"])
+def test_a_commit_that_failed_after_its_effect_is_recognised(local: LocalHub, bot: Hub, repo: Repo, kind: str) -> None:
+    """An error page, or a connection that broke, and yet it landed: the same commit is found, no second one made."""
+    parent = bot.head(repo)
+    local.box.faults.add(COMMIT, kind)
+    done = bot.commit(repo, [Put("a", b"1")], "Add a", "with a reason", parent=parent)
+    assert bot.head(repo) == done.oid
+    assert bot.commits(repo)[0].title == "Add a"
+    assert len(bot.commits(repo)) == 2
+    assert done.url.endswith(f"/commit/{done.oid}")
+
+
+def test_a_commit_whose_answer_never_came_is_recognised(local: LocalHub, repo: Repo) -> None:
+    """The Hub's own timeout of a minute ends like this."""
+    local.box.faults.hang(COMMIT, after=True)
+    with Hub(local.url, "hf_bot", timeout=0.3, retries=QUICK) as impatient:
+        done = impatient.commit(repo, [Put("a", b"1")], "Add a", parent=impatient.head(repo))
+        assert impatient.head(repo) == done.oid
+        assert len(impatient.commits(repo)) == 2
+
+
+def test_a_landed_commit_is_recognised_below_later_ones(local: LocalHub, bot: Hub, ada: Hub, repo: Repo) -> None:
+    """Somebody else may have committed on top before we looked."""
+    parent = bot.head(repo)
+    done = bot.commit(repo, [Put("a", b"1")], "Add a", parent=parent)
+    ada.commit(repo, [Put("a", b"ada's")], "Improve")
+    assert bot.commit(repo, [Put("a", b"1")], "Add a", parent=parent).oid == done.oid
+    assert bot.read_file(repo, "a").data == b"ada's"
+
+
+def test_a_strangers_copy_of_our_trailer_is_not_our_commit(bot: Hub, ada: Hub, repo: Repo) -> None:
+    """A merge commit quotes foreign messages: its own title is another."""
+    parent = bot.head(repo)
+    done = bot.commit(repo, [Put("a", b"1")], "Add a", parent=parent)
+    trailer = bot.commits(repo)[0].message
+    ada.commit(repo, [Put("a", b"2")], "Something else", trailer)
+    assert done.oid != bot.head(repo)
+    later = bot.head(repo)
+    ada.commit(repo, [Put("a", b"3")], "Forged", f"Steward-Change: {'0' * 32}")
+    with pytest.raises(StaleParent):
+        bot.commit(repo, [Put("b", b"1")], "Add b", parent=later)
+
+
+def test_an_edit_creates_then_changes_then_rests(bot: Hub, repo: Repo, calls: list[str]) -> None:
+    """Three calls for an edit; none but the reading where nothing is left to do."""
+    assert bot.edit_files(repo, count_up, "Count") is not None
+    assert calls == ["resolve", "preupload", "commit"]
+    assert bot.edit_files(repo, count_up, "Count") is not None
+    assert counted(bot, repo) == 2
+    calls.clear()
+
+    def same(read: Read) -> list[Change]:
+        file = read("count.json")
+        assert file is not None
+        return [Put("count.json", file.data), Delete("nothing.json")] if read("nothing.json") is None else []
+
+    assert bot.edit_files(repo, same, "Change nothing") is None
+    assert set(calls) == {"resolve"}
+
+
+def test_an_edit_that_reads_nothing_lands_on_the_head(bot: Hub, repo: Repo) -> None:
+    """The parent is asked for where no reading told it."""
+    before = bot.head(repo)
+    done = bot.edit_files(repo, lambda _read: [Put("a", b"1")], "Add a")
+    assert done is not None
+    assert bot.head(repo) == done.oid != before
+
+
+def test_an_edit_sees_one_commit_however_many_files_it_reads(bot: Hub, ada: Hub, repo: Repo) -> None:
+    """Between two readings of one edit somebody commits: the second still shows the first's commit, then all again."""
+    bot.commit(repo, [Put("a", b"old"), Put("b", b"old")], "Before")
+    seen: list[tuple[bytes, bytes]] = []
+
+    def edit(read: Read) -> list[Change]:
+        a = read("a")
+        if not seen:
+            ada.commit(repo, [Put("a", b"new"), Put("b", b"new")], "Meanwhile")
+        b = read("b")
+        assert a is not None
+        assert b is not None
+        seen.append((a.data, b.data))
+        return [Put("c", a.data + b.data)]
+
+    bot.edit_files(repo, edit, "Join")
+    assert seen == [(b"old", b"old"), (b"new", b"new")]
+    assert bot.read_file(repo, "c").data == b"newnew"
+
+
+def test_another_persons_change_survives_an_edit(bot: Hub, ada: Hub, repo: Repo) -> None:
+    """On 412 the edit is applied anew to what is there now."""
+    bot.commit(repo, [Put("r.json", b'{"status": "PENDING"}')], "Add")
+    tries = 0
+
+    def edit(read: Read) -> list[Change]:
+        nonlocal tries
+        tries += 1
+        file = read("r.json")
+        assert file is not None
+        if tries == 1:
+            ada.commit(repo, [Put("r.json", b'{"status": "PENDING", "note": "mine"}')], "Note")
+        return [Put("r.json", json.dumps(json.loads(file.data) | {"status": "RUNNING"}).encode())]
+
+    bot.edit_files(repo, edit, "Run")
+    assert json.loads(bot.read_file(repo, "r.json").data) == {"status": "RUNNING", "note": "mine"}
+    assert tries == 2
+
+
+@pytest.mark.parametrize(
+    ("kind", "options"),
+    [
+        ("fail", {"status": 500, "times": 2}),
+        ("fail", {"status": 412}),
+        ("fail", {"status": 409, "error": "Another commit operation is in progress for this repository."}),
+        ("fail", {"status": 429, "headers": {"Retry-After": "0"}}),
+        ("fail-after", {"status": 500}),
+        ("fail-after", {"status": 504}),
+        ("cut", {}),
+    ],
+)
+def test_an_edit_takes_effect_once_whatever_goes_wrong(
+    local: LocalHub, bot: Hub, repo: Repo, kind: str, options: dict[str, object]
+) -> None:
+    """A counter rises by exactly one, though counting twice would be so easy."""
+    bot.edit_files(repo, count_up, "Count")
+    local.box.faults.add(COMMIT, kind, **options)
+    assert isinstance(bot.edit_files(repo, count_up, "Count"), Commit)
+    assert counted(bot, repo) == 2
+    assert len(bot.commits(repo)) == 3
+
+
+def test_many_writers_at_once_lose_no_edit(local: LocalHub, repo: Repo) -> None:
+    """Compare-and-swap under real contention: ten edits of three writers add up to thirty."""
+    with Hub(local.url, "hf_bot", retries=QUICK) as hub:
+
+        def work() -> None:
+            for _ in range(10):
+                while True:
+                    try:
+                        hub.edit_files(repo, count_up, "Count")
+                        break
+                    except StaleParent:
+                        continue  # eight times overtaken; the next sync would try again too
+
+        threads = [threading.Thread(target=work) for _ in range(3)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        # Writers that make the very same change to the very same parent share one commit.
+        assert counted(hub, repo) == len(hub.commits(repo)) - 1 <= 30
+
+
+def test_an_edit_gives_up_in_the_end(local: LocalHub, bot: Hub, repo: Repo) -> None:
+    """Both a branch that never holds still and a Hub that stays down are told to the caller."""
+    local.box.faults.fail(COMMIT, times=None, status=412)
+    with pytest.raises(StaleParent):
+        bot.edit_files(repo, count_up, "Count")
+    local.box.faults.clear()
+    local.box.faults.fail(COMMIT, times=None, status=503)
+    with pytest.raises(Transient):
+        bot.edit_files(repo, count_up, "Count")
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ([], "Nothing"),
+        ([Put("a", b"1"), Delete("a")], "Twice"),
+        ([Put("../a", b"1")], "Out"),
+        ([Put("a", b"1")], ""),
+        ([Put("a", b"1")], "Two\nlines"),
+    ],
+)
+def test_a_senseless_commit_is_refused_before_any_call(
+    bot: Hub, repo: Repo, calls: list[str], changes: list[Change], message: str
+) -> None:
+    """Mistakes cost no call."""
+    with pytest.raises(BadRequest):
+        bot.commit(repo, changes, message)
+    assert calls == []
