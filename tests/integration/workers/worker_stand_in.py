@@ -1,0 +1,58 @@
+"""A whole worker, in a process of its own, with a way to the Hub that needs no Hub.
+
+    python worker_stand_in.py {folder} {seconds that a download takes} {seconds that a publication takes}
+
+What it does at the Hub it writes into `{folder}/hub.log`, a line each.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from leaderboard.attempts import Details
+from wire.jobs import EvaluationJob
+from workers.downloads import Questions
+from workers.provisions import Provisions
+from workers.publish import Publication
+from workers.settings import WorkerSettings
+from workers.worker import main
+
+
+@dataclass(frozen=True)
+class StandIn:
+    """Folders instead of repos."""
+
+    folder: Path
+    download: float
+    publication: float
+
+    def say(self, what: str) -> None:
+        with (self.folder / "hub.log").open("a") as log:
+            log.write(what + "\n")
+
+    def fetch(self, job: EvaluationJob) -> Provisions:
+        self.say(f"fetch {job.attempt}")
+        time.sleep(self.download)
+        self.say(f"fetched {job.attempt}")
+        model = self.folder / "model"
+        model.mkdir(exist_ok=True)
+        return Provisions(model, Questions(model, {"org/questions": "b" * 40}))
+
+    def publish(self, publication: Publication) -> Details:
+        self.say(f"publish {publication.plan.attempt}")
+        time.sleep(self.publication)
+        results = publication.plan.spool / "results.json"
+        (self.folder / "published.json").write_text(results.read_text())
+        (self.folder / "published.log").write_text(publication.log)
+        self.say(f"published {publication.plan.attempt}")
+        return Details(repo=publication.repo, commit="c" * 40, results_path="results.json")
+
+
+if __name__ == "__main__":
+    logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(process)d %(name)s %(message)s")
+    place, download, publication = sys.argv[1:]
+    sys.exit(main(WorkerSettings(), supply=StandIn(Path(place), float(download), float(publication))))

@@ -1,0 +1,248 @@
+"""A harness for tests: the model's name says what the child does. Imported by a real zygote."""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import os
+import resource
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from workers.plans import Progress, Report, RunPlan
+
+
+def evaluate(plan: RunPlan, report: Report) -> None:
+    """Do what the name after the slash says."""
+    report(Progress("load"))
+    TRIALS[plan.model.partition("/")[2]](plan, report)
+
+
+def fine(plan: RunPlan, report: Report) -> None:
+    for done in range(4):
+        report(Progress("evaluate", done, 3))
+    (plan.spool / "results.json").write_text(json.dumps({"pid": os.getpid()}))
+
+
+def slow(plan: RunPlan, report: Report) -> None:
+    """Goes on for a minute, and leaves a process of its own beside it."""
+    sleeper = subprocess.Popen(["sleep", "61.25"])
+    for done in range(600):
+        report(Progress("evaluate", done, 600))
+        time.sleep(0.1)
+    sleeper.kill()
+
+
+def short(plan: RunPlan, report: Report) -> None:
+    """Takes three seconds."""
+    for done in range(30):
+        report(Progress("evaluate", done, 30))
+        time.sleep(0.1)
+    fine(plan, report)
+
+
+def raising(plan: RunPlan, report: Report) -> None:
+    raise ValueError("does not recognize this architecture: héllo \x1b[31m")
+
+
+def hanging(plan: RunPlan, report: Report) -> None:
+    report(Progress("evaluate", 1, 3))
+    time.sleep(60)
+
+
+def flooding(plan: RunPlan, report: Report) -> None:
+    while True:
+        os.write(3, b'{"kind":"progress","phase":"evaluate","done":1,"total":3}\n' * 100)
+
+
+def forging(plan: RunPlan, report: Report) -> None:
+    os.write(3, b'{"kind":"outcome","scores":{"all":100}}\n')
+    time.sleep(60)
+
+
+def chatting(plan: RunPlan, report: Report) -> None:
+    for number in range(20_000):
+        print(f"line {number} " + "x" * 100)
+    fine(plan, report)
+
+
+def greedy(plan: RunPlan, report: Report) -> None:
+    """Takes memory until it gets no more."""
+    held = []
+    while True:
+        held.append(bytearray(16 << 20))
+        time.sleep(0.005)
+
+
+def crashing(plan: RunPlan, report: Report) -> None:
+    ctypes.string_at(0)
+
+
+def killed(plan: RunPlan, report: Report) -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def exiting(plan: RunPlan, report: Report) -> None:
+    os._exit(0)
+
+
+def straying(plan: RunPlan, report: Report) -> None:
+    """Starts a daemon that leaves its session and its parents, and ends well."""
+    if os.fork() == 0:
+        os.setsid()
+        if os.fork() == 0:
+            os.execvp("sleep", ["sleep", "61.5"])
+        os._exit(0)
+    os.wait()
+    fine(plan, report)
+
+
+def looking(plan: RunPlan, report: Report) -> None:
+    """Tries what a stranger would, and writes down what it got."""
+    (plan.spool / "results.json").write_text(json.dumps({name: attempt_to(look, plan) for name, look in LOOKS.items()}))
+
+
+def attempt_to(look: Callable[[RunPlan], object], plan: RunPlan) -> object:
+    try:
+        return look(plan)
+    except (OSError, MemoryError) as error:
+        return f"{type(error).__name__}: {error}"
+
+
+def look_at_environ(plan: RunPlan) -> object:
+    return Path("/proc/self/environ").read_text().split("\0")
+
+
+def look_at_others(plan: RunPlan) -> object:
+    """Every environment and command line that can be read in /proc."""
+    found = {}
+    for folder in Path("/proc").iterdir():
+        if folder.name.isdigit():
+            for name in ("environ", "cmdline"):
+                try:
+                    found[f"{folder.name}/{name}"] = (folder / name).read_bytes().decode("utf-8", "replace")
+                except OSError as error:
+                    found[f"{folder.name}/{name}"] = str(error)
+    return found
+
+
+BEGINNING, REST = b"hf_secret_", bytes(byte ^ 1 for byte in b"of_the_worker!")
+"""Of the worker's token in tests: apart, and the rest disguised, so that a search does not find itself."""
+
+
+def look_at_memory(plan: RunPlan) -> object:
+    """How often the worker's token stands in this process's own memory."""
+    count = 0
+    with Path("/proc/self/mem").open("rb", 0) as memory:
+        for line in Path("/proc/self/maps").read_text().splitlines():
+            span, rights, *_ = line.split()
+            start, end = (int(part, 16) for part in span.split("-"))
+            if not rights.startswith("rw"):
+                continue
+            memory.seek(start)
+            for tail in memory.read(end - start).split(BEGINNING)[1:]:
+                count += bytes(byte ^ 1 for byte in tail[: len(REST)]) == REST
+    return count
+
+
+def look_at_network(plan: RunPlan) -> object:
+    with socket.create_connection((os.environ.get("NOWHERE", "127.0.0.1"), int(plan.suite_digest[:5])), timeout=2):
+        return "connected"
+
+
+def look_at_interfaces(plan: RunPlan) -> object:
+    return [line.split(":")[0].strip() for line in Path("/proc/net/dev").read_text().splitlines()[2:]]
+
+
+def look_at_descriptors(plan: RunPlan) -> object:
+    return {name: os.readlink(f"/proc/self/fd/{name}") for name in sorted(os.listdir("/proc/self/fd"))[:-1]}
+
+
+def write_beside(plan: RunPlan) -> object:
+    wrote = []
+    for folder in (
+        plan.model_path,
+        plan.datasets,
+        Path(os.__file__).parent,
+        plan.spool.parent,
+        Path("/usr"),
+        Path("/"),
+    ):
+        try:
+            (folder / "stray").write_text("x")
+            wrote.append(str(folder))
+        except OSError:
+            continue
+    return wrote
+
+
+def write_within(plan: RunPlan) -> object:
+    wrote = []
+    for folder in (plan.spool, Path.home(), Path(os.environ["TMPDIR"]), Path("/tmp")):
+        (folder / "mine").write_text("x")
+        wrote.append(str(folder))
+    return wrote
+
+
+def look_around(plan: RunPlan) -> object:
+    return sorted(str(path) for path in plan.spool.parents[1].iterdir())
+
+
+def who(plan: RunPlan) -> object:
+    status = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
+    return {"uid": os.getuid(), "groups": os.getgroups(), "caps": status["CapEff"].strip(), "nnp": status["NoNewPrivs"]}
+
+
+def limits(plan: RunPlan) -> object:
+    kinds = ("RLIMIT_CORE", "RLIMIT_FSIZE", "RLIMIT_NPROC", "RLIMIT_DATA")
+    return {kind: resource.getrlimit(getattr(resource, kind))[0] for kind in kinds}
+
+
+def escape(plan: RunPlan) -> object:
+    """Try for a namespace, a mount and another process's memory; the errno of each."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    tries = {
+        "unshare": lambda: libc.unshare(0x10000000),
+        "mount": lambda: libc.mount(b"none", b"/tmp", b"tmpfs", 0, b""),
+        "ptrace": lambda: libc.ptrace(16, os.getppid() or 1, 0, 0),
+        "setuid": lambda: libc.setuid(0),
+        "chroot": lambda: libc.chroot(b"/tmp"),
+    }
+    return {name: (ctypes.get_errno() if act() != 0 else "done") for name, act in tries.items()}
+
+
+LOOKS = {
+    "environ": look_at_environ,
+    "others": look_at_others,
+    "memory": look_at_memory,
+    "network": look_at_network,
+    "interfaces": look_at_interfaces,
+    "descriptors": look_at_descriptors,
+    "beside": write_beside,
+    "within": write_within,
+    "around": look_around,
+    "who": who,
+    "limits": limits,
+    "escape": escape,
+}
+
+TRIALS: dict[str, Callable[[RunPlan, Report], None]] = {
+    "fine": fine,
+    "slow": slow,
+    "short": short,
+    "raising": raising,
+    "hanging": hanging,
+    "flooding": flooding,
+    "forging": forging,
+    "chatting": chatting,
+    "greedy": greedy,
+    "crashing": crashing,
+    "killed": killed,
+    "exiting": exiting,
+    "straying": straying,
+    "looking": looking,
+}

@@ -1,0 +1,252 @@
+"""One attempt, as the process of its job carries it out.
+
+    take ─ claim? ── granted ─ provisions ─ child ─ publish ─ end, and mark the request dirty
+             │                                     └ any failure: diagnosed, and ended like that
+             └ void: the attempt is no longer wanted; stop, and say nothing
+    a stop of the worker: return, and leave the rest (hand back, requeue) to the worker that runs this job
+
+Downloads begin before the claim is answered. While Redis is away the evaluation goes on: beats are tried again, and
+the end is told when Redis is back. Until it is told, outcome and log lie in the slot's folder, where a worker that
+is started anew finds them (`workers.outbox`).
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import redis
+
+from leaderboard.attempts import Details, Failure, Outcome
+from wire.attempts import Progress as Told
+from wire.clock import now
+from wire.jobs import EvaluationJob
+from workers.beats import Beats
+from workers.bench import Bench
+from workers.diagnosis import Evidence, diagnose, evidence_of
+from workers.errors import WorkerError
+from workers.later import Later, Stopped
+from workers.logs import BoundedLog
+from workers.outbox import Wire, keep, tell_left_over
+from workers.plans import Limits, Progress, RunPlan, dtype_of
+from workers.provisions import Provisions
+from workers.publish import Publication
+from workers.supervise import Ending, Surroundings, Watch
+from workers.tasks import write_tasks
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+CLAIM_SLICE = 1.0
+
+
+class SuiteDiffers(WorkerError):
+    """The job names another suite, or another version of it, than this worker has."""
+
+
+class Run:
+    """One attempt. Use once."""
+
+    def __init__(self, bench: Bench, job: EvaluationJob) -> None:
+        self.bench = bench
+        self.job = job
+        self.log = BoundedLog()
+        self.wire = Wire(bench.settings.redis_url, job.board)
+        self.beats = Beats(self.wire.again().attempts, job.attempt)
+        self.phase = "claim"
+        self.started = now()
+        self.deadline = time.monotonic() + self._seconds()
+
+    def evaluate(self) -> dict[str, Any]:
+        """The outcome as JSON, told to the bot by then; or a note that there is none, and why."""
+        try:
+            self._patiently(self._take)
+            with self.beats:
+                outcome = self._outcome_of_all()
+            # Only now, without beats: one that came later would call the attempt running again.
+            if outcome is None:
+                self._patiently(lambda: self.wire.attempts().drop(self.job.attempt))
+                return {"void": self.job.attempt}
+            self._patiently(lambda: self._end(outcome))
+            return outcome.model_dump(mode="json")
+        except Stopped:
+            return {"handed-back": self.job.attempt}
+
+    def _outcome_of_all(self) -> Outcome | None:
+        """The outcome; None where the claim is void. Raises Stopped where the worker is to stop."""
+        fetched = Later(lambda: self.bench.supply.fetch(self.job))
+        fetched.start()
+        if not self._claimed():
+            return None
+        try:
+            return self._carry_out(fetched)
+        except Stopped as stopped:
+            if str(stopped) == "handed-back":
+                raise
+            return self._outcome(failure=diagnose(Evidence(self.phase, stopped=str(stopped))))
+        except Exception as error:  # boundary: whatever it was is diagnosed and told
+            log.warning("attempt %s failed in %s", self.job.attempt, self.phase, exc_info=True)
+            self.log.say(f"{type(error).__name__}: {error}")
+            return self._outcome(failure=diagnose(evidence_of(error, self.phase, self.log.tail())))
+
+    # --- the claim
+
+    def _take(self) -> None:
+        self.wire.attempts().take(self.job.attempt, self.job.path, self.bench.worker, now=now())
+        self.wire.mark(self.job.path)
+
+    def _claimed(self) -> bool:
+        """Whether the bot grants the claim; asks again as long as it says nothing."""
+        asked = time.monotonic()
+        while True:
+            if self.bench.stopping():
+                raise Stopped("handed-back")
+            try:
+                answer = self.wire.attempts().wait_for_claim(self.job.attempt, seconds=CLAIM_SLICE)
+                if answer is None and time.monotonic() - asked > self.bench.settings.claim_patience:
+                    asked = time.monotonic()
+                    self.wire.mark(self.job.path)
+            except redis.RedisError as error:
+                log.warning("attempt %s waits for its claim: %s", self.job.attempt, error)
+                time.sleep(CLAIM_SLICE)
+                continue
+            if answer:
+                self.beats.claimed()
+                self.log.say(f"claim granted: {self.job.model} @ {self.job.revision}")
+            if answer is not None:
+                return answer
+
+    # --- the work
+
+    def _carry_out(self, fetched: Later[Provisions]) -> Outcome:
+        self._phase("download")
+        self._check_suite()
+        self.bench.slot.prepare()
+        provisions = fetched.wait(self._stop)
+        plan = self._plan(provisions)
+        ending = self._child(plan)
+        if not ending.finished:
+            return self._outcome(failure=diagnose(ending.evidence(self.log.tail())))
+        self._phase("publish")
+        return self._outcome(details=self.bench.supply.publish(self._publication(plan, provisions)))
+
+    def _phase(self, phase: str) -> None:
+        self.phase = phase
+        self.log.say(phase)
+        self.beats.tell(Told(phase))
+
+    def _check_suite(self) -> None:
+        ours = (self.bench.suite.name, self.bench.suite.digest)
+        if ours != (self.job.suite, self.job.suite_digest):
+            asked = f"{self.job.suite} {self.job.suite_digest[:12]}"
+            raise SuiteDiffers(f"the job asks for the suite {asked}; this worker has {ours[0]} {ours[1][:12]}")
+
+    def _plan(self, provisions: Provisions) -> RunPlan:
+        bench, job = self.bench, self.job
+        tasks = self._task_folder(provisions)
+        return RunPlan(
+            attempt=job.attempt,
+            model=job.model,
+            revision=job.revision,
+            model_path=provisions.model,
+            dtype=dtype_of(job.precision),
+            device=bench.settings.device,
+            batch_size=bench.settings.batch_size,
+            tasks=bench.suite.run,
+            task_folder=tasks,
+            datasets=provisions.questions.folder,
+            use_chat_template=job.use_chat_template,
+            limits=Limits(
+                max_seconds=max(1.0, self.deadline - time.monotonic()),
+                stall_seconds=bench.settings.stall_seconds,
+                memory_bytes=bench.settings.memory_bytes,
+            ),
+            spool=bench.slot.spool,
+            suite=bench.suite.name,
+            suite_digest=bench.suite.digest,
+        )
+
+    def _task_folder(self, provisions: Provisions) -> Path | None:
+        if not self.bench.suite.own:
+            return None
+        ((repo, revision),) = provisions.questions.revisions.items()
+        return write_tasks(self.bench.suite, self.bench.slot.attempt / "tasks", repo=repo, revision=revision)
+
+    def _child(self, plan: RunPlan) -> Ending:
+        self._phase("start")
+        around = Surroundings(tell=self._tell, stop=self._stop, log=self.log)
+        watch = Watch(self.bench.nursery, self.bench.box(plan), plan, around)
+        ending = watch.run(self.bench.slot.attempt, deadline=self.deadline)
+        self.phase = ending.phase
+        if ending.stopped == "handed-back" and self.bench.stopping():
+            raise Stopped("handed-back")
+        return ending
+
+    def _tell(self, progress: Progress) -> None:
+        self.beats.tell(Told(progress.phase, progress.done, progress.total))
+
+    def _stop(self) -> str:
+        """Why the attempt should end now; empty while it should not."""
+        if self.bench.stopping():
+            return "handed-back"
+        if self.beats.cancelled:
+            return "cancelled"
+        return "time-limit" if time.monotonic() > self.deadline else ""
+
+    def _publication(self, plan: RunPlan, provisions: Provisions) -> Publication:
+        return Publication(
+            repo=self.bench.board.repos.details(self.job.model),
+            plan=plan,
+            suite=self.bench.suite,
+            request=self.job.path,
+            precision=self.job.precision,
+            started=self.started,
+            ended=now(),
+            revisions=provisions.questions.revisions,
+            log=self.log.text(),
+            versions=self.bench.versions,
+            hardware=self.bench.hardware,
+            secrets=self.bench.secrets,
+        )
+
+    # --- the end
+
+    def _outcome(self, *, details: Details | None = None, failure: Failure | None = None) -> Outcome:
+        return Outcome(
+            attempt=self.job.attempt,
+            path=self.job.path,
+            revision=self.job.revision,
+            suite=self.job.suite,
+            suite_digest=self.job.suite_digest,
+            started=self.started,
+            ended=now(),
+            phase=self.phase,
+            details=details,
+            failure=failure,
+            versions=self.bench.versions,
+            hardware=self.bench.hardware,
+        )
+
+    def _end(self, outcome: Outcome) -> None:
+        keep(self.bench.slot.attempt, outcome, self.log.text())
+        tell_left_over(self.bench.slot.attempt, self.wire)
+
+    def _patiently(self, call: Callable[[], T]) -> T:
+        """`call()`, tried until Redis lets it through or the worker is to stop."""
+        pause = 0.1
+        while True:
+            try:
+                return call()
+            except redis.RedisError as error:
+                log.warning("attempt %s waits for Redis: %s", self.job.attempt, error)
+            if self.bench.stopping():
+                raise Stopped("handed-back")
+            time.sleep(pause)
+            pause = min(2.0, pause * 2)
+
+    def _seconds(self) -> float:
+        chosen = self.bench.settings.max_seconds or self.bench.seconds
+        return chosen or float(self.bench.board.attempt_seconds)

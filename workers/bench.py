@@ -1,0 +1,53 @@
+"""What a worker lends to the jobs that it runs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+
+from leaderboard.boards import Board
+from leaderboard.suites import Suite
+from workers.nursery import Nursery
+from workers.plans import RunPlan
+from workers.provisions import Supply
+from workers.sandbox import Box
+from workers.settings import WorkerSettings
+from workers.slots import Slot
+
+
+@dataclass(frozen=True)
+class Bench:
+    """What a worker lends to the jobs that it runs. `stopping` says whether the worker itself is to stop."""
+
+    settings: WorkerSettings
+    board: Board
+    suite: Suite
+    nursery: Nursery
+    slot: Slot
+    supply: Supply
+    worker: str
+    stopping: Callable[[], bool] = lambda: False
+    seconds: float | None = None
+    versions: dict[str, str] = field(default_factory=dict)
+    hardware: str = ""
+    secrets: tuple[str, ...] = ()
+
+    def box(self, plan: RunPlan) -> Box:
+        """The walls around the child of `plan`."""
+        readable = (plan.model_path, plan.datasets, *((plan.task_folder,) if plan.task_folder else ()))
+        return Box(
+            home=self.slot.home,
+            root=self.slot.root,
+            readable=readable,
+            writable=(plan.spool,),
+            uid=self.slot.uid,
+            gpu=plan.device != "cpu",
+            memory_bytes=plan.limits.memory_bytes,
+            max_file_bytes=self.settings.max_file_bytes,
+            max_processes=self.settings.max_processes,
+        )
+
+
+BENCH: ContextVar[Bench] = ContextVar("bench")
+"""RQ calls `workers.jobs.evaluate` by its name, with the message alone: the rest comes this way."""

@@ -1,0 +1,147 @@
+"""Calls of the Linux kernel that Python does not offer, by ctypes. Each raises OSError where the kernel says no."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import platform
+import signal
+import struct
+import sys
+from pathlib import Path
+
+CLONE_NEWNS = 0x00020000
+CLONE_NEWUTS = 0x04000000
+CLONE_NEWIPC = 0x08000000
+CLONE_NEWUSER = 0x10000000
+CLONE_NEWPID = 0x20000000
+CLONE_NEWNET = 0x40000000
+
+MS_RDONLY, MS_NOSUID, MS_NODEV, MS_REMOUNT, MS_BIND, MS_REC, MS_PRIVATE = 1, 2, 4, 32, 4096, 16384, 1 << 18
+MNT_DETACH = 2
+
+CAP_SETUID, CAP_SYS_ADMIN = 7, 21
+
+_PR_SET_PDEATHSIG, _PR_SET_DUMPABLE, _PR_SET_NO_NEW_PRIVS, _PR_SET_CHILD_SUBREAPER = 1, 4, 38, 36
+_PIVOT_ROOT = {"x86_64": 155, "aarch64": 41}
+_MOUNT_SETATTR = 442
+_AT_FDCWD, _AT_RECURSIVE = -100, 0x8000
+
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+def _checked(result: int, what: str) -> int:
+    if result < 0:
+        number = ctypes.get_errno()
+        raise OSError(number, f"{what}: {os.strerror(number)}")
+    return result
+
+
+def prctl(option: int, argument: int, what: str) -> None:
+    """`prctl(option, argument)`."""
+    zero = ctypes.c_ulong(0)
+    _checked(_libc.prctl(option, ctypes.c_ulong(argument), zero, zero, zero), what)
+
+
+def die_with_parent() -> None:
+    """Have the kernel kill this process when the thread that forked it ends.
+
+    A change of user or capabilities undoes it: call it again afterwards. Whether the parent was dead already before
+    the call is for the caller to check.
+    """
+    prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, "PR_SET_PDEATHSIG")
+
+
+def hide_from_same_user(hidden: bool = True) -> None:
+    """Let no other process of the same user read this one's memory or environment (or let them again).
+
+    A hidden process's files in /proc belong to root, so without privileges it cannot read them itself either.
+    """
+    prctl(_PR_SET_DUMPABLE, int(not hidden), "PR_SET_DUMPABLE")
+
+
+def gain_nothing_by_exec() -> None:
+    """Let no setuid program raise this process or its children."""
+    prctl(_PR_SET_NO_NEW_PRIVS, 1, "PR_SET_NO_NEW_PRIVS")
+
+
+def adopt_orphans() -> None:
+    """Become the parent of every descendant whose own parent ends."""
+    prctl(_PR_SET_CHILD_SUBREAPER, 1, "PR_SET_CHILD_SUBREAPER")
+
+
+def unshare(flags: int) -> None:
+    """Leave the namespaces that `flags` name for new ones."""
+    _checked(_libc.unshare(flags), "unshare")
+
+
+def mount(source: str, target: str, kind: str | None, flags: int, options: str = "") -> None:
+    """`mount(2)`."""
+    kind_bytes = kind.encode() if kind else None
+    arguments = (source.encode(), os.fsencode(target), kind_bytes, ctypes.c_ulong(flags), options.encode() or None)
+    _checked(_libc.mount(*arguments), f"mount {target}")
+
+
+def bind(source: str, target: str, *, read_only: bool, devices: bool = False) -> None:
+    """Show `source`, with all that is mounted below it, at `target`; nothing there gains privileges by setuid bits."""
+    mount(source, target, None, MS_BIND | MS_REC)
+    harden(target, read_only=read_only, devices=devices, recursive=True)
+
+
+def harden(target: str, *, read_only: bool, devices: bool = False, recursive: bool = False) -> None:
+    """Make the mount at `target` honour no setuid bits, no device files unless `devices`, and no writes if `read_only`.
+
+    Kernels before 5.12 cannot do that to what is mounted below it: there only the mount itself is changed.
+    """
+    flags = MS_NOSUID | (MS_RDONLY if read_only else 0) | (0 if devices else MS_NODEV)
+    attributes = struct.pack("=QQQQ", flags, 0, 0, 0)  # MOUNT_ATTR_* equal MS_* for these three
+    where = (ctypes.c_int(_AT_FDCWD), os.fsencode(target), ctypes.c_uint(_AT_RECURSIVE if recursive else 0))
+    result = _libc.syscall(ctypes.c_long(_MOUNT_SETATTR), *where, attributes, ctypes.c_size_t(len(attributes)))
+    if result < 0 and ctypes.get_errno() in (38, 95):  # ENOSYS, EOPNOTSUPP
+        mount("none", target, None, MS_REMOUNT | MS_BIND | flags)
+        return
+    _checked(result, f"mount_setattr {target}")
+
+
+def pivot_root(new: str, old: str) -> None:
+    """Make `new` the root of this mount namespace and show the former root at `old`, a folder in it."""
+    number = _PIVOT_ROOT.get(platform.machine())
+    if number is None:
+        raise OSError(38, f"pivot_root is not known for {platform.machine()}")
+    _checked(_libc.syscall(ctypes.c_long(number), os.fsencode(new), os.fsencode(old)), "pivot_root")
+
+
+def unmount(target: str) -> None:
+    """Take the mount at `target` away, now for new users of it and later for those who still use it."""
+    _checked(_libc.umount2(os.fsencode(target), MNT_DETACH), f"umount {target}")
+
+
+def drop_capabilities() -> None:
+    """Give up every capability in this user namespace."""
+    header = struct.pack("=Ii", 0x20080522, 0)
+    _checked(_libc.capset(header, bytes(24)), "capset")
+
+
+def has_capability(number: int) -> bool:
+    """Whether this process holds the capability `number` in its user namespace."""
+    for line in Path("/proc/self/status").read_text().splitlines():
+        if line.startswith("CapEff:"):
+            return bool(int(line.split()[1], 16) >> number & 1)
+    return False
+
+
+def set_seccomp_filter(program: bytes) -> None:
+    """Install the BPF `program` (8 bytes an instruction) as this process's system call filter, for good."""
+    code = ctypes.create_string_buffer(program, len(program))
+
+    class Program(ctypes.Structure):
+        _fields_ = (("length", ctypes.c_ushort), ("code", ctypes.c_void_p))
+
+    head = Program(len(program) // 8, ctypes.cast(code, ctypes.c_void_p))
+    zero = ctypes.c_ulong(0)
+    _checked(_libc.prctl(22, ctypes.c_ulong(2), ctypes.byref(head), zero, zero), "PR_SET_SECCOMP")
+
+
+def is_linux() -> bool:
+    """Whether any of this is to be had."""
+    return sys.platform == "linux"

@@ -1,0 +1,77 @@
+"""What a worker tells the bot: through Redis or, while that is away, through a folder that outlives the process."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+import redis
+from pydantic import ValidationError
+
+from leaderboard.attempts import Outcome
+from wire.attempts import Attempts
+from wire.clock import now
+from wire.dirty import DirtyKeys, Priority
+from wire.errors import WireError
+from wire.keys import Keys
+from wire.redis import connect
+
+log = logging.getLogger(__name__)
+
+CALL_TIMEOUT = 5.0
+OUTCOME, LOG = "outcome.json", "log.txt"
+
+
+class Wire:
+    """One process's (or thread's) view of a board in Redis, with short timeouts; connected at the first use."""
+
+    def __init__(self, url: str, board: str) -> None:
+        self.url = url
+        self.keys = Keys(board)
+        self._attempts: Attempts | None = None
+
+    def again(self) -> Wire:
+        """The same with a connection of its own."""
+        return Wire(self.url, self.keys.board)
+
+    def attempts(self) -> Attempts:
+        """Raises RedisError while Redis is away."""
+        if self._attempts is None:
+            try:
+                self._attempts = Attempts(connect(self.url, socket_timeout=CALL_TIMEOUT), self.keys)
+            except WireError as error:
+                raise redis.ConnectionError(str(error)) from error
+        return self._attempts
+
+    def mark(self, path: str) -> None:
+        """Have the bot look at the request at once: a person may be waiting. Raises RedisError while Redis is away."""
+        dirty = DirtyKeys(self.attempts().redis, self.keys)
+        dirty.mark(f"request:{path}", due=now(), priority=Priority.PERSON)
+
+
+def keep(folder: Path, outcome: Outcome, text: str) -> None:
+    """Lay down how an attempt ended, before anybody is told."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / LOG).write_text(text, "utf-8")
+    draft = folder / f"{OUTCOME}.new"
+    draft.write_text(outcome.model_dump_json(), "utf-8")
+    draft.rename(folder / OUTCOME)
+
+
+def tell_left_over(folder: Path, wire: Wire) -> str | None:
+    """Tell the bot the outcome that lies in `folder`, if one does, and forget it; the attempt's id.
+
+    Raises RedisError while Redis is away: the outcome then stays.
+    """
+    try:
+        outcome = Outcome.model_validate_json((folder / OUTCOME).read_text("utf-8"))
+    except FileNotFoundError:
+        return None
+    except ValidationError:
+        log.warning("%s holds an outcome that cannot be read; it is dropped", folder)
+        (folder / OUTCOME).unlink()
+        return None
+    wire.attempts().end(outcome, (folder / LOG).read_text("utf-8"))
+    wire.mark(outcome.path)
+    (folder / OUTCOME).unlink()
+    return outcome.attempt

@@ -1,0 +1,59 @@
+"""Settings of an evaluation worker, read once at start."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import AliasChoices, Field, SecretStr, field_validator
+from pydantic_settings import NoDecode
+
+from leaderboard.boards import Board, parse_board
+from wire.settings import WireSettings
+from workers.access import HubAccess
+
+
+class WorkerSettings(WireSettings):
+    """What one worker needs to know. The token writes details repos and nothing else."""
+
+    board_file: Path = Field(validation_alias=AliasChoices("STEWARD_BOARD", "STEWARD_BOARD_FILE"))
+    worker_token: SecretStr | None = None
+    worker_token_file: Path | None = Field(
+        default=None, description="read instead of worker_token: it stays out of /proc"
+    )
+    work_dir: Path = Field(default_factory=lambda: Path.home() / ".cache" / "steward" / "worker")
+    tiers: Annotated[tuple[str, ...], NoDecode] = ("all",)
+    device: str = Field(default="cpu", pattern=r"^(cpu|cuda(:\d+)?)$")
+    batch_size: int = Field(default=1, ge=1, le=4096)
+
+    max_seconds: float | None = Field(
+        default=None, gt=0, description="of one attempt; None: what the job or board says"
+    )
+    stall_seconds: float = Field(default=1800, gt=0, description="without progress, before a child is stopped")
+    memory_bytes: int | None = Field(default=None, gt=0, description="of a child; None: nine tenths of the machine's")
+    max_file_bytes: int = Field(default=16 << 30, gt=0, description="of one file that a child writes")
+    max_processes: int = Field(default=4096, gt=0, description="processes and threads of a child")
+    child_uid: int = Field(default=61_184, gt=0, description="user of the children of slot 0 where started as root")
+
+    claim_patience: float = Field(default=15, gt=0, description="seconds without an answer before asking again")
+    harness: str = Field(default="workers.evaluate", description="module whose `evaluate` a child runs")
+    preload: Annotated[tuple[str, ...], NoDecode] = ("workers.harness",)
+
+    @field_validator("tiers", "preload", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        return tuple(filter(None, (part.strip() for part in value.split(",")))) if isinstance(value, str) else value
+
+    def board(self) -> Board:
+        """The board that this worker serves. Raises BadBoard, or OSError where the file cannot be read."""
+        return parse_board(self.board_file.read_text("utf-8"))
+
+    def token(self) -> str | None:
+        """The worker's token, from the setting or the file."""
+        if self.worker_token_file is not None:
+            return self.worker_token_file.read_text("utf-8").strip() or None
+        return self.worker_token.get_secret_value() if self.worker_token else None
+
+    def access(self) -> HubAccess:
+        """The Hub, as this worker may use it."""
+        return HubAccess(self.hf_endpoint, self.token())

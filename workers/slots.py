@@ -1,0 +1,90 @@
+"""A slot: one place on this machine where one attempt at a time runs, with folders and a user of its own.
+
+{work_dir}/slots/{n}/lock        held by the worker that has the slot
+{work_dir}/slots/{n}/home        home and temporary files of the child; emptied before every attempt
+{work_dir}/slots/{n}/root        where the child's own root is built; always empty from outside
+{work_dir}/slots/{n}/attempt     of the running attempt: pipes, task files, spool, and its outcome until it is told
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+from workers.errors import WorkerError
+
+MAX_SLOTS = 64
+
+
+class NoSlot(WorkerError):
+    """Every slot of the work folder is taken."""
+
+
+@dataclass(frozen=True)
+class Slot:
+    """Folders of slot `number`; `uid` is the user of its children where they have one of their own."""
+
+    number: int
+    folder: Path
+    uid: int
+    lock: IO[bytes]
+
+    @property
+    def home(self) -> Path:
+        """Home of the child."""
+        return self.folder / "home"
+
+    @property
+    def root(self) -> Path:
+        """Mount point of the child's root."""
+        return self.folder / "root"
+
+    @property
+    def attempt(self) -> Path:
+        """Folder of the running attempt."""
+        return self.folder / "attempt"
+
+    @property
+    def spool(self) -> Path:
+        """Where the child leaves what it found."""
+        return self.attempt / "spool"
+
+    def prepare(self) -> None:
+        """Empty folders for the next attempt; home and spool belong to the child's user where that can be arranged."""
+        self.clear()
+        (self.home / "tmp").mkdir(parents=True)
+        self.spool.mkdir(parents=True)
+        self.root.mkdir(exist_ok=True)
+        if os.geteuid() == 0:
+            for folder in (self.home, self.home / "tmp", self.spool):
+                os.chown(folder, self.uid, self.uid)
+
+    def clear(self) -> None:
+        """Remove what the last attempt left."""
+        for folder in (self.home, self.attempt):
+            if folder.exists():
+                shutil.rmtree(folder)
+
+
+def take_slot(work_dir: Path, *, first_uid: int) -> Slot:
+    """The first slot that no other worker of `work_dir` holds; it is free again when this process ends.
+
+    Raises NoSlot.
+    """
+    for number in range(MAX_SLOTS):
+        folder = work_dir / "slots" / str(number)
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = (folder / "lock").open("ab")
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            lock.close()
+            continue
+        return Slot(number, folder, first_uid + number, lock)
+    raise NoSlot(
+        f"all {MAX_SLOTS} slots in {work_dir / 'slots'} are taken: give this worker a STEWARD_WORK_DIR of its own"
+    )

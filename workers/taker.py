@@ -1,0 +1,266 @@
+"""The RQ worker: forks a process per job, and keeps a zygote that forks the children.
+
+    worker ──┬── zygote ── keeper ── … ── child      (see workers.zygote, workers.sandbox)
+             └── job                                  (workers.jobs.evaluate: claims, downloads, supervises, publishes)
+
+Why a process per job: what a publication or a download does to memory, threads and libraries is gone with it, and if it
+crashes the worker still lives to say so. What RQ's own worker does otherwise, and why:
+
+    SIGTERM      RQ waits for the job. Here the job is told to stop; the attempt is handed back within GRACE seconds.
+    kill -9      RQ leaves the job running. Here the job, as the zygote, dies with the worker (PDEATHSIG).
+    timeouts     RQ raises in the middle of a job. Here the job watches its own time; RQ's is but a backstop.
+    Redis away   RQ's worker quits and forgets the job. Here it goes on and waits.
+    functions    RQ calls whatever function a job names. Here only EVALUATE, and no callbacks: who can write to Redis
+                 shall not be able to run code.
+    pub/sub      RQ lets anybody stop jobs by message. Here a cancelled attempt is stopped by its request.
+
+Race accepted: kill -9 of the worker between RQ's pop of a job and the first word about it leaves an attempt that is
+`queued` and in no queue; the bot notices attempts that do not move.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import select
+import signal
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from types import FrameType
+from typing import Any
+
+import redis
+from rq import Queue, Worker
+from rq.job import Job
+from rq.serializers import JSONSerializer
+from rq.timeouts import BaseDeathPenalty
+
+from wire.attempts import BEAT
+from wire.clock import now
+from wire.heartbeats import WorkerCard, Workers
+from wire.jobs import EVALUATE
+from wire.redis import TRANSIENT, Redis
+from workers import kernel
+from workers.bench import BENCH, Bench
+from workers.handing_back import give_up, hand_back
+from workers.nursery import ZygoteBroken
+from workers.outbox import Wire
+
+log = logging.getLogger(__name__)
+
+GRACE = 8.0
+"""Seconds that a job has to stop its child and leave, before it is killed."""
+ZYGOTES = 3
+"""How many zygotes may fail to come up before a worker gives up."""
+IDLE_SLICE = 1
+"""Seconds for which a worker waits for jobs without looking whether it is to stop."""
+
+
+class Refused(PermissionError):
+    """A job that asks for something else than an evaluation."""
+
+
+class OnlyEvaluations(Job):  # type: ignore[misc]  # rq is typed in part
+    """A job that can do nothing but evaluate, whatever stands in Redis."""
+
+    success_callback = failure_callback = stopped_callback = None
+
+    @property
+    def func(self) -> Callable[..., Any]:
+        """The one function; raises Refused where the job names another."""
+        if self.func_name != EVALUATE:
+            raise Refused(f"{self.func_name!r} is not run here")
+        return super().func  # type: ignore[no-any-return]
+
+    def send_webhooks(self, *_: Any, **__: Any) -> None:
+        """Call nobody."""
+
+
+class NoPenalty(BaseDeathPenalty):  # type: ignore[misc]  # rq is typed in part
+    """RQ's timer in the process of a job, which has its own: an exception in the middle of anything helps nobody."""
+
+    def setup_death_penalty(self) -> None:
+        """Set no timer."""
+
+    def cancel_death_penalty(self) -> None:
+        """There is none."""
+
+
+class EvaluationWorker(Worker):  # type: ignore[misc]  # rq is typed in part
+    """Takes one evaluation at a time. See the module's text for what it does otherwise than RQ's worker."""
+
+    job_class = OnlyEvaluations
+
+    def __init__(self, queues: list[str], bench: Bench, connection: Redis, *, name: str) -> None:
+        super().__init__(
+            [
+                Queue(queue, connection=connection, serializer=JSONSerializer, job_class=OnlyEvaluations)
+                for queue in queues
+            ],
+            name=name,
+            connection=connection,
+            serializer=JSONSerializer,
+            job_class=OnlyEvaluations,
+            job_monitoring_interval=int(BEAT),
+        )
+        self.bench = bench
+        self.wire = Wire(bench.settings.redis_url, bench.board.name)
+        self.since = now()
+        self.stop_asked: float | None = None
+        self.at_once = False
+        self.broken = False
+        self._announced = float("-inf")
+
+    # --- being seen
+
+    def announce(self, *, doing: str = "", at_once: bool = False) -> None:
+        """Say that this worker lives, every BEAT seconds at most unless `at_once`."""
+        if not at_once and time.monotonic() - self._announced < BEAT:
+            return
+        card = WorkerCard(
+            name=self.bench.worker,
+            tiers=self.bench.settings.tiers,
+            devices=self.bench.hardware,
+            versions=self.bench.versions,
+            since=self.since,
+            beat=now(),
+            doing=doing,
+        )
+        try:
+            self.workers().announce(card)
+            self._announced = time.monotonic()
+        except redis.RedisError as error:
+            log.warning("the worker could not announce itself: %s", error)
+
+    def workers(self) -> Workers:
+        """The workers of the board, as Redis knows them. Raises RedisError while Redis is away."""
+        attempts = self.wire.attempts()
+        return Workers(attempts.redis, attempts.keys)
+
+    def subscribe(self) -> None:
+        """No commands by message, hence no thread for them beside the forks."""
+
+    def unsubscribe(self) -> None:
+        """There is nothing to leave."""
+
+    # --- being stopped
+
+    @property
+    def stopping(self) -> bool:
+        """Whether this worker is to end."""
+        return self.stop_asked is not None
+
+    def request_stop(self, signum: int, frame: FrameType | None) -> None:  # noqa: ARG002  # as handlers are called
+        """First signal: hand the attempt back, which takes GRACE at most. Second: without waiting. Third: just leave."""
+        if self.at_once:
+            os._exit(1)  # the kernel takes job, zygote and child with us
+        if self.stopping:
+            self.at_once = True
+        else:
+            self.stop_asked = time.monotonic()
+            self._stop_requested = True
+        if self.horse_pid:
+            self.kill_horse(signal.SIGKILL if self.at_once else signal.SIGTERM)
+
+    request_force_stop = request_stop
+
+    # --- taking jobs
+
+    def dequeue_job_and_maintain_ttl(self, timeout: int | None, max_idle_time: int | None = None) -> Any:  # noqa: ARG002
+        """The next job, or None when the worker is to stop. Waits in slices: a signal never interrupts a pop."""
+        while not self.stopping:
+            self.announce()
+            if not self.bench.nursery.alive():
+                self.bench.nursery.start()
+            found = super().dequeue_job_and_maintain_ttl(IDLE_SLICE, IDLE_SLICE)
+            if found is not None:
+                return found
+        return None
+
+    @property
+    def dequeue_timeout(self) -> int:
+        """Seconds that one blocking pop may last; the socket's timeout is derived from it."""
+        return IDLE_SLICE
+
+    def execute_job(self, job: Job, queue: Queue) -> None:
+        """Run `job` in a process of its own and see to it that its attempt ends in a state that is true."""
+        self.announce(doing=job.id, at_once=True)
+        if self._zygote_is_ready():
+            super().execute_job(job, queue)
+        if self.stopping:
+            self.bench.nursery.stop()
+            hand_back(self.wire, self.bench.slot, job, queue)
+        self.announce(at_once=True)
+
+    def _zygote_is_ready(self) -> bool:
+        """Wait for a zygote that can fork; without one, or when the worker is to stop meanwhile, there is no work."""
+        nursery = self.bench.nursery
+        for _ in range(ZYGOTES):
+            if not nursery.alive():
+                nursery.start()
+            try:
+                nursery.wait_until_ready(stop=lambda: self.stopping)
+            except ZygoteBroken as error:
+                log.error("%s", error)
+                nursery.stop()
+                continue
+            return not self.stopping
+        self.broken = True
+        self.stop_asked = time.monotonic()
+        return False
+
+    def fork_work_horse(self, job: Job, queue: Queue) -> None:
+        """Fork, and pass on a stop that came in just before there was anybody to tell."""
+        super().fork_work_horse(job, queue)
+        if self.stopping:
+            self.kill_horse(signal.SIGTERM)
+
+    def wait_for_horse(self) -> tuple[int | None, int | None, Any]:
+        """Wait for the process of the job; kill it when its grace is over."""
+        try:
+            descriptor = os.pidfd_open(self.horse_pid)
+        except ProcessLookupError:
+            return None, None, None
+        try:
+            while not select.select([descriptor], [], [], 0.5)[0]:
+                if self.stop_asked is not None and time.monotonic() - self.stop_asked > GRACE:
+                    self.kill_horse(signal.SIGKILL)
+        finally:
+            os.close(descriptor)
+        return super().wait_for_horse()  # type: ignore[no-any-return]
+
+    def maintain_heartbeats(self, job: Job, execution: Any) -> None:
+        """RQ's beats and ours; a Redis that is away for a while stops nothing."""
+        self.announce(doing=job.id)
+        try:
+            super().maintain_heartbeats(job, execution)
+        except TRANSIENT as error:
+            log.warning("job %s goes on without Redis: %s", job.id, error)
+
+    def handle_work_horse_killed(self, job: Job, retpid: int, ret_val: int, rusage: Any) -> None:
+        """The process of the job died. Its child shall not outlive it, and its attempt shall end."""
+        super().handle_work_horse_killed(job, retpid, ret_val, rusage)
+        self.bench.nursery.stop()
+        if not self.stopping:
+            give_up(self.wire, job, self.bench, ret_val)
+
+    # --- in the process of the job
+
+    def setup_work_horse_signals(self) -> None:
+        """Die with the worker; SIGTERM asks the job to stop, SIGINT from a terminal is the worker's to pass on."""
+        kernel.die_with_parent()
+        if os.getppid() != self.pid:
+            os._exit(1)
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        signal.signal(signal.SIGTERM, self._ask_to_leave)
+
+    def perform_job(self, job: Job, queue: Queue, execution: Any) -> bool:
+        """Run the job with what this worker lends it, and without RQ's timer."""
+        self.death_penalty_class = NoPenalty
+        seconds = float(job.timeout) if job.timeout and job.timeout > 0 else None
+        BENCH.set(replace(self.bench, stopping=lambda: self.stopping, seconds=seconds))
+        return bool(super().perform_job(job, queue, execution))
+
+    def _ask_to_leave(self, signum: int, frame: FrameType | None) -> None:  # noqa: ARG002  # as handlers are called
+        self.stop_asked = time.monotonic()

@@ -1,0 +1,156 @@
+"""`steward work`: one evaluation worker, from its settings to its end.
+
+Exit codes: 0 it was told to stop and did; 2 the settings are wrong, or Redis does not answer; 3 no child can run here.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import platform
+import signal
+import socket
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib import metadata
+from itertools import count
+from types import FrameType
+
+import redis
+
+from leaderboard.boards import BadBoard
+from leaderboard.suites import BadSuite, find_suite
+from wire.errors import RedisMissing
+from wire.keys import Keys
+from wire.redis import TRANSIENT, Redis, connect
+from workers import kernel
+from workers.bench import Bench
+from workers.errors import WorkerError
+from workers.nursery import Nursery
+from workers.outbox import Wire, tell_left_over
+from workers.provisions import HubSupply, Supply
+from workers.sandbox import Box
+from workers.settings import WorkerSettings
+from workers.slots import take_slot
+from workers.taker import EvaluationWorker
+
+log = logging.getLogger(__name__)
+
+VERSIONS = ("steward", "lm-eval", "transformers", "torch", "datasets")
+
+
+def main(settings: WorkerSettings, *, supply: Supply | None = None) -> int:
+    """Work until told to stop; an exit code. `supply` is the way to the Hub, where it is not the usual one."""
+    kernel.hide_from_same_user()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, _end_early)
+    try:
+        with bench(settings, supply) as lent:
+            return work(lent)
+    except (BadBoard, BadSuite, RedisMissing, WorkerError, OSError) as error:
+        print(f"The worker cannot start. {error}", file=sys.stderr)
+        return 2
+
+
+@contextmanager
+def bench(settings: WorkerSettings, supply: Supply | None = None) -> Iterator[Bench]:
+    """All that the jobs of one worker share; the zygote is gone when the block is left."""
+    board = settings.board()
+    suite = find_suite(board.suite)
+    slot = take_slot(settings.work_dir.resolve(), first_uid=settings.child_uid)
+    connect(settings.redis_url).close()
+    tell_left_over(slot.attempt, Wire(settings.redis_url, board.name))
+    slot.prepare()
+    token = settings.token()
+    nursery = Nursery(
+        Box(home=slot.home, root=slot.root, uid=slot.uid), harness=settings.harness, preload=settings.preload
+    )
+    try:
+        yield Bench(
+            settings=settings,
+            board=board,
+            suite=suite,
+            nursery=nursery,
+            slot=slot,
+            supply=supply or HubSupply(settings.access(), suite, settings.work_dir.resolve()),
+            worker=f"{socket.gethostname()}-{os.getpid()}",
+            versions=versions(),
+            hardware=hardware(settings.device),
+            secrets=(token,) if token else (),
+        )
+    finally:
+        nursery.stop()
+        slot.clear()
+
+
+def work(lent: Bench) -> int:
+    """Take jobs until told to stop. A Redis that goes away for a while is waited for."""
+    queues = [Keys(lent.board.name).queue(tier) for tier in lent.settings.tiers]
+    lent.nursery.start()
+    lent.nursery.wait_until_ready()
+    report_walls(lent)
+    for life in count():
+        connection = _connect(lent.settings.redis_url)
+        worker = EvaluationWorker(queues, lent, connection, name=f"{lent.worker}-{life}")
+        try:
+            worker.work(logging_level=None)
+        except TRANSIENT as error:
+            log.warning("the worker begins anew: %s", error)
+        signal.signal(signal.SIGTERM, _end_early)
+        if worker.stopping:
+            _leave(worker)
+            return 3 if worker.broken else 0
+        log.warning("the worker begins anew")
+    raise AssertionError("count() ended")
+
+
+def _connect(url: str) -> Redis:
+    while True:
+        try:
+            return connect(url)
+        except RedisMissing as error:
+            log.warning("%s", error)
+            time.sleep(1)
+
+
+def _end_early(signum: int, frame: FrameType | None) -> None:  # noqa: ARG001  # as handlers are called
+    """A signal while there is no job to hand back: leave through all `finally`."""
+    raise SystemExit(0)
+
+
+def _leave(worker: EvaluationWorker) -> None:
+    try:
+        worker.workers().leave(worker.bench.worker)
+    except redis.RedisError as error:
+        log.warning("the worker could not say goodbye: %s", error)
+
+
+def report_walls(lent: Bench) -> None:
+    """Say what stands between a stranger's model and this machine, and loudly what does not."""
+    ready = lent.nursery.ready
+    if ready is None:
+        return
+    missing = ready.mode.missing()
+    for sentence in missing:
+        log.warning("CHILDREN ARE NOT WALLED IN COMPLETELY: %s", sentence)
+    for sentence in ready.against if missing else ():
+        log.warning("tried and refused: %s", sentence)
+    log.info("zygote ready in %.1f s, slot %d, walls: %s", ready.seconds, lent.slot.number, ready.mode)
+
+
+def versions() -> dict[str, str]:
+    """Versions of what a result depends on."""
+    found = {}
+    for name in VERSIONS:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            found[name] = "missing"
+    return {**found, "python": platform.python_version()}
+
+
+def hardware(device: str) -> str:
+    """What evaluates, in a few words."""
+    return f"{device} ({platform.machine()}, {os.cpu_count()} cores)"
