@@ -12,6 +12,7 @@ from typing import Any
 
 from markdown_it import MarkdownIt
 from markdown_it.renderer import RendererHTML
+from markdown_it.rules_core import StateCore
 from markdown_it.token import Token
 from markupsafe import Markup, escape
 
@@ -19,6 +20,7 @@ from markupsafe import Markup, escape
 PLAIN_TAGS = frozenset({"details", "summary", "br", "hr", "kbd", "sub", "sup"})
 _COMMENT = re.compile(r"<!--.*?(?:-->|\Z)", re.DOTALL)
 _TAG = re.compile(r"<(/?)([a-zA-Z][a-zA-Z0-9]*)\s*/?>")
+_TASK = re.compile(r"\A\[([ xX])\] ")
 _LINK = re.compile(r"(?:https?://|mailto:|/(?!/)|#|[^:/?#]+(?:[/?#]|\Z))", re.IGNORECASE)
 _BARE = re.compile(
     r"(?<![\w/@.])@(?P<name>[A-Za-z0-9](?:[A-Za-z0-9-]{0,40}[A-Za-z0-9])?)\b|\bhttps?://[^\s<>\"'`]*[^\s<>\"'`.,;:!?)\]}]"
@@ -92,6 +94,14 @@ def _foreign_link(renderer: RendererHTML, tokens: Sequence[Token], index: int, o
     return renderer.renderToken(tokens, index, options, env)
 
 
+def _show_tasks(state: StateCore) -> None:
+    """`[x]` and `[ ]` at the beginning of a list's item become boxes."""
+    for item, _, inline in zip(state.tokens, state.tokens[1:], state.tokens[2:], strict=False):
+        if item.type == "list_item_open" and inline.children and inline.children[0].type == "text":
+            first = inline.children[0]
+            first.content = _TASK.sub(lambda match: "☐ " if match[1] == " " else "☑ ", first.content)
+
+
 def _parser() -> MarkdownIt:
     parser = MarkdownIt("commonmark", {"html": True, "breaks": False}).enable(["table", "strikethrough"])
     rules: dict[str, Callable[..., str]] = {
@@ -103,6 +113,7 @@ def _parser() -> MarkdownIt:
     }
     for name, rule in rules.items():
         parser.add_render_rule(name, rule)
+    parser.core.ruler.push("tasks", _show_tasks)
     parser.validateLink = lambda url: bool(_LINK.match(url.strip()))  # type: ignore[method-assign]
     return parser
 

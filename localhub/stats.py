@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from localhub.clock import HasClock, iso, now
+from localhub.clock import iso, now
+from localhub.events import Event, RefChange
+
+if TYPE_CHECKING:
+    from localhub.box import Box
+    from localhub.repos import Repo
 
 CallKey = tuple[str, str, str, int]  # method, route, account, status
 
@@ -16,8 +21,9 @@ CallKey = tuple[str, str, str, int]  # method, route, account, status
 class Stats:
     """Counters since the last reset."""
 
-    def __init__(self, box: HasClock) -> None:
+    def __init__(self, box: Box) -> None:
         self._box = box
+        box.subscribe(self._count_commits)
         self._lock = threading.Lock()
         self._clear()
 
@@ -31,10 +37,10 @@ class Stats:
         with self._lock:
             self._calls[method, route, account, status] += 1
 
-    def commit(self, repo: str) -> None:
-        """``repo`` as in addresses: ``datasets/board/requests``."""
+    def commit(self, repo: Repo) -> None:
+        """Counts a commit under the repo as it stands in addresses: ``datasets/board/requests``."""
         with self._lock:
-            self._commits[repo] += 1
+            self._commits[repo.web_path[1:]] += 1
 
     def delivery(self, webhook_id: str, outcome: str) -> None:
         """``outcome``: queued, attempted, delivered, failed, dropped, over-quota or suspended."""
@@ -52,6 +58,11 @@ class Stats:
             last = self._as_dict()
             self._clear()
             return last
+
+    def _count_commits(self, event: Event) -> None:
+        for change in event.updated_refs:
+            if _is_commit(event.repo, change):
+                self.commit(event.repo)
 
     def _as_dict(self) -> dict[str, Any]:
         names = ("method", "route", "account", "status")
@@ -88,6 +99,15 @@ class StatsMiddleware:
             await self.app(scope, receive, watch)
         finally:
             self.stats.call(scope["method"], _route(scope), _account(scope), status)
+
+
+def _is_commit(repo: Repo, change: RefChange) -> bool:
+    """Whether the ref moved by a commit: a new branch or a new draft only names one that was there."""
+    if change.new is None or change.ref.startswith("refs/tags/"):
+        return False
+    if change.old is None:
+        return change.ref.startswith("refs/pr/") and change.new != repo.git.head()
+    return True
 
 
 def _route(scope: Scope) -> str:

@@ -7,6 +7,7 @@ past the escaping still could do nothing.
 from __future__ import annotations
 
 import hashlib
+import zlib
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -110,7 +111,7 @@ def _size(size: int) -> str:
 
 
 def _hue(name: str) -> int:
-    return int.from_bytes(hashlib.blake2s(name.encode("utf-8", "replace"), digest_size=2).digest()) % 10
+    return zlib.crc32(name.encode("utf-8", "replace")) % 10
 
 
 def _environment() -> jinja2.Environment:

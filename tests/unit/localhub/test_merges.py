@@ -1,0 +1,131 @@
+"""Three-way merges of two commits: what the base must change, and which files are in conflict."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import pygit2
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from localhub.git import MAIN, Author, GitRepo, Put, Remove
+from localhub.merges import merge
+
+_ME = Author("ada", "ada@example.org")
+Files = Mapping[str, str | None]
+_LINES = "".join(f"line {n}\n" for n in range(20))
+
+
+@pytest.fixture
+def git(tmp_path: Path) -> GitRepo:
+    """An empty repo."""
+    repo = GitRepo(tmp_path / "r.git")
+    repo.create()
+    return repo
+
+
+def commit(git: GitRepo, ref: str, files: Files, start: str | None = None) -> str:
+    """Commits files (None removes) on a ref, which starts at `start` where it is new."""
+    if start and git.head(ref) is None:
+        git.update_ref(ref, start, None)
+    removed = [Remove(path) for path, text in files.items() if text is None]
+    written = [Put(path, text.encode()) for path, text in files.items() if text is not None]
+    return git.commit(ref, [*removed, *written], None, _ME, "change")
+
+
+def both(git: GitRepo, before: Files, ours: Files, theirs: Files) -> tuple[str, str]:
+    """Two commits that part from one."""
+    root = commit(git, MAIN, before)
+    return commit(git, MAIN, ours), commit(git, "refs/pr/1", theirs, root)
+
+
+def merged_files(git: GitRepo, ours: str, theirs: str) -> dict[str, str]:
+    """What stands in main after the merge."""
+    made = git.commit(MAIN, merge(git, ours, theirs).changes, ours, _ME, "merge")
+    entries = git.entries(made, recursive=True)
+    return {entry.path: git.read(entry.oid).decode() for entry in entries if entry.type == "file"}
+
+
+def test_changes_of_both_sides_are_kept(git: GitRepo) -> None:
+    """Different files, and different places of one file, go together."""
+    ours, theirs = both(
+        git,
+        {"a.txt": _LINES, "b.txt": "b"},
+        {"a.txt": _LINES.replace("line 1\n", "ours\n"), "c.txt": "c"},
+        {"a.txt": _LINES.replace("line 18\n", "theirs\n"), "d/e.txt": "e"},
+    )
+    files = merged_files(git, ours, theirs)
+    assert files["a.txt"] == _LINES.replace("line 1\n", "ours\n").replace("line 18\n", "theirs\n")
+    assert {path: files[path] for path in ("b.txt", "c.txt", "d/e.txt")} == {"b.txt": "b", "c.txt": "c", "d/e.txt": "e"}
+
+
+def test_the_same_change_is_none(git: GitRepo) -> None:
+    """What both sides did alike is neither a conflict nor a change."""
+    ours, theirs = both(git, {"a": "1"}, {"a": "2", "n": "x"}, {"a": "2"})
+    assert merge(git, ours, theirs).conflicts == () and merge(git, ours, theirs).changes == ()
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs", "conflicts"),
+    [
+        ({"a": "ours"}, {"a": "theirs"}, ("a",)),
+        ({"a": None}, {"a": "theirs"}, ("a",)),
+        ({"a": "ours"}, {"a": None}, ("a",)),
+        ({"n": "ours"}, {"n": "theirs"}, ("n",)),
+    ],
+)
+def test_conflicts_are_named(git: GitRepo, ours: Files, theirs: Files, conflicts: tuple[str, ...]) -> None:
+    """Both sides changed, removed or added one file: it is named, the others are not."""
+    found = merge(git, *both(git, {"a": "before\n", "b": "b"}, {**ours, "x": "x"}, {**theirs, "y": "y"}))
+    assert found.conflicts == conflicts and found.changes == ()
+
+
+def test_a_file_where_the_other_side_has_a_folder(git: GitRepo) -> None:
+    """A path cannot be both: that is a conflict, not a broken tree."""
+    found = merge(git, *both(git, {"a": "a"}, {"d": "file"}, {"d/e": "below"}))
+    assert found.conflicts
+
+
+def test_a_folder_replaced_by_a_file(git: GitRepo) -> None:
+    """What one side alone did to a folder happens on the base too."""
+    ours, theirs = both(git, {"d/e": "e", "d/f": "f", "a": "a"}, {"a": "b"}, {"d/e": None, "d/f": None, "d": "file"})
+    assert merged_files(git, ours, theirs) == {"a": "b", "d": "file"}
+
+
+def test_unrelated_histories(git: GitRepo) -> None:
+    """Without a common commit there is no list of conflicts, only the fact."""
+    ours, theirs = commit(git, MAIN, {"a": "a"}), commit(git, "refs/pr/1", {"b": "b"})
+    assert merge(git, ours, theirs).conflicts is True
+
+
+_SIDES = st.dictionaries(st.sampled_from(["a", "b", "d", "d/e", "d/f", "g/h"]), st.sampled_from(["1\n", "2\n", "3\n"]))
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(before=_SIDES, ours=_SIDES, theirs=_SIDES)
+def test_as_git_itself_merges(
+    tmp_path_factory: pytest.TempPathFactory, before: Files, ours: Files, theirs: Files
+) -> None:
+    """Merging the touched paths alone gives what libgit2 gives for the whole trees."""
+    git = GitRepo(tmp_path_factory.mktemp("m") / "r.git")
+    git.create()
+    commits = []
+    root = git.commit(MAIN, _tree({**before, "same": "same"}), None, _ME, "before")
+    for ref, side in ((MAIN, ours), ("refs/pr/1", theirs)):
+        if git.head(ref) is None:
+            git.update_ref(ref, root, None)
+        gone = [Remove(entry.path) for entry in git.entries(root)]
+        commits.append(git.commit(ref, [*gone, *_tree({**side, "same": "same"})], None, _ME, "side"))
+    with git.open() as repo:
+        index = repo.merge_commits(pygit2.Oid(hex=commits[0]), pygit2.Oid(hex=commits[1]))
+        expected = None if index.conflicts is not None else str(index.write_tree(repo))
+    found = merge(git, *commits)
+    assert (found.conflicts == ()) == (expected is not None)
+    if expected:
+        assert git.tree(git.commit(MAIN, found.changes, commits[0], _ME, "merge")) == expected
+
+
+def _tree(files: Files) -> list[Put]:
+    """Puts of the files, without those in whose place a folder stands."""
+    folders = {path.rpartition("/")[0] for path in files}
+    return [Put(path, (text or "").encode()) for path, text in files.items() if path not in folders]
