@@ -166,6 +166,12 @@ CAUSES = table(
             LATER,
         ),
         Cause(
+            "results-refused",
+            "us",
+            "The evaluation is done, but what was published is not what an evaluation publishes: {detail}",
+            "The maintainers have the log and can start the evaluation again.",
+        ),
+        Cause(
             "harness-error",
             "us",
             "The evaluation harness stopped with an error: {detail}",

@@ -1,8 +1,8 @@
 """One request: read it afresh, decide, act.
 
 The rule is `leaderboard.lifecycle.next_step`; here are the facts that it needs, and the effects of what it says.
-Effects come in the order thread, files of the shared repos, request file, comment: whatever dies in between is found half done
-by the next sync, which sees the same facts and does the rest.
+Effects come in the order thread, files of the shared repos, request file, comment: whatever dies in between is found
+half done by the next sync, which sees the same facts and does the rest.
 
 Race closed: the file changes between reading and writing. Every write of it is compare-and-swap and reads it again.
 Race closed: two workers take one attempt. Both ask, the file names one attempt, and the job's id lets RQ run it once.
@@ -10,7 +10,6 @@ Race closed: two workers take one attempt. Both ask, the file names one attempt,
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import structlog
@@ -19,12 +18,12 @@ from bot.desk import Desk, request_key
 from bot.facts import gather_model_facts
 from bot.index import Entry
 from bot.sync import publication
+from bot.sync.edits import edit_request
 from bot.sync.queue import QUEUE, job_for
 from bot.sync.status_thread import tell
 from bot.sync.unreadable import refuse_unreadable
 from bot.sync.views import view_of
-from hub.errors import NotFound, TooLarge
-from hub.records import Change, File, Put
+from hub.errors import TooLarge
 from leaderboard import transitions
 from leaderboard.admission import judge, refusal
 from leaderboard.failures import cause, may_retry
@@ -297,20 +296,3 @@ def _merge(desk: Desk, told: Entry) -> Entry:
     """What was told, upon an entry that dispatch may have moved on meanwhile."""
     fresh = desk.index.get(told.path)
     return fresh.model_copy(update={"thread": told.thread, "comment": told.comment, "said": told.said})
-
-
-def edit_request(
-    desk: Desk, path: str, write: Callable[[Request], str | None], message: str, description: str = ""
-) -> None:
-    """Write the request at `path` anew, compare-and-swap; `write` sees it as it is now and may decline with None."""
-
-    def edit(read: Callable[[str], File | None]) -> list[Change]:
-        file = read(path)
-        now = parse_request(path, file.data) if file is not None else []
-        text = write(now) if isinstance(now, Request) else None
-        return [] if text is None else [Put(path, text.encode())]
-
-    try:
-        desk.hub.edit_files(desk.requests, edit, message, description, max_bytes=desk.board.max_request_bytes)
-    except NotFound as error:
-        log.warning("request vanished while it was edited", path=path, error=str(error))
