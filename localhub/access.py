@@ -165,9 +165,10 @@ def _token_allows(token: Token | None, repo: Repo, want: Want) -> bool:
 def _token_may_create(token: Token | None, namespace: Account) -> bool:
     if token is None or token.role != "fineGrained":
         return token is None or token.role == "write"
-    names = {namespace.name.lower()}
     return any(
-        scope.entity_type in ("user", "org") and scope.entity_name.lower() in names and "repo.write" in scope.permissions
+        scope.entity_type in ("user", "org")
+        and scope.entity_name.lower() == namespace.name.lower()
+        and "repo.write" in scope.permissions
         for scope in token.scoped
     )
 
@@ -185,9 +186,9 @@ def _in_scope(token: Token, repo: Repo, permissions: frozenset[str]) -> bool:
 
 def _past_gate(box: Box, who: Caller, repo: Repo) -> bool:
     token = who.token
-    if token and token.role == "fineGrained":
-        if not token.reads_gated and not _in_scope(token, repo, _PERMISSION["read"]):
-            return False
+    fine_grained = token is not None and token.role == "fineGrained"
+    if token and fine_grained and not token.reads_gated and not _in_scope(token, repo, _PERMISSION["read"]):
+        return False
     if role_in(box, who.account, repo) is not None:
         return True
     return who.account is not None and box.repos.grant_of(repo, who.account) == "accepted"

@@ -231,4 +231,6 @@ def _scope_json(scope: Mapping[str, Any]) -> dict[str, Any]:
         entity = scope["entity"]
         return {"type": entity["type"], "name": entity["name"], "permissions": list(scope["permissions"])}
     except (KeyError, TypeError) as error:
-        raise WorldError(f"a token's scope reads {{entity: {{type, name}}, permissions: […]}}, not {scope!r}") from error
+        raise WorldError(
+            f"a token's scope reads {{entity: {{type, name}}, permissions: […]}}, not {scope!r}"
+        ) from error

@@ -25,7 +25,8 @@ from localhub.world import play
 class Box:
     """One Hub over one folder.
 
-    `url` is known once the server is bound; everything that puts it into an answer reads it then.
+    `url` is known once the server is bound; everything that puts it into an answer reads it then. `lfs_uploads` off
+    tells clients to send every file as a regular one, which is all that a client with Xet can do here.
     """
 
     def __init__(self, data: Path, clock: Clock) -> None:
@@ -39,6 +40,7 @@ class Box:
         self.accounts = Accounts(self.store, clock)
         self.repos = Repos(data, self.store, clock, self.accounts, self.emit)
         self.lfs = LfsStore(data / "lfs", self.store, clock)
+        self.lfs_uploads = True
         self.limits = Limits(clock)
         self.faults = Faults()
         self.stats = Stats(self)

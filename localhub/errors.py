@@ -18,28 +18,38 @@ The client derives its exceptions from the headers and not from the body; over p
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 from starlette.responses import JSONResponse
 
 
 class HubError(Exception):
-    """An answer other than success; becomes JSON `{"error": message}` with the Hub's error headers."""
+    """An answer other than success; becomes JSON `{"error": message}` with the Hub's error headers.
+
+    `extra` goes into that JSON beside the message.
+    """
 
     def __init__(
-        self, status: int, message: str, code: str | None = None, headers: Mapping[str, str] | None = None
+        self,
+        status: int,
+        message: str,
+        code: str | None = None,
+        headers: Mapping[str, str] | None = None,
+        extra: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__(message)
         self.status = status
         self.message = message
         self.code = code
         self.headers = dict(headers or {})
+        self.extra = dict(extra or {})
 
     def response(self) -> JSONResponse:
         """The answer as the Hub words it."""
         headers = {"X-Error-Message": header_text(self.message), **self.headers}
         if self.code:
             headers["X-Error-Code"] = self.code
-        return JSONResponse({"error": printable(self.message)}, self.status, headers)
+        return JSONResponse({"error": printable(self.message), **self.extra}, self.status, headers)
 
 
 class RepoNotFound(HubError):
@@ -98,9 +108,7 @@ class StaleParent(HubError):
     """The branch is no longer at the commit that the caller built upon."""
 
     def __init__(self) -> None:
-        super().__init__(
-            412, "The branch was updated since you opened this page. Please refresh and try again."
-        )
+        super().__init__(412, "The branch was updated since you opened this page. Please refresh and try again.")
 
 
 class RepoMoved(HubError):

@@ -23,10 +23,12 @@ from pygit2.enums import ObjectType
 
 from localhub import diffs, trees
 from localhub.errors import BadRequest, EntryNotFound, HubError, RevisionNotFound, StaleParent
+from localhub.lfspointer import POINTER_MAX, POINTER_MIN, Pointer, parse_pointer
 from localhub.packs import LooseWriter, PackWriter
 from localhub.trees import FILE, TREE, Changed, Entry, TreeEdit
 
 MAIN = "refs/heads/main"
+_FACTS_KEPT = 150_000  # blobs of one repo whose size is remembered
 _BULK = 256  # files in one commit from which on a pack is written
 _REV = re.compile(r"(?P<base>.+?)(?P<steps>(?:\^|~[0-9]{1,6})*)", re.DOTALL)
 _OID = re.compile(r"[0-9a-f]{7,40}")
@@ -60,6 +62,19 @@ class Remove:
 Change = Put | Remove
 
 
+@dataclass(frozen=True, slots=True)
+class BlobFacts:
+    """The size of a blob in git, and the LFS pointer that it is, if it is one."""
+
+    git_size: int
+    pointer: Pointer | None
+
+    @property
+    def size(self) -> int:
+        """The size of the file that people see."""
+        return self.pointer.size if self.pointer else self.git_size
+
+
 class GitRepo:
     """A bare repo at `path`."""
 
@@ -67,6 +82,7 @@ class GitRepo:
         self.path = path
         self.lock = threading.RLock()
         self._swept = False
+        self._facts: dict[str, BlobFacts] = {}
 
     def create(self) -> None:
         """Makes an empty repo whose HEAD is main."""
@@ -119,6 +135,11 @@ class GitRepo:
                     repo.create_reference_direct(ref, pygit2.Oid(hex=new), force=True)
             except (ValueError, pygit2.GitError) as error:
                 raise BadRequest(f"{ref} cannot be a reference here: {error}") from error
+
+    def delete_ref(self, ref: str) -> None:
+        """Takes a ref away, whatever it names."""
+        with self.lock, self.open() as repo:
+            repo.references.delete(ref)
 
     def tag(self, name: str, commit: str, message: str | None, author: Author, when: float | None = None) -> None:
         """Creates a tag, annotated where there is a message; 409 where it exists."""
@@ -206,8 +227,20 @@ class GitRepo:
         with self.open() as repo:
             return trees.find(repo, _commit(repo, commit).tree_id, path)
 
+    def find(self, commit: str, paths: Iterable[str]) -> list[Entry | None]:
+        """The file or folder at each path."""
+        with self.open() as repo:
+            root = _commit(repo, commit).tree_id
+            return [trees.find(repo, root, path) for path in paths]
+
     def entries(
-        self, commit: str, folder: str = "", *, recursive: bool = False, after: str | None = None, limit: int | None = None
+        self,
+        commit: str,
+        folder: str = "",
+        *,
+        recursive: bool = False,
+        after: str | None = None,
+        limit: int | None = None,
     ) -> list[Entry]:
         """The entries of a folder in git's order, at most `limit` of those behind `after`.
 
@@ -230,6 +263,19 @@ class GitRepo:
         """The content of the file at a path, as it stands in git; None where there is none."""
         entry = self.entry(commit, path)
         return self.read(entry.oid) if entry and entry.type == "file" else None
+
+    def facts(self, oids: Iterable[str]) -> dict[str, BlobFacts]:
+        """Size and LFS pointer of each blob. Remembered: a blob never changes."""
+        wanted = set(oids)
+        missing = wanted - self._facts.keys()
+        found = {oid: self._facts[oid] for oid in wanted - missing}
+        if missing:
+            with self.open() as repo:
+                found |= {oid: _blob_facts(repo, oid) for oid in missing}
+            if len(self._facts) > _FACTS_KEPT:
+                self._facts = {}
+            self._facts.update(found)
+        return found
 
     def changed_paths(self, a: str | None, b: str) -> list[Changed]:
         """Every file that differs between two commits, by path; all files of `b` where `a` is None."""
@@ -304,6 +350,12 @@ def _named(repo: pygit2.Repository, name: str) -> pygit2.Commit | None:
     except ValueError:  # an abbreviation that fits several
         return None
     return found if isinstance(found, pygit2.Commit) else None
+
+
+def _blob_facts(repo: pygit2.Repository, oid: str) -> BlobFacts:
+    _, size = repo.odb.read_header(pygit2.Oid(hex=oid))
+    may_point = POINTER_MIN <= size <= POINTER_MAX
+    return BlobFacts(size, parse_pointer(repo.odb.read(pygit2.Oid(hex=oid))[1]) if may_point else None)
 
 
 def _write_tree(repo: pygit2.Repository, base: pygit2.Oid | None, changes: Sequence[Change]) -> str:

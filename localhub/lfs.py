@@ -13,13 +13,13 @@ import secrets
 import shutil
 import time
 from collections.abc import Iterable
-from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote, urlencode
 
 from localhub.clock import Clock
 from localhub.errors import BadRequest, Forbidden
 from localhub.ids import new_id
+from localhub.lfspointer import pointer_text
 from localhub.store import Store
 
 SCHEMA = """
@@ -28,34 +28,8 @@ CREATE TABLE IF NOT EXISTS lfs (
   PRIMARY KEY (repo, sha256));
 """
 
-POINTER_MAX = 1024
 OID = re.compile(r"[0-9a-f]{64}")
-_POINTER = re.compile(
-    rb"version https://git-lfs\.github\.com/spec/v1\n(?:ext-[^\n]+\n)*oid sha256:([0-9a-f]{64})\nsize ([0-9]{1,15})\n"
-)
 _LIFETIME = 3600.0
-
-
-@dataclass(frozen=True, slots=True)
-class Pointer:
-    """What stands in git for a large file; `pointer_size` is the size of that text."""
-
-    sha256: str
-    size: int
-    pointer_size: int
-
-
-def pointer_text(sha256: str, size: int) -> bytes:
-    """The pointer file of an object."""
-    return f"version https://git-lfs.github.com/spec/v1\noid sha256:{sha256}\nsize {size}\n".encode()
-
-
-def parse_pointer(blob: bytes) -> Pointer | None:
-    """The pointer that a blob is, if it is one."""
-    if len(blob) > POINTER_MAX:
-        return None
-    match = _POINTER.fullmatch(blob)
-    return Pointer(match[1].decode(), int(match[2]), len(blob)) if match else None
 
 
 class Upload:

@@ -29,17 +29,31 @@ Family = Literal["api", "resolvers", "pages"]
 
 @dataclass(frozen=True)
 class Knobs:
-    """None: no limit. `simultaneous`: whether a commit waits for another on the same repo, or gets 409."""
+    """None: no limit; callers without an account have limits of their own where these are set.
+
+    `simultaneous`: whether a commit waits for another on the same repo, or gets 409.
+    """
 
     api: int | None = None
     resolvers: int | None = None
     pages: int | None = None
+    anonymous_api: int | None = None
+    anonymous_resolvers: int | None = None
+    anonymous_pages: int | None = None
     commits_per_hour: int | None = None
     simultaneous: Literal["wait", "refuse"] = "wait"
 
 
-HUB = Knobs(api=1000, resolvers=5000, pages=200, commits_per_hour=128)
-"""What the Hub allows a free account."""
+HUB = Knobs(
+    api=1000,
+    resolvers=5000,
+    pages=200,
+    anonymous_api=500,
+    anonymous_resolvers=3000,
+    anonymous_pages=100,
+    commits_per_hour=128,
+)
+"""What the Hub allows free accounts, and nobody in particular."""
 
 
 @dataclass(frozen=True)
@@ -71,6 +85,11 @@ class Limits:
         self._windows: dict[tuple[str, Family], tuple[int, int]] = {}
         self._commits: dict[str, deque[float]] = defaultdict(deque)
 
+    @property
+    def active(self) -> bool:
+        """Whether calls are counted at all."""
+        return self.knobs != replace(Knobs(), commits_per_hour=self.knobs.commits_per_hour)
+
     def as_dict(self) -> dict[str, Any]:
         """The knobs as they stand."""
         return asdict(self.knobs)
@@ -88,9 +107,11 @@ class Limits:
             self._windows.clear()
             self._commits.clear()
 
-    def take(self, who: str, family: Family) -> Allowance | None:
+    def take(self, who: str, family: Family, *, anonymous: bool) -> Allowance | None:
         """Counts a call; None where there is no limit."""
         quota: int | None = getattr(self.knobs, family)
+        if anonymous:
+            quota = getattr(self.knobs, f"anonymous_{family}") or quota
         if quota is None:
             return None
         window, passed = divmod(self._clock.seconds(), WINDOW)
@@ -129,7 +150,7 @@ class LimitMiddleware:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         family = _family(scope) if scope["type"] == "http" else None
-        allowance = self.limits.take(self._who(scope), family) if family else None
+        allowance = self._allowance(scope, family) if family and self.limits.active else None
         if allowance is None:
             await self.app(scope, receive, send)
         elif allowance.refused:
@@ -138,13 +159,14 @@ class LimitMiddleware:
         else:
             await self.app(scope, receive, _with_headers(send, allowance.headers()))
 
-    def _who(self, scope: Scope) -> str:
+    def _allowance(self, scope: Scope, family: Family) -> Allowance | None:
         for name, value in scope["headers"]:
             if name == b"authorization" and value.lower().startswith(b"bearer "):
                 found = self.accounts.by_token(value[7:].decode("latin-1").strip())
                 if found and found.account:
-                    return found.account.id
-        return scope["client"][0] if scope.get("client") else ""
+                    return self.limits.take(found.account.id, family, anonymous=False)
+        address = scope["client"][0] if scope.get("client") else ""
+        return self.limits.take(address, family, anonymous=True)
 
 
 def _family(scope: Scope) -> Family | None:

@@ -12,7 +12,7 @@ import os
 import struct
 import zlib
 from pathlib import Path
-from typing import BinaryIO, Protocol
+from typing import Protocol
 
 import pygit2
 from pygit2.enums import ObjectType
@@ -62,7 +62,7 @@ class PackWriter:
         self._repo = repo
         self._folder = Path(repo.path) / "objects" / "pack"
         self._path = self._folder / f"tmp_pack_{os.getpid()}_{id(self):x}"
-        self._file: BinaryIO = self._path.open("w+b")
+        self._file = self._path.open("w+b")
         self._file.write(b"PACK" + struct.pack(">II", 2, 0))
         self._index: dict[bytes, tuple[int, int]] = {}
 

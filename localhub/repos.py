@@ -18,7 +18,7 @@ from typing import Any, Literal
 from localhub.accounts import Account, Accounts
 from localhub.clock import Clock
 from localhub.errors import HubError
-from localhub.events import Event, RefChange, Subscriber
+from localhub.events import Event, Subscriber
 from localhub.git import Author, GitRepo, Put
 from localhub.ids import new_id
 from localhub.store import Store
@@ -151,16 +151,13 @@ class Repos:
         # Committed before the row exists: a repo that can be found has its first commit.
         changes = [Put(".gitattributes", INITIAL_ATTRIBUTES.encode())]
         changes += [Put(path, content) for path, content in (files or {}).items()]
-        head = git.commit("refs/heads/main", changes, None, author_of(creator), "initial commit", when=now)
+        git.commit("refs/heads/main", changes, None, author_of(creator), "initial commit", when=now)
         row = {**_defaults(), **_columns(settings), "oid": oid, "type": repo_type, "owner_id": owner.id}
         row |= {"namespace": owner.name, "name": name, "key": f"{owner.name}/{name}".lower()}
         row |= {"created_by": creator.id, "created_at": now, "updated_at": now}
         self._insert(row)
         repo = self._must(oid)
         self._emit(Event("repo", "create", repo, creator))
-        self._emit(
-            Event("repo.content", "update", repo, creator, (RefChange("refs/heads/main", None, head),))
-        )
         return repo
 
     def update(self, repo: Repo, actor: Account | None, **settings: Any) -> Repo:

@@ -2,8 +2,8 @@
 
 A server decodes `%2F` before it routes, and `refs%2Fpr%2F3` would fall apart. `RawPath` decodes segment by segment and
 lets a slash inside a segment travel as a character that no client can send (a lone surrogate); the convertors below
-turn it back. Routes write `{rev:seg}` for one segment, `{path:rest}` for all that follows, `{prefix:prefix}` for the
-`datasets/`, `spaces/` or nothing before a repo's name.
+turn it back. Routes write `{rev:seg}` for one segment, `/{path:rest}` for all that follows, `{path:sub}` for a path
+that may be missing with its slash, `{prefix:prefix}` for the `datasets/`, `spaces/` or nothing before a repo's name.
 """
 
 from __future__ import annotations
@@ -47,6 +47,28 @@ class _Rest(_Segment):
     regex = ".*"
 
 
+class _Sub(Convertor[str]):
+    """A path with the slash before it, or nothing; the value is without that slash."""
+
+    regex = "(?:/.*)?"
+
+    def convert(self, value: str) -> str:
+        return value.removeprefix("/").replace(SLASH, "/")
+
+    def to_string(self, value: str) -> str:
+        return f"/{value}" if value else ""
+
+
+class _Kind(Convertor[str]):
+    regex = "models|datasets|spaces"
+
+    def convert(self, value: str) -> str:
+        return value
+
+    def to_string(self, value: str) -> str:
+        return value
+
+
 class _Prefix(Convertor[str]):
     """`datasets/`, `spaces/`, or nothing for models; the value is the kind."""
 
@@ -61,6 +83,8 @@ class _Prefix(Convertor[str]):
 
 register_url_convertor("seg", _Segment())
 register_url_convertor("rest", _Rest())
+register_url_convertor("sub", _Sub())
+register_url_convertor("kind", _Kind())
 register_url_convertor("prefix", _Prefix())
 
 

@@ -1,7 +1,7 @@
 """A Hub inside a test or a demo.
 
-    with LocalHub(tmp_path, {"users": [{"name": "ada", "tokens": [{"token": "hf_ada"}]}]}) as hub:
-        HfApi(endpoint=hub.url, token="hf_ada").create_repo("ada/model")
+with LocalHub(tmp_path, {"users": [{"name": "ada", "tokens": [{"token": "hf_ada"}]}]}) as hub:
+    HfApi(endpoint=hub.url, token="hf_ada").create_repo("ada/model")
 """
 
 from __future__ import annotations

@@ -111,6 +111,12 @@ def changed(
             yield from changed(repo, tree_a, tree_b, path + "/")
 
 
+def differing_names(a: list[RawEntry], b: list[RawEntry]) -> set[bytes]:
+    """The names whose entries are not the same in both."""
+    before, after = _differing(a, b)
+    return before.keys() | after.keys()
+
+
 def serialise(entries: dict[bytes, tuple[bytes, bytes]]) -> bytes:
     """The raw tree of entries by name: (mode, id). Folders sort as if their names ended in a slash."""
 
@@ -152,7 +158,7 @@ class TreeEdit:
         self._root = _Folder(_as_tree(repo[root]) if root else None)
 
     def remove(self, path: str, *, folder: bool | None = None) -> None:
-        """Takes a file or a folder away (`folder`: which of the two it must be); `EntryNotFound` where there is none."""
+        """Takes a file or a folder away (`folder`: which it must be); `EntryNotFound` where there is none."""
         *parents, name = path.split("/")
         parent: Entry | _Folder | None = self._root
         for part in parents:

@@ -9,6 +9,7 @@ repos:     [{type: model | dataset | space, id, private, gated, disabled, discus
              owner (who made it), files: {path: text, or {base64: …}, or {lfs: text}}, grants: [user, …],
              branches: [name, …], tags: [name, …], aliases: [former id, …]}]
 webhooks:  [{owner, url, secret, watched: [{type, name}], domains: [repo, discussion]}]
+uploads:   lfs (large files by LFS; the client needs HF_HUB_DISABLE_XET=1) or regular (all files in git, for any client)
 limits:    hub, or {api, resolvers, pages, commits_per_hour, simultaneous}
 """
 
@@ -31,7 +32,7 @@ from localhub.repos import Repo, RepoType, author_of
 if TYPE_CHECKING:
     from localhub.box import Box
 
-_SECTIONS = ("users", "orgs", "repos", "webhooks", "limits")
+_SECTIONS = ("users", "orgs", "repos", "webhooks", "uploads", "limits")
 _SETTINGS = {"discussionsDisabled": "discussions_disabled"} | {
     name: name for name in ("private", "gated", "disabled", "discussions_disabled", "sdk", "likes", "downloads")
 }
@@ -63,6 +64,7 @@ def play(box: Box, world: Mapping[str, Any]) -> None:
         for webhook in world.get("webhooks") or ():
             _webhook(box, webhook)
         _limits(box, world.get("limits"))
+        _uploads(box, world.get("uploads", "lfs"))
     except (KeyError, TypeError, AttributeError, ValueError, HubError) as error:
         if isinstance(error, WorldError):
             raise
@@ -124,12 +126,10 @@ def _content(box: Box, repo: Repo, value: object) -> bytes:
 
 def _webhook(box: Box, spec: Mapping[str, Any]) -> None:
     owner = _known(box, spec["owner"])
-    if any(webhook.url == spec["url"] for webhook in box.webhooks.of(owner)):
+    if any(webhook.url == spec["url"] for webhook in box.webhooks.all(owner)):
         return
     domains: Iterable[str] = spec.get("domains") or ("repo", "discussion")
-    box.webhooks.create(
-        owner, url=spec["url"], secret=spec.get("secret"), watched=spec["watched"], domains=domains
-    )
+    box.webhooks.create(owner, url=spec["url"], secret=spec.get("secret"), watched=spec["watched"], domains=domains)
 
 
 def _limits(box: Box, spec: object) -> None:
@@ -139,6 +139,12 @@ def _limits(box: Box, spec: object) -> None:
         box.limits.set(**spec)
     elif spec is not None:
         raise WorldError("limits is `hub` or a mapping of knobs")
+
+
+def _uploads(box: Box, mode: object) -> None:
+    if mode not in ("lfs", "regular"):
+        raise WorldError("uploads is `lfs` or `regular`")
+    box.lfs_uploads = mode == "lfs"
 
 
 def _known(box: Box, name: object) -> Account:

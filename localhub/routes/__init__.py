@@ -5,8 +5,26 @@ Order matters where one address fits several routes: the pages come last, for th
 
 from __future__ import annotations
 
-from importlib import import_module
-from importlib.util import find_spec
+from localhub.routes import (
+    admin,
+    commit,
+    content,
+    gate,
+    git_http,
+    lfs,
+    lfs_files,
+    pages,
+    refs,
+    repo_info,
+    repo_lifecycle,
+    repo_lists,
+    resolve,
+    threads,
+    webhooks,
+    whoami,
+)
 
-_MODULES = ("whoami", "refs", "commit", "lfs", "content", "repo_lifecycle", "gate", "threads", "webhooks", "admin", "repo_info", "resolve", "git_http", "pages")
-API_ROUTERS = [import_module(f"localhub.routes.{name}").router for name in _MODULES if find_spec(f"localhub.routes.{name}")]
+_API = (whoami, refs, commit, content, lfs, lfs_files, repo_lifecycle, gate, threads, webhooks, admin)
+_BROADER = (repo_info, repo_lists, resolve, git_http, pages)
+
+API_ROUTERS = [module.router for module in (*_API, *_BROADER)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Annotated, cast
 
 from fastapi import Depends, Path, Request
@@ -25,9 +26,18 @@ Namespace = Annotated[str, Path(max_length=200)]
 Name = Annotated[str, Path(max_length=200)]
 
 
+_HOST = re.compile(r"[A-Za-z0-9_.-]+(:[0-9]+)?|\[[0-9a-fA-F:.]+\](:[0-9]+)?")
+
+
 def type_of(kind: Kind) -> RepoType:
     """`datasets` as it stands in addresses, as the type `dataset`."""
     return cast("RepoType", kind.removesuffix("s"))
+
+
+def public_url(request: Request) -> str:
+    """The address that the caller used for this Hub: what it is answered with must lead back there."""
+    host = request.headers.get("host", "")
+    return f"{request.url.scheme}://{host}" if _HOST.fullmatch(host) else access.box_of(request).url
 
 
 class RepoAt:

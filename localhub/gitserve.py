@@ -1,0 +1,115 @@
+"""Git over HTTP, for reading: `git upload-pack`, after the caller was checked.
+
+libgit2 has no server side, so this one route runs git itself. It runs without a shell, on a path made of the repo's id
+alone, and with the protocol version as the only word of the caller's.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import re
+import zlib
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+from fastapi import Request
+
+from localhub import access
+from localhub.accounts import Caller
+from localhub.errors import BadRequest, HubError, Unauthorized
+
+SERVICE = "git-upload-pack"
+_CHUNK = 1 << 16
+_MAX_REQUEST = 64 << 20
+_PROTOCOL = re.compile(r"version=[0-2]")
+_CHALLENGE = {"WWW-Authenticate": 'Basic realm="Authentication required", charset="UTF-8"'}
+
+
+class NeedsPassword(HubError):
+    """401 with the challenge without which git never sends the password that it has."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(401, message, "RepoNotFound", _CHALLENGE)
+
+
+def git_caller(request: Request) -> Caller:
+    """Who asks, by the token as password."""
+    try:
+        return access.caller(request)
+    except Unauthorized as error:
+        raise NeedsPassword(error.message) from error
+
+
+async def advertise(repo: Path, protocol: str | None) -> bytes:
+    """The refs, as a client asks for them first."""
+    process = await _start(repo, protocol, "--advertise-refs")
+    out, _ = await process.communicate()
+    if process.returncode:
+        raise HubError(503, "git cannot read this repository now. Try again later.")
+    line = f"# service={SERVICE}\n"
+    first = f"{len(line) + 4:04x}{line}0000".encode()
+    # Version 2 answers with its capabilities alone; git takes the service line before them all the same.
+    return first + out
+
+
+async def upload_pack(repo: Path, protocol: str | None, body: bytes) -> AsyncIterator[bytes]:
+    """The answer to what a client wants, as git makes it."""
+    process = await _start(repo, protocol)
+    if process.stdin is None or process.stdout is None:
+        raise HubError(503, "git did not start.")
+    feeding = asyncio.create_task(_feed(process.stdin, body))
+    try:
+        while chunk := await process.stdout.read(_CHUNK):
+            yield chunk
+        await feeding
+    finally:
+        feeding.cancel()
+        if process.returncode is None:
+            # The caller went away, or git is done and not yet reaped.
+            with contextlib.suppress(ProcessLookupError):
+                process.kill()
+        await process.wait()
+
+
+async def read_request(request: Request) -> bytes:
+    """What the client wants; git deflates long lists."""
+    unpack = zlib.decompressobj(31) if request.headers.get("content-encoding") == "gzip" else None
+    wanted = bytearray()
+    try:
+        async for chunk in request.stream():
+            wanted += unpack.decompress(chunk, _MAX_REQUEST - len(wanted) + 1) if unpack else chunk
+            if len(wanted) > _MAX_REQUEST:
+                raise HubError(413, "This list of wanted objects is too long.")
+    except zlib.error as error:
+        raise BadRequest("The body says that it is gzip and is not.") from error
+    return bytes(wanted)
+
+
+async def _start(repo: Path, protocol: str | None, *options: str) -> asyncio.subprocess.Process:
+    environment = {"PATH": os.environ.get("PATH", os.defpath), "HOME": str(repo), "GIT_CONFIG_NOSYSTEM": "1"}
+    if protocol and _PROTOCOL.fullmatch(protocol):
+        environment["GIT_PROTOCOL"] = protocol
+    arguments = ["-c", "safe.directory=*", "upload-pack", "--stateless-rpc", "--strict", *options, str(repo)]
+    try:
+        return await asyncio.create_subprocess_exec(
+            "git",
+            *arguments,
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.DEVNULL,
+            env=environment,
+        )
+    except FileNotFoundError as error:
+        raise HubError(503, "Cloning needs git on the machine of this Hub: install it there.") from error
+
+
+async def _feed(stdin: asyncio.StreamWriter, body: bytes) -> None:
+    try:
+        stdin.write(body)
+        await stdin.drain()
+        stdin.close()
+        await stdin.wait_closed()
+    except (BrokenPipeError, ConnectionResetError):
+        return  # git has read what it needed

@@ -1,0 +1,33 @@
+"""The small text that stands in git for a large file."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+POINTER_MIN, POINTER_MAX = 120, 1024
+_POINTER = re.compile(
+    rb"version https://git-lfs\.github\.com/spec/v1\n(?:ext-[^\n]+\n)*oid sha256:([0-9a-f]{64})\nsize ([0-9]{1,15})\n"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Pointer:
+    """What stands in git for a large file; `pointer_size` is the size of that text."""
+
+    sha256: str
+    size: int
+    pointer_size: int
+
+
+def pointer_text(sha256: str, size: int) -> bytes:
+    """The pointer file of an object."""
+    return f"version https://git-lfs.github.com/spec/v1\noid sha256:{sha256}\nsize {size}\n".encode()
+
+
+def parse_pointer(blob: bytes) -> Pointer | None:
+    """The pointer that a blob is, if it is one."""
+    if len(blob) > POINTER_MAX:
+        return None
+    match = _POINTER.fullmatch(blob)
+    return Pointer(match[1].decode(), int(match[2]), len(blob)) if match else None

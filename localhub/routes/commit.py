@@ -1,0 +1,230 @@
+"""Writing: what to upload how, and the commit itself."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import IO, Annotated, Any
+
+from fastapi import APIRouter, Query, Request
+from pydantic import BaseModel, Field
+from starlette.concurrency import run_in_threadpool
+
+from localhub import access, commits
+from localhub.accounts import Caller
+from localhub.box import Box
+from localhub.cards import check_card
+from localhub.commits import CommitRequest
+from localhub.errors import HubError, RevisionNotFound, StaleParent
+from localhub.events import Event, RefChange
+from localhub.paths import clean
+from localhub.patterns import ignore_rules, lfs_rules
+from localhub.repos import Repo, author_of
+from localhub.routes.deps import BoxDep, CallerDep, Readable, Rev, public_url
+from localhub.routes.refs import branch_ref, check_push
+
+router = APIRouter(tags=["commit"])
+
+CreatePr = Annotated[bool, Query(description="Commit to a new pull request")]
+_IN_MEMORY = 8 << 20
+
+
+class Card(BaseModel):
+    """A README.md to be looked at before it is committed."""
+
+    content: str
+    repo_type: str | None = Field(None, alias="repoType")
+
+
+class Candidate(BaseModel):
+    """A file that somebody is about to upload."""
+
+    path: str = Field(max_length=1000)
+    size: int = Field(0, ge=0)
+    sample: str | None = None
+
+
+class Candidates(BaseModel):
+    """Files about to be uploaded; the two texts take the place of the files of that name in the repo."""
+
+    files: list[Candidate] = Field(max_length=1000)
+    git_ignore: str | None = Field(None, alias="gitIgnore")
+    git_attributes: str | None = Field(None, alias="gitAttributes")
+
+
+@router.post("/api/validate-yaml")
+def validate_yaml(card: Card) -> dict[str, Any]:
+    """What is wrong with a card; 400 where a commit of it would be refused."""
+    report = check_card(card.content)
+    if report["errors"]:
+        raise _BadCard(report)
+    return report
+
+
+class _BadCard(HubError):
+    """A card that no commit may contain: the client reads `errors` from the answer."""
+
+    def __init__(self, report: dict[str, list[dict[str, str]]]) -> None:
+        super().__init__(400, "\n".join(error["message"] for error in report["errors"]), extra=report)
+
+
+@router.post("/api/{kind:kind}/{ns}/{name}/preupload/{rev:seg}")
+def preupload(
+    repo: Readable, box: BoxDep, who: CallerDep, rev: Rev, body: Candidates, create_pr: CreatePr = False
+) -> dict[str, Any]:
+    """How each file is to be uploaded, whether it is ignored, and what stands in its place now."""
+    _check(box, who, repo, rev, create_pr=create_pr)
+    commit = repo.git.head(branch_ref(rev))
+    if commit is None:
+        raise RevisionNotFound(rev)
+    paths = [clean(candidate.path) for candidate in body.files]
+    attributes, ignore = _rules(repo, commit, body)
+    by_lfs, ignored = lfs_rules(attributes), ignore_rules(ignore)
+    there = _content_ids(repo, commit, paths)
+    files = [
+        {
+            "path": candidate.path,
+            "uploadMode": "lfs" if box.lfs_uploads and _is_large(candidate, by_lfs.decide(path)) else "regular",
+            "shouldIgnore": ignored.decide(path),
+            **({"oid": there[path]} if path in there else {}),
+        }
+        for candidate, path in zip(body.files, paths, strict=True)
+    ]
+    return {"files": files, "commitOid": commit}
+
+
+@router.post(
+    "/api/{kind:kind}/{ns}/{name}/commit/{rev:seg}",
+    openapi_extra={
+        "requestBody": {
+            "required": True,
+            "content": {"application/x-ndjson": {"schema": {"type": "string"}}, "application/json": {"schema": {}}},
+        }
+    },
+)
+async def commit(
+    request: Request, repo: Readable, box: BoxDep, who: CallerDep, rev: Rev, create_pr: CreatePr = False
+) -> dict[str, Any]:
+    """One commit on a branch, on a pull request, or on a new pull request against a branch."""
+    await run_in_threadpool(_check, box, who, repo, rev, create_pr=create_pr)
+    with tempfile.SpooledTemporaryFile(_IN_MEMORY) as body:
+        await _receive(request, body)
+        base = public_url(request)
+        as_json = request.headers.get("content-type", "").partition(";")[0].strip().lower() == "application/json"
+        wanted = await run_in_threadpool(_parse, body, as_json=as_json)
+        run = _commit_to_new_pull if create_pr else _commit_to_branch
+        return await run_in_threadpool(run, box, who, repo, branch_ref(rev), wanted, base)
+
+
+@router.get("/api/{kind:kind}/{ns}/{name}/xet-write-token/{rev:seg}")
+@router.get("/api/{kind:kind}/{ns}/{name}/xet-read-token/{rev:seg}")
+def xet_token(repo: Readable, rev: Rev) -> dict[str, Any]:
+    """There is no Xet here. A client that insists on it is told how to do without."""
+    raise HubError(
+        404,
+        f"This Hub has no Xet storage for {repo.full_name} at {rev}. Set HF_HUB_DISABLE_XET=1 in the client's"
+        " environment, or start this Hub with `uploads: regular` in its world file.",
+    )
+
+
+def _check(box: Box, who: Caller, repo: Repo, rev: str, *, create_pr: bool) -> None:
+    """Raises unless the caller may commit there."""
+    if create_pr:
+        access.check(box, who, repo, "discuss")
+    else:
+        check_push(box, who, repo, branch_ref(rev))
+    if repo.git.head(branch_ref(rev)) is None:
+        raise RevisionNotFound(rev)
+
+
+async def _receive(request: Request, body: IO[bytes]) -> None:
+    size = 0
+    async for chunk in request.stream():
+        size += len(chunk)
+        if size > _MAX_BODY:
+            raise HubError(413, "A commit may carry 1 GB of regular files at most: upload the rest by LFS.")
+        body.write(chunk)
+    body.seek(0)
+
+
+_MAX_BODY = (1 << 30) * 4 // 3
+
+
+def _parse(body: IO[bytes], *, as_json: bool) -> CommitRequest:
+    return commits.parse_json(body.read()) if as_json else commits.parse_ndjson(body)
+
+
+def _commit_to_branch(box: Box, who: Caller, repo: Repo, ref: str, wanted: CommitRequest, base: str) -> dict[str, Any]:
+    account = access.logged_in(who)
+    with _turn(box, repo):
+        head = repo.git.head(ref)
+        if head is None:
+            raise RevisionNotFound(ref)
+        parent = _parent(repo, wanted, head)
+        changes = list(commits.changes(box, repo, wanted))
+        box.limits.count_commit(repo)
+        when, author = box.clock.seconds(), author_of(account)
+        sha = repo.git.commit(ref, changes, parent, author, wanted.message, when=when)
+        box.repos.touch(repo)
+        box.emit(Event("repo.content", "update", repo, account, (RefChange(ref, head, sha),)))
+    return _answer(repo, sha, base)
+
+
+def _commit_to_new_pull(
+    box: Box, who: Caller, repo: Repo, ref: str, wanted: CommitRequest, base: str
+) -> dict[str, Any]:
+    """A pull request whose ref is made at the commit: it is seen with its content or not at all."""
+    account = access.logged_in(who)
+    with _turn(box, repo):
+        start = repo.git.resolve(wanted.parent or ref)
+        changes = list(commits.changes(box, repo, wanted))
+        box.limits.count_commit(repo)
+        sha = repo.git.build(start, changes, author_of(account), wanted.message, when=box.clock.seconds())
+        thread = box.threads.open_pull(repo, who, wanted.summary, wanted.description, ref, head=sha)
+        box.repos.touch(repo)
+    return {**_answer(repo, sha, base), "pullRequestUrl": f"{base}{repo.web_path}/discussions/{thread.num}"}
+
+
+@contextmanager
+def _turn(box: Box, repo: Repo) -> Iterator[None]:
+    """One commit at a time: the others wait, or get 409 where the knob says so."""
+    if not repo.git.lock.acquire(blocking=box.limits.knobs.simultaneous == "wait"):
+        raise HubError(409, "Another commit operation is in progress for this repository. Please try again later.")
+    try:
+        yield
+    finally:
+        repo.git.lock.release()
+
+
+def _parent(repo: Repo, wanted: CommitRequest, head: str) -> str:
+    """The head, unless the caller built upon something else."""
+    if wanted.parent is None or repo.git.resolve(wanted.parent) == head:
+        return head
+    raise StaleParent
+
+
+def _answer(repo: Repo, sha: str, base: str) -> dict[str, Any]:
+    url = f"{base}{repo.web_path}/commit/{sha}"
+    return {"success": True, "commitOid": sha, "commitUrl": url, "hookOutput": ""}
+
+
+def _rules(repo: Repo, commit: str, body: Candidates) -> tuple[str, str]:
+    """The texts of `.gitattributes` and `.gitignore` that count."""
+    texts = []
+    for given, path in ((body.git_attributes, ".gitattributes"), (body.git_ignore, ".gitignore")):
+        stored = repo.git.file(commit, path) if given is None else None
+        texts.append(given if given is not None else (stored or b"").decode("utf-8", "replace"))
+    return texts[0], texts[1]
+
+
+def _is_large(candidate: Candidate, by_rule: bool) -> bool:
+    return candidate.size > 0 and (by_rule or candidate.size > commits.MAX_REGULAR)
+
+
+def _content_ids(repo: Repo, commit: str, paths: list[str]) -> dict[str, str]:
+    """By path the id of what stands there: of a large file its SHA-256, as the client compares them."""
+    found = {path: entry for path, entry in zip(paths, repo.git.find(commit, paths), strict=True) if entry}
+    files = {path: entry.oid for path, entry in found.items() if entry.type == "file"}
+    facts = repo.git.facts(files.values())
+    return {path: pointer.sha256 if (pointer := facts[oid].pointer) else oid for path, oid in files.items()}

@@ -1,0 +1,149 @@
+"""Reading what is in a repo: tree, paths-info, treesize, compare and diffs."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+from urllib.parse import parse_qs
+
+from fastapi import APIRouter, Query, Request, Response
+from fastapi.responses import JSONResponse, PlainTextResponse
+from starlette.concurrency import run_in_threadpool
+
+from localhub import access, bodies
+from localhub.contents import items
+from localhub.errors import BadRequest, HubError, RevisionNotFound
+from localhub.git import GitRepo
+from localhub.history import commit_info
+from localhub.paging import decode_cursor, encode_cursor, next_link
+from localhub.paths import is_clean
+from localhub.routes.deps import Name, Namespace, Readable, Rev, public_url, type_of
+from localhub.routing import Kind
+
+router = APIRouter(tags=["content"])
+
+PAGE, EXPANDED_PAGE = 1000, 50
+MAX_FORM_FIELDS, MAX_PATHS = 1000, 2000
+
+
+@router.get("/api/{kind:kind}/{ns}/{name}/tree/{rev:seg}{path:sub}")
+def tree(
+    request: Request,
+    repo: Readable,
+    rev: Rev,
+    path: str,
+    recursive: bool = False,
+    expand: bool = False,
+    limit: Annotated[int | None, Query(ge=1, le=PAGE)] = None,
+    cursor: str | None = None,
+) -> Any:
+    """One page of a folder's entries, in git's order; the next by `Link`, of the same commit."""
+    after = None
+    if cursor is None:
+        commit = repo.git.resolve(rev)
+    else:
+        commit, after = decode_cursor(cursor, 2)
+        commit = repo.git.resolve(commit)
+    most = EXPANDED_PAGE if expand else PAGE
+    size = min(limit or most, most)
+    entries = repo.git.entries(commit, path.strip("/"), recursive=recursive, after=after, limit=size + 1)
+    headers = {"X-Repo-Commit": commit}
+    if len(entries) > size:
+        entries.pop()
+        link = next_link(request, public_url(request), cursor=encode_cursor(commit, entries[-1].path))
+        headers["Link"] = link
+    # As a response of our own: a page of a thousand entries is not worth validating again.
+    return JSONResponse(items(repo.git, commit, entries, expand=expand), headers=headers)
+
+
+@router.post(
+    "/api/{kind:kind}/{ns}/{name}/paths-info/{rev:seg}",
+    openapi_extra={
+        "requestBody": {
+            "content": {
+                "application/json": {
+                    "schema": {
+                        "type": "object",
+                        "required": ["paths"],
+                        "properties": {
+                            "paths": {"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]},
+                            "expand": {"type": "boolean"},
+                        },
+                    }
+                }
+            }
+        }
+    },
+)
+async def paths_info(request: Request, repo: Readable, rev: Rev) -> Any:
+    """The entries at the given paths; those that are not there are left out. Form or JSON."""
+    body = await bodies.read(request)
+    paths, expand = _asked_paths(request.headers.get("content-type", ""), body)
+    return await run_in_threadpool(_paths_info, repo.git, rev, paths, expand)
+
+
+@router.get("/api/{kind:kind}/{ns}/{name}/treesize/{rev:seg}{path:sub}")
+def treesize(repo: Readable, rev: Rev, path: str) -> dict[str, Any]:
+    """The sum of the sizes of all files below a folder."""
+    path = path.strip("/")
+    entries = repo.git.entries(repo.git.resolve(rev), path, recursive=True)
+    facts = repo.git.facts(entry.oid for entry in entries if entry.type == "file")
+    return {"path": path, "size": sum(facts[entry.oid].size for entry in entries if entry.type == "file")}
+
+
+@router.get("/api/{kind:kind}/{ns}/{name}/compare/{spec:rest}")
+def compare(repo: Readable, spec: str, raw: str | None = None) -> Any:
+    """The diff of `base..head` (`base...head`: since they parted) as a JSON string; as text with `raw` or `.diff`."""
+    plain = spec.endswith(".diff") or raw not in (None, "", "0", "false")
+    text = _compare(repo.git, spec.removesuffix(".diff"))
+    return PlainTextResponse(text) if plain else JSONResponse(text)
+
+
+@router.get("/{prefix:prefix}{ns}/{name}/commit/{rev:seg}.diff")
+def commit_diff(request: Request, prefix: Kind, ns: Namespace, name: Name, rev: Rev) -> Response:
+    """What one commit changed, as text."""
+    repo = access.repo_for(request, type_of(prefix), f"{ns}/{name}")
+    commit = commit_info(repo.git, repo.git.resolve(rev))
+    return PlainTextResponse(repo.git.diff(commit.parents[0] if commit.parents else None, commit.id))
+
+
+def _compare(git: GitRepo, spec: str) -> str:
+    dots = "..." if "..." in spec else ".."
+    base, separator, head = spec.partition(dots)
+    if not separator or not base or not head:
+        raise BadRequest(f"Compare two revisions, as in main..refs/pr/1; not {spec!r}.")
+    old, new = git.resolve(base), git.resolve(head)
+    if dots == "...":
+        common = git.merge_base(old, new)
+        if common is None:
+            raise RevisionNotFound(spec)
+        old = common
+    return git.diff(old, new)
+
+
+def _asked_paths(content_type: str, body: bytes) -> tuple[list[str], bool]:
+    if content_type.partition(";")[0].strip().lower() == "application/json":
+        asked = bodies.parse_object(body)
+        paths = asked.get("paths")
+        paths = [paths] if isinstance(paths, str) else paths
+        if not isinstance(paths, list) or not all(isinstance(path, str) for path in paths):
+            raise BadRequest("paths must be a string or a list of strings.")
+        if len(paths) > MAX_PATHS:
+            raise BadRequest(f"At most {MAX_PATHS} paths in one call; these are {len(paths)}.")
+        return paths, asked.get("expand") is True
+    return _asked_by_form(body)
+
+
+def _asked_by_form(body: bytes) -> tuple[list[str], bool]:
+    if body.count(b"&") >= MAX_FORM_FIELDS:
+        raise HubError(413, "too many parameters")
+    fields = parse_qs(body.decode("utf-8", "replace"), keep_blank_values=True)
+    if "paths" not in fields:
+        raise BadRequest("Which paths? Send them as paths=… or as JSON.")
+    return fields["paths"], fields.get("expand", ["false"])[-1].lower() in ("true", "1")
+
+
+def _paths_info(git: GitRepo, rev: str, paths: list[str], expand: bool) -> Response:
+    commit = git.resolve(rev)
+    wanted = [path for path in dict.fromkeys(path.rstrip("/") for path in paths) if is_clean(path)]
+    found = [entry for entry in git.find(commit, wanted) if entry]
+    return JSONResponse(items(git, commit, found, expand=expand, with_xet=True), headers={"X-Repo-Commit": commit})

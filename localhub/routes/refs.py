@@ -1,0 +1,210 @@
+"""Branches, tags, the log, and squashing it."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import pygit2
+from fastapi import APIRouter, Path, Query, Request, Response
+from pydantic import BaseModel, Field
+
+from localhub import access, history
+from localhub.accounts import Account, Caller
+from localhub.box import Box
+from localhub.clock import iso
+from localhub.errors import BadRequest, Forbidden, HubError, RevisionNotFound
+from localhub.events import Event, RefChange
+from localhub.git import MAIN
+from localhub.history import CommitInfo
+from localhub.paging import next_link
+from localhub.repos import Repo, author_of
+from localhub.routes.deps import BoxDep, CallerDep, Readable, Rev, Writable, public_url
+
+router = APIRouter(tags=["refs"])
+
+RefName = Annotated[str, Path(max_length=200)]
+
+
+class NewBranch(BaseModel):
+    """`startingPoint`: a revision, by default main. `emptyBranch`: without any of its history."""
+
+    starting_point: str | None = Field(None, alias="startingPoint", max_length=400)
+    empty_branch: bool = Field(False, alias="emptyBranch")
+    overwrite: bool = False
+
+
+class NewTag(BaseModel):
+    """An annotated tag where there is a message."""
+
+    tag: str = Field(min_length=1, max_length=200)
+    message: str | None = Field(None, max_length=65_536)
+
+
+class Squash(BaseModel):
+    """The message of the one commit that remains."""
+
+    message: str | None = Field(None, max_length=500)
+
+
+@router.get("/api/{kind:kind}/{ns}/{name}/refs")
+def refs(repo: Readable, include_prs: bool = False) -> dict[str, Any]:
+    """Every ref with its commit."""
+    shown: dict[str, Any] = {"branches": [], "converts": [], "tags": []}
+    if include_prs:
+        shown["pullRequests"] = []
+    places = (
+        ("refs/heads/", "branches"), ("refs/convert/", "converts"), ("refs/tags/", "tags"), ("refs/pr/", "pullRequests")
+    )  # fmt: skip
+    for ref, commit in repo.git.refs().items():
+        for prefix, place in places:
+            if ref.startswith(prefix) and place in shown:
+                name = ref.removeprefix("refs/" if place == "pullRequests" else prefix)
+                shown[place].append({"name": name, "ref": ref, "targetCommit": commit})
+    return shown
+
+
+@router.get("/api/{kind:kind}/{ns}/{name}/commits/{rev:seg}")
+def commits(
+    request: Request,
+    response: Response,
+    repo: Readable,
+    box: BoxDep,
+    rev: Rev,
+    p: Annotated[int, Query(ge=0, le=1_000_000)] = 0,
+    limit: Annotated[int, Query(ge=1, le=1000)] = 50,
+    expand: Annotated[list[str] | None, Query(alias="expand[]")] = None,
+) -> list[dict[str, Any]]:
+    """The log by pages, the newest first; how many there are in `X-Total-Count`."""
+    head = repo.git.resolve(rev)
+    total = history.count(repo.git, head)
+    response.headers["X-Total-Count"] = str(total)
+    if (p + 1) * limit < total:
+        response.headers["Link"] = next_link(request, public_url(request), p=str(p + 1))
+    found = history.log(repo.git, head, skip=p * limit, limit=limit)
+    return [_commit(box, info, formatted="formatted" in (expand or ())) for info in found]
+
+
+@router.post("/api/{kind:kind}/{ns}/{name}/branch/{branch:seg}")
+def create_branch(repo: Writable, box: BoxDep, who: CallerDep, branch: RefName, body: NewBranch) -> dict[str, Any]:
+    """A new branch."""
+    ref = _checked_ref(f"refs/heads/{branch.removeprefix('refs/heads/')}")
+    account = access.logged_in(who)
+    with repo.git.lock:
+        old = repo.git.head(ref)
+        if old and not body.overwrite:
+            raise HubError(409, f"Reference {ref} already exists")
+        start = _empty(box, repo, account) if body.empty_branch else repo.git.resolve(body.starting_point or "main")
+        repo.git.update_ref(ref, start, old)
+        _tell(box, repo, account, RefChange(ref, old, start))
+    return {}
+
+
+@router.delete("/api/{kind:kind}/{ns}/{name}/branch/{branch:seg}")
+def delete_branch(repo: Writable, box: BoxDep, who: CallerDep, branch: RefName) -> dict[str, Any]:
+    """Takes a branch away; never main."""
+    ref = f"refs/heads/{branch.removeprefix('refs/heads/')}"
+    if ref == MAIN:
+        raise Forbidden(f"Cannot delete {ref}")
+    _delete(box, repo, access.logged_in(who), ref)
+    return {}
+
+
+@router.post("/api/{kind:kind}/{ns}/{name}/tag/{rev:seg}")
+def create_tag(repo: Writable, box: BoxDep, who: CallerDep, rev: Rev, body: NewTag) -> dict[str, Any]:
+    """Tags a revision."""
+    ref = _checked_ref(f"refs/tags/{body.tag}")
+    account = access.logged_in(who)
+    with repo.git.lock:
+        commit = repo.git.resolve(rev)
+        repo.git.tag(body.tag, commit, body.message, author_of(account), box.clock.seconds())
+        _tell(box, repo, account, RefChange(ref, None, commit))
+    return {}
+
+
+@router.delete("/api/{kind:kind}/{ns}/{name}/tag/{tag:seg}")
+def delete_tag(repo: Writable, box: BoxDep, who: CallerDep, tag: RefName) -> dict[str, Any]:
+    """Takes a tag away."""
+    _delete(box, repo, access.logged_in(who), f"refs/tags/{tag}")
+    return {}
+
+
+@router.post("/api/{kind:kind}/{ns}/{name}/super-squash/{branch:seg}")
+def super_squash(
+    repo: Readable, box: BoxDep, who: CallerDep, branch: RefName, body: Squash | None = None
+) -> dict[str, Any]:
+    """Replaces a branch's history by one commit with the same content."""
+    ref = branch_ref(branch)
+    check_push(box, who, repo, ref)
+    account = access.logged_in(who)
+    message = (body.message if body else None) or f"Super-squash branch '{branch}'"
+    with repo.git.lock:
+        old = repo.git.head(ref)
+        if old is None:
+            raise _not_a_branch(repo, branch)
+        tree = repo.git.tree(old)
+        when = box.clock.seconds()
+        new = repo.git.commit_tree(ref, tree, [], author_of(account), message, expected=old, when=when)
+        _tell(box, repo, account, RefChange(ref, old, new))
+    return {"commitId": new}
+
+
+def branch_ref(name: str) -> str:
+    """The full ref of what may be committed to: a branch, or `refs/…` as it is."""
+    return name if name.startswith("refs/") else f"refs/heads/{name}"
+
+
+def check_push(box: Box, who: Caller, repo: Repo, ref: str) -> None:
+    """Raises unless the caller may move the ref: writers may, and on `refs/pr/N` the pull request's author."""
+    number = ref.removeprefix("refs/pr/")
+    if number != ref and number.isdecimal() and len(number) < 10:
+        box.threads.check_push(repo, who, int(number))
+    else:
+        access.check(box, who, repo, "write")
+
+
+def _not_a_branch(repo: Repo, name: str) -> HubError:
+    """What to answer where a branch was wanted: a tag or a commit is none, though it is a revision."""
+    repo.git.resolve(name)
+    return BadRequest(f"{name} is not a branch: only branches and pull requests can be squashed.")
+
+
+def _delete(box: Box, repo: Repo, account: Account, ref: str) -> None:
+    with repo.git.lock:
+        old = repo.git.head(ref)
+        if old is None:
+            raise RevisionNotFound(ref)
+        repo.git.delete_ref(ref)
+        _tell(box, repo, account, RefChange(ref, old, None))
+
+
+def _empty(box: Box, repo: Repo, account: Account) -> str:
+    return repo.git.build(None, [], author_of(account), "Initial commit", when=box.clock.seconds())
+
+
+def _checked_ref(ref: str) -> str:
+    if not pygit2.reference_is_valid_name(ref):
+        raise BadRequest(f"{ref} is not a valid reference name")
+    return ref
+
+
+def _tell(box: Box, repo: Repo, account: Account, change: RefChange) -> None:
+    box.repos.touch(repo)
+    box.emit(Event("repo.content", "update", repo, account, (change,)))
+
+
+def _commit(box: Box, info: CommitInfo, *, formatted: bool) -> dict[str, Any]:
+    shown: dict[str, Any] = {
+        "id": info.id,
+        "title": info.title,
+        "message": info.message,
+        "authors": [_author(box, name) for name in info.authors],
+        "date": iso(info.date),
+    }
+    if formatted:
+        shown["formatted"] = {"title": info.title, "message": info.message}
+    return shown
+
+
+def _author(box: Box, name: str) -> dict[str, Any]:
+    account = box.accounts.by_name(name)
+    return {"user": account.name, "avatar": account.avatar_url} if account else {"user": name}

@@ -1,0 +1,53 @@
+"""The info of one repo, at main or at a revision."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query, Request
+from fastapi.responses import JSONResponse
+
+from localhub.access import allows, box_of
+from localhub.box import Box
+from localhub.errors import RepoMoved, RepoNotFound
+from localhub.repoinfo import check_expand, info
+from localhub.repos import Repo
+from localhub.routes.deps import BoxDep, CallerDep, Name, Readable, Rev, type_of
+from localhub.routing import Kind
+
+router = APIRouter(tags=["info"])
+
+Security = Annotated[bool, Query(alias="securityStatus")]
+Expand = Annotated[list[str] | None, Query(description="Only these fields")]
+
+
+@router.get("/api/{kind:kind}/{ns}/{name}")
+def of_main(repo: Readable, box: BoxDep, expand: Expand = None, blobs: bool = False, security: Security = False) -> Any:
+    """The info at main."""
+    return _answer(box, repo, repo.git.head(), expand, blobs=blobs, security=security)
+
+
+@router.get("/api/{kind:kind}/{ns}/{name}/revision/{rev:seg}")
+def of_revision(
+    repo: Readable, box: BoxDep, rev: Rev, expand: Expand = None, blobs: bool = False, security: Security = False
+) -> Any:
+    """The info at a revision: `sha`, files and card are those of it."""
+    return _answer(box, repo, repo.git.resolve(rev), expand, blobs=blobs, security=security)
+
+
+@router.get("/api/{kind:kind}/{name}")
+def without_owner(request: Request, who: CallerDep, kind: Kind, name: Name) -> None:
+    """Names of the first days had no owner: such a name can only be a former one."""
+    repo = box_of(request).repos.moved(type_of(kind), name)
+    if repo is None or not allows(box_of(request), who, repo, "read"):
+        raise RepoNotFound
+    raise RepoMoved(name, repo.full_name)
+
+
+def _answer(
+    box: Box, repo: Repo, commit: str | None, expand: list[str] | None, *, blobs: bool, security: bool
+) -> JSONResponse:
+    check_expand(repo.type, expand or ())
+    found = info(box, repo, commit, expand=expand or (), blobs=blobs, security=security)
+    # As a response of our own: a hundred thousand siblings are not worth validating again.
+    return JSONResponse(found)

@@ -1,0 +1,200 @@
+"""Repos come, change their names and settings, and go."""
+
+from __future__ import annotations
+
+import re
+from base64 import b64decode
+from binascii import Error as NotBase64
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from fastapi import APIRouter, Query, Request
+from pydantic import BaseModel, Field
+
+from localhub import access
+from localhub.accounts import Account, Caller
+from localhub.box import Box
+from localhub.errors import BadRequest, Forbidden, HubError
+from localhub.paths import clean
+from localhub.repos import Gated, Repo, taken
+from localhub.routes.deps import BoxDep, CallerDep, Contents, Owned, Readable, public_url
+
+if TYPE_CHECKING:
+    from localhub.repos import RepoType
+
+router = APIRouter(tags=["repos"])
+
+Visibility = Literal["public", "private", "protected"]
+Type = Literal["model", "dataset", "space"]
+FullName = Annotated[str, Field(min_length=3, max_length=200, pattern=r"^[^/]+/[^/]+$")]
+_NAME = re.compile(r"(?!\.)(?!.*(?:--|\.\.))[A-Za-z0-9._-]{1,96}(?<![.-])(?<!\.git)")
+
+
+class InitialFile(BaseModel):
+    """A file of the first commit."""
+
+    path: str
+    content: str
+    encoding: Literal["utf-8", "base64"] = "utf-8"
+
+
+class NewRepo(BaseModel):
+    """A repo to be made; `organization` may also stand before the name."""
+
+    name: str = Field(min_length=1, max_length=200)
+    organization: str | None = Field(None, max_length=200)
+    type: Type | None = None
+    visibility: Visibility | None = None
+    private: bool | None = None
+    sdk: Literal["gradio", "streamlit", "docker", "static"] | None = None
+    license: str | None = Field(None, max_length=100)
+    files: list[InitialFile] = Field(default_factory=list, max_length=1000)
+
+
+class OldRepo(BaseModel):
+    """A repo to be taken away."""
+
+    name: str = Field(min_length=1, max_length=200)
+    organization: str | None = Field(None, max_length=200)
+    type: Type | None = None
+
+
+class Move(BaseModel):
+    """From one full name to another."""
+
+    from_repo: FullName = Field(alias="fromRepo")
+    to_repo: FullName = Field(alias="toRepo")
+    type: Type = "model"
+
+
+class Settings(BaseModel):
+    """What is to change; the rest stays."""
+
+    visibility: Visibility | None = None
+    private: bool | None = None
+    gated: Gated | None = None
+    discussions_disabled: bool | None = Field(None, alias="discussionsDisabled")
+
+
+@router.post("/api/repos/create")
+def create(request: Request, box: BoxDep, who: CallerDep, body: NewRepo) -> dict[str, Any]:
+    """A new repo with its first commit."""
+    creator = access.logged_in(who)
+    repo_type = body.type or "model"
+    owner, name = _owner(box, who, body)
+    _check_name(name)
+    if repo_type == "space" and body.sdk is None:
+        raise BadRequest("A Space needs an sdk: gradio, streamlit, docker or static.")
+    existing = box.repos.get(repo_type, f"{owner.name}/{name}")
+    if existing:
+        raise _exists(existing, public_url(request))
+    private = body.private if body.visibility is None else body.visibility != "public"
+    files = {clean(file.path): _bytes(file) for file in body.files}
+    if body.license:
+        files.setdefault("README.md", f"---\nlicense: {body.license!r}\n---\n".encode())
+    repo = box.repos.create(repo_type, owner, name, creator, files=files, private=bool(private), sdk=body.sdk)
+    return {"url": public_url(request) + repo.web_path, "name": repo.full_name, "id": repo.oid}
+
+
+@router.delete("/api/repos/delete")
+def delete(request: Request, box: BoxDep, who: CallerDep, body: OldRepo) -> dict[str, Any]:
+    """Takes a repo away with all that is in it."""
+    namespace, _, name = body.name.rpartition("/")
+    namespace = body.organization or namespace or access.logged_in(who).name
+    repo = _to_change(request, who, body.type or "model", f"{namespace}/{name}")
+    box.repos.delete(repo, who.account)
+    for sha256, *_ in box.lfs.objects(repo.oid):
+        box.lfs.unlink(repo.oid, sha256)
+    return {}
+
+
+@router.post("/api/repos/move")
+def move(request: Request, box: BoxDep, who: CallerDep, body: Move) -> dict[str, Any]:
+    """Gives a repo another name or owner."""
+    actor = access.logged_in(who)
+    repo = _to_change(request, who, body.type, body.from_repo)
+    namespace, _, name = body.to_repo.partition("/")
+    owner = _namespace(box, who, namespace, body.type)
+    _check_name(name)
+    there = box.repos.get(body.type, body.to_repo)
+    if there and there.oid != repo.oid:
+        raise taken(body.type, there.namespace, there.name)
+    box.repos.move(repo, owner, name, actor)
+    return {}
+
+
+@router.put("/api/{kind:kind}/{ns}/{name}/settings")
+def settings(repo: Owned, box: BoxDep, who: CallerDep, body: Settings) -> dict[str, Any]:
+    """Changes settings; answers with what was changed."""
+    wanted = body.model_dump(exclude_none=True, exclude={"visibility"})
+    if body.visibility is not None:
+        wanted["private"] = body.visibility != "public"
+    changed = box.repos.update(repo, who.account, **wanted)
+    shown = {"private": changed.private, "gated": changed.gated, "discussionsDisabled": changed.discussions_disabled}
+    names = {field.alias or name for name, field in Settings.model_fields.items() if name in body.model_fields_set}
+    answer: dict[str, Any] = {name: shown[name] for name in shown if name in names}
+    return answer | ({"visibility": "private" if changed.private else "public"} if body.visibility else {})
+
+
+@router.get("/api/{kind:kind}/{ns}/{name}/auth-check")
+def may_read(repo: Contents) -> None:
+    """200 for whoever may read the files."""
+
+
+@router.get("/api/{kind:kind}/{ns}/{name}/auth-check/write")
+def may_write(repo: Readable, box: BoxDep, who: CallerDep) -> None:
+    """200 for whoever may commit."""
+    access.check(box, who, repo, "write")
+
+
+@router.post("/api/spaces/{ns}/{name}/restart")
+def restart(
+    request: Request, who: CallerDep, ns: str, name: str, factory: Annotated[bool, Query()] = False
+) -> dict[str, Any]:
+    """Restarts a Space. None runs here: this answers as if it did."""
+    access.repo_for(request, "space", f"{ns}/{name}", "admin", who)
+    return {
+        "stage": "RUNNING_BUILDING" if factory else "RUNNING",
+        "hardware": {"current": None, "requested": "cpu-basic"},
+    }
+
+
+def _to_change(request: Request, who: Caller, repo_type: RepoType, full_name: str) -> Repo:
+    """The repo by its present name: what changes a repo for good does not follow a former one."""
+    box = access.box_of(request)
+    repo = box.repos.get(repo_type, full_name)
+    if repo is None:
+        raise HubError(404, "Repository not found", "RepoNotFound")
+    return access.repo_for(request, repo_type, full_name, "admin", who)
+
+
+def _owner(box: Box, who: Caller, body: NewRepo) -> tuple[Account, str]:
+    namespace, _, name = body.name.rpartition("/")
+    namespace = body.organization or namespace or access.logged_in(who).name
+    return _namespace(box, who, namespace, body.type or "model"), name
+
+
+def _namespace(box: Box, who: Caller, namespace: str, repo_type: str) -> Account:
+    owner = box.accounts.by_name(namespace)
+    if owner is None or not access.may_create_in(box, who, owner):
+        raise Forbidden(f'You don\'t have the rights to create a {repo_type} under the namespace "{namespace}"')
+    return owner
+
+
+def _check_name(name: str) -> None:
+    if not _NAME.fullmatch(name):
+        raise BadRequest(
+            f"Invalid repo name {name!r}: 1 to 96 letters, digits, '-', '_' and '.', without '--' or '..', not starting"
+            " with '.', not ending in '-', '.' or '.git'."
+        )
+
+
+def _exists(repo: Repo, base: str) -> HubError:
+    message = f"You already created this {repo.type} repo"
+    return HubError(409, message, extra={"url": base + repo.web_path, "name": repo.full_name})
+
+
+def _bytes(file: InitialFile) -> bytes:
+    try:
+        return b64decode(file.content, validate=True) if file.encoding == "base64" else file.content.encode()
+    except (NotBase64, ValueError) as error:
+        raise BadRequest(f"The content of {file.path} is not valid {file.encoding}.") from error

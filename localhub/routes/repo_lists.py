@@ -1,0 +1,62 @@
+"""Lists of repos: all models, datasets or Spaces that the caller may see."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Query, Request, Response
+from fastapi.responses import JSONResponse
+
+from localhub.access import allows
+from localhub.paging import next_link
+from localhub.repofacts import RepoFacts
+from localhub.repoinfo import check_expand, info
+from localhub.repos import Repo
+from localhub.routes.deps import BoxDep, CallerDep, public_url, type_of
+from localhub.routing import Kind
+
+router = APIRouter(tags=["info"])
+
+_BRIEF = ("author", "createdAt", "lastModified", "likes", "private", "sha", "tags")
+Sort = Literal["createdAt", "lastModified", "downloads", "likes", "trendingScore"]
+
+
+@router.get("/api/{kind:kind}")
+def repos(
+    request: Request,
+    box: BoxDep,
+    who: CallerDep,
+    kind: Kind,
+    search: Annotated[str | None, Query(max_length=200)] = None,
+    author: Annotated[str | None, Query(max_length=200)] = None,
+    filter: Annotated[list[str] | None, Query(max_length=50)] = None,
+    sort: Sort = "trendingScore",
+    limit: Annotated[int, Query(ge=1, le=1000)] = 1000,
+    cursor: Annotated[int, Query(ge=0, le=100_000_000)] = 0,
+    full: bool = False,
+    expand: Annotated[list[str] | None, Query()] = None,
+) -> Response:
+    """By pages, the newest first unless sorted otherwise."""
+    repo_type = type_of(kind)
+    check_expand(repo_type, expand or ())
+    found = [repo for repo in box.repos.all(repo_type, author) if allows(box, who, repo, "read")]
+    found = [repo for repo in found if (search or "").lower() in repo.full_name.lower()]
+    found = [repo for repo in found if set(filter or ()) <= set(_tags(repo, box.lfs) if filter else ())]
+    found.sort(key=lambda repo: _rank(repo, sort), reverse=True)
+    headers = {}
+    if cursor + limit < len(found):
+        headers["Link"] = next_link(request, public_url(request), cursor=str(cursor + limit))
+    brief = [*_BRIEF, *(("siblings",) if full else ()), *(("downloads", "gated") if repo_type != "space" else ("sdk",))]
+    fields = expand or brief
+    page = [info(box, repo, repo.git.head(), expand=fields) for repo in found[cursor : cursor + limit]]
+    return JSONResponse(page, headers=headers)
+
+
+def _tags(repo: Repo, lfs: Any) -> list[str]:
+    return RepoFacts(repo, repo.git.head(), lfs).tags
+
+
+def _rank(repo: Repo, sort: Sort) -> float:
+    if sort in ("downloads", "likes"):
+        return float(repo.downloads if sort == "downloads" else repo.likes)
+    return (repo.updated_at if sort == "lastModified" else repo.created_at).timestamp()

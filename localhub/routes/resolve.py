@@ -1,0 +1,68 @@
+"""Files by their address: what downloads and `from_pretrained` live on."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter, Request, Response
+from fastapi.responses import RedirectResponse
+
+from localhub import access
+from localhub.access import box_of
+from localhub.errors import EntryNotFound
+from localhub.paths import is_clean
+from localhub.repos import Repo
+from localhub.resolve import not_modified, quoted_etag, send_bytes
+from localhub.routes.deps import CallerDep, Name, Namespace, Rev, type_of
+from localhub.routing import Kind
+from localhub.trees import Entry
+
+router = APIRouter(tags=["resolve"])
+
+
+@router.get("/{prefix:prefix}{ns}/{name}/resolve/{rev:seg}/{path:rest}")
+@router.head("/{prefix:prefix}{ns}/{name}/resolve/{rev:seg}/{path:rest}")
+def resolve(request: Request, who: CallerDep, prefix: Kind, ns: Namespace, name: Name, rev: Rev, path: str) -> Response:
+    """A file of a revision: a small one itself, a large one by redirect to the storage.
+
+    The Hub redirects small files too, to a cache by commit; its description allows both, and this saves a call.
+    """
+    repo = access.repo_for(request, type_of(prefix), f"{ns}/{name}", who=who)
+    access.check_content(box_of(request), who, repo)
+    commit = repo.git.resolve(rev)
+    entry = repo.git.entry(commit, path) if is_clean(path) else None
+    if entry is None or entry.type != "file":
+        raise EntryNotFound(path, commit)
+    pointer = repo.git.facts([entry.oid])[entry.oid].pointer
+    if pointer and box_of(request).lfs.size(repo.oid, pointer.sha256) is not None:
+        return _large(request, repo, commit, entry, pointer.sha256, pointer.size)
+    name = path.rpartition("/")[2]
+    return send_bytes(request, repo.git.read(entry.oid), entry.oid, name, {"X-Repo-Commit": commit})
+
+
+@router.get("/{prefix:prefix}{ns}/{name}/raw/{rev:seg}/{path:rest}")
+@router.head("/{prefix:prefix}{ns}/{name}/raw/{rev:seg}/{path:rest}")
+def raw(request: Request, who: CallerDep, prefix: Kind, ns: Namespace, name: Name, rev: Rev, path: str) -> Response:
+    """A file as it stands in git: of a large one the pointer."""
+    repo = access.repo_for(request, type_of(prefix), f"{ns}/{name}", who=who)
+    access.check_content(box_of(request), who, repo)
+    commit = repo.git.resolve(rev)
+    entry = repo.git.entry(commit, path) if is_clean(path) else None
+    if entry is None or entry.type != "file":
+        raise EntryNotFound(path, commit)
+    # Never as a type that a browser would run.
+    return send_bytes(request, repo.git.read(entry.oid), entry.oid, "file.txt", {"X-Repo-Commit": commit})
+
+
+def _large(request: Request, repo: Repo, commit: str, entry: Entry, sha256: str, size: int) -> Response:
+    headers = {
+        "X-Repo-Commit": commit,
+        "X-Linked-Etag": quoted_etag(sha256),
+        "X-Linked-Size": str(size),
+        "ETag": quoted_etag(sha256),
+        "Accept-Ranges": "bytes",
+    }
+    if not_modified(request, sha256):
+        return Response(status_code=304, headers=headers)
+    name = entry.path.rpartition("/")[2]
+    # The client follows a redirect within this Hub also for HEAD: the commit travels along to be repeated there.
+    target = box_of(request).lfs.address("get", repo.oid, sha256, commit=commit, name=name)
+    return RedirectResponse(target, 302, headers)

@@ -1,0 +1,190 @@
+"""Who one is, and who others are: whoami, users, organisations and their members."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any, cast
+
+from fastapi import APIRouter, Path, Query, Request, Response
+
+from localhub import access
+from localhub.accounts import Account, Caller, Scope, Token
+from localhub.box import Box
+from localhub.clock import iso
+from localhub.errors import HubError
+from localhub.paging import next_link
+from localhub.routes.deps import BoxDep, CallerDep, public_url
+
+if TYPE_CHECKING:
+    from localhub.repos import RepoType
+
+router = APIRouter(tags=["accounts"])
+
+AccountName = Annotated[str, Path(max_length=200)]
+
+
+@router.get("/api/whoami-v2")
+def whoami(box: BoxDep, who: CallerDep) -> dict[str, Any]:
+    """The caller, its organisations, and what its token may do."""
+    account = access.logged_in(who)
+    return {
+        "type": account.kind,
+        "id": account.id,
+        "name": account.name,
+        "fullname": account.fullname,
+        "email": account.email,
+        "emailVerified": account.email is not None,
+        "canPay": False,
+        "periodEnd": None,
+        "isPro": account.is_pro,
+        "avatarUrl": account.avatar_url,
+        "orgs": [_org(org, role) for org, role in box.accounts.orgs(account)],
+        "auth": {"type": "access_token", "accessToken": _token(box, who)},
+    }
+
+
+@router.get("/api/users/{user}/overview")
+def user_overview(box: BoxDep, user: AccountName) -> dict[str, Any]:
+    """A user's public face."""
+    account = _named(box, user, "user")
+    orgs = [
+        {"name": org.name, "fullname": org.fullname, "avatarUrl": org.avatar_url}
+        for org, _ in box.accounts.orgs(account)
+    ]
+    zeros = dict.fromkeys(("numDiscussions", "numPapers", "numUpvotes", "numLikes", "numFollowing", "numFollowers"), 0)
+    face = {**_member(account), "createdAt": iso(account.created_at), "details": "", "isFollowing": False, "orgs": orgs}
+    return {**face, **_repo_counts(box, account), **zeros}
+
+
+@router.get("/api/organizations/{org}/overview")
+def org_overview(box: BoxDep, org: AccountName) -> dict[str, Any]:
+    """An organisation's public face."""
+    account = _named(box, org, "org")
+    return {
+        "_id": account.id,
+        "name": account.name,
+        "fullname": account.fullname,
+        "avatarUrl": account.avatar_url,
+        "type": "org",
+        "details": "",
+        "isVerified": False,
+        "isFollowing": False,
+        "plan": account.plan,
+        "numUsers": len(box.accounts.members(account)),
+        "numFollowers": 0,
+        "numPapers": 0,
+        **_repo_counts(box, account),
+    }
+
+
+@router.get("/api/organizations/{org}/members")
+def members(
+    request: Request,
+    response: Response,
+    box: BoxDep,
+    who: CallerDep,
+    org: AccountName,
+    search: str | None = None,
+    limit: Annotated[int, Query(ge=10, le=10_000)] = 500,
+    cursor: Annotated[int, Query(ge=0, le=1_000_000)] = 0,
+) -> list[dict[str, Any]]:
+    """Its members by pages; roles are told to members alone."""
+    account = _named(box, org, "org")
+    insider = who.account is not None and box.accounts.role(account.id, who.account.id) is not None
+    found = [
+        (user, role)
+        for user, role in box.accounts.members(account)
+        if not search or search.lower() in user.name.lower()
+    ]
+    if cursor + limit < len(found):
+        response.headers["Link"] = next_link(request, public_url(request), cursor=str(cursor + limit))
+    page = found[cursor : cursor + limit]
+    return [_member(user) | ({"role": role} if insider else {}) for user, role in page]
+
+
+@router.get("/api/users/{name}/followers")
+@router.get("/api/users/{name}/following")
+@router.get("/api/organizations/{name}/followers")
+def followers(box: BoxDep, name: AccountName) -> list[dict[str, Any]]:
+    """Nobody follows anybody here."""
+    if box.accounts.by_name(name) is None:
+        raise HubError(404, f"There is no account {name}")
+    return []
+
+
+@router.get("/api/agent-harnesses")
+def harnesses() -> dict[str, Any]:
+    """Asked once a day by a client that counts its uses; there is nothing to tell."""
+    return {}
+
+
+@router.get("/avatars/{name}")
+def avatar(name: str) -> Response:
+    """A plain disc, coloured by the account's id."""
+    hue = sum(map(ord, name)) * 47 % 360
+    disc = f'<circle cx="20" cy="20" r="20" fill="hsl({hue},55%,55%)"/>'
+    image = f'<svg xmlns="http://www.w3.org/2000/svg" width="40" height="40">{disc}</svg>'
+    return Response(image, media_type="image/svg+xml", headers={"Cache-Control": "max-age=86400"})
+
+
+def _named(box: Box, name: str, kind: str | None) -> Account:
+    account = box.accounts.by_name(name)
+    if account is None or account.kind != kind:
+        raise HubError(404, f"There is no {'organization' if kind == 'org' else 'user'} {name}")
+    return account
+
+
+def _org(org: Account, role: str) -> dict[str, Any]:
+    return {
+        "type": "org",
+        "id": org.id,
+        "name": org.name,
+        "fullname": org.fullname,
+        "email": org.email,
+        "plan": org.plan,
+        "canPay": False,
+        "periodEnd": None,
+        "avatarUrl": org.avatar_url,
+        "roleInOrg": role,
+        "isEnterprise": False,
+    }
+
+
+def _member(account: Account) -> dict[str, Any]:
+    return {
+        "_id": account.id,
+        "user": account.name,
+        "fullname": account.fullname,
+        "avatarUrl": account.avatar_url,
+        "isPro": account.is_pro,
+        "type": account.kind,
+    }
+
+
+def _repo_counts(box: Box, account: Account) -> dict[str, int]:
+    public = [repo.type for repo in box.repos.all(namespace=account.name) if not repo.private]
+    return {f"num{kind.capitalize()}s": public.count(kind) for kind in ("model", "dataset", "space")}
+
+
+def _token(box: Box, who: Caller) -> dict[str, Any]:
+    token = who.token
+    if token is None:
+        return {}
+    shown: dict[str, Any] = {"displayName": token.name, "role": token.role, "createdAt": iso(token.created_at)}
+    if token.role == "fineGrained":
+        shown["fineGrained"] = _fine_grained(box, token)
+    return shown
+
+
+def _fine_grained(box: Box, token: Token) -> dict[str, Any]:
+    scoped = [{"entity": _entity(box, scope), "permissions": sorted(scope.permissions)} for scope in token.scoped]
+    return {"canReadGatedRepos": token.reads_gated, "global": sorted(token.global_permissions), "scoped": scoped}
+
+
+def _entity(box: Box, scope: Scope) -> dict[str, Any]:
+    if scope.entity_type in ("user", "org"):
+        account = box.accounts.by_name(scope.entity_name)
+        found = account.id if account else None
+    else:
+        repo = box.repos.get(cast("RepoType", scope.entity_type), scope.entity_name)
+        found = repo.oid if repo else None
+    return {"_id": found, "name": scope.entity_name, "type": scope.entity_type}
