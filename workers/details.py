@@ -1,0 +1,182 @@
+"""The files of a details repo: one table a task with every answer, a table of the scores, and the card above them.
+
+Tables have one schema for all tasks and all runs, so that splits of different times load together: what differs from
+task to task (a question's fields, what the harness calls its metrics) is JSON text in a column of its own.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from leaderboard.details import LATEST, RESULTS_CONFIG, parse_table_path, split_name, table_path
+from leaderboard.results import Results
+from leaderboard.suites import Suite
+from workers.errors import EvaluationFailed
+
+MAX_LINE = 32 * 1024 * 1024
+MAX_TEXT = 200_000
+CUT = " … [cut]"
+BATCH = 500
+
+
+def write_samples(samples: Path, table: Path, metrics: Sequence[str]) -> int:
+    """Turn the harness's `samples` (JSON Lines) into a Parquet table and answer how many rows it has.
+
+    `metrics` are the benchmark's (`acc_norm,none`): `score` is their mean in each row. Memory stays that of one batch.
+    Raises EvaluationFailed where a line is not what the harness writes.
+    """
+    import pyarrow as pa  # heavy, and wanted at the end of an attempt only
+    import pyarrow.parquet as pq
+
+    texts = ("doc", "prompt", "continuations", "target", "responses", "answers", "filter", "metrics")
+    schema = pa.schema([("doc_id", pa.int64()), *((name, pa.string()) for name in texts), ("score", pa.float64())])
+    names = tuple(metric.partition(",")[0] for metric in metrics)
+    rows = (sample_row(line, names) for line in _lines(samples))
+    count = 0
+    with pq.ParquetWriter(table, schema, compression="zstd") as writer:
+        while batch := list(islice(rows, BATCH)):
+            writer.write_table(pa.Table.from_pylist(batch, schema=schema))
+            count += len(batch)
+    return count
+
+
+def _lines(path: Path) -> Iterator[bytes]:
+    """The lines of a file that a child wrote, none longer than MAX_LINE."""
+    with path.open("rb") as file:
+        while line := file.readline(MAX_LINE):
+            if len(line) == MAX_LINE:
+                raise EvaluationFailed(f"{path.name} has a line of more than {MAX_LINE} bytes")
+            yield line
+
+
+def sample_row(line: bytes, metrics: Sequence[str]) -> dict[str, Any]:
+    """One answer as a row. Raises EvaluationFailed where the line is not what the harness writes."""
+    try:
+        sample = json.loads(line)
+        requests = [sample["arguments"][key] for key in sorted(sample["arguments"], key=_number_in)]
+        return {
+            "doc_id": int(sample["doc_id"]),
+            "doc": _json(sample["doc"]),
+            "prompt": _text(requests[0]["arg_0"]),
+            "continuations": _json([request.get("arg_1") for request in requests]),
+            "target": _text(sample["target"]),
+            "responses": _json(sample["resps"]),
+            "answers": _json(sample["filtered_resps"]),
+            "filter": _text(sample["filter"]),
+            "metrics": _json({name: sample.get(name) for name in sample["metrics"]}),
+            "score": _mean([_value(sample.get(name)) for name in metrics]),
+        }
+    except (ValueError, KeyError, IndexError, TypeError, AttributeError, RecursionError) as error:
+        raise EvaluationFailed(f"a sample is not what the harness writes: {type(error).__name__}: {error}") from error
+
+
+def _number_in(key: str) -> int:
+    """12 for `gen_args_12`: as text, it would come before 2."""
+    return int(key.rpartition("_")[2])
+
+
+def _json(value: Any) -> str:
+    return _text(json.dumps(value, ensure_ascii=False))
+
+
+def _text(value: Any) -> str:
+    """Text that a column can hold: of bounded length, and of characters that can be encoded."""
+    text = str(value)
+    text = text if len(text) <= MAX_TEXT else text[:MAX_TEXT] + CUT
+    return text.encode("utf-8", "replace").decode()
+
+
+def _value(value: Any) -> float | None:
+    """A metric of one sample as a number; the mean where it is a list (one value an instruction)."""
+    if isinstance(value, bool | int | float):
+        return float(value)
+    if isinstance(value, list):
+        return _mean([_value(item) for item in value])
+    return None
+
+
+def _mean(values: Sequence[float | None]) -> float | None:
+    numbers = [value for value in values if value is not None]
+    return sum(numbers) / len(numbers) if numbers else None
+
+
+def write_scores(results: Results, table: Path) -> None:
+    """The scores as a Parquet table: a row for each task, benchmark, and the average."""
+    import pyarrow as pa  # heavy, and wanted at the end of an attempt only
+    import pyarrow.parquet as pq
+
+    schema = pa.schema(
+        [
+            *((name, pa.string()) for name in ("kind", "name", "benchmark", "model", "revision", "attempt", "suite")),
+            *((name, pa.float64()) for name in ("raw", "normalised")),
+        ]
+    )
+    pq.write_table(pa.Table.from_pylist(list(score_rows(results)), schema=schema), table, compression="zstd")
+
+
+def score_rows(results: Results) -> Iterator[dict[str, Any]]:
+    """A row for each task, benchmark and the average (which has no raw score)."""
+    block = results.block
+    same = {"model": block.model, "revision": block.revision, "attempt": block.attempt, "suite": block.suite}
+    for benchmark in results.scores.benchmarks:
+        of = {**same, "benchmark": benchmark.name}
+        for task in benchmark.tasks:
+            yield {**of, "kind": "task", "name": task.name, "raw": task.raw, "normalised": task.normalised}
+        yield {**of, "kind": "benchmark", "name": benchmark.name, "raw": benchmark.raw, "normalised": benchmark.normalised}
+    yield {**same, "kind": "average", "name": "average", "normalised": results.scores.average}
+
+
+# --- the card
+
+
+def card(repo: str, paths: Sequence[str], results: Results, suite: Suite) -> str:
+    """The README of `repo`, which holds `paths`; `results` are those of the newest run."""
+    tables: dict[str, list[str]] = {}
+    for config, time in filter(None, map(parse_table_path, paths)):
+        tables.setdefault(config, []).append(time)
+    head = {
+        "pretty_name": f"Evaluation details of {results.block.model}",
+        "tags": ["leaderboard", "evaluation"],
+        "configs": [_config(config, sorted(times)) for config, times in sorted(tables.items())],
+    }
+    return f"---\n{yaml.safe_dump(head, sort_keys=False, allow_unicode=True)}---\n\n{_about(repo, results, suite)}"
+
+
+def _config(config: str, times: Sequence[str]) -> dict[str, Any]:
+    """One config of the card: a split for each run, and `latest` for the newest."""
+    runs = [{"split": split_name(time), "path": [table_path(config, time)]} for time in times]
+    latest = {"split": LATEST, "path": [table_path(config, times[-1])]}
+    default = {"default": True} if config == RESULTS_CONFIG else {}
+    return {"config_name": config, "data_files": [*runs, latest], **default}
+
+
+def _about(repo: str, results: Results, suite: Suite) -> str:
+    block = results.block
+    rows = "".join(f"| {b.name} | {b.raw:.4f} | {b.normalised:.2f} |\n" for b in results.scores.benchmarks)
+    first = suite.tasks[0]
+    return f"""\
+# Evaluation details of {block.model}
+
+Every question that [{block.model}](/{block.model}) was asked at commit `{block.revision}`, with its prompt, the
+model's answer and its score. One config a task; a split for each run, and `latest` for the newest. The config
+`{RESULTS_CONFIG}` holds the scores as a table.
+
+```python
+from datasets import load_dataset
+
+answers = load_dataset("{repo}", "{first}", split="{LATEST}")
+```
+
+The newest run: suite `{suite.name}` ({suite.title}), precision {block.precision}, finished {block.ended}.
+
+| benchmark | raw (0-1) | score (0-100) |
+|---|---|---|
+{rows}| **Average** | | **{results.scores.average:.2f}** |
+"""
+
