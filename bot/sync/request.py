@@ -275,11 +275,12 @@ def _watch(desk: Desk, gathered: Gathered) -> None:
     progress = state.progress if state else None
     quarter = min(3, 4 * progress.done // progress.total) if progress and progress.total else 0
     entry = entry.model_copy(update={"state": "running", "attempt": attempt, "shown": max(entry.shown, quarter)})
-    shown = progress if progress is not None and quarter else None
-    view = view_of(desk, entry, gathered.request, "running", progress=shown)
+    total = progress.total if progress is not None else 0
+    view = view_of(
+        desk, entry, gathered.request, "running", done=total * entry.shown // 4, total=total if entry.shown else 0
+    )
     desk.index.put(entry)
-    if quarter >= gathered.entry.shown or gathered.entry.state != "running":
-        desk.index.put(_merge(desk, tell(desk, entry, view, named=gathered.request.file.steward.thread)))
+    desk.index.put(_merge(desk, tell(desk, entry, view, named=gathered.request.file.steward.thread)))
 
 
 def _settle(desk: Desk, gathered: Gathered, step: Step) -> None:

@@ -31,21 +31,20 @@ def sync_requests_repo(desk: Desk) -> None:
     head, seen = desk.hub.head(desk.requests), desk.index.head(desk.requests.id)
     if head == seen:
         return
-    history = list(_since(desk, seen)) if seen else []
+    history = list(_since(desk, seen))
     if seen and history and all(is_by(desk.me(), None, entry.authors[0]) for entry in history if entry.authors):
         desk.index.put_head(desk.requests.id, head)  # nothing but our own echo
         return
     paths = _changed(desk, seen, head)
-    desk.index.put_origins(
-        (path, origin) for entry in history for path, origin in _origins(desk, entry, history, paths)
-    )
+    for entry in reversed(history):  # oldest first: the last who touched a file brought it
+        desk.index.put_origins(_origins(desk, entry, seen, paths if len(history) == 1 else None))
     for path in paths:
         desk.mark(request_key(path), Priority.EVENT if seen else Priority.BACKGROUND)
     desk.index.put_head(desk.requests.id, head)
     log.info("requests repo", head=head, since=seen, changed=len(paths))
 
 
-def _since(desk: Desk, seen: str) -> Iterator[LogEntry]:
+def _since(desk: Desk, seen: str | None) -> Iterator[LogEntry]:
     for entry in desk.hub.commits(desk.requests, limit=LOOK_BACK):
         if entry.oid == seen:
             return
@@ -62,13 +61,20 @@ def _changed(desk: Desk, seen: str | None, head: str) -> list[str]:
     return [entry.path for entry in desk.hub.list_files(desk.requests, head) if is_request_path(entry.path)]
 
 
-def _origins(desk: Desk, entry: LogEntry, history: list[LogEntry], paths: list[str]) -> Iterator[tuple[str, Origin]]:
-    """Who brought the files of one commit: the author of the pull request that it merged, else its own author."""
+def _origins(desk: Desk, entry: LogEntry, seen: str | None, paths: list[str] | None) -> list[tuple[str, Origin]]:
+    """Who brought the files of one commit: the author of the pull request that it merged, else its own author.
+
+    `paths` is what it changed, where that is known already. Of a board that is new to us only merged pull requests are
+    worth a call each: they have a thread.
+    """
     if not entry.authors or is_by(desk.me(), None, entry.authors[0]):
-        return
-    touched = paths if len(history) == 1 else desk.hub.changed_paths(desk.requests, f"{entry.oid}^", entry.oid)
+        return []
     origin = _pull(desk, entry) or Origin(submitter=entry.authors[0])
-    yield from ((path, origin) for path in touched if is_request_path(path))
+    if seen is None and origin.pull is None:
+        return []
+    if paths is None or seen is None:
+        paths = desk.hub.changed_paths(desk.requests, f"{entry.oid}^", entry.oid)
+    return [(path, origin) for path in paths if is_request_path(path)]
 
 
 def _pull(desk: Desk, entry: LogEntry) -> Origin | None:

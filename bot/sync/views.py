@@ -12,7 +12,6 @@ from bot.texts.status import State, StatusView
 from hub.records import Repo
 from leaderboard.attempts import Failure
 from leaderboard.requests import Problem, Request
-from wire.attempts import Progress
 
 
 def readable(seconds: float) -> str:
@@ -28,7 +27,6 @@ def view_of(
     *,
     reasons: Sequence[Problem] = (),
     failure: Failure | None = None,
-    progress: Progress | None = None,
     **more: Any,
 ) -> StatusView:
     """What to say about a readable request."""
@@ -47,8 +45,6 @@ def view_of(
         attempt=entry.attempt or "",
         reasons=reasons,
         failure=failure,
-        done=progress.done if progress else 0,
-        total=progress.total if progress else 0,
         **more,
     )
 

@@ -1,0 +1,418 @@
+"""Syncs against a real Hub protocol and a real queue server: what the bot does about requests, seen from outside."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import redis
+from bot_kit import BOARD
+from huggingface_hub import CommitOperationAdd, HfApi
+
+from bot.desk import Desk
+from bot.schedule import Schedule
+from bot.sync.loop import SyncLoop
+from hub.client import Hub
+from hub.records import Repo
+from leaderboard.attempts import Details, Failure, Outcome
+from leaderboard.boards import parse_board
+from leaderboard.requests import RequestPath
+from leaderboard.suites import find_suite
+from localhub.testing import LocalHub
+from wire import clock, jobs
+from wire.attempts import LOST, Progress
+from wire.heartbeats import WorkerCard
+
+BOT, FORM, WORKER, ADA = "hf_bot", "hf_form", "hf_worker", "hf_ada"
+REQUESTS = "board/requests"
+CONFIG = json.dumps({"model_type": "gpt2", "architectures": ["GPT2LMHeadModel"]})
+
+
+def world() -> dict[str, Any]:
+    """A board, its accounts, and a few models."""
+
+    def user(name: str, token: str) -> dict[str, Any]:
+        return {"name": name, "tokens": [{"token": token, "role": "write"}]}
+
+    def model(name: str, **files: str) -> dict[str, Any]:
+        return {"type": "model", "id": name, "files": {"README.md": "# A model\n", **files}}
+
+    weights = {"model.safetensors": "x"}
+    return {
+        "users": [user("steward-bot", BOT), user("form", FORM), user("gpu", WORKER), user("ada", ADA)],
+        "orgs": [
+            {"name": "board", "members": {"steward-bot": "write", "form": "write"}},
+            {"name": "board-details", "members": {"gpu": "write"}},
+        ],
+        "repos": [
+            *({"type": "dataset", "id": f"board/{name}"} for name in ("requests", "results", "logs")),
+            model("ada/good", **{"config.json": CONFIG}, **weights),
+            model("ada/remote", **{"config.json": json.dumps({"auto_map": {"AutoConfig": "x.Y"}})}, **weights),
+            model("ada/strange", **{"config.json": '{"model_type": "zork"}'}, **weights),
+            model("ada/pickled", **{"config.json": CONFIG, "pytorch_model.bin": "x"}),
+        ],
+    }
+
+
+class Stand:
+    """A board on a Hub of its own, a desk, and hands to work them with."""
+
+    def __init__(self, hub: LocalHub, connection: redis.Redis) -> None:
+        self.hub = hub
+        self.time = clock.now()
+        board = parse_board(BOARD)
+        self.calls: list[tuple[str, str]] = []
+        door = Hub(hub.url, BOT, on_call=lambda method, route: self.calls.append((method, route)))
+        self.desk = Desk(board, find_suite("starter"), door, connection, now=lambda: self.time)
+        self.loop = SyncLoop(self.desk)
+        self.schedule = Schedule(self.desk)
+        self.ada, self.form = (HfApi(hub.url, token=token) for token in (ADA, FORM))
+
+    def settle(self) -> None:
+        """Sync until nothing is dirty any more."""
+        self.desk.mark("requests")
+        while (claim := self.desk.dirty.claim(now=self.time, lease=60)) is not None:
+            self.desk.dirty.finish(claim, retry_at=self.loop._sync(claim))
+
+    def submit(self, model: str, /, *, path: str | None = None, raw: bytes | None = None, **changes: Any) -> str:
+        """The form commits a request for `model`; its path."""
+        org, name = model.split("/")
+        path = path or str(RequestPath(org, name, private=False, precision="float32", weight_type="Original"))
+        fields = {"model": model, "status": "PENDING", "revision": "main", "mystery": [1, "é"], **changes}
+        self.put(path, json.dumps(fields).encode() if raw is None else raw)
+        return path
+
+    def put(self, path: str, content: bytes) -> None:
+        """The form commits a file."""
+        operations = [CommitOperationAdd(path, content)]
+        self.form.create_commit(REQUESTS, operations, commit_message="Add", repo_type="dataset")
+
+    def file(self, path: str) -> dict[str, Any]:
+        """The request file as it is on the Hub."""
+        found: dict[str, Any] = json.loads(self.desk.hub.read_file(self.desk.requests, path).data)
+        return found
+
+    def threads(self) -> list[Any]:
+        """All threads of the requests repo, with their comments."""
+        listed = list(self.form.get_repo_discussions(REQUESTS, repo_type="dataset"))
+        return [self.form.get_discussion_details(REQUESTS, one.num, repo_type="dataset") for one in listed]
+
+    def commits(self) -> int:
+        """How many commits the requests repo has."""
+        return len(self.form.list_repo_commits(REQUESTS, repo_type="dataset"))
+
+    def worker(self) -> None:
+        """A worker announces itself."""
+        card = WorkerCard(name="w", tiers=("all",), since=self.time, beat=self.time)
+        self.desk.workers.announce(card)
+
+    def queued(self) -> list[jobs.EvaluationJob]:
+        """The evaluations that lie in RQ."""
+        return [jobs.parse(job.kwargs["message"]) for job in jobs.queue(self.desk.redis, self.desk.queue).jobs]
+
+    def take(self, job: jobs.EvaluationJob) -> bool | None:
+        """The worker takes `job` and asks for the claim; the answer."""
+        found = jobs.queue(self.desk.redis, self.desk.queue).fetch_job(job.attempt)
+        assert found is not None
+        found.delete()
+        self.desk.attempts.take(job.attempt, job.path, "w", now=self.time)
+        self.desk.mark(f"request:{job.path}")
+        self.settle()
+        return self.desk.attempts.wait_for_claim(job.attempt, seconds=1)
+
+    def end(self, job: jobs.EvaluationJob, *, failure: Failure | None = None, details: Details | None = None) -> None:
+        """The worker reports the end of `job`."""
+        outcome = Outcome(
+            attempt=job.attempt,
+            path=job.path,
+            revision=job.revision,
+            suite=job.suite,
+            suite_digest=job.suite_digest,
+            started=self.time - 10,
+            ended=self.time,
+            phase="evaluate",
+            failure=failure,
+            details=details,
+        )
+        self.desk.attempts.end(outcome, "the last line of the log")
+        self.desk.mark(f"request:{job.path}")
+        self.settle()
+
+    def started(self, model: str = "ada/good") -> jobs.EvaluationJob:
+        """An evaluation of `model` that is under way."""
+        self.schedule.tick()
+        self.worker()
+        self.submit(model)
+        self.settle()
+        (job,) = self.queued()
+        assert self.take(job) is True
+        return job
+
+
+@pytest.fixture
+def stand(tmp_path: Path, connection: redis.Redis) -> Iterator[Stand]:
+    """A board with nothing in it yet."""
+    with LocalHub(tmp_path, world()) as hub:
+        made = Stand(hub, connection)
+        yield made
+        made.desk.probe.close()
+        made.desk.hub.close()
+
+
+def test_an_accepted_request_waits_in_one_thread_and_is_queued_for_a_worker(stand: Stand) -> None:
+    """A good submission is accepted without touching its file, told in one thread, and put into RQ at its commit."""
+    stand.worker()
+    path = stand.submit("ada/good")
+    stand.settle()
+    assert stand.file(path)["status"] == "PENDING"
+    assert stand.commits() == 2
+    (job,) = stand.queued()
+    assert job.revision == stand.ada.model_info("ada/good").sha
+    (thread,) = stand.threads()
+    assert "Waiting for its turn" in thread.events[0].content
+    assert len(thread.events) == 1
+
+
+def test_without_a_worker_a_request_waits_and_is_queued_when_one_comes(stand: Stand) -> None:
+    """Nothing is put into RQ for nobody; the first worker that announces itself gets the oldest request."""
+    stand.submit("ada/good")
+    stand.settle()
+    assert stand.queued() == []
+    stand.worker()
+    stand.schedule.tick()
+    stand.settle()
+    assert len(stand.queued()) == 1
+
+
+REFUSED = [
+    ("ada/remote", {}, "remote-code-needed", "trust\\_remote\\_code"),
+    ("ada/strange", {}, "unknown-architecture", "zork"),
+    ("ada/pickled", {}, "weights-not-safetensors", "safetensors"),
+    ("ada/nothing-there", {}, "model-not-found", "no model ada/nothing-there"),
+    ("ada/good", {"revision": "nightly"}, "revision-not-found", "nightly"),
+    ("ada/good", {"revision": 7}, "field", "revision"),
+    ("ada/good", {"model": "ada/other"}, "place", "ada/other"),
+]
+
+
+@pytest.mark.parametrize(("model", "changes", "cause", "words"), REFUSED)
+def test_a_refused_request_says_why_in_its_file_and_its_thread(
+    stand: Stand, model: str, changes: dict[str, Any], cause: str, words: str
+) -> None:
+    """FAILED with cause, fault and advice in the file; the reason in words in the thread; nothing queued."""
+    stand.worker()
+    path = stand.submit(model, **changes)
+    stand.settle()
+    file = stand.file(path)
+    assert file["status"] == "FAILED"
+    assert (file["steward"]["failure"]["cause"], file["steward"]["failure"]["fault"]) == (cause, "submission")
+    assert file["mystery"] == [1, "é"]
+    (thread,) = stand.threads()
+    assert file["steward"]["thread"] == thread.num
+    assert "Not accepted" in thread.events[0].content
+    assert words in thread.events[0].content.replace("\u200b", "")
+    assert stand.queued() == []
+    assert stand.commits() == 3
+
+
+UNREADABLE = [
+    ("not json", None, b"{", "not JSON"),
+    ("large", None, b" " * 200_000 + b"{}", "more than 100000 bytes"),
+    (
+        "deep",
+        "a/b/c_eval_request_False_float32_Original.json",
+        b'{"model": "a/b", "status": "PENDING"}',
+        "name or folder",
+    ),
+]
+
+
+@pytest.mark.parametrize(("name", "path", "raw", "words"), UNREADABLE)
+def test_a_file_that_cannot_be_read_is_told_about_and_disturbs_nobody(
+    stand: Stand, name: str, path: str | None, raw: bytes, words: str
+) -> None:
+    """An unreadable file gets a thread with the reason, and the good request beside it is queued all the same."""
+    stand.worker()
+    stand.submit("ada/bad", path=path, raw=raw)
+    stand.submit("ada/good")
+    stand.settle()
+    bodies = [thread.events[0].content for thread in stand.threads()]
+    assert sum(words in body for body in bodies) == 1
+    assert [job.model for job in stand.queued()] == ["ada/good"]
+    before = len(stand.calls)
+    stand.desk.mark("request:ada/bad_eval_request_False_float32_Original.json")
+    stand.settle()
+    assert ("POST", "thread-open") not in stand.calls[before:]
+
+
+def test_the_claim_is_one_commit_and_the_comment_is_edited_in_place(stand: Stand) -> None:
+    """PENDING, RUNNING, FAILED are three commits, and one comment tells each state in turn."""
+    job = stand.started()
+    file = stand.file(job.path)
+    assert (file["status"], file["job_id"]) == ("RUNNING", job.attempt)
+    assert (file["steward"]["attempt"], file["steward"]["revision"]) == (1, job.revision)
+    assert "Being evaluated" in stand.threads()[0].events[0].content
+    failure = Failure(
+        cause="weights-corrupted", fault="submission", message="The weights are cut off.", advice="Again."
+    )
+    stand.end(job, failure=failure)
+    file = stand.file(job.path)
+    assert file["status"] == "FAILED"
+    assert file["steward"]["failure"] == failure.model_dump()
+    assert stand.commits() == 4  # the repo's first one, and the three
+    (thread,) = stand.threads()
+    assert len([event for event in thread.events if event.type == "comment"]) == 1
+    assert "The weights are cut off." in thread.events[0].content
+    log = stand.desk.hub.read_file(Repo("dataset", "board/logs"), f"ada/good/{job.attempt}/log.txt")
+    assert log.data == b"the last line of the log"
+    assert file["steward"]["log"].endswith(f"ada/good/{job.attempt}/log.txt")
+
+
+def test_progress_is_shown_at_quarters_and_only_then(stand: Stand) -> None:
+    """Beats between two quarters edit nothing; crossing one edits the comment once."""
+    job = stand.started()
+    for done, edits in ((10, 0), (24, 0), (26, 1), (40, 0), (51, 1), (99, 1)):
+        stand.desk.attempts.beat(job.attempt, Progress("evaluate", done, 100), now=stand.time)
+        before = stand.calls.count(("POST", "comment-edit"))
+        stand.schedule.tick()
+        stand.settle()
+        stand.desk.mark(f"request:{job.path}")
+        stand.settle()
+        assert stand.calls.count(("POST", "comment-edit")) - before == edits, done
+
+
+def test_a_lost_worker_is_our_fault_and_the_request_is_tried_again_within_the_budget(stand: Stand) -> None:
+    """An attempt that falls silent is reopened as the next one, at most as often as the board allows, then FAILED."""
+    job = stand.started()
+    stand.time += 60
+    for number in (2, 3):
+        stand.time += LOST + 1
+        stand.worker()
+        stand.schedule.tick()
+        stand.settle()
+        file = stand.file(job.path)
+        assert (file["status"], file["steward"]["attempt"]) == ("RERUN", number)
+        (job,) = stand.queued()
+        assert job.attempt.endswith(f"-{number}")
+        assert stand.take(job) is True
+    stand.time += LOST + 1
+    stand.schedule.tick()
+    stand.settle()
+    file = stand.file(job.path)
+    assert file["status"] == "FAILED"
+    assert (file["steward"]["failure"]["cause"], file["steward"]["failure"]["fault"]) == ("worker-lost", "us")
+
+
+def test_after_redis_is_lost_nobody_is_judged_before_two_beats(stand: Stand) -> None:
+    """With an empty Redis a running attempt is first waited for; its next beat keeps it running."""
+    job = stand.started()
+    stand.desk.redis.flushall()
+    stand.schedule.tick()
+    stand.settle()
+    assert stand.file(job.path)["status"] == "RUNNING"
+    stand.time += 10
+    stand.desk.attempts.beat(job.attempt, Progress("evaluate", 1, 2), now=stand.time)
+    stand.time += 20
+    stand.desk.mark(f"request:{job.path}")
+    stand.settle()
+    assert stand.file(job.path)["status"] == "RUNNING"
+    assert len(stand.threads()) == 1
+
+
+def test_a_handed_back_attempt_is_queued_again_as_the_same(stand: Stand) -> None:
+    """A worker that stops gives its attempt back; the next one gets the same attempt, with no commit in between."""
+    job = stand.started()
+    commits = stand.commits()
+    stand.desk.attempts.hand_back(job.attempt)
+    stand.desk.mark(f"request:{job.path}")
+    stand.settle()
+    (again,) = stand.queued()
+    assert again == job
+    assert stand.take(again) is True
+    assert stand.commits() == commits
+
+
+def test_a_request_that_somebody_cancels_stops_its_worker(stand: Stand) -> None:
+    """When people write CANCELLED into the file, the worker hears so with its next beat, and the file stays theirs."""
+    job = stand.started()
+    stand.desk.attempts.beat(job.attempt, Progress("evaluate", 1, 2), now=stand.time)
+    stand.put(job.path, json.dumps({**stand.file(job.path), "status": "CANCELLED"}).encode())
+    stand.settle()
+    assert not stand.desk.attempts.beat(job.attempt, Progress("evaluate", 2, 2), now=stand.time)
+    stand.end(job, failure=Failure(cause="cancelled", fault="submission", message="Cancelled."))
+    assert stand.file(job.path)["status"] == "CANCELLED"
+
+
+@pytest.mark.parametrize("job_id", [4711, "4711", "0123456789ab-cccccccc-1"])
+def test_another_backends_evaluation_is_left_alone(stand: Stand, job_id: object) -> None:
+    """RUNNING with a job id that is not ours is none of our business: no thread, no edit."""
+    path = stand.submit("ada/good", status="RUNNING", job_id=job_id)
+    stand.settle()
+    assert stand.file(path)["job_id"] == job_id
+    assert stand.threads() == []
+    assert stand.commits() == 2
+
+
+def test_results_that_are_not_what_was_promised_are_not_copied(stand: Stand) -> None:
+    """Details of another repo, or that are not there, end in FAILED, and the results repo stays empty."""
+    job = stand.started()
+    stand.end(job, details=Details(repo="ada/details_ada__good", commit="a" * 40, results_path="results.json"))
+    file = stand.file(job.path)
+    assert (file["status"], file["steward"]["failure"]["cause"]) == ("FAILED", "results-refused")
+    results = stand.form.list_repo_files("board/results", repo_type="dataset")
+    assert not any(name.endswith(".json") for name in results)
+
+
+def test_an_outsiders_pull_request_is_followed_there(stand: Stand) -> None:
+    """A request that came by pull request is told about in that pull request, in one comment, and in no new thread."""
+    path = "ada/good_eval_request_False_float32_Original.json"
+    add = CommitOperationAdd(path, json.dumps({"model": "ada/good", "status": "PENDING"}).encode())
+    pull = stand.ada.create_commit(REQUESTS, [add], commit_message="Add", repo_type="dataset", create_pr=True)
+    stand.form.merge_pull_request(REQUESTS, int(pull.pr_num or 0), repo_type="dataset")
+    stand.settle()
+    (thread,) = stand.threads()
+    assert thread.num == int(pull.pr_num or 0)
+    bots = [event for event in thread.events if event.type == "comment" and event.author == "steward-bot"]
+    assert len(bots) == 1
+    assert "submitted by `ada`" in bots[0].content
+
+
+def test_the_bots_own_commits_wake_nobody(stand: Stand) -> None:
+    """After the bot's own commit, looking at the repo costs two calls and marks nothing."""
+    stand.submit("ada/remote")
+    stand.settle()
+    before = len(stand.calls)
+    stand.settle()
+    assert [route for _, route in stand.calls[before:]] in (["refs", "commits"], ["refs"])
+    before = len(stand.calls)
+    stand.settle()
+    assert [route for _, route in stand.calls[before:]] == ["refs"]
+
+
+def test_a_flood_of_the_same_event_costs_nothing_more(stand: Stand) -> None:
+    """Once a request is settled, any number of marks changes neither file nor thread."""
+    path = stand.submit("ada/remote")
+    stand.settle()
+    commits, threads = stand.commits(), len(stand.threads()[0].events)
+    for _ in range(5):
+        stand.desk.mark(f"request:{path}")
+        stand.settle()
+    assert (stand.commits(), len(stand.threads()[0].events)) == (commits, threads)
+
+
+def test_a_hub_that_stumbles_is_tried_again_later(stand: Stand, eventually: Callable[..., object]) -> None:
+    """While the Hub answers errors a sync is put off, and noted; afterwards it does what it would have done."""
+    from hub.retries import Retries
+
+    stand.desk.hub.retries = Retries(attempts=1)
+    path = stand.submit("ada/remote")
+    stand.hub.box.faults.fail("/api/datasets/board/requests/refs", status=503, times=1)
+    stand.settle()
+    assert "steward" not in stand.file(path)
+    assert float(stand.desk.redis.hget(stand.desk.keys.hub_state, "failed") or 0) > 0
+    stand.time += 30
+    stand.settle()
+    assert stand.file(path)["status"] == "FAILED"
