@@ -12,7 +12,9 @@ from typing import Any
 
 from markdown_it import MarkdownIt
 from markdown_it.renderer import RendererHTML
+from markdown_it.rules_block import StateBlock, html_block
 from markdown_it.rules_core import StateCore
+from markdown_it.rules_inline import StateInline, html_inline
 from markdown_it.token import Token
 from markupsafe import Markup, escape
 
@@ -20,6 +22,7 @@ from markupsafe import Markup, escape
 PLAIN_TAGS = frozenset({"details", "summary", "br", "hr", "kbd", "sub", "sup"})
 _COMMENT = re.compile(r"<!--.*?(?:-->|\Z)", re.DOTALL)
 _TAG = re.compile(r"<(/?)([a-zA-Z][a-zA-Z0-9]*)\s*/?>")
+_HARMLESS = re.compile(rf"<!--|</?(?:{'|'.join(PLAIN_TAGS)})\s*/?>", re.IGNORECASE)
 _TASK = re.compile(r"\A\[([ xX])\] ")
 _LINK = re.compile(r"(?:https?://|mailto:|/(?!/)|#|[^:/?#]+(?:[/?#]|\Z))", re.IGNORECASE)
 _BARE = re.compile(
@@ -41,6 +44,16 @@ def without_front_matter(text: str) -> str:
 @lru_cache(maxsize=512)
 def _render(text: str) -> Markup:
     return Markup(_PARSER.render(text))  # noqa: S704  (the renderer below is what makes it safe)
+
+
+def _html_block(state: StateBlock, start: int, end: int, silent: bool) -> bool:
+    """Lines of HTML that may stand; what else looks like HTML is text, and the Markdown in it counts."""
+    first = state.src[state.bMarks[start] + state.tShift[start] : state.eMarks[start]]
+    return bool(_HARMLESS.match(first)) and html_block(state, start, end, silent)
+
+
+def _html_inline(state: StateInline, silent: bool) -> bool:
+    return bool(_HARMLESS.match(state.src, state.pos)) and html_inline(state, silent)
 
 
 def _plain_html(_renderer: RendererHTML, tokens: Sequence[Token], index: int, _options: Any, _env: Any) -> str:
@@ -113,6 +126,8 @@ def _parser() -> MarkdownIt:
     }
     for name, rule in rules.items():
         parser.add_render_rule(name, rule)
+    parser.block.ruler.at("html_block", _html_block, {"alt": ["paragraph", "reference", "blockquote"]})
+    parser.inline.ruler.at("html_inline", _html_inline)
     parser.core.ruler.push("tasks", _show_tasks)
     parser.validateLink = lambda url: bool(_LINK.match(url.strip()))  # type: ignore[method-assign]
     return parser
