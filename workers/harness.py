@@ -5,15 +5,11 @@ Imports only: not one tensor operation and not one tokenisation may happen befor
 
 from __future__ import annotations
 
-import json
-import logging
-import random
 from pathlib import Path
 from typing import Any
 
-import datasets.config
+import datasets
 import lm_eval.models.huggingface
-import numpy as np
 import torch
 import transformers.models.llama.modeling_llama  # noqa: F401  # the commonest architecture, loaded once for all children
 from lm_eval.api.model import CacheHook
@@ -21,12 +17,10 @@ from lm_eval.api.registry import register_model
 from lm_eval.evaluator import simple_evaluate
 from lm_eval.loggers import EvaluationTracker
 from lm_eval.tasks import TaskManager
-from lm_eval.utils import handle_non_serializable, sanitize_model_name
+from lm_eval.utils import sanitize_model_name
 
 from workers.errors import EvaluationFailed
 from workers.plans import Progress, Report, RunPlan
-
-log = logging.getLogger(__name__)
 
 WATCHED = "steward-hf"
 """The harness's `hf` model under a name of ours: nothing is different but that it says how far it is."""
@@ -84,7 +78,8 @@ def run(plan: RunPlan, report: Report) -> None:
     """Evaluate `plan` as the command would, and leave results and samples in its spool."""
     if plan.threads:
         torch.set_num_threads(plan.threads)
-    datasets.config.HF_DATASETS_CACHE = plan.datasets
+    datasets.config.HF_DATASETS_CACHE = _view_of(plan.datasets, plan.spool / "datasets")
+    datasets.disable_caching()  # derived tables go to the temporary folder: beside the questions nothing can be written
     tracker = EvaluationTracker(output_path=str(plan.spool))
     report(Progress("load"))
     results = simple_evaluate(**_arguments(plan, Watch(report)), evaluation_tracker=tracker)
@@ -93,6 +88,15 @@ def run(plan: RunPlan, report: Report) -> None:
     samples = results.pop("samples")
     _describe(plan, results, tracker)
     _save(plan, tracker, results, samples)
+
+
+def _view_of(cache: Path, folder: Path) -> Path:
+    """A folder that shows what is in `cache` and can be written to: the library puts its lock files there."""
+    folder.mkdir(exist_ok=True)
+    for entry in cache.iterdir():
+        if entry.is_dir():
+            (folder / entry.name).symlink_to(entry)
+    return folder
 
 
 def _arguments(plan: RunPlan, watch: Watch) -> dict[str, Any]:
@@ -158,6 +162,7 @@ def _save(plan: RunPlan, tracker: EvaluationTracker, results: dict[str, Any], sa
     for task in samples:
         _take(written, f"samples_{task}_*.jsonl", plan.spool / "samples" / f"{task}.jsonl")
     _take(written, "results_*.json", plan.spool / "results.json")
+    written.rmdir()
 
 
 def _take(folder: Path, pattern: str, target: Path) -> None:
