@@ -46,7 +46,10 @@ class HubError(Exception):
 
     def response(self) -> JSONResponse:
         """The answer as the Hub words it."""
-        headers = {"X-Error-Message": header_text(self.message), **self.headers}
+        headers = dict(self.headers)
+        if header_text(self.message) == self.message:
+            # A client believes the header before the body: what a header cannot carry is left to the body.
+            headers["X-Error-Message"] = self.message
         if self.code:
             headers["X-Error-Code"] = self.code
         return JSONResponse({"error": printable(self.message), **self.extra}, self.status, headers)

@@ -231,7 +231,7 @@ class GitRepo:
         """The file or folder at each path."""
         with self.open() as repo:
             root = _commit(repo, commit).tree_id
-            return [trees.find(repo, root, path) for path in paths]
+            return trees.find_all(repo, root, paths)
 
     def entries(
         self,

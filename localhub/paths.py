@@ -6,6 +6,7 @@ from localhub.errors import BadRequest
 
 MAX_PATH = 1000
 MAX_NAME = 255
+MAX_DEPTH = 100
 
 
 def clean(path: str) -> str:
@@ -14,7 +15,10 @@ def clean(path: str) -> str:
         raise BadRequest(f"A path has 1 to {MAX_PATH} characters; this one has {len(path)}.")
     if any(char < " " or char == "\x7f" or "\ud800" <= char <= "\udfff" for char in path):
         raise BadRequest(f"The path {path!r} contains control characters.")
-    for name in path.split("/"):
+    names = path.split("/")
+    if len(names) > MAX_DEPTH:
+        raise BadRequest(f"A path may lead through {MAX_DEPTH} folders; this one has {len(names)} parts.")
+    for name in names:
         _check_name(name, path)
     return path
 

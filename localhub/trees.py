@@ -7,7 +7,7 @@ descended into only where these differ; an edit rewrites the trees along the tou
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
@@ -69,6 +69,24 @@ def find(repo: pygit2.Repository, root: pygit2.Oid, path: str) -> Entry | None:
     except (KeyError, ValueError):
         return None
     return Entry(path, int(found.filemode), str(found.id)) if found is not None else None
+
+
+def find_all(repo: pygit2.Repository, root: pygit2.Oid, paths: Iterable[str]) -> list[Entry | None]:
+    """The entry at each path. Every folder on the way is read once, however many of the paths lead through it."""
+    folders: dict[str, dict[bytes, RawEntry]] = {}
+
+    def folder(path: str) -> dict[bytes, RawEntry]:
+        if path not in folders:
+            entry = Entry("", TREE, str(root)) if not path else at(path)
+            oid = pygit2.Oid(hex=entry.oid) if entry and entry.mode == TREE else None
+            folders[path] = {raw[1]: raw for raw in parse(repo, oid)}
+        return folders[path]
+
+    def at(path: str) -> Entry | None:
+        parent, _, name = path.rpartition("/")
+        return _entry(path, folder(parent).get(name.encode()))
+
+    return [at(path) for path in paths]
 
 
 def walk(
