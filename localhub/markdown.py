@@ -107,6 +107,15 @@ def _foreign_link(renderer: RendererHTML, tokens: Sequence[Token], index: int, o
     return renderer.renderToken(tokens, index, options, env)
 
 
+def _cell(renderer: RendererHTML, tokens: Sequence[Token], index: int, options: Any, env: Any) -> str:
+    """A cell whose alignment is a class: the pages' policy allows no style in the text."""
+    token = tokens[index]
+    style = str(token.attrs.pop("style", ""))
+    if style:
+        token.attrSet("class", style.replace("text-align:", "align-"))
+    return renderer.renderToken(tokens, index, options, env)
+
+
 def _show_tasks(state: StateCore) -> None:
     """`[x]` and `[ ]` at the beginning of a list's item become boxes."""
     for item, _, inline in zip(state.tokens, state.tokens[1:], state.tokens[2:], strict=False):
@@ -123,6 +132,8 @@ def _parser() -> MarkdownIt:
         "image": _image_as_link,
         "text": _mentions_and_addresses,
         "link_open": _foreign_link,
+        "th_open": _cell,
+        "td_open": _cell,
     }
     for name, rule in rules.items():
         parser.add_render_rule(name, rule)
