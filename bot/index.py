@@ -46,8 +46,13 @@ class Origin(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
-    submitter: str = ""
+    author: str = Field(default="", description="name of whoever made the commit or the pull request")
+    front_end: bool = Field(default=False, description="whether that is a form of the board, which submits for others")
     pull: int | None = None
+
+    def submitter(self, sender: str | None) -> str:
+        """Whose submission it is: a form's file names its signed-in user; nobody else is believed about another."""
+        return sender if self.front_end and sender else self.author
 
 
 class Index:

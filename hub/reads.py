@@ -67,6 +67,11 @@ class Reads:
             self._me = (self.whoami(), now)
         return self._me[0]
 
+    def user(self, name: str) -> Account:
+        """The account that has this name now. NotFound where nobody has."""
+        answer = self._get(f"/api/users/{quote(name, safe='')}/overview", "user").json()
+        return parse.parsed(lambda it: Account(it["_id"], it["user"]), answer)
+
     def head(self, repo: Repo, branch: str = "main") -> str:
         """The commit that `branch` points at; a pull request's is `refs/pr/3`.
 

@@ -136,13 +136,13 @@ def loadable_config(request: Request, facts: ModelFacts, _board: Board) -> Itera
         ),
         "remote-code": (
             "remote-code-needed",
-            "The model needs code of its own (`trust_remote_code=True`), which is never run here, for safety.",
+            "The model needs code of its own (trust_remote_code=True), which is never run here, for safety.",
             "Submit it again once its architecture is part of a stable release of transformers.",
         ),
         "unknown-architecture": (
             "unknown-architecture",
             f"The config names an architecture ({(config.model_type or 'none')[:100]}) that {version} does not know.",
-            "Check `model_type` in config.json, or wait until a stable release of transformers supports it.",
+            "Check model_type in config.json, or wait until a stable release of transformers supports it.",
         ),
         "too-costly": (
             "config-absurd",

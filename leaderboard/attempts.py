@@ -67,8 +67,3 @@ class Outcome(BaseModel):
     def ok(self) -> bool:
         """Whether there is something to publish."""
         return self.failure is None and self.details is not None
-
-
-def outcome_path(attempt: str) -> str:
-    """Where the details repo of a model holds the outcome of `attempt`: how it is found again after Redis is lost."""
-    return f"outcomes/{attempt}.json"

@@ -76,7 +76,7 @@ CAUSES = table(
             "weights-corrupted",
             "submission",
             "The model's weights cannot be read: {detail}",
-            "Upload the safetensors files again, check that they load with `from_pretrained`, and submit the new commit.",
+            "Upload the safetensors files again, check that `from_pretrained` loads them, and submit the new commit.",
         ),
         Cause(
             "weights-missing",
@@ -114,7 +114,8 @@ CAUSES = table(
             "out-of-memory",
             "unknown",
             "The evaluation ran out of memory: {detail}",
-            "Nothing to do for the moment: it is tried once more. If that fails too, ask the maintainers for a larger machine.",
+            "Nothing to do for the moment: it is tried once more. If that fails too, ask the maintainers for a larger "
+            "machine.",
             ONCE,
         ),
         Cause(
@@ -168,8 +169,16 @@ CAUSES = table(
         Cause(
             "results-refused",
             "us",
-            "The evaluation is done, but what was published is not what an evaluation publishes: {detail}",
-            "The maintainers have the log and can start the evaluation again.",
+            "The evaluation is done, but its results are not what they should be: {detail}",
+            "Nothing to do for you: the maintainers look into it.",
+            ONCE,
+        ),
+        Cause(
+            "no-results",
+            "unknown",
+            "The evaluation ran to its end without results that can be published: {detail}",
+            "Check that the model computes finite numbers in the precision that was asked for. The maintainers have "
+            "the log.",
         ),
         Cause(
             "harness-error",

@@ -19,8 +19,8 @@ class ChildDied(RuntimeError):
     """A process that should go on serving has ended; the message holds its last words."""
 
 
-def _die_with_parent() -> None:
-    """In the child, before exec: ask the kernel for SIGTERM when the parent dies."""
+def die_with_parent() -> None:
+    """In the child, before exec: ask the kernel for SIGTERM when the thread that started it dies."""
     ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
@@ -59,7 +59,7 @@ class Children:
                 stdout=log if stdout is None else stdout,
                 stderr=log,
                 start_new_session=True,  # Ctrl-C is for us: we end them in order
-                preexec_fn=_die_with_parent,
+                preexec_fn=die_with_parent,
             )
         child = Child(name, process, path)
         self.started.append(child)

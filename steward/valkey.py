@@ -11,6 +11,8 @@ from types import TracebackType
 
 import redis
 
+from steward.children import die_with_parent
+
 
 class ValkeyMissing(RuntimeError):
     """There is no redis-server or valkey-server to start, or it does not come up."""
@@ -62,7 +64,12 @@ class Valkey:
         log = (self.folder / "valkey.log").open("ab")
         with log:
             self.process = subprocess.Popen(
-                [find_server(), *arguments], stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT
+                [find_server(), *arguments],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,  # Ctrl-C is for us: we end it in order
+                preexec_fn=die_with_parent,
             )
         self._wait_until_it_answers(time.monotonic() + seconds)
         return self

@@ -19,7 +19,8 @@ from bot.texts.status import ScoreRow
 from hub.errors import NotFound, TooLarge
 from hub.records import Put, Repo
 from leaderboard import transitions
-from leaderboard.attempts import Failure, Outcome, outcome_path
+from leaderboard.attempts import Failure, Outcome
+from leaderboard.details import Published, outcome_path
 from leaderboard.failures import cause
 from leaderboard.requests import Request, Status
 from leaderboard.results import MAX_BYTES, BadResults, Results, read_results, results_path
@@ -37,16 +38,14 @@ class NotAsPromised(Exception):
 def finish(desk: Desk, request: Request, entry: Entry, outcome: Outcome, text: str) -> None:
     """Publish the results of `outcome` and say FINISHED; FAILED where they are not what they should be."""
     try:
-        results = check(desk, request, outcome)
+        results, data = check(desk, request, outcome)
     except NotAsPromised as error:
         log.error("results refused", attempt=outcome.attempt, error=str(error))
         fail(desk, request, entry, cause("results-refused").failure(str(error)), outcome, text)
         return
-    assert outcome.details is not None
     path = results_path(request.path.model, outcome.ended)
-    file = desk.hub.read_file(details_repo(desk, request), outcome.details.results_path, outcome.details.commit)
     message = f"Add results of {request.path.model}"
-    desk.hub.edit_files(desk.results, lambda read: [] if read(path) else [Put(path, file.data)], message)
+    desk.hub.edit_files(desk.results, lambda read: [] if read(path) else [Put(path, data)], message)
     log_url = keep_log(desk, request, outcome, text)
     thread = entry.thread or request.file.steward.thread
 
@@ -108,8 +107,8 @@ def keep_log(desk: Desk, request: Request, outcome: Outcome, text: str) -> str:
     return desk.address(desk.logs, log_path)
 
 
-def check(desk: Desk, request: Request, outcome: Outcome) -> Results:
-    """The results that `outcome` points to. Raises NotAsPromised where they are not what they should be."""
+def check(desk: Desk, request: Request, outcome: Outcome) -> tuple[Results, bytes]:
+    """The results that `outcome` points to, and their bytes. Raises NotAsPromised where they are something else."""
     details, repo = outcome.details, details_repo(desk, request)
     if details is None or details.repo != repo.id:
         raise NotAsPromised("the details are not in the repo of this model")
@@ -121,7 +120,7 @@ def check(desk: Desk, request: Request, outcome: Outcome) -> Results:
     said = (results.block.attempt, results.block.request, results.block.model, results.block.revision)
     if said != (outcome.attempt, str(request.path), request.path.model, outcome.revision):
         raise NotAsPromised("the results are of another attempt")
-    return results
+    return results, file.data
 
 
 def find_outcome(desk: Desk, request: Request, attempt: str) -> Outcome | None:
@@ -131,14 +130,11 @@ def find_outcome(desk: Desk, request: Request, attempt: str) -> Outcome | None:
         file = desk.hub.find_file(repo, path, max_bytes=MAX_OUTCOME)
         if file is None:
             return None
-        outcome = Outcome.model_validate_json(file.data)
+        outcome = Published.model_validate_json(file.data).outcome(repo.id, file.commit)
     except (NotFound, TooLarge, ValidationError) as error:
         log.warning("no outcome to recover", attempt=attempt, error=str(error)[:200])
         return None
-    if outcome.attempt != attempt or not outcome.ok:
-        return None
-    assert outcome.details is not None
-    return outcome
+    return outcome if outcome.attempt == attempt else None
 
 
 def details_repo(desk: Desk, request: Request) -> Repo:

@@ -162,7 +162,7 @@ def admit(desk: Desk, gathered: Gathered) -> None:
             "sha": request.file.steward.revision or verdict.sha,
             "number": number,
             "attempt": attempt,
-            "submitter": origin.submitter,
+            "submitter": origin.submitter(request.file.sender),
             "submitted": entry.submitted or desk.now(),
         }
     )

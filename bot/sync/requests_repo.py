@@ -69,7 +69,7 @@ def _origins(desk: Desk, entry: LogEntry, seen: str | None, paths: list[str] | N
     """
     if not entry.authors or is_by(desk.me(), None, entry.authors[0]):
         return []
-    origin = _pull(desk, entry) or Origin(submitter=entry.authors[0])
+    origin = _pull(desk, entry) or Origin(author=entry.authors[0], front_end=_is_front_end(desk, entry.authors[0]))
     if seen is None and origin.pull is None:
         return []
     if paths is None or seen is None:
@@ -89,4 +89,14 @@ def _pull(desk: Desk, entry: LogEntry) -> Origin | None:
         return None
     if not thread.is_pull_request or thread.merge_commit != entry.oid:
         return None
-    return Origin(submitter=thread.author_name, pull=thread.num)
+    return Origin(author=thread.author_name, pull=thread.num)
+
+
+def _is_front_end(desk: Desk, name: str) -> bool:
+    """Whether the account of this name is one of the board's forms, by the id that the Hub has for it now."""
+    if not desk.board.front_ends:
+        return False
+    try:
+        return desk.hub.user(name).id in desk.board.front_ends
+    except NotFound:
+        return False

@@ -14,8 +14,8 @@ from dataclasses import replace
 from bot.desk import Desk
 from bot.index import Entry
 from bot.texts.status import StatusView, status_comment, thread_title
-from hub.comments import Marker, find_marked, marked
-from hub.errors import ThreadNotFound
+from hub.comments import Marker, find_marked
+from hub.errors import NotFound, ThreadNotFound
 from hub.records import Comment
 
 KIND = "status"
@@ -32,16 +32,28 @@ def tell(desk: Desk, entry: Entry, view: StatusView, *, named: int | None = None
         return entry
     marker = desk.marker(KIND, entry.path)
     body = status_comment(view)
+    if _edited(desk, entry, marker, body):
+        return entry.model_copy(update={"said": digest})
     place = _find(desk, entry, marker, named) or _make(desk, entry, marker, view, body)
     if place is None:
         return entry
     number, comment = place
-    if comment.text != marked(body, marker):
-        desk.hub.edit_comment(desk.requests, number, comment.id, marked(body, marker), seen=comment.text)
+    desk.hub.edit_comment(desk.requests, number, comment.id, body, marker=marker, seen=comment.text)
     return entry.model_copy(update={"thread": number, "comment": comment.id, "said": digest})
 
 
 Place = tuple[int, Comment]
+
+
+def _edited(desk: Desk, entry: Entry, marker: Marker, body: str) -> bool:
+    """Whether the comment that we know by its id could be edited, without reading the thread first."""
+    if entry.thread is None or entry.comment is None:
+        return False
+    try:
+        desk.hub.edit_comment(desk.requests, entry.thread, entry.comment, body, marker=marker)
+    except NotFound:
+        return False  # the thread, or the comment, was deleted
+    return True
 
 
 def _find(desk: Desk, entry: Entry, marker: Marker, named: int | None) -> Place | None:

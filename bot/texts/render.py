@@ -14,7 +14,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 ZERO_WIDTH_SPACE = "\u200b"
 _SPECIAL = re.compile(r"([\\`*_{}\[\]|~])")
-_AT_THE_START = re.compile(r"^(\d{1,9}(?=[.)])|)([#+>=.)-])")
+_AT_THE_START = re.compile(r"^(\d{1,9}(?=[.)](?:\s|$))|)([#+>=.)-])")
 
 
 class Safe(str):

@@ -16,6 +16,7 @@ from steward.demo.watch import Standing
 PHASES = {
     "claim": "a worker asks for it",
     "download": "downloading the model",
+    "start": "starting the sandboxed child",
     "load": "loading the weights",
     "prepare": "preparing the questions",
     "evaluate": "answering questions",

@@ -19,7 +19,9 @@ from hub.client import Hub
 from hub.records import Repo
 from leaderboard.attempts import Details, Failure, Outcome
 from leaderboard.boards import parse_board
+from leaderboard.details import Published, outcome_path
 from leaderboard.requests import RequestPath
+from leaderboard.results import Block, dump, score, scores_in_block, with_block
 from leaderboard.suites import find_suite
 from localhub.testing import LocalHub
 from wire import clock, jobs
@@ -416,3 +418,64 @@ def test_a_hub_that_stumbles_is_tried_again_later(stand: Stand, eventually: Call
     stand.time += 30
     stand.settle()
     assert stand.file(path)["status"] == "FAILED"
+
+
+def test_only_a_form_of_the_board_submits_for_others(stand: Stand) -> None:
+    """The `sender` of a file counts where a front end committed it, by account id, and nowhere else."""
+    form = stand.desk.hub.user("form").id
+    stand.desk.board = stand.desk.board.model_copy(update={"front_ends": (form,)})
+    stand.desk.index.put_head(REQUESTS, stand.desk.hub.head(stand.desk.requests))
+    stand.submit("ada/good", sender="ada")
+    stand.settle()
+    assert "submitted by `ada`" in stand.threads()[0].events[0].content
+    stand.desk.board = stand.desk.board.model_copy(update={"front_ends": ("f" * 24,)})
+    stand.submit("ada/remote", sender="ada")
+    stand.settle()
+    assert "submitted by `form`" in stand.threads()[0].events[0].content
+
+
+def test_what_was_published_before_the_worker_was_lost_is_not_evaluated_again(stand: Stand) -> None:
+    """A silent attempt whose outcome lies in the details repo is completed from there, not called lost."""
+    job = stand.started()
+    gpu = HfApi(stand.hub.url, token=WORKER)
+    gpu.create_repo("board-details/details_ada__good", repo_type="dataset")
+    published = Published(
+        attempt=job.attempt,
+        path=job.path,
+        revision=job.revision,
+        suite=job.suite,
+        suite_digest=job.suite_digest,
+        started=1,
+        ended=2,
+        results_path="results_x.json",
+    )
+    suite = stand.desk.suite
+    raw = {t: {"acc_norm,none": 0.75, "exact_match,answer": 0.5} for t in (*suite.tasks, *suite.run)}
+    scores = score(raw, suite)
+    block = Block(
+        attempt=job.attempt,
+        request=job.path,
+        model=job.model,
+        revision=job.revision,
+        precision="float32",
+        suite=suite.name,
+        suite_digest=suite.digest,
+        started="",
+        ended="",
+        **scores_in_block(scores),
+    )
+    files = {
+        "results_x.json": dump(with_block({"results": raw}, block)),
+        outcome_path(job.attempt): published.model_dump_json().encode(),
+    }
+    operations = [CommitOperationAdd(path, content) for path, content in files.items()]
+    repo = "board-details/details_ada__good"
+    gpu.create_commit(repo, operations, commit_message="Publish", repo_type="dataset")
+    stand.time += 100
+    stand.schedule.tick()
+    stand.settle()
+    file = stand.file(job.path)
+    assert (file["status"], file["steward"]["attempt"]) == ("FINISHED", 1)
+    copied = stand.desk.hub.read_file(stand.desk.results, file["steward"]["results"])
+    assert copied.data == files["results_x.json"]
+    assert f"{scores.average:.2f}" in stand.threads()[0].events[0].content
