@@ -12,7 +12,7 @@ from typing import Literal
 from urllib.parse import unquote
 
 from starlette.convertors import Convertor, register_url_convertor
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 SLASH = "\udc2f"
 
@@ -28,9 +28,18 @@ class RawPath:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and scope.get("raw_path"):
             raw: str = scope["raw_path"].decode("latin-1").partition("?")[0]
-            # In place: what stands outside reads the route that was found from this very scope.
+            # In place: what stands outside reads the route that was found from this very scope. Once there is an
+            # answer the true path is back, because the server's own log cannot write a lone surrogate.
+            true_path = scope["path"]
             scope["path"] = "/".join(_segment(part) for part in raw.split("/"))
-        await self.app(scope, receive, send)
+
+            async def answer(message: Message) -> None:
+                scope["path"] = true_path
+                await send(message)
+
+            await self.app(scope, receive, answer)
+        else:
+            await self.app(scope, receive, send)
 
 
 class _Segment(Convertor[str]):

@@ -11,17 +11,19 @@ from typing import Any
 
 
 def check_datasets(repo_id: str) -> dict[str, Any]:
-    """Load a dataset with two configurations, whole and streamed, at a revision, and as plain JSON files."""
+    """Load a dataset with two configurations, whole and streamed, at a revision, and a file by its `hf://` address."""
     import datasets
 
     whole = datasets.load_dataset(repo_id, "one", split="train")
     streamed = datasets.load_dataset(repo_id, "two", split="test", streaming=True)
+    lines = datasets.load_dataset("json", data_files=f"hf://datasets/{repo_id}/rows.jsonl", split="train")
     old = datasets.load_dataset(repo_id, "one", split="train", revision="v1")
     return {
         "configs": datasets.get_dataset_config_names(repo_id),
-        "whole": whole["n"],
+        "whole": list(whole["n"]),
         "streamed": [row["n"] for row in streamed],
-        "old": old["n"],
+        "old": list(old["n"]),
+        "lines": list(lines["n"]),
         "splits": datasets.get_dataset_split_names(repo_id, "two"),
     }
 
@@ -31,7 +33,7 @@ def check_push(repo_id: str) -> dict[str, Any]:
     import datasets
 
     datasets.Dataset.from_dict({"x": [1, 2, 3]}).push_to_hub(repo_id, "cfg", private=True)
-    return {"pushed": datasets.load_dataset(repo_id, "cfg", split="train")["x"]}
+    return {"pushed": datasets.load_dataset(repo_id, "cfg", split="train")[:]["x"]}
 
 
 def check_transformers(repo_id: str, folder: Path) -> dict[str, Any]:

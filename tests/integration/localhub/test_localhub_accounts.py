@@ -98,7 +98,7 @@ def test_a_private_repo_is_hidden_from_strangers(ada: HfApi, cleo: HfApi, anonym
         with pytest.raises(RepositoryNotFoundError):
             list(stranger.list_repo_tree(repo_id, repo_type="dataset"))
         with pytest.raises(RepositoryNotFoundError):
-            stranger.get_hf_file_metadata(f"{ada.endpoint}/datasets/{repo_id}/resolve/main/a.txt")
+            stranger.get_hf_file_metadata(url=f"{ada.endpoint}/datasets/{repo_id}/resolve/main/a.txt")
         with pytest.raises(RepositoryNotFoundError):
             list(stranger.get_repo_discussions(repo_id, repo_type="dataset"))
     with pytest.raises(RepositoryNotFoundError):
@@ -176,10 +176,10 @@ def test_gated_repos_show_their_info_but_not_their_files(ada: HfApi, cleo: HfApi
     assert cleo.model_info(repo_id).gated == "manual"
     url = f"{ada.endpoint}/{repo_id}/resolve/main/config.json"
     with pytest.raises(GatedRepoError):
-        cleo.get_hf_file_metadata(url)
+        cleo.get_hf_file_metadata(url=url)
     with pytest.raises(GatedRepoError):
-        anonymous.get_hf_file_metadata(url)
-    assert ada.get_hf_file_metadata(url).size == 2
+        anonymous.get_hf_file_metadata(url=url)
+    assert ada.get_hf_file_metadata(url=url).size == 2
 
 
 def test_request_ids_and_json_errors(http: httpx.Client) -> None:
@@ -244,9 +244,9 @@ def test_access_to_a_gated_repo_is_granted_by_its_owner(ada: HfApi, cleo: HfApi)
     ada.update_repo_settings(repo_id, gated="manual")
     url = f"{ada.endpoint}/{repo_id}/resolve/main/config.json"
     with pytest.raises(GatedRepoError):
-        cleo.get_hf_file_metadata(url)
+        cleo.get_hf_file_metadata(url=url)
     ada.grant_access(repo_id, "cleo")
-    assert cleo.get_hf_file_metadata(url).size == 2
+    assert cleo.get_hf_file_metadata(url=url).size == 2
     with pytest.raises(HfHubHTTPError) as caught:
         cleo.grant_access(repo_id, "bob")
     assert caught.value.response.status_code == 403

@@ -278,7 +278,7 @@ def test_odd_page_parameters(http: httpx.Client, bad_repo: str, query: str) -> N
         assert http.get(f"/api/datasets/{bad_repo}/{route}/main?{query}").status_code in (200, 400)
 
 
-@pytest.mark.parametrize("value", ["Bearer", "Bearer ", "Basic !!!", "Basic Zm9v", "Digest x", "Bearer é", "x" * 9000])
+@pytest.mark.parametrize("value", ["Bearer", "Basic !!!", "Basic Zm9v", "Digest x", "Bearer é", "x" * 9000])
 def test_odd_authorisation_headers(hub: LocalHub, bad_repo: str, value: str) -> None:
     """A header that holds no known token is 401 or a plain client error."""
     headers = [(b"Authorization", value.encode("latin-1"))]

@@ -102,12 +102,14 @@ def test_content_that_does_not_match_its_hash_is_refused(ada: HfApi, http: httpx
     assert commit_lfs(http, repo_id, entry["oid"], len(content)).status_code >= 400
 
 
-def test_uploading_needs_write_access(ada: HfApi, hub: LocalHub) -> None:
-    """A reader may not store objects, a stranger neither; nobody at all is 401."""
-    repo_id = make_repo(ada)
-    for headers, status in [({"Authorization": f"Bearer {TOKENS['cleo']}"}, 403), ({}, 401)]:
-        with httpx.Client(base_url=hub.url, headers=headers) as client:
-            assert batch(client, repo_id, b"x" * 30).status_code == status
+def test_uploading_needs_an_account(ada: HfApi, hub: LocalHub) -> None:
+    """Nobody at all is 401; a stranger may, for a pull request, but not into what is hidden."""
+    public, hidden = make_repo(ada), make_repo(ada, private=True)
+    with httpx.Client(base_url=hub.url) as nobody:
+        assert batch(nobody, public, b"x" * 30).status_code == 401
+    with httpx.Client(base_url=hub.url, headers={"Authorization": f"Bearer {TOKENS['cleo']}"}) as stranger:
+        assert batch(stranger, public, b"x" * 30).status_code == 200
+        assert batch(stranger, hidden, b"x" * 30).status_code == 404
 
 
 def test_objects_of_a_private_repo_stay_private(ada: HfApi, cleo: HfApi, hub: LocalHub) -> None:

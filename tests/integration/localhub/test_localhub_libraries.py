@@ -24,7 +24,7 @@ configs:
   - {split: train, path: one/train.parquet}
 - config_name: two
   data_files:
-  - {split: test, path: two/*.jsonl}
+  - {split: test, path: two/*.parquet}
 ---
 # Numbers
 """
@@ -41,8 +41,9 @@ def parquet(numbers: list[int]) -> bytes:
 def numbers(ada: HfApi) -> str:
     """A dataset with two configurations; the tag v1 has other numbers."""
     repo_id = make_repo(ada)
-    rows = "".join(json.dumps({"n": n}) + "\n" for n in (7, 8, 9))
-    put(ada, repo_id, {"README.md": CARD, "one/train.parquet": parquet([1]), "two/a.jsonl": rows})
+    rows = "".join(json.dumps({"n": n}) + "\n" for n in (4, 5))
+    files = {"README.md": CARD, "one/train.parquet": parquet([1]), "two/a.parquet": parquet([7, 8, 9])}
+    put(ada, repo_id, {**files, "rows.jsonl": rows})
     ada.create_tag(repo_id, tag="v1", repo_type="dataset")
     put(ada, repo_id, {"one/train.parquet": parquet([1, 2, 3])})
     return repo_id
@@ -77,9 +78,10 @@ def found(hub: LocalHub, numbers: str, tmp_path_factory: pytest.TempPathFactory)
 
 
 def test_load_dataset(found: dict[str, Any]) -> None:
-    """Configurations of the card, parquet read whole, JSON lines streamed, an older revision by tag."""
+    """Configurations of the card, read whole and streamed, an older revision by tag, and a file by `hf://`."""
     assert found["configs"] == ["one", "two"] and found["splits"] == ["test"]
     assert (found["whole"], found["streamed"], found["old"]) == ([1, 2, 3], [7, 8, 9], [1])
+    assert found["lines"] == [4, 5]
 
 
 def test_push_to_hub(found: dict[str, Any]) -> None:
@@ -97,7 +99,7 @@ def test_snapshot_download(ada: HfApi, numbers: str, cache: Path) -> None:
     """Every file at the asked commit; patterns choose; a second call fetches nothing new."""
     where = snapshot_download(numbers, repo_type="dataset", endpoint=ada.endpoint, token=TOKENS["ada"], cache_dir=cache)
     files = {str(p.relative_to(where)) for p in Path(where).rglob("*") if p.is_file()}
-    assert files == {".gitattributes", "README.md", "one/train.parquet", "two/a.jsonl"}
+    assert files == {".gitattributes", "README.md", "one/train.parquet", "two/a.parquet", "rows.jsonl"}
     assert Path(where).name == ada.dataset_info(numbers).sha
     old = snapshot_download(
         numbers,
@@ -138,7 +140,7 @@ def test_hf_file_system(ada: HfApi, hub: LocalHub) -> None:
     files = HfFileSystem(endpoint=hub.url, token=TOKENS["ada"], skip_instance_cache=True)
     root = f"datasets/{repo_id}"
     assert sorted(files.ls(f"{root}/d", detail=False)) == [f"{root}/d/a.csv", f"{root}/d/b.csv"]
-    assert sorted(files.glob(f"{root}/**.csv")) == [f"{root}/d/a.csv", f"{root}/d/b.csv"]
+    assert sorted(files.glob(f"{root}/**/*.csv")) == [f"{root}/d/a.csv", f"{root}/d/b.csv"]
     assert files.read_text(f"{root}/d/a.csv") == "1,2\n" and files.isdir(f"{root}/d")
     with files.open(f"{root}/new/n.txt", "w") as out:
         out.write("written")
@@ -184,4 +186,4 @@ def test_verify_repo_checksums(ada: HfApi, numbers: str, cache: Path) -> None:
     """The hashes that the tree reports are those of the files that come down."""
     snapshot_download(numbers, repo_type="dataset", endpoint=ada.endpoint, token=False, cache_dir=cache)
     result = ada.verify_repo_checksums(numbers, repo_type="dataset", cache_dir=cache)
-    assert result.checked_count == 4 and not result.mismatches
+    assert result.checked_count == 5 and not result.mismatches

@@ -197,7 +197,7 @@ def test_resolve_a_regular_file(ada: HfApi, http: httpx.Client, data: str) -> No
 
 def test_resolve_an_lfs_file(ada: HfApi, data: str) -> None:
     """The linked ETag is the sha256 and the linked size the file's, not the pointer's."""
-    meta = ada.get_hf_file_metadata(f"{ada.endpoint}/datasets/{data}/resolve/main/big.bin")
+    meta = ada.get_hf_file_metadata(url=f"{ada.endpoint}/datasets/{data}/resolve/main/big.bin")
     assert meta.etag == hashlib.sha256(BIG).hexdigest() and meta.size == len(BIG)
     assert meta.xet_file_data is None
     follow = httpx.get(f"{ada.endpoint}/datasets/{data}/resolve/main/big.bin", follow_redirects=True)
