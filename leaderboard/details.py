@@ -59,7 +59,7 @@ def split_name(time: str) -> str:
 
 
 class Published(BaseModel):
-    """The outcome file of an attempt that was published. It lies in the commit that it speaks of, and cannot name it."""
+    """The outcome file of a published attempt. It lies in the very commit that it speaks of, and so cannot name it."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 

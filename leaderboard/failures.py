@@ -99,6 +99,20 @@ CAUSES = table(
             "`AutoTokenizer.from_pretrained` loads them without remote code, and submit the new commit.",
         ),
         Cause(
+            "tokenizer-mismatch",
+            "submission",
+            "The tokenizer has tokens that the model does not know: {detail}",
+            "Check that the tokenizer belongs to the model: its largest token id must be below `vocab_size` in "
+            "config.json.",
+        ),
+        Cause(
+            "not-a-number",
+            "submission",
+            "The model computes NaN instead of probabilities: {detail}",
+            "Weights that were trained in bfloat16 often overflow in float16: submit the precision that the model was "
+            "trained in, and check that it generates text in it.",
+        ),
+        Cause(
             "chat-template-missing",
             "submission",
             "The request asks for a chat template, and the tokenizer has none that works: {detail}",

@@ -128,7 +128,13 @@ def score_rows(results: Results) -> Iterator[dict[str, Any]]:
         of = {**same, "benchmark": benchmark.name}
         for task in benchmark.tasks:
             yield {**of, "kind": "task", "name": task.name, "raw": task.raw, "normalised": task.normalised}
-        yield {**of, "kind": "benchmark", "name": benchmark.name, "raw": benchmark.raw, "normalised": benchmark.normalised}
+        yield {
+            **of,
+            "kind": "benchmark",
+            "name": benchmark.name,
+            "raw": benchmark.raw,
+            "normalised": benchmark.normalised,
+        }
     yield {**same, "kind": "average", "name": "average", "normalised": results.scores.average}
 
 
@@ -179,4 +185,3 @@ The newest run: suite `{suite.name}` ({suite.title}), precision {block.precision
 |---|---|---|
 {rows}| **Average** | | **{results.scores.average:.2f}** |
 """
-

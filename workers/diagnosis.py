@@ -13,8 +13,8 @@ from dataclasses import dataclass
 
 from leaderboard.attempts import Failure
 from leaderboard.failures import cause
-
-DOWNLOAD, LOAD, EVALUATE, PUBLISH = "download", "load", "evaluate", "publish"
+from workers import errors
+from workers.scrub import scrub
 
 
 @dataclass(frozen=True)
@@ -40,11 +40,6 @@ class Evidence:
         """Bare names of the exception and of its causes."""
         return tuple(name.rpartition(".")[2] for name in (self.exception, *self.chain) if name)
 
-    @property
-    def words(self) -> str:
-        """All that was said: the exception's text first."""
-        return f"{self.text}\n{self.log_tail}"
-
 
 Rule = Callable[[Evidence], bool]
 
@@ -58,6 +53,12 @@ def said(pattern: str, phases: tuple[str, ...] = ()) -> Rule:
     """The exception's text matches `pattern` (and it happened in one of `phases`)."""
     compiled = re.compile(pattern, re.IGNORECASE)
     return lambda e: bool(compiled.search(e.text)) and (not phases or e.phase in phases)
+
+
+def logged(pattern: str, phases: tuple[str, ...]) -> Rule:
+    """The end of the log matches `pattern`, and it happened in one of `phases`."""
+    compiled = re.compile(pattern)
+    return lambda e: e.phase in phases and bool(compiled.search(e.log_tail))
 
 
 def stopped(*reasons: str) -> Rule:
@@ -82,6 +83,9 @@ RULES: tuple[tuple[str, Rule], ...] = (
     ("disk-full", raised("DiskFull")),
     ("dataset-unavailable", raised("DatasetUnavailable")),
     ("publication-failed", raised("PublicationFailed")),
+    ("config-unreadable", raised("ConfigMissing")),
+    ("not-a-number", raised("NotANumber")),
+    ("no-results", raised("EvaluationFailed")),
     # --- memory and disk: whatever was being done
     ("out-of-memory", raised("OutOfMemoryError", "MemoryError")),
     ("out-of-memory", said(r"out of memory|cannot allocate memory|can't allocate memory|DefaultCPUAllocator")),
@@ -93,10 +97,21 @@ RULES: tuple[tuple[str, Rule], ...] = (
     ("weights-corrupted", raised("SafetensorError")),
     ("weights-corrupted", said(r"error while deserializing header|incomplete metadata|metadata ?incomplete ?buffer")),
     ("weights-corrupted", said(r"size mismatch for|mismatched sizes|ignore_mismatched_sizes", ("load",))),
-    ("weights-missing", said(r"no file named .{0,200}(safetensors|\.bin)|does not appear to have files? named .{0,200}safetensors")),
-    ("tokenizer-missing", said(r"can't load tokenizer|couldn't instantiate the backend tokenizer|tokenizer class", ("load",))),
+    (
+        "weights-missing",
+        said(r"no file named .{0,200}(safetensors|\.bin)|does not appear to have files? named .{0,200}safetensors"),
+    ),
+    (
+        "tokenizer-missing",
+        said(r"can't load tokenizer|couldn't instantiate the backend tokenizer|tokenizer class", ("load",)),
+    ),
+    ("weights-missing", said(r"no such file or directory: .{0,400}\.safetensors", ("load",))),
+    ("tokenizer-mismatch", said(r"index out of range in self|device-side assert", ("prepare", "evaluate"))),
     ("tokenizer-missing", said(r"tokenizer\.json|sentencepiece|tiktoken", ("load",))),
-    ("config-unreadable", said(r"config\.json|not a valid json|can't load the configuration|JSONDecodeError", ("load",))),
+    (
+        "config-unreadable",
+        said(r"config\.json|not a valid json|can't load the configuration|JSONDecodeError", ("load",)),
+    ),
     ("config-unreadable", raised("StrictDataclassFieldValidationError", "StrictDataclassClassValidationError")),
     ("chat-template-missing", said(r"chat[_ ]template", ("load", "prepare", "evaluate"))),
     ("chat-template-missing", raised("TemplateError", "TemplateSyntaxError", "UndefinedError")),
@@ -106,11 +121,18 @@ RULES: tuple[tuple[str, Rule], ...] = (
     # --- the Hub and the way there
     ("model-gone", raised("RepositoryNotFoundError", "RevisionNotFoundError", "GatedRepoError", phases=("download",))),
     ("network", raised("HfHubHTTPError", "OfflineModeIsEnabled", "LocalEntryNotFoundError", "HTTPStatusError")),
-    ("network", raised("ConnectError", "ConnectTimeout", "ReadTimeout", "ReadError", "ConnectionError", "TimeoutException")),
-    ("network", raised("RemoteProtocolError", "WriteError", "PoolTimeout", "TimeoutError", phases=("download", "publish"))),
+    (
+        "network",
+        raised("ConnectError", "ConnectTimeout", "ReadTimeout", "ReadError", "ConnectionError", "TimeoutException"),
+    ),
+    (
+        "network",
+        raised("RemoteProtocolError", "WriteError", "PoolTimeout", "TimeoutError", phases=("download", "publish")),
+    ),
     # --- how the process ended
     ("worker-lost", killed(signal.SIGTERM, signal.SIGINT, signal.SIGHUP)),
     ("out-of-memory", killed(signal.SIGKILL)),
+    ("tokenizer-missing", logged(r"tokenization_(auto|utils)\w*\.py", ("load",))),
     ("harness-error", lambda e: e.phase in ("prepare", "evaluate", "score") and bool(e.exception)),
 )
 
@@ -118,14 +140,18 @@ RULES: tuple[tuple[str, Rule], ...] = (
 def diagnose(evidence: Evidence) -> Failure:
     """What the attempt died of."""
     code = next((code for code, fits in RULES if fits(evidence)), "unknown")
-    return cause(code).failure(detail(evidence))
+    return cause(code).failure(scrub(detail(evidence)))
 
 
 def detail(evidence: Evidence) -> str:
-    """The decisive words: the exception's last line, else how the process ended, else the log's last line."""
+    """The decisive words: the exception's first line, else how the process ended, else the log's last line.
+
+    Our own errors are sentences already; before others' the type is named, for `'added_tokens'` alone says nothing.
+    """
     lines = [line.strip() for line in evidence.text.splitlines() if line.strip()]
     if lines:
-        return f"{evidence.names[0]}: {lines[0]}" if evidence.names else lines[0]
+        ours = not evidence.names or hasattr(errors, evidence.names[0])
+        return lines[0] if ours else f"{evidence.names[0]}: {lines[0]}"
     if evidence.names:
         return evidence.names[0]
     if evidence.signal:

@@ -29,7 +29,7 @@ from huggingface_hub.hf_api import ModelInfo
 
 from leaderboard.suites import Dataset, Suite
 from workers.access import HubAccess
-from workers.errors import DatasetUnavailable, DiskFull, ModelGone, WeightsMissing
+from workers.errors import ConfigMissing, DatasetUnavailable, DiskFull, ModelGone, WeightsMissing
 
 WANTED = ("*.safetensors", "*.json", "*.txt", "*.model", "*.jinja", "*.tiktoken")
 """What a model folder may hold: weights as safetensors, configs, tokenizers. No code, no pickles."""
@@ -52,8 +52,8 @@ class Questions:
 def fetch_model(model: str, revision: str, hub: HubAccess, cache: Path) -> Path:
     """The folder with what is needed of `model` at the commit `revision`: configs, tokenizer, safetensors.
 
-    Fetches what is not in `cache` yet. Raises ModelGone, WeightsMissing, DiskFull, and what the Hub's client raises
-    where the Hub cannot be reached.
+    Fetches what is not in `cache` yet. Raises ModelGone, WeightsMissing, ConfigMissing, DiskFull, and
+    what the Hub's client raises where the Hub cannot be reached.
     """
     try:
         info = hub.api().model_info(model, revision=revision, files_metadata=True, timeout=30)
@@ -62,8 +62,10 @@ def fetch_model(model: str, revision: str, hub: HubAccess, cache: Path) -> Path:
     names = wanted_files(info)
     if not any(name.endswith(".safetensors") for name in names):
         raise WeightsMissing("there is no safetensors file in the repo")
+    if "config.json" not in names:
+        raise ConfigMissing("there is no config.json in the repo")
     _make_room(names, cache)
-    # Plain files in a folder of their own, not links into a shared store: a child is shown this folder and nothing else.
+    # Plain files in a folder of their own, not links into a shared store: a child is shown this folder alone.
     folder = cache / model.replace("/", "--") / revision
     snapshot_download(
         model,

@@ -4,9 +4,11 @@ WorkerError
 ├── DownloadError            something that the evaluation needs could not be had
 │   ├── ModelGone            the model repo, or the commit, is not on the Hub or not ours to read
 │   ├── WeightsMissing       the repo holds no weights that we load (safetensors)
+│   ├── ConfigMissing        the repo has no config.json
 │   ├── DiskFull             the model does not fit beside what is there
 │   └── DatasetUnavailable   questions of the suite could not be fetched, or are not what the suite pins
 ├── EvaluationFailed         the child evaluated and has nothing that can be published
+│   └── NotANumber           the model computes NaN
 ├── PublicationFailed        the details could not be committed
 └── ConversionFailed         a GGUF file could not be turned into safetensors
 """
@@ -30,6 +32,10 @@ class WeightsMissing(DownloadError):
     """The repo holds no weights that we load: only safetensors are."""
 
 
+class ConfigMissing(DownloadError):
+    """The repo has no config.json."""
+
+
 class DiskFull(DownloadError):
     """The model does not fit beside what is on the disk."""
 
@@ -40,6 +46,10 @@ class DatasetUnavailable(DownloadError):
 
 class EvaluationFailed(WorkerError):
     """The child evaluated and has nothing that can be published."""
+
+
+class NotANumber(EvaluationFailed):
+    """The model computes NaN: its answers mean nothing."""
 
 
 class PublicationFailed(WorkerError):

@@ -31,7 +31,9 @@ def packaged_gguf(package: str = PACKAGE) -> Path:
     folders = [Path(folder) for folder in (spec.submodule_search_locations or ())] if spec else []
     found = sorted(file for folder in folders for file in folder.glob("*.gguf"))
     if not found:
-        raise ConversionFailed(f"No GGUF file: install the package {package.replace('_', '-')} without its dependencies.")
+        raise ConversionFailed(
+            f"No GGUF file: install the package {package.replace('_', '-')} without its dependencies."
+        )
     return found[0]
 
 

@@ -5,6 +5,7 @@ Imports only: not one tensor operation and not one tokenisation may happen befor
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from lm_eval.loggers import EvaluationTracker
 from lm_eval.tasks import TaskManager
 from lm_eval.utils import sanitize_model_name
 
-from workers.errors import EvaluationFailed
+from workers.errors import EvaluationFailed, NotANumber
 from workers.plans import Progress, Report, RunPlan
 
 WATCHED = "steward-hf"
@@ -29,9 +30,10 @@ WATCHED = "steward-hf"
 class Watch(CacheHook):  # type: ignore[misc]  # the harness has no types
     """Told by the model of every request that it has answered: the harness's own hook for caches, used to count."""
 
-    def __init__(self, report: Report) -> None:
+    def __init__(self, report: Report, dtype: str) -> None:
         super().__init__(None)
         self.report = report
+        self.dtype = dtype
         self.tasks: dict[str, Any] = {}
         self.done = 0
 
@@ -41,7 +43,12 @@ class Watch(CacheHook):  # type: ignore[misc]  # the harness has no types
         return sum(request.repeats for task in self.tasks.values() for request in task.instances or ())
 
     def add_partial(self, attr: str, req: Any, res: Any) -> None:  # noqa: ARG002  # named by the harness
-        """One more request is answered."""
+        """One more request is answered, by text or by (log-likelihood, whether it is the likeliest).
+
+        Raises NotANumber: the harness itself would take the first choice for the model's, and score it.
+        """
+        if isinstance(res, tuple) and math.isnan(res[0]):
+            raise NotANumber(f"the log-likelihood of an answer is NaN in {self.dtype}")
         if self.done == 0:
             self._total = self.total
         self.done += 1
@@ -82,7 +89,7 @@ def run(plan: RunPlan, report: Report) -> None:
     datasets.disable_caching()  # derived tables go to the temporary folder: beside the questions nothing can be written
     tracker = EvaluationTracker(output_path=str(plan.spool))
     report(Progress("load"))
-    results = simple_evaluate(**_arguments(plan, Watch(report)), evaluation_tracker=tracker)
+    results = simple_evaluate(**_arguments(plan, Watch(report, plan.dtype)), evaluation_tracker=tracker)
     if results is None:
         raise EvaluationFailed("the harness ended without results")
     samples = results.pop("samples")
@@ -120,7 +127,7 @@ def _arguments(plan: RunPlan, watch: Watch) -> dict[str, Any]:
         "batch_size": plan.batch_size,
         "device": plan.device,
         "apply_chat_template": plan.use_chat_template,
-        "fewshot_as_multiturn": plan.use_chat_template,
+        "fewshot_as_multiturn": plan.use_chat_template or None,
         "task_manager": manager,
         "log_samples": True,
         "random_seed": 0,

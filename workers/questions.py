@@ -1,7 +1,7 @@
 """`python -m workers.questions`, a process that fetches a suite's questions and ends.
 
-Reads one JSON object from standard input: `endpoint`, `token`, `folder`, `sources`. Leaves `folder/datasets`, a cache of
-the `datasets` library from which every source can be loaded offline. Started with HF_ENDPOINT and HF_HOME set.
+Reads one JSON object from standard input: `endpoint`, `token`, `folder`, `sources`. Leaves `folder/datasets`, a cache
+of the `datasets` library from which every source can be loaded offline. Started with HF_ENDPOINT and HF_HOME set.
 """
 
 from __future__ import annotations
@@ -48,8 +48,8 @@ def _data_files(system: HfFileSystem, source: Dataset) -> Iterator[tuple[str, by
     """Path in the repo and content of every file in `data/`."""
     root = f"datasets/{source.repo}@{source.revision}"
     left = MAX_CONTENT
-    for path, entry in system.find(f"{root}/data", detail=True).items():
-        left -= int(entry["size"] or 0)
+    for path in system.find(f"{root}/data"):
+        left -= int(system.info(path)["size"] or 0)
         if left < 0:
             raise DatasetUnavailable(f"{source.repo} holds more than {MAX_CONTENT} bytes of questions")
         yield "data/" + path.partition("/data/")[2], system.read_bytes(path)

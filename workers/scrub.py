@@ -6,7 +6,9 @@ import re
 from collections.abc import Iterable
 
 HIDDEN = "[hidden]"
-_TOKENS = re.compile(r"\bhf_[A-Za-z0-9_]{8,}|\b(?:api_org|oauth)_[A-Za-z0-9]{16,}|(?i:\bbearer\s+)[A-Za-z0-9._~+/=-]{8,}")
+_TOKENS = re.compile(
+    r"\bhf_[A-Za-z0-9_]{8,}|\b(?:api_org|oauth)_[A-Za-z0-9]{16,}|(?i:\bbearer\s+)[A-Za-z0-9._~+/=-]{8,}"
+)
 _CREDENTIALS = re.compile(r"(?<=://)[^/\s:@]*:[^/\s@]*(?=@)")
 _ADDRESSES = re.compile(r"\b(?:\d{1,3}\.){3}\d{1,3}(?::\d{1,5})?\b")
 _FOLDERS = re.compile(r"(?<![\w/.])(?:/[\w.@+-]+){2,}/(?=[\w.@+-])")

@@ -76,7 +76,9 @@ def navigation(random: Random, number: int) -> Question:
 def _round_trip(random: Random) -> Walk:
     """Three or four steps that end where they began."""
     while True:
-        walk = [(random.choice((-1, 1)) * random.randint(1, 9), random.randrange(2)) for _ in range(random.randint(2, 3))]
+        walk = [
+            (random.choice((-1, 1)) * random.randint(1, 9), random.randrange(2)) for _ in range(random.randint(2, 3))
+        ]
         for axis in (0, 1):
             missing = -sum(distance for distance, of in walk if of == axis)
             walk += [(missing, axis)] if missing else []
