@@ -12,7 +12,7 @@ import threading
 from pathlib import Path
 
 from localhub.box import Box
-from localhub.errors import WorldError
+from localhub.errors import SetupError, WorldError
 from localhub.server import Server
 from localhub.world import read
 
@@ -23,7 +23,10 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         box = Box.open(options.data, read(options.world) if options.world else None)
         server = Server(box, options.host, options.port)
-    except (WorldError, OSError) as error:
+    except WorldError as error:
+        print(f"localhub: the world file {options.world}: {error}", file=sys.stderr)
+        return 2
+    except (SetupError, OSError) as error:
         print(f"localhub: {error}", file=sys.stderr)
         return 2
     threading.Thread(target=_announce, args=(server,), daemon=True).start()

@@ -20,6 +20,7 @@ from localhub.box import Box
 from localhub.errors import BadRequest, HubError, RepoMoved
 from localhub.faultware import FaultMiddleware
 from localhub.limits import LimitMiddleware
+from localhub.requestids import RequestIds
 from localhub.routes import API_ROUTERS
 from localhub.routing import RawPath
 from localhub.stats import StatsMiddleware
@@ -45,7 +46,7 @@ def serve_app(box: Box) -> ASGIApp:
     """What the server serves: the application as seen through counters, faults and limits."""
     inner = RawPath(BodyLimit(create_app(box)))
     limited = LimitMiddleware(inner, box.limits, box.accounts)
-    return StatsMiddleware(FaultMiddleware(limited, box.faults), box.stats)
+    return RequestIds(StatsMiddleware(FaultMiddleware(limited, box.faults), box.stats))
 
 
 async def _hub_error(request: Request, error: Exception) -> Response:

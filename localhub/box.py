@@ -9,7 +9,7 @@ from typing import Any, TextIO
 
 from localhub.accounts import Accounts
 from localhub.clock import Clock
-from localhub.errors import WorldError
+from localhub.errors import FolderInUse
 from localhub.events import Event, Subscriber
 from localhub.faults import Faults
 from localhub.lfs import LfsStore
@@ -49,7 +49,7 @@ class Box:
 
     @classmethod
     def open(cls, data: Path, world: Mapping[str, Any] | None = None, clock: Clock | None = None) -> Box:
-        """Opens the folder, and builds of the world what is not there yet. `WorldError` for a world that cannot be."""
+        """Opens the folder, and builds of the world what is not there yet. Raises `SetupError` where it cannot."""
         box = cls(data, clock or Clock.from_environment())
         try:
             play(box, world or {})
@@ -81,5 +81,5 @@ def _lock(data: Path) -> TextIO:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:
         handle.close()
-        raise WorldError(f"another local Hub is using {data}: stop it, or give --data another folder") from error
+        raise FolderInUse(f"another local Hub is using {data}: stop it, or give --data another folder") from error
     return handle

@@ -11,7 +11,7 @@ import time
 from datetime import UTC, datetime
 from typing import Protocol
 
-from localhub.errors import WorldError
+from localhub.errors import ClockSettingError
 
 
 class Clock:
@@ -64,5 +64,5 @@ def _parse(setting: str | None) -> tuple[float, float, float]:
         epoch, rate, *rest = (float(part) for part in setting.split(","))
         (started,) = rest or [real]
     except ValueError as error:
-        raise WorldError(f"STEWARD_CLOCK should read epoch,rate[,started]; it is {setting!r}") from error
+        raise ClockSettingError(f"STEWARD_CLOCK should read epoch,rate[,started]; it is {setting!r}") from error
     return epoch, rate, started

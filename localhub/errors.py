@@ -10,7 +10,10 @@ HubError                    any answer that is not a success: status, message, e
 ├── BadRequest              400: what was sent makes no sense
 ├── StaleParent             412: the branch moved since `parentCommit`
 └── RepoMoved               307: the repo has another name now
-WorldError                  the world file cannot be played (raised at start, never sent to a client)
+SetupError                  the Hub cannot start; never sent to a client
+├── WorldError              the world describes something that cannot be built
+├── FolderInUse             another Hub has the data folder
+└── ClockSettingError       STEWARD_CLOCK cannot be read
 
 The client derives its exceptions from the headers and not from the body; over plain http it has nothing else to go by.
 """
@@ -72,9 +75,9 @@ class RevisionNotFound(HubError):
 class EntryNotFound(HubError):
     """No file or folder of that path at that revision; `commit` lets the client remember the absence."""
 
-    def __init__(self, path: str, commit: str | None = None) -> None:
+    def __init__(self, path: str, commit: str | None = None, what: str = "Entry not found") -> None:
         headers = {"X-Repo-Commit": commit} if commit else {}
-        super().__init__(404, f"Entry not found: {path}", "EntryNotFound", headers)
+        super().__init__(404, f"{what}: {path}", "EntryNotFound", headers)
 
 
 class GatedRepo(HubError):
@@ -123,8 +126,20 @@ class RepoMoved(HubError):
         self.new = new
 
 
-class WorldError(ValueError):
-    """The world file describes something that cannot be built."""
+class SetupError(ValueError):
+    """Why this Hub cannot start, in words for whoever starts it."""
+
+
+class WorldError(SetupError):
+    """The world describes something that cannot be built."""
+
+
+class FolderInUse(SetupError):
+    """Another Hub has the data folder."""
+
+
+class ClockSettingError(SetupError):
+    """STEWARD_CLOCK cannot be read."""
 
 
 def printable(text: str) -> str:

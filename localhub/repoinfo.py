@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from localhub.clock import iso
@@ -55,7 +55,7 @@ def info(
     repo: Repo,
     commit: str | None,
     *,
-    expand: Iterable[str] = (),
+    expand: Sequence[str] = (),
     blobs: bool = False,
     security: bool = False,
 ) -> dict[str, Any]:
@@ -63,7 +63,7 @@ def info(
     wanted = list(expand) or _defaults(repo.type, security=security)
     view = _View(box, repo, commit, blobs=blobs)
     shown: dict[str, Any] = {"_id": repo.oid, "id": repo.full_name}
-    if repo.type == "model":
+    if repo.type == "model" and not expand:
         shown["modelId"] = repo.full_name
     for name in wanted:
         value = _FIELDS[name](view)
@@ -116,8 +116,9 @@ def _siblings(view: _View) -> list[dict[str, Any]]:
 
 
 def _last_modified(view: _View) -> str:
-    moment = commit_info(view.repo.git, view.commit).date if view.commit else view.repo.created_at
-    return iso(moment)
+    # git keeps whole seconds: the first commit would seem older than the repo.
+    created = view.repo.created_at
+    return iso(max(created, commit_info(view.repo.git, view.commit).date) if view.commit else created)
 
 
 def _base_models(view: _View) -> dict[str, Any] | None:

@@ -184,7 +184,8 @@ class TreeEdit:
         child = parent.child(name, self._repo) if isinstance(parent, _Folder) else None
         is_folder = isinstance(child, _Folder)
         if child is None or (folder is not None and folder != is_folder) or not isinstance(parent, _Folder):
-            raise EntryNotFound(path)
+            # The client recognises these words and adds what to do.
+            raise EntryNotFound(path, what="A file with this name doesn't exist")
         parent.edits[name] = None
 
     def put(self, path: str, mode: int, oid: str) -> None:

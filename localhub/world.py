@@ -43,9 +43,9 @@ def read(path: Path) -> dict[str, Any]:
     try:
         world = yaml.safe_load(path.read_text())
     except (OSError, ValueError, yaml.YAMLError) as error:
-        raise WorldError(f"the world file {path} cannot be read: {error}") from error
+        raise WorldError(f"it cannot be read: {error}") from error
     if not isinstance(world or {}, dict):
-        raise WorldError(f"the world file {path} should be a mapping with {', '.join(_SECTIONS)}")
+        raise WorldError(f"it should be a mapping with {', '.join(_SECTIONS)}")
     return world or {}
 
 
@@ -53,7 +53,7 @@ def play(box: Box, world: Mapping[str, Any]) -> None:
     """Builds what the world describes and the box lacks; `WorldError` where it describes nonsense."""
     unknown = set(world) - set(_SECTIONS)
     if unknown:
-        raise WorldError(f"a world has no {', '.join(map(str, sorted(unknown)))}; it has {', '.join(_SECTIONS)}")
+        raise WorldError(f"it has no section {', '.join(map(str, unknown))}: its sections are {', '.join(_SECTIONS)}")
     try:
         for user in world.get("users") or ():
             _user(box, user)
@@ -68,7 +68,7 @@ def play(box: Box, world: Mapping[str, Any]) -> None:
     except (KeyError, TypeError, AttributeError, ValueError, HubError) as error:
         if isinstance(error, WorldError):
             raise
-        raise WorldError(f"the world cannot be built: {type(error).__name__}: {error}") from error
+        raise WorldError(f"it cannot be built: {type(error).__name__}: {error}") from error
 
 
 def _user(box: Box, spec: Mapping[str, Any]) -> None:
@@ -150,7 +150,7 @@ def _uploads(box: Box, mode: object) -> None:
 def _known(box: Box, name: object) -> Account:
     account = box.accounts.by_name(str(name))
     if account is None:
-        raise WorldError(f"the world speaks of {name!r}, which is neither one of its users nor of its orgs")
+        raise WorldError(f"it speaks of {name!r}, which is neither one of its users nor of its orgs")
     return account
 
 

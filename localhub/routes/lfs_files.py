@@ -11,10 +11,13 @@ from pydantic import BaseModel, Field
 from localhub import access
 from localhub.box import Box
 from localhub.clock import iso
-from localhub.errors import BadRequest, HubError
+from localhub.errors import HubError
+from localhub.events import Event
 from localhub.lfs import OID
+from localhub.lfspointer import pointer_text
 from localhub.paging import next_link
 from localhub.repos import Repo
+from localhub.rewrite import without_blobs
 from localhub.routes.deps import BoxDep, CallerDep, Contents, Owned, public_url
 
 router = APIRouter(tags=["lfs"])
@@ -85,17 +88,25 @@ def lfs_files(
 @router.delete("/api/{kind:kind}/{ns}/{name}/lfs-files/{sha}")
 def delete(repo: Owned, box: BoxDep, sha: Annotated[str, Path(max_length=100)]) -> dict[str, Any]:
     """Takes an object away for good; what points to it points to nothing."""
-    _delete(box, repo, sha)
+    _size(box, repo, sha)
+    box.lfs.unlink(repo.oid, sha)
     return {}
 
 
 @router.post("/api/{kind:kind}/{ns}/{name}/lfs-files/batch")
-def delete_several(repo: Owned, box: BoxDep, body: Batch) -> dict[str, Any]:
-    """Takes several away. History is not rewritten here: it would change every commit's id."""
+def delete_several(repo: Owned, box: BoxDep, who: CallerDep, body: Batch) -> dict[str, Any]:
+    """Takes several away; with `rewriteHistory` also the files that named them, out of every commit of every branch."""
+    account = access.logged_in(who)
+    sizes = {sha: _size(box, repo, sha) for sha in body.deletions.sha}
     if body.deletions.rewrite_history:
-        raise BadRequest("This Hub does not rewrite history: send rewriteHistory=false, then delete the files.")
-    for sha in body.deletions.sha:
-        _delete(box, repo, sha)
+        pointers = [pointer_text(sha, size) for sha, size in sizes.items()]
+        with repo.git.lock:
+            moved = without_blobs(repo.git, pointers)
+            if moved:
+                box.repos.touch(repo)
+                box.emit(Event("repo.content", "update", repo, account, tuple(moved)))
+    for sha in sizes:
+        box.lfs.unlink(repo.oid, sha)
     return {}
 
 
@@ -119,10 +130,11 @@ def duplicate(
     return {"success": not failed, "succeeded": done, "failed": failed}
 
 
-def _delete(box: Box, repo: Repo, sha: str) -> None:
-    if not OID.fullmatch(sha) or box.lfs.size(repo.oid, sha) is None:
+def _size(box: Box, repo: Repo, sha: str) -> int:
+    size = box.lfs.size(repo.oid, sha) if OID.fullmatch(sha) else None
+    if size is None:
         raise HubError(404, f"{repo.full_name} has no large file {sha}")
-    box.lfs.unlink(repo.oid, sha)
+    return size
 
 
 def _names(repo: Repo) -> dict[str, str]:

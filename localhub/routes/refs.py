@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 from typing import Annotated, Any
 
 import pygit2
@@ -182,7 +183,8 @@ def _empty(box: Box, repo: Repo, account: Account) -> str:
 
 
 def _checked_ref(ref: str) -> str:
-    if not pygit2.reference_is_valid_name(ref):
+    name = ref.split("/", 2)[2]
+    if not pygit2.reference_is_valid_name(ref) or name.startswith("-") or name == "HEAD":
         raise BadRequest(f"{ref} is not a valid reference name")
     return ref
 
@@ -201,7 +203,7 @@ def _commit(box: Box, info: CommitInfo, *, formatted: bool) -> dict[str, Any]:
         "date": iso(info.date),
     }
     if formatted:
-        shown["formatted"] = {"title": info.title, "message": info.message}
+        shown["formatted"] = {"title": html.escape(info.title), "message": html.escape(info.message)}
     return shown
 
 

@@ -9,7 +9,7 @@ from fastapi.responses import JSONResponse
 
 from localhub.access import allows, box_of
 from localhub.box import Box
-from localhub.errors import RepoMoved, RepoNotFound
+from localhub.errors import BadRequest, RepoMoved, RepoNotFound
 from localhub.repoinfo import check_expand, info
 from localhub.repos import Repo
 from localhub.routes.deps import BoxDep, CallerDep, Name, Readable, Rev, type_of
@@ -47,6 +47,8 @@ def without_owner(request: Request, who: CallerDep, kind: Kind, name: Name) -> N
 def _answer(
     box: Box, repo: Repo, commit: str | None, expand: list[str] | None, *, blobs: bool, security: bool
 ) -> JSONResponse:
+    if expand and (blobs or security):
+        raise BadRequest("expand cannot be combined with blobs or securityStatus: it says which fields you get.")
     check_expand(repo.type, expand or ())
     found = info(box, repo, commit, expand=expand or (), blobs=blobs, security=security)
     # As a response of our own: a hundred thousand siblings are not worth validating again.
