@@ -25,7 +25,7 @@ from leaderboard.admission import ConfigFacts, ConfigState
 
 MEMORY = 512 * 2**20
 """Bytes that a probe may take beyond what the imports have taken."""
-SECONDS = 10
+SECONDS = 5
 MAX_CONFIG = 1_000_000
 
 

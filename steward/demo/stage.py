@@ -119,6 +119,7 @@ STEWARD = (sys.executable, "-m", "steward.cli")
 def build_stage(folder: Path, children: Children) -> Stage:
     """A stage in `folder` with a queue server that runs already."""
     valkey = Valkey(folder / "valkey").start()
+    (folder / "valkey-port").write_text(str(valkey.port))  # for whoever wants to look inside
     port = free_port()
     world = World(webhook_url=f"http://127.0.0.1:{port}/webhooks/hub")
     return Stage(folder, children, valkey, world, port)

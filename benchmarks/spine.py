@@ -1,0 +1,142 @@
+"""How long the spine takes where nothing else is going on: commit → job in RQ → child started, and what it weighs.
+
+    python -m benchmarks.spine [--rounds 3] [--json]
+
+Starts the demo's stage (queue server, localhub, web server, sync process, worker) and submits the same small model
+several times, each time at another commit. The child counts as started when it says its first word. The first round
+downloads the model, the others find it in the worker's cache.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+CHILD_PHASES = ("load", "prepare", "evaluate", "score")
+POLL = 0.002
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--json", action="store_true", help="one JSON object as the last line")
+    options = parser.parse_args()
+    os.environ["HF_HUB_DISABLE_XET"] = os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
+    with tempfile.TemporaryDirectory(prefix="steward-bench-") as folder:
+        found = measure(Path(folder), options.rounds)
+    print(f"{'':28}{'first':>10}{'best':>10}{'bar':>10}")
+    for name, bar in (("commit_to_job_seconds", 1.0), ("job_to_child_seconds", 3.0)):
+        print(f"{name:28}{found[name][0]:10.2f}{min(found[name]):10.2f}{bar:10.2f}")
+    for name, bar in (("web_rss_mb", 150), ("sync_rss_mb", 250), ("probe_rss_mb", 0)):
+        print(f"{name:28}{found[name]:10}{'':10}{bar or '-':>10}")
+    if options.json:
+        print(json.dumps(found))
+
+
+def measure(folder: Path, rounds: int) -> dict[str, Any]:
+    """The figures; times in seconds, one for each round."""
+    from steward.children import Children
+    from steward.demo.models import UPLOADS, converted, upload
+    from steward.demo.run import cache_folder
+    from steward.demo.stage import build_stage
+
+    with Children(folder / "logs") as children:
+        stage = build_stage(folder, children)
+        try:
+            stage.start_hub(port=0)
+            stage.write_board()
+            stage.start_bot()
+            stage.start_worker()
+            stage.wait_until_ready()
+            model, what = converted(cache_folder()), UPLOADS[0]
+            upload(stage.hub_url, stage.world.tokens[what.owner], what, model)
+            _wait_for(lambda: _workers(stage))
+            times = [_round(stage, number) for number in range(rounds)]
+            return {
+                "commit_to_job_seconds": [round(job, 3) for job, _ in times],
+                "job_to_child_seconds": [round(child, 3) for _, child in times],
+                **_weights(children),
+            }
+        finally:
+            children.stop()
+            stage.valkey.stop()
+
+
+def _round(stage: Any, number: int) -> tuple[float, float]:
+    """Submit at a commit of its own, and take the times; the evaluation is cancelled once its child has started."""
+    from huggingface_hub import CommitOperationAdd, HfApi
+
+    from leaderboard.attempts import attempt_id
+    from steward.demo.story import SUBMISSIONS, request_file, submit
+    from steward.demo.world import ORG, REQUESTS
+    from wire.attempts import Attempts
+    from wire.keys import Keys
+    from wire.redis import connect
+
+    submission = SUBMISSIONS[0]
+    owner = HfApi(stage.hub_url, token=stage.world.tokens[submission.sender])
+    note = [CommitOperationAdd("notes.txt", f"round {number}".encode())]
+    revision = owner.create_commit(submission.model, note, commit_message="A new commit").oid
+    attempts = Attempts(connect(stage.valkey.url), Keys(ORG))
+    attempt = attempt_id(ORG, submission.path, revision, 1)
+    began = time.monotonic()
+    submit(stage.hub_url, stage.world, submission, revision)
+    _wait_for(lambda: attempts.read(attempt))
+    queued = time.monotonic()
+    _wait_for(lambda: (state := attempts.read(attempt)) is not None and state.progress.phase in CHILD_PHASES)
+    started = time.monotonic()
+    form = HfApi(stage.hub_url, token=stage.world.tokens["board-front-end"])
+    fields = {**json.loads(request_file(submission, revision)), "status": "CANCELLED"}
+    cancel = [CommitOperationAdd(submission.path, json.dumps(fields).encode())]
+    form.create_commit(REQUESTS, cancel, commit_message="Cancel", repo_type="dataset")
+    attempts.cancel(attempt)
+    _wait_for(lambda: (state := attempts.read(attempt)) is not None and state.state == "ended", seconds=60)
+    return queued - began, started - queued
+
+
+def _workers(stage: Any) -> bool:
+    from steward.demo.world import ORG
+    from wire.clock import now
+    from wire.heartbeats import Workers
+    from wire.keys import Keys
+    from wire.redis import connect
+
+    return bool(Workers(connect(stage.valkey.url), Keys(ORG)).alive(now=now()))
+
+
+def _weights(children: Any) -> dict[str, int]:
+    """Resident memory in MB: of the web server, the sync process, and the process that loads strangers' configs."""
+    pids = {child.name: child.process.pid for child in children.started}
+    sync = pids["sync"]
+    tasks = Path(f"/proc/{sync}/task").glob("*/children")
+    probes = [int(pid) for file in tasks for pid in file.read_text().split()]
+    return {
+        "web_rss_mb": _resident(pids["web"]),
+        "sync_rss_mb": _resident(sync),
+        "probe_rss_mb": sum(map(_resident, probes)),
+    }
+
+
+def _resident(pid: int) -> int:
+    return int(Path(f"/proc/{pid}/status").read_text().partition("VmRSS:")[2].split()[0]) // 1024
+
+
+def _wait_for(condition: Callable[[], T], *, seconds: float = 120) -> T:
+    deadline = time.monotonic() + seconds
+    while not (found := condition()):
+        if time.monotonic() > deadline:
+            raise TimeoutError("the spine did not move")
+        time.sleep(POLL)
+    return found
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,101 @@
+"""The demo, run as people run it, and hands to ask it questions."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+STARTUP = 600
+
+
+@dataclass
+class Demo:
+    """A demo that has played its story and goes on serving."""
+
+    process: subprocess.Popen[str]
+    folder: Path
+    result: dict[str, Any]
+
+    @property
+    def hub(self) -> str:
+        """The address of its Hub."""
+        return str(self.result["hub"])
+
+    @property
+    def good(self) -> dict[str, Any]:
+        """What became of the model that works."""
+        (found,) = (one for one in self.result["requests"] if one["status"] == "FINISHED")
+        return found
+
+    def world(self) -> dict[str, Any]:
+        """Its accounts and tokens."""
+        found: dict[str, Any] = yaml.safe_load((self.folder / "world.yaml").read_text())
+        return found
+
+    def tokens(self) -> dict[str, str]:
+        """Account → token."""
+        return {user["name"]: user["tokens"][0]["token"] for user in self.world()["users"]}
+
+    def processes(self) -> dict[int, str]:
+        """Everything that descends from it: process id → command line."""
+        parents: dict[int, int] = {}
+        commands: dict[int, str] = {}
+        for entry in Path("/proc").iterdir():
+            if entry.name.isdigit():
+                try:
+                    parents[int(entry.name)] = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
+                    commands[int(entry.name)] = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode()
+                except (FileNotFoundError, ProcessLookupError):
+                    continue  # it ended while we looked
+        found = {self.process.pid}
+        while more := {pid for pid, parent in parents.items() if parent in found and pid not in found}:
+            found |= more
+        return {pid: commands[pid] for pid in found - {self.process.pid}}
+
+    def python(self, script: str, *arguments: str, **environment: str) -> str:
+        """What a fresh interpreter prints that runs `script` against its Hub, as a stranger's would."""
+        clean = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
+        clean |= {"HF_ENDPOINT": self.hub, "HF_HUB_DISABLE_XET": "1", "HF_HUB_DISABLE_TELEMETRY": "1"}
+        clean |= {name: value for name, value in os.environ.items() if name.startswith("OPENBLAS_")}
+        done = subprocess.run(
+            [sys.executable, "-c", script, *arguments],
+            env={**clean, **environment},
+            capture_output=True,
+            text=True,
+            timeout=300,
+        )
+        assert done.returncode == 0, done.stderr[-4_000:]
+        return done.stdout
+
+
+def play(folder: Path) -> Iterator[Demo]:
+    """Run the demo with all that it keeps below `folder`, until the caller is done with it."""
+    log = (folder / "demo.log").open("w")
+    process = subprocess.Popen(
+        [sys.executable, "-m", "steward.cli", "demo", "--json"],
+        env={**os.environ, "TMPDIR": str(folder)},
+        stdout=subprocess.PIPE,
+        stderr=log,
+        text=True,
+        start_new_session=True,
+    )
+    try:
+        assert process.stdout is not None
+        line = process.stdout.readline()
+        assert line, (folder / "demo.log").read_text()[-4_000:]
+        (stage,) = folder.glob("steward-demo-*")
+        yield Demo(process, stage, json.loads(line))
+    finally:
+        if process.poll() is None:
+            process.send_signal(signal.SIGINT)
+            process.wait(30)
+        log.close()

@@ -1,0 +1,212 @@
+"""The main job, end to end: the demo as people run it, looked at from outside. The last test ends it."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import redis
+from huggingface_hub import CommitOperationAdd, HfApi, hf_hub_download
+from huggingface_hub.errors import HfHubHTTPError
+from spine_kit import Demo, play
+
+from leaderboard.suites import find_suite
+from steward.demo.story import SUBMISSIONS
+from steward.demo.world import BOT, DETAILS_ORG, LOGS, QUESTIONS, REQUESTS, RESULTS, SPACE, WORKER
+from wire.keys import Keys
+from workers.tasks import write_tasks
+
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
+KEYS = Keys("open-board")
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
+    """A demo that has played its story and goes on serving."""
+    yield from play(tmp_path_factory.mktemp("demo"))
+
+
+@pytest.fixture(scope="module")
+def anybody(demo: Demo) -> HfApi:
+    """A client without a token."""
+    return HfApi(demo.hub, token=False)
+
+
+@pytest.fixture(scope="module")
+def published(demo: Demo, anybody: HfApi, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """The published results of the model that works, read from the results repo."""
+    names = anybody.list_repo_files(RESULTS, repo_type="dataset")
+    (name,) = (name for name in names if name.endswith(".json"))
+    folder = tmp_path_factory.mktemp("results")
+    path = hf_hub_download(RESULTS, name, repo_type="dataset", endpoint=demo.hub, token=False, local_dir=folder)
+    found: dict[str, Any] = json.loads(Path(path).read_text())
+    return found
+
+
+def thread_of(anybody: HfApi, request: dict[str, Any]) -> Any:
+    """The thread of one request, with its events."""
+    return anybody.get_discussion_details(REQUESTS, int(request["thread"].rpartition("/")[2]), repo_type="dataset")
+
+
+def test_every_submission_ends_as_it_should(demo: Demo) -> None:
+    """One model has scores; three are FAILED with their true causes; each has a thread."""
+    found = {one["model"]: (one["status"], (one["failure"] or {}).get("cause")) for one in demo.result["requests"]}
+    assert found == {one.model: (one.status, one.cause) for one in SUBMISSIONS}
+    assert all(one["thread"] and one["right"] for one in demo.result["requests"])
+    assert len(demo.good["scores"]["benchmarks"]) >= 5
+
+
+def test_a_request_takes_three_commits_and_has_one_status_comment(demo: Demo, anybody: HfApi) -> None:
+    """PENDING, RUNNING and FINISHED are three commits; each thread holds one comment of the bot, which was edited."""
+    name = demo.good["model"]
+    commits = [one.title for one in anybody.list_repo_commits(REQUESTS, repo_type="dataset") if name in one.title]
+    assert commits == [f"Finish {name}", f"Run {name}", f"Add {name} to eval queue"]
+    for request in demo.result["requests"]:
+        bots = [e for e in thread_of(anybody, request).events if e.type == "comment" and e.author == BOT]
+        assert len(bots) == 1
+    assert "✅ Finished" in thread_of(anybody, demo.good).events[0].content
+    failed = [one for one in demo.result["requests"] if one["failure"]]
+    for request in failed:
+        words = "\n".join(e.content for e in thread_of(anybody, request).events if e.type == "comment")
+        assert request["failure"]["message"].split(".")[0][:30] in words.replace("\\", "").replace("\u200b", "")
+
+
+def test_an_outsiders_request_is_followed_in_its_pull_request(demo: Demo, anybody: HfApi) -> None:
+    """The request that came by pull request has that pull request for its thread."""
+    model = next(one.model for one in SUBMISSIONS if one.by_pull_request)
+    request = next(one for one in demo.result["requests"] if one["model"] == model)
+    thread = thread_of(anybody, request)
+    assert thread.is_pull_request
+    assert thread.status == "merged"
+
+
+def test_anybody_can_load_the_details(demo: Demo, published: dict[str, Any]) -> None:
+    """`datasets.load_dataset` reads each task's answers, by config, and the latest run's scores."""
+    script = """
+import json, sys
+from datasets import get_dataset_config_names, load_dataset
+repo = sys.argv[1]
+configs = get_dataset_config_names(repo)
+rows = {config: load_dataset(repo, config, split="latest").num_rows for config in configs}
+first = load_dataset(repo, sys.argv[2], split="latest")[0]
+print(json.dumps({"rows": rows, "columns": sorted(first)}))
+"""
+    suite = find_suite("starter")
+    repo = f"{DETAILS_ORG}/details_{demo.good['model'].replace('/', '__')}"
+    found = json.loads(demo.python(script, repo, suite.tasks[0]).splitlines()[-1])
+    assert set(found["rows"]) == {*suite.tasks, "results"}
+    assert all(found["rows"][task] >= 40 for task in suite.tasks)
+    assert published["steward"]["model"] == demo.good["model"]
+
+
+def test_the_scores_are_those_of_the_lm_eval_command(demo: Demo, published: dict[str, Any], tmp_path: Path) -> None:
+    """The `lm_eval` command gives the same numbers, digit for digit, for model, revision, tasks, shots and dtype."""
+    suite, block = find_suite("starter"), published["steward"]
+    folder = write_tasks(suite, tmp_path / "tasks", repo=QUESTIONS, revision=block["datasets"][QUESTIONS])
+    arguments = f"pretrained={block['model']},revision={block['revision']},dtype=float32"
+    command = ["--model", "hf", "--model_args", arguments, "--tasks", ",".join(suite.run), "--device", "cpu"]
+    command += ["--include_path", str(folder), "--output_path", str(tmp_path / "out"), "--batch_size", "1"]
+    script = "import sys; from lm_eval.__main__ import cli_evaluate; sys.exit(cli_evaluate())"
+    demo.python(script, *command, HF_HOME=str(tmp_path / "home"))
+    (file,) = (tmp_path / "out").rglob("results_*.json")
+    theirs = json.loads(file.read_text())["results"]
+    print(json.dumps({"lm_eval": theirs, "steward": published["results"]}, indent=1))
+    assert theirs == published["results"]
+
+
+def deliveries(connection: redis.Redis) -> list[tuple[str, bytes]]:
+    """The deliveries that the bot has stored: id and body."""
+    return [(fields[b"id"].decode(), fields[b"body"]) for _, fields in connection.xrange(KEYS.inbox)]
+
+
+def test_the_same_delivery_five_times_changes_nothing(
+    demo: Demo, anybody: HfApi, eventually: Callable[..., object]
+) -> None:
+    """Every delivery once more, five times each, under its own id and without one: no commit, no comment."""
+    url = demo.world()["webhooks"][0]["url"]
+    secret = demo.world()["webhooks"][0]["secret"]
+    redis_port = (demo.folder / "valkey-port").read_text()
+    connection = redis.Redis(port=int(redis_port))
+    before = state(demo, anybody)
+    sender = """
+import sys, httpx2
+url, secret, delivery = sys.argv[1:]
+body = sys.stdin.buffer.read()
+for headers in [{"webhook-id": delivery}] * 5 + [{}] * 5:
+    assert httpx2.post(url, content=body, headers={"x-webhook-secret": secret, **headers}).status_code == 202
+"""
+    stored = deliveries(connection)
+    assert stored
+    for delivery, body in stored[:5]:
+        subprocess.run([sys.executable, "-c", sender, url, secret, delivery], input=body, check=True, timeout=60)
+    eventually(lambda: connection.zcard(KEYS.dirty) == 0)
+    assert state(demo, anybody) == before
+
+
+def state(demo: Demo, anybody: HfApi) -> tuple[object, ...]:
+    """Everything that people can see of the board: commits and comments."""
+    heads = [anybody.repo_info(repo, repo_type="dataset").sha for repo in (REQUESTS, RESULTS, LOGS)]
+    comments = []
+    for summary in anybody.get_repo_discussions(REQUESTS, repo_type="dataset"):
+        thread = anybody.get_discussion_details(REQUESTS, summary.num, repo_type="dataset")
+        comments.append([event.content for event in thread.events if event.type == "comment"])
+    return heads, comments
+
+
+@pytest.mark.parametrize(
+    ("repo", "kind"),
+    [(REQUESTS, "dataset"), (RESULTS, "dataset"), (LOGS, "dataset"), (QUESTIONS, "dataset"), (SPACE, "space")],
+)
+def test_the_workers_token_can_write_details_and_nothing_else(demo: Demo, repo: str, kind: str) -> None:
+    """With the worker's token every repo of the board answers a commit with 403, and the details repo takes it."""
+    worker = HfApi(demo.hub, token=demo.tokens()[WORKER])
+    add = [CommitOperationAdd("x.txt", b"x")]
+    with pytest.raises(HfHubHTTPError) as error:
+        worker.create_commit(repo, add, commit_message="Try", repo_type=kind)
+    assert error.value.response.status_code == 403
+    own = f"{DETAILS_ORG}/try"
+    worker.create_repo(own, repo_type="dataset", exist_ok=True)
+    assert worker.create_commit(own, add, commit_message="Try", repo_type="dataset").oid
+
+
+def test_no_process_carries_a_token_in_its_environment(demo: Demo) -> None:
+    """Tokens and the webhook's secret travel in files: no environment of any process of the demo holds one."""
+    secrets = [*demo.tokens().values(), demo.world()["webhooks"][0]["secret"]]
+    processes = demo.processes()
+    assert any("zygote" in command for command in processes.values())
+    for pid, command in processes.items():
+        environment = Path(f"/proc/{pid}/environ").read_bytes().decode(errors="replace")
+        assert not any(secret in environment or secret in command for secret in secrets), command
+
+
+def test_the_bot_needs_no_torch(demo: Demo) -> None:
+    """Neither the web server nor the sync process has torch in its memory; both are small."""
+    limits = {"serve": 150, "sync": 250}
+    for pid, command in demo.processes().items():
+        name = command.split()[-1]
+        if "steward.cli" in command and name in limits:
+            assert "libtorch" not in Path(f"/proc/{pid}/maps").read_text()
+            status = Path(f"/proc/{pid}/status").read_text()
+            resident = int(status.partition("VmRSS:")[2].split()[0]) // 1024
+            assert resident < limits.pop(name)
+    assert not limits
+
+
+def test_after_ctrl_c_nothing_is_left_running(demo: Demo) -> None:
+    """An interrupted demo ends every process that it started, and removes its folder."""
+    pids = list(demo.processes())
+    assert len(pids) >= 6
+    demo.process.send_signal(signal.SIGINT)
+    assert demo.process.wait(30) == 130
+    deadline = time.monotonic() + 5
+    while any(Path(f"/proc/{pid}").exists() for pid in pids) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not [pid for pid in pids if Path(f"/proc/{pid}").exists()]
+    assert not demo.folder.exists()

@@ -1,0 +1,168 @@
+"""What the bot says: strangers' words stay words, and each state has its text."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from markdown_it import MarkdownIt
+
+from bot.texts.render import ZERO_WIDTH_SPACE, code, plain, printable, url
+from bot.texts.status import ScoreRow, StatusView, status_comment, thread_title
+from leaderboard.attempts import Failure
+from leaderboard.requests import Problem
+
+MARKDOWN = MarkdownIt("gfm-like", {"linkify": False, "html": True})
+HOSTILE = [
+    "@maya please",
+    "<img src=x onerror=alert(1)>",
+    "<!-- steward:1 demo status x -->",
+    "--> <!-- x",
+    "[click](https://evil.example)",
+    "![x](https://evil.example/p.png)",
+    "https://evil.example www.evil.example",
+    "`code` ``more`` ```fence",
+    "*bold* _em_ ~~gone~~ **x**",
+    "| a | b |\n|---|---|",
+    "# heading",
+    "- item\n- item",
+    "1. item",
+    "> quote",
+    "---",
+    "====",
+    "</details></sub>",
+    "&lt;b&gt; &#64;maya &commat;maya",
+    "\u202egnp.exe\u202c",
+    "\x1b[31mred\x00",
+    "/approve\n/relaunch",
+    "{{ 7 * 7 }} {% raw %}",
+    "a" * 5_000,
+    "\\",
+    "`" * 40,
+]
+
+
+def kinds(markdown: str) -> set[str]:
+    """The kinds of things that a renderer sees in `markdown`."""
+    found: set[str] = set()
+    for token in MARKDOWN.parse(markdown):
+        found.add(token.type)
+        found |= {child.type for child in token.children or ()}
+    return found
+
+
+def shown(markdown: str) -> str:
+    """The text that a reader sees."""
+    return "".join(c.content for token in MARKDOWN.parse(markdown) for c in token.children or () if c.type == "text")
+
+
+PROSE = {"paragraph_open", "paragraph_close", "inline", "text", "text_special"}
+
+
+@pytest.mark.parametrize("words", HOSTILE)
+def test_hostile_prose_is_nothing_but_text(words: str) -> None:
+    """In a paragraph of ours, and alone on a line, a stranger's words make no link, mention, code, list or HTML."""
+    assert kinds(plain(words)) <= PROSE
+    assert kinds(f"Reason: {plain(words)} (see above)") <= PROSE
+    assert "@maya" not in plain(words)
+    assert "\n" not in plain(words)
+
+
+@given(st.text(max_size=60))
+def test_any_prose_is_nothing_but_text_and_says_what_it_said(words: str) -> None:
+    """Whatever the words, a reader sees them, on one line, and nothing else comes of them."""
+    escaped = plain(words)
+    assert kinds(f"x {escaped} x") <= PROSE
+    assert kinds(escaped) <= PROSE
+    text = "".join(child.content for child in MARKDOWN.parseInline(f"x {escaped} x")[0].children or ())
+    assert text.replace(ZERO_WIDTH_SPACE, "") == f"x {printable(words)} x".replace(ZERO_WIDTH_SPACE, "")
+
+
+@given(st.text(max_size=60))
+def test_a_code_span_holds_whatever_it_is_given(words: str) -> None:
+    """A code span ends where we end it, also in a cell of a table."""
+    (token,) = MARKDOWN.parseInline(f"x {code(words)} y")
+    assert [child.type for child in token.children or ()] == ["text", "code_inline", "text"]
+    table = MARKDOWN.parse(f"| a | b |\n|---|---|\n| {code(words)} | z |\n")
+    assert sum(token.type == "td_open" for token in table) == 2
+
+
+@given(st.text(max_size=60))
+def test_an_address_cannot_end_its_link(words: str) -> None:
+    """A link's target with any characters stays one link."""
+    (token,) = MARKDOWN.parseInline(f"[x](http://h/{url(words)})")
+    assert [child.type for child in token.children or ()] == ["link_open", "text", "link_close"]
+
+
+def view(state: Any, **more: Any) -> StatusView:
+    """A status to tell, of a model with an awkward name."""
+    fields = {
+        "path": "o/m_eval_request_False_float32_Original.json",
+        "request_url": "http://h/o/m.json",
+        "updated": "2026-11-24 12:00 UTC",
+        "model": "o/a_b*c",
+        "model_url": "http://h/o/a_b*c",
+        "precision": "float32",
+        "weight_type": "Original",
+        "submitter": "ada",
+        "attempt": "0123-4567-1",
+    }
+    return StatusView(state, **{**fields, **more})
+
+
+FAILURE = Failure(cause="weights-corrupted", fault="submission", message="They are cut off.", advice="Upload again.")
+TEXTS = {
+    "waiting": (view("waiting", position=3), ["Waiting for its turn", "number 3 in the queue"]),
+    "running": (view("running", done=50, total=200), ["Being evaluated", "█████░", "25 % of 200"]),
+    "starting": (view("running"), ["getting ready"]),
+    "finished": (
+        view("finished", scores=[ScoreRow("Words", "12.50", "0.1250")], average="12.50", log_url="http://h/log"),
+        ["Finished", "| Words | 12.50 | 0.1250 |", "**12.50**", "[log](http://h/log)"],
+    ),
+    "refused": (
+        view("refused", reasons=[Problem(code="a", message="One.", advice="Do."), Problem(code="b", message="Two.")]),
+        ["Not accepted", "2 reasons", "- One. *Do.*", "- Two.", "submit the model again"],
+    ),
+    "unwritable": (view("refused", model="", reasons=[Problem(code="a", message="One.")], writable=False), ["left as"]),
+    "failed": (
+        view("failed", failure=FAILURE, log_url="http://h/log"),
+        ["They are cut off.", "the submission's", "Upload"],
+    ),
+    "again": (
+        view("again", failure=FAILURE.model_copy(update={"fault": "us"})),
+        ["ours, not the model's", "another try"],
+    ),
+}
+
+
+@pytest.mark.parametrize("name", TEXTS)
+def test_each_state_says_what_happened_why_and_what_comes_next(name: str) -> None:
+    """The status comment of each state has its heading, its facts and its links, and no gaps."""
+    told, expected = TEXTS[name]
+    text = status_comment(told)
+    for words in expected:
+        assert words in text
+    assert "\n\n\n" not in text
+    assert "None" not in text
+    assert "heading_open" in kinds(text)
+
+
+@pytest.mark.parametrize("words", HOSTILE)
+def test_no_field_of_a_status_can_break_out(words: str) -> None:
+    """Hostile words in every field that strangers control change the text of the comment, not its structure."""
+    problem = Problem(code="x", message=words, advice=words)
+    fields = {"model": words, "submitter": words, "attempt": words, "precision": words, "weight_type": words}
+    hostile = status_comment(view("refused", reasons=[problem], **fields))
+    harmless = status_comment(view("refused", reasons=[problem.model_copy(update={"message": "m", "advice": "a"})]))
+    assert kinds(hostile) <= kinds(harmless) | PROSE
+    assert "@maya" not in shown(hostile)
+
+
+@given(st.text(max_size=400))
+def test_a_title_is_what_the_hub_takes(name: str) -> None:
+    """Whatever the name, a title has 3 to 200 characters on one line."""
+    title = thread_title(name)
+    assert 3 <= len(title) <= 200
+    assert "\n" not in title
