@@ -38,8 +38,10 @@ class Rule:
     id: str = field(default_factory=new_id)
 
     def fits(self, method: str, path: str) -> bool:
-        verb, _, rest = self.route.rpartition(" ")
-        return verb.strip().upper() in ("", method) and fnmatchcase(path, rest)
+        verb, space, rest = self.route.partition(" ")
+        if not (space and verb.isalpha()):
+            verb, rest = method, self.route
+        return verb.upper() == method and fnmatchcase(path, rest)
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)

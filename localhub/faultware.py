@@ -22,7 +22,7 @@ class FaultMiddleware:
         if rule is None:
             await self.app(scope, receive, send)
             return
-        scope.setdefault("state", {})["fault"] = rule.kind
+        scope.setdefault("state", {})["fault"] = rule.route
         await getattr(self, "_" + rule.kind.replace("-", "_"))(rule, scope, receive, send)
 
     def _rule_for(self, scope: Scope) -> Rule | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -59,6 +60,14 @@ class Stats:
             self._clear()
             return last
 
+    def account_of(self, headers: Iterable[tuple[bytes, bytes]]) -> str | None:
+        """Whose token the headers carry."""
+        for name, value in headers:
+            if name == b"authorization" and value[:7].lower() == b"bearer ":
+                found = self._box.accounts.by_token(value[7:].decode("latin-1").strip())
+                return found.account.name if found and found.account else None
+        return None
+
     def _count_commits(self, event: Event) -> None:
         for change in event.updated_refs:
             if _is_commit(event.repo, change):
@@ -98,7 +107,12 @@ class StatsMiddleware:
         try:
             await self.app(scope, receive, watch)
         finally:
-            self.stats.call(scope["method"], _route(scope), _account(scope), status)
+            self.stats.call(scope["method"], _route(scope), self._account(scope), status)
+
+    def _account(self, scope: Scope) -> str:
+        """The account that the routes found; where a fault kept the call from them, the token's."""
+        found: str | None = scope.get("state", {}).get("account")
+        return found or self.stats.account_of(scope["headers"]) or "anonymous"
 
 
 def _is_commit(repo: Repo, change: RefChange) -> bool:
@@ -111,11 +125,7 @@ def _is_commit(repo: Repo, change: RefChange) -> bool:
 
 
 def _route(scope: Scope) -> str:
-    """The template of the route, so that repos with many names count as one; the path where no route matched."""
+    """The template of the route, so that many repos count as one; the pattern of a fault that came before any route."""
     route = scope.get("route")
     path = getattr(route, "path_format", None) or getattr(route, "path", None)
-    return str(path or "(no route)")
-
-
-def _account(scope: Scope) -> str:
-    return str(scope.get("state", {}).get("account") or "anonymous")
+    return str(path or scope.get("state", {}).get("fault") or "(no route)")

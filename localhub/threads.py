@@ -9,20 +9,20 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Literal
 
 from localhub import access, pulls
+from localhub import threadrules as rules
 from localhub.accounts import Account, Caller
 from localhub.clock import iso, now
-from localhub.errors import BadRequest, Forbidden, HubError, RevisionNotFound
+from localhub.errors import Forbidden, HubError, RevisionNotFound
 from localhub.events import Event
 from localhub.markdown import render
+from localhub.threadrules import checked_text, checked_title
 from localhub.threadstore import Filter, Thread, ThreadEvent, ThreadStore
 
 if TYPE_CHECKING:
     from localhub.box import Box
     from localhub.repos import Repo
 
-TITLE_MIN, TITLE_MAX, TEXT_MAX = 3, 200, 65_536
 HIDDEN = "This comment has been hidden"
-HIDE_REASONS = ("Spam", "Abuse", "Graphic Content", "Resolved", "Off-Topic", "Low Quality")
 _OPENED = "_No description was given._"
 
 
@@ -60,8 +60,8 @@ class Threads:
 
     def open_discussion(self, repo: Repo, caller: Caller, title: str, description: str) -> Thread:
         """A new discussion with its first comment."""
-        author = self._may_open(repo, caller)
-        title, text = checked_title(title), _checked_text(description.strip() or _OPENED, "description")
+        author = rules.opener(self.box, repo, caller)
+        title, text = checked_title(title), checked_text(description.strip() or _OPENED, "description")
         return self._open(repo, author, title, text, base=None, status="open")
 
     def open_pull(
@@ -78,8 +78,8 @@ class Threads:
 
         `head`: a commit built on the base that the ref starts at; None: the base itself.
         """
-        author = self._may_open(repo, caller)
-        title, text = checked_title(title), _checked_text(description.strip() or _OPENED, "description")
+        author = rules.opener(self.box, repo, caller)
+        title, text = checked_title(title), checked_text(description.strip() or _OPENED, "description")
         base_ref = pulls.checked_base(repo, base)
         thread = self._open(repo, author, title, text, base=base_ref, status="draft" if draft else "open")
         return pulls.make_ref(self.box, repo, thread, author, head)
@@ -96,15 +96,15 @@ class Threads:
 
     def comment(self, repo: Repo, caller: Caller, thread: Thread, text: str) -> ThreadEvent:
         """A new comment by the caller."""
-        author = self._may_speak(repo, caller, thread)
-        comment = self._add_comment(thread, author, _checked_text(text, "comment"))
+        author = rules.speaker(self.box, repo, caller, thread)
+        comment = self._add_comment(thread, author, checked_text(text, "comment"))
         self._tell("discussion.comment", "create", repo, self.rows.by_oid(thread.oid), author, comment)
         return comment
 
     def edit(self, repo: Repo, caller: Caller, thread: Thread, comment_id: str, text: str) -> ThreadEvent:
         """New words in a comment: its author's right alone."""
-        author = self._may_speak(repo, caller, thread)
-        text = _checked_text(text, "content")
+        author = rules.speaker(self.box, repo, caller, thread)
+        text = checked_text(text, "content")
         with self.box.store.write():
             comment = self._comment(thread, comment_id)
             if comment.author_id != author.id:
@@ -131,7 +131,7 @@ class Threads:
 
     def rename(self, repo: Repo, caller: Caller, thread: Thread, title: str) -> ThreadEvent:
         """Another title."""
-        account = self._may_steer(repo, caller, thread)
+        account = rules.steward(self.box, repo, caller, thread)
         title = checked_title(title)
         with self.box.store.write():
             change = {"from": self.rows.by_oid(thread.oid).title, "to": title}
@@ -144,13 +144,11 @@ class Threads:
         self, repo: Repo, caller: Caller, thread: Thread, status: Literal["open", "closed"], comment: str | None = None
     ) -> ThreadEvent:
         """Closes or opens, and says why if there is a `comment`, which stands before it in the timeline."""
-        account = self._may_steer(repo, caller, thread)
-        text = _checked_text(comment, "comment") if comment and comment.strip() else None
+        account = rules.steward(self.box, repo, caller, thread)
+        text = checked_text(comment, "comment") if comment and comment.strip() else None
         with self.box.store.write():
             current = self.rows.by_oid(thread.oid)
-            _check_step(current, status)
-            if current.is_pull and current.ref_deleted and status == "open":
-                raise HubError(409, "The commits of this pull request were deleted: it cannot be opened again.")
+            rules.check_step(current, status)
             said = self._add_comment(thread, account, text) if text else None
             event = self._add(thread, "status-change", account, {"status": status})
             thread = self.rows.change(thread, status=status)
@@ -161,9 +159,8 @@ class Threads:
 
     def merge(self, repo: Repo, caller: Caller, thread: Thread, comment: str | None = None) -> Thread:
         """Squashes a pull request onto its base. `HubError` 409 for a draft, a finished one, or conflicts."""
-        account = access.logged_in(caller)
-        access.check(self.box, caller, repo, "write")
-        text = _checked_text(comment, "comment") if comment and comment.strip() else None
+        account = rules.writer(self.box, repo, caller)
+        text = checked_text(comment, "comment") if comment and comment.strip() else None
         with pulls.merging(repo):
             merge_sha = pulls.merge(self.box, repo, self.rows.by_oid(thread.oid), account)
             with self.box.store.write():
@@ -185,8 +182,7 @@ class Threads:
 
     def delete(self, repo: Repo, caller: Caller, thread: Thread) -> None:
         """Removes a thread for good; its number is not given again."""
-        account = access.logged_in(caller)
-        access.check(self.box, caller, repo, "write")
+        account = rules.writer(self.box, repo, caller)
         self.rows.remove(thread)
         if thread.is_pull:
             pulls.drop_ref(self.box, repo, thread, account)
@@ -194,7 +190,7 @@ class Threads:
 
     def delete_ref(self, repo: Repo, caller: Caller, thread: Thread) -> Thread:
         """Frees what a closed or merged pull request keeps in its ref."""
-        account = self._may_steer(repo, caller, thread)
+        account = rules.steward(self.box, repo, caller, thread)
         if not thread.is_pull or not thread.is_over or thread.ref_deleted:
             raise HubError(409, "Only a closed or merged pull request has a reference to delete, and only once.")
         with self.box.store.write():
@@ -223,8 +219,7 @@ class Threads:
         return thread
 
     def _switch(self, repo: Repo, caller: Caller, thread: Thread, kind: str, column: str, on: bool) -> Thread:
-        account = access.logged_in(caller)
-        access.check(self.box, caller, repo, "write")
+        account = rules.writer(self.box, repo, caller)
         if getattr(thread, column) == on:
             return thread
         with self.box.store.write():
@@ -232,28 +227,6 @@ class Threads:
             thread = self.rows.change(thread, **{column: on})
         self._tell("discussion", "update", repo, thread, account)
         return thread
-
-    def _may_open(self, repo: Repo, caller: Caller) -> Account:
-        author = access.logged_in(caller)
-        access.check(self.box, caller, repo, "discuss")
-        if repo.discussions_disabled:
-            raise Forbidden("Discussions are disabled for this repo.")
-        return author
-
-    def _may_speak(self, repo: Repo, caller: Caller, thread: Thread) -> Account:
-        author = self._may_open(repo, caller)
-        if thread.locked and not access.allows(self.box, caller, repo, "write"):
-            raise Forbidden("This discussion has been locked.")
-        return author
-
-    def _may_steer(self, repo: Repo, caller: Caller, thread: Thread) -> Account:
-        """Status and title are for the thread's author and for those who may write to the repo."""
-        account = access.logged_in(caller)
-        if thread.author_id == account.id and not thread.locked:
-            access.check(self.box, caller, repo, "discuss")
-        else:
-            access.check(self.box, caller, repo, "write")
-        return account
 
     def _comment(self, thread: Thread, comment_id: str) -> ThreadEvent:
         found = self.rows.event(thread, comment_id)
@@ -300,29 +273,4 @@ class Threads:
                 self.note_commits(event.repo, thread, change.old, change.new, event.actor)
 
 
-def checked_title(title: str) -> str:
-    """The title without spaces around it; `BadRequest` unless it has 3 to 200 characters."""
-    title = "".join(char for char in " ".join(title.split()) if char.isprintable())
-    if not TITLE_MIN <= len(title) <= TITLE_MAX:
-        raise BadRequest(f"A title has {TITLE_MIN} to {TITLE_MAX} characters; this one has {len(title)}.")
-    return title
-
-
-def _checked_text(text: str, what: str) -> str:
-    # A lone surrogate out of a JSON escape cannot be stored, a null cannot stand in a commit's message.
-    text = text.encode("utf-8", "replace").decode().replace("\0", "\ufffd")
-    if not text.strip():
-        raise BadRequest(f"The {what} is empty.")
-    if len(text) > TEXT_MAX:
-        raise BadRequest(f"The {what} has {len(text)} characters; {TEXT_MAX} is the most.")
-    return text
-
-
-def _check_step(thread: Thread, status: str) -> None:
-    if thread.status == "merged":
-        raise HubError(409, "This pull request is merged: its status cannot change any more.")
-    if thread.status == status:
-        raise HubError(409, f"This discussion is {status} already.")
-
-
-__all__ = ["HIDDEN", "HIDE_REASONS", "Filter", "Thread", "ThreadEvent", "Threads", "checked_title"]
+__all__ = ["HIDDEN", "Filter", "Thread", "ThreadEvent", "Threads"]

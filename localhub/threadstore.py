@@ -101,6 +101,8 @@ class Filter:
 
     @property
     def order(self) -> str:
+        if self.sort == "pinned":
+            return "pinned DESC, num DESC"
         # Nobody reacts to anything here, so the threads that most is said in stand for the trending ones.
         return "num DESC" if self.sort == "recently-created" else "num_comments DESC, num DESC"
 
@@ -137,7 +139,7 @@ class ThreadStore:
         return _thread(row)
 
     def page(self, repo_oid: str, wanted: Filter, *, start: int, size: int) -> tuple[list[Thread], int]:
-        """One page of threads, pinned ones first, and how many there are in all."""
+        """One page of threads, and how many there are in all."""
         where, args = wanted.where(repo_oid)
         rows = self.store.rows(
             f"SELECT * FROM threads WHERE {where} ORDER BY {wanted.order} LIMIT ? OFFSET ?",  # noqa: S608

@@ -44,7 +44,7 @@ def community(
 ) -> Response:
     """The list of threads, open or closed."""
     closed = status == "closed"
-    threads, count = box.threads.page(repo, Filter(over=closed), start=p * PAGE, size=PAGE)
+    threads, count = box.threads.page(repo, Filter(over=closed, sort="pinned"), start=p * PAGE, size=PAGE)
     return repo_page(
         request,
         box,
