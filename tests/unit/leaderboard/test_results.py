@@ -1,0 +1,177 @@
+"""Scores and results files."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from leaderboard.results import (
+    MAX_BYTES,
+    BadResults,
+    Block,
+    dump,
+    normalise,
+    parse_harness,
+    read_results,
+    results_path,
+    score,
+    scores_in_block,
+    with_block,
+)
+from leaderboard.suites import find_suite
+
+PYTHIA: dict[str, Any] = json.loads((Path(__file__).parent / "pythia_1b_raw.json").read_text())["results"]
+V2 = find_suite("open-llm-v2")
+STARTER = find_suite("starter")
+RAW = {
+    task.name: dict.fromkeys(benchmark.metrics, 0.625) for benchmark in STARTER.benchmarks for task in benchmark.tasks
+}
+
+
+def file(results: dict[str, Any] = RAW, **changes: Any) -> dict[str, Any]:
+    """A results file of the starter suite as JSON data."""
+    block = Block.model_validate(
+        {
+            "attempt": "0123456789ab-01234567-1",
+            "request": "org/model_eval_request_False_float32_Original.json",
+            "model": "org/model",
+            "revision": "0" * 40,
+            "precision": "float32",
+            "suite": STARTER.name,
+            "suite_digest": STARTER.digest,
+            "started": "2026-11-24T12:00:00Z",
+            "ended": "2026-11-24T12:01:00Z",
+            **scores_in_block(score(RAW, STARTER)),
+            **changes,
+        }
+    )
+    return with_block({"results": results, "versions": {}}, block)
+
+
+def test_pythia_1b_scores_as_worked_out_by_hand() -> None:
+    """Each benchmark of a real run comes out as the documented formula gives it on paper."""
+    # IFEval    the mean of two strict accuracies: (0.168207024029575 + 0.273381294964029) / 2 x 100
+    # BBH       the mean of 24 subtasks. Ten of them are no better than guessing: 0 each. The others, (raw - 1/n) /
+    #           (1 - 1/n) x 100: causal judgement 3.743316, date 4.48, geometric shapes 1.88, hyperbaton 2.4, deduction
+    #           with five 0.5 and with three 4, movies 8.8, counting 2.044444, colored objects 5.129412, ruined names 4,
+    #           translation errors 6.88, snarks 7.865169, temporal 1.333333, tracking seven 2: together 55.055674
+    # MATH      no lower bound: 0.003021148036254 x 100
+    # GPQA      four choices: (0.256711409395973 - 0.25) / 0.75 x 100
+    # MuSR      0 (below 1/2), (0.265625 - 0.2) / 0.8 x 100 = 8.203125, 0 (below 1/3)
+    # MMLU-PRO  ten choices: (0.113613696808511 - 0.1) / 0.9 x 100
+    scores = score(PYTHIA, V2)
+    by_hand = {
+        "IFEval": 22.079415949680,
+        "BBH": 55.055674 / 24,
+        "MATH Lvl 5": 0.302114803625,
+        "GPQA": 0.894854586130,
+        "MuSR": 8.203125 / 3,
+        "MMLU-PRO": 1.512632978723,
+    }
+    assert scores.by_name == pytest.approx(by_hand, abs=1e-6)
+    assert scores.average == pytest.approx(sum(by_hand.values()) / 6, abs=1e-6)
+
+
+def test_raw_scores_are_the_harnesss_own() -> None:
+    """A benchmark with subtasks shows the harness's aggregate as its raw score, not a mean of ours."""
+    raw = {benchmark.name: benchmark.raw for benchmark in score(PYTHIA, V2).benchmarks}
+    assert raw["BBH"] == PYTHIA["leaderboard_bbh"]["acc_norm,none"]
+    assert raw["GPQA"] == PYTHIA["leaderboard_gpqa"]["acc_norm,none"]
+
+
+@given(st.floats(0, 1), st.floats(0, 0.95))
+def test_normalisation_keeps_scores_between_0_and_100(raw: float, lower_bound: float) -> None:
+    """Guessing, or worse, is 0; perfection is 100."""
+    normalised = normalise(raw, lower_bound)
+    assert 0 <= normalised <= 100 + 1e-9
+    assert raw > lower_bound or normalised == 0
+    assert normalise(1.0, lower_bound) == pytest.approx(100)
+
+
+@given(st.floats(0, 1), st.floats(0, 1), st.floats(0, 0.95))
+def test_normalisation_never_turns_an_order_around(a: float, b: float, lower_bound: float) -> None:
+    """A better raw score never becomes a worse one."""
+    assert normalise(min(a, b), lower_bound) <= normalise(max(a, b), lower_bound)
+
+
+@pytest.mark.parametrize("wrong", [None, "0.5", True, -0.1, 1.1, float("nan"), float("inf"), [0.5]])
+def test_a_score_that_is_no_number_between_0_and_1_is_refused(wrong: object) -> None:
+    """Text, truth values, NaN and what is out of range never become a score."""
+    with pytest.raises(BadResults):
+        score({**RAW, "starter_navigation": {"acc_norm,none": wrong}}, STARTER)
+
+
+def test_a_missing_task_is_refused_by_name() -> None:
+    """Results that lack one of the suite's tasks are none of this suite."""
+    with pytest.raises(BadResults, match="starter_navigation"):
+        score({name: entry for name, entry in RAW.items() if name != "starter_navigation"}, STARTER)
+
+
+def test_a_file_is_read_as_it_was_written() -> None:
+    """What the worker writes, the bot accepts, with the scores computed again."""
+    read = read_results(dump(file()), STARTER)
+    assert read.block.model == "org/model"
+    assert read.scores.by_name["Navigation"] == 25.0
+    assert read.scores.by_name["Word Sorting"] == 62.5
+
+
+@pytest.mark.parametrize(
+    ("changes", "complaint"),
+    [
+        ({"suite_digest": "f" * 64}, "not of this one"),
+        ({"average": 99.0}, "not those that follow"),
+        ({"benchmarks": {"Navigation": 100.0}}, "not those that follow"),
+    ],
+)
+def test_a_block_that_contradicts_the_raw_scores_is_refused(changes: dict[str, Any], complaint: str) -> None:
+    """Nobody gets a better place by writing a better number."""
+    with pytest.raises(BadResults, match=complaint):
+        read_results(dump(file(**changes)), STARTER)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        b"null",
+        b"[]",
+        b'{"results": []}',
+        b'{"results": {}, "x": NaN}',
+        b"\xff\xfe",
+        b'{"results": ' + b'{"a":' * 100_000,
+        b'{"results": {"a": ' + b"[" * 60 + b"]" * 60 + b"}}",
+        b'{"results": {}}' + b" " * MAX_BYTES,
+    ],
+    ids=["empty", "null", "list", "list of results", "NaN", "not text", "too deep to read", "deep", "large"],
+)
+def test_a_strangers_file_is_refused_within_bounds(data: bytes) -> None:
+    """Whatever is not a results file ends in one kind of error."""
+    with pytest.raises(BadResults):
+        parse_harness(data)
+
+
+@given(
+    st.recursive(st.none() | st.floats() | st.text(max_size=9), lambda c: st.lists(c) | st.dictionaries(st.text(), c))
+)
+def test_no_json_value_breaks_the_reader(value: Any) -> None:
+    """Any JSON document is either read or refused."""
+    try:
+        read_results(json.dumps({"results": value, "steward": value}).encode(), STARTER)
+    except BadResults as error:
+        assert str(error)  # either way is fine, as long as it is this one
+
+
+def test_infinity_is_not_written() -> None:
+    """JSON has no word for it, and readers would choke on ours."""
+    with pytest.raises(BadResults):
+        dump({"results": {"a": float("inf")}})
+
+
+def test_the_path_is_the_leaderboards_own() -> None:
+    """Other programs find results by this name."""
+    assert results_path("org/model", 1_795_521_600.5) == "org/model/results_2026-11-24T12-00-00.500000.json"

@@ -1,0 +1,97 @@
+"""Suites as data."""
+
+from __future__ import annotations
+
+import pytest
+import yaml
+
+from leaderboard.suites import BadSuite, Suite, content_digest, find_suite, parse_suite, shipped
+
+MINIMAL = {
+    "name": "small",
+    "title": "Small",
+    "version": 1,
+    "run": ["small_task"],
+    "datasets": [{"repo": "org/questions"}],
+    "benchmarks": [
+        {
+            "name": "Small",
+            "source": "small_task",
+            "tasks": [{"name": "small_task"}],
+            "metrics": ["acc,none"],
+            "shots": 0,
+        }
+    ],
+}
+
+
+def suite(**changes: object) -> Suite:
+    """The minimal suite with some fields changed."""
+    return parse_suite(yaml.safe_dump({**MINIMAL, **changes}))
+
+
+def test_both_suites_ship() -> None:
+    """An installation knows the leaderboard's suite and one that runs without internet."""
+    assert {"open-llm-v2", "starter"} <= set(shipped())
+
+
+def test_the_leaderboards_second_suite_has_its_six_benchmarks_with_their_shots() -> None:
+    """Benchmarks, shots, metrics and subtasks are those that the leaderboard documents."""
+    benchmarks = {benchmark.name: benchmark for benchmark in find_suite("open-llm-v2").benchmarks}
+    assert {name: b.shots for name, b in benchmarks.items()} == {
+        "IFEval": 0, "BBH": 3, "MATH Lvl 5": 4, "GPQA": 0, "MuSR": 0, "MMLU-PRO": 5
+    }  # fmt: skip
+    assert {name: len(b.tasks) for name, b in benchmarks.items()} == {
+        "IFEval": 1, "BBH": 24, "MATH Lvl 5": 7, "GPQA": 3, "MuSR": 3, "MMLU-PRO": 1
+    }  # fmt: skip
+    assert benchmarks["IFEval"].metrics == ("prompt_level_strict_acc,none", "inst_level_strict_acc,none")
+    assert [task.choices for task in benchmarks["MuSR"].tasks] == [2, 5, 3]
+    assert next(t for t in benchmarks["BBH"].tasks if t.name.endswith("object_counting")).lower_bound == 1 / 19
+
+
+def test_only_suites_with_a_restricted_benchmark_are_restricted() -> None:
+    """GPQA's authors ask that its questions stay out of sight; the starter suite may be shown."""
+    assert find_suite("open-llm-v2").restricted
+    assert not find_suite("starter").restricted
+
+
+def test_the_digest_follows_from_content_alone() -> None:
+    """The order of fields in the file does not change it, any value does."""
+    turned = parse_suite(yaml.safe_dump(dict(reversed(MINIMAL.items())), sort_keys=False))
+    assert turned.digest == suite().digest
+    assert suite(version=2).digest != suite().digest
+    assert len(suite().digest) == 64
+
+
+def test_a_broken_file_names_every_field_that_is_wrong() -> None:
+    """An operator mends all mistakes at once."""
+    with pytest.raises(BadSuite, match=r"version.*benchmarks\.0\.shots"):
+        suite(version="two", benchmarks=[{**MINIMAL["benchmarks"][0], "shots": -1}])  # type: ignore[index]
+
+
+def test_a_suite_of_ones_own_defines_every_task() -> None:
+    """A benchmark whose task has no definition is refused, not run as the harness's task of that name."""
+    other = {"task": "another", "config": "x", "output": "generate_until"}
+    with pytest.raises(BadSuite, match="small_task"):
+        suite(definitions=[other])
+
+
+def test_choices_belong_to_multiple_choice() -> None:
+    """A multiple-choice task without choices, and a generative one with, are refused."""
+    for output, choices in (("multiple_choice", []), ("generate_until", ["A", "B"])):
+        with pytest.raises(BadSuite, match="choices"):
+            suite(definitions=[{"task": "small_task", "config": "x", "output": output, "choices": choices}])
+
+
+def test_an_unknown_name_is_answered_with_the_known_ones() -> None:
+    """A typo in the board file is told apart from a file that is not there."""
+    with pytest.raises(BadSuite, match="open-llm-v2, starter"):
+        find_suite("open-llm-v3")
+
+
+def test_a_content_digest_sees_names_and_bytes_in_any_order() -> None:
+    """The same files give the same digest; another byte, or another name, another one."""
+    files = {"data/a": b"1", "data/b": b"2"}
+    assert content_digest(files) == content_digest(dict(reversed(files.items())))
+    assert content_digest(files) != content_digest({"data/a": b"2", "data/b": b"1"})
+    assert content_digest(files) != content_digest({"data/a": b"1", "data/c": b"2"})
