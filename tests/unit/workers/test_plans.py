@@ -1,0 +1,66 @@
+"""Run plans, and what may be imported where."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+from pydantic import ValidationError
+
+from workers.plans import RunPlan, dtype_of
+
+PLAN = {
+    "attempt": "0123456789ab-01234567-1",
+    "model": "org/model",
+    "revision": "0" * 40,
+    "model_path": "/models/m",
+    "tasks": ["starter"],
+    "datasets": "/datasets",
+    "spool": "/spool",
+    "suite": "starter",
+    "suite_digest": "d" * 64,
+}
+
+
+def test_a_plan_travels_as_json() -> None:
+    """The child gets what the worker meant."""
+    plan = RunPlan.model_validate(PLAN)
+    assert RunPlan.model_validate_json(plan.model_dump_json()) == plan
+
+
+@pytest.mark.parametrize("wrong", [{"device": "cuda; rm"}, {"revision": "main"}, {"batch_size": 0}, {"token": "hf_x"}])
+def test_a_plan_that_says_too_much_or_too_little_is_refused(wrong: dict[str, object]) -> None:
+    """No branch in place of a commit, no unknown device, and no field for a token."""
+    with pytest.raises(ValidationError):
+        RunPlan.model_validate({**PLAN, **wrong})
+
+
+def test_a_precision_names_a_dtype_or_leaves_it_to_the_checkpoint() -> None:
+    """Quantised checkpoints say themselves how their weights are stored."""
+    assert dtype_of("bfloat16") == "bfloat16"
+    assert dtype_of("GPTQ") == "auto"
+
+
+LIGHT = (
+    "leaderboard.suites",
+    "leaderboard.results",
+    "leaderboard.failures",
+    "leaderboard.details",
+    "workers.plans",
+    "workers.tasks",
+    "workers.starter",
+    "workers.diagnosis",
+    "workers.downloads",
+    "workers.publish",
+    "workers.evaluate",
+    "workers.gguf",
+)
+
+
+def test_the_worker_itself_imports_nothing_heavy() -> None:
+    """The harness, torch and the tables' libraries belong to the zygote, its children, and the end of an attempt."""
+    heavy = ("torch", "lm_eval", "datasets", "transformers", "pyarrow", "numpy")
+    code = f"import sys, {', '.join(LIGHT)}; print([name for name in {heavy} if name in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

@@ -1,0 +1,37 @@
+"""What must not leave the machine with a log."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from workers.scrub import HIDDEN, scrub
+
+
+@pytest.mark.parametrize(
+    ("text", "scrubbed"),
+    [
+        ("token hf_AbCdEfGhIjKlMnOp used", f"token {HIDDEN} used"),
+        ("authorization: Bearer abc.def-123456", f"authorization: {HIDDEN}"),
+        ("redis://user:secret@queue:6379/0", f"redis://{HIDDEN}@queue:6379/0"),
+        ("connect to 10.1.2.3:6379 failed", f"connect to {HIDDEN} failed"),
+        ("/srv/steward/models/abc/config.json is no JSON", "…/config.json is no JSON"),
+        ("3/4 of org/model read, 12/24", "3/4 of org/model read, 12/24"),
+        ("loss 0.123.456", "loss 0.123.456"),
+    ],
+)
+def test_secrets_and_places_go_and_words_stay(text: str, scrubbed: str) -> None:
+    """Tokens, passwords, addresses and folders are hidden; names of models and numbers are what the log is for."""
+    assert scrub(text) == scrubbed
+
+
+@given(st.text(), st.text("abcXYZ0123456789", min_size=8), st.text())
+def test_a_known_secret_never_stays(before: str, secret: str, after: str) -> None:
+    """Whatever stands around it, and whatever it looks like."""
+    assert secret not in scrub(before + secret + after, [secret])
+
+
+def test_the_longer_of_two_secrets_goes_first() -> None:
+    """A secret that begins like another leaves no tail behind."""
+    assert scrub("abcdefgh-tail", ["abcdefgh", "abcdefgh-tail"]) == HIDDEN

@@ -1,0 +1,131 @@
+"""The starter suite's questions: every answer is checked by another way of finding it."""
+
+from __future__ import annotations
+
+import ast
+import json
+import re
+from collections import Counter
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+import yaml
+
+from leaderboard.suites import content_digest, find_suite
+from workers.starter import dataset_files
+from workers.starter.questions import LETTERS, MAKERS, Question
+from workers.starter.repo import SHOTS, TESTED, data_files, path
+from workers.starter.words import KINDS
+
+FILES = dataset_files()
+
+
+def questions(task: str, split: str = "test") -> list[Question]:
+    """The questions of one split."""
+    return [Question(**json.loads(line)) for line in FILES[path(task, split)].decode().splitlines()]
+
+
+def everything(task: str) -> list[Question]:
+    """The questions of both splits."""
+    return questions(task, "fewshot") + questions(task)
+
+
+@pytest.mark.parametrize("task", MAKERS)
+def test_there_are_enough_questions_and_no_example_is_asked(task: str) -> None:
+    """Forty or more a task, none twice, and the few-shot examples are apart."""
+    asked, shown = questions(task), questions(task, "fewshot")
+    assert len(asked) == TESTED >= 40
+    assert len(shown) == SHOTS
+    assert len({question.input for question in asked + shown}) == TESTED + SHOTS
+
+
+def test_boolean_expressions_evaluate_to_their_target() -> None:
+    """Python's own reading of the expression agrees."""
+    for question in everything("boolean_expressions"):
+        tree = ast.parse(question.input.removesuffix(" is"), mode="eval")
+        assert str(evaluated(tree.body)) == question.target
+
+
+def evaluated(node: ast.expr) -> bool:
+    """The value of an expression of True, False, not, and, or."""
+    if isinstance(node, ast.BoolOp):
+        values = [evaluated(value) for value in node.values]
+        return all(values) if isinstance(node.op, ast.And) else any(values)
+    if isinstance(node, ast.UnaryOp):
+        return not evaluated(node.operand)
+    assert isinstance(node, ast.Constant)
+    return bool(node.value)
+
+
+def test_walks_lead_where_their_target_says() -> None:
+    """Added up as complex numbers, a walk is at its start or not."""
+    ways = {"right": 1, "left": -1, "forward": 1j, "backward": -1j}
+    for question in everything("navigation"):
+        steps = re.findall(r"Go (\d+) (\w+)\.", question.input)
+        end = sum(int(count) * ways[way] for count, way in steps)
+        assert question.target == ("Yes" if end == 0 else "No")
+        assert len(steps) >= 3
+
+
+def test_the_last_speaker_is_what_the_target_says() -> None:
+    """Following the chain from its first sentence to its last question."""
+    for question in everything("web_of_lies"):
+        first, *chain, _ = re.split(r"(?<=[.?]) ", question.input)
+        honest = "truth" in first
+        for sentence in chain:
+            honest = honest == ("truth" in sentence)
+        assert question.target == ("Yes" if honest else "No")
+
+
+def test_the_right_date_stands_at_the_right_letter() -> None:
+    """Counted one day at a time; and no other option is that date."""
+    for question in everything("date_arithmetic"):
+        asked, *options = re.split(r" \([A-D]\) ", question.input)
+        day, count, unit, way = re.findall(
+            r"Today is (.*?)\. Which date is (\d+) (day|week)s? (later|earlier)\?", asked
+        )[0]
+        when = datetime.strptime(f"{day} 2023", "%B %d %Y")  # noqa: DTZ007  # a date of no time zone
+        for _ in range(int(count) * {"day": 1, "week": 7}[unit]):
+            when += timedelta(days=1 if way == "later" else -1)
+        right = [letter for letter, option in zip(LETTERS, options, strict=True) if option == f"{when:%B} {when.day}"]
+        assert right == [question.target]
+
+
+def test_only_things_of_the_kind_are_counted() -> None:
+    """Numbers are added up for the kind that is asked for."""
+    numbers = {"a": 1, "an": 1, "two": 2, "three": 3}
+    for question in everything("object_counting"):
+        kind = re.findall(r"How many ([\w ]+) do I have", question.input)[0]
+        things = re.findall(r"\b(an?|two|three) (\w+)", question.input.partition(". How")[0])
+        counted = sum(numbers[n] for n, thing in things if any(thing.startswith(one[:-1]) for one in KINDS[kind]))
+        assert question.target == str(counted)
+
+
+def test_sorted_words_are_sorted() -> None:
+    """The target has the same words, in another order: the alphabet's."""
+    for question in everything("word_sorting"):
+        words = question.input.partition(": ")[2].split(", ")
+        assert question.target.split(", ") == sorted(words) != words
+
+
+@pytest.mark.parametrize("task", ["boolean_expressions", "navigation", "web_of_lies", "date_arithmetic"])
+def test_no_answer_is_favoured(task: str) -> None:
+    """Always giving the same answer scores exactly what guessing scores."""
+    counts = Counter(question.target for question in questions(task))
+    assert len(set(counts.values())) == 1
+
+
+def test_the_same_seed_makes_the_same_bytes_and_another_does_not() -> None:
+    """Whoever makes the dataset again gets the dataset that the suite pins."""
+    pinned = find_suite("starter").datasets[0]
+    assert content_digest(data_files()) == pinned.content
+    assert content_digest(data_files(seed=1)) != pinned.content
+
+
+def test_the_card_names_a_file_for_every_config_that_the_suite_wants() -> None:
+    """`datasets` finds the splits by the card's head."""
+    head: dict[str, Any] = yaml.safe_load(FILES["README.md"].decode().split("---\n")[1])
+    configs = {config["config_name"]: config["data_files"] for config in head["configs"]}
+    assert tuple(configs) == find_suite("starter").datasets[0].configs
+    assert {file["path"] for files in configs.values() for file in files} == FILES.keys() - {"README.md"}
