@@ -124,7 +124,7 @@ class Run:
     def _carry_out(self, fetched: Later[Provisions]) -> Outcome:
         self._phase("download")
         self._check_suite()
-        self.bench.slot.prepare()
+        self.bench.slot.prepare(own_user=self.bench.own_user)
         provisions = fetched.wait(self._stop)
         plan = self._plan(provisions)
         ending = self._child(plan)

@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 
 from leaderboard.boards import Board
 from leaderboard.suites import Suite
+from workers.boxes import Box
 from workers.nursery import Nursery
 from workers.plans import RunPlan
 from workers.provisions import Supply
-from workers.sandbox import Box
 from workers.settings import WorkerSettings
 from workers.slots import Slot
 
@@ -32,6 +32,12 @@ class Bench:
     versions: dict[str, str] = field(default_factory=dict)
     hardware: str = ""
     secrets: tuple[str, ...] = ()
+
+    @property
+    def own_user(self) -> bool:
+        """Whether children run as the slot's own user; known once there was a zygote."""
+        ready = self.nursery.ready
+        return ready is not None and ready.mode.own_user
 
     def box(self, plan: RunPlan) -> Box:
         """The walls around the child of `plan`."""

@@ -12,8 +12,9 @@ from typing import NoReturn
 
 from pydantic import BaseModel, ConfigDict
 
+from workers.boxes import Box, Mode
 from workers.plans import Report, RunPlan
-from workers.sandbox import Box, Mode, confine
+from workers.sandbox import confine
 from workers.stream import Finished, Started, StreamWriter
 
 Evaluate = Callable[[RunPlan, Report], None]

@@ -18,10 +18,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from workers.boxes import Box, Mode
 from workers.child import Order
 from workers.errors import WorkerError
 from workers.plans import CHILD_ENVIRONMENT
-from workers.sandbox import Box, Mode
 
 PASSED_ON = ("PATH", "LANG", "LC_ALL", "TZ", "PYTHONPATH", "LD_LIBRARY_PATH", "STEWARD_CLOCK")
 PASSED_ON_PREFIXES = ("CUDA_", "NVIDIA_", "OMP_", "MKL_")

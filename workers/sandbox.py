@@ -20,76 +20,15 @@ import resource
 import select
 import signal
 import sys
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable
 from pathlib import Path
-from typing import Literal, NoReturn
-
-from pydantic import BaseModel, ConfigDict
+from typing import NoReturn
 
 from workers import kernel, seccomp
-from workers.errors import WorkerError
+from workers.boxes import Box, Mode, WallMissing
+from workers.view import give_up_files, rebuild_root
 
 _ISOLATED = kernel.CLONE_NEWNS | kernel.CLONE_NEWPID | kernel.CLONE_NEWIPC | kernel.CLONE_NEWUTS
-_SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/sys")
-_ETC = ("/etc/ld.so.cache", "/etc/ld.so.conf", "/etc/ld.so.conf.d", "/etc/localtime", "/etc/alternatives")
-_DEVICES = ("/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom")
-_GPU_DEVICES = ("nvidia*", "nvidia-caps/*", "dri/render*")
-
-
-class WallMissing(WorkerError):
-    """A wall of this mode does not stand; the message says which and why."""
-
-
-class Mode(BaseModel):
-    """One way of walling a child in."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    namespaces: Literal["all", "network", "none"]
-    user_namespace: bool = False
-    own_user: bool = False
-
-    def missing(self) -> list[str]:
-        """Sentences about the walls that this mode lacks; empty in the strongest ones."""
-        words = []
-        if self.namespaces == "none":
-            words.append("no network namespace: a system call filter alone keeps children off the network")
-        if self.namespaces != "all":
-            words.append("no mount and process namespace: children see this machine's files and processes")
-        if not self.own_user and not self.user_namespace:
-            words.append("no user of their own: children run as the same user as the worker")
-        return words
-
-
-class Box(BaseModel):
-    """What one child may see and use."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    home: Path
-    root: Path
-    readable: tuple[Path, ...] = ()
-    writable: tuple[Path, ...] = ()
-    uid: int
-    gpu: bool = False
-    memory_bytes: int | None = None
-    max_file_bytes: int = 16 << 30
-    max_processes: int = 4096
-
-
-def modes() -> Iterator[Mode]:
-    """The ways of walling in that this process could try, strongest first."""
-    if kernel.has_capability(kernel.CAP_SYS_ADMIN):
-        yield Mode(namespaces="all", own_user=True)
-    yield Mode(namespaces="all", user_namespace=True)
-    if kernel.has_capability(kernel.CAP_SYS_ADMIN):
-        yield Mode(namespaces="network", own_user=True)
-        yield Mode(namespaces="network")
-    yield Mode(namespaces="network", user_namespace=True)
-    if kernel.has_capability(kernel.CAP_SETUID):
-        yield Mode(namespaces="none", own_user=True)
-    yield Mode(namespaces="none")
 
 
 def confine(box: Box, mode: Mode, body: Callable[[], None]) -> NoReturn:
@@ -115,7 +54,7 @@ def confine(box: Box, mode: Mode, body: Callable[[], None]) -> NoReturn:
 def _child_of_init(box: Box, mode: Mode, lifeline: int, body: Callable[[], None]) -> None:
     """Process 1: set up its view of the machine, start the child, bury what is orphaned, end as the child did."""
     _die_with(lifeline)
-    _rebuild_root(box, box.uid if mode.own_user else os.getuid())
+    rebuild_root(box, box.uid if mode.own_user else os.getuid())
     child = os.fork()
     if child == 0:
         _exit_after(lambda: _innermost(box, mode, lifeline, body))
@@ -126,6 +65,8 @@ def _innermost(box: Box, mode: Mode, lifeline: int, body: Callable[[], None]) ->
     _limit(box)
     _become_nobody(box, mode)
     kernel.gain_nothing_by_exec()
+    if mode.landlock:
+        give_up_files(box)
     if seccomp.supported():
         kernel.set_seccomp_filter(seccomp.program(sockets=mode.namespaces != "none"))
     elif mode.namespaces == "none":
@@ -220,111 +161,7 @@ def _become_nobody(box: Box, mode: Mode) -> None:
         os.setgroups([])
         os.setresgid(box.uid, box.uid, box.uid)
         os.setresuid(box.uid, box.uid, box.uid)
-    if kernel.has_capability(kernel.CAP_SYS_ADMIN) or mode.user_namespace:
-        kernel.drop_capabilities()
+    kernel.drop_capabilities()
     kernel.hide_from_same_user(False)  # a change of user hides it, and libraries read their own /proc/self
     if not os.access(os.__file__, os.R_OK) or not os.access(box.home, os.W_OK | os.X_OK):
         raise WallMissing("behind these walls Python's own library or the child's home cannot be reached")
-
-
-# --- a root of its own
-
-
-@dataclass(frozen=True)
-class _View:
-    """Real paths to show, what links to them, and how."""
-
-    path: str
-    read_only: bool
-
-
-def _rebuild_root(box: Box, uid: int) -> None:
-    """A new, small root: the system and the interpreter, the model and the questions read-only, home and spool."""
-    views, links = _views(box)
-    kernel.mount("none", "/", None, kernel.MS_REC | kernel.MS_PRIVATE)
-    kernel.mount("steward", str(box.root), "tmpfs", kernel.MS_NOSUID, "size=4m,mode=755")
-    old = box.root / ".old"
-    old.mkdir()
-    os.chdir(box.root)
-    kernel.pivot_root(".", ".old")
-    os.chdir("/")
-    for link, target in links:
-        Path(link).parent.mkdir(parents=True, exist_ok=True)
-        if not os.path.lexists(link):
-            Path(link).symlink_to(target)
-    _tmpfs("/tmp", "256m")  # noqa: S108  # its own; first, for what is shown may lie below it
-    for view in views:
-        _show(view.path, read_only=view.read_only)
-    _populate(box, uid)
-    kernel.unmount("/.old")
-    Path("/.old").rmdir()
-    kernel.harden("/", read_only=True)
-    os.chdir(box.home)
-
-
-def _tmpfs(path: str, size: str) -> None:
-    Path(path).mkdir()
-    kernel.mount("steward", path, "tmpfs", kernel.MS_NOSUID | kernel.MS_NODEV, f"size={size},mode=1777")
-
-
-def _show(path: str, *, read_only: bool, devices: bool = False) -> None:
-    source, target = Path("/.old" + path), Path(path)
-    if source.is_dir():
-        target.mkdir(parents=True, exist_ok=True)
-    else:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        target.touch()
-    kernel.bind(str(source), str(target), read_only=read_only, devices=devices)
-
-
-def _populate(box: Box, uid: int) -> None:
-    """The device files, /proc, /tmp and the few files of /etc that libraries ask for."""
-    Path("/proc").mkdir()
-    kernel.mount("proc", "/proc", "proc", kernel.MS_NOSUID | kernel.MS_NODEV)
-    gpus = [f"/{found.relative_to('/.old')}" for pattern in _GPU_DEVICES for found in Path("/.old/dev").glob(pattern)]
-    for device in (*_DEVICES, *(gpus if box.gpu else ())):
-        _show(device, read_only=False, devices=True)
-    _tmpfs("/dev/shm", "50%")  # noqa: S108
-    Path("/dev/fd").symlink_to("/proc/self/fd")
-    Path("/etc").mkdir(exist_ok=True)
-    Path("/etc/passwd").write_text(f"steward:x:{uid}:{uid}::{box.home}:/bin/false\n")
-    Path("/etc/group").write_text(f"steward:x:{uid}:\n")
-    Path("/etc/hosts").write_text("127.0.0.1 localhost\n")
-
-
-def _views(box: Box) -> tuple[list[_View], list[tuple[str, str]]]:
-    """What to show, outermost first and each once; and the symbolic links that lead there."""
-    readable = [*_SYSTEM, *_ETC, *_interpreter(), *map(str, box.readable)]
-    readable += [path for shown in box.readable for path in _linked_from(shown)]
-    links = [(path, os.path.realpath(path)) for path in readable if Path(path).exists()]
-    wanted = {real: True for _, real in links} | {os.path.realpath(path): False for path in (*box.writable, box.home)}
-    views: list[_View] = []
-    for path in sorted(wanted):
-        covering = [view for view in views if path == view.path or path.startswith(view.path.rstrip("/") + "/")]
-        if not (covering and covering[-1].read_only == wanted[path]):
-            views.append(_View(path, wanted[path]))
-    return views, [(path, real) for path, real in links if path != real and not _below(path, views)]
-
-
-def _below(path: str, views: list[_View]) -> bool:
-    return any(os.path.realpath(Path(path).parent).startswith(view.path) for view in views)
-
-
-def _interpreter() -> list[str]:
-    """Where Python, what is installed for it, and the packages that are loaded already lie.
-
-    Of a source tree outside the interpreter only the packages themselves: beside them may lie settings and secrets.
-    """
-    roots = [sys.prefix, sys.base_prefix]
-    inside = tuple(os.path.realpath(root) + "/" for root in roots)
-    for name, module in list(sys.modules.items()):
-        places = [] if "." in name else [*getattr(module, "__path__", [])]
-        roots += [place for place in places if not os.path.realpath(place).startswith(inside)]
-    return roots
-
-
-def _linked_from(folder: Path) -> list[str]:
-    """Folders outside `folder` that hold what its symbolic links point to, as in a snapshot of the Hub's cache."""
-    real = os.path.realpath(folder)
-    targets = {str(path.resolve().parent) for path in Path(real).rglob("*") if path.is_symlink()}
-    return sorted(target for target in targets if not (target + "/").startswith(real + "/"))

@@ -53,14 +53,19 @@ class Slot:
         """Where the child leaves what it found."""
         return self.attempt / "spool"
 
-    def prepare(self) -> None:
-        """Empty folders for the next attempt; home and spool belong to the child's user where that can be arranged."""
+    def prepare(self, *, own_user: bool | None = None) -> None:
+        """Empty folders for the next attempt; home and spool belong to the slot's user if children have that.
+
+        None: not known yet, as before the canary, which tries as either; nothing but that may run then.
+        """
         self.clear()
-        (self.home / "tmp").mkdir(parents=True)
-        self.spool.mkdir(parents=True)
         self.root.mkdir(exist_ok=True)
-        if os.geteuid() == 0:
-            for folder in (self.home, self.home / "tmp", self.spool):
+        self.attempt.mkdir()
+        for folder in (self.home, self.home / "tmp", self.spool):
+            folder.mkdir(mode=0o700)
+            if own_user is None:
+                folder.chmod(0o777)
+            elif own_user:
                 os.chown(folder, self.uid, self.uid)
 
     def clear(self) -> None:

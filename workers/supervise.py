@@ -21,12 +21,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from workers.boxes import Box
 from workers.child import Order
 from workers.diagnosis import Evidence
 from workers.logs import BoundedLog
 from workers.nursery import Nursery, ZygoteBroken
 from workers.plans import Progress, RunPlan
-from workers.sandbox import Box
 from workers.stream import Failed, Finished, Flood, Moved, StreamBroken, StreamReader
 
 TICK = 0.25

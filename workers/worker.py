@@ -27,11 +27,11 @@ from wire.keys import Keys
 from wire.redis import TRANSIENT, Redis, connect
 from workers import kernel
 from workers.bench import Bench
+from workers.boxes import Box
 from workers.errors import WorkerError
 from workers.nursery import Nursery
 from workers.outbox import Wire, tell_left_over
 from workers.provisions import HubSupply, Supply
-from workers.sandbox import Box
 from workers.settings import WorkerSettings
 from workers.slots import take_slot
 from workers.taker import EvaluationWorker

@@ -3,7 +3,7 @@
 It is exec'd with an environment of its own, so that no token is in its memory or in /proc/self/environ, and it holds
 nothing but three pipes: orders in, answers out, and standard error. It runs no tensor operation and no tokenisation:
 threads that these start would not exist in a forked child, which would then wait for them for ever. A canary that
-does run one tells at start whether forking works, and behind which walls (`workers.sandbox.modes`).
+does run one tells at start whether forking works, and behind which walls (`workers.boxes.modes`).
 
     in   {"fork": order}   {"kill": number}
     out  {"ready": …} or {"broken": reason}, then {"forked": number, "pid": …} and {"ended": number, …} per order
@@ -26,7 +26,8 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from workers import child, kernel
-from workers.sandbox import Box, Mode, confine, modes
+from workers.boxes import Box, Mode, modes
+from workers.sandbox import confine
 
 CANARY_SECONDS = 30.0
 _MAX_ORDER = 1 << 20

@@ -1,14 +1,15 @@
-"""One attempt through a real worker: what the bot sees, what is published, what it died of."""
+"""Attempts through a real worker: what the bot sees, what is published, what they died of."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 
 import pytest
-from workers_kit import TOKEN, Bot, WorkerProcess, eventually, job
+from workers_kit import BOARD, TIER, Bot, WorkerProcess, eventually, job
 
 from wire.heartbeats import Workers
+from wire.jobs import queue
+from wire.keys import Keys
 
 Start = Callable[..., WorkerProcess]
 
@@ -22,9 +23,179 @@ def test_an_attempt_from_queue_to_end(bot: Bot, start_worker: Start) -> None:
     bot.clean()
     bot.attempts.answer_claim(asked.attempt, granted=True)
     outcome, log = bot.outcome(asked)
-    assert outcome.ok and outcome.details.repo == "trial-details/details_trial__fine"
+    assert outcome.ok and outcome.details and outcome.details.repo == "trial-details/details_trial__fine"
     assert (outcome.path, outcome.revision, outcome.phase) == (asked.path, asked.revision, "publish")
     assert outcome.versions["lm-eval"] and "claim granted" in log
     assert eventually(lambda: bot.dirty(asked))
     assert worker.hub() == ["fetch", "fetched", "publish", "published"]
-    assert bot.attempts.alive(now=1e12) == set() and bot.attempts.lost(now=1e12) == set()
+    assert bot.connection.zcard(bot.keys.attempts) == 0, "an ended attempt is no longer watched for beats"
+
+
+def test_a_job_that_rq_has_finished_keeps_its_result_for_an_hour_at_most(bot: Bot, start_worker: Start) -> None:
+    """The job returns its outcome, and RQ forgets it in time."""
+    asked, _ = job("fine"), start_worker()
+    bot.enqueue(asked)
+    bot.grant(asked)
+    jobs = queue(bot.connection, bot.keys.queue(TIER))
+    done = eventually(lambda: (found := jobs.fetch_job(asked.attempt)) and found.is_finished and found)
+    assert done.return_value()["attempt"] == asked.attempt
+    assert 0 < bot.connection.ttl(done.key) <= 3600
+
+
+def test_downloads_begin_before_the_claim_is_answered(bot: Bot, start_worker: Start) -> None:
+    """While the bot thinks, the model is fetched; nothing is evaluated."""
+    asked, worker = job("fine"), start_worker()
+    bot.enqueue(asked)
+    eventually(lambda: worker.hub() == ["fetch", "fetched"])
+    assert bot.state(asked) == "taken" and worker.pids("child") == []
+
+
+def test_a_void_claim_ends_quietly(bot: Bot, start_worker: Start) -> None:
+    """An attempt that the bot no longer wants is neither evaluated nor published nor reported, and work goes on."""
+    unwanted, wanted, worker = job("fine", 1), job("fine", 2), start_worker()
+    bot.enqueue(unwanted)
+    bot.grant(unwanted, granted=False)
+    bot.enqueue(wanted)
+    bot.grant(wanted)
+    bot.outcome(wanted)
+    assert bot.attempts.outcome(unwanted.attempt) is None and bot.state(unwanted) == "void"
+    assert worker.hub().count("publish") == 1 and bot.connection.zcard(bot.keys.attempts) == 0
+
+
+def test_an_unanswered_claim_is_asked_again_and_stays_alive(bot: Bot, start_worker: Start) -> None:
+    """A bot that lost the first mark gets another, and sees beats of an attempt that is still `taken`."""
+    asked, _ = job("fine"), start_worker(STEWARD_CLAIM_PATIENCE="0.5")
+    bot.enqueue(asked)
+    bot.reaches(asked, "taken")
+    eventually(lambda: bot.dirty(asked))
+    bot.clean()
+    assert eventually(lambda: bot.dirty(asked))
+    assert bot.state(asked) == "taken" and bot.connection.zcard(bot.keys.attempts) == 1
+
+
+def test_progress_and_doing_are_seen_while_it_runs(bot: Bot, start_worker: Start) -> None:
+    """The bot reads how far the attempt is, and which worker does it; after it the worker is idle again."""
+    asked, _ = job("short"), start_worker()
+    bot.enqueue(asked)
+    bot.grant(asked)
+    state = bot.running(asked)
+    assert state.progress.total == 30 and state.worker
+    workers = Workers(bot.connection, Keys(BOARD))
+
+    def doing() -> list[tuple[str, str]]:
+        return [(card.name, card.doing) for card in workers.alive(now=state.beat)]
+
+    assert doing() == [(state.worker, asked.attempt)]
+    eventually(lambda: (found := bot.attempts.read(asked.attempt)) and found.progress.done >= 10)
+    bot.outcome(asked)
+    eventually(lambda: doing() == [(state.worker, "")])
+
+
+@pytest.mark.parametrize(
+    ("trial", "cause"),
+    [
+        ("raising", "unknown-architecture"),
+        ("greedy", "out-of-memory"),
+        ("killed", "out-of-memory"),
+        ("hanging", "stalled"),
+    ],
+)
+def test_a_death_is_diagnosed_and_the_queue_goes_on(bot: Bot, start_worker: Start, trial: str, cause: str) -> None:
+    """Whatever a child dies of, its attempt ends with the cause, nothing is published, and the next job runs."""
+    dying, following = job(trial), job("fine")
+    worker = start_worker(STEWARD_STALL_SECONDS="0.7", STEWARD_MEMORY_BYTES=str(200 << 20))
+    bot.enqueue(dying)
+    bot.enqueue(following)
+    bot.grant(dying)
+    outcome, log = bot.outcome(dying)
+    assert outcome.failure and outcome.failure.cause == cause, log
+    assert "publish" not in worker.hub() and outcome.phase in ("load", "evaluate")
+    bot.grant(following)
+    assert bot.outcome(following)[0].ok
+
+
+@pytest.mark.parametrize("trial", ["flooding", "forging", "crashing", "exiting"])
+def test_a_child_that_misbehaves_ends_in_failure(bot: Bot, start_worker: Start, trial: str) -> None:
+    """A child that floods or forges its stream, crashes, or leaves without a word publishes nothing."""
+    asked, worker = job(trial), start_worker()
+    bot.enqueue(asked)
+    bot.grant(asked)
+    outcome, _ = bot.outcome(asked)
+    assert outcome.failure and not outcome.ok and "publish" not in worker.hub()
+    eventually(lambda: worker.pids("child") == [])
+
+
+def test_a_cancelled_attempt_is_stopped(bot: Bot, start_worker: Start) -> None:
+    """A cancellation reaches the child within a beat; the attempt ends as cancelled and its processes are gone."""
+    asked, worker = job("slow"), start_worker()
+    bot.enqueue(asked)
+    bot.grant(asked)
+    bot.running(asked)
+    assert worker.pids("child")
+    bot.attempts.cancel(asked.attempt)
+    outcome, _ = bot.outcome(asked)
+    assert outcome.failure and outcome.failure.cause == "cancelled"
+    eventually(lambda: worker.pids("child") == [])
+
+
+def test_time_is_up_when_the_job_says_so(bot: Bot, start_worker: Start) -> None:
+    """The time that the bot gives an attempt ends it, by name, and not with RQ's exception in the middle."""
+    asked, _ = job("slow"), start_worker()
+    bot.enqueue(asked, timeout=2)
+    bot.grant(asked)
+    outcome, _ = bot.outcome(asked)
+    assert outcome.failure and outcome.failure.cause == "time-limit"
+
+
+def test_a_download_that_fails_is_an_outcome(bot: Bot, start_worker: Start) -> None:
+    """What a download raises is diagnosed once the claim is granted."""
+    asked, worker = job("fine"), start_worker()
+    (worker.folder / "model").write_text("a file where a folder should be")
+    bot.enqueue(asked)
+    bot.grant(asked)
+    outcome, log = bot.outcome(asked)
+    assert outcome.failure and outcome.phase == "download" and "FileExistsError" in log
+
+
+def test_a_job_for_another_suite_is_refused(bot: Bot, start_worker: Start) -> None:
+    """A worker whose suite is not the one of the job says so instead of publishing other scores."""
+    asked, worker = job("fine").model_copy(update={"suite_digest": "0" * 64}), start_worker()
+    bot.enqueue(asked)
+    bot.grant(asked)
+    outcome, log = bot.outcome(asked)
+    assert outcome.failure and "this worker has starter" in log and "publish" not in worker.hub()
+
+
+def test_a_malformed_message_disturbs_nobody(bot: Bot, start_worker: Start) -> None:
+    """A job that is no evaluation is refused, and the next one runs."""
+    jobs = queue(bot.connection, bot.keys.queue(TIER))
+    bad = jobs.enqueue("workers.jobs.evaluate", kwargs={"message": {"v": 1, "board": 7}})
+    asked, _ = job("fine"), start_worker()
+    bot.enqueue(asked)
+    bot.grant(asked)
+    assert bot.outcome(asked)[0].ok
+    assert "not an evaluation job" in bad.return_value(refresh=True)["refused"]
+
+
+def test_only_evaluations_are_run(bot: Bot, start_worker: Start, tmp_path: object) -> None:
+    """A job that names another function, or a callback, runs nothing: Redis is no way to run code on a worker."""
+    jobs = queue(bot.connection, bot.keys.queue(TIER))
+    marks = [f"{tmp_path}/marked-{name}" for name in ("call", "callback")]
+    jobs.enqueue("os.mkdir", marks[0])
+    jobs.enqueue("workers.jobs.evaluate", kwargs={"message": marks[1]}, on_success="os.mkdir")
+    asked, worker = job("fine"), start_worker()
+    bot.enqueue(asked)
+    bot.grant(asked)
+    assert bot.outcome(asked)[0].ok
+    assert not [mark for mark in marks if worker.folder.parent.joinpath(mark).exists()]
+    assert "'os.mkdir' is not run here" in worker.words()
+
+
+def test_a_log_without_end_is_cut_in_the_middle(bot: Bot, start_worker: Start) -> None:
+    """Two megabytes of prints arrive as a bounded log that says what was cut."""
+    asked, _ = job("chatting"), start_worker()
+    bot.enqueue(asked)
+    bot.grant(asked)
+    outcome, log = bot.outcome(asked)
+    assert outcome.ok and len(log) < 256 * 1024
+    assert "line 0 " in log and "line 19999 " in log and "bytes were cut here" in log

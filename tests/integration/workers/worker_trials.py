@@ -95,7 +95,7 @@ def straying(plan: RunPlan, report: Report) -> None:
     if os.fork() == 0:
         os.setsid()
         if os.fork() == 0:
-            os.execvp("sleep", ["sleep", "61.5"])
+            os.execvp("sleep", ["sleep", "61.5"])  # noqa: S606
         os._exit(0)
     os.wait()
     fine(plan, report)
@@ -150,7 +150,9 @@ def look_at_memory(plan: RunPlan) -> object:
 
 
 def look_at_network(plan: RunPlan) -> object:
-    with socket.create_connection((os.environ.get("NOWHERE", "127.0.0.1"), int(plan.suite_digest[:5])), timeout=2):
+    """Connect to the port that the plan's first task names, on this machine."""
+    port = int(plan.tasks[0].removeprefix("port")) if plan.tasks[0].startswith("port") else 9
+    with socket.create_connection(("127.0.0.1", port), timeout=2):
         return "connected"
 
 
@@ -159,42 +161,50 @@ def look_at_interfaces(plan: RunPlan) -> object:
 
 
 def look_at_descriptors(plan: RunPlan) -> object:
-    return {name: os.readlink(f"/proc/self/fd/{name}") for name in sorted(os.listdir("/proc/self/fd"))[:-1]}
+    return {link.name: str(link.readlink()) for link in Path("/proc/self/fd").iterdir() if link.exists()}
 
 
 def write_beside(plan: RunPlan) -> object:
+    """Folders in which a file could be made. One that is the child's own private view of a folder has no neighbours."""
     wrote = []
-    for folder in (
-        plan.model_path,
-        plan.datasets,
-        Path(os.__file__).parent,
-        plan.spool.parent,
-        Path("/usr"),
-        Path("/"),
-    ):
+    for folder in (plan.model_path, Path(os.__file__).parent, plan.spool.parent, Path("/usr"), Path("/")):
         try:
             (folder / "stray").write_text("x")
-            wrote.append(str(folder))
+            (folder / "stray").unlink()
         except OSError:
             continue
+        if folder != plan.spool.parent or (folder / "stream").exists():
+            wrote.append(str(folder))
     return wrote
 
 
 def write_within(plan: RunPlan) -> object:
+    """Its own folders in which a file could be made."""
     wrote = []
-    for folder in (plan.spool, Path.home(), Path(os.environ["TMPDIR"]), Path("/tmp")):
+    for folder in (plan.spool, Path.home(), Path(os.environ["TMPDIR"])):
         (folder / "mine").write_text("x")
         wrote.append(str(folder))
     return wrote
 
 
-def look_around(plan: RunPlan) -> object:
-    return sorted(str(path) for path in plan.spool.parents[1].iterdir())
+def look_at_slots(plan: RunPlan) -> object:
+    """Slots whose files can be listed."""
+    slots = plan.spool.parents[2]
+    return sorted(slot.name for slot in slots.iterdir() if any(slot.rglob("*")))
+
+
+def read_weights(plan: RunPlan) -> object:
+    return (plan.model_path / "weights").read_text()
 
 
 def who(plan: RunPlan) -> object:
     status = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
-    return {"uid": os.getuid(), "groups": os.getgroups(), "caps": status["CapEff"].strip(), "nnp": status["NoNewPrivs"]}
+    return {
+        "uid": os.getuid(),
+        "groups": os.getgroups(),
+        "caps": status["CapEff"].strip(),
+        "nnp": status["NoNewPrivs"].strip(),
+    }
 
 
 def limits(plan: RunPlan) -> object:
@@ -224,7 +234,8 @@ LOOKS = {
     "descriptors": look_at_descriptors,
     "beside": write_beside,
     "within": write_within,
-    "around": look_around,
+    "slots": look_at_slots,
+    "weights": read_weights,
     "who": who,
     "limits": limits,
     "escape": escape,

@@ -156,9 +156,9 @@ class WorkerProcess:
         return [f"{kind} {pid}" for pid, kind in self.family.items() if runs(pid)]
 
     def kill(self, kind: str) -> None:
-        """kill -9 of the first process of that kind (of the last for a child: the innermost)."""
+        """kill -9 of the first process of that kind; of a child itself, not of its keeper or init."""
         found = self.pids(kind)
-        os.kill(found[-1] if kind == "child" else found[0], signal.SIGKILL)
+        os.kill(found[2] if kind == "child" else found[0], signal.SIGKILL)
         if kind == "worker":
             self.process.wait()
 

@@ -1,0 +1,138 @@
+"""Models and questions, fetched from a real Hub at pinned commits."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from evaluation_kit import MODEL, QUESTIONS, STARTER, WORLD, access, upload, upload_questions
+from huggingface_hub import HfApi
+
+from leaderboard.suites import Dataset
+from localhub.testing import LocalHub
+from workers import downloads
+from workers.downloads import fetch_datasets, fetch_model, sources_of
+from workers.errors import ConfigMissing, DatasetUnavailable, DiskFull, ModelGone, WeightsMissing
+
+FILES = {
+    "config.json": b"{}",
+    "model.safetensors": b"weights",
+    "tokenizer.json": b"{}",
+    "pytorch_model.bin": b"a pickle",
+    "modeling_tiny.py": b"raise SystemExit",
+    "onnx/model.json": b"{}",
+    "README.md": b"# tiny",
+}
+
+
+@pytest.fixture
+def hub(tmp_path: Path) -> Iterator[LocalHub]:
+    """A Hub of its own for each test."""
+    with LocalHub(tmp_path / "hub", WORLD) as running:
+        yield running
+
+
+def names(folder: Path) -> set[str]:
+    """The files in a folder, without the client's own notes."""
+    return {str(f.relative_to(folder)) for f in folder.rglob("*") if f.is_file() and ".cache" not in f.parts}
+
+
+def test_neither_code_nor_pickles_are_fetched(hub: LocalHub, tmp_path: Path) -> None:
+    """What is not on the disk cannot be run."""
+    revision = upload(hub, MODEL, FILES)
+    folder = fetch_model(MODEL, revision, access(hub), tmp_path / "models")
+    assert names(folder) == {"config.json", "model.safetensors", "tokenizer.json"}
+    assert not any(file.is_symlink() for file in folder.iterdir())
+
+
+def test_the_commit_that_was_submitted_is_the_one_that_is_fetched(hub: LocalHub, tmp_path: Path) -> None:
+    """A later push changes nothing."""
+    revision = upload(hub, MODEL, FILES)
+    upload(hub, MODEL, {"config.json": b'{"changed": true}'})
+    folder = fetch_model(MODEL, revision, access(hub), tmp_path / "models")
+    assert (folder / "config.json").read_bytes() == b"{}"
+
+
+def test_a_model_that_is_here_is_not_fetched_again(hub: LocalHub, tmp_path: Path) -> None:
+    """The second attempt costs one question to the Hub, not the weights."""
+    revision = upload(hub, MODEL, FILES)
+    fetch_model(MODEL, revision, access(hub), tmp_path / "models")
+    hub.box.faults.fail("GET */resolve/*", times=None)
+    assert fetch_model(MODEL, revision, access(hub), tmp_path / "models").is_dir()
+
+
+@pytest.mark.parametrize(("missing", "error"), [("model.safetensors", WeightsMissing), ("config.json", ConfigMissing)])
+def test_what_is_missing_is_told_before_anything_is_fetched(
+    hub: LocalHub, tmp_path: Path, missing: str, error: type[Exception]
+) -> None:
+    """A repo without weights, or without a config, ends with its own word."""
+    revision = upload(hub, MODEL, {name: data for name, data in FILES.items() if name != missing})
+    with pytest.raises(error):
+        fetch_model(MODEL, revision, access(hub), tmp_path / "models")
+
+
+def test_a_repo_or_a_commit_that_is_gone_is_told(hub: LocalHub, tmp_path: Path) -> None:
+    """Whether the model was deleted, or the history rewritten."""
+    upload(hub, MODEL, FILES)
+    for model, revision in ((MODEL, "1" * 40), ("ada/deleted", "1" * 40)):
+        with pytest.raises(ModelGone):
+            fetch_model(model, revision, access(hub), tmp_path / "models")
+
+
+def test_a_model_that_does_not_fit_is_not_begun(hub: LocalHub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A full disk would take the other attempts of the machine with it."""
+    revision = upload(hub, MODEL, FILES)
+    monkeypatch.setattr(downloads, "SPARE", 1 << 60)
+    with pytest.raises(DiskFull):
+        fetch_model(MODEL, revision, access(hub), tmp_path / "models")
+
+
+def test_questions_are_fetched_once_for_each_commit(hub: LocalHub, tmp_path: Path) -> None:
+    """Every config is in the cache, at the commit that is recorded; later the head alone is asked for."""
+    revision = upload_questions(hub)
+    questions = fetch_datasets(STARTER, access(hub), tmp_path / "cache")
+    assert questions.revisions == {QUESTIONS: revision}
+    cached = {path.name for path in (questions.folder / "steward-suites___starter").iterdir() if path.is_dir()}
+    assert cached == set(STARTER.datasets[0].configs)
+    hub.box.faults.fail("GET */resolve/*", times=None)
+    assert fetch_datasets(STARTER, access(hub), tmp_path / "cache") == questions
+
+
+def test_other_questions_than_the_suite_pins_are_refused(hub: LocalHub, tmp_path: Path) -> None:
+    """Scores of changed questions would look like scores of the suite."""
+    upload_questions(hub, {"data/navigation/test.jsonl": b'{"input": "?", "target": "Yes"}\n'})
+    with pytest.raises(DatasetUnavailable, match="does not hold the questions that the suite pins"):
+        fetch_datasets(STARTER, access(hub), tmp_path / "cache")
+
+
+def test_questions_that_are_not_there_are_our_fault(hub: LocalHub, tmp_path: Path) -> None:
+    """A suite whose repo is gone is told as such, not as a fault of the model."""
+    with pytest.raises(DatasetUnavailable, match=QUESTIONS):
+        fetch_datasets(STARTER, access(hub), tmp_path / "cache")
+
+
+def test_no_token_reaches_the_cache(hub: LocalHub, tmp_path: Path) -> None:
+    """Children read these folders."""
+    upload_questions(hub)
+    fetch_datasets(STARTER, access(hub), tmp_path / "cache")
+    files = [file for file in (tmp_path / "cache").rglob("*") if file.is_file()]
+    assert files
+    assert not any(b"hf_worker" in file.read_bytes() for file in files)
+
+
+def test_a_board_may_hold_the_questions_elsewhere() -> None:
+    """Another repo brings its own commit; what pins the content stays."""
+    (moved,) = sources_of(STARTER, "board/questions", "2" * 40)
+    assert (moved.repo, moved.revision, moved.content) == ("board/questions", "2" * 40, STARTER.datasets[0].content)
+    (same,) = sources_of(STARTER, None, None)
+    assert isinstance(same, Dataset)
+    assert same.repo == QUESTIONS
+
+
+def test_the_hub_is_asked_in_the_workers_name(hub: LocalHub, tmp_path: Path) -> None:
+    """A private model that the worker's account may read can be fetched."""
+    revision = upload(hub, "ada/secret", FILES)
+    HfApi(hub.url, "hf_ada").update_repo_settings("ada/secret", private=True)
+    with pytest.raises(ModelGone):
+        fetch_model("ada/secret", revision, access(hub), tmp_path / "models")

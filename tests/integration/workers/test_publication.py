@@ -1,0 +1,162 @@
+"""Publication on a real Hub: one commit, once, that other programs can read."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from evaluation_kit import DETAILS, STARTER, WORLD, access, publication, write_spool
+from huggingface_hub import HfApi
+
+from leaderboard.details import Published, log_path, outcome_path
+from leaderboard.results import read_results
+from localhub.testing import LocalHub
+from workers.errors import EvaluationFailed, PublicationFailed
+from workers.publish import publish
+
+COMMIT = "POST /api/datasets/*/commit/*"
+
+
+@pytest.fixture
+def hub(tmp_path: Path) -> Iterator[LocalHub]:
+    """A Hub of its own for each test: they count commits."""
+    with LocalHub(tmp_path / "hub", WORLD) as running:
+        yield running
+
+
+@pytest.fixture
+def spool(tmp_path: Path) -> Path:
+    """A finished child's spool."""
+    write_spool(tmp_path / "spool")
+    return tmp_path / "spool"
+
+
+def read(hub: LocalHub, path: str, revision: str = "main") -> bytes:
+    """A file of the details repo, as anybody reads it."""
+    folder = HfApi(hub.url, token=False).hf_hub_download(DETAILS, path, repo_type="dataset", revision=revision)
+    return Path(folder).read_bytes()
+
+
+def commits(hub: LocalHub) -> int:
+    """How many commits the details repo has beside the one that made it."""
+    return len(HfApi(hub.url, token=False).list_repo_commits(DETAILS, repo_type="dataset")) - 1
+
+
+def test_an_attempt_is_one_commit_with_all_that_belongs_to_it(hub: LocalHub, spool: Path) -> None:
+    """Results that the bot's reader accepts, an outcome that names them, a table for each task."""
+    details = publish(publication(spool), access(hub))
+    assert commits(hub) == 1
+    results = read_results(read(hub, details.results_path, details.commit), STARTER)
+    assert results.block.attempt == "0123456789ab-00000000-1"
+    published = Published.model_validate_json(read(hub, outcome_path(results.block.attempt), details.commit))
+    assert published.results_path == details.results_path
+    files = HfApi(hub.url, token=False).list_repo_files(DETAILS, repo_type="dataset")
+    assert len([file for file in files if file.endswith(".parquet")]) == len(STARTER.tasks) + 1
+
+
+def test_the_log_is_published_without_secrets(hub: LocalHub, spool: Path) -> None:
+    """Neither the token nor a folder of the machine is in it."""
+    publish(publication(spool), access(hub))
+    assert read(hub, log_path("0123456789ab-00000000-1")) == b"reading \xe2\x80\xa6/results.json as [hidden]\n"
+
+
+def test_published_twice_is_published_once(hub: LocalHub, spool: Path) -> None:
+    """A worker that was killed between the commit and its answer finds what it did."""
+    first = publish(publication(spool), access(hub))
+    again = publish(publication(spool, ended=1_795_521_999.0), access(hub))
+    assert again == first
+    assert commits(hub) == 1
+
+
+@pytest.mark.parametrize("fault", ["fail", "fail-after", "cut"])
+def test_a_commit_whose_answer_is_lost_lands_once(hub: LocalHub, spool: Path, fault: str) -> None:
+    """Whether the Hub failed before or after it, the commit is there, once."""
+    publish(publication(spool), access(hub))
+    hub.box.faults.add(COMMIT, fault)  # type: ignore[arg-type]
+    publish(publication(spool, number=2, ended=1_795_525_200.0), access(hub))
+    assert commits(hub) == 2
+
+
+def test_a_push_in_between_loses_nothing(hub: LocalHub, spool: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Somebody commits after the repo was read and before ours lands: the card is made again, and both are in."""
+    publish(publication(spool), access(hub))
+    from hub.client import Hub
+
+    listed = Hub.list_files
+
+    def list_and_let_another_in(self: Hub, *arguments: object, **options: object) -> object:
+        monkeypatch.setattr(Hub, "list_files", listed)
+        files = listed(self, *arguments, **options)  # type: ignore[arg-type]
+        publish(publication(spool, number=2, ended=1_795_525_200.0), access(hub))
+        return files
+
+    monkeypatch.setattr(Hub, "list_files", list_and_let_another_in)
+    publish(publication(spool, number=3, ended=1_795_528_800.0), access(hub))
+    card = read(hub, "README.md").decode()
+    assert commits(hub) == 3
+    assert all(f"split: 2026_11_24T1{hour}_00_00" in card for hour in (2, 3, 4))
+
+
+def test_a_token_that_may_not_write_is_said_to_be_so(hub: LocalHub, spool: Path) -> None:
+    """The operator reads which repo it was."""
+    with pytest.raises(PublicationFailed, match="elsewhere/details"):
+        publish(publication(spool, repo="elsewhere/details"), access(hub))
+
+
+def test_a_spool_without_results_is_not_published(hub: LocalHub, tmp_path: Path) -> None:
+    """Not even a repo is made for it."""
+    with pytest.raises(EvaluationFailed, match=r"results\.json"):
+        publish(publication(tmp_path), access(hub))
+    assert not HfApi(hub.url, token=False).repo_exists(DETAILS, repo_type="dataset")
+
+
+def test_a_link_in_the_spool_is_not_followed(hub: LocalHub, spool: Path, tmp_path: Path) -> None:
+    """A child that puts a link where its answers should be does not get another file published."""
+    answers = spool / "samples" / f"{STARTER.tasks[0]}.jsonl"
+    answers.rename(tmp_path / "elsewhere.jsonl")
+    answers.symlink_to(tmp_path / "elsewhere.jsonl")
+    with pytest.raises(EvaluationFailed, match=STARTER.tasks[0]):
+        publish(publication(spool), access(hub))
+
+
+def test_a_nan_in_the_results_is_not_published(hub: LocalHub, spool: Path) -> None:
+    """JSON has no word for it, and a leaderboard no place."""
+    text = (spool / "results.json").read_text().replace("0.5", "NaN", 1)
+    (spool / "results.json").write_text(text)
+    with pytest.raises(EvaluationFailed, match="NaN"):
+        publish(publication(spool), access(hub))
+
+
+LOAD = """
+import json, sys
+from datasets import load_dataset
+repo, task = sys.argv[1:]
+latest = load_dataset(repo, task, split="latest")
+runs = load_dataset(repo, task)
+scores = load_dataset(repo, split="latest")
+print(json.dumps({"rows": latest.num_rows, "splits": sorted(runs), "score": latest["score"][:4],
+                  "average": scores["normalised"][-1], "attempt": scores["attempt"][0]}))
+"""
+
+
+def test_datasets_reads_the_details_after_several_runs(hub: LocalHub, spool: Path, tmp_path: Path) -> None:
+    """By config, by run, and the newest as `latest`; the scores are the default config."""
+    publish(publication(spool), access(hub))
+    publish(publication(spool, number=2, ended=1_795_525_200.0), access(hub))
+    done = subprocess.run(
+        [sys.executable, "-c", LOAD, DETAILS, "starter_navigation"],
+        env={**os.environ, "HF_ENDPOINT": hub.url, "HF_HOME": str(tmp_path / "home")},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    found = json.loads(done.stdout)
+    assert found["rows"] == 4
+    assert found["score"] == [0.0, 1.0, 0.0, 1.0]
+    assert found["splits"] == ["2026_11_24T12_00_00.000000", "2026_11_24T13_00_00.000000", "latest"]
+    assert found["attempt"] == "0123456789ab-00000000-2"

@@ -1,0 +1,234 @@
+"""kill -9, signals and a Redis that goes away, at every phase: nothing left running, and a state that is true."""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import redis
+from workers_kit import BOARD, Bot, WorkerProcess, eventually, job
+
+from leaderboard.attempts import Outcome
+from steward.valkey import Valkey
+from wire.attempts import LOST
+from wire.heartbeats import Workers
+from wire.jobs import EvaluationJob
+from wire.keys import Keys
+from workers.outbox import keep
+
+Start = Callable[..., WorkerProcess]
+Phases = Callable[[str], tuple[EvaluationJob, WorkerProcess]]
+
+
+@pytest.fixture
+def bring(bot: Bot, start_worker: Start) -> Phases:
+    """Brings an attempt of a new worker into a phase: claim, download, evaluate or publish."""
+
+    def to(phase: str) -> tuple[EvaluationJob, WorkerProcess]:
+        asked = job("fine" if phase == "publish" else "slow")
+        worker = start_worker(download=60 if phase == "download" else 0, publication=60 if phase == "publish" else 0)
+        bot.enqueue(asked)
+        bot.reaches(asked, "taken")
+        if phase != "claim":
+            bot.grant(asked)
+            bot.running(asked, phase)
+        if phase == "evaluate":
+            eventually(lambda: len(worker.pids("child")) > 3)  # keeper, init, child, and what the child started
+        worker.look()
+        return asked, worker
+
+    return to
+
+
+@pytest.mark.parametrize("phase", ["claim", "download", "evaluate", "publish"])
+def test_a_killed_worker_leaves_nothing_and_its_attempt_falls_silent(bot: Bot, bring: Phases, phase: str) -> None:
+    """kill -9 of the worker ends job, zygote, child and what the child started; the attempt counts as lost in time."""
+    asked, worker = bring(phase)
+    worker.kill("worker")
+    assert worker.nothing_left()
+    state = bot.attempts.read(asked.attempt)
+    assert state and state.state in ("taken", "running")
+    assert asked.attempt in bot.attempts.lost(now=state.beat + LOST + 1)
+
+
+@pytest.mark.parametrize("phase", ["claim", "download", "evaluate", "publish"])
+def test_a_killed_job_ends_its_child_and_its_attempt(bot: Bot, bring: Phases, phase: str) -> None:
+    """kill -9 of the job's process: the child ends with it, the attempt ends as lost, and the worker goes on."""
+    asked, worker = bring(phase)
+    remains = set(worker.pids("job") + worker.pids("child") + worker.pids("zygote"))
+    worker.kill("job")
+    outcome, log = bot.outcome(asked)
+    assert outcome.failure and outcome.failure.cause == "worker-lost" and "SIGKILL" in log
+    assert outcome.phase == phase and bot.dirty(asked)
+    eventually(lambda: not remains & set(worker.look()))
+    following = job("fine", 2)
+    bot.enqueue(following)
+    bot.reaches(following, "taken")
+
+
+@pytest.mark.parametrize("kind", ["child", "zygote"])
+def test_a_killed_child_or_zygote_is_a_failure_and_the_worker_goes_on(bot: Bot, bring: Phases, kind: str) -> None:
+    """kill -9 of the child, or of the zygote with it: a failure with its cause; the next attempt runs."""
+    asked, worker = bring("evaluate")
+    worker.kill(kind)
+    outcome, _ = bot.outcome(asked)
+    assert outcome.failure and outcome.failure.cause == {"child": "out-of-memory", "zygote": "worker-lost"}[kind]
+    following = job("fine", 2)
+    bot.enqueue(following)
+    bot.grant(following)
+    assert bot.outcome(following)[0].ok
+
+
+@pytest.mark.parametrize("phase", ["claim", "download", "evaluate", "publish"])
+def test_sigterm_hands_the_attempt_back(bot: Bot, bring: Phases, phase: str) -> None:
+    """A stopped worker ends within ten seconds, and the same attempt can be queued, taken and finished again."""
+    asked, worker = bring(phase)
+    bot.clean()
+    worker.process.send_signal(signal.SIGTERM)
+    assert worker.process.wait(10) == 0 and worker.nothing_left()
+    assert bot.state(asked) == "handed-back" and bot.dirty(asked)
+    assert bot.attempts.outcome(asked.attempt) is None and not bot.in_rq(asked)
+    assert bot.connection.zcard(bot.keys.attempts) == 0
+    assert Workers(bot.connection, Keys(BOARD)).alive(now=time.time()) == []
+    assert bot.enqueue(asked)
+
+
+def test_a_handed_back_attempt_is_finished_by_another_worker(bot: Bot, bring: Phases, start_worker: Start) -> None:
+    """The bot queues the very same attempt again; the next worker carries it to its end."""
+    asked, worker = bring("download")
+    worker.process.send_signal(signal.SIGTERM)
+    worker.process.wait(10)
+    again = asked.model_copy(update={"model": "trial/fine"})
+    assert bot.enqueue(again)
+    start_worker("second")
+    bot.grant(again)
+    assert bot.outcome(again)[0].ok
+
+
+def test_a_second_signal_ends_it_at_once(bot: Bot, bring: Phases) -> None:
+    """While a publication cannot be interrupted, a second signal does not wait for it."""
+    asked, worker = bring("publish")
+    worker.process.send_signal(signal.SIGTERM)
+    time.sleep(0.3)  # not for a condition: the second signal has to be another one
+    began = time.monotonic()
+    worker.process.send_signal(signal.SIGTERM)
+    assert worker.process.wait(10) == 0 and time.monotonic() - began < 3
+    assert worker.nothing_left() and bot.state(asked) == "handed-back"
+
+
+def test_an_idle_worker_stops_at_once(bot: Bot, start_worker: Start) -> None:
+    """Without a job, SIGTERM and SIGINT end a worker in a moment."""
+    for number, name in ((signal.SIGTERM, "first"), (signal.SIGINT, "second")):
+        worker = start_worker(name)
+        eventually(lambda: Workers(bot.connection, Keys(BOARD)).alive(now=time.time()))
+        worker.look()
+        worker.process.send_signal(number)
+        assert worker.process.wait(5) == 0 and worker.nothing_left()
+
+
+def test_two_workers_share_a_folder_without_sharing_a_slot(bot: Bot, start_worker: Start) -> None:
+    """Two workers with one work folder run two attempts side by side."""
+    first, second = job("short", 1), job("short", 2)
+    start_worker("w")
+    start_worker("w")
+    for asked in (first, second):
+        bot.enqueue(asked)
+    for asked in (first, second):
+        bot.grant(asked)
+    states = [bot.running(asked) for asked in (first, second)]
+    assert len({state.worker for state in states}) == 2
+    assert all(bot.outcome(asked)[0].ok for asked in (first, second))
+
+
+# --- Redis
+
+
+@pytest.fixture
+def own_valkey(tmp_path: Path) -> Valkey:
+    """A queue server that a test may stop and start."""
+    server = Valkey(tmp_path / "valkey")
+    with server:
+        yield server
+
+
+def test_redis_away_while_a_child_runs_loses_nothing(own_valkey: Valkey, start_worker: Start) -> None:
+    """Redis is killed during an evaluation and comes back after its end: the attempt ends as if nothing had been."""
+    asked = job("short")
+    worker = start_worker(REDIS_URL=own_valkey.url)
+    with redis.Redis.from_url(own_valkey.url) as connection:
+        bot = Bot(connection)
+        bot.enqueue(asked)
+        bot.grant(asked)
+        bot.running(asked)
+        (running,) = worker.pids("job")
+        stop_hard(own_valkey)
+        eventually(lambda: worker.hub()[-1:] == ["published"])
+        assert worker.pids("job") == [running]
+        own_valkey.start()
+        outcome, _ = bot.outcome(asked)
+        assert outcome.ok and worker.hub().count("publish") == 1
+        following = job("fine", 2)
+        bot.enqueue(following)
+        bot.grant(following)
+        assert bot.outcome(following)[0].ok
+
+
+def test_an_emptied_redis_learns_of_the_end(bot: Bot, bring: Phases) -> None:
+    """Redis forgets everything in the middle: the worker stays, beats bring the attempt back, and its end is told."""
+    asked, worker = bring("evaluate")
+    bot.connection.flushall()
+    bot.running(asked)
+    bot.attempts.cancel(asked.attempt)
+    outcome, _ = bot.outcome(asked)
+    assert outcome.failure and outcome.failure.cause == "cancelled"
+    following = job("fine", 2)
+    bot.enqueue(following)
+    bot.grant(following)
+    assert bot.outcome(following)[0].ok and worker.process.poll() is None
+
+
+def test_an_outcome_that_could_not_be_told_is_told_by_the_next_worker(bot: Bot, start_worker: Start) -> None:
+    """A worker that is killed with an untold outcome leaves it in its slot; whoever has the slot next tells it."""
+    asked = job("fine")
+    outcome = Outcome(
+        attempt=asked.attempt,
+        path=asked.path,
+        revision=asked.revision,
+        suite=asked.suite,
+        suite_digest=asked.suite_digest,
+        started=1,
+        ended=2,
+        phase="publish",
+    )
+    first = start_worker()
+    eventually(lambda: first.pids("zygote"))
+    first.kill("worker")
+    first.nothing_left()
+    keep(first.folder / "work" / "slots" / "0" / "attempt", outcome, "the log")
+    start_worker()
+    told, log = bot.outcome(asked)
+    assert told == outcome and log == "the log" and bot.dirty(asked)
+
+
+def stop_hard(server: Valkey) -> None:
+    """kill -9 of the server, as when its machine goes."""
+    assert server.process is not None
+    server.process.kill()
+    server.process.wait()
+
+
+def test_redis_missing_at_start_is_said_with_the_setting(start_worker: Start) -> None:
+    """Without Redis a worker ends with a sentence that names REDIS_URL, and starts nothing."""
+    worker = start_worker(REDIS_URL="redis://127.0.0.1:1/0")
+    assert worker.process.wait(20) == 2
+    assert "REDIS_URL" in worker.words() and "Traceback" not in worker.words()
+
+
+def test_a_zygote_that_cannot_import_its_harness_is_said(start_worker: Start) -> None:
+    """A worker whose harness does not import ends by itself, and says so."""
+    worker = start_worker(STEWARD_HARNESS="no_such_harness")
+    assert worker.process.wait(20) == 2
+    assert "no_such_harness" in worker.words() and "cannot start" in worker.words()

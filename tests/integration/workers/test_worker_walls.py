@@ -1,0 +1,134 @@
+"""From inside real children: what a stranger's model could see, reach and write, in each way of walling in."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from workers_kit import TOKEN, Bot, WorkerProcess, job
+
+Start = Callable[..., WorkerProcess]
+HERE = Path(__file__).parent
+WAYS = {
+    "machine": ("machine", []),
+    "unprivileged": ("machine", ["setpriv", "--bounding-set=-sys_admin", "--inh-caps=-sys_admin"]),
+    "container": ("container", []),
+}
+
+
+@pytest.fixture(scope="module")
+def listener() -> Iterator[socket.socket]:
+    """Somebody on this machine who would answer."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield server
+
+
+@pytest.fixture(scope="module", params=list(WAYS))
+def look(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, listener: socket.socket
+) -> dict[str, Any]:
+    """What a child saw that was started in one of WAYS."""
+    kind, prefix = WAYS[request.param]
+    if prefix and (os.geteuid() != 0 or shutil.which(prefix[0]) is None):
+        pytest.skip("giving up a capability takes root and setpriv")
+    port = listener.getsockname()[1]
+    script = [sys.executable, str(HERE / "workers_look.py"), str(tmp_path_factory.mktemp("look")), str(port), kind]
+    secrets = {"HF_TOKEN": TOKEN, "STEWARD_WORKER_TOKEN": TOKEN}
+    done = subprocess.run([*prefix, *script], env={**os.environ, **secrets}, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    answer: dict[str, Any] = json.loads(done.stdout)
+    assert answer["ending"]["finished"], answer
+    return answer
+
+
+def test_each_way_builds_the_walls_that_it_can(look: dict[str, Any], request: pytest.FixtureRequest) -> None:
+    """Root gets a user and a view of its own, others a user namespace, a plain container the system call filter."""
+    mode = look["mode"]
+    if "container" in request.node.name:
+        assert mode["namespaces"] == "none"
+    elif mode["namespaces"] == "none":
+        pytest.skip("this kernel grants no namespaces: nothing but the container's walls can be tested here")
+    elif "unprivileged" in request.node.name:
+        assert (mode["namespaces"], mode["user_namespace"], mode["own_user"]) == ("all", True, False)
+
+
+def test_no_token_in_environment_or_memory(look: dict[str, Any]) -> None:
+    """Neither /proc/self/environ nor the child's memory hold the worker's token, nor any environment it can read."""
+    seen = look["seen"]
+    assert seen["memory"] == 0
+    assert TOKEN not in json.dumps(seen["environ"]) and any(name.startswith("HOME=") for name in seen["environ"])
+    assert not [name for name, words in seen["others"].items() if TOKEN in words]
+
+
+def test_no_connection_out(look: dict[str, Any]) -> None:
+    """Not even a server on the same machine can be reached."""
+    assert look["seen"]["network"].startswith(("OSError", "PermissionError", "ConnectionRefusedError"))
+    if look["mode"]["namespaces"] != "none":
+        assert look["seen"]["interfaces"] == ["lo"]
+
+
+def test_no_write_outside_its_own_folders(look: dict[str, Any]) -> None:
+    """Model, questions, library and system cannot be written; spool, home and temporary folders can."""
+    assert len(look["seen"]["within"]) == 3
+    if look["mode"]["namespaces"] == "all" or look["mode"]["landlock"]:
+        assert look["seen"]["beside"] == []
+
+
+def test_no_other_attempt_in_sight(look: dict[str, Any]) -> None:
+    """With a view of its own a child sees its own slot alone, and no process but its own."""
+    if look["mode"]["namespaces"] != "all" and not look["mode"]["landlock"]:
+        pytest.skip("neither a mount namespace nor Landlock on this kernel")
+    slots = look["seen"]["slots"]
+    assert slots == ["0"] or slots.startswith("PermissionError")
+    if look["mode"]["namespaces"] == "all":
+        assert {name.split("/")[0] for name in look["seen"]["others"]} == {"1", "2"}
+
+
+def test_no_privileges_and_none_to_be_had(look: dict[str, Any]) -> None:
+    """No capability, no gain by exec, and no way to namespaces, mounts, other processes or other users."""
+    seen = look["seen"]
+    assert int(seen["who"]["caps"], 16) == 0 and seen["who"]["nnp"] == "1"
+    assert "done" not in {act: result for act, result in seen["escape"].items() if act != "setuid"}.values()
+    if look["mode"]["own_user"]:
+        assert seen["who"]["uid"] == 61_184 and seen["who"]["groups"] == [] and seen["escape"]["setuid"] != "done"
+
+
+def test_nothing_open_but_its_pipes(look: dict[str, Any]) -> None:
+    """Standard input is empty, output goes to the log, descriptor 3 to the worker; no socket, no other pipe."""
+    open_files = look["seen"]["descriptors"]
+    assert set(open_files) <= {"0", "1", "2", "3", *(name for name in open_files if "/proc/" in open_files[name])}
+
+
+def test_its_limits_are_set(look: dict[str, Any]) -> None:
+    """No core dumps; memory, files and processes are bounded."""
+    limits = look["seen"]["limits"]
+    assert limits["RLIMIT_CORE"] == 0 and limits["RLIMIT_DATA"] == 1 << 30
+    assert limits["RLIMIT_FSIZE"] == 16 << 30 and 0 < limits["RLIMIT_NPROC"] <= 4096
+
+
+def test_weights_behind_links_can_be_read(look: dict[str, Any]) -> None:
+    """A snapshot of the Hub's cache is links to blobs: they lead somewhere behind the walls, too."""
+    assert look["seen"]["weights"] == "weights"
+
+
+def test_the_token_of_a_real_worker_stays_with_it(bot: Bot, start_worker: Start) -> None:
+    """Through the whole worker, whose environment holds the token: the child's and the zygote's do not."""
+    asked, worker = job("looking"), start_worker()
+    bot.enqueue(asked)
+    bot.grant(asked)
+    outcome, log = bot.outcome(asked)
+    assert outcome.ok, log
+    seen = json.loads((worker.folder / "published.json").read_text())
+    assert seen["memory"] == 0 and TOKEN not in json.dumps(seen["environ"])
+    (zygote,) = worker.pids("zygote")
+    assert TOKEN.encode() not in Path(f"/proc/{zygote}/environ").read_bytes()
+    assert not [link for link in Path(f"/proc/{zygote}/fd").iterdir() if "socket" in str(link.readlink())]
+    assert TOKEN not in json.dumps([outcome.model_dump(mode="json"), log]) and TOKEN not in worker.words()
