@@ -24,6 +24,8 @@ CHILD_ENVIRONMENT = {
     "HF_DATASETS_DISABLE_PROGRESS_BARS": "1",
     "TOKENIZERS_PARALLELISM": "false",
     "PYTHONHASHSEED": "0",
+    # Threads that wait sleep, instead of spinning on cores that others need: ten times faster on a busy machine.
+    "OMP_WAIT_POLICY": "PASSIVE",
 }
 """What the zygote's environment holds, so that the libraries that it imports are offline from their first line."""
 
