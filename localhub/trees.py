@@ -7,6 +7,7 @@ descended into only where these differ; an edit rewrites the trees along the tou
 from __future__ import annotations
 
 import re
+import threading
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
@@ -54,9 +55,42 @@ class TreeWriter(Protocol):
         """Writes `base` with the edits (by name; None removes)."""
 
 
+class _LargeTrees:
+    """The large trees that were parsed last. A tree is named by its content, so what is remembered stays true."""
+
+    def __init__(self, large: int = 1000, most: int = 6) -> None:
+        self._large, self._most = large, most
+        self._lock = threading.Lock()
+        self._trees: dict[bytes, list[RawEntry]] = {}
+
+    def get(self, oid: bytes) -> list[RawEntry] | None:
+        with self._lock:
+            entries = self._trees.pop(oid, None)
+            if entries is not None:
+                self._trees[oid] = entries  # the newest are last
+            return entries
+
+    def keep(self, oid: bytes, entries: list[RawEntry]) -> None:
+        if len(entries) < self._large:
+            return
+        with self._lock:
+            self._trees[oid] = entries
+            if len(self._trees) > self._most:
+                self._trees.pop(next(iter(self._trees)))
+
+
+_large_trees = _LargeTrees()
+
+
 def parse(repo: pygit2.Repository, oid: pygit2.Oid | None) -> list[RawEntry]:
-    """The entries of a tree, in git's order."""
-    return _ENTRY.findall(repo.odb.read(oid)[1]) if oid else []
+    """The entries of a tree, in git's order; not to be changed."""
+    if oid is None:
+        return []
+    entries = _large_trees.get(oid.raw)
+    if entries is None:
+        entries = _ENTRY.findall(repo.odb.read(oid)[1])
+        _large_trees.keep(oid.raw, entries)
+    return entries
 
 
 def find(repo: pygit2.Repository, root: pygit2.Oid, path: str) -> Entry | None:
@@ -245,11 +279,13 @@ def _position(entries: list[RawEntry], name: bytes, path: str) -> int:
 
 
 def _differing(a: list[RawEntry], b: list[RawEntry]) -> tuple[dict[bytes, RawEntry], dict[bytes, RawEntry]]:
-    """What is in one of the two only, by name. Equal stretches at the start are skipped unread."""
-    step, start = 512, 0
-    while start < min(len(a), len(b)) and a[start : start + step] == b[start : start + step]:
+    """What is in one of the two only, by name. Equal stretches at the start and at the end are skipped unread."""
+    step, start, end_a, end_b = 512, 0, len(a), len(b)
+    while start < min(end_a, end_b) and a[start : start + step] == b[start : start + step]:
         start += step
-    only_a, only_b = set(a[start:]), set(b[start:])
+    while min(end_a, end_b) - start >= step and a[end_a - step : end_a] == b[end_b - step : end_b]:
+        end_a, end_b = end_a - step, end_b - step
+    only_a, only_b = set(a[start:end_a]), set(b[start:end_b])
     return {entry[1]: entry for entry in only_a - only_b}, {entry[1]: entry for entry in only_b - only_a}
 
 
