@@ -17,6 +17,7 @@ from wire.clock import Clock
 from wire.dirty import DirtyKeys, Priority
 from wire.heartbeats import Workers
 from wire.keys import Keys
+from wire.parking import Parking
 from wire.redis import Redis
 
 TIER = "all"
@@ -39,6 +40,7 @@ class Desk:
         self.dirty = DirtyKeys(self.redis, self.keys)
         self.attempts = Attempts(self.redis, self.keys)
         self.workers = Workers(self.redis, self.keys)
+        self.parking = Parking(self.redis, self.keys)
         self.index = Index(self.redis, self.keys)
         self.requests = Repo("dataset", self.board.repos.requests)
         self.results = Repo("dataset", self.board.repos.results)

@@ -76,6 +76,15 @@ redis.call('LPUSH', KEYS[4], '1')
 return 3
 """
 
+RENEW = """
+local lease = redis.call('HGET', KEYS[1], ARGV[1])
+if not lease or string.match(lease, '^(%S+)') ~= ARGV[2] then return 0 end
+local t = redis.call('TIME')
+local expiry = tonumber(t[1]) + tonumber(t[2]) / 1e6 + tonumber(ARGV[3])
+redis.call('HSET', KEYS[1], ARGV[1], ARGV[2] .. ' ' .. string.format('%.6f', expiry))
+return 1
+"""
+
 
 class Priority(IntEnum):
     """Who waits for a sync."""
@@ -107,6 +116,7 @@ class DirtyKeys:
         self._mark = self.redis.register_script(MARK)
         self._claim = self.redis.register_script(CLAIM)
         self._finish = self.redis.register_script(FINISH)
+        self._renew = self.redis.register_script(RENEW)
 
     def mark(self, key: str, *, due: float, priority: Priority = Priority.EVENT) -> None:
         """Say that `key` may be out of step since (or from) `due`, seconds since the epoch. One round trip."""
@@ -122,6 +132,10 @@ class DirtyKeys:
             return None
         key, generation, priority = (part.decode() for part in found)
         return Claim(key, int(generation), Priority(int(priority)), token)
+
+    def renew(self, claim: Claim, *, lease: float) -> bool:
+        """Hold `claim` for `lease` seconds from now; False where it was lost to somebody else, or to amnesia."""
+        return bool(self._renew(keys=[self.keys.dirty_leases], args=[claim.key, claim.owner, lease]))
 
     def finish(self, claim: Claim, *, retry_at: float | None = None) -> None:
         """Give `claim` back. The key stays dirty if it was marked meanwhile, or comes due again at `retry_at`."""

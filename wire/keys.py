@@ -51,6 +51,11 @@ class Keys:
         return self._key("dirty-tries")
 
     @property
+    def parked(self) -> str:
+        """Hash: dirty key → JSON of why its sync is not tried any more."""
+        return self._key("parked")
+
+    @property
     def wake(self) -> str:
         """List that holds one token for each new dirty mark, for sync processes that wait."""
         return self._key("wake")

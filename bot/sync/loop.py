@@ -1,14 +1,19 @@
 """The sync process: claim a dirty key, bring it in step, give it back; for ever, on several threads.
 
-A sync that fails is tried again with growing waits, and never holds up another key. What the Hub said is kept in Redis,
-so that the web server's `/readyz` can tell.
+A sync that fails is tried again with growing waits, and never holds up another key. After LAST_TRY failures of its own
+it is parked: kept apart with the reason, until somebody wakes it or an event marks it again. A Hub that is away or asks
+for patience is not the key's failure, and parks nothing. What the Hub said is kept in Redis, for `/readyz` to tell.
+
+Race closed: a process that is killed in a sync. Its lease is short, and renewed while the sync runs; so the key is free
+within LEASE seconds, and no sync, however long, loses it while its process lives.
 """
 
 from __future__ import annotations
 
 import threading
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import structlog
 
@@ -19,15 +24,23 @@ from bot.sync.request import sync_request
 from bot.sync.requests_repo import sync_requests_repo
 from hub.errors import HubError, RateLimited, Transient
 from wire.clock import iso
+from wire.crashpoints import pass_by, point
 from wire.dirty import Claim
+from wire.parking import Parked
 from wire.redis import TRANSIENT, Fields
 
 log = structlog.get_logger()
 
-LEASE = 300.0
-"""Seconds for which a key is held: longer than any sync takes, short enough to be found after a death."""
+LEASE = 30.0
+"""Seconds until a killed process's keys are free again."""
 IDLE = 1.0
 FIRST_WAIT, LONGEST_WAIT = 2.0, 600.0
+LAST_TRY = 8
+
+CLAIMED = point("key claimed, nothing done")
+DONE = point("sync done, key not given back")
+
+Handler = Callable[[], float | None]
 
 
 class SyncLoop:
@@ -41,7 +54,8 @@ class SyncLoop:
         """Work until `stop`; Redis may go away and come back."""
         while not self.stopping.is_set():
             try:
-                self._once()
+                if not self.step():
+                    self.desk.dirty.wait(IDLE)
             except TRANSIENT as error:
                 log.warning("redis does not answer", error=str(error))
                 self.stopping.wait(IDLE)
@@ -50,13 +64,37 @@ class SyncLoop:
         """Finish the sync that is under way and return."""
         self.stopping.set()
 
-    def _once(self) -> None:
+    def step(self) -> bool:
+        """Sync one key, if there is one that is due; whether there was."""
         claim = self.desk.dirty.claim(now=self.desk.now(), lease=LEASE)
         if claim is None:
-            self.desk.dirty.wait(IDLE)
-            return
-        with structlog.contextvars.bound_contextvars(key=claim.key):
-            self.desk.dirty.finish(claim, retry_at=self._sync(claim))
+            return False
+        pass_by(CLAIMED)
+        with structlog.contextvars.bound_contextvars(key=claim.key), self._held(claim):
+            again = self._sync(claim)
+            pass_by(DONE)
+            self.desk.dirty.finish(claim, retry_at=again)
+        return True
+
+    @contextmanager
+    def _held(self, claim: Claim) -> Iterator[None]:
+        """Renew the lease of `claim` for as long as its sync runs."""
+        done = threading.Event()
+
+        def renew() -> None:
+            while not done.wait(LEASE / 3):
+                try:
+                    if not self.desk.dirty.renew(claim, lease=LEASE):
+                        return  # lost: effects are idempotent, and finishing will change nothing
+                except TRANSIENT as error:
+                    log.warning("lease not renewed", error=str(error))
+
+        renewer = threading.Thread(target=renew, daemon=True)
+        renewer.start()
+        try:
+            yield
+        finally:
+            done.set()
 
     def _sync(self, claim: Claim) -> float | None:
         """Sync the key; when to do so again, if that is known already."""
@@ -69,10 +107,10 @@ class SyncLoop:
         except Exception as error:  # noqa: BLE001  the boundary: one key's trouble must not become another's
             log.error("sync failed", trace=traceback.format_exc())
             return self._failed(claim, error)
-        self._note({"answered": self.desk.now()}, forget=claim.key)
+        self._succeeded(claim)
         return again
 
-    def _handler(self, key: str) -> Callable[[], float | None]:
+    def _handler(self, key: str) -> Handler:
         desk, (kind, _, rest) = self.desk, key.partition(":")
         if key == REQUESTS:
             return lambda: sync_requests_repo(desk)
@@ -83,20 +121,28 @@ class SyncLoop:
         log.warning("nobody knows this key")
         return lambda: None
 
-    def _failed(self, claim: Claim, error: Exception) -> float:
+    def _failed(self, claim: Claim, error: Exception) -> float | None:
+        """When to try again; None where the key is parked."""
+        now, words = self.desk.now(), f"{type(error).__name__}: {error}"[:500]
         tries = self.desk.redis.hincrby(self.desk.keys.dirty_tries, claim.key, 1)
         wait = min(LONGEST_WAIT, FIRST_WAIT * 2.0 ** min(tries - 1, 10))
         if isinstance(error, RateLimited):
             wait = max(wait, error.seconds)
-        words = f"{type(error).__name__}: {error}"[:500]
+        elif isinstance(error, Transient):
+            self._note({"failed": now, "error": words, "at": iso(now)})
+        elif tries >= LAST_TRY:
+            log.error("sync parked", error=words, tries=tries)
+            self.desk.parking.park(Parked(key=claim.key, error=words, tries=tries, since=now))
+            return None
         log.warning("sync failed", error=words, tries=tries, again_in=wait)
-        if isinstance(error, Transient):
-            self._note({"failed": self.desk.now(), "error": words, "at": iso(self.desk.now())})
-        return self.desk.now() + wait
+        return now + wait
 
-    def _note(self, fields: Fields, *, forget: str | None = None) -> None:
-        with self.desk.redis.pipeline() as pipe:
-            pipe.hset(self.desk.keys.hub_state, mapping=fields)
-            if forget is not None:
-                pipe.hdel(self.desk.keys.dirty_tries, forget)
+    def _succeeded(self, claim: Claim) -> None:
+        with self.desk.redis.pipeline(transaction=False) as pipe:
+            pipe.hset(self.desk.keys.hub_state, "answered", self.desk.now())
+            pipe.hdel(self.desk.keys.dirty_tries, claim.key)
+            pipe.hdel(self.desk.keys.parked, claim.key)
             pipe.execute()
+
+    def _note(self, fields: Fields) -> None:
+        self.desk.redis.hset(self.desk.keys.hub_state, mapping=fields)

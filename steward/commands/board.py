@@ -1,0 +1,41 @@
+"""What commands need to look at one board: its settings, Redis and keys; each that is missing ends in a sentence."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import typer
+
+from wire.keys import Keys
+from wire.redis import Redis
+
+MISCONFIGURED = 2
+"""Exit status where a setting is missing or wrong, or a service that is needed does not answer."""
+
+
+@contextmanager
+def sentences() -> Iterator[None]:
+    """What an operator can mend ends in a sentence, not in a traceback."""
+    from bot.settings import SettingsError
+    from leaderboard.boards import BadBoard
+    from leaderboard.suites import BadSuite
+    from steward.valkey import ValkeyMissing
+    from wire.errors import WireError
+
+    try:
+        yield
+    except (SettingsError, BadBoard, BadSuite, WireError, ValkeyMissing) as error:
+        print(f"steward: {error}", file=sys.stderr)
+        raise typer.Exit(MISCONFIGURED) from error
+
+
+def open_keys() -> tuple[Redis, Keys]:
+    """The Redis and the keys of the board that the settings name."""
+    from bot.settings import BotSettings
+    from wire.redis import connect
+
+    with sentences():
+        settings = BotSettings()
+        return connect(settings.redis_url), Keys(settings.read_board().name)

@@ -1,0 +1,67 @@
+"""`steward parked`: syncs that failed too often, and how to wake them."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from wire.parking import Parking
+
+commands = typer.Typer(help="Syncs that failed too often and wait to be woken.", no_args_is_help=True)
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to `steward`."""
+    app.add_typer(commands, name="parked")
+
+
+@commands.command("list")
+def list_parked(as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False) -> None:
+    """Show what is parked, since when and why."""
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.table import Table
+
+    from wire.clock import iso
+
+    found = _parking().all()
+    if as_json:
+        print(json.dumps({"parked": [parked.model_dump() for parked in found]}))
+        return
+    if not found:
+        print("Nothing is parked.")
+        return
+    table = Table("Key", "Since", "Tries", "Why")
+    for parked in found:
+        table.add_row(escape(parked.key), iso(parked.since), str(parked.tries), escape(parked.error))
+    Console().print(table)
+
+
+@commands.command()
+def wake(
+    keys: Annotated[list[str] | None, typer.Argument(help="Keys as `steward parked list` shows them.")] = None,
+    everything: Annotated[bool, typer.Option("--all", help="Wake all of them.")] = False,
+) -> None:
+    """Try parked syncs again."""
+    from wire.clock import now
+
+    parking = _parking()
+    chosen = [parked.key for parked in parking.all()] if everything else keys or []
+    if not chosen and not everything:
+        print("Name the keys to wake, or use --all.")
+        raise typer.Exit(2)
+    missing = [key for key in chosen if not parking.wake(key, now=now())]
+    for key in missing:
+        print(f"{key} is not parked.")
+    print(f"Woken: {len(chosen) - len(missing)}.")
+    raise typer.Exit(1 if missing else 0)
+
+
+def _parking() -> Parking:
+    from steward.commands.board import open_keys
+    from wire.parking import Parking
+
+    return Parking(*open_keys())

@@ -1,0 +1,163 @@
+"""The loop around the syncs: failures that wait, park and wake; leases that are renewed; ends that are clean."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import redis
+from bot_kit import BOARD
+from typer.testing import CliRunner
+
+from bot.desk import Desk
+from bot.sync import loop as loops
+from bot.sync.loop import LAST_TRY, SyncLoop
+from hub.client import Hub
+from hub.errors import BadRequest, HubError, RateLimited, Transient
+from hub.retries import Retries
+from leaderboard.boards import parse_board
+from leaderboard.suites import find_suite
+from steward.cli import app
+
+KEY = "request:ada/m_eval_request_False_float32_Original.json"
+
+
+class Clockwork(SyncLoop):
+    """A loop whose syncs do what a test says."""
+
+    handler: Callable[[], float | None]
+
+    def _handler(self, key: str) -> Callable[[], float | None]:
+        return self.handler
+
+
+@pytest.fixture
+def clockwork(connection: redis.Redis) -> Iterator[Clockwork]:
+    """A loop with a clock of its own and nobody at the other end."""
+    with Hub("http://127.0.0.1:1", "hf_x", retries=Retries(attempts=1)) as hub:
+        made = Clockwork(Desk(parse_board(BOARD), find_suite("starter"), hub, connection, now=lambda: made.time))
+        made.time = 1_000_000.0  # type: ignore[attr-defined]
+        yield made
+
+
+def failing(error: Exception) -> Callable[[], float | None]:
+    """A sync that raises `error`."""
+
+    def sync() -> float | None:
+        raise error
+
+    return sync
+
+
+def tries(clockwork: Clockwork, times: int) -> int:
+    """Let `times` tries happen, each when it is due; how many did."""
+    done = 0
+    for _ in range(times):
+        clockwork.time += 700  # type: ignore[attr-defined]
+        done += clockwork.step()
+    return done
+
+
+def test_a_sync_that_keeps_failing_is_parked_and_can_be_woken(clockwork: Clockwork) -> None:
+    """After the last try the key is kept apart with its reason; waking it gives it all its tries again."""
+    clockwork.handler = failing(BadRequest("no"))
+    clockwork.desk.mark(KEY)
+    assert tries(clockwork, LAST_TRY + 3) == LAST_TRY
+    (parked,) = clockwork.desk.parking.all()
+    assert (parked.key, parked.error, parked.tries) == (KEY, "BadRequest: no", LAST_TRY)
+    assert clockwork.desk.parking.wake(KEY, now=clockwork.desk.now())
+    assert not clockwork.desk.parking.wake(KEY, now=clockwork.desk.now())
+    assert tries(clockwork, LAST_TRY + 3) == LAST_TRY
+
+
+def test_an_event_gives_a_parked_sync_one_more_chance(clockwork: Clockwork) -> None:
+    """A parked key that is marked again is tried once; if that works, it is parked no more."""
+    clockwork.handler = failing(ValueError("a bug"))
+    clockwork.desk.mark(KEY)
+    tries(clockwork, LAST_TRY)
+    clockwork.desk.mark(KEY)
+    assert tries(clockwork, 3) == 1
+    clockwork.handler = lambda: None
+    clockwork.desk.mark(KEY)
+    assert tries(clockwork, 1) == 1
+    assert clockwork.desk.parking.all() == []
+
+
+@pytest.mark.parametrize("error", [Transient("away"), RateLimited("slow", seconds=5, what="api")])
+def test_a_hub_that_is_away_parks_nothing(clockwork: Clockwork, error: HubError) -> None:
+    """However often the Hub does not answer, the key stays in line."""
+    clockwork.handler = failing(error)
+    clockwork.desk.mark(KEY)
+    assert tries(clockwork, 3 * LAST_TRY) == 3 * LAST_TRY
+    assert clockwork.desk.parking.all() == []
+
+
+def test_the_hubs_word_on_how_long_to_wait_is_kept(clockwork: Clockwork) -> None:
+    """After a rate limit the key is not tried before the time that the Hub named."""
+    clockwork.handler = failing(RateLimited("slow", seconds=300, what="api"))
+    clockwork.desk.mark(KEY)
+    assert clockwork.step()
+    clockwork.time += 299  # type: ignore[attr-defined]
+    assert not clockwork.step()
+    clockwork.time += 2  # type: ignore[attr-defined]
+    assert clockwork.step()
+
+
+def test_one_failing_key_holds_nobody_up(clockwork: Clockwork) -> None:
+    """While one key fails, another is synced at once."""
+    clockwork.handler = failing(BadRequest("no"))
+    clockwork.desk.mark(KEY)
+    assert clockwork.step()
+    clockwork.handler = lambda: None
+    clockwork.desk.mark("queue")
+    assert clockwork.step()
+    assert not clockwork.step()
+
+
+def test_a_long_sync_keeps_its_key(clockwork: Clockwork, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A sync that takes several leases is not claimed by another process meanwhile."""
+    monkeypatch.setattr(loops, "LEASE", 0.3)
+    entered, leave = threading.Event(), threading.Event()
+
+    def sync() -> None:
+        entered.set()
+        assert leave.wait(20)
+
+    clockwork.handler = sync
+    clockwork.desk.mark(KEY)
+    other = Desk(
+        clockwork.desk.board, clockwork.desk.suite, clockwork.desk.hub, clockwork.desk.redis, clockwork.desk.now
+    )
+    thread = threading.Thread(target=clockwork.step)
+    thread.start()
+    assert entered.wait(10)
+    pause = threading.Event()
+    for _ in range(10):
+        assert other.dirty.claim(now=clockwork.desk.now(), lease=1) is None
+        pause.wait(0.1)
+    leave.set()
+    thread.join()
+    assert len(clockwork.desk.dirty) == 0
+
+
+def test_operators_see_and_wake_what_is_parked(
+    clockwork: Clockwork, valkey_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`steward parked list` shows key and reason, `wake` wakes, and each says so with its exit status."""
+    (tmp_path / "board.yaml").write_text(BOARD)
+    monkeypatch.setenv("STEWARD_BOARD", str(tmp_path / "board.yaml"))
+    monkeypatch.setenv("REDIS_URL", valkey_url)
+    run = CliRunner().invoke
+    assert "Nothing is parked" in run(app, ["parked", "list"]).output
+    clockwork.handler = failing(BadRequest("no"))
+    clockwork.desk.mark(KEY)
+    tries(clockwork, LAST_TRY)
+    assert '"error": "BadRequest: no"' in run(app, ["parked", "list", "--json"]).output
+    assert run(app, ["parked", "wake", "request:other"]).exit_code == 1
+    assert run(app, ["parked", "wake", KEY]).exit_code == 0
+    assert run(app, ["parked", "wake"]).exit_code == 2
+    assert len(clockwork.desk.dirty) == 1
+    monkeypatch.setenv("REDIS_URL", "redis://127.0.0.1:1/0")
+    assert run(app, ["parked", "list"]).exit_code == 2
