@@ -143,13 +143,17 @@ def _model_arguments(plan: RunPlan) -> dict[str, Any]:
 
 
 def _describe(plan: RunPlan, results: dict[str, Any], tracker: EvaluationTracker) -> None:
-    """Put the model's name where the harness saw a folder: readers find the model by it."""
+    """Put the model's name where the harness saw a folder, and leave out where on this machine the tasks lay."""
     results["config"] |= {
         "model": "hf",
         "model_args": _model_arguments(plan),
         "model_revision": plan.revision,
         "model_sha": plan.revision,
     }
+    for config in results["configs"].values():
+        metadata = config.get("metadata") or {}
+        if "config_source" in metadata:
+            metadata["config_source"] = Path(metadata["config_source"]).name
     general = tracker.general_config_tracker
     general.model_source = "hf"
     general.model_name = plan.model

@@ -22,7 +22,7 @@ FILES = {
     "pytorch_model.bin": b"a pickle",
     "modeling_tiny.py": b"raise SystemExit",
     "onnx/model.json": b"{}",
-    "README.md": b"# tiny",
+    "README.md": b"---\nlicense: mit\n---\n# tiny",
 }
 
 
@@ -130,8 +130,8 @@ def test_a_board_may_hold_the_questions_elsewhere() -> None:
     assert same.repo == QUESTIONS
 
 
-def test_the_hub_is_asked_in_the_workers_name(hub: LocalHub, tmp_path: Path) -> None:
-    """A private model that the worker's account may read can be fetched."""
+def test_a_model_that_was_made_private_is_gone_for_us(hub: LocalHub, tmp_path: Path) -> None:
+    """The worker's account sees what the public sees."""
     revision = upload(hub, "ada/secret", FILES)
     HfApi(hub.url, "hf_ada").update_repo_settings("ada/secret", private=True)
     with pytest.raises(ModelGone):

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from evaluation_kit import DETAILS, STARTER, WORLD, access, publication, write_spool
 from huggingface_hub import HfApi
+from huggingface_hub.errors import GatedRepoError
 
 from leaderboard.details import Published, log_path, outcome_path
 from leaderboard.results import read_results
@@ -100,6 +101,16 @@ def test_a_push_in_between_loses_nothing(hub: LocalHub, spool: Path, monkeypatch
     card = read(hub, "README.md").decode()
     assert commits(hub) == 3
     assert all(f"split: 2026_11_24T1{hour}_00_00" in card for hour in (2, 3, 4))
+
+
+def test_restricted_questions_are_published_behind_a_gate(hub: LocalHub, spool: Path) -> None:
+    """Who wants to see them has to ask; the commit comes after the gate."""
+    first, *others = STARTER.benchmarks
+    restricted = STARTER.model_copy(update={"benchmarks": (first.model_copy(update={"restricted": True}), *others)})
+    details = publish(publication(spool, suite=restricted), access(hub))
+    assert HfApi(hub.url, token=False).dataset_info(DETAILS).gated == "manual"
+    with pytest.raises(GatedRepoError):
+        read(hub, details.results_path)
 
 
 def test_a_token_that_may_not_write_is_said_to_be_so(hub: LocalHub, spool: Path) -> None:

@@ -1,0 +1,160 @@
+"""Scores: those of the `lm_eval` command, digit for digit."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from evaluation_kit import MODEL, STARTER, WORLD, access, plan, upload, upload_questions
+
+from localhub.testing import LocalHub
+from workers.downloads import fetch_datasets, fetch_model
+from workers.plans import RunPlan
+from workers.tasks import write_tasks
+
+CHILD = Path(__file__).with_name("evaluation_child.py")
+
+
+@dataclass(frozen=True)
+class Runs:
+    """The same evaluation twice: by the command, and by a child, with what the child said."""
+
+    command: Path
+    child: Path
+    said: str
+
+
+@dataclass(frozen=True)
+class Work:
+    """A process that writes what it says to files, so that it never waits for a reader."""
+
+    process: subprocess.Popen[bytes]
+    folder: Path
+
+    @classmethod
+    def start(cls, folder: Path, *arguments: str, **environment: str) -> Work:
+        """Start it. Two run at a time, on one thread each."""
+        folder.mkdir()
+        with (folder / "out").open("wb") as out, (folder / "err").open("wb") as err:
+            surroundings = {**os.environ, "OMP_NUM_THREADS": "1", **environment}
+            return cls(subprocess.Popen(arguments, env=surroundings, stdout=out, stderr=err), folder)
+
+    def end(self) -> str:
+        """What it printed, where it went well."""
+        try:
+            assert self.process.wait(timeout=170) == 0, (self.folder / "err").read_text()[-3000:]
+        finally:
+            self.process.kill()
+        return (self.folder / "out").read_text()
+
+
+def unshared() -> list[str]:
+    """How to start a process where no network is; nothing where this machine has no way to."""
+    for way in (["unshare", "--net"], ["unshare", "--net", "--map-root-user"]):
+        if shutil.which("unshare") and subprocess.run([*way, "true"], capture_output=True, check=False).returncode == 0:
+            return way
+    return []
+
+
+def planned(folder: Path, tasks: Path, questions: Path, model: Path, revision: str) -> RunPlan:
+    """A plan whose spool is `folder`."""
+    folder.mkdir()
+    return plan(folder).model_copy(
+        update={
+            "revision": revision,
+            "model_path": model,
+            "task_folder": tasks,
+            "datasets": questions,
+            "batch_size": 16,
+        }
+    )
+
+
+def child(plan: RunPlan) -> Work:
+    """A child that evaluates `plan`, in a network namespace of its own where nothing is."""
+    order = plan.spool.with_suffix(".json")
+    order.write_text(plan.model_dump_json())
+    return Work.start(plan.spool.with_suffix(".said"), *unshared(), sys.executable, str(CHILD), "run", str(order))
+
+
+def command(hub: LocalHub, out: Path, tasks: Path, revision: str) -> Work:
+    """The `lm_eval` command, as the documentation tells people to use it."""
+    return Work.start(
+        out.with_suffix(".said"), str(Path(sys.executable).with_name("lm_eval")), "run", "--model", "hf",
+        "--model_args", f"pretrained={MODEL},revision={revision},dtype=float32",
+        "--tasks", *STARTER.run, "--include_path", str(tasks),
+        "--batch_size", "16", "--device", "cpu", "--output_path", str(out), "--log_samples",
+        HF_ENDPOINT=hub.url, HF_HOME=str(out.with_suffix(".home")), HF_HUB_DISABLE_XET="1",
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Runs]:
+    """Both, at the same time: each is a process that imports the harness."""
+    folder = tmp_path_factory.mktemp("scores")
+    Work.start(folder / "made.said", sys.executable, str(CHILD), "make", str(folder / "made")).end()
+    with LocalHub(folder / "hub", WORLD) as hub:
+        revision = upload(hub, MODEL, {file.name: file.read_bytes() for file in (folder / "made").iterdir()})
+        upload_questions(hub)
+        questions = fetch_datasets(STARTER, access(hub), folder / "cache")
+        model = fetch_model(MODEL, revision, access(hub), folder / "models")
+        ((repo, commit),) = questions.revisions.items()
+        tasks = write_tasks(STARTER, folder / "tasks", repo=repo, revision=commit)
+        planned_run = planned(folder / "child", tasks, questions.folder, model, revision)
+        by_command, by_child = command(hub, folder / "command", tasks, revision), child(planned_run)
+        said = by_child.end()
+        by_command.end()
+        yield Runs(next((folder / "command").iterdir()), planned_run.spool, said)
+
+
+def results(file: Path) -> dict[str, Any]:
+    """A results file."""
+    data: dict[str, Any] = json.loads(file.read_text())
+    return data
+
+
+def test_scores_are_those_of_the_command_digit_for_digit(runs: Runs) -> None:
+    """The same results, the same hashes of what was asked, and in each sample the same log-likelihoods and texts."""
+    ours, theirs = results(runs.child / "results.json"), results(next(runs.command.glob("results_*.json")))
+    print(json.dumps({"child": ours["results"], "lm_eval": theirs["results"]}, indent=1))
+    assert ours["results"] == theirs["results"]
+    assert ours["task_hashes"] == theirs["task_hashes"]
+    assert ours["n-shot"] == theirs["n-shot"]
+    for task in STARTER.tasks:
+        (samples,) = runs.command.glob(f"samples_{task}_*.jsonl")
+        assert (runs.child / "samples" / f"{task}.jsonl").read_text() == samples.read_text()
+
+
+def test_the_answers_are_not_all_the_same(runs: Runs) -> None:
+    """The comparison would prove little on a model that answers everything alike."""
+    lines = (runs.child / "samples" / "starter_navigation.jsonl").read_text().splitlines()
+    assert len({str(json.loads(line)["resps"]) for line in lines}) > 30
+
+
+def test_progress_counts_every_request_up_to_the_last(runs: Runs) -> None:
+    """Two choices a question in three tasks, four in one, one text in two: 480."""
+    assert runs.said.split() == ["load", "prepare", "evaluate", "score", "480", "480"]
+
+
+def test_results_name_the_model_and_no_folder_of_this_machine(runs: Runs) -> None:
+    """Readers find the model by its name and commit; where our disk is concerns nobody."""
+    text = (runs.child / "results.json").read_text()
+    found = json.loads(text)
+    assert found["model_name"] == MODEL
+    assert found["config"]["model_args"]["pretrained"] == MODEL
+    assert found["config"]["model_sha"] == found["config"]["model_args"]["revision"]
+    assert str(runs.child.parent) not in text
+
+
+def test_the_spool_holds_what_was_promised_and_no_more(runs: Runs) -> None:
+    """Whoever publishes knows the names; the harness's own folder is gone."""
+    assert {path.name for path in runs.child.iterdir()} == {"results.json", "samples", "datasets"}
+    assert {path.stem for path in (runs.child / "samples").iterdir()} == set(STARTER.tasks)
