@@ -16,7 +16,7 @@ from itertools import count
 from typing import Any
 
 from hub import parse
-from hub.comments import Marker, find_marked, is_by, marked
+from hub.comments import Marker, find_marked, marked
 from hub.errors import BadRequest, Busy, HubError, NotMergeable, RateLimited, Transient
 from hub.reads import Reads
 from hub.records import Comment, Repo, Thread, ThreadKind, ThreadStatus, ThreadSummary
@@ -84,7 +84,7 @@ class Threads(Reads):
         for summary in self.threads(repo, author=me.name, kind="discussion"):
             if since is not None and summary.created_at < since:
                 return None
-            same = summary.title == title.strip() and is_by(me, summary.author_id, summary.author_name)
+            same = summary.title == title.strip()
             if same and find_marked(self.thread(repo, summary.num).comments[:1], marker, me) is not None:
                 return summary.num
         return None

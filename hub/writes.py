@@ -65,7 +65,7 @@ class Writes(Reads):
             return self.retries.call(
                 lambda: self._post(repo, header, lines, branch, create_pr=create_pr), repeatable=False
             )
-        trailer = f"Steward-Change: {_digest(repo, branch, parent, changes)}"
+        trailer = f"Steward-Change: {digest(repo, branch, parent, changes)}"
         header |= {"description": f"{description}\n\n{trailer}".lstrip(), "parentCommit": parent}
 
         def once() -> Commit:
@@ -220,7 +220,7 @@ def _line(change: Change, large: set[str]) -> dict[str, Any]:
     return {"key": "file", "value": {"path": change.path, "content": content, "encoding": "base64"}}
 
 
-def _digest(repo: Repo, branch: str, parent: str, changes: Sequence[Change]) -> str:
+def digest(repo: Repo, branch: str, parent: str, changes: Sequence[Change]) -> str:
     """32 hex digits that name these changes on this parent."""
     whole = hashlib.sha256(f"{repo.kind} {repo.id} {branch} {parent}\n".encode())
     for change in sorted(changes, key=lambda change: change.path):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import itertools
+import json
 import os
 import socket
 import time
@@ -10,6 +12,7 @@ import time
 import pytest
 from hub_kit import QUICK, Reply, Script
 
+from hub import reads
 from hub.client import Hub
 from hub.errors import BadRequest, Busy, Garbled, NotFound, RateLimited, TooLarge, Transient, Unreachable
 from hub.records import Put, Repo
@@ -212,3 +215,86 @@ def test_a_forked_child_opens_connections_of_its_own(script: Script, scripted: H
         os._exit(0 if scripted.session._connection() is not before else 1)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
     assert scripted.session._client is before
+
+
+def test_an_edit_asks_for_the_head_once_its_reading_proved_stale(script: Script, scripted: Hub) -> None:
+    """A cache that lags behind would else be read, and refused, again and again."""
+    old, new = "a" * 40, "b" * 40
+    refs = {"branches": [{"name": "main", "ref": "refs/heads/main", "targetCommit": new}]}
+    modes = Reply(body={"files": [{"path": "f", "uploadMode": "regular"}]})
+    script.say(
+        Reply(body=b"x", headers={"X-Repo-Commit": old}),
+        modes,
+        Reply(412, {"error": "The branch was updated"}),
+        Reply(body=[{"id": new, "title": "Another", "authors": []}, {"id": old, "title": "First", "authors": []}]),
+        Reply(body=refs),
+        Reply(body=b"y", headers={"X-Repo-Commit": new}),
+        modes,
+        Reply(body={"commitOid": "c" * 40, "commitUrl": "u"}),
+    )
+    done = scripted.edit_files(
+        REPO, lambda read: [Put("f", (file.data if (file := read("f")) else b"") + b"!")], "Edit"
+    )
+    assert done is not None
+    assert f"/resolve/{new}/f" in script.asked[5].path
+    header = json.loads(script.asked[7].body.splitlines()[0])
+    assert header["value"]["parentCommit"] == new
+
+
+def test_a_thread_that_moved_to_the_next_page_is_told_once(script: Script, scripted: Hub) -> None:
+    """A thread opened while the list is read shifts all others by one."""
+
+    def page(start: int, *nums: int) -> Reply:
+        items = [{"num": num, "title": "T", "status": "open", "createdAt": "2026-11-24T12:00:00.000Z"} for num in nums]
+        return Reply(body={"discussions": items, "start": start, "count": 5})
+
+    script.say(page(0, 4, 3), page(2, 3, 2), page(4, 1))
+    assert [summary.num for summary in scripted.threads(REPO)] == [4, 3, 2, 1]
+
+
+def test_a_list_whose_count_is_wrong_ends(script: Script, scripted: Hub) -> None:
+    """An empty page is the last one."""
+    script.say(Reply(body={"discussions": [], "start": 0, "count": 99}))
+    assert list(scripted.threads(REPO)) == []
+
+
+def test_large_files_are_uploaded_to_the_store_without_our_token(script: Script, scripted: Hub) -> None:
+    """The Hub names an address of another host, with headers of its own, and is told afterwards."""
+    store = Script()
+    store.say(Reply(body=b""))
+    upload = {"href": f"{store.url}/bucket/key", "header": {"X-Signed": "yes"}}
+    verify = {"href": f"{script.url}/verify"}
+    oid = hashlib.sha256(b"large").hexdigest()
+    script.say(
+        Reply(body={"files": [{"path": "t.parquet", "uploadMode": "lfs"}]}),
+        Reply(body={"objects": [{"oid": oid, "size": 5, "actions": {"upload": upload, "verify": verify}}]}),
+        Reply(body=b""),
+        Reply(body={"commitOid": "c" * 40, "commitUrl": "u"}),
+    )
+    scripted.commit(REPO, [Put("t.parquet", b"large")], "Add a table")
+    store.close()
+    (put,) = store.asked
+    assert (put.method, put.body, put.headers["x-signed"]) == ("PUT", b"large", "yes")
+    assert "authorization" not in put.headers
+    assert [asked.path.split("/")[-1] for asked in script.asked] == ["main", "batch", "verify", "main"]
+    assert json.loads(script.asked[2].body) == {"oid": oid, "size": 5}
+
+
+def test_a_large_file_that_the_store_refuses_is_an_error(script: Script, scripted: Hub) -> None:
+    """The store answers per object."""
+    script.say(
+        Reply(body={"files": [{"path": "t.parquet", "uploadMode": "lfs"}]}),
+        Reply(body={"objects": [{"oid": "x", "error": {"code": 422, "message": "no room left"}}]}),
+    )
+    with pytest.raises(BadRequest, match="no room left"):
+        scripted.commit(REPO, [Put("t.parquet", b"large")], "Add a table")
+
+
+def test_our_own_name_is_read_anew_after_a_while(
+    script: Script, scripted: Hub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A bot that was renamed must not go on believing its old name."""
+    script.say(WHO, Reply(body={"id": "b" * 24, "name": "renamed"}))
+    assert [scripted.me().name, scripted.me().name] == ["bot", "bot"]
+    monkeypatch.setattr(reads, "NAME_LASTS", -1.0)
+    assert scripted.me().name == "renamed"

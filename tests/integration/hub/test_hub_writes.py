@@ -12,7 +12,7 @@ from hub_kit import QUICK
 from hub.client import Hub
 from hub.errors import BadRequest, Denied, StaleParent, Transient
 from hub.records import Change, Commit, Delete, Put, Repo
-from hub.writes import Read
+from hub.writes import Read, digest
 from localhub.testing import LocalHub
 
 COMMIT = "POST */commit/*"
@@ -43,12 +43,14 @@ def test_a_commit_writes_and_deletes(bot: Hub, repo: Repo) -> None:
 def test_large_files_go_to_lfs(bot: Hub, repo: Repo, calls: list[str]) -> None:
     """What `.gitattributes` keeps in LFS is stored there, once, and reads back as it was."""
     data = bytes(range(256)) * 50
-    bot.commit(repo, [Put("table.parquet", data), Put("same.parquet", data), Put("x.json", b"{}")], "Add a table")
+    files = {"table.parquet": data, "same.parquet": data, "x.json": b"{}", "empty.parquet": b""}
+    bot.commit(repo, [Put(path, content) for path, content in files.items()], "Add a table")
     assert calls.count("lfs-put") == 1
-    assert bot.read_file(repo, "table.parquet").data == data
+    assert {path: bot.read_file(repo, path).data for path in files} == files
     entries = {entry.path: entry for entry in bot.list_files(repo)}
     assert entries["table.parquet"].oid == hashlib.sha256(data).hexdigest()
     assert entries["table.parquet"].size == len(data)
+    assert entries["empty.parquet"].size == 0
     assert bot.read_file(repo, "table.parquet").oid == entries["table.parquet"].oid
 
 
@@ -112,16 +114,13 @@ def test_a_landed_commit_is_recognised_below_later_ones(local: LocalHub, bot: Hu
 
 
 def test_a_strangers_copy_of_our_trailer_is_not_our_commit(bot: Hub, ada: Hub, repo: Repo) -> None:
-    """A merge commit quotes foreign messages: its own title is another."""
-    parent = bot.head(repo)
-    done = bot.commit(repo, [Put("a", b"1")], "Add a", parent=parent)
-    trailer = bot.commits(repo)[0].message
-    ada.commit(repo, [Put("a", b"2")], "Something else", trailer)
-    assert done.oid != bot.head(repo)
-    later = bot.head(repo)
-    ada.commit(repo, [Put("a", b"3")], "Forged", f"Steward-Change: {'0' * 32}")
+    """A merge commit quotes foreign messages: whoever foresees our digest still cannot give it our title there."""
+    parent, changes = bot.head(repo), [Put("a", b"1")]
+    forged = f"Steward-Change: {digest(repo, 'main', parent, changes)}"
+    ada.commit(repo, [Put("b", b"1")], "Something else (#7)", f"* Add a\n\n{forged}")
     with pytest.raises(StaleParent):
-        bot.commit(repo, [Put("b", b"1")], "Add b", parent=later)
+        bot.commit(repo, changes, "Add a", parent=parent)
+    assert bot.find_file(repo, "a") is None
 
 
 def test_an_edit_creates_then_changes_then_rests(bot: Hub, repo: Repo, calls: list[str]) -> None:
