@@ -14,6 +14,8 @@ from typing import Any
 
 import yaml
 
+from steward.children import die_with_parent
+
 STARTUP = 600
 
 
@@ -88,6 +90,7 @@ def play(folder: Path) -> Iterator[Demo]:
         stderr=log,
         text=True,
         start_new_session=True,
+        preexec_fn=die_with_parent,
     )
     try:
         assert process.stdout is not None
