@@ -24,6 +24,7 @@ from leaderboard.attempts import Details, Failure, Outcome
 from wire.attempts import Progress as Told
 from wire.clock import now
 from wire.jobs import EvaluationJob
+from workers import machine
 from workers.beats import Beats
 from workers.bench import Bench
 from workers.diagnosis import Evidence, diagnose, evidence_of
@@ -34,6 +35,7 @@ from workers.outbox import Wire, keep, tell_left_over
 from workers.plans import Limits, Progress, RunPlan, dtype_of
 from workers.provisions import Provisions
 from workers.publish import Publication
+from workers.scrub import scrub
 from workers.supervise import Ending, Surroundings, Watch
 from workers.tasks import write_tasks
 
@@ -79,9 +81,9 @@ class Run:
         """The outcome; None where the claim is void. Raises Stopped where the worker is to stop."""
         fetched = Later(lambda: self.bench.supply.fetch(self.job))
         fetched.start()
-        if not self._claimed():
-            return None
         try:
+            if not self._claimed():
+                return None
             return self._carry_out(fetched)
         except Stopped as stopped:
             if str(stopped) == "handed-back":
@@ -102,13 +104,13 @@ class Run:
         """Whether the bot grants the claim; asks again as long as it says nothing."""
         asked = time.monotonic()
         while True:
-            if self.bench.stopping():
-                raise Stopped("handed-back")
+            if reason := self._stop():
+                raise Stopped(reason)
             try:
                 answer = self.wire.attempts().wait_for_claim(self.job.attempt, seconds=CLAIM_SLICE)
                 if answer is None and time.monotonic() - asked > self.bench.settings.claim_patience:
                     asked = time.monotonic()
-                    self.wire.mark(self.job.path)
+                    self._ask_again()
             except redis.RedisError as error:
                 log.warning("attempt %s waits for its claim: %s", self.job.attempt, error)
                 time.sleep(CLAIM_SLICE)
@@ -118,6 +120,12 @@ class Run:
                 self.log.say(f"claim granted: {self.job.model} @ {self.job.revision}")
             if answer is not None:
                 return answer
+
+    def _ask_again(self) -> None:
+        if self.wire.attempts().read(self.job.attempt) is None:
+            self._take()  # Redis was lost
+        else:
+            self.wire.mark(self.job.path)
 
     # --- the work
 
@@ -162,7 +170,7 @@ class Run:
             limits=Limits(
                 max_seconds=max(1.0, self.deadline - time.monotonic()),
                 stall_seconds=bench.settings.stall_seconds,
-                memory_bytes=bench.settings.memory_bytes,
+                memory_bytes=bench.settings.memory_bytes or machine.memory_bytes() * 9 // 10,
             ),
             spool=bench.slot.spool,
             suite=bench.suite.name,
@@ -231,7 +239,7 @@ class Run:
         )
 
     def _end(self, outcome: Outcome) -> None:
-        keep(self.bench.slot.attempt, outcome, self.log.text())
+        keep(self.bench.slot.attempt, outcome, scrub(self.log.text(), self.bench.secrets))
         tell_left_over(self.bench.slot.attempt, self.wire)
 
     def _patiently(self, call: Callable[[], T]) -> T:
@@ -248,5 +256,5 @@ class Run:
             pause = min(2.0, pause * 2)
 
     def _seconds(self) -> float:
-        chosen = self.bench.settings.max_seconds or self.bench.seconds
-        return chosen or float(self.bench.board.attempt_seconds)
+        bounds = (self.bench.settings.max_seconds, self.bench.seconds, float(self.bench.board.attempt_seconds))
+        return min(filter(None, bounds))

@@ -35,6 +35,7 @@ class WorkerSettings(WireSettings):
     max_processes: int = Field(default=4096, gt=0, description="processes and threads of a child")
     child_uid: int = Field(default=61_184, gt=0, description="user of the children of slot 0 where started as root")
 
+    grace_seconds: float = Field(default=8, ge=0, description="for a job to stop when the worker is told to")
     claim_patience: float = Field(default=15, gt=0, description="seconds without an answer before asking again")
     harness: str = Field(default="workers.evaluate", description="module whose `evaluate` a child runs")
     preload: Annotated[tuple[str, ...], NoDecode] = ("workers.harness",)

@@ -6,7 +6,7 @@
 Why a process per job: what a publication or a download does to memory, threads and libraries is gone with it, and if it
 crashes the worker still lives to say so. What RQ's own worker does otherwise, and why:
 
-    SIGTERM      RQ waits for the job. Here the job is told to stop; the attempt is handed back within GRACE seconds.
+    SIGTERM      RQ waits for the job. Here the job is told to stop, within a grace, and the attempt is handed back.
     kill -9      RQ leaves the job running. Here the job, as the zygote, dies with the worker (PDEATHSIG).
     timeouts     RQ raises in the middle of a job. Here the job watches its own time; RQ's is but a backstop.
     Redis away   RQ's worker quits and forgets the job. Here it goes on and waits.
@@ -20,6 +20,7 @@ Race accepted: kill -9 of the worker between RQ's pop of a job and the first wor
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import select
@@ -46,11 +47,12 @@ from workers.bench import BENCH, Bench
 from workers.handing_back import give_up, hand_back
 from workers.nursery import ZygoteBroken
 from workers.outbox import Wire
+from workers.supervise import children
 
 log = logging.getLogger(__name__)
 
-GRACE = 8.0
-"""Seconds that a job has to stop its child and leave, before it is killed."""
+AFTERWARDS = 3600
+"""Seconds that RQ gives a job beyond its time: to publish what it found. The job keeps its time itself."""
 ZYGOTES = 3
 """How many zygotes may fail to come up before a worker gives up."""
 IDLE_SLICE = 1
@@ -110,6 +112,7 @@ class EvaluationWorker(Worker):  # type: ignore[misc]  # rq is typed in part
         self.stop_asked: float | None = None
         self.at_once = False
         self.broken = False
+        self.seconds: float | None = None
         self._announced = float("-inf")
 
     # --- being seen
@@ -152,7 +155,7 @@ class EvaluationWorker(Worker):  # type: ignore[misc]  # rq is typed in part
         return self.stop_asked is not None
 
     def request_stop(self, signum: int, frame: FrameType | None) -> None:  # noqa: ARG002  # as handlers are called
-        """First signal: hand the attempt back, which takes GRACE at most. Second: without waiting. Third: just leave."""
+        """First signal: hand the attempt back after a grace. Second: without it. Third: just leave."""
         if self.at_once:
             os._exit(1)  # the kernel takes job, zygote and child with us
         if self.stopping:
@@ -186,12 +189,22 @@ class EvaluationWorker(Worker):  # type: ignore[misc]  # rq is typed in part
     def execute_job(self, job: Job, queue: Queue) -> None:
         """Run `job` in a process of its own and see to it that its attempt ends in a state that is true."""
         self.announce(doing=job.id, at_once=True)
+        self.seconds = float(job.timeout) if job.timeout and job.timeout > 0 else None
+        job.timeout = -1 if self.seconds is None else int(self.seconds) + AFTERWARDS  # of this object, not in Redis
         if self._zygote_is_ready():
             super().execute_job(job, queue)
+        self._sweep()
         if self.stopping:
             self.bench.nursery.stop()
             hand_back(self.wire, self.bench.slot, job, queue)
         self.announce(at_once=True)
+
+    def _sweep(self) -> None:
+        """End what the job left running, such as a download: it became ours when the job ended."""
+        for pid in set(children(os.getpid())) - {self.bench.nursery.pid}:
+            with contextlib.suppress(ProcessLookupError, ChildProcessError):
+                os.kill(pid, signal.SIGKILL)
+                os.waitpid(pid, 0)
 
     def _zygote_is_ready(self) -> bool:
         """Wait for a zygote that can fork; without one, or when the worker is to stop meanwhile, there is no work."""
@@ -224,7 +237,10 @@ class EvaluationWorker(Worker):  # type: ignore[misc]  # rq is typed in part
             return None, None, None
         try:
             while not select.select([descriptor], [], [], 0.5)[0]:
-                if self.stop_asked is not None and time.monotonic() - self.stop_asked > GRACE:
+                if (
+                    self.stop_asked is not None
+                    and time.monotonic() - self.stop_asked > self.bench.settings.grace_seconds
+                ):
                     self.kill_horse(signal.SIGKILL)
         finally:
             os.close(descriptor)
@@ -258,8 +274,7 @@ class EvaluationWorker(Worker):  # type: ignore[misc]  # rq is typed in part
     def perform_job(self, job: Job, queue: Queue, execution: Any) -> bool:
         """Run the job with what this worker lends it, and without RQ's timer."""
         self.death_penalty_class = NoPenalty
-        seconds = float(job.timeout) if job.timeout and job.timeout > 0 else None
-        BENCH.set(replace(self.bench, stopping=lambda: self.stopping, seconds=seconds))
+        BENCH.set(replace(self.bench, stopping=lambda: self.stopping, seconds=self.seconds))
         return bool(super().perform_job(job, queue, execution))
 
     def _ask_to_leave(self, signum: int, frame: FrameType | None) -> None:  # noqa: ARG002  # as handlers are called

@@ -25,11 +25,11 @@ from leaderboard.suites import BadSuite, find_suite
 from wire.errors import RedisMissing
 from wire.keys import Keys
 from wire.redis import TRANSIENT, Redis, connect
-from workers import kernel
+from workers import kernel, machine
 from workers.bench import Bench
 from workers.boxes import Box
 from workers.errors import WorkerError
-from workers.nursery import Nursery
+from workers.nursery import Nursery, ZygoteBroken
 from workers.outbox import Wire, tell_left_over
 from workers.provisions import HubSupply, Supply
 from workers.settings import WorkerSettings
@@ -44,11 +44,15 @@ VERSIONS = ("steward", "lm-eval", "transformers", "torch", "datasets")
 def main(settings: WorkerSettings, *, supply: Supply | None = None) -> int:
     """Work until told to stop; an exit code. `supply` is the way to the Hub, where it is not the usual one."""
     kernel.hide_from_same_user()
+    kernel.adopt_orphans()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _end_early)
     try:
         with bench(settings, supply) as lent:
             return work(lent)
+    except ZygoteBroken as error:
+        print(f"No evaluation can run here: {error}", file=sys.stderr)
+        return 3
     except (BadBoard, BadSuite, RedisMissing, WorkerError, OSError) as error:
         print(f"The worker cannot start. {error}", file=sys.stderr)
         return 2
@@ -77,7 +81,7 @@ def bench(settings: WorkerSettings, supply: Supply | None = None) -> Iterator[Be
             supply=supply or HubSupply(settings.access(), suite, settings.work_dir.resolve()),
             worker=f"{socket.gethostname()}-{os.getpid()}",
             versions=versions(),
-            hardware=hardware(settings.device),
+            hardware=machine.description(settings.device),
             secrets=(token,) if token else (),
         )
     finally:
@@ -149,8 +153,3 @@ def versions() -> dict[str, str]:
         except metadata.PackageNotFoundError:
             found[name] = "missing"
     return {**found, "python": platform.python_version()}
-
-
-def hardware(device: str) -> str:
-    """What evaluates, in a few words."""
-    return f"{device} ({platform.machine()}, {os.cpu_count()} cores)"

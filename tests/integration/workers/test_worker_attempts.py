@@ -2,21 +2,45 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 from workers_kit import BOARD, TIER, Bot, WorkerProcess, eventually, job
 
+from steward.valkey import Valkey
 from wire.heartbeats import Workers
 from wire.jobs import queue
 from wire.keys import Keys
 
-Start = Callable[..., WorkerProcess]
+
+@pytest.fixture(scope="module")
+def shared_worker(valkey: Valkey, tmp_path_factory: pytest.TempPathFactory) -> Iterator[WorkerProcess]:
+    """One worker for the tests of this module; Redis is emptied under it before each of them."""
+    worker = WorkerProcess(
+        tmp_path_factory.mktemp("shared"),
+        valkey.url,
+        STEWARD_STALL_SECONDS="3",
+        STEWARD_MEMORY_BYTES=str(200 << 20),
+        STEWARD_CLAIM_PATIENCE="0.5",
+    )
+    yield worker
+    worker.end()
 
 
-def test_an_attempt_from_queue_to_end(bot: Bot, start_worker: Start) -> None:
+@pytest.fixture
+def worker(bot: Bot, shared_worker: WorkerProcess) -> Iterator[WorkerProcess]:
+    """The shared worker, with nothing done at the Hub yet."""
+    assert shared_worker.process.poll() is None, shared_worker.words()
+    (shared_worker.folder / "hub.log").unlink(missing_ok=True)
+    yield shared_worker
+    eventually(lambda: not shared_worker.pids("job"))
+
+
+def test_an_attempt_from_queue_to_end(bot: Bot, worker: WorkerProcess) -> None:
     """A queued job is taken, claimed, evaluated, published once and ended, and each step marks the request dirty."""
-    asked, worker = job("fine"), start_worker()
+    asked = job("fine")
     bot.enqueue(asked)
     bot.reaches(asked, "taken")
     assert eventually(lambda: bot.dirty(asked))
@@ -31,9 +55,9 @@ def test_an_attempt_from_queue_to_end(bot: Bot, start_worker: Start) -> None:
     assert bot.connection.zcard(bot.keys.attempts) == 0, "an ended attempt is no longer watched for beats"
 
 
-def test_a_job_that_rq_has_finished_keeps_its_result_for_an_hour_at_most(bot: Bot, start_worker: Start) -> None:
+def test_a_job_that_rq_has_finished_keeps_its_result_for_an_hour_at_most(bot: Bot, worker: WorkerProcess) -> None:
     """The job returns its outcome, and RQ forgets it in time."""
-    asked, _ = job("fine"), start_worker()
+    asked = job("fine")
     bot.enqueue(asked)
     bot.grant(asked)
     jobs = queue(bot.connection, bot.keys.queue(TIER))
@@ -42,17 +66,18 @@ def test_a_job_that_rq_has_finished_keeps_its_result_for_an_hour_at_most(bot: Bo
     assert 0 < bot.connection.ttl(done.key) <= 3600
 
 
-def test_downloads_begin_before_the_claim_is_answered(bot: Bot, start_worker: Start) -> None:
+def test_downloads_begin_before_the_claim_is_answered(bot: Bot, worker: WorkerProcess) -> None:
     """While the bot thinks, the model is fetched; nothing is evaluated."""
-    asked, worker = job("fine"), start_worker()
+    asked = job("fine")
     bot.enqueue(asked)
     eventually(lambda: worker.hub() == ["fetch", "fetched"])
     assert bot.state(asked) == "taken" and worker.pids("child") == []
+    bot.grant(asked, granted=False)
 
 
-def test_a_void_claim_ends_quietly(bot: Bot, start_worker: Start) -> None:
+def test_a_void_claim_ends_quietly(bot: Bot, worker: WorkerProcess) -> None:
     """An attempt that the bot no longer wants is neither evaluated nor published nor reported, and work goes on."""
-    unwanted, wanted, worker = job("fine", 1), job("fine", 2), start_worker()
+    unwanted, wanted = job("fine", 1), job("fine", 2)
     bot.enqueue(unwanted)
     bot.grant(unwanted, granted=False)
     bot.enqueue(wanted)
@@ -62,20 +87,22 @@ def test_a_void_claim_ends_quietly(bot: Bot, start_worker: Start) -> None:
     assert worker.hub().count("publish") == 1 and bot.connection.zcard(bot.keys.attempts) == 0
 
 
-def test_an_unanswered_claim_is_asked_again_and_stays_alive(bot: Bot, start_worker: Start) -> None:
-    """A bot that lost the first mark gets another, and sees beats of an attempt that is still `taken`."""
-    asked, _ = job("fine"), start_worker(STEWARD_CLAIM_PATIENCE="0.5")
+def test_an_unanswered_claim_is_asked_again_and_stays_alive(bot: Bot, worker: WorkerProcess) -> None:
+    """A bot that lost the first mark, or all of Redis, is asked again, and sees beats of a `taken` attempt."""
+    asked = job("fine")
     bot.enqueue(asked)
     bot.reaches(asked, "taken")
     eventually(lambda: bot.dirty(asked))
     bot.clean()
     assert eventually(lambda: bot.dirty(asked))
     assert bot.state(asked) == "taken" and bot.connection.zcard(bot.keys.attempts) == 1
+    bot.connection.flushall()
+    bot.grant(asked, granted=False)
 
 
-def test_progress_and_doing_are_seen_while_it_runs(bot: Bot, start_worker: Start) -> None:
+def test_progress_and_doing_are_seen_while_it_runs(bot: Bot, worker: WorkerProcess) -> None:
     """The bot reads how far the attempt is, and which worker does it; after it the worker is idle again."""
-    asked, _ = job("short"), start_worker()
+    asked = job("short")
     bot.enqueue(asked)
     bot.grant(asked)
     state = bot.running(asked)
@@ -100,10 +127,9 @@ def test_progress_and_doing_are_seen_while_it_runs(bot: Bot, start_worker: Start
         ("hanging", "stalled"),
     ],
 )
-def test_a_death_is_diagnosed_and_the_queue_goes_on(bot: Bot, start_worker: Start, trial: str, cause: str) -> None:
+def test_a_death_is_diagnosed_and_the_queue_goes_on(bot: Bot, worker: WorkerProcess, trial: str, cause: str) -> None:
     """Whatever a child dies of, its attempt ends with the cause, nothing is published, and the next job runs."""
     dying, following = job(trial), job("fine")
-    worker = start_worker(STEWARD_STALL_SECONDS="0.7", STEWARD_MEMORY_BYTES=str(200 << 20))
     bot.enqueue(dying)
     bot.enqueue(following)
     bot.grant(dying)
@@ -115,9 +141,9 @@ def test_a_death_is_diagnosed_and_the_queue_goes_on(bot: Bot, start_worker: Star
 
 
 @pytest.mark.parametrize("trial", ["flooding", "forging", "crashing", "exiting"])
-def test_a_child_that_misbehaves_ends_in_failure(bot: Bot, start_worker: Start, trial: str) -> None:
+def test_a_child_that_misbehaves_ends_in_failure(bot: Bot, worker: WorkerProcess, trial: str) -> None:
     """A child that floods or forges its stream, crashes, or leaves without a word publishes nothing."""
-    asked, worker = job(trial), start_worker()
+    asked = job(trial)
     bot.enqueue(asked)
     bot.grant(asked)
     outcome, _ = bot.outcome(asked)
@@ -125,9 +151,9 @@ def test_a_child_that_misbehaves_ends_in_failure(bot: Bot, start_worker: Start, 
     eventually(lambda: worker.pids("child") == [])
 
 
-def test_a_cancelled_attempt_is_stopped(bot: Bot, start_worker: Start) -> None:
+def test_a_cancelled_attempt_is_stopped(bot: Bot, worker: WorkerProcess) -> None:
     """A cancellation reaches the child within a beat; the attempt ends as cancelled and its processes are gone."""
-    asked, worker = job("slow"), start_worker()
+    asked = job("slow")
     bot.enqueue(asked)
     bot.grant(asked)
     bot.running(asked)
@@ -138,52 +164,62 @@ def test_a_cancelled_attempt_is_stopped(bot: Bot, start_worker: Start) -> None:
     eventually(lambda: worker.pids("child") == [])
 
 
-def test_time_is_up_when_the_job_says_so(bot: Bot, start_worker: Start) -> None:
+def test_time_is_up_when_the_job_says_so(bot: Bot, worker: WorkerProcess) -> None:
     """The time that the bot gives an attempt ends it, by name, and not with RQ's exception in the middle."""
-    asked, _ = job("slow"), start_worker()
+    asked = job("slow")
     bot.enqueue(asked, timeout=2)
     bot.grant(asked)
     outcome, _ = bot.outcome(asked)
     assert outcome.failure and outcome.failure.cause == "time-limit"
 
 
-def test_a_download_that_fails_is_an_outcome(bot: Bot, start_worker: Start) -> None:
+@contextmanager
+def away(folder: Path) -> Iterator[None]:
+    """Put a file in the place of `folder` for a while."""
+    if folder.exists():
+        folder.rmdir()
+    folder.write_text("a file where a folder should be")
+    yield
+    folder.unlink()
+
+
+def test_a_download_that_fails_is_an_outcome(bot: Bot, worker: WorkerProcess) -> None:
     """What a download raises is diagnosed once the claim is granted."""
-    asked, worker = job("fine"), start_worker()
-    (worker.folder / "model").write_text("a file where a folder should be")
-    bot.enqueue(asked)
-    bot.grant(asked)
-    outcome, log = bot.outcome(asked)
+    asked = job("fine")
+    with away(worker.folder / "model"):
+        bot.enqueue(asked)
+        bot.grant(asked)
+        outcome, log = bot.outcome(asked)
     assert outcome.failure and outcome.phase == "download" and "FileExistsError" in log
 
 
-def test_a_job_for_another_suite_is_refused(bot: Bot, start_worker: Start) -> None:
+def test_a_job_for_another_suite_is_refused(bot: Bot, worker: WorkerProcess) -> None:
     """A worker whose suite is not the one of the job says so instead of publishing other scores."""
-    asked, worker = job("fine").model_copy(update={"suite_digest": "0" * 64}), start_worker()
+    asked = job("fine").model_copy(update={"suite_digest": "0" * 64})
     bot.enqueue(asked)
     bot.grant(asked)
     outcome, log = bot.outcome(asked)
     assert outcome.failure and "this worker has starter" in log and "publish" not in worker.hub()
 
 
-def test_a_malformed_message_disturbs_nobody(bot: Bot, start_worker: Start) -> None:
+def test_a_malformed_message_disturbs_nobody(bot: Bot, worker: WorkerProcess) -> None:
     """A job that is no evaluation is refused, and the next one runs."""
     jobs = queue(bot.connection, bot.keys.queue(TIER))
     bad = jobs.enqueue("workers.jobs.evaluate", kwargs={"message": {"v": 1, "board": 7}})
-    asked, _ = job("fine"), start_worker()
+    asked = job("fine")
     bot.enqueue(asked)
     bot.grant(asked)
     assert bot.outcome(asked)[0].ok
     assert "not an evaluation job" in bad.return_value(refresh=True)["refused"]
 
 
-def test_only_evaluations_are_run(bot: Bot, start_worker: Start, tmp_path: object) -> None:
+def test_only_evaluations_are_run(bot: Bot, worker: WorkerProcess, tmp_path: object) -> None:
     """A job that names another function, or a callback, runs nothing: Redis is no way to run code on a worker."""
     jobs = queue(bot.connection, bot.keys.queue(TIER))
     marks = [f"{tmp_path}/marked-{name}" for name in ("call", "callback")]
     jobs.enqueue("os.mkdir", marks[0])
     jobs.enqueue("workers.jobs.evaluate", kwargs={"message": marks[1]}, on_success="os.mkdir")
-    asked, worker = job("fine"), start_worker()
+    asked = job("fine")
     bot.enqueue(asked)
     bot.grant(asked)
     assert bot.outcome(asked)[0].ok
@@ -191,9 +227,9 @@ def test_only_evaluations_are_run(bot: Bot, start_worker: Start, tmp_path: objec
     assert "'os.mkdir' is not run here" in worker.words()
 
 
-def test_a_log_without_end_is_cut_in_the_middle(bot: Bot, start_worker: Start) -> None:
+def test_a_log_without_end_is_cut_in_the_middle(bot: Bot, worker: WorkerProcess) -> None:
     """Two megabytes of prints arrive as a bounded log that says what was cut."""
-    asked, _ = job("chatting"), start_worker()
+    asked = job("chatting")
     bot.enqueue(asked)
     bot.grant(asked)
     outcome, log = bot.outcome(asked)

@@ -29,7 +29,10 @@ def bring(bot: Bot, start_worker: Start) -> Phases:
 
     def to(phase: str) -> tuple[EvaluationJob, WorkerProcess]:
         asked = job("fine" if phase == "publish" else "slow")
-        worker = start_worker(download=60 if phase == "download" else 0, publication=60 if phase == "publish" else 0)
+        seconds = {phase: 60}
+        worker = start_worker(
+            download=seconds.get("download", 0), publication=seconds.get("publish", 0), STEWARD_GRACE_SECONDS="2"
+        )
         bot.enqueue(asked)
         bot.reaches(asked, "taken")
         if phase != "claim":
@@ -230,5 +233,5 @@ def test_redis_missing_at_start_is_said_with_the_setting(start_worker: Start) ->
 def test_a_zygote_that_cannot_import_its_harness_is_said(start_worker: Start) -> None:
     """A worker whose harness does not import ends by itself, and says so."""
     worker = start_worker(STEWARD_HARNESS="no_such_harness")
-    assert worker.process.wait(20) == 2
-    assert "no_such_harness" in worker.words() and "cannot start" in worker.words()
+    assert worker.process.wait(20) == 3
+    assert "no_such_harness" in worker.words() and "No evaluation can run here" in worker.words()

@@ -15,10 +15,10 @@ import time
 from pathlib import Path
 
 from workers import kernel, seccomp
+from workers.boxes import Box
 from workers.logs import BoundedLog
 from workers.nursery import Nursery
 from workers.plans import Limits, RunPlan
-from workers.boxes import Box
 from workers.slots import take_slot
 from workers.supervise import Surroundings, Watch
 
