@@ -12,7 +12,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -110,6 +110,10 @@ def _number(entry: Mapping[str, Any], source: str, metric: str) -> float:
 # --- the file
 
 
+Phase = Literal["load", "prepare", "evaluate"]
+"""The weights are loaded; the tasks with their questions; the harness's own `evaluate` runs, to the last metric."""
+
+
 class Block(BaseModel):
     """The `steward` block: where the results come from. Scores are repeated for readers who want nothing but them."""
 
@@ -128,6 +132,9 @@ class Block(BaseModel):
     ended: str = Field(max_length=40)
     versions: dict[str, str] = Field(default_factory=dict, max_length=50)
     hardware: str = Field(default="", max_length=200)
+    seconds: dict[Phase, Annotated[float, Field(ge=0, allow_inf_nan=False)]] = Field(
+        default_factory=dict, description="how long the evaluation was in each phase"
+    )
     average: float = Field(ge=0, le=100)
     benchmarks: dict[str, float] = Field(max_length=50, description="name → normalised score, 0-100")
     raw: dict[str, float] = Field(default_factory=dict, max_length=50, description="name → raw score, 0-1")
@@ -154,6 +161,14 @@ def scores_in_block(scores: Scores) -> dict[str, Any]:
 def with_block(harness: Mapping[str, Any], block: Block) -> dict[str, Any]:
     """The results file as JSON data: the harness's own, and `block`."""
     return {**harness, BLOCK: block.model_dump(mode="json")}
+
+
+def phase_seconds(harness: Mapping[str, Any]) -> dict[str, float]:
+    """How long the child says it was in each phase; what is no number of seconds is left out."""
+    block = harness.get(BLOCK)
+    said = block.get("seconds") if isinstance(block, Mapping) else None
+    numbers = {phase: said.get(phase) for phase in get_args(Phase)} if isinstance(said, Mapping) else {}
+    return {p: float(n) for p, n in numbers.items() if isinstance(n, int | float) and 0 <= n < math.inf}
 
 
 def dump(data: Mapping[str, Any]) -> bytes:

@@ -6,6 +6,8 @@ Imports only: not one tensor operation and not one tokenisation may happen befor
 from __future__ import annotations
 
 import math
+import time
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +22,7 @@ from lm_eval.loggers import EvaluationTracker
 from lm_eval.tasks import TaskManager
 from lm_eval.utils import sanitize_model_name
 
+from leaderboard.results import BLOCK
 from workers.errors import EvaluationFailed, NotANumber
 from workers.plans import Progress, Report, RunPlan
 
@@ -36,6 +39,16 @@ class Watch(CacheHook):  # type: ignore[misc]  # the harness has no types
         self.dtype = dtype
         self.tasks: dict[str, Any] = {}
         self.done = 0
+        self._began: dict[str, float] = {}
+
+    def begin(self, phase: str) -> None:
+        """A phase of the results file begins, and with it the one before ends; `end` is the last."""
+        self._began[phase] = time.monotonic()
+
+    @property
+    def seconds(self) -> dict[str, float]:
+        """How long each phase took."""
+        return {phase: round(end - start, 3) for (phase, start), (_, end) in pairwise(self._began.items())}
 
     @property
     def total(self) -> int:
@@ -62,8 +75,15 @@ class WatchedModel(lm_eval.models.huggingface.HFLM):  # type: ignore[misc]  # th
     """The harness's `hf` model, watched."""
 
     def __init__(self, *, watch: Watch, **arguments: Any) -> None:
+        watch.begin("load")
         super().__init__(**arguments)
+        self.watch = watch
         self.set_cache_hook(watch)
+
+    def get_model_info(self) -> Any:
+        """What the harness asks for right after its evaluation: the end of that, to the clock."""
+        self.watch.begin("end")
+        return super().get_model_info()
 
 
 class WatchedTasks(TaskManager):  # type: ignore[misc]  # the harness has no types
@@ -76,8 +96,10 @@ class WatchedTasks(TaskManager):  # type: ignore[misc]  # the harness has no typ
     def load(self, task_list: Any) -> Any:
         """Load tasks with their questions."""
         self.watch.report(Progress("prepare"))
+        self.watch.begin("prepare")
         loaded = super().load(task_list)
         self.watch.tasks = loaded["tasks"]
+        self.watch.begin("evaluate")
         return loaded
 
 
@@ -89,11 +111,13 @@ def run(plan: RunPlan, report: Report) -> None:
     datasets.disable_caching()  # derived tables go to the temporary folder: beside the questions nothing can be written
     tracker = EvaluationTracker(output_path=str(plan.spool))
     report(Progress("load"))
-    results = simple_evaluate(**_arguments(plan, Watch(report, plan.dtype)), evaluation_tracker=tracker)
+    watch = Watch(report, plan.dtype)
+    results = simple_evaluate(**_arguments(plan, watch), evaluation_tracker=tracker)
     if results is None:
         raise EvaluationFailed("the harness ended without results")
     samples = results.pop("samples")
     _describe(plan, results, tracker)
+    results[BLOCK] = {"seconds": watch.seconds}
     _save(plan, tracker, results, samples)
 
 

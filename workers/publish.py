@@ -25,6 +25,7 @@ from leaderboard.results import (
     dump,
     file_time,
     parse_harness,
+    phase_seconds,
     score,
     scores_in_block,
     with_block,
@@ -87,7 +88,7 @@ def read_spool(publication: Publication) -> Results:
     try:
         harness = parse_harness(_read(publication.plan.spool / RESULTS, MAX_BYTES))
         scores = score(harness["results"], publication.suite)
-        block = _block(publication, scores_in_block(scores))
+        block = _block(publication, {**scores_in_block(scores), "seconds": phase_seconds(harness)})
         data = with_block(harness, block)
         dump(data)  # what cannot be written down is better found now
     except BadResults as error:
@@ -106,7 +107,7 @@ def _read(path: Path, limit: int) -> bytes:
     return data
 
 
-def _block(publication: Publication, scores: dict[str, object]) -> Block:
+def _block(publication: Publication, found: dict[str, object]) -> Block:
     plan = publication.plan
     return Block.model_validate(
         {
@@ -122,7 +123,7 @@ def _block(publication: Publication, scores: dict[str, object]) -> Block:
             "ended": iso(publication.ended),
             "versions": publication.versions,
             "hardware": publication.hardware,
-            **scores,
+            **found,
         }
     )
 

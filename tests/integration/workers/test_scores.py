@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 from evaluation_kit import MODEL, STARTER, WORLD, access, plan, upload, upload_questions
 
+from leaderboard.results import phase_seconds
 from localhub.testing import LocalHub
 from workers.downloads import fetch_datasets, fetch_model
 from workers.plans import RunPlan
@@ -142,6 +143,13 @@ def test_the_answers_are_not_all_the_same(runs: Runs) -> None:
 def test_progress_counts_every_request_up_to_the_last(runs: Runs) -> None:
     """Two choices a question in three tasks, four in one, one text in two: 480."""
     assert runs.said.split() == ["load", "prepare", "evaluate", "score", "480", "480"]
+
+
+def test_how_long_each_phase_took_is_told(runs: Runs) -> None:
+    """Operators see where the time went, and the benchmark what the harness itself needed."""
+    seconds = phase_seconds(results(runs.child / "results.json"))
+    assert list(seconds) == ["load", "prepare", "evaluate"]
+    assert seconds["evaluate"] > 0
 
 
 def test_results_name_the_model_and_no_folder_of_this_machine(runs: Runs) -> None:

@@ -17,6 +17,7 @@ from leaderboard.results import (
     dump,
     normalise,
     parse_harness,
+    phase_seconds,
     read_results,
     results_path,
     score,
@@ -164,6 +165,13 @@ def test_no_json_value_breaks_the_reader(value: Any) -> None:
         read_results(json.dumps({"results": value, "steward": value}).encode(), STARTER)
     except BadResults as error:
         assert str(error)  # either way is fine, as long as it is this one
+
+
+@pytest.mark.parametrize("said", [None, 7, [], {"load": "long"}, {"load": -1}, {"load": float("nan")}, {"dance": 1.0}])
+def test_times_that_a_child_made_up_are_left_out(said: object) -> None:
+    """They are told for people's interest; nonsense does not spoil the results."""
+    assert phase_seconds({"steward": {"seconds": said}}) == {}
+    assert phase_seconds({"steward": {"seconds": {"load": 1.5, "dance": 2}}}) == {"load": 1.5}
 
 
 def test_infinity_is_not_written() -> None:
