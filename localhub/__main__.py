@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import signal
 import sys
 import threading
 from pathlib import Path
@@ -29,11 +30,11 @@ def main(arguments: list[str] | None = None) -> int:
     except (SetupError, OSError) as error:
         print(f"localhub: {error}", file=sys.stderr)
         return 2
+    for signum in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(signum, lambda *_: server.stop())
     threading.Thread(target=_announce, args=(server,), daemon=True).start()
     try:
         server.run()
-    except KeyboardInterrupt:
-        return 0
     finally:
         box.close()
     return 0

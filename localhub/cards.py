@@ -9,6 +9,7 @@ from typing import Any
 import yaml
 
 from localhub.errors import printable
+from localhub.plain import plain
 
 README = "README.md"
 _BLOCK = re.compile(r"\A\ufeff?---[ \t]*\r?\n(.*?)^---[ \t]*$", re.DOTALL | re.MULTILINE)
@@ -19,7 +20,7 @@ _LISTS = ("tags", "datasets", "metrics")
 def card_data(readme: bytes | None) -> dict[str, Any]:
     """The card's metadata; empty where there is none that can be read."""
     found = _load(_block((readme or b"").decode("utf-8", "replace")) or "")
-    return plain(found) if isinstance(found, dict) else {}
+    return found if isinstance(found, dict) else {}
 
 
 def check_card(content: str) -> dict[str, list[dict[str, str]]]:
@@ -38,41 +39,21 @@ def check_card(content: str) -> dict[str, list[dict[str, str]]]:
     return _report(_wrong_fields(found), [])
 
 
-def plain(value: Any) -> Any:
-    """YAML as JSON can carry it: keys as text, dates in ISO form."""
-    if isinstance(value, Mapping):
-        return {str(key): plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple | set):
-        return [plain(item) for item in value]
-    if isinstance(value, float) and (value != value or value in (float("inf"), float("-inf"))):
-        return str(value)
-    if value is None or isinstance(value, str | int | float | bool):
-        return printable(value) if isinstance(value, str) else value
-    return value.isoformat() if hasattr(value, "isoformat") else str(value)
-
-
 def _block(content: str) -> str | None:
     match = _BLOCK.match(content)
     return match[1] if match else None
 
 
 def _load(block: str) -> Any:
-    """What the block says; the error where it says nothing. Aliases are refused: they can blow up to gigabytes."""
+    """What the block says, as JSON can carry it; the error where it says nothing."""
     if len(block) > _MAX_BLOCK:
         return None
     try:
-        return yaml.load(block, Loader=_Loader)  # noqa: S506 (a safe loader, made safer)
+        return plain(yaml.safe_load(block))
     except yaml.YAMLError as error:
         return error
     except (ValueError, RecursionError) as error:  # such as a date with month 13, or brackets a thousand deep
         return yaml.YAMLError(str(error))
-
-
-class _Loader(yaml.SafeLoader):
-    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
-        if self.check_event(yaml.AliasEvent):
-            raise yaml.YAMLError("aliases are not allowed in a card")
-        return super().compose_node(parent, index)
 
 
 def _wrong_fields(card: Mapping[Any, Any]) -> list[str]:

@@ -22,7 +22,7 @@ import pygit2
 from pygit2.enums import ObjectType
 
 from localhub import diffs, trees
-from localhub.errors import BadRequest, EntryNotFound, HubError, RevisionNotFound, StaleParent
+from localhub.errors import BadRequest, EntryNotFound, HubError, RepoNotFound, RevisionNotFound, StaleParent
 from localhub.lfspointer import POINTER_MAX, POINTER_MIN, Pointer, parse_pointer
 from localhub.packs import LooseWriter, PackWriter
 from localhub.trees import FILE, TREE, Changed, Entry, TreeEdit
@@ -94,9 +94,12 @@ class GitRepo:
 
     @contextmanager
     def open(self) -> Iterator[pygit2.Repository]:
-        """A handle of libgit2 for this thread."""
+        """A handle of libgit2 for this thread; `RepoNotFound` once the repo is deleted."""
         self._sweep()
-        repo = pygit2.Repository(str(self.path))
+        try:
+            repo = pygit2.Repository(str(self.path))
+        except pygit2.GitError as error:  # it was deleted since it was looked up
+            raise RepoNotFound from error
         try:
             yield repo
         finally:

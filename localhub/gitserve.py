@@ -11,7 +11,7 @@ import contextlib
 import os
 import re
 import zlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from pathlib import Path
 
 from fastapi import Request
@@ -55,7 +55,22 @@ async def advertise(repo: Path, protocol: str | None) -> bytes:
 
 
 async def upload_pack(repo: Path, protocol: str | None, body: bytes) -> AsyncIterator[bytes]:
-    """The answer to what a client wants, as git makes it."""
+    """The answer to what a client wants, as git makes it; `BadRequest` where git makes nothing of it."""
+    answer = _answer(repo, protocol, body)
+    first = await anext(answer, b"")
+    if not first:
+        raise BadRequest("git does not understand this request.")
+    return _joined(first, answer)
+
+
+async def _joined(first: bytes, rest: AsyncGenerator[bytes]) -> AsyncIterator[bytes]:
+    async with contextlib.aclosing(rest):
+        yield first
+        async for chunk in rest:
+            yield chunk
+
+
+async def _answer(repo: Path, protocol: str | None, body: bytes) -> AsyncGenerator[bytes]:
     process = await _start(repo, protocol)
     if process.stdin is None or process.stdout is None:
         raise HubError(503, "git did not start.")

@@ -1,20 +1,49 @@
-"""Patterns of `.gitattributes` and `.gitignore`, as far as uploads need them."""
+"""Patterns of `.gitattributes` and `.gitignore`, as far as uploads need them.
+
+They come from strangers, so no pattern may take long: a pattern is matched name by name along the path, and the
+expressions that `fnmatch` makes for one name do not backtrack.
+"""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from fnmatch import translate
 from functools import lru_cache
 
-_TOKENS = re.compile(r"/\*\*$|^\*\*/|/\*\*/|\\.|\*+|\?|\[[!^]?\]?[^\]]*\]|.", re.DOTALL)
-_MAX_LINES = 5_000
+_MAX_LINES = 1_000
+_ANY = None
+"""Stands for `**`: any number of names."""
 
 
 @dataclass(frozen=True)
 class _Rule:
-    pattern: re.Pattern[str]
+    names: tuple[re.Pattern[str] | None, ...]
     value: bool
+    below: bool
+    """Whether a folder that fits takes all that is in it along."""
+    folder_only: bool
+
+    def fits(self, path: list[str]) -> bool:
+        ends = self._ends(path)
+        if not self.below:
+            return len(path) in ends
+        return any(end > 0 for end in ends if end < len(path) or not self.folder_only)
+
+    def _ends(self, path: list[str]) -> set[int]:
+        """How many names of the path the pattern may have used up."""
+        ends = {0}
+        for index, name in enumerate(self.names):
+            if name is _ANY:
+                # At the end of a pattern it stands for what is inside: one name at least.
+                at_least = min(ends) + (index == len(self.names) - 1)
+                ends = set(range(at_least, len(path) + 1))
+            else:
+                ends = {end + 1 for end in ends if end < len(path) and name.match(path[end])}
+            if not ends:
+                break
+        return ends
 
 
 class Rules:
@@ -25,10 +54,8 @@ class Rules:
 
     def decide(self, path: str) -> bool:
         """What the last rule that fits says; False where none does."""
-        for rule in reversed(self._rules):
-            if rule.pattern.fullmatch(path):
-                return rule.value
-        return False
+        names = path.split("/")
+        return next((rule.value for rule in reversed(self._rules) if rule.fits(names)), False)
 
 
 @lru_cache(maxsize=64)
@@ -40,7 +67,7 @@ def lfs_rules(attributes: str) -> Rules:
         if not pattern or pattern.startswith(("#", "[attr]")):
             continue
         filters = [setting for setting in settings if setting.lstrip("-!").partition("=")[0] == "filter"]
-        rules += [_Rule(_regex(pattern, below=False), setting == "filter=lfs") for setting in filters]
+        rules += [_rule(pattern, setting == "filter=lfs", below=False) for setting in filters]
     return Rules(rules)
 
 
@@ -50,48 +77,26 @@ def ignore_rules(ignore: str) -> Rules:
     rules = []
     for line in ignore.splitlines()[:_MAX_LINES]:
         pattern = line.rstrip()
-        if not pattern or pattern.startswith("#"):
-            continue
-        negated = pattern.startswith("!")
-        rules.append(_Rule(_regex(pattern.removeprefix("!"), below=True), not negated))
+        if pattern.strip("/") and not pattern.startswith("#"):
+            rules.append(_rule(pattern.removeprefix("!"), not pattern.startswith("!"), below=True))
     return Rules(rules)
 
 
-def _regex(pattern: str, *, below: bool) -> re.Pattern[str]:
-    """A pattern as an expression over whole paths; `below`: a folder that fits takes all in it along."""
+def _rule(pattern: str, value: bool, *, below: bool) -> _Rule:
     folder_only = pattern.endswith("/")
     pattern = pattern.rstrip("/")
-    anchored = "/" in pattern
-    body = "" if anchored else "(?:.*/)?"
-    body += _body(pattern.removeprefix("/"))
-    if below:
-        body += "/.*" if folder_only else "(?:/.*)?"
-    return re.compile(body, re.DOTALL)
+    # A pattern without a slash fits at any depth, one with a slash from the top.
+    anywhere = [] if "/" in pattern else ["**"]
+    names = tuple(_name(name) for name in [*anywhere, *pattern.removeprefix("/").split("/")])
+    return _Rule(names, value, below=below, folder_only=folder_only)
 
 
-def _body(pattern: str) -> str:
-    return "".join(map(_token, _TOKENS.findall(pattern)))
-
-
-def _token(token: str) -> str:
-    fixed = {"/**": "/.*", "**/": "(?:.*/)?", "/**/": "/(?:.*/)?", "?": "[^/]"}
-    if token in fixed:
-        return fixed[token]
-    if token[0] == "*":
-        return "[^/]*"
-    if token[0] == "\\" and len(token) == 2:
-        return re.escape(token[1])
-    if token[0] == "[" and len(token) > 2:
-        return _set(token)
-    return re.escape(token)
-
-
-def _set(token: str) -> str:
-    negated, inside = token[1] in "!^", token[1:-1].lstrip("!^")
-    escaped = re.sub(r"([\\\[\]^&~|])", r"\\\1", inside)
-    candidate = f"[{'^' if negated else ''}{escaped}]"
+def _name(name: str) -> re.Pattern[str] | None:
+    if name == "**":
+        return _ANY
+    # fnmatch knows no backslash, and negates a set by ! alone.
+    plain = re.sub(r"\\(.)", r"[\1]", name).replace("[^", "[!")
     try:
-        re.compile(candidate)
-    except re.error:  # such as a range that runs backwards: git lets it fit nothing
-        return "(?!)"
-    return candidate
+        return re.compile(translate(plain))
+    except re.error:  # such as a set that no text can fit
+        return re.compile(r"(?!)")

@@ -11,6 +11,7 @@ from typing import Any, BinaryIO
 
 from localhub.cards import README, card_data
 from localhub.lfs import LfsStore
+from localhub.plain import plain
 from localhub.repos import Repo
 from localhub.trees import Entry
 from localhub.weights import safetensors_info
@@ -140,7 +141,7 @@ class RepoFacts:
     def _json(self, path: str) -> Mapping[str, Any]:
         data = self.repo.git.file(self.commit, path) if self.commit else None
         try:
-            found = json.loads(data) if data and len(data) <= _MAX_JSON else {}
+            found = plain(json.loads(data)) if data and len(data) <= _MAX_JSON else {}
         except (ValueError, RecursionError):  # somebody's broken file says nothing
             return {}
         return found if isinstance(found, dict) else {}

@@ -204,14 +204,16 @@ class Repos:
 
     def delete(self, repo: Repo, actor: Account | None) -> None:
         """Takes the repo away with all its history; LFS objects stay, others may share them."""
-        with repo.git.lock, self._store.write() as db:
-            db.execute("DELETE FROM repos WHERE oid = ?", (repo.oid,))
-            db.execute("DELETE FROM moved WHERE oid = ?", (repo.oid,))
-            db.execute("DELETE FROM grants WHERE repo = ?", (repo.oid,))
-        self._emit(Event("repo", "delete", repo, actor))
+        # A commit that waits for the lock finds no repo behind it, and not half of one.
+        with repo.git.lock:
+            with self._store.write() as db:
+                db.execute("DELETE FROM repos WHERE oid = ?", (repo.oid,))
+                db.execute("DELETE FROM moved WHERE oid = ?", (repo.oid,))
+                db.execute("DELETE FROM grants WHERE repo = ?", (repo.oid,))
+            self._emit(Event("repo", "delete", repo, actor))
+            shutil.rmtree(repo.git.path, ignore_errors=True)
         with self._git_lock:
             self._git.pop(repo.oid, None)
-        shutil.rmtree(repo.git.path, ignore_errors=True)
 
     def grant_of(self, repo: Repo, account: Account) -> Grant | None:
         """How the account's request for access to a gated repo stands."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 import socket
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import uvicorn
 
@@ -12,6 +14,14 @@ from localhub.app import serve_app
 from localhub.box import Box
 
 _START_SECONDS = 10.0
+
+
+class _Quiet(uvicorn.Server):
+    """uvicorn without signal handlers: its own would end the process before the box is closed."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
 
 
 class Server:
@@ -26,15 +36,19 @@ class Server:
         config = uvicorn.Config(
             serve_app(box), log_level="error", access_log=False, lifespan="off", timeout_graceful_shutdown=2
         )
-        self.uvicorn = uvicorn.Server(config)
+        self.uvicorn = _Quiet(config)
 
     def run(self) -> None:
-        """Serves until told to stop, by signal where this is the main thread."""
+        """Serves until `stop`."""
         self.box.webhooks.start()
         try:
             self.uvicorn.run(sockets=[self._socket])
         finally:
             self._socket.close()
+
+    def stop(self) -> None:
+        """Lets `run` return once the answers under way are out, after two seconds at most."""
+        self.uvicorn.should_exit = True
 
     def wait(self) -> None:
         """Returns once it answers; `TimeoutError` where it does not."""
@@ -56,5 +70,5 @@ class ServerThread:
 
     def stop(self) -> None:
         """Stops serving and waits for the thread."""
-        self._server.uvicorn.should_exit = True
+        self._server.stop()
         self._thread.join(timeout=_START_SECONDS)

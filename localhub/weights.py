@@ -8,6 +8,8 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, BinaryIO
 
+from localhub.errors import printable
+
 Opener = Callable[[str], BinaryIO | None]
 """Opens a file of the repo by its path; None where its bytes are not here."""
 
@@ -73,7 +75,7 @@ def _counts(tensors: Mapping[str, Any]) -> Counter[str] | None:
         plain = isinstance(shape, list) and all(isinstance(side, int) and 0 <= side < 1 << 48 for side in shape)
         if not isinstance(dtype, str) or not isinstance(shape, list) or not plain or len(shape) > 16:
             return None
-        counts[dtype[:20]] += math.prod(shape)
+        counts[printable(dtype[:20])] += math.prod(shape)
     return counts
 
 

@@ -27,6 +27,7 @@ from localhub.accounts import Account
 from localhub.errors import HubError, WorldError
 from localhub.git import Put
 from localhub.limits import HUB
+from localhub.paths import clean
 from localhub.repos import Repo, RepoType, author_of
 
 if TYPE_CHECKING:
@@ -103,7 +104,7 @@ def _repo(box: Box, spec: Mapping[str, Any]) -> None:
 
 
 def _fill(box: Box, repo: Repo, creator: Account, spec: Mapping[str, Any]) -> None:
-    changes = [Put(str(path), _content(box, repo, value)) for path, value in (spec.get("files") or {}).items()]
+    changes = [Put(clean(str(path)), _content(box, repo, value)) for path, value in (spec.get("files") or {}).items()]
     head, author = repo.git.head(), author_of(creator)
     if changes:
         message, when = "Upload files", box.clock.seconds()

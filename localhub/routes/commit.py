@@ -161,7 +161,7 @@ def _commit_to_branch(box: Box, who: Caller, repo: Repo, ref: str, wanted: Commi
         head = repo.git.head(ref)
         if head is None:
             raise RevisionNotFound(ref)
-        parent = _parent(repo, wanted, head)
+        parent = _parent(wanted, head)
         changes = list(commits.changes(box, repo, wanted))
         box.limits.count_commit(repo)
         when, author = box.clock.seconds(), author_of(account)
@@ -197,9 +197,9 @@ def _turn(box: Box, repo: Repo) -> Iterator[None]:
         repo.git.lock.release()
 
 
-def _parent(repo: Repo, wanted: CommitRequest, head: str) -> str:
-    """The head, unless the caller built upon something else."""
-    if wanted.parent is None or repo.git.resolve(wanted.parent) == head:
+def _parent(wanted: CommitRequest, head: str) -> str:
+    """The head, unless the caller built upon something else; an abbreviated id will do."""
+    if wanted.parent is None or head.startswith(wanted.parent.lower()):
         return head
     raise StaleParent
 

@@ -16,7 +16,17 @@ from localhub.git import GitRepo
 from localhub.history import commit_info
 from localhub.paging import decode_cursor, encode_cursor, next_link
 from localhub.paths import is_clean
-from localhub.routes.deps import Name, Namespace, Readable, Rev, public_url, type_of
+from localhub.routes.deps import (
+    BoxDep,
+    CallerDep,
+    Contents,
+    Name,
+    Namespace,
+    Readable,
+    Rev,
+    public_url,
+    type_of,
+)
 from localhub.routing import Kind
 
 router = APIRouter(tags=["content"])
@@ -91,7 +101,7 @@ def treesize(repo: Readable, rev: Rev, path: str) -> dict[str, Any]:
 
 
 @router.get("/api/{kind:kind}/{ns}/{name}/compare/{spec:rest}")
-def compare(repo: Readable, spec: str, raw: str | None = None) -> Any:
+def compare(repo: Contents, spec: str, raw: str | None = None) -> Any:
     """The diff of `base..head` (`base...head`: since they parted) as a JSON string; as text with `raw` or `.diff`."""
     plain = spec.endswith(".diff") or raw not in (None, "", "0", "false")
     text = _compare(repo.git, spec.removesuffix(".diff"))
@@ -99,9 +109,12 @@ def compare(repo: Readable, spec: str, raw: str | None = None) -> Any:
 
 
 @router.get("/{prefix:prefix}{ns}/{name}/commit/{rev:seg}.diff")
-def commit_diff(request: Request, prefix: Kind, ns: Namespace, name: Name, rev: Rev) -> Response:
+def commit_diff(
+    request: Request, box: BoxDep, who: CallerDep, prefix: Kind, ns: Namespace, name: Name, rev: Rev
+) -> Response:
     """What one commit changed, as text."""
-    repo = access.repo_for(request, type_of(prefix), f"{ns}/{name}")
+    repo = access.repo_for(request, type_of(prefix), f"{ns}/{name}", who=who)
+    access.check_content(box, who, repo)
     commit = commit_info(repo.git, repo.git.resolve(rev))
     return PlainTextResponse(repo.git.diff(commit.parents[0] if commit.parents else None, commit.id))
 

@@ -49,5 +49,5 @@ async def info_refs(request: Request, repo: Cloned, service: Annotated[str, Quer
 async def fetch(request: Request, repo: Cloned) -> Response:
     """The objects that the client lacks."""
     body = await read_request(request)
-    pack = upload_pack(repo.git.path, request.headers.get("git-protocol"), body)
+    pack = await upload_pack(repo.git.path, request.headers.get("git-protocol"), body)
     return StreamingResponse(pack, media_type=f"application/x-{SERVICE}-result", headers=_NO_CACHE)
