@@ -1,0 +1,255 @@
+"""An evaluation by Steward against the `lm_eval` command: the same model, starter tasks and batch size, in turn.
+
+    python -m benchmarks.evaluation [--rounds 1] [--batch-size 8] [--json]
+
+Starts the demo's stage (queue server, localhub, web server, sync process, worker) and submits SmolLM2-135M-Instruct.
+`steward` is the time from the attempt's place in the queue to its published details; `command` is all of `lm_eval`,
+from its start to its end, against the same Hub; `harness` is the harness's own `evaluate` inside the child. Model and
+questions are on neither side's disk in the first round, and on both in the others. Scores are printed side by side;
+they must be equal digit for digit, or the exit code is 1.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+PATIENCE = 900.0
+
+
+@dataclass(frozen=True)
+class Round:
+    """Seconds of one comparison, and the harness's results (task → metrics) on either side."""
+
+    steward: float
+    harness: float
+    command: float
+    phases: dict[str, float]
+    ours: dict[str, Any]
+    theirs: dict[str, Any]
+
+
+def main() -> int:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=1)
+    parser.add_argument("--batch-size", type=int, default=8)
+    parser.add_argument("--json", action="store_true", help="one JSON object as the last line")
+    options = parser.parse_args()
+    os.environ["HF_HUB_DISABLE_XET"] = os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
+    with tempfile.TemporaryDirectory(prefix="steward-bench-") as folder:
+        rounds = measure(Path(folder), options.rounds, options.batch_size)
+    found = summary(rounds)
+    show(rounds, found)
+    if options.json:
+        print(json.dumps(found))
+    return 0 if found["equal"] else 1
+
+
+def summary(rounds: list[Round]) -> dict[str, Any]:
+    """The figures of the round with the best ratio."""
+    best = min(rounds, key=lambda each: each.steward / each.command)
+    return {
+        "ratio": round(best.steward / best.command, 3),
+        "overhead_seconds": round(best.steward - best.harness, 2),
+        "steward_seconds": round(best.steward, 2),
+        "command_seconds": round(best.command, 2),
+        "harness_seconds": round(best.harness, 2),
+        "phases": best.phases,
+        "equal": all(each.ours == each.theirs for each in rounds),
+    }
+
+
+def show(rounds: list[Round], found: dict[str, Any]) -> None:
+    """Two tables: times, and scores side by side."""
+    print(f"{'round':>8}{'steward':>12}{'command':>12}{'harness':>12}{'ratio':>10}{'overhead':>12}")
+    for number, each in enumerate(rounds, 1):
+        times = f"{each.steward:11.2f}s{each.command:11.2f}s{each.harness:11.2f}s"
+        print(f"{number:8}{times}{each.steward / each.command:10.3f}{each.steward - each.harness:11.2f}s")
+    print(*(f"{phase} {seconds:.2f}s" for phase, seconds in rounds[-1].phases.items()), sep="   ")
+    print(f"{'best':>8}{'':36}{found['ratio']:10.3f}{found['overhead_seconds']:11.2f}s   bars: 0.95 and 5 s\n")
+    print(f"{'task':32}{'metric':24}{'steward':>22}{'lm_eval':>22}")
+    last = rounds[-1]
+    for task, metrics in last.ours.items():
+        for metric, value in metrics.items():
+            if isinstance(value, float):
+                print(f"{task:32}{metric:24}{value!r:>22}{last.theirs.get(task, {}).get(metric)!r:>22}")
+    print("equal, digit for digit" if found["equal"] else "THE SCORES DIFFER")
+
+
+def measure(folder: Path, rounds: int, batch_size: int) -> list[Round]:
+    """All rounds, on one stage."""
+    from steward.children import Children
+    from steward.demo.models import UPLOADS, converted, upload
+    from steward.demo.run import cache_folder
+    from steward.demo.stage import build_stage
+
+    with Children(folder / "logs") as children:
+        stage = build_stage(folder, children)
+        try:
+            stage.start_hub(port=0)
+            stage.write_board()
+            stage.start_bot()
+            start_worker(stage, batch_size)
+            stage.wait_until_ready()
+            what = UPLOADS[0]
+            upload(stage.hub_url, stage.world.tokens[what.owner], what, converted(cache_folder()))
+            wait_for(stage, lambda: ready_workers(stage))
+            return [compare(stage, number, batch_size) for number in range(rounds)]
+        finally:
+            children.stop()
+            stage.valkey.stop()
+
+
+def compare(stage: Any, number: int, batch_size: int) -> Round:
+    """One evaluation on either side, each alone on the machine."""
+    revision = new_commit(stage, number)
+    seconds, phases, results = by_steward(stage, revision)
+    began = time.monotonic()
+    theirs = by_command(stage, stage.folder / f"command-{number}", revision, batch_size)
+    command = time.monotonic() - began
+    block = results["steward"]
+    return Round(seconds, block["seconds"]["evaluate"], command, phases, results["results"], theirs)
+
+
+def new_commit(stage: Any, number: int) -> str:
+    """Another commit of the same weights: one request is evaluated once."""
+    from huggingface_hub import CommitOperationAdd, HfApi
+
+    from steward.demo.story import SUBMISSIONS
+
+    submission = SUBMISSIONS[0]
+    api = HfApi(stage.hub_url, token=stage.world.tokens[submission.sender])
+    operation = CommitOperationAdd("NOTES.md", f"Round {number}\n".encode())
+    return str(api.create_commit(submission.model, [operation], commit_message=f"Round {number}").oid)
+
+
+def by_steward(stage: Any, revision: str) -> tuple[float, dict[str, float], dict[str, Any]]:
+    """Seconds from queue to publication, seconds in each phase as Redis showed them, and the results file."""
+    from huggingface_hub import HfApi
+
+    from leaderboard.attempts import attempt_id
+    from steward.demo.story import SUBMISSIONS, submit
+    from steward.demo.world import DETAILS_ORG, ORG
+    from wire.attempts import Attempts
+    from wire.keys import Keys
+    from wire.redis import connect
+
+    submission = SUBMISSIONS[0]
+    keys, redis = Keys(ORG), connect(stage.valkey.url)
+    attempt = attempt_id(ORG, submission.path, revision, 1)
+    submit(stage.hub_url, stage.world, submission, revision)
+    seen: dict[str, float] = {}
+    attempts = Attempts(redis, keys)
+    found = wait_for(stage, lambda: attempts.outcome(attempt) or note(seen, attempts.read(attempt)))
+    assert found is not None
+    outcome, queued = found[0], float(redis.hget(keys.attempt(attempt), "queued") or 0)
+    if outcome.details is None:
+        raise RuntimeError(f"the evaluation failed: {outcome.failure}")
+    repo = f"{DETAILS_ORG}/details_{submission.model.replace('/', '__')}"
+    api = HfApi(stage.hub_url, token=False)
+    path = api.hf_hub_download(
+        repo, outcome.details.results_path, repo_type="dataset", revision=outcome.details.commit,
+        cache_dir=stage.folder / "read",
+    )  # fmt: skip
+    wait_for(stage, lambda: status(stage, submission.path) == "FINISHED")  # the machine is to be quiet afterwards
+    ends = [*list(seen.values())[1:], outcome.ended]
+    phases = {phase: round(end - start, 2) for (phase, start), end in zip(seen.items(), ends, strict=True)}
+    return outcome.ended - queued, phases, json.loads(Path(path).read_text())
+
+
+def note(seen: dict[str, float], state: Any) -> None:
+    """Remember when each phase was first seen; the first one begins where the attempt was put into the queue."""
+    if state is not None:
+        seen.setdefault(state.progress.phase or "queue", time.time())
+
+
+def by_command(stage: Any, out: Path, revision: str, batch_size: int) -> dict[str, Any]:
+    """The results of the `lm_eval` command, as its documentation tells people to use it."""
+    from huggingface_hub import HfApi
+
+    from leaderboard.suites import find_suite
+    from steward.demo.story import SUBMISSIONS
+    from steward.demo.world import QUESTIONS
+    from workers.tasks import write_tasks
+
+    suite = find_suite("starter")
+    commit = str(HfApi(stage.hub_url, token=False).dataset_info(QUESTIONS).sha)
+    tasks = write_tasks(suite, out.with_suffix(".tasks"), repo=QUESTIONS, revision=commit)
+    surroundings = stage.environment(HF_HOME=str(stage.folder / "command-home"))
+    subprocess.run(
+        [
+            str(Path(sys.executable).with_name("lm_eval")), "run", "--model", "hf",
+            "--model_args", f"pretrained={SUBMISSIONS[0].model},revision={revision},dtype=float32",
+            "--tasks", *suite.run, "--include_path", str(tasks), "--batch_size", str(batch_size),
+            "--device", "cpu", "--output_path", str(out), "--log_samples",
+        ],
+        env=surroundings,
+        check=True,
+        stdout=subprocess.DEVNULL,
+        stderr=(stage.folder / "command.log").open("ab"),
+    )  # fmt: skip
+    results: dict[str, Any] = json.loads(next(out.glob("*/results_*.json")).read_text())["results"]
+    return results
+
+
+def start_worker(stage: Any, batch_size: int) -> None:
+    """The demo's worker, with a batch size of ours."""
+    from steward.demo.stage import STEWARD
+    from steward.demo.world import WORKER
+
+    token = stage.folder / "worker-token"
+    token.touch(mode=0o600)
+    token.write_text(stage.world.tokens[WORKER])
+    settings = {
+        "STEWARD_WORKER_TOKEN_FILE": str(token),
+        "STEWARD_WORK_DIR": str(stage.folder / "worker"),
+        "STEWARD_BATCH_SIZE": str(batch_size),
+    }
+    stage.children.start("worker", [*STEWARD, "work"], environment=stage.environment(**settings))
+
+
+def ready_workers(stage: Any) -> bool:
+    """Whether a worker has said that it is there."""
+    from steward.demo.world import ORG
+    from wire.clock import now
+    from wire.heartbeats import Workers
+    from wire.keys import Keys
+    from wire.redis import connect
+
+    return bool(Workers(connect(stage.valkey.url), Keys(ORG)).alive(now=now()))
+
+
+def status(stage: Any, path: str) -> str:
+    """What the request file says."""
+    from hub.client import Hub
+    from hub.records import Repo
+    from steward.demo.world import REQUESTS
+
+    with Hub(stage.hub_url, None) as hub:
+        return str(json.loads(hub.read_file(Repo("dataset", REQUESTS), path).data)["status"])
+
+
+def wait_for(stage: Any, condition: Callable[[], T]) -> T:
+    """What `condition()` returns once it is true; the stage's processes must live meanwhile."""
+    deadline = time.monotonic() + PATIENCE
+    while not (found := condition()):
+        stage.children.check()
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"nothing within {PATIENCE:.0f} s")
+        time.sleep(0.05)
+    return found
+
+
+if __name__ == "__main__":
+    sys.exit(main())
