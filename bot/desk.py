@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
+from pathlib import Path
 from urllib.parse import quote
 
 from bot.index import Index
+from bot.mirror import Mirror
 from bot.probe import Probe
 from hub.client import Hub
 from hub.comments import Marker
@@ -34,6 +37,8 @@ class Desk:
     redis: Redis
     now: Clock
     probe: Probe = field(default_factory=Probe)
+    mirrors: Path | None = None
+    """Where clones of the board's repos lie; None: below the system's folder for temporary files."""
 
     def __post_init__(self) -> None:
         self.keys = Keys(self.board.name)
@@ -42,6 +47,7 @@ class Desk:
         self.workers = Workers(self.redis, self.keys)
         self.parking = Parking(self.redis, self.keys)
         self.index = Index(self.redis, self.keys)
+        self.mirror = Mirror(self.hub, self.mirrors)
         self.requests = Repo("dataset", self.board.repos.requests)
         self.results = Repo("dataset", self.board.repos.results)
         self.logs = Repo("dataset", self.board.repos.logs)
@@ -58,6 +64,10 @@ class Desk:
     def mark(self, key: str, priority: Priority = Priority.EVENT) -> None:
         """`key` may be out of step since now."""
         self.dirty.mark(key, due=self.now(), priority=priority)
+
+    def mark_all(self, keys: Iterable[str], priority: Priority) -> None:
+        """`mark`, for many keys in one round trip."""
+        self.dirty.mark_all(keys, due=self.now(), priority=priority)
 
     def address(self, repo: Repo, path: str = "", *, revision: str = "main") -> str:
         """Where people find `path` of `repo`."""

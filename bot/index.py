@@ -1,20 +1,28 @@
 """What the last sync of each request saw: the queue in memory, and what was said about it.
 
 All of it can be read from the Hub again. It is kept so that a turn, a position or an unchanged comment costs no call.
+
+A board has a hundred thousand settled requests and a handful in motion. So those that wait, those that are queued or
+run, and those that nobody judged yet are each listed apart, in step with the entries (one transaction writes both):
+whoever ticks reads these lists and never all of the entries.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import json
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from leaderboard.dispatch import Waiting
 from wire.jobs import EvaluationJob
 from wire.keys import Keys
 from wire.redis import Fields, Redis, text
 
 EntryState = Literal["new", "waiting", "queued", "running", "settled", "foreign"]
+_BUSY = ("queued", "running")
+_SCAN = 1_000
 
 
 class Entry(BaseModel):
@@ -64,22 +72,88 @@ class Index:
 
     def get(self, path: str) -> Entry:
         """The entry at `path`; a new one where there is none."""
-        raw = self._redis.hget(self._keys.requests, path)
-        return (_entry(raw) if raw is not None else None) or Entry(path=path)
+        return self.find([path])[0] or Entry(path=path)
 
-    def put(self, entry: Entry) -> None:
-        """Remember `entry`."""
-        self._redis.hset(self._keys.requests, entry.path, entry.model_dump_json(exclude_defaults=True))
+    def find(self, paths: Sequence[str]) -> list[Entry | None]:
+        """The entry at each of `paths`, None where there is none. One round trip."""
+        found = self._redis.hmget(self._keys.requests, list(paths)) if paths else []
+        return [_entry(raw) if raw is not None else None for raw in found]
+
+    def put(self, *entries: Entry) -> None:
+        """Remember `entries`. One round trip."""
+        if not entries:
+            return
+        keys = self._keys
+        threads: Fields = {entry.thread: entry.path for entry in entries if entry.thread is not None}
+        waiting: Fields = {entry.path: _turn(entry) for entry in entries if entry.state == "waiting"}
+        lists = {
+            keys.busy: {entry.path for entry in entries if entry.state in _BUSY},
+            keys.unjudged: {entry.path for entry in entries if entry.state == "new"},
+        }
+        paths = {entry.path for entry in entries}
+        with self._redis.pipeline() as pipe:
+            pipe.hset(keys.requests, mapping={e.path: e.model_dump_json(exclude_defaults=True) for e in entries})
+            if waiting:
+                pipe.hset(keys.waiting, mapping=waiting)
+            if others := paths - waiting.keys():
+                pipe.hdel(keys.waiting, *others)
+            for name, members in lists.items():
+                if members:
+                    pipe.sadd(name, *members)
+                if others := paths - members:
+                    pipe.srem(name, *others)
+            if threads:
+                pipe.hset(keys.request_threads, mapping=threads)
+            pipe.execute()
+
+    def judged(self, path: str, file_oid: str) -> None:
+        """The file with this blob id was looked at, whatever else is known of `path`."""
+        entry = self.get(path)
+        if entry.file_oid != file_oid:
+            self.put(entry.model_copy(update={"file_oid": file_oid}))
 
     def drop(self, path: str) -> None:
         """The file at `path` is gone."""
-        self._redis.hdel(self._keys.requests, path)
-        self._redis.hdel(self._keys.origins, path)
+        keys = self._keys
+        with self._redis.pipeline() as pipe:
+            for name in (keys.requests, keys.origins, keys.waiting):
+                pipe.hdel(name, path)
+            for name in (keys.busy, keys.unjudged):
+                pipe.srem(name, path)
+            pipe.execute()
 
-    def all(self) -> list[Entry]:
-        """Every entry, in one round trip."""
-        entries = (_entry(raw) for raw in self._redis.hvals(self._keys.requests))
-        return [entry for entry in entries if entry is not None]
+    def waiting(self) -> Iterator[Waiting]:
+        """Those that wait for their turn; read when the first one is asked for, in one round trip."""
+        for path, raw in self._redis.hgetall(self._keys.waiting).items():
+            attempt, submitter, submitted = json.loads(raw)
+            yield Waiting(text(path), attempt, submitter, submitted)
+
+    def count(self) -> int:
+        """How many requests there are."""
+        return int(self._redis.hlen(self._keys.requests))
+
+    def count_waiting(self) -> int:
+        """How many wait for their turn."""
+        return int(self._redis.hlen(self._keys.waiting))
+
+    def busy(self) -> list[Entry]:
+        """Those that lie in RQ or run: about as many as two for each worker. Two round trips."""
+        paths = sorted(text(path) for path in self._redis.smembers(self._keys.busy))
+        return [entry for entry in self.find(paths) if entry is not None and entry.state in _BUSY]
+
+    def unjudged(self) -> list[str]:
+        """The paths of those whose file was seen and not judged yet."""
+        return sorted(text(path) for path in self._redis.smembers(self._keys.unjudged))
+
+    def paths(self) -> Iterator[str]:
+        """Every path, a few at a time; one that comes or goes meanwhile may be told or not, or twice."""
+        for path, _ in self._redis.hscan_iter(self._keys.requests, count=_SCAN):
+            yield text(path)
+
+    def of_thread(self, number: int) -> str | None:
+        """The path of the request that thread `number` of the requests repo is about."""
+        raw = self._redis.hget(self._keys.request_threads, str(number))
+        return None if raw is None else text(raw)
 
     def origin(self, path: str) -> Origin:
         """Who brought the file at `path`; nobody in particular where that is not known any more."""
@@ -100,6 +174,10 @@ class Index:
     def put_head(self, repo: str, commit: str) -> None:
         """Remember that everything up to `commit` of `repo` was marked dirty."""
         self._redis.set(self._keys.head(repo), commit)
+
+
+def _turn(entry: Entry) -> str:
+    return json.dumps([entry.attempt or "", entry.submitter, entry.submitted])
 
 
 def _entry(raw: bytes | str) -> Entry | None:

@@ -54,12 +54,12 @@ class Schedule:
         if now - self._looked >= LOOK_AT_REPO or desk.index.head(desk.requests.id) is None:
             self._looked = now
             desk.mark(REQUESTS, Priority.BACKGROUND)
-        entries = desk.index.all()
+        entries = desk.index.busy()
         by_attempt = {entry.attempt: entry for entry in entries if entry.attempt is not None}
         self._silent(by_attempt, now)
         self._progress(by_attempt, now)
         self._vanished(entries, now)
-        if any(entry.state == "waiting" for entry in entries):
+        if desk.index.count_waiting():
             desk.mark(QUEUE, Priority.EVENT)
 
     def _silent(self, by_attempt: dict[str, Entry], now: float) -> None:

@@ -21,7 +21,8 @@ from huggingface_hub import __version__ as client_version
 
 from hub.answers import error_for, limit_of
 from hub.errors import BadRequest, EntryNotFound, Garbled, HubError, TooLarge, Transient, Unreachable
-from hub.records import Limit
+from hub.git import GitAddress, git_address
+from hub.records import Limit, Repo
 
 OnCall = Callable[[str, str], None]
 """Told the method and the route (`tree`, `commit`, `comment`, …) of each request that is about to leave. It may wait,
@@ -104,6 +105,12 @@ class Session:
             raise BadRequest(f"That is no address on the Hub: {error}.") from error
         except httpx2.HTTPError as error:
             raise Transient(f"{method} {path} broke off: {_named(error)}.") from error
+
+    def git(self, repo: Repo) -> GitAddress:
+        """Where, and as whom, git fetches `repo`. The call that is about to leave is counted here, as route `git`."""
+        if self._on_call is not None:
+            self._on_call("GET", "git")
+        return git_address(self.endpoint, repo.web, self._token)
 
     def _follow(self, request: httpx2.Request, route: str, limit: int) -> Answer:
         """Follows redirects that keep the method: to a renamed repo, and of a read to the file store."""

@@ -16,6 +16,7 @@ and within a priority the oldest. Leases use the Redis server's clock, which all
 from __future__ import annotations
 
 import secrets
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import IntEnum
 
@@ -122,6 +123,14 @@ class DirtyKeys:
         """Say that `key` may be out of step since (or from) `due`, seconds since the epoch. One round trip."""
         names = [self.keys.dirty, self.keys.dirty_generations, self.keys.wake]
         self._mark(keys=names, args=[key, int(priority), due])
+
+    def mark_all(self, keys: Iterable[str], *, due: float, priority: Priority = Priority.EVENT) -> None:
+        """`mark` for each of `keys`, in one round trip."""
+        names = [self.keys.dirty, self.keys.dirty_generations, self.keys.wake]
+        with self.redis.pipeline(transaction=False) as pipe:
+            for key in keys:
+                self._mark(keys=names, args=[key, int(priority), due], client=pipe)
+            pipe.execute()
 
     def claim(self, *, now: float, lease: float) -> Claim | None:
         """Hold the most urgent key that is due at `now` for `lease` seconds; None where nothing is to be had."""

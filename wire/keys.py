@@ -71,9 +71,43 @@ class Keys:
         return self._key("requests")
 
     @property
+    def waiting(self) -> str:
+        """Hash: path of a request that waits for its turn → JSON of what decides about it."""
+        return self._key("waiting")
+
+    @property
+    def busy(self) -> str:
+        """Set: paths of the requests that lie in RQ or run."""
+        return self._key("busy")
+
+    @property
+    def unjudged(self) -> str:
+        """Set: paths of the requests whose file was seen and not judged yet."""
+        return self._key("unjudged")
+
+    @property
+    def request_threads(self) -> str:
+        """Hash: number of a thread in the requests repo → path of the request that it is about."""
+        return self._key("request-threads")
+
+    @property
     def origins(self) -> str:
         """Hash: request path → JSON of who submitted it, and how."""
         return self._key("origins")
+
+    def thread_counts(self, repo: str) -> str:
+        """Hash: number of a thread of `repo` → how many comments it had when it was last synced."""
+        return self._key("thread-counts", repo)
+
+    @property
+    def rounds(self) -> str:
+        """Hash: what is looked at on a timer → when, or where, the last look was."""
+        return self._key("rounds")
+
+    @property
+    def polling(self) -> str:
+        """Hash: who found that webhooks do not tell us everything → why. While it holds anything, we look oftener."""
+        return self._key("polling")
 
     @property
     def hub_state(self) -> str:
@@ -84,6 +118,53 @@ class Keys:
     def born(self) -> str:
         """String: when this Redis was first used for the board, so that a silence can be told from amnesia."""
         return self._key("born")
+
+    # edits of files on the Hub, staged until they have landed
+    def edits(self, repo: str) -> str:
+        """Hash: edit id → version and JSON of an edit of `repo`."""
+        return self._key("edits", repo)
+
+    def edit_order(self, repo: str) -> str:
+        """Sorted set: edit id of `repo` by the number under which it was first staged."""
+        return self._key("edit-order", repo)
+
+    @property
+    def edit_repos(self) -> str:
+        """Hash: edit id → the repo for which it is staged."""
+        return self._key("edit-repos")
+
+    @property
+    def edit_number(self) -> str:
+        """String: how many edits were ever staged."""
+        return self._key("edit-number")
+
+    @property
+    def edit_subjects(self) -> str:
+        """Hash: what waits for edits (a request's path) → for how many."""
+        return self._key("edit-subjects")
+
+    def edit_end(self, edit: str) -> str:
+        """String: `landed` or `void`, for a day."""
+        return self._key("edit-end", edit)
+
+    def commits(self, repo: str) -> str:
+        """Sorted set: our commits in `repo` within the last day, by time."""
+        return self._key("commits", repo)
+
+    def commits_paused(self, repo: str) -> str:
+        """String: the time before which the Hub wants no commit in `repo`."""
+        return self._key("commits-paused", repo)
+
+    # what webhooks have left of their day
+    @property
+    def echoes(self) -> str:
+        """Hash: `own|all domain hour repo` → deliveries that our writes caused, or that came at all, in that hour."""
+        return self._key("echoes")
+
+    @property
+    def poll(self) -> str:
+        """String, while webhooks may fall silent for want of quota: which do, in words. Poll instead."""
+        return self._key("poll")
 
     # evaluations
     def attempt(self, attempt: str) -> str:

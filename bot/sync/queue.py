@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import structlog
 
-from bot.desk import Desk
+from bot.desk import Desk, request_key
 from bot.index import Entry
-from leaderboard.dispatch import Busy, Waiting, in_turn, next_attempts
+from leaderboard.dispatch import Busy, in_turn, next_attempts
 from leaderboard.requests import Request
 from wire import jobs
 
@@ -23,16 +23,15 @@ QUEUE = "queue"
 
 def sync_queue(desk: Desk) -> None:
     """Put those whose turn it is into RQ."""
-    entries = desk.index.all()
-    waiting, busy = _waiting(entries), _busy(entries)
-    for chosen in next_attempts(waiting, busy, len(desk.workers.alive(now=desk.now()))):
+    workers = len(desk.workers.alive(now=desk.now()))
+    # Thousands may wait: they are read only where there is a place for one of them.
+    for chosen in next_attempts(desk.index.waiting(), _busy(desk), workers):
         _dispatch(desk, desk.index.get(chosen.path))
 
 
 def position(desk: Desk, path: str) -> int | None:
     """How many have their turn before `path`, plus one; None where it does not wait."""
-    entries = desk.index.all()
-    order = [waiting.path for waiting in in_turn(_waiting(entries), _busy(entries))]
+    order = [waiting.path for waiting in in_turn(desk.index.waiting(), _busy(desk))]
     return order.index(path) + 1 if path in order else None
 
 
@@ -56,7 +55,10 @@ def job_for(desk: Desk, request: Request, entry: Entry) -> jobs.EvaluationJob:
 
 
 def _dispatch(desk: Desk, entry: Entry) -> None:
-    if entry.state != "waiting" or entry.job is None or entry.attempt is None:
+    if entry.state != "waiting":
+        return
+    if entry.job is None or entry.attempt is None:
+        desk.mark(request_key(entry.path))  # its own sync knows what the job would be
         return
     now = desk.now()
     desk.attempts.queued(entry.attempt, entry.path, now=now)
@@ -65,17 +67,5 @@ def _dispatch(desk: Desk, entry: Entry) -> None:
     log.info("queued", attempt=entry.attempt, path=entry.path, new=new)
 
 
-def _waiting(entries: list[Entry]) -> list[Waiting]:
-    return [
-        Waiting(entry.path, entry.attempt, entry.submitter, entry.submitted)
-        for entry in entries
-        if entry.state == "waiting" and entry.attempt is not None
-    ]
-
-
-def _busy(entries: list[Entry]) -> list[Busy]:
-    return [
-        Busy(entry.attempt, entry.submitter)
-        for entry in entries
-        if entry.state in ("queued", "running") and entry.attempt is not None
-    ]
+def _busy(desk: Desk) -> list[Busy]:
+    return [Busy(entry.attempt, entry.submitter) for entry in desk.index.busy() if entry.attempt is not None]

@@ -78,6 +78,7 @@ def sync_request(desk: Desk, path: str) -> float | None:
     if file is None:
         desk.index.drop(path)
         return None
+    entry = entry.model_copy(update={"file_oid": file.oid})
     request = parse_request(path, file.data)
     if isinstance(request, list):
         refuse_unreadable(desk, entry, file, request)
@@ -85,7 +86,9 @@ def sync_request(desk: Desk, path: str) -> float | None:
     gathered = gather(desk, entry, request)
     step = next_step(request, gathered.attempt, gathered.seen, may_try_again=may_try_again(desk, gathered))
     log.info("request", path=path, status=request.file.status, attempt=gathered.attempt, step=type(step).__name__)
-    return act(desk, gathered, step)
+    again = act(desk, gathered, step)
+    desk.index.judged(path, file.oid)
+    return again
 
 
 def gather(desk: Desk, entry: Entry, request: Request) -> Gathered:

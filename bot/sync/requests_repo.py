@@ -1,21 +1,29 @@
 """The requests repo as a whole: which files changed since the last look, and who changed them.
 
-Race closed: a commit that lands between reading the head and comparing is after the head that is remembered, so the
-next look sees it. Race closed: dying between marking and remembering marks the same files again, which costs time only.
+What changed is found in the mirror: between two commits by their trees, where both are known, else by comparing every
+file of the newest commit with what the index judged. The latter is also how a board starts, be it new or Redis lost,
+and what is left when history was rewritten. No call is made per file.
+
+Race closed: a commit that lands between reading the head and fetching is after the head that is remembered, so the next
+look sees it. Race closed: dying between marking and remembering marks the same files again, which costs time only.
+Race closed: dying between indexing a file and marking it. What needs a sync is indexed without a blob id, so the next
+comparison marks it again.
+Race accepted: more than LOOK_BACK commits at once. All their files are marked; who brought the oldest is not known.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from itertools import islice
+from typing import TypeVar
 
 import structlog
 
 from bot.desk import Desk, request_key
-from bot.index import Origin
-from hub.comments import is_by
-from hub.errors import HubError, NotFound
-from hub.records import LogEntry
+from bot.gittrees import Blob
+from bot.mirror import MirrorDamaged, View
+from bot.sync.first_look import first_look
+from bot.sync.origins import History, note_origins
 from leaderboard.requests import is_request_path
 from wire.dirty import Priority
 
@@ -23,80 +31,120 @@ log = structlog.get_logger()
 
 LOOK_BACK = 50
 """Commits whose authors are looked up; files that came before are nobody's in particular."""
-_MERGED = re.compile(r"\(#(\d{1,9})\)$")
+CHUNK = 1_000
+"""Files compared at a time: what bounds the memory of a start with a hundred thousand of them."""
+AGAIN = 1.0
+"""Seconds until another look, where main moved on under our eyes."""
+
+T = TypeVar("T")
 
 
-def sync_requests_repo(desk: Desk) -> None:
-    """Mark every request file that people changed since the last look."""
+def sync_requests_repo(desk: Desk) -> float | None:
+    """Mark every request file that changed since the last look and was not judged as it is now."""
     head, seen = desk.hub.head(desk.requests), desk.index.head(desk.requests.id)
     if head == seen:
-        return
-    history = list(_since(desk, seen))
-    if seen and history and all(is_by(desk.me(), None, entry.authors[0]) for entry in history if entry.authors):
+        return None
+    history = _history(desk, seen, head)
+    if history.is_complete and history.is_ours:
         desk.index.put_head(desk.requests.id, head)  # nothing but our own echo
-        return
-    paths = _changed(desk, seen, head)
-    for entry in reversed(history):  # oldest first: the last who touched a file brought it
-        desk.index.put_origins(_origins(desk, entry, seen, paths if len(history) == 1 else None))
-    for path in paths:
-        desk.mark(request_key(path), Priority.EVENT if seen else Priority.BACKGROUND)
+        return None
+    desk.mirror.fetch(desk.requests, depth=_depth(desk, history))
+    try:
+        with desk.mirror.read(desk.requests) as view:
+            if not view.has(head):
+                return desk.now() + AGAIN
+            _mark(desk, view, history)
+    except MirrorDamaged:
+        desk.mirror.discard(desk.requests)
+        raise
     desk.index.put_head(desk.requests.id, head)
-    log.info("requests repo", head=head, since=seen, changed=len(paths))
+    return None
 
 
-def _since(desk: Desk, seen: str | None) -> Iterator[LogEntry]:
-    for entry in desk.hub.commits(desk.requests, limit=LOOK_BACK):
-        if entry.oid == seen:
-            return
-        yield entry
+def _history(desk: Desk, seen: str | None, head: str) -> History:
+    commits = desk.hub.commits(desk.requests, head, limit=LOOK_BACK)
+    since = commits[: next((at for at, entry in enumerate(commits) if entry.oid == seen), len(commits))]
+    return History(desk.me(), seen, head, tuple(since), is_complete=len(since) < len(commits))
 
 
-def _changed(desk: Desk, seen: str | None, head: str) -> list[str]:
-    if seen is not None:
-        try:
-            changed = desk.hub.changed_paths(desk.requests, seen, head)
-            return [path for path in changed if is_request_path(path)]
-        except NotFound:
-            log.warning("history of the requests repo was rewritten", gone=seen)
-    return [entry.path for entry in desk.hub.list_files(desk.requests, head) if is_request_path(entry.path)]
+def _depth(desk: Desk, history: History) -> int:
+    """How many commits to fetch, so that each can be compared with the one before; 0: all that are new."""
+    if not history.is_complete or history.seen is None:
+        return 1
+    try:
+        with desk.mirror.read(desk.requests) as view:
+            return 0 if view.has(history.seen) else len(history.commits) + 1
+    except MirrorDamaged:
+        return len(history.commits) + 1
 
 
-def _origins(desk: Desk, entry: LogEntry, seen: str | None, paths: list[str] | None) -> list[tuple[str, Origin]]:
-    """Who brought the files of one commit: the author of the pull request that it merged, else its own author.
+def _mark(desk: Desk, view: View, history: History) -> None:
+    if history.seen is not None and view.has(history.seen):
+        blobs = list(_requests(view.changed(history.seen, history.head)))
+        note_origins(desk, view, history)
+        dirty, priority = _not_judged(desk, blobs), Priority.EVENT
+        desk.mark_all(map(request_key, dirty), priority)
+        log.info("requests repo", head=history.head, since=history.seen, changed=len(blobs), marked=len(dirty))
+        return
+    if history.seen is not None:
+        log.warning("history of the requests repo was rewritten, or its mirror lost", since=history.seen)
+    note_origins(desk, view, history.without_start())
+    files, marked = compare(desk, view, history.head)
+    log.info("requests repo compared", head=history.head, files=files, marked=marked)
 
-    `paths` is what it changed, where that is known already. Of a board that is new to us only merged pull requests are
-    worth a call each: they have a thread.
+
+def compare(desk: Desk, view: View, head: str) -> tuple[int, int]:
+    """Compare every request file at `head` with the index; how many there are, and how many were marked.
+
+    A file that is new to the index is put there; it is marked only if there is something to do about it.
     """
-    if not entry.authors or is_by(desk.me(), None, entry.authors[0]):
-        return []
-    origin = _pull(desk, entry) or Origin(author=entry.authors[0], front_end=_is_front_end(desk, entry.authors[0]))
-    if seen is None and origin.pull is None:
-        return []
-    if paths is None or seen is None:
-        paths = desk.hub.changed_paths(desk.requests, f"{entry.oid}^", entry.oid)
-    return [(path, origin) for path in paths if is_request_path(path)]
+    files, marked, there = 0, 0, set[str]()
+    started_empty = not desk.index.count()
+    for blobs in _chunks(_requests(view.files(head)), CHUNK):
+        dirty = _index(desk, view, blobs)
+        desk.mark_all(map(request_key, dirty), Priority.BACKGROUND)
+        files, marked = files + len(blobs), marked + len(dirty)
+        if not started_empty:
+            there.update(blob.path for blob in blobs)
+    if not started_empty:
+        gone = [path for path in desk.index.paths() if path not in there]
+        desk.mark_all(map(request_key, gone), Priority.BACKGROUND)
+        marked += len(gone)
+    return files, marked
 
 
-def _pull(desk: Desk, entry: LogEntry) -> Origin | None:
-    """The pull request that `entry` merged. A title is a stranger's word, so the pull request must say so too."""
-    found = _MERGED.search(entry.title)
-    if found is None:
-        return None
-    try:
-        thread = desk.hub.thread(desk.requests, int(found[1]))
-    except HubError as error:
-        log.warning("merged pull request not read", commit=entry.oid, error=str(error))
-        return None
-    if not thread.is_pull_request or thread.merge_commit != entry.oid:
-        return None
-    return Origin(author=thread.author_name, pull=thread.num)
+def _index(desk: Desk, view: View, blobs: list[Blob]) -> list[str]:
+    """Put those of `blobs` that the index lacks there; the paths of all that need a sync."""
+    dirty, entries = [], []
+    for blob, known in zip(blobs, desk.index.find([blob.path for blob in blobs]), strict=True):
+        assert blob.oid is not None
+        if known is not None:
+            if known.file_oid != blob.oid:
+                dirty.append(blob.path)
+            continue
+        data = view.blob(blob.oid, max_bytes=desk.board.max_request_bytes)
+        entry, needs_sync = first_look(blob.path, blob.oid, data)
+        entries.append(entry)
+        if needs_sync:
+            dirty.append(blob.path)
+    desk.index.put(*entries)
+    return dirty
 
 
-def _is_front_end(desk: Desk, name: str) -> bool:
-    """Whether the account of this name is one of the board's forms, by the id that the Hub has for it now."""
-    if not desk.board.front_ends:
-        return False
-    try:
-        return desk.hub.user(name).id in desk.board.front_ends
-    except NotFound:
-        return False
+def _not_judged(desk: Desk, blobs: list[Blob]) -> list[str]:
+    """The paths whose file, as it is now, is not the one that the index judged last."""
+    known = desk.index.find([blob.path for blob in blobs])
+    return [
+        blob.path
+        for blob, entry in zip(blobs, known, strict=True)
+        if blob.oid is None or entry is None or entry.file_oid != blob.oid
+    ]
+
+
+def _requests(blobs: Iterable[Blob]) -> Iterator[Blob]:
+    return (blob for blob in blobs if is_request_path(blob.path))
+
+
+def _chunks(items: Iterator[T], size: int) -> Iterator[list[T]]:
+    while chunk := list(islice(items, size)):
+        yield chunk

@@ -68,7 +68,9 @@ class Stand:
         board = parse_board(BOARD)
         self.calls: list[tuple[str, str]] = []
         door = Hub(hub.url, BOT, on_call=lambda method, route: self.calls.append((method, route)))
-        self.desk = Desk(board, find_suite("starter"), door, connection, now=lambda: self.time)
+        self.desk = Desk(
+            board, find_suite("starter"), door, connection, now=lambda: self.time, mirrors=hub.box.data / "mirrors"
+        )
         self.loop = SyncLoop(self.desk)
         self.schedule = Schedule(self.desk)
         self.ada, self.form = (HfApi(hub.url, token=token) for token in (ADA, FORM))

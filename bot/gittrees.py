@@ -1,0 +1,74 @@
+"""Git trees by their raw bytes: every file below one, and what differs between two.
+
+A tree names each entry by the id of its content, so two trees are compared by ids and only folders whose ids differ are
+opened. For 100,000 files in 20,000 folders that is two objects of 700 kB to read, and no diff of the files themselves.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+MAX_DEPTH = 20
+"""Folders deeper than this hold no request, and whoever made them meant no good."""
+
+Read = Callable[[bytes], bytes]
+"""The raw content of the tree with this id."""
+RawEntry = tuple[bytes, bytes, bytes]
+"""Mode in octal digits, name, id, as they stand in a tree."""
+
+_ENTRY = re.compile(rb"([0-7]+) ([^\x00]+)\x00(.{20})", re.DOTALL)
+_FOLDER = b"40000"
+_FILES = (b"100644", b"100755")
+
+
+@dataclass(frozen=True, slots=True)
+class Blob:
+    """A file at a commit: its path, and the id (hex) of what it holds; None where there is no such file."""
+
+    path: str
+    oid: str | None
+
+
+def files(read: Read, tree: bytes, prefix: str = "", depth: int = 0) -> Iterator[Blob]:
+    """Every file below `tree`, in git's order. Symbolic links and submodules are no files."""
+    if depth > MAX_DEPTH:
+        return
+    for mode, name, oid in _ENTRY.findall(read(tree)):
+        if mode == _FOLDER:
+            yield from files(read, oid, f"{prefix}{_text(name)}/", depth + 1)
+        elif mode in _FILES:
+            yield Blob(prefix + _text(name), oid.hex())
+
+
+def changed(read: Read, old: bytes | None, new: bytes | None, prefix: str = "", depth: int = 0) -> Iterator[Blob]:
+    """Every file that differs between two trees, as it is in `new`."""
+    if old == new or depth > MAX_DEPTH:
+        return
+    before, after = _entries(read, old), _entries(read, new)
+    only_before, only_after = before - after, after - before
+    names = {entry[1] for entry in only_before | only_after}
+    was, now = ({entry[1]: entry for entry in entries} for entries in (only_before, only_after))
+    for name in sorted(names):
+        path, a, b = prefix + _text(name), was.get(name), now.get(name)
+        if _is_file(a) or _is_file(b):
+            yield Blob(path, b[2].hex() if b is not None and _is_file(b) else None)
+        yield from changed(read, _folder(a), _folder(b), f"{path}/", depth + 1)
+
+
+def _entries(read: Read, tree: bytes | None) -> set[RawEntry]:
+    return set(_ENTRY.findall(read(tree))) if tree is not None else set()
+
+
+def _is_file(entry: RawEntry | None) -> bool:
+    return entry is not None and entry[0] in _FILES
+
+
+def _folder(entry: RawEntry | None) -> bytes | None:
+    return entry[2] if entry is not None and entry[0] == _FOLDER else None
+
+
+def _text(name: bytes) -> str:
+    # A name that is not UTF-8 is none that the API could give us; what stands for it finds no file there.
+    return name.decode("utf-8", "replace")

@@ -1,0 +1,51 @@
+"""A request file that is new to the index: is there anything to do about it, or is it only to be remembered?
+
+After Redis was lost a board may have a hundred thousand of them, nearly all at their end. What is at its end is put
+into the index from its file alone; what waits, runs, or is not understood gets a sync of its own, which asks the Hub.
+"""
+
+from __future__ import annotations
+
+import json
+
+from bot.index import Entry
+from leaderboard.requests import Request, Status, parse_request
+
+
+def first_look(path: str, oid: str, data: bytes | None) -> tuple[Entry, bool]:
+    """The entry of the file at `path`, and whether it needs a sync. `data` is None where the file is too large to read.
+
+    What needs a sync carries no blob id yet: should that sync get lost, the next comparison finds it again.
+    """
+    request = parse_request(path, data) if data is not None else []
+    if isinstance(request, Request):
+        return _readable(path, oid, request)
+    if data is not None and _is_at_rest(data):
+        return Entry(path=path, state="foreign", file_oid=oid), False
+    return Entry(path=path), True
+
+
+def _readable(path: str, oid: str, request: Request) -> tuple[Entry, bool]:
+    facts = request.file.steward
+    known = Entry(
+        path=path, model=request.path.model, sha=facts.revision, number=max(1, facts.attempt), thread=facts.thread
+    )
+    status = request.status
+    if status is None or (status is Status.RUNNING and facts.attempt == 0):
+        return known.model_copy(update={"state": "foreign", "file_oid": oid}), False
+    if status is Status.RUNNING:
+        return known.model_copy(update={"state": "running", "attempt": str(request.file.job_id)}), True
+    if status.waits:
+        return known, True
+    return known.model_copy(update={"state": "settled", "file_oid": oid}), False
+
+
+def _is_at_rest(data: bytes) -> bool:
+    """Whether a file that is no readable request says that nothing more is to come: an old one in a strange dialect."""
+    try:
+        fields = json.loads(data.decode("utf-8-sig"))
+    except (ValueError, RecursionError):
+        return False
+    status = fields.get("status") if isinstance(fields, dict) else None
+    word = status.strip().upper() if isinstance(status, str) else Status.PENDING.value
+    return isinstance(fields, dict) and not (word in Status.__members__ and Status(word).waits)

@@ -1,0 +1,104 @@
+"""Who brought a request file: the author of the pull request that a commit merged, else the commit's own author.
+
+Authors are the Hub's word, from its list of commits: what stands in a git commit anybody with a git could have written.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import structlog
+
+from bot.desk import Desk
+from bot.index import Origin
+from bot.mirror import View
+from hub.comments import is_by
+from hub.errors import HubError, NotFound
+from hub.records import Account, LogEntry
+from leaderboard.requests import is_request_path
+
+log = structlog.get_logger()
+
+_MERGED = re.compile(r"\(#(\d{1,9})\)$")
+
+
+@dataclass(frozen=True)
+class History:
+    """The commits after `seen` up to `head`, newest first; `is_complete` where `seen` was found before them."""
+
+    me: Account
+    seen: str | None
+    head: str
+    commits: tuple[LogEntry, ...]
+    is_complete: bool
+
+    @property
+    def is_ours(self) -> bool:
+        """Whether all of them are our own."""
+        return all(self.is_own(entry) for entry in self.commits)
+
+    def is_own(self, entry: LogEntry) -> bool:
+        """Whether one of them is our own."""
+        return bool(entry.authors) and is_by(self.me, None, entry.authors[0])
+
+    def without_start(self) -> History:
+        """The same, where it is not known what was there before: whoever committed may have touched anything."""
+        return replace(self, seen=None, is_complete=False)
+
+
+def note_origins(desk: Desk, view: View, history: History) -> None:
+    """Note who brought the files of `history`, oldest first: the last who touched a file brought it.
+
+    Where it is not known what was there before, only merged pull requests are worth a look: they have a thread.
+    """
+    front_ends: dict[str, bool] = {}
+    for entry in reversed(history.commits):
+        if not entry.authors or history.is_own(entry):
+            continue
+        origin = _pull(desk, entry)
+        if origin is None and history.seen is None:
+            continue
+        if origin is None:
+            author = entry.authors[0]
+            if author not in front_ends:
+                front_ends[author] = _is_front_end(desk, author)
+            origin = Origin(author=author, front_end=front_ends[author])
+        desk.index.put_origins((path, origin) for path in _paths(desk, view, entry) if is_request_path(path))
+
+
+def _paths(desk: Desk, view: View, entry: LogEntry) -> Iterator[str]:
+    """What one commit changed: from the mirror where it has both sides, else in one call."""
+    parent = view.parent(entry.oid) if view.has(entry.oid) else None
+    if parent is not None and view.has(parent):
+        return (blob.path for blob in view.changed(parent, entry.oid))
+    try:
+        return iter(desk.hub.changed_paths(desk.requests, f"{entry.oid}^", entry.oid))
+    except NotFound:
+        return iter(())  # the first commit of all
+
+
+def _pull(desk: Desk, entry: LogEntry) -> Origin | None:
+    """The pull request that `entry` merged. A title is a stranger's word, so the pull request must say so too."""
+    found = _MERGED.search(entry.title)
+    if found is None:
+        return None
+    try:
+        thread = desk.hub.thread(desk.requests, int(found[1]))
+    except HubError as error:
+        log.warning("merged pull request not read", commit=entry.oid, error=str(error))
+        return None
+    if not thread.is_pull_request or thread.merge_commit != entry.oid:
+        return None
+    return Origin(author=thread.author_name, pull=thread.num)
+
+
+def _is_front_end(desk: Desk, name: str) -> bool:
+    """Whether the account of this name is one of the board's forms, by the id that the Hub has for it now."""
+    if not desk.board.front_ends:
+        return False
+    try:
+        return desk.hub.user(name).id in desk.board.front_ends
+    except NotFound:
+        return False
