@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 from urllib.parse import quote
 
@@ -16,6 +16,7 @@ from hub.session import MAX_ANSWER, MIB, Answer, Session
 
 NAME_LASTS = 300.0
 """Seconds until `me()` asks for our own name again; see `comments.py` for why it must."""
+_PATHS_BATCH = 1000
 
 
 def quoted_path(path: str) -> str:
@@ -109,6 +110,21 @@ class Reads:
         at += f"/{quote(quoted_path(folder), safe='%')}" if folder else ""
         items = self._pages(at, "tree", {"recursive": "true", "expand": "false"})
         return [parse.parsed(parse.file_entry, item) for item in items if item.get("type") == "file"]
+
+    def paths_info(self, repo: Repo, paths: Sequence[str], revision: str = "main") -> dict[str, FileEntry]:
+        """Which of `paths` are files at `revision`, and of what content: a call per thousand paths."""
+        at = f"{repo.api}/paths-info/{quote(revision, safe='')}"
+        found: dict[str, FileEntry] = {}
+        for start in range(0, len(paths), _PATHS_BATCH):
+            body = {"paths": list(paths[start : start + _PATHS_BATCH]), "expand": False}
+
+            def once(body: object = body) -> Answer:
+                return self.session.send("POST", at, route="paths-info", json=body)
+
+            items = parse.parsed(list, self.retries.call(once, repeatable=True).json())
+            entries = [parse.parsed(parse.file_entry, item) for item in items if item.get("type") == "file"]
+            found |= {entry.path: entry for entry in entries}
+        return found
 
     def changed_paths(self, repo: Repo, base: str, head: str) -> list[str]:
         """The paths that differ between two commits, a renamed file under both names. NotFound where one is gone."""

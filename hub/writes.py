@@ -18,7 +18,7 @@ import base64
 import hashlib
 import json
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 from urllib.parse import quote
 
@@ -51,14 +51,15 @@ class Writes(Reads):
         parent: str | None = None,
         branch: str = "main",
         create_pr: bool = False,
+        regular: Collection[str] = (),
     ) -> Commit:
-        """Makes one commit of `changes`.
+        """Makes one commit of `changes`. Of the paths in `regular` it is known that LFS does not keep them: not asked.
 
         With `parent` it lands on that commit or not at all (StaleParent), and exactly once whatever goes wrong on the
         way. Without, or with `create_pr`, it is sent once: after Transient nobody knows whether it landed.
         """
         _check(message, changes)
-        lines = self._lines(repo, changes, branch, create_pr=create_pr)
+        lines = self._lines(repo, changes, branch, create_pr=create_pr, regular=regular)
         header = {"summary": message, "description": description}
         if parent is None or create_pr:
             header |= {"parentCommit": parent} if parent is not None else {}
@@ -108,9 +109,11 @@ class Writes(Reads):
 
         return self.retries.until(once, on=(StaleParent,), attempts=_EDIT_TRIES)
 
-    def _lines(self, repo: Repo, changes: Sequence[Change], branch: str, *, create_pr: bool) -> list[dict[str, Any]]:
+    def _lines(
+        self, repo: Repo, changes: Sequence[Change], branch: str, *, create_pr: bool, regular: Collection[str]
+    ) -> list[dict[str, Any]]:
         """The lines of a commit's body, with the contents of large files already stored."""
-        puts = [change for change in changes if isinstance(change, Put)]
+        puts = [change for change in changes if isinstance(change, Put) and change.path not in regular]
         large = self._large(repo, puts, branch, create_pr=create_pr)
         lfs.upload(self.session, self.retries, repo, [put for put in puts if put.path in large])
         return [_line(change, large) for change in changes]

@@ -221,4 +221,6 @@ def edit(raw: str, changes: Mapping[str, Any]) -> str:
     compact = indent is None and re.search(r'":\S', raw) is not None and '": ' not in raw
     separators = (",", ":") if compact else None
     written = json.dumps(fields, indent=indent, ensure_ascii=raw.isascii(), separators=separators)
+    if any("\ud800" <= char <= "\udfff" for char in written):  # half a character, which only an escape can hold
+        written = json.dumps(fields, indent=indent, ensure_ascii=True, separators=separators)
     return written + ("\n" if raw.endswith("\n") else "")

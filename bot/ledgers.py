@@ -1,0 +1,133 @@
+"""The ledger of each shared repo: edits staged in Redis (`wire.staging`), written to the Hub (`hub.ledger`).
+
+The sync of the dirty key `ledger:{repo}` is the one writer of that repo. A sync that wants a file changed stages an
+edit and returns; when the edit has landed, or turned out to be void, the keys that it names are marked dirty, and their
+sync sees the file as it is then. An edit that only *waits* (for the budget, for another edit) needs nobody's attention.
+
+Race closed: staged, and dead before the ledger was told. Staging marks the ledger's key in the same script.
+Race closed: dropped, and dead before those who wait were told. Dropping marks their keys in the same script.
+Race closed: edits that come after one in another repo. Its end marks the ledger of theirs.
+Race accepted: an edit that is void at once, again and again (a file that a cache shows older than it is), would make
+its sync and its ledger chase each other: who waits is told of a void edit only VOID_WAIT seconds later.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Literal
+
+import structlog
+
+from hub.budget import Commits
+from hub.client import Hub
+from hub.edits import EDIT, FieldEdit, PutFile
+from hub.errors import HubError
+from hub.ledger import APPLIED, LANDED, SEEN, End, Held, Ledger
+from hub.records import Repo
+from wire.clock import Clock
+from wire.crashpoints import pass_by, point
+from wire.dirty import Priority
+from wire.echoes import Echoes
+from wire.parking import Parked, Parking
+from wire.staging import Staged, Staging
+
+log = structlog.get_logger()
+
+LEDGER = "ledger"
+"""Dirty keys `ledger:{repo}`: edits are staged for that dataset repo."""
+VOID_WAIT = 1.0
+
+for _name in (APPLIED, LANDED, SEEN):
+    point(_name)
+STAGED = point("edits staged, sync not done")
+
+
+def ledger_key(repo: Repo) -> str:
+    """The dirty key of the writer of `repo`."""
+    return f"{LEDGER}:{repo.id}"
+
+
+class Ledgers:
+    """The ledgers of one board."""
+
+    def __init__(
+        self, hub: Hub, staging: Staging, echoes: Echoes, parking: Parking, now: Clock, budget: Commits | None = None
+    ) -> None:
+        self.staging = staging
+        self.echoes = echoes
+        self.parking = parking
+        self.now = now
+        self.budget = budget or Commits()
+        self._ledger = Ledger(hub, self, passing=pass_by)
+
+    # --- for syncs
+
+    def stage(self, repo: Repo, *edits: FieldEdit | PutFile, priority: Priority = Priority.PERSON) -> None:
+        """Have `edits` written, in this order, as soon as the budget of `repo` allows; staged twice counts once."""
+        bodies = [(edit.id, edit.subject, EDIT.dump_json(edit)) for edit in edits]
+        changed = self.staging.stage(repo.id, bodies, tell=ledger_key(repo), due=self.now(), priority=priority)
+        log.info("staged", repo=repo.id, edits=[edit.id for edit in edits], changed=changed)
+        pass_by(STAGED)
+
+    def pending(self, subject: str) -> bool:
+        """Whether edits of `subject` are staged; its keys are marked dirty when each of them ends."""
+        return self.staging.pending(subject) > 0
+
+    def landed(self, *ids: str) -> bool:
+        """Whether it is known that all of these edits landed; after a day, or amnesia, it is not."""
+        return all(self.staging.ended(ids).get(edit) == "landed" for edit in ids)
+
+    def sync(self, repo_id: str) -> float | None:
+        """The sync of `ledger:{repo_id}`: write what has gathered; when to go on, if that is known."""
+        return self._ledger.write(Repo("dataset", repo_id))
+
+    # --- what `hub.ledger.Store` asks for
+
+    def held(self, repo: Repo) -> Iterator[Held]:
+        """The edits staged for `repo`, in order."""
+        for staged in self.staging.read(repo.id):
+            yield Held(EDIT.validate_json(staged.body), staged.version)
+
+    def ended(self, ids: Sequence[str]) -> Mapping[str, End | Literal["staged"]]:
+        """What became of these edits."""
+        return self.staging.ended(ids)
+
+    def end(self, repo: Repo, held: Held, how: End) -> None:
+        """Drop an edit and mark those who wait for it."""
+        due = self.now() + (VOID_WAIT if how == "void" else 0.0)
+        self._drop(repo, held, how, held.edit.wake, due)
+        log.info("edit ended", repo=repo.id, edit=held.edit.id, how=how)
+
+    def refuse(self, repo: Repo, held: Held, error: HubError) -> None:
+        """Drop an edit that the Hub will never take, and park those who wait for it, with the reason."""
+        log.error("edit refused", repo=repo.id, edit=held.edit.id, error=str(error))
+        for key in held.edit.wake:
+            self.parking.park(Parked(key=key, error=str(error)[:500], tries=1, since=self.now()))
+        self._drop(repo, held, "void", (), self.now())
+
+    def next_commit(self, repo: Repo) -> float | None:
+        """When the budget allows a commit; None where it does now."""
+        now = self.now()
+        times = self.staging.commits(repo.id, now=now)
+        when = max(self.budget.next(times, now), self.staging.paused(repo.id))
+        return when if when > now else None
+
+    def spend(self, repo: Repo) -> bool:
+        """Count a commit, and the delivery that it will cause."""
+        now = self.now()
+        times = self.staging.commits(repo.id, now=now)
+        if self.budget.next(times, now) > now:
+            return False
+        if not self.staging.spend(repo.id, seen=len(times), now=now, name=secrets.token_hex(8)):
+            return False
+        self.echoes.caused("repo.content", repo.id, now=now)
+        return True
+
+    def pause(self, repo: Repo, seconds: float) -> None:
+        """The Hub wants no commits in `repo` for `seconds`."""
+        self.staging.pause(repo.id, self.now() + seconds)
+
+    def _drop(self, repo: Repo, held: Held, how: End, wake: Sequence[str], due: float) -> None:
+        staged = Staged(held.edit.id, held.version, b"")
+        self.staging.end(repo.id, staged, how, subject=held.edit.subject, wake=wake, due=due)

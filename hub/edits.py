@@ -1,0 +1,235 @@
+"""Edits of files in shared repos, as data: staged anywhere, applied to whatever the file is by then.
+
+An edit says which fields it sets and which values it relied upon (its guard), never the whole file: a person's change
+to another field survives it, and a person's change to a field that it relied upon voids it. Nothing here does I/O.
+
+    landed    the file says already what the edit wants
+    void      the guard fails, or the file is gone or no object: whoever staged it must decide anew
+    written   the file is to become what the edit wants
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+
+from hub.records import Change, Put
+from leaderboard.requests import edit as edit_text
+
+OURS = "steward"
+"""The one object in a request file whose members are ours."""
+MAX_EDITED = 1024 * 1024
+"""Bytes: a larger file is not one whose fields we edit."""
+_TITLE, _DESCRIPTION = 200, 60_000
+
+
+class _Edit(BaseModel):
+    """What both kinds of edit have.
+
+    `id` counts once: staging the same id again replaces it. `subject` is what waits for it (a request's path), `wake`
+    the dirty keys to mark when it has landed or is void, `after` the ids that must have landed first, in any repo.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", ser_json_bytes="base64", val_json_bytes="base64")
+
+    id: str = Field(min_length=1, max_length=300)
+    path: str = Field(max_length=1_000)
+    line: str = Field(max_length=400, description="what it does, for the commit's message: `Run org/model`")
+    subject: str = Field(default="", max_length=1_000)
+    after: tuple[str, ...] = ()
+    wake: tuple[str, ...] = ()
+
+
+class Base(BaseModel):
+    """A file as whoever staged the edit read it: saves reading it again where it did not change since."""
+
+    model_config = ConfigDict(frozen=True, ser_json_bytes="base64", val_json_bytes="base64")
+
+    data: bytes
+    commit: str
+
+
+class FieldEdit(_Edit):
+    """Set `fields` of a JSON object, and the members `facts` (None removes one) of its object `steward`.
+
+    `guard` holds the values that each field may have for the edit to be right still; None stands for a missing one, and
+    `steward.x` for a member. `whole` is the git blob id of the only content that it is right for.
+    """
+
+    kind: Literal["fields"] = "fields"
+    fields: dict[str, Any] = Field(default_factory=dict)
+    facts: dict[str, Any] = Field(default_factory=dict)
+    guard: dict[str, tuple[Any, ...]] = Field(default_factory=dict)
+    whole: str | None = None
+    base: Base | None = None
+
+
+class PutFile(_Edit):
+    """Write `data`. With `unless_exists`, a file that is there already is as good, whatever it holds."""
+
+    kind: Literal["put"] = "put"
+    data: bytes
+    unless_exists: bool = True
+
+
+Edit = Annotated[FieldEdit | PutFile, Field(discriminator="kind")]
+EDIT: TypeAdapter[FieldEdit | PutFile] = TypeAdapter(Edit)
+"""Reads and writes edits as JSON."""
+
+
+@dataclass(frozen=True)
+class Present:
+    """A file as it is at one commit. `data` is None where it was not worth reading."""
+
+    oid: str
+    data: bytes | None = None
+
+    @property
+    def large(self) -> bool:
+        """Whether LFS keeps it."""
+        return len(self.oid) != 40
+
+
+Files = Mapping[str, Present | None]
+"""Path → file; None where there is none."""
+
+
+@dataclass
+class Plan:
+    """What becomes of a batch of edits, upon the files of one commit."""
+
+    landed: list[FieldEdit | PutFile] = field(default_factory=list)
+    void: list[FieldEdit | PutFile] = field(default_factory=list)
+    written: list[FieldEdit | PutFile] = field(default_factory=list)
+    contents: dict[str, bytes] = field(default_factory=dict)
+
+    @property
+    def changes(self) -> list[Change]:
+        """What to commit."""
+        return [Put(path, data) for path, data in self.contents.items()]
+
+
+def plan(edits: Iterable[FieldEdit | PutFile], files: Files) -> Plan:
+    """Apply `edits` to `files` in order, each upon what the ones before it made of its file."""
+    made = Plan()
+    for edit in edits:
+        touched = edit.path in made.contents
+        now = made.contents.get(edit.path)
+        present = Present(blob_id(now), now) if now is not None else files.get(edit.path)
+        found = _put(edit, present) if isinstance(edit, PutFile) else _set(edit, present)
+        if isinstance(found, bytes):
+            made.contents[edit.path] = found
+            made.written.append(edit)
+        elif found == "void":
+            made.void.append(edit)
+        else:  # what an edit before it in this very batch made so has not landed before the batch has
+            (made.written if touched else made.landed).append(edit)
+    return made
+
+
+Applied = bytes | Literal["landed", "void"]
+
+
+def _put(edit: PutFile, present: Present | None) -> Applied:
+    if present is not None and (edit.unless_exists or is_content(present.oid, edit.data)):
+        return "landed"
+    return edit.data
+
+
+def _set(edit: FieldEdit, present: Present | None) -> Applied:
+    if present is None or present.data is None:
+        return "void"
+    try:
+        text = present.data.decode("utf-8-sig")
+        now = json.loads(text)
+    except (ValueError, RecursionError):
+        return "void"
+    if not isinstance(now, dict):
+        return "void"
+    ours = _ours(now)
+    if _has(now, ours, edit):
+        return "landed"
+    if edit.whole is not None and edit.whole != present.oid:
+        return "void"
+    if any(not _among(_value(now, ours, name), allowed) for name, allowed in edit.guard.items()):
+        return "void"
+    facts = {name: value for name, value in {**ours, **edit.facts}.items() if value is not None}
+    changes = {**edit.fields, OURS: facts} if edit.facts else dict(edit.fields)
+    return edit_text(text, changes).encode()
+
+
+def _ours(now: Mapping[str, Any]) -> dict[str, Any]:
+    found = now.get(OURS)
+    return found if isinstance(found, dict) else {}
+
+
+def _has(now: Mapping[str, Any], ours: Mapping[str, Any], edit: FieldEdit) -> bool:
+    outer = all(name in now and _same(now[name], value) for name, value in edit.fields.items())
+    return outer and all(_same(ours.get(name), value) for name, value in edit.facts.items())
+
+
+def _value(now: Mapping[str, Any], ours: Mapping[str, Any], name: str) -> Any:
+    owner, _, member = name.partition(".")
+    return ours.get(member) if owner == OURS and member else now.get(name)
+
+
+def _among(value: Any, allowed: Sequence[Any]) -> bool:
+    return any(_same(value, one) for one in allowed)
+
+
+def _same(one: Any, other: Any) -> bool:
+    """Equal as JSON: `True` is not 1, and 1 is not 1.0."""
+    return json.dumps(one, sort_keys=True) == json.dumps(other, sort_keys=True)
+
+
+def guard_of(raw: str, *names: str) -> dict[str, tuple[Any, ...]]:
+    """The guard that holds as long as these fields of the object `raw` stay as they are in it."""
+    now = json.loads(raw.lstrip("\ufeff"))
+    ours = _ours(now)
+    return {name: (_value(now, ours, name),) for name in names}
+
+
+def blob_id(data: bytes) -> str:
+    """The id under which git keeps `data`."""
+    return hashlib.sha1(b"blob %d\0" % len(data) + data, usedforsecurity=False).hexdigest()
+
+
+def is_content(oid: str, data: bytes) -> bool:
+    """Whether the file `oid` (a git blob id, or the sha256 of one that LFS keeps) holds `data`."""
+    return oid == (blob_id(data) if len(oid) == 40 else hashlib.sha256(data).hexdigest())
+
+
+def message(edits: Sequence[FieldEdit | PutFile]) -> tuple[str, str]:
+    """Title and description of the commit that writes `edits`.
+
+    The description is one JSON object a line, `{"edit": id, "path": …, "does": …, "status": …}`; where it would become
+    too long for a commit, the last line says how many are left out: the diff has them.
+    """
+    lines: list[str] = []
+    size = 0
+    for edit in edits:
+        said = {"edit": edit.id, "path": edit.path, "does": _one_line(edit.line)}
+        if isinstance(edit, FieldEdit) and "status" in edit.fields:
+            said["status"] = str(edit.fields["status"])
+        line = json.dumps(said)
+        if size + len(line) > _DESCRIPTION:
+            lines.append(json.dumps({"more": len(edits) - len(lines)}))
+            break
+        lines.append(line)
+        size += len(line) + 1
+    return _title(edits), "\n".join(lines)
+
+
+def _title(edits: Sequence[FieldEdit | PutFile]) -> str:
+    first = _one_line(edits[0].line)
+    others = len({_one_line(edit.line) for edit in edits}) - 1
+    return f"{first[: _TITLE - 20]} and {others} more" if others else first[:_TITLE]
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())
