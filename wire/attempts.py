@@ -11,6 +11,7 @@ request file says which attempt is the current one, and the details repo what it
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from typing import Literal
 
@@ -21,8 +22,10 @@ from wire.errors import BadMessage
 from wire.keys import Keys
 from wire.redis import Fields, Redis, text
 
-BEAT = 10.0
-LOST = 35.0
+BEAT = float(os.environ.get("STEWARD_BEAT_SECONDS", "10"))
+"""Seconds between two signs of life. All processes of a board must agree on it; only tests want another value."""
+LOST = 3.5 * BEAT
+"""Seconds of silence after which an attempt, or a worker, is lost."""
 KEPT = 86_400
 MAX_LOG = 256 * 1024
 

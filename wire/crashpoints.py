@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 from dataclasses import dataclass
 
 
@@ -25,13 +26,13 @@ def _armed(setting: str) -> _Armed | None:
 
 
 _at = _armed(os.environ.get("STEWARD_CRASH_AT", ""))
-POINTS: set[str] = set()
-"""The names that this process knows: those of the modules that it has imported."""
+POINTS: dict[str, str] = {}
+"""The points that this process knows, and the module that each stands in."""
 
 
 def point(name: str) -> str:
     """Declare a crash point, at import time, so that tests can list all of them."""
-    POINTS.add(name)
+    POINTS[name] = sys._getframe(1).f_globals["__name__"]
     return name
 
 

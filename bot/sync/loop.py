@@ -23,6 +23,7 @@ from bot.sync.queue import QUEUE, sync_queue
 from bot.sync.request import sync_request
 from bot.sync.requests_repo import sync_requests_repo
 from hub.errors import HubError, RateLimited, Transient
+from wire.attempts import BEAT
 from wire.clock import iso
 from wire.crashpoints import pass_by, point
 from wire.dirty import Claim
@@ -31,7 +32,7 @@ from wire.redis import TRANSIENT, Fields
 
 log = structlog.get_logger()
 
-LEASE = 30.0
+LEASE = 3 * BEAT
 """Seconds until a killed process's keys are free again."""
 IDLE = 1.0
 FIRST_WAIT, LONGEST_WAIT = 2.0, 600.0
