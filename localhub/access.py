@@ -191,7 +191,7 @@ def _past_gate(box: Box, who: Caller, repo: Repo) -> bool:
         return False
     if role_in(box, who.account, repo) is not None:
         return True
-    return who.account is not None and box.repos.grant_of(repo, who.account) == "accepted"
+    return who.account is not None and box.grants.of(repo, who.account) == "accepted"
 
 
 def _refusal(who: Caller, repo: Repo, want: Want) -> str:

@@ -12,6 +12,7 @@ from localhub.clock import Clock
 from localhub.errors import FolderInUse
 from localhub.events import Event, Subscriber
 from localhub.faults import Faults
+from localhub.grants import Grants
 from localhub.lfs import LfsStore
 from localhub.limits import Limits
 from localhub.repos import Repos
@@ -39,6 +40,7 @@ class Box:
         self.store = Store(data / "hub.sqlite")
         self.accounts = Accounts(self.store, clock)
         self.repos = Repos(data, self.store, clock, self.accounts, self.emit)
+        self.grants = Grants(self.store, clock)
         self.lfs = LfsStore(data / "lfs", self.store, clock)
         self.lfs_uploads = True
         self.limits = Limits(clock)

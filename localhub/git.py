@@ -10,69 +10,24 @@ first touches the repo, being alone on its folder.
 
 from __future__ import annotations
 
-import re
 import threading
-import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 import pygit2
 from pygit2.enums import ObjectType
 
 from localhub import diffs, trees
-from localhub.errors import BadRequest, EntryNotFound, HubError, RepoNotFound, RevisionNotFound, StaleParent
-from localhub.lfspointer import POINTER_MAX, POINTER_MIN, Pointer, parse_pointer
-from localhub.packs import LooseWriter, PackWriter
-from localhub.trees import FILE, TREE, Changed, Entry, TreeEdit
+from localhub.blobs import BlobFacts, blob_facts
+from localhub.changes import Author, Change, Put, Remove, create_commit, signature, write_tree
+from localhub.errors import BadRequest, EntryNotFound, HubError, RepoNotFound, StaleParent
+from localhub.gitrefs import MAIN, commit_of, head_of, raw_target, resolve
+from localhub.trees import TREE, Changed, Entry
 
-MAIN = "refs/heads/main"
+__all__ = ["MAIN", "Author", "BlobFacts", "Change", "GitRepo", "Put", "Remove"]
+
 _FACTS_KEPT = 150_000  # blobs of one repo whose size is remembered
-_BULK = 256  # files in one commit from which on a pack is written
-_REV = re.compile(r"(?P<base>.+?)(?P<steps>(?:\^|~[0-9]{1,6})*)", re.DOTALL)
-_OID = re.compile(r"[0-9a-f]{7,40}")
-
-
-@dataclass(frozen=True)
-class Author:
-    """Who a commit says it is by."""
-
-    name: str
-    email: str
-
-
-@dataclass(frozen=True)
-class Put:
-    """Set a file: to these bytes, or to the blob with this id."""
-
-    path: str
-    content: bytes | str
-    mode: int = FILE
-
-
-@dataclass(frozen=True)
-class Remove:
-    """Take away a file or a folder; `folder` says which of the two it must be, where that matters."""
-
-    path: str
-    folder: bool | None = None
-
-
-Change = Put | Remove
-
-
-@dataclass(frozen=True, slots=True)
-class BlobFacts:
-    """The size of a blob in git, and the LFS pointer that it is, if it is one."""
-
-    git_size: int
-    pointer: Pointer | None
-
-    @property
-    def size(self) -> int:
-        """The size of the file that people see."""
-        return self.pointer.size if self.pointer else self.git_size
 
 
 class GitRepo:
@@ -110,13 +65,13 @@ class GitRepo:
     def head(self, ref: str = MAIN) -> str | None:
         """The commit that a full ref (`refs/…`) names; None where there is no such ref."""
         with self.open() as repo:
-            return _head(repo, ref)
+            return head_of(repo, ref)
 
     def refs(self) -> dict[str, str]:
         """Every ref with its commit, annotated tags followed; by name."""
         with self.open() as repo:
             names = sorted(repo.references)
-            return {name: head for name in names if (head := _head(repo, name))}
+            return {name: head for name in names if (head := head_of(repo, name))}
 
     def resolve(self, rev: str) -> str:
         """The commit of a branch, tag, `refs/…` or (abbreviated) id, with `^` and `~n` after it.
@@ -124,12 +79,12 @@ class GitRepo:
         Raises `RevisionNotFound`.
         """
         with self.open() as repo:
-            return str(_resolve(repo, rev).id)
+            return str(resolve(repo, rev).id)
 
     def update_ref(self, ref: str, new: str | None, expected: str | None) -> None:
         """Moves, creates (`expected` None) or deletes (`new` None) a ref; `StaleParent` unless it is at `expected`."""
         with self.lock, self.open() as repo:
-            if _raw_target(repo, ref) != expected:
+            if raw_target(repo, ref) != expected:
                 raise StaleParent
             try:
                 if new is None:
@@ -148,13 +103,13 @@ class GitRepo:
         """Creates a tag, annotated where there is a message; 409 where it exists."""
         ref = f"refs/tags/{name}"
         with self.lock, self.open() as repo:
-            if _raw_target(repo, ref) is not None:
+            if raw_target(repo, ref) is not None:
                 raise HubError(409, f"Reference {ref} already exists")
             target = commit
             if message:
-                signature = _signature(author, when)
+                signed = signature(author, when)
                 try:
-                    target = str(repo.create_tag(name, pygit2.Oid(hex=commit), ObjectType.COMMIT, signature, message))
+                    target = str(repo.create_tag(name, pygit2.Oid(hex=commit), ObjectType.COMMIT, signed, message))
                     return
                 except (ValueError, pygit2.GitError) as error:
                     raise BadRequest(f"{name} cannot be the name of a tag: {error}") from error
@@ -191,9 +146,9 @@ class GitRepo:
     ) -> str:
         """A commit on top of `parent` that no ref names yet. Raises as `commit` does, but for `StaleParent`."""
         with self.open() as repo:
-            base = _commit(repo, parent).tree_id if parent else None
-            tree = _write_tree(repo, base, list(changes))
-            return _create_commit(repo, tree, [parent] if parent else [], author, message, when)
+            base = commit_of(repo, parent).tree_id if parent else None
+            tree = write_tree(repo, base, list(changes))
+            return create_commit(repo, tree, [parent] if parent else [], author, message, when)
 
     def commit_tree(
         self,
@@ -208,7 +163,7 @@ class GitRepo:
     ) -> str:
         """Makes a commit of a tree that exists and moves `ref` there from `expected` (None: it is new)."""
         with self.lock, self.open() as repo:
-            commit = _create_commit(repo, tree, parents, author, message, when)
+            commit = create_commit(repo, tree, parents, author, message, when)
             self.update_ref(ref, commit, expected)
             return commit
 
@@ -223,17 +178,17 @@ class GitRepo:
     def tree(self, commit: str) -> str:
         """The id of a commit's tree."""
         with self.open() as repo:
-            return str(_commit(repo, commit).tree_id)
+            return str(commit_of(repo, commit).tree_id)
 
     def entry(self, commit: str, path: str) -> Entry | None:
         """The file or folder at a path."""
         with self.open() as repo:
-            return trees.find(repo, _commit(repo, commit).tree_id, path)
+            return trees.find(repo, commit_of(repo, commit).tree_id, path)
 
     def find(self, commit: str, paths: Iterable[str]) -> list[Entry | None]:
         """The file or folder at each path."""
         with self.open() as repo:
-            root = _commit(repo, commit).tree_id
+            root = commit_of(repo, commit).tree_id
             return trees.find_all(repo, root, paths)
 
     def entries(
@@ -250,7 +205,7 @@ class GitRepo:
         Raises `EntryNotFound` where there is no such folder.
         """
         with self.open() as repo:
-            found = trees.find(repo, _commit(repo, commit).tree_id, folder)
+            found = trees.find(repo, commit_of(repo, commit).tree_id, folder)
             if found is None or found.mode != TREE:
                 raise EntryNotFound(folder, commit)
             prefix = f"{folder}/" if folder else ""
@@ -274,7 +229,7 @@ class GitRepo:
         found = {oid: self._facts[oid] for oid in wanted - missing}
         if missing:
             with self.open() as repo:
-                found |= {oid: _blob_facts(repo, oid) for oid in missing}
+                found |= {oid: blob_facts(repo, oid) for oid in missing}
             if len(self._facts) > _FACTS_KEPT:
                 self._facts = {}
             self._facts.update(found)
@@ -283,13 +238,13 @@ class GitRepo:
     def changed_paths(self, a: str | None, b: str) -> list[Changed]:
         """Every file that differs between two commits, by path; all files of `b` where `a` is None."""
         with self.open() as repo:
-            old = _commit(repo, a).tree_id if a else None
-            return list(trees.changed(repo, old, _commit(repo, b).tree_id))
+            old = commit_of(repo, a).tree_id if a else None
+            return list(trees.changed(repo, old, commit_of(repo, b).tree_id))
 
     def diff(self, a: str | None, b: str) -> str:
         """The git diff from one commit to another; from nothing where `a` is None."""
         with self.open() as repo:
-            return diffs.diff(repo, _commit(repo, a).tree_id if a else None, _commit(repo, b).tree_id)
+            return diffs.diff(repo, commit_of(repo, a).tree_id if a else None, commit_of(repo, b).tree_id)
 
     def _sweep(self) -> None:
         """Takes away what a killed server left half done."""
@@ -303,94 +258,3 @@ class GitRepo:
             for leftover in leftovers:
                 leftover.unlink(missing_ok=True)
             self._swept = True
-
-
-_SYSTEM = Author("system", "system@huggingface.co")
-
-
-def _head(repo: pygit2.Repository, ref: str) -> str | None:
-    try:
-        return str(repo.references[ref].peel(pygit2.Commit).id)
-    except (KeyError, ValueError, pygit2.GitError):
-        return None
-
-
-def _raw_target(repo: pygit2.Repository, ref: str) -> str | None:
-    """What a ref itself points to: for an annotated tag the tag object."""
-    try:
-        return str(repo.references[ref].target)
-    except (KeyError, ValueError, pygit2.GitError):
-        return None
-
-
-def _commit(repo: pygit2.Repository, oid: str) -> pygit2.Commit:
-    found = repo.get(oid)
-    if not isinstance(found, pygit2.Commit):
-        raise RevisionNotFound(oid)
-    return found
-
-
-def _resolve(repo: pygit2.Repository, rev: str) -> pygit2.Commit:
-    match = _REV.fullmatch(rev)
-    commit = _named(repo, match["base"]) if match else None
-    for step in re.findall(r"\^|~[0-9]+", match["steps"]) if match else ():
-        for _ in range(1 if step == "^" else int(step[1:])):
-            commit = commit.parents[0] if commit and commit.parents else None
-    if commit is None:
-        raise RevisionNotFound(rev)
-    return commit
-
-
-def _named(repo: pygit2.Repository, name: str) -> pygit2.Commit | None:
-    candidates = [name] if name.startswith("refs/") else [f"refs/heads/{name}", f"refs/tags/{name}"]
-    for ref in [MAIN] if name == "HEAD" else candidates:
-        if head := _head(repo, ref):
-            return _commit(repo, head)
-    if not _OID.fullmatch(name):
-        return None
-    try:
-        found = repo.get(name)
-    except ValueError:  # an abbreviation that fits several
-        return None
-    return found if isinstance(found, pygit2.Commit) else None
-
-
-def _blob_facts(repo: pygit2.Repository, oid: str) -> BlobFacts:
-    _, size = repo.odb.read_header(pygit2.Oid(hex=oid))
-    may_point = POINTER_MIN <= size <= POINTER_MAX
-    return BlobFacts(size, parse_pointer(repo.odb.read(pygit2.Oid(hex=oid))[1]) if may_point else None)
-
-
-def _write_tree(repo: pygit2.Repository, base: pygit2.Oid | None, changes: Sequence[Change]) -> str:
-    puts = sum(isinstance(change, Put) for change in changes)
-    writer = PackWriter(repo) if puts >= _BULK else LooseWriter(repo)
-    try:
-        edit = TreeEdit(repo, base)
-        for change in changes:
-            if isinstance(change, Remove):
-                edit.remove(change.path, folder=change.folder)
-            else:
-                content = change.content
-                edit.put(change.path, change.mode, content if isinstance(content, str) else writer.blob(content))
-        tree = edit.write(writer)
-    except BaseException:
-        if isinstance(writer, PackWriter):
-            writer.abandon()
-        raise
-    writer.finish()
-    return str(tree)
-
-
-def _create_commit(
-    repo: pygit2.Repository, tree: str, parents: Sequence[str], author: Author, message: str, when: float | None
-) -> str:
-    signature, committer = _signature(author, when), _signature(_SYSTEM, when)
-    oids: list[pygit2.Oid | str] = [pygit2.Oid(hex=parent) for parent in parents]
-    return str(repo.create_commit(None, signature, committer, message, pygit2.Oid(hex=tree), oids))
-
-
-def _signature(author: Author, when: float | None) -> pygit2.Signature:
-    # git ends a name at < and >, and keeps no empty one.
-    name = re.sub(r"[<>\n\x00]", " ", author.name).strip() or "unknown"
-    email = re.sub(r"[<>\n\x00\s]", "", author.email) or "unknown"
-    return pygit2.Signature(name, email, int(time.time() if when is None else when), 0)

@@ -17,7 +17,8 @@ from typing import Protocol
 import pygit2
 from pygit2.enums import ObjectType
 
-from localhub.trees import Entry, TreeWriter, parse, serialise
+from localhub.treeedit import TreeWriter
+from localhub.trees import Entry, parse, serialise
 
 _TYPES = {"commit": 1, "tree": 2, "blob": 3}
 

@@ -25,7 +25,6 @@ from localhub.store import Store
 
 RepoType = Literal["model", "dataset", "space"]
 Gated = Literal[False, "auto", "manual"]
-Grant = Literal["pending", "accepted", "rejected"]
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS repos (
@@ -35,9 +34,6 @@ CREATE TABLE IF NOT EXISTS repos (
   created_by TEXT NOT NULL, created_at REAL NOT NULL, updated_at REAL NOT NULL);
 CREATE UNIQUE INDEX IF NOT EXISTS repos_by_name ON repos (type, key);
 CREATE TABLE IF NOT EXISTS moved (type TEXT NOT NULL, key TEXT NOT NULL, oid TEXT NOT NULL, PRIMARY KEY (type, key));
-CREATE TABLE IF NOT EXISTS grants (
-  repo TEXT NOT NULL, user TEXT NOT NULL, id TEXT NOT NULL, status TEXT NOT NULL, at REAL NOT NULL,
-  PRIMARY KEY (repo, user));
 """
 
 _SETTINGS = ("private", "gated", "disabled", "discussions_disabled", "sdk", "likes", "downloads")
@@ -209,28 +205,10 @@ class Repos:
             with self._store.write() as db:
                 db.execute("DELETE FROM repos WHERE oid = ?", (repo.oid,))
                 db.execute("DELETE FROM moved WHERE oid = ?", (repo.oid,))
-                db.execute("DELETE FROM grants WHERE repo = ?", (repo.oid,))
             self._emit(Event("repo", "delete", repo, actor))
             shutil.rmtree(repo.git.path, ignore_errors=True)
         with self._git_lock:
             self._git.pop(repo.oid, None)
-
-    def grant_of(self, repo: Repo, account: Account) -> Grant | None:
-        """How the account's request for access to a gated repo stands."""
-        row = self._store.row("SELECT status FROM grants WHERE repo = ? AND user = ?", (repo.oid, account.id))
-        return row["status"] if row else None
-
-    def grant(self, repo: Repo, account: Account, status: Grant) -> None:
-        """Lets an account in, asks for it, or turns it away."""
-        with self._store.write() as db:
-            db.execute(
-                "INSERT INTO grants VALUES (?,?,?,?,?) ON CONFLICT (repo, user) DO UPDATE SET status = excluded.status",
-                (repo.oid, account.id, new_id(), status, self._clock.seconds()),
-            )
-
-    def grants(self, repo: Repo, status: Grant) -> list[sqlite3.Row]:
-        """Requests for access that stand so: `id`, `user` (account id), `at` (seconds)."""
-        return self._store.rows("SELECT * FROM grants WHERE repo = ? AND status = ? ORDER BY at", (repo.oid, status))
 
     def _insert(self, row: Mapping[str, Any]) -> None:
         marks = ", ".join("?" for _ in row)

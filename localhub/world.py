@@ -99,7 +99,7 @@ def _repo(box: Box, spec: Mapping[str, Any]) -> None:
     repo = box.repos.create(repo_type, owner, name, creator, **settings)
     _fill(box, repo, creator, spec)
     for user in spec.get("grants") or ():
-        box.repos.grant(repo, _known(box, user), "accepted")
+        box.grants.set(repo, _known(box, user), "accepted")
     box.repos.add_aliases(repo, [str(alias) for alias in spec.get("aliases") or ()])
 
 

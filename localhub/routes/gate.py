@@ -14,7 +14,8 @@ from localhub.accounts import Account
 from localhub.box import Box
 from localhub.clock import iso
 from localhub.errors import BadRequest, HubError
-from localhub.repos import Grant, Repo
+from localhub.grants import Grant
+from localhub.repos import Repo
 from localhub.routes.deps import BoxDep, CallerDep, Name, Namespace, Owned, type_of
 from localhub.routing import Kind
 
@@ -43,15 +44,15 @@ def ask(request: Request, box: BoxDep, who: CallerDep, prefix: Kind, ns: Namespa
     account = access.logged_in(who)
     if not repo.gated:
         raise BadRequest(f"{repo.full_name} is not gated: everybody may read it.")
-    if box.repos.grant_of(repo, account) is None:
-        box.repos.grant(repo, account, "accepted" if repo.gated == "auto" else "pending")
-    return {"status": box.repos.grant_of(repo, account)}
+    if box.grants.of(repo, account) is None:
+        box.grants.set(repo, account, "accepted" if repo.gated == "auto" else "pending")
+    return {"status": box.grants.of(repo, account)}
 
 
 @router.get("/api/{kind:kind}/{ns}/{name}/user-access-request/{status}")
 def requests(repo: Owned, box: BoxDep, status: Literal["pending", "accepted", "rejected"]) -> list[dict[str, Any]]:
     """Requests that stand so."""
-    found = [(row, box.accounts.by_id(row["user"])) for row in box.repos.grants(_gated(repo), status)]
+    found = [(row, box.accounts.by_id(row["user"])) for row in box.grants.all(_gated(repo), status)]
     return [_request(row, account, status) for row, account in found if account]
 
 
@@ -59,9 +60,9 @@ def requests(repo: Owned, box: BoxDep, status: Literal["pending", "accepted", "r
 def handle(repo: Owned, box: BoxDep, body: Verdict) -> dict[str, Any]:
     """Accepts, rejects, or takes back to pending."""
     account = _asker(box, _gated(repo), body)
-    if box.repos.grant_of(repo, account) == body.status:
+    if box.grants.of(repo, account) == body.status:
         raise HubError(404, f"The request of {account.name} is {body.status} already.")
-    box.repos.grant(repo, account, body.status)
+    box.grants.set(repo, account, body.status)
     return {}
 
 
@@ -69,9 +70,9 @@ def handle(repo: Owned, box: BoxDep, body: Verdict) -> dict[str, Any]:
 def grant(repo: Owned, box: BoxDep, body: ForUser) -> dict[str, Any]:
     """Lets somebody in who has not asked."""
     account = _user(box, body.user)
-    if box.repos.grant_of(_gated(repo), account) == "accepted":
+    if box.grants.of(_gated(repo), account) == "accepted":
         raise BadRequest(f"{account.name} has access to {repo.full_name} already.")
-    box.repos.grant(repo, account, "accepted")
+    box.grants.set(repo, account, "accepted")
     return {}
 
 
@@ -90,7 +91,7 @@ def _user(box: Box, name: str) -> Account:
 
 def _asker(box: Box, repo: Repo, body: Verdict) -> Account:
     statuses: tuple[Grant, ...] = ("pending", "accepted", "rejected")
-    asked = [row for status in statuses for row in box.repos.grants(repo, status)]
+    asked = [row for status in statuses for row in box.grants.all(repo, status)]
     wanted = _user(box, body.user).id if body.user else None
     for row in asked:
         account = box.accounts.by_id(row["user"])

@@ -102,6 +102,7 @@ def delete(request: Request, box: BoxDep, who: CallerDep, body: OldRepo) -> dict
     namespace = body.organization or namespace or access.logged_in(who).name
     repo = _to_change(request, who, body.type or "model", f"{namespace}/{name}")
     box.repos.delete(repo, who.account)
+    box.grants.forget(repo)
     for sha256, *_ in box.lfs.objects(repo.oid):
         box.lfs.unlink(repo.oid, sha256)
     return {}
