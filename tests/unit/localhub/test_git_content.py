@@ -1,0 +1,190 @@
+"""Commits, tree walks, diffs and packs of a local Hub's repos, held against what git itself says."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from localhub.errors import BadRequest, EntryNotFound, RepoNotFound, RevisionNotFound, StaleParent
+from localhub.git import MAIN, Author, Change, GitRepo, Put, Remove
+from localhub.rewrite import without_blobs
+
+ADA = Author("ada", "ada@example.org")
+NAMES = st.sampled_from(["a", "b", "a.b", "a-b", "a0", "é"])
+PATHS = st.lists(NAMES, min_size=1, max_size=3).map("/".join)
+CONTENTS = st.binary(max_size=20)
+FILES = st.dictionaries(PATHS, CONTENTS, max_size=12)
+
+
+def git(repo: GitRepo, *arguments: str) -> str:
+    """What the git command says about the repo."""
+    command = ["git", "-c", "core.quotePath=false", "-C", str(repo.path), *arguments]
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout
+
+
+def listed(repo: GitRepo, commit: str) -> list[str]:
+    """Every path of a commit as the git command lists them, folders too."""
+    return git(repo, "ls-tree", "-r", "-t", "-z", "--name-only", commit).split("\0")[:-1]
+
+
+def free_of_clashes(files: dict[str, bytes]) -> dict[str, bytes]:
+    """The files that can stand together: none where another needs a folder."""
+    return {path: data for path, data in files.items() if not any(other.startswith(f"{path}/") for other in files)}
+
+
+@pytest.fixture
+def repo(tmp_path: Path) -> GitRepo:
+    """An empty repo."""
+    made = GitRepo(tmp_path / "repo.git")
+    made.create()
+    return made
+
+
+@settings(max_examples=40, deadline=None)
+@given(first=FILES.map(free_of_clashes), second=FILES.map(free_of_clashes))
+def test_any_two_commits_hold_what_was_put_and_differ_where_they_differ(
+    tmp_path_factory: pytest.TempPathFactory, first: dict[str, bytes], second: dict[str, bytes]
+) -> None:
+    """Files replaced one set by another are there, in git's order, and the changed paths are those that changed."""
+    repo = GitRepo(tmp_path_factory.mktemp("git") / "repo.git")
+    repo.create()
+    one = repo.commit(MAIN, [Put(path, data) for path, data in first.items()], None, ADA, "one")
+    changes: list[Change] = [Remove(path) for path in first]
+    two = repo.commit(MAIN, [*changes, *(Put(path, data) for path, data in second.items())], one, ADA, "two")
+
+    found = repo.entries(two, recursive=True)
+    assert [entry.path for entry in found] == listed(repo, two)
+    assert {entry.path: repo.read(entry.oid) for entry in found if entry.type == "file"} == second
+    expected = {path for path in first.keys() | second.keys() if first.get(path) != second.get(path)}
+    assert {change.path for change in repo.changed_paths(one, two)} == expected
+
+
+@settings(max_examples=30, deadline=None)
+@given(files=FILES.map(free_of_clashes).filter(bool), data=st.data())
+def test_a_walk_goes_on_behind_any_path(
+    tmp_path_factory: pytest.TempPathFactory, files: dict[str, bytes], data: st.DataObject
+) -> None:
+    """Wherever a listing was cut, the rest of it begins with the next entry."""
+    repo = GitRepo(tmp_path_factory.mktemp("git") / "repo.git")
+    repo.create()
+    commit = repo.commit(MAIN, [Put(path, content) for path, content in files.items()], None, ADA, "all")
+    paths = [entry.path for entry in repo.entries(commit, recursive=True)]
+    cut = data.draw(st.integers(0, len(paths) - 1))
+    rest = repo.entries(commit, recursive=True, after=paths[cut])
+    assert [entry.path for entry in rest] == paths[cut + 1 :]
+
+
+def test_a_large_commit_is_one_pack_that_git_accepts(repo: GitRepo) -> None:
+    """Hundreds of files become one pack, and the same commit as many small ones would have made."""
+    puts = [Put(f"folder{index % 7}/file{index}", f"content {index}".encode()) for index in range(400)]
+    head = repo.commit(MAIN, puts, None, ADA, "bulk", when=0)
+    assert len(list(repo.path.glob("objects/pack/*.pack"))) == 1
+    assert git(repo, "fsck", "--strict") == ""
+    assert git(repo, "show", f"{head}:folder3/file3") == "content 3"
+    one_by_one = None
+    for start in range(0, 400, 100):
+        one_by_one = repo.commit("refs/heads/slow", puts[start : start + 100], one_by_one, ADA, "part", when=0)
+    assert one_by_one and repo.tree(one_by_one) == repo.tree(head)
+
+
+def test_a_refused_large_commit_leaves_nothing(repo: GitRepo) -> None:
+    """A commit that fails half-way leaves no pack behind."""
+    puts: list[Change] = [Put(f"file{index}", b"x") for index in range(300)]
+    with pytest.raises(BadRequest):
+        repo.commit(MAIN, [*puts, Put("file0/below", b"")], None, ADA, "clash")
+    assert repo.head() is None and not list(repo.path.glob("objects/pack/*"))
+
+
+def test_files_and_folders_do_not_take_each_others_place(repo: GitRepo) -> None:
+    """A file where a folder stands is refused, unless the same commit takes the folder away."""
+    repo.commit(MAIN, [Put("a/b", b"1"), Put("c", b"2")], None, ADA, "one")
+    for clash in (Put("a", b""), Put("c/d", b"")):
+        with pytest.raises(BadRequest):
+            repo.commit(MAIN, [clash], None, ADA, "clash")
+    head = repo.commit(MAIN, [Remove("a", folder=True), Put("a", b"3"), Remove("c"), Put("c/d", b"4")], None, ADA, "ok")
+    assert listed(repo, head) == ["a", "c", "c/d"]
+
+
+def test_removing_needs_the_thing_to_be_there(repo: GitRepo) -> None:
+    """What is missing, or a folder where a file was meant, cannot be removed."""
+    repo.commit(MAIN, [Put("a/b", b"1")], None, ADA, "one")
+    for missing in (Remove("x"), Remove("a", folder=False), Remove("a/b", folder=True), Remove("a/b/c")):
+        with pytest.raises(EntryNotFound):
+            repo.commit(MAIN, [missing], None, ADA, "no")
+
+
+def test_the_last_file_of_a_folder_takes_the_folder_along(repo: GitRepo) -> None:
+    """Git has no empty folders; a repo without any file has git's empty tree."""
+    repo.commit(MAIN, [Put("a/b/c", b"1"), Put("d", b"2")], None, ADA, "one")
+    assert listed(repo, repo.commit(MAIN, [Remove("a/b/c")], None, ADA, "two")) == ["d"]
+    empty = repo.commit(MAIN, [Remove("d")], None, ADA, "three")
+    assert listed(repo, empty) == [] and git(repo, "fsck") == ""
+
+
+def test_a_commit_upon_an_old_parent_is_refused(repo: GitRepo) -> None:
+    """Of two commits upon the same parent only the first is taken."""
+    base = repo.commit(MAIN, [Put("a", b"1")], None, ADA, "one")
+    head = repo.commit(MAIN, [Put("a", b"2")], base, ADA, "two")
+    with pytest.raises(StaleParent):
+        repo.commit(MAIN, [Put("a", b"3")], base, ADA, "three")
+    assert repo.head() == head
+
+
+def test_revisions(repo: GitRepo) -> None:
+    """Branches, tags, ids, their abbreviations and ancestors are found; nothing else is a revision."""
+    first = repo.commit(MAIN, [Put("a", b"1")], None, ADA, "one")
+    second = repo.commit(MAIN, [Put("a", b"2")], None, ADA, "two")
+    repo.tag("v1", first, "annotated", ADA)
+    repo.update_ref("refs/pr/7", second, None)
+    for name in ("v1", "refs/tags/v1", "main^", "main~1", first, first[:9], "refs/pr/7^"):
+        assert repo.resolve(name) == first, name
+    for name in ("main^^", "main:a", "@{0}", ":/one", "pr/7", "HEAD~9", "", "^", "v1^{tree}", "0" * 40, first + "0"):
+        with pytest.raises(RevisionNotFound):
+            repo.resolve(name)
+
+
+def test_diffs_are_gits_own(repo: GitRepo) -> None:
+    """Changed, added, removed, renamed and binary files are diffed as the git command does."""
+    one = repo.commit(MAIN, [Put("a", b"1\n2\n"), Put("gone", b"x\n"), Put("old", b"long\n" * 20)], None, ADA, "one")
+    changes = [Put("a", b"1\n3\n"), Put("bin", b"\0\1"), Put("é", b"new\n")]
+    two = repo.commit(MAIN, changes, None, ADA, "two")
+    three = repo.commit(MAIN, [Remove("gone"), Remove("old"), Put("new", b"long\n" * 20)], None, ADA, "three")
+    for old, new in ((one, two), (two, three), (one, three)):
+        ours = [line for line in repo.diff(old, new).splitlines() if line and not line.startswith("index ")]
+        theirs = git(repo, "-c", "core.quotePath=true", "diff", old, new).splitlines()
+        assert ours == [line for line in theirs if not line.startswith("index ")]
+
+
+def test_what_a_killed_server_left_is_swept(repo: GitRepo) -> None:
+    """Stale lock files and half-written packs are gone when the repo is opened again, and commits go on."""
+    head = repo.commit(MAIN, [Put("a", b"1")], None, ADA, "one")
+    (repo.path / "refs/heads/main.lock").touch()
+    (repo.path / "objects/pack/tmp_pack_1_2").touch()
+    again = GitRepo(repo.path)
+    assert again.commit(MAIN, [Put("a", b"2")], head, ADA, "two") == again.head()
+    assert not list(repo.path.rglob("tmp_pack*"))
+
+
+def test_a_deleted_repo_is_not_found(tmp_path: Path) -> None:
+    """Whoever still holds a repo that was deleted is told so as for any missing one."""
+    with pytest.raises(RepoNotFound):
+        GitRepo(tmp_path / "gone.git").head()
+
+
+def test_rewriting_history_takes_a_file_out_of_every_commit(repo: GitRepo) -> None:
+    """A content that must go is in no commit of any branch afterwards; commits before it keep their ids."""
+    first = repo.commit(MAIN, [Put("keep", b"1")], None, ADA, "one")
+    second = repo.commit(MAIN, [Put("x/secret", b"s"), Put("copy", b"s")], None, ADA, "two")
+    head = repo.commit(MAIN, [Put("keep", b"2"), Remove("copy")], None, ADA, "three")
+    repo.update_ref("refs/heads/side", second, None)
+    repo.update_ref("refs/heads/start", first, None)
+    changes = without_blobs(repo, [b"s"])
+    assert {change.ref: change.old for change in changes} == {MAIN: head, "refs/heads/side": second}
+    assert repo.head("refs/heads/start") == first and git(repo, "fsck", "--no-dangling") == ""
+    log = git(repo, "log", "--format=%s", "--name-only", "main", "side")
+    assert "secret" not in log and "copy" not in log and "three" in log
+    assert listed(repo, repo.resolve("main")) == ["keep"] and repo.resolve("main~2") == first
