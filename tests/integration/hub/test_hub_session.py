@@ -266,18 +266,20 @@ def test_large_files_are_uploaded_to_the_store_without_our_token(script: Script,
     verify = {"href": f"{script.url}/verify"}
     oid = hashlib.sha256(b"large").hexdigest()
     script.say(
-        Reply(body={"files": [{"path": "t.parquet", "uploadMode": "lfs"}]}),
+        Reply(body={"files": [{"path": path, "uploadMode": "lfs"} for path in ("t.parquet", "empty.parquet")]}),
         Reply(body={"objects": [{"oid": oid, "size": 5, "actions": {"upload": upload, "verify": verify}}]}),
         Reply(body=b""),
         Reply(body={"commitOid": "c" * 40, "commitUrl": "u"}),
     )
-    scripted.commit(REPO, [Put("t.parquet", b"large")], "Add a table")
+    scripted.commit(REPO, [Put("t.parquet", b"large"), Put("empty.parquet", b"")], "Add a table")
     store.close()
     (put,) = store.asked
     assert (put.method, put.body, put.headers["x-signed"]) == ("PUT", b"large", "yes")
     assert "authorization" not in put.headers
     assert [asked.path.split("/")[-1] for asked in script.asked] == ["main", "batch", "verify", "main"]
     assert json.loads(script.asked[2].body) == {"oid": oid, "size": 5}
+    keys = [json.loads(line)["key"] for line in script.asked[3].body.splitlines()]
+    assert keys == ["header", "lfsFile", "file"]  # LFS stores take no empty object
 
 
 def test_a_large_file_that_the_store_refuses_is_an_error(script: Script, scripted: Hub) -> None:

@@ -84,11 +84,14 @@ def test_a_commit_that_failed_before_its_effect_is_sent_again(local: LocalHub, b
 
 
 @pytest.mark.parametrize("kind", ["fail-after", "cut"])
-def test_a_commit_that_failed_after_its_effect_is_recognised(local: LocalHub, bot: Hub, repo: Repo, kind: str) -> None:
-    """An error page, or a connection that broke, and yet it landed: the same commit is found, no second one made."""
+def test_a_commit_that_failed_after_its_effect_is_recognised(
+    local: LocalHub, bot: Hub, repo: Repo, calls: list[str], kind: str
+) -> None:
+    """An error page, or a connection that broke, and yet it landed: it is found, and not even sent again."""
     parent = bot.head(repo)
     local.box.faults.add(COMMIT, kind)
     done = bot.commit(repo, [Put("a", b"1")], "Add a", "with a reason", parent=parent)
+    assert calls.count("commit") == 1
     assert bot.head(repo) == done.oid
     assert bot.commits(repo)[0].title == "Add a"
     assert len(bot.commits(repo)) == 2

@@ -76,6 +76,7 @@ def test_the_paths_come_in_order_and_once() -> None:
         ("diff --git a/a b/b b/a b/b\nnew file mode 100644\nindex 000..e69\n", ["a b/b"]),
         ("diff --git a/o b/n\nsimilarity index 100%\nrename from o\nrename to n\n", ["o", "n"]),
         ("diff --git a/o b/n\nsimilarity index 90%\ncopy from o\ncopy to n\n--- a/o\n+++ b/n\n", ["o", "n"]),
+        ("diff --git a/x y b/x z\nindex 1..2\n--- a/x y\t\n+++ b/x z\t\n@@ -1 +1 @@\n-a\n+b\n", ["x y", "x z"]),
         ("--- a/x\n+++ b/x\n", []),
         ("", []),
         ("not a diff at all\n", []),
