@@ -250,3 +250,33 @@ def test_access_to_a_gated_repo_is_granted_by_its_owner(ada: HfApi, cleo: HfApi)
     with pytest.raises(HfHubHTTPError) as caught:
         cleo.grant_access(repo_id, "bob")
     assert caught.value.response.status_code == 403
+
+
+def test_asking_for_access(ada: HfApi, cleo: HfApi, http: httpx.Client, hub: LocalHub) -> None:
+    """Whoever asks is pending until the owner accepts, loses access when rejected, and shows up in the lists."""
+    repo_id = make_repo(ada, "model")
+    put(ada, repo_id, {"config.json": "{}"}, "model")
+    ada.update_repo_settings(repo_id, gated="manual")
+    url = f"{ada.endpoint}/{repo_id}/resolve/main/config.json"
+    asked = httpx.post(f"{hub.url}/{repo_id}/ask-access", headers={"Authorization": f"Bearer {TOKENS['cleo']}"})
+    assert asked.status_code in (200, 303)
+    assert [r.username for r in ada.list_pending_access_requests(repo_id)] == ["cleo"]
+    ada.accept_access_request(repo_id, "cleo")
+    assert cleo.get_hf_file_metadata(url=url).size == 2
+    assert [r.username for r in ada.list_accepted_access_requests(repo_id)] == ["cleo"]
+    ada.reject_access_request(repo_id, "cleo", rejection_reason="Not now")
+    assert [(r.username, r.status) for r in ada.list_rejected_access_requests(repo_id)] == [("cleo", "rejected")]
+    with pytest.raises(GatedRepoError):
+        cleo.get_hf_file_metadata(url=url)
+
+
+def test_a_gated_repo_that_lets_everybody_in_who_asks(ada: HfApi, cleo: HfApi, hub: LocalHub) -> None:
+    """`gated: auto` opens with the question."""
+    repo_id = make_repo(ada, "model")
+    put(ada, repo_id, {"config.json": "{}"}, "model")
+    ada.update_repo_settings(repo_id, gated="auto")
+    url = f"{ada.endpoint}/{repo_id}/resolve/main/config.json"
+    with pytest.raises(GatedRepoError):
+        cleo.get_hf_file_metadata(url=url)
+    httpx.post(f"{hub.url}/{repo_id}/ask-access", headers={"Authorization": f"Bearer {TOKENS['cleo']}"})
+    assert cleo.get_hf_file_metadata(url=url).size == 2

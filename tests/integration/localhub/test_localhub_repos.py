@@ -198,3 +198,14 @@ def test_a_space_needs_an_sdk(http: httpx.Client) -> None:
     """`sdk` is required for Spaces alone."""
     answer = http.post("/api/repos/create", json={"name": fresh(), "type": "space"})
     assert answer.status_code == 400 and answer.json()["error"]
+
+
+def test_repos_are_listed_and_found(ada: HfApi, cleo: HfApi) -> None:
+    """Lists by author and by words in the name; a private repo is listed for those who may read it."""
+    name = fresh("findable")
+    ada.create_repo(f"ada/{name}", repo_type="model")
+    ada.create_repo(f"ada/{name}-hidden", repo_type="model", private=True)
+    assert {m.id for m in ada.list_models(author="ada", search=name)} == {f"ada/{name}", f"ada/{name}-hidden"}
+    assert [m.id for m in cleo.list_models(author="ada", search=name)] == [f"ada/{name}"]
+    assert list(cleo.list_models(author="bob", search=name)) == []
+    assert [d.id for d in ada.list_datasets(search=name)] == []

@@ -97,9 +97,15 @@ def test_the_object_never_shows_the_secret(ada: HfApi, http: httpx.Client) -> No
     ],
 )
 def test_webhooks_that_make_no_sense_are_400(ada: HfApi, http: httpx.Client, changes: dict[str, Any]) -> None:
-    """At least one watched thing and one domain, a web address, and an ASCII secret."""
-    answer = http.post(HOOKS, json=body(make_repo(ada), **changes))
+    """At least one watched thing and one domain, a web address, and an ASCII secret; new or updated."""
+    repo_id = make_repo(ada)
+    answer = http.post(HOOKS, json=body(repo_id, **changes))
     assert answer.status_code == 400 and answer.json()["error"]
+    if changes != {"url": None}:
+        made = http.post(HOOKS, json=body(repo_id)).json()["webhook"]
+        update = http.post(f"{HOOKS}/{made['id']}", json=body(repo_id, **changes))
+        assert update.status_code == 400 and update.json()["error"]
+        assert http.get(f"{HOOKS}/{made['id']}").json()["webhook"]["domains"] == ["repo"]
 
 
 def test_an_update_without_watched_or_domains_is_400(ada: HfApi, http: httpx.Client) -> None:
