@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -67,9 +68,11 @@ def info(
         shown["modelId"] = repo.full_name
     for name in wanted:
         value = _FIELDS[name](view)
-        if value is not None or name in ("sha", "cardData"):
+        if value is not None or name == "sha":
             shown[name] = value
-    return {name: value for name, value in shown.items() if name != "cardData" or value is not None}
+    if repo.type == "space" and not expand:
+        shown["host"] = f"https://{_subdomain(view)}.hf.space"
+    return shown
 
 
 def check_expand(repo_type: RepoType, expand: Iterable[str]) -> None:
@@ -139,6 +142,10 @@ def _runtime(_view: _View) -> dict[str, Any]:
     return {"stage": "RUNNING", "hardware": hardware, "storage": None, "gcTimeout": None}
 
 
+def _subdomain(view: _View) -> str:
+    return re.sub(r"[^a-z0-9]+", "-", view.repo.full_name.lower())
+
+
 def _main_size(view: _View) -> int:
     facts = view.repo.git.facts(entry.oid for entry in view.facts.files)
     return sum(facts[entry.oid].size for entry in view.facts.files)
@@ -181,7 +188,7 @@ _FIELDS: dict[str, Callable[[_View], Any]] = {
     "sha": lambda view: view.commit,
     "siblings": _siblings,
     "spaces": lambda _: [],
-    "subdomain": lambda view: view.repo.full_name.replace("/", "-").replace(".", "-").replace("_", "-").lower(),
+    "subdomain": _subdomain,
     "tags": lambda view: view.facts.tags,
     "transformersInfo": lambda view: view.facts.transformers_info,
     "trendingScore": lambda _: 0,

@@ -73,15 +73,21 @@ def play(box: Box, world: Mapping[str, Any]) -> None:
 
 
 def _user(box: Box, spec: Mapping[str, Any]) -> None:
-    options = {"fullname": spec.get("fullname", ""), "email": spec.get("email"), "is_pro": bool(spec.get("isPro"))}
-    account = box.accounts.by_name(spec["name"]) or box.accounts.create(spec["name"], "user", **options)
+    options: dict[str, Any] = {
+        "fullname": str(spec.get("fullname", "")),
+        "email": spec.get("email"),
+        "is_pro": bool(spec.get("isPro")),
+    }
+    name = str(spec["name"])
+    account = box.accounts.by_name(name) or box.accounts.create(name, "user", **options)
     for token in spec.get("tokens") or ():
         box.accounts.add_token(account, str(token["token"]), token)
 
 
 def _org(box: Box, spec: Mapping[str, Any]) -> None:
-    options = {"fullname": spec.get("fullname", ""), "plan": spec.get("plan")}
-    org = box.accounts.by_name(spec["name"]) or box.accounts.create(spec["name"], "org", **options)
+    options: dict[str, Any] = {"fullname": str(spec.get("fullname", "")), "plan": spec.get("plan")}
+    name = str(spec["name"])
+    org = box.accounts.by_name(name) or box.accounts.create(name, "org", **options)
     for name, role in (spec.get("members") or {}).items():
         box.accounts.set_member(org, _known(box, name), role)
 

@@ -6,8 +6,10 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import IO, Annotated, Any
+from urllib.parse import quote
 
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Path, Query, Request, Response
+from fastapi.responses import RedirectResponse
 from pydantic import BaseModel, Field
 from starlette.concurrency import run_in_threadpool
 
@@ -119,12 +121,18 @@ async def commit(
 
 @router.get("/api/{kind:kind}/{ns}/{name}/xet-write-token/{rev:seg}")
 @router.get("/api/{kind:kind}/{ns}/{name}/xet-read-token/{rev:seg}")
-def xet_token(repo: Readable, rev: Rev) -> dict[str, Any]:
-    """There is no Xet here. A client that insists on it is told how to do without."""
+def xet_token(repo: Readable, rev: Rev) -> Response:
+    """There is no Xet here. The client shows nothing of a refusal but its address: so the address says what to do."""
+    return RedirectResponse(f"{repo.api_path}/no-xet-here/set-HF_HUB_DISABLE_XET=1-in-the-client?revision={quote(rev)}")
+
+
+@router.get("/api/{kind:kind}/{ns}/{name}/no-xet-here/{advice}")
+def no_xet(repo: Readable, advice: Annotated[str, Path(max_length=100)]) -> None:
+    """What a client without that setting meets when it uploads a large file."""
     raise HubError(
         404,
-        f"This Hub has no Xet storage for {repo.full_name} at {rev}. Set HF_HUB_DISABLE_XET=1 in the client's"
-        " environment, or start this Hub with `uploads: regular` in its world file.",
+        f"{repo.full_name} has no Xet storage here ({advice}): set HF_HUB_DISABLE_XET=1 in the client's environment, or"
+        " start this Hub with `uploads: regular` in its world file.",
     )
 
 
