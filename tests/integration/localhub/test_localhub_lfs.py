@@ -163,3 +163,10 @@ def test_large_files_are_streamed(ada: HfApi, http: httpx.Client, tmp_path: Any)
         for piece in answer.iter_bytes():
             digest.update(piece)
     assert digest.hexdigest() == hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def test_a_client_with_xet_is_told_how_to_do_without(ada: HfApi, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It cannot be talked out of Xet for a large file, but it fails at once, with the remedy in its message."""
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_DISABLE_XET", False)
+    with pytest.raises(ConnectionError, match="HF_HUB_DISABLE_XET=1"):
+        put(ada, make_repo(ada), {"w.bin": b"\0" * 100})
