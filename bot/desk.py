@@ -8,6 +8,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from bot.index import Index
+from bot.ledgers import Ledgers
 from bot.mirror import Mirror
 from bot.probe import Probe
 from hub.client import Hub
@@ -18,10 +19,12 @@ from leaderboard.suites import Suite
 from wire.attempts import Attempts
 from wire.clock import Clock
 from wire.dirty import DirtyKeys, Priority
+from wire.echoes import Echoes
 from wire.heartbeats import Workers
 from wire.keys import Keys
 from wire.parking import Parking
 from wire.redis import Redis
+from wire.staging import Staging
 
 TIER = "all"
 """The one tier that there is so far: every worker takes from it."""
@@ -47,6 +50,10 @@ class Desk:
         self.workers = Workers(self.redis, self.keys)
         self.parking = Parking(self.redis, self.keys)
         self.index = Index(self.redis, self.keys)
+        self.echoes = Echoes(self.redis, self.keys)
+        # The clock is looked up at each call: whoever sets another one sets it for the ledgers too.
+        staging = Staging(self.redis, self.keys)
+        self.ledgers = Ledgers(self.hub, staging, self.echoes, self.parking, lambda: self.now())
         self.mirror = Mirror(self.hub, self.mirrors)
         self.requests = Repo("dataset", self.board.repos.requests)
         self.results = Repo("dataset", self.board.repos.results)

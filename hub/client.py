@@ -14,6 +14,7 @@ from types import TracebackType
 from typing import Self
 
 from hub.admin import Admin
+from hub.budget import Calls
 from hub.retries import Retries
 from hub.session import OnCall, Session
 from hub.threads import Threads
@@ -23,7 +24,8 @@ from hub.writes import Writes
 class Hub(Writes, Threads, Admin):
     """The Hub at `endpoint`, in the name of `token` (None: as anybody). Safe to share between threads and over a fork.
 
-    `timeout` in seconds, for each wait on the network. `on_call` is told method and route of every HTTP request.
+    `timeout` in seconds, for each wait on the network. `on_call` is told method and route of every HTTP request. Calls
+    that nobody waits for are refused (RateLimited) where few are left in the Hub's window: see `budget.urgency`.
     Every method raises HubError and nothing else of its own; see the tree in `errors.py`.
     """
 
@@ -36,7 +38,13 @@ class Hub(Writes, Threads, Admin):
         retries: Retries | None = None,
         on_call: OnCall | None = None,
     ) -> None:
-        super().__init__(Session(endpoint, token, timeout=timeout, on_call=on_call), retries or Retries())
+        def leaving(method: str, route: str) -> None:
+            calls(method, route)
+            if on_call is not None:
+                on_call(method, route)
+
+        super().__init__(Session(endpoint, token, timeout=timeout, on_call=leaving), retries or Retries())
+        calls = Calls(self.session.limits)
 
     @property
     def endpoint(self) -> str:

@@ -38,9 +38,9 @@ class _Edit(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", ser_json_bytes="base64", val_json_bytes="base64")
 
     id: str = Field(min_length=1, max_length=300)
-    path: str = Field(max_length=1_000)
+    path: str = Field(max_length=5_000)
     line: str = Field(max_length=400, description="what it does, for the commit's message: `Run org/model`")
-    subject: str = Field(default="", max_length=1_000)
+    subject: str = Field(default="", max_length=5_000)
     after: tuple[str, ...] = ()
     wake: tuple[str, ...] = ()
 

@@ -1,54 +1,65 @@
-"""How a request file changes from one status to the next: text in, text out, everything unknown kept."""
+"""How a request file changes from one status to the next: which fields are set, and nothing else.
+
+A transition is not a text but what it sets, so that whatever else people change in the file meanwhile survives it.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from leaderboard.attempts import Failure
 from leaderboard.requests import Request, Status, edit
 
+RESTS_ON = ("status", "job_id", "steward.attempt", "steward.revision")
+"""The fields that every decision about a running or waiting attempt rests on; `steward.x` is a member of `steward`."""
+JUDGED = (*RESTS_ON, "model", "base_model", "revision", "precision", "weight_type", "private", "use_chat_template")
+"""The fields that a verdict about the submission itself rests on."""
 
-def claimed(request: Request, *, attempt: str, number: int, revision: str, thread: int | None, started: str) -> str:
-    """RUNNING: the commit of this text is the claim of `attempt`. `started` is an ISO time in UTC."""
-    facts = {"attempt": number, "revision": revision, "thread": thread, "failure": None}
+
+@dataclass(frozen=True)
+class Transition:
+    """Sets `fields` of the file, and the members `facts` of its object `steward`; a fact of None is removed."""
+
+    fields: Mapping[str, Any]
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+    def upon(self, request: Request) -> str:
+        """The text of the file of `request` after this."""
+        kept = request.file.steward.model_dump(exclude_unset=True)
+        facts = {name: value for name, value in {**kept, **self.facts}.items() if value is not None}
+        return edit(request.raw, {**self.fields, "steward": facts})
+
+
+def claimed(*, attempt: str, number: int, revision: str, thread: int | None, started: str) -> Transition:
+    """RUNNING: the commit of this is the claim of `attempt`. `started` is an ISO time in UTC."""
+    facts = {"attempt": number, "revision": revision, "failure": None}
     fields = {"status": Status.RUNNING.value, "job_id": attempt, "job_start_time": started}
-    return edit(request.raw, {**fields, "steward": _facts(request, facts)})
+    return Transition(fields, _with_thread(facts, thread))
 
 
-def finished(request: Request, *, results: str, log: str, thread: int | None) -> str:
+def finished(*, results: str, log: str, thread: int | None) -> Transition:
     """FINISHED, with the path of the results and the address of the log."""
-    facts = {"results": results, "log": log, "thread": thread, "failure": None}
-    return edit(request.raw, {"status": Status.FINISHED.value, "steward": _facts(request, facts)})
+    facts = {"results": results, "log": log, "failure": None}
+    return Transition({"status": Status.FINISHED.value}, _with_thread(facts, thread))
 
 
-def failed(request: Request, *, failure: Failure, log: str | None, thread: int | None) -> str:
+def failed(*, failure: Failure, log: str | None, thread: int | None) -> Transition:
     """FAILED, and never silently: cause, whose fault, message, advice and log."""
-    facts = {"failure": failure.model_dump(), "log": log, "thread": thread}
-    return edit(request.raw, {"status": Status.FAILED.value, "steward": _facts(request, facts)})
+    facts = {"failure": failure.model_dump(), "log": log}
+    return Transition({"status": Status.FAILED.value}, _with_thread(facts, thread))
 
 
-def reopened(request: Request, *, number: int, cause: str, failure: Failure, thread: int | None) -> str:
-    """RERUN as attempt `number`, because of `cause`; the same cause reopens a request only once."""
+def reopened(request: Request, *, number: int, cause: str, failure: Failure, thread: int | None) -> Transition | None:
+    """RERUN as attempt `number`, because of `cause`; None where that cause has reopened this request before."""
     causes = request.file.steward.causes
     if cause in causes:
-        return request.raw
-    facts = {"attempt": number, "failure": failure.model_dump(), "thread": thread, "causes": [*causes, cause][-100:]}
-    return edit(request.raw, {"status": Status.RERUN.value, "job_id": -1, "steward": _facts(request, facts)})
+        return None
+    facts = {"attempt": number, "failure": failure.model_dump(), "causes": [*causes, cause][-100:]}
+    return Transition({"status": Status.RERUN.value, "job_id": -1}, _with_thread(facts, thread))
 
 
-def refused_unread(raw: str, *, failure: Failure, thread: int | None) -> str:
-    """FAILED, in a file that is an object but not a request: what is not understood is not touched."""
-    return edit(
-        raw,
-        {"status": Status.FAILED.value, "steward": _without_none({"failure": failure.model_dump(), "thread": thread})},
-    )
-
-
-def _facts(request: Request, changes: Mapping[str, Any]) -> dict[str, Any]:
-    kept = request.file.steward.model_dump(exclude_unset=True)
-    return _without_none({**kept, **changes})
-
-
-def _without_none(facts: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in facts.items() if value is not None}
+def _with_thread(facts: dict[str, Any], thread: int | None) -> dict[str, Any]:
+    """A thread that is not known here is no reason to forget one that the file names."""
+    return facts if thread is None else {**facts, "thread": thread}

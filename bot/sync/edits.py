@@ -1,23 +1,42 @@
-"""Writing a request file: compare-and-swap, field by field, and only as long as it still is what was decided upon."""
+"""Changing a request file: staged with the ledger, for as long as what the decision rests on stays as it was read."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Sequence
 
-from bot.desk import Desk
-from hub.records import Change, File, Put
-from leaderboard.requests import Request, parse_request
+from bot.desk import Desk, request_key
+from hub.edits import Base, FieldEdit, guard_of
+from hub.records import File
+from leaderboard.requests import Request
+from leaderboard.transitions import RESTS_ON, Transition
 
 
-def edit_request(
-    desk: Desk, path: str, write: Callable[[Request], str | None], message: str, description: str = ""
+def stage_transition(
+    desk: Desk,
+    request: Request,
+    file: File,
+    step: Transition,
+    *,
+    name: str,
+    line: str,
+    rests_on: Sequence[str] = RESTS_ON,
+    after: Sequence[str] = (),
 ) -> None:
-    """Write the request at `path` anew; `write` sees it as it is now, perhaps repeatedly, and declines with None."""
+    """Have `step` written to the file of `request`, as it was read in `file`, once the edits `after` have landed.
 
-    def edit(read: Callable[[str], File | None]) -> list[Change]:
-        file = read(path)
-        now = parse_request(path, file.data) if file is not None else []
-        text = write(now) if isinstance(now, Request) else None
-        return [] if text is None else [Put(path, text.encode())]
-
-    desk.hub.edit_files(desk.requests, edit, message, description, max_bytes=desk.board.max_request_bytes)
+    `name` counts once. When the edit has landed, or is void for a field in `rests_on` changed, the request is dirty.
+    """
+    path = str(request.path)
+    edit = FieldEdit(
+        id=name,
+        path=path,
+        line=line,
+        subject=path,
+        fields=dict(step.fields),
+        facts=dict(step.facts),
+        guard=guard_of(request.raw, *rests_on),
+        base=Base(data=file.data, commit=file.commit),
+        after=tuple(after),
+        wake=(request_key(path),),
+    )
+    desk.ledgers.stage(desk.requests, edit)

@@ -19,9 +19,11 @@ import structlog
 
 from bot.deliveries import REQUESTS
 from bot.desk import Desk
+from bot.ledgers import LEDGER
 from bot.sync.queue import QUEUE, sync_queue
 from bot.sync.request import sync_request
 from bot.sync.requests_repo import sync_requests_repo
+from hub.budget import Urgency, urgency
 from hub.errors import HubError, RateLimited, Transient
 from wire.attempts import BEAT
 from wire.clock import iso
@@ -100,7 +102,8 @@ class SyncLoop:
     def _sync(self, claim: Claim) -> float | None:
         """Sync the key; when to do so again, if that is known already."""
         try:
-            again = self._handler(claim.key)()
+            with urgency(Urgency(claim.priority)):
+                again = self._handler(claim.key)()
         except TRANSIENT:
             raise
         except HubError as error:
@@ -117,6 +120,8 @@ class SyncLoop:
             return lambda: sync_requests_repo(desk)
         if key == QUEUE:
             return lambda: sync_queue(desk)
+        if kind == LEDGER and rest:
+            return lambda: desk.ledgers.sync(rest)
         if kind == "request" and rest:
             return lambda: sync_request(desk, rest)
         log.warning("nobody knows this key")

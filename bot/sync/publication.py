@@ -1,7 +1,11 @@
 """The end of an attempt: check what the worker published, copy it into the shared repos, and close the request.
 
-Only the current attempt gets here: the caller computed its id from the request file. The order is results, log, request
-file, comment; the paths come from the attempt, so that a second run after a crash finds what is there and goes on.
+Only the current attempt gets here: the caller computed its id from the request file. The order is results and log, then
+the comment, then the request file. So a file that has come to an end needs nothing more, and whoever starts with an
+empty Redis may leave all of those alone. Paths come from the attempt: a second run finds what is there and goes on.
+
+Race accepted: somebody cancels the request after the thread was told and before the file says so. The comment then says
+more than the file; both are true.
 """
 
 from __future__ import annotations
@@ -9,55 +13,57 @@ from __future__ import annotations
 import structlog
 from pydantic import ValidationError
 
-from bot.desk import Desk
+from bot.desk import Desk, request_key
 from bot.index import Entry
-from bot.sync.edits import edit_request
+from bot.sync.edits import stage_transition
 from bot.sync.queue import QUEUE
 from bot.sync.status_thread import tell
 from bot.sync.views import view_of
 from bot.texts.status import ScoreRow
+from hub.edits import PutFile
 from hub.errors import NotFound, TooLarge
-from hub.records import Put, Repo
+from hub.records import File, Repo
 from leaderboard import transitions
 from leaderboard.attempts import Failure, Outcome
 from leaderboard.details import Published, outcome_path
 from leaderboard.failures import cause
-from leaderboard.requests import Request, Status
+from leaderboard.requests import Request
 from leaderboard.results import MAX_BYTES, BadResults, Results, read_results, results_path
+from wire.crashpoints import pass_by, point
 from wire.dirty import Priority
 
 log = structlog.get_logger()
 
 MAX_OUTCOME = 100_000
 
+PUBLISHED = point("results and log are in, thread not told")
+TOLD = point("thread told of the end, file not staged")
+
 
 class NotAsPromised(Exception):
     """What the details repo holds is not what the outcome says; the message tells how it differs."""
 
 
-def finish(desk: Desk, request: Request, entry: Entry, outcome: Outcome, text: str) -> None:
-    """Publish the results of `outcome` and say FINISHED; FAILED where they are not what they should be."""
+def finish(desk: Desk, request: Request, file: File, entry: Entry, outcome: Outcome, text: str) -> None:
+    """Publish the results of `outcome`, then say FINISHED; FAILED where they are not what they should be.
+
+    Called again when the shared repos have results and log: only then the thread is told, and the file after it.
+    """
+    entry = leave(desk, entry, outcome.attempt)
     try:
         results, data = check(desk, request, outcome)
     except NotAsPromised as error:
         log.error("results refused", attempt=outcome.attempt, error=str(error))
-        fail(desk, request, entry, cause("results-refused").failure(str(error)), outcome, text)
+        fail(desk, request, file, entry, cause("results-refused").failure(str(error)), outcome, text)
         return
-    path = results_path(request.path.model, outcome.ended)
-    message = f"Add results of {request.path.model}"
-    desk.hub.edit_files(desk.results, lambda read: [] if read(path) else [Put(path, data)], message)
-    log_url = keep_log(desk, request, outcome, text)
-    thread = entry.thread or request.file.steward.thread
-
-    def write(now: Request) -> str | None:
-        if now.status is Status.FINISHED or now.status is Status.CANCELLED:
-            return None
-        return transitions.finished(now, results=path, log=log_url, thread=thread)
-
-    edit_request(desk, entry.path, write, f"Finish {request.path.model}", f"Attempt: {outcome.attempt}")
+    path, log_url = results_path(request.path.model, outcome.ended), log_address(desk, request, outcome)
+    kept = keep_log(desk, request, outcome, text)
+    if not (kept & keep_results(desk, request, outcome, path, data)):
+        return
+    pass_by(PUBLISHED)
     view = view_of(
         desk,
-        entry.model_copy(update={"attempt": outcome.attempt}),
+        entry,
         request,
         "finished",
         scores=score_rows(results),
@@ -66,45 +72,83 @@ def finish(desk: Desk, request: Request, entry: Entry, outcome: Outcome, text: s
         details_url=desk.address(details_repo(desk, request)),
         log_url=log_url,
     )
-    settle(desk, tell(desk, entry, view, named=request.file.steward.thread), outcome.attempt)
-
-
-def fail(desk: Desk, request: Request, entry: Entry, failure: Failure, outcome: Outcome | None, text: str) -> None:
-    """FAILED, with the reason in file and thread, and the log where there is one."""
-    log_url = keep_log(desk, request, outcome, text) if outcome is not None else None
-    attempt = outcome.attempt if outcome is not None else entry.attempt or ""
-    shown = entry.model_copy(update={"attempt": attempt})
-    view = view_of(desk, shown, request, "failed", failure=failure, log_url=log_url or "")
     entry = tell(desk, entry, view, named=request.file.steward.thread)
-
-    def write(now: Request) -> str | None:
-        if now.status in (Status.FINISHED, Status.CANCELLED, Status.FAILED):
-            return None
-        return transitions.failed(now, failure=failure, log=log_url, thread=entry.thread)
-
-    edit_request(desk, entry.path, write, f"Fail {request.path.model}", f"Attempt: {attempt}\nCause: {failure.cause}")
-    settle(desk, entry, attempt)
+    desk.index.put(entry)
+    pass_by(TOLD)
+    step = transitions.finished(results=path, log=log_url, thread=entry.thread)
+    line = f"Finish {request.path.model}"
+    after = (_results_edit(outcome), *_log_edits(outcome))
+    stage_transition(desk, request, file, step, name=f"finish {outcome.attempt}", line=line, after=after)
 
 
-def settle(desk: Desk, entry: Entry, attempt: str) -> None:
-    """Nothing more is to come: forget the attempt, and let the next one have its turn."""
-    desk.index.put(entry.model_copy(update={"state": "settled", "attempt": attempt or None, "job": None}))
+def fail(
+    desk: Desk, request: Request, file: File, entry: Entry, failure: Failure, outcome: Outcome | None, text: str
+) -> None:
+    """FAILED, with the reason in file and thread, and the log where there is one; called again when that is kept."""
+    attempt = outcome.attempt if outcome is not None else entry.attempt or ""
+    entry = leave(desk, entry, attempt)
+    if outcome is not None and not keep_log(desk, request, outcome, text):
+        return
+    log_url = log_address(desk, request, outcome) if outcome is not None else None
+    view = view_of(desk, entry, request, "failed", failure=failure, log_url=log_url or "")
+    entry = tell(desk, entry, view, named=request.file.steward.thread)
+    desk.index.put(entry)
+    pass_by(TOLD)
+    step = transitions.failed(failure=failure, log=log_url, thread=entry.thread)
+    after = _log_edits(outcome) if outcome is not None else ()
+    name = f"fail {attempt or entry.path}"
+    stage_transition(desk, request, file, step, name=name, line=f"Fail {request.path.model}", after=after)
+
+
+def leave(desk: Desk, entry: Entry, attempt: str) -> Entry:
+    """The attempt is over: its worker is free for the next one, though the request has a few steps to its end."""
+    over = entry.model_copy(update={"state": "settled", "attempt": attempt or None, "job": None})
+    if over != entry:
+        desk.index.put(over)
+        desk.mark(QUEUE, Priority.PERSON)
     desk.attempts.drop(attempt)
-    desk.mark(QUEUE, Priority.PERSON)
+    return over
 
 
-def keep_log(desk: Desk, request: Request, outcome: Outcome, text: str) -> str:
-    """Copy log and outcome of an attempt into the logs repo; the address of the log."""
-    folder = f"{request.path.model}/{outcome.attempt}"
-    log_path = f"{folder}/log.txt"
-    words = text or "The attempt left no log.\n"
-    files = [
-        Put(log_path, words.encode("utf-8", "replace")),
-        Put(f"{folder}/outcome.json", outcome.model_dump_json(indent=2).encode() + b"\n"),
-    ]
-    message = f"Add the log of {request.path.model}"
-    desk.hub.edit_files(desk.logs, lambda read: [] if read(log_path) else files, message, f"Attempt: {outcome.attempt}")
-    return desk.address(desk.logs, log_path)
+def keep_log(desk: Desk, request: Request, outcome: Outcome, text: str) -> bool:
+    """Whether log and outcome of an attempt are in the logs repo; where that is not known, they are on their way."""
+    log_edit, outcome_edit = _log_edits(outcome)
+    if desk.ledgers.landed(log_edit, outcome_edit):
+        return True
+    model, path = request.path.model, str(request.path)
+    words = (text or "The attempt left no log.\n").encode("utf-8", "replace")
+    told = outcome.model_dump_json(indent=2).encode() + b"\n"
+    line, wake = f"Add the log of {model}", (request_key(path),)
+    folder = f"{model}/{outcome.attempt}"
+    desk.ledgers.stage(
+        desk.logs,
+        PutFile(id=log_edit, path=f"{folder}/log.txt", data=words, line=line, subject=path, wake=wake),
+        PutFile(id=outcome_edit, path=f"{folder}/outcome.json", data=told, line=line, subject=path, wake=wake),
+    )
+    return False
+
+
+def keep_results(desk: Desk, request: Request, outcome: Outcome, path: str, data: bytes) -> bool:
+    """Whether the results are in the results repo; where that is not known, they are on their way."""
+    edit, subject = _results_edit(outcome), str(request.path)
+    if desk.ledgers.landed(edit):
+        return True
+    line, wake = f"Add results of {request.path.model}", (request_key(subject),)
+    desk.ledgers.stage(desk.results, PutFile(id=edit, path=path, data=data, line=line, subject=subject, wake=wake))
+    return False
+
+
+def log_address(desk: Desk, request: Request, outcome: Outcome) -> str:
+    """Where people find the log of an attempt."""
+    return desk.address(desk.logs, f"{request.path.model}/{outcome.attempt}/log.txt")
+
+
+def _log_edits(outcome: Outcome) -> tuple[str, str]:
+    return f"log {outcome.attempt}", f"outcome {outcome.attempt}"
+
+
+def _results_edit(outcome: Outcome) -> str:
+    return f"results {outcome.attempt}"
 
 
 def check(desk: Desk, request: Request, outcome: Outcome) -> tuple[Results, bytes]:

@@ -1,29 +1,33 @@
 """One request: read it afresh, decide, act.
 
 The rule is `leaderboard.lifecycle.next_step`; here are the facts that it needs, and the effects of what it says.
-Effects come in the order thread, files of the shared repos, request file, comment: whatever dies in between is found
-half done by the next sync, which sees the same facts and does the rest.
+Effects come in the order results and log, comment, request file: whatever dies in between is found half done by the
+next sync, which sees the same facts and does the rest. Files are changed by way of the ledger: a sync stages an edit
+and returns, and is called again when that has landed, or is void.
 
-Race closed: the file changes between reading and writing. Every write of it is compare-and-swap and reads it again.
+Race closed: the file changes between reading and writing. An edit names the fields that its decision rests on; if one
+of them changed it is void, and the next sync decides from the file as it is then. A change to another field survives.
 Race closed: two workers take one attempt. Both ask, the file names one attempt, and the job's id lets RQ run it once.
 """
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 
 import structlog
 
-from bot.desk import Desk, request_key
+from bot.desk import Desk
 from bot.facts import gather_model_facts
 from bot.index import Entry
 from bot.sync import publication
-from bot.sync.edits import edit_request
+from bot.sync.edits import stage_transition
 from bot.sync.queue import QUEUE, job_for
 from bot.sync.status_thread import tell
 from bot.sync.unreadable import refuse_unreadable
 from bot.sync.views import view_of
 from hub.errors import TooLarge
+from hub.records import File
 from leaderboard import transitions
 from leaderboard.admission import judge, refusal
 from leaderboard.failures import cause, may_retry
@@ -56,6 +60,7 @@ class Gathered:
     """What was read about one request."""
 
     request: Request
+    file: File
     entry: Entry
     attempt: str | None
     seen: Seen
@@ -64,6 +69,8 @@ class Gathered:
 
 def sync_request(desk: Desk, path: str) -> float | None:
     """Bring the request at `path` one step further; when to look again by itself, if ever (seconds since the epoch)."""
+    if desk.ledgers.pending(path):
+        return None  # the ledger marks us again when the edit has landed, or is void
     entry = desk.index.get(path)
     try:
         file = desk.hub.find_file(desk.requests, path, max_bytes=desk.board.max_request_bytes)
@@ -83,7 +90,8 @@ def sync_request(desk: Desk, path: str) -> float | None:
     if isinstance(request, list):
         refuse_unreadable(desk, entry, file, request)
         return None
-    gathered = gather(desk, entry, request)
+    gathered = gather(desk, entry, request, file)
+    _dismiss(desk, entry.attempt, gathered.attempt)
     step = next_step(request, gathered.attempt, gathered.seen, may_try_again=may_try_again(desk, gathered))
     log.info("request", path=path, status=request.file.status, attempt=gathered.attempt, step=type(step).__name__)
     again = act(desk, gathered, step)
@@ -91,15 +99,15 @@ def sync_request(desk: Desk, path: str) -> float | None:
     return again
 
 
-def gather(desk: Desk, entry: Entry, request: Request) -> Gathered:
+def gather(desk: Desk, entry: Entry, request: Request, file: File) -> Gathered:
     """What Redis knows of the request's current attempt."""
     attempt = current_attempt(desk.board.name, request, entry.sha)
     if attempt is None:
-        return Gathered(request, entry, None, Seen(), "")
+        return Gathered(request, file, entry, None, Seen(), "")
     ended = desk.attempts.outcome(attempt)
     if ended is not None and ended[0].attempt == attempt:
-        return Gathered(request, entry, attempt, Seen("ended", ended[0]), ended[1])
-    return Gathered(request, entry, attempt, Seen(_life(desk, attempt)), "")
+        return Gathered(request, file, entry, attempt, Seen("ended", ended[0]), ended[1])
+    return Gathered(request, file, entry, attempt, Seen(_life(desk, attempt)), "")
 
 
 def _life(desk: Desk, attempt: str) -> Life:
@@ -134,9 +142,10 @@ def act(desk: Desk, gathered: Gathered, step: Step) -> float | None:
         case Watch():
             _watch(desk, gathered)
         case Finish(outcome=outcome):
-            publication.finish(desk, gathered.request, gathered.entry, outcome, gathered.log)
+            publication.finish(desk, gathered.request, gathered.file, gathered.entry, outcome, gathered.log)
         case Fail(failure=failure):
-            publication.fail(desk, gathered.request, gathered.entry, failure, step.outcome, gathered.log)
+            request, file, entry = gathered.request, gathered.file, gathered.entry
+            publication.fail(desk, request, file, entry, failure, step.outcome, gathered.log)
         case Reopen():
             reopen(desk, gathered, step)
         case Recover(attempt=attempt):
@@ -167,6 +176,7 @@ def admit(desk: Desk, gathered: Gathered) -> None:
             "attempt": attempt,
             "submitter": origin.submitter(request.file.sender),
             "submitted": entry.submitted or desk.now(),
+            "shown": 0,
         }
     )
     entry = entry.model_copy(update={"job": job_for(desk, request, entry)})
@@ -182,57 +192,43 @@ def refuse(desk: Desk, gathered: Gathered, reasons: tuple[Problem, ...]) -> None
     view = view_of(desk, gathered.entry, request, "refused", reasons=reasons)
     entry = tell(desk, gathered.entry, view, named=request.file.steward.thread)
 
-    def write(now: Request) -> str | None:
-        waits = now.status is not None and now.status.waits and now.raw == request.raw
-        return transitions.failed(now, failure=refusal(reasons), log=None, thread=entry.thread) if waits else None
-
-    edit_request(desk, entry.path, write, f"Refuse {request.path.model}")
-    desk.index.put(entry.model_copy(update={"state": "settled"}))
+    desk.index.put(entry)
+    step = transitions.failed(failure=refusal(reasons), log=None, thread=entry.thread)
+    name, line = f"refuse {gathered.file.oid} {_digest(entry.path)}", f"Refuse {request.path.model}"
+    stage_transition(desk, request, gathered.file, step, name=name, line=line, rests_on=transitions.JUDGED)
 
 
 def claim(desk: Desk, gathered: Gathered, *, committed: bool) -> None:
-    """Commit RUNNING, which is the claim, and let the worker go on; or tell it that nobody wants the attempt now."""
-    request, attempt = gathered.request, gathered.attempt
+    """Have RUNNING committed, which is the claim; once the file says so, let the worker go on."""
+    request, entry, attempt = gathered.request, gathered.entry, gathered.attempt
     assert attempt is not None
-    revision = request.file.steward.revision or gathered.entry.sha
-    assert revision is not None
-    granted = committed
-
-    def write(now: Request) -> str | None:
-        nonlocal granted
-        wanted = current_attempt(desk.board.name, now, revision) == attempt
-        granted = wanted and (now.file.job_id == attempt or (now.status is not None and now.status.waits))
-        if not granted or now.file.job_id == attempt:
-            return None
-        number, thread = max(1, now.file.steward.attempt), gathered.entry.thread
-        started = iso(desk.now())
-        return transitions.claimed(
-            now, attempt=attempt, number=number, revision=revision, thread=thread, started=started
-        )
-
-    if not committed:
-        edit_request(desk, gathered.entry.path, write, f"Run {request.path.model}", f"Attempt: {attempt}")
-    desk.attempts.answer_claim(attempt, granted=granted)
-    if granted:
+    if committed:
+        desk.attempts.answer_claim(attempt, granted=True)
         _watch(desk, gathered)
+        return
+    revision = request.file.steward.revision or entry.sha
+    assert revision is not None
+    number, started = max(1, request.file.steward.attempt), iso(desk.now())
+    step = transitions.claimed(attempt=attempt, number=number, revision=revision, thread=entry.thread, started=started)
+    stage_transition(desk, request, gathered.file, step, name=f"run {attempt}", line=f"Run {request.path.model}")
 
 
 def reopen(desk: Desk, gathered: Gathered, step: Reopen) -> None:
-    """Our fault: the next attempt waits, and the file says why."""
+    """Our fault: the next attempt waits, and the file says why; called again when the log of this one is kept."""
     request, number = gathered.request, max(1, gathered.request.file.steward.attempt)
-    if step.outcome is not None:
-        publication.keep_log(desk, request, step.outcome, gathered.log)
-    view = view_of(desk, gathered.entry, request, "again", failure=step.failure)
-    entry = tell(desk, gathered.entry, view, named=request.file.steward.thread)
-
-    def write(now: Request) -> str | None:
-        if max(1, now.file.steward.attempt) != number:
-            return None
-        return transitions.reopened(now, number=number + 1, cause=step.cause, failure=step.failure, thread=entry.thread)
-
-    edit_request(desk, entry.path, write, f"Try {request.path.model} again", f"Cause: {step.cause}")
-    desk.index.put(entry.model_copy(update={"state": "new", "attempt": None, "job": None, "shown": 0}))
-    desk.mark(request_key(entry.path), Priority.EVENT)
+    entry = publication.leave(desk, gathered.entry, gathered.attempt or "")
+    if step.outcome is not None and not publication.keep_log(desk, request, step.outcome, gathered.log):
+        return
+    view = view_of(desk, entry, request, "again", failure=step.failure)
+    entry = tell(desk, entry, view, named=request.file.steward.thread)
+    desk.index.put(entry)
+    change = transitions.reopened(
+        request, number=number + 1, cause=step.cause, failure=step.failure, thread=entry.thread
+    )
+    if change is None:
+        return
+    name, line = f"again {gathered.attempt}", f"Try {request.path.model} again"
+    stage_transition(desk, request, gathered.file, change, name=name, line=line)
 
 
 def recover(desk: Desk, gathered: Gathered, attempt: str) -> float | None:
@@ -241,18 +237,17 @@ def recover(desk: Desk, gathered: Gathered, attempt: str) -> float | None:
     first_look = born + 2 * BEAT + 5
     if desk.now() < first_look:
         return first_look  # Redis is new: whoever lives has not had the time to say so
-    request = gathered.request
+    request, file, entry = gathered.request, gathered.file, gathered.entry
     found = publication.find_outcome(desk, request, attempt)
     if found is not None:
-        publication.finish(desk, request, gathered.entry, found, "")
+        publication.finish(desk, request, file, entry, found, "")
         return None
     lost = cause("worker-lost").failure("it fell silent")
     number = max(1, request.file.steward.attempt)
     if number < desk.board.attempts:
         reopen(desk, gathered, Reopen(lost, None, cause=f"{attempt}:worker-lost"))
     else:
-        publication.fail(desk, request, gathered.entry, lost, None, "")
-    desk.attempts.drop(attempt)
+        publication.fail(desk, request, file, entry, lost, None, "")
     return None
 
 
@@ -287,13 +282,29 @@ def _watch(desk: Desk, gathered: Gathered) -> None:
 
 
 def _settle(desk: Desk, gathered: Gathered, step: Step) -> None:
-    entry = gathered.entry
-    if gathered.attempt is not None and gathered.seen.life in ("taken", "running"):
-        desk.attempts.cancel(gathered.attempt)  # somebody ended the request by hand
+    entry, attempt = gathered.entry, gathered.attempt
+    _dismiss(desk, attempt, None)  # if it lives still, somebody ended the request by hand
+    if attempt is not None and gathered.seen.life == "ended":
+        desk.attempts.drop(attempt)
     state = "foreign" if isinstance(step, Foreign) else "settled"
     if entry.state != state:
         desk.index.put(entry.model_copy(update={"state": state, "job": None}))
         desk.mark(QUEUE, Priority.PERSON)
+
+
+def _dismiss(desk: Desk, attempt: str | None, current: str | None) -> None:
+    """Nobody wants `attempt` any more if it is not the `current` one: refuse its claim, or ask its worker to stop."""
+    if attempt is None or attempt == current:
+        return
+    life = _life(desk, attempt)
+    if life == "taken":
+        desk.attempts.answer_claim(attempt, granted=False)
+    elif life == "running":
+        desk.attempts.cancel(attempt)
+
+
+def _digest(path: str) -> str:
+    return hashlib.sha256(path.encode(errors="surrogateescape")).hexdigest()[:12]
 
 
 def _merge(desk: Desk, told: Entry) -> Entry:

@@ -2,42 +2,53 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
-from bot.desk import Desk
+from bot.desk import Desk, request_key
 from bot.index import Entry
 from bot.sync.status_thread import tell
 from bot.sync.views import view_of_unreadable
-from hub.records import Change, File, Put
+from hub.edits import Base, FieldEdit
+from hub.records import File
 from leaderboard.admission import refusal
 from leaderboard.requests import Problem, Status
-from leaderboard.transitions import refused_unread
+from leaderboard.transitions import failed
 
 
 def refuse_unreadable(desk: Desk, entry: Entry, file: File | None, problems: Sequence[Problem]) -> None:
     """Say every problem in the thread, and in the file where it is an object that waits for an evaluation.
 
-    An object with another status is an old file in a strange dialect: it is left in peace.
+    An object with another status is an old file in a strange dialect, or one that was refused: it is left in peace.
     """
     fields = _object(file)
     if fields is not None and not _waits(fields):
-        desk.index.put(entry.model_copy(update={"state": "foreign"}))
+        desk.index.put(entry.model_copy(update={"state": "settled" if entry.said else "foreign"}))
         return
     view = view_of_unreadable(desk, entry, problems, writable=fields is not None)
     entry = tell(desk, entry, view)
-
-    def edit(read: Callable[[str], File | None]) -> list[Change]:
-        now = read(entry.path)
-        if now is None or file is None or now.data != file.data:
-            return []
-        text = refused_unread(now.data.decode("utf-8-sig"), failure=refusal(tuple(problems)), thread=entry.thread)
-        return [Put(entry.path, text.encode())]
-
-    if fields is not None:
-        desk.hub.edit_files(desk.requests, edit, f"Refuse {entry.path}"[:200])
     desk.index.put(entry.model_copy(update={"state": "settled"}))
+    if fields is not None and file is not None:
+        _stage(desk, entry, file, problems)
+
+
+def _stage(desk: Desk, entry: Entry, file: File, problems: Sequence[Problem]) -> None:
+    """What is not understood is not touched: only the status and our own object, and only in the file that was read."""
+    step = failed(failure=refusal(tuple(problems)), log=None, thread=entry.thread)
+    edit = FieldEdit(
+        id="refuse " + hashlib.sha256(f"{file.oid} {entry.path}".encode(errors="surrogateescape")).hexdigest(),
+        path=entry.path,
+        line=f"Refuse {entry.path}"[:400],
+        subject=entry.path,
+        fields=dict(step.fields),
+        facts=dict(step.facts),
+        whole=file.oid,
+        base=Base(data=file.data, commit=file.commit),
+        wake=(request_key(entry.path),),
+    )
+    desk.ledgers.stage(desk.requests, edit)
 
 
 def _object(file: File | None) -> dict[str, Any] | None:

@@ -101,30 +101,34 @@ def fields(text: str) -> dict[str, Any]:
 
 def test_the_claim_names_the_attempt() -> None:
     """RUNNING is written with the attempt as job id, its number, revision and thread."""
-    text = transitions.claimed(request("PENDING"), attempt=FIRST, number=1, revision=SHA, thread=7, started="2026")
-    found = fields(text)
+    step = transitions.claimed(attempt=FIRST, number=1, revision=SHA, thread=7, started="2026")
+    found = fields(step.upon(request("PENDING")))
     assert (found["status"], found["job_id"], found["job_start_time"]) == ("RUNNING", FIRST, "2026")
     assert found["steward"] == {"attempt": 1, "revision": SHA, "thread": 7}
 
 
 def test_a_failure_is_never_silent_and_success_forgets_it() -> None:
     """FAILED holds the failure and the log; FINISHED holds results and no failure any more."""
-    failed = transitions.failed(request("RUNNING", attempt=1), failure=OURS, log="http://log", thread=7)
+    failed = transitions.failed(failure=OURS, log="http://log", thread=7).upon(request("RUNNING", attempt=1))
     assert fields(failed)["steward"]["failure"]["cause"] == "disk-full"
     assert fields(failed)["steward"]["log"] == "http://log"
     again = parse_request(PATH, failed.encode())
     assert isinstance(again, Request)
-    finished = fields(transitions.finished(again, results="o/m/results_x.json", log="http://log2", thread=7))
+    finished = fields(transitions.finished(results="o/m/results_x.json", log="http://log2", thread=None).upon(again))
     assert finished["status"] == "FINISHED"
     assert finished["steward"]["results"] == "o/m/results_x.json"
     assert "failure" not in finished["steward"]
+    assert finished["steward"]["thread"] == 7
 
 
 def test_one_cause_reopens_a_request_once() -> None:
     """Reopening raises the number and notes the cause; the same cause again changes nothing."""
-    text = transitions.reopened(request("RUNNING", attempt=1), number=2, cause="c", failure=OURS, thread=None)
+    before = request("RUNNING", attempt=1)
+    step = transitions.reopened(before, number=2, cause="c", failure=OURS, thread=None)
+    assert step is not None
+    text = step.upon(before)
     assert fields(text)["steward"]["attempt"] == 2
     assert (fields(text)["status"], fields(text)["job_id"]) == ("RERUN", -1)
     again = parse_request(PATH, text.encode())
     assert isinstance(again, Request)
-    assert transitions.reopened(again, number=3, cause="c", failure=OURS, thread=None) == text
+    assert transitions.reopened(again, number=3, cause="c", failure=OURS, thread=None) is None
