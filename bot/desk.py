@@ -13,6 +13,7 @@ from bot.mirror import Mirror
 from bot.probe import Probe
 from hub.client import Hub
 from hub.comments import Marker
+from hub.errors import BadRequest
 from hub.records import Account, Repo
 from leaderboard.boards import Board
 from leaderboard.suites import Suite
@@ -58,6 +59,7 @@ class Desk:
         self.requests = Repo("dataset", self.board.repos.requests)
         self.results = Repo("dataset", self.board.repos.results)
         self.logs = Repo("dataset", self.board.repos.logs)
+        self.community = Repo(self.board.repos.community_type, self.board.repos.community)
         self.queue = self.keys.queue(TIER)
 
     def me(self) -> Account:
@@ -85,3 +87,29 @@ class Desk:
 def request_key(path: str) -> str:
     """The dirty key of the request at `path`."""
     return f"request:{path}"
+
+
+def thread_key(repo: Repo, number: int) -> str:
+    """The dirty key of one thread of `repo`."""
+    return f"thread:{repo.kind}/{repo.id}:{number}"
+
+
+def threads_key(repo: Repo) -> str:
+    """The dirty key of the list of threads of `repo`."""
+    return f"threads:{repo.kind}/{repo.id}"
+
+
+def repo_of(text: str) -> Repo | None:
+    """The repo in `dataset/owner/name`, as the keys above have it."""
+    kind, _, name = text.partition("/")
+    try:
+        return Repo(kind, name) if kind in ("model", "dataset", "space") else None  # type: ignore[arg-type]
+    except BadRequest:
+        return None
+
+
+def thread_of(text: str) -> tuple[Repo, int] | None:
+    """Repo and number in `dataset/owner/name:12`."""
+    name, _, number = text.rpartition(":")
+    repo = repo_of(name)
+    return (repo, int(number)) if repo is not None and number.isdecimal() else None

@@ -9,10 +9,10 @@ import threading
 
 import structlog
 
-from bot.deliveries import REQUESTS
 from bot.desk import Desk, request_key
 from bot.index import Entry
 from bot.sync.queue import QUEUE
+from bot.sync.reconcile import period, round_keys
 from wire import jobs
 from wire.dirty import Priority
 from wire.redis import TRANSIENT, text
@@ -20,8 +20,6 @@ from wire.redis import TRANSIENT, text
 log = structlog.get_logger()
 
 TICK = 2.0
-LOOK_AT_REPO = 60.0
-"""Seconds after which a commit that no webhook told of is found at the latest."""
 STUCK_IN_RQ = 30.0
 
 
@@ -31,7 +29,7 @@ class Schedule:
     def __init__(self, desk: Desk) -> None:
         self.desk = desk
         self.stopping = threading.Event()
-        self._looked = float("-inf")
+        self._started = False
 
     def run(self) -> None:
         """Tick until `stop`."""
@@ -47,20 +45,30 @@ class Schedule:
         self.stopping.set()
 
     def tick(self) -> None:
-        """Mark what time has put out of step."""
+        """Mark what time has put out of step. Reads what is in motion, never all that there is."""
         desk = self.desk
         now = desk.now()
         desk.redis.set(desk.keys.born, now, nx=True)
-        if now - self._looked >= LOOK_AT_REPO or desk.index.head(desk.requests.id) is None:
-            self._looked = now
-            desk.mark(REQUESTS, Priority.BACKGROUND)
-        entries = desk.index.busy()
-        by_attempt = {entry.attempt: entry for entry in entries if entry.attempt is not None}
+        self._round(now)
+        busy = desk.index.busy()
+        by_attempt = {entry.attempt: entry for entry in busy if entry.attempt is not None}
         self._silent(by_attempt, now)
         self._progress(by_attempt, now)
-        self._vanished(entries, now)
+        self._vanished(busy, now)
         if desk.index.count_waiting():
             desk.mark(QUEUE, Priority.EVENT)
+
+    def _round(self, now: float) -> None:
+        """Start a round of the reconciler: at our own start, after Redis was lost, and when the last one is old.
+
+        The time of the last one lies in Redis, so that several schedulers make no more rounds than one.
+        """
+        rounds, last = self.desk.keys.rounds, self.desk.redis.hget(self.desk.keys.rounds, "round")
+        if self._started and last is not None and 0 <= now - float(last) < period(self.desk):
+            return
+        self._started = True
+        self.desk.redis.hset(rounds, "round", now)
+        self.desk.mark_all(round_keys(self.desk), Priority.BACKGROUND)
 
     def _silent(self, by_attempt: dict[str, Entry], now: float) -> None:
         """Attempts that fell silent, or that run says the index and nobody else."""

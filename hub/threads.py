@@ -49,14 +49,25 @@ class Threads(Reads):
         wanted = {"type": kind or "all", "status": asked} | ({"author": author} if author else {})
         told: set[int] = set()  # a thread opened meanwhile moves others on to the next page
         for page in count():
-            answer = self._get(f"{repo.api}/discussions", "threads", wanted | {"p": str(page)}).json()
-            items, more = parse.parsed(_page, answer)
-            for summary in (parse.parsed(parse.summary, item) for item in items):
+            summaries, more = self._page(repo, wanted, page)
+            for summary in summaries:
                 if status in (None, summary.status) and summary.num not in told:
                     yield summary
                 told.add(summary.num)
             if not more:
                 return
+
+    def threads_page(self, repo: Repo, page: int, *, are_open: bool = False) -> tuple[list[ThreadSummary], bool]:
+        """Page `page` (from 0) of the repo's threads, newest first, and whether another follows. One call.
+
+        `are_open` leaves out what is closed or merged. How many fit on a page is up to the Hub.
+        """
+        return self._page(repo, {"type": "all", "status": "open" if are_open else "all"}, page)
+
+    def _page(self, repo: Repo, wanted: dict[str, str], page: int) -> tuple[list[ThreadSummary], bool]:
+        answer = self._get(f"{repo.api}/discussions", "threads", wanted | {"p": str(page)}).json()
+        items, more = parse.parsed(_page, answer)
+        return [parse.parsed(parse.summary, item) for item in items], more
 
     def pull_diff(self, repo: Repo, num: int) -> str:
         """What a pull request changes, as a git diff; see `diffs.paths_in`."""

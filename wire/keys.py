@@ -21,8 +21,18 @@ class Keys:
         return self._key("inbox")
 
     def delivery(self, delivery_id: str) -> str:
-        """String that exists while `delivery_id` counts as received."""
+        """String that exists while `delivery_id` counts as received: its entry in `inbox`, and which write put it there."""
         return self._key("delivery", delivery_id)
+
+    @property
+    def inbox_sizes(self) -> str:
+        """List: the bytes of each entry of `inbox`, oldest first, so that the oldest can go without being read."""
+        return self._key("inbox-sizes")
+
+    @property
+    def inbox_bytes(self) -> str:
+        """String: the sum of `inbox_sizes`."""
+        return self._key("inbox-bytes")
 
     @property
     def inbox_counts(self) -> str:
@@ -96,7 +106,7 @@ class Keys:
         return self._key("origins")
 
     def thread_counts(self, repo: str) -> str:
-        """Hash: number of a thread of `repo` → how many comments it had when it was last synced."""
+        """Hash: thread of `repo` → how many comments it had, in the list (`7`) and when it was last read (`7 read`)."""
         return self._key("thread-counts", repo)
 
     @property
@@ -105,9 +115,9 @@ class Keys:
         return self._key("rounds")
 
     @property
-    def polling(self) -> str:
-        """Hash: who found that webhooks do not tell us everything → why. While it holds anything, we look oftener."""
-        return self._key("polling")
+    def webhook_trouble(self) -> str:
+        """String: why the Hub's webhooks do not tell us everything; absent where they do."""
+        return self._key("webhook-trouble")
 
     @property
     def hub_state(self) -> str:

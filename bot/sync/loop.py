@@ -18,11 +18,13 @@ from contextlib import contextmanager
 import structlog
 
 from bot.deliveries import REQUESTS
-from bot.desk import Desk
+from bot.desk import Desk, repo_of, thread_of
 from bot.ledgers import LEDGER
 from bot.sync.queue import QUEUE, sync_queue
+from bot.sync.reconcile import RECONCILE, WEBHOOKS, sync_reconcile, sync_webhooks
 from bot.sync.request import sync_request
 from bot.sync.requests_repo import sync_requests_repo
+from bot.sync.threads import sync_thread, sync_threads
 from hub.budget import Urgency, urgency
 from hub.errors import HubError, RateLimited, Transient
 from wire.attempts import BEAT
@@ -124,6 +126,14 @@ class SyncLoop:
             return lambda: desk.ledgers.sync(rest)
         if kind == "request" and rest:
             return lambda: sync_request(desk, rest)
+        if key == RECONCILE:
+            return lambda: sync_reconcile(desk)
+        if key == WEBHOOKS:
+            return lambda: sync_webhooks(desk)
+        if kind == "threads" and (repo := repo_of(rest)) is not None:
+            return lambda: sync_threads(desk, repo)
+        if kind == "thread" and (thread := thread_of(rest)) is not None:
+            return lambda: sync_thread(desk, *thread)
         log.warning("nobody knows this key")
         return lambda: None
 

@@ -8,11 +8,14 @@ from pathlib import Path
 
 import httpx2
 import pytest
+import redis
 import uvicorn
 from bot_kit import BOARD, OLD_SECRET, SECRET
+from stand_kit import Stand, world
 
 from bot.app import create_app
 from bot.settings import BotSettings
+from localhub.testing import LocalHub
 
 
 @pytest.fixture
@@ -43,3 +46,13 @@ def web(settings: BotSettings) -> Iterator[httpx2.Client]:
     finally:
         server.should_exit = True
         thread.join()
+
+
+@pytest.fixture
+def stand(tmp_path: Path, connection: redis.Redis) -> Iterator[Stand]:
+    """A board with nothing in it yet."""
+    with LocalHub(tmp_path, world()) as hub:
+        made = Stand(hub, connection)
+        yield made
+        made.desk.probe.close()
+        made.desk.hub.close()

@@ -3,167 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
 import pytest
-import redis
-from bot_kit import BOARD
 from huggingface_hub import CommitOperationAdd, HfApi
+from stand_kit import REQUESTS, WORKER, Stand
 
-from bot.desk import Desk
-from bot.schedule import Schedule
-from bot.sync.loop import SyncLoop
-from hub.client import Hub
 from hub.records import Repo
-from leaderboard.attempts import Details, Failure, Outcome
-from leaderboard.boards import parse_board
+from leaderboard.attempts import Details, Failure
 from leaderboard.details import Published, outcome_path
-from leaderboard.requests import RequestPath
 from leaderboard.results import Block, dump, score, scores_in_block, with_block
-from leaderboard.suites import find_suite
-from localhub.testing import LocalHub
-from wire import clock, jobs
 from wire.attempts import LOST, Progress
-from wire.heartbeats import WorkerCard
-
-BOT, FORM, WORKER, ADA = "hf_bot", "hf_form", "hf_worker", "hf_ada"
-REQUESTS = "board/requests"
-CONFIG = json.dumps({"model_type": "gpt2", "architectures": ["GPT2LMHeadModel"]})
-
-
-def world() -> dict[str, Any]:
-    """A board, its accounts, and a few models."""
-
-    def user(name: str, token: str) -> dict[str, Any]:
-        return {"name": name, "tokens": [{"token": token, "role": "write"}]}
-
-    def model(name: str, **files: str) -> dict[str, Any]:
-        return {"type": "model", "id": name, "files": {"README.md": "# A model\n", **files}}
-
-    weights = {"model.safetensors": "x"}
-    return {
-        "users": [user("steward-bot", BOT), user("form", FORM), user("gpu", WORKER), user("ada", ADA)],
-        "orgs": [
-            {"name": "board", "members": {"steward-bot": "write", "form": "write"}},
-            {"name": "board-details", "members": {"gpu": "write"}},
-        ],
-        "repos": [
-            *({"type": "dataset", "id": f"board/{name}"} for name in ("requests", "results", "logs")),
-            model("ada/good", **{"config.json": CONFIG}, **weights),
-            model("ada/remote", **{"config.json": json.dumps({"auto_map": {"AutoConfig": "x.Y"}})}, **weights),
-            model("ada/strange", **{"config.json": '{"model_type": "zork"}'}, **weights),
-            model("ada/pickled", **{"config.json": CONFIG, "pytorch_model.bin": "x"}),
-        ],
-    }
-
-
-class Stand:
-    """A board on a Hub of its own, a desk, and hands to work them with."""
-
-    def __init__(self, hub: LocalHub, connection: redis.Redis) -> None:
-        self.hub = hub
-        self.time = clock.now()
-        board = parse_board(BOARD)
-        self.calls: list[tuple[str, str]] = []
-        door = Hub(hub.url, BOT, on_call=lambda method, route: self.calls.append((method, route)))
-        self.desk = Desk(
-            board, find_suite("starter"), door, connection, now=lambda: self.time, mirrors=hub.box.data / "mirrors"
-        )
-        self.loop = SyncLoop(self.desk)
-        self.schedule = Schedule(self.desk)
-        self.ada, self.form = (HfApi(hub.url, token=token) for token in (ADA, FORM))
-
-    def settle(self) -> None:
-        """Sync until nothing is dirty any more."""
-        self.desk.mark("requests")
-        while (claim := self.desk.dirty.claim(now=self.time, lease=60)) is not None:
-            self.desk.dirty.finish(claim, retry_at=self.loop._sync(claim))
-
-    def submit(self, model: str, /, *, path: str | None = None, raw: bytes | None = None, **changes: Any) -> str:
-        """The form commits a request for `model`; its path."""
-        org, name = model.split("/")
-        path = path or str(RequestPath(org, name, private=False, precision="float32", weight_type="Original"))
-        fields = {"model": model, "status": "PENDING", "revision": "main", "mystery": [1, "é"], **changes}
-        self.put(path, json.dumps(fields).encode() if raw is None else raw)
-        return path
-
-    def put(self, path: str, content: bytes) -> None:
-        """The form commits a file."""
-        operations = [CommitOperationAdd(path, content)]
-        self.form.create_commit(REQUESTS, operations, commit_message="Add", repo_type="dataset")
-
-    def file(self, path: str) -> dict[str, Any]:
-        """The request file as it is on the Hub."""
-        found: dict[str, Any] = json.loads(self.desk.hub.read_file(self.desk.requests, path).data)
-        return found
-
-    def threads(self) -> list[Any]:
-        """All threads of the requests repo, with their comments."""
-        listed = list(self.form.get_repo_discussions(REQUESTS, repo_type="dataset"))
-        return [self.form.get_discussion_details(REQUESTS, one.num, repo_type="dataset") for one in listed]
-
-    def commits(self) -> int:
-        """How many commits the requests repo has."""
-        return len(self.form.list_repo_commits(REQUESTS, repo_type="dataset"))
-
-    def worker(self) -> None:
-        """A worker announces itself."""
-        card = WorkerCard(name="w", tiers=("all",), since=self.time, beat=self.time)
-        self.desk.workers.announce(card)
-
-    def queued(self) -> list[jobs.EvaluationJob]:
-        """The evaluations that lie in RQ."""
-        return [jobs.parse(job.kwargs["message"]) for job in jobs.queue(self.desk.redis, self.desk.queue).jobs]
-
-    def take(self, job: jobs.EvaluationJob) -> bool | None:
-        """The worker takes `job` and asks for the claim; the answer."""
-        found = jobs.queue(self.desk.redis, self.desk.queue).fetch_job(job.attempt)
-        assert found is not None
-        found.delete()
-        self.desk.attempts.take(job.attempt, job.path, "w", now=self.time)
-        self.desk.mark(f"request:{job.path}")
-        self.settle()
-        return self.desk.attempts.wait_for_claim(job.attempt, seconds=1)
-
-    def end(self, job: jobs.EvaluationJob, *, failure: Failure | None = None, details: Details | None = None) -> None:
-        """The worker reports the end of `job`."""
-        outcome = Outcome(
-            attempt=job.attempt,
-            path=job.path,
-            revision=job.revision,
-            suite=job.suite,
-            suite_digest=job.suite_digest,
-            started=self.time - 10,
-            ended=self.time,
-            phase="evaluate",
-            failure=failure,
-            details=details,
-        )
-        self.desk.attempts.end(outcome, "the last line of the log")
-        self.desk.mark(f"request:{job.path}")
-        self.settle()
-
-    def started(self, model: str = "ada/good") -> jobs.EvaluationJob:
-        """An evaluation of `model` that is under way."""
-        self.schedule.tick()
-        self.worker()
-        self.submit(model)
-        self.settle()
-        (job,) = self.queued()
-        assert self.take(job) is True
-        return job
-
-
-@pytest.fixture
-def stand(tmp_path: Path, connection: redis.Redis) -> Iterator[Stand]:
-    """A board with nothing in it yet."""
-    with LocalHub(tmp_path, world()) as hub:
-        made = Stand(hub, connection)
-        yield made
-        made.desk.probe.close()
-        made.desk.hub.close()
 
 
 def test_an_accepted_request_waits_in_one_thread_and_is_queued_for_a_worker(stand: Stand) -> None:

@@ -1,0 +1,113 @@
+"""Threads that nobody told us of: their list is looked through for those that have other comments than last time.
+
+The Hub's list of threads cannot be sorted by update, so a look takes two pages: the newest threads, and the next one of
+a rotation over the open ones. What a webhook did not tell is so found at the latest
+
+    in a thread among the newest, or a new one     after one look
+    in another open thread                         after as many looks as there are pages of open threads (`staleness`)
+
+Race accepted: a thread moves to an earlier page, because another closed, just after that page was read. It is found in
+the next rotation, that is, after twice the bound. Accepted too: comments in a closed thread that is not among the
+newest are found by webhook only, and an edit that leaves the number of comments as it was is not found at all.
+"""
+
+from __future__ import annotations
+
+import structlog
+
+from bot.desk import Desk, request_key, thread_key
+from hub.comments import find_marked, marker_of
+from hub.errors import NotFound, ThreadNotFound
+from hub.records import Repo, Thread
+from wire.dirty import Priority
+
+log = structlog.get_logger()
+
+STATUS = "status"
+AT_REST = ("settled", "foreign")
+
+
+def staleness(open_pages: int, period: float) -> float:
+    """Seconds until a new comment in an open thread is found without a webhook; a look every `period` seconds."""
+    return max(1, open_pages) * period
+
+
+def sync_threads(desk: Desk, repo: Repo) -> None:
+    """Look at the newest threads of `repo` and at the next page of its open ones: two calls."""
+    place = f"open threads of {_name(repo)}"
+    page = int(desk.redis.hget(desk.keys.rounds, place) or 0)
+    try:
+        newest, _ = desk.hub.threads_page(repo, 0)
+        turn, more = desk.hub.threads_page(repo, page, are_open=True)
+    except NotFound as error:
+        log.info("no threads to look at", repo=repo.id, error=str(error))
+        return
+    _mark_changed(desk, repo, {summary.num: summary.comments for summary in (*newest, *turn)})
+    desk.redis.hset(desk.keys.rounds, place, page + 1 if more else 0)
+
+
+def _mark_changed(desk: Desk, repo: Repo, listed: dict[int, int]) -> None:
+    """Mark the threads that have not as many comments as they had: number → comments, as the list says."""
+    if not listed:
+        return
+    counts = desk.keys.thread_counts(_name(repo))
+    fields = [name for number in listed for name in (_listed(number), _read(number))]
+    found = [None if raw is None else int(raw) for raw in desk.redis.hmget(counts, fields)]
+    # The list may count otherwise than the thread itself shows, so both are remembered, and either will do.
+    known = dict(zip(listed, zip(found[::2], found[1::2], strict=True), strict=True))
+    changed = {number for number, comments in listed.items() if comments not in known[number]}
+    new = {number for number in changed if known[number] == (None, None)}
+    desk.mark_all((thread_key(repo, number) for number in changed - new), Priority.EVENT)
+    desk.mark_all((thread_key(repo, number) for number in new), Priority.BACKGROUND)
+    # Last: a process that dies before this finds them changed again.
+    desk.redis.hset(counts, mapping={_listed(number): comments for number, comments in listed.items()})
+
+
+def sync_thread(desk: Desk, repo: Repo, number: int) -> None:
+    """Bring one thread in step: the request that it belongs to is looked at where its status comment is missing."""
+    counts = desk.keys.thread_counts(_name(repo))
+    try:
+        thread = desk.hub.thread(repo, number)
+    except ThreadNotFound:
+        desk.redis.hdel(counts, _listed(number), _read(number))
+        return
+    if repo == desk.requests and (path := _request_of(desk, thread)) is not None:
+        _check_status(desk, thread, path)
+    desk.redis.hset(counts, _read(number), len(thread.comments))
+
+
+def _request_of(desk: Desk, thread: Thread) -> str | None:
+    """The path of the request that a thread is about: as the index has it, else as our own marker there says."""
+    if (path := desk.index.of_thread(thread.num)) is not None:
+        return path
+    for comment in thread.comments:
+        marker = marker_of(comment.text)
+        if marker is not None and find_marked([comment], desk.marker(STATUS, marker.key), desk.me()) is not None:
+            return marker.key
+    return None
+
+
+def _check_status(desk: Desk, thread: Thread, path: str) -> None:
+    """Note which comment is the status comment; where it is gone, have the request say anew what there is to say."""
+    entry, comment = desk.index.find([path])[0], find_marked(thread.comments, desk.marker(STATUS, path), desk.me())
+    if entry is None:
+        desk.mark(request_key(path), Priority.BACKGROUND)
+        return
+    now = (thread.num, comment.id) if comment is not None else (entry.thread, None)
+    if (entry.thread, entry.comment) == now:
+        return
+    desk.index.put(entry.model_copy(update={"thread": now[0], "comment": now[1], "said": ""}))
+    if entry.state not in AT_REST:
+        desk.mark(request_key(path), Priority.BACKGROUND)
+
+
+def _name(repo: Repo) -> str:
+    return f"{repo.kind} {repo.id}"
+
+
+def _listed(number: int) -> str:
+    return str(number)
+
+
+def _read(number: int) -> str:
+    return f"{number} read"
