@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 ARGS ?=
 
-.PHONY: setup demo test check clean
+.PHONY: setup demo test chaos check clean
 
 setup: $(VENV)/.ready
 
@@ -21,6 +21,10 @@ demo: setup
 
 test: setup
 	$(BIN)/python -m pytest $(ARGS)
+
+# The whole kill matrix, and what else takes long; `make test` runs a bounded sample of it.
+chaos: setup
+	STEWARD_WHOLE_MATRIX=1 $(BIN)/python -m pytest tests/chaos -s $(ARGS)
 
 check: setup
 	$(BIN)/ruff check .
