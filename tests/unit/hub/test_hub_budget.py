@@ -1,0 +1,130 @@
+"""Budgets: commits spread over hour and day, and calls kept for those who wait."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hub.budget import DAY, HOUR, Calls, Commits, Urgency, urgency
+from hub.errors import RateLimited
+from hub.records import Limit
+
+
+def times_of(budget: Commits, asks: Sequence[float]) -> list[float]:
+    """When commits are made, if somebody wants one at each of `asks` or as soon after as may be."""
+    made: list[float] = []
+    now = 0.0
+    for ask in sorted(asks):
+        now = max(now, ask)
+        now = max(now, budget.next(made, now))
+        made.append(now)
+    return made
+
+
+@given(
+    st.lists(st.integers(0, int(3 * HOUR)), min_size=1, max_size=150),
+    st.integers(1, 70),
+    st.integers(1, 600),
+)
+def test_no_hour_and_no_day_has_more_commits_than_it_may(asks: list[int], hour: int, day: int) -> None:
+    """However they are asked for, any window of an hour and of a day holds at most its share."""
+    made = times_of(Commits(hour=hour, day=day), asks)
+    for at in made:
+        assert len([one for one in made if at - HOUR < one <= at]) <= hour
+        assert len([one for one in made if at - DAY < one <= at]) <= day
+
+
+def test_the_first_commits_go_out_at_once_and_a_steady_stream_waits_longer_and_longer() -> None:
+    """Five at once, ten within seconds, and an hour's worth over most of one; at last one every minute or so."""
+    made = times_of(Commits(), [0.0] * 120)
+    assert made[4] == 0.0
+    assert made[9] < 10
+    assert made[30] < 180
+    assert made[59] > 0.6 * HOUR
+    steady = made[110] - made[109]
+    assert 60 < steady < 120
+
+
+def test_after_a_quiet_hour_commits_go_out_at_once_again() -> None:
+    """What was spent more than an hour ago slows nobody down."""
+    made = times_of(Commits(), [0.0] * 20)
+    later = made[-1] + HOUR
+    assert Commits().next(made, later) <= later
+
+
+def test_the_second_half_of_a_days_share_is_spread_over_a_day() -> None:
+    """A bot that is busy all day long stays below its share of the webhook's day without ever stopping for hours."""
+    made = times_of(Commits(), [60.0 * n for n in range(1440)])
+    made = [time for time in made if time < DAY]
+    assert 400 < len(made) <= 500
+    assert max(b - a for a, b in pairwise(made)) < 600
+
+
+class Time:
+    """A clock that a test turns."""
+
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def calls_left(remaining: int, *, resource: str = "api") -> tuple[Calls, dict[str, Limit], Time]:
+    """A budget that was just told what remains of a window of 1,000."""
+    time = Time()
+    limits = {resource: Limit(resource, remaining, 60.0, 1000)}
+    return Calls(limits, time), limits, time
+
+
+@pytest.mark.parametrize(
+    ("remaining", "who", "allowed"),
+    [
+        (301, Urgency.BACKGROUND, True),
+        (300, Urgency.BACKGROUND, False),
+        (101, Urgency.EVENT, True),
+        (100, Urgency.EVENT, False),
+        (0, Urgency.PERSON, True),
+    ],
+)
+def test_those_whom_nobody_waits_for_stop_first(remaining: int, who: Urgency, allowed: bool) -> None:
+    """Background calls leave three tenths of the window to others, events one tenth, people nothing."""
+    calls, _, _ = calls_left(remaining)
+    with urgency(who):
+        if allowed:
+            calls("GET", "refs")
+            return
+        with pytest.raises(RateLimited, match="kept for people") as refused:
+            calls("GET", "refs")
+    assert refused.value.seconds == 61.0
+    calls("GET", "refs")  # without a block it is a person who waits
+
+
+def test_calls_are_counted_until_an_answer_tells_better() -> None:
+    """Between two answers the budget counts for itself; a new answer, or a new window, starts the count again."""
+    calls, limits, time = calls_left(303)
+    with urgency(Urgency.BACKGROUND):
+        for _ in range(3):
+            calls("GET", "refs")
+        with pytest.raises(RateLimited):
+            calls("GET", "refs")
+        limits["api"] = Limit("api", 900, 50.0, 1000)
+        calls("GET", "refs")
+        limits["api"] = Limit("api", 5, 50.0, 1000)
+        with pytest.raises(RateLimited):
+            calls("GET", "refs")
+        time.now += 51
+        calls("GET", "refs")
+
+
+def test_files_have_a_window_of_their_own() -> None:
+    """An empty window of resolved files stops no other call."""
+    calls, _, _ = calls_left(0, resource="resolvers")
+    with urgency(Urgency.BACKGROUND):
+        calls("GET", "refs")
+        with pytest.raises(RateLimited):
+            calls("GET", "resolve")

@@ -1,0 +1,168 @@
+"""Edits of files: what they set, what they leave alone, when they are void, and how a commit tells of them."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hub.edits import EDIT, Base, FieldEdit, Present, PutFile, blob_id, guard_of, message, plan
+
+PATH = "o/m.json"
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers(-9, 9) | st.floats(allow_nan=False) | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=4), inner, max_size=3),
+    max_leaves=6,
+)
+NAMES = st.sampled_from(["status", "params", "job_id", "é", "a b"])
+OBJECTS = st.dictionaries(NAMES, JSON, max_size=5)
+FACTS = st.dictionaries(st.sampled_from(["attempt", "thread", "failure"]), JSON, max_size=3)
+
+
+def present(fields: Any, **dump: Any) -> Present:
+    """A file that holds `fields`."""
+    data = fields if isinstance(fields, bytes) else json.dumps(fields, **dump).encode()
+    return Present(blob_id(data), data)
+
+
+def edit(**changes: Any) -> FieldEdit:
+    """An edit that makes a waiting request run."""
+    known: dict[str, Any] = {"fields": {"status": "RUNNING"}, "guard": {"status": ("PENDING",)}}
+    return FieldEdit(**{"id": "run 1", "path": PATH, "line": "Run o/m", **known, **changes})
+
+
+def become(one: FieldEdit | PutFile, file: Present | None) -> tuple[str, Any]:
+    """What becomes of an edit upon a file, and the fields of the file that it writes."""
+    made = plan([one], {PATH: file})
+    for word in ("landed", "void", "written"):
+        if getattr(made, word):
+            return word, json.loads(made.contents[PATH]) if word == "written" else None
+    raise AssertionError("an edit got lost")
+
+
+def test_an_edit_sets_its_fields_and_leaves_the_rest() -> None:
+    """Unknown fields, other members of `steward` and the layout stay as they are."""
+    file = present({"mystery": [1], "status": "PENDING", "steward": {"thread": 3, "x": 1}}, indent=3)
+    made = plan([edit(facts={"attempt": 2, "x": None})], {PATH: file})
+    text = made.contents[PATH].decode()
+    assert json.loads(text) == {"mystery": [1], "status": "RUNNING", "steward": {"thread": 3, "attempt": 2}}
+    assert '\n   "mystery"' in text
+
+
+@pytest.mark.parametrize(
+    "file",
+    [
+        None,
+        present(b"{"),
+        present(b"[1]"),
+        present(b"\xff"),
+        Present("a" * 40),
+        present({"status": "CANCELLED"}),
+        present({}),
+    ],
+)
+def test_an_edit_of_what_is_not_as_it_was_is_void(file: Present | None) -> None:
+    """A file that is gone, no object, not read, or says something else in a guarded field is not touched."""
+    assert become(edit(), file)[0] == "void"
+
+
+@given(OBJECTS, FACTS, OBJECTS, FACTS)
+def test_whoever_changed_another_field_keeps_the_change(
+    theirs: dict[str, Any], their_facts: dict[str, Any], fields: dict[str, Any], facts: dict[str, Any]
+) -> None:
+    """Whatever else is in the file survives an edit, and after it the edit counts as landed."""
+    file = present({**theirs, "steward": their_facts})
+    one = edit(fields=fields, facts=facts, guard={})
+    word, now = become(one, file)
+    if word == "landed":
+        now = json.loads(file.data or b"")
+    for name, value in theirs.items():
+        assert json.dumps(now[name]) == json.dumps(fields.get(name, value))
+    kept = {name: value for name, value in {**their_facts, **facts}.items() if value is not None}
+    if word == "written" and facts:
+        assert now["steward"] == kept
+    assert become(one, present(now))[0] == "landed"
+
+
+@given(OBJECTS, OBJECTS)
+def test_a_guard_holds_as_long_as_the_guarded_fields_stay(before: dict[str, Any], after: dict[str, Any]) -> None:
+    """The guard made of a file lets an edit through exactly where these fields are the same as JSON."""
+    guard = guard_of(json.dumps({**before, "steward": {"attempt": 1}}), "status", "steward.attempt")
+    one = edit(fields={"new": 1}, guard=guard)
+    same = json.dumps(before.get("status")) == json.dumps(after.get("status"))
+    expected = "written" if same else "void"
+    assert become(one, present({**after, "steward": {"attempt": 1}}))[0] == expected
+    assert become(one, present({**after, "steward": {"attempt": 2}}))[0] == "void"
+
+
+def test_an_edit_of_one_content_is_right_for_no_other() -> None:
+    """`whole` voids an edit where a single byte of the file changed."""
+    file = present({"status": "PENDING"})
+    assert become(edit(whole=file.oid), file)[0] == "written"
+    assert become(edit(whole=file.oid), present({"status": "PENDING", "x": 1}))[0] == "void"
+
+
+def test_true_is_not_one() -> None:
+    """Values are compared as JSON: a field that says `true` has not become 1."""
+    assert become(edit(fields={"private": 1}, guard={}), present({"private": True}))[0] == "written"
+    assert become(edit(guard={"private": (0,)}), present({"private": False, "status": "PENDING"}))[0] == "void"
+
+
+def test_edits_of_a_file_build_on_each_other() -> None:
+    """Two edits in one batch are applied in order, and neither counts as landed before the batch has."""
+    first = edit()
+    second = edit(id="finish 1", fields={"status": "FINISHED"}, guard={"status": ("RUNNING",)})
+    again = edit(id="finish 2", fields={"status": "FINISHED"}, guard={"status": ("RUNNING",)})
+    made = plan([first, second, again], {PATH: present({"status": "PENDING"})})
+    assert made.written == [first, second, again]
+    assert json.loads(made.contents[PATH])["status"] == "FINISHED"
+    assert (made.landed, made.void) == ([], [])
+
+
+def test_a_file_that_is_there_is_put_only_where_it_should_change() -> None:
+    """`unless_exists` takes any file for its own; without it another content is written over."""
+    put = PutFile(id="p", path=PATH, line="Add", data=b'{"a": 1}')
+    over = put.model_copy(update={"unless_exists": False})
+    assert become(put, None) == ("written", {"a": 1})
+    assert become(put, present({"b": 2}))[0] == "landed"
+    assert become(over, present({"b": 2}))[0] == "written"
+    assert become(over, present({"a": 1}))[0] == "landed"
+
+
+def test_half_a_character_in_a_file_survives() -> None:
+    """A lone surrogate, which JSON can hold as an escape only, is written as the same escape again."""
+    made = plan([edit()], {PATH: present(b'{"status": "PENDING", "x": "\\ud83d", "y": "\xc3\xa9"}')})
+    assert json.loads(made.contents[PATH])["x"] == "\ud83d"
+    assert b"\\ud83d" in made.contents[PATH]
+
+
+def test_a_commit_says_in_lines_of_json_what_it_did() -> None:
+    """One edit gives the commit its title; several are counted; each has its line."""
+    other = PutFile(id="log 1", path="x\ny", line="Add the\nlog of o/m", data=b"")
+    title, description = message([edit(), other])
+    assert title == "Run o/m and 1 more"
+    assert [json.loads(line) for line in description.splitlines()] == [
+        {"edit": "run 1", "path": PATH, "does": "Run o/m", "status": "RUNNING"},
+        {"edit": "log 1", "path": "x\ny", "does": "Add the log of o/m"},
+    ]
+    assert message([edit()])[0] == "Run o/m"
+
+
+def test_a_commit_of_very_many_edits_says_how_many_it_leaves_out() -> None:
+    """The message stays bounded, and its title one line of at most 200 characters."""
+    edits = [edit(id=f"run {n}", path="p" * 900, line="Run " + "m" * 390 + str(n)) for n in range(300)]
+    title, description = message(edits)
+    assert len(title) <= 200
+    assert len(description) < 62_000
+    lines = [json.loads(line) for line in description.splitlines()]
+    assert lines[-1] == {"more": 300 - len(lines) + 1}
+
+
+@given(st.binary(max_size=50))
+def test_edits_travel_as_json(data: bytes) -> None:
+    """What is read back is what was written, whatever bytes it holds."""
+    for one in (edit(base=Base(data=data, commit="c")), PutFile(id="p", path=PATH, line="Add", data=data)):
+        assert EDIT.validate_json(EDIT.dump_json(one)) == one
