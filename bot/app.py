@@ -7,12 +7,14 @@ from contextlib import asynccontextmanager
 
 import uvicorn
 from fastapi import FastAPI
-from redis.asyncio import Redis as AsyncRedis
+from starlette.routing import Route
 
+from bot import webhooks
+from bot.connections import bounded_http
 from bot.health import health_routes
-from bot.inbox import Inbox
+from bot.inbox import Inbox, connect_inbox
 from bot.settings import BotSettings
-from bot.webhooks import webhook_routes
+from bot.webhooks import Webhooks
 from wire.keys import Keys
 from wire.logs import configure_logs
 from wire.redis import connect
@@ -22,7 +24,7 @@ def create_app(settings: BotSettings) -> FastAPI:
     """The application. Raises RedisMissing or SettingsError, with a sentence for the operator, where it cannot work."""
     board, secrets = settings.read_board(), settings.secrets()
     connect(settings.redis_url).close()
-    redis = AsyncRedis.from_url(settings.redis_url, health_check_interval=30)
+    redis = connect_inbox(settings.redis_url)
     keys = Keys(board.name)
 
     @asynccontextmanager
@@ -30,15 +32,30 @@ def create_app(settings: BotSettings) -> FastAPI:
         yield
         await redis.aclose()
 
-    app = FastAPI(title=f"Steward for {board.title}", lifespan=lifespan)
+    # A redirect to the path without its slash would repeat whatever a stranger put into the Host header.
+    app = FastAPI(title=f"Steward for {board.title}", lifespan=lifespan, redirect_slashes=False)
     inbox = Inbox(redis, keys)
-    app.include_router(webhook_routes(board=board, inbox=inbox, secrets=secrets, limit=settings.max_delivery_bytes))
-    app.include_router(health_routes(redis, keys))
+    door = Webhooks(board=board, inbox=inbox, secrets=secrets, limit=settings.max_delivery_bytes)
+    app.router.routes.append(Route(webhooks.PATH, door, methods=["POST"], include_in_schema=False))
+    app.include_router(health_routes(redis, keys, inbox))
     return app
+
+
+def server_config(app: FastAPI, settings: BotSettings) -> uvicorn.Config:
+    """How uvicorn is to serve `app`."""
+    return uvicorn.Config(
+        app,
+        host=settings.host,
+        port=settings.port,
+        http=bounded_http(body=settings.max_delivery_bytes),
+        ws="none",
+        log_level="error",  # warnings tell of what strangers send
+        access_log=False,  # the inbox is the record of what came
+        timeout_graceful_shutdown=8,
+    )
 
 
 def serve(settings: BotSettings) -> None:
     """Run the web server until SIGTERM or Ctrl-C."""
     configure_logs(settings.log_level, as_json=settings.log_json)
-    app = create_app(settings)
-    uvicorn.run(app, host=settings.host, port=settings.port, log_level="warning", timeout_graceful_shutdown=8)
+    uvicorn.Server(server_config(create_app(settings), settings)).run()

@@ -63,8 +63,10 @@ class Desk:
         self.queue = self.keys.queue(TIER)
 
     def me(self) -> Account:
-        """The bot's own account."""
-        return self.hub.me()
+        """The bot's own account; the inbox is told, so that our own comments wake nobody."""
+        account = self.hub.me()
+        self.redis.hset(self.keys.hub_state, "me", account.id)
+        return account
 
     def marker(self, kind: str, key: str) -> Marker:
         """The hidden marker of one of this board's comments."""

@@ -9,6 +9,7 @@ from fastapi.responses import JSONResponse
 from redis.asyncio import Redis as AsyncRedis
 from redis.exceptions import RedisError
 
+from bot.inbox import Inbox
 from wire import clock
 from wire.keys import Keys
 from wire.redis import text
@@ -17,35 +18,37 @@ SILENT = 300.0
 """Seconds without an answer after which the Hub, or the sync process, counts as away."""
 
 
-def health_routes(redis: AsyncRedis, keys: Keys) -> APIRouter:
+def health_routes(redis: AsyncRedis, keys: Keys, inbox: Inbox) -> APIRouter:
     """Both routes, for one board."""
     routes = APIRouter()
 
     @routes.get("/healthz")
     async def healthz() -> Response:
-        return JSONResponse({"status": "alive", **await _state(redis, keys)})
+        return JSONResponse({"status": "alive", **await _state(redis, keys, inbox)})
 
     @routes.get("/readyz")
     async def readyz() -> Response:
-        state = await _state(redis, keys)
+        state = await _state(redis, keys, inbox)
         ready = state["redis"] == "answers" and state["hub"]["state"] == "answers"
         return JSONResponse({"status": "ready" if ready else "not ready", **state}, 200 if ready else 503)
 
     return routes
 
 
-async def _state(redis: AsyncRedis, keys: Keys) -> dict[str, Any]:
+async def _state(redis: AsyncRedis, keys: Keys, inbox: Inbox) -> dict[str, Any]:
     try:
         async with redis.pipeline(transaction=False) as pipe:
             pipe.hgetall(keys.hub_state)
             pipe.zcard(keys.dirty)
             pipe.hlen(keys.dirty_tries)
             pipe.hgetall(keys.inbox_counts)
-            hub, dirty, failing, inbox = await pipe.execute()
+            hub, dirty, failing, came = await pipe.execute()
     except RedisError as error:
         return {"redis": f"does not answer ({type(error).__name__})", "hub": {"state": "unknown"}}
-    counts = {text(name): int(count) for name, count in inbox.items()}
-    return {"redis": "answers", "hub": _hub(hub), "dirty": dirty, "failing": failing, "inbox": counts}
+    counts = {text(name): int(count) for name, count in came.items()}
+    # Redis may answer and refuse to write: its memory or its disk is full, or it is a replica.
+    redis_state = f"does not store deliveries ({inbox.trouble})" if inbox.trouble else "answers"
+    return {"redis": redis_state, "hub": _hub(hub), "dirty": dirty, "failing": failing, "inbox": counts}
 
 
 def _hub(fields: dict[bytes, bytes]) -> dict[str, str]:

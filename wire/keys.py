@@ -21,7 +21,7 @@ class Keys:
         return self._key("inbox")
 
     def delivery(self, delivery_id: str) -> str:
-        """String that exists while `delivery_id` counts as received: its entry in `inbox`, and which write put it there."""
+        """String that exists while `delivery_id` counts as received: its entry in `inbox`, and its write."""
         return self._key("delivery", delivery_id)
 
     @property
@@ -121,7 +121,7 @@ class Keys:
 
     @property
     def hub_state(self) -> str:
-        """Hash: when the Hub last answered a sync process, and what it said when it did not."""
+        """Hash: when the Hub last answered a sync process, what it said when it did not, and `me`, the bot's id."""
         return self._key("hub-state")
 
     @property

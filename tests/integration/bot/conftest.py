@@ -13,7 +13,7 @@ import uvicorn
 from bot_kit import BOARD, OLD_SECRET, SECRET
 from stand_kit import Stand, world
 
-from bot.app import create_app
+from bot.app import create_app, server_config
 from bot.settings import BotSettings
 from localhub.testing import LocalHub
 
@@ -28,13 +28,14 @@ def settings(valkey_url: str, tmp_path: Path) -> BotSettings:
         webhook_secret=SECRET,
         old_webhook_secret=OLD_SECRET,
         max_delivery_bytes=100_000,
+        port=0,
     )
 
 
 @pytest.fixture
 def web(settings: BotSettings) -> Iterator[httpx2.Client]:
     """A client of a running web server."""
-    server = uvicorn.Server(uvicorn.Config(create_app(settings), port=0, log_level="warning"))
+    server = uvicorn.Server(server_config(create_app(settings), settings))
     thread = threading.Thread(target=server.run)
     thread.start()
     try:

@@ -54,16 +54,17 @@ def test_a_delivery_is_stored_and_marks_the_repo(web: httpx2.Client, connection:
     assert fields[b"id"] == b"one"
 
 
-@pytest.mark.parametrize("delivery", ["one", None])
+@pytest.mark.parametrize(("delivery", "marks"), [("one", b"1"), (None, b"5")])
 def test_the_same_delivery_five_times_counts_once(
-    web: httpx2.Client, connection: redis.Redis, delivery: str | None
+    web: httpx2.Client, connection: redis.Redis, delivery: str | None, marks: bytes
 ) -> None:
-    """Repeats are acknowledged and change nothing, by the Hub's id or, without one, by the body."""
+    """Repeats are acknowledged and not kept; without an id, one that looks the same may be news, so it marks again."""
     for _ in range(5):
         assert post(web, payload(), delivery=delivery) == 202
     assert connection.xlen(KEYS.inbox) == 1
     assert counts(connection) == {"requests": 1, "repeated": 4}
-    assert connection.hgetall(KEYS.dirty_generations) == {b"requests": b"1"}
+    assert connection.hgetall(KEYS.dirty_generations) == {b"requests": marks}
+    assert connection.zcard(KEYS.dirty) == 1
 
 
 @pytest.mark.parametrize(("secret", "status"), [(None, 401), ("wrong", 403), ("", 403), (SECRET + "x", 403)])
@@ -93,7 +94,8 @@ def test_two_secrets_are_good_while_they_are_rotated(web: httpx2.Client) -> None
         (payload(event={"scope": "repo.dream", "action": "invent"}), "irrelevant"),
         (payload(repo={"type": "bucket", "name": "board/requests"}), "irrelevant"),
         (payload(repo={"type": "dataset", "name": "somebody/else"}), "irrelevant"),
-        (payload(updatedRefs=[{"ref": "refs/pr/3"}]), "irrelevant"),
+        (payload(updatedRefs=[{"ref": "refs/convert/parquet"}]), "irrelevant"),
+        (payload(updatedRefs=[{"ref": "refs/pr/3"}]), "thread"),
         (payload(updatedRefs="?"), "requests"),
         (payload(event={"scope": "repo.content.of.the.future"}), "requests"),
     ],
