@@ -23,6 +23,9 @@ class BotSettings(WireSettings):
     webhook_secret: SecretStr | None = None
     webhook_secret_file: Path | None = None
     old_webhook_secret: SecretStr | None = Field(default=None, description="still accepted, while secrets are rotated")
+    mirrors: Path | None = Field(
+        default=None, description="folder for clones of the board's repos; by default below that for temporary files"
+    )
     host: str = "127.0.0.1"
     port: int = 7860
     max_delivery_bytes: int = 1_000_000

@@ -32,6 +32,7 @@ def open_desk(settings: BotSettings) -> Desk:
         hub=Hub(settings.hf_endpoint, settings.token()),
         redis=connect(settings.redis_url),
         now=clock.now,
+        mirrors=settings.mirrors,
     )
 
 

@@ -54,6 +54,7 @@ class Stage:
             "HF_ENDPOINT": self.hub_url,
             "REDIS_URL": self.valkey.url,
             "STEWARD_BOARD": str(self.folder / "board.yaml"),
+            "STEWARD_MIRRORS": str(self.folder / "mirrors"),
             **settings,
         }
 

@@ -1,0 +1,173 @@
+"""A board with very many requests on a local Hub, and the bot's sync process in front of it, for the benchmarks.
+
+The requests repo is written as git objects, in one commit of one pack, before the Hub starts: what is measured is the
+bot. Every process is a real one, on the same machine.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import httpx2
+import yaml
+
+from bot.desk import Desk
+from hub.client import Hub
+from leaderboard.boards import parse_board
+from leaderboard.suites import find_suite
+from localhub.box import Box
+from localhub.git import Author, Put
+from steward.children import Child, Children
+from steward.valkey import Valkey
+from wire import clock
+from wire.redis import connect
+
+T = TypeVar("T")
+
+BOARD = """
+name: bench
+title: Benchmark
+suite: starter
+repos: {requests: board/requests, results: board/results, logs: board/logs, community: board/space,
+        details_namespace: board-details}
+"""
+BOT, FORM = "hf_bench_bot", "hf_bench_form"
+REQUESTS = "board/requests"
+CONFIG = json.dumps({"model_type": "gpt2", "architectures": ["GPT2LMHeadModel"]})
+PATIENCE = 600.0
+
+
+def request_path(model: str) -> str:
+    """Where the request for `model` lies."""
+    return f"{model}_eval_request_False_bfloat16_Original.json"
+
+
+def request_file(model: str, status: str, **more: Any) -> bytes:
+    """A request file with the fields that the form writes."""
+    fields = {
+        "model": model,
+        "base_model": "",
+        "revision": "main",
+        "private": False,
+        "precision": "bfloat16",
+        "params": 7.242,
+        "architectures": "MistralForCausalLM",
+        "weight_type": "Original",
+        "status": status,
+        "submitted_time": "2024-06-12T09:30:00Z",
+        "model_type": "fine-tuned",
+        "job_id": -1,
+        "job_start_time": None,
+        "use_chat_template": True,
+        "sender": model.partition("/")[0],
+    }
+    return json.dumps({**fields, **more}, indent=4).encode()
+
+
+def world(models: list[str], *, webhook: str = "http://127.0.0.1:9/webhooks/hub") -> dict[str, Any]:
+    """The accounts, the board's repos, a webhook, and models that can be accepted."""
+    files = {"config.json": CONFIG, "model.safetensors": "weights"}
+    owners = sorted({model.partition("/")[0] for model in models})
+    hook = {"owner": "bot", "url": webhook, "secret": "s", "watched": [{"type": "dataset", "name": REQUESTS}]}
+    return {
+        "users": [
+            {"name": "bot", "tokens": [{"token": BOT, "role": "write"}]},
+            {"name": "form", "tokens": [{"token": FORM, "role": "write"}]},
+            *({"name": owner} for owner in owners),
+        ],
+        "orgs": [{"name": "board", "members": {"bot": "write", "form": "write"}}, {"name": "board-details"}],
+        "repos": [
+            *({"type": "dataset", "id": f"board/{name}"} for name in ("requests", "results", "logs")),
+            {"type": "space", "id": "board/space", "sdk": "static"},
+            *({"type": "model", "id": model, "files": files} for model in models),
+        ],
+        "webhooks": [{**hook, "domains": ["repo", "discussion"]}],
+    }
+
+
+def write_hub(folder: Path, files: Iterator[tuple[str, bytes]], models: list[str], **options: Any) -> None:
+    """A Hub in `folder` whose requests repo holds `files`."""
+    box = Box.open(folder, world(models, **options))
+    try:
+        repo = box.repos.get("dataset", REQUESTS)
+        assert repo is not None
+        changes = [Put(path, content) for path, content in files]
+        if changes:
+            repo.git.commit("refs/heads/main", changes, None, Author("form", "form@example.com"), "Requests")
+    finally:
+        box.close()
+
+
+@dataclass
+class Stage:
+    """A running Hub and queue server, and a desk to look at what the bot makes of them."""
+
+    folder: Path
+    children: Children
+    valkey: Valkey
+    url: str
+    desk: Desk
+
+    def start_sync(self) -> Child:
+        """Start a sync process, with a mirror that is not there yet."""
+        token = self.folder / "bot-token"
+        token.touch(mode=0o600)
+        token.write_text(BOT)
+        environment = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
+        environment |= {"HF_ENDPOINT": self.url, "REDIS_URL": self.valkey.url, "STEWARD_BOT_TOKEN_FILE": str(token)}
+        environment |= {"STEWARD_BOARD": str(self.folder / "board.yaml"), "STEWARD_LOG_LEVEL": "warning"}
+        environment |= {"STEWARD_MIRRORS": str(self.folder / "mirrors"), "HF_HUB_DISABLE_TELEMETRY": "1"}
+        return self.children.start("sync", [sys.executable, "-m", "steward.cli", "sync"], environment=environment)
+
+    def admin(self, method: str, path: str, body: object = None) -> Any:
+        """A call to the Hub's own knobs."""
+        answer = httpx2.request(method, f"{self.url}/_admin/{path}", json=body, timeout=60)
+        answer.raise_for_status()
+        return answer.json()
+
+    def quiet(self) -> bool:
+        """Whether nothing is dirty that is due."""
+        redis, keys = self.desk.redis, self.desk.keys
+        return not redis.zcard(keys.dirty) and not redis.hlen(keys.dirty_leases)
+
+    def wait(self, condition: Callable[[], T], *, every: float = 0.01) -> T:
+        """Wait until `condition()` is true, while all processes live."""
+        deadline = time.monotonic() + PATIENCE
+        while not (found := condition()):
+            self.children.check()
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"still {found!r} after {PATIENCE} s")
+            time.sleep(every)
+        return found
+
+
+@contextmanager
+def stage(folder: Path) -> Iterator[Stage]:
+    """Start Hub and queue server on what `write_hub` wrote to `folder`/hub."""
+    (folder / "board.yaml").write_text(BOARD)
+    with Children(folder / "logs") as children, Valkey(folder / "valkey") as valkey:
+        command = [sys.executable, "-m", "localhub", "--port", "0", "--data", str(folder / "hub")]
+        environment = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
+        child = children.start("localhub", command, environment=environment, stdout=subprocess.PIPE)
+        assert child.process.stdout is not None
+        url = json.loads(child.process.stdout.readline())["url"]
+        board = parse_board(yaml.safe_dump(yaml.safe_load(BOARD)))
+        redis = connect(valkey.url)
+        with Hub(url, BOT) as hub:
+            yield Stage(folder, children, valkey, url, Desk(board, find_suite(board.suite), hub, redis, clock.now))
+        redis.close()
+
+
+def peak_mb(pid: int) -> float:
+    """The most memory that a process ever had resident, in MB, as the kernel counts it."""
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    return int(next(line for line in lines if line.startswith("VmHWM:")).split()[1]) / 1024
