@@ -30,7 +30,7 @@ from wire.crashpoints import pass_by, point
 from wire.dirty import Priority
 from wire.echoes import Echoes
 from wire.parking import Parked, Parking
-from wire.staging import Staged, Staging
+from wire.staging import NewEdit, Staged, Staging
 
 log = structlog.get_logger()
 
@@ -65,8 +65,8 @@ class Ledgers:
 
     def stage(self, repo: Repo, *edits: FieldEdit | PutFile, priority: Priority = Priority.PERSON) -> None:
         """Have `edits` written, in this order, as soon as the budget of `repo` allows; staged twice counts once."""
-        bodies = [(edit.id, edit.subject, EDIT.dump_json(edit)) for edit in edits]
-        changed = self.staging.stage(repo.id, bodies, tell=ledger_key(repo), due=self.now(), priority=priority)
+        new = [NewEdit(edit.id, edit.subject, edit.after, EDIT.dump_json(edit)) for edit in edits]
+        changed = self.staging.stage(repo.id, new, tell=ledger_key(repo), due=self.now(), priority=priority)
         log.info("staged", repo=repo.id, edits=[edit.id for edit in edits], changed=changed)
         pass_by(STAGED)
 

@@ -87,7 +87,7 @@ class Ledger:
     def write(self, repo: Repo) -> float | None:
         """Write what has gathered for `repo`: at most one commit. Seconds since the epoch at which to go on, if known.
 
-        Edits that wait for others stay; whoever ends those makes the ledger of `repo` look again.
+        Edits that wait for others stay; the store makes the ledger of `repo` look again when those have ended.
         """
         if (when := self._store.next_commit(repo)) is not None:
             return when

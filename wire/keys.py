@@ -144,6 +144,11 @@ class Keys:
         return self._key("edit-repos")
 
     @property
+    def edit_waiters(self) -> str:
+        """Hash: edit id → lines, each a dirty key to mark when that edit has ended, for edits that come after it."""
+        return self._key("edit-waiters")
+
+    @property
     def edit_number(self) -> str:
         """String: how many edits were ever staged."""
         return self._key("edit-number")

@@ -34,8 +34,15 @@ STAGE = (
     _MARK
     + """
 local changed = 0
-for i = 5, #ARGV, 3 do
-  local id, subject, body = ARGV[i], ARGV[i + 1], ARGV[i + 2]
+for i = 5, #ARGV, 4 do
+  local id, subject, after, body = ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3]
+  for first in string.gmatch(after, '[^\\n]+') do
+    local waiters = redis.call('HGET', KEYS[9], first) or ''
+    local waits = string.find('\\n' .. waiters, '\\n' .. ARGV[2] .. '\\n', 1, true)
+    if redis.call('HEXISTS', KEYS[4], first) == 1 and not waits then
+      redis.call('HSET', KEYS[9], first, waiters .. ARGV[2] .. '\\n')
+    end
+  end
   local there = redis.call('HGET', KEYS[1], id)
   if there ~= body then
     changed = changed + 1
@@ -65,6 +72,10 @@ redis.call('SET', KEYS[5], ARGV[4], 'EX', ARGV[5])
 for i = 8, #ARGV do
   mark({KEYS[6], KEYS[7], KEYS[8]}, {ARGV[i], ARGV[6], ARGV[7]})
 end
+for waiter in string.gmatch(redis.call('HGET', KEYS[9], ARGV[1]) or '', '[^\\n]+') do
+  mark({KEYS[6], KEYS[7], KEYS[8]}, {waiter, ARGV[6], ARGV[7]})
+end
+redis.call('HDEL', KEYS[9], ARGV[1])
 return 1
 """
 )
@@ -76,6 +87,16 @@ redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', ARGV[4])
 redis.call('EXPIRE', KEYS[1], ARGV[5])
 return 1
 """
+
+
+@dataclass(frozen=True)
+class NewEdit:
+    """An edit to stage: its id, what waits for it, the ids that it comes after, and JSON that only its owner reads."""
+
+    id: str
+    subject: str
+    after: tuple[str, ...]
+    body: bytes
 
 
 @dataclass(frozen=True)
@@ -96,16 +117,17 @@ class Staging:
         self._stage, self._end = redis.register_script(STAGE), redis.register_script(END)
         self._spend = redis.register_script(SPEND)
 
-    def stage(
-        self, repo: str, edits: Sequence[tuple[str, str, bytes]], *, tell: str, due: float, priority: Priority
-    ) -> int:
-        """Stage edits, each an id, a subject and a body, and mark `tell` dirty; how many of them are new or changed."""
+    def stage(self, repo: str, edits: Sequence[NewEdit], *, tell: str, due: float, priority: Priority) -> int:
+        """Stage `edits` and mark `tell` dirty; how many of them are new or changed.
+
+        `tell` is marked again whenever an edit ends after which one of these comes, be it staged for whatever repo.
+        """
         keys = self._keys
         names = [keys.edits(repo), keys.edit_order(repo), keys.edit_number, keys.edit_repos, keys.edit_subjects]
-        names += [keys.dirty, keys.dirty_generations, keys.wake]
+        names += [keys.dirty, keys.dirty_generations, keys.wake, keys.edit_waiters]
         arguments: list[str | bytes | int | float] = [repo, tell, int(priority), due]
-        for edit, subject, body in edits:
-            arguments += [edit, subject, _version(body).encode() + body]
+        for edit in edits:
+            arguments += [edit.id, edit.subject, "\n".join(edit.after), _version(edit.body).encode() + edit.body]
         return int(self._stage(keys=names, args=arguments))
 
     def read(self, repo: str) -> Iterator[Staged]:
@@ -137,7 +159,7 @@ class Staging:
         """Drop this version of an edit and mark `wake` dirty; False, and nothing done, where there is another now."""
         keys = self._keys
         names = [keys.edits(repo), keys.edit_order(repo), keys.edit_repos, keys.edit_subjects]
-        names += [keys.edit_end(staged.id), keys.dirty, keys.dirty_generations, keys.wake]
+        names += [keys.edit_end(staged.id), keys.dirty, keys.dirty_generations, keys.wake, keys.edit_waiters]
         arguments: list[str | int | float] = [staged.id, staged.version, subject, how, REMEMBERED]
         arguments += [int(priority), due, *wake]
         return bool(self._end(keys=names, args=arguments))
