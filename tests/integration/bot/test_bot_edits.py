@@ -1,0 +1,192 @@
+"""Syncs and the ledger together: people who edit at the same time, writes that fail half way, words that are spared."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from stand_kit import REQUESTS, Stand
+
+from hub.budget import HOUR
+from hub.records import Repo
+from hub.retries import Retries
+from leaderboard.attempts import Failure
+from wire import jobs
+from wire.attempts import Progress
+
+LOGS = Repo("dataset", "board/logs")
+COMMIT_LOG = "POST /api/datasets/board/logs/commit/main"
+COMMIT_REQUEST = "POST /api/datasets/board/requests/commit/main"
+SPEAK = "POST /api/datasets/board/requests/discussions*"
+CORRUPTED = Failure(cause="weights-corrupted", fault="submission", message="The weights are cut off.", advice="Again.")
+
+
+def queued(stand: Stand) -> jobs.EvaluationJob:
+    """An accepted request, whose job lies in RQ."""
+    stand.worker()
+    stand.submit("ada/good")
+    stand.settle()
+    (job,) = stand.queued()
+    return job
+
+
+def taken(stand: Stand, job: jobs.EvaluationJob) -> None:
+    """A worker took `job`; the sync staged the claim, and the ledger did not write it yet."""
+    stand.desk.attempts.take(job.attempt, job.path, "w", now=stand.time)
+    key = f"request:{job.path}"
+    stand.desk.mark(key)
+    claim = stand.desk.dirty.claim(now=stand.time, lease=60)
+    while claim is not None and claim.key != key:
+        stand.desk.dirty.finish(claim, retry_at=stand.loop._sync(claim))
+        claim = stand.desk.dirty.claim(now=stand.time, lease=60)
+    assert claim is not None
+    stand.desk.dirty.finish(claim, retry_at=stand.loop._sync(claim))
+    assert stand.desk.ledgers.pending(job.path)
+
+
+def person_sets(stand: Stand, path: str, **fields: Any) -> None:
+    """Somebody commits the file with other fields."""
+    stand.put(path, json.dumps({**stand.file(path), **fields}).encode())
+
+
+def opening_post(stand: Stand) -> str:
+    """What the status comment says."""
+    (thread,) = stand.threads()
+    text: str = thread.events[0].content
+    return text
+
+
+def test_a_person_who_edits_another_field_during_the_claim_keeps_the_change(stand: Stand) -> None:
+    """Both are in the file: RUNNING with the attempt, and what the person wrote."""
+    job = queued(stand)
+    taken(stand, job)
+    person_sets(stand, job.path, params=7.2)
+    stand.settle()
+    file = stand.file(job.path)
+    assert (file["status"], file["job_id"], file["params"]) == ("RUNNING", job.attempt, 7.2)
+    assert stand.desk.attempts.wait_for_claim(job.attempt, seconds=1) is True
+
+
+def test_a_person_who_cancels_during_the_claim_wins(stand: Stand) -> None:
+    """The file says CANCELLED, no commit of ours follows, and the worker hears that nobody wants the attempt."""
+    job = queued(stand)
+    taken(stand, job)
+    person_sets(stand, job.path, status="CANCELLED")
+    commits = stand.commits()
+    stand.settle()
+    stand.time += 2
+    stand.settle()
+    assert stand.file(job.path)["status"] == "CANCELLED"
+    assert stand.commits() == commits
+    assert stand.desk.attempts.wait_for_claim(job.attempt, seconds=1) is False
+
+
+def test_a_person_who_asks_for_another_commit_during_the_claim_gets_a_new_attempt(stand: Stand) -> None:
+    """The old attempt's worker is sent away, and the request is judged and queued anew at the other commit."""
+    job = queued(stand)
+    taken(stand, job)
+    other = stand.ada.upload_file(path_or_fileobj=b"note", path_in_repo="note.txt", repo_id="ada/good").oid
+    person_sets(stand, job.path, steward={"attempt": 1, "revision": other})
+    stand.settle()
+    stand.time += 2
+    stand.settle()
+    assert stand.desk.attempts.wait_for_claim(job.attempt, seconds=1) is False
+    assert other in {queued.revision for queued in stand.queued()}
+
+
+def test_while_an_edit_waits_its_request_costs_no_call(stand: Stand) -> None:
+    """Once the commit budget is spent for the moment, events on a request whose edit waits are free."""
+    job = queued(stand)
+    for seen in range(20):
+        assert stand.desk.ledgers.staging.spend(REQUESTS, seen=seen, now=stand.time, name=str(seen))
+    taken(stand, job)
+    stand.work()
+    assert stand.file(job.path)["status"] == "PENDING"
+    before = len(stand.calls)
+    for _ in range(5):
+        stand.desk.mark(f"request:{job.path}")
+        stand.work()
+    assert stand.calls[before:] == []
+    stand.time += 10
+    stand.work()
+    assert stand.file(job.path)["status"] == "RUNNING"
+    assert stand.desk.attempts.wait_for_claim(job.attempt, seconds=1) is True
+
+
+def test_the_thread_is_told_only_once_the_log_is_kept_and_the_file_last(stand: Stand) -> None:
+    """Without a commit in the logs repo nothing is said; without one in the requests repo the file stays RUNNING."""
+    job = stand.started()
+    stand.desk.hub.retries = Retries(attempts=1)
+    faults = stand.hub.box.faults
+    faults.fail(COMMIT_LOG, status=503, times=1)
+    stand.end(job, failure=CORRUPTED)
+    assert "Being evaluated" in opening_post(stand)
+    faults.fail(COMMIT_REQUEST, status=503, times=1)
+    stand.time += 5
+    stand.work()
+    assert "The weights are cut off." in opening_post(stand)
+    assert stand.file(job.path)["status"] == "RUNNING"
+    stand.time += 5
+    stand.work()
+    assert stand.file(job.path)["status"] == "FAILED"
+
+
+@pytest.mark.parametrize("moment", ["before the log", "after the log", "after the thread"])
+def test_an_empty_redis_in_the_middle_of_an_end_leads_to_the_same_end(stand: Stand, moment: str) -> None:
+    """One log, one comment, FAILED with the reason that is known then: whatever was lost is found out again."""
+    job = stand.started()
+    stand.desk.hub.retries = Retries(attempts=1)
+    held_up = COMMIT_LOG if moment == "before the log" else COMMIT_REQUEST
+    if moment == "after the log":
+        stand.hub.box.faults.fail(SPEAK, status=503, times=1)
+    stand.hub.box.faults.fail(held_up, status=503, times=1)
+    stand.end(job, failure=CORRUPTED)
+    stand.hub.box.faults.clear()
+    stand.desk.redis.flushall()
+    stand.desk.attempts.take(job.attempt, job.path, "w", now=stand.time)  # the worker tells its end once more
+    stand.end(job, failure=CORRUPTED)
+    file = stand.file(job.path)
+    assert (file["status"], file["steward"]["failure"]["cause"]) == ("FAILED", "weights-corrupted")
+    assert "The weights are cut off." in opening_post(stand)
+    mine = [entry for entry in stand.desk.hub.commits(LOGS) if entry.authors == ("steward-bot",)]
+    assert len(mine) == 1
+
+
+def test_progress_goes_silent_first_when_the_webhooks_day_runs_out(stand: Stand) -> None:
+    """Below half of our share progress is not told; an end is."""
+    job = stand.started()
+    for _ in range(260):
+        stand.desk.echoes.caused("discussion", REQUESTS, now=stand.time)
+    stand.desk.attempts.beat(job.attempt, Progress("evaluate", 30, 100), now=stand.time)
+    before = stand.calls.count(("POST", "comment-edit"))
+    stand.desk.mark(f"request:{job.path}")
+    stand.work()
+    assert stand.calls.count(("POST", "comment-edit")) == before
+    stand.end(job, failure=CORRUPTED)
+    assert stand.calls.count(("POST", "comment-edit")) == before + 1
+    assert stand.file(job.path)["status"] == "FAILED"
+
+
+def test_with_nothing_left_of_the_webhooks_day_an_end_is_told_later(stand: Stand) -> None:
+    """The thread and the file wait for the next deliveries that are ours; then both say it."""
+    job = stand.started()
+    for _ in range(500):
+        stand.desk.echoes.caused("discussion", REQUESTS, now=stand.time)
+    before = stand.calls.count(("POST", "comment-edit"))
+    stand.end(job, failure=CORRUPTED)
+    assert stand.calls.count(("POST", "comment-edit")) == before
+    assert stand.file(job.path)["status"] == "RUNNING"
+    stand.time += 25 * HOUR
+    stand.work()
+    assert stand.calls.count(("POST", "comment-edit")) == before + 1
+    assert stand.file(job.path)["status"] == "FAILED"
+
+
+def test_where_the_bot_may_not_speak_the_file_still_says_it(stand: Stand) -> None:
+    """A Hub that forbids every word in threads keeps no request from its end."""
+    stand.hub.box.faults.fail(SPEAK, status=403, times=None, error="Discussions are disabled for this repo")
+    path = stand.submit("ada/remote")
+    stand.settle()
+    assert stand.file(path)["status"] == "FAILED"
+    assert stand.desk.index.get(path).state == "settled"
