@@ -5,15 +5,19 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import httpx2
 import pytest
+import redis
 from stand_kit import REQUESTS, Stand
 
 from hub.budget import HOUR
 from hub.records import Repo
 from hub.retries import Retries
 from leaderboard.attempts import Failure
-from wire import jobs
+from wire import clock, jobs
 from wire.attempts import Progress
+from wire.echoes import Echoes
+from wire.keys import Keys
 
 LOGS = Repo("dataset", "board/logs")
 COMMIT_LOG = "POST /api/datasets/board/logs/commit/main"
@@ -190,3 +194,17 @@ def test_where_the_bot_may_not_speak_the_file_still_says_it(stand: Stand) -> Non
     stand.settle()
     assert stand.file(path)["status"] == "FAILED"
     assert stand.desk.index.get(path).state == "settled"
+
+
+def test_readyz_says_why_webhooks_are_not_relied_on(web: httpx2.Client, connection: redis.Redis) -> None:
+    """A quota that runs out is shown in words, and is no reason to be out of service."""
+    assert web.get("/readyz").json()["polling"] == ""
+    keys = Keys("demo")
+    echoes = Echoes(connection, keys)
+    for _ in range(700):
+        echoes.caused("repo.content", REQUESTS, now=clock.now())
+    echoes.judge(now=clock.now())
+    connection.hset(keys.hub_state, "answered", 3e12)
+    answer = web.get("/readyz")
+    assert answer.status_code == 200
+    assert "700 of 1,000 deliveries about repo.content of board/requests" in answer.json()["polling"]
