@@ -123,7 +123,7 @@ class Mirror:
         """
         path = self._path(repo)
         with self._held(path, fcntl.LOCK_EX):
-            return self._fetch(repo, path, depth)
+            return self._hub.retries.call(lambda: self._fetch(repo, path, depth), repeatable=True)
 
     @contextmanager
     def read(self, repo: Repo) -> Iterator[View]:

@@ -107,9 +107,10 @@ class Session:
             raise Transient(f"{method} {path} broke off: {_named(error)}.") from error
 
     def git(self, repo: Repo) -> GitAddress:
-        """Where, and as whom, git fetches `repo`. The call that is about to leave is counted here, as route `git`."""
+        """Where, and as whom, git fetches `repo`; what a fetch costs at least is counted here, as route `git`."""
         if self._on_call is not None:
             self._on_call("GET", "git")
+            self._on_call("POST", "git")
         return git_address(self.endpoint, repo.web, self._token)
 
     def _follow(self, request: httpx2.Request, route: str, limit: int) -> Answer:

@@ -16,6 +16,7 @@ from __future__ import annotations
 import structlog
 
 from bot.desk import Desk, request_key, thread_key
+from bot.sync.status_thread import KIND
 from hub.comments import find_marked, marker_of
 from hub.errors import NotFound, ThreadNotFound
 from hub.records import Repo, Thread
@@ -23,7 +24,6 @@ from wire.dirty import Priority
 
 log = structlog.get_logger()
 
-STATUS = "status"
 AT_REST = ("settled", "foreign")
 
 
@@ -82,14 +82,14 @@ def _request_of(desk: Desk, thread: Thread) -> str | None:
         return path
     for comment in thread.comments:
         marker = marker_of(comment.text)
-        if marker is not None and find_marked([comment], desk.marker(STATUS, marker.key), desk.me()) is not None:
+        if marker is not None and find_marked([comment], desk.marker(KIND, marker.key), desk.me()) is not None:
             return marker.key
     return None
 
 
 def _check_status(desk: Desk, thread: Thread, path: str) -> None:
     """Note which comment is the status comment; where it is gone, have the request say anew what there is to say."""
-    entry, comment = desk.index.find([path])[0], find_marked(thread.comments, desk.marker(STATUS, path), desk.me())
+    entry, comment = desk.index.find([path])[0], find_marked(thread.comments, desk.marker(KIND, path), desk.me())
     if entry is None:
         desk.mark(request_key(path), Priority.BACKGROUND)
         return

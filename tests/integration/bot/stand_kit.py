@@ -44,6 +44,7 @@ def world() -> dict[str, Any]:
         ],
         "repos": [
             *({"type": "dataset", "id": f"board/{name}"} for name in ("requests", "results", "logs")),
+            {"type": "space", "id": "board/space", "sdk": "static"},
             model("ada/good", **{"config.json": CONFIG}, **weights),
             model("ada/remote", **{"config.json": json.dumps({"auto_map": {"AutoConfig": "x.Y"}})}, **weights),
             model("ada/strange", **{"config.json": '{"model_type": "zork"}'}, **weights),
@@ -69,8 +70,12 @@ class Stand:
         self.ada, self.form = (HfApi(hub.url, token=token) for token in (ADA, FORM))
 
     def settle(self) -> None:
-        """Sync until nothing is dirty any more."""
+        """Sync what people committed, and whatever follows from it."""
         self.desk.mark("requests")
+        self.work()
+
+    def work(self) -> None:
+        """Sync until nothing is dirty any more, or due only later."""
         while (claim := self.desk.dirty.claim(now=self.time, lease=60)) is not None:
             self.desk.dirty.finish(claim, retry_at=self.loop._sync(claim))
 

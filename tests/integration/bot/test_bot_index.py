@@ -1,0 +1,67 @@
+"""The index: entries, and the lists that are read in their stead."""
+
+from __future__ import annotations
+
+import redis
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from bot.index import Entry, EntryState, Index, Origin
+from wire.keys import Keys
+
+STATES: tuple[EntryState, ...] = ("new", "waiting", "queued", "running", "settled", "foreign")
+MOVES = st.lists(st.tuples(st.sampled_from(["a", "b", "c"]), st.sampled_from([*STATES, "gone"])), max_size=12)
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(moves=MOVES, at_once=st.booleans())
+def test_the_lists_hold_just_what_the_entries_say(
+    connection: redis.Redis, moves: list[tuple[str, EntryState]], at_once: bool
+) -> None:
+    """Whatever happens to entries, one by one or many at once, each is in the one list of its state and in no other."""
+    connection.flushall()
+    index, known = Index(connection, Keys("demo")), dict[str, str]()
+    for path, state in moves:
+        if state == "gone":
+            index.drop(path)
+            known.pop(path, None)
+            continue
+        known[path] = state
+        others = [entry for entry in index.find(sorted(known)) if entry is not None and entry.path != path]
+        index.put(Entry(path=path, state=state, attempt=f"attempt {path}"), *(others if at_once else ()))
+    assert index.count() == len(known)
+    assert sorted(index.paths()) == sorted(known)
+    assert {one.path for one in index.waiting()} == {path for path, state in known.items() if state == "waiting"}
+    assert index.count_waiting() == len(list(index.waiting()))
+    assert {one.path for one in index.busy()} == {
+        path for path, state in known.items() if state in ("queued", "running")
+    }
+    assert index.unjudged() == sorted(path for path, state in known.items() if state == "new")
+
+
+def test_entries_come_back_as_they_were(connection: redis.Redis) -> None:
+    """What was put is what is found, by path and by thread; a line of another version counts as nothing."""
+    index = Index(connection, Keys("demo"))
+    entry = Entry(path="é/m.json", state="waiting", submitter="ada", submitted=1.5, thread=7, attempt="x", file_oid="1")
+    index.put(entry)
+    index.put()
+    assert index.get(entry.path) == entry
+    assert index.find([entry.path, "none"]) == [entry, None]
+    assert index.find([]) == []
+    assert (index.of_thread(7), index.of_thread(8)) == (entry.path, None)
+    (turn,) = index.waiting()
+    assert (turn.path, turn.attempt, turn.submitter, turn.submitted) == (entry.path, "x", "ada", 1.5)
+    connection.hset(Keys("demo").requests, "old", '{"path": 7}')
+    assert index.get("old") == Entry(path="old")
+
+
+def test_a_file_counts_as_judged_once_its_sync_is_through(connection: redis.Redis) -> None:
+    """The blob id is noted upon whatever else is known, and origins go with their request."""
+    index = Index(connection, Keys("demo"))
+    index.put(Entry(path="p", state="settled", model="ada/m"))
+    index.put_origins([("p", Origin(author="ada", pull=3))])
+    index.judged("p", "oid")
+    assert index.get("p") == Entry(path="p", state="settled", model="ada/m", file_oid="oid")
+    assert index.origin("p").pull == 3
+    index.drop("p")
+    assert index.origin("p") == Origin()

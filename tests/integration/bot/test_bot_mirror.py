@@ -1,0 +1,251 @@
+"""The mirrors: safe folders, no token on disk, fetches side by side, clones that are thrown away and made anew."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bot import mirror as mirrors
+from bot.mirror import Mirror, MirrorDamaged, UnsafeFolder
+from hub.client import Hub
+from hub.errors import Denied, HubError, RateLimited, RepoNotFound, RevisionNotFound, Transient, Unreachable
+from hub.git import git_refusal
+from hub.records import Delete, Put, Repo
+from hub.retries import Retries
+from localhub.testing import LocalHub
+
+TOKEN = "hf_mirror"
+REPO = Repo("dataset", "board/private")
+ONCE = Retries(attempts=1)
+
+
+@pytest.fixture(scope="module")
+def local(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalHub]:
+    """A Hub with a private repo."""
+    world = {
+        "users": [{"name": "bot", "tokens": [{"token": TOKEN, "role": "write"}]}],
+        "orgs": [{"name": "board", "members": {"bot": "admin"}}],
+        "repos": [{"type": "dataset", "id": REPO.id, "private": True, "files": {"a/x.json": "1", "b/y.json": "2"}}],
+    }
+    with LocalHub(tmp_path_factory.mktemp("hub"), world) as hub:
+        yield hub
+
+
+@pytest.fixture
+def hub(local: LocalHub) -> Iterator[Hub]:
+    """The bot's client."""
+    local.box.stats.reset()
+    with Hub(local.url, TOKEN, retries=ONCE) as client:
+        yield client
+
+
+@pytest.fixture
+def mirror(hub: Hub, tmp_path: Path) -> Mirror:
+    """A mirror that holds nothing yet."""
+    return Mirror(hub, tmp_path / "mirrors")
+
+
+def commit(hub: Hub, path: str, data: bytes | None) -> str:
+    """One commit; its id."""
+    change = Delete(path) if data is None else Put(path, data)
+    return hub.commit(REPO, [change], "Change", parent=hub.head(REPO)).oid
+
+
+def test_what_changed_since_a_commit_is_read_without_a_call(mirror: Mirror, hub: Hub, local: LocalHub) -> None:
+    """After a fetch, differences, parents and contents come from this machine; what is not there is told so."""
+    first = mirror.fetch(REPO, depth=1)
+    second, third = commit(hub, "a/x.json", b"3"), commit(hub, "b/y.json", None)
+    assert mirror.fetch(REPO, depth=0) == third
+    local.box.stats.reset()
+    with mirror.read(REPO) as view:
+        assert [(one.path, one.oid is None) for one in view.changed(first, third)] == [
+            ("a/x.json", False),
+            ("b/y.json", True),
+        ]
+        assert [one.path for one in view.changed(second, third)] == ["b/y.json"]
+        assert (view.parent(third), view.parent(second)) == (second, first)
+        (changed,) = view.changed(first, second)
+        assert changed.oid is not None
+        assert view.blob(changed.oid, max_bytes=1) == b"3"
+        assert view.blob(changed.oid, max_bytes=0) is None
+        assert not view.has("0" * 40)
+        with pytest.raises(MirrorDamaged):
+            list(view.files("0" * 40))
+        with pytest.raises(MirrorDamaged):
+            view.blob("0" * 40, max_bytes=1)
+    assert local.box.stats.read()["total"] == 0
+
+
+def test_a_fetch_costs_few_calls_and_the_token_goes_with_the_first(mirror: Mirror, local: LocalHub) -> None:
+    """Also of a private repo: no 401 in between, at most four calls, and one each time that nothing is new."""
+    mirror.fetch(REPO, depth=1)
+    for _ in range(5):
+        mirror.fetch(REPO, depth=0)
+    calls = local.box.stats.read()
+    assert calls["total"] <= 4 + 5
+    assert {call["status"] for call in calls["calls"]} == {200}
+
+
+def test_the_token_is_nowhere_on_disk(mirror: Mirror, tmp_path: Path) -> None:
+    """No file of a clone holds it, plain or encoded; nor does the address show it when it is printed."""
+    mirror.fetch(REPO, depth=1)
+    address = mirror._hub.session.git(REPO)
+    secrets = (TOKEN.encode(), address.headers[0].rpartition(" ")[2].encode())
+    for file in (tmp_path / "mirrors").rglob("*"):
+        if file.is_file():
+            assert not any(secret in file.read_bytes() for secret in secrets), file
+    assert TOKEN not in repr(address)
+    assert "Basic" not in repr(address)
+
+
+def test_a_folder_that_others_can_write_to_is_refused(hub: Hub, tmp_path: Path) -> None:
+    """Somebody else's commits must not be taken for the Hub's: an open folder, or a link to one, is an error."""
+    (tmp_path / "open").mkdir()
+    (tmp_path / "open").chmod(0o777)
+    (tmp_path / "link").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "elsewhere").mkdir(mode=0o700)
+    for name in ("open", "link"):
+        with pytest.raises(UnsafeFolder, match=name):
+            Mirror(hub, tmp_path / name).fetch(REPO, depth=1)
+    Mirror(hub, tmp_path / "own").fetch(REPO, depth=1)
+    assert (tmp_path / "own").stat().st_mode & 0o077 == 0
+
+
+def test_what_a_killed_process_left_is_swept_away(mirror: Mirror, hub: Hub, tmp_path: Path) -> None:
+    """Git's lock files and half a pack, left by a process that is gone, keep nobody from fetching."""
+    mirror.fetch(REPO, depth=1)
+    (clone,) = (tmp_path / "mirrors").glob("*/dataset--board--private")
+    leftovers = [clone / "refs/heads/main.lock", clone / "shallow.lock", clone / "objects/pack/pack_git2_abc"]
+    for file in leftovers:
+        file.write_bytes(b"")
+    newest = commit(hub, "a/x.json", b"after the kill")
+    assert mirror.fetch(REPO, depth=0) == newest
+    assert not any(file.exists() for file in leftovers)
+
+
+def test_many_packs_are_put_together_while_others_read(
+    mirror: Mirror, hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A clone that gathered too many packs is replaced by a fresh one; until then nothing is done."""
+    monkeypatch.setattr(mirrors, "MAX_PACKS", 3)
+    for number in range(4):
+        assert not mirror.tidy(REPO)
+        newest = commit(hub, "a/x.json", b"%d" % number)
+        mirror.fetch(REPO, depth=0)
+    assert mirror.tidy(REPO)
+    assert len(list((tmp_path / "mirrors").rglob("*.pack"))) == 1
+    with mirror.read(REPO) as view:
+        assert view.has(newest)
+    assert not mirror.tidy(REPO)
+
+
+def test_a_clone_is_not_thrown_away_under_a_reader(mirror: Mirror, eventually: Any) -> None:
+    """Whoever discards a clone waits until it is not read any more."""
+    mirror.fetch(REPO, depth=1)
+    with mirror.read(REPO) as view:
+        other = threading.Thread(target=mirror.discard, args=(REPO,))
+        other.start()
+        assert len(list(view.files(view._git.references["refs/heads/main"].target.__str__()))) >= 1
+        assert other.is_alive()
+    other.join(timeout=10)
+    assert not other.is_alive()
+    with pytest.raises(MirrorDamaged), mirror.read(REPO):
+        pass
+
+
+def test_many_fetch_at_once(hub: Hub, tmp_path: Path) -> None:
+    """Threads and mirrors that share one folder take turns; each of them has the newest commit afterwards."""
+    found: list[str] = []
+
+    def fetch() -> None:
+        for _ in range(3):
+            found.append(Mirror(hub, tmp_path / "mirrors").fetch(REPO, depth=1))
+
+    threads = [threading.Thread(target=fetch) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert set(found) == {hub.head(REPO)}
+    assert len(found) == 12
+
+
+def test_refusals_are_told_as_the_hubs_other_errors_are(local: LocalHub, hub: Hub, tmp_path: Path) -> None:
+    """Not there, not allowed, nothing there yet, nobody at home: each is the HubError that a read would raise."""
+    mirror = Mirror(hub, tmp_path / "mirrors")
+    with pytest.raises(HubError) as missing:
+        mirror.fetch(Repo("dataset", "board/nothing"), depth=1)
+    assert isinstance(missing.value, RepoNotFound | Denied)
+    with Hub(local.url, "hf_nobody", retries=ONCE) as stranger, pytest.raises(Denied):
+        Mirror(stranger, tmp_path / "others").fetch(REPO, depth=1)
+    with Hub("http://127.0.0.1:1", TOKEN, retries=ONCE) as nobody, pytest.raises(Unreachable):
+        Mirror(nobody, tmp_path / "none").fetch(REPO, depth=1)
+    local.box.faults.cut("POST */git-upload-pack")
+    with pytest.raises(Transient):
+        mirror.fetch(REPO, depth=1)
+    assert mirror.fetch(REPO, depth=1) == hub.head(REPO)
+
+
+WORDS = [
+    ("unexpected http status code: 429", RateLimited),
+    ("unexpected http status code: 404", RepoNotFound),
+    ("unexpected http status code: 403", Denied),
+    ("too many redirects or authentication replays", Denied),
+    ("unexpected http status code: 502", Transient),
+    ("failed to resolve address for hub: Name or service not known", Unreachable),
+    ("early EOF", Transient),
+]
+
+
+@pytest.mark.parametrize(("words", "kind"), WORDS)
+def test_gits_words_name_the_error(words: str, kind: type[HubError]) -> None:
+    """Each message of libgit2 becomes the error that the rest of the house knows how to treat."""
+    error = git_refusal("board/requests", words)
+    assert type(error) is kind
+    assert words in str(error)
+
+
+def test_the_token_does_not_follow_a_redirect_to_another_host(tmp_path: Path) -> None:
+    """A Hub that sends git elsewhere gets an error, and elsewhere gets no request at all."""
+    asked: list[str | None] = []
+
+    class Elsewhere(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            asked.append(self.headers.get("Authorization"))
+            self.send_response(404 if self.server is other else 307)
+            self.send_header("Location", f"http://localhost:{other.server_port}{self.path}")
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        def log_message(self, *_: Any) -> None:
+            """Say nothing."""
+
+    servers = [ThreadingHTTPServer(("127.0.0.1", 0), Elsewhere) for _ in range(2)]
+    other = servers[1]
+    for server in servers:
+        threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
+    try:
+        url = f"http://127.0.0.1:{servers[0].server_port}"
+        with Hub(url, TOKEN, retries=ONCE) as hub, pytest.raises(HubError):
+            Mirror(hub, tmp_path / "mirrors").fetch(REPO, depth=1)
+    finally:
+        for server in servers:
+            server.shutdown()
+            server.server_close()
+    assert len(asked) == 1
+
+
+def test_a_repo_without_main_is_told_as_that(hub: Hub, local: LocalHub, tmp_path: Path) -> None:
+    """A repo that lost its main branch raises what reading its head would raise."""
+    empty = Repo("dataset", "board/empty")
+    hub.create_repo(empty)
+    repo = local.box.repos.get("dataset", empty.id)
+    assert repo is not None
+    repo.git.delete_ref("refs/heads/main")
+    with pytest.raises(RevisionNotFound):
+        Mirror(hub, tmp_path / "mirrors").fetch(empty, depth=1)

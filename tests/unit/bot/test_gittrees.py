@@ -1,0 +1,111 @@
+"""Walking git trees, against what pygit2 itself says of them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pygit2
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from bot.gittrees import MAX_DEPTH, Blob, changed, files
+
+NAMES = st.sampled_from(["a", "b", "a.json", "ab", "z", "Ä"])
+PATHS = st.lists(NAMES, min_size=1, max_size=3).map("/".join)
+TREES = st.dictionaries(PATHS, st.binary(max_size=2), max_size=12)
+
+
+@pytest.fixture(scope="module")
+def git(tmp_path_factory: pytest.TempPathFactory) -> pygit2.Repository:
+    """An empty repo."""
+    return pygit2.init_repository(str(tmp_path_factory.mktemp("git")), bare=True)
+
+
+def tidy(tree: dict[str, bytes]) -> dict[str, bytes]:
+    """Without the files in whose place a folder stands."""
+    return {path: data for path, data in tree.items() if not any(other.startswith(f"{path}/") for other in tree)}
+
+
+def write(git: pygit2.Repository, tree: dict[str, bytes]) -> bytes:
+    """The id of a tree of these files."""
+    index = pygit2.Index()
+    for path, data in tree.items():
+        index.add(pygit2.IndexEntry(path, git.create_blob(data), pygit2.enums.FileMode.BLOB))
+    return index.write_tree(git).raw
+
+
+def blob(git: pygit2.Repository, path: str, data: bytes | None) -> Blob:
+    """What is told of a file."""
+    return Blob(path, None if data is None else str(git.create_blob(data)))
+
+
+@settings(max_examples=60, deadline=None)
+@given(old=TREES, new=TREES)
+def test_two_trees_differ_in_just_the_files_that_differ(
+    git: pygit2.Repository, old: dict[str, bytes], new: dict[str, bytes]
+) -> None:
+    """Every path whose content is not the same on both sides is told once, as it is in the new one, and no other."""
+    old, new = tidy(old), tidy(new)
+
+    def read(oid: bytes) -> bytes:
+        return git.odb.read(pygit2.Oid(raw=oid))[1]
+
+    found = list(changed(read, write(git, old), write(git, new)))
+    differing = {path for path in old.keys() | new.keys() if old.get(path) != new.get(path)}
+    assert sorted(found, key=lambda one: one.path) == [blob(git, path, new.get(path)) for path in sorted(differing)]
+    listed = sorted(files(read, write(git, new)), key=lambda one: one.path)
+    assert listed == [blob(git, path, data) for path, data in sorted(new.items())]
+
+
+def test_what_is_the_same_is_not_opened(git: pygit2.Repository) -> None:
+    """Of a hundred folders only the one that changed is read, on both sides."""
+    old = {f"org-{number}/file": b"x" for number in range(100)}
+    opened: list[bytes] = []
+
+    def read(oid: bytes) -> bytes:
+        opened.append(oid)
+        return git.odb.read(pygit2.Oid(raw=oid))[1]
+
+    before, after = write(git, old), write(git, {**old, "org-7/file": b"y"})
+    assert [one.path for one in changed(read, before, after)] == ["org-7/file"]
+    assert len(opened) == 4
+
+
+def test_folders_without_end_are_not_followed(git: pygit2.Repository) -> None:
+    """A file a thousand folders deep is not told of, and nothing breaks."""
+    tree = git.TreeBuilder()
+    tree.insert("file", git.create_blob(b"x"), pygit2.enums.FileMode.BLOB)
+    oid = tree.write()
+    for _ in range(1_000):
+        tree = git.TreeBuilder()
+        tree.insert("d", oid, pygit2.enums.FileMode.TREE)
+        tree.insert("f", git.create_blob(b"x"), pygit2.enums.FileMode.BLOB)
+        oid = tree.write()
+
+    def read(oid: bytes) -> bytes:
+        return git.odb.read(pygit2.Oid(raw=oid))[1]
+
+    assert len(list(files(read, oid.raw))) == MAX_DEPTH + 1
+    assert len(list(changed(read, None, oid.raw))) == MAX_DEPTH + 1
+
+
+def test_links_and_submodules_are_no_files(git: pygit2.Repository) -> None:
+    """Symbolic links and submodules are passed over; a file that becomes a link is gone."""
+    tree = git.TreeBuilder()
+    content = git.create_blob(b"x")
+    tree.insert("link", content, pygit2.enums.FileMode.LINK)
+    tree.insert("module", content, pygit2.enums.FileMode.COMMIT)
+    linked = tree.write().raw
+
+    def read(oid: bytes) -> bytes:
+        return git.odb.read(pygit2.Oid(raw=oid))[1]
+
+    assert list(files(read, linked)) == []
+    assert list(changed(read, write(git, {"link": b"x"}), linked)) == [Blob("link", None)]
+
+
+def test_names_that_are_not_utf8_do_no_harm(tmp_path: Path) -> None:
+    """A name in Latin-1 is told with what stands for its letters."""
+    raw = b"100644 caf\xe9.json\0" + b"\1" * 20
+    assert [one.path for one in files(lambda _: raw, b"")] == ["caf\ufffd.json"]
