@@ -13,6 +13,7 @@ from pathlib import Path
 from types import TracebackType
 
 PR_SET_PDEATHSIG = 1
+_prctl = ctypes.CDLL(None, use_errno=True).prctl  # looked up before any fork: in a fork, the loader's lock may be held
 
 
 class ChildDied(RuntimeError):
@@ -21,7 +22,7 @@ class ChildDied(RuntimeError):
 
 def die_with_parent() -> None:
     """In the child, before exec: ask the kernel for SIGTERM when the thread that started it dies."""
-    ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+    _prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 @dataclass

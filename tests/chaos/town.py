@@ -26,7 +26,6 @@ from hub.client import Hub
 from hub.records import Repo
 from leaderboard.requests import RequestPath
 from localhub.testing import LocalHub
-from steward.children import die_with_parent
 from steward.valkey import Valkey, free_port
 from wire.keys import Keys
 from workers.starter import dataset_files
@@ -143,7 +142,6 @@ class Town:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                preexec_fn=die_with_parent,
             )
 
     def kill(self, name: str) -> None:
