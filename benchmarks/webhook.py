@@ -1,0 +1,195 @@
+"""How fast deliveries are acknowledged, durably, beside servers that do nothing with them.
+
+    python -m benchmarks.webhook [--rounds 5] [--seconds 4] [--gradio-python PATH] [--json]
+
+Three servers, loaded in turn in each round by 64 connections (`benchmarks.load`, a process of its own):
+
+    steward          `POST /webhooks/hub`: in Redis (append-only file) before the 2xx
+    bare             a FastAPI route that reads the JSON and answers, in the same uvicorn configuration
+    WebhooksServer   huggingface_hub's, with a handler that does nothing, as its `launch` starts it
+
+WebhooksServer needs gradio, which Steward does not: name with `--gradio-python` an interpreter that has gradio,
+huggingface_hub, uvloop and httptools. Without one its figures are null. Ratios are the medians of the rounds' own.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+from fastapi import FastAPI, Request, Response
+
+from benchmarks.load import PATH, SECRET
+
+BOARD = """
+name: bench
+title: Bench
+suite: starter
+repos: {requests: board/requests, results: board/results, logs: board/logs, community: board/space,
+        details_namespace: board-details}
+"""
+STEWARD, BARE, HUB = "steward", "bare", "WebhooksServer"
+BAR = 0.65
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--seconds", type=float, default=4.0, help="of load on each server, in each round")
+    parser.add_argument("--connections", type=int, default=64)
+    parser.add_argument("--gradio-python", help="an interpreter with gradio", default=sys.executable)
+    parser.add_argument("--json", action="store_true", help="one JSON object as the last line")
+    parser.add_argument("--serve", choices=(STEWARD, BARE), help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.serve:
+        serve(options.serve)
+        return
+    with tempfile.TemporaryDirectory(prefix="steward-bench-") as folder:
+        found = measure(Path(folder), options)
+    print_table(found)
+    if options.json:
+        print(json.dumps(found))
+
+
+def measure(folder: Path, options: argparse.Namespace) -> dict[str, Any]:
+    """The figures: ratios to the other servers, times of ours, and the medians of each."""
+    from steward.children import Children
+    from steward.valkey import Valkey
+
+    with Valkey(folder / "valkey") as valkey, Children(folder / "logs") as children:
+        ports = start_servers(folder, children, valkey.url, options.gradio_python)
+        for port in ports.values():
+            load(port, 64, 1.0)  # imports, caches and connections are paid for before the first round
+        rounds = []
+        for _ in range(options.rounds):
+            rounds.append({name: load(port, options.connections, options.seconds) for name, port in ports.items()})
+            children.check()
+    return summary(rounds)
+
+
+def summary(rounds: list[dict[str, dict[str, Any]]]) -> dict[str, Any]:
+    """Medians of rounds of figures by server."""
+    figures = {
+        name: {key: round(statistics.median(one[name][key] for one in rounds), 2) for key in ("per_second", *TIMES)}
+        for name in rounds[0]
+    }
+    return {
+        "ratio_to_bare": ratio(rounds, BARE),
+        "ratio_to_webhooks_server": ratio(rounds, HUB) if HUB in figures else None,
+        **{key: figures[STEWARD][key] for key in TIMES},
+        "servers": figures,
+    }
+
+
+TIMES = ("p50_ms", "p99_ms")
+
+
+def ratio(rounds: list[dict[str, dict[str, Any]]], other: str) -> float:
+    """The median of our requests a second to another's, round by round."""
+    return round(statistics.median(one[STEWARD]["per_second"] / one[other]["per_second"] for one in rounds), 3)
+
+
+def start_servers(folder: Path, children: Any, redis_url: str, gradio_python: str) -> dict[str, int]:
+    """Start each server; name → port."""
+    from steward.valkey import free_port
+
+    (folder / "board.yaml").write_text(BOARD)
+    ports = {STEWARD: free_port(), BARE: free_port()}
+    environment = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
+    for name, port in ports.items():
+        own = {"REDIS_URL": redis_url, "STEWARD_BOARD": str(folder / "board.yaml")}
+        own |= {"STEWARD_WEBHOOK_SECRET": SECRET, "STEWARD_PORT": str(port)}
+        children.start(
+            name, [sys.executable, "-m", "benchmarks.webhook", "--serve", name], environment=environment | own
+        )
+    if has_gradio(gradio_python):
+        ports[HUB] = free_port()
+        script = str(Path(__file__).with_name("webhooks_server.py"))
+        own = {"GRADIO_ANALYTICS_ENABLED": "False", "GRADIO_SERVER_PORT": str(ports[HUB]), "HF_HUB_OFFLINE": "1"}
+        own |= {"WEBHOOK_SECRET": SECRET, "HF_HUB_DISABLE_TELEMETRY": "1", "SPACE_ID": "bench/bench"}
+        children.start(HUB, [gradio_python, script], environment=environment | own)
+    for port in ports.values():
+        wait_for(port, children)
+    return ports
+
+
+def has_gradio(python: str) -> bool:
+    """Whether the interpreter `python` could import gradio and huggingface_hub."""
+    look = "import importlib.util as u, sys; sys.exit(not (u.find_spec('gradio') and u.find_spec('huggingface_hub')))"
+    return subprocess.run([python, "-c", look], check=False).returncode == 0
+
+
+def wait_for(port: int, children: Any, seconds: float = 60) -> None:
+    """Return once something answers at `port`."""
+    deadline = time.monotonic() + seconds
+    while True:
+        children.check()
+        try:
+            load(port, 1, 0.1)
+            return
+        except (subprocess.CalledProcessError, RuntimeError):
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.2)
+
+
+def load(port: int, connections: int, seconds: float) -> dict[str, Any]:
+    """Let `benchmarks.load` send to `port`; its figures. Raises where an answer was no 2xx."""
+    command = [sys.executable, "-m", "benchmarks.load", "--port", str(port)]
+    command += ["--connections", str(connections), "--seconds", str(seconds)]
+    done = subprocess.run(command, capture_output=True, check=True)
+    found: dict[str, Any] = json.loads(done.stdout)
+    if any(not status.startswith("2") for status in found["statuses"]):
+        raise RuntimeError(f"port {port} answered {found['statuses']}")
+    return found
+
+
+def print_table(found: dict[str, Any]) -> None:
+    """What a person reads."""
+    print(f"{'':16}{'a second':>12}{'p50 ms':>10}{'p99 ms':>10}")
+    for name, figures in found["servers"].items():
+        print(f"{name:16}{figures['per_second']:12,.0f}{figures['p50_ms']:10.2f}{figures['p99_ms']:10.2f}")
+    print(f"{found['ratio_to_bare']:.2f} × the bare route (bar: {BAR})")
+    if found["ratio_to_webhooks_server"] is None:
+        print("WebhooksServer was not measured: no gradio; name an interpreter that has it with --gradio-python.")
+    else:
+        print(f"{found['ratio_to_webhooks_server']:.2f} × WebhooksServer (bar: above 1)")
+
+
+# --- inside the server processes
+
+
+def serve(name: str) -> None:
+    """Serve one of the two, both as `steward serve` would."""
+    from bot.app import create_app, run
+    from bot.settings import BotSettings
+    from wire.logs import configure_logs
+
+    settings = BotSettings()
+    configure_logs(settings.log_level, as_json=settings.log_json)
+    run(create_app(settings) if name == STEWARD else bare_app(), settings)
+
+
+def bare_app() -> Any:
+    """The least that a FastAPI route can do with a delivery."""
+    app = FastAPI()
+
+    @app.post(PATH)
+    async def receive(request: Request) -> Response:
+        await request.json()
+        return Response(status_code=202)
+
+    return app
+
+
+if __name__ == "__main__":
+    main()
