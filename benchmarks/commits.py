@@ -1,0 +1,386 @@
+"""Commits, comments and API calls that 1,000 attempts cost from their submission to their end.
+
+    python -m benchmarks.commits [--attempts 1000] [--workers 8] [--minutes 5] [--threads failures] [--whole] [--json]
+
+Both boards get the same requests in one push; one in ten evaluations fails. Steward's is worked through by its real
+syncs, ledger and schedule on a clock that is turned, with so many workers that each evaluate for so many minutes. The
+other is a backend that polls (`benchmarks.polling`). Calls, commits and comments are counted by the local Hub, under
+the account of either; what people and workers do there is not counted.
+
+Polling looks at every file of the board in every pass, so its calls grow with the square of the attempts. It is run at
+a few small numbers, from which the figure at the large one is computed, and checked at one more; `--whole` runs it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from huggingface_hub.utils import disable_progress_bars
+
+from benchmarks.polling import Polling
+
+BOT, POLLER, FORM, GPU = "hf_bot", "hf_poller", "hf_form", "hf_gpu"
+REQUESTS, RESULTS, LOGS = "board/requests", "board/results", "board/logs"
+DETAILS = "board-details/details_ada__model"
+MODEL = "ada/model"
+SIZES, CHECK = (10, 20, 30), 40
+BEAT = 30.0
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--attempts", type=int, default=1_000)
+    parser.add_argument("--workers", type=int, default=8)
+    parser.add_argument("--minutes", type=float, default=5.0, help="how long an evaluation takes, by the turned clock")
+    parser.add_argument("--threads", choices=("always", "failures", "never"), default="failures")
+    parser.add_argument("--whole", action="store_true", help="run the polling backend in full, however long it takes")
+    parser.add_argument("--json", action="store_true", help="one JSON object as the last line")
+    options = parser.parse_args()
+    os.environ["HF_HUB_DISABLE_XET"] = os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
+    disable_progress_bars()
+    steward = measure_steward(options)
+    template = measure_template(options.attempts, whole=options.whole)
+    print(f"{options.attempts:,} attempts{'commits':>18}{'comments':>12}{'calls':>12}{'calls/attempt':>16}")
+    for name, found in (("steward", steward), ("template", template)):
+        each = found["calls"] / options.attempts
+        print(f"{name:16}{found['commits']:18,}{found['comments']:12,}{found['calls']:12,}{each:16,.1f}")
+    print(f"steward: {steward['hours']} hours by the turned clock, {steward['most_commits_an_hour']} commits in the")
+    print(f"         busiest hour of any repo, {steward['seconds']} s of real time")
+    if template["computed_from"]:
+        print(f"template: calls computed from runs of {template['computed_from']} attempts, exact at {CHECK}")
+    if options.json:
+        print(json.dumps({"attempts": options.attempts, "steward": steward, "template": template}))
+
+
+# --- both boards
+
+
+def path_of(number: int) -> str:
+    """The path of one request: all are for one model, at precisions of their own."""
+    return f"{MODEL}_eval_request_False_p{number}_Original.json"
+
+
+def fails(number: int) -> bool:
+    """Whether this evaluation fails."""
+    return number % 10 == 9
+
+
+@contextmanager
+def hub_with_requests(attempts: int) -> Iterator[Any]:
+    """A local Hub with so many requests that wait, pushed by the form in one commit."""
+    from huggingface_hub import CommitOperationAdd, HfApi
+
+    from localhub.testing import LocalHub
+
+    with tempfile.TemporaryDirectory(prefix="steward-bench-") as folder, LocalHub(Path(folder), world()) as hub:
+        form = HfApi(hub.url, token=FORM)
+        files = [CommitOperationAdd(path_of(number), request(number)) for number in range(attempts)]
+        form.create_commit(REQUESTS, files, commit_message="Add requests", repo_type="dataset")
+        hub.box.stats.reset()
+        yield hub
+
+
+def request(number: int) -> bytes:
+    """A request file."""
+    fields = {"model": MODEL, "base_model": "", "revision": "main", "precision": f"p{number}", "status": "PENDING"}
+    more = {"weight_type": "Original", "submitted_time": f"2026-11-24T12:00:{number % 60:02}Z", "params": 0.1}
+    return json.dumps({**fields, **more}, indent=2).encode()
+
+
+def world() -> dict[str, Any]:
+    """One board, one model, and the accounts."""
+
+    def user(name: str, token: str) -> dict[str, Any]:
+        return {"name": name, "tokens": [{"token": token, "role": "write"}]}
+
+    config = json.dumps({"model_type": "gpt2", "architectures": ["GPT2LMHeadModel"]})
+    files = {"README.md": "# A model\n", "config.json": config, "model.safetensors": "x"}
+    users = [("steward-bot", BOT), ("poller", POLLER), ("form", FORM), ("gpu", GPU), ("ada", "hf_ada")]
+    members = {"steward-bot": "write", "poller": "write", "form": "write"}
+    return {
+        "users": [user(*one) for one in users],
+        "orgs": [{"name": "board", "members": members}, {"name": "board-details", "members": {"gpu": "write"}}],
+        "repos": [
+            *({"type": "dataset", "id": repo} for repo in (REQUESTS, RESULTS, LOGS, DETAILS)),
+            {"type": "space", "id": "board/space"},
+            {"type": "model", "id": MODEL, "files": files},
+        ],
+    }
+
+
+def spent(hub: Any, account: str) -> dict[str, int]:
+    """What `account` cost since the Hub's counters were reset: calls, and among them comments."""
+    calls = [call for call in hub.box.stats.read()["calls"] if call["account"] == account]
+    spoken = [call for call in calls if call["method"] == "POST" and "/discussions" in call["route"]]
+    return {
+        "calls": sum(call["count"] for call in calls),
+        "comments": sum(call["count"] for call in spoken),
+        "commits": sum(call["count"] for call in calls if "/commit/" in call["route"] and call["status"] == 200),
+    }
+
+
+# --- the one that polls
+
+
+def measure_template(attempts: int, *, whole: bool) -> dict[str, Any]:
+    """The figures of the polling backend, computed from small runs unless it is run as a `whole`."""
+    if whole or attempts <= CHECK:
+        return {**run_template(attempts), "computed_from": []}
+    runs = {size: run_template(size) for size in (*SIZES, CHECK)}
+
+    def at(size: int) -> dict[str, int]:
+        return {name: _through([(n, runs[n][name]) for n in SIZES], size) for name in runs[CHECK]}
+
+    if at(CHECK) != runs[CHECK]:
+        raise SystemExit(f"The polling backend does not grow as expected: {at(CHECK)} and {runs[CHECK]}.")
+    return {**at(attempts), "computed_from": [*SIZES]}
+
+
+def run_template(attempts: int) -> dict[str, int]:
+    """Let the polling backend work through so many requests."""
+    failing = frozenset(path_of(number) for number in range(attempts) if fails(number))
+    with hub_with_requests(attempts) as hub, tempfile.TemporaryDirectory(prefix="steward-bench-") as folder:
+        Polling(hub.url, POLLER, REQUESTS, RESULTS, Path(folder), failing).run()
+        return spent(hub, "poller")
+
+
+def _through(points: Sequence[tuple[int, int]], at: int) -> int:
+    """The value at `at` of the parabola through three points."""
+    total = 0.0
+    for n, value in points:
+        share = 1.0
+        for other, _ in points:
+            share *= (at - other) / (n - other) if other != n else 1.0
+        total += share * value
+    return round(total)
+
+
+# --- Steward
+
+
+def measure_steward(options: argparse.Namespace) -> dict[str, Any]:
+    """The figures of Steward."""
+    from steward.valkey import Valkey
+    from wire.logs import configure_logs
+
+    configure_logs("error")
+    started = time.monotonic()
+    with (
+        hub_with_requests(options.attempts) as hub,
+        tempfile.TemporaryDirectory(prefix="steward-bench-") as folder,
+        Valkey(Path(folder)) as valkey,
+    ):
+        stand = Stand(hub, valkey.url, options, Path(folder))
+        stand.publish()
+        hub.box.stats.reset()
+        hours = stand.run()
+        found = {**spent(hub, "steward-bot"), "hours": round(hours, 1), "most_commits_an_hour": stand.busiest()}
+        stand.close()
+    return {**found, "seconds": round(time.monotonic() - started, 1)}
+
+
+@dataclass
+class Job:
+    """An evaluation under way."""
+
+    attempt: str
+    number: int
+    claimed: bool = False
+    ends: float = float("inf")
+
+
+class Stand:
+    """Steward's sync process on a clock that is turned, and the workers around it."""
+
+    def __init__(self, hub: Any, redis_url: str, options: argparse.Namespace, folder: Path) -> None:
+        from bot.desk import Desk
+        from bot.schedule import Schedule
+        from bot.sync.loop import SyncLoop
+        from hub.client import Hub
+        from leaderboard.suites import find_suite
+        from wire.redis import connect
+
+        self.time, self.options, self.hub_url = time.time(), options, hub.url
+        self.desk = Desk(
+            board_of(options),
+            find_suite("starter"),
+            Hub(hub.url, BOT),
+            connect(redis_url),
+            now=lambda: self.time,
+            mirrors=folder / "mirrors",
+        )
+        self.loop, self.schedule = SyncLoop(self.desk), Schedule(self.desk)
+        self.running: dict[str, Job] = {}
+        self.commit = ""
+        self.ended = 0
+
+    def close(self) -> None:
+        """Stop what was started."""
+        self.desk.probe.close()
+        self.desk.hub.close()
+        self.desk.redis.close()
+
+    def publish(self) -> None:
+        """The workers' details, all at once, for they are not what is measured."""
+        from huggingface_hub import CommitOperationAdd, HfApi
+
+        gpu = HfApi(self.hub_url, token=GPU)
+        sha = str(gpu.model_info(MODEL).sha)
+        numbers = [number for number in range(self.options.attempts) if not fails(number)]
+        files = [CommitOperationAdd(f"{number}.json", self.results(number, sha)) for number in numbers]
+        self.commit = gpu.create_commit(DETAILS, files, commit_message="Publish", repo_type="dataset").oid
+
+    def results(self, number: int, sha: str) -> bytes:
+        """What an evaluation found."""
+        from leaderboard.attempts import attempt_id
+        from leaderboard.results import Block, dump, score, scores_in_block, with_block
+
+        suite, path = self.desk.suite, path_of(number)
+        raw = {t: {"acc_norm,none": 0.75, "exact_match,answer": 0.5} for t in (*suite.tasks, *suite.run)}
+        block = Block(
+            attempt=attempt_id(self.desk.board.name, path, sha, 1),
+            request=path,
+            model=MODEL,
+            revision=sha,
+            precision=f"p{number}",
+            suite=suite.name,
+            suite_digest=suite.digest,
+            started="",
+            ended="",
+            **scores_in_block(score(raw, suite)),
+        )
+        return dump(with_block({"results": raw}, block))
+
+    def run(self) -> float:
+        """Work until every request has come to its end; how many hours that took by the turned clock."""
+        began = self.time
+        self.schedule.tick()
+        self.work()
+        while self.open():
+            self.time = self.next_moment()
+            self.beat()
+            self.schedule.tick()
+            self.work()
+        return (self.time - began) / 3600
+
+    def open(self) -> bool:
+        """Whether anything is to come."""
+        return bool(
+            self.running or self.desk.index.count_waiting() or self.desk.index.busy() or self.desk.index.unjudged()
+        ) or bool(self.desk.ledgers.staging.repos())
+
+    def next_moment(self) -> float:
+        """The time at which something happens next."""
+        due = [score % 1e12 for _, score in self.desk.redis.zrange(self.desk.keys.dirty, 0, -1, withscores=True)]
+        moments = [*due, *(job.ends for job in self.running.values())]
+        return min([self.time + BEAT, *(moment for moment in moments if moment > self.time)])
+
+    def beat(self) -> None:
+        """The workers say that they live, and those who have finished say so."""
+        from wire.attempts import Progress
+        from wire.heartbeats import WorkerCard
+
+        for number in range(self.options.workers):
+            card = WorkerCard(name=f"w{number}", tiers=("all",), since=self.time, beat=self.time)
+            self.desk.workers.announce(card)
+        for job in list(self.running.values()):
+            if job.claimed:
+                self.desk.attempts.beat(job.attempt, Progress("evaluate"), now=self.time)
+            else:
+                self.desk.attempts.take(job.attempt, path_of(job.number), "w", now=self.time)
+            if job.ends <= self.time:
+                self.end(job)
+
+    def work(self) -> None:
+        """Sync, and let idle workers take jobs, until nothing is left to do at this moment."""
+        while True:
+            while self.loop.step():
+                pass
+            if not self.hear() and not self.take():
+                return
+
+    def take(self) -> bool:
+        """An idle worker takes the next job; whether one did."""
+        from wire import jobs
+
+        queue = jobs.queue(self.desk.redis, self.desk.queue)
+        if len(self.running) >= self.options.workers or not (found := queue.jobs):
+            return False
+        message = jobs.parse(found[0].kwargs["message"])
+        found[0].delete()
+        number = int(message.precision.removeprefix("p"))
+        self.running[message.attempt] = Job(message.attempt, number)
+        self.desk.attempts.take(message.attempt, message.path, "w", now=self.time)
+        self.desk.mark(f"request:{message.path}")
+        return True
+
+    def hear(self) -> bool:
+        """Workers hear that their claim was granted, and begin; whether one did."""
+        begun = False
+        for job in self.running.values():
+            state = self.desk.attempts.read(job.attempt)
+            if not job.claimed and state is not None and state.state == "claimed":
+                job.claimed, job.ends, begun = True, self.time + 60 * self.options.minutes, True
+        return begun
+
+    def end(self, job: Job) -> None:
+        """A worker tells how its attempt ended."""
+        from leaderboard.attempts import Details, Failure, Outcome
+
+        failure = Failure(cause="weights-corrupted", fault="submission", message="The weights are cut off.")
+        details = Details(repo=DETAILS, commit=self.commit, results_path=f"{job.number}.json")
+        ended = self.time + job.number / 1e3  # no two at the same microsecond: the time names the results file
+        outcome = Outcome(
+            attempt=job.attempt,
+            path=path_of(job.number),
+            revision=self.desk.index.get(path_of(job.number)).sha or "",
+            suite=self.desk.suite.name,
+            suite_digest=self.desk.suite.digest,
+            started=self.time,
+            ended=ended,
+            phase="evaluate",
+            failure=failure if fails(job.number) else None,
+            details=None if fails(job.number) else details,
+        )
+        self.desk.attempts.end(outcome, "The log.\n")
+        self.desk.mark(f"request:{outcome.path}")
+        del self.running[job.attempt]
+
+    def busiest(self) -> int:
+        """The most commits that any repo had within an hour of the last day, by the turned clock."""
+        most = 0
+        for repo in (REQUESTS, RESULTS, LOGS):
+            times = self.desk.ledgers.staging.commits(repo, now=self.time)
+            most = max([most, *(len([t for t in times if at - 3600 < t <= at]) for at in times)])
+        return most
+
+
+def board_of(options: argparse.Namespace) -> Any:
+    """The board."""
+    from leaderboard.boards import Board
+
+    repos = {"requests": REQUESTS, "results": RESULTS, "logs": LOGS, "community": "board/space"}
+    return Board.model_validate(
+        {
+            "name": "bench",
+            "title": "Bench",
+            "suite": "starter",
+            "threads": options.threads,
+            "repos": {**repos, "details_namespace": "board-details"},
+            "precisions": [f"p{number}" for number in range(options.attempts)],
+        }
+    )
+
+
+if __name__ == "__main__":
+    main()
