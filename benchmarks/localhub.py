@@ -113,11 +113,12 @@ def measure_commit(client: httpx.Client, folders: int) -> float:
 
 
 def measure_compare(client: httpx.Client) -> float:
-    """Milliseconds of a compare of two neighbouring commits."""
-    newest = client.get(f"/api/datasets/{REPO}/commits/main", params={"limit": 1}).json()[0]["id"]
+    """Milliseconds of a compare of two neighbouring commits, another pair each time."""
+    commits = [c["id"] for c in client.get(f"/api/datasets/{REPO}/commits/main", params={"limit": 31}).json()]
 
-    def compare(_: int) -> None:
-        answer = client.get(f"/api/datasets/{REPO}/compare/{newest}^..{newest}")
+    def compare(number: int) -> None:
+        oid = commits[number % len(commits)]
+        answer = client.get(f"/api/datasets/{REPO}/compare/{oid}^..{oid}")
         assert answer.json().startswith("diff --git")
 
     return milliseconds(compare, 30)

@@ -153,6 +153,18 @@ def test_listing_and_deleting_lfs_files(ada: HfApi) -> None:
     assert [f.filename for f in ada.list_lfs_files(repo_id, repo_type="dataset")] == ["b.bin"]
 
 
+def test_deleting_one_lfs_object(ada: HfApi, http: httpx.Client) -> None:
+    """`DELETE lfs-files/{sha}` takes the object away; what is left of the file is its pointer at most."""
+    repo_id, content = make_repo(ada), b"\4" * 60
+    put(ada, repo_id, {"a.bin": content})
+    sha = hashlib.sha256(content).hexdigest()
+    assert http.delete(f"/api/datasets/{repo_id}/lfs-files/{sha}").status_code in (200, 204)
+    assert list(ada.list_lfs_files(repo_id, repo_type="dataset")) == []
+    gone = http.get(f"/datasets/{repo_id}/resolve/main/a.bin", follow_redirects=True)
+    assert content not in gone.content and gone.status_code < 500
+    assert http.delete(f"/api/datasets/{repo_id}/lfs-files/{'0' * 64}").status_code == 404
+
+
 def test_large_files_are_streamed(ada: HfApi, http: httpx.Client, tmp_path: Any) -> None:
     """A file of 12 MB goes up by path and comes down whole."""
     repo_id, path = make_repo(ada), tmp_path / "w.safetensors"

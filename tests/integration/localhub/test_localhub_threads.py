@@ -206,6 +206,21 @@ def test_pinning(ada: HfApi, cleo: HfApi, http: httpx.Client, detail: Detail, hu
     assert http.get(f"/api/datasets/{repo_id}/discussions").json()["discussions"][0]["pinned"] is True
 
 
+def test_locking(ada: HfApi, cleo: HfApi, http: httpx.Client, detail: Detail) -> None:
+    """A locked thread is closed to strangers, open to the owner, and tells so as an event."""
+    repo_id = make_repo(ada)
+    cleo.create_discussion(repo_id, title="A question", repo_type="dataset")
+    path = f"/api/datasets/{repo_id}/discussions/1/lock"
+    assert http.post(path, json={"locked": True}).status_code == 200
+    thread = detail(repo_id, 1)
+    assert thread["locked"] is True
+    assert (thread["events"][-1]["type"], thread["events"][-1]["data"]) == ("locking-change", {"locked": True})
+    assert status_of(lambda: cleo.comment_discussion(repo_id, 1, "But", repo_type="dataset")) == 403
+    assert ada.comment_discussion(repo_id, 1, "Enough", repo_type="dataset").content == "Enough"
+    http.post(path, json={"locked": False})
+    assert cleo.comment_discussion(repo_id, 1, "Thanks", repo_type="dataset").author == "cleo"
+
+
 def test_deleting_a_discussion(ada: HfApi, cleo: HfApi, http: httpx.Client) -> None:
     """The owner deletes; the number is not used again; the detail says so in the Hub's words."""
     repo_id = make_repo(ada)
