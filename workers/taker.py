@@ -33,9 +33,11 @@ from typing import Any
 
 import redis
 from rq import Queue, Worker
+from rq.exceptions import DequeueTimeout
 from rq.job import Job
 from rq.serializers import JSONSerializer
 from rq.timeouts import BaseDeathPenalty
+from rq.worker import WorkerStatus
 
 from wire.attempts import BEAT
 from wire.clock import now
@@ -55,6 +57,8 @@ AFTERWARDS = 3600
 """Seconds that RQ gives a job beyond its time: to publish what it found. The job keeps its time itself."""
 ZYGOTES = 3
 """How many zygotes may fail to come up before a worker gives up."""
+AWAY_SLICE = 1.0
+"""Seconds between two tries while Redis is away."""
 IDLE_SLICE = 1
 """Seconds for which a worker waits for jobs without looking whether it is to stop."""
 
@@ -176,10 +180,32 @@ class EvaluationWorker(Worker):  # type: ignore[misc]  # rq is typed in part
             self.announce()
             if not self.bench.nursery.alive():
                 self.bench.nursery.start()
-            found = super().dequeue_job_and_maintain_ttl(IDLE_SLICE, IDLE_SLICE)
-            if found is not None:
-                return found
+            try:
+                return self._pop()
+            except DequeueTimeout:
+                continue
+            except TRANSIENT as error:
+                log.warning("Redis is away, which is waited for: %s", error)
+                time.sleep(AWAY_SLICE)
         return None
+
+    def _pop(self) -> tuple[Job, Queue]:
+        """One try; raises DequeueTimeout where there is no job for IDLE_SLICE seconds."""
+        self.set_state(WorkerStatus.IDLE)
+        self.heartbeat()
+        if self.should_run_maintenance_tasks:
+            self.run_maintenance_tasks()
+        job, queue = self.queue_class.dequeue_any(
+            self._ordered_queues,
+            IDLE_SLICE,
+            connection=self.connection,
+            job_class=self.job_class,
+            serializer=self.serializer,
+            death_penalty_class=self.death_penalty_class,
+        )
+        job.redis_server_version = self.get_redis_server_version()
+        log.info("job %s: %s", job.id, job.description)
+        return job, queue
 
     @property
     def dequeue_timeout(self) -> int:

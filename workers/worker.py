@@ -45,8 +45,7 @@ def main(settings: WorkerSettings, *, supply: Supply | None = None) -> int:
     """Work until told to stop; an exit code. `supply` is the way to the Hub, where it is not the usual one."""
     kernel.hide_from_same_user()
     kernel.adopt_orphans()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, _end_early)
+    _end_on_signals()
     try:
         with bench(settings, supply) as lent:
             return work(lent)
@@ -102,7 +101,7 @@ def work(lent: Bench) -> int:
             worker.work(logging_level=None)
         except TRANSIENT as error:
             log.warning("the worker begins anew: %s", error)
-        signal.signal(signal.SIGTERM, _end_early)
+        _end_on_signals()
         if worker.stopping:
             _leave(worker)
             return 3 if worker.broken else 0
@@ -117,6 +116,11 @@ def _connect(url: str) -> Redis:
         except RedisMissing as error:
             log.warning("%s", error)
             time.sleep(1)
+
+
+def _end_on_signals() -> None:
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, _end_early)
 
 
 def _end_early(signum: int, frame: FrameType | None) -> None:  # noqa: ARG001  # as handlers are called

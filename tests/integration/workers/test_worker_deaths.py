@@ -179,6 +179,18 @@ def test_redis_away_while_a_child_runs_loses_nothing(own_valkey: Valkey, start_w
         assert bot.outcome(following)[0].ok
 
 
+def test_a_worker_can_be_stopped_while_redis_is_away(own_valkey: Valkey, start_worker: Start) -> None:
+    """With Redis gone, an idle worker waits for it, and SIGTERM still ends it soon and leaves nothing."""
+    worker = start_worker(REDIS_URL=own_valkey.url)
+    with redis.Redis.from_url(own_valkey.url) as connection:
+        eventually(lambda: Workers(connection, Keys(BOARD)).alive(now=time.time()))
+    worker.look()
+    stop_hard(own_valkey)
+    eventually(lambda: "Redis is away" in worker.words())
+    worker.process.send_signal(signal.SIGTERM)
+    assert worker.process.wait(10) == 0 and worker.nothing_left()
+
+
 def test_an_emptied_redis_learns_of_the_end(bot: Bot, bring: Phases) -> None:
     """Redis forgets everything in the middle: the worker stays, beats bring the attempt back, and its end is told."""
     asked, worker = bring("evaluate")
