@@ -15,7 +15,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from itertools import islice
-from typing import TypeVar
 
 import structlog
 
@@ -35,8 +34,6 @@ CHUNK = 1_000
 """Files compared at a time: what bounds the memory of a start with a hundred thousand of them."""
 AGAIN = 1.0
 """Seconds until another look, where main moved on under our eyes."""
-
-T = TypeVar("T")
 
 
 def sync_requests_repo(desk: Desk) -> float | None:
@@ -80,11 +77,10 @@ def _depth(desk: Desk, history: History) -> int:
 
 def _mark(desk: Desk, view: View, history: History) -> None:
     if history.seen is not None and view.has(history.seen):
-        blobs = list(_requests(view.changed(history.seen, history.head)))
         note_origins(desk, view, history)
-        dirty, priority = _not_judged(desk, blobs), Priority.EVENT
-        desk.mark_all(map(request_key, dirty), priority)
-        log.info("requests repo", head=history.head, since=history.seen, changed=len(blobs), marked=len(dirty))
+        changed = _requests(view.changed(history.seen, history.head))
+        files, marked = _look_at(desk, view, changed, Priority.EVENT)
+        log.info("requests repo", head=history.head, since=history.seen, changed=files, marked=marked)
         return
     if history.seen is not None:
         log.warning("history of the requests repo was rewritten, or its mirror lost", since=history.seen)
@@ -94,22 +90,31 @@ def _mark(desk: Desk, view: View, history: History) -> None:
 
 
 def compare(desk: Desk, view: View, head: str) -> tuple[int, int]:
-    """Compare every request file at `head` with the index; how many there are, and how many were marked.
-
-    A file that is new to the index is put there; it is marked only if there is something to do about it.
-    """
-    files, marked, there = 0, 0, set[str]()
-    started_empty = not desk.index.count()
-    for blobs in _chunks(_requests(view.files(head)), CHUNK):
-        dirty = _index(desk, view, blobs)
-        desk.mark_all(map(request_key, dirty), Priority.BACKGROUND)
-        files, marked = files + len(blobs), marked + len(dirty)
-        if not started_empty:
-            there.update(blob.path for blob in blobs)
-    if not started_empty:
+    """Compare every request file at `head` with the index; how many there are, and how many were marked."""
+    there: set[str] | None = set() if desk.index.count() else None  # nothing can be gone from an empty index
+    files, marked = _look_at(desk, view, _requests(view.files(head)), Priority.BACKGROUND, there)
+    if there is not None:
         gone = [path for path in desk.index.paths() if path not in there]
         desk.mark_all(map(request_key, gone), Priority.BACKGROUND)
         marked += len(gone)
+    return files, marked
+
+
+def _look_at(
+    desk: Desk, view: View, blobs: Iterator[Blob], priority: Priority, there: set[str] | None = None
+) -> tuple[int, int]:
+    """Mark those of `blobs` that the index did not judge as they are now; how many blobs, and how many were marked.
+
+    One that is new to the index is put there, and marked only if there is something to do about it. The paths are
+    added to `there`.
+    """
+    files = marked = 0
+    while chunk := list(islice(blobs, CHUNK)):
+        dirty = _index(desk, view, chunk)
+        desk.mark_all(map(request_key, dirty), priority)
+        files, marked = files + len(chunk), marked + len(dirty)
+        if there is not None:
+            there.update(blob.path for blob in chunk)
     return files, marked
 
 
@@ -117,9 +122,8 @@ def _index(desk: Desk, view: View, blobs: list[Blob]) -> list[str]:
     """Put those of `blobs` that the index lacks there; the paths of all that need a sync."""
     dirty, entries = [], []
     for blob, known in zip(blobs, desk.index.find([blob.path for blob in blobs]), strict=True):
-        assert blob.oid is not None
-        if known is not None:
-            if known.file_oid != blob.oid:
+        if blob.oid is None or known is not None:
+            if known is not None and known.file_oid != blob.oid:
                 dirty.append(blob.path)
             continue
         data = view.blob(blob.oid, max_bytes=desk.board.max_request_bytes)
@@ -131,20 +135,5 @@ def _index(desk: Desk, view: View, blobs: list[Blob]) -> list[str]:
     return dirty
 
 
-def _not_judged(desk: Desk, blobs: list[Blob]) -> list[str]:
-    """The paths whose file, as it is now, is not the one that the index judged last."""
-    known = desk.index.find([blob.path for blob in blobs])
-    return [
-        blob.path
-        for blob, entry in zip(blobs, known, strict=True)
-        if blob.oid is None or entry is None or entry.file_oid != blob.oid
-    ]
-
-
 def _requests(blobs: Iterable[Blob]) -> Iterator[Blob]:
     return (blob for blob in blobs if is_request_path(blob.path))
-
-
-def _chunks(items: Iterator[T], size: int) -> Iterator[list[T]]:
-    while chunk := list(islice(items, size)):
-        yield chunk
