@@ -24,7 +24,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from huggingface_hub.utils import disable_progress_bars
+from huggingface_hub.utils import disable_progress_bars  # type: ignore[attr-defined]  # documented to be there
 
 from benchmarks.polling import Polling
 
@@ -281,7 +281,8 @@ class Stand:
 
     def next_moment(self) -> float:
         """The time at which something happens next."""
-        due = [score % 1e12 for _, score in self.desk.redis.zrange(self.desk.keys.dirty, 0, -1, withscores=True)]
+        marks: list[Any] = self.desk.redis.zrange(self.desk.keys.dirty, 0, -1, withscores=True)
+        due = [float(score) % 1e12 for _, score in marks]
         moments = [*due, *(job.ends for job in self.running.values())]
         return min([self.time + BEAT, *(moment for moment in moments if moment > self.time)])
 

@@ -81,4 +81,4 @@ class Polling:
 
 
 def _waits(fields: dict[str, Any]) -> bool:
-    return fields["status"] == "PENDING"
+    return bool(fields["status"] == "PENDING")
