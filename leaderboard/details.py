@@ -42,6 +42,14 @@ def results_file(time: str) -> str:
     return f"results_{time}.json"
 
 
+def shared_results_path(model: str, path: str) -> str | None:
+    """Where the results repo holds what a details repo holds at `path`; None where that is no results file.
+
+    From the file's own name, so that the copy has one name however the outcome was learned.
+    """
+    return f"{model}/{path}" if re.fullmatch(rf"results_{_TIME}\.json", path) else None
+
+
 def table_path(config: str, time: str) -> str:
     """Where the table of `config` (a task, or `results`) of one run lies."""
     return f"{time}/results_{time}.parquet" if config == RESULTS_CONFIG else f"{time}/details_{config}_{time}.parquet"

@@ -236,11 +236,6 @@ def _deeper_than(value: Any, depth: int) -> bool:
 # --- its name
 
 
-def results_path(model: str, ended: float) -> str:
-    """`{org}/{model}/results_{ISO time, ':' as '-'}.json`, for results that were complete at `ended` (epoch)."""
-    return f"{model}/results_{file_time(ended)}.json"
-
-
 def file_time(seconds: float) -> str:
     """`2026-11-24T12-00-00.123456`: a time in UTC, as the names of results and details hold it."""
     return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H-%M-%S.%f")

@@ -25,10 +25,10 @@ from hub.errors import NotFound, TooLarge
 from hub.records import File, Repo
 from leaderboard import transitions
 from leaderboard.attempts import Failure, Outcome
-from leaderboard.details import Published, outcome_path
+from leaderboard.details import Published, outcome_path, shared_results_path
 from leaderboard.failures import cause
 from leaderboard.requests import Request
-from leaderboard.results import MAX_BYTES, BadResults, Results, read_results, results_path
+from leaderboard.results import MAX_BYTES, BadResults, Results, read_results
 from wire.crashpoints import pass_by, point
 from wire.dirty import Priority
 
@@ -51,12 +51,12 @@ def finish(desk: Desk, request: Request, file: File, entry: Entry, outcome: Outc
     """
     entry = leave(desk, entry, outcome.attempt)
     try:
-        results, data = check(desk, request, outcome)
+        path, results, data = check(desk, request, outcome)
     except NotAsPromised as error:
         log.error("results refused", attempt=outcome.attempt, error=str(error))
         fail(desk, request, file, entry, cause("results-refused").failure(str(error)), outcome, text)
         return
-    path, log_url = results_path(request.path.model, outcome.ended), log_address(desk, request, outcome)
+    log_url = log_address(desk, request, outcome)
     kept = keep_log(desk, request, outcome, text)
     if not (kept & keep_results(desk, request, outcome, path, data)):
         return
@@ -151,11 +151,14 @@ def _results_edit(outcome: Outcome) -> str:
     return f"results {outcome.attempt}"
 
 
-def check(desk: Desk, request: Request, outcome: Outcome) -> tuple[Results, bytes]:
-    """The results that `outcome` points to, and their bytes. Raises NotAsPromised where they are something else."""
+def check(desk: Desk, request: Request, outcome: Outcome) -> tuple[str, Results, bytes]:
+    """Where the results of `outcome` go, the results, and their bytes. Raises NotAsPromised where they are something else."""
     details, repo = outcome.details, details_repo(desk, request)
     if details is None or details.repo != repo.id:
         raise NotAsPromised("the details are not in the repo of this model")
+    path = shared_results_path(request.path.model, details.results_path)
+    if path is None:
+        raise NotAsPromised(f"{details.results_path[:100]} is not the name of a results file")
     try:
         file = desk.hub.read_file(repo, details.results_path, details.commit, max_bytes=MAX_BYTES)
         results = read_results(file.data, desk.suite)
@@ -164,7 +167,7 @@ def check(desk: Desk, request: Request, outcome: Outcome) -> tuple[Results, byte
     said = (results.block.attempt, results.block.request, results.block.model, results.block.revision)
     if said != (outcome.attempt, str(request.path), request.path.model, outcome.revision):
         raise NotAsPromised("the results are of another attempt")
-    return results, file.data
+    return path, results, file.data
 
 
 def find_outcome(desk: Desk, request: Request, attempt: str) -> Outcome | None:

@@ -60,7 +60,7 @@ def play(folder: Path, *, kind: str = "", point: str = "") -> tuple[dict[str, An
         if kind and town.died(kind):
             town.start(kind, STEWARD_BEAT_SECONDS=BEAT)
         wait_for(town.ended, seconds=120, words=kind + town.words("sync") + town.words("worker"))
-        return town.picture(), (folder / "died").exists()
+        return town.last_picture(), (folder / "died").exists()
 
 
 def wait_until_it_ended_or_died(town: Town, kind: str) -> None:

@@ -229,6 +229,14 @@ class Town:
             seen.setdefault(f"thread {thread.title}", []).append((thread.status, comments))
         return seen
 
+    def last_picture(self) -> dict[str, Any]:
+        """The picture once it does not change any more."""
+        before = None
+        while (seen := self.picture()) != before or not self.ended():
+            before = seen
+            time.sleep(0.5)
+        return seen
+
 
 def settled(text: str) -> str:
     """`text` without times, commit ids and addresses. The number of an attempt stays: it says how often was tried."""

@@ -300,7 +300,7 @@ def test_what_was_published_before_the_worker_was_lost_is_not_evaluated_again(st
         suite_digest=job.suite_digest,
         started=1,
         ended=2,
-        results_path="results_x.json",
+        results_path="results_2026-11-24T12-00-00.000000.json",
     )
     suite = stand.desk.suite
     raw = {t: {"acc_norm,none": 0.75, "exact_match,answer": 0.5} for t in (*suite.tasks, *suite.run)}
@@ -318,7 +318,7 @@ def test_what_was_published_before_the_worker_was_lost_is_not_evaluated_again(st
         **scores_in_block(scores),
     )
     files = {
-        "results_x.json": dump(with_block({"results": raw}, block)),
+        "results_2026-11-24T12-00-00.000000.json": dump(with_block({"results": raw}, block)),
         outcome_path(job.attempt): published.model_dump_json().encode(),
     }
     operations = [CommitOperationAdd(path, content) for path, content in files.items()]
@@ -330,5 +330,5 @@ def test_what_was_published_before_the_worker_was_lost_is_not_evaluated_again(st
     file = stand.file(job.path)
     assert (file["status"], file["steward"]["attempt"]) == ("FINISHED", 1)
     copied = stand.desk.hub.read_file(stand.desk.results, file["steward"]["results"])
-    assert copied.data == files["results_x.json"]
+    assert copied.data == files["results_2026-11-24T12-00-00.000000.json"]
     assert f"{scores.average:.2f}" in stand.threads()[0].events[0].content

@@ -10,16 +10,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from leaderboard.details import results_file, shared_results_path
 from leaderboard.results import (
     MAX_BYTES,
     BadResults,
     Block,
     dump,
+    file_time,
     normalise,
     parse_harness,
     phase_seconds,
     read_results,
-    results_path,
     score,
     scores_in_block,
     with_block,
@@ -181,5 +182,8 @@ def test_infinity_is_not_written() -> None:
 
 
 def test_the_path_is_the_leaderboards_own() -> None:
-    """Other programs find results by this name."""
-    assert results_path("org/model", 1_795_521_600.5) == "org/model/results_2026-11-24T12-00-00.500000.json"
+    """Other programs find results by this name, and nothing else that a worker names is copied there."""
+    name = results_file(file_time(1_795_521_600.5))
+    assert shared_results_path("org/model", name) == "org/model/results_2026-11-24T12-00-00.500000.json"
+    for other in ("results.json", f"x/{name}", f"../{name}", f"{name}\n", "README.md"):
+        assert shared_results_path("org/model", other) is None
