@@ -152,7 +152,7 @@ def _results_edit(outcome: Outcome) -> str:
 
 
 def check(desk: Desk, request: Request, outcome: Outcome) -> tuple[str, Results, bytes]:
-    """Where the results of `outcome` go, the results, and their bytes. Raises NotAsPromised where they are something else."""
+    """Where the results of `outcome` go, they, and their bytes. Raises NotAsPromised where they are something else."""
     details, repo = outcome.details, details_repo(desk, request)
     if details is None or details.repo != repo.id:
         raise NotAsPromised("the details are not in the repo of this model")
