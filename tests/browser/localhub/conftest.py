@@ -57,9 +57,13 @@ Nothing for you to do. [The results](/datasets/board/requests) are public.
 """
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """Debian's Chromium; without one these tests are skipped."""
+    """Debian's Chromium; without one these tests are skipped.
+
+    For a module and no longer: until it is closed Playwright keeps an event loop running in this thread, and a test
+    elsewhere that calls `asyncio.run` would fail.
+    """
     if CHROMIUM is None:
         pytest.skip("no Chromium is installed on this machine")
     with sync_playwright() as playwright:
