@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 
 import uvicorn
 from fastapi import FastAPI
-from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
 
 from bot import webhooks
 from bot.connections import bounded_http
@@ -21,7 +21,19 @@ from wire.logs import configure_logs
 from wire.redis import connect
 
 
-def create_app(settings: BotSettings) -> FastAPI:
+class App(FastAPI):
+    """FastAPI for what people look at. Deliveries go straight to their door, past all that a page may need."""
+
+    door: Webhooks
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and scope["path"] == webhooks.PATH and scope["method"] == "POST":
+            await self.door(scope, receive, send)
+        else:
+            await super().__call__(scope, receive, send)
+
+
+def create_app(settings: BotSettings) -> App:
     """The application. Raises RedisMissing or SettingsError, with a sentence for the operator, where it cannot work."""
     board, secrets = settings.read_board(), settings.secrets()
     connect(settings.redis_url).close()
@@ -34,10 +46,9 @@ def create_app(settings: BotSettings) -> FastAPI:
         await redis.aclose()
 
     # A redirect to the path without its slash would repeat whatever a stranger put into the Host header.
-    app = FastAPI(title=f"Steward for {board.title}", lifespan=lifespan, redirect_slashes=False)
+    app = App(title=f"Steward for {board.title}", lifespan=lifespan, redirect_slashes=False)
     inbox = Inbox(redis, keys)
-    door = Webhooks(board=board, inbox=inbox, secrets=secrets, limit=settings.max_delivery_bytes)
-    app.router.routes.append(Route(webhooks.PATH, door, methods=["POST"], include_in_schema=False))
+    app.door = Webhooks(board=board, inbox=inbox, secrets=secrets, limit=settings.max_delivery_bytes)
     app.include_router(health_routes(redis, keys, inbox))
     return app
 

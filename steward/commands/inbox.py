@@ -1,0 +1,187 @@
+"""`steward inbox`: deliveries of the Hub that are kept, what became of them, and how to take one up again."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from bot.inbox_log import InboxLog, Kept
+
+commands = typer.Typer(help="Deliveries of the Hub: what came, and what became of it.", no_args_is_help=True)
+JsonOption = Annotated[bool, typer.Option("--json", help="One JSON object.")]
+NOT_THERE, MISUSED = 1, 2
+"""Exit statuses: what was named is not kept; nothing was named."""
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to `steward`."""
+    app.add_typer(commands, name="inbox")
+
+
+@commands.command("list")
+def list_deliveries(
+    limit: Annotated[int, typer.Option(min=1, help="How many, newest first.")] = 20,
+    verdict: Annotated[str | None, typer.Option(help="Only those of which this was made.")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Show the newest deliveries, and how many of each kind came."""
+    from itertools import islice
+
+    inbox = _inbox()
+    found = list(islice(inbox.newest(verdict=verdict), limit))
+    (number, size), counts = inbox.size(), inbox.counts()
+    if as_json:
+        print(json.dumps({"deliveries": [_line(kept) for kept in found], "counts": counts, "kept": number}))
+        return
+    if found:
+        _print_table(found)
+    else:
+        print("No delivery is kept." if verdict is None else f"No delivery is kept of which {verdict!r} was made.")
+    came = ", ".join(f"{count:,} {word}" for word, count in sorted(counts.items(), key=lambda item: -item[1]))
+    print(f"{number:,} kept, {size / 1e6:.1f} MB. Came: {came or 'nothing yet'}.")
+
+
+@commands.command()
+def show(
+    delivery: Annotated[str, typer.Argument(help="An id as `steward inbox list` shows it.")],
+    as_json: JsonOption = False,
+) -> None:
+    """Show one delivery: its body, what was made of it, and how what it marked stands now."""
+    inbox = _inbox()
+    kept = _find(inbox, delivery)
+    standings = {mark.key: inbox.standing(mark.key) for mark in kept.marks}
+    if as_json:
+        body = kept.body.decode("utf-8", "backslashreplace")
+        print(json.dumps({**_line(kept), "marks": standings, "body": body}))
+        return
+    _print_delivery(kept, standings)
+
+
+@commands.command()
+def replay(
+    deliveries: Annotated[list[str] | None, typer.Argument(help="Ids as `steward inbox list` shows them.")] = None,
+    verdict: Annotated[str | None, typer.Option(help="All that are kept of which this was made.")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Read deliveries once more, by today's rules, and mark what they tell of."""
+    inbox = _inbox()
+    if not deliveries and verdict is None:
+        print("Name the deliveries to replay, or what was made of them with --verdict.")
+        raise typer.Exit(MISUSED)
+    chosen = [_find(inbox, name) for name in deliveries or []]
+    if verdict is not None:
+        chosen += reversed(list(inbox.newest(verdict=verdict)))
+    replayed = _replay(chosen)
+    if as_json:
+        print(json.dumps({"replayed": replayed}))
+        return
+    for one in replayed:
+        print(f"{_plain(one['id'])}: {one['verdict']}{_marked(one['marks'])}")
+    print(f"Replayed: {len(replayed)}.")
+
+
+def _inbox() -> InboxLog:
+    from bot.inbox_log import InboxLog
+    from steward.commands.board import open_keys
+
+    return InboxLog(*open_keys())
+
+
+def _find(inbox: InboxLog, name: str) -> Kept:
+    kept = inbox.find(name)
+    if kept is None:
+        known = inbox.is_known(name)
+        print(f"{name} was received, but its body had to make room." if known else f"{name} is not in the inbox.")
+        raise typer.Exit(NOT_THERE)
+    return kept
+
+
+def _replay(chosen: Sequence[Kept]) -> list[dict[str, Any]]:
+    """Send each through the inbox as a delivery of its own; id, verdict and marks of each."""
+    import asyncio
+    from dataclasses import replace
+
+    from bot.deliveries import read_delivery
+    from bot.inbox import Inbox, connect_inbox
+    from bot.inbox_log import again
+    from bot.settings import BotSettings
+    from wire.clock import now
+    from wire.keys import Keys
+
+    settings = BotSettings()
+    board = settings.read_board()
+    # A person asks for it: it spends nothing of a webhook's day, and marks even what the bot wrote itself.
+    readings = [replace(read_delivery(kept.body, board), echo=None, author="") for kept in chosen]
+
+    async def send() -> None:
+        redis = connect_inbox(settings.redis_url)
+        inbox = Inbox(redis, Keys(board.name))
+        for kept, reading in zip(chosen, readings, strict=True):
+            await inbox.receive(again(kept, now=now()), reading)
+        await redis.aclose()
+
+    asyncio.run(send())
+    return [
+        {"id": kept.id, "verdict": reading.verdict, "marks": [mark.key for mark in reading.marks]}
+        for kept, reading in zip(chosen, readings, strict=True)
+    ]
+
+
+def _line(kept: Kept) -> dict[str, Any]:
+    from wire.clock import iso
+
+    return {
+        "id": kept.id,
+        "entry": kept.entry,
+        "received": iso(kept.received),
+        "verdict": kept.verdict,
+        "marks": [mark.key for mark in kept.marks],
+        "bytes": len(kept.body),
+    }
+
+
+def _print_table(found: Sequence[Kept]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    from wire.clock import iso
+
+    table = Table("Received", "Delivery", "Made of it", "Marked", "Bytes")
+    for kept in found:
+        keys = Text(_plain(", ".join(mark.key for mark in kept.marks)))
+        table.add_row(iso(kept.received), Text(_plain(kept.id)), kept.verdict, keys, f"{len(kept.body):,}")
+    Console().print(table)
+
+
+def _print_delivery(kept: Kept, standings: dict[str, Any]) -> None:
+    from bot.deliveries import VERDICTS
+    from wire.clock import iso
+
+    print(f"{_plain(kept.id)}, received {iso(kept.received)}, {len(kept.body):,} bytes, entry {kept.entry}")
+    print(f"{kept.verdict}: {VERDICTS.get(kept.verdict, 'A word of another version of Steward.')}")
+    for key, standing in standings.items():
+        print(f"  {_plain(key)}: {standing}")
+    print(_pretty(kept.body))
+
+
+def _pretty(body: bytes) -> str:
+    """The body for a terminal: JSON on many lines, anything else escaped."""
+    try:
+        return json.dumps(json.loads(body), indent=2)
+    except (ValueError, RecursionError):
+        return _plain(body.decode("utf-8", "backslashreplace"))
+
+
+def _plain(words: str) -> str:
+    """A stranger's words without what moves a terminal's cursor."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in words)
+
+
+def _marked(keys: Sequence[str]) -> str:
+    return f", marked {', '.join(map(_plain, keys))}" if keys else ", nothing to mark"
