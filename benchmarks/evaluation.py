@@ -151,9 +151,13 @@ def by_steward(stage: Any, revision: str) -> tuple[float, dict[str, float], dict
     submit(stage.hub_url, stage.world, submission, revision)
     seen: dict[str, float] = {}
     attempts = Attempts(redis, keys)
-    found = wait_for(stage, lambda: attempts.outcome(attempt) or note(seen, attempts.read(attempt)))
-    assert found is not None
-    outcome, queued = found[0], float(redis.hget(keys.attempt(attempt), "queued") or 0)
+
+    def look() -> Any:
+        note(seen, attempts.read(attempt))
+        return attempts.outcome(attempt)
+
+    outcome, _ = wait_for(stage, look)
+    queued = float(redis.hget(keys.attempt(attempt), "queued") or 0)
     if outcome.details is None:
         raise RuntimeError(f"the evaluation failed: {outcome.failure}")
     repo = f"{DETAILS_ORG}/details_{submission.model.replace('/', '__')}"
@@ -169,7 +173,7 @@ def by_steward(stage: Any, revision: str) -> tuple[float, dict[str, float], dict
 
 
 def note(seen: dict[str, float], state: Any) -> None:
-    """Remember when each phase was first seen; the first one begins where the attempt was put into the queue."""
+    """Remember when each phase was first seen."""
     if state is not None:
         seen.setdefault(state.progress.phase or "queue", time.time())
 
