@@ -70,6 +70,8 @@ class GroupCommit(Generic[T, R]):
                 await self._write_some(self._next_group())
         finally:
             self._writer = None
+            while self._waiting:  # only where this task was cancelled: the process ends
+                _fail(self._next_group(), asyncio.CancelledError())
 
     def _next_group(self) -> list[_Waiting[T, R]]:
         """The oldest that fit into one write; at least one."""
@@ -83,18 +85,19 @@ class GroupCommit(Generic[T, R]):
 
     async def _write_some(self, group: list[_Waiting[T, R]]) -> None:
         try:
-            answers = await self._write([waiting.item for waiting in group])
+            answered = list(zip(group, await self._write([waiting.item for waiting in group]), strict=True))
         except BaseException as error:
-            for waiting in group:
-                if not waiting.answer.done():
-                    waiting.answer.set_exception(_for_callers(error))
+            _fail(group, error)
             if not isinstance(error, Exception):
                 raise  # the loop ends, or this task was cancelled
             return
-        for waiting, answer in zip(group, answers, strict=True):
+        for waiting, answer in answered:
             if not waiting.answer.done():  # its caller may have given up
                 waiting.answer.set_result(answer)
 
 
-def _for_callers(error: BaseException) -> Exception:
-    return error if isinstance(error, Exception) else ConnectionAbortedError("The process is ending.")
+def _fail(group: list[_Waiting[T, R]], error: BaseException) -> None:
+    told = error if isinstance(error, Exception) else ConnectionAbortedError("The process is ending.")
+    for waiting in group:
+        if not waiting.answer.done():
+            waiting.answer.set_exception(told)

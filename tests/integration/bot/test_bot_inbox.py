@@ -1,0 +1,300 @@
+"""The inbox in a real queue server: what is kept, what is counted, and what a lost answer leaves behind."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, TypeVar
+
+import pytest
+import redis
+from redis.asyncio import Redis as AsyncRedis
+from redis.exceptions import ConnectionError as RedisGone
+from redis.exceptions import RedisError
+
+from bot.deliveries import REQUESTS, Mark, Reading
+from bot.inbox import RECEIVE, Delivery, Inbox, connect_inbox
+from bot.inbox_log import InboxLog, again
+from wire.dirty import DirtyKeys, Priority
+from wire.keys import Keys
+from wire.parking import Parked, Parking
+
+KEYS = Keys("demo")
+T = TypeVar("T")
+COMMIT = Reading("requests", (Mark(REQUESTS, Priority.PERSON),), ("repo.content", "board/requests"))
+NOTHING = Reading("irrelevant")
+
+
+def delivery(name: str, size: int = 10, at: float = 100.0) -> Delivery:
+    """A delivery with a body of `size` bytes."""
+    return Delivery(name, b"x" * size, at)
+
+
+def with_inbox(url: str, play: Callable[[Inbox], Awaitable[T]], **bounds: int) -> T:
+    """What `play` returns, given an inbox."""
+
+    async def run() -> T:
+        client = connect_inbox(url)
+        try:
+            return await play(Inbox(client, KEYS, **bounds))
+        finally:
+            await client.aclose()
+
+    return asyncio.run(run())
+
+
+def receive(url: str, deliveries: Sequence[Delivery], reading: Reading = COMMIT, **bounds: int) -> list[bool]:
+    """Receive them all at once; whether each was new."""
+
+    async def play(inbox: Inbox) -> list[bool]:
+        return list(await asyncio.gather(*(inbox.receive(one, reading) for one in deliveries)))
+
+    return with_inbox(url, play, **bounds)
+
+
+def names(connection: redis.Redis) -> list[str]:
+    """The ids of what is kept, oldest first."""
+    return [kept.id for kept in InboxLog(connection, KEYS).newest()][::-1]
+
+
+def counts(connection: redis.Redis) -> dict[str, int]:
+    """What became of the deliveries so far."""
+    return InboxLog(connection, KEYS).counts()
+
+
+def test_a_thousand_at_once_cost_a_few_calls(valkey_url: str, connection: redis.Redis) -> None:
+    """Each is stored and claimed; the key that all of them tell of is marked once a call, and due since the first."""
+    assert all(receive(valkey_url, [delivery(f"d{n}", at=100.0 + n) for n in range(1_000)]))
+    assert names(connection) == [f"d{n}" for n in range(1_000)]
+    calls = connection.info("commandstats")["cmdstat_evalsha"]["calls"]
+    assert calls <= 10
+    assert int(connection.hget(KEYS.dirty_generations, REQUESTS) or 0) <= calls
+    assert connection.zrange(KEYS.dirty, 0, -1, withscores=True) == [(b"requests", 100.0)]
+    assert counts(connection) == {"requests": 1_000}
+    assert connection.hgetall(KEYS.echoes) == {b"all repo.content 0 board/requests": b"1000"}
+
+
+def test_the_same_delivery_twice_in_one_group_counts_once(valkey_url: str, connection: redis.Redis) -> None:
+    """The second finds the claim of the first, though one call took both."""
+    assert receive(valkey_url, [delivery("a"), delivery("a"), delivery("b")]) == [True, False, True]
+    assert names(connection) == ["a", "b"]
+    assert counts(connection) == {"requests": 2, "repeated": 1}
+    assert connection.hgetall(KEYS.echoes) == {b"all repo.content 0 board/requests": b"2"}
+
+
+def test_one_delivery_is_one_round_trip(valkey_url: str, connection: redis.Redis) -> None:
+    """Once the script is known, a delivery costs one call."""
+    receive(valkey_url, [delivery("first")])
+    connection.config_resetstat()
+    receive(valkey_url, [delivery("second")])
+    called = {name for name in connection.info("commandstats") if name.startswith("cmdstat_eval")}
+    assert called == {"cmdstat_evalsha"}
+    assert connection.info("commandstats")["cmdstat_evalsha"]["calls"] == 1
+
+
+def test_claims_outlive_the_retries_of_the_hub(valkey_url: str, connection: redis.Redis) -> None:
+    """An id is remembered for a week and more, and not for ever."""
+    receive(valkey_url, [delivery("a")])
+    assert 7 * 86_400 < connection.ttl(KEYS.delivery("a")) <= 8 * 86_400
+
+
+def test_what_is_kept_is_bounded_in_number(valkey_url: str, connection: redis.Redis) -> None:
+    """The oldest goes first; what became of all of them is still counted, and their ids are still claimed."""
+    receive(valkey_url, [delivery(f"d{n}") for n in range(25)], kept=10)
+    assert names(connection) == [f"d{n}" for n in range(15, 25)]
+    assert counts(connection) == {"requests": 25}
+    assert receive(valkey_url, [delivery("d3")], kept=10) == [False]
+    assert InboxLog(connection, KEYS).is_known("d3")
+    assert InboxLog(connection, KEYS).find("d3") is None
+
+
+def test_what_is_kept_is_bounded_in_bytes(valkey_url: str, connection: redis.Redis) -> None:
+    """A large body makes room for itself at the cost of the oldest, and the sum stays true."""
+    receive(valkey_url, [delivery(f"d{n}", 1_000) for n in range(20)], NOTHING, kept_bytes=10_000)
+    assert names(connection) == [f"d{n}" for n in range(11, 20)]
+    receive(valkey_url, [delivery("large", 7_500)], NOTHING, kept_bytes=10_000)
+    assert names(connection) == ["d18", "d19", "large"]
+    number, size = InboxLog(connection, KEYS).size()
+    assert size == sum(len(kept.id) + len(kept.body) for kept in InboxLog(connection, KEYS).newest()) <= 10_000
+    assert number == connection.llen(KEYS.inbox_sizes)
+
+
+def test_one_larger_than_all_that_may_be_kept_is_received_and_not_kept(
+    valkey_url: str, connection: redis.Redis
+) -> None:
+    """Its keys are marked; only its body has no room."""
+    receive(valkey_url, [delivery("small"), delivery("vast", 5_000)], kept_bytes=1_000)
+    assert names(connection) == []
+    assert InboxLog(connection, KEYS).size() == (0, 0)
+    assert connection.zrange(KEYS.dirty, 0, -1) == [b"requests"]
+
+
+class DeafOnce:
+    """Runs the script and loses its answer the first time, as a cut connection does."""
+
+    def __init__(self, script: Any) -> None:
+        self.script = script
+        self.calls = 0
+
+    async def __call__(self, **arguments: Any) -> Any:
+        self.calls += 1
+        answer = await self.script(**arguments)
+        if self.calls == 1:
+            raise RedisGone("the answer was lost")
+        return answer
+
+
+def test_a_group_that_is_sent_again_answers_as_the_first_time(valkey_url: str, connection: redis.Redis) -> None:
+    """The client repeats a call whose answer was lost: nothing is stored, counted or marked twice, and all are new."""
+    client = redis.Redis.from_url(valkey_url)
+    script = client.register_script(RECEIVE)
+    keys = [KEYS.inbox, KEYS.inbox_sizes, KEYS.inbox_bytes, KEYS.inbox_counts, KEYS.echoes]
+    keys += [KEYS.dirty, KEYS.dirty_generations, KEYS.wake, KEYS.hub_state, KEYS.delivery("a"), KEYS.delivery("a")]
+    one = ["a", "requests", 1.0, b"{}", b"0 requests", "", "all x", 0]
+    for _ in range(2):
+        assert script(keys=keys, args=[60, 10, 1_000, "w1", *one, *one]) == [1, 0]
+    assert names(connection) == ["a"]
+    assert connection.hget(KEYS.inbox_counts, "requests") == b"1"
+    assert connection.hget(KEYS.dirty_generations, "requests") == b"1"
+    assert script(keys=keys[:-1], args=[60, 10, 1_000, "w2", *one]) == [0]
+
+
+def test_an_answer_that_was_lost_is_an_error_to_its_group_alone(valkey_url: str, connection: redis.Redis) -> None:
+    """Where even the repetition fails its callers hear so, the next group is stored, and the trouble is over."""
+
+    async def play(inbox: Inbox) -> None:
+        inbox._receive = DeafOnce(inbox._receive)  # type: ignore[assignment]
+        with pytest.raises(RedisError):
+            await inbox.receive(delivery("a"), COMMIT)
+        assert inbox.trouble == "ConnectionError: the answer was lost"
+        assert await inbox.receive(delivery("b"), COMMIT)
+        assert inbox.trouble == ""
+        assert not await inbox.receive(delivery("a"), COMMIT)  # the Hub sends it again: it had been stored
+
+    with_inbox(valkey_url, play)
+    assert names(connection) == ["a", "b"]
+
+
+def test_redis_that_refuses_to_write_stores_nothing(valkey_url: str, connection: redis.Redis) -> None:
+    """Out of memory, with no eviction: an error to all, no half of anything, and all is well afterwards."""
+
+    async def play(inbox: Inbox) -> None:
+        before = connection.info("memory")["used_memory"]
+        connection.config_set("maxmemory", before // 2)
+        try:
+            found = await asyncio.gather(
+                *(inbox.receive(delivery(f"d{n}"), COMMIT) for n in range(5)), return_exceptions=True
+            )
+        finally:
+            connection.config_set("maxmemory", 0)
+        assert all(isinstance(error, RedisError) for error in found)
+        assert "OutOfMemory" in inbox.trouble
+        assert connection.dbsize() == 0
+        assert await inbox.receive(delivery("d0"), COMMIT)
+
+    with_inbox(valkey_url, play)
+
+
+def test_after_amnesia_the_same_delivery_is_received_again(valkey_url: str, connection: redis.Redis) -> None:
+    """Redis lost everything, the script too: what comes is stored as if it were the first."""
+
+    async def play(inbox: Inbox) -> None:
+        assert await inbox.receive(delivery("a"), COMMIT)
+        connection.flushall()
+        connection.script_flush()
+        assert await inbox.receive(delivery("a"), COMMIT)
+
+    with_inbox(valkey_url, play)
+    assert names(connection) == ["a"]
+
+
+def test_words_of_strangers_spoil_no_write_that_others_share(valkey_url: str, connection: redis.Redis) -> None:
+    """A lone surrogate in a key or an author cannot be sent as it is; it is replaced, and the neighbours are stored."""
+    strange = Reading("thread", (Mark("thread:\ud800", Priority.EVENT),), None, "\udfff")
+
+    async def play(inbox: Inbox) -> list[bool]:
+        return list(await asyncio.gather(inbox.receive(delivery("a"), strange), inbox.receive(delivery("b"), COMMIT)))
+
+    assert with_inbox(valkey_url, play) == [True, True]
+    assert connection.zrange(KEYS.dirty, 0, -1) == [b"requests", b"thread:?"]
+
+
+@pytest.mark.parametrize(
+    ("author", "verdict", "marked"),
+    [("b0t", "own", []), ("person", "thread", [b"thread:1"]), ("", "thread", [b"thread:1"])],
+)
+def test_the_bots_own_comment_wakes_nobody(
+    valkey_url: str, connection: redis.Redis, author: str, verdict: str, marked: list[bytes]
+) -> None:
+    """It comes back as a delivery; it is kept and counted under a word of its own."""
+    connection.hset(KEYS.hub_state, "me", "b0t")
+    receive(valkey_url, [delivery("a")], Reading("thread", (Mark("thread:1", Priority.PERSON),), None, author))
+    assert counts(connection) == {verdict: 1}
+    assert connection.zrange(KEYS.dirty, 0, -1) == marked
+
+
+def test_what_is_kept_is_read_back_whole(valkey_url: str, connection: redis.Redis) -> None:
+    """By its id, by its place, newest first over several pages, and by what was made of it."""
+    body = json.dumps({"a": "é\x00"}).encode() + b"\xff"
+    receive(valkey_url, [Delivery("one", body, 12.5)])
+    receive(valkey_url, [delivery(f"d{n}") for n in range(450)], NOTHING)
+    log = InboxLog(connection, KEYS)
+    kept = log.find("one")
+    assert kept is not None
+    assert (kept.body, kept.received, kept.verdict, kept.marks) == (body, 12.5, "requests", COMMIT.marks)
+    assert log.find(kept.entry) == kept
+    assert [one.id for one in log.newest()] == [f"d{n}" for n in range(449, -1, -1)] + ["one"]
+    assert [one.id for one in log.newest(verdict="requests")] == ["one"]
+    assert log.find("nobody") is None
+    assert log.find("- +") is None
+
+
+def test_how_a_key_stands_is_asked_of_the_marks(valkey_url: str, connection: redis.Redis) -> None:
+    """From waiting to done, by way of failures and of giving up."""
+    receive(valkey_url, [delivery("one")])
+    log, dirty, parking = InboxLog(connection, KEYS), DirtyKeys(connection, KEYS), Parking(connection, KEYS)
+    assert log.standing(REQUESTS) == "waiting"
+    claim = dirty.claim(now=1_000, lease=60)
+    assert claim is not None
+    assert log.standing(REQUESTS) == "in hand"
+    connection.hincrby(KEYS.dirty_tries, REQUESTS, 1)
+    dirty.finish(claim, retry_at=2_000)
+    assert log.standing(REQUESTS) == "failing"
+    claim = dirty.claim(now=3_000, lease=60)
+    assert claim is not None
+    parking.park(Parked(key=REQUESTS, error="no", tries=8, since=1.0))
+    dirty.finish(claim)
+    assert log.standing(REQUESTS) == "parked"
+    parking.wake(REQUESTS, now=4_000.0)
+    assert log.standing(REQUESTS) == "waiting"
+    claim = dirty.claim(now=5_000, lease=60)
+    assert claim is not None
+    dirty.finish(claim)
+    assert log.standing(REQUESTS) == "done"
+
+
+def test_a_replay_is_a_delivery_of_its_own(valkey_url: str, connection: redis.Redis) -> None:
+    """It is kept beside the first, and marks once more."""
+    receive(valkey_url, [delivery("one")])
+    connection.delete(KEYS.dirty)
+    kept = InboxLog(connection, KEYS).find("one")
+    assert kept is not None
+    assert receive(valkey_url, [again(kept, now=7.0), again(kept, now=8.0)]) == [True, True]
+    assert connection.zrange(KEYS.dirty, 0, -1) == [b"requests"]
+    assert len(names(connection)) == 3
+
+
+def test_a_client_of_the_inbox_answers_within_seconds(valkey_url: str) -> None:
+    """Where nothing listens the error comes soon: the Hub waits for it."""
+
+    async def play() -> float:
+        client: AsyncRedis = connect_inbox("redis://127.0.0.1:1/0")
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        with pytest.raises(RedisError):
+            await Inbox(client, KEYS).receive(delivery("a"), COMMIT)
+        await client.aclose()
+        return loop.time() - began
+
+    assert asyncio.run(play()) < 5
