@@ -40,9 +40,8 @@ suite: starter
 repos: {requests: board/requests, results: board/results, logs: board/logs, community: board/space,
         details_namespace: board-details}
 """
-BOT, FORM = "hf_bench_bot", "hf_bench_form"
+BOT, FORM, SECRET = "hf_bench_bot", "hf_bench_form", "benchmark"
 REQUESTS = "board/requests"
-CONFIG = json.dumps({"model_type": "gpt2", "architectures": ["GPT2LMHeadModel"]})
 PATIENCE = 600.0
 
 
@@ -73,11 +72,16 @@ def request_file(model: str, status: str, **more: Any) -> bytes:
     return json.dumps({**fields, **more}, indent=4).encode()
 
 
+def model_files(model: str) -> dict[str, str]:
+    """A model that can be accepted; no two have the same config."""
+    config = {"_name_or_path": model, "model_type": "llama", "architectures": ["LlamaForCausalLM"]}
+    return {"config.json": json.dumps(config), "model.safetensors": "weights"}
+
+
 def world(models: list[str], *, webhook: str = "http://127.0.0.1:9/webhooks/hub") -> dict[str, Any]:
     """The accounts, the board's repos, a webhook, and models that can be accepted."""
-    files = {"config.json": CONFIG, "model.safetensors": "weights"}
     owners = sorted({model.partition("/")[0] for model in models})
-    hook = {"owner": "bot", "url": webhook, "secret": "s", "watched": [{"type": "dataset", "name": REQUESTS}]}
+    hook = {"owner": "bot", "url": webhook, "secret": SECRET, "watched": [{"type": "dataset", "name": REQUESTS}]}
     return {
         "users": [
             {"name": "bot", "tokens": [{"token": BOT, "role": "write"}]},
@@ -88,7 +92,7 @@ def world(models: list[str], *, webhook: str = "http://127.0.0.1:9/webhooks/hub"
         "repos": [
             *({"type": "dataset", "id": f"board/{name}"} for name in ("requests", "results", "logs")),
             {"type": "space", "id": "board/space", "sdk": "static"},
-            *({"type": "model", "id": model, "files": files} for model in models),
+            *({"type": "model", "id": model, "files": model_files(model)} for model in models),
         ],
         "webhooks": [{**hook, "domains": ["repo", "discussion"]}],
     }
@@ -119,14 +123,26 @@ class Stage:
 
     def start_sync(self) -> Child:
         """Start a sync process, with a mirror that is not there yet."""
-        token = self.folder / "bot-token"
-        token.touch(mode=0o600)
-        token.write_text(BOT)
-        environment = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
-        environment |= {"HF_ENDPOINT": self.url, "REDIS_URL": self.valkey.url, "STEWARD_BOT_TOKEN_FILE": str(token)}
+        return self._start("sync", STEWARD_BOT_TOKEN_FILE=self._secret("bot-token", BOT))
+
+    def start_web(self, port: int) -> Child:
+        """Start the web server, and return once it listens."""
+        child = self._start("serve", STEWARD_PORT=str(port), STEWARD_WEBHOOK_SECRET_FILE=self._secret("hook", SECRET))
+        self.wait(lambda: _answers(f"http://127.0.0.1:{port}/healthz"))
+        return child
+
+    def _start(self, command: str, **settings: str) -> Child:
+        environment = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ} | settings
+        environment |= {"HF_ENDPOINT": self.url, "REDIS_URL": self.valkey.url, "HF_HUB_DISABLE_TELEMETRY": "1"}
         environment |= {"STEWARD_BOARD": str(self.folder / "board.yaml"), "STEWARD_LOG_LEVEL": "warning"}
-        environment |= {"STEWARD_MIRRORS": str(self.folder / "mirrors"), "HF_HUB_DISABLE_TELEMETRY": "1"}
-        return self.children.start("sync", [sys.executable, "-m", "steward.cli", "sync"], environment=environment)
+        environment |= {"STEWARD_MIRRORS": str(self.folder / "mirrors")}
+        return self.children.start(command, [sys.executable, "-m", "steward.cli", command], environment=environment)
+
+    def _secret(self, name: str, value: str) -> str:
+        path = self.folder / name
+        path.touch(mode=0o600)
+        path.write_text(value)
+        return str(path)
 
     def admin(self, method: str, path: str, body: object = None) -> Any:
         """A call to the Hub's own knobs."""
@@ -145,7 +161,7 @@ class Stage:
         while not (found := condition()):
             self.children.check()
             if time.monotonic() > deadline:
-                raise TimeoutError(f"still {found!r} after {PATIENCE} s")
+                raise TimeoutError(f"still {found!r} after {PATIENCE} s: {self.children.started[-1].last_words()}")
             time.sleep(every)
         return found
 
@@ -165,6 +181,13 @@ def stage(folder: Path) -> Iterator[Stage]:
         with Hub(url, BOT) as hub:
             yield Stage(folder, children, valkey, url, Desk(board, find_suite(board.suite), hub, redis, clock.now))
         redis.close()
+
+
+def _answers(url: str) -> bool:
+    try:
+        return httpx2.get(url, timeout=2).is_success
+    except httpx2.HTTPError:
+        return False
 
 
 def peak_mb(pid: int) -> float:

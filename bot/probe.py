@@ -126,8 +126,12 @@ def main() -> int:
 
     with tempfile.TemporaryDirectory(prefix="steward-probe-") as folder:
         config = Path(folder) / "config.json"
+        config.write_text('{"model_type": "llama"}')
+        _load(config, AutoConfig)  # a config of our own: what it makes the library import need not be imported in forks
         for line in sys.stdin.buffer:
-            config.write_text(json.dumps(json.loads(line)["config"]), "utf-8")
+            fields = json.loads(line)["config"]
+            config.write_text(json.dumps(fields), "utf-8")
+            _prepare(fields)
             reader, writer = os.pipe()
             child = os.fork()
             if child == 0:
@@ -138,6 +142,19 @@ def main() -> int:
             sys.stdout.buffer.write(answer + b"\n")
             sys.stdout.buffer.flush()
     return 0
+
+
+def _prepare(fields: dict[str, Any]) -> None:
+    """Import the library's own class for this kind of model, once and not in each fork. Nothing else is looked at."""
+    from transformers import CONFIG_MAPPING
+
+    named = fields.get("model_type")
+    if not isinstance(named, str) or named not in CONFIG_MAPPING:
+        return
+    try:
+        CONFIG_MAPPING[named]
+    except Exception:  # noqa: BLE001  the fork runs into the same, and its answer tells what it was
+        return
 
 
 def _read(reader: int, child: int) -> bytes:

@@ -6,7 +6,7 @@ how many requests there are:
     requests     a look at the refs; where they moved, the history, a fetch, and marks for what changed      1 call
     threads:…    the newest threads and one page of the open ones, for each of two repos                     4 calls
     webhooks     disabled or suspended ones are switched on again                                            1 call
-    reconcile    requests that nobody judged, or whose attempt nobody runs                                   0 calls
+    reconcile    requests that nobody judged, or whose attempt nobody runs; the mirror, once it got large    0 calls
 
 So with a round every PERIOD seconds a commit that no webhook told of is found within PERIOD, and a comment within
 `threads.staleness`. What is done about it is up to the syncs of what is marked here: a silent attempt is first looked
@@ -50,7 +50,7 @@ def period(desk: Desk) -> float:
 
 
 def sync_reconcile(desk: Desk) -> None:
-    """Mark the requests whose state in the index calls for somebody who is not there."""
+    """Mark the requests whose state in the index calls for somebody who is not there; keep the mirror small."""
     now, index = desk.now(), desk.index
     alive = desk.attempts.alive(now=now)
     stuck = set(index.unjudged())
@@ -61,6 +61,8 @@ def sync_reconcile(desk: Desk) -> None:
     if stuck:
         log.info("reconciling", requests=len(stuck))
         desk.mark_all(map(request_key, sorted(stuck)), Priority.BACKGROUND)
+    if desk.mirror.tidy(desk.requests):
+        log.info("mirror made anew", repo=desk.requests.id)
 
 
 def _is_orphan(desk: Desk, path: str) -> bool:

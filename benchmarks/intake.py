@@ -1,0 +1,91 @@
+"""A thousand request files in one push: how long until all are accepted and in the index, and what it costs.
+
+    python -m benchmarks.intake [--files 1000] [--json]
+    python -m benchmarks.intake --budget [--json]
+
+The push is one commit of the form; the local Hub tells the web server of it, and the sync process does the rest. A
+model's admission asks the Hub twice, for its facts and its config; `calls_per_file` is what is asked besides. `commits`
+are the bot's own. With `--budget` the Hub lets the bot have no more than it lets a free account have, in windows of
+five minutes, so that run takes some minutes; `refused` says how many calls it answered with 429.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import httpx2
+
+from benchmarks.stage import FORM, REQUESTS, Stage, request_file, request_path, stage, write_hub
+from steward.valkey import free_port
+
+FILES = 1_000
+OF_ADMISSION = 2
+"""Calls for a model's facts and its config."""
+FREE_ACCOUNT = {"api": 1_000, "resolvers": 5_000, "pages": 200, "commits_per_hour": 128}
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--files", type=int, default=FILES, help="request files in the push")
+    parser.add_argument("--budget", action="store_true", help="under the limits of a free account")
+    parser.add_argument("--json", action="store_true", help="one JSON object as the last line")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="steward-bench-") as folder:
+        found = measure(Path(folder), options.files, FREE_ACCOUNT if options.budget else {})
+    bars = {"seconds": "" if options.budget else "60", "calls_per_file": "5", "commits": "10", "refused": ""}
+    for name, value in found.items():
+        print(f"{name:20}{value:12,}{bars.get(name, ''):>12}")
+    if options.json:
+        print(json.dumps(found))
+
+
+def measure(folder: Path, files: int, limits: dict[str, int]) -> dict[str, Any]:
+    """The figures of one push."""
+    port = free_port()
+    models = [f"org-{number // 10:03}/model-{number}" for number in range(files)]
+    write_hub(folder / "hub", iter(()), models, webhook=f"http://127.0.0.1:{port}/webhooks/hub")
+    with stage(folder) as board:
+        board.start_web(port)
+        board.start_sync()
+        board.wait(lambda: board.desk.index.head(REQUESTS))
+        board.wait(board.quiet)
+        board.admin("PUT", "limits", limits)
+        board.admin("POST", "stats/reset")
+        started = time.monotonic()
+        push(board.url, {request_path(model): request_file(model, "PENDING") for model in models})
+        board.wait(lambda: board.desk.index.count_waiting() == files, every=0.05)
+        seconds = time.monotonic() - started
+        return {"seconds": round(seconds, 2), **_costs(board, files), **({} if not limits else _refused(board))}
+
+
+def push(url: str, files: dict[str, bytes]) -> None:
+    """One commit of these files, by the form."""
+    lines: list[dict[str, Any]] = [{"key": "header", "value": {"summary": "A thousand requests", "description": ""}}]
+    lines += [{"key": "file", "value": {"path": path, "content": data.decode()}} for path, data in files.items()]
+    body = b"".join(json.dumps(line).encode() + b"\n" for line in lines)
+    headers = {"Authorization": f"Bearer {FORM}"}
+    answer = httpx2.post(f"{url}/api/datasets/{REQUESTS}/commit/main", content=body, headers=headers, timeout=120)
+    answer.raise_for_status()
+
+
+def _costs(board: Stage, files: int) -> dict[str, Any]:
+    """Calls of the bot besides admission's own, for each file, and its commits in all repos."""
+    stats = board.admin("GET", "stats")
+    calls = sum(call["count"] for call in stats["calls"] if call["account"] == "bot")
+    commits = sum(stats["commits"].values()) - 1
+    return {"calls_per_file": round(calls / files - OF_ADMISSION, 2), "commits": commits}
+
+
+def _refused(board: Stage) -> dict[str, int]:
+    calls = board.admin("GET", "stats")["calls"]
+    return {"refused": sum(call["count"] for call in calls if call["account"] == "bot" and call["status"] == 429)}
+
+
+if __name__ == "__main__":
+    main()
