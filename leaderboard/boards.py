@@ -7,6 +7,8 @@ from typing import Annotated, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
+from leaderboard.effects import Effects
+
 RepoId = Annotated[str, StringConstraints(pattern=r"^[\w.-]{1,96}(/[\w.-]{1,96})?$")]
 
 
@@ -44,6 +46,7 @@ class Board(BaseModel):
         default=(), description="Hub user ids of accounts whose request files' `sender` field is believed"
     )
     maintainers: tuple[str, ...] = Field(default=(), description="Hub user ids")
+    effects: Effects = Field(default_factory=Effects, description="what the bot may do; in shadow unless said here")
     threads: Literal["always", "failures", "never"] = "failures"
     precisions: tuple[str, ...] = ("float16", "bfloat16", "float32", "8bit", "4bit", "GPTQ")
     max_request_bytes: int = Field(default=100_000, ge=1_000)

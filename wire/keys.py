@@ -105,6 +105,14 @@ class Keys:
         """Hash: request path → JSON of who submitted it, and how."""
         return self._key("origins")
 
+    def own_threads(self, repo: str) -> str:
+        """Sorted set by name: `title NUL number` of each thread in `repo` that we opened and saw in its list."""
+        return self._key("own-threads", repo)
+
+    def own_threads_until(self, repo: str) -> str:
+        """String: when the newest of them was opened, as the Hub tells it."""
+        return self._key("own-threads-until", repo)
+
     def thread_counts(self, repo: str) -> str:
         """Hash: thread of `repo` → how many comments it had, in the list (`7`) and when it was last read (`7 read`)."""
         return self._key("thread-counts", repo)
@@ -169,6 +177,33 @@ class Keys:
     def commits_paused(self, repo: str) -> str:
         """String: the time before which the Hub wants no commit in `repo`."""
         return self._key("commits-paused", repo)
+
+    # what was there before the board was adopted
+    @property
+    def adoption(self) -> str:
+        """Hash: the record of adoption, its git blob id, and the commit whose files `adopted_files` holds, all of them."""
+        return self._key("adoption")
+
+    @property
+    def adopted_files(self) -> str:
+        """Hash: path of a request file at the commit of adoption → its git blob id, 20 bytes."""
+        return self._key("adopted-files")
+
+    # effects that did not happen
+    @property
+    def shadow(self) -> str:
+        """Stream: what would have been done, oldest first."""
+        return self._key("shadow")
+
+    @property
+    def shadow_ids(self) -> str:
+        """Sorted set: ids of what was listed in `shadow`, by time, so that each is listed once."""
+        return self._key("shadow-ids")
+
+    @property
+    def held_back(self) -> str:
+        """Hash: dirty key whose sync would have done more, had the board's effects been on → which effects those were."""
+        return self._key("held-back")
 
     # what webhooks have left of their day
     @property
