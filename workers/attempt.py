@@ -189,6 +189,8 @@ class Run:
         watch = Watch(self.bench.nursery, self.bench.box(plan), plan, around)
         ending = watch.run(self.bench.slot.attempt, deadline=self.deadline)
         self.phase = ending.phase
+        if ending.peak_bytes:
+            self.log.say(f"the child has ended; it held {ending.peak_bytes >> 20} MiB at most")
         if ending.stopped == "handed-back" and self.bench.stopping():
             raise Stopped("handed-back")
         return ending

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 import redis
-from workers_kit import BOARD, Bot, WorkerProcess, eventually, job
+from workers_kit import BOARD, Bot, WorkerProcess, eventually, job, runs
 
 from leaderboard.attempts import Outcome
 from steward.valkey import Valkey
@@ -66,7 +66,7 @@ def test_a_killed_job_ends_its_child_and_its_attempt(bot: Bot, bring: Phases, ph
     outcome, log = bot.outcome(asked)
     assert outcome.failure and outcome.failure.cause == "worker-lost" and "SIGKILL" in log
     assert outcome.phase == phase and bot.dirty(asked)
-    eventually(lambda: not remains & set(worker.look()))
+    eventually(lambda: not [pid for pid in remains if runs(pid)])
     following = job("fine", 2)
     bot.enqueue(following)
     bot.reaches(following, "taken")

@@ -1,0 +1,154 @@
+"""The stream from child to worker: every message arrives, and nothing else is believed."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from workers.plans import Progress
+from workers.stream import (
+    BURST,
+    MAX_LINE,
+    PER_SECOND,
+    Failed,
+    Finished,
+    Flood,
+    Forged,
+    Moved,
+    Started,
+    StreamBroken,
+    StreamReader,
+    StreamWriter,
+)
+
+STARTED = b'{"kind":"started"}\n'
+FINISHED = b'{"kind":"finished"}\n'
+counts = st.integers(0, 1_000_000_000)
+moves = st.builds(Moved, phase=st.from_regex(r"[a-z][a-z-]{0,31}", fullmatch=True), done=counts, total=counts)
+failures = st.builds(Failed, type=st.text(max_size=200), text=st.text(max_size=4_000), trace=st.text(max_size=4_000))
+
+
+def lines(*messages: Started | Moved | Finished | Failed) -> bytes:
+    """Messages as a child sends them."""
+    return b"".join(message.model_dump_json().encode() + b"\n" for message in messages)
+
+
+@given(st.lists(moves, max_size=20), st.one_of(st.just(Finished()), failures), st.integers(1, 500))
+def test_what_is_sent_arrives_in_any_pieces(moved: list[Moved], last: Finished | Failed, size: int) -> None:
+    """However the pipe cuts the bytes, the same messages come out in the same order."""
+    sent = [Started(), *moved, last]
+    data, reader = lines(*sent), StreamReader()
+    heard = [m for i in range(0, len(data), size) for m in reader.feed(data[i : i + size], now=0)]
+    assert heard == sent
+
+
+@given(st.binary(max_size=2_000))
+def test_noise_is_refused_and_never_anything_else(noise: bytes) -> None:
+    """Any bytes either wait for the rest of their line or break the stream: no other error, no invented message."""
+    reader = StreamReader()
+    reader.feed(STARTED, now=0)
+    try:
+        heard = reader.feed(noise + b"\n", now=0)
+    except StreamBroken:
+        return
+    said = [json.loads(line)["kind"] for line in noise.split(b"\n")]
+    assert said == [message.kind for message in heard]
+
+
+@pytest.mark.parametrize(
+    "forged",
+    [
+        b'{"kind":"outcome","scores":{}}\n',
+        b'{"kind":"progress","phase":"evaluate","done":1,"total":2,"more":3}\n',
+        b'{"kind":"progress","phase":"evaluate","done":"1","total":2}\n',
+        b'{"kind":"progress","phase":"evaluate","done":-1,"total":2}\n',
+        b'{"kind":"progress","phase":"evaluate","done":1e400,"total":2}\n',
+        b'{"kind":"progress","phase":"<b>","done":1,"total":2}\n',
+        b'{"kind":"started"}\n',
+        b"[]\n",
+        b"\n",
+    ],
+)
+def test_what_is_no_message_is_forged(forged: bytes) -> None:
+    """Unknown kinds, extra or wrong fields, a second start: refused, without repeating the child's words."""
+    reader = StreamReader()
+    reader.feed(STARTED, now=0)
+    with pytest.raises(Forged) as refused:
+        reader.feed(forged, now=0)
+    assert "<b>" not in str(refused.value) and "outcome" not in str(refused.value)
+
+
+@pytest.mark.parametrize("early", [FINISHED, lines(Moved(phase="load", done=0, total=0))])
+def test_nothing_comes_before_the_start(early: bytes) -> None:
+    """A child that is not behind its walls yet has neither progress nor an end to tell."""
+    with pytest.raises(Forged):
+        StreamReader().feed(early, now=0)
+
+
+def test_nothing_comes_after_the_end() -> None:
+    """The first end counts; what follows breaks the stream."""
+    reader = StreamReader()
+    reader.feed(STARTED + FINISHED, now=0)
+    with pytest.raises(Forged):
+        reader.feed(lines(Failed(type="ValueError", text="after all")), now=0)
+
+
+def test_a_failure_may_come_before_the_start() -> None:
+    """Something may go wrong before the child could say that it started."""
+    failed = Failed(type="OSError", text="no walls")
+    assert StreamReader().feed(lines(failed), now=0) == [failed]
+
+
+def test_a_line_without_end_is_a_flood() -> None:
+    """A line has a maximal length, also before its end has come."""
+    with pytest.raises(Flood):
+        StreamReader().feed(b"x" * (MAX_LINE + 1), now=0)
+
+
+def test_the_allowance_fills_up_with_time() -> None:
+    """A burst is allowed, then only so many bytes a second; time that passes allows more."""
+    line = lines(Moved(phase="evaluate", done=1, total=3))
+    reader = StreamReader()
+    reader.feed(STARTED, now=0)
+    for _ in range((BURST - len(STARTED)) // len(line)):
+        reader.feed(line, now=0)
+    reader.feed(line * (PER_SECOND * 10 // len(line)), now=10)
+    with pytest.raises(Flood):
+        reader.feed(line * 100, now=10)
+
+
+def test_the_writer_thins_progress_out() -> None:
+    """A change of phase and the last step are sent at once, the steps between only every half second."""
+    reader, writer = os.pipe()
+    now = 0.0
+    stream = StreamWriter(writer, every=0.5, clock=lambda: now)
+    stream.send(Started())
+    for step in range(1, 101):
+        now += 0.01
+        stream.report(Progress("evaluate", step, 100))
+    stream.report(Progress("score"))
+    os.close(writer)
+    heard = StreamReader().feed(os.read(reader, 65536), now=0)
+    os.close(reader)
+    steps = [m.progress for m in heard if isinstance(m, Moved)]
+    assert steps == [
+        Progress("evaluate", 1, 100),
+        Progress("evaluate", 51, 100),
+        Progress("evaluate", 100, 100),
+        Progress("score"),
+    ]
+
+
+@given(st.text(max_size=6_000), st.text(max_size=20_000))
+def test_whatever_an_exception_says_can_be_sent(text: str, trace: str) -> None:
+    """Long texts, control characters, lone surrogates: cut and cleaned to what the reader accepts."""
+    with tempfile.TemporaryFile() as file:
+        StreamWriter(file.fileno()).failed(ValueError(text), trace)
+        file.seek(0)
+        (failed,) = StreamReader().feed(file.read(), now=0)
+    assert isinstance(failed, Failed) and failed.type == "ValueError"

@@ -1,0 +1,62 @@
+"""The bounded log of an attempt."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from workers.logs import MAX_LINE, BoundedLog
+
+
+@given(st.lists(st.binary(max_size=400), max_size=40))
+def test_it_holds_no_more_than_it_may(pieces: list[bytes]) -> None:
+    """Whatever comes, head, tail and one unfinished line are all that is held; what is missing is counted."""
+    log = BoundedLog(head=50, tail=100)
+    for piece in pieces:
+        log.write(piece)
+    assert len(log.text().replace("�", "").encode()) <= 50 + 100 + MAX_LINE + 60
+    assert (log.cut > 0) == ("bytes were cut here" in log.text())
+
+
+@given(st.text(alphabet="ab\n", max_size=300), st.integers(1, 50))
+def test_short_logs_stay_whole_in_any_pieces(text: str, size: int) -> None:
+    """Where nothing has to be cut, nothing is."""
+    log, data = BoundedLog(), text.encode()
+    for start in range(0, len(data), size):
+        log.write(data[start : start + size])
+    assert log.text() == text
+
+
+@given(st.text(alphabet="ab\r\n", max_size=60), st.integers(1, 7))
+def test_pieces_make_no_difference_to_what_is_redrawn(text: str, size: int) -> None:
+    """A progress bar reads the same however its bytes arrive."""
+    whole, pieces, data = BoundedLog(), BoundedLog(), text.encode()
+    whole.write(data)
+    for start in range(0, len(data), size):
+        pieces.write(data[start : start + size])
+    assert whole.text() == pieces.text()
+
+
+def test_only_the_last_state_of_a_progress_bar_is_kept() -> None:
+    """A bar that redraws its line is one line, as on a terminal; line breaks of other systems stay breaks."""
+    log = BoundedLog()
+    log.write(b"begin\r\n  0%|   |\r 50%|#  |\r100%|###|\nend\r\n")
+    assert log.text() == "begin\n100%|###|\nend\n"
+
+
+def test_beginning_and_end_survive() -> None:
+    """Of a long log the first and the last lines are there, with the number of bytes between."""
+    log = BoundedLog(head=20, tail=20)
+    for number in range(1000):
+        log.write(f"line {number}\n".encode())
+    assert log.text().startswith("line 0\nline 1\n") and log.text().endswith("line 999\n")
+    assert f"{log.cut} bytes were cut here" in log.text()
+
+
+def test_the_worker_speaks_on_lines_of_its_own() -> None:
+    """A sentence of the worker never runs into what the child was just printing."""
+    log = BoundedLog()
+    log.write(b"half a")
+    log.say("the child is stopped: stalled")
+    assert log.text() == "half a\n[worker] the child is stopped: stalled\n"
+    assert log.tail(1) == "[worker] the child is stopped: stalled"

@@ -1,0 +1,150 @@
+"""Parts of a worker: slots, settings, modes, the system call filter, what the zygote is passed."""
+
+from __future__ import annotations
+
+import struct
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from workers import seccomp
+from workers.boxes import Mode
+from workers.later import Later, Stopped
+from workers.nursery import environment
+from workers.settings import WorkerSettings
+from workers.slots import take_slot
+
+CLONE, CLONE3, SOCKET, UNSHARE, READ = 56, 435, 41, 272, 0
+X86_64, I386 = 0xC000003E, 0x40000003
+ALLOW, EPERM, ENOSYS, KILL = 0x7FFF0000, 0x00050001, 0x00050026, 0x80000000
+
+
+def verdict(program: bytes, number: int, *, argument: int = 0, architecture: int = X86_64) -> int:
+    """What the filter answers: the few instructions that it uses, as the kernel runs them."""
+    data = {0: number, 4: architecture, 16: argument}
+    steps = list(struct.iter_unpack("=HBBI", program))
+    at = value = 0
+    while True:
+        code, if_true, if_false, operand = steps[at]
+        at += 1
+        if code == 0x06:
+            return int(operand)
+        if code == 0x20:
+            value = data[operand]
+        else:
+            holds = {0x15: value == operand, 0x35: value >= operand, 0x45: bool(value & operand)}[code]
+            at += if_true if holds else if_false
+
+
+def test_the_filter_denies_what_leads_out() -> None:
+    """Namespaces, mounts, tracing and another architecture's calls are denied; threads and reading are not."""
+    program = seccomp.program(sockets=True, machine="x86_64")
+    for number in (UNSHARE, 101, 165, 308, 321, 425):
+        assert verdict(program, number) == EPERM
+    assert verdict(program, CLONE, argument=0x10000000) == EPERM
+    assert verdict(program, CLONE, argument=0x003D0F00) == ALLOW
+    assert verdict(program, CLONE3) == ENOSYS and verdict(program, READ) == ALLOW
+    assert verdict(program, READ, architecture=I386) == KILL and verdict(program, 0x40000000 + UNSHARE) == EPERM
+
+
+def test_sockets_are_denied_only_where_there_is_no_network_namespace() -> None:
+    """Without the namespace, only sockets between the child's own processes can be made."""
+    with_network, without = (seccomp.program(sockets=sockets, machine="x86_64") for sockets in (True, False))
+    assert verdict(with_network, SOCKET, argument=2) == ALLOW
+    assert verdict(without, SOCKET, argument=1) == ALLOW
+    for family in (2, 10, 16, 17):
+        assert verdict(without, SOCKET, argument=family) == EPERM
+
+
+@given(st.integers(0, 500), st.integers(0, 2**32 - 1), st.sampled_from(["x86_64", "aarch64"]), st.booleans())
+def test_the_filter_always_comes_to_an_answer(number: int, argument: int, machine: str, sockets: bool) -> None:
+    """Every call ends in one of the four answers: no jump leaves the program."""
+    program = seccomp.program(sockets=sockets, machine=machine)
+    architecture = X86_64 if machine == "x86_64" else 0xC00000B7
+    answer = verdict(program, number, argument=argument, architecture=architecture)
+    assert answer in (ALLOW, EPERM, ENOSYS)
+
+
+def test_a_mode_tells_what_it_lacks() -> None:
+    """The strongest modes lack nothing; the weaker say what an operator should know."""
+    assert Mode(namespaces="all", own_user=True).missing() == []
+    assert Mode(namespaces="all", user_namespace=True).missing() == []
+    (words,) = Mode(namespaces="network", own_user=True, landlock=True).missing()
+    assert "Landlock alone" in words
+    weakest = Mode(namespaces="none").missing()
+    assert len(weakest) == 3 and "children see this machine's files" in " ".join(weakest)
+
+
+def test_the_zygote_is_passed_no_secret(tmp_path: Path) -> None:
+    """Of the worker's environment only names that hold no secret come along, and its home is the slot's."""
+    source = {
+        "PATH": "/usr/bin",
+        "CUDA_VISIBLE_DEVICES": "0",
+        "HF_TOKEN": "hf_x",
+        "STEWARD_WORKER_TOKEN": "hf_x",
+        "REDIS_URL": "redis://:pw@h",
+        "AWS_SECRET_ACCESS_KEY": "x",
+        "HOME": "/root",
+    }
+    passed = environment(tmp_path, source)
+    assert passed["PATH"] == "/usr/bin" and passed["CUDA_VISIBLE_DEVICES"] == "0" and passed["HOME"] == str(tmp_path)
+    assert not {"HF_TOKEN", "STEWARD_WORKER_TOKEN", "REDIS_URL", "AWS_SECRET_ACCESS_KEY"} & set(passed)
+    assert passed["HF_HUB_OFFLINE"] == "1"
+
+
+def test_slots_are_taken_once_each(tmp_path: Path) -> None:
+    """Two workers of one folder get two slots, with different users; a slot that is free again is taken again."""
+    first, second = take_slot(tmp_path, first_uid=61_184), take_slot(tmp_path, first_uid=61_184)
+    assert (first.number, second.number) == (0, 1) and (first.uid, second.uid) == (61_184, 61_185)
+    first.lock.close()
+    assert take_slot(tmp_path, first_uid=61_184).number == 0
+    second.lock.close()
+
+
+def test_a_slot_is_empty_before_every_attempt(tmp_path: Path) -> None:
+    """What a child left, links out of its folder included, is gone, and nothing that a link led to is."""
+    slot = take_slot(tmp_path / "work", first_uid=61_184)
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (outside / "kept").touch()
+    slot.prepare(own_user=False)
+    (slot.spool / "old").symlink_to(outside, target_is_directory=True)
+    (slot.home / "deep" / "er").mkdir(parents=True)
+    slot.prepare(own_user=False)
+    assert list(slot.spool.iterdir()) == [] and [path.name for path in slot.home.iterdir()] == ["tmp"]
+    assert (outside / "kept").exists()
+    assert (slot.spool.stat().st_mode & 0o777, slot.home.stat().st_mode & 0o777) == (0o700, 0o700)
+    slot.lock.close()
+
+
+def test_settings_come_from_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lists are written with commas; a token file wins over the variable and never shows in a printed setting."""
+    (tmp_path / "token").write_text("hf_file\n")
+    monkeypatch.chdir(tmp_path)
+    for name, value in {
+        "STEWARD_BOARD": "board.yaml",
+        "STEWARD_TIERS": "small, large",
+        "STEWARD_WORKER_TOKEN": "hf_variable",
+        "STEWARD_PRELOAD": "",
+    }.items():
+        monkeypatch.setenv(name, value)
+    settings = WorkerSettings()
+    assert settings.tiers == ("small", "large") and settings.preload == () and settings.token() == "hf_variable"
+    monkeypatch.setenv("STEWARD_WORKER_TOKEN_FILE", str(tmp_path / "token"))
+    assert WorkerSettings().token() == "hf_file"
+    assert "hf_variable" not in repr(settings) and "hf_variable" not in repr(settings.access())
+
+
+def test_a_call_in_another_thread_can_be_left_behind() -> None:
+    """Its value or its error comes out where it is waited for; a reason to stop ends the waiting."""
+    fine, bad = Later(lambda: 7), Later(lambda: 1 // 0)
+    for later in (fine, bad):
+        later.start()
+    assert fine.wait(lambda: "") == 7
+    with pytest.raises(ZeroDivisionError):
+        bad.wait(lambda: "")
+    never: Later[int] = Later(lambda: 7)
+    with pytest.raises(Stopped, match="cancelled"):
+        never.wait(lambda: "cancelled")
