@@ -90,6 +90,8 @@ class Run:
                 raise
             return self._outcome(failure=diagnose(Evidence(self.phase, stopped=str(stopped))))
         except Exception as error:  # boundary: whatever it was is diagnosed and told
+            if self.bench.stopping():
+                raise Stopped("handed-back") from error  # what fails while all is being stopped says nothing
             log.warning("attempt %s failed in %s", self.job.attempt, self.phase, exc_info=True)
             self.log.say(f"{type(error).__name__}: {error}")
             return self._outcome(failure=diagnose(evidence_of(error, self.phase, self.log.tail())))
@@ -191,7 +193,7 @@ class Run:
         self.phase = ending.phase
         if ending.peak_bytes:
             self.log.say(f"the child has ended; it held {ending.peak_bytes >> 20} MiB at most")
-        if ending.stopped == "handed-back" and self.bench.stopping():
+        if not ending.finished and self.bench.stopping():
             raise Stopped("handed-back")
         return ending
 

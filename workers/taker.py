@@ -168,9 +168,17 @@ class EvaluationWorker(Worker):  # type: ignore[misc]  # rq is typed in part
             self.stop_asked = time.monotonic()
             self._stop_requested = True
         if self.horse_pid:
-            self.kill_horse(signal.SIGKILL if self.at_once else signal.SIGTERM)
+            self._tell_horse()
 
     request_force_stop = request_stop
+
+    def _tell_horse(self) -> None:
+        """SIGTERM is for the job alone, not for what it started: that would look like a failure to it."""
+        if self.at_once:
+            self.kill_horse(signal.SIGKILL)
+        else:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self.horse_pid, signal.SIGTERM)
 
     # --- taking jobs
 
@@ -253,7 +261,7 @@ class EvaluationWorker(Worker):  # type: ignore[misc]  # rq is typed in part
         """Fork, and pass on a stop that came in just before there was anybody to tell."""
         super().fork_work_horse(job, queue)
         if self.stopping:
-            self.kill_horse(signal.SIGTERM)
+            self._tell_horse()
 
     def wait_for_horse(self) -> tuple[int | None, int | None, Any]:
         """Wait for the process of the job; kill it when its grace is over."""
