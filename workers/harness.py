@@ -13,6 +13,7 @@ from typing import Any
 
 import datasets
 import lm_eval.models.huggingface
+import lm_eval.tasks
 import torch
 import transformers.models.llama.modeling_llama  # noqa: F401  # the commonest architecture, loaded once for all children
 from lm_eval.api.model import CacheHook
@@ -108,7 +109,6 @@ def run(plan: RunPlan, report: Report) -> None:
     if plan.threads:
         torch.set_num_threads(plan.threads)
     datasets.config.HF_DATASETS_CACHE = _view_of(plan.datasets, plan.spool / "datasets")
-    datasets.disable_caching()  # derived tables go to the temporary folder: beside the questions nothing can be written
     tracker = EvaluationTracker(output_path=str(plan.spool))
     report(Progress("load"))
     watch = Watch(report, plan.dtype)
@@ -122,21 +122,26 @@ def run(plan: RunPlan, report: Report) -> None:
 
 
 def _view_of(cache: Path, folder: Path) -> Path:
-    """A folder that shows what is in `cache` and can be written to: the library puts its lock files there."""
-    folder.mkdir(exist_ok=True)
-    for entry in cache.iterdir():
-        if entry.is_dir():
-            (folder / entry.name).symlink_to(entry)
+    """A folder that shows what is in `cache` and can be written to.
+
+    The library puts lock files there, and tables that tasks derive from the questions. These must be kept for as long
+    as the evaluation runs: GPQA shuffles its choices whenever it derives them, and derives them several times.
+    """
+    for path in sorted(cache.rglob("*")):
+        shown = folder / path.relative_to(cache)
+        if path.is_dir():
+            shown.mkdir(parents=True, exist_ok=True)
+        else:
+            shown.parent.mkdir(parents=True, exist_ok=True)
+            shown.symlink_to(path)
     return folder
 
 
 def _arguments(plan: RunPlan, watch: Watch) -> dict[str, Any]:
     """What the command hands to `simple_evaluate` for this plan."""
-    own = plan.task_folder is not None
+    folders = _task_folders(plan)
     described = _model_arguments(plan)
-    manager = WatchedTasks(
-        watch, include_path=str(plan.task_folder) if own else None, include_defaults=not own, metadata=described
-    )
+    manager = WatchedTasks(watch, include_path=folders, include_defaults=not folders, metadata=described)
     weights = {
         "pretrained": str(plan.model_path),
         "dtype": plan.dtype,
@@ -159,6 +164,17 @@ def _arguments(plan: RunPlan, watch: Watch) -> dict[str, Any]:
         "torch_random_seed": plan.seed,
         "fewshot_random_seed": plan.seed,
     }
+
+
+def _task_folders(plan: RunPlan) -> list[Path]:
+    """Where the plan's tasks are described; none where the harness has to look through all that it has.
+
+    That takes it seconds, so a group of its own that has a folder of its name is read from there alone.
+    """
+    if plan.task_folder is not None:
+        return [plan.task_folder]
+    folders = [Path(lm_eval.tasks.__file__).parent / name for name in plan.tasks]
+    return folders if all(folder.is_dir() for folder in folders) else []
 
 
 def _model_arguments(plan: RunPlan) -> dict[str, Any]:

@@ -9,13 +9,16 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import pytest
 from evaluation_kit import MODEL, STARTER, WORLD, access, plan, upload, upload_questions
 
 from leaderboard.results import phase_seconds
+from leaderboard.suites import Dataset
 from localhub.testing import LocalHub
 from workers.downloads import fetch_datasets, fetch_model
 from workers.plans import RunPlan
@@ -166,3 +169,48 @@ def test_the_spool_holds_what_was_promised_and_no_more(runs: Runs) -> None:
     """Whoever publishes knows the names; the harness's own folder is gone."""
     assert {path.name for path in runs.child.iterdir()} == {"results.json", "samples", "datasets"}
     assert {path.stem for path in (runs.child / "samples").iterdir()} == set(STARTER.tasks)
+
+
+NAMES = ("Incorrect Answer 1", "Incorrect Answer 2", "Incorrect Answer 3", "Correct Answer")
+
+
+def gpqa_questions() -> list[dict[str, str]]:
+    """Questions with the fields of GPQA."""
+    return [{"Question": f"Question {i}?", **{name: f"{name[0]}{i}{name[-1]}" for name in NAMES}} for i in range(9)]
+
+
+def upload_gpqa(hub: LocalHub, repo: str) -> None:
+    """Publish them as GPQA is published."""
+    lines = "".join(json.dumps(row) + "\n" for row in gpqa_questions()).encode()
+    card = b"---\nconfigs:\n- {config_name: gpqa_diamond, data_files: [{split: train, path: d.jsonl}]}\n---\n"
+    upload(hub, repo, {"README.md": card, "d.jsonl": lines}, "dataset")
+
+
+def gpqa_tasks(folder: Path, repo: str) -> Path:
+    """The harness's own task, with its questions in `repo`."""
+    found = find_spec("lm_eval")
+    assert found is not None
+    shipped = Path(found.origin or "").parent / "tasks/leaderboard/gpqa"
+    folder.mkdir()
+    for name in ("_template_yaml", "utils.py", "gpqa_diamond_zeroshot.yaml"):
+        (folder / name).write_text((shipped / name).read_text().replace("Idavidrein/gpqa", repo))
+    return folder
+
+
+def test_gpqas_choices_are_shuffled_once_as_the_command_shuffles_them(tmp_path: Path) -> None:
+    """The task shuffles whenever its table is derived anew; what is asked must be the first shuffle, from seed 0."""
+    source = Dataset(repo="ada/gpqa", configs=("gpqa_diamond",))
+    suite = STARTER.model_copy(update={"definitions": (), "datasets": (source,)})
+    with LocalHub(tmp_path / "hub", WORLD) as hub:
+        upload_gpqa(hub, source.repo)
+        questions = fetch_datasets(suite, access(hub), tmp_path / "cache")
+    tasks, model = gpqa_tasks(tmp_path / "tasks", source.repo), tmp_path / "made"
+    Work.start(tmp_path / "made.said", sys.executable, str(CHILD), "make", str(model)).end()
+    run = planned(tmp_path / "child", tasks, questions.folder, model, "0" * 40)
+    child(run.model_copy(update={"tasks": ("leaderboard_gpqa_diamond",)})).end()
+    asked = [json.loads(line)["doc"] for line in (run.spool / "samples/leaderboard_gpqa_diamond.jsonl").open()]
+    shuffle = Random(0)
+    for row, doc in zip(gpqa_questions(), asked, strict=True):
+        choices = [row[name] for name in NAMES]
+        shuffle.shuffle(choices)
+        assert [doc[f"choice{i}"] for i in (1, 2, 3, 4)] == choices
