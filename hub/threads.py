@@ -74,15 +74,27 @@ class Threads(Reads):
         answer = self._get(f"{repo.api}/discussions/{num}", "thread", {"diff": "1"})
         return parse.parsed(lambda item: str(item.get("diff") or ""), answer.json())
 
-    def open_thread(self, repo: Repo, title: str, body: str, marker: Marker, *, since: datetime | None = None) -> int:
+    def open_thread(
+        self,
+        repo: Repo,
+        title: str,
+        body: str,
+        marker: Marker,
+        *,
+        since: datetime | None = None,
+        looked: bool = False,
+    ) -> int:
         """The number of the discussion that carries `marker`, opened now if there is none.
 
         An earlier one is looked for among our own threads of that title, back to `since` (say, when the request was
         made; without it, through all of them): each page of the list is a call, each thread of that title another.
+        Whoever has just `looked` saves the first look; after an error there is one all the same.
         """
 
         def once() -> int:
-            if (earlier := self._opened(repo, title, marker, since)) is not None:
+            nonlocal looked
+            just_looked, looked = looked, False
+            if not just_looked and (earlier := self._opened(repo, title, marker, since)) is not None:
                 return earlier
             request = {"title": title.strip(), "description": marked(body, marker), "pullRequest": False}
             answer = self._post_once(f"{repo.api}/discussions", "thread-open", request)

@@ -21,19 +21,28 @@ import structlog
 
 from bot.desk import Desk
 from bot.index import Entry
+from bot.sync.own_threads import Place, find_own, known_until
 from bot.texts.status import StatusView, status_comment, thread_title
 from hub.budget import HOUR
 from hub.comments import Marker, find_marked
 from hub.errors import BadToken, Denied, NotFound, RateLimited, ThreadNotFound
-from hub.records import Comment
+from wire.crashpoints import pass_by, point
 from wire.echoes import OWN_SHARE, QUOTA
 
 log = structlog.get_logger()
 
 KIND = "status"
 FINAL = ("refused", "failed")
+PLAIN = "Original"
+"""The type of weights that goes without saying."""
 LEAVES_PROGRESS, LEAVES_STATES = 0.5, 0.2
 """The shares of our half of the webhook's day below which progress, and states on the way, are not told any more."""
+
+OPENED = point("thread opened, its number not noted")
+
+
+class _Spared(Exception):
+    """It is not said now: too few deliveries are left today."""
 
 
 def tell(desk: Desk, entry: Entry, view: StatusView, *, named: int | None = None) -> Entry:
@@ -44,10 +53,10 @@ def tell(desk: Desk, entry: Entry, view: StatusView, *, named: int | None = None
     digest = _digest(view)
     if entry.thread is not None and entry.said == digest:
         return entry
-    if not _affordable(desk, view):
-        return entry
     try:
         return _told(desk, entry, view, digest, named)
+    except _Spared:
+        return entry
     except BadToken:
         raise
     except Denied as error:
@@ -58,24 +67,32 @@ def tell(desk: Desk, entry: Entry, view: StatusView, *, named: int | None = None
 def _told(desk: Desk, entry: Entry, view: StatusView, digest: str, named: int | None) -> Entry:
     marker = desk.marker(KIND, entry.path)
     body = status_comment(view)
-    if _edited(desk, entry, marker, body):
+    if _edited(desk, entry, marker, view, body):
         return entry.model_copy(update={"said": digest})
-    place = _find(desk, entry, marker, named) or _make(desk, entry, marker, view, body)
+    place = _find(desk, entry, marker, named)
     if place is None:
-        return entry
+        return _make(desk, entry, marker, view, digest)
+    return _rendered(desk, entry, marker, view, place)
+
+
+def _rendered(desk: Desk, entry: Entry, marker: Marker, view: StatusView, place: Place) -> Entry:
+    """Make the comment at `place` say `view`, where it says something else."""
     number, comment = place
+    known, body = entry.model_copy(update={"thread": number, "comment": comment.id}), status_comment(view)
+    try:
+        _check(desk, view)
+    except _Spared:
+        return known
     if desk.hub.edit_comment(desk.requests, number, comment.id, body, marker=marker, seen=comment.text):
         _count(desk)
-    return entry.model_copy(update={"thread": number, "comment": comment.id, "said": digest})
+    return known.model_copy(update={"said": _digest(view)})
 
 
-Place = tuple[int, Comment]
-
-
-def _edited(desk: Desk, entry: Entry, marker: Marker, body: str) -> bool:
+def _edited(desk: Desk, entry: Entry, marker: Marker, view: StatusView, body: str) -> bool:
     """Whether the comment that we know by its id could be edited, without reading the thread first."""
     if entry.thread is None or entry.comment is None:
         return False
+    _check(desk, view)
     try:
         desk.hub.edit_comment(desk.requests, entry.thread, entry.comment, body, marker=marker)
     except NotFound:
@@ -96,31 +113,41 @@ def _find(desk: Desk, entry: Entry, marker: Marker, named: int | None) -> Place 
     return None
 
 
-def _make(desk: Desk, entry: Entry, marker: Marker, view: StatusView, body: str) -> Place | None:
+def _make(desk: Desk, entry: Entry, marker: Marker, view: StatusView, digest: str) -> Entry:
+    """Write the status comment where there is none yet, and where the board wants one; the entry with where it is."""
     origin = desk.index.origin(entry.path)
     if desk.board.threads == "never":
-        return None
+        return entry
     if origin.pull is not None:
+        _check(desk, view)
+        comment = desk.hub.ensure_comment(desk.requests, origin.pull, status_comment(view), marker)
         _count(desk)
-        return origin.pull, desk.hub.ensure_comment(desk.requests, origin.pull, body, marker)
+        return _rendered(desk, entry, marker, view, (origin.pull, comment))
     if desk.board.threads == "failures" and view.state not in FINAL:
-        return None
+        return entry
+    _check(desk, view)
+    title = thread_title(
+        view.model or entry.path, view.precision, "" if view.weight_type == PLAIN else view.weight_type
+    )
+    if (earlier := find_own(desk, title, marker, entry.path)) is not None:
+        return _rendered(desk, entry, marker, view, earlier)
+    body, until = status_comment(view), known_until(desk)
+    number = desk.hub.open_thread(desk.requests, title, body, marker, since=until, looked=True)
     _count(desk)
-    number = desk.hub.open_thread(desk.requests, thread_title(view.model or entry.path), body, marker)
-    comment = find_marked(desk.hub.thread(desk.requests, number).comments, marker, desk.me())
-    return None if comment is None else (number, comment)
+    pass_by(OPENED)
+    return entry.model_copy(update={"thread": number, "comment": None, "said": digest})
 
 
-def _affordable(desk: Desk, view: StatusView) -> bool:
-    """Whether there is a delivery left for this. Raises RateLimited for what must be said, only later."""
+def _check(desk: Desk, view: StatusView) -> None:
+    """Raises _Spared where no delivery is left for this, and RateLimited where it must be said, only later."""
     now = desk.now()
     left = desk.echoes.own_left("discussion", desk.requests.id, now=now) / (QUOTA * OWN_SHARE)
     if view.state in (*FINAL, "finished"):
         if left <= 0:
             words = "Our half of the webhook's deliveries for today is spent; the thread is told later."
             raise RateLimited(words, seconds=HOUR - now % HOUR + 1.0, what="deliveries", status=None)
-        return True
-    return left > (LEAVES_PROGRESS if view.done else LEAVES_STATES)
+    elif left <= (LEAVES_PROGRESS if view.done else LEAVES_STATES):
+        raise _Spared
 
 
 def _count(desk: Desk) -> None:

@@ -69,6 +69,10 @@ def status_comment(view: StatusView) -> str:
     return render("status", view=view)
 
 
-def thread_title(name: str) -> str:
-    """The title of a thread about the model or the file `name`; the Hub takes 3 to 200 characters."""
-    return f"Evaluation of {printable(name, limit=150)}"[:TITLE_LIMIT]
+def thread_title(name: str, *kind: str) -> str:
+    """The title of a thread about the model or the file `name`, and which `kind` of it: its precision, its weights.
+
+    The Hub takes 3 to 200 characters.
+    """
+    which = ", ".join(printable(word, limit=20) for word in kind if word)
+    return f"Evaluation of {printable(name, limit=130)}{f' ({which})' if which else ''}"[:TITLE_LIMIT]

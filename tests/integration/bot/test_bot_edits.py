@@ -196,6 +196,53 @@ def test_where_the_bot_may_not_speak_the_file_still_says_it(stand: Stand) -> Non
     assert stand.desk.index.get(path).state == "settled"
 
 
+def test_opening_a_thread_costs_two_calls_however_many_there_are(stand: Stand) -> None:
+    """Once the list of our threads was read, opening another takes its newest page and the thread itself."""
+    hub, repo = stand.desk.hub, stand.desk.requests
+    for number in range(120):
+        hub.open_thread(
+            repo, f"Evaluation of x/{number} (p)", "x", stand.desk.marker("status", str(number)), looked=True
+        )
+    stand.submit("ada/remote")
+    stand.settle()
+    stand.submit("ada/strange")
+    before = len(stand.calls)
+    stand.settle()
+    routes = [route for _, route in stand.calls[before:]]
+    assert (routes.count("threads"), routes.count("thread"), routes.count("thread-open")) == (1, 0, 1)
+    titles = {thread.title for thread in stand.form.get_repo_discussions(REQUESTS, repo_type="dataset")}
+    assert {"Evaluation of ada/remote (float32)", "Evaluation of ada/strange (float32)"} <= titles
+
+
+@pytest.mark.parametrize("all_of_redis", [False, True])
+def test_a_thread_whose_number_was_never_noted_is_found_again(stand: Stand, all_of_redis: bool) -> None:
+    """Dead after opening a thread, or Redis lost: the same thread is told on, no second one is opened."""
+    job = queued(stand)
+    (thread,) = stand.threads()
+    if all_of_redis:
+        stand.desk.redis.flushall()
+    entry = stand.desk.index.get(job.path)
+    stand.desk.index.put(entry.model_copy(update={"thread": None, "comment": None, "said": "", "state": "new"}))
+    stand.desk.attempts.take(job.attempt, job.path, "w", now=stand.time)
+    for _ in range(2):  # where nothing is known any more the first look admits, the second claims
+        stand.desk.mark(f"request:{job.path}")
+        stand.settle()
+    assert [one.num for one in stand.threads()] == [thread.num]
+    assert "Being evaluated" in opening_post(stand)
+    assert stand.desk.index.get(job.path).thread == thread.num
+
+
+def test_a_board_without_threads_never_waits_for_the_webhooks_day(stand: Stand) -> None:
+    """Where nothing is said no delivery is needed: an end is written although none is left."""
+    stand.desk.board = stand.desk.board.model_copy(update={"threads": "never"})
+    for _ in range(500):
+        stand.desk.echoes.caused("discussion", REQUESTS, now=stand.time)
+    path = stand.submit("ada/remote")
+    stand.settle()
+    assert stand.file(path)["status"] == "FAILED"
+    assert stand.threads() == []
+
+
 def test_readyz_says_why_webhooks_are_not_relied_on(web: httpx2.Client, connection: redis.Redis) -> None:
     """A quota that runs out is shown in words, and is no reason to be out of service."""
     assert web.get("/readyz").json()["polling"] == ""
