@@ -160,6 +160,10 @@ class Index:
         raw = self._redis.hget(self._keys.origins, path)
         return Origin.model_validate_json(raw) if raw is not None else Origin()
 
+    def knows_origin(self, path: str) -> bool:
+        """Whether it was ever noted who brought the file at `path`."""
+        return bool(self._redis.hexists(self._keys.origins, path))
+
     def put_origins(self, origins: Iterable[tuple[str, Origin]]) -> None:
         """Remember who brought the files at these paths."""
         mapping: Fields = {path: origin.model_dump_json(exclude_defaults=True) for path, origin in origins}

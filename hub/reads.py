@@ -126,6 +126,16 @@ class Reads:
             found |= {entry.path: entry for entry in entries}
         return found
 
+    def last_commit(self, repo: Repo, path: str, revision: str = "main") -> LogEntry | None:
+        """The newest commit that touched `path`; None where there is no such file. Two calls."""
+        at = f"{repo.api}/paths-info/{quote(revision, safe='')}"
+        body = {"paths": [path], "expand": True}
+        answer = self.retries.call(
+            lambda: self.session.send("POST", at, route="paths-info", json=body), repeatable=True
+        )
+        found = parse.parsed(lambda items: [item["lastCommit"]["id"] for item in items], answer.json())
+        return self.commits(repo, found[0], limit=1)[0] if found else None
+
     def changed_paths(self, repo: Repo, base: str, head: str) -> list[str]:
         """The paths that differ between two commits, a renamed file under both names. NotFound where one is gone."""
         span = f"{quote(base, safe='')}..{quote(head, safe='')}"

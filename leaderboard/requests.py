@@ -111,6 +111,7 @@ class StewardFacts(BaseModel):
     attempt: int = Field(default=0, ge=0, le=1_000_000, description="number of the current attempt; 0 before the first")
     revision: str | None = Field(default=None, pattern=r"^[0-9a-f]{40}$", description="commit that it evaluates")
     thread: int | None = Field(default=None, ge=1, description="discussion in the requests repo")
+    submitter: str | None = Field(default=None, max_length=100, description="name of the account that brought it")
     failure: Failure | None = None
     log: str | None = Field(default=None, max_length=1_000, description="URL of the log of the last attempt")
     results: str | None = Field(default=None, max_length=1_000, description="path in the results repo")

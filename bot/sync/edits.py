@@ -24,6 +24,7 @@ def stage_transition(
 ) -> None:
     """Have `step` written to the file of `request`, as it was read in `file`, once the edits `after` have landed.
 
+    Who submitted it goes along: from then on the newest commit of the file is ours, and does not tell any more.
     `name` counts once. When the edit has landed, or is void for a field in `rests_on` changed, the request is dirty.
     """
     path = str(request.path)
@@ -33,7 +34,7 @@ def stage_transition(
         line=line,
         subject=path,
         fields=dict(step.fields),
-        facts=dict(step.facts),
+        facts={**step.facts, "submitter": desk.index.origin(path).submitter(request.file.sender) or None},
         guard=guard_of(request.raw, *rests_on),
         base=Base(data=file.data, commit=file.commit),
         after=tuple(after),

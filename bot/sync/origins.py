@@ -1,6 +1,10 @@
 """Who brought a request file: the author of the pull request that a commit merged, else the commit's own author.
 
 Authors are the Hub's word, from its list of commits: what stands in a git commit anybody with a git could have written.
+It is noted when commits are looked at. Where that was not, or Redis was lost, the newest commit that touched the file
+says it; if that was our own, then what we wrote into the file beside our other facts, which nobody touched since.
+
+Race accepted: after history was squashed and Redis lost, whoever squashed it counts as having brought what waits.
 """
 
 from __future__ import annotations
@@ -17,7 +21,7 @@ from bot.mirror import View
 from hub.comments import is_by
 from hub.errors import HubError, NotFound
 from hub.records import Account, LogEntry
-from leaderboard.requests import is_request_path
+from leaderboard.requests import Request, is_request_path
 
 log = structlog.get_logger()
 
@@ -60,12 +64,30 @@ def note_origins(desk: Desk, view: View, history: History) -> None:
         origin = _pull(desk, entry)
         if origin is None and history.seen is None:
             continue
-        if origin is None:
-            author = entry.authors[0]
-            if author not in front_ends:
-                front_ends[author] = _is_front_end(desk, author)
-            origin = Origin(author=author, front_end=front_ends[author])
+        origin = origin or _author(desk, entry, front_ends)
         desk.index.put_origins((path, origin) for path in _paths(desk, view, entry) if is_request_path(path))
+
+
+def know_origin(desk: Desk, request: Request) -> None:
+    """Note who brought a file that waits or runs, where nobody noted it; three calls at most, once for each file."""
+    path = str(request.path)
+    if desk.index.knows_origin(path):
+        return
+    entry = desk.hub.last_commit(desk.requests, path)
+    if entry is None or not entry.authors:
+        return
+    if is_by(desk.me(), None, entry.authors[0]):
+        origin = Origin(author=request.file.steward.submitter or "")
+    else:
+        origin = _pull(desk, entry) or _author(desk, entry, {})
+    desk.index.put_origins([(path, origin)])
+
+
+def _author(desk: Desk, entry: LogEntry, front_ends: dict[str, bool]) -> Origin:
+    author = entry.authors[0]
+    if author not in front_ends:
+        front_ends[author] = _is_front_end(desk, author)
+    return Origin(author=author, front_end=front_ends[author])
 
 
 def _paths(desk: Desk, view: View, entry: LogEntry) -> Iterator[str]:

@@ -22,6 +22,7 @@ from bot.facts import gather_model_facts
 from bot.index import Entry
 from bot.sync import publication
 from bot.sync.edits import stage_transition
+from bot.sync.origins import know_origin
 from bot.sync.queue import QUEUE, job_for
 from bot.sync.status_thread import tell
 from bot.sync.unreadable import refuse_unreadable
@@ -41,6 +42,7 @@ from leaderboard.lifecycle import (
     Recover,
     Reopen,
     Seen,
+    Settled,
     Step,
     Wait,
     Watch,
@@ -94,6 +96,8 @@ def sync_request(desk: Desk, path: str) -> float | None:
     _dismiss(desk, entry.attempt, gathered.attempt)
     step = next_step(request, gathered.attempt, gathered.seen, may_try_again=may_try_again(desk, gathered))
     log.info("request", path=path, status=request.file.status, attempt=gathered.attempt, step=type(step).__name__)
+    if not isinstance(step, Settled | Foreign):
+        know_origin(desk, request)
     again = act(desk, gathered, step)
     desk.index.judged(path, file.oid)
     return again

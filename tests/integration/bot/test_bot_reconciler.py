@@ -353,3 +353,53 @@ def test_marks_in_bulk_count_like_single_ones(stand: Stand) -> None:
     dirty.mark_all(["a", "b"], due=stand.time, priority=Priority.EVENT)
     dirty.finish(claim)
     assert len(dirty) == 2
+
+
+def test_who_submitted_survives_the_loss_of_redis(stand: Stand) -> None:
+    """Waiting, running and merged requests name the same submitter afterwards; our own commits hide nobody."""
+    stand.desk.board = stand.desk.board.model_copy(update={"front_ends": (stand.desk.hub.user("form").id,)})
+    look(stand, after=0)
+    job = stand.started()
+    waiting = stand.submit("ada/good", path="ada/good_eval_request_False_bfloat16_Original.json", precision="bfloat16")
+    merged = "ada/good_eval_request_False_float16_Original.json"
+    add = CommitOperationAdd(merged, json.dumps({"model": "ada/good", "status": "PENDING"}).encode())
+    pull = stand.ada.create_commit(REQUESTS, [add], commit_message="Add", repo_type="dataset", create_pr=True)
+    stand.form.merge_pull_request(REQUESTS, int(pull.pr_num or 0), repo_type="dataset")
+    stand.settle()
+    fill(stand, 1)
+    paths = (job.path, waiting, merged)
+    known = [stand.desk.index.origin(path).author for path in paths]
+    stand.desk.redis.flushall()
+    for _ in range(3):
+        stand.desk.attempts.beat(job.attempt, Progress("evaluate", 1, 10), now=stand.time)
+        look(stand, after=10)
+    assert [stand.desk.index.origin(path).author for path in paths] == known == ["form", "form", "ada"]
+    assert stand.desk.index.origin(merged).pull == int(pull.pr_num or 0)
+    assert stand.file(job.path)["steward"]["submitter"] == "form"
+    assert len(stand.threads()) == 3
+
+
+def test_a_submitter_is_believed_in_a_file_only_after_our_own_commit(stand: Stand) -> None:
+    """Whoever writes another's name into the object `steward` of a new file gets it overwritten, not believed."""
+    stand.worker()
+    stand.schedule.tick()
+    path = stand.submit("ada/good", steward={"submitter": "ada"})
+    stand.settle()
+    assert stand.desk.index.origin(path).author == "form"
+    (job,) = stand.queued()
+    assert stand.take(job) is True
+    assert stand.file(path)["steward"]["submitter"] == "form"
+
+
+def test_a_job_that_vanished_from_rq_is_queued_again(stand: Stand) -> None:
+    """PENDING without a job: when RQ lost what was queued, the same attempt is put there once more."""
+    stand.worker()
+    stand.submit("ada/good")
+    look(stand, after=0)
+    (job,) = stand.queued()
+    stand.desk.redis.delete(f"rq:queue:{stand.desk.queue}")
+    assert stand.queued() == []
+    for _ in range(20):
+        stand.worker()
+        look(stand, after=2)
+    assert [one.attempt for one in stand.queued()] == [job.attempt]
