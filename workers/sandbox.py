@@ -34,7 +34,7 @@ _ISOLATED = kernel.CLONE_NEWNS | kernel.CLONE_NEWPID | kernel.CLONE_NEWIPC | ker
 def confine(box: Box, mode: Mode, body: Callable[[], None]) -> NoReturn:
     """Run `body` behind the walls of `mode` and end as it does. Call it in a process forked for this.
 
-    Where a wall does not go up, `body` is not run: the process ends with status 70, the reason on standard error.
+    Where a wall does not go up, `body` is not run: the process ends with status 70 or 71, the reason on standard error.
     """
     os.setsid()
     kernel.die_with_parent()
