@@ -71,9 +71,17 @@ def _merge_trees(git: GitRepo, wanted: Mapping[str, Changed], done: Mapping[str,
         if index.conflicts is not None:
             return Merge(conflicts=tuple(sorted(_paths(index.conflicts))))
         merged = {str(entry.path): Entry(str(entry.path), int(entry.mode), str(entry.id)) for entry in index}
+    if clashes := _clashes(merged):
+        return Merge(conflicts=clashes)
     paths = sorted(ours.keys() | merged.keys())
     differing = [path for path in paths if ours.get(path) != merged.get(path)]
     return Merge(_as_changes(Changed(path, ours.get(path), merged.get(path)) for path in differing))
+
+
+def _clashes(files: Files) -> tuple[str, ...]:
+    """Files in whose place the other side made a folder, with what is in it: libgit2 lets both stand."""
+    inside = {path: files.keys() & {str(folder) for folder in PurePosixPath(path).parents} for path in files}
+    return tuple(sorted(set().union(*inside.values(), (path for path, found in inside.items() if found))))
 
 
 def _side(touched: Mapping[str, Changed], own: Mapping[str, Changed]) -> Files:
