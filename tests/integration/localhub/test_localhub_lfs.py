@@ -6,7 +6,7 @@ from typing import Any
 import httpx
 import pytest
 from huggingface_hub import HfApi
-from localhub_kit import TOKENS, make_repo, put
+from localhub_kit import TOKENS, make_repo, put, the_world
 
 from localhub.testing import LocalHub
 
@@ -182,3 +182,14 @@ def test_a_client_with_xet_is_told_how_to_do_without(ada: HfApi, monkeypatch: py
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_DISABLE_XET", False)
     with pytest.raises(ConnectionError, match="HF_HUB_DISABLE_XET=1"):
         put(ada, make_repo(ada), {"w.bin": b"\0" * 100})
+
+
+def test_with_uploads_regular_any_client_can_write(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`uploads: regular` in the world: a client with Xet sends even weights inside the commit."""
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_DISABLE_XET", False)
+    with LocalHub(tmp_path, {**the_world(), "uploads": "regular"}) as hub:
+        api = HfApi(endpoint=hub.url, token=TOKENS["ada"])
+        repo_id = make_repo(api)
+        put(api, repo_id, {"w.safetensors": b"\0" * 100})
+        (item,) = api.get_paths_info(repo_id, "w.safetensors", repo_type="dataset")
+        assert item.size == 100 and item.lfs is None  # type: ignore[union-attr]
