@@ -87,6 +87,7 @@ class Attempts:
     def take(self, attempt: str, path: str, worker: str, *, now: float) -> None:
         """A worker took the job and asks for the claim. Mark the request dirty afterwards."""
         self.redis.delete(self.keys.claim(attempt))
+        self.redis.hdel(self.keys.attempt(attempt), "cancel", "outcome", "log")  # of its life before it was handed back
         fields: Fields = {
             "state": "taken",
             "path": path,
@@ -97,6 +98,7 @@ class Attempts:
             "total": 0,
         }
         self._write(attempt, {**fields, "beat": now})
+        self.redis.hset(self.keys.claims, path, attempt)
         self.redis.zadd(self.keys.attempts, {attempt: now})
 
     def wait_for_claim(self, attempt: str, *, seconds: float) -> bool | None:
@@ -142,6 +144,15 @@ class Attempts:
             pipe.execute()
 
     # --- either
+
+    def asking(self, path: str) -> str | None:
+        """The attempt whose worker asked last for the claim of the request at `path`, if it still waits for an answer.
+
+        It need not be the current one: a worker may have slept through an amnesia in which its attempt was given up.
+        """
+        raw = self.redis.hget(self.keys.claims, path)
+        state = self.read(text(raw)) if raw is not None else None
+        return text(raw) if raw is not None and state is not None and state.state == "taken" else None
 
     def read(self, attempt: str) -> AttemptState | None:
         """The state of `attempt`; None where Redis knows nothing of it."""

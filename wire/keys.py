@@ -227,6 +227,11 @@ class Keys:
         return self._key("attempts")
 
     @property
+    def claims(self) -> str:
+        """Hash: request path → the attempt whose worker asked last for the claim."""
+        return self._key("claims")
+
+    @property
     def workers(self) -> str:
         """Hash: worker name → JSON of its card and last beat."""
         return self._key("workers")

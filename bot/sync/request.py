@@ -93,7 +93,8 @@ def sync_request(desk: Desk, path: str) -> float | None:
         refuse_unreadable(desk, entry, file, request)
         return None
     gathered = gather(desk, entry, request, file)
-    _dismiss(desk, entry.attempt, gathered.attempt)
+    for other in {entry.attempt, desk.attempts.asking(path)}:
+        _dismiss(desk, other, gathered.attempt)
     step = next_step(request, gathered.attempt, gathered.seen, may_try_again=may_try_again(desk, gathered))
     log.info("request", path=path, status=request.file.status, attempt=gathered.attempt, step=type(step).__name__)
     if not isinstance(step, Settled | Foreign):

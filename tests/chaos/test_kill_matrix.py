@@ -54,19 +54,18 @@ def play(folder: Path, *, kind: str = "", point: str = "") -> tuple[dict[str, An
         for name in ("web", "sync", "worker"):
             armed = {"crash_at": point, "STEWARD_CRASH_NOTE": str(folder / "died")} if name == kind else {}
             town.start(name, STEWARD_BEAT_SECONDS=BEAT, **armed)
-        wait_for(town.web_answers, words=town.words("web"))
+        wait_for(town.web_answers, words=town.words)
         town.submit(*MODELS)
         wait_until_it_ended_or_died(town, kind)
         if kind and town.died(kind):
             town.start(kind, STEWARD_BEAT_SECONDS=BEAT)
-        wait_for(town.ended, seconds=120, words=kind + town.words("sync") + town.words("worker"))
+        wait_for(town.ended, seconds=120, words=town.words)
         return town.last_picture(), (folder / "died").exists()
 
 
 def wait_until_it_ended_or_died(town: Town, kind: str) -> None:
     """Return when the armed process is gone, or all came to its end."""
-    words = town.words("sync") + town.words("worker")
-    wait_for(lambda: (kind and town.died(kind)) or town.ended(), seconds=120, words=words)
+    wait_for(lambda: (kind and town.died(kind)) or town.ended(), seconds=120, words=town.words)
 
 
 @pytest.fixture(scope="module")

@@ -50,11 +50,11 @@ ENDED = ("FINISHED", "FAILED")
 KEYS = Keys("town")
 
 
-def wait_for(condition: Callable[[], T], *, seconds: float = 60, words: str = "") -> T:
-    """Wait until `condition()` is true and return what it returned."""
+def wait_for(condition: Callable[[], T], *, seconds: float = 60, words: Callable[[], str] = str) -> T:
+    """Wait until `condition()` is true and return what it returned; `words` says how things stand if it stays false."""
     deadline = time.monotonic() + seconds
     while not (found := condition()):
-        assert time.monotonic() < deadline, f"still {found!r} after {seconds} s: {words}"
+        assert time.monotonic() < deadline, f"still {found!r} after {seconds} s: {words()}"
         time.sleep(0.05)
     return found
 
@@ -131,6 +131,7 @@ class Town:
             "STEWARD_WORK_DIR": str(self.folder / f"work-{name}"),
             "STEWARD_HARNESS": "quick_harness",
             "STEWARD_PRELOAD": "",
+            "STEWARD_CLAIM_PATIENCE": "2",
             "PYTHONPATH": str(HERE),
             **settings,
         }
@@ -167,9 +168,11 @@ class Town:
         self.eyes.close()
         self.redis.close()
 
-    def words(self, name: str) -> str:
-        """The end of a process's log."""
-        return (self.folder / f"{name}.log").read_text("utf-8", "replace")[-3_000:]
+    def words(self) -> str:
+        """How things stand, and the end of every log."""
+        logs = {name: (self.folder / f"{name}.log").read_text("utf-8", "replace")[-3_000:] for name in self.processes}
+        dirty = [key.decode() for key in self.redis.zrange(KEYS.dirty, 0, -1)]
+        return "\n".join([str(self.statuses()), f"dirty: {dirty}", *(f"--- {n}\n{text}" for n, text in logs.items())])
 
     def web_answers(self, number: int = 0) -> bool:
         """Whether a web server answers."""

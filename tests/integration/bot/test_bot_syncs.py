@@ -177,6 +177,17 @@ def test_after_redis_is_lost_nobody_is_judged_before_two_beats(stand: Stand) -> 
     assert len(stand.threads()) == 1
 
 
+def test_a_worker_that_slept_through_an_amnesia_is_told_that_nobody_waits(stand: Stand) -> None:
+    """Whoever asks for the claim of an attempt that was given up is refused, also where the index was lost."""
+    job = stand.started()
+    stand.desk.redis.flushall()
+    stand.put(job.path, json.dumps({**stand.file(job.path), "status": "FINISHED"}).encode())
+    stand.desk.attempts.take(job.attempt, job.path, "w", now=stand.time)
+    stand.desk.mark(f"request:{job.path}")
+    stand.settle()
+    assert stand.desk.attempts.wait_for_claim(job.attempt, seconds=1) is False
+
+
 def test_a_handed_back_attempt_is_queued_again_as_the_same(stand: Stand) -> None:
     """A worker that stops gives its attempt back; the next one gets the same attempt, with no commit in between."""
     job = stand.started()
