@@ -146,6 +146,12 @@ CAUSES = table(
             ONCE,
         ),
         Cause(
+            "child-misbehaved",
+            "unknown",
+            "The evaluation was stopped because it sent its worker what no evaluation sends.",
+            "The maintainers have the log and look into it; a model has no business there.",
+        ),
+        Cause(
             "cancelled",
             "submission",
             "The evaluation was cancelled.",

@@ -2,8 +2,8 @@
 
 In production the setting is empty and a point costs one comparison. With `STEWARD_CRASH_AT=name` the process dies there
 as if killed with -9: no handler runs, no buffer is flushed, no lock is freed. `name:3` dies at the third passage.
-`STEWARD_CRASH_NOTE=path` makes it happen once: the file is made before, and where it exists already nobody dies, so that
-what a dead process's parent starts in its place goes on.
+`STEWARD_CRASH_NOTE=path` makes it happen once: the file is made before, and where it exists already nobody dies, so
+that what a dead process's parent starts in its place goes on.
 """
 
 from __future__ import annotations

@@ -77,6 +77,7 @@ RULES: tuple[tuple[str, Rule], ...] = (
     ("stalled", stopped("stalled")),
     ("out-of-memory", stopped("memory-limit")),
     ("worker-lost", stopped("handed-back")),
+    ("child-misbehaved", stopped("flood", "forged")),
     # --- the worker's own words
     ("model-gone", raised("ModelGone")),
     ("weights-missing", raised("WeightsMissing")),

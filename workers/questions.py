@@ -16,6 +16,7 @@ from datasets import load_dataset
 from huggingface_hub import HfFileSystem
 
 from leaderboard.suites import Dataset, content_digest
+from workers import kernel
 from workers.errors import DatasetUnavailable
 
 MAX_CONTENT = 64 * 1024 * 1024
@@ -23,6 +24,7 @@ MAX_CONTENT = 64 * 1024 * 1024
 
 def main() -> None:
     """Fetch what the order names. The last line of standard error says what went wrong."""
+    kernel.die_with_parent()
     order: dict[str, Any] = json.load(sys.stdin)
     for source in map(Dataset.model_validate, order["sources"]):
         if source.content is not None:
