@@ -65,4 +65,4 @@ def _hub(fields: dict[bytes, bytes]) -> dict[str, str]:
             "state": "unknown",
             "error": "No sync process has reported for five minutes; is `steward sync` running?",
         }
-    return {"state": "answers"}
+    return {"state": "answers", **({"webhook": known["webhook"]} if "webhook" in known else {})}

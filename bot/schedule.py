@@ -14,6 +14,7 @@ from bot.index import Entry
 from bot.sync.queue import QUEUE
 from bot.sync.reconcile import period, round_keys
 from wire import jobs
+from wire.attempts import LOST
 from wire.dirty import Priority
 from wire.redis import TRANSIENT, text
 
@@ -30,6 +31,8 @@ class Schedule:
         self.desk = desk
         self.stopping = threading.Event()
         self._started = False
+        self._called: dict[str, float] = {}
+        """Attempt → when we called for a look at its request."""
 
     def run(self) -> None:
         """Tick until `stop`."""
@@ -67,15 +70,26 @@ class Schedule:
         if self._started and last is not None and 0 <= now - float(last) < period(self.desk):
             return
         self._started = True
-        self.desk.redis.hset(rounds, "round", now)
         self.desk.mark_all(round_keys(self.desk), Priority.BACKGROUND)
+        self.desk.redis.hset(rounds, "round", now)
+
+    def _call(self, entry: Entry, now: float) -> None:
+        """Mark a request about whose attempt something must be done: once, for a sync that fails has its own waits.
+
+        Should it have got lost all the same, the mark is made again after LOST seconds.
+        """
+        assert entry.attempt is not None
+        if not 0 <= now - self._called.get(entry.attempt, float("-inf")) < LOST:
+            self._called[entry.attempt] = now
+            self.desk.mark(request_key(entry.path), Priority.EVENT)
 
     def _silent(self, by_attempt: dict[str, Entry], now: float) -> None:
         """Attempts that fell silent, or that run says the index and nobody else."""
         alive, lost = self.desk.attempts.alive(now=now), self.desk.attempts.lost(now=now)
         for attempt, entry in by_attempt.items():
             if entry.state == "running" and (attempt in lost or attempt not in alive):
-                self.desk.mark(request_key(entry.path), Priority.EVENT)
+                self._call(entry, now)
+        self._called = {attempt: at for attempt, at in self._called.items() if attempt in by_attempt}
         for attempt in lost - by_attempt.keys():
             self.desk.attempts.drop(attempt)
 
@@ -99,7 +113,7 @@ class Schedule:
                 continue
             state = self.desk.attempts.read(entry.attempt)
             if state is not None and state.state != "queued":
-                self.desk.mark(request_key(entry.path), Priority.EVENT)
+                self._call(entry, now)
                 continue
             if (job := queue.fetch_job(entry.attempt)) is not None:
                 job.delete()
