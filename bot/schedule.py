@@ -15,6 +15,7 @@ from bot.sync.queue import QUEUE
 from bot.sync.reconcile import period, round_keys
 from wire import jobs
 from wire.attempts import LOST
+from wire.crashpoints import pass_by, point
 from wire.dirty import Priority
 from wire.redis import TRANSIENT, text
 
@@ -22,6 +23,7 @@ log = structlog.get_logger()
 
 TICK = 2.0
 STUCK_IN_RQ = 30.0
+STARTED = point("round marked, its time not noted")
 
 
 class Schedule:
@@ -71,6 +73,7 @@ class Schedule:
             return
         self._started = True
         self.desk.mark_all(round_keys(self.desk), Priority.BACKGROUND)
+        pass_by(STARTED)
         self.desk.redis.hset(rounds, "round", now)
 
     def _call(self, entry: Entry, now: float) -> None:

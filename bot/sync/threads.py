@@ -20,11 +20,13 @@ from bot.sync.status_thread import KIND
 from hub.comments import find_marked, marker_of
 from hub.errors import NotFound, ThreadNotFound
 from hub.records import Repo, Thread
+from wire.crashpoints import pass_by, point
 from wire.dirty import Priority
 
 log = structlog.get_logger()
 
 AT_REST = ("settled", "foreign")
+LOOKED = point("threads looked at, turn not noted")
 
 
 def staleness(open_pages: int, period: float) -> float:
@@ -43,6 +45,7 @@ def sync_threads(desk: Desk, repo: Repo) -> None:
         log.info("no threads to look at", repo=repo.id, error=str(error))
         return
     _mark_changed(desk, repo, {summary.num: summary.comments for summary in (*newest, *turn)})
+    pass_by(LOOKED)
     desk.redis.hset(desk.keys.rounds, place, page + 1 if more else 0)
 
 

@@ -14,9 +14,10 @@ from bot.schedule import TICK, Schedule
 from bot.sync.reconcile import PERIOD, POLLING
 from bot.sync.threads import staleness
 from hub.errors import RateLimited
+from hub.retries import Retries
 from localhub.git import Author, Put
 from localhub.webhooks import SUSPENDED
-from wire.attempts import Progress
+from wire.attempts import LOST, Progress
 from wire.dirty import Priority
 
 FINISHED = {"status": "FINISHED", "precision": "float32", "weight_type": "Original"}
@@ -403,3 +404,16 @@ def test_a_job_that_vanished_from_rq_is_queued_again(stand: Stand) -> None:
         stand.worker()
         look(stand, after=2)
     assert [one.attempt for one in stand.queued()] == [job.attempt]
+
+
+def test_a_hub_that_is_away_is_not_hammered_about_a_silent_attempt(stand: Stand) -> None:
+    """While the Hub fails, the timer's ticks do not shorten the growing waits of the sync that would recover it."""
+    job = stand.started()
+    stand.desk.hub.retries = Retries(attempts=1)
+    stand.hub.box.faults.fail("GET */resolve/*", status=503, times=None)
+    stand.time += LOST
+    calls = [call for _ in range(30) for call in look(stand, after=TICK)]
+    assert 2 <= calls.count(("GET", "resolve")) <= 7
+    stand.hub.box.faults.clear()
+    look(stand, after=PERIOD)
+    assert stand.file(job.path)["status"] == "RERUN"
