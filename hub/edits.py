@@ -52,6 +52,8 @@ class Base(BaseModel):
 
     data: bytes
     commit: str
+    oid: str = ""
+    """As in `File`; only needed where LFS keeps it."""
 
 
 class FieldEdit(_Edit):

@@ -218,8 +218,9 @@ def _as_staged(batch: Sequence[Held]) -> _View | None:
     bases = [_base(held) for held in batch]
     if len({base.commit if base else "" for base in bases}) != 1 or bases[0] is None or not bases[0].commit:
         return None
-    known = {held.edit.path: base.data for held, base in zip(batch, bases, strict=True) if base is not None}
-    return _View(bases[0].commit, {path: Present(blob_id(data), data) for path, data in known.items()})
+    known = {held.edit.path: base for held, base in zip(batch, bases, strict=True) if base is not None}
+    files = {path: Present(base.oid or blob_id(base.data), base.data) for path, base in known.items()}
+    return _View(bases[0].commit, files)
 
 
 def _is_there(entry: FileEntry | None, made: Plan) -> bool:

@@ -77,7 +77,7 @@ class Bench:
             subject=path,
             fields={"status": becomes},
             guard={**guard_of(file.data.decode(), "status"), "status": (was,)},
-            base=Base(data=file.data, commit=file.commit),
+            base=Base(data=file.data, commit=file.commit, oid=file.oid),
             wake=(f"request:{path}",),
             **more,
         )

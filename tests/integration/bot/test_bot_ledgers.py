@@ -323,6 +323,17 @@ def test_an_edit_replaced_while_it_is_committed_is_written_again(bench: Bench, m
     assert bench.fields("table.json", RESULTS) == {"newer": 1}
 
 
+def test_fields_of_a_file_in_lfs_are_set_without_taking_it_out(bench: Bench) -> None:
+    """A request file that somebody keeps in LFS is edited like any other, and stays there."""
+    attributes = b"*.big.json filter=lfs diff=lfs merge=lfs -text\n"
+    bench.commit([ledger_kit.CommitOperationAdd(".gitattributes", attributes)], REQUESTS)
+    bench.put("m.big.json", {"status": "PENDING"})
+    bench.ledgers.stage(REQUESTS, bench.edit("m.big.json", "run"))
+    bench.drain()
+    assert bench.fields("m.big.json")["status"] == "RUNNING"
+    assert len(bench.hub.read_file(REQUESTS, "m.big.json").oid) == 64
+
+
 def test_a_large_file_goes_the_way_of_large_files(bench: Bench) -> None:
     """What the repo's attributes keep in LFS is recognised again by its sha256."""
     put = bench.result("scores").model_copy(update={"path": "table.parquet", "data": os.urandom(4_000)})
