@@ -11,6 +11,7 @@ from bot.desk import Desk
 from bot.schedule import Schedule
 from bot.settings import BotSettings
 from bot.sync.loop import SyncLoop
+from hub.budget import Commits
 from hub.client import Hub
 from leaderboard.suites import find_suite
 from wire import clock
@@ -26,7 +27,7 @@ LOOPS = 4
 def open_desk(settings: BotSettings) -> Desk:
     """The desk that `settings` describe. Raises RedisMissing or SettingsError with a sentence for the operator."""
     board = settings.read_board()
-    return Desk(
+    desk = Desk(
         board=board,
         suite=find_suite(board.suite),
         hub=Hub(settings.hf_endpoint, settings.token()),
@@ -34,6 +35,8 @@ def open_desk(settings: BotSettings) -> Desk:
         now=clock.now,
         mirrors=settings.mirrors,
     )
+    desk.ledgers.budget = Commits(hour=settings.commits_per_hour)
+    return desk
 
 
 def run_sync(settings: BotSettings) -> None:
