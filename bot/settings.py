@@ -29,7 +29,7 @@ class BotSettings(WireSettings):
     host: str = "127.0.0.1"
     port: int = 7860
     max_delivery_bytes: int = 1_000_000
-    commits_per_hour: int = Field(default=60, ge=1, le=300, description="in each shared repo; the Hub allows 128 and more")
+    commits_per_hour: int = Field(default=60, ge=1, le=300, description="in each shared repo")
 
     def read_board(self) -> Board:
         """The board in the board file. Raises SettingsError."""

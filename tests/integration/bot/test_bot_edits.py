@@ -8,9 +8,12 @@ from typing import Any
 import httpx2
 import pytest
 import redis
+from pydantic import SecretStr
 from stand_kit import REQUESTS, Stand
 
-from hub.budget import HOUR
+from bot.settings import BotSettings
+from bot.sync.process import open_desk
+from hub.budget import HOUR, Commits
 from hub.records import Repo
 from hub.retries import Retries
 from leaderboard.attempts import Failure
@@ -241,6 +244,14 @@ def test_a_board_without_threads_never_waits_for_the_webhooks_day(stand: Stand) 
     stand.settle()
     assert stand.file(path)["status"] == "FAILED"
     assert stand.threads() == []
+
+
+def test_the_commits_an_hour_are_a_setting(settings: BotSettings, stand: Stand) -> None:
+    """What the operator allows is what the ledgers of a sync process keep to."""
+    changes = {"commits_per_hour": 7, "bot_token": SecretStr("hf_bot"), "hf_endpoint": stand.hub.url}
+    desk = open_desk(settings.model_copy(update=changes))
+    assert desk.ledgers.budget == Commits(hour=7)
+    desk.hub.close()
 
 
 def test_readyz_says_why_webhooks_are_not_relied_on(web: httpx2.Client, connection: redis.Redis) -> None:
