@@ -436,6 +436,7 @@ def board_of(options: argparse.Namespace) -> Any:
             "title": "Bench",
             "suite": "starter",
             "threads": options.threads,
+            "effects": "on",
             "repos": {**repos, "details_namespace": "board-details"},
             "precisions": [f"p{number}" for number in range(options.attempts)],
         }

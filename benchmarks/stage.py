@@ -37,6 +37,7 @@ BOARD = """
 name: bench
 title: Benchmark
 suite: starter
+effects: on
 repos: {requests: board/requests, results: board/results, logs: board/logs, community: board/space,
         details_namespace: board-details}
 """

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import quote
 
+from bot.adoption import Adoption
+from bot.effects import Gate
 from bot.index import Index
 from bot.ledgers import Ledgers
 from bot.mirror import Mirror
@@ -25,6 +27,7 @@ from wire.heartbeats import Workers
 from wire.keys import Keys
 from wire.parking import Parking
 from wire.redis import Redis
+from wire.shadow import ShadowList
 from wire.staging import Staging
 
 TIER = "all"
@@ -61,6 +64,16 @@ class Desk:
         self.logs = Repo("dataset", self.board.repos.logs)
         self.community = Repo(self.board.repos.community_type, self.board.repos.community)
         self.queue = self.keys.queue(TIER)
+        self.adoption = Adoption(self.hub, self.redis, self.keys, self.requests)
+        # Every write to the Hub passes here; the board is looked up at each, as the clock above.
+        self.effects = Gate(
+            lambda: self.board.effects,
+            self.hub,
+            self.ledgers,
+            ShadowList(self.redis, self.keys),
+            self.adoption,
+            lambda: self.now(),
+        )
 
     def me(self) -> Account:
         """The bot's own account; the inbox is told, so that our own comments wake nobody."""

@@ -42,6 +42,18 @@ def files(read: Read, tree: bytes, prefix: str = "", depth: int = 0) -> Iterator
             yield Blob(prefix + _text(name), oid.hex())
 
 
+def find(read: Read, tree: bytes, path: str) -> str | None:
+    """The id of the file at `path` below `tree`; None where there is none."""
+    *folders, name = path.encode().split(b"/")
+    for folder in folders:
+        below = _folder(next((entry for entry in _entries(read, tree) if entry[1] == folder), None))
+        if below is None:
+            return None
+        tree = below
+    found = next((entry for entry in _entries(read, tree) if entry[1] == name), None)
+    return found[2].hex() if found is not None and _is_file(found) else None
+
+
 def changed(read: Read, old: bytes | None, new: bytes | None, prefix: str = "", depth: int = 0) -> Iterator[Blob]:
     """Every file that differs between two trees, as it is in `new`."""
     if old == new or depth > MAX_DEPTH:

@@ -24,7 +24,7 @@ from pathlib import Path
 import pygit2
 import structlog
 
-from bot.gittrees import Blob, changed, files
+from bot.gittrees import Blob, changed, files, find
 from hub.client import Hub
 from hub.errors import RevisionNotFound
 from hub.git import git_refusal
@@ -73,6 +73,10 @@ class View:
     def files(self, commit: str) -> Iterator[Blob]:
         """Every file of `commit`."""
         return files(self._read, self._tree(commit))
+
+    def find(self, commit: str, path: str) -> str | None:
+        """The blob id of the file at `path` at `commit`; None where there is none."""
+        return find(self._read, self._tree(commit), path)
 
     def changed(self, old: str | None, new: str) -> Iterator[Blob]:
         """What differs between two commits, as it is in `new`; all of `new` where `old` is None."""

@@ -74,7 +74,15 @@ class Schedule:
         self._started = True
         self.desk.mark_all(round_keys(self.desk), Priority.BACKGROUND)
         pass_by(STARTED)
+        self._release()
         self.desk.redis.hset(rounds, "round", now)
+
+    def _release(self) -> None:
+        """Mark what the board's effects held back, where they have changed since."""
+        effects = self.desk.effects
+        keys = effects.shadow.held_back(effects.words())
+        self.desk.mark_all(keys, Priority.BACKGROUND)
+        effects.shadow.release(keys)
 
     def _call(self, entry: Entry, now: float) -> None:
         """Mark a request about whose attempt something must be done: once, for a sync that fails has its own waits.

@@ -92,6 +92,6 @@ def old_failure(request: Request, record: Record) -> Failure | None:
     return Failure(
         cause="before-adoption",
         fault="unknown",
-        message=f"This evaluation failed before Steward took over the board on {record.at[:10]}; no log of it was kept.",
+        message=f"It failed before Steward took over this board on {record.at[:10]}; no log of it was kept.",
         advice="Ask a maintainer to run it again if you think that it should work.",
     )

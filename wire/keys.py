@@ -181,7 +181,7 @@ class Keys:
     # what was there before the board was adopted
     @property
     def adoption(self) -> str:
-        """Hash: the record of adoption, its git blob id, and the commit whose files `adopted_files` holds, all of them."""
+        """Hash: the record of adoption, its git blob id, and the commit whose files `adopted_files` holds."""
         return self._key("adoption")
 
     @property
@@ -202,7 +202,7 @@ class Keys:
 
     @property
     def held_back(self) -> str:
-        """Hash: dirty key whose sync would have done more, had the board's effects been on → which effects those were."""
+        """Hash: dirty key whose sync would have done more than the board's effects let it → those effects."""
         return self._key("held-back")
 
     # what webhooks have left of their day

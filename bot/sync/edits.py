@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from bot.desk import Desk, request_key
 from hub.edits import Base, FieldEdit, guard_of
 from hub.records import File
+from leaderboard.effects import Effect
 from leaderboard.requests import Request
 from leaderboard.transitions import RESTS_ON, Transition
 
@@ -21,11 +22,13 @@ def stage_transition(
     line: str,
     rests_on: Sequence[str] = RESTS_ON,
     after: Sequence[str] = (),
-) -> None:
+    effect: Effect = Effect.EDIT,
+) -> bool:
     """Have `step` written to the file of `request`, as it was read in `file`, once the edits `after` have landed.
 
     Who submitted it goes along: from then on the newest commit of the file is ours, and does not tell any more.
     `name` counts once. When the edit has landed, or is void for a field in `rests_on` changed, the request is dirty.
+    False where the board lets no such `effect` happen: nothing will land, and nobody be told.
     """
     path = str(request.path)
     edit = FieldEdit(
@@ -36,8 +39,8 @@ def stage_transition(
         fields=dict(step.fields),
         facts={**step.facts, "submitter": desk.index.origin(path).submitter(request.file.sender) or None},
         guard=guard_of(request.raw, *rests_on),
-        base=Base(data=file.data, commit=file.commit),
+        base=Base(data=file.data, commit=file.commit, oid=file.oid),
         after=tuple(after),
         wake=(request_key(path),),
     )
-    desk.ledgers.stage(desk.requests, edit)
+    return desk.effects.stage(desk.requests, edit, effect=effect)

@@ -9,20 +9,36 @@ from __future__ import annotations
 import json
 
 from bot.index import Entry
+from leaderboard.adoption import is_old
 from leaderboard.requests import Request, Status, parse_request
 
 
-def first_look(path: str, oid: str, data: bytes | None) -> tuple[Entry, bool]:
+def first_look(path: str, oid: str, data: bytes | None, *, adopted: str | None = None) -> tuple[Entry, bool]:
     """The entry of the file at `path`, and whether it needs a sync. `data` is None where the file is too large to read.
 
-    What needs a sync carries no blob id yet: should that sync get lost, the next comparison finds it again.
+    `adopted` is the blob id that the file had when the board was adopted: what is old needs none. What does carries no
+    blob id yet: should its sync get lost, the next comparison finds it again.
     """
     request = parse_request(path, data) if data is not None else []
+    readable = request if isinstance(request, Request) else None
+    if is_old(adopted, oid, readable):
+        return left_in_peace(Entry(path=path), oid, readable), False
     if isinstance(request, Request):
         return _readable(path, oid, request)
     if data is not None and _is_at_rest(data):
         return Entry(path=path, state="foreign", file_oid=oid), False
     return Entry(path=path), True
+
+
+def left_in_peace(entry: Entry, oid: str, request: Request | None) -> Entry:
+    """The entry of a file from before adoption: listed, and at rest whatever it says."""
+    if request is None:
+        return entry.model_copy(update={"state": "foreign", "file_oid": oid, "job": None})
+    status, facts = request.status, request.file.steward
+    ended = status is not None and not status.waits and status is not Status.RUNNING
+    state = "settled" if ended else "foreign"
+    known = {"model": request.path.model, "sha": facts.revision, "thread": facts.thread}
+    return entry.model_copy(update={**known, "state": state, "file_oid": oid, "job": None})
 
 
 def _readable(path: str, oid: str, request: Request) -> tuple[Entry, bool]:

@@ -123,7 +123,7 @@ class SyncLoop:
         if key == QUEUE:
             return lambda: sync_queue(desk)
         if kind == LEDGER and rest:
-            return lambda: desk.ledgers.sync(rest)
+            return lambda: desk.effects.write(rest)
         if kind == "request" and rest:
             return lambda: sync_request(desk, rest)
         if key == RECONCILE:

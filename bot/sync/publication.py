@@ -111,7 +111,10 @@ def leave(desk: Desk, entry: Entry, attempt: str) -> Entry:
 
 
 def keep_log(desk: Desk, request: Request, outcome: Outcome, text: str) -> bool:
-    """Whether log and outcome of an attempt are in the logs repo; where that is not known, they are on their way."""
+    """Whether to go on: log and outcome of an attempt are in the logs repo, or the board holds them back.
+
+    Where that is not known, they are on their way.
+    """
     log_edit, outcome_edit = _log_edits(outcome)
     if desk.ledgers.landed(log_edit, outcome_edit):
         return True
@@ -120,22 +123,21 @@ def keep_log(desk: Desk, request: Request, outcome: Outcome, text: str) -> bool:
     told = outcome.model_dump_json(indent=2).encode() + b"\n"
     line, wake = f"Add the log of {model}", (request_key(path),)
     folder = f"{model}/{outcome.attempt}"
-    desk.ledgers.stage(
+    return not desk.effects.stage(
         desk.logs,
         PutFile(id=log_edit, path=f"{folder}/log.txt", data=words, line=line, subject=path, wake=wake),
         PutFile(id=outcome_edit, path=f"{folder}/outcome.json", data=told, line=line, subject=path, wake=wake),
     )
-    return False
 
 
 def keep_results(desk: Desk, request: Request, outcome: Outcome, path: str, data: bytes) -> bool:
-    """Whether the results are in the results repo; where that is not known, they are on their way."""
+    """Whether to go on: the results are in the results repo, or held back. Else they are on their way."""
     edit, subject = _results_edit(outcome), str(request.path)
     if desk.ledgers.landed(edit):
         return True
     line, wake = f"Add results of {request.path.model}", (request_key(subject),)
-    desk.ledgers.stage(desk.results, PutFile(id=edit, path=path, data=data, line=line, subject=subject, wake=wake))
-    return False
+    put = PutFile(id=edit, path=path, data=data, line=line, subject=subject, wake=wake)
+    return not desk.effects.stage(desk.results, put)
 
 
 def log_address(desk: Desk, request: Request, outcome: Outcome) -> str:

@@ -12,8 +12,10 @@ import structlog
 from bot.desk import Desk, request_key
 from bot.index import Entry
 from leaderboard.dispatch import Busy, in_turn, next_attempts
-from leaderboard.requests import Request
+from leaderboard.effects import Effect
+from leaderboard.requests import Request, Status
 from wire import jobs
+from wire.shadow import Would
 
 log = structlog.get_logger()
 
@@ -60,11 +62,26 @@ def _dispatch(desk: Desk, entry: Entry) -> None:
     if entry.job is None or entry.attempt is None:
         desk.mark(request_key(entry.path))  # its own sync knows what the job would be
         return
+    if not _may_run(desk, entry):
+        return
     now = desk.now()
     desk.attempts.queued(entry.attempt, entry.path, now=now)
     new = jobs.enqueue(desk.redis, desk.queue, entry.job, timeout=desk.board.attempt_seconds)
     desk.index.put(entry.model_copy(update={"state": "queued", "queued": now}))
     log.info("queued", attempt=entry.attempt, path=entry.path, new=new)
+
+
+def _may_run(desk: Desk, entry: Entry) -> bool:
+    """Whether the claim, which is an edit, could be granted: without it a worker would only be sent away again."""
+    would = Would(
+        id=f"edit run {entry.attempt}",
+        effect=Effect.EDIT,
+        repo=f"{desk.requests.kind}/{desk.requests.id}",
+        does=f"Run {entry.model}",
+        path=entry.path,
+        status=Status.RUNNING.value,
+    )
+    return desk.effects.allows(would, wake=request_key(entry.path))
 
 
 def _busy(desk: Desk) -> list[Busy]:

@@ -22,6 +22,7 @@ from bot.facts import gather_model_facts
 from bot.index import Entry
 from bot.sync import publication
 from bot.sync.edits import stage_transition
+from bot.sync.old import rest_if_old, rest_if_old_and_large
 from bot.sync.origins import know_origin
 from bot.sync.queue import QUEUE, job_for
 from bot.sync.status_thread import tell
@@ -31,6 +32,7 @@ from hub.errors import TooLarge
 from hub.records import File
 from leaderboard import transitions
 from leaderboard.admission import judge, refusal
+from leaderboard.effects import Effect, Mode
 from leaderboard.failures import cause, may_retry
 from leaderboard.lifecycle import (
     Admit,
@@ -49,10 +51,11 @@ from leaderboard.lifecycle import (
     current_attempt,
     next_step,
 )
-from leaderboard.requests import Problem, Request, parse_request
+from leaderboard.requests import Problem, Request, Status, parse_request
 from wire.attempts import BEAT, LOST
 from wire.clock import iso
 from wire.dirty import Priority
+from wire.shadow import Would
 
 log = structlog.get_logger()
 
@@ -77,6 +80,8 @@ def sync_request(desk: Desk, path: str) -> float | None:
     try:
         file = desk.hub.find_file(desk.requests, path, max_bytes=desk.board.max_request_bytes)
     except TooLarge:
+        if rest_if_old_and_large(desk, entry):
+            return None
         problem = Problem(
             code="too-large",
             message=f"The request file has more than {desk.board.max_request_bytes} bytes.",
@@ -89,6 +94,9 @@ def sync_request(desk: Desk, path: str) -> float | None:
         return None
     entry = entry.model_copy(update={"file_oid": file.oid})
     request = parse_request(path, file.data)
+    if rest_if_old(desk, entry, file, request):
+        _dismiss(desk, entry.attempt, None)  # it may have been taken for work before the board was adopted
+        return None
     if isinstance(request, list):
         refuse_unreadable(desk, entry, file, request)
         return None
@@ -128,11 +136,31 @@ def _life(desk: Desk, attempt: str) -> Life:
 
 def may_try_again(desk: Desk, gathered: Gathered) -> bool:
     """Whether the cause of an attempt's end is worth another try, and the board's budget has one left."""
-    outcome = gathered.seen.outcome
+    outcome, status = gathered.seen.outcome, gathered.request.status
     number = max(1, gathered.request.file.steward.attempt)
+    if status is None or not (status.waits or status is Status.RUNNING):
+        return False
     if outcome is None or outcome.failure is None or number >= desk.board.attempts:
         return False
-    return may_retry(outcome.failure.cause, number) is not None
+    return may_retry(outcome.failure.cause, number) is not None and _may_relaunch(desk, gathered)
+
+
+def _may_relaunch(desk: Desk, gathered: Gathered) -> bool:
+    """Whether another attempt may follow by itself; where not, the request fails, and people decide.
+
+    Where edits are held back too, that decides about the relaunch as about every edit.
+    """
+    if desk.effects.mode(Effect.RELAUNCH) is Mode.SHADOW and desk.effects.mode(Effect.EDIT) is not Mode.ON:
+        return True
+    would = Would(
+        id=f"edit again {gathered.attempt}",
+        effect=Effect.RELAUNCH,
+        repo=f"{desk.requests.kind}/{desk.requests.id}",
+        does=f"Try {gathered.request.path.model} again",
+        path=str(gathered.request.path),
+        status=Status.RERUN.value,
+    )
+    return desk.effects.allows(would)
 
 
 def act(desk: Desk, gathered: Gathered, step: Step) -> float | None:
@@ -200,7 +228,8 @@ def refuse(desk: Desk, gathered: Gathered, reasons: tuple[Problem, ...]) -> None
     desk.index.put(entry)
     step = transitions.failed(failure=refusal(reasons), log=None, thread=entry.thread)
     name, line = f"refuse {gathered.file.oid} {_digest(entry.path)}", f"Refuse {request.path.model}"
-    stage_transition(desk, request, gathered.file, step, name=name, line=line, rests_on=transitions.JUDGED)
+    if not stage_transition(desk, request, gathered.file, step, name=name, line=line, rests_on=transitions.JUDGED):
+        desk.index.put(entry.model_copy(update={"state": "settled"}))  # judged: nobody shall look at it every minute
 
 
 def claim(desk: Desk, gathered: Gathered, *, committed: bool) -> None:
@@ -215,7 +244,10 @@ def claim(desk: Desk, gathered: Gathered, *, committed: bool) -> None:
     assert revision is not None
     number, started = max(1, request.file.steward.attempt), iso(desk.now())
     step = transitions.claimed(attempt=attempt, number=number, revision=revision, thread=entry.thread, started=started)
-    stage_transition(desk, request, gathered.file, step, name=f"run {attempt}", line=f"Run {request.path.model}")
+    line = f"Run {request.path.model}"
+    if not stage_transition(desk, request, gathered.file, step, name=f"run {attempt}", line=line):
+        desk.attempts.answer_claim(attempt, granted=False)
+        desk.index.put(entry.model_copy(update={"state": "waiting"}))
 
 
 def reopen(desk: Desk, gathered: Gathered, step: Reopen) -> None:
@@ -233,7 +265,7 @@ def reopen(desk: Desk, gathered: Gathered, step: Reopen) -> None:
     if change is None:
         return
     name, line = f"again {gathered.attempt}", f"Try {request.path.model} again"
-    stage_transition(desk, request, gathered.file, change, name=name, line=line)
+    stage_transition(desk, request, gathered.file, change, name=name, line=line, effect=Effect.RELAUNCH)
 
 
 def recover(desk: Desk, gathered: Gathered, attempt: str) -> float | None:
@@ -249,7 +281,7 @@ def recover(desk: Desk, gathered: Gathered, attempt: str) -> float | None:
         return None
     lost = cause("worker-lost").failure("it fell silent")
     number = max(1, request.file.steward.attempt)
-    if number < desk.board.attempts:
+    if number < desk.board.attempts and _may_relaunch(desk, gathered):
         reopen(desk, gathered, Reopen(lost, None, cause=f"{attempt}:worker-lost"))
     else:
         publication.fail(desk, request, file, entry, lost, None, "")

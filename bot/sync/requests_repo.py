@@ -18,12 +18,15 @@ from itertools import islice
 
 import structlog
 
+from bot import adoption
 from bot.desk import Desk, request_key
 from bot.gittrees import Blob
 from bot.mirror import MirrorDamaged, View
 from bot.sync.first_look import first_look
 from bot.sync.origins import History, note_origins
+from leaderboard.adoption import RECORD
 from leaderboard.requests import is_request_path
+from wire.crashpoints import pass_by, point
 from wire.dirty import Priority
 
 log = structlog.get_logger()
@@ -35,6 +38,9 @@ CHUNK = 1_000
 AGAIN = 1.0
 """Seconds until another look, where main moved on under our eyes."""
 
+INDEXED = point("new requests indexed, not marked")
+MARKED = point("changed requests marked, head not remembered")
+
 
 def sync_requests_repo(desk: Desk) -> float | None:
     """Mark every request file that changed since the last look and was not judged as it is now."""
@@ -42,7 +48,8 @@ def sync_requests_repo(desk: Desk) -> float | None:
     if head == seen:
         return None
     history = _history(desk, seen, head)
-    if history.is_complete and history.is_ours:
+    adopting = any(entry.title == adoption.TITLE for entry in history.commits)
+    if history.is_complete and history.is_ours and not adopting:
         desk.index.put_head(desk.requests.id, head)  # nothing but our own echo
         return None
     desk.mirror.fetch(desk.requests, depth=_depth(desk, history))
@@ -54,6 +61,7 @@ def sync_requests_repo(desk: Desk) -> float | None:
     except MirrorDamaged:
         desk.mirror.discard(desk.requests)
         raise
+    pass_by(MARKED)
     desk.index.put_head(desk.requests.id, head)
     return None
 
@@ -76,6 +84,7 @@ def _depth(desk: Desk, history: History) -> int:
 
 
 def _mark(desk: Desk, view: View, history: History) -> None:
+    _learn_what_is_old(desk, view.find(history.head, RECORD))
     if history.seen is not None and view.has(history.seen):
         note_origins(desk, view, history)
         changed = _requests(view.changed(history.seen, history.head))
@@ -87,6 +96,19 @@ def _mark(desk: Desk, view: View, history: History) -> None:
     note_origins(desk, view, history.without_start())
     files, marked = compare(desk, view, history.head)
     log.info("requests repo compared", head=history.head, files=files, marked=marked)
+
+
+def _learn_what_is_old(desk: Desk, record: str | None) -> None:
+    """Read the record of adoption (`record` is its blob id) if that was not done yet."""
+    if desk.adoption.is_read(record):
+        return
+    if record is None:
+        desk.adoption.forget()
+        return
+    desk.adoption.read()
+    at_work = {*desk.index.unjudged(), *(one.path for one in desk.index.busy())}
+    at_work |= {waiting.path for waiting in desk.index.waiting()}
+    desk.mark_all(map(request_key, sorted(at_work)), Priority.BACKGROUND)
 
 
 def compare(desk: Desk, view: View, head: str) -> tuple[int, int]:
@@ -111,6 +133,7 @@ def _look_at(
     files = marked = 0
     while chunk := list(islice(blobs, CHUNK)):
         dirty = _index(desk, view, chunk)
+        pass_by(INDEXED)
         desk.mark_all(map(request_key, dirty), priority)
         files, marked = files + len(chunk), marked + len(dirty)
         if there is not None:
@@ -120,14 +143,14 @@ def _look_at(
 
 def _index(desk: Desk, view: View, blobs: list[Blob]) -> list[str]:
     """Put those of `blobs` that the index lacks there; the paths of all that need a sync."""
-    dirty, entries = [], []
-    for blob, known in zip(blobs, desk.index.find([blob.path for blob in blobs]), strict=True):
+    dirty, entries, paths = [], [], [blob.path for blob in blobs]
+    for blob, known, adopted in zip(blobs, desk.index.find(paths), desk.adoption.blobs(paths), strict=True):
         if blob.oid is None or known is not None:
             if known is not None and known.file_oid != blob.oid:
                 dirty.append(blob.path)
             continue
         data = view.blob(blob.oid, max_bytes=desk.board.max_request_bytes)
-        entry, needs_sync = first_look(blob.path, blob.oid, data)
+        entry, needs_sync = first_look(blob.path, blob.oid, data, adopted=adopted)
         entries.append(entry)
         if needs_sync:
             dirty.append(blob.path)

@@ -9,6 +9,8 @@ Each of these writes comes back as a delivery, of which the webhook has but so m
 As that half goes, progress is not shown any more, then states on the way; an end is told as long as there is one left,
 and later where there is none. A state that was skipped is not queued: the next sync renders whatever is true then.
 
+A comment tells what was done to the file, so it is held back with the edits, and comes to rest unsaid.
+
 Where the Hub lets us not speak (the thread is locked, discussions are switched off), the file still says everything.
 """
 
@@ -19,13 +21,14 @@ from dataclasses import replace
 
 import structlog
 
-from bot.desk import Desk
+from bot.desk import Desk, request_key
 from bot.index import Entry
 from bot.sync.own_threads import Place, find_own, known_until
 from bot.texts.status import StatusView, status_comment, thread_title
 from hub.budget import HOUR
 from hub.comments import Marker, find_marked
 from hub.errors import BadToken, Denied, NotFound, RateLimited, ThreadNotFound
+from leaderboard.effects import Effect
 from wire.crashpoints import pass_by, point
 from wire.echoes import OWN_SHARE, QUOTA
 
@@ -42,7 +45,7 @@ OPENED = point("thread opened, its number not noted")
 
 
 class _Spared(Exception):
-    """It is not said now: too few deliveries are left today."""
+    """It is not said now: too few deliveries are left today, or the board holds it back."""
 
 
 def tell(desk: Desk, entry: Entry, view: StatusView, *, named: int | None = None) -> Entry:
@@ -78,13 +81,11 @@ def _told(desk: Desk, entry: Entry, view: StatusView, digest: str, named: int | 
 def _rendered(desk: Desk, entry: Entry, marker: Marker, view: StatusView, place: Place) -> Entry:
     """Make the comment at `place` say `view`, where it says something else."""
     number, comment = place
-    known, body = entry.model_copy(update={"thread": number, "comment": comment.id}), status_comment(view)
+    known = entry.model_copy(update={"thread": number, "comment": comment.id})
     try:
-        _check(desk, view)
+        _edit(desk, known, marker, view, status_comment(view), seen=comment.text)
     except _Spared:
         return known
-    if desk.hub.edit_comment(desk.requests, number, comment.id, body, marker=marker, seen=comment.text):
-        _count(desk)
     return known.model_copy(update={"said": _digest(view)})
 
 
@@ -92,13 +93,32 @@ def _edited(desk: Desk, entry: Entry, marker: Marker, view: StatusView, body: st
     """Whether the comment that we know by its id could be edited, without reading the thread first."""
     if entry.thread is None or entry.comment is None:
         return False
-    _check(desk, view)
     try:
-        desk.hub.edit_comment(desk.requests, entry.thread, entry.comment, body, marker=marker)
+        _edit(desk, entry, marker, view, body)
     except NotFound:
         return False  # the thread, or the comment, was deleted
-    _count(desk)
     return True
+
+
+def _edit(desk: Desk, entry: Entry, marker: Marker, view: StatusView, body: str, *, seen: str | None = None) -> None:
+    assert entry.thread is not None
+    assert entry.comment is not None
+    _check(desk, view)
+    done = desk.effects.edit_comment(
+        desk.requests,
+        entry.thread,
+        entry.comment,
+        body,
+        marker,
+        Effect.EDIT,
+        seen=seen,
+        version=_digest(view),
+        wake=request_key(entry.path),
+    )
+    if done == "held":
+        raise _Spared
+    if done == "done":
+        _count(desk)
 
 
 def _find(desk: Desk, entry: Entry, marker: Marker, named: int | None) -> Place | None:
@@ -118,9 +138,13 @@ def _make(desk: Desk, entry: Entry, marker: Marker, view: StatusView, digest: st
     origin = desk.index.origin(entry.path)
     if desk.board.threads == "never":
         return entry
-    if origin.pull is not None:
+    wake = request_key(entry.path)
+    if origin.pull is not None and not desk.effects.is_left_alone(desk.requests, origin.pull):
         _check(desk, view)
-        comment = desk.hub.ensure_comment(desk.requests, origin.pull, status_comment(view), marker)
+        body = status_comment(view)
+        comment = desk.effects.comment(desk.requests, origin.pull, body, marker, Effect.EDIT, version=digest, wake=wake)
+        if comment is None:
+            raise _Spared
         _count(desk)
         return _rendered(desk, entry, marker, view, (origin.pull, comment))
     if desk.board.threads == "failures" and view.state not in FINAL:
@@ -132,7 +156,11 @@ def _make(desk: Desk, entry: Entry, marker: Marker, view: StatusView, digest: st
     if (earlier := find_own(desk, title, marker, entry.path)) is not None:
         return _rendered(desk, entry, marker, view, earlier)
     body, until = status_comment(view), known_until(desk)
-    number = desk.hub.open_thread(desk.requests, title, body, marker, since=until, looked=True)
+    number = desk.effects.open_thread(
+        desk.requests, title, body, marker, Effect.EDIT, since=until, looked=True, version=digest, wake=wake
+    )
+    if number is None:
+        raise _Spared
     _count(desk)
     pass_by(OPENED)
     return entry.model_copy(update={"thread": number, "comment": None, "said": digest})

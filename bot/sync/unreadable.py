@@ -45,10 +45,10 @@ def _stage(desk: Desk, entry: Entry, file: File, problems: Sequence[Problem]) ->
         fields=dict(step.fields),
         facts=dict(step.facts),
         whole=file.oid,
-        base=Base(data=file.data, commit=file.commit),
+        base=Base(data=file.data, commit=file.commit, oid=file.oid),
         wake=(request_key(entry.path),),
     )
-    desk.ledgers.stage(desk.requests, edit)
+    desk.effects.stage(desk.requests, edit)
 
 
 def _object(file: File | None) -> dict[str, Any] | None:

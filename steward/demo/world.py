@@ -92,5 +92,6 @@ class World:
             "front_ends": [front_end_id],
             "maintainers": [maintainer_id],
             "threads": "always",
+            "effects": "on",
         }
         return yaml.safe_dump(board, sort_keys=False)

@@ -38,6 +38,7 @@ BOARD = {
     "title": "The town's board",
     "suite": "starter",
     "threads": "always",
+    "effects": "on",
     "repos": {
         "requests": "town/requests",
         "results": "town/results",

@@ -8,6 +8,7 @@ name: demo
 title: Demo
 suite: starter
 threads: always
+effects: on
 repos: {requests: board/requests, results: board/results, logs: board/logs, community: board/space,
         details_namespace: board-details}
 """
