@@ -1,0 +1,384 @@
+"""Whoever sends whatever, however slowly: nothing of it is an error of ours, and the Hub comes through all the same.
+
+The server is the real one with its bounds drawn in, spoken to over raw sockets.
+"""
+
+from __future__ import annotations
+
+import json
+import socket
+import threading
+import time
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import pytest
+import redis
+import uvicorn
+from bot_kit import SECRET
+from hypothesis import HealthCheck, given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+
+from bot import webhooks
+from bot.app import create_app, server_config
+from bot.connections import bounded_http
+from bot.settings import BotSettings
+from wire.keys import Keys
+
+KEYS = Keys("demo")
+LIMIT = 100_000
+"""Bytes that a delivery may hold, as the settings of these tests have it."""
+PATIENCE = 0.5
+"""Seconds for which this server waits for the rest of a message."""
+ROOM = 6
+"""Connections that it holds at once."""
+BODY = json.dumps({"event": {"scope": "repo"}, "repo": {"name": "a/b"}}).encode()
+
+
+@contextmanager
+def serving(settings: BotSettings, *, seconds: float = PATIENCE, connections: int = ROOM) -> Iterator[int]:
+    """A web server with these bounds; its port."""
+    config = server_config(create_app(settings), settings)
+    config.http = bounded_http(body=LIMIT, seconds=seconds, connections=connections)
+    server = uvicorn.Server(config)
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    try:
+        while not server.started:
+            thread.join(0.01)
+        yield int(server.servers[0].sockets[0].getsockname()[1])
+    finally:
+        server.should_exit = True
+        thread.join()
+
+
+@pytest.fixture
+def port(settings: BotSettings) -> Iterator[int]:
+    """The port of a server with little patience and little room."""
+    with serving(settings) as found:
+        yield found
+
+
+def head(*lines: str, secret: str = SECRET, length: int | None = None) -> bytes:
+    """The head of a delivery."""
+    own = [f"X-Webhook-Secret: {secret}"] if secret else []
+    own += [f"Content-Length: {length}"] if length is not None else []
+    return "\r\n".join(["POST /webhooks/hub HTTP/1.1", "Host: x", *own, *lines, "", ""]).encode("latin-1")
+
+
+def connect(port: int) -> socket.socket:
+    """A connection that gives up after ten seconds."""
+    return socket.create_connection(("127.0.0.1", port), timeout=10)
+
+
+def answers(connection: socket.socket) -> bytes:
+    """All that the server says until it closes the connection."""
+    said = b""
+    try:
+        while chunk := connection.recv(65_536):
+            said += chunk
+    except ConnectionError:
+        pass  # closed while we had more to say
+    return said
+
+
+def is_closed(connection: socket.socket) -> bool:
+    """Whether the server has closed a connection on which it said nothing."""
+    connection.setblocking(False)
+    try:
+        return connection.recv(1, socket.MSG_PEEK) == b""
+    except BlockingIOError:
+        return False
+    except ConnectionError:
+        return True
+
+
+def status(said: bytes) -> int:
+    """The status of the first answer; 0 where there is none."""
+    return int(said.split(b" ", 2)[1]) if said else 0
+
+
+def deliver(port: int, name: str) -> int:
+    """Send a delivery as the Hub does; the status of the answer."""
+    with connect(port) as sender:
+        sender.sendall(head(f"Webhook-Id: {name}", "Connection: close", length=len(BODY)) + BODY)
+        return status(answers(sender))
+
+
+@pytest.mark.parametrize("begun", [b"", b"POST /webh", head()[:-2], head("Transfer-Encoding: chunked") + b"5\r\nab"])
+def test_a_message_that_does_not_end_is_not_waited_for(port: int, connection: redis.Redis, begun: bytes) -> None:
+    """In the middle of its head, of its body, or before either: the connection is closed and nothing is stored."""
+    began = time.monotonic()
+    with connect(port) as slow:
+        slow.sendall(begun)
+        said = answers(slow)
+    assert PATIENCE * 0.9 < time.monotonic() - began < 5
+    assert status(said) in (0, 408)
+    assert connection.dbsize() == 0
+    assert deliver(port, "next") == 202
+
+
+def test_a_sender_that_drips_is_not_waited_for_either(port: int, connection: redis.Redis) -> None:
+    """A byte now and then does not make a message younger."""
+    began = time.monotonic()
+    with connect(port) as slow:
+        slow.sendall(head(length=1_000))
+        slow.settimeout(0.02)
+        with pytest.raises((ConnectionError, EOFError)):
+            while time.monotonic() - began < 5:
+                slow.sendall(b"x")
+                try:
+                    if not slow.recv(1_000):
+                        raise EOFError
+                except TimeoutError:
+                    continue
+    assert connection.dbsize() == 0
+
+
+def test_the_time_that_we_take_is_not_the_senders(settings: BotSettings, connection: redis.Redis) -> None:
+    """A delivery that is complete is answered, however long storing it takes."""
+    with serving(settings, seconds=0.2) as port:
+        connection.client_pause(800, all=False)
+        began = time.monotonic()
+        assert deliver(port, "late") == 202
+        assert time.monotonic() - began > 0.5
+
+
+def test_a_connection_that_is_kept_open_serves_many_deliveries(port: int, connection: redis.Redis) -> None:
+    """Each message has its own time; the connection may be older than any of them."""
+    began = time.monotonic()
+    with connect(port) as hub:
+        for number in range(8):
+            hub.sendall(head(f"Webhook-Id: {number}", length=len(BODY)) + BODY)
+            assert status(hub.recv(1_000)) == 202
+            while time.monotonic() - began < number * PATIENCE / 4:
+                assert deliver(port, f"meanwhile-{number}") == 202
+    assert connection.hget(KEYS.inbox_counts, "irrelevant") is not None
+    assert time.monotonic() - began > PATIENCE
+
+
+def test_pipelined_deliveries_are_answered_in_order(port: int) -> None:
+    """All that was sent at once is stored, one after the other."""
+    one = head("Webhook-Id: 1", length=len(BODY)) + BODY
+    last = head("Webhook-Id: 1", "Connection: close", length=len(BODY)) + BODY
+    with connect(port) as hub:
+        hub.sendall(one + last)
+        said = answers(hub)
+    assert said.count(b"HTTP/1.1 202") == 2
+    assert said.index(b"stored") < said.index(b"known")
+
+
+def test_slow_senders_take_the_place_of_each_other(
+    settings: BotSettings, connection: redis.Redis, eventually: Callable[..., object]
+) -> None:
+    """With ten times as many as there is room for, a delivery comes through, and those too many are gone."""
+    with serving(settings, seconds=60) as port:
+        slow = [connect(port) for _ in range(ROOM * 10)]
+        for number, one in enumerate(slow):
+            one.sendall(head(length=1_000) if number % 2 else b"POST")
+            if number % ROOM == 0:
+                assert deliver(port, f"d{number}") == 202
+        assert connection.xlen(KEYS.inbox) == 10
+        assert eventually(lambda: sum(map(is_closed, slow)) >= len(slow) - ROOM)
+        for one in slow:
+            one.close()
+
+
+@pytest.mark.parametrize(
+    ("begin", "more"),
+    [
+        (b"POST /webhooks/hub HTTP/1.1\r\n", b"X-A: " + b"a" * 1_000 + b"\r\n"),
+        (b"POST /webhooks/hub HTTP/1.1\r\nX-A: ", b"a" * 1_000),
+        (b"GET /", b"a" * 1_000),
+        (head("Transfer-Encoding: chunked") + b"0\r\n", b"X-A: " + b"a" * 1_000 + b"\r\n"),
+        (
+            b"GET /healthz HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n",
+            b"3e8\r\n" + b"a" * 1_000 + b"\r\n",
+        ),
+    ],
+    ids=["headers", "one header", "address", "trailers", "a body that nobody reads"],
+)
+def test_a_message_without_end_is_cut_off(settings: BotSettings, begin: bytes, more: bytes) -> None:
+    """Headers, trailers, bodies: what a message may hold is bounded wherever it puts it."""
+    with serving(settings, seconds=60) as port, connect(port) as endless:
+        endless.sendall(begin)
+        sent = 0
+        try:
+            while sent < 50_000_000:
+                endless.sendall(more)
+                sent += len(more)
+        except ConnectionError:
+            pass  # cut off: as it should be
+        # What the system holds in its buffers was sent, though nobody read it.
+        assert sent < 20_000_000
+        assert status(answers(endless)) in (0, 200, 202, 413, 431)
+
+
+def test_what_is_announced_too_large_is_refused_unread(port: int, connection: redis.Redis) -> None:
+    """The sender hears so before it has sent a byte of the body."""
+    with connect(port) as large:
+        large.sendall(head(length=LIMIT + 1))
+        said = answers(large)
+    assert status(said) == 413
+    assert str(LIMIT).encode() in said
+    assert connection.dbsize() == 0
+
+
+def test_what_grows_too_large_is_cut_off_while_it_is_read(port: int, connection: redis.Redis) -> None:
+    """Without a length that was announced the body is counted as it comes."""
+    with connect(port) as large:
+        large.sendall(head("Transfer-Encoding: chunked") + b"%x\r\n" % (LIMIT + 1) + b"x" * (LIMIT + 1) + b"\r\n")
+        assert status(answers(large)) == 413
+    assert connection.dbsize() == 0
+
+
+@pytest.mark.parametrize(("secret", "expected"), [("", 401), ("wrong", 403)])
+def test_who_does_not_know_the_secret_is_not_listened_to(port: int, secret: str, expected: int) -> None:
+    """The answer comes before the body does, and with it the end of the connection."""
+    with connect(port) as stranger:
+        stranger.sendall(head(secret=secret, length=LIMIT))
+        assert status(answers(stranger)) == expected
+
+
+def test_a_sender_that_waits_to_be_asked_is_asked_once_the_secret_is_known(port: int) -> None:
+    """`Expect: 100-continue`: strangers are refused without being asked for their body."""
+    with connect(port) as polite:
+        polite.sendall(head("Expect: 100-continue", "Connection: close", length=len(BODY)))
+        assert status(polite.recv(1_000)) == 100
+        polite.sendall(BODY)
+        assert status(answers(polite)) == 202
+    with connect(port) as stranger:
+        stranger.sendall(head("Expect: 100-continue", secret="wrong", length=len(BODY)))
+        assert status(answers(stranger)) == 403
+
+
+def test_half_read_bodies_are_bounded_all_together(
+    settings: BotSettings, connection: redis.Redis, monkeypatch: pytest.MonkeyPatch, eventually: Callable[..., object]
+) -> None:
+    """Past that, who sends more is asked to come again; when the others are gone there is room."""
+    monkeypatch.setattr(webhooks, "IN_HANDS", 150_000)
+    half = head(length=90_000) + b"x" * 80_000
+    with serving(settings, seconds=60) as port:
+        with connect(port) as first, connect(port) as second:
+            first.sendall(half)
+            assert deliver(port, "between") == 202
+            second.sendall(half)
+            assert {status(answers(second))} == {503}
+            first.sendall(b"x" * 10_000)
+            assert status(first.recv(1_000)) == 202
+        assert eventually(lambda: deliver(port, "after") == 202)
+
+
+# --- whatever bytes
+
+token = st.text(st.characters(min_codepoint=33, max_codepoint=126, exclude_characters=":"), min_size=1, max_size=12)
+value = st.binary(max_size=40) | st.sampled_from([b"chunked", b"gzip", b"0", b"-1", b"9" * 30, b"1e3", b"close"])
+known = st.sampled_from(
+    [
+        b"X-Webhook-Secret: " + SECRET.encode(),
+        b"X-Webhook-Secret: \xff\xfe",
+        b"Webhook-Id: \xe9\xff",
+        b"Webhook-Id: " + b"w" * 5_000,
+        b"Content-Length: 5",
+        b"Content-Length: 999999999999999999999",
+        b"Content-Length: -5",
+        b"Transfer-Encoding: chunked",
+        b"Content-Encoding: gzip",
+        b"Content-Type: application/json; charset=utf-32",
+        b"Expect: 100-continue",
+        b"Connection: Upgrade",
+        b"Upgrade: websocket",
+        b"Upgrade: h2c",
+        b"Host: [::1",
+        b"Host: x\x00y",
+        b'Forwarded: for="',
+        b"X-Forwarded-For: \xff, ,",
+        b"X-Forwarded-Proto: gopher",
+    ]
+)
+strange = st.tuples(token, value).map(lambda pair: pair[0].encode() + b": " + pair[1])
+request_lines = st.sampled_from(
+    [b"POST /webhooks/hub HTTP/1.1"] * 6
+    + [
+        b"POST /webhooks/hub/ HTTP/1.1",
+        b"POST /webhooks/hub?\xff#% HTTP/1.1",
+        b"POST /webhooks%2Fhub HTTP/1.0",
+        b"POST //x/%ff%00/../hub HTTP/1.1",
+        b"CONNECT /webhooks/hub HTTP/1.1",
+        b"CONNECT x:80 HTTP/1.1",
+        b"OPTIONS * HTTP/1.1",
+        b"PUT http://[/webhooks/hub HTTP/1.1",
+        b"GET /healthz HTTP/1.1",
+        b"POST /webhooks/hub HTTP/9.9",
+        b"PRI * HTTP/2.0",
+    ]
+)
+heads = st.builds(
+    lambda line, headers: b"\r\n".join([line, *headers, b"", b""]),
+    request_lines,
+    st.lists(known | strange, max_size=8),
+)
+bodies = st.binary(max_size=200) | st.sampled_from(
+    [b"5\r\n[1,2]\r\n0\r\n\r\n", b"ffffffffffffffffff\r\n", b"0\r\nA: b\r\n\r\n"]
+)
+harmless = st.sampled_from(
+    [
+        "Webhook-Id: \xe9\xff",
+        "Webhook-Id: " + "w" * 5_000,
+        "Webhook-Id:",
+        "X-Webhook-Secret: " + SECRET,
+        "Content-Encoding: gzip",
+        "Content-Type: application/json; charset=utf-32",
+        "Expect: 100-continue",
+        "Connection: close",
+        'Forwarded: for="',
+        "X-Forwarded-For: \xff, ,",
+        "X-Forwarded-Proto: gopher",
+        "Host: [::1",
+    ]
+)
+texts = st.sampled_from(["utf-8", "utf-16", "utf-32", "cp037", "zlib"]).map(
+    lambda name: zlib.compress(BODY) if name == "zlib" else BODY.decode().encode(name)
+)
+deliveries = st.builds(
+    lambda lines, body: head(*lines, length=len(body)) + body,
+    st.lists(harmless, max_size=3),
+    texts | st.binary(max_size=300),
+)
+chunked = st.lists(st.binary(min_size=1, max_size=50), max_size=4).map(
+    lambda chunks: (
+        head("Transfer-Encoding: chunked")
+        + b"".join(b"%x;a=b\r\n%b\r\n" % (len(chunk), chunk) for chunk in chunks)
+        + b"0\r\nA: b\r\n\r\n"
+    )
+)
+wild = st.tuples(heads, bodies).map(b"".join) | st.binary(max_size=300)
+streams = st.lists(st.one_of(deliveries, chunked, deliveries, chunked, wild), min_size=1, max_size=3)
+
+
+@hypothesis_settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+@given(st.data())
+def test_no_bytes_lead_to_an_error_of_ours(fuzzed: int, data: st.DataObject) -> None:
+    """Requests good, bad and cut, in pieces: whatever is answered is no 5xx, and the next delivery is stored."""
+    stream = b"".join(data.draw(streams, "stream"))
+    cut = data.draw(st.just(len(stream)) | st.integers(0, len(stream)), "cut")
+    with connect(fuzzed) as stranger:
+        try:
+            stranger.sendall(stream[:cut])
+            stranger.sendall(stream[cut:])
+            stranger.shutdown(socket.SHUT_WR)
+        except OSError:
+            pass  # closed upon the first piece
+        said = answers(stranger)
+    for line in said.split(b"\r\n"):
+        assert not line.startswith(b"HTTP/1.1 5"), said
+    assert deliver(fuzzed, "next") == 202
+
+
+@pytest.fixture
+def fuzzed(settings: BotSettings) -> Iterator[int]:
+    """The port of one server for all examples of a test."""
+    with serving(settings, connections=100) as found:
+        yield found
