@@ -13,6 +13,7 @@ import json
 import os
 import resource
 import select
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -34,6 +35,7 @@ class Probe:
 
     def __init__(self) -> None:
         self._process: subprocess.Popen[bytes] | None = None
+        self._folder: tempfile.TemporaryDirectory[str] | None = None
         self._lock = threading.Lock()
 
     def load(self, config: bytes) -> ConfigFacts:
@@ -70,10 +72,13 @@ class Probe:
 
     def _start(self) -> subprocess.Popen[bytes]:
         if self._process is None or self._process.poll() is not None:
+            self.close()
+            # The folder is ours: a process that is killed, by us or for its memory, leaves everything where it lies.
+            self._folder = tempfile.TemporaryDirectory(prefix="steward-probe-", ignore_cleanup_errors=True)
             clean = {name: os.environ[name] for name in ("PATH", "LANG", "LD_LIBRARY_PATH") if name in os.environ}
             clean |= {"HF_HUB_OFFLINE": "1", "HF_HUB_DISABLE_TELEMETRY": "1", "USE_TORCH": "0", "OMP_NUM_THREADS": "1"}
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "bot.probe"],
+                [sys.executable, "-m", "bot.probe", self._folder.name],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,  # warnings of the library about strangers' configs
@@ -93,6 +98,9 @@ class Probe:
             self._process.kill()
             self._process.wait()
             self._process = None
+        if self._folder is not None:
+            self._folder.cleanup()
+            self._folder = None
 
     def __enter__(self) -> Probe:
         return self
@@ -124,24 +132,30 @@ def main() -> int:
     import transformers
     from transformers import AutoConfig
 
-    with tempfile.TemporaryDirectory(prefix="steward-probe-") as folder:
-        config = Path(folder) / "config.json"
-        config.write_text('{"model_type": "llama"}')
-        _load(config, AutoConfig)  # a config of our own: what it makes the library import need not be imported in forks
-        for line in sys.stdin.buffer:
-            fields = json.loads(line)["config"]
-            config.write_text(json.dumps(fields), "utf-8")
-            _prepare(fields)
-            reader, writer = os.pipe()
-            child = os.fork()
-            if child == 0:
-                _answer(writer, config, AutoConfig, transformers.__version__)
-            os.close(writer)
-            answer = _read(reader, child)
-            os.waitpid(child, 0)
-            sys.stdout.buffer.write(answer + b"\n")
-            sys.stdout.buffer.flush()
+    folder = Path(sys.argv[1])
+    try:
+        _serve(folder / "config.json", AutoConfig, transformers.__version__)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)  # whoever started us may have been killed: then nobody else does
     return 0
+
+
+def _serve(config: Path, auto_config: Any, version: str) -> None:
+    config.write_text('{"model_type": "llama"}')
+    _load(config, auto_config)  # a config of our own: what it makes the library import need not be imported in forks
+    for line in sys.stdin.buffer:
+        fields = json.loads(line)["config"]
+        config.write_text(json.dumps(fields), "utf-8")
+        _prepare(fields)
+        reader, writer = os.pipe()
+        child = os.fork()
+        if child == 0:
+            _answer(writer, config, auto_config, version)
+        os.close(writer)
+        answer = _read(reader, child)
+        os.waitpid(child, 0)
+        sys.stdout.buffer.write(answer + b"\n")
+        sys.stdout.buffer.flush()
 
 
 def _prepare(fields: dict[str, Any]) -> None:

@@ -124,6 +124,7 @@ class Town:
             "HF_HUB_DISABLE_TELEMETRY": "1",
             "REDIS_URL": redis_url or self.valkey.url,
             "STEWARD_BOARD": str(self.folder / "board.yaml"),
+            "STEWARD_MIRRORS": str(self.folder / "mirrors"),
             "STEWARD_CRASH_AT": crash_at,
             "STEWARD_WEBHOOK_SECRET": SECRET,
             "STEWARD_PORT": str(self.ports[number]) if kind == "web" else "1",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -70,3 +71,12 @@ def test_the_probe_knows_no_secrets(probe: Probe, monkeypatch: pytest.MonkeyPatc
         fresh.load(b'{"model_type": "gpt2"}')
         assert fresh._process is not None
         assert b"hf_secret" not in Path(f"/proc/{fresh._process.pid}/environ").read_bytes()
+
+
+def test_nothing_is_left_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A probe that is closed, also right after it was started, takes its folder with it."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    with Probe() as probe:
+        probe.warm()
+        assert len(list(tmp_path.iterdir())) == 1
+    assert list(tmp_path.iterdir()) == []
