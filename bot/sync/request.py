@@ -101,7 +101,9 @@ def sync_request(desk: Desk, path: str) -> float | None:
         refuse_unreadable(desk, entry, file, request)
         return None
     gathered = gather(desk, entry, request, file)
-    for other in {entry.attempt, desk.attempts.asking(path)}:
+    # Before a revision is pinned it is not known which attempt is the current one: the next sync will know.
+    asking = desk.attempts.asking(path) if gathered.attempt is not None else None
+    for other in {entry.attempt, asking}:
         _dismiss(desk, other, gathered.attempt)
     step = next_step(request, gathered.attempt, gathered.seen, may_try_again=may_try_again(desk, gathered))
     log.info("request", path=path, status=request.file.status, attempt=gathered.attempt, step=type(step).__name__)
