@@ -19,10 +19,8 @@ import os
 import tempfile
 import threading
 import time
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -30,13 +28,9 @@ from typing import Any
 from huggingface_hub.utils import disable_progress_bars  # type: ignore[attr-defined]  # documented to be there
 
 from benchmarks.polling import Polling
+from benchmarks.turned import BOT, DETAILS, FORM, GPU, LOGS, MODEL, POLLER, REQUESTS, RESULTS, Stand, fails, path_of
 
-BOT, POLLER, FORM, GPU = "hf_bot", "hf_poller", "hf_form", "hf_gpu"
-REQUESTS, RESULTS, LOGS = "board/requests", "board/results", "board/logs"
-DETAILS = "board-details/details_ada__model"
-MODEL = "ada/model"
 SIZES, CHECK = (10, 20, 30), 40
-BEAT = 30.0
 
 
 def main() -> None:
@@ -66,21 +60,6 @@ def main() -> None:
 
 
 # --- both boards
-
-
-def path_of(number: int) -> str:
-    """The path of one request: all are for one model, at precisions of their own."""
-    return f"{MODEL}_eval_request_False_p{number}_Original.json"
-
-
-def results_name(number: int) -> str:
-    """Where its results lie in the details repo: the name is a time."""
-    return f"results_2026-11-24T{number // 3600:02}-{number // 60 % 60:02}-{number % 60:02}.000000.json"
-
-
-def fails(number: int) -> bool:
-    """Whether this evaluation fails."""
-    return number % 10 == 9
 
 
 @contextmanager
@@ -233,214 +212,6 @@ def watch(hub_url: str, address: str) -> None:
         for watched in (Watched("dataset", REQUESTS), Watched("space", "board/space")):
             for domain in ("repo", "discussion"):
                 hub.ensure_webhook(f"{address}/{watched.type}/{domain}", [watched], [domain], "s3cret")
-
-
-@dataclass
-class Job:
-    """An evaluation under way."""
-
-    attempt: str
-    number: int
-    claimed: bool = False
-    ends: float = float("inf")
-
-
-class Stand:
-    """Steward's sync process on a clock that is turned, and the workers around it."""
-
-    def __init__(self, hub: Any, redis_url: str, options: argparse.Namespace, folder: Path) -> None:
-        from bot.desk import Desk
-        from bot.schedule import Schedule
-        from bot.sync.loop import SyncLoop
-        from hub.client import Hub
-        from leaderboard.suites import find_suite
-        from wire.redis import connect
-
-        self.time, self.options, self.hub_url = time.time(), options, hub.url
-        self.desk = Desk(
-            board_of(options),
-            find_suite("starter"),
-            Hub(hub.url, BOT),
-            connect(redis_url),
-            now=lambda: self.time,
-            mirrors=folder / "mirrors",
-        )
-        self.loop, self.schedule = SyncLoop(self.desk), Schedule(self.desk)
-        self.running: dict[str, Job] = {}
-        self.commit = ""
-        self.ended = 0
-
-    def close(self) -> None:
-        """Stop what was started."""
-        self.desk.probe.close()
-        self.desk.hub.close()
-        self.desk.redis.close()
-
-    def publish(self) -> None:
-        """The workers' details, all at once, for they are not what is measured."""
-        from huggingface_hub import CommitOperationAdd, HfApi
-
-        gpu = HfApi(self.hub_url, token=GPU)
-        sha = str(gpu.model_info(MODEL).sha)
-        numbers = [number for number in range(self.options.attempts) if not fails(number)]
-        files = [CommitOperationAdd(results_name(number), self.results(number, sha)) for number in numbers]
-        self.commit = gpu.create_commit(DETAILS, files, commit_message="Publish", repo_type="dataset").oid
-
-    def results(self, number: int, sha: str) -> bytes:
-        """What an evaluation found."""
-        from leaderboard.attempts import attempt_id
-        from leaderboard.results import Block, dump, score, scores_in_block, with_block
-
-        suite, path = self.desk.suite, path_of(number)
-        raw = {t: {"acc_norm,none": 0.75, "exact_match,answer": 0.5} for t in (*suite.tasks, *suite.run)}
-        block = Block(
-            attempt=attempt_id(self.desk.board.name, path, sha, 1),
-            request=path,
-            model=MODEL,
-            revision=sha,
-            precision=f"p{number}",
-            suite=suite.name,
-            suite_digest=suite.digest,
-            started="",
-            ended="",
-            **scores_in_block(score(raw, suite)),
-        )
-        return dump(with_block({"results": raw}, block))
-
-    def run(self) -> float:
-        """Work until every request has come to its end; how many hours that took by the turned clock."""
-        began = self.time
-        self.schedule.tick()
-        self.work()
-        while self.open():
-            self.time = self.next_moment()
-            self.beat()
-            self.schedule.tick()
-            self.work()
-        return (self.time - began) / 3600
-
-    def open(self) -> bool:
-        """Whether anything is to come."""
-        return bool(
-            self.running or self.desk.index.count_waiting() or self.desk.index.busy() or self.desk.index.unjudged()
-        ) or bool(self.desk.ledgers.staging.repos())
-
-    def next_moment(self) -> float:
-        """The time at which something happens next."""
-        marks: list[Any] = self.desk.redis.zrange(self.desk.keys.dirty, 0, -1, withscores=True)
-        due = [float(score) % 1e12 for _, score in marks]
-        moments = [*due, *(job.ends for job in self.running.values())]
-        return min([self.time + BEAT, *(moment for moment in moments if moment > self.time)])
-
-    def beat(self) -> None:
-        """The workers say that they live, and those who have finished say so."""
-        from wire.attempts import Progress
-        from wire.heartbeats import WorkerCard
-
-        for number in range(self.options.workers):
-            card = WorkerCard(name=f"w{number}", tiers=("all",), since=self.time, beat=self.time)
-            self.desk.workers.announce(card)
-        for job in list(self.running.values()):
-            if job.claimed:
-                self.desk.attempts.beat(job.attempt, Progress("evaluate"), now=self.time)
-            else:
-                self.desk.attempts.take(job.attempt, path_of(job.number), "w", now=self.time)
-            if job.ends <= self.time:
-                self.end(job)
-
-    def work(self) -> None:
-        """Sync, and let idle workers take jobs, until nothing is left to do at this moment."""
-        while True:
-            while self.loop.step():
-                pass
-            if not self.hear() and not self.take():
-                return
-
-    def take(self) -> bool:
-        """An idle worker takes the next job; whether one did."""
-        from wire import jobs
-
-        queue = jobs.queue(self.desk.redis, self.desk.queue)
-        if len(self.running) >= self.options.workers or not (found := queue.jobs):
-            return False
-        message = jobs.parse(found[0].kwargs["message"])
-        found[0].delete()
-        number = int(message.precision.removeprefix("p"))
-        self.running[message.attempt] = Job(message.attempt, number)
-        self.desk.attempts.take(message.attempt, message.path, "w", now=self.time)
-        self.desk.mark(f"request:{message.path}")
-        return True
-
-    def hear(self) -> bool:
-        """Workers hear that their claim was granted, and begin; whether one did."""
-        begun = False
-        for job in self.running.values():
-            state = self.desk.attempts.read(job.attempt)
-            if not job.claimed and state is not None and state.state == "claimed":
-                job.claimed, job.ends, begun = True, self.time + 60 * self.options.minutes, True
-        return begun
-
-    def end(self, job: Job) -> None:
-        """A worker tells how its attempt ended."""
-        from leaderboard.attempts import Details, Failure, Outcome
-
-        failure = Failure(cause="weights-corrupted", fault="submission", message="The weights are cut off.")
-        details = Details(repo=DETAILS, commit=self.commit, results_path=results_name(job.number))
-        outcome = Outcome(
-            attempt=job.attempt,
-            path=path_of(job.number),
-            revision=self.desk.index.get(path_of(job.number)).sha or "",
-            suite=self.desk.suite.name,
-            suite_digest=self.desk.suite.digest,
-            started=self.time,
-            ended=self.time,
-            phase="evaluate",
-            failure=failure if fails(job.number) else None,
-            details=None if fails(job.number) else details,
-        )
-        self.desk.attempts.end(outcome, "The log.\n")
-        self.desk.mark(f"request:{outcome.path}")
-        del self.running[job.attempt]
-
-    def check(self) -> None:
-        """Every request came to the end that was meant for it, or the figures are of something else."""
-        expected = ["FAILED" if fails(number) else "FINISHED" for number in range(self.options.attempts)]
-        found = [self.status(number) for number in range(self.options.attempts)]
-        if found != expected:
-            raise SystemExit(f"Not every attempt ended as it should: {Counter(found)}.")
-
-    def status(self, number: int) -> str:
-        """What the request file says now, asked in nobody's name."""
-        from hub.client import Hub
-
-        with Hub(self.hub_url, None) as hub:
-            return str(json.loads(hub.read_file(self.desk.requests, path_of(number)).data)["status"])
-
-    def busiest(self) -> int:
-        """The most commits that any repo had within an hour of the last day, by the turned clock."""
-        most = 0
-        for repo in (REQUESTS, RESULTS, LOGS):
-            times = self.desk.ledgers.staging.commits(repo, now=self.time)
-            most = max([most, *(len([t for t in times if at - 3600 < t <= at]) for at in times)])
-        return most
-
-
-def board_of(options: argparse.Namespace) -> Any:
-    """The board."""
-    from leaderboard.boards import Board
-
-    repos = {"requests": REQUESTS, "results": RESULTS, "logs": LOGS, "community": "board/space"}
-    return Board.model_validate(
-        {
-            "name": "bench",
-            "title": "Bench",
-            "suite": "starter",
-            "threads": options.threads,
-            "effects": "on",
-            "repos": {**repos, "details_namespace": "board-details"},
-            "precisions": [f"p{number}" for number in range(options.attempts)],
-        }
-    )
 
 
 if __name__ == "__main__":
