@@ -23,7 +23,7 @@ class Retry:
 
 
 NEVER = Retry()
-SOON = Retry(times=2, wait=60.0)
+AT_ONCE = Retry(times=2, wait=0.0)
 LATER = Retry(times=3, wait=900.0)
 ONCE = Retry(times=1, wait=300.0)
 
@@ -177,7 +177,7 @@ CAUSES = table(
             "us",
             "The evaluation machine stopped before the evaluation was finished: {detail}",
             "Nothing to do for you: it is tried again.",
-            SOON,
+            AT_ONCE,
         ),
         Cause(
             "publication-failed",

@@ -107,6 +107,8 @@ def sync_request(desk: Desk, path: str) -> float | None:
         _dismiss(desk, other, gathered.attempt)
     step = next_step(request, gathered.attempt, gathered.seen, may_try_again=may_try_again(desk, gathered))
     log.info("request", path=path, status=request.file.status, attempt=gathered.attempt, step=type(step).__name__)
+    if isinstance(step, Admit) and request.status is Status.RERUN and entry.again > desk.now():
+        return entry.again  # what failed is given the time that its cause asks for
     if not isinstance(step, Settled | Foreign):
         know_origin(desk, request)
     again = act(desk, gathered, step)
@@ -260,7 +262,8 @@ def reopen(desk: Desk, gathered: Gathered, step: Reopen) -> None:
         return
     view = view_of(desk, entry, request, "again", failure=step.failure)
     entry = tell(desk, entry, view, named=request.file.steward.thread)
-    desk.index.put(entry)
+    wait = may_retry(step.failure.cause, number) or 0.0
+    desk.index.put(entry.model_copy(update={"again": desk.now() + wait}))
     change = transitions.reopened(
         request, number=number + 1, cause=step.cause, failure=step.failure, thread=entry.thread
     )

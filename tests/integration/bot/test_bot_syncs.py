@@ -343,3 +343,19 @@ def test_what_was_published_before_the_worker_was_lost_is_not_evaluated_again(st
     copied = stand.desk.hub.read_file(stand.desk.results, file["steward"]["results"])
     assert copied.data == files["results_2026-11-24T12-00-00.000000.json"]
     assert f"{scores.average:.2f}" in stand.threads()[0].events[0].content
+
+
+def test_what_failed_for_a_while_is_tried_again_after_a_while(stand: Stand) -> None:
+    """A failure of ours whose cause needs time is tried again when that time has passed, and not before."""
+    job = stand.started()
+    stand.end(job, failure=Failure(cause="disk-full", fault="us", message="The disk is full."))
+    assert (stand.file(job.path)["status"], stand.file(job.path)["steward"]["attempt"]) == ("RERUN", 2)
+    stand.time += 800
+    stand.worker()
+    stand.schedule.tick()
+    stand.settle()
+    assert stand.queued() == []
+    stand.time += 200
+    stand.worker()
+    stand.settle()
+    assert [again.attempt[-2:] for again in stand.queued()] == ["-2"]
