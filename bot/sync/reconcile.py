@@ -74,18 +74,18 @@ def sync_webhooks(desk: Desk) -> None:
     """Switch on what was switched off, and say whether the webhooks can be relied on."""
     Echoes(desk.redis, desk.keys).judge(now=desk.now())
     try:
-        hooks = [hook for hook in desk.hub.webhooks() if _watched(desk, hook)]
+        hooks = [hook for hook in desk.hub.webhooks() if watched(desk, hook)]
         for hook in hooks:
             if hook.disabled:
                 _enable(desk, hook)
     except Denied as error:
         _tell(desk, f"Our webhooks cannot be looked at: {error}")
         return
-    deaf = desk.requests not in {repo for hook in hooks if "repo" in hook.domains for repo in _watched(desk, hook)}
+    deaf = desk.requests not in {repo for hook in hooks if "repo" in hook.domains for repo in watched(desk, hook)}
     _tell(desk, f"No webhook of our account tells of commits to {desk.requests.id}: make one." if deaf else "")
 
 
-def _watched(desk: Desk, hook: Webhook) -> list[Repo]:
+def watched(desk: Desk, hook: Webhook) -> list[Repo]:
     """The board's repos that a webhook tells of."""
     seen = {(one.type, one.name.lower()) for one in hook.watched}
     repos = (desk.requests, desk.results, desk.logs, desk.community)

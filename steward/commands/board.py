@@ -5,11 +5,15 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 import typer
 
 from wire.keys import Keys
 from wire.redis import Redis
+
+if TYPE_CHECKING:
+    from bot.desk import Desk
 
 MISCONFIGURED = 2
 """Exit status where a setting is missing or wrong, or a service that is needed does not answer."""
@@ -39,3 +43,19 @@ def open_keys() -> tuple[Redis, Keys]:
     with sentences():
         settings = BotSettings()
         return connect(settings.redis_url), Keys(settings.read_board().name)
+
+
+@contextmanager
+def open_board() -> Iterator[Desk]:
+    """The board's desk, as the sync process has it, for one command."""
+    from bot.settings import BotSettings
+    from bot.sync.process import open_desk
+
+    with sentences():
+        desk = open_desk(BotSettings())
+        try:
+            yield desk
+        finally:
+            desk.probe.close()
+            desk.hub.close()
+            desk.redis.close()

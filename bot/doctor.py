@@ -1,0 +1,243 @@
+"""Is everything in place that a board needs? One line for each thing, and how to mend it.
+
+Nothing is changed by looking. That a worker's token may not write is tried with a commit on a parent that is not the
+branch's head: where the Hub would take it, it answers that the parent is stale, and nothing lands.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
+from typing import Literal
+
+import redis
+
+from bot.desk import Desk
+from bot.history import MAX_BYTES, changes, status_in
+from bot.mirror import MirrorDamaged, View
+from bot.sync.reconcile import thread_repos, watched
+from hub.client import Hub
+from hub.errors import BadToken, Denied, HubError, NotFound, RepoNotFound
+from hub.records import Put, Repo
+from leaderboard.adoption import RECORD, BadRecord, parse_record
+from leaderboard.effects import Effect, Mode
+from leaderboard.requests import is_request_path
+
+State = Literal["ok", "warning", "error"]
+
+QUIET = 24 * 3600.0
+"""Seconds for which nobody else may have changed a status before effects are switched on."""
+DRIFT, MUCH_DRIFT = 5.0, 60.0
+NEVER = "0" * 40
+ENDS = ("FINISHED", "FAILED", "PENDING_NEW_EVAL", "CANCELLED")
+
+
+@dataclass(frozen=True)
+class Check:
+    """What was found about one thing; `mend` says what to do where it is not well."""
+
+    name: str
+    state: State
+    words: str
+    mend: str = ""
+
+
+Checks = Iterator[Check]
+
+
+def examine(desk: Desk, *, worker: Hub | None = None, switching_on: bool = False) -> list[Check]:
+    """All checks. `worker` is the Hub in the name of the workers' token, where that is known.
+
+    With `switching_on`, what would forbid to switch edits on is an error, though they are not on yet.
+    """
+    on = switching_on or desk.effects.mode(Effect.EDIT) is Mode.ON
+    parts: list[tuple[str, Callable[[], Checks]]] = [
+        ("token", lambda: _token(desk)),
+        ("repos", lambda: _repos(desk)),
+        ("worker token", lambda: _worker(desk, worker)),
+        ("webhooks", lambda: _webhooks(desk)),
+        ("redis", lambda: _redis(desk)),
+        ("clock", lambda: _clock(desk)),
+        ("effects", lambda: _effects(desk)),
+        ("adoption", lambda: _adoption(desk, on=on)),
+        ("other accounts", lambda: _others(desk, on=on)),
+    ]
+    found: list[Check] = []
+    for name, part in parts:
+        try:
+            found.extend(part())
+        except (HubError, MirrorDamaged) as error:
+            found.append(
+                Check(name, "error", f"Could not be looked at: {error}", "Mend what is above, and look again.")
+            )
+    return found
+
+
+def _token(desk: Desk) -> Checks:
+    try:
+        me = desk.hub.whoami()
+    except BadToken as error:
+        yield Check("token", "error", str(error), "Put a valid token into STEWARD_BOT_TOKEN or STEWARD_BOT_TOKEN_FILE.")
+    else:
+        yield Check("token", "ok", f"The bot is {me.name}.")
+
+
+def _repos(desk: Desk) -> Checks:
+    for repo in (desk.requests, desk.results, desk.logs, desk.community):
+        if desk.hub.repo_exists(repo):
+            yield Check("repos", "ok", f"The {repo.kind} {repo.id} can be read.")
+        else:
+            mend = "Make it, let the bot's account in, or mend its name in the board file."
+            yield Check("repos", "error", f"There is no {repo.kind} {repo.id} that the bot may see.", mend)
+
+
+def _worker(desk: Desk, worker: Hub | None) -> Checks:
+    if worker is None:
+        yield Check(
+            "worker token",
+            "warning",
+            "Nobody said what the workers' token is, so nobody knows what it may write.",
+            "Run this with STEWARD_WORKER_TOKEN or STEWARD_WORKER_TOKEN_FILE set.",
+        )
+        return
+    for repo in (desk.requests, desk.results, desk.logs, desk.community):
+        mend = f"Give workers a token of an account that may write to {desk.board.repos.details_namespace} alone."
+        match _may_write(worker, repo):
+            case None:
+                yield Check("worker token", "ok", f"It may not write to {repo.id}.")
+            case words:
+                yield Check("worker token", "error", f"It may write to {repo.id}, as far as can be told: {words}", mend)
+
+
+def _may_write(hub: Hub, repo: Repo) -> str | None:
+    """What the Hub said to a commit that cannot land; None where it was refused for want of permission."""
+    try:
+        hub.commit(repo, [Put(".steward/never", b"")], "Never", parent=NEVER, regular=[".steward/never"])
+    except BadToken as error:
+        return str(error)
+    except (Denied, RepoNotFound):
+        return None
+    except HubError as error:  # above all StaleParent: it got that far
+        return str(error)
+    return "it wrote."
+
+
+def _webhooks(desk: Desk) -> Checks:
+    hooks = desk.hub.webhooks()
+    for repo in thread_repos(desk):
+        for domain in ("repo", "discussion") if repo == desk.requests else ("discussion",):
+            told = [hook for hook in hooks if domain in hook.domains and repo in watched(desk, hook)]
+            what = f"{'commits to' if domain == 'repo' else 'comments in'} {repo.id}"
+            if not told:
+                mend = "Make one that watches this repo, with STEWARD_WEBHOOK_SECRET, to this server's /webhooks/hub."
+                yield Check("webhooks", "warning", f"No webhook tells of {what}; the bot polls.", mend)
+            elif all(hook.disabled for hook in told):
+                mend = "It is switched on again by itself while `steward sync` runs; else do so in the Hub's settings."
+                yield Check("webhooks", "error", f"The webhook that tells of {what} is {told[0].disabled}.", mend)
+            else:
+                yield Check("webhooks", "ok", f"A webhook tells of {what}.")
+
+
+def _redis(desk: Desk) -> Checks:
+    try:
+        persistence, memory = desk.redis.info("persistence"), desk.redis.info("memory")
+    except redis.ResponseError as error:
+        yield Check("redis", "warning", f"It does not say how it is set up: {error}", "Look at its settings yourself.")
+        return
+    if int(persistence.get("aof_enabled", 0)):
+        yield Check("redis", "ok", "Every write is kept in an append-only file.")
+    else:
+        mend = "Set `appendonly yes`."
+        yield Check("redis", "error", "What was acknowledged is lost with the process: no append-only file.", mend)
+    policy = str(memory.get("maxmemory_policy", "unknown"))
+    if policy == "noeviction":
+        yield Check("redis", "ok", "It evicts nothing.")
+    else:
+        mend = "Set `maxmemory-policy noeviction`."
+        yield Check("redis", "error", f"It may throw away what is still needed ({policy}).", mend)
+
+
+def _clock(desk: Desk) -> Checks:
+    seconds, micros = desk.redis.time()
+    yield _drift("Redis", desk.now() - seconds - micros / 1e6)
+    answer = desk.hub.session.send("GET", f"{desk.requests.api}/refs", route="refs")
+    if date := answer.headers.get("date"):
+        yield _drift("the Hub", desk.now() - parsedate_to_datetime(date).timestamp())
+
+
+def _drift(other: str, seconds: float) -> Check:
+    state: State = "ok" if abs(seconds) <= DRIFT else "warning" if abs(seconds) <= MUCH_DRIFT else "error"
+    how = "agrees with" if state == "ok" else f"is {abs(seconds):.0f} s {'ahead of' if seconds > 0 else 'behind'}"
+    return Check("clock", state, f"Our clock {how} that of {other}.", "" if state == "ok" else "Run an NTP client.")
+
+
+def _effects(desk: Desk) -> Checks:
+    kinds = {mode: [kind for kind in Effect if desk.effects.mode(kind) is mode] for mode in reversed(Mode)}
+    said = "; ".join(f"{mode}: {', '.join(named)}" for mode, named in kinds.items() if named)
+    yield Check("effects", "ok", f"{said[0].upper()}{said[1:]}.")
+
+
+def _adoption(desk: Desk, *, on: bool) -> Checks:
+    file = desk.hub.find_file(desk.requests, RECORD)
+    if file is None:
+        yield _not_adopted(desk, on=on)
+        return
+    try:
+        record = parse_record(file.data)
+    except BadRecord as error:
+        yield Check("adoption", "error", str(error), "Run `steward adopt --again`, or restore the file.")
+        return
+    commit = record.commit(desk.requests.id)
+    try:
+        known = bool(commit and desk.hub.commits(desk.requests, commit, limit=1))
+    except NotFound:
+        known = False
+    if known:
+        words = f"Adopted at {record.at} by {record.by.name}: {record.files:,} older requests are left in peace."
+        yield Check("adoption", "ok", words)
+    else:
+        mend = "Run `steward adopt --again`: all that is there by then counts as old."
+        yield Check("adoption", "error", "The commit of adoption is not in the history any more.", mend)
+
+
+def _not_adopted(desk: Desk, *, on: bool) -> Check:
+    """Without a record nothing is old. That is right for a new board, and for no other."""
+    head = desk.mirror.fetch(desk.requests, depth=1)
+    with desk.mirror.read(desk.requests) as view:
+        older = sum(_ended_without_us(view, blob.oid) for blob in view.files(head) if is_request_path(blob.path))
+    if not older:
+        return Check("adoption", "ok", "There is nothing here from before Steward.")
+    words = f"{older:,} requests ended without Steward, and the board was not adopted: all of them count as new."
+    return Check("adoption", "error" if on else "warning", words, "Run `steward adopt` before effects are switched on.")
+
+
+def _ended_without_us(view: View, oid: str | None) -> bool:
+    data = view.blob(oid, max_bytes=MAX_BYTES) if oid is not None else None
+    status = status_in(data)
+    return data is not None and status in ENDS and b'"steward"' not in data
+
+
+def _others(desk: Desk, *, on: bool) -> Checks:
+    me, ours = desk.me(), dict[str, bool]()
+    found: dict[str, list[str]] = {}
+    for change in changes(desk, since=desk.now() - QUIET):
+        if not change.changes_status or change.author == me.name:
+            continue
+        if change.author not in ours:
+            ours[change.author] = _is_front_end(desk, change.author)
+        if not ours[change.author]:
+            found.setdefault(change.author, []).append(f"{change.path} {change.before} → {change.after}")
+    for author, told in found.items():
+        words = f"{author} changed {len(told)} statuses within a day, last {told[0]}."
+        mend = "Stop what else evaluates for this board, and leave edits in shadow until a day has passed without it."
+        yield Check("other accounts", "error" if on else "warning", words, mend)
+    if not found:
+        yield Check("other accounts", "ok", "Nobody but the bot and the board's forms changed a status within a day.")
+
+
+def _is_front_end(desk: Desk, name: str) -> bool:
+    try:
+        return desk.hub.user(name).id in desk.board.front_ends
+    except NotFound:
+        return False

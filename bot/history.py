@@ -1,0 +1,75 @@
+"""Who changed which request file, commit by commit: read from the mirror, whatever the number of files.
+
+For people who compare what was done with what the bot would have done, and for the doctor; no sync needs it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+
+from bot.desk import Desk
+from bot.mirror import View
+from hub.records import LogEntry
+from leaderboard.requests import is_request_path
+
+LOOK_BACK = 500
+"""Commits that are looked at, at most."""
+MAX_BYTES = 100_000
+
+
+@dataclass(frozen=True)
+class FileChange:
+    """What one commit made of one request file; a status is None where there is no file, or none can be read."""
+
+    commit: str
+    author: str
+    date: datetime | None
+    title: str
+    path: str
+    before: str | None
+    after: str | None
+
+    @property
+    def changes_status(self) -> bool:
+        """Whether a file that had a status has another one now."""
+        return self.before is not None and self.after is not None and self.before != self.after
+
+
+def changes(desk: Desk, *, since: float, limit: int = LOOK_BACK) -> Iterator[FileChange]:
+    """What happened to the request files since then, newest first. Raises HubError and MirrorDamaged."""
+    commits = desk.hub.commits(desk.requests, limit=limit)
+    recent = [entry for entry in commits if entry.date is None or entry.date.timestamp() >= since]
+    if not recent:
+        return
+    desk.mirror.fetch(desk.requests, depth=len(recent) + 1)
+    with desk.mirror.read(desk.requests) as view:
+        for entry in recent:
+            yield from _of(view, entry)
+
+
+def _of(view: View, entry: LogEntry) -> Iterator[FileChange]:
+    parent = view.parent(entry.oid) if view.has(entry.oid) else None
+    if parent is None or not view.has(parent):
+        return  # the first commit of all, or one that came after we fetched
+    author = entry.authors[0] if entry.authors else ""
+    for blob in view.changed(parent, entry.oid):
+        if is_request_path(blob.path):
+            before, after = _status(view, view.find(parent, blob.path)), _status(view, blob.oid)
+            yield FileChange(entry.oid, author, entry.date, entry.title, blob.path, before, after)
+
+
+def _status(view: View, oid: str | None) -> str | None:
+    return status_in(view.blob(oid, max_bytes=MAX_BYTES)) if oid is not None else None
+
+
+def status_in(data: bytes | None) -> str | None:
+    """The word in the field `status` of a request file in whatever dialect; None where there is none to be read."""
+    try:
+        fields = json.loads(data.decode("utf-8-sig")) if data is not None else None
+    except (ValueError, RecursionError):
+        return None
+    status = fields.get("status") if isinstance(fields, dict) else None
+    return status.strip().upper()[:64] if isinstance(status, str) else None

@@ -1,0 +1,69 @@
+"""`steward doctor`: is everything in place, and what to do where it is not."""
+
+from __future__ import annotations
+
+import json
+import os
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from contextlib import AbstractContextManager
+
+    from bot.doctor import Check
+    from hub.client import Hub
+
+UNWELL = 1
+MARKS = {"ok": "ok", "warning": "warn", "error": "ERROR"}
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to `steward`."""
+    app.command()(doctor)
+
+
+def doctor(
+    switching_on: Annotated[
+        bool, typer.Option("--switching-on", help="Also say whether edits may be switched on now.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
+) -> None:
+    """Check tokens, repos, webhooks, Redis, clocks and who else is at work. Exit status 1 where something is wrong."""
+    from bot.doctor import examine
+    from steward.commands.board import open_board
+
+    with open_board() as desk, _worker(desk.hub.endpoint) as worker:
+        checks = examine(desk, worker=worker, switching_on=switching_on)
+    if as_json:
+        print(json.dumps({"checks": [vars(check) for check in checks]}))
+    else:
+        for check in checks:
+            print("\n".join(_lines(check)))
+    raise typer.Exit(UNWELL if any(check.state == "error" for check in checks) else 0)
+
+
+def _lines(check: Check) -> Iterator[str]:
+    yield f"{MARKS[check.state]:6} {check.name:15} {check.words}"
+    if check.mend:
+        yield f"{'':22} → {check.mend}"
+
+
+def _worker(endpoint: str) -> AbstractContextManager[Hub | None]:
+    """The Hub in the name of the workers' token, where the environment has it."""
+    from contextlib import nullcontext
+    from pathlib import Path
+
+    from bot.settings import SettingsError
+    from hub.client import Hub as Door
+    from steward.commands.board import sentences
+
+    token, file = os.environ.get("STEWARD_WORKER_TOKEN", ""), os.environ.get("STEWARD_WORKER_TOKEN_FILE", "")
+    if not token and file:
+        with sentences():
+            try:
+                token = Path(file).read_text("utf-8").strip()
+            except OSError as error:
+                raise SettingsError(f"STEWARD_WORKER_TOKEN_FILE={file}: {error}") from error
+    return Door(endpoint, token) if token else nullcontext()

@@ -1,0 +1,88 @@
+"""`steward shadow`: what the bot would have done, beside what people then did."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from bot.hindsight import Compared
+
+commands = typer.Typer(help="What the bot would have done, were its effects on.", no_args_is_help=True)
+
+SHOWN = 3
+"""Deeds of people that are shown for one thing."""
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to `steward`."""
+    app.add_typer(commands, name="shadow")
+
+
+@commands.command("list")
+def list_shadow(
+    limit: Annotated[int, typer.Option(min=1, max=10_000, help="How many, from the newest on.")] = 50,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
+) -> None:
+    """Show what would have been done, where and when, and what people then did to the same file or thread."""
+    from bot.hindsight import compare
+    from bot.mirror import MirrorDamaged
+    from hub.errors import HubError
+    from steward.commands.board import open_board
+
+    with open_board() as desk:
+        listed = desk.effects.shadow.read(limit=limit)
+        try:
+            found = compare(desk, listed.things)
+        except (HubError, MirrorDamaged) as error:
+            print(f"steward: {error}", file=sys.stderr)
+            raise typer.Exit(1) from error
+    if as_json:
+        print(json.dumps({"count": listed.count, "things": [_fields(one) for one in found]}))
+    else:
+        _show(found, listed.count)
+
+
+@commands.command()
+def clear() -> None:
+    """Forget the list. What is still true is listed again when its sync runs."""
+    from steward.commands.board import open_keys
+    from wire.shadow import ShadowList
+
+    ShadowList(*open_keys()).clear()
+    print("The list is empty.")
+
+
+def _fields(one: Compared) -> dict[str, object]:
+    return {**one.would.model_dump(), "then": [vars(deed) for deed in one.then], "same": one.same}
+
+
+def _show(found: list[Compared], count: int) -> None:
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.table import Table
+
+    from wire.clock import iso
+
+    if not found:
+        print("Nothing was held back.")
+        return
+    table = Table("When", "Kind", "Where", "Would have", "People then")
+    for one in found:
+        where = one.would.path or f"{one.would.repo} #{one.would.thread}"
+        does = f"{one.would.does} ({one.would.status})" if one.would.status else one.would.does
+        table.add_row(iso(one.would.at), one.would.effect, escape(where), escape(does), escape(_then(one)))
+    Console().print(table)
+    if len(found) < count:
+        print(f"{count - len(found):,} older ones are not shown; see --limit.")
+
+
+def _then(one: Compared) -> str:
+    if not one.then:
+        return "nothing yet"
+    told = [f"{deed.at} {deed.who}: {deed.what}" for deed in one.then[:SHOWN]]
+    more = [f"and {len(one.then) - SHOWN} more"] if len(one.then) > SHOWN else []
+    return "\n".join([*(["the same"] if one.same else []), *told, *more])
