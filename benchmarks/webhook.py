@@ -38,6 +38,7 @@ repos: {requests: board/requests, results: board/results, logs: board/logs, comm
 """
 STEWARD, BARE, HUB = "steward", "bare", "WebhooksServer"
 BAR = 0.65
+TIMES = ("p50_ms", "p99_ms")
 
 
 def main() -> None:
@@ -90,12 +91,10 @@ def summary(rounds: list[dict[str, dict[str, Any]]]) -> dict[str, Any]:
     }
 
 
-TIMES = ("p50_ms", "p99_ms")
-
-
 def ratio(rounds: list[dict[str, dict[str, Any]]], other: str) -> float:
     """The median of our requests a second to another's, round by round."""
-    return round(statistics.median(one[STEWARD]["per_second"] / one[other]["per_second"] for one in rounds), 3)
+    ratios = [float(one[STEWARD]["per_second"] / one[other]["per_second"]) for one in rounds]
+    return round(statistics.median(ratios), 3)
 
 
 def start_servers(folder: Path, children: Any, redis_url: str, gradio_python: str) -> dict[str, int]:

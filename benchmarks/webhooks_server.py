@@ -5,7 +5,7 @@ A file of its own without imports of ours, because that interpreter has none of 
 
 from __future__ import annotations
 
-import gradio
+import gradio  # type: ignore[import-not-found]
 from huggingface_hub import WebhookPayload, WebhooksServer
 
 

@@ -44,11 +44,12 @@ async def _state(redis: AsyncRedis, keys: Keys, inbox: Inbox) -> dict[str, Any]:
             pipe.hgetall(keys.inbox_counts)
             pipe.mget(keys.poll, keys.webhook_trouble)
             hub, dirty, failing, came, polling = await pipe.execute()
+        trouble = await inbox.check()
     except RedisError as error:
         return {"redis": f"does not answer ({type(error).__name__})", "hub": {"state": "unknown"}}
     counts = {text(name): int(count) for name, count in came.items()}
     # Redis may answer and refuse to write: its memory or its disk is full, or it is a replica.
-    redis_state = f"does not store deliveries ({inbox.trouble})" if inbox.trouble else "answers"
+    redis_state = f"does not store deliveries ({trouble})" if trouble else "answers"
     state = {"redis": redis_state, "hub": _hub(hub), "dirty": dirty, "failing": failing, "inbox": counts}
     # Not a reason to be out of service: what webhooks do not tell is looked for more often.
     return {**state, "polling": "; ".join(text(why) for why in polling if why)}

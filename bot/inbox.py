@@ -123,12 +123,12 @@ class Inbox:
     """Receives the deliveries of one board."""
 
     def __init__(self, redis: AsyncRedis, keys: Keys, *, kept: int = KEPT, kept_bytes: int = KEPT_BYTES) -> None:
-        self._keys = keys
+        self._redis, self._keys = redis, keys
         self._kept, self._kept_bytes = kept, kept_bytes
         self._receive = redis.register_script(RECEIVE)
         self._groups: GroupCommit[tuple[Delivery, Reading], bool] = GroupCommit(self._write)
         self.trouble = ""
-        """Why the last write failed; empty while deliveries can be stored."""
+        """The name of the error by which the last write failed; empty while deliveries can be stored."""
 
     async def receive(self, delivery: Delivery, reading: Reading) -> bool:
         """Store `delivery` and mark what it may have changed; False where it had been received before.
@@ -139,6 +139,17 @@ class Inbox:
         new = await self._groups.put((delivery, reading), len(delivery.body))
         pass_by(STORED)
         return new
+
+    async def check(self) -> str:
+        """Why deliveries cannot be stored; empty where they can. Tries a write of nothing where the last one failed."""
+        if self.trouble:
+            try:
+                await self._redis.incrby(self._keys.inbox_bytes, 0)
+            except RedisError as error:
+                self.trouble = type(error).__name__
+            else:
+                self.trouble = ""
+        return self.trouble
 
     async def _write(self, group: Sequence[tuple[Delivery, Reading]]) -> Sequence[bool]:
         keys = self._keys
@@ -153,7 +164,7 @@ class Inbox:
         try:
             answers = await self._receive(keys=names, args=arguments)
         except RedisError as error:
-            self.trouble = f"{type(error).__name__}: {error}"
+            self.trouble = type(error).__name__
             raise
         self.trouble = ""
         return [bool(new) for new in answers]

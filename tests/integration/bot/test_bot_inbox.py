@@ -65,6 +65,7 @@ def counts(connection: redis.Redis) -> dict[str, int]:
 
 def test_a_thousand_at_once_cost_a_few_calls(valkey_url: str, connection: redis.Redis) -> None:
     """Each is stored and claimed; the key that all of them tell of is marked once a call, and due since the first."""
+    connection.config_resetstat()
     assert all(receive(valkey_url, [delivery(f"d{n}", at=100.0 + n) for n in range(1_000)]))
     assert names(connection) == [f"d{n}" for n in range(1_000)]
     calls = connection.info("commandstats")["cmdstat_evalsha"]["calls"]
@@ -167,9 +168,9 @@ def test_an_answer_that_was_lost_is_an_error_to_its_group_alone(valkey_url: str,
         inbox._receive = DeafOnce(inbox._receive)  # type: ignore[assignment]
         with pytest.raises(RedisError):
             await inbox.receive(delivery("a"), COMMIT)
-        assert inbox.trouble == "ConnectionError: the answer was lost"
+        assert inbox.trouble == "ConnectionError"
         assert await inbox.receive(delivery("b"), COMMIT)
-        assert inbox.trouble == ""
+        assert await inbox.check() == ""
         assert not await inbox.receive(delivery("a"), COMMIT)  # the Hub sends it again: it had been stored
 
     with_inbox(valkey_url, play)

@@ -143,6 +143,21 @@ def test_health_says_what_is_missing(web: httpx2.Client, connection: redis.Redis
     assert web.get("/readyz").status_code == 200
 
 
+def test_health_says_when_deliveries_cannot_be_stored(web: httpx2.Client, connection: redis.Redis) -> None:
+    """Redis answers and refuses to write: deliveries get 503, and so does `/readyz`, until it takes them again."""
+    connection.hset(KEYS.hub_state, "answered", 3e12)
+    connection.config_set("maxmemory", 1)
+    try:
+        assert post(web, payload()) == 503
+        ready = web.get("/readyz")
+        assert ready.status_code == 503
+        assert ready.json()["redis"] == "does not store deliveries (OutOfMemoryError)"
+    finally:
+        connection.config_set("maxmemory", 0)
+    assert web.get("/readyz").status_code == 200
+    assert post(web, payload()) == 202
+
+
 def test_settings_that_are_missing_are_named(settings: BotSettings, tmp_path: Any) -> None:
     """A missing board file, token or secret is an error that names the setting."""
     with pytest.raises(SettingsError, match="STEWARD_BOT_TOKEN"):
