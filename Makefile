@@ -19,8 +19,9 @@ $(VENV)/.ready: pyproject.toml
 demo: setup
 	$(BIN)/steward demo $(ARGS)
 
+# Two files at a time: the suite waits for processes and clocks more than it computes.
 test: setup
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
 
 # The whole kill matrix, and what else takes long; `make test` runs a bounded sample of it.
 chaos: setup
