@@ -1,0 +1,291 @@
+"""A board with a past is taken over by one record; what was there before is left in peace, also after amnesia."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from typing import Any
+
+import pytest
+from old_kit import old_files
+from stand_kit import REQUESTS, Stand
+
+from bot.adopting import Adopted, adopt
+from bot.adoption import RecordLost, git_id
+from bot.desk import request_key
+from bot.index import Entry
+from bot.sync.reconcile import PERIOD
+from leaderboard.adoption import RECORD, BadRecord, old_failure, parse_record
+from leaderboard.requests import Request, is_request_path, parse_request
+from localhub.changes import Author, Put
+
+OLD = "ada/good_eval_request_False_float32_Original.json"
+FIELDS = {"model": "ada/good", "status": "PENDING", "revision": "main"}
+
+
+def fill(stand: Stand, files: list[tuple[str, bytes]]) -> None:
+    """Commit `files` at once, as git objects, in the name of another backend."""
+    repo = stand.hub.box.repos.get("dataset", REQUESTS)
+    assert repo is not None
+    changes = [Put(path, content) for path, content in files]
+    repo.git.commit("refs/heads/main", changes, None, Author("form", "form@example.com"), "Update")
+
+
+def live(stand: Stand, rounds: int = 3) -> None:
+    """Let the timer go round a few times with a worker at hand, and do all that is to do."""
+    for _ in range(rounds):
+        stand.time += PERIOD + 1
+        stand.worker()
+        stand.schedule.tick()
+        stand.work()
+
+
+def written(stand: Stand) -> dict[str, Any]:
+    """All that could have been written: commits of each repo, threads, evaluations."""
+    repos = [f"board/{name}" for name in ("requests", "results", "logs")]
+    return {
+        **{name: len(stand.form.list_repo_commits(name, repo_type="dataset")) for name in repos},
+        "threads": {thread.num: len(thread.events) for thread in stand.threads()},
+        "queued": len(stand.queued()),
+        "busy": len(stand.desk.index.busy()),
+        "waiting": stand.desk.index.count_waiting(),
+    }
+
+
+def entries(stand: Stand) -> list[Entry | None]:
+    """The whole index, by path."""
+    return stand.desk.index.find(sorted(stand.desk.index.paths()))
+
+
+def adopted(stand: Stand) -> Adopted:
+    """Adopt the board as it is."""
+    return adopt(stand.desk)
+
+
+def test_twenty_thousand_old_files_are_adopted_with_one_write(stand: Stand) -> None:
+    """One commit, the record; then every file is listed, and none edited, queued or told about, at a call per thousand.
+
+    The same after all of Redis is lost; and a file that somebody changes afterwards is a request like any other.
+    """
+    files = dict(old_files(20_000))
+    fill(stand, list(files.items()))
+    thread = stand.ada.create_discussion(REQUESTS, "Why did mine fail?", repo_type="dataset").num
+    before = written(stand)
+    head = stand.desk.hub.head(stand.desk.requests)
+
+    found = adopted(stand)
+    assert found.is_new
+    assert found.record.commits[REQUESTS] == head
+    assert found.record.threads[f"dataset/{REQUESTS}"] == thread
+    listed = [path for path in files if is_request_path(path)]
+    assert found.record.files == found.statuses.total() == len(listed)
+    calls = len(stand.calls)
+    live(stand)
+    after = written(stand)
+    assert after == {**before, REQUESTS: before[REQUESTS] + 1}
+    first = entries(stand)
+    assert len(first) == len(listed)
+    assert Counter(entry.state for entry in first if entry) == Counter(
+        "settled" if ended(path, files[path]) else "foreign" for path in listed
+    )
+    assert len(stand.calls) - calls < len(files) // 1_000 + 60
+
+    stand.desk.redis.flushall()
+    calls = len(stand.calls)
+    live(stand)
+    assert written(stand) == after
+    assert entries(stand) == first
+    assert len(stand.calls) - calls < len(files) // 1_000 + 60
+
+    path = next(path for path in listed if b'"PENDING"' in files[path] and readable(path, files[path]))
+    model = json.loads(files[path])["model"]
+    stand.put(path, json.dumps({**json.loads(files[path]), "submitted_time": "2026-11-24T12:00:00Z"}).encode())
+    live(stand, rounds=1)
+    assert stand.file(path)["status"] == "FAILED"
+    assert [model in thread.title for thread in stand.threads() if thread.num > 1] == [True]
+    assert written(stand)[REQUESTS] == after[REQUESTS] + 2
+
+
+def readable(path: str, data: bytes) -> bool:
+    """Whether Steward can read a file as a request."""
+    return isinstance(parse_request(path, data), Request)
+
+
+def ended(path: str, data: bytes) -> bool:
+    """Whether a file is a readable request whose evaluation came to an end."""
+    request = parse_request(path, data)
+    return isinstance(request, Request) and request.file.status.upper().startswith(("FINISHED", "FAILED", "CANCELLED"))
+
+
+def test_the_record_says_when_who_and_as_of_what(stand: Stand) -> None:
+    """The record can be read by anybody; adopting again writes nothing, unless one insists."""
+    fill(stand, [(OLD, json.dumps(FIELDS).encode())])
+    first = adopted(stand)
+    file = stand.desk.hub.read_file(stand.desk.requests, RECORD)
+    assert parse_record(file.data) == first.record
+    assert first.record.by.name == "steward-bot"
+    assert first.statuses == {"PENDING": 1}
+    again = adopted(stand)
+    assert (again.is_new, again.record) == (False, first.record)
+    assert stand.commits() == 3
+    ada = stand.desk.hub.user("ada")
+    anew = adopt(stand.desk, by=ada, again=True)
+    assert (anew.is_new, anew.record.by.name) == (True, "ada")
+    assert stand.commits() == 4
+
+
+def test_what_was_taken_for_work_before_the_adoption_is_let_go(stand: Stand) -> None:
+    """Adopting a board that the bot is at work on: what waits, or lies in RQ, is dropped, and its worker sent away."""
+    stand.worker()
+    stand.submit("ada/good")
+    stand.settle()
+    (job,) = stand.queued()
+    threads = len(stand.threads())
+    adopted(stand)
+    live(stand)
+    assert (stand.desk.index.get(OLD).state, stand.desk.index.count_waiting()) == ("foreign", 0)
+    assert stand.take(job) is False
+    assert stand.file(OLD) == {**FIELDS, "mystery": [1, "é"]}
+    assert len(stand.threads()) == threads
+
+
+def test_what_steward_itself_had_in_hand_is_not_old(stand: Stand) -> None:
+    """An evaluation that is under way when the board is adopted comes to its end."""
+    from leaderboard.attempts import Failure
+
+    job = stand.started()
+    adopted(stand)
+    stand.settle()
+    stand.end(job, failure=Failure(cause="weights-corrupted", fault="submission", message="Cut off."))
+    assert stand.file(OLD)["status"] == "FAILED"
+
+
+def test_a_resubmission_of_an_old_request_is_new(stand: Stand) -> None:
+    """The path of a request has no revision, so people submit again by writing over the old file."""
+    fill(stand, [(OLD, json.dumps({**FIELDS, "status": "FAILED"}).encode())])
+    adopted(stand)
+    stand.worker()
+    live(stand, rounds=1)
+    assert stand.desk.index.get(OLD).state == "settled"
+    stand.submit("ada/good")
+    stand.settle()
+    assert [one.path for one in stand.queued()] == [OLD]
+
+
+def test_an_old_file_that_is_looked_at_again_stays_as_it_is(stand: Stand) -> None:
+    """Whatever marks an old request dirty, large or small, waiting or not: nothing is written."""
+    large = "ada/large_eval_request_False_float32_Original.json"
+    fill(stand, [(OLD, json.dumps(FIELDS).encode()), (large, json.dumps({**FIELDS, "x": "y" * 200_000}).encode())])
+    adopted(stand)
+    live(stand)
+    before = written(stand)
+    for path in (OLD, large):
+        stand.desk.index.drop(path)
+        stand.desk.mark(request_key(path))
+        stand.work()
+        assert stand.desk.index.get(path).state == "foreign"
+    assert written(stand) == before
+
+
+def test_an_old_file_that_large_file_storage_keeps_is_recognised(stand: Stand) -> None:
+    """The Hub tells the sha256 of such a file, git the id of its pointer: both mean the same file."""
+    stand.put(".gitattributes", b"*.json filter=lfs diff=lfs merge=lfs -text\n")
+    stand.put(OLD, json.dumps(FIELDS).encode())
+    file = stand.desk.hub.read_file(stand.desk.requests, OLD)
+    assert len(file.oid) == 64
+    adopted(stand)
+    live(stand)
+    assert stand.desk.adoption.blobs([OLD]) == [git_id(file.oid, len(file.data))]
+    assert stand.desk.adoption.is_old(file, None)
+    assert stand.desk.index.get(OLD).state == "foreign"
+    assert stand.threads() == []
+
+
+def test_an_old_failure_says_that_no_log_was_kept(stand: Stand) -> None:
+    """People are told so where they look, and the file stays as it is."""
+    fill(stand, [(OLD, json.dumps({**FIELDS, "status": "FAILED"}).encode())])
+    record = adopted(stand).record
+    file = stand.desk.hub.read_file(stand.desk.requests, OLD)
+    request = parse_request(OLD, file.data)
+    assert isinstance(request, Request)
+    failure = old_failure(request, record)
+    assert failure is not None
+    assert "no log of it was kept" in failure.message
+    assert "steward" not in stand.file(OLD)
+
+
+def test_a_request_merged_from_an_old_pull_request_is_followed_elsewhere(stand: Stand) -> None:
+    """A pull request from before the adoption gets no comment; the file that it adds is new, and gets a thread."""
+    from huggingface_hub import CommitOperationAdd
+
+    add = CommitOperationAdd(OLD, json.dumps(FIELDS).encode())
+    pull = stand.ada.create_commit(REQUESTS, [add], commit_message="Add", repo_type="dataset", create_pr=True)
+    number = int(pull.pr_num or 0)
+    adopted(stand)
+    live(stand, rounds=1)
+    stand.form.merge_pull_request(REQUESTS, number, repo_type="dataset")
+    live(stand, rounds=1)
+    old, new = sorted(stand.threads(), key=lambda thread: int(thread.num))
+    assert old.num == number
+    assert not [event for event in old.events if event.author == "steward-bot"]
+    assert new.author == "steward-bot"
+
+
+@pytest.mark.parametrize("gone", [False, True])
+def test_a_record_that_cannot_be_used_stops_the_board_instead_of_touching_old_files(stand: Stand, gone: bool) -> None:
+    """A record that nobody can read, or whose commit is gone, ends in an error that is seen, and in no write."""
+    fill(stand, [(OLD, json.dumps(FIELDS).encode())])
+    record = adopted(stand).record
+    wrong = record.model_copy(update={"commits": {REQUESTS: "a" * 40}}).model_dump_json() if gone else "{}"
+    stand.put(RECORD, wrong.encode())
+    before = written(stand)
+    with pytest.raises(RecordLost if gone else BadRecord):
+        stand.desk.adoption.read()
+    live(stand)
+    assert written(stand) == before
+    assert int(stand.desk.redis.hget(stand.desk.keys.dirty_tries, "requests") or 0) > 0
+
+
+def test_without_a_record_nothing_is_old_and_that_costs_no_call(stand: Stand) -> None:
+    """A new board is not asked about its past, and a record that is taken away counts no more."""
+    stand.submit("ada/good")
+    stand.settle()
+    assert stand.desk.adoption.is_read(None)
+    assert stand.desk.adoption.record() is None
+    adopted(stand)
+    stand.settle()
+    assert stand.desk.adoption.record() is not None
+    stand.form.delete_file(RECORD, REQUESTS, repo_type="dataset")
+    stand.settle()
+    assert stand.desk.adoption.record() is None
+    assert stand.desk.adoption.blobs([OLD]) == [None]
+
+
+def test_adopting_while_others_commit_names_the_commit_below_the_record(
+    stand: Stand, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Somebody commits between look and record: all is looked at anew, and the record's parent is what it names."""
+    fill(stand, [(OLD, json.dumps(FIELDS).encode())])
+    real, late = stand.desk.hub.commit, ["ada/late_eval_request_False_float32_Original.json"]
+
+    def commit(*args: Any, **kwargs: Any) -> Any:
+        if late:
+            stand.put(late.pop(), json.dumps(FIELDS).encode())
+        return real(*args, **kwargs)
+
+    monkeypatch.setattr(stand.desk.hub, "commit", commit)
+    record = adopted(stand).record
+    newest, parent, *_ = stand.desk.hub.commits(stand.desk.requests)
+    assert (newest.title, parent.oid) == ("Adopt the board", record.commits[REQUESTS])
+    assert record.files == 2
+
+
+def test_the_old_kit_is_of_many_dialects() -> None:
+    """Half of the files are such that no two leaderboards would agree on them, and a good part cannot be read at all."""
+    files = dict(old_files(2_000))
+    assert len(files) > 1_950
+    kinds = Counter(readable(path, data) for path, data in files.items())
+    assert kinds[True] > 1_000
+    assert kinds[False] > 400
+
+
