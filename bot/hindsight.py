@@ -46,7 +46,8 @@ def compare(desk: Desk, things: Sequence[Would]) -> list[Compared]:
 
 
 def _compared(desk: Desk, would: Would, made: Iterable[FileChange], threads: Mapping[str, Thread]) -> Compared:
-    later = [change for change in made if change.date is not None and change.date.timestamp() >= int(would.at)]
+    # Git knows whole seconds: what happened within this one is more often the cause than the consequence.
+    later = [change for change in made if change.date is not None and change.date.timestamp() > int(would.at)]
     deeds = [
         Deed(change.author, iso(change.date.timestamp()) if change.date else "", _what(change)) for change in later
     ]

@@ -281,11 +281,9 @@ def test_adopting_while_others_commit_names_the_commit_below_the_record(
 
 
 def test_the_old_kit_is_of_many_dialects() -> None:
-    """Half of the files are such that no two leaderboards would agree on them, and a good part cannot be read at all."""
+    """Of the files are half such that no two leaderboards agree on them, and many cannot be read at all."""
     files = dict(old_files(2_000))
     assert len(files) > 1_950
     kinds = Counter(readable(path, data) for path, data in files.items())
     assert kinds[True] > 1_000
     assert kinds[False] > 400
-
-
