@@ -1,0 +1,247 @@
+"""`steward doctor`, `adopt` and `shadow`, as operators meet them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import yaml
+from bot_kit import BOARD
+from stand_kit import BOT, FORM, REQUESTS, WORKER, Stand
+from typer.testing import CliRunner, Result
+
+from bot.doctor import Check, examine
+from hub.client import Hub
+from hub.records import Watched
+from leaderboard.effects import Effect, Effects, Mode
+from steward.cli import app
+from wire.shadow import Would
+
+PATH = "ada/good_eval_request_False_float32_Original.json"
+
+
+def of(checks: list[Check], name: str) -> list[str]:
+    """The states of the checks of one name."""
+    return [check.state for check in checks if check.name == name]
+
+
+def sentence(checks: list[Check], name: str, *, state: str) -> str:
+    """The first check of this name and state, in words, with what to do about it."""
+    check = next(check for check in checks if (check.name, check.state) == (name, state))
+    return f"{check.words} {check.mend}"
+
+
+def without_community(stand: Stand) -> None:
+    """Delete the community repo."""
+    space = stand.hub.box.repos.get("space", "board/space")
+    assert space is not None
+    stand.hub.box.repos.delete(space, None)
+
+
+@pytest.fixture
+def healthy(stand: Stand) -> Stand:
+    """A board at which nothing is amiss: webhooks, a form, and the queue server that we start ourselves."""
+    watched = [Watched("dataset", REQUESTS), Watched("space", "board/space")]
+    stand.desk.hub.ensure_webhook("http://127.0.0.1:1/webhooks/hub", watched, ["repo", "discussion"], "s3cret")
+    stand.desk.board = stand.desk.board.model_copy(
+        update={
+            "front_ends": (stand.desk.hub.user("form").id,),
+            "effects": Effects(modes=dict.fromkeys(Effect, Mode.ON)),
+        }
+    )
+    return stand
+
+
+def test_a_healthy_board_has_nothing_to_mend(healthy: Stand) -> None:
+    """Every check is there, and each is well."""
+    with Hub(healthy.hub.url, WORKER) as worker:
+        checks = examine(healthy.desk, worker=worker)
+    assert [check for check in checks if check.state != "ok"] == []
+    names = ["token", "repos", "worker token", "webhooks", "redis", "clock", "effects", "adoption", "other accounts"]
+    assert list(dict.fromkeys(check.name for check in checks)) == names
+
+
+def test_a_token_that_is_not_accepted_is_told_and_the_rest_is_looked_at(healthy: Stand) -> None:
+    """One thing that is wrong hides none of the others."""
+    with Hub(healthy.hub.url, "hf_wrong") as door:
+        healthy.desk.hub = door
+        checks = examine(healthy.desk)
+    assert "STEWARD_BOT_TOKEN" in sentence(checks, "token", state="error")
+    assert of(checks, "redis") == ["ok", "ok"]
+
+
+def test_a_worker_that_may_write_to_the_boards_repos_is_found_out(healthy: Stand) -> None:
+    """The bot's own token in a worker's hands is an error for each repo, and the trial leaves no commit behind."""
+    before = healthy.commits()
+    with Hub(healthy.hub.url, FORM) as worker:
+        checks = examine(healthy.desk, worker=worker)
+    assert of(checks, "worker token") == ["error"] * 4
+    assert "board-details alone" in sentence(checks, "worker token", state="error")
+    assert healthy.commits() == before
+    assert of(examine(healthy.desk), "worker token") == ["warning"]
+
+
+def test_a_worker_with_a_dead_token_proves_nothing(healthy: Stand) -> None:
+    """A refusal counts only where the token itself is accepted."""
+    with Hub(healthy.hub.url, "hf_dead") as worker:
+        assert of(examine(healthy.desk, worker=worker), "worker token") == ["error"] * 4
+
+
+def test_missing_repos_and_webhooks_are_named(stand: Stand) -> None:
+    """Without a community repo and webhooks, each is told with what to do."""
+    without_community(stand)
+    checks = examine(stand.desk)
+    assert "board/space" in sentence(checks, "repos", state="error")
+    assert "No webhook tells of commits to board/requests" in sentence(checks, "webhooks", state="warning")
+
+
+def test_a_disabled_webhook_is_an_error(healthy: Stand) -> None:
+    """One that the Hub, or somebody, switched off tells of nothing."""
+    (hook,) = healthy.desk.hub.webhooks()
+    healthy.desk.hub.session.send("POST", f"/api/settings/webhooks/{hook.id}/disable", route="webhook-disable")
+    assert set(of(examine(healthy.desk), "webhooks")) == {"error"}
+
+
+def test_a_redis_that_forgets_is_an_error(stand: Stand) -> None:
+    """No append-only file, or a policy that evicts: what was acknowledged could be lost."""
+    info = {"persistence": {"aof_enabled": 0}, "memory": {"maxmemory_policy": "allkeys-lru"}}
+    stand.desk.redis.info = lambda section: info[section]  # type: ignore[method-assign,assignment,return-value]
+    assert of(examine(stand.desk), "redis") == ["error", "error"]
+    assert "appendonly yes" in sentence(examine(stand.desk), "redis", state="error")
+
+
+@pytest.mark.parametrize(("drift", "state"), [(1, "ok"), (20, "warning"), (-20, "warning"), (600, "error")])
+def test_a_clock_that_is_off_is_told(healthy: Stand, drift: float, state: str) -> None:
+    """Ours is compared with that of Redis and that of the Hub."""
+    healthy.time += drift
+    assert of(examine(healthy.desk), "clock") == [state, state]
+
+
+def another_backend(stand: Stand) -> None:
+    """An account that is no form of the board runs an evaluation."""
+    stand.put(PATH, json.dumps({"model": "ada/good", "status": "PENDING"}).encode())
+    stand.desk.board = stand.desk.board.model_copy(update={"front_ends": ()})
+    stand.put(PATH, json.dumps({"model": "ada/good", "status": "RUNNING", "job_id": "4711"}).encode())
+
+
+def test_effects_are_not_switched_on_while_another_account_changes_statuses(healthy: Stand) -> None:
+    """An error where edits are on, or are about to be; a warning while the board only watches."""
+    another_backend(healthy)
+    assert "form changed 1 statuses" in sentence(examine(healthy.desk), "other accounts", state="error")
+    shadow = Effects(modes=dict.fromkeys(Effect, Mode.SHADOW))
+    healthy.desk.board = healthy.desk.board.model_copy(update={"effects": shadow})
+    assert of(examine(healthy.desk), "other accounts") == ["warning"]
+    assert of(examine(healthy.desk, switching_on=True), "other accounts") == ["error"]
+    healthy.time += 25 * 3600
+    assert of(examine(healthy.desk, switching_on=True), "other accounts") == ["ok"]
+
+
+def test_forms_and_the_bot_itself_are_no_other_accounts(healthy: Stand) -> None:
+    """What the form submits and the bot decides is as it should be, and a new file is no change of a status."""
+    healthy.submit("ada/remote")
+    healthy.settle()
+    assert healthy.file("ada/remote_eval_request_False_float32_Original.json")["status"] == "FAILED"
+    healthy.put(PATH, json.dumps({"model": "ada/good", "status": "PENDING"}).encode())
+    healthy.put(PATH, json.dumps({"model": "ada/good", "status": "CANCELLED"}).encode())
+    assert of(examine(healthy.desk), "other accounts") == ["ok"]
+
+
+def test_a_board_with_a_past_has_to_be_adopted_before_edits_are_on(healthy: Stand) -> None:
+    """Requests that ended without Steward and no record: nothing would protect them."""
+    healthy.put(PATH, json.dumps({"model": "ada/good", "status": "FINISHED"}).encode())
+    assert "steward adopt" in sentence(examine(healthy.desk), "adoption", state="error")
+    from bot.adopting import adopt
+
+    adopt(healthy.desk)
+    assert of(examine(healthy.desk), "adoption") == ["ok"]
+
+
+def test_a_record_whose_commit_is_gone_is_an_error(healthy: Stand) -> None:
+    """After somebody squashed the history nobody can tell what is old."""
+    from bot.adopting import adopt
+    from leaderboard.adoption import RECORD
+
+    record = adopt(healthy.desk).record.model_copy(update={"commits": {REQUESTS: "a" * 40}})
+    healthy.put(RECORD, record.model_dump_json().encode())
+    assert "--again" in sentence(examine(healthy.desk), "adoption", state="error")
+    healthy.put(RECORD, b"{}")
+    assert "--again" in sentence(examine(healthy.desk), "adoption", state="error")
+
+
+# --- the commands
+
+
+@pytest.fixture
+def steward(stand: Stand, valkey_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]:
+    """Run `steward …` on the board of `stand`, in shadow."""
+    board = {**yaml.safe_load(BOARD), "effects": "shadow"}
+    (tmp_path / "board.yaml").write_text(yaml.safe_dump(board))
+    for name in ("STEWARD_WORKER_TOKEN", "STEWARD_WORKER_TOKEN_FILE", "STEWARD_BOT_TOKEN_FILE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("STEWARD_BOARD", str(tmp_path / "board.yaml"))
+    monkeypatch.setenv("STEWARD_BOT_TOKEN", BOT)
+    monkeypatch.setenv("HF_ENDPOINT", stand.hub.url)
+    monkeypatch.setenv("REDIS_URL", valkey_url)
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    return lambda *words: CliRunner().invoke(app, list(words))
+
+
+def test_an_operator_adopts_a_board(stand: Stand, steward: Callable[..., Result]) -> None:
+    """The command says what it did and what comes next; a second time it says so and writes nothing."""
+    stand.put(PATH, json.dumps({"model": "ada/good", "status": "FINISHED"}).encode())
+    first = steward("adopt", "--by", "ada")
+    assert first.exit_code == 0
+    assert "1 requests (1 FINISHED) are left as they are" in first.output
+    assert stand.commits() == 3
+    again = steward("adopt", "--json")
+    assert json.loads(again.stdout.splitlines()[-1])["new"] is False
+    assert json.loads(again.stdout.splitlines()[-1])["record"]["by"]["name"] == "ada"
+    assert "already" in steward("adopt").output
+    assert stand.commits() == 3
+    nobody = steward("adopt", "--again", "--by", "nobody-of-that-name")
+    assert (nobody.exit_code, stand.commits()) == (1, 3)
+
+
+def test_doctors_exit_status_says_whether_all_is_well(stand: Stand, steward: Callable[..., Result]) -> None:
+    """Words for people, JSON for programs, 1 where something is wrong, 2 where a setting is missing."""
+    assert steward("doctor").exit_code == 0
+    without_community(stand)
+    found = steward("doctor")
+    assert found.exit_code == 1
+    assert "ERROR  repos" in found.output
+    assert "→" in found.output
+    checks = json.loads(steward("doctor", "--json").stdout.splitlines()[-1])["checks"]
+    assert {"name": "token", "state": "ok", "words": "The bot is steward-bot.", "mend": ""} in checks
+
+
+def test_doctor_reads_the_workers_token_from_a_file(
+    stand: Stand, steward: Callable[..., Result], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As the worker does; a file that is not there ends in a sentence."""
+    (tmp_path / "token").write_text(f"{WORKER}\n")
+    monkeypatch.setenv("STEWARD_WORKER_TOKEN_FILE", str(tmp_path / "token"))
+    assert "It may not write to board/requests." in steward("doctor").output
+    monkeypatch.setenv("STEWARD_WORKER_TOKEN_FILE", str(tmp_path / "nothing"))
+    assert steward("doctor").exit_code == 2
+
+
+def test_an_operator_reads_the_list_of_a_board_in_shadow(stand: Stand, steward: Callable[..., Result]) -> None:
+    """What would have been done, and what people did; strangers' words are no markup; and the list can be cleared."""
+    assert "Nothing was held back." in steward("shadow", "list").output
+    path = "[red]ada[/red]/x_eval_request_False_float32_Original.json"
+    for number, about in enumerate((PATH, path)):
+        would = Would(id=f"w{number}", effect="edit", repo=f"dataset/{REQUESTS}", does="Run it", path=about, at=1.0)
+        stand.desk.effects.shadow.add(would)
+    stand.put(PATH, json.dumps({"model": "ada/good", "status": "FINISHED"}).encode())
+    shown = steward("shadow", "list")
+    assert shown.exit_code == 0
+    assert "[red]" in shown.output
+    listed = json.loads(steward("shadow", "list", "--json", "--limit", "5").stdout.splitlines()[-1])
+    assert listed["count"] == 2
+    ours = next(one for one in listed["things"] if one["path"] == PATH)
+    assert [(deed["who"], deed["what"]) for deed in ours["then"]] == [("form", "added the file: FINISHED")]
+    assert "1 older ones" in steward("shadow", "list", "--limit", "1").output
+    assert steward("shadow", "clear").exit_code == 0
+    assert "Nothing was held back." in steward("shadow", "list").output

@@ -1,0 +1,95 @@
+"""What of a board is old, and what is said of it."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from leaderboard.adoption import BadRecord, Person, Record, is_old, old_failure, parse_record
+from leaderboard.requests import Request, parse_request
+
+PATH = "o/m_eval_request_False_float16_Original.json"
+ONE, TWO = "1" * 40, "2" * 40
+RECORD = Record(
+    board="demo",
+    at="2026-11-24T12:00:00Z",
+    by=Person(id="u1", name="maya"),
+    commits={"o/requests": ONE},
+    threads={"dataset/o/requests": 12},
+    files=3,
+)
+
+
+def request(**fields: Any) -> Request:
+    """A readable request."""
+    found = parse_request(PATH, json.dumps({"model": "o/m", "status": "FAILED", **fields}).encode())
+    assert isinstance(found, Request)
+    return found
+
+
+OLD = [
+    (ONE, ONE, {}, True),
+    (ONE, TWO, {}, False),
+    (None, ONE, {}, False),
+    (ONE, ONE, {"steward": {}}, True),
+    (ONE, ONE, {"steward": {"attempt": 0}}, True),
+    (ONE, ONE, {"steward": {"attempt": 2}}, False),
+    (ONE, TWO, {"steward": {"attempt": 2}}, False),
+]
+
+
+@pytest.mark.parametrize(("adopted", "now", "fields", "old"), OLD)
+def test_a_file_is_old_while_it_is_what_it_was(
+    adopted: str | None, now: str, fields: dict[str, Any], old: bool
+) -> None:
+    """Unchanged since adoption, and not in Steward's own hands by then."""
+    assert is_old(adopted, now, request(**fields)) is old
+
+
+def test_an_unreadable_file_can_be_old_too() -> None:
+    """What nobody can read is left in peace as well."""
+    assert is_old(ONE, ONE, None)
+    assert not is_old(None, ONE, None)
+
+
+def test_threads_up_to_the_highest_number_are_old() -> None:
+    """Numbers rise, so one number says of every thread whether it was there; another repo's are not concerned."""
+    assert RECORD.is_old_thread("dataset/o/requests", 12)
+    assert not RECORD.is_old_thread("dataset/o/requests", 13)
+    assert not RECORD.is_old_thread("space/o/board", 1)
+
+
+def test_a_record_comes_back_as_it_was_written() -> None:
+    """Also with fields that a later version added."""
+    written = json.loads(RECORD.model_dump_json())
+    assert parse_record(json.dumps({**written, "more": 1}).encode()) == RECORD
+
+
+WRONG = [
+    b"",
+    b"[]",
+    b"{}",
+    b"\xff",
+    json.dumps({**json.loads(RECORD.model_dump_json()), "v": 2}).encode(),
+    json.dumps({**json.loads(RECORD.model_dump_json()), "commits": {"o/requests": "main"}}).encode(),
+]
+
+
+@pytest.mark.parametrize("data", WRONG)
+def test_what_is_no_record_is_refused(data: bytes) -> None:
+    """A record that cannot be read must not pass for none: then everything would be new."""
+    with pytest.raises(BadRecord, match="adopted"):
+        parse_record(data)
+
+
+def test_only_old_failures_say_that_no_log_was_kept() -> None:
+    """A failure with a reason keeps its reason, and what did not fail says nothing."""
+    failure = old_failure(request(), RECORD)
+    assert failure is not None
+    assert "2026-11-24" in failure.message
+    assert "no log" in failure.message
+    reason = {"cause": "x", "fault": "us", "message": "m"}
+    assert old_failure(request(steward={"failure": reason}), RECORD) is None
+    assert old_failure(request(status="FINISHED"), RECORD) is None
