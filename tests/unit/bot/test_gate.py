@@ -1,0 +1,28 @@
+"""The gate is the only way from the bot to a write on the Hub."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+DOOR = re.compile(
+    r"\b_?hub\.(commit|edit_files|open_thread|ensure_comment|edit_comment|set_status|merge|create_repo)\("
+)
+LEDGER = re.compile(r"\b_?ledgers\.(stage|sync)\(")
+BESIDE = {"adopting.py": "an operator asks for the record by name", "doctor.py": "its commit cannot land"}
+
+
+@pytest.mark.parametrize(("what", "beside"), [(DOOR, BESIDE), (LEDGER, {})])
+def test_nothing_is_written_past_the_gate(project: Path, what: re.Pattern[str], beside: dict[str, str]) -> None:
+    """No module of the bot but the gate calls what writes, and the few exceptions are known by name."""
+    found = {path.name for path in (project / "bot").rglob("*.py") if what.search(path.read_text())}
+    assert found - {"effects.py"} - beside.keys() == set()
+
+
+def test_the_gate_itself_is_found(project: Path) -> None:
+    """The search would see a write if there were one."""
+    text = (project / "bot" / "effects.py").read_text()
+    assert len(DOOR.findall(text)) == 5
+    assert len(LEDGER.findall(text)) == 2
