@@ -23,6 +23,7 @@ import redis
 from leaderboard.attempts import Details, Failure, Outcome
 from wire.attempts import Progress as Told
 from wire.clock import now
+from wire.crashpoints import pass_by, point
 from wire.jobs import EvaluationJob
 from workers import machine
 from workers.beats import Beats
@@ -43,6 +44,13 @@ log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 CLAIM_SLICE = 1.0
+
+TAKEN = point("job taken, claim not asked for")
+ASKED = point("claim asked for, answer not heard")
+GRANTED = point("claim granted, nothing evaluated")
+EVALUATED = point("evaluated, details not published")
+PUBLISHED = point("details published, outcome not laid down")
+LAID_DOWN = point("outcome laid down, bot not told")
 
 
 class SuiteDiffers(WorkerError):
@@ -99,8 +107,10 @@ class Run:
     # --- the claim
 
     def _take(self) -> None:
+        pass_by(TAKEN)
         self.wire.attempts().take(self.job.attempt, self.job.path, self.bench.worker, now=now())
         self.wire.mark(self.job.path)
+        pass_by(ASKED)
 
     def _claimed(self) -> bool:
         """Whether the bot grants the claim; asks again as long as it says nothing."""
@@ -118,6 +128,7 @@ class Run:
                 time.sleep(CLAIM_SLICE)
                 continue
             if answer:
+                pass_by(GRANTED)
                 self.beats.claimed()
                 self.log.say(f"claim granted: {self.job.model} @ {self.job.revision}")
             if answer is not None:
@@ -141,7 +152,10 @@ class Run:
         if not ending.finished:
             return self._outcome(failure=diagnose(ending.evidence(self.log.tail())))
         self._phase("publish")
-        return self._outcome(details=self.bench.supply.publish(self._publication(plan, provisions)))
+        pass_by(EVALUATED)
+        details = self.bench.supply.publish(self._publication(plan, provisions))
+        pass_by(PUBLISHED)
+        return self._outcome(details=details)
 
     def _phase(self, phase: str) -> None:
         self.phase = phase
@@ -244,6 +258,7 @@ class Run:
 
     def _end(self, outcome: Outcome) -> None:
         keep(self.bench.slot.attempt, outcome, scrub(self.log.text(), self.bench.secrets))
+        pass_by(LAID_DOWN)
         tell_left_over(self.bench.slot.attempt, self.wire)
 
     def _patiently(self, call: Callable[[], T]) -> T:

@@ -11,12 +11,15 @@ from pydantic import ValidationError
 from leaderboard.attempts import Outcome
 from wire.attempts import Attempts
 from wire.clock import now
+from wire.crashpoints import pass_by, point
 from wire.dirty import DirtyKeys, Priority
 from wire.errors import WireError
 from wire.keys import Keys
 from wire.redis import connect
 
 log = logging.getLogger(__name__)
+
+ENDED = point("bot told, request not marked")
 
 CALL_TIMEOUT = 5.0
 OUTCOME, LOG = "outcome.json", "log.txt"
@@ -72,6 +75,7 @@ def tell_left_over(folder: Path, wire: Wire) -> str | None:
         (folder / OUTCOME).unlink()
         return None
     wire.attempts().end(outcome, (folder / LOG).read_text("utf-8"))
+    pass_by(ENDED)
     wire.mark(outcome.path)
     (folder / OUTCOME).unlink()
     return outcome.attempt

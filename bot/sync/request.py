@@ -32,6 +32,7 @@ from hub.errors import TooLarge
 from hub.records import File
 from leaderboard import transitions
 from leaderboard.admission import judge, refusal
+from leaderboard.attempts import Failure
 from leaderboard.effects import Effect, Mode
 from leaderboard.failures import cause, may_retry
 from leaderboard.lifecycle import (
@@ -180,6 +181,8 @@ def act(desk: Desk, gathered: Gathered, step: Step) -> float | None:
             _watch(desk, gathered)
         case Finish(outcome=outcome):
             publication.finish(desk, gathered.request, gathered.file, gathered.entry, outcome, gathered.log)
+        case Fail(failure=failure) | Reopen(failure=failure) if published_before_it_died(desk, gathered, failure):
+            log.info("published before its worker died", attempt=gathered.attempt)
         case Fail(failure=failure):
             request, file, entry = gathered.request, gathered.file, gathered.entry
             publication.fail(desk, request, file, entry, failure, step.outcome, gathered.log)
@@ -252,6 +255,16 @@ def claim(desk: Desk, gathered: Gathered, *, committed: bool) -> None:
     if not stage_transition(desk, request, gathered.file, step, name=f"run {attempt}", line=line):
         desk.attempts.answer_claim(attempt, granted=False)
         desk.index.put(entry.model_copy(update={"state": "waiting"}))
+
+
+def published_before_it_died(desk: Desk, gathered: Gathered, failure: Failure) -> bool:
+    """Whether an attempt whose worker was lost had published its details by then; the request is finished if so."""
+    if failure.cause != "worker-lost" or gathered.attempt is None:
+        return False
+    found = publication.find_outcome(desk, gathered.request, gathered.attempt)
+    if found is not None:
+        publication.finish(desk, gathered.request, gathered.file, gathered.entry, found, gathered.log)
+    return found is not None
 
 
 def reopen(desk: Desk, gathered: Gathered, step: Reopen) -> None:

@@ -24,11 +24,15 @@ pytestmark = [pytest.mark.chaos, pytest.mark.timeout(240)]
 WHOLE = bool(os.environ.get("STEWARD_WHOLE_MATRIX"))
 BEAT = "1"
 MODELS = ("good", "remote", "good-dies", "other")
+BY_COMMAND = {"bot.adopting"}
+"""Passed by commands of `steward`, not by a process that serves."""
 WEB_MODULES = {"bot.inbox", "bot.webhooks", "bot.groupcommit", "bot.app"}
 
 
 def kinds(module: str) -> list[str]:
     """The kinds of process that pass the points of `module`."""
+    if module in BY_COMMAND:
+        return []
     if module.startswith("workers."):
         return ["worker"]
     return ["web"] if module in WEB_MODULES else ["sync"]

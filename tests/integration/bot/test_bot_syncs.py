@@ -13,6 +13,7 @@ from stand_kit import REQUESTS, WORKER, Stand
 from hub.records import Repo
 from leaderboard.attempts import Details, Failure
 from leaderboard.details import Published, outcome_path
+from leaderboard.failures import cause
 from leaderboard.results import Block, dump, score, scores_in_block, with_block
 from wire.attempts import LOST, Progress
 
@@ -298,8 +299,9 @@ def test_only_a_form_of_the_board_submits_for_others(stand: Stand) -> None:
     assert "submitted by `form`" in stand.threads()[0].events[0].content
 
 
-def test_what_was_published_before_the_worker_was_lost_is_not_evaluated_again(stand: Stand) -> None:
-    """A silent attempt whose outcome lies in the details repo is completed from there, not called lost."""
+@pytest.mark.parametrize("told", [False, True])
+def test_what_was_published_before_the_worker_was_lost_is_not_evaluated_again(stand: Stand, told: bool) -> None:
+    """A lost attempt whose outcome lies in the details repo is completed from there, however its loss is learned."""
     job = stand.started()
     gpu = HfApi(stand.hub.url, token=WORKER)
     gpu.create_repo("board-details/details_ada__good", repo_type="dataset")
@@ -335,9 +337,12 @@ def test_what_was_published_before_the_worker_was_lost_is_not_evaluated_again(st
     operations = [CommitOperationAdd(path, content) for path, content in files.items()]
     repo = "board-details/details_ada__good"
     gpu.create_commit(repo, operations, commit_message="Publish", repo_type="dataset")
-    stand.time += 100
-    stand.schedule.tick()
-    stand.settle()
+    if told:
+        stand.end(job, failure=cause("worker-lost").failure("killed"))
+    else:
+        stand.time += 100
+        stand.schedule.tick()
+        stand.settle()
     file = stand.file(job.path)
     assert (file["status"], file["steward"]["attempt"]) == ("FINISHED", 1)
     copied = stand.desk.hub.read_file(stand.desk.results, file["steward"]["results"])
