@@ -39,7 +39,7 @@ class Watch(CacheHook):  # type: ignore[misc]  # the harness has no types
         self.report = report
         self.dtype = dtype
         self.tasks: dict[str, Any] = {}
-        self.done = 0
+        self.done = self._total = 0
         self._began: dict[str, float] = {}
 
     def begin(self, phase: str) -> None:
