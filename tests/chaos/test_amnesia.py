@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import json
+import os
 import socket
 import threading
+from collections import Counter
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
+import httpx2
 import pytest
 from huggingface_hub import HfApi
-from town import WORKER, Town, open_town, wait_for
+from town import SECRET, WORKER, Town, open_town, wait_for
 
 from hub.records import Repo
 
 pytestmark = [pytest.mark.chaos, pytest.mark.timeout(240)]
 BEAT = "1"
+DELIVERIES = 10_000 if os.environ.get("STEWARD_WHOLE_MATRIX") else 2_000
 MODELS = ("good-slow", "good", "remote", "good-dies", "other")
 EVALUATED = ("good-slow", "good", "other")
 
@@ -114,11 +120,40 @@ def test_a_replica_cut_off_for_longer_than_its_lease(tmp_path: Path) -> None:
         cable.whole.set()
 
 
-def test_ten_minutes_without_a_hub(tmp_path: Path) -> None:
-    """While the Hub answers nothing but errors, deliveries are acknowledged; afterwards all is done, once."""
-    with busy_town(tmp_path) as town:
+def test_thousands_of_deliveries_while_the_hub_is_away(tmp_path: Path) -> None:
+    """All are acknowledged while the Hub answers errors only; afterwards all is done, in a handful of commits."""
+    with open_town(tmp_path) as town:
+        for name in ("web", "sync", "worker"):
+            town.start(name, STEWARD_BEAT_SECONDS=BEAT)
+        wait_for(town.web_answers, words=town.words)
+        town.submit(*MODELS)
         town.hub.box.faults.fail("/api/*", status=503, times=None)
-        wait_for(lambda: b"failed" in town.redis.hgetall("steward:1:town:hub-state"), seconds=60)
-        assert town.web_answers()
+        wait_for(lambda: b"failed" in town.redis.hgetall("steward:1:town:hub-state"), words=town.words)
+        assert flood(town, DELIVERIES) == {202: DELIVERIES}
         town.hub.box.faults.clear()
         all_is_well(town)
+        commits = HfApi(town.hub.url, token=WORKER).list_repo_commits("town/requests", repo_type="dataset")
+        assert len(commits) < 5 * len(MODELS)
+
+
+def flood(town: Town, count: int) -> Counter[int]:
+    """Send `count` different deliveries about the requests repo over a few connections; the answers."""
+    body = json.dumps(
+        {
+            "event": {"action": "update", "scope": "repo.content"},
+            "repo": {"type": "dataset", "name": "town/requests"},
+            "updatedRefs": [{"ref": "refs/heads/main", "oldSha": "a" * 40, "newSha": "b" * 40}],
+        }
+    )
+
+    def send(numbers: range) -> Counter[int]:
+        headers = {"x-webhook-secret": SECRET, "content-type": "application/json"}
+        with httpx2.Client(base_url=f"http://127.0.0.1:{town.ports[0]}", headers=headers, timeout=30) as client:
+            answers = (
+                client.post("/webhooks/hub", content=body, headers={"webhook-id": f"flood-{n}"}) for n in numbers
+            )
+            return Counter(answer.status_code for answer in answers)
+
+    parts = [range(start, count, 8) for start in range(8)]
+    with ThreadPoolExecutor(8) as pool:
+        return sum(pool.map(send, parts), Counter())
