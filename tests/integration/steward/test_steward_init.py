@@ -1,0 +1,53 @@
+"""`steward init`: from an account on a Hub to the repos and webhooks of a board."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from huggingface_hub import HfApi
+from typer.testing import CliRunner
+
+from localhub.testing import LocalHub
+from steward.cli import app
+
+URL = "http://127.0.0.1:9/webhooks/hub"
+BOARD = """
+name: fresh
+title: Fresh
+suite: starter
+effects: shadow
+repos: {requests: fresh/requests, results: fresh/results, logs: fresh/logs, community: fresh/board,
+        details_namespace: fresh-details}
+"""
+WORLD = {
+    "users": [{"name": "bot", "tokens": [{"token": "hf_bot", "role": "write"}]}],
+    "orgs": [{"name": "fresh", "members": {"bot": "admin"}}],
+}
+
+
+def test_init_makes_what_is_missing_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Said first, done when told to, and done once: repos, and one webhook a repo and domain, none on all of it."""
+    (tmp_path / "board.yaml").write_text(BOARD)
+    with LocalHub(tmp_path / "hub", WORLD) as hub:
+        settings = {
+            "HF_ENDPOINT": hub.url,
+            "STEWARD_BOARD": str(tmp_path / "board.yaml"),
+            "STEWARD_BOT_TOKEN": "hf_bot",
+        }
+        for name, value in {**settings, "STEWARD_WEBHOOK_SECRET": "s"}.items():
+            monkeypatch.setenv(name, value)
+        api, run = HfApi(hub.url, token="hf_bot"), CliRunner().invoke
+        said = run(app, ["init", "--url", URL])
+        assert said.exit_code == 0
+        assert said.output.count("Would make") == 7
+        assert list(api.list_datasets(author="fresh")) == []
+        assert run(app, ["init", "--url", URL, "--apply"]).output.count("Made") == 7
+        again = run(app, ["init", "--url", URL, "--apply"])
+        assert again.output.count("is there.") == 7
+        assert api.repo_info("fresh/logs", repo_type="dataset").private
+        assert not api.repo_info("fresh/requests", repo_type="dataset").private
+        watched = sorted((hook.watched[0].name, hook.domains[0]) for hook in api.list_webhooks())
+        expected = [("fresh/board", "discussion"), ("fresh/requests", "discussion"), ("fresh/requests", "repo")]
+        assert watched == expected
+        assert all(len(hook.watched) == len(hook.domains) == 1 for hook in api.list_webhooks())
