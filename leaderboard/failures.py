@@ -24,6 +24,7 @@ class Retry:
 
 NEVER = Retry()
 AT_ONCE = Retry(times=2, wait=0.0)
+SHORTLY = Retry(times=3, wait=60.0)
 LATER = Retry(times=3, wait=900.0)
 ONCE = Retry(times=1, wait=300.0)
 
@@ -184,7 +185,7 @@ CAUSES = table(
             "us",
             "The evaluation is done, but its details could not be published: {detail}",
             "Nothing to do for you: it is tried again.",
-            LATER,
+            SHORTLY,
         ),
         Cause(
             "results-refused",
@@ -212,7 +213,7 @@ CAUSES = table(
             "hub",
             "The Hub could not be reached, or answered with an error: {detail}",
             "Nothing to do for you: it is tried again.",
-            LATER,
+            SHORTLY,
         ),
         Cause(
             "unknown",

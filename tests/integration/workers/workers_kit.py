@@ -141,7 +141,10 @@ class WorkerProcess:
         """Every process of this worker now, by what it is; remembered for `left_running`."""
         found = {self.process.pid: "worker"}
         for pid in children(self.process.pid):
-            zygote = b"workers.zygote" in Path(f"/proc/{pid}/cmdline").read_bytes()
+            try:
+                zygote = b"workers.zygote" in Path(f"/proc/{pid}/cmdline").read_bytes()
+            except FileNotFoundError:
+                continue  # it ended while we looked
             found[pid] = "zygote" if zygote else "job"
             found |= dict.fromkeys(descendants(pid), "child")
         self.family |= found
