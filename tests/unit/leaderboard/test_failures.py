@@ -38,8 +38,8 @@ def test_what_is_the_submitters_fault_is_never_tried_again_by_itself() -> None:
 
 def test_retries_end() -> None:
     """An attempt is repeated as often as the table says, and then left."""
-    assert may_retry("network", 1) == 900
-    assert may_retry("network", 3) == 900
+    assert may_retry("network", 1) == 60
+    assert may_retry("network", 3) == 60
     assert may_retry("network", 4) is None
     assert may_retry("weights-corrupted", 1) is None
 
