@@ -136,17 +136,17 @@ def test_the_record_says_when_who_and_as_of_what(stand: Stand) -> None:
 
 def test_what_was_taken_for_work_before_the_adoption_is_let_go(stand: Stand) -> None:
     """Adopting a board that the bot is at work on: what waits, or lies in RQ, is dropped, and its worker sent away."""
+    stand.desk.board = stand.desk.board.model_copy(update={"threads": "never"})
     stand.worker()
     stand.submit("ada/good")
     stand.settle()
     (job,) = stand.queued()
-    threads = len(stand.threads())
     adopted(stand)
     live(stand)
     assert (stand.desk.index.get(OLD).state, stand.desk.index.count_waiting()) == ("foreign", 0)
     assert stand.take(job) is False
     assert stand.file(OLD) == {**FIELDS, "mystery": [1, "é"]}
-    assert len(stand.threads()) == threads
+    assert stand.threads() == []
 
 
 def test_what_steward_itself_had_in_hand_is_not_old(stand: Stand) -> None:
@@ -194,7 +194,9 @@ def test_an_old_file_that_large_file_storage_keeps_is_recognised(stand: Stand) -
     file = stand.desk.hub.read_file(stand.desk.requests, OLD)
     assert len(file.oid) == 64
     adopted(stand)
+    before = len(stand.calls)
     live(stand)
+    assert [route for _, route in stand.calls[before:]].count("resolve") == 1  # the record, and no request
     assert stand.desk.adoption.blobs([OLD]) == [git_id(file.oid, len(file.data))]
     assert stand.desk.adoption.is_old(file, None)
     assert stand.desk.index.get(OLD).state == "foreign"
