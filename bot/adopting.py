@@ -2,6 +2,7 @@
 
 Race closed: somebody commits between the look at the board and the record. The record's parent is the very commit that
 it names, or it does not land, and all is looked at anew.
+Race closed: dying between the record and the mark. The next round of the reconciler finds the commit.
 """
 
 from __future__ import annotations
@@ -18,11 +19,8 @@ from hub.records import Account, Put, Repo
 from leaderboard.adoption import MAX_RECORD, RECORD, Person, Record, parse_record
 from leaderboard.requests import is_request_path
 from wire.clock import iso
-from wire.crashpoints import pass_by, point
 
 _TRIES = 5
-
-RECORDED = point("board adopted, syncs not told")
 
 
 @dataclass(frozen=True)
@@ -41,7 +39,6 @@ def adopt(desk: Desk, *, by: Account | None = None, again: bool = False) -> Adop
     """
     who = by or desk.me()
     found = desk.hub.retries.until(lambda: _once(desk, who, again=again), on=(StaleParent,), attempts=_TRIES)
-    pass_by(RECORDED)
     desk.mark(REQUESTS)
     return found
 
