@@ -34,6 +34,7 @@ class Entry(BaseModel):
     state: EntryState = "new"
     model: str = ""
     sha: str | None = Field(default=None, description="commit at which it was accepted")
+    asked: str = Field(default="", description="which submission that was: a new one in the same file is another")
     number: int = Field(default=1, description="of the current attempt, from 1")
     attempt: str | None = None
     submitter: str = ""

@@ -119,13 +119,18 @@ def sync_request(desk: Desk, path: str) -> float | None:
 
 def gather(desk: Desk, entry: Entry, request: Request, file: File) -> Gathered:
     """What Redis knows of the request's current attempt."""
-    attempt = current_attempt(desk.board.name, request, entry.sha)
+    attempt = current_attempt(desk.board.name, request, entry.sha if entry.asked == asked(request) else None)
     if attempt is None:
         return Gathered(request, file, entry, None, Seen(), "")
     ended = desk.attempts.outcome(attempt)
     if ended is not None and ended[0].attempt == attempt:
         return Gathered(request, file, entry, attempt, Seen("ended", ended[0]), ended[1])
     return Gathered(request, file, entry, attempt, Seen(_life(desk, attempt)), "")
+
+
+def asked(request: Request) -> str:
+    """Which submission this is. The path has no revision: whoever submits again writes a new file in its place."""
+    return f"{request.file.revision or 'main'} {request.file.submitted_time or ''}"
 
 
 def _life(desk: Desk, attempt: str) -> Life:
@@ -212,6 +217,7 @@ def admit(desk: Desk, gathered: Gathered) -> None:
             "state": "waiting",
             "model": request.path.model,
             "sha": request.file.steward.revision or verdict.sha,
+            "asked": asked(request),
             "number": number,
             "attempt": attempt,
             "submitter": origin.submitter(request.file.sender),

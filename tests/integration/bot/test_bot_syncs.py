@@ -364,3 +364,18 @@ def test_what_failed_for_a_while_is_tried_again_after_a_while(stand: Stand) -> N
     stand.worker()
     stand.settle()
     assert [again.attempt[-2:] for again in stand.queued()] == ["-2"]
+
+
+def test_a_new_commit_submitted_in_the_same_place_is_evaluated(stand: Stand) -> None:
+    """After the end of one evaluation, a new file at the same path with a newer revision gets an attempt of its own."""
+    job = stand.started()
+    stand.end(job, failure=Failure(cause="weights-corrupted", fault="submission", message="Cut off."))
+    assert stand.file(job.path)["status"] == "FAILED"
+    mended = stand.ada.upload_file(path_or_fileobj=b"y", path_in_repo="model.safetensors", repo_id="ada/good").oid
+    stand.worker()
+    stand.submit("ada/good", revision=mended)
+    stand.settle()
+    assert stand.file(job.path)["status"] == "PENDING"
+    (again,) = stand.queued()
+    assert again.revision == mended
+    assert again.attempt != job.attempt
