@@ -56,11 +56,15 @@ def commit(hub: Hub, path: str, data: bytes | None) -> str:
     return hub.commit(REPO, [change], "Change", parent=hub.head(REPO)).oid
 
 
-def test_what_changed_since_a_commit_is_read_without_a_call(mirror: Mirror, hub: Hub, local: LocalHub) -> None:
+def test_what_changed_since_a_commit_is_read_without_a_call(
+    mirror: Mirror, hub: Hub, local: LocalHub, eventually: Any
+) -> None:
     """After a fetch, differences, parents and contents come from this machine; what is not there is told so."""
     first = mirror.fetch(REPO, depth=1)
     second, third = commit(hub, "a/x.json", b"3"), commit(hub, "b/y.json", None)
+    local.box.stats.reset()
     assert mirror.fetch(REPO, depth=0) == third
+    eventually(lambda: [one for one in local.box.stats.read()["calls"] if "upload-pack" in one["route"]])
     local.box.stats.reset()
     with mirror.read(REPO) as view:
         assert [(one.path, one.oid is None) for one in view.changed(first, third)] == [
