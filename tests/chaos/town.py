@@ -230,7 +230,7 @@ class Town:
                     seen[f"{name}/{settled(entry.path)}"] = "a log"
         for thread in self.eyes.threads(Repo("dataset", "town/requests")):
             whole = self.eyes.thread(Repo("dataset", "town/requests"), thread.num)
-            comments = sorted(settled(comment.text) for comment in whole.comments)
+            comments = sorted(settled(comment.text.strip()) for comment in whole.comments)
             seen.setdefault(f"thread {thread.title}", []).append((thread.status, comments))
         return seen
 
