@@ -69,8 +69,6 @@ def _play(folder: Path, console: Console, *, headless: bool, as_json: bool) -> i
 
 
 def _story(stage: Any, timeline: Any) -> dict[str, Any]:
-    from huggingface_hub import HfApi
-
     from hub.client import Hub
     from steward.demo.models import UPLOADS, converted, upload
     from steward.demo.story import SUBMISSIONS, submit
@@ -90,7 +88,6 @@ def _story(stage: Any, timeline: Any) -> dict[str, Any]:
     revisions = {what.model: upload(stage.hub_url, stage.world.tokens[what.owner], what, model) for what in UPLOADS}
     stage.wait_until_ready()
     timeline.say("Everything is up; the submissions come in")
-    HfApi(stage.hub_url)
     for submission in SUBMISSIONS:
         submit(stage.hub_url, stage.world, submission, revisions[submission.model])
         how = "an outsider's pull request, which a maintainer merges" if submission.by_pull_request else "the form"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from typing import Any
 
@@ -85,7 +86,5 @@ class Watch:
 
 def published_scores(data: bytes) -> dict[str, Any]:
     """What the `steward` block of a results file says: benchmark → score, and their average."""
-    import json
-
     block = json.loads(data)["steward"]
     return {"average": block["average"], "benchmarks": block["benchmarks"]}
