@@ -6,7 +6,7 @@ from bot.probe import MAX_CONFIG, Probe
 from hub.client import Hub
 from hub.errors import BadRequest, Disabled, Gated, RepoNotFound, RevisionNotFound, TooLarge
 from hub.records import Repo
-from leaderboard.admission import ConfigFacts, ModelFacts
+from leaderboard.admission.facts import ConfigFacts, ModelFacts, ModelFile
 
 
 def gather_model_facts(hub: Hub, probe: Probe, model: str, revision: str) -> ModelFacts:
@@ -22,13 +22,13 @@ def gather_model_facts(hub: Hub, probe: Probe, model: str, revision: str) -> Mod
     except Disabled:
         return ModelFacts("disabled")
     if found.private:
-        return ModelFacts("private", found.sha)
-    files = tuple(file.name for file in found.files)
-    return ModelFacts("found", found.sha, _config(hub, probe, model, found.sha, files), files)
+        return ModelFacts("private", found.sha, id=found.id, is_private=True)
+    files = tuple(ModelFile(file.name, file.size) for file in found.files)
+    return ModelFacts("found", found.sha, _config(hub, probe, model, found.sha, files), files, id=found.id)
 
 
-def _config(hub: Hub, probe: Probe, model: str, sha: str, files: tuple[str, ...]) -> ConfigFacts:
-    if "config.json" not in files:
+def _config(hub: Hub, probe: Probe, model: str, sha: str, files: tuple[ModelFile, ...]) -> ConfigFacts:
+    if all(file.name != "config.json" for file in files):
         return ConfigFacts("missing")
     try:
         file = hub.read_file(Repo("model", model), "config.json", sha, max_bytes=MAX_CONFIG)

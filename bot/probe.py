@@ -22,7 +22,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, cast
 
-from leaderboard.admission import ConfigFacts, ConfigState
+from leaderboard.admission.facts import ConfigFacts, ConfigState
 
 MEMORY = 512 * 2**20
 """Bytes that a probe may take beyond what the imports have taken."""

@@ -31,7 +31,8 @@ from bot.sync.views import view_of
 from hub.errors import TooLarge
 from hub.records import File
 from leaderboard import transitions
-from leaderboard.admission import judge, refusal
+from leaderboard.admission import Submission, judge, refusal
+from leaderboard.admission.facts import Surroundings
 from leaderboard.attempts import Failure
 from leaderboard.effects import Effect, Mode
 from leaderboard.failures import cause, may_retry
@@ -205,7 +206,7 @@ def admit(desk: Desk, gathered: Gathered) -> None:
     request, entry = gathered.request, gathered.entry
     revision = request.file.steward.revision or request.file.revision or "main"
     facts = gather_model_facts(desk.hub, desk.probe, request.path.model, revision)
-    verdict = judge(request, facts, desk.board)
+    verdict = judge(Submission(request, facts, desk.board, Surroundings(desk.now())))
     if not verdict.accepted:
         refuse(desk, gathered, verdict.reasons)
         return

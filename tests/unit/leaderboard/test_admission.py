@@ -7,11 +7,13 @@ from typing import Any
 
 import pytest
 
-from leaderboard.admission import Availability, ConfigFacts, ConfigState, ModelFacts, judge, refusal
+from leaderboard.admission import Submission, judge, refusal
+from leaderboard.admission.facts import Availability, ConfigFacts, ConfigState, ModelFacts, ModelFile, Surroundings
 from leaderboard.boards import BadBoard, Board, parse_board
 from leaderboard.requests import Request, parse_request
 
 SHA = "a" * 40
+AROUND = Surroundings(now=0.0)
 BOARD = """
 name: demo
 title: Demo
@@ -43,13 +45,13 @@ def facts(
         availability,
         SHA if there else None,
         ConfigFacts(config, model_type="zork", error=error, transformers="5.0") if there else None,
-        files or ("config.json", "model.safetensors"),
+        tuple(ModelFile(name) for name in files or ("config.json", "model.safetensors")),
     )
 
 
 def test_a_good_model_is_accepted_at_its_commit(board: Board) -> None:
     """With nothing against it, the verdict names the commit that will be evaluated."""
-    verdict = judge(request(), facts(), board)
+    verdict = judge(Submission(request(), facts(), board, AROUND))
     assert verdict.accepted
     assert verdict.sha == SHA
 
@@ -77,7 +79,7 @@ def test_a_good_model_is_accepted_at_its_commit(board: Board) -> None:
 )
 def test_every_reason_is_told_at_once(board: Board, asked: Request, known: ModelFacts, codes: list[str]) -> None:
     """A refusal holds each reason, each with a sentence and, but for nobody's fault, something to do."""
-    verdict = judge(asked, known, board)
+    verdict = judge(Submission(asked, known, board, AROUND))
     assert not verdict.accepted
     assert [reason.code for reason in verdict.reasons] == codes
     assert all(reason.message.endswith((".", "x")) and reason.advice for reason in verdict.reasons)
@@ -85,7 +87,7 @@ def test_every_reason_is_told_at_once(board: Board, asked: Request, known: Model
 
 def test_a_refusal_of_several_reasons_is_one_failure_that_holds_them_all(board: Board) -> None:
     """The request file gets one failure whose message has every reason, and whose fault is the submission's."""
-    verdict = judge(request("float7", "Half"), facts(), board)
+    verdict = judge(Submission(request("float7", "Half"), facts(), board, AROUND))
     failure = refusal(verdict.reasons)
     assert failure.cause == "several-reasons"
     assert failure.fault == "submission"

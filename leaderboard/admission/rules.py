@@ -4,35 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Literal
 
+from leaderboard.admission.facts import Availability, ConfigState, ModelFacts, Surroundings
 from leaderboard.attempts import Failure
 from leaderboard.boards import Board
 from leaderboard.requests import Problem, Request
-
-Availability = Literal["found", "no-model", "no-revision", "gated", "disabled", "private"]
-ConfigState = Literal["loaded", "missing", "unreadable", "remote-code", "unknown-architecture", "too-costly"]
-
-
-@dataclass(frozen=True)
-class ConfigFacts:
-    """What came of loading the model's config with the installed transformers, without remote code."""
-
-    state: ConfigState
-    architecture: str = ""
-    model_type: str = ""
-    error: str = ""
-    transformers: str = ""
-
-
-@dataclass(frozen=True)
-class ModelFacts:
-    """What the Hub says about a model at the revision that was asked for."""
-
-    availability: Availability
-    sha: str | None = None
-    config: ConfigFacts | None = None
-    files: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -48,13 +24,23 @@ class Verdict:
         return not self.reasons and self.sha is not None
 
 
-Rule = Callable[[Request, ModelFacts, Board], Iterator[Problem]]
+@dataclass(frozen=True)
+class Submission:
+    """All that a rule may look at."""
+
+    request: Request
+    model: ModelFacts
+    board: Board
+    around: Surroundings
 
 
-def judge(request: Request, facts: ModelFacts, board: Board) -> Verdict:
-    """The verdict on `request`: every rule speaks, so that a submitter hears everything at once."""
-    reasons = tuple(problem for rule in RULES for problem in rule(request, facts, board))
-    return Verdict(facts.sha, reasons)
+Rule = Callable[[Submission], Iterator[Problem]]
+
+
+def judge(submission: Submission) -> Verdict:
+    """The verdict on a submission: every rule speaks, so that a submitter hears everything at once."""
+    reasons = tuple(problem for rule in RULES for problem in rule(submission))
+    return Verdict(submission.model.sha, reasons)
 
 
 def refusal(reasons: tuple[Problem, ...]) -> Failure:
@@ -66,29 +52,29 @@ def refusal(reasons: tuple[Problem, ...]) -> Failure:
     return Failure(cause=cause, fault="submission", message=message[:2_000], advice=advice[:2_000])
 
 
-def known_precision(request: Request, _facts: ModelFacts, board: Board) -> Iterator[Problem]:
+def known_precision(it: Submission) -> Iterator[Problem]:
     """The precision is one that the board evaluates."""
-    if request.path.precision not in board.precisions:
+    if it.request.path.precision not in it.board.precisions:
         yield Problem(
             code="precision-unknown",
-            message=f"The precision {request.path.precision[:40]!r} is not one that this leaderboard evaluates.",
-            advice=f"Choose one of {', '.join(board.precisions)}.",
+            message=f"The precision {it.request.path.precision[:40]!r} is not one that this leaderboard evaluates.",
+            advice=f"Choose one of {', '.join(it.board.precisions)}.",
         )
 
 
-def known_weight_type(request: Request, _facts: ModelFacts, _board: Board) -> Iterator[Problem]:
+def known_weight_type(it: Submission) -> Iterator[Problem]:
     """The weight type is one that exists."""
-    if request.path.weight_type not in ("Original", "Delta", "Adapter"):
+    if it.request.path.weight_type not in ("Original", "Delta", "Adapter"):
         yield Problem(
             code="weights-unknown",
-            message=f"The weight type {request.path.weight_type[:40]!r} does not exist.",
+            message=f"The weight type {it.request.path.weight_type[:40]!r} does not exist.",
             advice="Choose Original, Delta or Adapter.",
         )
 
 
-def reachable(request: Request, facts: ModelFacts, _board: Board) -> Iterator[Problem]:
+def reachable(it: Submission) -> Iterator[Problem]:
     """The model and the revision exist, and the leaderboard may read them."""
-    model, revision = request.path.model, (request.file.revision or "main")[:100]
+    model, revision = it.request.path.model, (it.request.file.revision or "main")[:100]
     told: dict[Availability, tuple[str, str, str]] = {
         "no-model": (
             "model-not-found",
@@ -112,21 +98,21 @@ def reachable(request: Request, facts: ModelFacts, _board: Board) -> Iterator[Pr
             "Make the model public and submit it again.",
         ),
     }
-    if facts.availability in told:
-        code, message, advice = told[facts.availability]
+    if it.model.availability in told:
+        code, message, advice = told[it.model.availability]
         yield Problem(code=code, message=message, advice=advice)
 
 
-def loadable_config(request: Request, facts: ModelFacts, _board: Board) -> Iterator[Problem]:
+def loadable_config(it: Submission) -> Iterator[Problem]:
     """The config loads in the installed stable transformers, without remote code (FAQ, first two answers)."""
-    config = facts.config
+    config = it.model.config
     if config is None or config.state == "loaded":
         return
     version = f"transformers {config.transformers}" if config.transformers else "transformers"
     told: dict[ConfigState, tuple[str, str, str]] = {
         "missing": (
             "config-missing",
-            f"{request.path.model} has no config.json at this revision.",
+            f"{it.request.path.model} has no config.json at this revision.",
             "Upload the model with save_pretrained(), which writes it.",
         ),
         "unreadable": (
@@ -154,11 +140,11 @@ def loadable_config(request: Request, facts: ModelFacts, _board: Board) -> Itera
     yield Problem(code=code, message=message, advice=advice)
 
 
-def safetensors_present(_request: Request, facts: ModelFacts, _board: Board) -> Iterator[Problem]:
+def safetensors_present(it: Submission) -> Iterator[Problem]:
     """Weights are there as safetensors: pickled ones could run code when they are loaded."""
-    if facts.availability != "found" or any(name.endswith(".safetensors") for name in facts.files):
+    if it.model.availability != "found" or any(file.name.endswith(".safetensors") for file in it.model.files):
         return
-    pickled = any(name.endswith((".bin", ".pt", ".pth", ".ckpt")) for name in facts.files)
+    pickled = any(file.name.endswith((".bin", ".pt", ".pth", ".ckpt")) for file in it.model.files)
     yield Problem(
         code="weights-not-safetensors" if pickled else "weights-missing",
         message="The weights are there as pickle files only; this leaderboard loads safetensors alone."
