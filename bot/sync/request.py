@@ -304,6 +304,7 @@ def recover(desk: Desk, gathered: Gathered, attempt: str) -> float | None:
     if found is not None:
         publication.finish(desk, request, file, entry, found, "")
         return None
+    desk.attempts.cancel(attempt)  # should it live after all, its next beat tells it to publish nothing
     lost = cause("worker-lost").failure("it fell silent")
     number = max(1, request.file.steward.attempt)
     if number < desk.board.attempts and _may_relaunch(desk, gathered):
