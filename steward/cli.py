@@ -28,13 +28,25 @@ def serve() -> None:
 
 
 @app.command()
-def sync() -> None:
+def sync(
+    timer: Annotated[bool, typer.Option(help="Keep the timer too; where `steward schedule` runs, it need not.")] = True,
+) -> None:
     """Run a sync process: bring requests and threads in step with the Hub."""
     from bot.settings import BotSettings
     from bot.sync.process import run_sync
 
     with sentences():
-        run_sync(BotSettings())
+        run_sync(BotSettings(), timer=timer)
+
+
+@app.command()
+def schedule() -> None:
+    """Run the timer alone: mark what time has put out of step, for the sync processes to mend."""
+    from bot.settings import BotSettings
+    from bot.sync.process import run_schedule
+
+    with sentences():
+        run_schedule(BotSettings())
 
 
 @app.command()

@@ -1,9 +1,10 @@
-"""The sync process: several loops and one timer, and a clean end on SIGTERM."""
+"""The processes that sync: several loops and one timer, or the timer apart, and a clean end on SIGTERM."""
 
 from __future__ import annotations
 
 import signal
 import threading
+from collections.abc import Sequence
 
 import structlog
 
@@ -39,23 +40,39 @@ def open_desk(settings: BotSettings) -> Desk:
     return desk
 
 
-def run_sync(settings: BotSettings) -> None:
-    """Sync until SIGTERM or Ctrl-C; what is under way is finished first."""
+def run_sync(settings: BotSettings, *, timer: bool = True) -> None:
+    """Sync until SIGTERM or Ctrl-C; what is under way is finished first. Without `timer`, `run_schedule` keeps it."""
     configure_logs(settings.log_level, as_json=settings.log_json)
     desk = open_desk(settings)
-    parts: list[SyncLoop | Schedule] = [*(SyncLoop(desk) for _ in range(LOOPS)), Schedule(desk)]
+    desk.probe.warm()
+    try:
+        _run(desk, [*(SyncLoop(desk) for _ in range(LOOPS)), *([Schedule(desk)] if timer else [])])
+    finally:
+        desk.probe.close()
+        desk.hub.close()
+
+
+def run_schedule(settings: BotSettings) -> None:
+    """Keep the timer until SIGTERM or Ctrl-C, and nothing else: for those who run it apart from the syncs."""
+    configure_logs(settings.log_level, as_json=settings.log_json)
+    desk = open_desk(settings)
+    try:
+        _run(desk, [Schedule(desk)])
+    finally:
+        desk.hub.close()
+
+
+def _run(desk: Desk, parts: Sequence[SyncLoop | Schedule]) -> None:
+    """Each of `parts` on a thread of its own, until a signal comes."""
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
-    desk.probe.warm()
-    threads = [threading.Thread(target=part.run, name=f"sync-{n}") for n, part in enumerate(parts)]
+    threads = [threading.Thread(target=part.run, name=f"part-{n}") for n, part in enumerate(parts)]
     for thread in threads:
         thread.start()
-    log.info("syncing", board=desk.board.name, hub=settings.hf_endpoint)
+    log.info("running", board=desk.board.name, hub=desk.hub.session.endpoint, parts=[type(p).__name__ for p in parts])
     stop.wait()
     for part in parts:
         part.stop()
     for thread in threads:
         thread.join(timeout=8)
-    desk.probe.close()
-    desk.hub.close()
