@@ -30,7 +30,8 @@ class ConfigFacts:
     """What came of loading the model's config with the installed transformers, without remote code.
 
     `dtype` is that of the weights as the config has it (float16, bfloat16, float32, or "" where it does not say);
-    `special_tokens` maps bos, eos and pad to the token ids that the config names.
+    `special_tokens` maps bos, eos and pad to the token ids that the config names: usually one, several where it holds
+    a list. `layers` is num_hidden_layers.
     """
 
     state: ConfigState
@@ -43,7 +44,8 @@ class ConfigFacts:
     context: int | None = None
     dtype: str = ""
     quantization: Quantization | None = None
-    special_tokens: Mapping[str, int] = field(default_factory=dict)
+    special_tokens: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    layers: int | None = None
 
 
 @dataclass(frozen=True)
@@ -95,6 +97,7 @@ class Card:
     length: int = 0
     license: str | None = None
     license_name: str | None = None
+    license_link: str | None = None
     base_models: tuple[str, ...] = ()
     relation: str | None = None
     """`base_model_relation`: adapter, merge, quantized or finetune."""
