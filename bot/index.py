@@ -16,6 +16,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from leaderboard.dispatch import Waiting
+from leaderboard.requests import RequestPath, parse_path
 from wire.jobs import EvaluationJob
 from wire.keys import Keys
 from wire.redis import Fields, Redis, text
@@ -37,6 +38,10 @@ class Entry(BaseModel):
     asked: str = Field(default="", description="which submission that was: a new one in the same file is another")
     number: int = Field(default=1, description="of the current attempt, from 1")
     attempt: str | None = None
+    used: int | None = Field(
+        default=None, description="highest number of an attempt that was claimed, or ended; None where nobody looked"
+    )
+    fresh: bool = Field(default=False, description="whether we saw the file appear where there was none")
     submitter: str = ""
     submitted: float = 0.0
     job: EvaluationJob | None = Field(
@@ -59,6 +64,7 @@ class Origin(BaseModel):
     author: str = Field(default="", description="name of whoever made the commit or the pull request")
     front_end: bool = Field(default=False, description="whether that is a form of the board, which submits for others")
     pull: int | None = None
+    commit: str = Field(default="", description="the commit that brought it")
 
     def submitter(self, sender: str | None) -> str:
         """Whose submission it is: a form's file names its signed-in user; nobody else is believed about another."""
@@ -99,6 +105,7 @@ class Index:
                 pipe.hset(keys.waiting, mapping=waiting)
             if others := paths - waiting.keys():
                 pipe.hdel(keys.waiting, *others)
+            pipe.zadd(keys.models, {_by_model(path): 0 for path in paths})
             for name, members in lists.items():
                 if members:
                     pipe.sadd(name, *members)
@@ -122,7 +129,15 @@ class Index:
                 pipe.hdel(name, path)
             for name in (keys.busy, keys.unjudged):
                 pipe.srem(name, path)
+            pipe.zrem(keys.models, _by_model(path))
             pipe.execute()
+
+    def of_model(self, model: str) -> list[Entry]:
+        """The requests for `model`, whatever the case of its name, by path. Two round trips."""
+        start = model.lower().encode(errors="surrogateescape") + b"\0"
+        members = self._redis.zrangebylex(self._keys.models, b"[" + start, b"[" + start + b"\xff")
+        paths = [text(member).partition("\0")[2] for member in members]
+        return [entry for entry in self.find(paths) if entry is not None]
 
     def waiting(self) -> Iterator[Waiting]:
         """Those that wait for their turn; read when the first one is asked for, in one round trip."""
@@ -180,6 +195,12 @@ class Index:
     def put_head(self, repo: str, commit: str) -> None:
         """Remember that everything up to `commit` of `repo` was marked dirty."""
         self._redis.set(self._keys.head(repo), commit)
+
+
+def _by_model(path: str) -> str:
+    """A path in the list that is ordered by model; one that cannot be a request's stands under its own name."""
+    where = parse_path(path)
+    return f"{(where.model if isinstance(where, RequestPath) else path).lower()}\0{path}"
 
 
 def _turn(entry: Entry) -> str:

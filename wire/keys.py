@@ -81,6 +81,15 @@ class Keys:
         return self._key("requests")
 
     @property
+    def models(self) -> str:
+        """Sorted set, all with the same score: `{model in lower case}\\0{path}` of each request."""
+        return self._key("models")
+
+    def person(self, question: str) -> str:
+        """String: the Hub's answer to a question about a person, for a short time."""
+        return self._key("person", question)
+
+    @property
     def waiting(self) -> str:
         """Hash: path of a request that waits for its turn → JSON of what decides about it."""
         return self._key("waiting")

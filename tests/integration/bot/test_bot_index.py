@@ -65,3 +65,16 @@ def test_a_file_counts_as_judged_once_its_sync_is_through(connection: redis.Redi
     assert index.origin("p").pull == 3
     index.drop("p")
     assert index.origin("p") == Origin()
+
+
+def test_the_requests_of_a_model_are_found_by_its_name_alone(connection: redis.Redis) -> None:
+    """A model's requests are listed whatever the case of its name, without those of a model whose name begins alike."""
+    connection.flushall()
+    index = Index(connection, Keys("demo"))
+    paths = ["o/m_eval_request_False_float16_Original.json", "O/M_eval_request_False_4bit_Original.json"]
+    others = ["o/m-2_eval_request_False_float16_Original.json", "m_eval_request_False_float16_Original.json", "x.json"]
+    index.put(*(Entry(path=path) for path in (*paths, *others)))
+    assert {entry.path for entry in index.of_model("o/M")} == set(paths)
+    index.drop(paths[0])
+    assert [entry.path for entry in index.of_model("o/m")] == paths[1:]
+    assert [entry.path for entry in index.of_model("m")] == [others[1]]
