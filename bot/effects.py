@@ -33,7 +33,7 @@ from bot.ledgers import Ledgers
 from bot.texts.render import ZERO_WIDTH_SPACE
 from hub.client import Hub
 from hub.comments import Marker
-from hub.edits import FieldEdit, PutFile
+from hub.edits import AnyEdit, FieldEdit
 from hub.records import Comment, Repo, Thread, ThreadStatus
 from leaderboard.effects import Effect, Effects, Mode
 from wire.clock import Clock
@@ -89,7 +89,7 @@ class Gate:
 
     # --- files
 
-    def stage(self, repo: Repo, *edits: FieldEdit | PutFile, effect: Effect = Effect.EDIT) -> bool:
+    def stage(self, repo: Repo, *edits: AnyEdit, effect: Effect = Effect.EDIT) -> bool:
         """Have files changed by the ledger; False where they will not be, and nobody will be told of an end."""
         if self.mode(Effect.EDIT, effect) is Mode.ON:
             self._ledgers.stage(repo, *edits)
@@ -108,7 +108,7 @@ class Gate:
             self._ledgers.end(repo, held, "void")
         return None
 
-    def _hold(self, repo: Repo, edit: FieldEdit | PutFile, effect: Effect) -> None:
+    def _hold(self, repo: Repo, edit: AnyEdit, effect: Effect) -> None:
         status = edit.fields.get("status", "") if isinstance(edit, FieldEdit) else ""
         would = Would(
             id=f"edit {edit.id}",
@@ -158,6 +158,7 @@ class Gate:
         asked: bool = False,
         version: str = "",
         wake: str = "",
+        seen: Thread | None = None,
     ) -> Comment | None:
         """`Hub.ensure_comment`; None where it is held back, or the thread is old and nobody `asked`."""
         if self.is_left_alone(repo, num) and not asked:
@@ -165,7 +166,7 @@ class Gate:
         would = _about(repo, num, Effect.COMMENT, f"Comment in #{num}", marker, body, f"comment {num} {marker}")
         if not self.allows(would, *kinds, wake=wake, aliases=(_says(marker, version or body),)):
             return None
-        return self._hub.ensure_comment(repo, num, self._without_mentions(repo, body, marker), marker)
+        return self._hub.ensure_comment(repo, num, self._without_mentions(repo, body, marker), marker, seen=seen)
 
     def edit_comment(
         self,
@@ -244,7 +245,7 @@ def _says(marker: Marker, text: str) -> str:
     return f"say {marker} {hashlib.sha256(text.encode(errors='surrogateescape')).hexdigest()[:16]}"
 
 
-def _content(edit: FieldEdit | PutFile) -> str:
-    if isinstance(edit, PutFile):
-        return f"{len(edit.data):,} bytes"
+def _content(edit: AnyEdit) -> str:
+    if not isinstance(edit, FieldEdit):
+        return "nothing" if edit.data is None else f"{len(edit.data):,} bytes"
     return json.dumps({**edit.fields, **({"steward": edit.facts} if edit.facts else {})}, ensure_ascii=False)

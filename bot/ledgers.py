@@ -21,7 +21,7 @@ import structlog
 
 from hub.budget import Commits
 from hub.client import Hub
-from hub.edits import EDIT, FieldEdit, PutFile
+from hub.edits import EDIT, AnyEdit
 from hub.errors import HubError
 from hub.ledger import APPLIED, LANDED, SEEN, End, Held, Ledger
 from hub.records import Repo
@@ -63,7 +63,7 @@ class Ledgers:
 
     # --- for syncs
 
-    def stage(self, repo: Repo, *edits: FieldEdit | PutFile, priority: Priority = Priority.PERSON) -> None:
+    def stage(self, repo: Repo, *edits: AnyEdit, priority: Priority = Priority.PERSON) -> None:
         """Have `edits` written, in this order, as soon as the budget of `repo` allows; staged twice counts once."""
         new = [NewEdit(edit.id, edit.subject, edit.after, EDIT.dump_json(edit)) for edit in edits]
         changed = self.staging.stage(repo.id, new, tell=ledger_key(repo), due=self.now(), priority=priority)

@@ -1,4 +1,4 @@
-"""Which paths a git diff touches. The diff holds strangers' file names and contents, so headers and contents are told
+"""Which files a git diff touches, and how. It holds strangers' file names and contents, so headers and contents are told
 apart by counting: a hunk says how many lines follow, and no line of theirs is read as a header."""
 
 from __future__ import annotations
@@ -6,10 +6,22 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from leaderboard.changes import FileChange, Kind
+
 _HUNK = re.compile(r"@@ -\d+(?:,(\d+))? \+\d+(?:,(\d+))? @@")
 _ESCAPE = re.compile(rb"\\([0-7]{3}|.)", re.DOTALL)
 _LETTERS = {b"a": b"\a", b"b": b"\b", b"t": b"\t", b"n": b"\n", b"v": b"\v", b"f": b"\f", b"r": b"\r"}
 _NAMED = ("rename from ", "rename to ", "copy from ", "copy to ")
+_KINDS: dict[str, Kind] = {
+    "new file mode ": "added",
+    "deleted file mode ": "removed",
+    "rename to ": "renamed",
+    "copy to ": "copied",
+}
+_CHANGED: Kind = "changed"
+_MODES = ("new file mode ", "new mode ")
+_INDEX_MODE = re.compile(r"index [0-9a-f]+\.\.[0-9a-f]+ ([0-7]{6})")
+_NOT_TEXT = ("Binary files ", "GIT binary patch")
 
 
 def paths_in(diff: str) -> list[str]:
@@ -18,6 +30,26 @@ def paths_in(diff: str) -> list[str]:
     for header in _headers(diff):
         paths |= dict.fromkeys(_paths_of(header))
     return list(paths)
+
+
+def changes_in(diff: str) -> list[FileChange]:
+    """What `diff` does to each file, in order. A file that becomes a link, say, is removed and added."""
+    return [_change(header) for header in _headers(diff)]
+
+
+def _change(header: list[str]) -> FileChange:
+    lines = header[1:]
+    kinds = (kind for line in lines for word, kind in _KINDS.items() if line.startswith(word))
+    modes = (line.removeprefix(word) for line in lines for word in _MODES if line.startswith(word))
+    paths, kind = list(_paths_of(header)), next(kinds, _CHANGED)
+    index_mode = next((found[1] for line in lines if (found := _INDEX_MODE.match(line))), "")
+    return FileChange(
+        path=paths[-1],
+        kind=kind,
+        mode="" if kind == "removed" else next(modes, index_mode),
+        old_path=paths[0] if paths[0] != paths[-1] else None,
+        is_text=not any(line.startswith(_NOT_TEXT) for line in lines),
+    )
 
 
 def _headers(diff: str) -> Iterator[list[str]]:

@@ -18,7 +18,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
-from hub.records import Change, Put
+from hub.records import Change, Delete, Put
 from leaderboard.requests import edit as edit_text
 
 OURS = "steward"
@@ -29,7 +29,7 @@ _TITLE, _DESCRIPTION = 200, 60_000
 
 
 class _Edit(BaseModel):
-    """What both kinds of edit have.
+    """What all kinds of edit have.
 
     `id` counts once: staging the same id again replaces it. `subject` is what waits for it (a request's path), `wake`
     the dirty keys to mark when it has landed or is void, `after` the ids that must have landed first, in any repo.
@@ -79,8 +79,19 @@ class PutFile(_Edit):
     unless_exists: bool = True
 
 
-Edit = Annotated[FieldEdit | PutFile, Field(discriminator="kind")]
-EDIT: TypeAdapter[FieldEdit | PutFile] = TypeAdapter(Edit)
+class Restore(_Edit):
+    """Have the file hold `data` again (None: not be there), as long as it is what somebody else made of it: `left`.
+
+    `left` is an id as in `File`; None where the file was removed.
+    """
+
+    kind: Literal["restore"] = "restore"
+    data: bytes | None
+    left: str | None
+
+
+AnyEdit = FieldEdit | PutFile | Restore
+EDIT: TypeAdapter[AnyEdit] = TypeAdapter(Annotated[AnyEdit, Field(discriminator="kind")])
 """Reads and writes edits as JSON."""
 
 
@@ -105,26 +116,27 @@ Files = Mapping[str, Present | None]
 class Plan:
     """What becomes of a batch of edits, upon the files of one commit."""
 
-    landed: list[FieldEdit | PutFile] = field(default_factory=list)
-    void: list[FieldEdit | PutFile] = field(default_factory=list)
-    written: list[FieldEdit | PutFile] = field(default_factory=list)
-    contents: dict[str, bytes] = field(default_factory=dict)
+    landed: list[AnyEdit] = field(default_factory=list)
+    void: list[AnyEdit] = field(default_factory=list)
+    written: list[AnyEdit] = field(default_factory=list)
+    contents: dict[str, bytes | None] = field(default_factory=dict)
+    """Path → what the file is to hold; None where it is to go."""
 
     @property
     def changes(self) -> list[Change]:
         """What to commit."""
-        return [Put(path, data) for path, data in self.contents.items()]
+        return [Delete(path) if data is None else Put(path, data) for path, data in self.contents.items()]
 
 
-def plan(edits: Iterable[FieldEdit | PutFile], files: Files) -> Plan:
+def plan(edits: Iterable[AnyEdit], files: Files) -> Plan:
     """Apply `edits` to `files` in order, each upon what the ones before it made of its file."""
     made = Plan()
     for edit in edits:
         touched = edit.path in made.contents
         now = made.contents.get(edit.path)
-        present = Present(blob_id(now), now) if now is not None else files.get(edit.path)
-        found = _put(edit, present) if isinstance(edit, PutFile) else _set(edit, present)
-        if isinstance(found, bytes):
+        made_so_far = Present(blob_id(now), now) if now is not None else None
+        found = _apply(edit, made_so_far if touched else files.get(edit.path))
+        if found is None or isinstance(found, bytes):
             made.contents[edit.path] = found
             made.written.append(edit)
         elif found == "void":
@@ -134,7 +146,25 @@ def plan(edits: Iterable[FieldEdit | PutFile], files: Files) -> Plan:
     return made
 
 
-Applied = bytes | Literal["landed", "void"]
+Applied = bytes | None | Literal["landed", "void"]
+"""What the file is to hold (None: it is to go), or why it stays as it is."""
+
+
+def _apply(edit: AnyEdit, present: Present | None) -> Applied:
+    match edit:
+        case PutFile():
+            return _put(edit, present)
+        case Restore():
+            return _restore(edit, present)
+        case _:
+            return _set(edit, present)
+
+
+def _restore(edit: Restore, present: Present | None) -> Applied:
+    done = edit.data is None if present is None else edit.data is not None and is_content(present.oid, edit.data)
+    if done:
+        return "landed"
+    return edit.data if edit.left == (None if present is None else present.oid) else "void"
 
 
 def _put(edit: PutFile, present: Present | None) -> Applied:
@@ -206,7 +236,7 @@ def is_content(oid: str, data: bytes) -> bool:
     return oid == (blob_id(data) if len(oid) == 40 else hashlib.sha256(data).hexdigest())
 
 
-def message(edits: Sequence[FieldEdit | PutFile]) -> tuple[str, str]:
+def message(edits: Sequence[AnyEdit]) -> tuple[str, str]:
     """Title and description of the commit that writes `edits`.
 
     The description is one JSON object a line, `{"edit": id, "path": …, "does": …, "status": …}`; where it would become
@@ -227,7 +257,7 @@ def message(edits: Sequence[FieldEdit | PutFile]) -> tuple[str, str]:
     return _title(edits), "\n".join(lines)
 
 
-def _title(edits: Sequence[FieldEdit | PutFile]) -> str:
+def _title(edits: Sequence[AnyEdit]) -> str:
     first = _one_line(edits[0].line)
     others = len({_one_line(edit.line) for edit in edits}) - 1
     return f"{first[: _TITLE - 20]} and {others} more" if others else first[:_TITLE]

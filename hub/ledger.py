@@ -25,7 +25,19 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
-from hub.edits import MAX_EDITED, Base, FieldEdit, Files, Plan, Present, PutFile, blob_id, is_content, message, plan
+from hub.edits import (
+    MAX_EDITED,
+    AnyEdit,
+    Base,
+    FieldEdit,
+    Files,
+    Plan,
+    Present,
+    blob_id,
+    is_content,
+    message,
+    plan,
+)
 from hub.errors import BadRequest, EntryNotFound, HubError, RateLimited, StaleParent, TooLarge
 from hub.records import Commit, FileEntry, Repo
 from hub.writes import Writes
@@ -47,7 +59,7 @@ APPLIED, LANDED, SEEN = (
 class Held:
     """An edit as it is staged. `version` names this very content of it."""
 
-    edit: FieldEdit | PutFile
+    edit: AnyEdit
     version: str
 
 
@@ -174,7 +186,7 @@ class Ledger:
     def _confirm(self, repo: Repo, batch: list[Held], made: Plan, commit: Commit) -> bool:
         """Drop what is in the repo as of `commit`; whether that is all of `batch`."""
         there = self._hub.paths_info(repo, list(made.contents), commit.oid)
-        seen = [held for held in batch if _is_there(there.get(held.edit.path), made)]
+        seen = [held for held in batch if _is_there(held.edit.path, there.get(held.edit.path), made)]
         for held in seen:
             self._store.end(repo, held, "landed")
             self._passing(SEEN)
@@ -223,18 +235,19 @@ def _as_staged(batch: Sequence[Held]) -> _View | None:
     return _View(bases[0].commit, files)
 
 
-def _is_there(entry: FileEntry | None, made: Plan) -> bool:
-    return entry is not None and is_content(entry.oid, made.contents[entry.path])
+def _is_there(path: str, entry: FileEntry | None, made: Plan) -> bool:
+    wanted = made.contents[path]
+    return entry is None if wanted is None else entry is not None and is_content(entry.oid, wanted)
 
 
 def _base(held: Held) -> Base | None:
     return held.edit.base if isinstance(held.edit, FieldEdit) else None
 
 
-def _of(batch: Sequence[Held], edits: Iterable[FieldEdit | PutFile]) -> list[Held]:
+def _of(batch: Sequence[Held], edits: Iterable[AnyEdit]) -> list[Held]:
     ids = {edit.id for edit in edits}
     return [held for held in batch if held.edit.id in ids]
 
 
-def _size(edit: FieldEdit | PutFile) -> int:
-    return len(edit.data) if isinstance(edit, PutFile) else 1_000
+def _size(edit: AnyEdit) -> int:
+    return 1_000 if isinstance(edit, FieldEdit) else len(edit.data or b"")

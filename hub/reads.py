@@ -8,11 +8,12 @@ from typing import Any
 from urllib.parse import quote
 
 from hub import parse
-from hub.diffs import paths_in
+from hub.diffs import changes_in, paths_in
 from hub.errors import BadRequest, EntryNotFound, RevisionNotFound
 from hub.records import Account, File, FileEntry, LogEntry, ModelFacts, Repo
 from hub.retries import Retries
 from hub.session import MAX_ANSWER, MIB, Answer, Session
+from leaderboard.changes import FileChange
 
 NAME_LASTS = 300.0
 """Seconds until `me()` asks for our own name again; see `comments.py` for why it must."""
@@ -79,15 +80,18 @@ class Reads:
         Asked from the list of refs, for repo info may come from a cache that lags behind a commit.
         """
         full = branch if branch.startswith("refs/") else f"refs/heads/{branch}"
-        params = {"include_prs": "1"} if full.startswith("refs/pr/") else None
-        refs = self._get(f"{repo.api}/refs", "refs", params).json()
-        kinds = ("branches", "tags", "converts", "pullRequests")
-        found = parse.parsed(
-            lambda it: {ref["ref"]: ref["targetCommit"] for k in kinds for ref in it.get(k) or ()}, refs
-        )
+        found = self.heads(repo, pulls=full.startswith("refs/pr/"))
         if full not in found:
             raise RevisionNotFound(f"{repo.id} has no {full}.", status=404)
-        return str(found[full])
+        return found[full]
+
+    def heads(self, repo: Repo, *, pulls: bool = False) -> dict[str, str]:
+        """Every ref of the repo → its commit, in one call; with `pulls`, `refs/pr/3` and its like too."""
+        refs = self._get(f"{repo.api}/refs", "refs", {"include_prs": "1"} if pulls else None).json()
+        kinds = ("branches", "tags", "converts", "pullRequests")
+        return parse.parsed(
+            lambda it: {str(ref["ref"]): str(ref["targetCommit"]) for k in kinds for ref in it.get(k) or ()}, refs
+        )
 
     def read_file(self, repo: Repo, path: str, revision: str = "main", *, max_bytes: int = 10 * MIB) -> File:
         """One file, in one call. TooLarge, without reading on, where it has more than `max_bytes` bytes."""
@@ -138,8 +142,15 @@ class Reads:
 
     def changed_paths(self, repo: Repo, base: str, head: str) -> list[str]:
         """The paths that differ between two commits, a renamed file under both names. NotFound where one is gone."""
+        return paths_in(self._compare(repo, base, head, MAX_ANSWER))
+
+    def changes(self, repo: Repo, base: str, head: str, *, max_bytes: int = MAX_ANSWER) -> list[FileChange]:
+        """What differs between two commits, file by file. NotFound where one is gone; TooLarge, without reading on."""
+        return changes_in(self._compare(repo, base, head, max_bytes))
+
+    def _compare(self, repo: Repo, base: str, head: str, limit: int) -> str:
         span = f"{quote(base, safe='')}..{quote(head, safe='')}"
-        return paths_in(parse.parsed(_text, self._get(f"{repo.api}/compare/{span}", "compare").json()))
+        return parse.parsed(_text, self._get(f"{repo.api}/compare/{span}", "compare", limit=limit).json())
 
     def model_facts(self, model: str, revision: str = "main") -> ModelFacts:
         """What the Hub knows of a model at a revision, in one call. `sha` is that revision's commit."""

@@ -20,7 +20,7 @@ from hub.comments import Marker, find_marked, marked
 from hub.errors import BadRequest, Busy, HubError, NotMergeable, RateLimited, Transient
 from hub.reads import Reads
 from hub.records import Comment, Repo, Thread, ThreadKind, ThreadStatus, ThreadSummary
-from hub.session import Answer
+from hub.session import MAX_ANSWER, Answer
 
 _LOOK_FIRST = (Transient, Busy, RateLimited)
 
@@ -69,10 +69,13 @@ class Threads(Reads):
         items, more = parse.parsed(_page, answer)
         return [parse.parsed(parse.summary, item) for item in items], more
 
-    def pull_diff(self, repo: Repo, num: int) -> str:
-        """What a pull request changes, as a git diff; see `diffs.paths_in`."""
-        answer = self._get(f"{repo.api}/discussions/{num}", "thread", {"diff": "1"})
-        return parse.parsed(lambda item: str(item.get("diff") or ""), answer.json())
+    def pull(self, repo: Repo, num: int, *, max_bytes: int = MAX_ANSWER) -> tuple[Thread, str]:
+        """A pull request, and what it changes since it left its target, as a git diff (see `diffs`), in one call.
+
+        TooLarge, without reading on, where both together have more than `max_bytes` bytes.
+        """
+        answer = self._get(f"{repo.api}/discussions/{num}", "thread", {"diff": "1"}, limit=max_bytes)
+        return parse.parsed(lambda item: (parse.thread(item, num), str(item.get("diff") or "")), answer.json())
 
     def open_thread(
         self,

@@ -17,7 +17,7 @@ import redis
 from ledger_kit import REQUESTS, RESULTS, WORLD, Bench
 
 from hub.budget import DAY, HOUR, Commits
-from hub.edits import FieldEdit
+from hub.edits import FieldEdit, Restore, blob_id
 from hub.errors import Denied, RateLimited, Transient
 from hub.ledger import APPLIED, LANDED, SEEN
 from hub.retries import Retries
@@ -421,3 +421,27 @@ def test_retries_do_not_spend_the_budget(bench: Bench, box: LocalHub) -> None:
     box.box.faults.fail(COMMIT, status=412, times=3, error="A commit has happened since.")
     bench.drain()
     assert len(bench.ledgers.staging.commits("board/requests", now=bench.time)) == 1
+
+
+def test_what_somebody_did_to_files_is_taken_back_in_one_commit(bench: Bench) -> None:
+    """A new file goes, a changed one holds what it held, a removed one is there again; a file touched since is left."""
+    bench.commit([ledger_kit.CommitOperationAdd(name, b"new") for name in ("new", "changed", "touched")], REQUESTS)
+    left = blob_id(b"new")
+    takes = [
+        Restore(id="1", path="new", line="Take back", data=None, left=left),
+        Restore(id="2", path="changed", line="Take back", data=b"old", left=left),
+        Restore(id="3", path="removed", line="Take back", data=b"old", left=None),
+        Restore(id="4", path="touched", line="Take back", data=b"old", left=left),
+    ]
+    bench.put("touched", b"since")
+    bench.ledgers.stage(REQUESTS, *takes)
+    bench.write()
+    found = {name: bench.hub.find_file(REQUESTS, name) for name in ("new", "changed", "removed", "touched")}
+    assert {name: file and file.data for name, file in found.items()} == {
+        "new": None,
+        "changed": b"old",
+        "removed": b"old",
+        "touched": b"since",
+    }
+    assert bench.titles() == ["Take back"]
+    assert bench.staged() == []

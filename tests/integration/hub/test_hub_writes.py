@@ -10,9 +10,11 @@ import pytest
 from hub_kit import QUICK
 
 from hub.client import Hub
-from hub.errors import BadRequest, Denied, StaleParent, Transient
+from hub.diffs import changes_in
+from hub.errors import BadRequest, Denied, StaleParent, TooLarge, Transient
 from hub.records import Change, Commit, Delete, Put, Repo
 from hub.writes import Read, digest
+from leaderboard.changes import FileChange
 from localhub.testing import LocalHub
 
 COMMIT = "POST */commit/*"
@@ -62,7 +64,10 @@ def test_a_pull_request_is_opened_from_changes(mallory: Hub, repo: Repo) -> None
     assert pull.pull_number == 1
     thread = mallory.thread(repo, 1)
     assert (thread.is_pull_request, thread.head_commit, thread.title) == (True, pull.oid, "Propose")
-    assert "+1" in mallory.pull_diff(repo, 1)
+    same, diff = mallory.pull(repo, 1)
+    assert (same, changes_in(diff)) == (thread, [FileChange("a", "added", "100644")])
+    with pytest.raises(TooLarge):
+        mallory.pull(repo, 1, max_bytes=len(diff))
 
 
 def test_a_stale_parent_is_refused(bot: Hub, repo: Repo) -> None:

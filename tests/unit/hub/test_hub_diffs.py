@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hub.diffs import paths_in
+from hub.diffs import changes_in, paths_in
+from leaderboard.changes import FileChange
 
 NAMES = st.text(alphabet=st.sampled_from([*'ab /"\\\t\n.-+', "ü", "語", "\x01"]), min_size=1, max_size=8).filter(
     lambda name: all(part not in ("", ".", "..") for part in name.split("/"))
@@ -56,6 +57,12 @@ def test_every_changed_path_is_found_and_no_other(
         diff.find_similar()
     changed = {name for name in before.keys() | after.keys() if before.get(name) != after.get(name)}
     assert set(paths_in(diff.patch or "")) == changed
+    told = changes_in(diff.patch or "")
+    assert {path for change in told for path in change.paths} == changed
+    if not renames:
+        kinds = {change.path: change.kind for change in told}
+        for name in changed:
+            assert kinds[name] == ("added" if name not in before else "removed" if name not in after else "changed")
 
 
 def test_the_paths_come_in_order_and_once() -> None:
@@ -91,3 +98,27 @@ def test_headers_without_content_are_read_too(diff: str, paths: list[str]) -> No
 def test_no_text_breaks_the_parser(text: str) -> None:
     """A cut or foreign diff gives some paths or none, never a crash."""
     paths_in("diff --git " + text)
+    changes_in("diff --git " + text)
+
+
+@pytest.mark.parametrize(
+    ("header", "change"),
+    [
+        ("new file mode 100644\nindex 000..e69\n--- /dev/null\n+++ b/x\n", FileChange("x", "added", "100644")),
+        ("new file mode 120000\nindex 000..e69\n--- /dev/null\n+++ b/x\n", FileChange("x", "added", "120000")),
+        ("new file mode 160000\nindex 000..e69\n--- /dev/null\n+++ b/x\n", FileChange("x", "added", "160000")),
+        ("deleted file mode 100644\nindex e69..000\n--- a/x\n+++ /dev/null\n", FileChange("x", "removed")),
+        ("index a1..b2 100644\n--- a/x\n+++ b/x\n", FileChange("x", "changed", "100644")),
+        ("index a1..b2 100755\n--- a/x\n+++ b/x\n", FileChange("x", "changed", "100755")),
+        ("old mode 100644\nnew mode 100755\n", FileChange("x", "changed", "100755")),
+        ("similarity index 90%\nrename from w\nrename to x\n", FileChange("x", "renamed", "", "w")),
+        ("similarity index 90%\ncopy from w\ncopy to x\n", FileChange("x", "copied", "", "w")),
+        (
+            "new file mode 100644\nindex 000..e69\nBinary files /dev/null and b/x differ\n",
+            FileChange("x", "added", "100644", is_text=False),
+        ),
+    ],
+)
+def test_each_kind_of_change_is_told_apart(header: str, change: FileChange) -> None:
+    """New, changed, removed, renamed, copied; links, other repos, executables and binaries by their mode."""
+    assert changes_in(f"diff --git a/{change.old_path or 'x'} b/x\n{header}") == [change]

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hub.edits import EDIT, Base, FieldEdit, Present, PutFile, blob_id, guard_of, message, plan
+from hub.edits import EDIT, AnyEdit, Base, FieldEdit, Present, PutFile, Restore, blob_id, guard_of, message, plan
+from hub.records import Delete
 
 PATH = "o/m.json"
 JSON = st.recursive(
@@ -34,12 +35,12 @@ def edit(**changes: Any) -> FieldEdit:
     return FieldEdit(**{"id": "run 1", "path": PATH, "line": "Run o/m", **known, **changes})
 
 
-def become(one: FieldEdit | PutFile, file: Present | None) -> tuple[str, Any]:
+def become(one: AnyEdit, file: Present | None) -> tuple[str, Any]:
     """What becomes of an edit upon a file, and the fields of the file that it writes."""
     made = plan([one], {PATH: file})
     for word in ("landed", "void", "written"):
         if getattr(made, word):
-            return word, json.loads(made.contents[PATH]) if word == "written" else None
+            return word, json.loads(made.contents[PATH] or b"null") if word == "written" else None
     raise AssertionError("an edit got lost")
 
 
@@ -47,7 +48,7 @@ def test_an_edit_sets_its_fields_and_leaves_the_rest() -> None:
     """Unknown fields, other members of `steward` and the layout stay as they are."""
     file = present({"mystery": [1], "status": "PENDING", "steward": {"thread": 3, "x": 1}}, indent=3)
     made = plan([edit(facts={"attempt": 2, "x": None})], {PATH: file})
-    text = made.contents[PATH].decode()
+    text = (made.contents[PATH] or b"").decode()
     assert json.loads(text) == {"mystery": [1], "status": "RUNNING", "steward": {"thread": 3, "attempt": 2}}
     assert '\n   "mystery"' in text
 
@@ -166,3 +167,30 @@ def test_edits_travel_as_json(data: bytes) -> None:
     """What is read back is what was written, whatever bytes it holds."""
     for one in (edit(base=Base(data=data, commit="c")), PutFile(id="p", path=PATH, line="Add", data=data)):
         assert EDIT.validate_json(EDIT.dump_json(one)) == one
+
+
+@pytest.mark.parametrize(
+    ("file", "left", "data", "becomes"),
+    [
+        (b"theirs", b"theirs", b"ours", "written"),
+        (b"theirs", b"theirs", None, "written"),
+        (None, None, b"ours", "written"),
+        (b"ours", b"theirs", b"ours", "landed"),
+        (None, b"theirs", None, "landed"),
+        (b"a third one's", b"theirs", b"ours", "void"),
+        (b"a third one's", b"theirs", None, "void"),
+        (b"theirs", None, b"ours", "void"),
+        (None, b"theirs", b"ours", "void"),
+    ],
+)
+def test_a_file_is_restored_only_where_nobody_touched_it_since(
+    file: bytes | None, left: bytes | None, data: bytes | None, becomes: str
+) -> None:
+    """What somebody made of a file is taken back; what a third one made of it then is left alone."""
+    one = Restore(id="back", path=PATH, line="Take back", data=data, left=None if left is None else blob_id(left))
+    made = plan([one], {PATH: None if file is None else Present(blob_id(file))})
+    assert getattr(made, becomes) == [one]
+    assert EDIT.validate_json(EDIT.dump_json(one)) == one
+    if becomes == "written":
+        (change,) = made.changes
+        assert change == Delete(PATH) if data is None else change.path == PATH
