@@ -1,5 +1,5 @@
-"""Which files a git diff touches, and how. It holds strangers' file names and contents, so headers and contents are told
-apart by counting: a hunk says how many lines follow, and no line of theirs is read as a header."""
+"""Which files a git diff touches, and how. It holds strangers' file names and contents, so headers and contents are
+told apart by counting: a hunk says how many lines follow, and no line of theirs is read as a header."""
 
 from __future__ import annotations
 
