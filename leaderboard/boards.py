@@ -7,7 +7,10 @@ from typing import Annotated, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
+from leaderboard.budgets import Budgets
 from leaderboard.effects import Effects
+from leaderboard.tiers import TierLimits
+from leaderboard.policy import Policy
 
 RepoId = Annotated[str, StringConstraints(pattern=r"^[\w.-]{1,96}(/[\w.-]{1,96})?$")]
 
@@ -49,11 +52,14 @@ class Board(BaseModel):
     effects: Effects = Field(default_factory=Effects, description="what the bot may do; in shadow unless said here")
     threads: Literal["always", "failures", "never"] = "failures"
     precisions: tuple[str, ...] = ("float16", "bfloat16", "float32", "8bit", "4bit", "GPTQ")
+    admission: Policy = Field(default_factory=Policy, description="what is asked of a submission")
     max_request_bytes: int = Field(default=100_000, ge=1_000)
     attempts: int = Field(
         default=3, ge=1, le=20, description="how often one request may be tried when the fault is ours"
     )
     attempt_seconds: int = Field(default=8 * 3600, ge=10, description="how long one attempt may take")
+    tiers: TierLimits = Field(default_factory=TierLimits, description="which requests are small, medium or large")
+    budgets: Budgets = Field(default_factory=Budgets, description="GPU-hours by tier, submitter and request")
 
 
 def parse_board(text: str) -> Board:

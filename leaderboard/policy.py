@@ -1,0 +1,111 @@
+"""What a board asks of a submission: which rules of admission hold, and their numbers.
+
+The defaults are what the Open LLM Leaderboard asked for, in its FAQ and in its forms.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Fixed = Literal[
+    "request-file", "precision", "weight-type", "model-readable", "config-loads", "remote-code", "safetensors", "shards"
+]
+"""Rules without which nothing could be evaluated, or not safely: they cannot be turned off."""
+Switchable = Literal[
+    "revision",
+    "renamed",
+    "private",
+    "gated",
+    "python-files",
+    "causal",
+    "headers",
+    "layers",
+    "size",
+    "honest-precision",
+    "half-precision",
+    "tokenizer-loads",
+    "chat-template",
+    "vocabulary",
+    "special-tokens",
+    "base-model",
+    "adapter",
+    "base-declared",
+    "licence",
+    "model-card",
+    "category",
+    "merge",
+    "opt-out",
+    "flagged",
+    "duplicate",
+    "copy",
+    "quota-submitter",
+    "quota-organisation",
+]
+RuleName = Fixed | Switchable
+Count = Annotated[int, Field(ge=0)]
+Billions = Annotated[float, Field(gt=0)]
+
+
+class Policy(BaseModel):
+    """The section `admission` of a board file. Names of accounts and models count in any case of letters."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    off: tuple[Switchable, ...] = Field(
+        default=("half-precision", "base-declared"), description="rules that do not hold"
+    )
+    max_billions: Mapping[str, Billions] = Field(
+        default={
+            "float16": 100,
+            "bfloat16": 100,
+            "float32": 50,
+            "8bit": 280,
+            "4bit": 560,
+            "GPTQ-2bit": 1120,
+            "GPTQ-3bit": 840,
+            "GPTQ-4bit": 560,
+            "GPTQ-8bit": 280,
+        },
+        description="largest model by precision, in billions of parameters; no limit for a precision without a number",
+    )
+    quantizations: Mapping[str, tuple[str, ...]] = Field(
+        default={"gptq": ("GPTQ",), "bitsandbytes": ("8bit", "4bit")},
+        description="precisions as which a model may be submitted whose weights are quantised by this method already",
+    )
+    card_length: Count = Field(default=200, description="characters that the text of a model card must have")
+    private_models: bool = Field(default=False, description="private models that the bot's token may read are taken")
+    gated_models: bool = Field(default=True, description="gated models that the bot's token may read are taken")
+    base_declared_for: tuple[str, ...] = Field(
+        default=("continuously pretrained", "fine-tuned", "chat", "merge"),
+        description="categories whose models must name what they are made from, where the rule base-declared holds",
+    )
+    quota: Count = Field(
+        default=5, description="models that one submitter, and one organisation, may submit in a window"
+    )
+    quota_days: Annotated[float, Field(gt=0)] = Field(default=7, description="length of that window")
+    quotas: Mapping[str, Count] = Field(default={}, description="other quotas, by the name of an account")
+    official_providers: tuple[str, ...] = Field(default=(), description="organisations without a quota")
+    do_not_submit: tuple[str, ...] = Field(
+        default=(), description="models, or organisations, whose authors asked that they be not submitted"
+    )
+
+    def holds(self, rule: RuleName) -> bool:
+        """Whether `rule` is one that this board goes by."""
+        return rule not in self.off
+
+    def quota_of(self, name: str) -> int | None:
+        """How many models the account `name` may submit in a window; None where it is free to submit any number."""
+        if _is_among(name, self.official_providers):
+            return None
+        return next((quota for account, quota in self.quotas.items() if _is_among(name, (account,))), self.quota)
+
+    def has_opted_out(self, model: str) -> bool:
+        """Whether the authors of `model` asked that it be not submitted."""
+        return _is_among(model, self.do_not_submit) or _is_among(model.partition("/")[0], self.do_not_submit)
+
+
+def _is_among(name: str, names: tuple[str, ...]) -> bool:
+    return name.strip().casefold() in {one.strip().casefold() for one in names}
