@@ -7,6 +7,9 @@
 The bot writes `queued`, `claimed` and `void`; the worker writes the rest. A worker beats every BEAT seconds; an
 attempt whose last beat is older than LOST is lost, whatever RQ's registries say. All of this may vanish with Redis: the
 request file says which attempt is the current one, and the details repo what it found.
+
+Race closed: one job lies in the queue twice: a scheduler, or a dispatch, went on from what it had read before the
+network was cut, and put it there again. Whoever takes an attempt for which another worker beats is refused, in one script.
 """
 
 from __future__ import annotations
@@ -28,6 +31,20 @@ LOST = 3.5 * BEAT
 """Seconds of silence after which an attempt, or a worker, is lost."""
 KEPT = 86_400
 MAX_LOG = 256 * 1024
+
+TAKE = """
+local worker, beat = unpack(redis.call('HMGET', KEYS[1], 'worker', 'beat'))
+local theirs = worker and worker ~= '' and worker ~= ARGV[1]
+if theirs and beat and tonumber(beat) > tonumber(ARGV[3]) - tonumber(ARGV[4]) then return 0 end
+redis.call('DEL', KEYS[2])
+redis.call('HDEL', KEYS[1], 'cancel', 'outcome', 'log')
+redis.call('HSET', KEYS[1], 'state', 'taken', 'path', ARGV[2], 'worker', ARGV[1], 'started', ARGV[3],
+  'phase', 'claim', 'done', 0, 'total', 0, 'beat', ARGV[3])
+redis.call('EXPIRE', KEYS[1], ARGV[5])
+redis.call('HSET', KEYS[3], ARGV[2], ARGV[6])
+redis.call('ZADD', KEYS[4], ARGV[3], ARGV[6])
+return 1
+"""
 
 State = Literal["queued", "taken", "claimed", "void", "running", "ended", "handed-back"]
 
@@ -60,6 +77,7 @@ class Attempts:
     def __init__(self, redis: Redis, keys: Keys) -> None:
         self.redis = redis
         self.keys = keys
+        self._take = redis.register_script(TAKE)
 
     # --- the bot's side
 
@@ -73,6 +91,8 @@ class Attempts:
         state = "claimed" if granted else "void"
         with self.redis.pipeline() as pipe:
             pipe.hset(self.keys.attempt(attempt), "state", state)
+            if not granted:
+                pipe.hdel(self.keys.attempt(attempt), "worker")  # nobody's: whoever comes next may take it
             pipe.delete(key)
             pipe.rpush(key, state)
             pipe.expire(key, KEPT)
@@ -84,22 +104,14 @@ class Attempts:
 
     # --- the worker's side
 
-    def take(self, attempt: str, path: str, worker: str, *, now: float) -> None:
-        """A worker took the job and asks for the claim. Mark the request dirty afterwards."""
-        self.redis.delete(self.keys.claim(attempt))
-        self.redis.hdel(self.keys.attempt(attempt), "cancel", "outcome", "log")  # of its life before it was handed back
-        fields: Fields = {
-            "state": "taken",
-            "path": path,
-            "worker": worker,
-            "started": now,
-            "phase": "claim",
-            "done": 0,
-            "total": 0,
-        }
-        self._write(attempt, {**fields, "beat": now})
-        self.redis.hset(self.keys.claims, path, attempt)
-        self.redis.zadd(self.keys.attempts, {attempt: now})
+    def take(self, attempt: str, path: str, worker: str, *, now: float) -> bool:
+        """A worker took the job and asks for the claim: mark the request dirty afterwards.
+
+        False, and nothing done, where another worker beats for this attempt. What is known of its life before it was
+        handed back is forgotten.
+        """
+        names = [self.keys.attempt(attempt), self.keys.claim(attempt), self.keys.claims, self.keys.attempts]
+        return bool(self._take(keys=names, args=[worker, path, now, LOST, KEPT, attempt]))
 
     def wait_for_claim(self, attempt: str, *, seconds: float) -> bool | None:
         """Whether the claim was granted; None where no answer came within `seconds`."""
@@ -126,7 +138,7 @@ class Attempts:
 
     def hand_back(self, attempt: str) -> None:
         """The worker stops before the attempt ended. Mark the request dirty afterwards."""
-        self._write(attempt, {"state": "handed-back"})
+        self._write(attempt, {"state": "handed-back", "worker": ""})
         self.redis.zrem(self.keys.attempts, attempt)
 
     def end(self, outcome: Outcome, log: str) -> None:

@@ -1,8 +1,9 @@
 """One attempt, as the process of its job carries it out.
 
     take ─ claim? ── granted ─ provisions ─ child ─ publish ─ end, and mark the request dirty
-             │                                     └ any failure: diagnosed, and ended like that
-             └ void: the attempt is no longer wanted; stop, and say nothing
+      │      │                                     └ any failure: diagnosed, and ended like that
+      │      └ void: the attempt is no longer wanted; stop, and say nothing
+      └ another worker beats for it: leave it to that one, and say nothing
     a stop of the worker: return, and leave the rest (hand back, requeue) to the worker that runs this job
 
 Downloads begin before the claim is answered. While Redis is away the evaluation goes on: beats are tried again, and
@@ -21,6 +22,7 @@ from typing import Any, TypeVar
 import redis
 
 from leaderboard.attempts import Details, Failure, Outcome
+from wire.attempts import LOST
 from wire.attempts import Progress as Told
 from wire.clock import now
 from wire.crashpoints import pass_by, point
@@ -73,7 +75,8 @@ class Run:
     def evaluate(self) -> dict[str, Any]:
         """The outcome as JSON, told to the bot by then; or a note that there is none, and why."""
         try:
-            self._patiently(self._take)
+            if not self._patiently(self._take):
+                return {"taken": self.job.attempt}
             with self.beats:
                 outcome = self._outcome_of_all()
             # Only now, without beats: one that came later would call the attempt running again.
@@ -106,11 +109,14 @@ class Run:
 
     # --- the claim
 
-    def _take(self) -> None:
+    def _take(self) -> bool:
         pass_by(TAKEN)
-        self.wire.attempts().take(self.job.attempt, self.job.path, self.bench.worker, now=now())
+        if not self.wire.attempts().take(self.job.attempt, self.job.path, self.bench.worker, now=now()):
+            log.warning("attempt %s is another worker's", self.job.attempt)
+            return False
         self.wire.mark(self.job.path)
         pass_by(ASKED)
+        return True
 
     def _claimed(self) -> bool:
         """Whether the bot grants the claim; asks again as long as it says nothing."""
@@ -122,7 +128,7 @@ class Run:
                 answer = self.wire.attempts().wait_for_claim(self.job.attempt, seconds=CLAIM_SLICE)
                 if answer is None and time.monotonic() - asked > self.bench.settings.claim_patience:
                     asked = time.monotonic()
-                    self._ask_again()
+                    answer = self._ask_again()
             except redis.RedisError as error:
                 log.warning("attempt %s waits for its claim: %s", self.job.attempt, error)
                 time.sleep(CLAIM_SLICE)
@@ -134,11 +140,17 @@ class Run:
             if answer is not None:
                 return answer
 
-    def _ask_again(self) -> None:
-        if self.wire.attempts().read(self.job.attempt) is None:
-            self._take()  # Redis was lost
-        else:
-            self.wire.mark(self.job.path)
+    def _ask_again(self) -> bool | None:
+        """The answer, where it was given and got lost on its way to us; else the bot is called once more."""
+        found = self.wire.attempts().read(self.job.attempt)
+        if found is None:
+            return None if self._take() else False  # Redis was lost
+        if found.worker == self.bench.worker and found.state == "claimed":
+            return True
+        if found.state == "void":
+            return False
+        self.wire.mark(self.job.path)
+        return None
 
     # --- the work
 
@@ -153,6 +165,7 @@ class Run:
             return self._outcome(failure=diagnose(ending.evidence(self.log.tail())))
         self._phase("publish")
         pass_by(EVALUATED)
+        self._be_sure()
         details = self.bench.supply.publish(self._publication(plan, provisions))
         pass_by(PUBLISHED)
         return self._outcome(details=details)
@@ -221,6 +234,18 @@ class Run:
         if self.beats.cancelled:
             return "cancelled"
         return "time-limit" if time.monotonic() > self.deadline else ""
+
+    def _be_sure(self) -> None:
+        """Publish nothing while we may count as lost: wait until a beat gets through, and says that we do not.
+
+        What is evaluated is kept for as long as that takes: the attempt's time does not run out meanwhile.
+        """
+        while self.beats.silence() > LOST:
+            if self.bench.stopping():
+                raise Stopped("handed-back")
+            time.sleep(CLAIM_SLICE)
+        if self.beats.cancelled:
+            raise Stopped("cancelled")
 
     def _publication(self, plan: RunPlan, provisions: Provisions) -> Publication:
         return Publication(

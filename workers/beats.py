@@ -36,12 +36,17 @@ class Beats:
         self._ending = False
         self._changed = True
         self._cancelled = threading.Event()
+        self._heard = time.monotonic()
         self._thread = threading.Thread(target=self._run, name="beats", daemon=True)
 
     @property
     def cancelled(self) -> bool:
         """Whether somebody asked to stop the attempt."""
         return self._cancelled.is_set()
+
+    def silence(self) -> float:
+        """Seconds since a beat got through."""
+        return time.monotonic() - self._heard
 
     def claimed(self) -> None:
         """The claim was granted: from now on a beat says that the attempt runs."""
@@ -75,6 +80,7 @@ class Beats:
                 attempts = attempts or self._connect()
                 if not self._beat(attempts):
                     self._cancelled.set()
+                self._heard = last
             except redis.RedisError as error:
                 log.warning("attempt %s: a beat failed (%s); the evaluation goes on", self._attempt, error)
                 self._changed = True  # so that the next one follows soon

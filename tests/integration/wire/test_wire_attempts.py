@@ -150,3 +150,16 @@ def test_a_missing_redis_is_named_with_its_setting() -> None:
         connect("redis://:secret@127.0.0.1:1/0")
     assert "127.0.0.1:1" in str(error.value)
     assert "secret" not in str(error.value)
+
+
+def test_an_attempt_is_taken_from_no_worker_that_beats_for_it(attempts: Attempts) -> None:
+    """A job that lies in the queue twice runs once; a silent, a refused and a handed-back attempt may be taken."""
+    assert attempts.take(ATTEMPT, PATH, "one", now=NOW)
+    attempts.queued(ATTEMPT, PATH, now=NOW + 1)  # by a dispatch that knew no better
+    assert not attempts.take(ATTEMPT, PATH, "two", now=NOW + 2)
+    assert attempts.take(ATTEMPT, PATH, "one", now=NOW + 3)
+    assert attempts.take(ATTEMPT, PATH, "two", now=NOW + 4 + LOST)
+    attempts.answer_claim(ATTEMPT, granted=False)
+    assert attempts.take(ATTEMPT, PATH, "three", now=NOW + 5 + LOST)
+    attempts.hand_back(ATTEMPT)
+    assert attempts.take(ATTEMPT, PATH, "four", now=NOW + 6 + LOST)
