@@ -74,6 +74,19 @@ class Reads:
         answer = self._get(f"/api/users/{quote(name, safe='')}/overview", "user").json()
         return parse.parsed(lambda it: Account(it["_id"], it["user"]), answer)
 
+    def member(self, org: str, user_id: str, name: str) -> str | None:
+        """The role in `org` of the user with this id, who has this name now: "" where the Hub shows no roles.
+
+        None for whoever is no member. NotFound where there is no such organisation. Roles are shown to members alone.
+        """
+        members = self._pages(
+            f"/api/organizations/{quote(org, safe='')}/members", "members", {"search": name, "limit": "100"}
+        )
+        for found in members:
+            if parse.parsed(lambda it: it["_id"], found) == user_id:
+                return str(found.get("role") or "")
+        return None
+
     def head(self, repo: Repo, branch: str = "main") -> str:
         """The commit that `branch` points at; a pull request's is `refs/pr/3`.
 

@@ -9,8 +9,8 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, Validation
 
 from leaderboard.budgets import Budgets
 from leaderboard.effects import Effects
-from leaderboard.tiers import TierLimits
 from leaderboard.policy import Policy
+from leaderboard.tiers import TierLimits
 
 RepoId = Annotated[str, StringConstraints(pattern=r"^[\w.-]{1,96}(/[\w.-]{1,96})?$")]
 
@@ -36,6 +36,15 @@ class Repos(BaseModel):
         return f"{self.details_namespace}/details_{model.replace('/', '__')}"
 
 
+class MaintainingOrganisation(BaseModel):
+    """An organisation on the Hub whose members of one role are maintainers. The bot must be a member to see roles."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: Annotated[str, StringConstraints(pattern=r"^[\w.-]{1,96}$")]
+    role: Literal["admin", "write", "contributor", "read"] = "admin"
+
+
 class Board(BaseModel):
     """One leaderboard."""
 
@@ -49,6 +58,7 @@ class Board(BaseModel):
         default=(), description="Hub user ids of accounts whose request files' `sender` field is believed"
     )
     maintainers: tuple[str, ...] = Field(default=(), description="Hub user ids")
+    maintainer_organisations: tuple[MaintainingOrganisation, ...] = ()
     effects: Effects = Field(default_factory=Effects, description="what the bot may do; in shadow unless said here")
     threads: Literal["always", "failures", "never"] = "failures"
     precisions: tuple[str, ...] = ("float16", "bfloat16", "float32", "8bit", "4bit", "GPTQ")
