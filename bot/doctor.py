@@ -6,7 +6,7 @@ branch's head: where the Hub would take it, it answers that the parent is stale,
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from typing import Literal
@@ -14,8 +14,8 @@ from typing import Literal
 import redis
 
 from bot.desk import Desk
-from bot.history import MAX_BYTES, changes, status_in
-from bot.mirror import MirrorDamaged, View
+from bot.history import MAX_BYTES, FileChange, changes, status_in
+from bot.mirror import MirrorDamaged, UnsafeFolder, View, trouble_with
 from bot.sync.reconcile import thread_repos, watched
 from hub.client import Hub
 from hub.errors import BadToken, Denied, HubError, NotFound, RepoNotFound
@@ -23,6 +23,7 @@ from hub.records import Put, Repo
 from leaderboard.adoption import RECORD, BadRecord, parse_record
 from leaderboard.effects import Effect, Mode
 from leaderboard.requests import is_request_path
+from wire.clock import iso
 
 State = Literal["ok", "warning", "error"]
 
@@ -30,6 +31,7 @@ QUIET = 24 * 3600.0
 """Seconds for which nobody else may have changed a status before effects are switched on."""
 DRIFT, MUCH_DRIFT = 5.0, 60.0
 NEVER = "0" * 40
+OTHERS_MEND = "Stop what else evaluates for this board, and leave edits in shadow until a day has passed without it."
 ENDS = ("FINISHED", "FAILED", "PENDING_NEW_EVAL", "CANCELLED")
 
 
@@ -59,19 +61,30 @@ def examine(desk: Desk, *, worker: Hub | None = None, switching_on: bool = False
         ("webhooks", lambda: _webhooks(desk)),
         ("redis", lambda: _redis(desk)),
         ("clock", lambda: _clock(desk)),
+        ("mirrors", lambda: _mirrors(desk)),
         ("effects", lambda: _effects(desk)),
         ("adoption", lambda: _adoption(desk, on=on)),
         ("other accounts", lambda: _others(desk, on=on)),
     ]
-    found: list[Check] = []
-    for name, part in parts:
-        try:
-            found.extend(part())
-        except (HubError, MirrorDamaged) as error:
-            found.append(
-                Check(name, "error", f"Could not be looked at: {error}", "Mend what is above, and look again.")
-            )
-    return found
+    return [check for name, part in parts for check in _looked_at(name, part)]
+
+
+def against_switching_on(desk: Desk) -> list[Check]:
+    """What forbids to switch an effect on now: another account at work on the queue, or a past without a record."""
+    parts: list[tuple[str, Callable[[], Checks]]] = [
+        ("mirrors", lambda: _mirrors(desk)),
+        ("adoption", lambda: _adoption(desk, on=True)),
+        ("other accounts", lambda: _others(desk, on=True)),
+    ]
+    checks = [check for name, part in parts for check in _looked_at(name, part)]
+    return [check for check in checks if check.state == "error"]
+
+
+def _looked_at(name: str, part: Callable[[], Checks]) -> Checks:
+    try:
+        yield from part()
+    except (HubError, MirrorDamaged, UnsafeFolder) as error:
+        yield Check(name, "error", f"Could not be looked at: {error}", "Mend what is above, and look again.")
 
 
 def _token(desk: Desk) -> Checks:
@@ -172,6 +185,15 @@ def _drift(other: str, seconds: float) -> Check:
     return Check("clock", state, f"Our clock {how} that of {other}.", "" if state == "ok" else "Run an NTP client.")
 
 
+def _mirrors(desk: Desk) -> Checks:
+    folder = desk.mirror.root
+    if trouble := trouble_with(folder):
+        mend = f"Run `chmod 700 {folder}` as its owner, or name a folder of this account alone in STEWARD_MIRRORS."
+        yield Check("mirrors", "error", trouble, mend)
+    else:
+        yield Check("mirrors", "ok", f"Clones lie in {folder}, which nobody else can write to.")
+
+
 def _effects(desk: Desk) -> Checks:
     kinds = {mode: [kind for kind in Effect if desk.effects.mode(kind) is mode] for mode in reversed(Mode)}
     said = "; ".join(f"{mode}: {', '.join(named)}" for mode, named in kinds.items() if named)
@@ -220,20 +242,25 @@ def _ended_without_us(view: View, oid: str | None) -> bool:
 
 def _others(desk: Desk, *, on: bool) -> Checks:
     me, ours = desk.me(), dict[str, bool]()
-    found: dict[str, list[str]] = {}
+    found: dict[str, list[FileChange]] = {}
     for change in changes(desk, since=desk.now() - QUIET):
         if not change.changes_status or change.author == me.name:
             continue
         if change.author not in ours:
             ours[change.author] = _is_front_end(desk, change.author)
         if not ours[change.author]:
-            found.setdefault(change.author, []).append(f"{change.path} {change.before} → {change.after}")
-    for author, told in found.items():
-        words = f"{author} changed {len(told)} statuses within a day, last {told[0]}."
-        mend = "Stop what else evaluates for this board, and leave edits in shadow until a day has passed without it."
-        yield Check("other accounts", "error" if on else "warning", words, mend)
+            found.setdefault(change.author, []).append(change)
+    for author, made in found.items():
+        yield Check("other accounts", "error" if on else "warning", _told(author, made), OTHERS_MEND)
     if not found:
         yield Check("other accounts", "ok", "Nobody but the bot and the board's forms changed a status within a day.")
+
+
+def _told(author: str, made: Sequence[FileChange]) -> str:
+    last = made[0]
+    when = f" at {iso(last.date.timestamp())}" if last.date is not None else ""
+    words = f"{author} changed {len(made)} statuses within a day"
+    return f"{words}, the last{when}: {last.path} {last.before} → {last.after}."
 
 
 def _is_front_end(desk: Desk, name: str) -> bool:

@@ -46,6 +46,22 @@ class UnsafeFolder(Exception):
     """The folder for the mirrors belongs to somebody else, or others may write into it; the message names it."""
 
 
+def trouble_with(folder: Path) -> str:
+    """Why mirrors must not lie in `folder`, in words; empty where they may, also where it is yet to be made.
+
+    Others on this machine must not put commits there for us to believe in.
+    """
+    try:
+        found = folder.lstat()
+    except FileNotFoundError:
+        return ""
+    if not stat.S_ISDIR(found.st_mode):
+        return f"{folder} is not a folder."
+    if found.st_uid != os.getuid():
+        return f"{folder} belongs to another account (user {found.st_uid}, and we are {os.getuid()})."
+    return f"{folder} can be written to by other accounts." if found.st_mode & 0o022 else ""
+
+
 def default_folder() -> Path:
     """Where mirrors lie unless a setting says otherwise: below the system's folder for temporary files."""
     return Path(tempfile.gettempdir()) / f"steward-mirrors-{os.getuid()}"
@@ -116,7 +132,9 @@ class Mirror:
 
     def __init__(self, hub: Hub, folder: Path | None = None) -> None:
         self._hub = hub
-        self._folder = (folder or default_folder()) / hashlib.sha256(hub.endpoint.encode()).hexdigest()[:12]
+        self.root = folder or default_folder()
+        """What STEWARD_MIRRORS names: the mirrors of all Hubs."""
+        self._folder = self.root / hashlib.sha256(hub.endpoint.encode()).hexdigest()[:12]
         pygit2.settings.server_connect_timeout = _CONNECT_MS
         pygit2.settings.server_timeout = _SILENCE_MS
 
@@ -196,12 +214,9 @@ class Mirror:
             yield
 
     def _make_folder(self) -> None:
-        """Others on this machine must not put commits there for us to believe in."""
-        parent = self._folder.parent
-        parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        found = parent.lstat()
-        if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid() or found.st_mode & 0o022:
-            raise UnsafeFolder(f"{parent} must be a folder of this account that nobody else can write to.")
+        self.root.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if trouble := trouble_with(self.root):
+            raise UnsafeFolder(f"{trouble} Give Steward a folder of its own: see `steward doctor`.")
         self._folder.mkdir(mode=0o700, exist_ok=True)
 
 

@@ -13,7 +13,10 @@ from wire.keys import Keys
 from wire.redis import Redis
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from bot.desk import Desk
+    from bot.settings import BotSettings
 
 MISCONFIGURED = 2
 """Exit status where a setting is missing or wrong, or a service that is needed does not answer."""
@@ -35,24 +38,29 @@ def sentences() -> Iterator[None]:
         raise typer.Exit(MISCONFIGURED) from error
 
 
-def open_keys() -> tuple[Redis, Keys]:
-    """The Redis and the keys of the board that the settings name."""
+def settings_of(board: Path | None) -> BotSettings:
+    """The settings, with another board file than STEWARD_BOARD where one is given."""
     from bot.settings import BotSettings
+
+    return BotSettings() if board is None else BotSettings(board=board)
+
+
+def open_keys(board: Path | None = None) -> tuple[Redis, Keys]:
+    """The Redis and the keys of the board that the settings, or the file `board`, name."""
     from wire.redis import connect
 
     with sentences():
-        settings = BotSettings()
+        settings = settings_of(board)
         return connect(settings.redis_url), Keys(settings.read_board().name)
 
 
 @contextmanager
-def open_board() -> Iterator[Desk]:
+def open_board(board: Path | None = None) -> Iterator[Desk]:
     """The board's desk, as the sync process has it, for one command."""
-    from bot.settings import BotSettings
     from bot.sync.process import open_desk
 
     with sentences():
-        desk = open_desk(BotSettings())
+        desk = open_desk(settings_of(board))
         try:
             yield desk
         finally:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,8 +14,10 @@ from stand_kit import BOT, FORM, REQUESTS, WORKER, Stand
 from typer.testing import CliRunner, Result
 
 from bot.doctor import Check, examine
+from bot.mirror import trouble_with
 from hub.client import Hub
 from hub.records import Watched
+from leaderboard.boards import parse_board
 from leaderboard.effects import Effect, Effects, Mode
 from steward.cli import app
 from wire.shadow import Would
@@ -59,7 +62,18 @@ def test_a_healthy_board_has_nothing_to_mend(healthy: Stand) -> None:
     with Hub(healthy.hub.url, WORKER) as worker:
         checks = examine(healthy.desk, worker=worker)
     assert [check for check in checks if check.state != "ok"] == []
-    names = ["token", "repos", "worker token", "webhooks", "redis", "clock", "effects", "adoption", "other accounts"]
+    names = [
+        "token",
+        "repos",
+        "worker token",
+        "webhooks",
+        "redis",
+        "clock",
+        "mirrors",
+        "effects",
+        "adoption",
+        "other accounts",
+    ]
     assert list(dict.fromkeys(check.name for check in checks)) == names
 
 
@@ -129,7 +143,9 @@ def another_backend(stand: Stand) -> None:
 def test_effects_are_not_switched_on_while_another_account_changes_statuses(healthy: Stand) -> None:
     """An error where edits are on, or are about to be; a warning while the board only watches."""
     another_backend(healthy)
-    assert "form changed 1 statuses" in sentence(examine(healthy.desk), "other accounts", state="error")
+    told = sentence(examine(healthy.desk), "other accounts", state="error")
+    assert "form changed 1 statuses" in told
+    assert re.search(r"the last at \d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ: \S+ PENDING → RUNNING", told)
     shadow = Effects(modes=dict.fromkeys(Effect, Mode.SHADOW))
     healthy.desk.board = healthy.desk.board.model_copy(update={"effects": shadow})
     assert of(examine(healthy.desk), "other accounts") == ["warning"]
@@ -168,6 +184,31 @@ def test_a_record_whose_commit_is_gone_is_an_error(healthy: Stand) -> None:
     assert "--again" in sentence(examine(healthy.desk), "adoption", state="error")
     healthy.put(RECORD, b"{}")
     assert "--again" in sentence(examine(healthy.desk), "adoption", state="error")
+
+
+def test_a_folder_for_mirrors_that_others_can_write_to_is_an_error(healthy: Stand, tmp_path: Path) -> None:
+    """Whoever may write there could put commits before us: nothing is read from it, and the line says what to do."""
+    root = healthy.desk.mirror.root
+    root.mkdir(mode=0o700, exist_ok=True)
+    root.chmod(0o777)
+    found = sentence(examine(healthy.desk), "mirrors", state="error")
+    assert "other accounts" in found
+    assert f"chmod 700 {root}" in found
+    assert "STEWARD_MIRRORS" in found
+    assert of(examine(healthy.desk), "other accounts") == ["error"]  # it was not looked at
+    root.chmod(0o700)
+    assert of(examine(healthy.desk), "mirrors") == ["ok"]
+
+
+def test_a_folder_for_mirrors_that_is_none_or_anothers_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A link, which somebody may turn elsewhere, counts as no folder; one that is yet to be made is fine."""
+    (tmp_path / "link").symlink_to(tmp_path)
+    assert "not a folder" in trouble_with(tmp_path / "link")
+    assert trouble_with(tmp_path / "nothing") == ""
+    tmp_path.chmod(0o700)
+    assert trouble_with(tmp_path) == ""
+    monkeypatch.setattr("os.getuid", lambda: 4711)
+    assert "another account" in trouble_with(tmp_path)
 
 
 # --- the commands
@@ -245,3 +286,53 @@ def test_an_operator_reads_the_list_of_a_board_in_shadow(stand: Stand, steward: 
     assert "1 older ones" in steward("shadow", "list", "--limit", "1").output
     assert steward("shadow", "clear").exit_code == 0
     assert "Nothing was held back." in steward("shadow", "list").output
+
+
+def test_an_operator_switches_effects_one_by_one(stand: Stand, steward: Callable[..., Result], tmp_path: Path) -> None:
+    """The list shows modes and what shadow held back; the file keeps its comments; a restart is asked for."""
+    board = tmp_path / "board.yaml"
+    board.write_text("# ours\n" + board.read_text())
+    would = Would(id="w", effect="comment", repo=f"dataset/{REQUESTS}", does="Say it", at=1.0)
+    stand.desk.effects.shadow.add(would)
+    listed = json.loads(steward("effects", "list", "--json").stdout.splitlines()[-1])["effects"]
+    assert {"kind": "comment", "mode": "shadow", "would": 1} in listed
+    changed = steward("effects", "set", "edit", "on")
+    assert changed.exit_code == 0, changed.output
+    assert "edit is on" in changed.output
+    assert "restart" in changed.output
+    assert board.read_text().startswith("# ours\n")
+    assert parse_board(board.read_text()).effects.mode(Effect.EDIT) is Mode.ON
+    assert "Nothing was changed" in steward("effects", "set", "edit", "on").output
+    assert "comment" in steward("effects", "list").output
+    assert sorted(file.name for file in tmp_path.glob("*board*")) == ["board.yaml"]
+
+
+def test_nothing_is_switched_on_beside_another_backend(
+    stand: Stand, steward: Callable[..., Result], tmp_path: Path
+) -> None:
+    """Who it is, when, and what to do is said, and the file stays; less may always be done; an operator may insist."""
+    another_backend(stand)
+    other = tmp_path / "other.yaml"
+    other.write_text((tmp_path / "board.yaml").read_text())
+    before = other.read_text()
+    refused = steward("effects", "set", "merge", "on", "--board", str(other))
+    assert refused.exit_code == 1
+    assert "form changed 1 statuses" in refused.output
+    assert "→ Stop what else evaluates" in refused.output
+    assert other.read_text() == before
+    assert steward("effects", "set", "merge", "off", "--board", str(other)).exit_code == 0
+    assert steward("effects", "set", "merge", "on", "--board", str(other), "--anyway").exit_code == 0
+    assert parse_board(other.read_text()).effects.mode(Effect.MERGE) is Mode.ON
+    assert parse_board((tmp_path / "board.yaml").read_text()).effects.mode(Effect.MERGE) is Mode.SHADOW
+
+
+def test_a_board_file_that_cannot_be_written_stays_as_it_is(steward: Callable[..., Result], tmp_path: Path) -> None:
+    """What is wrong ends in a sentence: no such file, or one that cannot be changed in place."""
+    assert steward("effects", "set", "edit", "off", "--board", str(tmp_path / "none.yaml")).exit_code == 2
+    linked = tmp_path / "linked.yaml"
+    linked.write_text((tmp_path / "board.yaml").read_text().replace("effects: shadow", "effects: &same shadow"))
+    linked.write_text(linked.read_text() + "# end\n")
+    (tmp_path / "link.yaml").symlink_to(linked)
+    assert steward("effects", "set", "edit", "off", "--board", str(tmp_path / "link.yaml")).exit_code == 0
+    assert (tmp_path / "link.yaml").is_symlink()
+    assert "edit: off" in linked.read_text()

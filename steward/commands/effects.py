@@ -1,0 +1,120 @@
+"""`steward effects`: what the bot may do on this board, and how to let it do more or less."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import tempfile
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from leaderboard.effects import Effect, Mode
+
+if TYPE_CHECKING:
+    from bot.doctor import Check
+
+commands = typer.Typer(help="What the bot may do on this board: each kind is off, shadow or on.", no_args_is_help=True)
+BoardOption = Annotated[Path | None, typer.Option("--board", help="The board file; STEWARD_BOARD if left out.")]
+REFUSED = 1
+RESTART = "Processes that run read the board file when they start: restart `steward sync` and `steward schedule` now."
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to `steward`."""
+    app.add_typer(commands, name="effects")
+
+
+@commands.command("list")
+def list_effects(
+    board: BoardOption = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
+) -> None:
+    """Show the mode of each kind, and how many effects of it were held back in shadow."""
+    from steward.commands.board import open_keys, sentences, settings_of
+    from wire.shadow import ShadowList
+
+    with sentences():
+        modes = settings_of(board).read_board().effects.modes
+    would = Counter(thing.effect for thing in ShadowList(*open_keys(board)).read().things)
+    rows = [(kind.value, modes[kind].value, would[kind]) for kind in Effect]
+    if as_json:
+        print(json.dumps({"effects": [{"kind": kind, "mode": mode, "would": count} for kind, mode, count in rows]}))
+        return
+    _print_table(rows)
+    print("What was held back: `steward shadow list`.")
+
+
+@commands.command("set")
+def set_mode(
+    kind: Annotated[Effect, typer.Argument(help="Which kind of effect.")],
+    mode: Annotated[Mode, typer.Argument(help="Not done, only listed, or done.")],
+    board: BoardOption = None,
+    anyway: Annotated[bool, typer.Option("--anyway", help="Though another backend seems to be at work.")] = False,
+) -> None:
+    """Change the board file: one kind of effect, in place; running processes need a restart to heed it."""
+    from leaderboard.boardfile import set_effect
+    from leaderboard.boards import BadBoard
+    from steward.commands.board import sentences, settings_of
+
+    with sentences():
+        settings = settings_of(board)
+        known = settings.read_board().effects.mode(kind)
+    file = settings.board.resolve()  # behind a link, it is the file that is to change
+    if known is mode:
+        print(f"{kind} is {mode} in {settings.board} already. Nothing was changed.")
+        return
+    if mode is Mode.ON and not anyway:
+        _refuse_beside_others(board, kind)
+    try:
+        _replace(file, set_effect(file.read_text("utf-8"), kind, mode))
+    except (BadBoard, OSError) as error:
+        print(f"steward: {settings.board} was not changed: {error}", file=sys.stderr)
+        raise typer.Exit(REFUSED) from error
+    print(f"{kind} is {mode} in {settings.board}; it was {known}.\n{RESTART}")
+
+
+def _refuse_beside_others(board: Path | None, kind: Effect) -> None:
+    """Two backends on one queue undo each other's work: say who else is there, and end."""
+    from bot.doctor import against_switching_on
+    from steward.commands.board import open_board
+
+    with open_board(board) as desk:
+        found: list[Check] = against_switching_on(desk)
+    if not found:
+        return
+    print(f"steward: {kind} was not switched on.", file=sys.stderr)
+    for check in found:
+        print(f"  {check.words}\n  → {check.mend}", file=sys.stderr)
+    print("  → If you know that it is all right, say --anyway.", file=sys.stderr)
+    raise typer.Exit(REFUSED)
+
+
+def _replace(file: Path, text: str) -> None:
+    """Write the whole file or nothing, with the rights that it has: whoever reads meanwhile gets one or the other."""
+    with tempfile.NamedTemporaryFile(
+        "w", dir=file.parent, prefix=f".{file.name}.", encoding="utf-8", delete=False
+    ) as new:
+        fresh = Path(new.name)
+        try:
+            new.write(text)
+            new.flush()
+            os.fsync(new.fileno())
+            fresh.chmod(file.stat().st_mode & 0o777)
+            fresh.replace(file)
+        except OSError:
+            fresh.unlink(missing_ok=True)
+            raise
+
+
+def _print_table(rows: list[tuple[str, str, int]]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table("Kind", "Mode", "Held back in shadow")
+    for kind, mode, count in rows:
+        table.add_row(kind, mode, f"{count:,}" if count else "")
+    Console().print(table)

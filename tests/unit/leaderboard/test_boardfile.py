@@ -1,0 +1,74 @@
+"""A board file is changed in one place, and stays as its operator wrote it everywhere else."""
+
+from __future__ import annotations
+
+import difflib
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from leaderboard.boardfile import set_effect
+from leaderboard.boards import BadBoard, parse_board
+from leaderboard.effects import Effect, Effects, Mode
+
+HEAD = """\
+# The board of our group; ask Ada before you change it.
+name: demo   # short, for keys
+title: "Demo: a board"
+suite: starter
+
+repos: {requests: o/requests, results: o/results, logs: o/logs,   # public
+        community: o/space, details_namespace: o-details}
+"""
+LAYOUTS = {
+    "nothing said": "",
+    "no newline at the end": "threads: always",
+    "one word": "effects: shadow   # for now\nthreads: always\n",
+    "a quoted word": 'effects: "on"\n',
+    "a bare on": "effects: on\n",
+    "flow": "effects: {edit: on, merge: off, others: shadow}  # careful\n# the end\n",
+    "empty flow": "effects: {}\n",
+    "flow over lines": "effects: {\n  edit: off,   # not yet\n  others: on,\n}\n",
+    "block": "effects:\n  # edits are commits\n  edit: off   # not yet\n  merge: 'off'\n\n# then\nthreads: never\n",
+    "block by others": "effects:\n    others: on\n",
+}
+
+
+@pytest.mark.parametrize("layout", LAYOUTS.values(), ids=LAYOUTS)
+@pytest.mark.parametrize("kind", [Effect.EDIT, Effect.NEW_THREAD])
+@pytest.mark.parametrize("mode", Mode)
+def test_one_kind_changes_and_at_most_one_line_with_it(layout: str, kind: Effect, mode: Mode) -> None:
+    """The board is what it was but for that kind; every other line, comment and blank is still there."""
+    text = HEAD + layout
+    before, changed = parse_board(text), set_effect(text, kind, mode)
+    effects = Effects(modes={**before.effects.modes, kind: mode})
+    assert parse_board(changed) == before.model_copy(update={"effects": effects})
+    lines = [line for line in difflib.ndiff(text.splitlines(), changed.splitlines()) if line[0] in "+-"]
+    assert sum(line[0] == "-" for line in lines) <= 1
+    assert sum(line[0] == "+" for line in lines) <= 1
+    assert text.count("#") == changed.count("#")
+
+
+@given(
+    st.sampled_from(sorted(LAYOUTS)), st.lists(st.tuples(st.sampled_from(Effect), st.sampled_from(Mode)), max_size=9)
+)
+def test_any_number_of_changes_ends_where_they_lead(layout: str, changes: list[tuple[Effect, Mode]]) -> None:
+    """Changed again and again, the file says what was asked last for each kind."""
+    text = HEAD + LAYOUTS[layout]
+    wanted = dict(parse_board(text).effects.modes)
+    for kind, mode in changes:
+        text = set_effect(text, kind, mode)
+        wanted[kind] = mode
+    assert dict(parse_board(text).effects.modes) == wanted
+
+
+def test_what_cannot_be_changed_in_place_is_refused() -> None:
+    """An anchor that another place refers to, and what is no board at all: nothing is guessed."""
+    shared = HEAD + "effects: &same {edit: off}\n"
+    assert parse_board(set_effect(shared, Effect.EDIT, Mode.ON)).effects.mode(Effect.EDIT) is Mode.ON
+    twice = HEAD.replace("title:", "title: &word shadow\n#") + "effects: *word\n"
+    with pytest.raises(BadBoard, match="yourself"):
+        set_effect(twice, Effect.EDIT, Mode.ON)
+    with pytest.raises(BadBoard):
+        set_effect("name: [", Effect.EDIT, Mode.ON)
