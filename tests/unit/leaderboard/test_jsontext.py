@@ -1,0 +1,98 @@
+"""Edits of JSON as text: what is named changes, and not one other character."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from leaderboard.jsontext import edit
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**60), 2**60) | st.floats(allow_nan=False) | st.text(max_size=6),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=4), inner, max_size=3),
+    max_leaves=8,
+)
+BLANK = st.text(" \t\r\n", max_size=3)
+NAMES = st.sampled_from(["status", "steward", "job_id", "é", "a,b", 'q"{', "\ud83d"])
+FIELDS = st.dictionaries(NAMES, JSON, max_size=5)
+
+
+def written(draw: st.DrawFn, fields: list[tuple[str, Any]]) -> list[str]:
+    """An object in any layout that JSON allows, as pieces: the values are every fourth one, from the third on."""
+    ascii_only = draw(st.booleans()) or "\ud83d" in str(fields)
+    pieces = [draw(st.sampled_from(["", "\ufeff"])) + draw(BLANK) + "{" + draw(BLANK)]
+    for number, (name, value) in enumerate(fields):
+        text = json.dumps(value, ensure_ascii=True, indent=draw(st.sampled_from([None, 1, "\t"])))
+        comma = "," + draw(BLANK) if number < len(fields) - 1 else ""
+        pieces += [json.dumps(name, ensure_ascii=ascii_only), f"{draw(BLANK)}:{draw(BLANK)}", text, draw(BLANK) + comma]
+    return [*pieces, "}" + draw(BLANK)]
+
+
+@st.composite
+def files(draw: st.DrawFn) -> tuple[list[str], list[str]]:
+    """An object as pieces of text, and its names in order; one may stand there twice."""
+    fields = draw(st.lists(st.tuples(NAMES, JSON), max_size=5))
+    return written(draw, fields), [name for name, _ in fields]
+
+
+@given(files(), FIELDS)
+def test_only_the_values_that_are_named_change(file: tuple[list[str], list[str]], changes: dict[str, Any]) -> None:
+    """In any layout, with names twice, with half characters: every piece that is no named value stays to the byte."""
+    pieces, names = file
+    raw = "".join(pieces)
+    edited = edit(raw, changes)
+    before, after = json.loads(raw.removeprefix("\ufeff")), json.loads(edited.removeprefix("\ufeff"))
+    assert after == {**before, **changes}
+    assert edit(edited, changes) == edited
+    rest = edited
+    for number, piece in enumerate(pieces[:-1]):
+        name = names[(number - 1) // 4] if number else ""
+        if number % 4 == 3 and name in changes:
+            _, end = json.JSONDecoder().raw_decode(rest)
+            rest = rest[end:]
+        elif number == len(pieces) - 2:
+            assert rest.startswith(piece) or set(changes) - set(names)
+        else:
+            assert rest.startswith(piece)
+            rest = rest[len(piece) :]
+    assert edited.endswith(pieces[-1])
+    assert set(changes) & set(names) or set(changes) - set(names) or edited == raw
+
+
+@given(FIELDS)
+def test_what_is_said_already_is_left_as_it_is_written(fields: dict[str, Any]) -> None:
+    """Setting every field to what it is gives the same text, however it is indented."""
+    for raw in (json.dumps(fields, indent=3), json.dumps(fields, separators=(",", ":"))):
+        assert edit(raw, fields) == raw
+
+
+LAYOUTS = [
+    ('{"a": 1}', '{"a": 1, "new": {"x": [1, 2]}}'),
+    ('{"a":1,"b":2}\n', '{"a":1,"b":2,"new":{"x":[1,2]}}\n'),
+    ('{ "a" : 1 }', '{ "a" : 1, "new" : {"x" : [1, 2]} }'),
+    ("{}", '{"new": {"x": [1, 2]}}'),
+    ('{\n  "a": 1\n}', '{\n  "a": 1,\n  "new": {\n    "x": [\n      1,\n      2\n    ]\n  }\n}'),
+    ('{\r\n\t"a": 1\r\n}', '{\r\n\t"a": 1,\r\n\t"new": {\r\n\t\t"x": [\r\n\t\t\t1,\r\n\t\t\t2\r\n\t\t]\r\n\t}\r\n}'),
+]
+
+
+@pytest.mark.parametrize(("raw", "expected"), LAYOUTS)
+def test_a_new_field_is_written_like_the_others(raw: str, expected: str) -> None:
+    """Indented, compact, with blanks or Windows line ends: the field that is added looks as if it had been there."""
+    assert edit(raw, {"new": {"x": [1, 2]}}) == expected
+
+
+def test_true_is_not_one() -> None:
+    """A value is only left alone where it is the same as JSON, not where Python finds it equal."""
+    assert edit('{"a": true, "b": 1.0}', {"a": 1, "b": 1}) == '{"a": 1, "b": 1}'
+
+
+@pytest.mark.parametrize("raw", ["", "[1]", '{"a": 1', '{"a": 1 "b": 2}', "{1: 2}", '{"a" 1}'])
+def test_what_is_no_object_is_not_edited(raw: str) -> None:
+    """Text that is no JSON object raises the same error as reading it does."""
+    with pytest.raises(ValueError, match=r".+"):
+        edit(raw, {"a": 2})
