@@ -61,6 +61,9 @@ class Board(BaseModel):
     maintainer_organisations: tuple[MaintainingOrganisation, ...] = ()
     effects: Effects = Field(default_factory=Effects, description="what the bot may do; in shadow unless said here")
     threads: Literal["always", "failures", "never"] = "failures"
+    pull_requests: Literal["wait", "merge"] = Field(
+        default="wait", description="who merges a pull request that passes every check: people, or the bot"
+    )
     precisions: tuple[str, ...] = ("float16", "bfloat16", "float32", "8bit", "4bit", "GPTQ")
     admission: Policy = Field(default_factory=Policy, description="what is asked of a submission")
     max_request_bytes: int = Field(default=100_000, ge=1_000)

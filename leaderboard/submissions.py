@@ -1,0 +1,282 @@
+"""What an outsider's pull request may do to the requests of a board: bring submissions, and nothing else.
+
+A submission is a new request file, or a request that came to its end and is asked for again at a new commit. Everything
+that follows from the request itself (does the model exist, is its architecture known, …) is admission's business; here
+is what only a pull request can get wrong. Facts in, words out.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from leaderboard.changes import REGULAR, FileChange
+from leaderboard.requests import (
+    MAX_DEPTH,
+    Problem,
+    Request,
+    RequestPath,
+    Status,
+    is_request_path,
+    parse_path,
+    parse_request,
+)
+
+MOST_FILES = 10
+"""Requests that one pull request may bring: each costs a dozen calls to check."""
+EARLIER, LATER = timedelta(days=7), timedelta(days=1)
+"""How long before the pull request was opened, and how far ahead of now, a submission may say that it was made. Time
+zones are forgotten now and then; years are not."""
+
+BROUGHT = frozenset(
+    {
+        "model",
+        "base_model",
+        "revision",
+        "precision",
+        "weight_type",
+        "private",
+        "status",
+        "submitted_time",
+        "model_type",
+        "params",
+        "architectures",
+        "likes",
+        "license",
+        "use_chat_template",
+        "sender",
+    }
+)
+"""The fields that a submission brings, in any of the leaderboard's generations. The others belong to whoever wrote
+them."""
+NOTHING_RUNS: dict[str, tuple[Any, ...]] = {"job_id": (None, -1), "job_start_time": (None,)}
+"""What a field of the board's may say in a submission: that no evaluation runs yet."""
+SETTLED = (Status.FINISHED, Status.FAILED, Status.CANCELLED)
+
+_TIME = re.compile(
+    r"(\d{4}-\d{2}-\d{2})[T ](\d{2})[:-](\d{2})[:-](\d{2})(\.\d{1,9})?(Z|[+-]\d{2}:?\d{2})?", re.ASCII | re.IGNORECASE
+)
+_MODES = {"100755": "is an executable file", "120000": "is a symbolic link", "160000": "is a link to another repo"}
+
+
+@dataclass(frozen=True)
+class Other:
+    """A file whose change is none that a submission makes: `does` in words that follow its name."""
+
+    path: str
+    does: str
+
+
+@dataclass(frozen=True)
+class Touched:
+    """The files of a pull request: those to be looked at as submissions, and the others."""
+
+    files: tuple[FileChange, ...]
+    others: tuple[Other, ...]
+
+
+@dataclass(frozen=True)
+class Looked:
+    """One file as it was looked at. `request` where it can be read; `before` where there was one already."""
+
+    request: Request | None
+    problems: tuple[Problem, ...]
+    before: Request | None = None
+
+
+def sort_changes(changes: Iterable[FileChange]) -> Touched:
+    """Which of `changes` may be submissions, and what the others do."""
+    files: list[FileChange] = []
+    others: list[Other] = []
+    for change in changes:
+        does = _does(change)
+        if does is None:
+            files.append(change)
+        else:
+            others.append(Other(change.path, does))
+    return Touched(tuple(files), tuple(others))
+
+
+def _does(change: FileChange) -> str | None:
+    """What `change` does that no submission does; None where it may be one."""
+    if change.kind == "removed":
+        return "is removed"
+    if change.kind in ("renamed", "copied"):
+        return f"is {change.kind} from {change.old_path}"
+    if change.mode not in ("", REGULAR):
+        return _MODES.get(change.mode, "is not a plain file")
+    if not change.is_text:
+        return "does not hold text"
+    if is_request_path(change.path):
+        return None
+    # A new file of JSON may be a request under a wrong name, of which its contents tell.
+    is_json = change.kind == "added" and change.path.endswith(".json")
+    return None if is_json else f"is {'new' if change.kind == 'added' else 'changed'}, and no request"
+
+
+def look_at_new(path: str, data: bytes, *, opened: datetime, now: datetime) -> Looked | Other:
+    """A file that a pull request `opened` then adds; Other where it is no request at all."""
+    if not is_request_path(path):
+        return _misplaced(path, data)
+    found = _read(path, data)
+    if isinstance(found, list):
+        return Looked(None, tuple(found))
+    fields = json.loads(found.raw.lstrip("\ufeff"))
+    bookkeeping = [_not_yours(name) for name, allowed in NOTHING_RUNS.items() if not _among(fields.get(name), allowed)]
+    if "steward" in fields:
+        bookkeeping.append(_not_yours("steward"))
+    return Looked(found, (*_status(found), *bookkeeping, *_time(found, opened, now)))
+
+
+def look_at_changed(path: str, before: bytes, after: bytes, *, opened: datetime, now: datetime) -> Looked:
+    """A request file that a pull request changes from `before`, as the board has it now, to `after`."""
+    known, found = _read(path, before), _read(path, after)
+    if isinstance(found, list):
+        return Looked(None, tuple(found))
+    if isinstance(known, list):
+        return Looked(None, (_UNREADABLE,))
+    problems = [*_settled(known), *_status(found), *_fields(known, found), *_time(found, opened, now)]
+    return Looked(found, tuple(problems), known)
+
+
+def same_commit(before: Request, sha: str | None) -> Problem | None:
+    """What is wrong with asking for `sha`, if that is what was evaluated `before`."""
+    evaluated = before.file.steward.revision or before.file.revision
+    if sha is None or sha != evaluated or before.status is Status.CANCELLED:
+        return None
+    ended = "was evaluated" if before.status is Status.FINISHED else "failed"
+    return Problem(
+        code="same-commit",
+        message=f"The model {ended} at this very commit, {sha[:8]}.",
+        advice="Submit it again once the model has a newer one. If the failure was ours, ask for another try here.",
+    )
+
+
+_SHAPE = "{org}/{model}_eval_request_False_{precision}_{weight type}.json"
+_UNREADABLE = Problem(
+    code="before-unreadable",
+    message="The file that it replaces cannot be read as a request.",
+    advice="A maintainer has to look at it.",
+)
+
+
+def _read(path: str, data: bytes) -> Request | list[Problem]:
+    found = parse_request(path, data)
+    if isinstance(found, list) or not _is_deep(json.loads(found.raw.lstrip("\ufeff"))):
+        return found
+    return [Problem(code="too-deep", message=f"Its JSON is nested more than {MAX_DEPTH} levels deep.")]
+
+
+def _is_deep(fields: Any) -> bool:
+    level = [fields]
+    for _ in range(MAX_DEPTH):
+        inner = (one.values() if isinstance(one, dict) else one for one in level if isinstance(one, dict | list))
+        level = [value for values in inner for value in values]
+    return bool(level)
+
+
+def _misplaced(path: str, data: bytes) -> Looked | Other:
+    try:
+        fields = json.loads(data)
+    except (ValueError, RecursionError):
+        fields = None
+    model = fields.get("model") if isinstance(fields, dict) else None
+    if not isinstance(model, str) or not isinstance(fields, dict):
+        return Other(path, "is new, and no request")
+    said = {name: value for name, value in fields.items() if isinstance(value, str)}
+    org, _, name = model.rpartition("/")
+    private, precision = fields.get("private") is True, said.get("precision", "")
+    place = str(RequestPath(org, name, private, precision, said.get("weight_type", "Original")))
+    known = not isinstance(parse_path(place), Problem)
+    advice = f"Put it at {place} instead." if known else f"One reads {_SHAPE}."
+    return Looked(None, (Problem(code="path-name", message="This is not the name of a request.", advice=advice),))
+
+
+def _status(found: Request) -> list[Problem]:
+    if found.file.status == Status.PENDING.value:
+        return []
+    return [
+        Problem(
+            code="status-not-pending",
+            message=f"Its status is {found.file.status[:64]!r}; what is submitted waits first.",
+            advice='Write "status": "PENDING".',
+        )
+    ]
+
+
+def _settled(known: Request) -> list[Problem]:
+    if known.status in SETTLED:
+        return []
+    where = "is being evaluated" if known.status is Status.RUNNING else "waits for its turn already"
+    return [
+        Problem(
+            code="not-settled",
+            message=f"This request {where}, with the status {known.file.status[:64]}.",
+            advice="Wait for its end, or ask here for it to be cancelled.",
+        )
+    ]
+
+
+def _fields(known: Request, found: Request) -> list[Problem]:
+    """Fields that are not the submitter's stay as they are; the board's own may also be left out, as in a new file."""
+    was, now = (json.loads(request.raw.lstrip("\ufeff")) for request in (known, found))
+    changed = [name for name in {**was, **now} if name not in BROUGHT and not _same(was, now, name)]
+    return [_not_yours(name) for name in changed if not _is_dropped(name, now)]
+
+
+def _is_dropped(name: str, now: dict[str, Any]) -> bool:
+    return name not in now if name == "steward" else _among(now.get(name), NOTHING_RUNS.get(name, ()))
+
+
+def _not_yours(name: str) -> Problem:
+    ours = name in ("steward", *NOTHING_RUNS)
+    return Problem(
+        code="field-not-yours",
+        message=f"The field {name[:100]} is not one that a submission may {'bring' if ours else 'change'}.",
+        advice="Leave it out: the bot keeps account there." if ours else "Put back what was there.",
+    )
+
+
+def _time(found: Request, opened: datetime, now: datetime) -> list[Problem]:
+    said = found.file.submitted_time
+    if said is None:
+        return []
+    at = parse_time(said)
+    if at is not None and opened - EARLIER <= at <= now + LATER:
+        return []
+    why = "no time that can be read" if at is None else f"not when this was submitted: that was on {opened:%Y-%m-%d}"
+    return [
+        Problem(
+            code="time-made-up",
+            message=f"Its submitted_time, {said[:64]!r}, is {why}.",
+            advice=f"Write the time in UTC, as in {now:%Y-%m-%dT%H:%M:%SZ}, or leave the field out.",
+        )
+    ]
+
+
+def parse_time(text: str) -> datetime | None:
+    """The moment in any of the three forms that request files have, UTC where they do not say; None in no form."""
+    found = _TIME.fullmatch(text.strip())
+    if found is None:
+        return None
+    day, hour, minute, second, fraction, zone = found.groups()
+    try:
+        at = datetime.fromisoformat(f"{day}T{hour}:{minute}:{second}{(fraction or '')[:7]}{(zone or 'Z').upper()}")
+        return at.astimezone(UTC)
+    except (ValueError, OverflowError):
+        return None
+
+
+def _among(value: Any, allowed: Iterable[Any]) -> bool:
+    return any(json.dumps(value) == json.dumps(one) for one in allowed)
+
+
+def _same(was: dict[str, Any], now: dict[str, Any], name: str) -> bool:
+    """Equal as JSON: `True` is not 1, and a field that says null is not one that is missing."""
+    if (name in was) != (name in now):
+        return False
+    return json.dumps(was.get(name), sort_keys=True) == json.dumps(now.get(name), sort_keys=True)
