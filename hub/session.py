@@ -60,6 +60,8 @@ class Session:
     def __init__(self, endpoint: str, token: str | None, *, timeout: float, on_call: OnCall | None = None) -> None:
         self.endpoint = endpoint.rstrip("/")
         self.limits: dict[str, Limit] = {}  # by resource, as the newest answers told them
+        self.answers = 0
+        """How often the Hub answered something else than that it cannot."""
         self._token = token
         self._timeout = timeout
         self._on_call = on_call
@@ -123,6 +125,7 @@ class Session:
             response = self._connection().send(request, stream=True)
             try:
                 self._note_limits(response)
+                self.answers += response.status_code < 500
                 first = {name: response.headers[name] for name in _FROM_FIRST_HOP if name in response.headers} | first
                 if response.next_request is None:
                     return self._read(response, first, limit, deadline)

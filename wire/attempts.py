@@ -8,8 +8,8 @@ The bot writes `queued`, `claimed` and `void`; the worker writes the rest. A wor
 attempt whose last beat is older than LOST is lost, whatever RQ's registries say. All of this may vanish with Redis: the
 request file says which attempt is the current one, and the details repo what it found.
 
-Race closed: one job lies in the queue twice: a scheduler, or a dispatch, went on from what it had read before the
-network was cut, and put it there again. Whoever takes an attempt for which another worker beats is refused, in one script.
+Race closed: one job lies in the queue twice, for a scheduler or a dispatch went on from what it had read before the
+network was cut. Whoever takes an attempt for which another worker beats is refused, in one script.
 """
 
 from __future__ import annotations

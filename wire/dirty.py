@@ -16,7 +16,7 @@ and within a priority the oldest. Leases use the Redis server's clock, which all
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
 
@@ -24,6 +24,7 @@ from wire.keys import Keys
 from wire.redis import Redis
 
 _SCALE = 1e12
+_PAGE = 1_000
 
 MARK = """
 local score = tonumber(ARGV[2]) * 1e12 + tonumber(ARGV[3])
@@ -86,6 +87,15 @@ redis.call('HSET', KEYS[1], ARGV[1], ARGV[2] .. ' ' .. string.format('%.6f', exp
 return 1
 """
 
+HASTEN = """
+for n = 2, #ARGV do
+  local score = tonumber(redis.call('ZSCORE', KEYS[1], ARGV[n]) or 0)
+  local due = math.floor(score / 1e12) * 1e12 + tonumber(ARGV[1])
+  if score > due then redis.call('ZADD', KEYS[1], due, ARGV[n]) end
+end
+redis.call('LPUSH', KEYS[2], '1')
+"""
+
 
 class Priority(IntEnum):
     """Who waits for a sync."""
@@ -118,6 +128,7 @@ class DirtyKeys:
         self._claim = self.redis.register_script(CLAIM)
         self._finish = self.redis.register_script(FINISH)
         self._renew = self.redis.register_script(RENEW)
+        self._hasten = self.redis.register_script(HASTEN)
 
     def mark(self, key: str, *, due: float, priority: Priority = Priority.EVENT) -> None:
         """Say that `key` may be out of step since (or from) `due`, seconds since the epoch. One round trip."""
@@ -151,6 +162,11 @@ class DirtyKeys:
         score = "" if retry_at is None else repr(int(claim.priority) * _SCALE + retry_at)
         names = [self.keys.dirty, self.keys.dirty_generations, self.keys.dirty_leases, self.keys.wake]
         self._finish(keys=names, args=[claim.key, claim.owner, claim.generation, score])
+
+    def hasten(self, keys: Sequence[str], *, due: float) -> None:
+        """Those of `keys` that come due later come due at `due`, each with its own priority."""
+        for start in range(0, len(keys), _PAGE):
+            self._hasten(keys=[self.keys.dirty, self.keys.wake], args=[due, *keys[start : start + _PAGE]])
 
     def wait(self, seconds: float) -> None:
         """Return when something is marked, or after `seconds`."""

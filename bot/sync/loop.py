@@ -2,7 +2,8 @@
 
 A sync that fails is tried again with growing waits, and never holds up another key. After LAST_TRY failures of its own
 it is parked: kept apart with the reason, until somebody wakes it or an event marks it again. A Hub that is away or asks
-for patience is not the key's failure, and parks nothing. What the Hub said is kept in Redis, for `/readyz` to tell.
+for patience is not the key's failure, and parks nothing; once it answers again, all that waits is tried at once. What
+the Hub said is kept in Redis, for `/readyz` to tell.
 
 Race closed: a process that is killed in a sync. Its lease is short, and renewed while the sync runs; so the key is free
 within LEASE seconds, and no sync, however long, loses it while its process lives.
@@ -32,7 +33,7 @@ from wire.clock import iso
 from wire.crashpoints import pass_by, point
 from wire.dirty import Claim
 from wire.parking import Parked
-from wire.redis import TRANSIENT, Fields
+from wire.redis import TRANSIENT, Fields, text
 
 log = structlog.get_logger()
 
@@ -103,6 +104,7 @@ class SyncLoop:
 
     def _sync(self, claim: Claim) -> float | None:
         """Sync the key; when to do so again, if that is known already."""
+        answers = self.desk.hub.session.answers
         try:
             with urgency(Urgency(claim.priority)):
                 again = self._handler(claim.key)()
@@ -114,6 +116,8 @@ class SyncLoop:
             log.error("sync failed", trace=traceback.format_exc())
             return self._failed(claim, error)
         self._succeeded(claim)
+        if self.desk.hub.session.answers > answers:
+            self._hub_answered()
         return again
 
     def _handler(self, key: str) -> Handler:
@@ -155,10 +159,19 @@ class SyncLoop:
 
     def _succeeded(self, claim: Claim) -> None:
         with self.desk.redis.pipeline(transaction=False) as pipe:
-            pipe.hset(self.desk.keys.hub_state, "answered", self.desk.now())
             pipe.hdel(self.desk.keys.dirty_tries, claim.key)
             pipe.hdel(self.desk.keys.parked, claim.key)
             pipe.execute()
+
+    def _hub_answered(self) -> None:
+        """Note it; where the Hub had been away, whatever failed meanwhile need not sit out its wait."""
+        desk, now = self.desk, self.desk.now()
+        with desk.redis.pipeline() as pipe:
+            pipe.hmget(desk.keys.hub_state, ["answered", "failed"])
+            pipe.hset(desk.keys.hub_state, "answered", now)
+            (answered, failed), _ = pipe.execute()
+        if float(failed or 0) > float(answered or 0):
+            desk.dirty.hasten([text(key) for key in desk.redis.hkeys(desk.keys.dirty_tries)], due=now)
 
     def _note(self, fields: Fields) -> None:
         self.desk.redis.hset(self.desk.keys.hub_state, mapping=fields)

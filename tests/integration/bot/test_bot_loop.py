@@ -94,6 +94,25 @@ def test_a_hub_that_is_away_parks_nothing(clockwork: Clockwork, error: HubError)
     assert clockwork.desk.parking.all() == []
 
 
+def test_what_failed_while_the_hub_was_away_is_tried_once_it_answers(clockwork: Clockwork) -> None:
+    """A long wait ends with the Hub's first answer; a sync that never asked the Hub says nothing about it."""
+    clockwork.handler = failing(Transient("away"))
+    clockwork.desk.mark(KEY)
+    tries(clockwork, 10)
+    seen: list[str] = []
+    clockwork.handler = lambda: seen.append("tried")
+    clockwork.desk.mark("queue")
+    assert [clockwork.step(), clockwork.step()] == [True, False]
+
+    def answered() -> None:
+        clockwork.desk.hub.session.answers += 1
+
+    clockwork.handler = answered
+    clockwork.desk.mark("requests")
+    assert [clockwork.step(), clockwork.step(), clockwork.step()] == [True, True, False]
+    assert len(clockwork.desk.dirty) == 0
+
+
 def test_the_hubs_word_on_how_long_to_wait_is_kept(clockwork: Clockwork) -> None:
     """After a rate limit the key is not tried before the time that the Hub named."""
     clockwork.handler = failing(RateLimited("slow", seconds=300, what="api"))
