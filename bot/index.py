@@ -15,7 +15,10 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from bot.waiting import LINE, WaitingList
 from leaderboard.dispatch import Waiting
+from leaderboard.holds import RANK, Hold, Priority
+from leaderboard.tiers import Tier
 from leaderboard.requests import RequestPath, parse_path
 from wire.jobs import EvaluationJob
 from wire.keys import Keys
@@ -54,6 +57,13 @@ class Entry(BaseModel):
     said: str = Field(default="", description="digest of what the status comment says")
     again: float = Field(default=0.0, description="before this time it is not tried again")
     shown: int = Field(default=0, description="quarters of the progress that the status comment shows")
+    tier: Tier = Field(default="medium", description="how large a machine it asks for")
+    size: int = Field(default=0, description="size class of its weights; 0 where that is not known")
+    priority: Priority = "normal"
+    hold: Hold | None = Field(default=None, description="why it gets no turn for now")
+    place: int = Field(default=0, description="position that the status comment shows; 0: none")
+    starts: tuple[float, float] | None = Field(default=None, description="earliest and latest start that it shows")
+    why: str = Field(default="", description="what it says holds the request back, in one word")
 
 
 class Origin(BaseModel):
@@ -77,6 +87,8 @@ class Index:
     def __init__(self, redis: Redis, keys: Keys) -> None:
         self._redis = redis
         self._keys = keys
+        self._line = redis.register_script(LINE)
+        self._waiting = WaitingList(redis, keys)
 
     def get(self, path: str) -> Entry:
         """The entry at `path`; a new one where there is none."""
@@ -93,7 +105,7 @@ class Index:
             return
         keys = self._keys
         threads: Fields = {entry.thread: entry.path for entry in entries if entry.thread is not None}
-        waiting: Fields = {entry.path: _turn(entry) for entry in entries if entry.state == "waiting"}
+        lines = [part for entry in entries for part in (entry.path, _turn(entry) if entry.state == "waiting" else "")]
         lists = {
             keys.busy: {entry.path for entry in entries if entry.state in _BUSY},
             keys.unjudged: {entry.path for entry in entries if entry.state == "new"},
@@ -101,10 +113,7 @@ class Index:
         paths = {entry.path for entry in entries}
         with self._redis.pipeline() as pipe:
             pipe.hset(keys.requests, mapping={e.path: e.model_dump_json(exclude_defaults=True) for e in entries})
-            if waiting:
-                pipe.hset(keys.waiting, mapping=waiting)
-            if others := paths - waiting.keys():
-                pipe.hdel(keys.waiting, *others)
+            self._line(keys=[keys.waiting, keys.waiting_changes, keys.waiting_version], args=lines, client=pipe)
             pipe.zadd(keys.models, {_by_model(path): 0 for path in paths})
             for name, members in lists.items():
                 if members:
@@ -125,7 +134,8 @@ class Index:
         """The file at `path` is gone."""
         keys = self._keys
         with self._redis.pipeline() as pipe:
-            for name in (keys.requests, keys.origins, keys.waiting):
+            self._line(keys=[keys.waiting, keys.waiting_changes, keys.waiting_version], args=[path, ""], client=pipe)
+            for name in (keys.requests, keys.origins):
                 pipe.hdel(name, path)
             for name in (keys.busy, keys.unjudged):
                 pipe.srem(name, path)
@@ -139,11 +149,22 @@ class Index:
         paths = [text(member).partition("\0")[2] for member in members]
         return [entry for entry in self.find(paths) if entry is not None]
 
-    def waiting(self) -> Iterator[Waiting]:
-        """Those that wait for their turn; read when the first one is asked for, in one round trip."""
-        for path, raw in self._redis.hgetall(self._keys.waiting).items():
-            attempt, submitter, submitted = json.loads(raw)
-            yield Waiting(text(path), attempt, submitter, submitted)
+    def models_like(self, model: str) -> list[str]:
+        """Models of the same organisation, or whose names begin alike, in lower case; 500 at most. Two round trips."""
+        start = model.lower().encode(errors="surrogateescape")
+        org, slash, _ = start.partition(b"/")
+        found: dict[str, None] = {}
+        for prefix in (org + b"/" if slash else start[:3], start[:3]):
+            for member in self._redis.zrangebylex(self._keys.models, b"[" + prefix, b"[" + prefix + b"\xff", 0, 250):
+                found[text(member).partition("\0")[0]] = None
+        return list(found)
+
+    def waiting(self) -> tuple[Waiting, ...]:
+        """Those that wait for their turn. One round trip, and another one for those that changed since the last time.
+
+        The same tuple where nothing changed.
+        """
+        return self._waiting.read()
 
     def count(self) -> int:
         """How many requests there are."""
@@ -203,8 +224,25 @@ def _by_model(path: str) -> str:
     return f"{(where.model if isinstance(where, RequestPath) else path).lower()}\0{path}"
 
 
+def turn_of(entry: Entry) -> Waiting:
+    """What decides about the turn of a request."""
+    return Waiting(
+        path=entry.path,
+        attempt=entry.attempt or "",
+        submitter=entry.submitter,
+        submitted=entry.submitted,
+        tier=entry.tier,
+        rank=RANK[entry.priority],
+        size=entry.size,
+        suite=entry.job.suite if entry.job is not None else "",
+        held=entry.hold is not None,
+        place=entry.place,
+        why=entry.why,
+    )
+
+
 def _turn(entry: Entry) -> str:
-    return json.dumps([entry.attempt or "", entry.submitter, entry.submitted])
+    return json.dumps(turn_of(entry))
 
 
 def _entry(raw: bytes | str) -> Entry | None:

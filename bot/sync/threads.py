@@ -15,6 +15,9 @@ from __future__ import annotations
 
 import structlog
 
+from bot.commands.answering import answer_commands
+from bot.commands.registry import Place
+from bot.commands.verbs import REGISTRY
 from bot.desk import Desk, request_key, thread_key
 from bot.sync.status_thread import KIND
 from hub.comments import find_marked, marker_of
@@ -67,16 +70,24 @@ def _mark_changed(desk: Desk, repo: Repo, listed: dict[int, int]) -> None:
 
 
 def sync_thread(desk: Desk, repo: Repo, number: int) -> None:
-    """Bring one thread in step: the request that it belongs to is looked at where its status comment is missing."""
+    """Bring one thread in step: commands are answered, and the status comment of its request is looked for."""
     counts = desk.keys.thread_counts(_name(repo))
     try:
         thread = desk.hub.thread(repo, number)
     except ThreadNotFound:
         desk.redis.hdel(counts, _listed(number), _read(number))
         return
-    if repo == desk.requests and (path := _request_of(desk, thread)) is not None:
+    path = _request_of(desk, thread) if repo == desk.requests else None
+    if path is not None:
         _check_status(desk, thread, path)
-    desk.redis.hset(counts, _read(number), len(thread.comments))
+    posted = answer_commands(desk, REGISTRY, repo, thread, _place(thread, path))
+    desk.redis.hset(counts, _read(number), len(thread.comments) + posted)
+
+
+def _place(thread: Thread, path: str | None) -> Place:
+    if thread.is_pull_request:
+        return Place.PULL
+    return Place.REQUEST if path is not None else Place.COMMUNITY
 
 
 def _request_of(desk: Desk, thread: Thread) -> str | None:

@@ -1,0 +1,137 @@
+"""Which commands a comment holds: `/verb` alone on a line, with words and `key=value` after it.
+
+    /relaunch org/model precision=bfloat16
+    /hold reason="the authors asked for it"
+
+A comment is Markdown, so it is read by a Markdown parser, and only a line of a plain paragraph can be a command. What
+stands in code, in a quote, in a list, in a table's or a heading's line, in HTML, in an HTML comment or as the words of
+a link is something that is spoken about. An argument may be put in backticks, as people do with a model's name.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+from markdown_it import MarkdownIt
+from markdown_it.token import Token
+
+LONGEST = 65_536
+"""Characters of a comment that are read, as many as the Hub takes."""
+MOST = 5
+"""Commands of one comment that are run."""
+LONGEST_LINE, MOST_WORDS = 1_000, 50
+
+_EMPHASIS = ("em_open", "em_close", "strong_open", "strong_close")
+_PARSER = MarkdownIt("commonmark").enable("table")
+_MAYBE = re.compile(r"^[ ]{0,3}/[^\W\d_]", re.MULTILINE)
+_VERB = re.compile(r"/([^\W\d_][\w-]{0,39})(?:\s+(.*))?", re.DOTALL)
+_KEY = re.compile(r"([a-z][a-z_]{0,30})=(.*)", re.DOTALL)
+_QUOTES = {'"': '"', "'": "'", "“": "”", "„": "“", "‘": "’"}
+
+
+@dataclass(frozen=True)
+class Word:
+    """One argument: `key` where it was written as `key=value`; `quoted` where quotes or backticks held it together."""
+
+    text: str
+    key: str | None = None
+    quoted: bool = False
+
+
+@dataclass(frozen=True)
+class Command:
+    """A line that reads like a command. Whether there is such a verb, the registry knows; `verb` is in lower case."""
+
+    verb: str
+    words: tuple[Word, ...]
+    line: str
+
+
+def commands_in(text: str) -> list[Command]:
+    """The commands in a comment, in order. Never raises, whatever `text` holds; at most MOST + 1 are looked for."""
+    text = text[:LONGEST].replace("\0", "\ufffd")
+    if _MAYBE.search(text) is None:
+        return []
+    found: list[Command] = []
+    for line in _lines(_PARSER.parse(text)):
+        command = _command(line)
+        if command is not None:
+            found.append(command)
+        if len(found) > MOST:
+            break
+    return found
+
+
+def _lines(tokens: Sequence[Token]) -> Iterator[str]:
+    """Each line of each paragraph that stands by itself, if it holds nothing but words."""
+    for opening, content in pairwise(tokens):
+        if opening.type == "paragraph_open" and opening.level == 0 and content.type == "inline":
+            yield from _plain_lines(content.children or ())
+
+
+def _plain_lines(children: Sequence[Token]) -> Iterator[str]:
+    parts: list[str] = []
+    plain = True
+    for child in children:
+        if child.type in ("softbreak", "hardbreak"):
+            if plain:
+                yield "".join(parts)
+            parts, plain = [], True
+        elif child.type in ("text", "text_special"):
+            parts.append(child.content)
+        elif child.type == "code_inline" and "".join(parts).startswith("/") and "`" not in child.content:
+            parts.append(f"`{child.content}`")
+        elif child.type not in _EMPHASIS or not "".join(parts).startswith("/"):
+            plain = False
+    if plain:
+        yield "".join(parts)
+
+
+def _command(line: str) -> Command | None:
+    found = _VERB.fullmatch(line.strip()[:LONGEST_LINE])
+    if found is None:
+        return None
+    return Command(found[1].lower(), tuple(_words(found[2] or "")), found[0])
+
+
+def _words(text: str) -> Iterator[Word]:
+    at, count = 0, 0
+    while (at := _skip_blanks(text, at)) < len(text) and count < MOST_WORDS:
+        word, at = _word(text, at)
+        count += 1
+        yield word
+
+
+def _skip_blanks(text: str, at: int) -> int:
+    while at < len(text) and text[at].isspace():
+        at += 1
+    return at
+
+
+def _word(text: str, at: int) -> tuple[Word, int]:
+    """The word that begins at `at`, and where it ends. A quote that nobody closes is a letter like any other."""
+    held = _held(text, at)
+    if held is not None:
+        return Word(held[0], quoted=True), held[1]
+    end = at
+    while end < len(text) and not text[end].isspace():
+        if text[end] == "=" and re.fullmatch(r"[a-z][a-z_]{0,30}", text[at:end]) is not None:
+            held = _held(text, end + 1)
+            if held is not None:
+                return Word(held[0], key=text[at:end], quoted=True), held[1]
+        end += 1
+    keyed = _KEY.fullmatch(text[at:end])
+    return (Word(keyed[2], key=keyed[1]) if keyed else Word(text[at:end])), end
+
+
+def _held(text: str, at: int) -> tuple[str, int] | None:
+    """What quotes or backticks hold that open at `at`, and where it ends."""
+    opening = text[at : at + 1]
+    closing = "`" if opening == "`" else _QUOTES.get(opening)
+    end = text.find(closing, at + 1) if closing else -1
+    if end < 0 or (end + 1 < len(text) and not text[end + 1].isspace()):
+        return None
+    return text[at + 1 : end], end + 1

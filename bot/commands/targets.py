@@ -1,0 +1,74 @@
+"""Which model and which request a command is about: those it names, else those of the thread that it stands in."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from bot.commands.call import Answer, say
+from bot.commands.registry import Arguments, Verb
+from bot.desk import Desk
+from bot.index import Entry
+from hub.records import Repo, Thread
+from leaderboard.requests import RequestPath, parse_path
+
+
+@dataclass(frozen=True)
+class Target:
+    """The model ("" for none), its requests that are meant, and who brought the first of them."""
+
+    model: str = ""
+    entries: tuple[Entry, ...] = ()
+    submitter: str = ""
+
+
+def find_target(desk: Desk, verb: Verb, arguments: Arguments, repo: Repo, thread: Thread) -> Target | Answer:
+    """What a command is about; an answer that asks, where that is not clear."""
+    if verb.about == "nothing":
+        return Target()
+    model = arguments.get("model", "")
+    entries = _entries(desk, model, repo, thread)
+    if not model and not entries:
+        return Target() if verb.about == "anything" else _no("which-model", usage=verb.usage)
+    model = model or _model(entries[0])
+    entries = [entry for entry in entries if _is_meant(entry, arguments)]
+    if verb.about == "request":
+        if not entries:
+            return _no("no-request", model=model, near=", ".join(near(desk, model)))
+        if len(entries) > 1:
+            choices = ", ".join(sorted({_where(entry).precision for entry in entries}))
+            return _no("which-request", model=model, count=len(entries), choices=choices)
+    submitter = desk.index.origin(entries[0].path).author if entries else ""
+    return Target(model, tuple(entries), entries[0].submitter or submitter if entries else "")
+
+
+def _entries(desk: Desk, model: str, repo: Repo, thread: Thread) -> list[Entry]:
+    if model:
+        return desk.index.of_model(model)
+    path = desk.index.of_thread(thread.num) if repo == desk.requests else None
+    return [entry for entry in desk.index.find([path]) if entry is not None] if path else []
+
+
+def _is_meant(entry: Entry, arguments: Arguments) -> bool:
+    where = _where(entry)
+    asked = {"precision": where.precision, "weight_type": where.weight_type}
+    return all(arguments.get(name, value).lower() == value.lower() for name, value in asked.items())
+
+
+def _where(entry: Entry) -> RequestPath:
+    where = parse_path(entry.path)
+    return where if isinstance(where, RequestPath) else RequestPath("", entry.path, False, "", "")
+
+
+def _model(entry: Entry) -> str:
+    return entry.model or _where(entry).model
+
+
+def near(desk: Desk, model: str, *, most: int = 3) -> Sequence[str]:
+    """Names of models on the board that are like `model`: of the same organisation, or with a like name."""
+    return difflib.get_close_matches(model, desk.index.models_like(model), n=most, cutoff=0.6)
+
+
+def _no(kind: str, **words: object) -> Answer:
+    return Answer(say("trouble", kind=kind, **words), allowed=False)

@@ -1,0 +1,193 @@
+"""Commands in threads, through real comments on a Hub of our own: one reply each, whatever happens between."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from stand_kit import REQUESTS, Stand
+
+from bot.commands import answering
+from bot.commands.call import Answer, Call
+from bot.commands.registry import Registry, Verb
+from bot.commands.verbs import REGISTRY
+from bot.texts.render import Safe
+from hub.comments import marker_of
+from leaderboard.roles import Role
+
+
+class Bell:
+    """A verb that does something that can be counted, and knows by the comment's id whether it did."""
+
+    def __init__(self) -> None:
+        self.rung: list[str] = []
+        self.dies = False
+
+    def run(self, call: Call) -> Answer:
+        """Ring once for each comment."""
+        if call.cause in self.rung:
+            return Answer(Safe("Rung."))
+        return Answer(Safe("Ringing."), act=lambda: self.ring(call.cause))
+
+    def ring(self, cause: str) -> None:
+        """The effect."""
+        if self.dies:
+            raise RuntimeError("killed")
+        self.rung.append(cause)
+
+
+@pytest.fixture
+def bell(monkeypatch: pytest.MonkeyPatch) -> Bell:
+    """A verb `/bell` for anyone and `/alarm` for maintainers, beside the real ones."""
+    bell = Bell()
+    anyone = Verb("bell", "ring", frozenset({Role.ANYONE}), bell.run)
+    maintainer = replace(anyone, name="alarm", who=frozenset({Role.MAINTAINER}), irreversible=True)
+    monkeypatch.setattr("bot.sync.threads.REGISTRY", Registry((*REGISTRY.verbs, anyone, maintainer)))
+    return bell
+
+
+class Talk:
+    """A discussion in the requests repo, and what is said there."""
+
+    def __init__(self, stand: Stand) -> None:
+        self.stand = stand
+        opened = stand.ada.create_discussion(REQUESTS, "A question", description="Hello.", repo_type="dataset")
+        self.number = opened.num
+
+    def say(self, text: str, api: Any = None) -> str:
+        """Ada writes a comment, and the bot looks at the thread; the comment's id."""
+        said = (api or self.stand.ada).comment_discussion(REQUESTS, self.number, comment=text, repo_type="dataset")
+        self.look()
+        return str(said.id)
+
+    def look(self) -> None:
+        """The bot looks at the thread."""
+        self.stand.desk.mark(f"thread:dataset/{REQUESTS}:{self.number}")
+        self.stand.work()
+
+    def replies(self) -> list[str]:
+        """What the bot says there."""
+        found = self.stand.ada.get_discussion_details(REQUESTS, self.number, repo_type="dataset")
+        return [event.content for event in found.events if getattr(event, "author", "") == "steward-bot"]
+
+
+def test_a_command_is_answered_once_and_has_its_effect_once(stand: Stand, bell: Bell) -> None:
+    """However often the thread is looked at, also after Redis was lost, there is one reply, and one effect."""
+    talk = Talk(stand)
+    said = talk.say("Please:\n/bell")
+    for _ in range(3):
+        talk.look()
+    stand.desk.redis.flushall()
+    talk.look()
+    (reply,) = talk.replies()
+    assert "Rung." in reply
+    assert "`/bell` · [ada]" in reply
+    assert (marker := marker_of(reply)) is not None
+    assert (marker.kind, marker.key) == ("answer", said)
+    assert len(bell.rung) == 1
+
+
+def test_a_bot_that_dies_between_reply_and_effect_goes_on_where_it_was(stand: Stand, bell: Bell) -> None:
+    """The reply that says what is going to be done stays, is not doubled, and is made true by the next look."""
+    talk = Talk(stand)
+    bell.dies = True
+    talk.say("/bell")
+    (reply,) = talk.replies()
+    assert "Ringing." in reply
+    bell.dies = False
+    stand.time += 30
+    talk.look()
+    (reply,) = talk.replies()
+    assert "Rung." in reply
+    assert len(bell.rung) == 1
+
+
+def test_several_commands_of_a_comment_get_one_reply(stand: Stand, bell: Bell) -> None:
+    """Each of them is quoted and answered in it; those beyond the limit are said to be left out."""
+    talk = Talk(stand)
+    talk.say("/bell\n/help bell\n/bel\n/alarm\n/help a b\n/bell")
+    (reply,) = talk.replies()
+    for words in ("Rung.", "Did you mean `/bell`?", "a maintainer of this leaderboard", "“b”", "more commands than"):
+        assert words in reply
+    assert len(bell.rung) == 1
+
+
+def test_what_is_spoken_about_is_no_command(stand: Stand, bell: Bell) -> None:
+    """Code, quotes, lists, headings, HTML comments, and words that are like no verb get no answer."""
+    talk = Talk(stand)
+    talk.say(
+        "> /bell\n\n- /bell\n\n```\n/bell\n```\n\n    /bell\n\n# /bell\n\n<!--\n/bell\n-->\n\n/etc/passwd\n\n`/bell`"
+    )
+    assert talk.replies() == []
+    assert bell.rung == []
+
+
+def test_the_bots_own_words_are_no_commands(stand: Stand, bell: Bell) -> None:
+    """A reply that quotes a command is not answered, nor is a comment that imitates one of our markers believed."""
+    talk = Talk(stand)
+    first = talk.say("/help")
+    forged = f"<!-- steward:1 demo answer {first} -->\n/bell"
+    talk.say(forged)
+    assert len(talk.replies()) == 2
+    assert len(bell.rung) == 1
+
+
+def test_an_edited_comment_runs_nothing(stand: Stand, bell: Bell) -> None:
+    """What is edited into a comment has no effect, and its author is told how to have one."""
+    talk = Talk(stand)
+    said = talk.say("Hello")
+    stand.ada.edit_discussion_comment(REQUESTS, talk.number, said, new_content="/bell", repo_type="dataset")
+    talk.look()
+    (reply,) = talk.replies()
+    assert "edited" in reply
+    assert bell.rung == []
+
+
+def test_a_maintainer_is_known_by_id_and_read_afresh(stand: Stand, bell: Bell) -> None:
+    """Somebody is refused, allowed once listed, and refused again at once when they lost their place."""
+    talk = Talk(stand)
+    ada = stand.desk.hub.user("ada").id
+    talk.say("/alarm")
+    stand.desk.board = stand.desk.board.model_copy(update={"maintainers": (ada,)})
+    talk.say("/alarm")
+    stand.desk.board = stand.desk.board.model_copy(update={"maintainers": ("ada",)})
+    talk.say("/alarm")
+    refused, done, again = talk.replies()
+    assert "can be used by a maintainer of this leaderboard" in refused
+    assert "Rung." in done
+    assert "can be used by a maintainer" in again
+    assert len(bell.rung) == 1
+
+
+def test_nobody_gives_hundreds_of_commands(stand: Stand, bell: Bell, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Beyond the limit of an hour a command is not run, and its author told when to come back."""
+    monkeypatch.setattr("bot.commands.limits.MOST", 2)
+    talk = Talk(stand)
+    for _ in range(3):
+        talk.say("/bell")
+    assert "more than 2 commands" in talk.replies()[-1]
+    assert len(bell.rung) == 2
+
+
+def test_a_command_costs_few_calls_however_long_its_thread(stand: Stand, bell: Bell) -> None:
+    """Reading, replying and editing are what an answer costs, in a thread of five comments or of many."""
+    talk = Talk(stand)
+    talk.say("/bell")
+    stand.calls.clear()
+    talk.say("/bell")
+    few = len(stand.calls)
+    for number in range(40):
+        stand.ada.comment_discussion(REQUESTS, talk.number, comment=f"Comment {number}", repo_type="dataset")
+    talk.look()
+    stand.calls.clear()
+    talk.say("/bell")
+    assert len(stand.calls) == few <= 6
+
+
+def test_an_old_command_is_left_alone(stand: Stand, bell: Bell) -> None:
+    """A command that nobody answered for a week has no effect: whoever gave it does not wait any more."""
+    talk = Talk(stand)
+    stand.time += answering.OLDEST + 60
+    talk.say("/bell")
+    assert bell.rung == []

@@ -1,0 +1,125 @@
+"""What counts as a command in a comment, and how its words are told apart."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bot.commands.grammar import MOST, commands_in
+from bot.commands.registry import Misused, bind, model_in
+from bot.commands.verbs import REGISTRY
+
+WORDS = st.text(st.characters(codec="utf-8", exclude_categories=("Cs",)), max_size=80)
+WRAPS = {
+    "a fence": "```\n{}\n```",
+    "an indented block": "    {}",
+    "a code span": "`{}`",
+    "a quote": "> {}",
+    "a quote in a quote": "> > {}",
+    "a list": "- {}",
+    "a numbered list": "1. {}",
+    "a heading": "# {}",
+    "an HTML comment": "<!--\n{}\n-->",
+    "an HTML block": "<div>\n{}\n</div>",
+    "a fold": "<details>\n{}\n</details>",
+    "a link's words": "[{}](https://example.org)",
+    "a table": "| a |\n|---|\n| {} |",
+    "emphasis": "**{}**",
+    "the middle of a line": "please {}",
+}
+
+
+@pytest.mark.parametrize("wrap", WRAPS.values(), ids=WRAPS)
+def test_what_stands_in_a_container_is_no_command(wrap: str) -> None:
+    """A verb is read from a plain line alone, in none of Markdown's other places."""
+    assert commands_in(wrap.format("/status org/model")) == []
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("/status", []),
+        ("  /status", []),
+        ("/STATUS org/my_model__x", [(None, "org/my_model__x")]),
+        ("/status org/model precision=bfloat16", [(None, "org/model"), ("precision", "bfloat16")]),
+        ('/hold reason="two words" x', [("reason", "two words"), (None, "x")]),
+        ("/hold 'two words'", [(None, "two words")]),
+        ("/hold “two words”", [(None, "two words")]),
+        ("/hold `org/model` now", [(None, "org/model"), (None, "now")]),
+        ("/hold it's \"odd", [(None, "it's"), (None, '"odd')]),
+        ("/hold a=b=c =d e=", [("a", "b=c"), (None, "=d"), ("e", "")]),
+        ("/hold **really**", [(None, "really")]),
+        ("/hold a\\_b &amp; c", [(None, "a_b"), (None, "&"), (None, "c")]),
+    ],
+)
+def test_words_are_told_apart(line: str, words: list[tuple[str | None, str]]) -> None:
+    """Blanks separate, quotes and backticks hold together, `key=` names; an open quote is a letter like any other."""
+    (command,) = commands_in(f"Hello,\n{line}\nThanks")
+    assert [(word.key, word.text) for word in command.words] == words
+
+
+@given(text=WORDS)
+def test_whatever_is_written_is_read_without_an_error(text: str) -> None:
+    """No text makes the parser raise, alone, as a verb's words, or as a verb."""
+    for written in (text, f"/status {text}", f"/{text}", f"/status\n{text}\n/status"):
+        for command in commands_in(written):
+            verb = REGISTRY.find(command.verb)
+            if verb is not None:
+                bind(verb, command)
+
+
+@given(text=WORDS, wrap=st.sampled_from(["```\n{}\n```", "~~~\n{}\n~~~", "`{}`", "<!-- {} -->"]))
+def test_no_text_breaks_out_of_code(text: str, wrap: str) -> None:
+    """A command in code or in an HTML comment stays there, whatever stands beside it."""
+    inner = text.replace("`", "").replace("~", "").replace("-", "").replace("<", "").replace(">", "")
+    inner = " ".join(inner.split())
+    assert commands_in(wrap.format(f"{inner}\n/status") if "\n" in wrap else wrap.format(f"{inner} /status")) == []
+
+
+def test_a_comment_of_many_commands_is_read_to_the_limit() -> None:
+    """Of five hundred commands one more is read than are run, so that the reply can say so."""
+    assert len(commands_in("/status\n" * 500)) == MOST + 1
+
+
+@pytest.mark.parametrize("verb", REGISTRY.verbs, ids=lambda verb: verb.name)
+def test_every_example_is_understood(verb: object) -> None:
+    """Each verb's examples are commands of that verb with arguments that fit, and its usage begins with it."""
+    found = REGISTRY.find(verb.name)  # type: ignore[attr-defined]
+    assert found is not None
+    assert found.examples
+    for example in found.examples:
+        (command,) = commands_in(example)
+        assert command.verb == found.name
+        assert not isinstance(bind(found, command), Misused)
+    assert found.usage.startswith(f"/{found.name}")
+
+
+@pytest.mark.parametrize(
+    ("text", "model"),
+    [
+        ("org/model", "org/model"),
+        ("gpt2", "gpt2"),
+        ("https://huggingface.co/org/model", "org/model"),
+        ("https://huggingface.co/org/model/", "org/model"),
+        ("https://huggingface.co/org/model/tree/main", None),
+        ("../etc", None),
+        ("a/b/c", None),
+        ("<b>/x", None),
+        ("{{7*7}}/x", None),
+        ("", None),
+    ],
+)
+def test_a_model_is_named_by_its_id_or_address(text: str, model: str | None) -> None:
+    """What cannot be a repo's name on the Hub is no model."""
+    assert model_in(text) == model
+
+
+def test_a_verb_with_a_typing_error_is_recognised() -> None:
+    """What is nearly a verb, also in letters of another alphabet, suggests it; other words suggest nothing."""
+    assert (near := REGISTRY.nearest("statsu")) is not None
+    assert near.name == "status"
+    assert (near := REGISTRY.nearest("ｓｔａｔｕｓ")) is not None
+    assert near.name == "status"
+    assert REGISTRY.nearest("etc") is None
+    assert REGISTRY.nearest("x") is None
