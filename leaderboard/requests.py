@@ -8,22 +8,63 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from leaderboard.attempts import Failure
+from leaderboard.jsontext import edit as edit
+from leaderboard.reasons import Problem as Problem
+from leaderboard.reasons import Reason, bounded, table
 
 WEIGHT_TYPES = ("Original", "Delta", "Adapter")
 MAX_DEPTH = 20
 
 _PATH = re.compile(
-    r"^(?:(?P<org>[^/]+)/)?(?P<name>[^/]+)_eval_request_(?P<private>True|False)_(?P<precision>[^/_]+)_(?P<weights>[^/_]+)\.json$"
+    r"^(?:(?P<org>[^/]+)/)?(?P<name>[^/]+)_eval_request_(?P<private>True|False)_(?P<precision>(?!True_|False_)[^/_]+)_(?P<weights>[^/_]+)\.json$"
 )
 _NAME = re.compile(r"^(?![.-])(?!.*\.\.)(?!.*--)[A-Za-z0-9_.-]{1,96}(?<!\.git)(?<![.-])$")
+
+
+REASONS = table(
+    (
+        Reason(
+            "path-shape",
+            "The file's name, or its folder, is not that of a request.",
+            "Call it {{org}}/{{model}}_eval_request_False_{{precision}}_{{weight type}}.json: in one folder, with "
+            "the name of the organisation, or at the root for a model without one.",
+        ),
+        Reason("path-name", "'{name}' cannot be a name on the Hub.", "Copy the model's id from its page on the Hub."),
+        Reason(
+            "too-large",
+            "The request file has more than {limit} bytes.",
+            "A request is a few lines of JSON: leave out what is not about this request.",
+        ),
+        Reason(
+            "not-json",
+            "The file cannot be read as JSON: {error}.",
+            "Check it with any JSON validator, and commit it again.",
+        ),
+        Reason(
+            "not-an-object",
+            "The file holds JSON, but not an object with fields.",
+            'Write it as {{"model": …, "status": "PENDING", …}}; any request that was accepted is an example.',
+        ),
+        Reason(
+            "field",
+            "The field '{name}' is not as it should be: {wrong}.",
+            "Compare it with a request file that was accepted, and commit it again.",
+        ),
+        Reason(
+            "place",
+            "The file's name says that {name} is '{placed}', the file itself says '{said}'.",
+            "Rename the file or mend the field, so that both say the same.",
+        ),
+    )
+)
+"""Why a file is not read as a request."""
 
 
 class Status(StrEnum):
@@ -41,16 +82,6 @@ class Status(StrEnum):
     def waits(self) -> bool:
         """Whether an evaluation is still to come."""
         return self in (Status.PENDING, Status.RERUN, Status.PENDING_NEW_EVAL)
-
-
-class Problem(BaseModel):
-    """One thing that is wrong with a submission, and what to do about it."""
-
-    model_config = ConfigDict(frozen=True)
-
-    code: str
-    message: str
-    advice: str = ""
 
 
 @dataclass(frozen=True)
@@ -82,19 +113,11 @@ def parse_path(path: str) -> RequestPath | Problem:
     """The parts of `path`, or what is wrong with it."""
     found = _PATH.match(path)
     if found is None:
-        return Problem(
-            code="path-shape",
-            message="The file's name or folder is not that of a request.",
-            advice="Use {org}/{model}_eval_request_False_{precision}_{weight type}.json, one folder deep.",
-        )
+        return REASONS["path-shape"].problem()
     org, name = found["org"] or "", found["name"]
     bad = [part for part in (org, name) if part and not is_repo_name(part)]
     if bad:
-        return Problem(
-            code="path-name",
-            message=f"{' and '.join(repr(part[:100]) for part in bad)} cannot be a name on the Hub.",
-            advice="Copy the model's id from its page.",
-        )
+        return REASONS["path-name"].problem(name="' and '".join(bounded(part, 60) for part in bad))
     return RequestPath(org, name, found["private"] == "True", found["precision"], found["weights"])
 
 
@@ -118,6 +141,11 @@ class StewardFacts(BaseModel):
     causes: list[str] = Field(default_factory=list, max_length=1_000, description="what caused each reopening")
 
 
+def _a_hint(kind: type | tuple[type, ...], longest: int) -> BeforeValidator:
+    """A field that nothing depends on: what is no hint of this kind is as good as none."""
+    return BeforeValidator(lambda value: value if isinstance(value, kind) and len(str(value)) <= longest else None)
+
+
 class RequestFile(BaseModel):
     """The fields of a request file that Steward reads; the rest is kept as it came."""
 
@@ -131,10 +159,10 @@ class RequestFile(BaseModel):
     weight_type: str | None = Field(default=None, max_length=32)
     private: bool | None = False
     use_chat_template: bool | None = False
-    submitted_time: str | None = Field(default=None, max_length=64)
-    model_type: str | None = Field(default=None, max_length=200)
-    sender: str | None = Field(default=None, max_length=100)
-    job_id: str | int | None = None
+    submitted_time: Annotated[str | None, _a_hint(str, 64)] = None
+    model_type: Annotated[str | None, _a_hint(str, 200)] = None
+    sender: Annotated[str | None, _a_hint(str, 100)] = None
+    job_id: Annotated[str | int | None, _a_hint((str, int), 200)] = None
     steward: StewardFacts = Field(default_factory=StewardFacts)
 
 
@@ -169,30 +197,29 @@ def parse_request(path: str, data: bytes) -> Request | list[Problem]:
     if isinstance(where, Problem):
         return problems
     problems.extend(_disagreements(where, file))
-    return problems or Request(where, file, data.decode("utf-8-sig"))
+    return problems or Request(where, file, data.decode())
 
 
 def _parse_json(data: bytes) -> dict[str, Any] | Problem:
     try:
         found = json.loads(data.decode("utf-8-sig"))
     except (ValueError, RecursionError) as error:
-        return Problem(
-            code="not-json",
-            message=f"The file is not JSON: {str(error)[:200]}.",
-            advice="Check it with any JSON validator and commit it again.",
-        )
+        return REASONS["not-json"].problem(error=_cause(error))
     if not isinstance(found, dict):
-        return Problem(code="not-an-object", message="The file holds JSON, but not an object with fields.")
+        return REASONS["not-an-object"].problem()
     return found
 
 
+def _cause(error: Exception) -> str:
+    """Why it is no JSON, in words without the bytes of the file."""
+    if isinstance(error, RecursionError):
+        return "it is nested too deeply"
+    return "it is not text in UTF-8" if isinstance(error, UnicodeDecodeError) else str(error)
+
+
 def _field_problem(where: tuple[int | str, ...], message: str) -> Problem:
-    name = ".".join(map(str, where))[:100]
-    return Problem(
-        code="field",
-        message=f"The field {name} is not as it should be: {message[:200]}.",
-        advice="Compare it with a request file that was accepted.",
-    )
+    wrong = message.replace("Input should", "it should", 1).replace("Field required", "it is missing", 1)
+    return REASONS["field"].problem(name=".".join(map(str, where)), wrong=wrong)
 
 
 def _disagreements(path: RequestPath, file: RequestFile) -> list[Problem]:
@@ -200,28 +227,7 @@ def _disagreements(path: RequestPath, file: RequestFile) -> list[Problem]:
     said = {"model": file.model, "precision": file.precision, "weight_type": file.weight_type}
     placed = {"model": path.model, "precision": path.precision, "weight_type": path.weight_type}
     return [
-        Problem(
-            code="place",
-            message=f"The path says that {name} is {placed[name][:100]!r}, the file says {value[:100]!r}.",
-            advice="Rename the file or mend the field, so that both say the same.",
-        )
+        REASONS["place"].problem(name=name, placed=placed[name], said=value)
         for name, value in said.items()
         if value is not None and value != placed[name]
     ]
-
-
-def edit(raw: str, changes: Mapping[str, Any]) -> str:
-    """`raw` with the top-level fields in `changes` set; every other field, their order and the layout stay.
-
-    `raw` must be a JSON object.
-    """
-    fields = json.loads(raw.lstrip("\ufeff"))
-    fields.update(changes)
-    indented = re.match(r"^\ufeff?\s*\{\s*\n( +|\t+)", raw)
-    indent = None if indented is None else (indented[1] if "\t" in indented[1] else len(indented[1]))
-    compact = indent is None and re.search(r'":\S', raw) is not None and '": ' not in raw
-    separators = (",", ":") if compact else None
-    written = json.dumps(fields, indent=indent, ensure_ascii=raw.isascii(), separators=separators)
-    if any("\ud800" <= char <= "\udfff" for char in written):  # half a character, which only an escape can hold
-        written = json.dumps(fields, indent=indent, ensure_ascii=True, separators=separators)
-    return written + ("\n" if raw.endswith("\n") else "")

@@ -1,0 +1,29 @@
+"""Request files of other leaderboards, and of times before this layout: known by sight, and left as they are.
+
+oldest         `gpt-neo-1.3B_eval_request_False_False_False.json`: private, 8bit, adapter
+moe            `…_Original_{inference framework}_{gpu type}.json`, and fields of these names
+low-bit        `….request.json`, with `submitted_by`, `ci_run_id` and the like
+portuguese     in the common layout, with its reasons and scores inside: read like any other
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+_OLDEST = re.compile(r"_eval_request_(?:True|False)_(?:True|False)_(?:True|False)\.json$")
+_LONGER = re.compile(r"_eval_request_(?:True|False)_[^/_]+_[^/_]+_[^/]+\.json$")
+_OF_MOE = ("inference_framework", "gpu_type")
+_OF_LOW_BIT = ("submitted_by", "submitted_orgs", "ci_run_id", "triggered_time", "quant_type")
+
+
+def foreign_dialect(path: str, fields: Mapping[str, Any]) -> str | None:
+    """Whose request the file at `path` is, where it was written for a backend of another layout; None if not."""
+    if _OLDEST.search(path):
+        return "oldest"
+    if _LONGER.search(path) and any(name in fields for name in _OF_MOE):
+        return "moe"
+    if path.endswith(".request.json") or any(name in fields for name in _OF_LOW_BIT):
+        return "low-bit"
+    return None
