@@ -177,8 +177,8 @@ def _set(edit: FieldEdit, present: Present | None) -> Applied:
     if present is None or present.data is None:
         return "void"
     try:
-        text = present.data.decode("utf-8-sig")
-        now = json.loads(text)
+        text = present.data.decode()
+        now = json.loads(text.removeprefix("\ufeff"))
     except (ValueError, RecursionError):
         return "void"
     if not isinstance(now, dict):
