@@ -75,5 +75,13 @@ ENVIRONMENT.filters.update(code=code, url=url, plain=plain)
 
 def render(template: str, **values: object) -> str:
     """The text that `bot/texts/{template}.md.j2` makes of `values`, without blank lines in a row."""
-    text = ENVIRONMENT.get_template(f"{template}.md.j2").render(**values)
+    return _tidy(ENVIRONMENT.get_template(f"{template}.md.j2").render(**values))
+
+
+def render_text(template: str, **values: object) -> str:
+    """`render`, of a template that is given itself: one of our own, from a table."""
+    return _tidy(ENVIRONMENT.from_string(template).render(**values))
+
+
+def _tidy(text: str) -> str:
     return re.sub(r"\n{3,}", "\n\n", text).strip() + "\n"

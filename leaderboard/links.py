@@ -1,0 +1,111 @@
+"""What a text points at: request files, threads and models, in whatever form people link them.
+
+    https://huggingface.co/datasets/org/requests/blob/main/o/m_eval_request_False_float16_Original.json
+    …/resolve/…?download=true   …/raw/…   …/blame/…   …/edit/…   …/blob/refs%2Fpr%2F3/…   …#L7
+    hf://datasets/org/requests@main/o/m_eval_request_False_float16_Original.json
+    https://huggingface.co/datasets/org/requests/discussions/12   …/discussions/12/files
+    o/m_eval_request_False_float16_Original.json
+
+Nothing that is found is believed: whether there is such a file, and what it says, only the Hub knows.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from urllib.parse import unquote
+
+from leaderboard.requests import is_repo_name, is_request_path
+
+LONGEST, MOST = 65_536, 20
+_HOST = r"https?://[A-Za-z0-9.-]{1,100}(?::\d{1,5})?"
+_REPO = r"(?P<repo>[\w.-]{1,96}/[\w.-]{1,96})"
+_END = r"[^\s<>\"'()\[\]{}|\\^`]"
+_FILE = re.compile(rf"{_HOST}/datasets/{_REPO}/(?:blob|resolve|raw|blame|edit|tree|commits)/(?P<rest>{_END}{{1,1500}})")
+_HF = re.compile(rf"hf://datasets/{_REPO}(?:@(?P<rev>[^/\s]{{1,200}}))?/(?P<rest>{_END}{{1,1500}})")
+_BARE = re.compile(r"(?<![\w./-])(?P<path>(?:[\w.-]{1,96}/)?[\w.-]{1,96}_eval_request_[\w.-]{1,60}\.json)\b")
+_THREAD = re.compile(rf"{_HOST}/(?P<kind>datasets/|spaces/)?{_REPO}/discussions/(?P<number>\d{{1,9}})\b")
+_MODEL = re.compile(r"(?<![\w./@:-])(?P<org>[A-Za-z0-9][\w.-]{0,95})/(?P<name>[A-Za-z0-9][\w.-]{0,95})(?![\w/-])")
+_ADDRESS = re.compile(rf"{_HOST}/(?P<org>[\w.-]{{1,96}})/(?P<name>[\w.-]{{1,96}})(?![\w.-])")
+_NAMESPACES = ("datasets", "spaces", "docs", "blog", "papers", "api", "settings", "collections", "models", "tree")
+
+
+@dataclass(frozen=True)
+class RequestLink:
+    """A request file that a text links: `repo` is None where it is named without its repo."""
+
+    path: str
+    repo: str | None = None
+
+
+@dataclass(frozen=True)
+class ThreadLink:
+    """A discussion or pull request that a text links; `kind` is dataset, space or model."""
+
+    kind: str
+    repo: str
+    number: int
+
+
+def request_links(text: str) -> list[RequestLink]:
+    """The request files that `text` links, each once, in order; MOST at most."""
+    text = text[:LONGEST]
+    found: dict[str, RequestLink] = {}
+    for match in _FILE.finditer(text):
+        for path in _paths(match["rest"]):
+            found.setdefault(path, RequestLink(path, match["repo"]))
+            break
+    for match in _HF.finditer(text):
+        path = unquote(_trimmed(match["rest"]))
+        if _is_path(path):
+            found.setdefault(path, RequestLink(path, match["repo"]))
+    for match in _BARE.finditer(_without_addresses(text)):
+        if _is_path(match["path"]):
+            found.setdefault(match["path"], RequestLink(match["path"]))
+    return list(found.values())[:MOST]
+
+
+def _paths(rest: str) -> Iterator[str]:
+    """The path in `{revision}/{path}`, of which either may hold slashes: a request lies in one folder, or in none."""
+    parts = unquote(_trimmed(rest)).split("/")
+    for depth in (2, 1):
+        if len(parts) > depth and _is_path(path := "/".join(parts[-depth:])):
+            # The revision takes the rest: `main`, a commit, or `refs/pr/3`.
+            if depth == 2 and len(parts) == 4 and parts[0] == "refs":
+                continue
+            yield path
+
+
+def _trimmed(rest: str) -> str:
+    return re.split(r"[?#]", rest, maxsplit=1)[0].rstrip(".,;:!*_~")
+
+
+def _is_path(path: str) -> bool:
+    parts = path.split("/")
+    return is_request_path(path) and len(parts) <= 2 and all(is_repo_name(part) for part in parts[:-1])
+
+
+def thread_links(text: str) -> list[ThreadLink]:
+    """The discussions and pull requests that `text` links by address, each once, in order; MOST at most."""
+    kinds = {"datasets/": "dataset", "spaces/": "space", None: "model"}
+    found = (
+        ThreadLink(kinds[match["kind"]], match["repo"], int(match["number"]))
+        for match in _THREAD.finditer(text[:LONGEST])
+    )
+    return list(dict.fromkeys(found))[:MOST]
+
+
+def models_in(text: str) -> list[str]:
+    """Words of `text` that may be the id or the address of a model, each once, in order; MOST at most."""
+    text = text[:LONGEST]
+    found: dict[str, None] = {}
+    for match in (*_ADDRESS.finditer(text), *_MODEL.finditer(_without_addresses(text))):
+        org, name = match["org"], match["name"].rstrip(".")
+        if org not in _NAMESPACES and is_repo_name(org) and is_repo_name(name) and not name.endswith(".json"):
+            found[f"{org}/{name}"] = None
+    return list(found)[:MOST]
+
+
+def _without_addresses(text: str) -> str:
+    return re.sub(r"(?:https?|hf)://\S*", " ", text)
