@@ -202,7 +202,10 @@ class Gate:
         return True
 
     def merge(self, repo: Repo, num: int, *, head: str, wake: str = "") -> Thread | None:
-        """`Hub.merge` of a pull request at the approved commit `head`; None where it is held back."""
+        """`Hub.merge` of a pull request at the approved commit `head`; None where it is held back.
+
+        It is an edit too: files change, and have to be changed back where something else was merged.
+        """
         would = Would(
             id=f"merge {_name(repo)} {num} {head}",
             effect=Effect.MERGE,
@@ -210,7 +213,7 @@ class Gate:
             thread=num,
             does=f"Merge #{num} at {head[:8]}",
         )
-        return self._hub.merge(repo, num, head=head) if self.allows(would, wake=wake) else None
+        return self._hub.merge(repo, num, head=head) if self.allows(would, Effect.EDIT, wake=wake) else None
 
     def is_left_alone(self, repo: Repo, num: int) -> bool:
         """Whether a thread is from before the board's adoption."""

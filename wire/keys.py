@@ -95,6 +95,45 @@ class Keys:
         return self._key("waiting")
 
     @property
+    def waiting_changes(self) -> str:
+        """Sorted set: path whose line in `waiting` came, went or changed, by the version that this made."""
+        return self._key("waiting-changes")
+
+    @property
+    def waiting_version(self) -> str:
+        """String: the version of `waiting`, which rises with every change of it."""
+        return self._key("waiting-version")
+
+    @property
+    def turns(self) -> str:
+        """Hash: submitter → when the last attempt of theirs was claimed."""
+        return self._key("turns")
+
+    @property
+    def pauses(self) -> str:
+        """Hash: the file of pauses as it was last read, and its git blob id."""
+        return self._key("pauses")
+
+    @property
+    def durations(self) -> str:
+        """Hash: `suite size` → JSON of how many seconds each of the last evaluations of that kind took."""
+        return self._key("durations")
+
+    @property
+    def spent(self) -> str:
+        """Hash: attempt that ended within a day → JSON of its GPU-seconds and whose they are."""
+        return self._key("spent")
+
+    @property
+    def spent_requests(self) -> str:
+        """Hash: request path → GPU-seconds of all of its attempts that ended."""
+        return self._key("spent-requests")
+
+    def catalog(self, by: str = "", value: str = "") -> str:
+        """Sorted set: request path by the time of its submission; of all, or of one `status` or `submitter`."""
+        return self._key("catalog", by, value) if by else self._key("catalog")
+
+    @property
     def busy(self) -> str:
         """Set: paths of the requests that lie in RQ or run."""
         return self._key("busy")
@@ -125,6 +164,11 @@ class Keys:
     def thread_counts(self, repo: str) -> str:
         """Hash: thread of `repo` → how many comments it had, in the list (`7`) and when it was last read (`7 read`)."""
         return self._key("thread-counts", repo)
+
+    @property
+    def pulls(self) -> str:
+        """Hash: number of a pull request in the requests repo → JSON of what was remembered when it was checked."""
+        return self._key("pulls")
 
     @property
     def rounds(self) -> str:
