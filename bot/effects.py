@@ -11,6 +11,8 @@ marked when the board's effects change.
 
 Threads from before the board's adoption get no comment and keep their status, unless a person asked.
 
+A sync that lost its lease writes in no thread any more (`bot.fence`).
+
 Not behind the gate: our own account's webhooks, and the record of adoption, which an operator asks for by name.
 
 Race accepted: an edit that was staged while edits were on is listed and dropped when its turn comes and they are not;
@@ -29,6 +31,7 @@ from typing import Literal
 import structlog
 
 from bot.adoption import Adoption
+from bot.fence import still_ours
 from bot.ledgers import Ledgers
 from bot.texts.render import ZERO_WIDTH_SPACE
 from hub.client import Hub
@@ -143,6 +146,7 @@ class Gate:
         would = _about(repo, None, Effect.NEW_THREAD, f"Open “{title}”", marker, body, f"open {marker}")
         if self.allows(would, *kinds, wake=wake, aliases=(says,)):
             text = self._without_mentions(repo, body, marker)
+            still_ours()
             return self._hub.open_thread(repo, title, text, marker, since=since, looked=looked)
         edits = f"Edit the opening post of “{title}”"
         self.allows(_about(repo, None, Effect.COMMENT, edits, marker, body, says), Effect.NEW_THREAD, *kinds)
@@ -166,7 +170,9 @@ class Gate:
         would = _about(repo, num, Effect.COMMENT, f"Comment in #{num}", marker, body, f"comment {num} {marker}")
         if not self.allows(would, *kinds, wake=wake, aliases=(_says(marker, version or body),)):
             return None
-        return self._hub.ensure_comment(repo, num, self._without_mentions(repo, body, marker), marker, seen=seen)
+        text = self._without_mentions(repo, body, marker)
+        still_ours()
+        return self._hub.ensure_comment(repo, num, text, marker, seen=seen)
 
     def edit_comment(
         self,
@@ -186,6 +192,7 @@ class Gate:
         if not self.allows(would, *kinds, wake=wake):
             return "held"
         text = self._without_mentions(repo, body, marker)
+        still_ours()
         return "done" if self._hub.edit_comment(repo, num, comment_id, text, marker=marker, seen=seen) else "same"
 
     def set_status(
@@ -198,6 +205,7 @@ class Gate:
         would = _about(repo, num, Effect.CLOSE, does, marker, "", f"{status} {num} {marker}")
         if not self.allows(would, wake=wake):
             return False
+        still_ours()
         self._hub.set_status(repo, num, status)
         return True
 
@@ -213,7 +221,10 @@ class Gate:
             thread=num,
             does=f"Merge #{num} at {head[:8]}",
         )
-        return self._hub.merge(repo, num, head=head) if self.allows(would, Effect.EDIT, wake=wake) else None
+        if not self.allows(would, Effect.EDIT, wake=wake):
+            return None
+        still_ours()
+        return self._hub.merge(repo, num, head=head)
 
     def is_left_alone(self, repo: Repo, num: int) -> bool:
         """Whether a thread is from before the board's adoption."""
