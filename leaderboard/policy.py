@@ -11,14 +11,21 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 Fixed = Literal[
-    "request-file", "precision", "weight-type", "model-readable", "config-loads", "remote-code", "safetensors", "shards"
+    "request-file",
+    "precision",
+    "weight-type",
+    "model-readable",
+    "private",
+    "gated",
+    "config-loads",
+    "remote-code",
+    "safetensors",
+    "shards",
 ]
 """Rules without which nothing could be evaluated, or not safely: they cannot be turned off."""
 Switchable = Literal[
     "revision",
     "renamed",
-    "private",
-    "gated",
     "python-files",
     "causal",
     "headers",
