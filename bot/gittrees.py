@@ -13,6 +13,9 @@ from dataclasses import dataclass
 MAX_DEPTH = 20
 """Folders deeper than this hold no request, and whoever made them meant no good."""
 
+MAX_PARTS = 500
+"""Folders deeper than this cannot be in a path of the length that the Hub takes."""
+
 Read = Callable[[bytes], bytes]
 """The raw content of the tree with this id."""
 RawEntry = tuple[bytes, bytes, bytes]
@@ -29,6 +32,15 @@ class Blob:
 
     path: str
     oid: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """A path at which two trees hold different things, files or links: the id (hex) of each; None where it has none."""
+
+    path: str
+    was: str | None
+    now: str | None
 
 
 def files(read: Read, tree: bytes, prefix: str = "", depth: int = 0) -> Iterator[Blob]:
@@ -67,6 +79,25 @@ def changed(read: Read, old: bytes | None, new: bytes | None, prefix: str = "", 
         if _is_file(a) or _is_file(b):
             yield Blob(path, b[2].hex() if b is not None and _is_file(b) else None)
         yield from changed(read, _folder(a), _folder(b), f"{path}/", depth + 1)
+
+
+def differences(
+    read: Read, old: bytes | None, new: bytes | None, prefix: str = "", depth: int = 0
+) -> Iterator[Difference]:
+    """Everything that differs between two trees, whatever its mode: links too, and files whose mode alone differs."""
+    if old == new or depth > MAX_PARTS:
+        return
+    before, after = _entries(read, old), _entries(read, new)
+    was, now = ({entry[1]: entry for entry in entries} for entries in (before - after, after - before))
+    for name in sorted(was.keys() | now.keys()):
+        path, a, b = prefix + _text(name), was.get(name), now.get(name)
+        if _leaf(a) or _leaf(b):
+            yield Difference(path, _leaf(a), _leaf(b))
+        yield from differences(read, _folder(a), _folder(b), f"{path}/", depth + 1)
+
+
+def _leaf(entry: RawEntry | None) -> str | None:
+    return entry[2].hex() if entry is not None and entry[0] != _FOLDER else None
 
 
 def _entries(read: Read, tree: bytes | None) -> set[RawEntry]:

@@ -24,7 +24,7 @@ from pathlib import Path
 import pygit2
 import structlog
 
-from bot.gittrees import Blob, changed, files, find
+from bot.gittrees import Blob, Difference, changed, differences, files, find
 from hub.client import Hub
 from hub.errors import RevisionNotFound
 from hub.git import git_refusal
@@ -97,6 +97,10 @@ class View:
     def changed(self, old: str | None, new: str) -> Iterator[Blob]:
         """What differs between two commits, as it is in `new`; all of `new` where `old` is None."""
         return changed(self._read, self._tree(old) if old is not None else None, self._tree(new))
+
+    def differences(self, old: str, new: str) -> Iterator[Difference]:
+        """Everything that differs between two commits, links and modes too."""
+        return differences(self._read, self._tree(old), self._tree(new))
 
     def blob(self, oid: str, *, max_bytes: int) -> bytes | None:
         """The content of a file; None where it has more than `max_bytes` bytes."""

@@ -8,10 +8,8 @@ is what only a pull request can get wrong. Facts in, words out.
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from leaderboard.changes import REGULAR, FileChange
@@ -25,11 +23,12 @@ from leaderboard.requests import (
     parse_path,
     parse_request,
 )
+from leaderboard.times import read_time, write_time
 
 MOST_FILES = 10
 """Requests that one pull request may bring: each costs a dozen calls to check."""
-EARLIER, LATER = timedelta(days=7), timedelta(days=1)
-"""How long before the pull request was opened, and how far ahead of now, a submission may say that it was made. Time
+EARLIER, LATER = 7 * 86_400.0, 86_400.0
+"""Seconds before the pull request was opened, and ahead of now, at which a submission may say that it was made. Time
 zones are forgotten now and then; years are not."""
 
 BROUGHT = frozenset(
@@ -57,9 +56,6 @@ NOTHING_RUNS: dict[str, tuple[Any, ...]] = {"job_id": (None, -1), "job_start_tim
 """What a field of the board's may say in a submission: that no evaluation runs yet."""
 SETTLED = (Status.FINISHED, Status.FAILED, Status.CANCELLED)
 
-_TIME = re.compile(
-    r"(\d{4}-\d{2}-\d{2})[T ](\d{2})[:-](\d{2})[:-](\d{2})(\.\d{1,9})?(Z|[+-]\d{2}:?\d{2})?", re.ASCII | re.IGNORECASE
-)
 _MODES = {"100755": "is an executable file", "120000": "is a symbolic link", "160000": "is a link to another repo"}
 
 
@@ -118,8 +114,8 @@ def _does(change: FileChange) -> str | None:
     return None if is_json else f"is {'new' if change.kind == 'added' else 'changed'}, and no request"
 
 
-def look_at_new(path: str, data: bytes, *, opened: datetime, now: datetime) -> Looked | Other:
-    """A file that a pull request `opened` then adds; Other where it is no request at all."""
+def look_at_new(path: str, data: bytes, *, opened: float, now: float) -> Looked | Other:
+    """A file that a pull request adds; Other where it is no request at all. Times in seconds since the epoch."""
     if not is_request_path(path):
         return _misplaced(path, data)
     found = _read(path, data)
@@ -132,8 +128,8 @@ def look_at_new(path: str, data: bytes, *, opened: datetime, now: datetime) -> L
     return Looked(found, (*_status(found), *bookkeeping, *_time(found, opened, now)))
 
 
-def look_at_changed(path: str, before: bytes, after: bytes, *, opened: datetime, now: datetime) -> Looked:
-    """A request file that a pull request changes from `before`, as the board has it now, to `after`."""
+def look_at_changed(path: str, before: bytes, after: bytes, *, opened: float, now: float) -> Looked:
+    """A request file that a pull request, `opened` then, changes from `before`, as the board has it, to `after`."""
     known, found = _read(path, before), _read(path, after)
     if isinstance(found, list):
         return Looked(None, tuple(found))
@@ -241,34 +237,22 @@ def _not_yours(name: str) -> Problem:
     )
 
 
-def _time(found: Request, opened: datetime, now: datetime) -> list[Problem]:
+def _time(found: Request, opened: float, now: float) -> list[Problem]:
     said = found.file.submitted_time
     if said is None:
         return []
-    at = parse_time(said)
+    at = read_time(said)
     if at is not None and opened - EARLIER <= at <= now + LATER:
         return []
-    why = "no time that can be read" if at is None else f"not when this was submitted: that was on {opened:%Y-%m-%d}"
+    day = write_time(opened).partition("T")[0]
+    why = "no time that can be read" if at is None else f"not when this was submitted: that was on {day}"
     return [
         Problem(
             code="time-made-up",
             message=f"Its submitted_time, {said[:64]!r}, is {why}.",
-            advice=f"Write the time in UTC, as in {now:%Y-%m-%dT%H:%M:%SZ}, or leave the field out.",
+            advice=f"Write the time in UTC, as in {write_time(now)}, or leave the field out.",
         )
     ]
-
-
-def parse_time(text: str) -> datetime | None:
-    """The moment in any of the three forms that request files have, UTC where they do not say; None in no form."""
-    found = _TIME.fullmatch(text.strip())
-    if found is None:
-        return None
-    day, hour, minute, second, fraction, zone = found.groups()
-    try:
-        at = datetime.fromisoformat(f"{day}T{hour}:{minute}:{second}{(fraction or '')[:7]}{(zone or 'Z').upper()}")
-        return at.astimezone(UTC)
-    except (ValueError, OverflowError):
-        return None
 
 
 def _among(value: Any, allowed: Iterable[Any]) -> bool:

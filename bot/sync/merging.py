@@ -1,0 +1,189 @@
+"""Merging a pull request that was checked, and only what was checked; undoing it where something else went in.
+
+The Hub takes no expected commit with a merge. So the head, the files that it is merged upon and its mergeability are
+read again right before; and right after, what the merge commit changed is compared with what was checked, blob by blob.
+If it is anything else, every file is put back, by way of the ledger, and the thread is told.
+
+Race closed: a push between the last look and the merge. It is seen in the merge commit, and taken back.
+Race closed: dead, or an error, between the merge and the look at its commit. The report still says what was checked;
+the next sync finds a merged pull request whose report does not say so, and goes on from here.
+Race closed: two processes merge one pull request. One merge happens, both look at the same commit and say the same.
+Race accepted: somebody changes a file again between a wrong merge and its undoing. That file is theirs, and left alone.
+Race accepted: a maintainer merges by hand, and at the same moment something is pushed. People may merge what they like;
+requests in it are judged after the fact, as every direct push is.
+Accepted: a link to another repo is no file for the Hub's API. It is told about, and people have to remove it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from dataclasses import dataclass
+from typing import Literal
+
+import structlog
+
+from bot.deliveries import REQUESTS
+from bot.desk import Desk, request_key, thread_key
+from bot.gittrees import Difference
+from bot.mirror import MirrorDamaged, View
+from bot.sync.pull_record import KIND, Memo, Record, forget, recall, remember
+from bot.sync.pull_report import tell_end, tell_refused
+from bot.texts.pull import End, pull_alarm
+from hub.comments import is_by
+from hub.edits import Restore
+from hub.errors import BadRequest, BadToken, Conflict, Denied, Garbled, NotMergeable, TooLarge
+from hub.records import Thread
+from leaderboard.changes import REGULAR
+from leaderboard.requests import is_request_path
+from wire.crashpoints import pass_by, point
+from wire.dirty import Priority
+
+log = structlog.get_logger()
+
+MAX_DIFF = 8 * 1024 * 1024
+"""Bytes of a pull request with its diff; one that is larger is no submission."""
+DEPTH = 50
+"""Commits that are fetched where a merge has to be undone and its parent is not here yet."""
+_MAX_OLD = 10 * 1024 * 1024
+
+MERGED = point("pull request merged, what went in not looked at")
+STAGED_BACK = point("a wrong merge is being undone, nobody told")
+
+_POINTER = re.compile(rb"version https://git-lfs\.github\.com/spec/v1\n(?:.*\n)*?oid sha256:([0-9a-f]{64})\n")
+
+
+@dataclass(frozen=True)
+class Merging:
+    """What became of it: `how`, the commit that went in, and what the Hub said where it refused."""
+
+    how: End | Literal["held", "moved", "refused"]
+    commit: str = ""
+    why: str = ""
+
+
+def merge_checked(desk: Desk, thread: Thread, record: Record, *, by: str = "") -> Merging:
+    """Merge pull request `thread` as `record`, its report, says that it was checked; `by` approved that, if anybody.
+
+    "moved": it is not as it was checked any more, and nothing was done.
+    """
+    head = record.situation.head
+    if not _bases_stand(desk, record):
+        return Merging("moved")
+    memo = recall(desk, thread.num) or Memo(head=head)
+    remember(desk, thread.num, memo.model_copy(update={"merging": head, "by": by}))
+    try:
+        after = desk.effects.merge(desk.requests, thread.num, head=head, wake=thread_key(desk.requests, thread.num))
+    except NotMergeable as error:
+        log.info("not merged", pull=thread.num, why=str(error))
+        return Merging("moved")
+    except BadToken:
+        raise
+    except (Denied, BadRequest, Conflict) as error:
+        tell_refused(desk, desk.hub.thread(desk.requests, thread.num), record, str(error))
+        return Merging("refused", why=str(error))
+    if after is None:
+        return Merging("held")
+    pass_by(MERGED)
+    return settle_merged(desk, after, record)
+
+
+def _bases_stand(desk: Desk, record: Record) -> bool:
+    """Whether the files that would be changed are still those that were looked at."""
+    before = {file.path: file.before for file in record.files if file.before is not None}
+    there = desk.hub.paths_info(desk.requests, list(before)) if before else {}
+    return all(path in there and there[path].oid == oid for path, oid in before.items())
+
+
+def settle_merged(desk: Desk, thread: Thread, record: Record) -> Merging:
+    """Look at what went in with the merged pull request `thread`, see to it, and say so in the report."""
+    commit = thread.merge_commit
+    if commit is None:
+        raise Garbled(f"Pull request #{thread.num} is merged, and the Hub does not say as which commit.")
+    memo = recall(desk, thread.num)
+    by = memo.by if memo is not None else ""
+    how: End = "merged"
+    if record.result != "passed" or not _is_ours(desk, memo, record, commit):
+        how = "by-hand"
+    elif not _is_exact(desk, record, commit):
+        how = "taken-back"
+        log.error("merged what was not checked", pull=thread.num, commit=commit, checked=record.situation.head)
+        _take_back(desk, thread, record, commit)
+    desk.mark(REQUESTS, Priority.PERSON)
+    tell_end(desk, thread, record, how, commit, by=by)
+    forget(desk, thread.num)
+    return Merging(how, commit)
+
+
+def _is_ours(desk: Desk, memo: Memo | None, record: Record, commit: str) -> bool:
+    if memo is not None and memo.merging == record.situation.head:
+        return True
+    authors = desk.hub.commits(desk.requests, commit, limit=1)[0].authors
+    return bool(authors) and is_by(desk.me(), None, authors[0])
+
+
+def _is_exact(desk: Desk, record: Record, commit: str) -> bool:
+    """Whether `commit` made of the planned files what was planned, and nothing of any other."""
+    planned = {file.path: file.oid for file in record.files}
+    try:
+        changes = desk.hub.changes(desk.requests, f"{commit}^", commit, max_bytes=MAX_DIFF)
+    except TooLarge:
+        return False
+    for change in changes:
+        is_planned = change.path in planned and change.kind in ("added", "changed")
+        if not is_planned or change.mode not in ("", REGULAR):
+            return False
+    there = desk.hub.paths_info(desk.requests, list(planned), commit)
+    return all(path in there and there[path].oid == oid for path, oid in planned.items())
+
+
+def _take_back(desk: Desk, thread: Thread, record: Record, commit: str) -> None:
+    """Have every file that `commit` touched put back, and tell the thread."""
+    edits = _undoing(desk, thread, commit)
+    desk.effects.stage(desk.requests, *edits)
+    pass_by(STAGED_BACK)
+    text = pull_alarm(
+        head=record.situation.head,
+        commit=commit,
+        commit_url=f"{desk.address(desk.requests)}/commit/{commit}",
+        count=len(edits),
+    )
+    marker = desk.marker(f"{KIND}-alarm", f"{thread.num} {commit}")
+    wake = thread_key(desk.requests, thread.num)
+    if desk.effects.comment(desk.requests, thread.num, text, marker, wake=wake, seen=thread) is not None:
+        desk.echoes.caused("discussion", desk.requests.id, now=desk.now())
+
+
+def _undoing(desk: Desk, thread: Thread, commit: str) -> list[Restore]:
+    for depth in (0, DEPTH):
+        desk.mirror.fetch(desk.requests, depth=depth)
+        with desk.mirror.read(desk.requests) as view:
+            parent = view.parent(commit) if view.has(commit) else None
+            if parent is not None and view.has(parent):
+                return [_undo(desk, view, thread, commit, parent, one) for one in view.differences(parent, commit)]
+    raise MirrorDamaged(f"{commit} and the commit before it are not among the newest {DEPTH}")
+
+
+def _undo(desk: Desk, view: View, thread: Thread, commit: str, parent: str, one: Difference) -> Restore:
+    data = None
+    if one.was is not None:
+        data = view.blob(one.was, max_bytes=_MAX_OLD)
+        if data is None or _POINTER.match(data):  # large: the Hub has the contents
+            data = desk.hub.read_file(desk.requests, one.path, parent, max_bytes=_MAX_OLD).data
+    name = hashlib.sha256(one.path.encode(errors="surrogateescape")).hexdigest()[:16]
+    return Restore(
+        id=f"take back {commit[:16]} {name}",
+        path=one.path,
+        line=f"Take back what pull request {thread.num} brought unchecked",
+        subject=one.path,
+        data=data,
+        left=_id_in_api(view, one.now),
+        wake=(request_key(one.path),) if is_request_path(one.path) else (),
+    )
+
+
+def _id_in_api(view: View, oid: str | None) -> str | None:
+    """The id under which the Hub's API shows a blob: that of the contents where LFS keeps them."""
+    data = view.blob(oid, max_bytes=1_000) if oid is not None else None
+    found = _POINTER.match(data) if data is not None else None
+    return found[1].decode() if found is not None else oid

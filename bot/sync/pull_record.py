@@ -1,0 +1,136 @@
+"""What the bot must know of a pull request that it reported on: kept in the report itself, for Redis may be lost.
+
+The second line of the report, invisible where it is rendered, says what was checked, blob by blob, and what came of it.
+It counts where the first one, our marker, does: only in a comment of our own.
+
+    <!-- steward:1 open-llm pull 12 -->
+    <!-- {"head": "4a7d…", "result": "passed", "files": [["org/model_eval_request_….json", "9c1e…", null]]} -->
+"""
+
+from __future__ import annotations
+
+import re
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from bot.desk import Desk
+from bot.texts.pull import End, Result
+from bot.texts.render import Safe
+from hub.comments import Marker, find_marked
+from hub.records import Comment, Thread
+from leaderboard.effects import Effect, Mode
+
+KIND = "pull"
+MAIN = "refs/heads/main"
+
+_LINE = re.compile(r"<!-- (\{.*\}) -->")
+
+
+class Planned(BaseModel):
+    """A file that may be merged: the git blob id that it is to have, and the one that it has before; None: none.
+
+    `sha` is the commit of the model that would be evaluated.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    path: str
+    oid: str
+    before: str | None = None
+    sha: str = ""
+
+
+class Situation(BaseModel):
+    """What a report rests on, beside the files themselves: where one of these changes, it is written anew."""
+
+    model_config = ConfigDict(frozen=True)
+
+    head: str
+    draft: bool = False
+    conflict: bool = False
+    merges_itself: bool = False
+
+
+class Record(BaseModel):
+    """What a report says, for the bot."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    situation: Situation
+    result: Result
+    files: tuple[Planned, ...] = ()
+    refused: bool = Field(default=False, description="the Hub did not let us merge it")
+    checking: bool = Field(default=False, description="the report is void, and there is no other yet")
+    end: End | None = None
+
+    def line(self) -> Safe:
+        """The line of the report."""
+        text = self.model_dump_json(exclude_defaults=True)
+        ascii_only = "".join(char if " " <= char <= "~" else _escaped(char) for char in text)
+        without_end = ascii_only.replace("--", "-" + _escaped("-"))  # some renderers end a comment there
+        return Safe(f"<!-- {without_end} -->")
+
+
+class Memo(BaseModel):
+    """What is remembered of a pull request in Redis; without it, a look more is taken."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    head: str
+    heard: int = Field(default=0, description="comments of those whose word has it checked again, when it was checked")
+    held: Situation | None = Field(default=None, description="of a report that could not be written")
+    denied: bool = Field(default=False, description="it could not because the Hub did not let us, not the board")
+    merging: str = Field(default="", description="the head at which we were about to merge it")
+    by: str = Field(default="", description="who approved that")
+
+
+def situation(desk: Desk, thread: Thread) -> Situation:
+    """How things are with the pull request `thread`."""
+    return Situation(
+        head=thread.head_commit or "",
+        draft=thread.status == "draft",
+        conflict=bool(thread.conflicting_files),
+        merges_itself=desk.board.pull_requests == "merge" and desk.effects.mode(Effect.MERGE, Effect.EDIT) is Mode.ON,
+    )
+
+
+def marker(desk: Desk, number: int) -> Marker:
+    """The marker of the report on pull request `number`."""
+    return desk.marker(KIND, str(number))
+
+
+def find_report(desk: Desk, thread: Thread) -> tuple[Comment | None, Record | None]:
+    """Our report on `thread`, and what it says; a line that cannot be read is as good as none."""
+    comment = find_marked(thread.comments, marker(desk, thread.num), desk.me())
+    if comment is None:
+        return None, None
+    lines = re.split(r"\r\n|\r|\n", comment.text, maxsplit=2)
+    found = _LINE.fullmatch(lines[1].strip()) if len(lines) > 1 else None
+    try:
+        return comment, Record.model_validate_json(found[1]) if found is not None else None
+    except ValidationError:
+        return comment, None
+
+
+def recall(desk: Desk, number: int) -> Memo | None:
+    """What is remembered of pull request `number`."""
+    raw = desk.redis.hget(desk.keys.pulls, str(number))
+    try:
+        return None if raw is None else Memo.model_validate_json(raw)
+    except ValidationError:
+        return None  # written by another version
+
+
+def remember(desk: Desk, number: int, memo: Memo) -> None:
+    """Remember `memo`."""
+    desk.redis.hset(desk.keys.pulls, str(number), memo.model_dump_json(exclude_defaults=True))
+
+
+def forget(desk: Desk, number: int) -> None:
+    """It is over, or gone."""
+    desk.redis.hdel(desk.keys.pulls, str(number))
+
+
+def _escaped(char: str) -> str:
+    units = char.encode("utf-16-be", errors="surrogatepass")
+    return "".join(f"\\u{units[at]:02x}{units[at + 1]:02x}" for at in range(0, len(units), 2))

@@ -1,0 +1,144 @@
+"""A pull request in the requests repo: checked as it is at its head, reported on once, merged where the board lets us.
+
+    its head is not the one that the report is about     the report is void: said so, checked anew, said anew
+    it, or the board, changed otherwise                  the same: a draft was opened, a conflict came up or went
+    its author or a maintainer wrote after a bad report  checked anew: perhaps the model was mended
+    it passed, and the board says `pull_requests: merge` merged (`bot.sync.merging`)
+    it was merged                                        what went in is looked at, and the report says so
+
+Whatever is none of this costs one call and writes nothing. Titles, descriptions and comments are strangers' words, and
+read for nothing.
+
+Race closed: a push while it is being checked. The thread is read again before anything is said, and a head that moved
+means checking anew; what is said names the commit that it is about.
+Race closed: closed or deleted while it is being checked: nothing is said any more.
+Race accepted: the same in the instant between that look and the comment.
+"""
+
+from __future__ import annotations
+
+import structlog
+
+from bot.desk import Desk, thread_key
+from bot.sync.merging import MAX_DIFF, merge_checked, settle_merged
+from bot.sync.pull_checks import Checked, check
+from bot.sync.pull_record import Memo, Record, find_report, forget, recall, remember, situation
+from bot.sync.pull_report import tell_checked, tell_void
+from hub.comments import is_by
+from hub.diffs import changes_in
+from hub.errors import BadToken, Denied, ThreadNotFound, TooLarge
+from hub.records import Thread
+from leaderboard.effects import Effect, Mode
+from wire.crashpoints import pass_by, point
+from wire.dirty import Priority
+
+log = structlog.get_logger()
+
+AGAIN = 1.0
+"""Seconds until another look, where the pull request moved on under our eyes."""
+MENDABLE = ("problems", "mixed")
+
+REPORTED = point("pull request reported on, not remembered")
+
+
+def sync_pull(desk: Desk, seen: Thread) -> tuple[int, float | None]:
+    """Bring the pull request `seen`, as it was just read, in step: how many comments were posted, and when to look
+    again by itself, if ever."""
+    me = desk.me()
+    if is_by(me, seen.author_id, seen.author_name) or desk.effects.is_left_alone(desk.requests, seen.num):
+        return 0, None
+    try:
+        return _bring_in_step(desk, seen)
+    except ThreadNotFound:
+        forget(desk, seen.num)
+    except BadToken:
+        raise
+    except Denied as error:
+        log.warning("report not allowed", pull=seen.num, error=str(error))
+        now = situation(desk, seen)
+        remember(desk, seen.num, Memo(head=now.head, held=now, denied=True))
+    return 0, None
+
+
+def mark_moved(desk: Desk, heads: dict[str, str]) -> None:
+    """Mark the pull requests whose head, in `heads` by its ref, is another than when they were checked."""
+    for raw in desk.redis.hkeys(desk.keys.pulls):
+        number = int(raw)
+        memo, head = recall(desk, number), heads.get(f"refs/pr/{number}")
+        if memo is None or head not in (None, memo.head):
+            desk.mark(thread_key(desk.requests, number), Priority.EVENT)
+
+
+def _bring_in_step(desk: Desk, seen: Thread) -> tuple[int, float | None]:
+    _, record = find_report(desk, seen)
+    if seen.status in ("merged", "closed"):
+        if seen.status == "merged" and record is not None and record.end is None:
+            settle_merged(desk, seen, record)
+        forget(desk, seen.num)
+        return 0, None
+    if _is_current(desk, seen, record):
+        return 0, _go_on(desk, seen, record)
+    reported = "" if record is None else record.situation.head
+    has_moved = reported not in ("", seen.head_commit)
+    if record is not None and record.result == "passed" and has_moved and not record.checking:
+        tell_void(desk, seen, record)
+    return _check(desk, seen.num, reported)
+
+
+def _is_current(desk: Desk, seen: Thread, record: Record | None) -> bool:
+    """Whether there is nothing to check: the report, or what is remembered of one that was held back, is about this."""
+    now, memo = situation(desk, seen), recall(desk, seen.num)
+    if record is None:
+        if memo is None or memo.held != now:
+            return False
+        return memo.denied or desk.effects.mode(Effect.COMMENT) is not Mode.ON
+    if record.checking or record.situation != now:
+        return False
+    if memo is None:
+        remember(desk, seen.num, Memo(head=now.head, heard=_heard(desk, seen)))
+        return True
+    return record.result not in MENDABLE or _heard(desk, seen) <= memo.heard
+
+
+def _heard(desk: Desk, seen: Thread) -> int:
+    """How many comments there are of those at whose word it is checked again."""
+    voices = {seen.author_id, *desk.board.maintainers} - {None}
+    return sum(comment.author_id in voices and not comment.hidden for comment in seen.comments)
+
+
+def _check(desk: Desk, number: int, reported: str) -> tuple[int, float | None]:
+    """Check pull request `number` and report; `reported` is the head of an earlier report."""
+    try:
+        seen, diff = desk.hub.pull(desk.requests, number, max_bytes=MAX_DIFF)
+        changes = changes_in(diff)
+        if not changes and seen.status == "draft":
+            return 0, None  # it has only just been opened
+        checked = check(desk, seen, changes)
+    except TooLarge:
+        seen, checked = desk.hub.thread(desk.requests, number), Checked("too-large")
+    fresh = desk.hub.thread(desk.requests, number)
+    now = situation(desk, fresh)
+    if fresh.status in ("merged", "closed") or now != situation(desk, seen):
+        log.info("moved while it was checked", pull=number, status=fresh.status)
+        return 0, desk.now() + AGAIN
+    void = reported if reported != now.head else ""
+    told = tell_checked(desk, fresh, checked, now, void=void)
+    pass_by(REPORTED)
+    log.info("pull request", pull=number, head=now.head, result=checked.result, told=told)
+    remember(desk, number, Memo(head=now.head, heard=_heard(desk, fresh), held=now if told == "held" else None))
+    posted = int(told == "posted")
+    if told == "held":
+        return posted, None
+    record = Record(situation=now, result=checked.result, files=checked.plan)
+    return posted, _go_on(desk, fresh, record)
+
+
+def _go_on(desk: Desk, seen: Thread, record: Record | None) -> float | None:
+    """Merge what passed, where the board lets us; when to look again."""
+    if record is None or record.result != "passed" or record.refused:
+        return None
+    now = record.situation
+    if now.draft or now.conflict or not now.merges_itself:
+        return None
+    done = merge_checked(desk, seen, record)
+    return desk.now() + AGAIN if done.how == "moved" else None
