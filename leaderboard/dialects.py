@@ -2,7 +2,7 @@
 
 oldest         `gpt-neo-1.3B_eval_request_False_False_False.json`: private, 8bit, adapter
 moe            `…_Original_{inference framework}_{gpu type}.json`, and fields of these names
-low-bit        `….request.json`, with `submitted_by`, `ci_run_id` and the like
+low-bit        `….request.json`, or `submitted_by`, `ci_run_id` and the like
 portuguese     in the common layout, with its reasons and scores inside: read like any other
 """
 
@@ -15,7 +15,7 @@ from typing import Any
 _OLDEST = re.compile(r"_eval_request_(?:True|False)_(?:True|False)_(?:True|False)\.json$")
 _LONGER = re.compile(r"_eval_request_(?:True|False)_[^/_]+_[^/_]+_[^/]+\.json$")
 _OF_MOE = ("inference_framework", "gpu_type")
-_OF_LOW_BIT = ("submitted_by", "submitted_orgs", "ci_run_id", "triggered_time", "quant_type")
+_OF_LOW_BIT = ("submitted_by", "submitted_orgs", "ci_run_id", "triggered_time")
 
 
 def foreign_dialect(path: str, fields: Mapping[str, Any]) -> str | None:
@@ -24,6 +24,6 @@ def foreign_dialect(path: str, fields: Mapping[str, Any]) -> str | None:
         return "oldest"
     if _LONGER.search(path) and any(name in fields for name in _OF_MOE):
         return "moe"
-    if path.endswith(".request.json") or any(name in fields for name in _OF_LOW_BIT):
+    if path.endswith(".request.json") or sum(name in fields for name in _OF_LOW_BIT) > 1:
         return "low-bit"
     return None

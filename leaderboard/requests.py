@@ -15,6 +15,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from leaderboard.attempts import Failure
+from leaderboard.dialects import foreign_dialect
 from leaderboard.jsontext import edit as edit
 from leaderboard.reasons import Problem as Problem
 from leaderboard.reasons import Reason, bounded, table
@@ -176,7 +177,9 @@ class Request:
 
     @property
     def status(self) -> Status | None:
-        """The status; None where it is a word that Steward does not know. Old files say FINISHED_…"""
+        """The status; None where it is a word that Steward does not know, or another backend's. Old: FINISHED_…"""
+        if foreign_dialect(str(self.path), self.file.model_extra or {}):
+            return None
         word = self.file.status.strip().upper()
         if word.startswith("FINISHED"):
             return Status.FINISHED

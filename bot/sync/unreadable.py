@@ -14,6 +14,7 @@ from bot.sync.views import view_of_unreadable
 from hub.edits import Base, FieldEdit
 from hub.records import File
 from leaderboard.admission import refusal
+from leaderboard.dialects import foreign_dialect
 from leaderboard.requests import Problem, Status
 from leaderboard.transitions import failed
 
@@ -21,10 +22,11 @@ from leaderboard.transitions import failed
 def refuse_unreadable(desk: Desk, entry: Entry, file: File | None, problems: Sequence[Problem]) -> None:
     """Say every problem in the thread, and in the file where it is an object that waits for an evaluation.
 
-    An object with another status is an old file in a strange dialect, or one that was refused: it is left in peace.
+    An object with another status is an old file in a strange dialect, or one that was refused: it is left in peace. So
+    is one that was written for another backend.
     """
     fields = _object(file)
-    if fields is not None and not _waits(fields):
+    if fields is not None and (foreign_dialect(entry.path, fields) or not _waits(fields)):
         desk.index.put(entry.model_copy(update={"state": "settled" if entry.said else "foreign"}))
         return
     view = view_of_unreadable(desk, entry, problems, writable=fields is not None)
