@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from leaderboard.changes import REGULAR, FileChange
+from leaderboard.reasons import Problem, Reason, table
 from leaderboard.requests import (
     MAX_DEPTH,
-    Problem,
     Request,
     RequestPath,
     Status,
@@ -57,6 +57,68 @@ NOTHING_RUNS: dict[str, tuple[Any, ...]] = {"job_id": (None, -1), "job_start_tim
 SETTLED = (Status.FINISHED, Status.FAILED, Status.CANCELLED)
 
 _MODES = {"100755": "is an executable file", "120000": "is a symbolic link", "160000": "is a link to another repo"}
+
+
+REASONS = table(
+    (
+        Reason("misplaced", "This is not where a request lies, nor how it is named.", "Put it at {place} instead."),
+        Reason(
+            "misnamed",
+            "This is not where a request lies, nor how it is named.",
+            "One lies at {{org}}/{{model}}_eval_request_False_{{precision}}_{{weight type}}.json.",
+        ),
+        Reason(
+            "too-deep",
+            "Its JSON is nested deeper than any request needs.",
+            "Compare it with a request file that was accepted.",
+        ),
+        Reason(
+            "too-large",
+            "The file has more than {most} bytes.",
+            "Leave out what is no field of a request: a few lines do.",
+        ),
+        Reason(
+            "stored-as-large-file",
+            "The file is stored as a large file (LFS), and a request is a plain one.",
+            "Commit it as a plain file.",
+        ),
+        Reason(
+            "before-unreadable",
+            "The file that it replaces cannot be read as a request.",
+            "A maintainer has to look at it.",
+        ),
+        Reason(
+            "status-not-pending",
+            "Its status is '{status}', but what is submitted waits for its turn first.",
+            'Write "status": "PENDING".',
+        ),
+        Reason(
+            "not-settled",
+            "This request {where}, with the status '{status}', so it cannot be submitted again.",
+            "Wait for its end, or ask here for it to be cancelled.",
+        ),
+        Reason(
+            "same-commit",
+            "The model {ended} at this very commit, {sha}.",
+            "Submit it again once the model has a newer one. If it failed by our fault, ask here for another try.",
+        ),
+        Reason(
+            "field-of-the-board",
+            "The field '{name}' is the leaderboard's own: it keeps account of evaluations there.",
+            "Leave it out, or as it was.",
+        ),
+        Reason(
+            "field-of-others",
+            "The field '{name}' is none that a submission may change.",
+            "Put back what was there.",
+        ),
+        Reason(
+            "time-made-up",
+            "Its submitted_time, '{said}', is {why}.",
+            "Write the time in UTC, as in {now}, or leave the field out.",
+        ),
+    )
+)
 
 
 @dataclass(frozen=True)
@@ -134,7 +196,7 @@ def look_at_changed(path: str, before: bytes, after: bytes, *, opened: float, no
     if isinstance(found, list):
         return Looked(None, tuple(found))
     if isinstance(known, list):
-        return Looked(None, (_UNREADABLE,))
+        return Looked(None, (REASONS["before-unreadable"].problem(),))
     problems = [*_settled(known), *_status(found), *_fields(known, found), *_time(found, opened, now)]
     return Looked(found, tuple(problems), known)
 
@@ -145,26 +207,14 @@ def same_commit(before: Request, sha: str | None) -> Problem | None:
     if sha is None or sha != evaluated or before.status is Status.CANCELLED:
         return None
     ended = "was evaluated" if before.status is Status.FINISHED else "failed"
-    return Problem(
-        code="same-commit",
-        message=f"The model {ended} at this very commit, {sha[:8]}.",
-        advice="Submit it again once the model has a newer one. If the failure was ours, ask for another try here.",
-    )
-
-
-_SHAPE = "{org}/{model}_eval_request_False_{precision}_{weight type}.json"
-_UNREADABLE = Problem(
-    code="before-unreadable",
-    message="The file that it replaces cannot be read as a request.",
-    advice="A maintainer has to look at it.",
-)
+    return REASONS["same-commit"].problem(ended=ended, sha=sha[:8])
 
 
 def _read(path: str, data: bytes) -> Request | list[Problem]:
     found = parse_request(path, data)
     if isinstance(found, list) or not _is_deep(json.loads(found.raw.lstrip("\ufeff"))):
         return found
-    return [Problem(code="too-deep", message=f"Its JSON is nested more than {MAX_DEPTH} levels deep.")]
+    return [REASONS["too-deep"].problem()]
 
 
 def _is_deep(fields: Any) -> bool:
@@ -188,33 +238,19 @@ def _misplaced(path: str, data: bytes) -> Looked | Other:
     private, precision = fields.get("private") is True, said.get("precision", "")
     place = str(RequestPath(org, name, private, precision, said.get("weight_type", "Original")))
     known = not isinstance(parse_path(place), Problem)
-    advice = f"Put it at {place} instead." if known else f"One reads {_SHAPE}."
-    return Looked(None, (Problem(code="path-name", message="This is not the name of a request.", advice=advice),))
+    return Looked(None, (REASONS["misplaced" if known else "misnamed"].problem(place=place),))
 
 
 def _status(found: Request) -> list[Problem]:
-    if found.file.status == Status.PENDING.value:
-        return []
-    return [
-        Problem(
-            code="status-not-pending",
-            message=f"Its status is {found.file.status[:64]!r}; what is submitted waits first.",
-            advice='Write "status": "PENDING".',
-        )
-    ]
+    status = found.file.status
+    return [] if status == Status.PENDING.value else [REASONS["status-not-pending"].problem(status=status)]
 
 
 def _settled(known: Request) -> list[Problem]:
     if known.status in SETTLED:
         return []
     where = "is being evaluated" if known.status is Status.RUNNING else "waits for its turn already"
-    return [
-        Problem(
-            code="not-settled",
-            message=f"This request {where}, with the status {known.file.status[:64]}.",
-            advice="Wait for its end, or ask here for it to be cancelled.",
-        )
-    ]
+    return [REASONS["not-settled"].problem(where=where, status=known.file.status)]
 
 
 def _fields(known: Request, found: Request) -> list[Problem]:
@@ -230,29 +266,17 @@ def _is_dropped(name: str, now: dict[str, Any]) -> bool:
 
 def _not_yours(name: str) -> Problem:
     ours = name in ("steward", *NOTHING_RUNS)
-    return Problem(
-        code="field-not-yours",
-        message=f"The field {name[:100]} is not one that a submission may {'bring' if ours else 'change'}.",
-        advice="Leave it out: the bot keeps account there." if ours else "Put back what was there.",
-    )
+    return REASONS["field-of-the-board" if ours else "field-of-others"].problem(name=name)
 
 
 def _time(found: Request, opened: float, now: float) -> list[Problem]:
     said = found.file.submitted_time
-    if said is None:
-        return []
     at = read_time(said)
-    if at is not None and opened - EARLIER <= at <= now + LATER:
+    if said is None or (at is not None and opened - EARLIER <= at <= now + LATER):
         return []
     day = write_time(opened).partition("T")[0]
     why = "no time that can be read" if at is None else f"not when this was submitted: that was on {day}"
-    return [
-        Problem(
-            code="time-made-up",
-            message=f"Its submitted_time, {said[:64]!r}, is {why}.",
-            advice=f"Write the time in UTC, as in {write_time(now)}, or leave the field out.",
-        )
-    ]
+    return [REASONS["time-made-up"].problem(said=said, why=why, now=write_time(now))]
 
 
 def _among(value: Any, allowed: Iterable[Any]) -> bool:

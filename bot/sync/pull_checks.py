@@ -19,9 +19,10 @@ from hub.records import File, Repo, Thread
 from leaderboard.admission import Submission, Verdict, judge
 from leaderboard.admission.facts import Surroundings
 from leaderboard.changes import FileChange
-from leaderboard.requests import Problem, Request
+from leaderboard.requests import Request
 from leaderboard.submissions import (
     MOST_FILES,
+    REASONS,
     Looked,
     Other,
     look_at_changed,
@@ -87,7 +88,7 @@ def _look(desk: Desk, thread: Thread, change: FileChange) -> _Seen | Other:
     try:
         after = desk.hub.read_file(desk.requests, path, thread.head_commit or "", max_bytes=most)
     except TooLarge:
-        return _Seen(FileView(path, (_too_large(most),)), None)
+        return _Seen(FileView(path, (REASONS["too-large"].problem(most=f"{most:,}"),)), None)
     before = desk.hub.find_file(desk.requests, path, max_bytes=most) if change.kind == "changed" else None
     opened, now = thread.created_at.timestamp(), desk.now()
     if before is None:
@@ -102,7 +103,7 @@ def _look(desk: Desk, thread: Thread, change: FileChange) -> _Seen | Other:
 def _judged(desk: Desk, thread: Thread, after: File, before: File | None, looked: Looked) -> _Seen:
     problems = list(looked.problems)
     if not is_content(after.oid, after.data) or len(after.oid) != 40:
-        problems.append(_LARGE_FILE)
+        problems.append(REASONS["stored-as-large-file"].problem())
     if looked.request is None:
         return _Seen(FileView(after.path, tuple(problems)), None)
     verdict = verdict_on(desk, looked.request, submitter=_author(thread))
@@ -131,18 +132,3 @@ def verdict_on(desk: Desk, request: Request, *, submitter: str) -> Verdict:
 def _author(thread: Thread) -> str:
     """Whose submission it is: whoever opened the pull request, whatever its files say."""
     return thread.author_name if thread.author_id is not None else ""
-
-
-def _too_large(most: int) -> Problem:
-    return Problem(
-        code="too-large",
-        message=f"The file has more than {most:,} bytes.",
-        advice="A request is a few lines of JSON.",
-    )
-
-
-_LARGE_FILE = Problem(
-    code="stored-as-large-file",
-    message="The file is stored as a large file (LFS).",
-    advice="Commit it as a plain file: a request is a few lines of JSON.",
-)

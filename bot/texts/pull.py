@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from bot.texts.render import Safe, render
-from leaderboard.requests import Problem
+from leaderboard.reasons import Problem
 from leaderboard.submissions import Other
 
 Result = Literal["passed", "problems", "mixed", "other", "too-many", "too-large", "nothing"]
