@@ -80,7 +80,7 @@ def log_entry(item: Json) -> LogEntry:
 
 def model_facts(item: Json) -> ModelFacts:
     """Repo info of a model, fetched with `blobs=true`."""
-    files = tuple(ModelFile(file["rfilename"], file.get("size")) for file in item.get("siblings") or ())
+    files = tuple(_model_file(file) for file in item.get("siblings") or ())
     card = item.get("cardData") or {}
     tensors = item.get("safetensors") or {}
     created, modified = item.get("createdAt"), item.get("lastModified")
@@ -104,6 +104,10 @@ def model_facts(item: Json) -> ModelFacts:
         likes=item.get("likes") or 0,
         downloads=item.get("downloads") or 0,
     )
+
+
+def _model_file(item: Json) -> ModelFile:
+    return ModelFile(item["rfilename"], item.get("size"), (item.get("lfs") or {}).get("sha256"))
 
 
 def _license(card: Json) -> str | None:

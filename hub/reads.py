@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, BinaryIO
 from urllib.parse import quote
 
 from hub import parse
@@ -18,6 +18,8 @@ from leaderboard.changes import FileChange
 NAME_LASTS = 300.0
 """Seconds until `me()` asks for our own name again; see `comments.py` for why it must."""
 _PATHS_BATCH = 1000
+_AS_IT_IS = {"accept-encoding": "identity"}
+_PARTIAL, _PAST_ITS_END = 206, 416
 
 
 def quoted_path(path: str) -> str:
@@ -44,9 +46,13 @@ class Reads:
         *,
         headers: Mapping[str, str] | None = None,
         limit: int = MAX_ANSWER,
+        first: int | None = None,
+        into: BinaryIO | None = None,
     ) -> Answer:
         def once() -> Answer:
-            return self.session.send("GET", path, route=route, params=params, headers=headers, limit=limit)
+            return self.session.send(
+                "GET", path, route=route, params=params, headers=headers, limit=limit, first=first, into=into
+            )
 
         return self.retries.call(once, repeatable=True)
 
@@ -108,11 +114,32 @@ class Reads:
 
     def read_file(self, repo: Repo, path: str, revision: str = "main", *, max_bytes: int = 10 * MIB) -> File:
         """One file, in one call. TooLarge, without reading on, where it has more than `max_bytes` bytes."""
-        address = f"{repo.web}/resolve/{quote(revision, safe='')}/{quoted_path(path)}"
-        answer = self._get(address, "resolve", headers={"accept-encoding": "identity"}, limit=max_bytes)
+        answer = self._get(_resolve(repo, path, revision), "resolve", headers=_AS_IT_IS, limit=max_bytes)
         etag = answer.headers.get("x-linked-etag") or answer.headers.get("etag", "")
         oid = etag.removeprefix("W/").strip('"')
         return File(path, answer.body, oid, answer.headers.get("x-repo-commit", ""))
+
+    def read_range(self, repo: Repo, path: str, revision: str, start: int, end: int) -> bytes:
+        """The bytes of a file from `start` up to `end`, in one call; fewer where it ends before.
+
+        A server that knows nothing of ranges is listened to from the start of the file, which must be asked for then:
+        BadRequest otherwise.
+        """
+        wanted = {**_AS_IT_IS, "range": f"bytes={start}-{end - 1}"}
+        address, most = _resolve(repo, path, revision), end - start
+        try:
+            answer = self._get(address, "resolve", headers=wanted, limit=most, first=most)
+        except BadRequest as error:
+            if error.status == _PAST_ITS_END:
+                return b""
+            raise
+        if start and answer.status != _PARTIAL:
+            raise BadRequest(f"The Hub did not send a part of {path[:200]!r}, but all of it.")
+        return answer.body
+
+    def save_file(self, repo: Repo, path: str, revision: str, into: BinaryIO, *, max_bytes: int) -> None:
+        """`read_file`, into a file of ours and not into memory."""
+        self._get(_resolve(repo, path, revision), "resolve", headers=_AS_IT_IS, limit=max_bytes, into=into)
 
     def find_file(self, repo: Repo, path: str, revision: str = "main", *, max_bytes: int = 10 * MIB) -> File | None:
         """`read_file`, with None where the repo has no such file."""
@@ -179,6 +206,10 @@ class Reads:
                 break
             found.append(parse.parsed(parse.log_entry, item))
         return found
+
+
+def _resolve(repo: Repo, path: str, revision: str) -> str:
+    return f"{repo.web}/resolve/{quote(revision, safe='')}/{quoted_path(path)}"
 
 
 def _text(answer: Any) -> str:

@@ -73,10 +73,11 @@ class FileEntry:
 
 @dataclass(frozen=True)
 class ModelFile:
-    """One file of a model repo; `size` in bytes, None where the Hub does not know it."""
+    """One file of a model repo; `size` in bytes, None where the Hub does not know it; `sha256` where LFS keeps it."""
 
     name: str
     size: int | None
+    sha256: str | None = None
 
 
 @dataclass(frozen=True)

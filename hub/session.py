@@ -7,13 +7,14 @@ of a redirect. Its knowledge of headers and limits is used where it is to be had
 
 from __future__ import annotations
 
+import io
 import json as jsonlib
 import os
 import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, BinaryIO
 from urllib.parse import urlsplit
 
 import httpx2
@@ -30,6 +31,7 @@ or raise RateLimited: that is where a budget comes in."""
 
 MIB = 1024 * 1024
 MAX_ANSWER = 64 * MIB
+_MAX_REFUSAL = 65_536
 _MAX_HOPS = 5
 _FROM_FIRST_HOP = ("x-repo-commit", "x-linked-etag", "x-linked-size")
 _NOTHING_SENT = (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout)
@@ -49,6 +51,20 @@ class Answer:
             return jsonlib.loads(self.body)
         except ValueError as error:
             raise Garbled("The Hub answered with something that is not JSON; a proxy may stand in between.") from error
+
+
+@dataclass(frozen=True)
+class _Body:
+    """How much of an answer is wanted, and where to: see `Session.send`."""
+
+    limit: int
+    first: int | None = None
+    into: BinaryIO | None = None
+
+    def expect(self, told: str, what: str) -> None:
+        """TooLarge where the headers tell already that there is too much."""
+        if self.first is None and told.isdigit() and int(told) > self.limit:
+            raise TooLarge(f"{what} is {int(told):,} bytes long; we take {self.limit:,} at most.")
 
 
 class Session:
@@ -87,9 +103,13 @@ class Session:
         content: bytes | None = None,
         headers: Mapping[str, str] | None = None,
         limit: int = MAX_ANSWER,
+        first: int | None = None,
+        into: BinaryIO | None = None,
     ) -> Answer:
         """One call. `path` starts with `/`, or is a whole address that the Hub itself gave; `limit` in bytes.
 
+        With `first`, only that many bytes of a longer answer are read. With `into`, the body of a good answer is
+        written there, from its start, and not kept in memory. Neither does anything to the body of a refusal.
         Raises HubError: Transient if it broke off, TooLarge if the answer is longer than `limit`.
         """
         url = path if "://" in path else self.endpoint + path
@@ -100,7 +120,7 @@ class Session:
             request = self._connection().build_request(
                 method, url, params=params, content=content, headers=self._headers(url) | sent
             )
-            return self._follow(request, route, limit)
+            return self._follow(request, route, _Body(limit, first, into))
         except _NOTHING_SENT as error:
             raise Unreachable(f"The Hub at {self.endpoint} cannot be reached: {_named(error)}.") from error
         except httpx2.InvalidURL as error:
@@ -115,7 +135,7 @@ class Session:
             self._on_call("POST", "git")
         return git_address(self.endpoint, repo.web, self._token)
 
-    def _follow(self, request: httpx2.Request, route: str, limit: int) -> Answer:
+    def _follow(self, request: httpx2.Request, route: str, body: _Body) -> Answer:
         """Follows redirects that keep the method: to a renamed repo, and of a read to the file store."""
         first: dict[str, str] = {}
         deadline = time.monotonic() + 3 * self._timeout
@@ -128,7 +148,7 @@ class Session:
                 self.answers += response.status_code < 500
                 first = {name: response.headers[name] for name in _FROM_FIRST_HOP if name in response.headers} | first
                 if response.next_request is None:
-                    return self._read(response, first, limit, deadline)
+                    return self._read(response, first, body, deadline)
                 if request.method not in ("GET", "HEAD") and response.status_code not in (307, 308):
                     # Followed, it would turn into a GET and look like a success.
                     raise BadRequest(f"The Hub answered {response.status_code} to a write at {request.url.path}.")
@@ -137,24 +157,33 @@ class Session:
                 response.close()
         raise Transient(f"The Hub sent us round in circles at {request.url.path}.")
 
-    def _read(self, response: httpx2.Response, first: dict[str, str], limit: int, deadline: float) -> Answer:
+    def _read(self, response: httpx2.Response, first: dict[str, str], body: _Body, deadline: float) -> Answer:
         ok = response.is_success or response.status_code == 304
         headers = {name.lower(): value for name, value in response.headers.items()} | first
-        told = headers.get("x-linked-size") or headers.get("content-length", "")
-        what = response.request.url.path
-        if ok and told.isdigit() and int(told) > limit and response.request.method != "HEAD":
-            raise TooLarge(f"{what} is {int(told):,} bytes long; we take {limit:,} at most.")
-        chunks, size = [], 0
+        if ok and response.request.method != "HEAD":
+            told = headers.get("x-linked-size") or headers.get("content-length", "")
+            body.expect(told, response.request.url.path)
+        kept = io.BytesIO()
+        sink = body.into if ok and body.into is not None else kept
+        sink.seek(0)
+        sink.truncate()
+        self._copy(response, sink, body if ok else _Body(max(body.limit, _MAX_REFUSAL)), deadline)
+        if not ok:
+            raise self._refusal(response, headers, kept.getvalue())
+        return Answer(response.status_code, headers, kept.getvalue())
+
+    def _copy(self, response: httpx2.Response, sink: BinaryIO, body: _Body, deadline: float) -> None:
+        what, size = response.request.url.path, 0
         for chunk in response.iter_bytes():
-            size += len(chunk)
-            if size > limit:
-                raise TooLarge(f"{what} is longer than the {limit:,} bytes that we take.")
+            wanted = chunk if body.first is None else chunk[: body.first - size]
+            size += len(wanted)
+            if size > body.limit:
+                raise TooLarge(f"{what} is longer than the {body.limit:,} bytes that we take.")
             if time.monotonic() > deadline:
                 raise Transient(f"The Hub took too long over {what}.")
-            chunks.append(chunk)
-        if not ok:
-            raise self._refusal(response, headers, b"".join(chunks))
-        return Answer(response.status_code, headers, b"".join(chunks))
+            sink.write(wanted)
+            if size == body.first:
+                return  # whoever does not know of ranges goes on with the whole file
 
     def _refusal(self, response: httpx2.Response, headers: dict[str, str], body: bytes) -> HubError:
         path = response.request.url.path

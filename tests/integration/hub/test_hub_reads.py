@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import struct
 from collections.abc import Callable
@@ -150,3 +151,34 @@ def test_a_renamed_repo_is_read_and_written_under_its_old_name(local: LocalHub, 
     assert bot.list_files(repo)
     num = bot.open_thread(repo, "Hello there", "body", Marker("board", "kind", "key"))
     assert bot.thread(Repo("dataset", new_name), num).title == "Hello there"
+
+
+def test_a_part_of_a_file_is_read_without_the_rest(bot: Hub, repo: Repo, calls: list[str]) -> None:
+    """A range comes in one call, whether git or LFS keeps the file; past its end there is nothing."""
+    large = bytes(range(256)) * 100
+    head = bot.commit(repo, [Put("large.safetensors", large), Put("small.txt", b"0123456789")], "Add").oid
+    calls.clear()
+    assert bot.read_range(repo, "small.txt", head, 2, 6) == b"2345"
+    assert bot.read_range(repo, "small.txt", head, 8, 100) == b"89"
+    assert bot.read_range(repo, "small.txt", head, 10, 20) == b""
+    assert len(calls) == 3
+    assert bot.read_range(repo, "large.safetensors", head, 256, 512) == large[:256]
+
+
+def test_a_file_is_saved_without_being_held(bot: Hub, repo: Repo) -> None:
+    """A saved file has its bytes in the file that was given, whatever was in there; one that is too large is told."""
+    head = bot.commit(repo, [Put("words.txt", b"words")], "Add").oid
+    kept = io.BytesIO(b"what was there before")
+    bot.save_file(repo, "words.txt", head, kept, max_bytes=5)
+    assert kept.getvalue() == b"words"
+    with pytest.raises(TooLarge):
+        bot.save_file(repo, "words.txt", head, kept, max_bytes=4)
+
+
+def test_the_digests_of_large_files_come_with_the_facts(bot: Hub, new_repo: Callable[..., Repo]) -> None:
+    """A model's files have the sha256 under which LFS keeps them, and none where git does."""
+    repo = new_repo("model")
+    bot.commit(repo, [Put("model.safetensors", b"weights"), Put("config.json", b"{}")], "Add")
+    digests = {file.name: file.sha256 for file in bot.model_facts(repo.id).files}
+    assert digests["model.safetensors"] == hashlib.sha256(b"weights").hexdigest()
+    assert digests["config.json"] is None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import itertools
 import json
 import os
@@ -300,3 +301,33 @@ def test_our_own_name_is_read_anew_after_a_while(
     assert [scripted.me().name, scripted.me().name] == ["bot", "bot"]
     monkeypatch.setattr(reads, "NAME_LASTS", -1.0)
     assert scripted.me().name == "renamed"
+
+
+def test_a_hub_without_ranges_is_not_read_to_its_end(script: Script, scripted: Hub) -> None:
+    """Where the whole file comes instead of its start, no more of it is read; of a middle there is nothing to be had."""
+    script.say(Reply(body=iter([b"x" * 4096] * 50_000)))
+    assert scripted.read_range(Repo("model", "ada/m"), "w", "main", 0, 1000) == b"x" * 1000
+    assert script.sent < 50_000_000
+    script.say(Reply(body=b"x" * 5000))
+    with pytest.raises(BadRequest, match="all of it"):
+        scripted.read_range(Repo("model", "ada/m"), "w", "main", 1000, 2000)
+
+
+def test_a_range_is_read_from_the_store_without_our_token(script: Script, scripted: Hub) -> None:
+    """The redirect to another host keeps the range and loses the token; the size of the whole file does not matter."""
+    elsewhere = f"http://localhost:{script.url.rpartition(':')[2]}/store"
+    script.say(
+        Reply(302, headers={"Location": elsewhere, "x-linked-size": str(10**12)}), Reply(206, body=b"part of a file")
+    )
+    assert scripted.read_range(Repo("model", "ada/m"), "w", "main", 0, 14) == b"part of a file"
+    assert "authorization" in script.asked[0].headers
+    assert "authorization" not in script.asked[1].headers
+    assert script.asked[1].headers["range"] == "bytes=0-13"
+
+
+def test_a_saved_file_holds_the_good_answer_alone(script: Script, scripted: Hub) -> None:
+    """What a failed answer said, or how far it came, is not in the file that the next one fills."""
+    script.say(Reply(503, body=b"a long page about a bad gateway"), Reply(body=b"words"))
+    kept = io.BytesIO()
+    scripted.save_file(Repo("model", "ada/m"), "w", "main", kept, max_bytes=100)
+    assert kept.getvalue() == b"words"
