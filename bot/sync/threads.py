@@ -19,6 +19,8 @@ from bot.commands.answering import answer_commands
 from bot.commands.registry import Place
 from bot.commands.verbs import REGISTRY
 from bot.desk import Desk, request_key, thread_key
+from bot.sync.pull_record import forget
+from bot.sync.pulls import sync_pull
 from bot.sync.status_thread import KIND
 from hub.comments import find_marked, marker_of
 from hub.errors import NotFound, ThreadNotFound
@@ -69,19 +71,24 @@ def _mark_changed(desk: Desk, repo: Repo, listed: dict[int, int]) -> None:
     desk.redis.hset(counts, mapping={_listed(number): comments for number, comments in listed.items()})
 
 
-def sync_thread(desk: Desk, repo: Repo, number: int) -> None:
-    """Bring one thread in step: commands are answered, and the status comment of its request is looked for."""
+def sync_thread(desk: Desk, repo: Repo, number: int) -> float | None:
+    """Bring one thread in step: commands are answered, the status comment of its request is looked for, and a pull
+    request is checked. When to look again by itself, if ever."""
     counts = desk.keys.thread_counts(_name(repo))
     try:
         thread = desk.hub.thread(repo, number)
     except ThreadNotFound:
         desk.redis.hdel(counts, _listed(number), _read(number))
-        return
+        if repo == desk.requests:
+            forget(desk, number)
+        return None
     path = _request_of(desk, thread) if repo == desk.requests else None
     if path is not None:
         _check_status(desk, thread, path)
     posted = answer_commands(desk, REGISTRY, repo, thread, _place(thread, path))
-    desk.redis.hset(counts, _read(number), len(thread.comments) + posted)
+    reports, again = sync_pull(desk, thread) if repo == desk.requests and thread.is_pull_request else (0, None)
+    desk.redis.hset(counts, _read(number), len(thread.comments) + posted + reports)
+    return again
 
 
 def _place(thread: Thread, path: str | None) -> Place:
