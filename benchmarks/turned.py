@@ -158,8 +158,9 @@ class Stand:
         """An idle worker takes the next job; whether one did."""
         from wire import jobs
 
-        queue = jobs.queue(self.desk.redis, self.desk.queue)
-        if len(self.running) >= self.options.workers or not (found := queue.jobs):
+        queues = [jobs.queue(self.desk.redis, name) for name in self.desk.queues]
+        found = [job for queue in queues for job in queue.jobs]
+        if len(self.running) >= self.options.workers or not found:
             return False
         message = jobs.parse(found[0].kwargs["message"])
         found[0].delete()

@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from bot.adoption import Adoption
 from bot.effects import Gate
 from bot.index import Index
 from bot.ledgers import Ledgers
+from bot.measures import Measures
 from bot.mirror import Mirror
+from bot.pauses import Pauses
 from bot.probe import Probe
 from hub.client import Hub
 from hub.comments import Marker
@@ -19,6 +22,7 @@ from hub.errors import BadRequest
 from hub.records import Account, Repo
 from leaderboard.boards import Board
 from leaderboard.suites import Suite
+from leaderboard.tiers import TIERS, Tier
 from wire.attempts import Attempts
 from wire.clock import Clock
 from wire.dirty import DirtyKeys, Priority
@@ -30,8 +34,8 @@ from wire.redis import Redis
 from wire.shadow import ShadowList
 from wire.staging import Staging
 
-TIER = "all"
-"""The one tier that there is so far: every worker takes from it."""
+if TYPE_CHECKING:
+    from bot.sync.line import Line
 
 
 @dataclass
@@ -63,7 +67,10 @@ class Desk:
         self.results = Repo("dataset", self.board.repos.results)
         self.logs = Repo("dataset", self.board.repos.logs)
         self.community = Repo(self.board.repos.community_type, self.board.repos.community)
-        self.queue = self.keys.queue(TIER)
+        self.queues = tuple(self.queue(tier) for tier in TIERS)
+        self.measures = Measures(self.redis, self.keys)
+        self.pauses = Pauses(self.redis, self.keys)
+        self.last_line: Line | None = None
         self.adoption = Adoption(self.hub, self.redis, self.keys, self.requests)
         # Every write to the Hub passes here; the board is looked up at each, as the clock above.
         self.effects = Gate(
@@ -74,6 +81,10 @@ class Desk:
             self.adoption,
             lambda: self.now(),
         )
+
+    def queue(self, tier: Tier) -> str:
+        """Name of the RQ queue of `tier`."""
+        return self.keys.queue(tier)
 
     def me(self) -> Account:
         """The bot's own account; the inbox is told, so that our own comments wake nobody."""

@@ -17,7 +17,7 @@ from wire import jobs
 from wire.attempts import LOST
 from wire.crashpoints import pass_by, point
 from wire.dirty import Priority
-from wire.redis import TRANSIENT, text
+from wire.redis import TRANSIENT
 
 log = structlog.get_logger()
 
@@ -117,8 +117,7 @@ class Schedule:
         old = [entry for entry in entries if entry.state == "queued" and now - entry.queued > STUCK_IN_RQ]
         if not old:
             return
-        queue = jobs.queue(self.desk.redis, self.desk.queue)
-        there = {text(job) for job in queue.job_ids}
+        there = jobs.lying(self.desk.redis, self.desk.queues)
         for entry in old:
             if entry.attempt is None or entry.attempt in there:
                 continue
@@ -126,7 +125,6 @@ class Schedule:
             if state is not None and state.state != "queued":
                 self._call(entry, now)
                 continue
-            if (job := queue.fetch_job(entry.attempt)) is not None:
-                job.delete()
+            jobs.delete(self.desk.redis, entry.attempt)
             log.warning("job vanished from RQ", attempt=entry.attempt)
             self.desk.index.put(entry.model_copy(update={"state": "waiting"}))

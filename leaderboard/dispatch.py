@@ -1,51 +1,190 @@
-"""Who runs next: one pure rule, from which turn, position and hold-ups all follow.
+"""Who runs next: one pure rule, from which turn, position and what is held back all follow.
 
 RQ is kept nearly empty on purpose: each worker has at most one attempt running and one ahead of it, so that no GPU
-waits for the bot, and everything else can still be ordered, cancelled and explained.
+waits for the bot, and everything else can still be ordered, cancelled and explained. What lies in RQ and nobody took
+yet waits like the rest: whoever has their turn before it takes its place.
+
+    order     by priority; then the submitter who has the fewest attempts running or before; then who waited longest for
+              their turn; then the path
+    lanes     tiers that no worker shares are apart from each other: turns and positions count within a lane
+    held      a hold, a pause or a budget: no turn and no position, but a reason
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import chain, combinations
+from typing import Literal, NamedTuple
+
+from leaderboard.budgets import Budgets, Spent, Whose, used_up
+from leaderboard.estimates import Durations
+from leaderboard.holds import BOARD
+from leaderboard.tiers import TIERS, Tier, lanes, serving
 
 AHEAD = 1
 
 
-@dataclass(frozen=True)
-class Waiting:
-    """A request that was accepted and waits for its turn."""
+class Waiting(NamedTuple):
+    """A request that was accepted and waits for its turn. A tuple: ten thousand of them are made and compared."""
 
     path: str
     attempt: str
     submitter: str
     submitted: float
+    tier: Tier = "medium"
+    rank: int = 1
+    """Of its priority: 0 high, 1 normal, 2 low."""
+    size: int = 0
+    """Its size class, for estimates."""
+    suite: str = ""
+    held: bool = False
+    place: int = 0
+    """The position that its thread tells; 0: none."""
+    why: str = ""
+    """What its thread says holds it back."""
 
 
 @dataclass(frozen=True)
 class Busy:
-    """An attempt that a worker runs, or that lies ready in RQ for one."""
+    """An attempt that a worker took. `started` in seconds since the epoch, 0 where that is not known."""
 
     attempt: str
     submitter: str
+    tier: Tier = "medium"
+    path: str = ""
+    size: int = 0
+    suite: str = ""
+    started: float = 0.0
 
 
-def in_turn(waiting: Iterable[Waiting], running: Iterable[Busy]) -> list[Waiting]:
-    """All of `waiting` in the order in which they will run.
+@dataclass(frozen=True)
+class Taker:
+    """A worker: the tiers that it takes, and the attempt that it says it runs."""
 
-    Fair turns: the next one is the oldest request of whoever has the fewest attempts running or chosen before it. It
-    takes n log n steps for n requests.
+    tiers: tuple[Tier, ...] = TIERS
+    doing: str = ""
+
+
+@dataclass(frozen=True)
+class Terms:
+    """What applies to the queue at the moment. `turns`: when each submitter's last turn began."""
+
+    paused: frozenset[str] = frozenset()
+    budgets: Budgets = field(default_factory=Budgets)
+    spent: Spent = field(default_factory=Spent)
+    turns: Mapping[str, float] = field(default_factory=dict)
+    durations: Durations = field(default_factory=Durations)
+    takers: tuple[Taker, ...] = ()
+
+    @property
+    def lanes(self) -> Mapping[Tier, Tier]:
+        """Tier → lane."""
+        return lanes(taker.tiers for taker in self.takers)
+
+    def queue_of(self, tier: Tier) -> Tier:
+        """The tier in whose queue a request of `tier` is put."""
+        return serving(tier, {one for taker in self.takers for one in taker.tiers})
+
+
+@dataclass(frozen=True)
+class HeldBack:
+    """What keeps a request from having its turn: `what` is the pause's target, or whose budget is used up."""
+
+    kind: Literal["hold", "pause", "budget"]
+    what: str = ""
+
+
+def held_back(request: Waiting, terms: Terms, spent: Spent | None = None) -> HeldBack | None:
+    """What keeps `request` from having its turn, if anything does. `spent` in place of that of `terms`."""
+    if request.held:
+        return HeldBack("hold")
+    if terms.paused:
+        for target in (BOARD, f"tier:{request.tier}", f"suite:{request.suite}"):
+            if target in terms.paused:
+                return HeldBack("pause", target)
+    if not terms.budgets.unlimited:
+        whose: Whose | None = used_up(
+            terms.budgets, spent or terms.spent, tier=request.tier, submitter=request.submitter, path=request.path
+        )
+        if whose is not None:
+            return HeldBack("budget", whose)
+    return None
+
+
+def in_turn(waiting: Iterable[Waiting], running: Iterable[Busy], terms: Terms | None = None) -> list[Waiting]:
+    """Those of `waiting` that nothing holds back, in the order in which they will run.
+
+    It takes n log n steps for n requests. Ranks come first, then rounds: a submitter's second request comes after the
+    first one of everybody else.
     """
-    rounds = Counter(busy.submitter for busy in running)
-    ordered: list[tuple[int, float, str, Waiting]] = []
-    for request in sorted(waiting, key=lambda one: (one.submitted, one.path)):
-        ordered.append((rounds[request.submitter], request.submitted, request.path, request))
-        rounds[request.submitter] += 1
-    return [request for *_, request in sorted(ordered, key=lambda entry: entry[:3])]
+    terms = terms or Terms()
+    lane, turns = terms.lanes, terms.turns
+    rounds = Counter((lane[busy.tier], busy.submitter) for busy in running)
+    free = [(one.rank, one.submitted, one.path, one) for one in waiting if held_back(one, terms) is None]
+    free.sort()
+    ordered: list[tuple[int, int, float, float, str, Waiting]] = []
+    for rank, submitted, path, request in free:
+        who = (lane[request.tier], request.submitter)
+        turn = rounds[who]
+        rounds[who] = turn + 1
+        # Who had a turn has waited for the next one only since then, however old their requests are.
+        since = max(submitted, turns.get(request.submitter, submitted))
+        ordered.append((rank, turn, since, submitted, path, request))
+    ordered.sort()
+    return [entry[-1] for entry in ordered]
 
 
-def next_attempts(waiting: Iterable[Waiting], running: Sequence[Busy], workers: int) -> list[Waiting]:
-    """Those of `waiting` to put into RQ now, so that each of `workers` has one attempt ahead of the one it runs."""
-    free = workers * (1 + AHEAD) - len(running)
-    return in_turn(waiting, running)[:free] if free > 0 else []
+def next_attempts(waiting: Iterable[Waiting], running: Sequence[Busy], terms: Terms) -> list[Waiting]:
+    """Those of `waiting` that should lie in RQ now, so that each worker has one attempt ahead of the one it runs.
+
+    `waiting` are all that no worker took yet, in RQ or not; `running` those that one did.
+    """
+    if not terms.takers:
+        return []
+    room, spent = _Room(terms, running), terms.spent.copy()
+    queues = {tier: terms.queue_of(tier) for tier in TIERS}
+    chosen: list[Waiting] = []
+    for request in in_turn(waiting, running, terms):
+        if room.is_full:
+            break
+        if held_back(request, terms, spent) is None and room.take(queues[request.tier]):
+            chosen.append(request)
+            seconds = terms.durations.mean(request.suite, request.size)
+            spent.add(seconds, tier=request.tier, submitter=request.submitter, path=request.path)
+    return chosen
+
+
+class _Room:
+    """How much more workers can take: every set of tiers needs as many places as there are attempts for it (Hall)."""
+
+    def __init__(self, terms: Terms, running: Sequence[Busy]) -> None:
+        attempts = {busy.attempt for busy in running}
+        pinned = {taker.doing for taker in terms.takers} & attempts
+        places = [(set(one.tiers), 1 + AHEAD - (one.doing in pinned)) for one in terms.takers]
+        self._left = {
+            tiers: sum(count for takes, count in places if takes & set(tiers))
+            for tiers in chain.from_iterable(combinations(TIERS, size) for size in (1, 2, 3))
+        }
+        for busy in running:
+            if busy.attempt not in pinned:
+                self._fill(terms.queue_of(busy.tier))
+
+    @property
+    def is_full(self) -> bool:
+        """Whether no worker can take anything more."""
+        return self._left[TIERS] <= 0
+
+    def take(self, tier: Tier) -> bool:
+        """Take a place for an attempt of `tier`, if there is one."""
+        if any(left <= 0 for tiers, left in self._left.items() if tier in tiers):
+            return False
+        self._fill(tier)
+        return True
+
+    def _fill(self, tier: Tier) -> None:
+        # A set of tiers is crowded only by attempts that can go nowhere else: those whose own tier is in it.
+        for tiers in self._left:
+            if tier in tiers:
+                self._left[tiers] -= 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from leaderboard.tiers import ALL, TIERS, Tier, taken
 from wire.attempts import LOST
 from wire.keys import Keys
 from wire.redis import Redis
@@ -15,12 +16,17 @@ class WorkerCard(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore")
 
     name: str = Field(max_length=200, description="unique: host and process id")
-    tiers: tuple[str, ...] = Field(description="the RQ queues that it takes from")
+    tiers: tuple[str, ...] = Field(description="the tiers from whose queues it takes, or `all`")
     devices: str = Field(default="cpu", max_length=200)
     versions: dict[str, str] = Field(default_factory=dict)
     since: float
     beat: float
     doing: str = Field(default="", max_length=64, description="the attempt that it runs; empty when idle")
+
+    @property
+    def takes(self) -> tuple[Tier, ...]:
+        """The tiers that it takes, of those that there are."""
+        return taken(word for word in self.tiers if word in (*TIERS, ALL))
 
 
 class Workers:

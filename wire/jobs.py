@@ -6,15 +6,19 @@ anybody run code: the function is named here and looked up by the worker, and ev
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from rq import Queue
+from rq.exceptions import NoSuchJobError
+from rq.job import Job
 from rq.serializers import JSONSerializer
 
 from leaderboard.attempts import ATTEMPT_ID
 from wire.errors import BadMessage
-from wire.redis import Redis
+from wire.redis import Redis, text
 
 EVALUATE = "workers.jobs.evaluate"
 """The one function that RQ may call, by its dotted name: the bot never imports the workers."""
@@ -65,6 +69,44 @@ def enqueue(connection: Redis, name: str, job: EvaluationJob, *, timeout: int) -
         description=f"{job.model} @ {job.revision[:8]}",
     )
     return True
+
+
+def recall(connection: Redis, name: str, attempt: str) -> bool:
+    """Take an attempt out of the queue again; False where it is not there, as when a worker was quicker."""
+    if not connection.lrem(queue(connection, name).key, 1, attempt):
+        return False
+    delete(connection, attempt)
+    return True
+
+
+def delete(connection: Redis, attempt: str) -> None:
+    """Forget the job of an attempt that lies in no queue any more."""
+    with suppress(NoSuchJobError):
+        Job.fetch(attempt, connection=connection, serializer=JSONSerializer).delete()
+
+
+def lying(connection: Redis, names: Sequence[str]) -> dict[str, str]:
+    """Attempt → name of the queue, of `names`, in which it lies and waits for a worker. One round trip."""
+    with connection.pipeline(transaction=False) as pipe:
+        for name in names:
+            pipe.lrange(queue(connection, name).key, 0, -1)
+        found = pipe.execute()
+    return {text(attempt): name for name, attempts in zip(names, found, strict=True) for attempt in attempts}
+
+
+def oldest_first(connection: Redis, queues: Sequence[Queue]) -> list[Queue]:
+    """`queues` by how long the first job of each lies there; those that are empty come last. Two round trips.
+
+    A worker that always looked into one queue first would starve the others.
+    """
+    with connection.pipeline(transaction=False) as pipe:
+        for one in queues:
+            pipe.lindex(one.key, 0)
+        heads = [text(head) if head is not None else None for head in pipe.execute()]
+        for head in heads:
+            pipe.hget(Job.key_for(head or ""), "enqueued_at")
+        times = [text(time) if time is not None else "~" for time in pipe.execute()]
+    return [one for _, _, one in sorted(zip(times, range(len(times)), queues, strict=True), key=lambda item: item[:2])]
 
 
 def parse(message: Any) -> EvaluationJob:

@@ -9,6 +9,7 @@ from pydantic import AliasChoices, Field, SecretStr, field_validator
 from pydantic_settings import NoDecode
 
 from leaderboard.boards import Board, parse_board
+from leaderboard.tiers import ALL, TIERS, taken
 from wire.settings import WireSettings
 from workers.access import HubAccess
 
@@ -44,6 +45,13 @@ class WorkerSettings(WireSettings):
     @classmethod
     def _split(cls, value: object) -> object:
         return tuple(filter(None, (part.strip() for part in value.split(",")))) if isinstance(value, str) else value
+
+    @field_validator("tiers")
+    @classmethod
+    def _known(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if not taken(value):
+            raise ValueError(f"say which tiers this worker takes: {', '.join(TIERS)}, or {ALL}")
+        return value
 
     def board(self) -> Board:
         """The board that this worker serves. Raises BadBoard, or OSError where the file cannot be read."""

@@ -42,7 +42,7 @@ from rq.worker import WorkerStatus
 from wire.attempts import BEAT
 from wire.clock import now
 from wire.heartbeats import WorkerCard, Workers
-from wire.jobs import EVALUATE
+from wire.jobs import EVALUATE, oldest_first
 from wire.redis import TRANSIENT, Redis
 from workers import kernel
 from workers.bench import BENCH, Bench
@@ -204,7 +204,7 @@ class EvaluationWorker(Worker):  # type: ignore[misc]  # rq is typed in part
         if self.should_run_maintenance_tasks:
             self.run_maintenance_tasks()
         job, queue = self.queue_class.dequeue_any(
-            self._ordered_queues,
+            oldest_first(self.connection, self._ordered_queues),
             IDLE_SLICE,
             connection=self.connection,
             job_class=self.job_class,

@@ -22,6 +22,7 @@ import redis
 
 from leaderboard.boards import BadBoard
 from leaderboard.suites import BadSuite, find_suite
+from leaderboard.tiers import taken
 from wire.errors import RedisMissing
 from wire.keys import Keys
 from wire.redis import TRANSIENT, Redis, connect
@@ -90,7 +91,7 @@ def bench(settings: WorkerSettings, supply: Supply | None = None) -> Iterator[Be
 
 def work(lent: Bench) -> int:
     """Take jobs until told to stop. A Redis that goes away for a while is waited for."""
-    queues = [Keys(lent.board.name).queue(tier) for tier in lent.settings.tiers]
+    queues = [Keys(lent.board.name).queue(tier) for tier in taken(lent.settings.tiers)]
     lent.nursery.start()
     lent.nursery.wait_until_ready()
     report_walls(lent)

@@ -1,40 +1,61 @@
 """The queue: keep every worker one attempt ahead, in turn.
 
+RQ has one queue for each tier. What lies there and nobody took yet has no better right than what waits: each dispatch
+decides anew what should lie there, and recalls the rest, be it held, cancelled, or displaced by somebody's turn.
+
 Race closed: two dispatches at once. They are syncs of one dirty key, of which one runs at a time, and an attempt's id
 is its job's id, so that even an overlap after a lapsed lease puts nothing twice.
 Race closed: the bot dies between queueing and noting it. The job is found in RQ by its id, and noted then.
+Race closed: a worker takes what is being recalled. Taking it out of RQ's list decides: one of the two has it.
+Race closed: the bot dies between recalling and noting it. A job that is in no queue and was not taken waits again.
 """
 
 from __future__ import annotations
+
+from collections.abc import Mapping
 
 import structlog
 
 from bot.desk import Desk, request_key
 from bot.index import Entry
-from leaderboard.dispatch import Busy, in_turn, next_attempts
+from bot.sync.line import Line, look
+from leaderboard.dispatch import next_attempts
 from leaderboard.effects import Effect
 from leaderboard.requests import Request, Status
+from leaderboard.tiers import Tier
 from wire import jobs
+from wire.dirty import Priority
 from wire.shadow import Would
 
 log = structlog.get_logger()
 
 QUEUE = "queue"
 """Dirty key: somebody may have their turn now."""
+RETOLD = 100
+"""Requests whose threads are told of a new position after one dispatch, at most."""
 
 
 def sync_queue(desk: Desk) -> None:
-    """Put those whose turn it is into RQ."""
-    workers = len(desk.workers.alive(now=desk.now()))
-    # Thousands may wait: they are read only where there is a place for one of them.
-    for chosen in next_attempts(desk.index.waiting(), _busy(desk), workers):
-        _dispatch(desk, desk.index.get(chosen.path))
+    """Put those whose turn it is into RQ, take back those whose turn it is not, and have new positions told."""
+    line = look(desk)
+    chosen = {one.attempt: one for one in next_attempts(line.waiting, line.running, line.terms)}
+    places = {attempt: line.terms.queue_of(one.tier) for attempt, one in chosen.items()}
+    _recall(desk, line.lying, {attempt: desk.queue(tier) for attempt, tier in places.items()})
+    for attempt, one in chosen.items():
+        if line.lying.get(attempt) != desk.queue(places[attempt]):
+            _dispatch(desk, desk.index.get(one.path), places[attempt])
+    desk.mark_all(map(request_key, line.to_be_retold(RETOLD)), Priority.BACKGROUND)
 
 
-def position(desk: Desk, path: str) -> int | None:
-    """How many have their turn before `path`, plus one; None where it does not wait."""
-    order = [waiting.path for waiting in in_turn(desk.index.waiting(), _busy(desk))]
-    return order.index(path) + 1 if path in order else None
+def _recall(desk: Desk, lying: Mapping[str, str], wanted: Mapping[str, str]) -> None:
+    for attempt, name in lying.items():
+        if wanted.get(attempt) == name or not jobs.recall(desk.redis, name, attempt):
+            continue
+        state = desk.attempts.read(attempt)
+        entry = desk.index.get(state.path) if state is not None else None
+        log.info("recalled", attempt=attempt, path=entry.path if entry is not None else "")
+        if entry is not None and entry.attempt == attempt and entry.state == "queued":
+            desk.index.put(entry.model_copy(update={"state": "waiting"}))
 
 
 def job_for(desk: Desk, request: Request, entry: Entry) -> jobs.EvaluationJob:
@@ -56,7 +77,7 @@ def job_for(desk: Desk, request: Request, entry: Entry) -> jobs.EvaluationJob:
     )
 
 
-def _dispatch(desk: Desk, entry: Entry) -> None:
+def _dispatch(desk: Desk, entry: Entry, tier: Tier) -> None:
     if entry.state != "waiting":
         return
     if entry.job is None or entry.attempt is None:
@@ -66,9 +87,9 @@ def _dispatch(desk: Desk, entry: Entry) -> None:
         return
     now = desk.now()
     desk.attempts.queued(entry.attempt, entry.path, now=now)
-    new = jobs.enqueue(desk.redis, desk.queue, entry.job, timeout=desk.board.attempt_seconds)
+    new = jobs.enqueue(desk.redis, desk.queue(tier), entry.job, timeout=desk.board.attempt_seconds)
     desk.index.put(entry.model_copy(update={"state": "queued", "queued": now}))
-    log.info("queued", attempt=entry.attempt, path=entry.path, new=new)
+    log.info("queued", attempt=entry.attempt, path=entry.path, tier=tier, new=new)
 
 
 def _may_run(desk: Desk, entry: Entry) -> bool:
@@ -84,5 +105,4 @@ def _may_run(desk: Desk, entry: Entry) -> bool:
     return desk.effects.allows(would, wake=request_key(entry.path))
 
 
-def _busy(desk: Desk) -> list[Busy]:
-    return [Busy(entry.attempt, entry.submitter) for entry in desk.index.busy() if entry.attempt is not None]
+__all__ = ["QUEUE", "Line", "job_for", "look", "sync_queue"]

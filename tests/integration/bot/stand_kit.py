@@ -113,13 +113,12 @@ class Stand:
 
     def queued(self) -> list[jobs.EvaluationJob]:
         """The evaluations that lie in RQ."""
-        return [jobs.parse(job.kwargs["message"]) for job in jobs.queue(self.desk.redis, self.desk.queue).jobs]
+        queues = [jobs.queue(self.desk.redis, name) for name in self.desk.queues]
+        return [jobs.parse(job.kwargs["message"]) for queue in queues for job in queue.jobs]
 
     def take(self, job: jobs.EvaluationJob) -> bool | None:
         """The worker takes `job` and asks for the claim; the answer."""
-        found = jobs.queue(self.desk.redis, self.desk.queue).fetch_job(job.attempt)
-        assert found is not None
-        found.delete()
+        assert any(jobs.recall(self.desk.redis, name, job.attempt) for name in self.desk.queues)
         self.desk.attempts.take(job.attempt, job.path, "w", now=self.time)
         self.desk.mark(f"request:{job.path}")
         self.settle()

@@ -398,7 +398,7 @@ def test_a_job_that_vanished_from_rq_is_queued_again(stand: Stand) -> None:
     stand.submit("ada/good")
     look(stand, after=0)
     (job,) = stand.queued()
-    stand.desk.redis.delete(f"rq:queue:{stand.desk.queue}")
+    stand.desk.redis.delete(*(f"rq:queue:{name}" for name in stand.desk.queues))
     assert stand.queued() == []
     for _ in range(20):
         stand.worker()

@@ -119,10 +119,11 @@ class Board(RuleBasedStateMachine):
     @rule()
     def take(self) -> None:
         """The worker takes the next job and asks for the claim."""
-        queue = jobs.queue(self.connection, self.stand.desk.queue)
-        if self.running or not queue.jobs:
+        queues = [jobs.queue(self.connection, name) for name in self.stand.desk.queues]
+        waiting = [job for queue in queues for job in queue.jobs]
+        if self.running or not waiting:
             return
-        found = queue.jobs[0]
+        found = waiting[0]
         job = jobs.parse(found.kwargs["message"])
         found.delete()
         self.stand.desk.attempts.take(job.attempt, job.path, "w", now=self.stand.time)

@@ -25,7 +25,7 @@ from wire.keys import Keys
 T = TypeVar("T")
 HERE = Path(__file__).parent
 BOARD = "trial"
-TIER = "cpu"
+TIER = "small"
 TOKEN = "hf_secret_of_the_worker!"
 PATH = "trial/{name}_eval_request_False_float32_Original.json"
 

@@ -1,0 +1,88 @@
+"""What a waiting request is told of its place: position and start, or what holds it back.
+
+Told once, it stays as it was told until the position crosses a level (`leaderboard.places`) or the reason changes: a
+comment that changed with every step of the queue would be rewritten a hundred times.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from bot.desk import Desk
+from bot.index import Entry
+from bot.sync.line import look, why_of
+from bot.texts.queue import Held
+from leaderboard.admission.facts import ModelFacts
+from leaderboard.budgets import Whose, hours
+from leaderboard.places import crosses
+from leaderboard.requests import Request
+from leaderboard.tiers import size_class, tier_of, weight_bytes
+from leaderboard.times import read_time
+
+SOON = 60.0
+"""Seconds within which a start may be at any moment."""
+
+
+def asks(desk: Desk, request: Request, facts: ModelFacts) -> dict[str, Any]:
+    """What a request asks of the queue, as fields of its entry: its size, once facts about the model are known."""
+    files = sum(file.size or 0 for file in facts.files if file.name.endswith((".safetensors", ".bin")))
+    stored = facts.weights.nbytes if facts.weights is not None else None
+    parameters = sum(one for one in (facts.parameters, facts.base.parameters if facts.base else None) if one)
+    size = weight_bytes(parameters or None, request.path.precision, stored or files)
+    return {"tier": tier_of(size, desk.board.tiers), "size": size_class(size), **ruled(request)}
+
+
+def ruled(request: Request) -> dict[str, Any]:
+    """What maintainers decided about a request, as fields of its entry."""
+    facts = request.file.steward
+    return {"priority": facts.priority or "normal", "hold": facts.hold}
+
+
+def submitted(desk: Desk, request: Request, entry: Entry) -> float:
+    """Since when a request waits: since it was first seen, or, where Redis was lost since, since its file says."""
+    said = read_time(request.file.submitted_time)
+    return entry.submitted or min(desk.now(), said if said is not None else desk.now())
+
+
+def placed(desk: Desk, entry: Entry) -> Entry:
+    """`entry` with the place that is to be told: the one that was told, unless it is time for another."""
+    if entry.state != "waiting":
+        return entry
+    outlook = look(desk).outlook(entry.path)
+    if outlook is None:
+        return entry
+    position, why = outlook.position or 0, why_of(outlook.held)
+    if why == entry.why and not crosses(entry.place, position):
+        return entry
+    start = outlook.start
+    starts = None
+    if start is not None:
+        starts = (start.earliest if start.earliest > desk.now() + SOON else 0.0, start.latest)
+    return entry.model_copy(update={"place": position, "starts": starts, "why": why})
+
+
+def words(desk: Desk, entry: Entry) -> dict[str, Any]:
+    """What the status comment says about the place of `entry`, as fields of its view."""
+    if entry.why:
+        return {"held": held(desk, entry)}
+    return {"position": entry.place or None, "starts": entry.starts}
+
+
+def held(desk: Desk, entry: Entry) -> Held:
+    """What holds `entry` back, in what people are told."""
+    kind, _, what = entry.why.partition(" ")
+    known = {"hold": entry.hold, "pause": desk.pauses.all().get(what)}
+    hold = known.get(kind)
+    limit = hours(desk.board.budgets, _whose(what), entry.tier) if kind == "budget" else 0.0
+    return Held(
+        kind=kind,
+        what=what,
+        tier=entry.tier,
+        hours=limit,
+        reason=hold.reason if hold is not None else "",
+        by=hold.by if hold is not None else "",
+    )
+
+
+def _whose(what: str) -> Whose:
+    return "request" if what == "request" else "submitter" if what == "submitter" else "tier"

@@ -1,0 +1,94 @@
+"""Those that wait for their turn, held in memory and kept in step with Redis: ten thousand of them, changed by a few.
+
+Each change of a line raises the version and notes it beside the path, in one script; whoever has an older version reads
+only the lines that changed since. A version is a time in microseconds, so that one from before an amnesia is never
+taken for one after it.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+
+from leaderboard.dispatch import Waiting
+from wire.keys import Keys
+from wire.redis import Redis, text
+
+REMEMBERED = 20_000
+"""Changes that are kept; who is further behind reads everything."""
+
+LINE = f"""
+local version = tonumber(redis.call('GET', KEYS[3]) or '0')
+local time = redis.call('TIME')
+local next = math.max(version + 1, time[1] * 1000000 + time[2])
+local changed = false
+for i = 1, #ARGV, 2 do
+    local path, line = ARGV[i], ARGV[i + 1]
+    local differs
+    if line == '' then
+        differs = redis.call('HDEL', KEYS[1], path) == 1
+    else
+        differs = redis.call('HGET', KEYS[1], path) ~= line
+        if differs then redis.call('HSET', KEYS[1], path, line) end
+    end
+    if differs then
+        redis.call('ZADD', KEYS[2], string.format('%.0f', next), path)
+        changed = true
+    end
+end
+if changed then
+    redis.call('SET', KEYS[3], string.format('%.0f', next))
+    redis.call('ZREMRANGEBYRANK', KEYS[2], 0, -{REMEMBERED} - 1)
+end
+"""
+"""For each pair of a path and its line (empty: none): set it. Keys: lines, changes, version."""
+
+
+class WaitingList:
+    """The lines of one board, as this process last read them. Safe to share between threads."""
+
+    def __init__(self, redis: Redis, keys: Keys) -> None:
+        self._redis = redis
+        self._keys = keys
+        self._lock = threading.Lock()
+        self._version = 0
+        self._lines: dict[str, Waiting] = {}
+        self._all: tuple[Waiting, ...] = ()
+
+    def read(self) -> tuple[Waiting, ...]:
+        """All of them; the same tuple as long as nothing changes."""
+        with self._lock:
+            version, oldest, changed = self._look()
+            if version == self._version:
+                return self._all
+            if 0 < self._version < version and oldest <= self._version:
+                self._reread(changed)
+            else:
+                self._read_all()
+            self._version, self._all = version, tuple(self._lines.values())
+            return self._all
+
+    def _look(self) -> tuple[int, int, list[str]]:
+        """The present version; one from which on every change is known; the paths that changed since ours."""
+        keys = self._keys
+        with self._redis.pipeline() as pipe:
+            pipe.get(keys.waiting_version)
+            pipe.zcard(keys.waiting_changes)
+            pipe.zrange(keys.waiting_changes, 0, 0, withscores=True)
+            pipe.zrangebyscore(keys.waiting_changes, f"({self._version}", "+inf", start=0, num=REMEMBERED)
+            version, count, first, changed = pipe.execute()
+        oldest = int(first[0][1]) if count >= REMEMBERED else 0
+        return int(version or 0), oldest, [text(path) for path in changed]
+
+    def _reread(self, paths: list[str]) -> None:
+        found = self._redis.hmget(self._keys.waiting, paths) if paths else []
+        for path, raw in zip(paths, found, strict=True):
+            if raw is None:
+                self._lines.pop(path, None)
+            else:
+                self._lines[path] = Waiting(*json.loads(raw))
+
+    def _read_all(self) -> None:
+        raw = map(text, self._redis.hvals(self._keys.waiting))
+        found = json.loads(f"[{','.join(raw)}]")  # one call is several times faster than one for each
+        self._lines = {line[0]: Waiting(*line) for line in found}

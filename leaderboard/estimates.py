@@ -1,0 +1,112 @@
+"""How long evaluations take, from those that were measured, and when a waiting one will start.
+
+A class of sizes in which nothing was measured borrows from the nearest one that has been, in proportion to the size and
+with a wide spread; where nothing was measured with the suite at all, there is no estimate, and none is given.
+"""
+
+from __future__ import annotations
+
+import heapq
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+from statistics import fmean, pstdev
+from typing import NamedTuple
+
+SPREAD = 1.5
+"""Standard deviations on either side of the expected start that the range covers."""
+BORROWED = 0.6
+"""Standard deviation, as a share of the mean, of what was not measured in its own class of sizes."""
+OFF = 0.15
+"""By how much, as a share, even the mean of many may be off."""
+NEWCOMERS = 0.25
+"""By how much, as a share, the end of the range allows for those who come later and have their turn before."""
+FEW = 3
+"""Measurements below which a class of sizes borrows its spread."""
+
+
+class Expected(NamedTuple):
+    """Of an evaluation: seconds, and their standard deviation."""
+
+    mean: float
+    spread: float
+
+
+class Start(NamedTuple):
+    """When an evaluation is likely to start: earliest, expected, latest, in seconds since the epoch."""
+
+    earliest: float
+    expected: float
+    latest: float
+
+
+@dataclass(frozen=True)
+class Durations:
+    """What was measured: seconds by suite and size class (0: the size is not known)."""
+
+    measured: Mapping[tuple[str, int], Sequence[float]] = field(default_factory=dict, hash=False)
+
+    def mean(self, suite: str, size: int) -> float:
+        """Seconds that an evaluation is expected to take; 0 where nothing is known."""
+        found = self.expect(suite, size)
+        return found.mean if found else 0.0
+
+    def expect(self, suite: str, size: int) -> Expected | None:
+        """How long an evaluation takes; None where nothing was measured with its suite."""
+        own = self.measured.get((suite, size), ())
+        if len(own) >= FEW:
+            return Expected(fmean(own), pstdev(own))
+        sizes = sorted(known for name, known in self.measured if name == suite and self.measured[name, known])
+        if not sizes:
+            return None
+        if own:
+            return Expected(fmean(own), BORROWED * fmean(own))
+        if size == 0 or sizes == [0]:
+            pooled = [one for known in sizes for one in self.measured[suite, known]]
+            return Expected(fmean(pooled), max(pstdev(pooled), BORROWED * fmean(pooled)))
+        near = min((known for known in sizes if known), key=lambda known: abs(known - size))
+        scaled = fmean(self.measured[suite, near]) * math.ldexp(1.0, max(-4, min(4, size - near)))
+        return Expected(scaled, BORROWED * scaled)
+
+
+class Work(NamedTuple):
+    """An attempt that occupies a worker, or will; `elapsed` in seconds."""
+
+    suite: str
+    size: int
+    elapsed: float = 0.0
+
+
+def starts(
+    order: Iterable[Work], running: Sequence[Work], workers: int, durations: Durations, now: float
+) -> list[Start]:
+    """When each of `order` will start on `workers` workers that are busy with `running`; it takes n log n steps.
+
+    Empty where there is no worker, or nothing was measured. The expected start follows from the mean of each evaluation
+    before it; the range from how far they differ, which evens out the more workers there are.
+    """
+    expect = lru_cache(maxsize=None)(durations.expect)
+    if workers < 1 or not durations.measured:
+        return []
+    free, variance = [0.0] * max(0, workers - len(running)), 0.0
+    for work in running:
+        known = expect(work.suite, work.size) or Expected(0.0, 0.0)
+        free.append(max(known.mean - work.elapsed, 0.1 * known.mean))
+        variance += known.spread**2
+    heapq.heapify(free)
+    found: list[Start] = []
+    for work in order:
+        expected = expect(work.suite, work.size)
+        if expected is None:
+            break  # what comes after something unknown is unknown too
+        start = free[0]
+        heapq.heapreplace(free, start + expected.mean)
+        found.append(_range(start, math.sqrt(variance) / workers, now))
+        variance += expected.spread**2
+    return found
+
+
+def _range(start: float, spread: float, now: float) -> Start:
+    early = max(0.0, start * (1 - OFF) - SPREAD * spread)
+    return Start(now + early, now + start, now + start * (1 + OFF + NEWCOMERS) + SPREAD * spread)
