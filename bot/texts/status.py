@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
+from bot.texts.queue import Held, start_words
 from bot.texts.render import printable, render
 from leaderboard.attempts import Failure
 from leaderboard.requests import Problem
@@ -41,6 +42,8 @@ class StatusView:
     submitter: str = ""
     attempt: str = ""
     position: int | None = None
+    starts: tuple[float, float] | None = None
+    held: Held | None = None
     done: int = 0
     total: int = 0
     reasons: Sequence[Problem] = ()
@@ -51,6 +54,11 @@ class StatusView:
     results_url: str = ""
     details_url: str = ""
     log_url: str = ""
+
+    @property
+    def start(self) -> str:
+        """When it is likely to start; empty where nobody can say."""
+        return start_words(*self.starts) if self.starts is not None else ""
 
     @property
     def percent(self) -> int:
