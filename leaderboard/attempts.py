@@ -12,15 +12,27 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+
 Fault = Literal["submission", "us", "hub", "unknown"]
 
 ATTEMPT_ID = re.compile(r"^[0-9a-f]{12}-[0-9a-f]{8}-[0-9]{1,6}$")
+MAX_NUMBER = 900_000
+"""No file may claim to be at a later attempt: there must be numbers left for the ones that follow."""
 
 
 def attempt_id(board: str, path: str, revision: str, number: int) -> str:
     """The id of the `number`-th attempt (counted from 1) at `path` of `board`, at the model commit `revision`."""
     digest = hashlib.sha256(f"{board}\n{path}".encode()).hexdigest()
     return f"{digest[:12]}-{revision[:8]}-{number}"
+
+
+def number_in(attempt: object, board: str | None = None, path: str | None = None) -> int:
+    """The number in an attempt's id; 0 where `attempt` is none, or none at `path` of `board` where those are given."""
+    if not isinstance(attempt, str) or ATTEMPT_ID.match(attempt) is None:
+        return 0
+    if board is not None and path is not None and attempt[:12] != attempt_id(board, path, "", 0)[:12]:
+        return 0
+    return int(attempt.rpartition("-")[2])
 
 
 class Failure(BaseModel):

@@ -9,6 +9,12 @@ looked at afresh in every sync, so a lost, doubled or late event costs time and 
     RUNNING  by us, and it is silent          -> look for what it published; else it is lost: try again
     RUNNING  by another backend               -> none of our business
     an end                                    -> report it; stop whoever still evaluates it
+
+Attempts are numbered by path, and no number is ever used twice. The file keeps the highest that was claimed, or ended:
+`steward.spent`. A file that waits at such a number was put back by somebody, be it from an end or out of the middle,
+and its next attempt is the one after that, at the commit that the file asks for now. So the commit that reopens a
+request raises its number, whoever makes it and whatever else it says. Where somebody wrote a new file over ours, what
+was spent is known to the index, or looked for elsewhere (`bot.sync.numbers`).
 """
 
 from __future__ import annotations
@@ -16,7 +22,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from leaderboard.attempts import Failure, Outcome, attempt_id
+from leaderboard.attempts import Failure, Outcome, attempt_id, number_in
 from leaderboard.requests import Request, Status
 
 Life = Literal["unseen", "queued", "taken", "running", "ended", "handed-back", "silent"]
@@ -102,12 +108,47 @@ class Seen:
     outcome: Outcome | None = None
 
 
-def current_attempt(board: str, request: Request, sha: str | None = None) -> str | None:
-    """The id of the current attempt: at the pinned revision, or at `sha` before one is pinned; None without either."""
-    revision = request.file.steward.revision or sha
-    if revision is None:
-        return None
-    return attempt_id(board, str(request.path), revision, max(1, request.file.steward.attempt))
+@dataclass(frozen=True)
+class Turn:
+    """Which attempt of a request is the current one.
+
+    `first` is the first since people asked last: the ones before it are not held against the budget of tries.
+    `revision` is the commit that is pinned for it, None where that is still to be found out.
+    """
+
+    number: int
+    first: int
+    revision: str | None
+
+    @property
+    def tries(self) -> int:
+        """How many attempts there were since people asked last, this one included."""
+        return self.number - self.first + 1
+
+
+def spent(request: Request) -> int:
+    """The highest number of an attempt that was claimed, or ended, as far as the file tells; 0 where none was."""
+    facts, status = request.file.steward, request.status
+    over = 0 if status is None or status.waits else facts.attempt
+    return max(facts.spent, over, number_in(request.file.job_id))
+
+
+def turn(request: Request, used: int = 0) -> Turn:
+    """The current attempt of `request`, where those up to `used` are known to be spent, whatever the file says."""
+    facts, status = request.file.steward, request.status
+    if status is None or not status.waits:
+        number = max(1, facts.attempt)
+        return Turn(number, min(facts.first, number), facts.revision)
+    over = max(spent(request), used)
+    if facts.attempt > over:
+        return Turn(facts.attempt, min(facts.first, facts.attempt), facts.revision)
+    return Turn(over + 1, over + 1, facts.revision if facts.attempt == 0 else None)
+
+
+def current_attempt(board: str, request: Request, now: Turn, sha: str | None = None) -> str | None:
+    """The id of the attempt `now`: at the pinned revision, or at `sha` before one is pinned; None without either."""
+    revision = now.revision or sha
+    return attempt_id(board, str(request.path), revision, now.number) if revision is not None else None
 
 
 def next_step(request: Request, attempt: str | None, seen: Seen, *, may_try_again: bool) -> Step:

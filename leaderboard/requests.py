@@ -14,7 +14,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
-from leaderboard.attempts import Failure
+from leaderboard.attempts import MAX_NUMBER, Failure
 from leaderboard.dialects import foreign_dialect
 from leaderboard.jsontext import edit as edit
 from leaderboard.reasons import Problem as Problem
@@ -132,7 +132,9 @@ class StewardFacts(BaseModel):
 
     model_config = ConfigDict(extra="allow")
 
-    attempt: int = Field(default=0, ge=0, le=1_000_000, description="number of the current attempt; 0 before the first")
+    attempt: int = Field(default=0, ge=0, le=MAX_NUMBER, description="the current attempt's number; 0 before the first")
+    first: int = Field(default=1, ge=1, le=MAX_NUMBER, description="the first attempt's since people asked last")
+    spent: int = Field(default=0, ge=0, le=MAX_NUMBER, description="attempts up to this number were claimed, or ended")
     revision: str | None = Field(default=None, pattern=r"^[0-9a-f]{40}$", description="commit that it evaluates")
     thread: int | None = Field(default=None, ge=1, description="discussion in the requests repo")
     submitter: str | None = Field(default=None, max_length=100, description="name of the account that brought it")

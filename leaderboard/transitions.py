@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from leaderboard.attempts import Failure
+from leaderboard.lifecycle import Turn, spent
 from leaderboard.requests import Request, Status, edit
 
 RESTS_ON = ("status", "job_id", "steward.attempt", "steward.revision")
@@ -32,32 +33,65 @@ class Transition:
         return edit(request.raw, {**self.fields, "steward": facts})
 
 
-def claimed(*, attempt: str, number: int, revision: str, thread: int | None, started: str) -> Transition:
-    """RUNNING: the commit of this is the claim of `attempt`. `started` is an ISO time in UTC."""
-    facts = {"attempt": number, "revision": revision, "failure": None}
+def claimed(
+    request: Request, *, attempt: str, now: Turn, revision: str, thread: int | None, started: str, cause: str = ""
+) -> Transition:
+    """RUNNING: the commit of this is the claim of `attempt`. `started` is an ISO time in UTC.
+
+    `cause` is what put a request back that had come to an end, for the file to keep.
+    """
+    causes = request.file.steward.causes
+    facts = {"attempt": now.number, "first": now.first, "spent": now.number, "revision": revision, "failure": None}
+    if cause and cause not in causes:
+        facts["causes"] = [*causes, cause][-100:]
     fields = {"status": Status.RUNNING.value, "job_id": attempt, "job_start_time": started}
     return Transition(fields, _with_thread(facts, thread))
 
 
-def finished(*, results: str, log: str, thread: int | None) -> Transition:
-    """FINISHED, with the path of the results and the address of the log."""
-    facts = {"results": results, "log": log, "failure": None}
+def finished(*, number: int, results: str, log: str, thread: int | None) -> Transition:
+    """FINISHED by attempt `number`, with the path of the results and the address of the log."""
+    facts = {"results": results, "log": log, "failure": None, "spent": number}
     return Transition({"status": Status.FINISHED.value}, _with_thread(facts, thread))
 
 
-def failed(*, failure: Failure, log: str | None, thread: int | None) -> Transition:
-    """FAILED, and never silently: cause, whose fault, message, advice and log."""
-    facts = {"failure": failure.model_dump(), "log": log}
+def failed(*, failure: Failure, log: str | None, thread: int | None, number: int | None = None) -> Transition:
+    """FAILED, and never silently: cause, whose fault, message, advice and log.
+
+    `number` is that of the attempt that failed, None where it did not come to one.
+    """
+    facts: dict[str, Any] = {"failure": failure.model_dump(), "log": log}
+    if number is not None:
+        facts["spent"] = number
     return Transition({"status": Status.FAILED.value}, _with_thread(facts, thread))
 
 
-def reopened(request: Request, *, number: int, cause: str, failure: Failure, thread: int | None) -> Transition | None:
-    """RERUN as attempt `number`, because of `cause`; None where that cause has reopened this request before."""
+def reopened(request: Request, *, now: Turn, cause: str, failure: Failure, thread: int | None) -> Transition | None:
+    """RERUN as the attempt after `now`, because of `cause`; None where that has reopened this request before."""
     causes = request.file.steward.causes
     if cause in causes:
         return None
-    facts = {"attempt": number, "failure": failure.model_dump(), "causes": [*causes, cause][-100:]}
+    facts = {
+        "attempt": now.number + 1,
+        "first": now.first,
+        "spent": now.number,
+        "failure": failure.model_dump(),
+        "causes": [*causes, cause][-100:],
+    }
     return Transition({"status": Status.RERUN.value, "job_id": -1}, _with_thread(facts, thread))
+
+
+def relaunched(request: Request, *, cause: str, used: int = 0) -> Transition | None:
+    """RERUN because a person asked for it in `cause`; None where that has reopened this request before.
+
+    The next attempt is judged anew, at the commit that the file asks for, with a budget of its own. `used` is the
+    number of the last attempt that is known from elsewhere.
+    """
+    causes = request.file.steward.causes
+    if cause in causes:
+        return None
+    over = max(spent(request), used)
+    facts = {"attempt": over + 1, "first": over + 1, "spent": over, "revision": None, "causes": [*causes, cause][-100:]}
+    return Transition({"status": Status.RERUN.value, "job_id": -1}, facts)
 
 
 def _with_thread(facts: dict[str, Any], thread: int | None) -> dict[str, Any]:

@@ -10,6 +10,7 @@ import json
 
 from bot.index import Entry
 from leaderboard.adoption import is_old
+from leaderboard.lifecycle import spent
 from leaderboard.requests import Request, Status, parse_request
 
 
@@ -44,7 +45,12 @@ def left_in_peace(entry: Entry, oid: str, request: Request | None) -> Entry:
 def _readable(path: str, oid: str, request: Request) -> tuple[Entry, bool]:
     facts = request.file.steward
     known = Entry(
-        path=path, model=request.path.model, sha=facts.revision, number=max(1, facts.attempt), thread=facts.thread
+        path=path,
+        model=request.path.model,
+        sha=facts.revision,
+        number=max(1, facts.attempt),
+        used=spent(request) or None,
+        thread=facts.thread,
     )
     status = request.status
     if status is None or (status is Status.RUNNING and facts.attempt == 0):

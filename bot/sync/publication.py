@@ -24,7 +24,7 @@ from hub.edits import PutFile
 from hub.errors import NotFound, TooLarge
 from hub.records import File, Repo
 from leaderboard import transitions
-from leaderboard.attempts import Failure, Outcome
+from leaderboard.attempts import Failure, Outcome, number_in
 from leaderboard.details import Published, outcome_path, shared_results_path
 from leaderboard.failures import cause
 from leaderboard.requests import Request
@@ -75,7 +75,7 @@ def finish(desk: Desk, request: Request, file: File, entry: Entry, outcome: Outc
     entry = tell(desk, entry, view, named=request.file.steward.thread)
     desk.index.put(entry)
     pass_by(TOLD)
-    step = transitions.finished(results=path, log=log_url, thread=entry.thread)
+    step = transitions.finished(number=number_in(outcome.attempt), results=path, log=log_url, thread=entry.thread)
     line = f"Finish {request.path.model}"
     after = (_results_edit(outcome), *_log_edits(outcome))
     stage_transition(desk, request, file, step, name=f"finish {outcome.attempt}", line=line, after=after)
@@ -94,7 +94,8 @@ def fail(
     entry = tell(desk, entry, view, named=request.file.steward.thread)
     desk.index.put(entry)
     pass_by(TOLD)
-    step = transitions.failed(failure=failure, log=log_url, thread=entry.thread)
+    number = number_in(attempt) or None
+    step = transitions.failed(failure=failure, log=log_url, thread=entry.thread, number=number)
     after = _log_edits(outcome) if outcome is not None else ()
     name = f"fail {attempt or entry.path}"
     stage_transition(desk, request, file, step, name=name, line=f"Fail {request.path.model}", after=after)

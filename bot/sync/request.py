@@ -13,7 +13,6 @@ Race closed: two workers take one attempt. Both ask, the file names one attempt,
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
 
 import structlog
 
@@ -22,6 +21,8 @@ from bot.facts import gather_model_facts
 from bot.index import Entry
 from bot.sync import publication
 from bot.sync.edits import stage_transition
+from bot.sync.gather import Gathered, asked, gather, life, note_spent
+from bot.sync.numbers import used_numbers
 from bot.sync.old import rest_if_old, rest_if_old_and_large
 from bot.sync.origins import know_origin
 from bot.sync.queue import QUEUE, job_for
@@ -29,7 +30,6 @@ from bot.sync.status_thread import tell
 from bot.sync.unreadable import refuse_unreadable
 from bot.sync.views import view_of
 from hub.errors import TooLarge
-from hub.records import File
 from leaderboard import transitions
 from leaderboard.admission import Submission, judge, refusal
 from leaderboard.admission.facts import Surroundings
@@ -42,36 +42,23 @@ from leaderboard.lifecycle import (
     Fail,
     Finish,
     Foreign,
-    Life,
     Recover,
     Reopen,
-    Seen,
     Settled,
     Step,
     Wait,
     Watch,
     current_attempt,
     next_step,
+    turn,
 )
-from leaderboard.requests import Problem, Request, Status, parse_request
-from wire.attempts import BEAT, LOST
+from leaderboard.requests import Problem, Status, parse_request
+from wire.attempts import BEAT
 from wire.clock import iso
 from wire.dirty import Priority
 from wire.shadow import Would
 
 log = structlog.get_logger()
-
-
-@dataclass(frozen=True)
-class Gathered:
-    """What was read about one request."""
-
-    request: Request
-    file: File
-    entry: Entry
-    attempt: str | None
-    seen: Seen
-    log: str
 
 
 def sync_request(desk: Desk, path: str) -> float | None:
@@ -92,6 +79,7 @@ def sync_request(desk: Desk, path: str) -> float | None:
         refuse_unreadable(desk, entry, None, [problem])
         return None
     if file is None:
+        _dismiss(desk, entry.attempt, None)
         desk.index.drop(path)
         return None
     entry = entry.model_copy(update={"file_oid": file.oid})
@@ -102,6 +90,7 @@ def sync_request(desk: Desk, path: str) -> float | None:
     if isinstance(request, list):
         refuse_unreadable(desk, entry, file, request)
         return None
+    entry = note_spent(desk, entry, request)
     gathered = gather(desk, entry, request, file)
     # Before a revision is pinned it is not known which attempt is the current one: the next sync will know.
     asking = desk.attempts.asking(path) if gathered.attempt is not None else None
@@ -118,42 +107,14 @@ def sync_request(desk: Desk, path: str) -> float | None:
     return again
 
 
-def gather(desk: Desk, entry: Entry, request: Request, file: File) -> Gathered:
-    """What Redis knows of the request's current attempt."""
-    attempt = current_attempt(desk.board.name, request, entry.sha if entry.asked == asked(request) else None)
-    if attempt is None:
-        return Gathered(request, file, entry, None, Seen(), "")
-    ended = desk.attempts.outcome(attempt)
-    if ended is not None and ended[0].attempt == attempt:
-        return Gathered(request, file, entry, attempt, Seen("ended", ended[0]), ended[1])
-    return Gathered(request, file, entry, attempt, Seen(_life(desk, attempt)), "")
-
-
-def asked(request: Request) -> str:
-    """Which submission this is. The path has no revision: whoever submits again writes a new file in its place."""
-    return f"{request.file.revision or 'main'} {request.file.submitted_time or ''}"
-
-
-def _life(desk: Desk, attempt: str) -> Life:
-    state = desk.attempts.read(attempt)
-    if state is None:
-        return "unseen"
-    if state.state in ("queued", "handed-back"):
-        return "queued" if state.state == "queued" else "handed-back"
-    if state.beat < desk.now() - LOST or state.state in ("ended", "void"):
-        return "silent"
-    return "taken" if state.state == "taken" else "running"
-
-
 def may_try_again(desk: Desk, gathered: Gathered) -> bool:
     """Whether the cause of an attempt's end is worth another try, and the board's budget has one left."""
-    outcome, status = gathered.seen.outcome, gathered.request.status
-    number = max(1, gathered.request.file.steward.attempt)
+    outcome, status, tries = gathered.seen.outcome, gathered.request.status, gathered.turn.tries
     if status is None or not (status.waits or status is Status.RUNNING):
         return False
-    if outcome is None or outcome.failure is None or number >= desk.board.attempts:
+    if outcome is None or outcome.failure is None or tries >= desk.board.attempts:
         return False
-    return may_retry(outcome.failure.cause, number) is not None and _may_relaunch(desk, gathered)
+    return may_retry(outcome.failure.cause, tries) is not None and _may_relaunch(desk, gathered)
 
 
 def _may_relaunch(desk: Desk, gathered: Gathered) -> bool:
@@ -204,25 +165,27 @@ def act(desk: Desk, gathered: Gathered, step: Step) -> float | None:
 def admit(desk: Desk, gathered: Gathered) -> None:
     """Judge the submission: refuse it with every reason, or let it wait for its turn."""
     request, entry = gathered.request, gathered.entry
-    revision = request.file.steward.revision or request.file.revision or "main"
+    revision = gathered.turn.revision or request.file.revision or "main"
     facts = gather_model_facts(desk.hub, desk.probe, request.path.model, revision)
     verdict = judge(Submission(request, facts, desk.board, Surroundings(desk.now())))
     if not verdict.accepted:
         refuse(desk, gathered, verdict.reasons)
         return
-    number = max(1, request.file.steward.attempt)
-    attempt = current_attempt(desk.board.name, request, verdict.sha)
+    used = entry.used if entry.used is not None else used_numbers(desk, request, entry)
+    now = turn(request, used)
+    attempt = current_attempt(desk.board.name, request, now, verdict.sha)
     origin = desk.index.origin(entry.path)
     entry = entry.model_copy(
         update={
             "state": "waiting",
             "model": request.path.model,
-            "sha": request.file.steward.revision or verdict.sha,
+            "sha": now.revision or verdict.sha,
             "asked": asked(request),
-            "number": number,
+            "number": now.number,
+            "used": used,
             "attempt": attempt,
             "submitter": origin.submitter(request.file.sender),
-            "submitted": entry.submitted or desk.now(),
+            "submitted": desk.now() if now.first > entry.number else entry.submitted or desk.now(),
             "shown": 0,
         }
     )
@@ -254,14 +217,28 @@ def claim(desk: Desk, gathered: Gathered, *, committed: bool) -> None:
         desk.attempts.answer_claim(attempt, granted=True)
         _watch(desk, gathered)
         return
-    revision = request.file.steward.revision or entry.sha
+    revision = gathered.turn.revision or entry.sha
     assert revision is not None
-    number, started = max(1, request.file.steward.attempt), iso(desk.now())
-    step = transitions.claimed(attempt=attempt, number=number, revision=revision, thread=entry.thread, started=started)
+    step = transitions.claimed(
+        request,
+        attempt=attempt,
+        now=gathered.turn,
+        revision=revision,
+        thread=entry.thread,
+        started=iso(desk.now()),
+        cause=_what_reopened(desk, gathered),
+    )
     line = f"Run {request.path.model}"
     if not stage_transition(desk, request, gathered.file, step, name=f"run {attempt}", line=line):
         desk.attempts.answer_claim(attempt, granted=False)
         desk.index.put(entry.model_copy(update={"state": "waiting"}))
+
+
+def _what_reopened(desk: Desk, gathered: Gathered) -> str:
+    """The commit by which somebody put back a request that had been claimed before; empty where nobody did."""
+    now, commit = gathered.turn, desk.index.origin(gathered.entry.path).commit
+    put_back = now.number == now.first > max(1, gathered.request.file.steward.attempt)
+    return f"commit:{commit}" if put_back and commit else ""
 
 
 def published_before_it_died(desk: Desk, gathered: Gathered, failure: Failure) -> bool:
@@ -276,17 +253,15 @@ def published_before_it_died(desk: Desk, gathered: Gathered, failure: Failure) -
 
 def reopen(desk: Desk, gathered: Gathered, step: Reopen) -> None:
     """Our fault: the next attempt waits, and the file says why; called again when the log of this one is kept."""
-    request, number = gathered.request, max(1, gathered.request.file.steward.attempt)
+    request, now = gathered.request, gathered.turn
     entry = publication.leave(desk, gathered.entry, gathered.attempt or "")
     if step.outcome is not None and not publication.keep_log(desk, request, step.outcome, gathered.log):
         return
     view = view_of(desk, entry, request, "again", failure=step.failure)
     entry = tell(desk, entry, view, named=request.file.steward.thread)
-    wait = may_retry(step.failure.cause, number) or 0.0
+    wait = may_retry(step.failure.cause, now.tries) or 0.0
     desk.index.put(entry.model_copy(update={"again": desk.now() + wait}))
-    change = transitions.reopened(
-        request, number=number + 1, cause=step.cause, failure=step.failure, thread=entry.thread
-    )
+    change = transitions.reopened(request, now=now, cause=step.cause, failure=step.failure, thread=entry.thread)
     if change is None:
         return
     name, line = f"again {gathered.attempt}", f"Try {request.path.model} again"
@@ -306,8 +281,7 @@ def recover(desk: Desk, gathered: Gathered, attempt: str) -> float | None:
         return None
     desk.attempts.cancel(attempt)  # should it live after all, its next beat tells it to publish nothing
     lost = cause("worker-lost").failure("it fell silent")
-    number = max(1, request.file.steward.attempt)
-    if number < desk.board.attempts and _may_relaunch(desk, gathered):
+    if gathered.turn.tries < desk.board.attempts and _may_relaunch(desk, gathered):
         reopen(desk, gathered, Reopen(lost, None, cause=f"{attempt}:worker-lost"))
     else:
         publication.fail(desk, request, file, entry, lost, None, "")
@@ -321,7 +295,7 @@ def _wait(desk: Desk, gathered: Gathered) -> None:
             update={
                 "state": "waiting",
                 "attempt": gathered.attempt,
-                "sha": request.file.steward.revision or entry.sha,
+                "sha": gathered.turn.revision or entry.sha,
                 "model": request.path.model,
             }
         )
@@ -359,10 +333,10 @@ def _dismiss(desk: Desk, attempt: str | None, current: str | None) -> None:
     """Nobody wants `attempt` any more if it is not the `current` one: refuse its claim, or ask its worker to stop."""
     if attempt is None or attempt == current:
         return
-    life = _life(desk, attempt)
-    if life == "taken":
+    how = life(desk, attempt)
+    if how == "taken":
         desk.attempts.answer_claim(attempt, granted=False)
-    elif life == "running":
+    elif how == "running":
         desk.attempts.cancel(attempt)
 
 

@@ -132,7 +132,7 @@ def _look_at(
     """
     files = marked = 0
     while chunk := list(islice(blobs, CHUNK)):
-        dirty = _index(desk, view, chunk)
+        dirty = _index(desk, view, chunk, appeared=priority is Priority.EVENT)
         pass_by(INDEXED)
         desk.mark_all(map(request_key, dirty), priority)
         files, marked = files + len(chunk), marked + len(dirty)
@@ -141,8 +141,11 @@ def _look_at(
     return files, marked
 
 
-def _index(desk: Desk, view: View, blobs: list[Blob]) -> list[str]:
-    """Put those of `blobs` that the index lacks there; the paths of all that need a sync."""
+def _index(desk: Desk, view: View, blobs: list[Blob], *, appeared: bool) -> list[str]:
+    """Put those of `blobs` that the index lacks there; the paths of all that need a sync.
+
+    `appeared` says that those were not there at the last look, which was complete.
+    """
     dirty, entries, paths = [], [], [blob.path for blob in blobs]
     for blob, known, adopted in zip(blobs, desk.index.find(paths), desk.adoption.blobs(paths), strict=True):
         if blob.oid is None or known is not None:
@@ -151,7 +154,7 @@ def _index(desk: Desk, view: View, blobs: list[Blob]) -> list[str]:
             continue
         data = view.blob(blob.oid, max_bytes=desk.board.max_request_bytes)
         entry, needs_sync = first_look(blob.path, blob.oid, data, adopted=adopted)
-        entries.append(entry)
+        entries.append(entry.model_copy(update={"fresh": appeared}) if appeared else entry)
         if needs_sync:
             dirty.append(blob.path)
     desk.index.put(*entries)

@@ -38,7 +38,7 @@ def view_of(
         updated=readable(desk.now()),
         model=model,
         model_url=desk.address(Repo("model", model)),
-        revision=request.file.steward.revision or entry.sha or "",
+        revision=entry.sha or request.file.steward.revision or "",
         precision=request.path.precision,
         weight_type=request.path.weight_type,
         submitter=entry.submitter or desk.index.origin(entry.path).submitter(request.file.sender),

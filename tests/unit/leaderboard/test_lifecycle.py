@@ -6,11 +6,13 @@ import json
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from leaderboard import transitions
 from leaderboard.attempts import Details, Failure, Outcome, attempt_id
-from leaderboard.lifecycle import Life, Seen, current_attempt, next_step
-from leaderboard.requests import Request, parse_request
+from leaderboard.lifecycle import Life, Seen, Turn, current_attempt, next_step, spent, turn
+from leaderboard.requests import Request, Status, parse_request
 
 PATH, SHA, BOARD = "o/m_eval_request_False_float32_Original.json", "b" * 40, "demo"
 FIRST, SECOND = (attempt_id(BOARD, PATH, SHA, number) for number in (1, 2))
@@ -79,17 +81,17 @@ def test_the_step_follows_from_the_file_and_from_who_lives(
 ) -> None:
     """Each combination of what the file says and what Redis knows leads to one step."""
     found = request(status, attempt=attempt, job_id=job)
-    current = current_attempt(BOARD, found, SHA)
+    current = current_attempt(BOARD, found, turn(found), SHA)
     assert type(next_step(found, current, Seen(life, ended), may_try_again=again)).__name__ == step
 
 
 def test_an_attempts_id_is_the_same_for_everybody_and_legal_in_rq() -> None:
     """The id depends on board, path, revision and number alone, and holds what RQ allows."""
-    assert current_attempt(BOARD, request("PENDING"), SHA) == FIRST
-    assert current_attempt(BOARD, request("RERUN", attempt=2), None) == SECOND
+    assert current_attempt(BOARD, request("PENDING"), Turn(1, 1, None), SHA) == FIRST
+    assert current_attempt(BOARD, request("RERUN", attempt=2), Turn(2, 1, SHA), None) == SECOND
     assert FIRST != SECOND
     assert set(FIRST) <= set("0123456789abcdef-")
-    assert current_attempt(BOARD, request("PENDING"), None) is None
+    assert current_attempt(BOARD, request("PENDING"), Turn(1, 1, None), None) is None
 
 
 def fields(text: str) -> dict[str, Any]:
@@ -101,20 +103,25 @@ def fields(text: str) -> dict[str, Any]:
 
 def test_the_claim_names_the_attempt() -> None:
     """RUNNING is written with the attempt as job id, its number, revision and thread."""
-    step = transitions.claimed(attempt=FIRST, number=1, revision=SHA, thread=7, started="2026")
+    now = Turn(1, 1, None)
+    step = transitions.claimed(
+        request("PENDING"), attempt=FIRST, now=now, revision=SHA, thread=7, started="2026", cause="commit:1"
+    )
     found = fields(step.upon(request("PENDING")))
     assert (found["status"], found["job_id"], found["job_start_time"]) == ("RUNNING", FIRST, "2026")
-    assert found["steward"] == {"attempt": 1, "revision": SHA, "thread": 7}
+    said = {"attempt": 1, "first": 1, "spent": 1, "revision": SHA, "thread": 7, "causes": ["commit:1"]}
+    assert found["steward"] == said
 
 
 def test_a_failure_is_never_silent_and_success_forgets_it() -> None:
     """FAILED holds the failure and the log; FINISHED holds results and no failure any more."""
-    failed = transitions.failed(failure=OURS, log="http://log", thread=7).upon(request("RUNNING", attempt=1))
+    failed = transitions.failed(failure=OURS, log="http://log", thread=7, number=1).upon(request("RUNNING", attempt=1))
     assert fields(failed)["steward"]["failure"]["cause"] == "disk-full"
     assert fields(failed)["steward"]["log"] == "http://log"
     again = parse_request(PATH, failed.encode())
     assert isinstance(again, Request)
-    finished = fields(transitions.finished(results="o/m/results_x.json", log="http://log2", thread=None).upon(again))
+    end = transitions.finished(number=1, results="o/m/results_x.json", log="http://log2", thread=None)
+    finished = fields(end.upon(again))
     assert finished["status"] == "FINISHED"
     assert finished["steward"]["results"] == "o/m/results_x.json"
     assert "failure" not in finished["steward"]
@@ -124,11 +131,80 @@ def test_a_failure_is_never_silent_and_success_forgets_it() -> None:
 def test_one_cause_reopens_a_request_once() -> None:
     """Reopening raises the number and notes the cause; the same cause again changes nothing."""
     before = request("RUNNING", attempt=1)
-    step = transitions.reopened(before, number=2, cause="c", failure=OURS, thread=None)
+    step = transitions.reopened(before, now=Turn(1, 1, SHA), cause="c", failure=OURS, thread=None)
     assert step is not None
     text = step.upon(before)
     assert fields(text)["steward"]["attempt"] == 2
     assert (fields(text)["status"], fields(text)["job_id"]) == ("RERUN", -1)
     again = parse_request(PATH, text.encode())
     assert isinstance(again, Request)
-    assert transitions.reopened(again, number=3, cause="c", failure=OURS, thread=None) is None
+    assert turn(again) == Turn(2, 1, SHA)
+    assert turn(again).tries == 2
+    assert transitions.reopened(again, now=Turn(2, 1, SHA), cause="c", failure=OURS, thread=None) is None
+
+
+TURNS = [
+    # what the file says, and what is known from elsewhere                                         number, first, pinned
+    ("new", {"status": "PENDING"}, 0, (1, 1, None)),
+    ("new file over ours", {"status": "PENDING"}, 3, (4, 4, None)),
+    ("refused, put back", {"status": "PENDING", "failure": OURS.model_dump()}, 0, (1, 1, None)),
+    ("running", {"status": "RUNNING", "attempt": 2, "spent": 2, "job_id": SECOND}, 2, (2, 1, SHA)),
+    ("ours to try again", {"status": "RERUN", "attempt": 2, "spent": 1}, 1, (2, 1, SHA)),
+    ("ours, of a later submission", {"status": "RERUN", "attempt": 5, "first": 4, "spent": 4}, 4, (5, 4, SHA)),
+    ("ended, put back", {"status": "PENDING", "attempt": 1, "spent": 1, "job_id": FIRST}, 1, (2, 2, None)),
+    ("ended, put back, job id reset", {"status": "PENDING", "attempt": 1, "spent": 1}, 0, (2, 2, None)),
+    ("ended, put back, from before `spent`", {"status": "RERUN", "attempt": 1, "job_id": FIRST}, 0, (2, 2, None)),
+    ("ended, rerun for a newer evaluation", {"status": "PENDING_NEW_EVAL", "attempt": 1, "spent": 1}, 0, (2, 2, None)),
+    ("cancelled while it ran, put back", {"status": "PENDING", "attempt": 2, "spent": 2}, 2, (3, 3, None)),
+    ("ended unclaimed, put back", {"status": "PENDING", "attempt": 0, "spent": 1}, 0, (2, 2, SHA)),
+    ("an older copy of the file", {"status": "RERUN", "attempt": 2, "spent": 1}, 4, (5, 5, None)),
+    ("finished", {"status": "FINISHED", "attempt": 2, "spent": 2}, 2, (2, 1, SHA)),
+    ("a first one from nowhere", {"status": "RERUN", "attempt": 2, "first": 900}, 0, (2, 2, SHA)),
+]
+
+
+@pytest.mark.parametrize(("fields_", "used", "expected"), [row[1:] for row in TURNS], ids=[row[0] for row in TURNS])
+def test_which_attempt_is_the_current_one(fields_: dict[str, Any], used: int, expected: tuple[Any, ...]) -> None:
+    """A number that was claimed, or ended, is never the next one's; budget and commit begin anew with people."""
+    outer = {"model": "o/m", "status": fields_["status"], "job_id": fields_.get("job_id", -1)}
+    facts = {name: value for name, value in fields_.items() if name not in outer}
+    steward = {"steward": {"revision": SHA, **facts}} if "attempt" in facts else {"steward": facts}
+    found = parse_request(PATH, json.dumps({**outer, **steward}).encode())
+    assert isinstance(found, Request)
+    now = turn(found, used)
+    assert (now.number, now.first, now.revision) == expected
+    if found.status is not None and found.status.waits:
+        assert now.number > max(spent(found), used)
+
+
+@given(
+    status=st.sampled_from(["PENDING", "RERUN", "RUNNING", "FAILED", "FINISHED", "CANCELLED"]),
+    attempt=st.integers(0, 9),
+    spent_=st.integers(0, 9),
+    first=st.integers(1, 9),
+    used=st.integers(0, 9),
+)
+def test_each_claim_makes_its_number_unusable(status: str, attempt: int, spent_: int, first: int, used: int) -> None:
+    """Whatever a file says: claimed and put back with or without an end in between, its number rises."""
+    facts = {"attempt": attempt, "spent": spent_, "first": first, "revision": SHA}
+    found = parse_request(PATH, json.dumps({"model": "o/m", "status": status, "steward": facts}).encode())
+    assert isinstance(found, Request)
+    now = turn(found, used)
+    assert 1 <= now.first <= now.number
+    claim = transitions.claimed(found, attempt=FIRST, now=now, revision=SHA, thread=None, started="")
+    back = json.dumps({**json.loads(claim.upon(found)), "status": "PENDING", "job_id": -1})
+    again = parse_request(PATH, back.encode())
+    assert isinstance(again, Request)
+    assert turn(again).number == now.number + 1
+    assert turn(again).tries == 1
+
+
+def test_a_person_who_asks_for_another_try_gets_a_fresh_one_once() -> None:
+    """A relaunch raises the number, forgets the pinned commit and the tries before it; its cause counts once."""
+    before = request("FAILED", attempt=3, spent=3)
+    step = transitions.relaunched(before, cause="comment:7")
+    assert step is not None
+    again = parse_request(PATH, step.upon(before).encode())
+    assert isinstance(again, Request)
+    assert (again.status, turn(again, 3)) == (Status.RERUN, Turn(4, 4, None))
+    assert transitions.relaunched(again, cause="comment:7") is None

@@ -1,0 +1,154 @@
+"""People ask again for what had come to an end: another attempt, never the old one's end once more."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from published_kit import publish
+from stand_kit import REQUESTS, Stand
+
+from leaderboard.attempts import Failure
+from wire.attempts import Progress
+
+THEIRS = Failure(cause="weights-corrupted", fault="submission", message="The weights are cut off.")
+
+
+def put_back(stand: Stand, path: str) -> None:
+    """Somebody sets the status alone."""
+    stand.put(path, json.dumps({**stand.file(path), "status": "PENDING"}).encode())
+
+
+def put_back_as_new(stand: Stand, path: str) -> None:
+    """Somebody sets the status and takes the job's id away."""
+    stand.put(path, json.dumps({**stand.file(path), "status": "RERUN", "job_id": -1}).encode())
+
+
+def overwrite(stand: Stand, path: str) -> None:
+    """A form writes its file over ours, which knows nothing of us."""
+    stand.submit("ada/good", path=path)
+
+
+def remove_and_submit(stand: Stand, path: str) -> None:
+    """Somebody removes the file and submits again."""
+    stand.form.delete_file(path, REQUESTS, repo_type="dataset", commit_message="Remove")
+    stand.settle()
+    stand.submit("ada/good", path=path)
+
+
+WAYS = [put_back, put_back_as_new, overwrite, remove_and_submit]
+
+
+def run_again(stand: Stand) -> str:
+    """What is submitted again is queued, taken, and published; its attempt."""
+    stand.worker()
+    stand.schedule.tick()
+    stand.settle()
+    (job,) = stand.queued()
+    assert stand.take(job) is True
+    stand.end(job, details=publish(stand.hub.url, job, stand.desk.suite))
+    return job.attempt
+
+
+@pytest.mark.parametrize("amnesia", [False, True])
+@pytest.mark.parametrize("again", WAYS)
+def test_the_same_commit_submitted_again_after_a_failure_is_evaluated_again(
+    stand: Stand, again: Callable[[Stand, str], None], amnesia: bool
+) -> None:
+    """Failed, submitted again at the same commit: a second attempt runs and finishes, also where Redis was lost."""
+    job = stand.started()
+    stand.end(job, failure=THEIRS)
+    assert stand.file(job.path)["status"] == "FAILED"
+    if amnesia:
+        stand.desk.redis.flushall()
+    again(stand, job.path)
+    stand.settle()
+    assert stand.file(job.path)["status"] != "FAILED"
+    attempt = run_again(stand)
+    assert attempt == job.attempt.removesuffix("-1") + "-2"
+    file = stand.file(job.path)
+    assert (file["status"], file["job_id"]) == ("FINISHED", attempt)
+    facts = file["steward"]
+    assert (facts["attempt"], facts["first"], facts["spent"]) == (2, 2, 2)
+    if again is not remove_and_submit:
+        assert len(stand.threads()) == 1
+    commits = stand.form.list_repo_commits(REQUESTS, repo_type="dataset")
+    assert facts["causes"] == [f"commit:{next(one.commit_id for one in commits if 'form' in one.authors)}"]
+
+
+@pytest.mark.parametrize("amnesia", [False, True])
+@pytest.mark.parametrize("again", [put_back, put_back_as_new, overwrite])
+def test_an_attempt_that_was_given_up_is_not_the_next_one(
+    stand: Stand, again: Callable[[Stand, str], None], amnesia: bool
+) -> None:
+    """Cancelled while it ran, then asked for again: what the old worker still publishes counts for nothing."""
+    job = stand.started()
+    stand.put(job.path, json.dumps({**stand.file(job.path), "status": "CANCELLED"}).encode())
+    stand.settle()
+    if amnesia:
+        stand.desk.redis.flushall()
+    again(stand, job.path)
+    stand.settle()
+    stand.end(job, details=publish(stand.hub.url, job, stand.desk.suite))
+    assert stand.file(job.path)["status"] in ("PENDING", "RERUN")
+    attempt = run_again(stand)
+    assert attempt != job.attempt
+    results = [name for name in stand.form.list_repo_files("board/results", repo_type="dataset") if "results_" in name]
+    assert len(results) == 1
+    assert json.loads(stand.desk.hub.read_file(stand.desk.results, results[0]).data)["steward"]["attempt"] == attempt
+
+
+def test_tries_of_an_earlier_submission_are_not_held_against_a_new_one(stand: Stand) -> None:
+    """After the budget of tries is spent, somebody who asks again gets all of it once more."""
+    job: Any = stand.started()
+    seen = [job.attempt]
+    for put in (False, True):
+        for _ in range(3):
+            stand.time += 1_000
+            stand.worker()
+            stand.schedule.tick()
+            stand.settle()
+            if stand.file(job.path)["status"] == "FAILED":
+                break
+            (job,) = stand.queued()
+            seen.append(job.attempt)
+            assert stand.take(job) is True
+        assert stand.file(job.path)["status"] == "FAILED"
+        if not put:
+            put_back(stand, job.path)
+            stand.time += 1_000  # until the budget has commits again
+            stand.worker()
+            stand.settle()
+            (job,) = stand.queued()
+            seen.append(job.attempt)
+            assert stand.take(job) is True
+    assert [attempt.rpartition("-")[2] for attempt in seen] == ["1", "2", "3", "4", "5", "6"]
+
+
+def test_what_is_asked_for_again_goes_to_the_end_of_the_line_and_is_judged_at_its_newest_commit(stand: Stand) -> None:
+    """A model that was mended after it failed is evaluated as it is now, after those who waited before."""
+    job = stand.started()
+    submitted = stand.desk.index.get(job.path).submitted
+    stand.end(job, failure=THEIRS)
+    stand.ada.upload_file(
+        path_or_fileobj=b"y", path_in_repo="model.safetensors", repo_id="ada/good", commit_message="Mend"
+    )
+    stand.time += 100
+    put_back(stand, job.path)
+    stand.worker()
+    stand.settle()
+    (again,) = stand.queued()
+    assert again.revision == stand.ada.model_info("ada/good").sha != job.revision
+    assert again.attempt.endswith("-2")
+    assert stand.desk.index.get(job.path).submitted >= submitted + 100
+
+
+def test_a_request_whose_file_is_removed_while_it_runs_stops_its_worker(stand: Stand) -> None:
+    """Nobody waits for it any more: its worker is asked to stop with the next beat."""
+    job = stand.started()
+    stand.desk.attempts.beat(job.attempt, Progress("evaluate", 1, 2), now=stand.time)
+    stand.form.delete_file(job.path, REQUESTS, repo_type="dataset", commit_message="Remove")
+    stand.settle()
+    assert not stand.desk.attempts.beat(job.attempt, Progress("evaluate", 2, 2), now=stand.time)
