@@ -44,12 +44,17 @@ class History:
         return all(self.is_own(entry) for entry in self.commits)
 
     def is_own(self, entry: LogEntry) -> bool:
-        """Whether one of them is our own."""
-        return bool(entry.authors) and is_by(self.me, None, entry.authors[0])
+        """Whether one of them is our own work: a pull request that we merged brings somebody else's."""
+        return is_ours(self.me, entry) and _MERGED.search(entry.title) is None
 
     def without_start(self) -> History:
         """The same, where it is not known what was there before: whoever committed may have touched anything."""
         return replace(self, seen=None, is_complete=False)
+
+
+def is_ours(me: Account, entry: LogEntry) -> bool:
+    """Whether a commit was made by us, be it our own work or that of a pull request that we merged."""
+    return bool(entry.authors) and is_by(me, None, entry.authors[0])
 
 
 def note_origins(desk: Desk, view: View, history: History) -> None:
@@ -62,7 +67,7 @@ def note_origins(desk: Desk, view: View, history: History) -> None:
         if not entry.authors or history.is_own(entry):
             continue
         origin = _pull(desk, entry)
-        if origin is None and history.seen is None:
+        if origin is None and (history.seen is None or is_ours(history.me, entry)):
             continue
         origin = origin or _author(desk, entry, front_ends)
         desk.index.put_origins((path, origin) for path in _paths(desk, view, entry) if is_request_path(path))
@@ -76,11 +81,10 @@ def know_origin(desk: Desk, request: Request) -> None:
     entry = desk.hub.last_commit(desk.requests, path)
     if entry is None or not entry.authors:
         return
-    if is_by(desk.me(), None, entry.authors[0]):
+    origin = _pull(desk, entry)
+    if origin is None and is_ours(desk.me(), entry):
         origin = Origin(author=request.file.steward.submitter or "")
-    else:
-        origin = _pull(desk, entry) or _author(desk, entry, {})
-    desk.index.put_origins([(path, origin)])
+    desk.index.put_origins([(path, origin or _author(desk, entry, {}))])
 
 
 def _author(desk: Desk, entry: LogEntry, front_ends: dict[str, bool]) -> Origin:
