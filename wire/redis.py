@@ -16,6 +16,8 @@ Fields = dict[Any, Any]
 """What is written into a hash: redis-py wants a mapping of every encodable type at once."""
 TRANSIENT = (redis.ConnectionError, redis.TimeoutError)
 """Errors after which the same call may succeed in a moment."""
+SILENCE = 20.0
+"""Seconds after which a call counts as failed: a connection may die without a word. Longer than any pop blocks."""
 
 
 def connect(url: str, **options: Any) -> Redis:
@@ -26,10 +28,11 @@ def connect(url: str, **options: Any) -> Redis:
     client = redis.Redis.from_url(
         url,
         socket_connect_timeout=5,
+        socket_keepalive=True,
         health_check_interval=30,
         retry=Retry(ExponentialBackoff(cap=1.0, base=0.05), 3),
         retry_on_error=list(TRANSIENT),
-        **options,
+        **{"socket_timeout": SILENCE, **options},
     )
     try:
         client.ping()

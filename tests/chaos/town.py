@@ -114,7 +114,10 @@ class Town:
     # --- processes
 
     def start(self, name: str, *, crash_at: str = "", redis_url: str = "", **settings: str) -> None:
-        """Start `web…`, `sync…` or `worker…`; the first web server listens on the first port, and so on."""
+        """Start `web…`, `sync…`, `schedule…` or `worker…`; the first web server listens on the first port, and so on.
+
+        A sync process keeps the timer as well, unless there is a `schedule`, started before.
+        """
         kind = name.rstrip("0123456789")
         number = int(name.removeprefix(kind) or 0)
         environment = {
@@ -128,7 +131,7 @@ class Town:
             "STEWARD_CRASH_AT": crash_at,
             "STEWARD_WEBHOOK_SECRET": SECRET,
             "STEWARD_PORT": str(self.ports[number]) if kind == "web" else "1",
-            "STEWARD_BOT_TOKEN": BOT if kind == "sync" else "",
+            "STEWARD_BOT_TOKEN": BOT if kind in ("sync", "schedule") else "",
             "STEWARD_WORKER_TOKEN": WORKER if kind == "worker" else "",
             "STEWARD_WORK_DIR": str(self.folder / f"work-{name}"),
             "STEWARD_HARNESS": "quick_harness",
@@ -137,10 +140,12 @@ class Town:
             "PYTHONPATH": str(HERE),
             **settings,
         }
-        command = {"web": "serve", "sync": "sync", "worker": "work"}[kind]
+        command = {"web": ["serve"], "sync": ["sync"], "schedule": ["schedule"], "worker": ["work"]}[kind]
+        if kind == "sync" and "schedule" in self.processes:
+            command = ["sync", "--no-timer"]
         with (self.folder / f"{name}.log").open("ab") as log:
             self.processes[name] = subprocess.Popen(
-                [sys.executable, "-m", "steward.cli", command],
+                [sys.executable, "-m", "steward.cli", *command],
                 env=environment,
                 stdin=subprocess.DEVNULL,
                 stdout=log,

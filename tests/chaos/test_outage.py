@@ -1,0 +1,225 @@
+"""No Hub for long, and thousands of deliveries meanwhile: all acknowledged, all done afterwards, within budget.
+
+`make test` has an outage of seconds, in which the Hub answers errors. In `make chaos` the Hub is gone for ten minutes
+by every process's own clock (none is simulated, no wait is shortened): connections are refused and swallowed by turns,
+while people go on writing on the Hub and deliveries go on coming, ten thousand of them, most at the end.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+import time
+from collections import Counter
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import httpx2
+import pytest
+from cable import Cable
+from endings import MODELS, REQUESTS, all_is_well
+from huggingface_hub import HfApi
+from town import KEYS, SECRET, WORKER, Town, open_town, wait_for
+
+pytestmark = [pytest.mark.chaos]
+WHOLE = bool(os.environ.get("STEWARD_WHOLE_MATRIX"))
+AWAY, DELIVERIES, TRICKLE, THREADS = 600.0, 10_000, 1_000, 100
+WINDOW, CALLS, RESOLVED, COMMITS = 300.0, 1_000, 5_000, 60
+"""What a free account may ask of the Hub in five minutes, and the bot commits to a repo in an hour at most."""
+SLOWEST, MEMORY = 10.0, 64.0
+"""Seconds in which any delivery is acknowledged, and MiB that the web server may grow by meanwhile."""
+
+
+@dataclass
+class Flood:
+    """Deliveries that were sent: what was answered, and how long it took."""
+
+    answers: Counter[int] = field(default_factory=Counter)
+    seconds: list[float] = field(default_factory=list)
+
+    def send(self, town: Town, numbers: Sequence[int], *, pause: float = 0.0) -> None:
+        """One delivery after the other, over one connection, `pause` seconds apart."""
+        headers = {"x-webhook-secret": SECRET, "content-type": "application/json"}
+        with httpx2.Client(base_url=f"http://127.0.0.1:{town.ports[0]}", headers=headers, timeout=30) as client:
+            for number in numbers:
+                began = time.monotonic()
+                answer = client.post("/webhooks/hub", content=body(number), headers={"webhook-id": f"flood-{number}"})
+                self.seconds.append(time.monotonic() - began)
+                self.answers[answer.status_code] += 1
+                time.sleep(pause)
+
+    def percentile(self, share: float) -> float:
+        """The time within which `share` of the deliveries was acknowledged."""
+        return sorted(self.seconds)[min(len(self.seconds) - 1, int(share * len(self.seconds)))]
+
+
+def body(number: int) -> bytes:
+    """A delivery: commits in the requests repo, a comment in one of its threads, or something that is nobody's."""
+    kind = number % 4
+    told: dict[str, object] = {"event": {"action": "update", "scope": "repo.content"}}
+    told["repo"] = {"type": "dataset", "name": ("town/requests", "town/requests", "town/results", "else/where")[kind]}
+    if kind == 1:
+        told["event"] = {"action": "create", "scope": "discussion.comment"}
+        told["discussion"] = {"num": 1 + number // 4 % THREADS, "title": "?", "isPullRequest": False}
+        told["comment"] = {"id": f"{number:024x}", "content": "?", "author": {"id": "a" * 24}}
+    else:
+        told["updatedRefs"] = [{"ref": "refs/heads/main", "oldSha": "a" * 40, "newSha": f"{number:040x}"}]
+    return json.dumps(told).encode()
+
+
+def flood(town: Town, numbers: range, senders: int) -> Flood:
+    """Send these deliveries over so many connections at once."""
+    sent = Flood()
+    with ThreadPoolExecutor(senders) as pool:
+        for part in [pool.submit(sent.send, town, numbers[n::senders]) for n in range(senders)]:
+            part.result()
+    return sent
+
+
+@pytest.mark.timeout(240)
+def test_thousands_of_deliveries_while_the_hub_is_away(tmp_path: Path) -> None:
+    """All are acknowledged while the Hub answers errors only; afterwards all is done, in a handful of commits."""
+    with open_town(tmp_path) as town:
+        for name in ("web", "sync", "worker"):
+            town.start(name, STEWARD_BEAT_SECONDS="1")
+        wait_for(town.web_answers, words=town.words)
+        town.submit(*MODELS)
+        wait_for(lambda: "RUNNING" in town.statuses().values(), words=town.words)
+        town.hub.box.faults.fail("/api/*", status=503, times=None)
+        wait_for(lambda: b"failed" in town.redis.hgetall(KEYS.hub_state), words=town.words)
+        assert flood(town, range(2_000), 8).answers == {202: 2_000}
+        town.hub.box.faults.clear()
+        all_is_well(town)
+        commits = HfApi(town.hub.url, token=WORKER).list_repo_commits("town/requests", repo_type="dataset")
+        assert len(commits) < 5 * len(MODELS)
+
+
+@pytest.mark.skipif(not WHOLE, reason="ten minutes by the clock: `make chaos` runs it")
+@pytest.mark.timeout(1_800)
+def test_ten_minutes_without_a_hub_then_ten_thousand_deliveries(tmp_path: Path) -> None:
+    """Nothing that came is lost, people wait no longer than need be afterwards, and no budget is overdrawn."""
+    with open_town(tmp_path) as town:
+        door, to_do = Cable(int(town.hub.url.rpartition(":")[2]), "to the Hub"), Watch(town)
+        for name in ("web", "sync", "sync1", "worker"):
+            town.start(name, HF_ENDPOINT=f"http://127.0.0.1:{door.port}")
+        wait_for(town.web_answers, words=town.words)
+        for number in range(THREADS):
+            town.ada.create_discussion("town/requests", f"Thread {number}", repo_type="dataset")
+        wait_for(lambda: all_read(town), words=town.words)
+        town.submit(*MODELS)
+        wait_for(lambda: "RUNNING" in town.statuses().values(), words=town.words)
+        door.refuse()
+        with to_do:
+            before, sent = to_do.memory(), [outage(town, door, AWAY)]
+            sent.append(flood(town, range(TRICKLE, DELIVERIES), 64))
+            knocks = most_within(door.calls[:], WINDOW)
+            door.heal()
+            back = time.monotonic()
+            wait_for(lambda: all_read(town), seconds=300, words=town.words)
+            all_is_well(town, seconds=600)
+            wait_for(lambda: not town.redis.exists(KEYS.dirty_tries), words=town.words)
+            done = time.monotonic() - back
+        grown = to_do.memory() - before
+        counts = {name.decode(): int(count) for name, count in town.redis.hgetall(KEYS.inbox_counts).items()}
+        words = {
+            "deliveries": sum(len(one.seconds) for one in sent),
+            "p50_ms": [round(1_000 * one.percentile(0.5), 1) for one in sent],
+            "p99_ms": [round(1_000 * one.percentile(0.99), 1) for one in sent],
+            "slowest_ms": [round(1_000 * max(one.seconds)) for one in sent],
+            "web_grew_mib": round(grown, 1),
+            "all_done_after_s": round(done, 1),
+            "most_knocks_in_five_minutes": knocks,
+            "most_calls_in_five_minutes": to_do.most(),
+            "commits": dict(town.hub.box.stats.read()["commits"]),
+            "inbox": counts,
+        }
+        print(json.dumps(words, indent=2))
+        door.close()
+        assert all(set(one.answers) == {202} for one in sent)
+        assert max(one.percentile(1.0) for one in sent) < SLOWEST
+        assert sum(counts.values()) >= DELIVERIES
+        assert grown < MEMORY
+        assert knocks <= CALLS
+        assert to_do.most()["bot api"] <= CALLS
+        assert to_do.most()["bot resolvers"] <= RESOLVED
+        assert all(count <= COMMITS for repo, count in words["commits"].items() if repo.startswith("datasets/town/"))
+
+
+def outage(town: Town, door: Cable, seconds: float) -> Flood:
+    """The Hub is gone for so long, refusing and swallowing by turns; people write and deliveries come all the same."""
+    end, sent = time.monotonic() + seconds, Flood()
+    with ThreadPoolExecutor(2) as pool:
+        trickle = pool.submit(sent.send, town, range(TRICKLE), pause=seconds / TRICKLE)
+        people = pool.submit(comment, town)
+        while (left := end - time.monotonic()) > 0:
+            (door.refuse if int(left / 60) % 2 else door.cut)()
+            time.sleep(min(left, 5.0))
+        door.refuse()
+        trickle.result()
+        people.result()
+    return sent
+
+
+def comment(town: Town) -> None:
+    """Ada writes in each of her threads."""
+    for number in range(1, THREADS + 1):
+        town.ada.comment_discussion("town/requests", number, comment="Is it done?", repo_type="dataset")
+
+
+def all_read(town: Town) -> bool:
+    """Whether the bot has looked at every thread of ada's as it is now."""
+    seen = {
+        name.decode(): int(count)
+        for name, count in town.redis.hgetall(KEYS.thread_counts("dataset town/requests")).items()
+    }
+    threads = [one for one in town.eyes.threads(REQUESTS) if one.title.startswith("Thread ")]
+    return all(seen.get(f"{one.num} read") == len(town.eyes.thread(REQUESTS, one.num).comments) for one in threads)
+
+
+def most_within(times: Sequence[float], window: float) -> int:
+    """The most of `times`, which are sorted, that lie within any `window` seconds."""
+    first = most = 0
+    for last, at in enumerate(times):
+        while at - times[first] > window:
+            first += 1
+        most = max(most, last - first + 1)
+    return most
+
+
+class Watch:
+    """Notes the calls of the bot as time goes by, and the memory of the web server."""
+
+    def __init__(self, town: Town) -> None:
+        self.town = town
+        self.times: dict[str, list[float]] = {"bot api": [], "bot resolvers": []}
+        self._end = threading.Event()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+
+    def __enter__(self) -> Watch:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._end.set()
+        self._thread.join()
+
+    def memory(self) -> float:
+        """MiB that the web server holds at most so far."""
+        status = Path(f"/proc/{self.town.processes['web'].pid}/status").read_text()
+        return int(status.partition("VmHWM:")[2].split()[0]) / 1024
+
+    def most(self) -> dict[str, int]:
+        """The most calls of each kind in any five minutes."""
+        return {kind: most_within(times, WINDOW) for kind, times in self.times.items()}
+
+    def _run(self) -> None:
+        while not self._end.wait(1.0):
+            seen: Counter[str] = Counter()
+            for call in self.town.hub.box.stats.read()["calls"]:
+                if call["account"] == "bot":
+                    seen["bot resolvers" if "/resolve/" in call["route"] else "bot api"] += call["count"]
+            for kind, times in self.times.items():
+                times += [time.monotonic()] * (seen[kind] - len(times))

@@ -1,0 +1,154 @@
+"""Two of everything, and the network between one of them and Redis cut for longer than its lease: nothing is doubled.
+
+The cable is cut by what passes through it: right after a process of the kind has got hold of something. `make test`
+cuts off a sync process and a scheduler, `make chaos` one process of each kind, and in more places.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import time
+from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import httpx2
+import pytest
+from cable import Cable, Trap
+from endings import MODELS, all_is_well, tried_again
+from town import BOARD, KEYS, SECRET, Town, open_town, wait_for
+
+from leaderboard.attempts import attempt_id
+from leaderboard.requests import RequestPath
+
+pytestmark = [pytest.mark.chaos, pytest.mark.timeout(300)]
+WHOLE = bool(os.environ.get("STEWARD_WHOLE_MATRIX"))
+BEAT = 1.0
+LONGEST_LEASE = 3.5 * BEAT
+CUT = LONGEST_LEASE + 5
+"""Seconds: the lease lapses, and there is time for the others to notice and to act."""
+PROCESSES = ("web", "web1", "schedule", "schedule1", "sync", "sync1", "sync2", "worker", "worker1")
+SLOW = attempt_id(BOARD["name"], str(RequestPath("ada", "good-slow", False, "float32", "Original")), "0" * 40, 1)[:12]
+"""How the ids of the attempts begin that evaluate the slow model."""
+
+
+@dataclass(frozen=True)
+class Cut:
+    """When the network of one process of a kind is cut."""
+
+    kind: str
+    when: str
+    words: bytes
+    side: Literal["asked", "answered"] = "answered"
+    keeps: bool = False
+    heals: bool = True
+    """Whether what was open when it was cut lives again; else only who calls anew gets through."""
+
+
+CUTS = (
+    Cut("sync", "it has claimed a ledger", rb"ledger:town/requests"),
+    Cut("schedule", "it has read what is in motion", rb"_eval_request_"),
+    Cut("sync", "its claim of a request is granted, and not heard", rb"request:ada/", keeps=True),
+    Cut("schedule", "it notes the time of a round", rb"(?s)HSET.{1,20}steward:1:town:rounds", "asked", keeps=True),
+    Cut("worker", "its attempt may run", rb"(?s)claim:%s.{1,60}claimed" % SLOW.encode()),
+    Cut("worker", "its attempt may run, and it does not hear so", rb"(?s)claim:.{1,60}claimed", keeps=True),
+    Cut("sync", "it has claimed a ledger, and its connections stay dead", rb"ledger:town/requests", heals=False),
+    Cut("worker", "its attempt runs, and its connections stay dead", rb"(?s)claim:.{1,60}claimed", heals=False),
+    Cut("web", "a delivery is stored, and it does not hear so", rb"flood-", "asked"),
+    Cut("web", "a delivery is about to be stored", rb"flood-", "asked", keeps=True),
+)
+
+
+@contextmanager
+def two_of_everything(folder: Path, kind: str = "", *traps: Trap) -> Iterator[Town]:
+    """A town with replicas of each process; those of `kind` reach Redis by cables with `traps`."""
+    with open_town(folder, webs=2) as town:
+        cables = {}
+        for name in PROCESSES:
+            if name.rstrip("0123456789") == kind:
+                cables[name] = Cable(town.valkey.port, name, traps)
+            url = f"redis://127.0.0.1:{cables[name].port}/0" if name in cables else ""
+            town.start(name, STEWARD_BEAT_SECONDS=str(BEAT), redis_url=url)
+        try:
+            for number in range(2):
+                wait_for(lambda number=number: town.web_answers(number), words=town.words)
+            wait_for(lambda: town.redis.hlen(KEYS.workers) == 2, words=town.words)
+            yield town
+        finally:
+            for cable in cables.values():
+                cable.heal()
+            town.stop()
+            for cable in cables.values():
+                cable.close()
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """What people see where no network was cut."""
+    with two_of_everything(tmp_path_factory.mktemp("undisturbed")) as town:
+        town.submit(*MODELS)
+        return all_is_well(town)
+
+
+def test_two_of_everything(undisturbed: dict[str, Any]) -> None:
+    """Two web servers, three sync processes, two schedulers and two workers at once double no effect."""
+    assert len([name for name in undisturbed if name.startswith("requests/")]) == len(MODELS)
+
+
+@pytest.mark.parametrize("cut", CUTS if WHOLE else CUTS[:2], ids=lambda cut: f"{cut.kind}: {cut.when}")
+def test_one_of_two_is_cut_off_for_longer_than_its_lease(cut: Cut, undisturbed: dict[str, Any], tmp_path: Path) -> None:
+    """One of the replicas loses Redis in the middle of its work, and comes back: the same end, and nothing twice."""
+    trap = Trap(re.compile(cut.words), cut.side, cut.keeps)
+    with two_of_everything(tmp_path, cut.kind, trap) as town, ThreadPoolExecutor(1) as hub:
+        trap.set.set()
+        town.submit(*MODELS)
+        answers = hub.submit(deliver, town, 200) if cut.kind == "web" else None
+        cable = wait_for(lambda: trap.sprung, words=town.words)
+        began = time.monotonic()
+        wait_for(lambda: time.monotonic() > began + CUT, words=town.words)
+        (cable.heal if cut.heals else cable.forget)()
+        seen = all_is_well(town)
+        if answers is not None:
+            all_are_stored_once(town, answers.result())
+        assert not [name for name in town.processes if town.died(name)]
+    assert seen == undisturbed or tried_again(seen) == tried_again(undisturbed)
+    print(f"{cut.kind:8} {cut.when:55} {cable.name} without Redis for {CUT:.0f} s, same end, nothing twice")
+
+
+def deliver(town: Town, count: int) -> Counter[int]:
+    """Send deliveries to both web servers, each again until it is acknowledged, as the Hub does; the answers."""
+    body = json.dumps({"event": {"action": "update", "scope": "repo.config"}, "repo": {"type": "model", "name": "a/b"}})
+    answers: Counter[int] = Counter()
+
+    def send(number: int) -> None:
+        headers = {"x-webhook-secret": SECRET, "webhook-id": f"flood-{number}"}
+        url = f"http://127.0.0.1:{town.ports[number % 2]}/webhooks/hub"
+
+        def acknowledged() -> bool:
+            try:
+                status = httpx2.post(url, content=body, headers=headers, timeout=10).status_code
+            except httpx2.TimeoutException:
+                status = 0
+            answers[status] += 1
+            return status == 202
+
+        wait_for(acknowledged, seconds=90)
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(send, range(count)))
+    return answers
+
+
+def all_are_stored_once(town: Town, answers: Counter[int]) -> None:
+    """Each delivery that was acknowledged lies in the inbox once, although some were sent again."""
+    stored = Counter(fields[b"id"] for _, fields in town.redis.xrange(KEYS.inbox))
+    flood = {name: times for name, times in stored.items() if name.startswith(b"flood-")}
+    assert len(flood) == answers[202]
+    assert set(flood.values()) == {1}
+    assert answers[202] < sum(answers.values()), "the cut was not felt"
