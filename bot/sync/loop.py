@@ -6,7 +6,8 @@ for patience is not the key's failure, and parks nothing; once it answers again,
 the Hub said is kept in Redis, for `/readyz` to tell.
 
 Race closed: a process that is killed in a sync. Its lease is short, and renewed while the sync runs; so the key is free
-within LEASE seconds, and no sync, however long, loses it while its process lives.
+within LEASE seconds, and no sync, however long, loses it while its process lives and reaches Redis.
+Race closed: a sync that is cut off from Redis for longer than its lease, and then goes on: see `bot.fence`.
 """
 
 from __future__ import annotations
@@ -20,7 +21,9 @@ import structlog
 
 from bot.deliveries import REQUESTS
 from bot.desk import Desk, repo_of, thread_of
+from bot.fence import LeaseLost, fenced
 from bot.ledgers import LEDGER
+from bot.sync.pauses import PAUSED, sync_pauses
 from bot.sync.queue import QUEUE, sync_queue
 from bot.sync.reconcile import RECONCILE, WEBHOOKS, sync_reconcile, sync_webhooks
 from bot.sync.request import sync_request
@@ -91,7 +94,7 @@ class SyncLoop:
             while not done.wait(LEASE / 3):
                 try:
                     if not self.desk.dirty.renew(claim, lease=LEASE):
-                        return  # lost: effects are idempotent, and finishing will change nothing
+                        return  # lost: edits are compared, comments fenced, and finishing will change nothing
                 except TRANSIENT as error:
                     log.warning("lease not renewed", error=str(error))
 
@@ -106,10 +109,13 @@ class SyncLoop:
         """Sync the key; when to do so again, if that is known already."""
         answers = self.desk.hub.session.answers
         try:
-            with urgency(Urgency(claim.priority)):
+            with urgency(Urgency(claim.priority)), fenced(lambda: self.desk.dirty.renew(claim, lease=LEASE)):
                 again = self._handler(claim.key)()
         except TRANSIENT:
             raise
+        except LeaseLost:
+            log.warning("lease lost")  # whoever holds the key now does what there is to do
+            return None
         except HubError as error:
             return self._failed(claim, error)
         except Exception as error:  # noqa: BLE001  the boundary: one key's trouble must not become another's
@@ -126,6 +132,8 @@ class SyncLoop:
             return lambda: sync_requests_repo(desk)
         if key == QUEUE:
             return lambda: sync_queue(desk)
+        if key == PAUSED:
+            return lambda: sync_pauses(desk)
         if kind == LEDGER and rest:
             return lambda: desk.effects.write(rest)
         if kind == "request" and rest:
