@@ -124,6 +124,23 @@ def test_the_hubs_word_on_how_long_to_wait_is_kept(clockwork: Clockwork) -> None
     assert clockwork.step()
 
 
+def test_a_sync_that_lost_its_lease_speaks_no_more(clockwork: Clockwork) -> None:
+    """Cut off from Redis for longer than its lease, it asks nothing of the Hub any more, and counts as no failure."""
+    desk, called = clockwork.desk, []
+
+    def late() -> None:
+        desk.redis.delete(desk.keys.dirty_leases)
+        called.append("late")
+        desk.effects.edit_comment(desk.requests, 1, "c", "It waits.", desk.marker("status", "x"))
+        called.append("said")
+
+    clockwork.handler = late
+    desk.mark(KEY)
+    assert clockwork.step()
+    assert called == ["late"]
+    assert not desk.redis.exists(desk.keys.dirty_tries)
+
+
 def test_one_failing_key_holds_nobody_up(clockwork: Clockwork) -> None:
     """While one key fails, another is synced at once."""
     clockwork.handler = failing(BadRequest("no"))
