@@ -304,7 +304,7 @@ def test_our_own_name_is_read_anew_after_a_while(
 
 
 def test_a_hub_without_ranges_is_not_read_to_its_end(script: Script, scripted: Hub) -> None:
-    """Where the whole file comes instead of its start, no more of it is read; of a middle there is nothing to be had."""
+    """Where the whole file comes instead of its start, no more of it is read; a middle cannot be had."""
     script.say(Reply(body=iter([b"x" * 4096] * 50_000)))
     assert scripted.read_range(Repo("model", "ada/m"), "w", "main", 0, 1000) == b"x" * 1000
     assert script.sent < 50_000_000
