@@ -31,7 +31,7 @@ pytestmark = [pytest.mark.chaos, pytest.mark.timeout(300)]
 WHOLE = bool(os.environ.get("STEWARD_WHOLE_MATRIX"))
 BEAT = 1.0
 LONGEST_LEASE = 3.5 * BEAT
-CUT = LONGEST_LEASE + 5
+CUT = LONGEST_LEASE + (5 if WHOLE else 3)
 """Seconds: the lease lapses, and there is time for the others to notice and to act."""
 PROCESSES = ("web", "web1", "schedule", "schedule1", "sync", "sync1", "sync2", "worker", "worker1")
 SLOW = attempt_id(BOARD["name"], str(RequestPath("ada", "good-slow", False, "float32", "Original")), "0" * 40, 1)[:12]
@@ -52,8 +52,9 @@ class Cut:
 
 
 CUTS = (
-    Cut("sync", "it has claimed a ledger", rb"ledger:town/requests"),
+    Cut("sync", "it notes that a request waits, and will tell so", rb'"state":"waiting"', "asked", keeps=True),
     Cut("schedule", "it has read what is in motion", rb"_eval_request_"),
+    Cut("sync", "it has claimed a ledger", rb"ledger:town/requests"),
     Cut("sync", "its claim of a request is granted, and not heard", rb"request:ada/", keeps=True),
     Cut("schedule", "it notes the time of a round", rb"(?s)HSET.{1,20}steward:1:town:rounds", "asked", keeps=True),
     Cut("worker", "its attempt may run", rb"(?s)claim:%s.{1,60}claimed" % SLOW.encode()),
