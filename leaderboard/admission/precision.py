@@ -132,8 +132,8 @@ RULES = (
     Rule(
         "size",
         "It fits",
-        "The parameters, counted in the headers of the weights (for an Adapter with those of its base model), are within "
-        "the limit of the precision: see the table above. What the request says about them is not looked at.",
+        "The parameters, counted in the headers of the weights (for an Adapter with those of its base), are within the "
+        "limit of the precision: see the table above. What the request says about them is not looked at.",
         "Leaderboard facts §2, check 8: 100 billion in half precision, 140 billion times 2 in 8bit, times 4 in 4bit",
         _size,
         _size_known,

@@ -84,7 +84,7 @@ def refusal(reasons: Sequence[Problem]) -> Failure:
     Whole sentences are kept as far as they fit; how many did not is said.
     """
     cause = reasons[0].code if len(reasons) == 1 else "several-reasons"
-    message = _fitting([f"{one.message} See {one.link} ." if one.link else one.message for one in reasons])
+    message = _fitting([f"{one.message} (See {one.link})" if one.link else one.message for one in reasons])
     advice = _fitting(list(dict.fromkeys(one.advice for one in reasons if one.advice)))
     return Failure(cause=cause[:64], fault="submission", message=message, advice=advice)
 

@@ -2,100 +2,171 @@
 
 from __future__ import annotations
 
-import json
-from typing import Any
+import typing
+from dataclasses import replace
 
 import pytest
+from admission_cases import CASES
+from admission_kit import BOARD, Case
+from hypothesis import given
+from hypothesis import strategies as st
 
-from leaderboard.admission import Submission, judge, refusal
-from leaderboard.admission.facts import Availability, ConfigFacts, ConfigState, ModelFacts, ModelFile, Surroundings
-from leaderboard.boards import BadBoard, Board, parse_board
-from leaderboard.requests import Request, parse_request
+from leaderboard.admission import REASONS, RULES, judge, refusal, unreadable
+from leaderboard.admission.base import BASE
+from leaderboard.boards import BadBoard, parse_board
+from leaderboard.policy import Fixed, Switchable
+from leaderboard.reasons import Problem, Reason, bounded, names, table
 
-SHA = "a" * 40
-AROUND = Surroundings(now=0.0)
-BOARD = """
-name: demo
-title: Demo
-suite: starter
-repos: {requests: o/requests, results: o/results, logs: o/logs, community: o/space, details_namespace: o-details}
-"""
+VERDICTS = {case.name: judge(case.submission()) for case in CASES}
 
 
-@pytest.fixture
-def board() -> Board:
-    """A board with defaults."""
-    return parse_board(BOARD)
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_a_submission_is_accepted_or_told_every_reason(case: Case) -> None:
+    """Exactly the reasons that are expected, in order; none, and the commit that is evaluated, where it is accepted."""
+    verdict = VERDICTS[case.name]
+    assert tuple(reason.code for reason in verdict.reasons) == case.codes
+    assert verdict.accepted == (not case.codes)
+    assert verdict.sha == case.model.sha
+    assert {reason for result in verdict.results for reason in result.reasons} == set(verdict.reasons)
+    assert all((result.outcome == "failed") == bool(result.reasons) for result in verdict.results)
 
 
-def request(precision: str = "float32", weights: str = "Original", **changes: Any) -> Request:
-    """A readable request."""
-    path = f"o/m_eval_request_False_{precision}_{weights}.json"
-    found = parse_request(path, json.dumps({"model": "o/m", "status": "PENDING", **changes}).encode())
-    assert isinstance(found, Request)
-    return found
+def test_the_table_covers_every_reason_and_every_rule() -> None:
+    """No sentence is there that no submission of the table gets to hear, and every rule passes and fails somewhere."""
+    verdicts = list(VERDICTS.values())
+    told = {reason.code.removeprefix(BASE) for verdict in verdicts for reason in verdict.reasons}
+    told |= {reason.code for verdict in verdicts for reason in verdict.reasons}
+    of_reading = {"path-shape", "path-name", "too-large", "not-json", "not-an-object", "field", "place"}
+    assert set(REASONS) - told == of_reading
+    seen = {(result.rule.name, result.outcome) for verdict in verdicts for result in verdict.results}
+    assert {name for name, outcome in seen if outcome == "failed"} == {rule.name for rule in RULES}
+    assert {name for name, outcome in seen if outcome == "passed"} == {rule.name for rule in RULES}
+    assert len(CASES) >= 60
+    assert len({case.name for case in CASES}) == len(CASES)
 
 
-def facts(
-    availability: Availability = "found", config: ConfigState = "loaded", *files: str, error: str = ""
-) -> ModelFacts:
-    """Facts about a model that is as it should be, but for what is said."""
-    there = availability == "found"
-    return ModelFacts(
-        availability,
-        SHA if there else None,
-        ConfigFacts(config, model_type="zork", error=error, transformers="5.0") if there else None,
-        tuple(ModelFile(name) for name in files or ("config.json", "model.safetensors")),
-    )
+def test_every_rule_has_a_name_that_a_board_may_write() -> None:
+    """The names in a board file are those of the rules, each once, and each rule says what it asks and why."""
+    assert sorted(rule.name for rule in RULES) == sorted((*typing.get_args(Fixed), *typing.get_args(Switchable)))
+    assert all(rule.title and rule.explains and rule.source for rule in RULES)
 
 
-def test_a_good_model_is_accepted_at_its_commit(board: Board) -> None:
-    """With nothing against it, the verdict names the commit that will be evaluated."""
-    verdict = judge(Submission(request(), facts(), board, AROUND))
-    assert verdict.accepted
-    assert verdict.sha == SHA
+@pytest.mark.parametrize("name", typing.get_args(Switchable))
+def test_a_rule_that_is_off_is_silent(name: str) -> None:
+    """Where a board turns one rule off, its reasons are told no more, and those of all others are."""
+    concerned = [case for case in CASES if name in {result.rule.name for result in VERDICTS[case.name].results}]
+    for case in concerned:
+        off = {*case.policy.get("off", ("half-precision", "base-declared")), name}
+        verdict = judge(replace(case, policy={**case.policy, "off": sorted(off)}).submission())
+        assert name not in {result.rule.name for result in verdict.results}
+        before = VERDICTS[case.name]
+        own = {reason for result in before.results if result.rule.name == name for reason in result.reasons}
+        left = [reason for reason in before.reasons if reason not in own]
+        assert [r for r in left if not r.code.startswith(BASE)] == [
+            r for r in verdict.reasons if not r.code.startswith(BASE)
+        ]
 
 
-@pytest.mark.parametrize(
-    ("asked", "known", "codes"),
-    [
-        (request(), facts("no-model"), ["model-not-found"]),
-        (request(), facts("no-revision"), ["revision-not-found"]),
-        (request(), facts("gated"), ["model-gated"]),
-        (request(), facts("disabled"), ["model-disabled"]),
-        (request(), facts("private"), ["model-private"]),
-        (request(), facts("found", "missing"), ["config-missing"]),
-        (request(), facts("found", "unreadable", error="x"), ["config-unreadable"]),
-        (request(), facts("found", "remote-code"), ["remote-code-needed"]),
-        (request(), facts("found", "unknown-architecture"), ["unknown-architecture"]),
-        (request(), facts("found", "too-costly"), ["config-absurd"]),
-        (request(), facts("found", "loaded", "config.json"), ["weights-missing"]),
-        (request(), facts("found", "loaded", "pytorch_model.bin"), ["weights-not-safetensors"]),
-        (request("float7"), facts(), ["precision-unknown"]),
-        (request(weights="Half"), facts(), ["weights-unknown"]),
-        (request("float7", "Half"), facts("no-model"), ["precision-unknown", "weights-unknown", "model-not-found"]),
-        (request(), facts("found", "remote-code", "a.bin"), ["remote-code-needed", "weights-not-safetensors"]),
-    ],
-)
-def test_every_reason_is_told_at_once(board: Board, asked: Request, known: ModelFacts, codes: list[str]) -> None:
-    """A refusal holds each reason, each with a sentence and, but for nobody's fault, something to do."""
-    verdict = judge(Submission(asked, known, board, AROUND))
+@given(st.sampled_from(CASES), st.sampled_from(CASES), st.sampled_from(CASES))
+def test_any_mixture_of_facts_is_judged(one: Case, other: Case, third: Case) -> None:
+    """Whatever the model of one, the request of another and the surroundings of a third: a verdict in bounded words."""
+    mixed = replace(one, model=other.model, around=third.around, policy=third.policy)
+    verdict = judge(mixed.submission())
+    assert verdict.accepted == (not verdict.reasons)
+    for reason in verdict.reasons:
+        assert reason.message.endswith(".")
+        assert reason.advice.endswith(".")
+        assert len(reason.message) < 1_000
+    if verdict.reasons:
+        assert refusal(verdict.reasons).fault == "submission"
+
+
+def test_a_file_that_cannot_be_read_fails_the_first_rule_and_leaves_the_others_open() -> None:
+    """`/check` and pull requests list it like any other verdict."""
+    verdict = unreadable([Problem(code="not-json", message="It is torn.")])
     assert not verdict.accepted
-    assert [reason.code for reason in verdict.reasons] == codes
-    assert all(reason.message.endswith((".", "x")) and reason.advice for reason in verdict.reasons)
+    assert [result.outcome for result in verdict.results] == ["failed", *["not-looked-at"] * (len(RULES) - 1)]
+    assert verdict.results[0].rule.name == "request-file"
 
 
-def test_a_refusal_of_several_reasons_is_one_failure_that_holds_them_all(board: Board) -> None:
+def test_a_refusal_of_several_reasons_is_one_failure_that_holds_them_all() -> None:
     """The request file gets one failure whose message has every reason, and whose fault is the submission's."""
-    verdict = judge(Submission(request("float7", "Half"), facts(), board, AROUND))
-    failure = refusal(verdict.reasons)
+    case = next(case for case in CASES if case.name == "everything at once")
+    reasons = judge(case.submission()).reasons
+    failure = refusal(reasons)
     assert failure.cause == "several-reasons"
     assert failure.fault == "submission"
-    assert all(reason.message in failure.message for reason in verdict.reasons)
+    assert all(reason.message in failure.message for reason in reasons)
+    assert refusal(reasons[:1]).cause == reasons[0].code
+
+
+@given(
+    st.lists(
+        st.builds(Problem, code=st.just("x"), message=st.text(max_size=900), advice=st.text(max_size=900)), min_size=1
+    )
+)
+def test_a_refusal_keeps_whole_sentences_as_far_as_they_fit(reasons: list[Problem]) -> None:
+    """However many and long the reasons, the failure is bounded, and what does not fit is counted."""
+    failure = refusal(reasons)
+    assert len(failure.message) <= 2_000
+    assert len(failure.advice) <= 2_000
+    kept = [reason for reason in reasons if reason.message in failure.message]
+    assert len(kept) == len(reasons) or "more.)" in failure.message
+
+
+def test_a_reason_of_any_length_fits() -> None:
+    """A single sentence that is too long is cut, not dropped."""
+    failure = refusal([Problem(code="x", message="word " * 2_000)])
+    assert failure.message.startswith("word word")
+    assert failure.message.endswith("…")
+    assert len(failure.message) <= 2_000
+
+
+def test_a_link_is_told_with_its_reason() -> None:
+    """The earlier submission, or the flag's discussion, can be found from the file alone."""
+    case = next(case for case in CASES if case.name == "submitted before, and failed")
+    (reason,) = judge(case.submission()).reasons
+    assert reason.link == "https://hub.example/requests/1"
+    assert reason.link in refusal([reason]).message
+
+
+@given(st.text())
+def test_a_strangers_word_in_a_sentence_is_bounded_and_on_one_line(word: str) -> None:
+    """No line breaks, no characters that nobody can see, never more than so many."""
+    said = bounded(word, 40)
+    assert len(said) <= 40
+    assert said.isprintable()
+    problem = Reason("x", "It says '{word}'.", "Do {word}.").problem(word=word)
+    assert problem.message == f"It says '{bounded(word)}'."
+
+
+def test_names_are_counted_where_they_are_many() -> None:
+    """Three are named, the rest are a number."""
+    assert names(["a"]) == "'a'"
+    assert names(["a", "b"]) == "'a' and 'b'"
+    assert names(["a", "b", "c", "d", "e"]) == "'a', 'b', 'c' and 2 more"
+
+
+def test_a_code_stands_for_one_reason() -> None:
+    """Two rows of the same code are a mistake that is found at once."""
+    with pytest.raises(ValueError, match="two reasons"):
+        table([Reason("a", "x", "y"), Reason("a", "z", "y")])
 
 
 @pytest.mark.parametrize(
-    "text", ["", "- a", "{", "name: X y", BOARD + "suites: [a]\n", BOARD.replace("o/logs", "o/../x")]
+    "text",
+    [
+        "",
+        "- a",
+        "{",
+        "name: X y",
+        BOARD + "suites: [a]\n",
+        BOARD.replace("o/logs", "o/../x"),
+        BOARD + "admission: {off: [safetensors]}\n",
+        BOARD + "admission: {off: [nonsense]}\n",
+        BOARD + "admission: {quota: -1}\n",
+        BOARD + "admission: {max_billions: {float16: 0}}\n",
+    ],
 )
 def test_a_bad_board_file_says_what_is_wrong(text: str) -> None:
     """A board file that is not one is refused with a sentence, never with a traceback of another kind."""

@@ -1,0 +1,144 @@
+"""A submission with nothing against it, and how to spoil it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from functools import cache
+from typing import Any
+
+import yaml
+
+from leaderboard.admission import Submission
+from leaderboard.admission.facts import (
+    AdapterFacts,
+    Card,
+    ConfigFacts,
+    Earlier,
+    ModelFacts,
+    ModelFile,
+    Surroundings,
+    TokenizerFacts,
+    Weights,
+)
+from leaderboard.boards import Board, parse_board
+from leaderboard.requests import Request, RequestPath, parse_request
+
+SHA = "a" * 40
+NOW = 1_764_000_000.0
+BILLION = 1_000_000_000
+BOARD = """
+name: demo
+title: Demo
+suite: starter
+repos: {requests: o/requests, results: o/results, logs: o/logs, community: o/space, details_namespace: o-details}
+"""
+CONFIG = ConfigFacts(
+    "loaded",
+    architecture="LlamaForCausalLM",
+    model_type="llama",
+    transformers="5.24.0",
+    is_causal=True,
+    vocabulary=32_000,
+    context=4_096,
+    dtype="bfloat16",
+    special_tokens={"bos": (1,), "eos": (2, 3)},
+    layers=32,
+)
+TOKENIZER = TokenizerFacts("loaded", 32_000, 31_999, {"bos": 1, "eos": 2}, "works")
+WEIGHTS = Weights(("model.safetensors",), dtypes={"BF16": 7 * BILLION}, parameters=7 * BILLION, layers=(32,))
+CARD = Card(True, 900, "apache-2.0", base_models=("meta-llama/Llama-2-7b",), relation="finetune", tags=("text",))
+FILES = tuple(
+    ModelFile(name) for name in ("README.md", "config.json", "model.safetensors", "tokenizer.json", "tokenizer.model")
+)
+MODEL = ModelFacts("found", SHA, CONFIG, FILES, "ada/tiger", tokenizer=TOKENIZER, weights=WEIGHTS, card=CARD)
+BASE = replace(MODEL, id="meta-llama/Llama-2-7b", sha="b" * 40)
+LORA = Weights(("adapter_model.safetensors",), dtypes={"F32": 20_000_000}, parameters=20_000_000, layers=(32,))
+ADAPTER = ModelFacts(
+    "found",
+    SHA,
+    ConfigFacts("missing"),
+    (ModelFile("adapter_config.json"), ModelFile("adapter_model.safetensors"), ModelFile("README.md")),
+    "ada/tiger",
+    tokenizer=TokenizerFacts("missing"),
+    weights=LORA,
+    card=CARD,
+    adapter=AdapterFacts("meta-llama/Llama-2-7b", "LORA"),
+    base_name="meta-llama/Llama-2-7b",
+    base=BASE,
+)
+DELTA = replace(MODEL, base_name="meta-llama/Llama-2-7b", base=BASE)
+MERGED = replace(CARD, is_merge=True, merge_traces=("the tag merge",), tags=("merge",), relation="merge")
+
+
+def gone(availability: Any) -> ModelFacts:
+    """A model of which nothing else is known."""
+    return ModelFacts(availability)
+
+
+def config(**changes: Any) -> ModelFacts:
+    """A good model but for its config."""
+    return replace(MODEL, config=replace(CONFIG, **changes))
+
+
+def tokenizer(**changes: Any) -> ModelFacts:
+    """A good model but for its tokenizer."""
+    return replace(MODEL, tokenizer=replace(TOKENIZER, **changes))
+
+
+def weights(**changes: Any) -> ModelFacts:
+    """A good model but for its weights."""
+    return replace(MODEL, weights=replace(WEIGHTS, **changes))
+
+
+def card(**changes: Any) -> ModelFacts:
+    """A good model but for its card."""
+    return replace(MODEL, card=replace(CARD, **changes))
+
+
+def files(*names: str, **changes: Any) -> ModelFacts:
+    """A good model but for the files in its repo."""
+    return replace(MODEL, files=tuple(ModelFile(name) for name in names), **changes)
+
+
+def earlier(status: str, model: str = "ada/tiger", address: str = "https://hub.example/requests/1") -> Earlier:
+    """A request that was there before."""
+    return Earlier(f"{model}_eval_request_False_bfloat16_Original.json", model, status, address)
+
+
+@cache
+def _board(section: str) -> Board:
+    return parse_board(BOARD + section)
+
+
+@dataclass(frozen=True)
+class Case:
+    """A submission, and the codes of the reasons against it, in order; none where it is to be accepted."""
+
+    name: str
+    codes: tuple[str, ...] = ()
+    model: ModelFacts = MODEL
+    precision: str = "bfloat16"
+    weight_type: str = "Original"
+    private: bool = False
+    org: str = "ada"
+    asked: Mapping[str, Any] = field(default_factory=dict)
+    around: Mapping[str, Any] = field(default_factory=dict)
+    policy: Mapping[str, Any] = field(default_factory=dict)
+
+    def board(self) -> Board:
+        """The board that it is submitted to."""
+        return _board(yaml.safe_dump({"admission": dict(self.policy)}))
+
+    def request(self) -> Request:
+        """Its request file, read."""
+        path = RequestPath(self.org, "tiger", self.private, self.precision, self.weight_type)
+        fields = {"model": path.model, "status": "PENDING", "revision": "main", "model_type": "🔶 : 🔶 fine-tuned"}
+        found = parse_request(str(path), json.dumps({**fields, **self.asked}).encode())
+        assert isinstance(found, Request)
+        return found
+
+    def submission(self) -> Submission:
+        """All that the rules look at."""
+        return Submission(self.request(), self.model, self.board(), Surroundings(NOW, **self.around))
