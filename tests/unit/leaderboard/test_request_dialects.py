@@ -1,0 +1,293 @@
+"""Request files as they lie about: of two generations, of other leaderboards, and of people who wrote them by hand."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import pytest
+from admission_kit import MODEL, Case
+from hypothesis import given
+from hypothesis import strategies as st
+
+from leaderboard import transitions
+from leaderboard.admission import Submission, judge, refusal
+from leaderboard.categories import Category, read_category
+from leaderboard.dialects import foreign_dialect
+from leaderboard.requests import Request, Status, edit, is_request_path, parse_request
+from leaderboard.times import corrected_time, read_time, write_time
+
+PATH = "ada/tiger_eval_request_False_bfloat16_Original.json"
+SHA = "0123456789abcdef0123456789abcdef01234567"
+NOON = 1_718_186_400.0  # 2024-06-12T10:00:00Z
+OLDEST = {
+    "model": "ada/tiger",
+    "base_model": "",
+    "revision": "main",
+    "private": False,
+    "precision": "bfloat16",
+    "weight_type": "Original",
+    "status": "PENDING",
+    "submitted_time": "2023-07-01T08:30:00Z",
+    "model_type": "pretrained",
+    "likes": 12,
+    "params": 6.738,
+    "license": "apache-2.0",
+}
+FIRST = {
+    **OLDEST,
+    "model_type": "🟢 : 🟢 pretrained",
+    "architectures": "LlamaForCausalLM",
+    "job_id": -1,
+    "job_start_time": None,
+}
+LAST_OF_FIRST = {name: value for name, value in FIRST.items() if name not in ("private", "likes", "license")}
+SECOND = {**LAST_OF_FIRST, "revision": SHA, "use_chat_template": True, "sender": "ada"}
+REACT = {**SECOND, "model_type": "chat", "architectures": "", "params": 7.24}
+PORTUGUESE = {
+    **FIRST,
+    "error_msg": "CUDA out of memory",
+    "traceback": "Traceback (most recent call last): …",
+    "eval_version": "1.1.0",
+    "result_metrics": {"enem": 0.5},
+    "result_metrics_average": 0.51,
+    "source": "script",
+    "hide": False,
+    "main_language": "Portuguese",
+    "lm_eval_model_type": "huggingface",
+    "job_start_time": "2024-04-02T03-12-45.123456",
+}
+TEMPLATE = {**OLDEST, "precision": "float32"}
+MOE = {**SECOND, "inference_framework": "hf-chat", "gpu_type": "NVIDIA-A100-PCIe-80GB"}
+LOW_BIT = {**SECOND, "status": "Pending", "submitted_by": "ada", "submitted_orgs": "intel", "ci_run_id": 77}
+
+
+@dataclass(frozen=True)
+class File:
+    """A file, how it is written, and what it is taken for: a request (and then its status), foreign, or none."""
+
+    name: str
+    fields: Any
+    kind: Literal["request", "foreign", "none"] = "request"
+    status: Status | None = Status.PENDING
+    path: str = PATH
+    refused: tuple[str, ...] = ()
+    indent: int | str | None = None
+    prefix: bytes = b""
+    end: str = ""
+    newline: str = "\n"
+    ascii_only: bool = True
+
+    @property
+    def data(self) -> bytes:
+        """Its bytes."""
+        text = json.dumps(self.fields, indent=self.indent, ensure_ascii=self.ascii_only) + self.end
+        return self.prefix + text.replace("\n", self.newline).encode()
+
+
+FILES = (
+    File("2023, before architectures", OLDEST),
+    File("early 2024", FIRST),
+    File("end of the first generation", LAST_OF_FIRST),
+    File("second generation, by the form", SECOND),
+    File("second generation, by the new form", REACT, indent=2),
+    File("with its emoji as they are", SECOND, ascii_only=False, end="\n"),
+    File("edited on Windows", SECOND, indent="\t", newline="\r\n", end="\n"),
+    File("with a byte order mark", SECOND, prefix=b"\xef\xbb\xbf"),
+    File("of the Portuguese leaderboard", PORTUGUESE, indent=4),
+    File("failed there", {**PORTUGUESE, "status": "FAILED"}, status=Status.FAILED),
+    File("of the backend template", TEMPLATE, path=PATH.replace("bfloat16", "float32")),
+    File("running by number", {**SECOND, "status": "RUNNING", "job_id": 4_711_000}, status=Status.RUNNING),
+    File("running by text", {**SECOND, "status": "RUNNING", "job_id": "4711000"}, status=Status.RUNNING),
+    File("finished, and more", {**FIRST, "status": "FINISHED_2024"}, status=Status.FINISHED),
+    File("to be evaluated anew", {**FIRST, "status": "PENDING_NEW_EVAL"}, status=Status.PENDING_NEW_EVAL),
+    File("rerun", {**FIRST, "status": "RERUN"}, status=Status.RERUN),
+    File("a status in small letters", {**SECOND, "status": "pending"}),
+    File("a status that nobody knows", {**SECOND, "status": "EVALUATING"}, status=None),
+    File("half done", {**SECOND, "status": "Partial"}, status=None),
+    File("no status that means anything", {**SECOND, "status": ""}, status=None),
+    File("everything unknown", {**SECOND, "model_type": "?", "params": 0, "architectures": "?", "license": "?"}),
+    File("nulls", {**SECOND, "base_model": None, "revision": None, "model_type": None, "submitted_time": None}),
+    File("hints of wrong types", {**SECOND, "model_type": 0, "sender": 7, "job_id": [], "submitted_time": 20240612}),
+    File(
+        "without an organisation",
+        {**SECOND, "model": "tiger"},
+        path="tiger_eval_request_False_bfloat16_Original.json",
+        refused=("model-renamed",),
+    ),
+    File(
+        "in a precision of another board",
+        {**SECOND, "precision": "INT8"},
+        path=PATH.replace("bfloat16", "INT8"),
+        refused=("precision-unknown",),
+    ),
+    File(
+        "with flags for a name",
+        {**OLDEST, "precision": "8bit"},
+        "foreign",
+        path="ada/tiger_eval_request_False_True_False.json",
+    ),
+    File("with flags for a name, and no precision", {"model": "ada/tiger", "status": "PENDING"}, "foreign",
+         path="ada/tiger_eval_request_False_False_False.json"),
+    File(
+        "of the mixtures' leaderboard",
+        MOE,
+        "foreign",
+        path="ada/tiger_eval_request_False_bfloat16_Original_hf-chat_NVIDIA-A100-PCIe-80GB.json",
+    ),
+    File(
+        "of the low-bit leaderboard",
+        LOW_BIT,
+        "foreign",
+        path="ada/tiger_eval_request_False_bfloat16_Original.request.json",
+    ),
+    File("of the low-bit leaderboard, in the common place", LOW_BIT, "foreign", status=None),
+    File("a list", [SECOND], "none"),
+    File("a made-up ending", SECOND, "none", path="ada/tiger_eval_request_False_bfloat16_Original_v2.json"),
+    File("one folder too deep", SECOND, "none", path="ada/models/tiger_eval_request_False_bfloat16_Original.json"),
+    File("in another's folder", SECOND, "none", path="eve/tiger_eval_request_False_bfloat16_Original.json"),
+    File("under another precision", SECOND, "none", path=PATH.replace("bfloat16", "4bit")),
+    File("no model", {"status": "PENDING"}, "none"),
+    File("a number for a model", {**SECOND, "model": 7}, "none"),
+)  # fmt: skip
+REQUESTS = [file for file in FILES if file.kind == "request"]
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.name)
+def test_every_shape_is_taken_for_what_it_is(file: File) -> None:
+    """A request with its status, another backend's file that is left alone, or problems that people can read."""
+    found = parse_request(file.path, file.data)
+    foreign = foreign_dialect(file.path, file.fields if isinstance(file.fields, dict) else {})
+    assert (foreign is not None) == (file.kind == "foreign")
+    if isinstance(found, Request):
+        assert file.kind in ("request", "foreign")
+        assert found.status is (file.status if file.kind == "request" else None)
+    else:
+        assert file.kind != "request"
+        assert all(problem.message and problem.advice for problem in found)
+        assert refusal(found).fault == "submission"
+    assert is_request_path(file.path)
+
+
+@pytest.mark.parametrize("file", REQUESTS, ids=lambda file: file.name)
+def test_a_status_change_leaves_every_other_byte(file: File) -> None:
+    """PENDING becomes FAILED and the steward's object is added at the end; nothing before, between and after moves."""
+    request = parse_request(file.path, file.data)
+    assert isinstance(request, Request)
+    assert request.raw.encode() == file.data
+    failure = refusal(parse_request("x_eval_request_.json", b"{}"))  # type: ignore[arg-type]
+    edited = transitions.failed(failure=failure, log=None, thread=7).upon(request).encode()
+    fields = json.loads(edited.decode("utf-8-sig"))
+    assert fields["status"] == "FAILED"
+    assert fields["steward"]["thread"] == 7
+    assert {name: value for name, value in fields.items() if name not in ("status", "steward")} == {
+        name: value for name, value in file.fields.items() if name != "status"
+    }
+    before, _, after = file.data.partition(f'"status": {json.dumps(file.fields["status"])}'.encode())
+    assert edited.startswith(before + b'"status": "FAILED"')
+    closing = after.rstrip().removesuffix(b"}").rstrip()
+    assert edited.startswith(before + b'"status": "FAILED"' + closing + b",")
+    assert edited.endswith(after[len(closing) :])
+    assert edit(edit(request.raw, {"status": "X"}), {"status": file.fields["status"]}) == request.raw
+
+
+@pytest.mark.parametrize("file", REQUESTS, ids=lambda file: file.name)
+def test_what_can_be_read_is_judged_like_any_other(file: File) -> None:
+    """Old files and new ones are refused for what is wrong with the submission, never for their age."""
+    request = parse_request(file.path, file.data)
+    assert isinstance(request, Request)
+    case = Case("x", asked={}, policy={"off": ["category"]})
+    template = Submission(request, MODEL, case.board(), case.submission().around)
+    assert tuple(reason.code for reason in judge(template).reasons) == file.refused
+
+
+@given(st.sampled_from(FILES), st.integers(0, 2_000), st.binary(max_size=4))
+def test_a_torn_file_never_crashes(file: File, at: int, junk: bytes) -> None:
+    """Cut anywhere, with any bytes instead: a request or problems, and the same dialect or none."""
+    found = parse_request(file.path, file.data[:at] + junk + file.data[at + len(junk) :])
+    assert isinstance(found, Request) or found
+
+
+CATEGORIES = [
+    ("pretrained", Category.PRETRAINED),
+    ("🟢 : 🟢 pretrained", Category.PRETRAINED),
+    ("🟢", Category.PRETRAINED),
+    ("continuously pretrained", Category.CONTINUED),
+    ("🟩 : 🟩 continuously pretrained", Category.CONTINUED),
+    ("continously pretrained", Category.CONTINUED),
+    ("fine-tuned", Category.FINE_TUNED),
+    ("Fine_Tuned", Category.FINE_TUNED),
+    ("🔶 : 🔶 fine-tuned on domain-specific datasets", Category.FINE_TUNED),
+    ("🔶", Category.FINE_TUNED),
+    ("instruction-tuned", Category.CHAT),
+    ("⭕ : instruction-tuned", Category.CHAT),
+    ("RL-tuned", Category.CHAT),
+    ("🟦", Category.CHAT),
+    ("💬 : 💬 chat models (RLHF, DPO, IFT, ...)", Category.CHAT),
+    ("chat", Category.CHAT),
+    ("🤝 : 🤝 base merges and moerges", Category.MERGE),
+    ("merge", Category.MERGE),
+    ("🌸 : 🌸 multimodal", Category.MULTIMODAL),
+    ("?", Category.UNKNOWN),
+    ("❓ : ❓ other", Category.UNKNOWN),
+    ("", Category.UNKNOWN),
+    (None, Category.UNKNOWN),
+    ("a girl", Category.UNKNOWN),
+    ("turbo", Category.UNKNOWN),
+]
+
+
+@pytest.mark.parametrize(("text", "category"), CATEGORIES)
+def test_a_category_is_known_in_every_spelling(text: str | None, category: Category) -> None:
+    """Words before symbols, so that neither the old typing error nor a missing emoji changes a model's kind."""
+    assert read_category(text) is category
+
+
+@pytest.mark.parametrize("category", Category)
+def test_a_category_is_read_as_it_is_shown(category: Category) -> None:
+    """By its symbol, by its name, and by both."""
+    for text in (category.symbol, category.value, f"{category.symbol} : {category.symbol} {category.value}"):
+        assert read_category(text) is category
+
+
+TIMES = [
+    ("2024-06-12T10:00:00Z", NOON),
+    ("2024-06-12T10:00:00", NOON),
+    ("2024-06-12T10:00:00.500000", NOON + 0.5),
+    ("2024-06-12T10-00-00.250000", NOON + 0.25),
+    ("2024-06-12 10:00:00", NOON),
+    ("2024-06-12T12:00:00+02:00", NOON),
+    ("", None),
+    (None, None),
+    ("yesterday", None),
+    ("2024-13-01T00:00:00Z", None),
+    ("9" * 100, None),
+]
+
+
+@pytest.mark.parametrize(("text", "seconds"), TIMES)
+def test_three_ways_of_writing_a_time_are_read(text: str | None, seconds: float | None) -> None:
+    """All in UTC; what is no time is no time."""
+    assert read_time(text) == seconds
+
+
+@given(st.text(max_size=70))
+def test_no_text_makes_reading_a_time_raise(text: str) -> None:
+    """Strangers' times are numbers or nothing."""
+    assert read_time(text) is None or isinstance(read_time(text), float)
+
+
+@given(st.integers(0, 4_000_000_000))
+def test_a_time_comes_back_as_it_was_written(seconds: int) -> None:
+    """To the second."""
+    assert read_time(write_time(seconds)) == seconds
+
+
+def test_a_time_in_the_future_becomes_that_of_the_commit() -> None:
+    """A file cannot be submitted after it was committed; clocks may be a little fast, and the past stays."""
+    assert corrected_time("2031-01-01T00:00:00Z", NOON) == "2024-06-12T10:00:00Z"
+    assert corrected_time("2024-06-12T10:04:00Z", NOON) is None
+    assert corrected_time("2023-06-12T10:00:00Z", NOON) is None
+    assert corrected_time("soon", NOON) is None
+    assert corrected_time(corrected_time("2031-01-01T00:00:00Z", NOON), NOON) is None
