@@ -15,10 +15,13 @@ from bot.connections import bounded_http
 from bot.health import health_routes
 from bot.inbox import Inbox, connect_inbox
 from bot.settings import BotSettings
+from bot.web import answers
+from bot.web.api import api_routes
+from bot.web.desk import looking_desk
+from bot.web.lists import Pages
 from bot.webhooks import Webhooks
 from wire.keys import Keys
 from wire.logs import configure_logs
-from wire.redis import connect
 
 
 class App(FastAPI):
@@ -36,7 +39,7 @@ class App(FastAPI):
 def create_app(settings: BotSettings) -> App:
     """The application. Raises RedisMissing or SettingsError, with a sentence for the operator, where it cannot work."""
     board, secrets = settings.read_board(), settings.secrets()
-    connect(settings.redis_url).close()
+    desk = looking_desk(settings, board)
     redis = connect_inbox(settings.redis_url)
     keys = Keys(board.name)
 
@@ -44,12 +47,21 @@ def create_app(settings: BotSettings) -> App:
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
         yield
         await redis.aclose()
+        desk.redis.close()
 
     # A redirect to the path without its slash would repeat whatever a stranger put into the Host header.
-    app = App(title=f"Steward for {board.title}", lifespan=lifespan, redirect_slashes=False)
+    app = App(
+        title=f"Steward for {board.title}",
+        lifespan=lifespan,
+        redirect_slashes=False,
+        docs_url=None,  # its pages load scripts from other hosts
+        redoc_url=None,
+    )
     inbox = Inbox(redis, keys)
     app.door = Webhooks(board=board, inbox=inbox, secrets=secrets, limit=settings.max_delivery_bytes)
     app.include_router(health_routes(redis, keys, inbox))
+    app.include_router(api_routes(Pages(desk)))
+    answers.add_to(app)
     return app
 
 

@@ -15,11 +15,13 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from bot.catalog import Catalog
+from bot.standing import Standing
 from bot.waiting import LINE, WaitingList
 from leaderboard.dispatch import Waiting
 from leaderboard.holds import RANK, Hold, Priority
-from leaderboard.tiers import Tier
 from leaderboard.requests import RequestPath, parse_path
+from leaderboard.tiers import Tier
 from wire.jobs import EvaluationJob
 from wire.keys import Keys
 from wire.redis import Fields, Redis, text
@@ -64,6 +66,7 @@ class Entry(BaseModel):
     place: int = Field(default=0, description="position that the status comment shows; 0: none")
     starts: tuple[float, float] | None = Field(default=None, description="earliest and latest start that it shows")
     why: str = Field(default="", description="what it says holds the request back, in one word")
+    standing: Standing = Field(default_factory=Standing, description="what the file says, for people to read")
 
 
 class Origin(BaseModel):
@@ -89,6 +92,7 @@ class Index:
         self._keys = keys
         self._line = redis.register_script(LINE)
         self._waiting = WaitingList(redis, keys)
+        self.catalog = Catalog(redis, keys)
 
     def get(self, path: str) -> Entry:
         """The entry at `path`; a new one where there is none."""
@@ -115,6 +119,7 @@ class Index:
             pipe.hset(keys.requests, mapping={e.path: e.model_dump_json(exclude_defaults=True) for e in entries})
             self._line(keys=[keys.waiting, keys.waiting_changes, keys.waiting_version], args=lines, client=pipe)
             pipe.zadd(keys.models, {_by_model(path): 0 for path in paths})
+            self.catalog.add(pipe, entries)
             for name, members in lists.items():
                 if members:
                     pipe.sadd(name, *members)
@@ -124,11 +129,15 @@ class Index:
                 pipe.hset(keys.request_threads, mapping=threads)
             pipe.execute()
 
-    def judged(self, path: str, file_oid: str) -> None:
-        """The file with this blob id was looked at, whatever else is known of `path`."""
+    def judged(self, path: str, file_oid: str, standing: Standing | None = None) -> None:
+        """The file with this blob id was looked at, and stands so, whatever else is known of `path`.
+
+        What was found out meanwhile about the model's access is kept.
+        """
         entry = self.get(path)
-        if entry.file_oid != file_oid:
-            self.put(entry.model_copy(update={"file_oid": file_oid}))
+        seen = entry.standing if standing is None else standing.model_copy(update={"access": entry.standing.access})
+        if (entry.file_oid, entry.standing) != (file_oid, seen):
+            self.put(entry.model_copy(update={"file_oid": file_oid, "standing": seen}))
 
     def drop(self, path: str) -> None:
         """The file at `path` is gone."""
@@ -139,6 +148,7 @@ class Index:
                 pipe.hdel(name, path)
             for name in (keys.busy, keys.unjudged):
                 pipe.srem(name, path)
+            self.catalog.drop(pipe, path)
             pipe.zrem(keys.models, _by_model(path))
             pipe.execute()
 

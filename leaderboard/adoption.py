@@ -89,9 +89,15 @@ def old_failure(request: Request, record: Record) -> Failure | None:
     """What people are told where an old request had failed; None where it had not. The file itself stays as it is."""
     if request.status is not Status.FAILED or request.file.steward.failure is not None:
         return None
+    return old_failure_of(record.at)
+
+
+def old_failure_of(adopted: str) -> Failure:
+    """What people are told of a request that had failed before the board was adopted, at this ISO time."""
+    on = f" on {adopted[:10]}" if adopted else ""
     return Failure(
         cause="before-adoption",
         fault="unknown",
-        message=f"It failed before Steward took over this board on {record.at[:10]}; no log of it was kept.",
+        message=f"It failed before Steward took over this board{on}; no log of it was kept.",
         advice="Ask a maintainer to run it again if you think that it should work.",
     )

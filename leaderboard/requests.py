@@ -10,16 +10,19 @@ import json
 import re
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from leaderboard.attempts import MAX_NUMBER, Failure
 from leaderboard.dialects import foreign_dialect
+from leaderboard.holds import Hold, Priority
 from leaderboard.jsontext import edit as edit
 from leaderboard.reasons import Problem as Problem
 from leaderboard.reasons import Reason, bounded, table
 
+Access = Literal["public", "gated", "private"]
+"""Who may see a model on the Hub."""
 WEIGHT_TYPES = ("Original", "Delta", "Adapter")
 MAX_DEPTH = 20
 
@@ -51,7 +54,7 @@ REASONS = table(
         Reason(
             "not-an-object",
             "The file holds JSON, but not an object with fields.",
-            'Write it as {{"model": …, "status": "PENDING", …}}; any request that was accepted is an example.',
+            'Write it as {{"model": …, "status": "PENDING", …}}; any request file that was accepted is an example.',
         ),
         Reason(
             "field",
@@ -142,6 +145,11 @@ class StewardFacts(BaseModel):
     log: str | None = Field(default=None, max_length=1_000, description="URL of the log of the last attempt")
     results: str | None = Field(default=None, max_length=1_000, description="path in the results repo")
     causes: list[str] = Field(default_factory=list, max_length=1_000, description="what caused each reopening")
+    access: Access | None = Field(default=None, description="who might see the model when it was judged; None: all")
+    priority: Priority | None = Field(default=None, description="of its turn, where a maintainer set one")
+    hold: Hold | None = Field(default=None, description="why it gets no turn for now")
+    cancelled: Hold | None = Field(default=None, description="why, by whom and when it was withdrawn")
+    gpu_seconds: float = Field(default=0.0, ge=0, description="what its attempts took so far")
 
 
 def _a_hint(kind: type | tuple[type, ...], longest: int) -> BeforeValidator:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 
 from bot.index import Entry
+from bot.standing import standing_of, standing_of_unreadable
 from leaderboard.adoption import is_old
 from leaderboard.lifecycle import spent
 from leaderboard.requests import Request, Status, parse_request
@@ -23,22 +24,24 @@ def first_look(path: str, oid: str, data: bytes | None, *, adopted: str | None =
     request = parse_request(path, data) if data is not None else []
     readable = request if isinstance(request, Request) else None
     if is_old(adopted, oid, readable):
-        return left_in_peace(Entry(path=path), oid, readable), False
+        return left_in_peace(Entry(path=path, standing=standing_of_unreadable(data)), oid, readable), False
     if isinstance(request, Request):
         return _readable(path, oid, request)
     if data is not None and _is_at_rest(data):
-        return Entry(path=path, state="foreign", file_oid=oid), False
-    return Entry(path=path), True
+        return Entry(path=path, state="foreign", file_oid=oid, standing=standing_of_unreadable(data)), False
+    return Entry(path=path, standing=standing_of_unreadable(data)), True
 
 
 def left_in_peace(entry: Entry, oid: str, request: Request | None) -> Entry:
     """The entry of a file from before adoption: listed, and at rest whatever it says."""
     if request is None:
-        return entry.model_copy(update={"state": "foreign", "file_oid": oid, "job": None})
+        seen = entry.standing.model_copy(update={"old": True})
+        return entry.model_copy(update={"state": "foreign", "file_oid": oid, "job": None, "standing": seen})
     status, facts = request.status, request.file.steward
     ended = status is not None and not status.waits and status is not Status.RUNNING
     state = "settled" if ended else "foreign"
-    known = {"model": request.path.model, "sha": facts.revision, "thread": facts.thread}
+    seen = standing_of(request, entry.standing.access, old=True)
+    known = {"model": request.path.model, "sha": facts.revision, "thread": facts.thread, "standing": seen}
     return entry.model_copy(update={**known, "state": state, "file_oid": oid, "job": None})
 
 
@@ -51,6 +54,7 @@ def _readable(path: str, oid: str, request: Request) -> tuple[Entry, bool]:
         number=max(1, facts.attempt),
         used=spent(request) or None,
         thread=facts.thread,
+        standing=standing_of(request),
     )
     status = request.status
     if status is None or (status is Status.RUNNING and facts.attempt == 0):

@@ -9,6 +9,7 @@ from typing import Any
 
 from bot.desk import Desk, request_key
 from bot.index import Entry
+from bot.standing import standing_of_unreadable
 from bot.sync.status_thread import tell
 from bot.sync.views import view_of_unreadable
 from hub.edits import Base, FieldEdit
@@ -26,9 +27,13 @@ def refuse_unreadable(desk: Desk, entry: Entry, file: File | None, problems: Seq
     is one that was written for another backend.
     """
     fields = _object(file)
+    seen = standing_of_unreadable(file.data if file is not None else None)
+    entry = entry.model_copy(update={"standing": seen})
     if fields is not None and (foreign_dialect(entry.path, fields) or not _waits(fields)):
         desk.index.put(entry.model_copy(update={"state": "settled" if entry.said else "foreign"}))
         return
+    told = seen.model_copy(update={"status": Status.FAILED.value, "failure": refusal(tuple(problems))})
+    entry = entry.model_copy(update={"standing": told})
     view = view_of_unreadable(desk, entry, problems, writable=fields is not None)
     entry = tell(desk, entry, view)
     desk.index.put(entry.model_copy(update={"state": "settled"}))

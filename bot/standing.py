@@ -1,0 +1,76 @@
+"""What a request file says that people who look at the queue want to know, kept in the index beside our own state."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from leaderboard.attempts import Failure
+from leaderboard.privacy import said_access, strictest
+from leaderboard.requests import Access, Request, Status
+from leaderboard.times import read_time
+
+OTHER = "OTHER"
+"""Stands for every status that is no word of the life cycle."""
+
+
+class Standing(BaseModel):
+    """One request file, in the words that are shown. `time` is when it says that it was submitted, 0: not known."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    status: str = OTHER
+    time: float = 0.0
+    revision: str = ""
+    submitter: str = Field(default="", description="as our own facts in the file have it")
+    failure: Failure | None = None
+    log: str = ""
+    results: str = ""
+    access: Access = "public"
+    old: bool = Field(default=False, description="whether it is from before the board's adoption")
+
+
+def standing_of(request: Request, known: Access = "public", *, old: bool = False) -> Standing:
+    """How `request` stands. `known` is what was found out about the model's access."""
+    facts, status = request.file.steward, request.status
+    return Standing(
+        status=status.value if status is not None else OTHER,
+        time=read_time(request.file.submitted_time) or 0.0,
+        revision=facts.revision or request.file.revision or "main",
+        submitter=facts.submitter or "",
+        failure=facts.failure,
+        log=facts.log or "",
+        results=facts.results or "",
+        access=strictest([said_access(request), known]),
+        old=old,
+    )
+
+
+def standing_of_unreadable(data: bytes | None, *, old: bool = False) -> Standing:
+    """How a file stands that cannot be read as a request, as far as it says; hidden, where it seems to be private."""
+    fields = _fields(data)
+    word, facts = fields.get("status"), fields.get("steward")
+    status = word.strip().upper() if isinstance(word, str) else ""
+    return Standing(
+        status=status if status in Status.__members__ else OTHER,
+        failure=_failure(facts.get("failure")) if isinstance(facts, dict) else None,
+        access="private" if fields.get("private") else "public",
+        old=old,
+    )
+
+
+def _fields(data: bytes | None) -> dict[str, Any]:
+    try:
+        found = json.loads(data.decode("utf-8-sig")) if data is not None else None
+    except (ValueError, RecursionError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _failure(said: object) -> Failure | None:
+    try:
+        return Failure.model_validate(said)
+    except ValidationError:
+        return None

@@ -1,0 +1,1 @@
+"""What the web server shows of the board: read from Redis alone, and never more than everybody may know."""

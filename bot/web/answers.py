@@ -1,0 +1,102 @@
+"""How the API answers: JSON with an ETag, errors of one shape, and to pages of any origin that only read."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse, Response
+from pydantic import BaseModel
+from redis.exceptions import RedisError
+from starlette.exceptions import HTTPException
+from starlette.middleware.cors import CORSMiddleware
+from starlette.types import Receive, Scope, Send
+
+from bot.web.models import Problem
+
+PREFIX = "/api/"
+FRESH = {"cache-control": "no-cache"}
+"""Everything may be kept, and has to be asked for again: with an ETag, which costs nearly nothing."""
+
+
+class CannotAnswer(Exception):
+    """Ends a call with this problem."""
+
+    def __init__(self, status: int, problem: Problem, headers: dict[str, str] | None = None) -> None:
+        super().__init__(problem.message)
+        self.status, self.problem, self.headers = status, problem, headers or {}
+
+
+class CrossOriginReads(CORSMiddleware):
+    """Lets pages of any origin read the API, and nothing else."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and scope["path"].startswith(PREFIX):
+            await super().__call__(scope, receive, send)
+        else:
+            await self.app(scope, receive, send)
+
+
+def answer(request: Request, found: BaseModel, *, status: int = 200, headers: dict[str, str] | None = None) -> Response:
+    """`found` as JSON, or 304 where the client has it already."""
+    body = found.model_dump_json().encode()
+    tag = f'"{hashlib.sha256(body).hexdigest()[:32]}"'
+    more = {**FRESH, "etag": tag, **(headers or {})}
+    if status == 200 and has(request.headers.getlist("if-none-match"), tag):
+        return Response(status_code=304, headers=more)
+    return Response(body, status, more, media_type="application/json")
+
+
+def has(said: Sequence[str], tag: str) -> bool:
+    """Whether `tag` is among the ETags that a client says it has."""
+    return any(one.strip().removeprefix("W/") in (tag, "*") for line in said for one in line.split(","))
+
+
+def refuse(status: int, problem: Problem, headers: dict[str, str] | None = None) -> JSONResponse:
+    """The answer that tells of a problem."""
+    return JSONResponse(problem.model_dump(), status, {"cache-control": "no-store", **(headers or {})})
+
+
+def add_to(app: FastAPI) -> None:
+    """Have `app` answer every error in one shape, and let pages of other origins read the API."""
+    app.add_middleware(
+        CrossOriginReads,
+        allow_origins=["*"],
+        allow_methods=["GET"],
+        allow_headers=["If-None-Match"],
+        expose_headers=["ETag", "Retry-After"],
+    )
+
+    @app.exception_handler(CannotAnswer)
+    async def cannot(_: Request, error: CannotAnswer) -> Response:
+        return refuse(error.status, error.problem, error.headers)
+
+    @app.exception_handler(RequestValidationError)
+    async def invalid(_: Request, error: RequestValidationError) -> Response:
+        wrong = "; ".join(map(_wrong, error.errors()[:5]))
+        return refuse(
+            422, Problem(code="bad-query", message=f"{wrong}.", advice="See /openapi.json for what is taken.")
+        )
+
+    @app.exception_handler(HTTPException)
+    async def plain(_: Request, error: HTTPException) -> Response:
+        known = {404: "not-found", 405: "not-allowed"}
+        advice = "See /openapi.json for what there is."
+        problem = Problem(code=known.get(error.status_code, "refused"), message=f"{error.detail}.", advice=advice)
+        return refuse(error.status_code, problem, dict(error.headers or {}))
+
+    @app.exception_handler(RedisError)
+    async def away(_: Request, error: RedisError) -> Response:
+        message = f"The queue's server does not answer ({type(error).__name__})."
+        return refuse(
+            503, Problem(code="away", message=message, advice="Ask again in a minute."), {"retry-after": "60"}
+        )
+
+
+def _wrong(error: Any) -> str:
+    """One mistake in a query, without what the client wrote."""
+    where = ".".join(str(part) for part in error["loc"][1:])[:60]
+    return f"{where}: {error['msg'][:200]}" if where else str(error["msg"])[:200]

@@ -1,0 +1,79 @@
+"""`/api`: requests, the queue, and whether a model would be accepted; documented in `/openapi.json`.
+
+Everything is read from Redis, on threads: the loop that takes deliveries in waits for none of it.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Path, Query, Request
+from fastapi.responses import Response
+
+from bot.web import models
+from bot.web.answers import CannotAnswer, answer
+from bot.web.lists import BadCursor, Pages
+
+MOST = 500
+Status = Literal["PENDING", "RERUN", "RUNNING", "FINISHED", "FAILED", "PENDING_NEW_EVAL", "CANCELLED", "OTHER"]
+Limit = Annotated[int, Query(ge=1, le=MOST, description="how many to answer with, at most")]
+Name = Annotated[str, Query(max_length=200)]
+After = Annotated[int, Query(ge=0, le=10_000_000)]
+PROBLEMS: dict[int | str, dict[str, Any]] = {
+    422: {"model": models.Problem, "description": "A parameter is not as it should be."},
+    503: {"model": models.Problem, "description": "The queue's server does not answer."},
+}
+NOT_MODIFIED: dict[int | str, dict[str, Any]] = {304: {"description": "You have it already, by its ETag."}}
+
+
+def api_routes(pages: Pages) -> APIRouter:
+    """The routes of one board."""
+    routes = APIRouter(prefix="/api", tags=["api"], responses={**PROBLEMS, **NOT_MODIFIED})
+
+    @routes.get("/requests", summary="List requests", response_model=models.RequestList)
+    def requests(
+        request: Request,
+        status: Annotated[Status | None, Query(description="the word in the file")] = None,
+        model: Annotated[Name, Query(description="`org/name`, in any case of letters")] = "",
+        submitter: Annotated[Name, Query(description="name of the account that submitted it")] = "",
+        cursor: Annotated[str, Query(max_length=2_000, description="`next` of the page before")] = "",
+        limit: Limit = 100,
+    ) -> Response:
+        """Requests, newest first, those that fit every filter. A page may be short, also empty, and yet have a next."""
+        try:
+            found = pages.requests(
+                status=status or "", model=model.strip(), submitter=submitter.strip(), cursor=cursor, limit=limit
+            )
+        except BadCursor as error:
+            advice = "Take it from `next` of the page before, or leave it out."
+            raise CannotAnswer(
+                422, models.Problem(code="bad-cursor", message="This is no cursor.", advice=advice)
+            ) from error
+        return answer(request, found)
+
+    @routes.get(
+        "/requests/{path:path}",
+        summary="One request",
+        response_model=models.Request,
+        responses={404: {"model": models.Problem, "description": "There is no such request that is public."}},
+    )
+    def one(request: Request, path: Annotated[str, Path(max_length=1_000, examples=[models.PATH])]) -> Response:
+        """One request: where it stands, why it failed, its place in the queue, its progress."""
+        found = pages.request(path)
+        if found is None:
+            advice = "Give the path of its file in the requests repo, or look for it with /api/requests?model=…"
+            message = "There is no request at this path, or its model is private."
+            raise CannotAnswer(404, models.Problem(code="no-request", message=message, advice=advice))
+        return answer(request, found)
+
+    @routes.get("/queue", summary="The queue", response_model=models.Queue)
+    def queue(
+        request: Request,
+        after: Annotated[After, Query(description="skip so many of those that wait")] = 0,
+        held_after: Annotated[After, Query(description="skip so many of those that are held back")] = 0,
+        limit: Limit = 100,
+    ) -> Response:
+        """Who waits, in turn, with position and estimated start; who is held back, and why; who runs, and how far."""
+        return answer(request, pages.queue(after=after, held_after=held_after, limit=limit))
+
+    return routes

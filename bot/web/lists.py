@@ -1,0 +1,157 @@
+"""Pages of requests, newest first, and of the queue, in turn: each reads from Redis what is on the page."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain, islice
+
+from bot.catalog import submitter_of
+from bot.desk import Desk
+from bot.index import Entry
+from bot.sync.line import Line, look
+from bot.web import models, shown
+from leaderboard.dispatch import Waiting, held_back
+
+LOOKED_AT = 2_000
+"""Requests that are looked at for one page, at most: with rare filters a page may be short, and goes on at `next`."""
+CHUNK = 100
+
+Cursor = tuple[float, str]
+
+
+class BadCursor(ValueError):
+    """A cursor that is none of ours."""
+
+
+class Pages:
+    """The pages of one board."""
+
+    def __init__(self, desk: Desk) -> None:
+        self.desk = desk
+        self._turns: tuple[Line, list[Waiting], list[Waiting]] | None = None
+
+    # --- all requests
+
+    def requests(
+        self, *, status: str = "", model: str = "", submitter: str = "", cursor: str = "", limit: int = 100
+    ) -> models.RequestList:
+        """The requests that fit all filters, from `cursor` on. Raises BadCursor."""
+        after = read_cursor(cursor) if cursor else None
+        found: list[models.Summary] = []
+        last: Cursor | None = None
+        looked = 0
+        for time, entry in self._candidates(status, model, submitter, after):
+            if len(found) == limit or looked == LOOKED_AT:
+                return models.RequestList(requests=found, next=write_cursor(last) if last is not None else None)
+            last, looked = (time, entry.path), looked + 1
+            if _fits(entry, status, model, submitter):
+                found.append(shown.summary(self.desk, entry))
+        return models.RequestList(requests=found, next=None)
+
+    def _candidates(
+        self, status: str, model: str, submitter: str, after: Cursor | None
+    ) -> Iterator[tuple[float, Entry]]:
+        index = self.desk.index
+        if model:
+            known = sorted(((_time(entry), entry.path, entry) for entry in index.of_model(model)), reverse=True)
+            yield from ((time, entry) for time, path, entry in known if after is None or (time, path) < after)
+            return
+        listed = index.catalog.newest(status=status, submitter=submitter, after=after)
+        while chunk := list(islice(listed, CHUNK)):
+            entries = index.find([path for _, path in chunk])
+            yield from ((time, entry) for (time, _), entry in zip(chunk, entries, strict=True) if entry is not None)
+
+    def request(self, path: str) -> models.Request | None:
+        """The request at `path`; None where there is none that the public may know of."""
+        entry = self.desk.index.find([path])[0]
+        return shown.request(self.desk, entry) if entry is not None and not shown.hidden(entry) else None
+
+    # --- the queue
+
+    def queue(self, *, after: int = 0, held_after: int = 0, limit: int = 100) -> models.Queue:
+        """Those that wait, from position `after` on; those that are held back; those that run."""
+        line = look(self.desk)
+        waiting, held = self._in_turn(line)
+        page, back = waiting[after : after + limit], held[held_after : held_after + limit]
+        running = sorted(line.running, key=lambda busy: (-busy.started, busy.path))
+        entries = self._entries(chain((one.path for one in (*page, *back)), (busy.path for busy in running[:limit])))
+        return models.Queue(
+            counts=models.Counts(
+                waiting=len(waiting), held=len(held), running=len(running), workers=len(line.terms.takers)
+            ),
+            waiting=[self._waiting(line, one, entries) for one in page],
+            held=[self._held(line, one, entries) for one in back],
+            running=[self._running(entries[busy.path]) for busy in running[:limit] if busy.path in entries],
+            next=after + limit if after + limit < len(waiting) else None,
+            next_held=held_after + limit if held_after + limit < len(held) else None,
+        )
+
+    def _in_turn(self, line: Line) -> tuple[Sequence[Waiting], Sequence[Waiting]]:
+        """Those that have a position, by it, and those that are held back; worked out once for each line."""
+        if self._turns is None or self._turns[0] is not line:
+            lanes = list(line.order.values())
+            turns = [
+                one for _, _, one in sorted((at, n, one) for n, lane in enumerate(lanes) for at, one in enumerate(lane))
+            ]
+            held = sorted(one for one in line.waiting if one.path not in line.positions)
+            self._turns = (line, turns, held)
+        return self._turns[1:]
+
+    def _entries(self, paths: Iterable[str]) -> dict[str, Entry]:
+        found = self.desk.index.find(list(paths))
+        return {entry.path: entry for entry in found if entry is not None}
+
+    def _waiting(self, line: Line, one: Waiting, entries: dict[str, Entry]) -> models.Waiting:
+        outlook = line.outlook(one.path)
+        assert outlook is not None
+        place = shown.place(outlook)
+        return models.Waiting(**dict(place), **_who(entries.get(one.path)), tier=one.tier)
+
+    def _held(self, line: Line, one: Waiting, entries: dict[str, Entry]) -> models.Held:
+        entry, back = entries.get(one.path), held_back(one, line.terms)
+        assert back is not None
+        who = {name: word for name, word in _who(entry).items() if name != "precision"}
+        return models.Held(**dict(shown.held(self.desk, entry, back)), **who, tier=one.tier)
+
+    def _running(self, entry: Entry) -> models.Running:
+        state = self.desk.attempts.read(entry.attempt or "")
+        return models.Running(**dict(shown.progress(state)), **_who(entry), tier=entry.tier)
+
+
+def _who(entry: Entry | None) -> dict[str, str | None]:
+    """Which request it is; nothing of it where the public may not know."""
+    if entry is None or shown.hidden(entry):
+        return {"path": None, "model": None, "precision": "", "submitter": ""}
+    precision = shown.precision_of(entry)
+    return {"path": entry.path, "model": entry.model, "precision": precision, "submitter": submitter_of(entry)}
+
+
+def _time(entry: Entry) -> float:
+    return entry.standing.time or entry.submitted
+
+
+def _fits(entry: Entry, status: str, model: str, submitter: str) -> bool:
+    if shown.hidden(entry) or (status and entry.standing.status != status):
+        return False
+    if submitter and submitter_of(entry).casefold() != submitter.casefold():
+        return False
+    return not model or entry.model.casefold() == model.casefold()
+
+
+def write_cursor(after: Cursor) -> str:
+    """Time and path as one word that needs no quoting in an address."""
+    return base64.urlsafe_b64encode(f"{after[0]!r} {after[1]}".encode()).decode().rstrip("=")
+
+
+def read_cursor(word: str) -> Cursor:
+    """Time and path in a cursor. Raises BadCursor."""
+    try:
+        time, _, path = base64.b64decode(word + "=" * (-len(word) % 4), b"-_", validate=True).decode().partition(" ")
+        found = float(time)
+    except (ValueError, binascii.Error) as error:
+        raise BadCursor(word[:50]) from error
+    if not path or not -1e15 < found < 1e15:
+        raise BadCursor(word[:50])
+    return found, path

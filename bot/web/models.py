@@ -1,0 +1,246 @@
+"""What the API answers, field by field. Times are ISO in UTC; addresses are of the Hub."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from leaderboard.attempts import Fault
+from leaderboard.requests import Access
+
+State = Literal["new", "waiting", "running", "finished", "failed", "cancelled", "elsewhere", "settled"]
+PATH = "ada/tiny_eval_request_False_float16_Original.json"
+FAILURE = {
+    "cause": "weights-not-safetensors",
+    "fault": "submission",
+    "message": "The weights are there as pickle files only; this leaderboard loads safetensors alone.",
+    "advice": "Upload the weights as safetensors: save_pretrained() does so by default.",
+}
+SUMMARY: dict[str, Any] = {
+    "path": PATH,
+    "model": "ada/tiny",
+    "revision": "5f6b6d1a3a1f0a3f6f8e5b8b5c9d9a4f1c2e3d4b",
+    "precision": "float16",
+    "weight_type": "Original",
+    "status": "PENDING",
+    "state": "waiting",
+    "submitter": "ada",
+    "submitted": "2026-11-24T12:00:00Z",
+    "request_url": f"https://huggingface.co/datasets/board/requests/blob/main/{PATH}",
+    "thread_url": "https://huggingface.co/datasets/board/requests/discussions/7",
+    "log_url": None,
+    "results_url": None,
+    "failure": None,
+    "access": "public",
+    "from_before": False,
+}
+START: dict[str, Any] = {
+    "earliest": "2026-11-24T13:10:00Z",
+    "expected": "2026-11-24T14:00:00Z",
+    "latest": "2026-11-24T15:30:00Z",
+}
+PLACE: dict[str, Any] = {"position": 3, "among": 12, "workers": 2, "start": START}
+
+
+class Shown(BaseModel):
+    """The root of all answers."""
+
+    model_config = ConfigDict(frozen=True)
+
+
+class Problem(Shown):
+    """Why there is no other answer, and what to do."""
+
+    model_config = ConfigDict(
+        frozen=True,
+        json_schema_extra={
+            "examples": [{"code": "not-found", "message": "There is no such request.", "advice": "Check the path."}]
+        },
+    )
+
+    code: str = Field(description="one word for programs")
+    message: str
+    advice: str = ""
+
+
+class Why(Shown):
+    """What an evaluation or a submission failed of, and whose fault it was."""
+
+    cause: str
+    fault: Fault
+    message: str
+    advice: str = ""
+
+
+class Start(Shown):
+    """When an evaluation is likely to start."""
+
+    earliest: str
+    expected: str
+    latest: str
+
+
+class Place(Shown):
+    """The turn of a waiting request: its position, from 1, among those that wait for the same `workers`."""
+
+    position: int
+    among: int
+    workers: int
+    start: Start | None = Field(default=None, description="null where nothing was measured yet, or nobody works")
+
+
+class HeldBack(Shown):
+    """What keeps a request from having its turn."""
+
+    kind: Literal["hold", "pause", "budget"]
+    what: str = Field(default="", description="what is paused, or whose budget is used up")
+    reason: str = ""
+    by: str = ""
+
+
+class Progress(Shown):
+    """How far a running evaluation is; `total` 0 where that is not known yet."""
+
+    phase: str
+    done: int
+    total: int
+    started: str | None = None
+
+
+class Summary(Shown):
+    """One request. Of a gated model no reason, log or thread is shown; private ones are not listed at all."""
+
+    model_config = ConfigDict(frozen=True, json_schema_extra={"examples": [SUMMARY]})
+
+    path: str = Field(description="of its file in the requests repo")
+    model: str
+    revision: str = ""
+    precision: str = ""
+    weight_type: str = ""
+    status: str = Field(description="the word in the file; OTHER where it is none that Steward knows")
+    state: State = Field(description="where it is: in words that tell more than the status")
+    submitter: str = ""
+    submitted: str | None = None
+    request_url: str
+    thread_url: str | None = None
+    log_url: str | None = None
+    results_url: str | None = None
+    failure: Why | None = None
+    access: Access = "public"
+    from_before: bool = Field(default=False, description="whether it is from before Steward took over the board")
+
+
+class Request(Summary):
+    """One request, with where it stands now."""
+
+    model_config = ConfigDict(
+        frozen=True, json_schema_extra={"examples": [{**SUMMARY, "attempt": 1, "place": PLACE, "held": None}]}
+    )
+
+    attempt: int = Field(default=0, description="number of the attempt that runs, or was the last; 0 before the first")
+    place: Place | None = None
+    held: HeldBack | None = None
+    progress: Progress | None = None
+
+
+class RequestList(Shown):
+    """A page of requests, newest first."""
+
+    model_config = ConfigDict(
+        frozen=True, json_schema_extra={"examples": [{"requests": [SUMMARY], "next": "MTczMjQ1MDAwMC4wIGFkYS90aW55"}]}
+    )
+
+    requests: list[Summary]
+    next: str | None = Field(description="cursor of the next page; null where there is none. A page may be short")
+
+
+class Waiting(Place):
+    """One that waits, in turn. Of a private model only the place is shown."""
+
+    model_config = ConfigDict(
+        frozen=True, json_schema_extra={"examples": [{"path": PATH, "model": "ada/tiny", "tier": "small", **PLACE}]}
+    )
+
+    path: str | None
+    model: str | None
+    precision: str = ""
+    submitter: str = ""
+    tier: str
+
+
+class Held(HeldBack):
+    """One that gets no turn for now, and why."""
+
+    path: str | None
+    model: str | None
+    submitter: str = ""
+    tier: str
+
+
+class Running(Progress):
+    """One that is being evaluated."""
+
+    path: str | None
+    model: str | None
+    precision: str = ""
+    submitter: str = ""
+    tier: str
+
+
+class Counts(Shown):
+    """How many there are in all."""
+
+    waiting: int
+    held: int
+    running: int
+    workers: int
+
+
+class Queue(Shown):
+    """The queue: those that wait in turn, those that are held back, and those that run."""
+
+    counts: Counts
+    waiting: list[Waiting]
+    held: list[Held]
+    running: list[Running]
+    next: int | None = Field(description="`after` of the next page of those that wait; null where there is none")
+    next_held: int | None = Field(description="`held_after` of the next page of those that are held back")
+
+
+class Rule(Shown):
+    """What one rule of admission says."""
+
+    code: str
+    passed: bool
+    message: str
+    advice: str = ""
+
+
+class Checked(Shown):
+    """Whether a model would be accepted, by every rule, without submitting it."""
+
+    model_config = ConfigDict(
+        frozen=True,
+        json_schema_extra={
+            "examples": [
+                {
+                    "state": "done",
+                    "accepted": False,
+                    "model": "ada/tiny",
+                    "revision": "5f6b6d1a3a1f0a3f6f8e5b8b5c9d9a4f1c2e3d4b",
+                    "rules": [
+                        {"code": "safetensors", "passed": False, **{k: FAILURE[k] for k in ("message", "advice")}}
+                    ],
+                    "checked": "2026-11-24T12:00:00Z",
+                }
+            ]
+        },
+    )
+
+    state: Literal["done", "under-way"]
+    accepted: bool | None = Field(default=None, description="null while the check is under way")
+    model: str
+    revision: str | None = Field(default=None, description="the commit that was looked at")
+    rules: list[Rule] = Field(default_factory=list)
+    checked: str | None = None

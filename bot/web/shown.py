@@ -1,0 +1,132 @@
+"""What is known of requests, as people and programs are told: from the index, the queue and the attempts in Redis.
+
+The public is told less than the operator (`public=False`): of a gated model's request no reason, log or thread, of a
+private one's nothing at all but that somebody has a place in the queue.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from bot.catalog import submitter_of
+from bot.desk import Desk
+from bot.index import Entry
+from bot.sync.line import Outlook, look
+from bot.web import models
+from leaderboard import dispatch, estimates
+from leaderboard.adoption import old_failure_of
+from leaderboard.requests import RequestPath, Status, parse_path
+from wire.attempts import AttemptState
+from wire.clock import iso
+
+ENDS: dict[str, models.State] = {"FINISHED": "finished", "FAILED": "failed", "CANCELLED": "cancelled"}
+
+
+def summary(desk: Desk, entry: Entry, *, public: bool = True) -> models.Summary:
+    """One request; call it for the public only where `hidden` says no."""
+    return models.Summary(**_fields(desk, entry, public=public))
+
+
+def hidden(entry: Entry) -> bool:
+    """Whether the public may not even know that there is such a request."""
+    return entry.standing.access == "private"
+
+
+def request(desk: Desk, entry: Entry, *, public: bool = True) -> models.Request:
+    """One request with its place, what holds it back, or its progress."""
+    fields, state = _fields(desk, entry, public=public), None
+    if entry.state == "running" and entry.attempt is not None:
+        state = desk.attempts.read(entry.attempt)
+    seen = look(desk).outlook(entry.path) if entry.state in ("waiting", "queued") else None
+    return models.Request(
+        **fields,
+        attempt=entry.number if entry.attempt is not None else 0,
+        place=place(seen) if seen is not None and seen.position is not None else None,
+        held=held(desk, entry, seen.held) if seen is not None and seen.held is not None else None,
+        progress=progress(state) if entry.state == "running" else None,
+    )
+
+
+def _fields(desk: Desk, entry: Entry, *, public: bool) -> dict[str, Any]:
+    where, seen = parse_path(entry.path), entry.standing
+    names = where if isinstance(where, RequestPath) else None
+    tells = not public or seen.access == "public"
+    time = seen.time or entry.submitted
+    thread = f"{desk.address(desk.requests)}/discussions/{entry.thread}" if entry.thread is not None else None
+    return {
+        "path": entry.path,
+        "model": entry.model or (names.model if names else ""),
+        "revision": entry.sha or seen.revision,
+        "precision": names.precision if names else "",
+        "weight_type": names.weight_type if names else "",
+        "status": seen.status,
+        "state": _state(entry),
+        "submitter": submitter_of(entry),
+        "submitted": iso(time) if 0 < time < 1e11 else None,
+        "request_url": desk.address(desk.requests, entry.path),
+        "thread_url": thread if tells else None,
+        "log_url": (seen.log or None) if tells else None,
+        "results_url": desk.address(desk.results, seen.results) if seen.results else None,
+        "failure": why(desk, entry) if tells else None,
+        "access": seen.access,
+        "from_before": seen.old,
+    }
+
+
+def precision_of(entry: Entry) -> str:
+    """The precision at which it is to be evaluated, as the file's name has it."""
+    where = parse_path(entry.path)
+    return where.precision if isinstance(where, RequestPath) else ""
+
+
+def why(desk: Desk, entry: Entry) -> models.Why | None:
+    """Why it failed; that no log was kept, where it did before the board was adopted."""
+    failure = entry.standing.failure
+    if failure is None and entry.standing.old and entry.standing.status == Status.FAILED:
+        record = desk.adoption.record()
+        failure = old_failure_of(record.at if record is not None else "")
+    return models.Why(**failure.model_dump()) if failure is not None else None
+
+
+def _state(entry: Entry) -> models.State:
+    match entry.state:
+        case "queued":
+            return "waiting"  # in RQ, but nobody took it: whoever's turn comes before may still take its place
+        case "foreign":
+            return ENDS.get(entry.standing.status, "elsewhere")
+        case "settled":
+            return ENDS.get(entry.standing.status, "settled")
+        case state:
+            return state
+
+
+def place(seen: Outlook) -> models.Place:
+    """The place of a request that has one."""
+    assert seen.position is not None
+    return models.Place(position=seen.position, among=seen.among, workers=seen.workers, start=start(seen.start))
+
+
+def start(found: estimates.Start | None) -> models.Start | None:
+    """When it will start, to the second."""
+    if found is None:
+        return None
+    return models.Start(earliest=iso(found.earliest), expected=iso(found.expected), latest=iso(found.latest))
+
+
+def held(desk: Desk, entry: Entry | None, back: dispatch.HeldBack) -> models.HeldBack:
+    """What holds it back, with the reason that a maintainer gave."""
+    hold = desk.pauses.all().get(back.what) if back.kind == "pause" else entry.hold if entry is not None else None
+    told = hold if back.kind != "budget" else None
+    return models.HeldBack(
+        kind=back.kind, what=back.what, reason=told.reason if told else "", by=told.by if told else ""
+    )
+
+
+def progress(state: AttemptState | None) -> models.Progress:
+    """How far an attempt is."""
+    if state is None:
+        return models.Progress(phase="start", done=0, total=0)
+    began = iso(state.started) if state.started else None
+    return models.Progress(
+        phase=state.progress.phase, done=state.progress.done, total=state.progress.total, started=began
+    )

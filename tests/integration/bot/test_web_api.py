@@ -1,0 +1,298 @@
+"""The API, over HTTP, on a real queue server: what it answers, to whom, and how fast."""
+
+from __future__ import annotations
+
+import json
+import statistics
+import time
+from typing import Any
+
+import httpx2
+import pytest
+import redis
+from stand_kit import Stand
+
+from bot.index import Entry, Index
+from bot.standing import Standing
+from bot.web.lists import LOOKED_AT
+from leaderboard.adoption import RECORD
+from leaderboard.attempts import Failure
+from leaderboard.holds import Hold
+from wire import clock
+from wire.attempts import Attempts, Progress
+from wire.heartbeats import WorkerCard, Workers
+from wire.keys import Keys
+
+KEYS = Keys("demo")
+FAILURE = Failure(cause="disk-full", fault="us", message="The disk is full.", advice="Nothing to do for you.")
+
+
+def path_of(number: int, org: str = "ada") -> str:
+    """The path of a request."""
+    return f"{org}/m{number}_eval_request_False_float16_Original.json"
+
+
+def entry(number: int, *, org: str = "ada", **changes: Any) -> Entry:
+    """A request that waits."""
+    standing = {"status": "PENDING", "time": 1_700_000_000.0 + number, **changes.pop("standing", {})}
+    fields = {
+        "path": path_of(number, org),
+        "state": "waiting",
+        "model": f"{org}/m{number}",
+        "attempt": f"{number:012x}-deadbeef-1",
+        "submitter": org,
+        "submitted": 1_700_000_000.0 + number,
+        "standing": Standing(**standing),
+        **changes,
+    }
+    return Entry(**fields)
+
+
+def ended(number: int, status: str, **standing: Any) -> Entry:
+    """A request that came to its end."""
+    return entry(number, state="settled", attempt=None, standing={"status": status, **standing})
+
+
+@pytest.fixture
+def index(connection: redis.Redis) -> Index:
+    """The index of the board that the web server shows."""
+    return Index(connection, KEYS)
+
+
+def get(web: httpx2.Client, path: str, **params: Any) -> Any:
+    """The JSON of a good answer."""
+    answer = web.get(path, params={name: str(value) for name, value in params.items()})
+    assert answer.status_code == 200, answer.text
+    return answer.json()
+
+
+def models_in(page: Any) -> list[str]:
+    """The models on a page of requests."""
+    return [one["model"] for one in page["requests"]]
+
+
+def test_requests_are_listed_newest_first_and_page_by_page(web: httpx2.Client, index: Index) -> None:
+    """Every request comes once, whatever the size of a page; equal times are no trouble."""
+    index.put(*(ended(number, "FINISHED", time=1_700_000_000.0 + number // 3) for number in range(10)))
+    seen, cursor = list[str](), ""
+    for _ in range(10):
+        page = get(web, "/api/requests", limit=3, **({"cursor": cursor} if cursor else {}))
+        seen += [one["path"] for one in page["requests"]]
+        times = [one["submitted"] for one in page["requests"]]
+        assert times == sorted(times, reverse=True)
+        if (cursor := page["next"]) is None:
+            break
+    assert sorted(seen) == sorted(path_of(number) for number in range(10))
+
+
+def test_a_page_goes_on_though_what_it_ended_with_is_gone(web: httpx2.Client, index: Index) -> None:
+    """Requests come and go between two pages; the rest is there once."""
+    index.put(*(ended(number, "FINISHED") for number in range(6)))
+    first = get(web, "/api/requests", limit=2)
+    index.drop(first["requests"][-1]["path"])
+    rest = get(web, "/api/requests", limit=10, cursor=first["next"])
+    assert models_in(rest) == [f"ada/m{number}" for number in (3, 2, 1, 0)]
+
+
+def test_filters_are_heeded_together_and_in_any_case_of_letters(web: httpx2.Client, index: Index) -> None:
+    """By status, by submitter, by model; a request that changed is found as it is, and not as it was."""
+    index.put(ended(1, "FAILED", failure=FAILURE), ended(2, "FINISHED"), entry(3), entry(4, org="bob"))
+    assert models_in(get(web, "/api/requests", status="FAILED")) == ["ada/m1"]
+    assert models_in(get(web, "/api/requests", submitter="ADA", status="PENDING")) == ["ada/m3"]
+    assert models_in(get(web, "/api/requests", model="BOB/m4")) == ["bob/m4"]
+    assert models_in(get(web, "/api/requests", model="bob/m4", status="FAILED")) == []
+    index.put(ended(3, "FINISHED").model_copy(update={"submitter": "bob"}))
+    assert models_in(get(web, "/api/requests", status="PENDING")) == ["bob/m4"]
+    assert models_in(get(web, "/api/requests", submitter="ada")) == ["ada/m2", "ada/m1"]
+    assert models_in(get(web, "/api/requests", submitter="bob")) == ["bob/m4", "ada/m3"]
+    index.drop(path_of(3))
+    assert models_in(get(web, "/api/requests", submitter="bob")) == ["bob/m4"]
+
+
+def test_a_page_with_a_rare_filter_is_bounded_and_says_where_to_go_on(web: httpx2.Client, index: Index) -> None:
+    """No call looks at more than so many requests; the one that is asked for is found on the next page."""
+    index.put(*(ended(number, "FINISHED") for number in range(LOOKED_AT + 5)))
+    index.put(ended(0, "FAILED"))
+    page = get(web, "/api/requests", submitter="ada", status="FAILED", limit=5)
+    assert (page["requests"], page["next"] is not None) == ([], True)
+    page = get(web, "/api/requests", submitter="ada", status="FAILED", limit=5, cursor=page["next"])
+    assert (models_in(page), page["next"]) == (["ada/m0"], None)
+
+
+def test_one_request_tells_where_it_stands(web: httpx2.Client, index: Index, connection: redis.Redis) -> None:
+    """Waiting: its place. Held: why. Running: how far. Failed: what of, whose fault it was, and what to do."""
+    workers, attempts, now = Workers(connection, KEYS), Attempts(connection, KEYS), clock.now()
+    workers.announce(WorkerCard(name="w", tiers=("small", "medium", "large"), since=now, beat=now))
+    hold = Hold(reason="It is looked into.", by="maya")
+    running = entry(3, state="running")
+    index.put(entry(1), entry(2, hold=hold), running, ended(4, "FAILED", failure=FAILURE, log="https://hub/log"))
+    attempts.queued(running.attempt or "", running.path, now=now)
+    attempts.beat(running.attempt or "", Progress("evaluate", 3, 12), now=now)
+    first = get(web, f"/api/requests/{path_of(1)}")
+    assert (first["state"], first["place"]["position"], first["place"]["workers"]) == ("waiting", 1, 1)
+    assert first["request_url"].endswith(f"/datasets/board/requests/blob/main/{path_of(1)}")
+    held = get(web, f"/api/requests/{path_of(2)}")
+    assert (held["place"], held["held"]["kind"], held["held"]["reason"]) == (None, "hold", "It is looked into.")
+    progress = get(web, f"/api/requests/{path_of(3)}")["progress"]
+    assert (progress["phase"], progress["done"], progress["total"]) == ("evaluate", 3, 12)
+    failed = get(web, f"/api/requests/{path_of(4)}")
+    assert failed["failure"] == {**FAILURE.model_dump()}
+    assert (failed["state"], failed["log_url"]) == ("failed", "https://hub/log")
+
+
+def test_the_queue_shows_who_waits_who_is_held_and_who_runs(
+    web: httpx2.Client, index: Index, connection: redis.Redis
+) -> None:
+    """In turn: ada's second request comes after bob's first; pages go on by position."""
+    index.put(
+        entry(1), entry(2), entry(3, org="bob"), entry(4, hold=Hold(reason="Not now.")), entry(5, state="running")
+    )
+    queue = get(web, "/api/queue")
+    assert [one["model"] for one in queue["waiting"]] == ["bob/m3", "ada/m1", "ada/m2"]
+    assert [one["position"] for one in queue["waiting"]] == [1, 2, 3]
+    assert [(one["model"], one["reason"]) for one in queue["held"]] == [("ada/m4", "Not now.")]
+    assert [one["model"] for one in queue["running"]] == ["ada/m5"]
+    assert queue["counts"] == {"waiting": 3, "held": 1, "running": 1, "workers": 0}
+    page = get(web, "/api/queue", after=1, limit=1)
+    assert ([one["model"] for one in page["waiting"]], page["next"]) == (["ada/m1"], 2)
+    assert get(web, "/api/queue", after=7, held_after=7)["waiting"] == []
+
+
+def test_gated_models_are_shown_without_details_and_private_ones_not_at_all(web: httpx2.Client, index: Index) -> None:
+    """Of a gated one no reason, log or thread; of a private one only that somebody has that place."""
+    told = {"failure": FAILURE, "log": "https://hub/log", "results": "ada/m1/results.json"}
+    index.put(
+        ended(1, "FAILED", access="gated", **told).model_copy(update={"thread": 7}),
+        ended(2, "FAILED", access="private", **told),
+        entry(3, org="secret", standing={"access": "private"}),
+        entry(4, org="secret", state="running", standing={"access": "private"}),
+        entry(5, org="secret", hold=Hold(reason="Wait."), standing={"access": "private"}),
+    )
+    assert models_in(get(web, "/api/requests")) == ["ada/m1"]
+    gated = get(web, f"/api/requests/{path_of(1)}")
+    assert (gated["failure"], gated["log_url"], gated["thread_url"], gated["access"]) == (None, None, None, "gated")
+    for number, org in ((2, "ada"), (3, "secret"), (99, "nobody")):
+        answer = web.get(f"/api/requests/{path_of(number, org)}")
+        assert (answer.status_code, answer.json()["code"]) == (404, "no-request")
+    queue = web.get("/api/queue")
+    assert "secret" not in queue.text
+    assert [(one["path"], one["position"]) for one in queue.json()["waiting"]] == [(None, 1)]
+    assert models_in(get(web, "/api/requests", model="secret/m3")) == []
+    assert models_in(get(web, "/api/requests", submitter="secret")) == []
+
+
+def test_what_is_known_already_is_not_sent_again(web: httpx2.Client, index: Index) -> None:
+    """The ETag follows what is answered: 304 while it stays, another one when it changes."""
+    index.put(entry(1))
+    for path in ("/api/requests", f"/api/requests/{path_of(1)}", "/api/queue"):
+        tag = web.get(path).headers["etag"]
+        again = web.get(path, headers={"if-none-match": f'"other", W/{tag}'})
+        assert (again.status_code, again.content, again.headers["etag"]) == (304, b"", tag)
+        index.put(entry(1, hold=Hold(reason=path)), entry(2))
+        if path == "/api/requests":
+            assert web.get(path, headers={"if-none-match": tag}).status_code == 200
+        index.put(entry(1))
+        index.drop(path_of(2))
+
+
+def test_errors_have_one_shape_and_say_what_to_do(web: httpx2.Client, index: Index) -> None:
+    """A code for programs, a message and advice for people; what a client wrote is not echoed."""
+    wrong = [
+        ("/api/requests?limit=0", 422, "bad-query"),
+        ("/api/requests?status=<script>", 422, "bad-query"),
+        ("/api/requests?cursor=%00%ff", 422, "bad-cursor"),
+        ("/api/queue?after=-1", 422, "bad-query"),
+        ("/api/queue?after=99999999999999999999999", 422, "bad-query"),
+        ("/api/nothing", 404, "not-found"),
+        ("/api/requests/" + "x" * 1_001, 422, "bad-query"),
+    ]
+    for path, status, code in wrong:
+        answer = web.get(path)
+        assert (answer.status_code, answer.json()["code"]) == (status, code), path
+        assert answer.json().keys() == {"code", "message", "advice"}
+        assert answer.json()["advice"]
+        assert "<script>" not in answer.text
+    posted = web.post("/api/queue")
+    assert (posted.status_code, posted.json()["code"], posted.headers["allow"]) == (405, "not-allowed", "GET")
+
+
+def test_other_origins_may_read_and_nothing_else(web: httpx2.Client, index: Index) -> None:
+    """A Space's page may read the API; it may not post to it, nor look at health or send deliveries."""
+    origin = {"origin": "https://a.space"}
+    assert web.get("/api/queue", headers=origin).headers["access-control-allow-origin"] == "*"
+    assert "ETag" in web.get("/api/queue", headers=origin).headers["access-control-expose-headers"]
+    for method, status in (("GET", 200), ("POST", 400), ("DELETE", 400)):
+        asked = web.options("/api/queue", headers={**origin, "access-control-request-method": method})
+        assert asked.status_code == status
+    for path in ("/healthz", "/webhooks/hub"):
+        assert "access-control-allow-origin" not in web.get(path, headers=origin).headers
+
+
+def test_the_documentation_names_every_answer_and_loads_nothing_from_elsewhere(web: httpx2.Client) -> None:
+    """OpenAPI with examples, and errors of our own shape; no page that loads scripts from another host."""
+    described = web.get("/openapi.json").json()
+    for path in ("/api/requests", "/api/requests/{path}", "/api/queue", "/api/check"):
+        answers = described["paths"][path]["get"]["responses"]
+        assert {"200", "304", "422", "503"} <= answers.keys()
+        assert answers["422"]["content"]["application/json"]["schema"]["$ref"].endswith("/Problem")
+        name = answers["200"]["content"]["application/json"]["schema"]["$ref"].rpartition("/")[2]
+        assert described["components"]["schemas"][name]["type"] == "object"
+    assert described["components"]["schemas"]["Summary"]["examples"]
+    assert "HTTPValidationError" not in json.dumps(described)
+    assert (web.get("/docs").status_code, web.get("/redoc").status_code) == (404, 404)
+
+
+def test_ten_thousand_waiting_requests_are_shown_within_50_ms(
+    web: httpx2.Client, index: Index, connection: redis.Redis
+) -> None:
+    """The queue of 500 submitters, in turn, with estimates: quick when it changed, and when it did not."""
+    for start in range(0, 10_000, 1_000):
+        index.put(*(entry(number, org=f"org{number % 500}") for number in range(start, start + 1_000)))
+    now = clock.now()
+    Workers(connection, KEYS).announce(WorkerCard(name="w", tiers=("small", "medium", "large"), since=now, beat=now))
+    assert get(web, "/api/queue")["counts"]["waiting"] == 10_000
+    quick, changed = list[float](), list[float]()
+    for number in range(9):
+        began = time.perf_counter()
+        get(web, "/api/queue", after=5_000)
+        quick.append(time.perf_counter() - began)
+        index.put(entry(20_000 + number, org="late"))
+        began = time.perf_counter()
+        assert get(web, "/api/queue")["counts"]["waiting"] == 10_001 + number
+        changed.append(time.perf_counter() - began)
+    print(
+        f"\nqueue of 10,000: {1e3 * min(quick):.1f} ms unchanged, {1e3 * min(changed):.1f} ms changed (best);"
+        f" {1e3 * statistics.median(quick):.1f} and {1e3 * statistics.median(changed):.1f} ms (median)"
+    )
+    assert min(quick) < 0.05
+
+
+def test_old_failures_say_that_no_log_was_kept(stand: Stand, web: httpx2.Client) -> None:
+    """Of what failed before the board was adopted; the file stays as it is. After amnesia the same is told."""
+    from bot.adopting import adopt
+
+    failed = stand.submit("ada/good", status="FAILED", submitted_time="2024-01-06T09:45:44Z")
+    adopt(stand.desk)
+    for _ in range(2):
+        stand.settle()
+        found = get(web, f"/api/requests/{failed}")
+        assert (found["state"], found["from_before"], found["log_url"]) == ("failed", True, None)
+        assert found["submitted"] == "2024-01-06T09:45:44Z"
+        assert "no log of it was kept" in found["failure"]["message"]
+        assert found["failure"]["advice"].startswith("Ask a maintainer")
+        stand.desk.redis.flushall()
+    assert RECORD not in models_in(get(web, "/api/requests"))
+
+
+def test_what_the_syncs_see_is_what_is_shown(stand: Stand, web: httpx2.Client) -> None:
+    """A refusal with its reason, a file that is no request, and one that waits, each from a real commit."""
+    refused, waits = stand.submit("ada/pickled"), stand.submit("ada/good")
+    stand.put("ada/odd_eval_request_False_float16_Original.json", b'{"status": "PENDING", "model": 7}')
+    stand.settle()
+    found = get(web, f"/api/requests/{refused}")
+    assert (found["status"], found["state"]) == ("FAILED", "failed")
+    assert "pickle files only" in found["failure"]["message"]
+    assert found["thread_url"].startswith(f"{stand.hub.url}/datasets/board/requests/discussions/")
+    assert get(web, f"/api/requests/{waits}")["place"]["position"] == 1
+    odd = get(web, "/api/requests/ada/odd_eval_request_False_float16_Original.json")
+    assert (odd["state"], odd["failure"]["fault"]) == ("failed", "submission")
