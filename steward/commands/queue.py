@@ -1,0 +1,87 @@
+"""`steward pause`, `resume`, `hold`, `unhold`, `priority`, `cancel`: what operators decide about the queue.
+
+Each stages an edit of a file on the Hub, which a sync process writes within seconds; dispatch goes by it from then on.
+"""
+
+from __future__ import annotations
+
+import getpass
+import sys
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+if TYPE_CHECKING:
+    from bot.desk import Desk
+    from bot.texts.queue import Ruling
+
+UNCHANGED = 1
+"""Exit status where nothing will change: it was so already, or it cannot be done. The sentence says which."""
+
+Path = Annotated[str, typer.Argument(help="Of the request file: org/model_eval_request_False_bfloat16_Original.json")]
+What = Annotated[str, typer.Argument(help="board, tier:small, tier:medium, tier:large, or suite:NAME")]
+Reason = Annotated[str, typer.Option("--reason", "-r", help="Why; everyone can read it.")]
+By = Annotated[str, typer.Option(help="Name on the Hub of whoever decided it; yours on this machine if left out.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to `steward`."""
+    for command in (pause, resume, hold, unhold, priority, cancel):
+        app.command()(command)
+
+
+def pause(what: What, reason: Reason, by: By = "") -> None:
+    """Give nothing of the board, of a tier or of a suite a turn; what runs goes on."""
+    from bot.sync import queue_rules
+
+    _rule(lambda desk: queue_rules.pause(desk, what, reason, by or getpass.getuser()))
+
+
+def resume(what: What) -> None:
+    """Give what was paused its turns again."""
+    from bot.sync import queue_rules
+
+    _rule(lambda desk: queue_rules.resume(desk, what))
+
+
+def hold(path: Path, reason: Reason, by: By = "") -> None:
+    """Give one request no turn until it is unheld; if it runs, it goes on."""
+    from bot.sync import queue_rules
+
+    _rule(lambda desk: queue_rules.hold(desk, path, reason, by or getpass.getuser()))
+
+
+def unhold(path: Path) -> None:
+    """Give a request that is on hold its turn again."""
+    from bot.sync import queue_rules
+
+    _rule(lambda desk: queue_rules.unhold(desk, path))
+
+
+def priority(path: Path, level: Literal["high", "normal", "low"]) -> None:
+    """Have a request's turn come before those of lower priority."""
+    from bot.sync import queue_rules
+
+    _rule(lambda desk: queue_rules.set_priority(desk, path, level))
+
+
+def cancel(path: Path, reason: Reason, by: By = "") -> None:
+    """Withdraw a request, wherever it is; if it runs, its worker stops."""
+    from bot.sync import queue_rules
+
+    _rule(lambda desk: queue_rules.cancel(desk, path, reason, by or getpass.getuser()))
+
+
+def _rule(decide: Callable[[Desk], Ruling]) -> None:
+    from hub.errors import HubError
+    from steward.commands.board import open_board
+
+    with open_board() as desk:
+        try:
+            ruling = decide(desk)
+        except HubError as error:
+            print(f"steward: {error}", file=sys.stderr)
+            raise typer.Exit(UNCHANGED) from error
+    print(ruling.words.replace("`", ""))
+    raise typer.Exit(0 if ruling.done else UNCHANGED)
