@@ -91,4 +91,5 @@ class WaitingList:
     def _read_all(self) -> None:
         raw = map(text, self._redis.hvals(self._keys.waiting))
         found = json.loads(f"[{','.join(raw)}]")  # one call is several times faster than one for each
+        found.sort(key=lambda line: line[3])  # oldest first: what comes later is added behind, and sorting is quick
         self._lines = {line[0]: Waiting(*line) for line in found}

@@ -141,12 +141,17 @@ def next_attempts(waiting: Iterable[Waiting], running: Sequence[Busy], terms: Te
 
     `waiting` are all that no worker took yet, in RQ or not; `running` those that one did.
     """
+    return choose(in_turn(waiting, running, terms), running, terms)
+
+
+def choose(order: Iterable[Waiting], running: Sequence[Busy], terms: Terms) -> list[Waiting]:
+    """`next_attempts` of those whose `order` is known."""
     if not terms.takers:
         return []
     room, spent = _Room(terms, running), terms.spent.copy()
     queues = {tier: terms.queue_of(tier) for tier in TIERS}
     chosen: list[Waiting] = []
-    for request in in_turn(waiting, running, terms):
+    for request in order:
         if room.is_full:
             break
         if held_back(request, terms, spent) is None and room.take(queues[request.tier]):

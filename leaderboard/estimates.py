@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from statistics import fmean, pstdev
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 SPREAD = 1.5
 """Standard deviations on either side of the expected start that the range covers."""
@@ -70,43 +70,70 @@ class Durations:
         return Expected(scaled, BORROWED * scaled)
 
 
+class Kind(Protocol):
+    """What tells how long an evaluation may take."""
+
+    @property
+    def suite(self) -> str:
+        """The name of its suite."""
+
+    @property
+    def size(self) -> int:
+        """The size class of its model; 0: not known."""
+
+
 class Work(NamedTuple):
-    """An attempt that occupies a worker, or will; `elapsed` in seconds."""
+    """An attempt that occupies a worker since `elapsed` seconds."""
 
     suite: str
     size: int
     elapsed: float = 0.0
 
 
-def starts(
-    order: Iterable[Work], running: Sequence[Work], workers: int, durations: Durations, now: float
-) -> list[Start]:
+@dataclass
+class Starts:
+    """When each of a queue is likely to start, from `now` on, in order; made for thousands, of whom few ask.
+
+    `after` in seconds from now, `variance` of the work before it, on all `workers` together.
+    """
+
+    now: float
+    workers: int
+    after: list[float] = field(default_factory=list)
+    variance: list[float] = field(default_factory=list)
+
+    def __len__(self) -> int:
+        return len(self.after)
+
+    def __getitem__(self, at: int) -> Start:
+        start, spread = self.after[at], SPREAD * math.sqrt(self.variance[at]) / self.workers
+        early, late = max(0.0, start * (1 - OFF) - spread), start * (1 + OFF + NEWCOMERS) + spread
+        return Start(self.now + early, self.now + start, self.now + late)
+
+
+def starts(order: Iterable[Kind], running: Sequence[Work], workers: int, durations: Durations, now: float) -> Starts:
     """When each of `order` will start on `workers` workers that are busy with `running`; it takes n log n steps.
 
-    Empty where there is no worker, or nothing was measured. The expected start follows from the mean of each evaluation
-    before it; the range from how far they differ, which evens out the more workers there are.
+    It ends with the first of which nothing is known, and is empty where there is no worker. The expected start follows
+    from the mean of each evaluation before it; the range from how far they differ, which evens out the more workers
+    there are.
     """
-    expect = lru_cache(maxsize=None)(durations.expect)
+    found, expect = Starts(now, workers), lru_cache(maxsize=None)(durations.expect)
     if workers < 1 or not durations.measured:
-        return []
+        return found
     free, variance = [0.0] * max(0, workers - len(running)), 0.0
     for work in running:
         known = expect(work.suite, work.size) or Expected(0.0, 0.0)
         free.append(max(known.mean - work.elapsed, 0.1 * known.mean))
         variance += known.spread**2
     heapq.heapify(free)
-    found: list[Start] = []
-    for work in order:
-        expected = expect(work.suite, work.size)
+    for kind in order:
+        expected = expect(kind.suite, kind.size)
         if expected is None:
-            break  # what comes after something unknown is unknown too
+            break
         start = free[0]
         heapq.heapreplace(free, start + expected.mean)
-        found.append(_range(start, math.sqrt(variance) / workers, now))
+        found.after.append(start)
+        found.variance.append(variance)
         variance += expected.spread**2
     return found
-
-
-def _range(start: float, spread: float, now: float) -> Start:
-    early = max(0.0, start * (1 - OFF) - SPREAD * spread)
-    return Start(now + early, now + start, now + start * (1 + OFF + NEWCOMERS) + SPREAD * spread)

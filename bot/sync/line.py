@@ -13,7 +13,7 @@ from bot.desk import Desk
 from bot.index import Entry, turn_of
 from leaderboard.budgets import Spent
 from leaderboard.dispatch import Busy, HeldBack, Taker, Terms, Waiting, held_back, in_turn
-from leaderboard.estimates import Durations, Start, Work, starts
+from leaderboard.estimates import Durations, Start, Starts, Work, starts
 from leaderboard.places import crosses
 from wire import jobs
 
@@ -47,25 +47,29 @@ class Line:
     lying: dict[str, str] = field(default_factory=dict)
 
     @cached_property
-    def order(self) -> dict[str, list[Waiting]]:
-        """Lane → those that have a turn there, in order."""
-        found: dict[str, list[Waiting]] = {lane: [] for lane in self._lanes.values()}
-        for request in in_turn(self.waiting, self.running, self.terms):
-            found[self._lanes[request.tier]].append(request)
-        return found
+    def turns(self) -> list[Waiting]:
+        """Those that nothing holds back, in the order of their turns."""
+        return in_turn(self.waiting, self.running, self.terms)
 
     @cached_property
-    def starts(self) -> dict[str, list[Start]]:
-        """Lane → when each of `order` will start, as far as that can be said."""
+    def order(self) -> dict[str, list[Waiting]]:
+        """Lane → those of `turns` that wait there."""
+        lanes = set(self._lanes.values())
+        if len(lanes) == 1:
+            return dict.fromkeys(lanes, self.turns)
+        return {lane: [one for one in self.turns if self._lanes[one.tier] == lane] for lane in lanes}
+
+    @cached_property
+    def starts(self) -> dict[str, Starts]:
+        """Lane → when each of those that wait there will start, as far as that can be said."""
         found = {}
         for lane, order in self.order.items():
-            works = [Work(one.suite, one.size) for one in order]
             running = [
                 Work(busy.suite, busy.size, max(0.0, self.now - busy.started) if busy.started else 0.0)
                 for busy in self.running
                 if self._lanes[busy.tier] == lane
             ]
-            found[lane] = starts(works, running, self._workers(lane), self.terms.durations, self.now)
+            found[lane] = starts(order, running, self._workers(lane), self.terms.durations, self.now)
         return found
 
     @cached_property
@@ -125,7 +129,7 @@ def look(desk: Desk) -> Line:
         last.lying = lying
         if 0 <= line.now - last.now < FRESH:
             return last
-        line.order, line.positions, line.by_path = last.order, last.positions, last.by_path
+        line.turns, line.by_path = last.turns, last.by_path
     desk.last_line = line
     return line
 

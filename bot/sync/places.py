@@ -38,6 +38,13 @@ def ruled(request: Request) -> dict[str, Any]:
     return {"priority": facts.priority or "normal", "hold": facts.hold}
 
 
+def rule(desk: Desk, request: Request) -> None:
+    """Have dispatch go by what maintainers decided about a request that waits."""
+    entry, now = desk.index.get(str(request.path)), ruled(request)
+    if {name: getattr(entry, name) for name in now} != now:
+        desk.index.put(entry.model_copy(update=now))
+
+
 def submitted(desk: Desk, request: Request, entry: Entry) -> float:
     """Since when a request waits: since it was first seen, or, where Redis was lost since, since its file says."""
     said = read_time(request.file.submitted_time)
@@ -46,7 +53,7 @@ def submitted(desk: Desk, request: Request, entry: Entry) -> float:
 
 def placed(desk: Desk, entry: Entry) -> Entry:
     """`entry` with the place that is to be told: the one that was told, unless it is time for another."""
-    if entry.state != "waiting":
+    if entry.state not in ("waiting", "queued"):
         return entry
     outlook = look(desk).outlook(entry.path)
     if outlook is None:

@@ -18,8 +18,10 @@ import structlog
 
 from bot.desk import Desk, request_key
 from bot.index import Entry
-from bot.sync.line import Line, look
-from leaderboard.dispatch import next_attempts
+from bot.sync.durations import ask_for_durations
+from bot.sync.gather import life
+from bot.sync.line import look
+from leaderboard.dispatch import choose
 from leaderboard.effects import Effect
 from leaderboard.requests import Request, Status
 from leaderboard.tiers import Tier
@@ -38,12 +40,14 @@ RETOLD = 100
 def sync_queue(desk: Desk) -> None:
     """Put those whose turn it is into RQ, take back those whose turn it is not, and have new positions told."""
     line = look(desk)
-    chosen = {one.attempt: one for one in next_attempts(line.waiting, line.running, line.terms)}
+    chosen = {one.attempt: one for one in choose(line.turns, line.running, line.terms)}
     places = {attempt: line.terms.queue_of(one.tier) for attempt, one in chosen.items()}
     _recall(desk, line.lying, {attempt: desk.queue(tier) for attempt, tier in places.items()})
     for attempt, one in chosen.items():
         if line.lying.get(attempt) != desk.queue(places[attempt]):
             _dispatch(desk, desk.index.get(one.path), places[attempt])
+    if line.waiting and not line.terms.durations.measured:
+        ask_for_durations(desk)
     desk.mark_all(map(request_key, line.to_be_retold(RETOLD)), Priority.BACKGROUND)
 
 
@@ -83,6 +87,9 @@ def _dispatch(desk: Desk, entry: Entry, tier: Tier) -> None:
     if entry.job is None or entry.attempt is None:
         desk.mark(request_key(entry.path))  # its own sync knows what the job would be
         return
+    if life(desk, entry.attempt) in ("taken", "running"):
+        desk.mark(request_key(entry.path))  # somebody has it, whatever the index says
+        return
     if not _may_run(desk, entry):
         return
     now = desk.now()
@@ -103,6 +110,3 @@ def _may_run(desk: Desk, entry: Entry) -> bool:
         status=Status.RUNNING.value,
     )
     return desk.effects.allows(would, wake=request_key(entry.path))
-
-
-__all__ = ["QUEUE", "Line", "job_for", "look", "sync_queue"]
