@@ -23,6 +23,7 @@ from bot.deliveries import REQUESTS
 from bot.desk import Desk, repo_of, thread_of
 from bot.fence import LeaseLost, fenced
 from bot.ledgers import LEDGER
+from bot.sync.durations import DURATIONS, sync_durations
 from bot.sync.pauses import PAUSED, sync_pauses
 from bot.sync.queue import QUEUE, sync_queue
 from bot.sync.reconcile import RECONCILE, WEBHOOKS, sync_reconcile, sync_webhooks
@@ -132,6 +133,8 @@ class SyncLoop:
             return lambda: sync_requests_repo(desk)
         if key == QUEUE:
             return lambda: sync_queue(desk)
+        if key == DURATIONS:
+            return lambda: sync_durations(desk)
         if key == PAUSED:
             return lambda: sync_pauses(desk)
         if kind == LEDGER and rest:

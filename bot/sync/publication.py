@@ -15,6 +15,7 @@ from pydantic import ValidationError
 
 from bot.desk import Desk, request_key
 from bot.index import Entry
+from bot.sync import costs
 from bot.sync.edits import stage_transition
 from bot.sync.queue import QUEUE
 from bot.sync.status_thread import tell
@@ -49,6 +50,7 @@ def finish(desk: Desk, request: Request, file: File, entry: Entry, outcome: Outc
 
     Called again when the shared repos have results and log: only then the thread is told, and the file after it.
     """
+    costs.count(desk, entry, outcome.attempt, outcome)
     entry = leave(desk, entry, outcome.attempt)
     try:
         path, results, data = check(desk, request, outcome)
@@ -103,6 +105,7 @@ def fail(
 
 def leave(desk: Desk, entry: Entry, attempt: str) -> Entry:
     """The attempt is over: its worker is free for the next one, though the request has a few steps to its end."""
+    costs.count(desk, entry, attempt)
     over = entry.model_copy(update={"state": "settled", "attempt": attempt or None, "job": None})
     if over != entry:
         desk.index.put(over)

@@ -13,13 +13,15 @@ Race closed: two workers take one attempt. Both ask, the file names one attempt,
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 
 import structlog
 
 from bot.desk import Desk
 from bot.facts import gather_model_facts
 from bot.index import Entry
-from bot.sync import publication
+from bot.standing import standing_of
+from bot.sync import costs, places, publication
 from bot.sync.edits import stage_transition
 from bot.sync.gather import Gathered, asked, gather, life, note_spent
 from bot.sync.numbers import used_numbers
@@ -52,7 +54,8 @@ from leaderboard.lifecycle import (
     next_step,
     turn,
 )
-from leaderboard.requests import Problem, Status, parse_request
+from leaderboard.privacy import found_access
+from leaderboard.requests import Problem, Request, Status, parse_request
 from wire.attempts import BEAT
 from wire.clock import iso
 from wire.dirty import Priority
@@ -82,7 +85,7 @@ def sync_request(desk: Desk, path: str) -> float | None:
         _dismiss(desk, entry.attempt, None)
         desk.index.drop(path)
         return None
-    entry = entry.model_copy(update={"file_oid": file.oid})
+    before, entry = entry, entry.model_copy(update={"file_oid": file.oid})
     request = parse_request(path, file.data)
     if rest_if_old(desk, entry, file, request):
         _dismiss(desk, entry.attempt, None)  # it may have been taken for work before the board was adopted
@@ -90,7 +93,10 @@ def sync_request(desk: Desk, path: str) -> float | None:
     if isinstance(request, list):
         refuse_unreadable(desk, entry, file, request)
         return None
-    entry = note_spent(desk, entry, request)
+    standing = standing_of(request, entry.standing.access)
+    entry = note_spent(desk, entry.model_copy(update={"standing": standing}), request)
+    if request.file.steward.gpu_seconds:
+        desk.measures.recall(path, request.file.steward.gpu_seconds)
     gathered = gather(desk, entry, request, file)
     # Before a revision is pinned it is not known which attempt is the current one: the next sync will know.
     asking = desk.attempts.asking(path) if gathered.attempt is not None else None
@@ -98,13 +104,27 @@ def sync_request(desk: Desk, path: str) -> float | None:
         _dismiss(desk, other, gathered.attempt)
     step = next_step(request, gathered.attempt, gathered.seen, may_try_again=may_try_again(desk, gathered))
     log.info("request", path=path, status=request.file.status, attempt=gathered.attempt, step=type(step).__name__)
+    if isinstance(step, Admit) and is_accepted(desk, gathered, before):
+        step = Wait(gathered.attempt or "")
     if isinstance(step, Admit) and request.status is Status.RERUN and entry.again > desk.now():
         return entry.again  # what failed is given the time that its cause asks for
     if not isinstance(step, Settled | Foreign):
         know_origin(desk, request)
     again = act(desk, gathered, step)
-    desk.index.judged(path, file.oid)
+    desk.index.judged(path, file.oid, standing)
     return again
+
+
+def is_accepted(desk: Desk, gathered: Gathered, before: Entry) -> bool:
+    """Whether this very file was accepted and waits: only its place in the queue may have changed."""
+    known = desk.index.get(before.path)
+    return (
+        known.state == "waiting"
+        and known.job is not None
+        and known.attempt == gathered.attempt is not None
+        and before.file_oid == gathered.file.oid
+        and known.job.suite_digest == desk.suite.digest
+    )
 
 
 def may_try_again(desk: Desk, gathered: Gathered) -> bool:
@@ -168,6 +188,9 @@ def admit(desk: Desk, gathered: Gathered) -> None:
     revision = gathered.turn.revision or request.file.revision or "main"
     facts = gather_model_facts(desk.hub, desk.probe, request.path.model, revision)
     verdict = judge(Submission(request, facts, desk.board, Surroundings(desk.now())))
+    access = entry.standing.model_copy(update={"access": found_access(request, facts)})
+    entry = entry.model_copy(update={"standing": access})
+    gathered = replace(gathered, entry=entry)
     if not verdict.accepted:
         refuse(desk, gathered, verdict.reasons)
         return
@@ -185,15 +208,15 @@ def admit(desk: Desk, gathered: Gathered) -> None:
             "used": used,
             "attempt": attempt,
             "submitter": origin.submitter(request.file.sender),
-            "submitted": desk.now() if now.first > entry.number else entry.submitted or desk.now(),
+            "submitted": desk.now() if now.first > entry.number else places.submitted(desk, request, entry),
             "shown": 0,
+            **places.asks(desk, request, facts),
         }
     )
     entry = entry.model_copy(update={"job": job_for(desk, request, entry)})
     desk.index.put(entry)
     desk.mark(QUEUE, Priority.PERSON)
-    named = request.file.steward.thread
-    desk.index.put(_merge(desk, tell(desk, entry, view_of(desk, entry, request, "waiting"), named=named)))
+    _tell_place(desk, entry, request)
 
 
 def refuse(desk: Desk, gathered: Gathered, reasons: tuple[Problem, ...]) -> None:
@@ -215,6 +238,7 @@ def claim(desk: Desk, gathered: Gathered, *, committed: bool) -> None:
     assert attempt is not None
     if committed:
         desk.attempts.answer_claim(attempt, granted=True)
+        desk.measures.turn(entry.submitter, at=desk.now())
         _watch(desk, gathered)
         return
     revision = gathered.turn.revision or entry.sha
@@ -299,8 +323,19 @@ def _wait(desk: Desk, gathered: Gathered) -> None:
                 "model": request.path.model,
             }
         )
-        desk.index.put(ready.model_copy(update={"job": job_for(desk, request, ready)}))
+        entry = ready.model_copy(update={"job": job_for(desk, request, ready)})
+        desk.index.put(entry)
+    places.rule(desk, request)
     desk.mark(QUEUE, Priority.PERSON)
+    if entry.state in ("waiting", "queued"):
+        _tell_place(desk, desk.index.get(entry.path), request)
+
+
+def _tell_place(desk: Desk, entry: Entry, request: Request) -> None:
+    """Show where a waiting request stands, or what holds it back."""
+    entry = places.placed(desk, entry)
+    view = view_of(desk, entry, request, "waiting", **places.words(desk, entry))
+    desk.index.put(_merge(desk, tell(desk, entry, view, named=request.file.steward.thread)))
 
 
 def _watch(desk: Desk, gathered: Gathered) -> None:
@@ -321,12 +356,28 @@ def _watch(desk: Desk, gathered: Gathered) -> None:
 def _settle(desk: Desk, gathered: Gathered, step: Step) -> None:
     entry, attempt = gathered.entry, gathered.attempt
     _dismiss(desk, attempt, None)  # if it lives still, somebody ended the request by hand
+    if attempt is not None and gathered.seen.life in ("running", "ended"):
+        costs.count(desk, entry, attempt, gathered.seen.outcome)
     if attempt is not None and gathered.seen.life == "ended":
         desk.attempts.drop(attempt)
+    if gathered.request.status is Status.CANCELLED:
+        entry = _tell_cancelled(desk, entry, gathered.request)
     state = "foreign" if isinstance(step, Foreign) else "settled"
     if entry.state != state:
         desk.index.put(entry.model_copy(update={"state": state, "job": None}))
         desk.mark(QUEUE, Priority.PERSON)
+
+
+def _tell_cancelled(desk: Desk, entry: Entry, request: Request) -> Entry:
+    """Show that a request was withdrawn, where its thread is known; it is no reason to open one."""
+    named = request.file.steward.thread
+    if entry.thread is None and named is None:
+        return entry
+    view = view_of(desk, entry, request, "cancelled", why=request.file.steward.cancelled)
+    told = tell(desk, entry, view, named=named)
+    if told != entry:
+        desk.index.put(told)
+    return told
 
 
 def _dismiss(desk: Desk, attempt: str | None, current: str | None) -> None:
@@ -347,4 +398,5 @@ def _digest(path: str) -> str:
 def _merge(desk: Desk, told: Entry) -> Entry:
     """What was told, upon an entry that dispatch may have moved on meanwhile."""
     fresh = desk.index.get(told.path)
-    return fresh.model_copy(update={"thread": told.thread, "comment": told.comment, "said": told.said})
+    told_of = ("thread", "comment", "said", "place", "starts", "why")
+    return fresh.model_copy(update={name: getattr(told, name) for name in told_of})

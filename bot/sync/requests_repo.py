@@ -24,6 +24,10 @@ from bot.gittrees import Blob
 from bot.mirror import MirrorDamaged, View
 from bot.sync.first_look import first_look
 from bot.sync.origins import History, note_origins
+from bot.sync.pauses import learn_pauses
+from bot.sync.pull_record import MAIN
+from bot.sync.pulls import mark_moved
+from hub.errors import RevisionNotFound
 from leaderboard.adoption import RECORD
 from leaderboard.requests import is_request_path
 from wire.crashpoints import pass_by, point
@@ -43,8 +47,9 @@ MARKED = point("changed requests marked, head not remembered")
 
 
 def sync_requests_repo(desk: Desk) -> float | None:
-    """Mark every request file that changed since the last look and was not judged as it is now."""
-    head, seen = desk.hub.head(desk.requests), desk.index.head(desk.requests.id)
+    """Mark every request file that changed since the last look and was not judged as it is now; and every pull request
+    that was checked, and had commits pushed to it since."""
+    head, seen = _look(desk), desk.index.head(desk.requests.id)
     if head == seen:
         return None
     history = _history(desk, seen, head)
@@ -66,6 +71,15 @@ def sync_requests_repo(desk: Desk) -> float | None:
     return None
 
 
+def _look(desk: Desk) -> str:
+    """The head of main; pull requests are marked on the way, for the list of refs may have theirs too. One call."""
+    heads = desk.hub.heads(desk.requests, pulls=bool(desk.redis.exists(desk.keys.pulls)))
+    mark_moved(desk, heads)
+    if MAIN not in heads:
+        raise RevisionNotFound(f"{desk.requests.id} has no {MAIN}.", status=404)
+    return heads[MAIN]
+
+
 def _history(desk: Desk, seen: str | None, head: str) -> History:
     commits = desk.hub.commits(desk.requests, head, limit=LOOK_BACK)
     since = commits[: next((at for at, entry in enumerate(commits) if entry.oid == seen), len(commits))]
@@ -85,6 +99,7 @@ def _depth(desk: Desk, history: History) -> int:
 
 def _mark(desk: Desk, view: View, history: History) -> None:
     _learn_what_is_old(desk, view.find(history.head, RECORD))
+    learn_pauses(desk, view, history.head)
     if history.seen is not None and view.has(history.seen):
         note_origins(desk, view, history)
         changed = _requests(view.changed(history.seen, history.head))

@@ -9,9 +9,10 @@ from typing import Literal
 from bot.texts.queue import Held, start_words
 from bot.texts.render import printable, render
 from leaderboard.attempts import Failure
+from leaderboard.holds import Hold
 from leaderboard.requests import Problem
 
-State = Literal["refused", "waiting", "running", "finished", "failed", "again"]
+State = Literal["refused", "waiting", "running", "finished", "failed", "again", "cancelled"]
 
 BAR = 20
 TITLE_LIMIT = 200
@@ -44,6 +45,7 @@ class StatusView:
     position: int | None = None
     starts: tuple[float, float] | None = None
     held: Held | None = None
+    why: Hold | None = None
     done: int = 0
     total: int = 0
     reasons: Sequence[Problem] = ()
