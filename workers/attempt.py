@@ -21,7 +21,8 @@ from typing import Any, TypeVar
 
 import redis
 
-from leaderboard.attempts import Details, Failure, Outcome
+from leaderboard.attempts import Details, Outcome
+from leaderboard.evidence import Evidence
 from wire.attempts import LOST
 from wire.attempts import Progress as Told
 from wire.clock import now
@@ -30,7 +31,7 @@ from wire.jobs import EvaluationJob
 from workers import machine
 from workers.beats import Beats
 from workers.bench import Bench
-from workers.diagnosis import Evidence, diagnose, evidence_of
+from workers.diagnosis import diagnose, evidence_of, fit_to_leave
 from workers.errors import WorkerError
 from workers.later import Later, Stopped
 from workers.logs import BoundedLog
@@ -99,13 +100,13 @@ class Run:
         except Stopped as stopped:
             if str(stopped) == "handed-back":
                 raise
-            return self._outcome(failure=diagnose(Evidence(self.phase, stopped=str(stopped))))
+            return self._outcome(death=Evidence(self.phase, stopped=str(stopped)))
         except Exception as error:  # boundary: whatever it was is diagnosed and told
             if self.bench.stopping():
                 raise Stopped("handed-back") from error  # what fails while all is being stopped says nothing
             log.warning("attempt %s failed in %s", self.job.attempt, self.phase, exc_info=True)
             self.log.say(f"{type(error).__name__}: {error}")
-            return self._outcome(failure=diagnose(evidence_of(error, self.phase, self.log.tail())))
+            return self._outcome(death=evidence_of(error, self.phase, self.log.tail()))
 
     # --- the claim
 
@@ -162,7 +163,7 @@ class Run:
         plan = self._plan(provisions)
         ending = self._child(plan)
         if not ending.finished:
-            return self._outcome(failure=diagnose(ending.evidence(self.log.tail())))
+            return self._outcome(death=ending.evidence(self.log.tail()))
         self._phase("publish")
         pass_by(EVALUATED)
         self._be_sure()
@@ -265,7 +266,7 @@ class Run:
 
     # --- the end
 
-    def _outcome(self, *, details: Details | None = None, failure: Failure | None = None) -> Outcome:
+    def _outcome(self, *, details: Details | None = None, death: Evidence | None = None) -> Outcome:
         return Outcome(
             attempt=self.job.attempt,
             path=self.job.path,
@@ -276,7 +277,8 @@ class Run:
             ended=now(),
             phase=self.phase,
             details=details,
-            failure=failure,
+            failure=diagnose(death) if death else None,
+            evidence=fit_to_leave(death, self.bench.secrets) if death else None,
             versions=self.bench.versions,
             hardware=self.bench.hardware,
         )

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatch
 from glob import escape
 from pathlib import Path
+from typing import NoReturn
 
 from huggingface_hub import snapshot_download
 from huggingface_hub.errors import (
@@ -29,12 +30,22 @@ from huggingface_hub.hf_api import ModelInfo
 
 from leaderboard.suites import Dataset, Suite
 from workers.access import HubAccess
-from workers.errors import ConfigMissing, DatasetUnavailable, DiskFull, ModelGone, WeightsMissing
+from workers.errors import (
+    ConfigMissing,
+    DatasetUnavailable,
+    DiskFull,
+    ModelGated,
+    ModelGone,
+    RevisionGone,
+    WeightsMissing,
+    WeightsPickled,
+)
 
 WANTED = ("*.safetensors", "*.json", "*.txt", "*.model", "*.jinja", "*.tiktoken")
 """What a model folder may hold: weights as safetensors, configs, tokenizers. No code, no pickles."""
 
 UNWANTED = ("*.py", "*.bin", "*.pt", "*.pth", "*.pkl", "*.gguf", "onnx/*", "openvino/*", "original/*", "checkpoint-*/*")
+PICKLES = (".bin", ".pt", ".pth", ".pkl", ".ckpt")
 SPARE = 2 * 1024**3
 """Bytes of disk that stay free beside a model."""
 
@@ -52,16 +63,20 @@ class Questions:
 def fetch_model(model: str, revision: str, hub: HubAccess, cache: Path) -> Path:
     """The folder with what is needed of `model` at the commit `revision`: configs, tokenizer, safetensors.
 
-    Fetches what is not in `cache` yet. Raises ModelGone, WeightsMissing, ConfigMissing, DiskFull, and
-    what the Hub's client raises where the Hub cannot be reached.
+    Fetches what is not in `cache` yet. Raises ModelGone, WeightsMissing, kinds of these, ConfigMissing,
+    DiskFull, and what the Hub's client raises where the Hub cannot be reached.
     """
     try:
         info = hub.api().model_info(model, revision=revision, files_metadata=True, timeout=30)
-    except (GatedRepoError, RepositoryNotFoundError, RevisionNotFoundError) as error:
-        raise ModelGone(f"{model} at {revision[:8]} cannot be read: {type(error).__name__}") from error
+    except GatedRepoError as error:
+        raise ModelGated(f"{model} is gated") from error
+    except RevisionNotFoundError as error:
+        raise RevisionGone(f"{model} has no commit {revision[:8]}") from error
+    except RepositoryNotFoundError as error:
+        raise ModelGone(f"{model} cannot be read") from error
     names = wanted_files(info)
     if not any(name.endswith(".safetensors") for name in names):
-        raise WeightsMissing("there is no safetensors file in the repo")
+        _explain_missing_weights(info)
     if "config.json" not in names:
         raise ConfigMissing("there is no config.json in the repo")
     _make_room(names, cache)
@@ -76,6 +91,14 @@ def fetch_model(model: str, revision: str, hub: HubAccess, cache: Path) -> Path:
         allow_patterns=[escape(name) for name in names],
     )
     return folder
+
+
+def _explain_missing_weights(info: ModelInfo) -> NoReturn:
+    """Raises WeightsPickled or WeightsMissing."""
+    pickles = [file.rfilename for file in info.siblings or () if file.rfilename.endswith(PICKLES)]
+    if pickles:
+        raise WeightsPickled(", ".join(pickles[:3]))
+    raise WeightsMissing("there is no safetensors file in the repo")
 
 
 def wanted_files(info: ModelInfo) -> dict[str, int]:

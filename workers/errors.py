@@ -2,13 +2,33 @@
 
 WorkerError
 ├── DownloadError            something that the evaluation needs could not be had
-│   ├── ModelGone            the model repo, or the commit, is not on the Hub or not ours to read
+│   ├── ModelGone            the model repo is not on the Hub, or not ours to read
+│   │   ├── ModelGated       its owner lets in only whom they choose
+│   │   └── RevisionGone     the repo is there, the commit is not
 │   ├── WeightsMissing       the repo holds no weights that we load (safetensors)
+│   │   └── WeightsPickled   it holds pickles instead
 │   ├── ConfigMissing        the repo has no config.json
 │   ├── DiskFull             the model does not fit beside what is there
 │   └── DatasetUnavailable   questions of the suite could not be fetched, or are not what the suite pins
+├── BadCheckpoint            the model's files are not what they should be
+│   ├── ConfigUnreadable     config.json is no JSON object
+│   ├── ConfigAbsurd         it describes a model larger than any
+│   ├── IndexUnusable        the index of the weights leads nowhere
+│   ├── ShardMissing         a file that the index names is not there
+│   ├── OddFile              a link or a pointer where weights should be
+│   ├── HeaderUnreadable     the head of a file of weights makes no sense
+│   ├── WeightsTruncated     a file of weights is shorter, or longer, than its header says
+│   ├── WeightsOfWrongType   numbers in a format that the config does not announce
+│   ├── WeightsOfWrongShape  tensors of other shapes than the config says
+│   ├── WeightsIncomplete    layers without weights
+│   └── WeightsNotFinite     NaN or infinity among the weights
 ├── EvaluationFailed         the child evaluated and has nothing that can be published
-│   └── NotANumber           the model computes NaN
+│   ├── NotANumber           the model computes NaN or infinity
+│   ├── ChatTemplateEndless  the chat template takes longer than it may
+│   ├── ChatTemplateBroken   the chat template raises
+│   ├── TokenizerMissing     there is none of the files that a tokenizer is made of
+│   └── GenerationEndless    the model generates beyond what the task allows
+├── CanaryFailed             a model that is known to work does not
 ├── PublicationFailed        the details could not be committed
 └── ConversionFailed         a GGUF file could not be turned into safetensors
 """
@@ -25,11 +45,23 @@ class DownloadError(WorkerError):
 
 
 class ModelGone(DownloadError):
-    """The model repo, or the commit, is not on the Hub or not ours to read."""
+    """The model repo is not on the Hub, or not ours to read."""
+
+
+class ModelGated(ModelGone):
+    """The model's owner lets in only whom they choose."""
+
+
+class RevisionGone(ModelGone):
+    """The repo is there, the commit is not."""
 
 
 class WeightsMissing(DownloadError):
     """The repo holds no weights that we load: only safetensors are."""
+
+
+class WeightsPickled(WeightsMissing):
+    """The repo holds its weights as pickles alone."""
 
 
 class ConfigMissing(DownloadError):
@@ -44,12 +76,80 @@ class DatasetUnavailable(DownloadError):
     """Questions of the suite could not be fetched, or are not the ones that the suite pins."""
 
 
+class BadCheckpoint(WorkerError):
+    """The model's files are not what they should be."""
+
+
+class ConfigUnreadable(BadCheckpoint):
+    """config.json is no JSON object."""
+
+
+class ConfigAbsurd(BadCheckpoint):
+    """config.json describes a model larger than any."""
+
+
+class IndexUnusable(BadCheckpoint):
+    """The index of the weights leads nowhere."""
+
+
+class ShardMissing(BadCheckpoint):
+    """A file of weights that the index names is not there."""
+
+
+class OddFile(BadCheckpoint):
+    """A link or a pointer lies where weights should be."""
+
+
+class HeaderUnreadable(BadCheckpoint):
+    """The head of a file of weights makes no sense."""
+
+
+class WeightsTruncated(BadCheckpoint):
+    """A file of weights is shorter, or longer, than its header says."""
+
+
+class WeightsOfWrongType(BadCheckpoint):
+    """The weights are in a format that the config does not announce."""
+
+
+class WeightsOfWrongShape(BadCheckpoint):
+    """Tensors have other shapes than the config says."""
+
+
+class WeightsIncomplete(BadCheckpoint):
+    """Some layers have no weights: libraries would fill them with random numbers."""
+
+
+class WeightsNotFinite(BadCheckpoint):
+    """There is NaN or infinity among the weights."""
+
+
 class EvaluationFailed(WorkerError):
     """The child evaluated and has nothing that can be published."""
 
 
 class NotANumber(EvaluationFailed):
-    """The model computes NaN: its answers mean nothing."""
+    """The model computes NaN or infinity: its answers mean nothing."""
+
+
+class ChatTemplateEndless(EvaluationFailed):
+    """The chat template takes longer than it may."""
+
+
+class ChatTemplateBroken(EvaluationFailed):
+    """The chat template raises."""
+
+
+class TokenizerMissing(EvaluationFailed):
+    """There is none of the files that a tokenizer is made of."""
+
+
+class GenerationEndless(EvaluationFailed):
+    """The model generates beyond what the task allows."""
+
+
+class CanaryFailed(WorkerError):
+    """A model that is known to work does not."""
 
 
 class PublicationFailed(WorkerError):

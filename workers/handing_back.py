@@ -13,11 +13,12 @@ from rq.exceptions import DeserializationError
 from rq.job import Job
 
 from leaderboard.attempts import Outcome
+from leaderboard.evidence import Evidence
 from wire.clock import now
 from wire.errors import BadMessage
 from wire.jobs import EvaluationJob, parse
 from workers.bench import Bench
-from workers.diagnosis import Evidence, diagnose, signal_name
+from workers.diagnosis import diagnose, signal_name
 from workers.outbox import Wire, tell_left_over
 from workers.slots import Slot
 
@@ -76,6 +77,7 @@ def _over(wire: Wire, attempt: str) -> bool:
 def _lost(wire: Wire, message: EvaluationJob, bench: Bench, status: int | None) -> Outcome:
     state = wire.attempts().read(message.attempt)
     phase = state.progress.phase if state else "claim"
+    death = Evidence(phase, stopped="handed-back", text=_how(status))
     return Outcome(
         attempt=message.attempt,
         path=message.path,
@@ -85,7 +87,8 @@ def _lost(wire: Wire, message: EvaluationJob, bench: Bench, status: int | None) 
         started=state.started if state else now(),
         ended=now(),
         phase=phase,
-        failure=diagnose(Evidence(phase, stopped="handed-back", text=_how(status))),
+        failure=diagnose(death),
+        evidence=death,
         versions=bench.versions,
         hardware=bench.hardware,
     )

@@ -5,103 +5,21 @@ Imports only: not one tensor operation and not one tokenisation may happen befor
 
 from __future__ import annotations
 
-import math
-import time
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import datasets
-import lm_eval.models.huggingface
 import lm_eval.tasks
 import torch
 import transformers.models.llama.modeling_llama  # noqa: F401  # the commonest architecture, loaded once for all children
-from lm_eval.api.model import CacheHook
-from lm_eval.api.registry import register_model
 from lm_eval.evaluator import simple_evaluate
 from lm_eval.loggers import EvaluationTracker
-from lm_eval.tasks import TaskManager
 from lm_eval.utils import sanitize_model_name
 
 from leaderboard.results import BLOCK
-from workers.errors import EvaluationFailed, NotANumber
+from workers.errors import EvaluationFailed
 from workers.plans import Progress, Report, RunPlan
-
-WATCHED = "steward-hf"
-"""The harness's `hf` model under a name of ours: nothing is different but that it says how far it is."""
-
-
-class Watch(CacheHook):  # type: ignore[misc]  # the harness has no types
-    """Told by the model of every request that it has answered: the harness's own hook for caches, used to count."""
-
-    def __init__(self, report: Report, dtype: str) -> None:
-        super().__init__(None)
-        self.report = report
-        self.dtype = dtype
-        self.tasks: dict[str, Any] = {}
-        self.done = self._total = 0
-        self._began: dict[str, float] = {}
-
-    def begin(self, phase: str) -> None:
-        """A phase of the results file begins, and with it the one before ends; `end` is the last."""
-        self._began[phase] = time.monotonic()
-
-    @property
-    def seconds(self) -> dict[str, float]:
-        """How long each phase took."""
-        return {phase: round(end - start, 3) for (phase, start), (_, end) in pairwise(self._began.items())}
-
-    @property
-    def total(self) -> int:
-        """Requests of all tasks; 0 before the prompts are made."""
-        return sum(request.repeats for task in self.tasks.values() for request in task.instances or ())
-
-    def add_partial(self, attr: str, req: Any, res: Any) -> None:  # noqa: ARG002  # named by the harness
-        """One more request is answered, by text or by (log-likelihood, whether it is the likeliest).
-
-        Raises NotANumber: the harness itself would take the first choice for the model's, and score it.
-        """
-        if isinstance(res, tuple) and math.isnan(res[0]):
-            raise NotANumber(f"the log-likelihood of an answer is NaN in {self.dtype}")
-        if self.done == 0:
-            self._total = self.total
-        self.done += 1
-        self.report(Progress("evaluate", self.done, self._total))
-        if self.done == self._total:
-            self.report(Progress("score", self.done, self._total))
-
-
-@register_model(WATCHED)
-class WatchedModel(lm_eval.models.huggingface.HFLM):  # type: ignore[misc]  # the harness has no types
-    """The harness's `hf` model, watched."""
-
-    def __init__(self, *, watch: Watch, **arguments: Any) -> None:
-        watch.begin("load")
-        super().__init__(**arguments)
-        self.watch = watch
-        self.set_cache_hook(watch)
-
-    def get_model_info(self) -> Any:
-        """What the harness asks for right after its evaluation: the end of that, to the clock."""
-        self.watch.begin("end")
-        return super().get_model_info()
-
-
-class WatchedTasks(TaskManager):  # type: ignore[misc]  # the harness has no types
-    """The harness's task manager; the watch learns which tasks were loaded, and so how many requests there are."""
-
-    def __init__(self, watch: Watch, **arguments: Any) -> None:
-        super().__init__(**arguments)
-        self.watch = watch
-
-    def load(self, task_list: Any) -> Any:
-        """Load tasks with their questions."""
-        self.watch.report(Progress("prepare"))
-        self.watch.begin("prepare")
-        loaded = super().load(task_list)
-        self.watch.tasks = loaded["tasks"]
-        self.watch.begin("evaluate")
-        return loaded
+from workers.watched import WATCHED, Watch, WatchedTasks
 
 
 def run(plan: RunPlan, report: Report) -> None:

@@ -11,7 +11,8 @@ _TOKENS = re.compile(
 )
 _CREDENTIALS = re.compile(r"(?<=://)[^/\s:@]*:[^/\s@]*(?=@)")
 _ADDRESSES = re.compile(r"\b(?:\d{1,3}\.){3}\d{1,3}(?::\d{1,5})?\b")
-_FOLDERS = re.compile(r"(?<![\w/.])(?:/[\w.@+-]+){2,}/(?=[\w.@+-])")
+_FOLDERS = re.compile(r"(?:(?<![\w/.])|(?<=[^:]/))(?:/[\w.@+-]+){2,}/(?=[\w.@+-])")
+"""Not the path of an address; but one that a library hung on an address, behind two slashes, is a folder."""
 
 
 def scrub(text: str, secrets: Iterable[str] = ()) -> str:

@@ -16,6 +16,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
+from workers.diagnosis import MAX_CHAIN, chain_of
 from workers.errors import WorkerError
 from workers.plans import Progress
 
@@ -73,6 +74,7 @@ class Failed(_Message):
     kind: Literal["failed"] = "failed"
     type: str = Field(max_length=200)
     text: str = Field(max_length=4_000)
+    chain: tuple[Annotated[str, Field(max_length=200)], ...] = Field(default=(), max_length=MAX_CHAIN)
     trace: str = Field(default="", max_length=12_000)
 
 
@@ -149,7 +151,8 @@ class StreamWriter:
     def failed(self, error: BaseException, trace: str) -> None:
         """Send what `error` says, cut to size: the beginning of its text, the end of its trace."""
         name = f"{type(error).__module__}.{type(error).__qualname__}".removeprefix("builtins.")
-        self.send(Failed(type=name[:200], text=_cut(str(error), 4_000), trace=_clean(trace)[-12_000:]))
+        text, end = _cut(str(error), 4_000), _clean(trace)[-12_000:]
+        self.send(Failed(type=_clean(name)[:200], text=text, chain=tuple(map(_clean, chain_of(error))), trace=end))
 
 
 def _clean(text: str) -> str:

@@ -21,9 +21,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from leaderboard.evidence import MAX_TAIL, Evidence
 from workers.boxes import Box
 from workers.child import Order
-from workers.diagnosis import Evidence
 from workers.logs import BoundedLog
 from workers.nursery import Nursery, ZygoteBroken
 from workers.plans import Progress, RunPlan
@@ -54,10 +54,12 @@ class Ending:
             self.phase,
             exception=told.type,
             text=told.text,
+            chain=told.chain,
             exit_status=self.exit,
             signal=self.signal,
             stopped=self.stopped,
-            log_tail=log_tail,
+            log_tail=log_tail[-MAX_TAIL:],
+            peak_bytes=self.peak_bytes,
         )
 
 

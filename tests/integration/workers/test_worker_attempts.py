@@ -7,8 +7,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from deaths_kit import record_outcome
 from workers_kit import BOARD, TIER, Bot, WorkerProcess, eventually, job
 
+from leaderboard.failures import diagnose
 from steward.valkey import Valkey
 from wire.heartbeats import Workers
 from wire.jobs import queue
@@ -24,6 +26,7 @@ def shared_worker(valkey: Valkey, tmp_path_factory: pytest.TempPathFactory) -> I
         STEWARD_STALL_SECONDS="3",
         STEWARD_MEMORY_BYTES=str(200 << 20),
         STEWARD_CLAIM_PATIENCE="0.5",
+        STEWARD_MAX_PROCESSES="200",
     )
     yield worker
     worker.end()
@@ -123,8 +126,13 @@ def test_progress_and_doing_are_seen_while_it_runs(bot: Bot, worker: WorkerProce
     [
         ("raising", "unknown-architecture"),
         ("greedy", "out-of-memory"),
-        ("killed", "out-of-memory"),
+        ("killed", "killed-by-kernel"),
         ("hanging", "stalled"),
+        ("crashing", "crashed"),
+        ("terminated", "child-ended"),
+        ("threading", "too-many-processes"),
+        ("writing", "disk-full"),
+        ("exiting", "left-without-a-word"),
     ],
 )
 def test_a_death_is_diagnosed_and_the_queue_goes_on(bot: Bot, worker: WorkerProcess, trial: str, cause: str) -> None:
@@ -135,19 +143,22 @@ def test_a_death_is_diagnosed_and_the_queue_goes_on(bot: Bot, worker: WorkerProc
     bot.grant(dying)
     outcome, log = bot.outcome(dying)
     assert outcome.failure and outcome.failure.cause == cause, log
+    assert outcome.evidence and diagnose(outcome.evidence).code == cause, "what was kept tells the same"
+    record_outcome(f"a child on trial: {trial}", outcome)
     assert "publish" not in worker.hub() and outcome.phase in ("load", "evaluate")
     bot.grant(following)
     assert bot.outcome(following)[0].ok
 
 
-@pytest.mark.parametrize("trial", ["flooding", "forging", "crashing", "exiting"])
+@pytest.mark.parametrize("trial", ["flooding", "forging"])
 def test_a_child_that_misbehaves_ends_in_failure(bot: Bot, worker: WorkerProcess, trial: str) -> None:
-    """A child that floods or forges its stream, crashes, or leaves without a word publishes nothing."""
+    """A child that floods or forges its stream publishes nothing, and is called what it is."""
     asked = job(trial)
     bot.enqueue(asked)
     bot.grant(asked)
     outcome, _ = bot.outcome(asked)
-    assert outcome.failure and not outcome.ok and "publish" not in worker.hub()
+    assert outcome.failure and outcome.failure.cause == "child-misbehaved" and "publish" not in worker.hub()
+    record_outcome(f"a child on trial: {trial}", outcome)
     eventually(lambda: worker.pids("child") == [])
 
 
@@ -161,6 +172,7 @@ def test_a_cancelled_attempt_is_stopped(bot: Bot, worker: WorkerProcess) -> None
     bot.attempts.cancel(asked.attempt)
     outcome, _ = bot.outcome(asked)
     assert outcome.failure and outcome.failure.cause == "cancelled"
+    record_outcome("a running attempt that somebody cancels", outcome)
     eventually(lambda: worker.pids("child") == [])
 
 
@@ -171,6 +183,7 @@ def test_time_is_up_when_the_job_says_so(bot: Bot, worker: WorkerProcess) -> Non
     bot.grant(asked)
     outcome, _ = bot.outcome(asked)
     assert outcome.failure and outcome.failure.cause == "time-limit"
+    record_outcome("an attempt with two seconds to live", outcome)
 
 
 @contextmanager
@@ -199,7 +212,9 @@ def test_a_job_for_another_suite_is_refused(bot: Bot, worker: WorkerProcess) -> 
     bot.enqueue(asked)
     bot.grant(asked)
     outcome, log = bot.outcome(asked)
-    assert outcome.failure and "this worker has starter" in log and "publish" not in worker.hub()
+    assert outcome.failure and outcome.failure.cause == "suite-differs" and "publish" not in worker.hub()
+    assert "this worker has starter" in log
+    record_outcome("a job for another version of the suite", outcome)
 
 
 def test_a_malformed_message_disturbs_nobody(bot: Bot, worker: WorkerProcess) -> None:

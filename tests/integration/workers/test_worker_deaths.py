@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import redis
+from deaths_kit import record_outcome
 from workers_kit import BOARD, Bot, WorkerProcess, eventually, job, runs
 
 from leaderboard.attempts import Outcome
@@ -66,6 +67,7 @@ def test_a_killed_job_ends_its_child_and_its_attempt(bot: Bot, bring: Phases, ph
     outcome, log = bot.outcome(asked)
     assert outcome.failure and outcome.failure.cause == "worker-lost" and "SIGKILL" in log
     assert outcome.phase == phase and bot.dirty(asked)
+    record_outcome(f"kill -9 of the job's process in {phase}", outcome)
     eventually(lambda: not [pid for pid in remains if runs(pid)])
     following = job("fine", 2)
     bot.enqueue(following)
@@ -78,7 +80,8 @@ def test_a_killed_child_or_zygote_is_a_failure_and_the_worker_goes_on(bot: Bot, 
     asked, worker = bring("evaluate")
     worker.kill(kind)
     outcome, _ = bot.outcome(asked)
-    assert outcome.failure and outcome.failure.cause == {"child": "out-of-memory", "zygote": "worker-lost"}[kind]
+    assert outcome.failure and outcome.failure.cause == {"child": "killed-by-kernel", "zygote": "worker-lost"}[kind]
+    record_outcome(f"kill -9 of the {kind}", outcome)
     following = job("fine", 2)
     bot.enqueue(following)
     bot.grant(following)

@@ -12,6 +12,7 @@ import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
+from threading import Thread
 
 from workers.plans import Progress, Report, RunPlan
 
@@ -84,6 +85,24 @@ def crashing(plan: RunPlan, report: Report) -> None:
 
 def killed(plan: RunPlan, report: Report) -> None:
     os.kill(os.getpid(), signal.SIGKILL)
+
+
+def terminated(plan: RunPlan, report: Report) -> None:
+    os.kill(os.getpid(), signal.SIGTERM)
+    time.sleep(60)
+
+
+def threading(plan: RunPlan, report: Report) -> None:
+    """Starts threads until it gets no more."""
+    while True:
+        Thread(target=time.sleep, args=(60,), daemon=True).start()
+
+
+def writing(plan: RunPlan, report: Report) -> None:
+    """Writes more than fits into its temporary folder."""
+    with Path("/tmp/much").open("wb") as file:
+        while True:
+            file.write(bytes(1 << 20))
 
 
 def exiting(plan: RunPlan, report: Report) -> None:
@@ -253,6 +272,9 @@ TRIALS: dict[str, Callable[[RunPlan, Report], None]] = {
     "greedy": greedy,
     "crashing": crashing,
     "killed": killed,
+    "terminated": terminated,
+    "threading": threading,
+    "writing": writing,
     "exiting": exiting,
     "straying": straying,
     "looking": looking,

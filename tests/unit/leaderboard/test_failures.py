@@ -1,30 +1,135 @@
-"""The table of causes."""
+"""The table of causes: every row, by what was recorded of real deaths, or by what libraries are known to say."""
 
 from __future__ import annotations
 
+import json
+import signal
 import string
+from pathlib import Path
+from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from leaderboard.failures import CAUSES, Cause, cause, may_retry, table
+from leaderboard.causes.page import page
+from leaderboard.evidence import Evidence
+from leaderboard.failures import CAUSES, FAMILIES, SEEN, UNKNOWN, Cause, cause, diagnose, may_retry, table
 
-ISSUE_2 = {
-    "remote-code-needed", "unknown-architecture", "weights-corrupted", "weights-missing", "config-unreadable",
-    "tokenizer-missing", "model-gone", "dataset-unavailable", "out-of-memory", "time-limit", "stalled", "disk-full",
-    "network", "worker-lost", "cancelled", "harness-error", "unknown",
+DEATHS = [json.loads(line) for line in (Path(__file__).parent / "deaths.jsonl").read_text("utf-8").splitlines()]
+"""Recorded with STEWARD_RECORD_DEATHS by the tests that let real workers, and real libraries, fail."""
+
+LIKELY: dict[str, Evidence] = {
+    "gpu-out-of-memory": Evidence(
+        "evaluate", "OutOfMemoryError", "CUDA out of memory. Tried to allocate 2.00 GiB. GPU 0 has a total capacity of"
+    ),
+    "nccl": Evidence("evaluate", "DistBackendError", "NCCL error in: ProcessGroupNCCL.cpp, unhandled system error"),
+    "gpu-fault": Evidence(
+        "evaluate", "AcceleratorError", "CUDA error: an illegal memory access was encountered\nCUDA kernel errors might"
+    ),
+    "gpu-lost": Evidence("load", "RuntimeError", "No CUDA GPUs are available"),
+    "gpu-driver": Evidence(
+        "load", "RuntimeError", "The NVIDIA driver on your system is too old (found version 11040)."
+    ),
+    "precision-unusable": Evidence("evaluate", "RuntimeError", '"addmm_impl_cpu_" not implemented for \'Half\''),
+    "too-many-processes": Evidence("evaluate", "RuntimeError", "can't start new thread"),
+    "file-limit": Evidence("score", signal=signal.SIGXFSZ),
+    "child-ended": Evidence("evaluate", signal=signal.SIGTERM),
+    "harness-error": Evidence("score", "ZeroDivisionError", "division by zero"),
+    "no-results": Evidence("publish", "EvaluationFailed", "the evaluation left no results.json"),
+    "walls-missing": Evidence("start", exit_status=70),
+    "zygote-broken": Evidence("start", "ZygoteBroken", "the zygote does not bury its child"),
+    "canary-failed": Evidence("start", "CanaryFailed", "KeyError: 'solution'"),
+    "task-missing": Evidence("prepare", "ValueError", "Tasks not found: leaderboard_musr2"),
+    "library-missing": Evidence("load", "ModuleNotFoundError", "No module named 'mamba_ssm'"),
+    "weights-corrupted": Evidence("load", "SafetensorError", "device not ready"),
+    "base-model-missing": Evidence("download", "BaseModelGone", "org/base cannot be read"),
+    "adapter-unusable": Evidence(
+        "load", "ValueError", "Target modules {'q_proj'} not found in the base model. Please check the target modules"
+    ),
+    "delta-unusable": Evidence("load", "RuntimeError", "Failed to add delta weights to layer model.embed"),
+    "hub-rate-limit": Evidence("download", "HfHubHTTPError", "429 Client Error: Too Many Requests for url"),
+    "hub-access": Evidence("download", "HfHubHTTPError", "401 Client Error: Unauthorized for url"),
+    "hub-error": Evidence("download", "HfHubHTTPError", "502 Server Error: Bad Gateway for url"),
+    "publication-refused": Evidence("publish", "PublicationFailed", "403 Forbidden: you may not write here"),
+    "publication-failed": Evidence("publish", "PublicationFailed", "the repo moved on each time"),
+    "download-damaged": Evidence("download", "OSError", "Consistency check failed: file should be of size 7"),
+    "dataset-gated": Evidence("download", "DatasetUnavailable", "Dataset 'a/b' is a gated dataset on the Hub."),
+    "dataset-broken": Evidence("download", "DatasetUnavailable", "DatasetGenerationError: An error occurred"),
+    "disk-full": Evidence("download", "OSError", "[Errno 28] No space left on device"),
+    "worker-lost": Evidence("evaluate", stopped="handed-back"),
+    "network": Evidence("download", "ConnectError", "[Errno 111] Connection refused"),
+    "dataset-changed": Evidence(
+        "download", "DatasetUnavailable", "a/b at 123 does not hold the questions that the suite pins"
+    ),
+    "dataset-unavailable": Evidence("download", "DatasetUnavailable", "a/b: RepositoryNotFoundError"),
 }  # fmt: skip
+"""For causes that nobody has seen here: what the libraries' own sources say."""
+
+BY_THE_BOT = {"results-refused"}
+"""Found by the bot when it reads what was published, not by a sign."""
 
 
-def test_every_cause_that_is_needed_has_a_row() -> None:
-    """The deaths that an evaluation is known to die."""
-    assert set(CAUSES) >= ISSUE_2
+def evidence(death: dict[str, Any]) -> Evidence:
+    """What was recorded of a death."""
+    found = death["evidence"]
+    return Evidence(**{**found, "chain": tuple(found.get("chain", ()))})
+
+
+@pytest.mark.parametrize("death", DEATHS, ids=lambda death: death["how"])
+def test_a_real_death_is_told_by_its_evidence(death: dict[str, Any]) -> None:
+    """What was recorded when it happened leads to its cause again."""
+    assert diagnose(evidence(death)).code == death["cause"]
+
+
+@pytest.mark.parametrize(("code", "seen"), LIKELY.items(), ids=LIKELY)
+def test_a_death_that_was_not_seen_is_told_by_what_libraries_say(code: str, seen: Evidence) -> None:
+    """Waiting for the first real one is no reason not to know it."""
+    assert diagnose(seen).code == code
+
+
+def test_every_cause_has_evidence_and_is_marked_where_it_is_real() -> None:
+    """At least forty causes; those that are said to have been seen were recorded, and no others."""
+    recorded = {death["cause"] for death in DEATHS}
+    assert recorded == SEEN
+    assert recorded | LIKELY.keys() | BY_THE_BOT | {UNKNOWN} == CAUSES.keys()
+    assert len(CAUSES) >= 40
+
+
+def test_nothing_recorded_tells_of_this_machine() -> None:
+    """Records are published with the tests."""
+    words = json.dumps(DEATHS)
+    assert not [folder for folder in ("/home/", "/root/", "/srv/", "/tmp/", "/usr/", "/var/") if folder in words]
+
+
+def test_what_no_sign_fits_is_unknown() -> None:
+    """No row guesses."""
+    assert diagnose(Evidence("load", "RuntimeError", "the moon is full")).code == UNKNOWN
+    assert diagnose(Evidence("download")).code == UNKNOWN
+
+
+@given(
+    st.builds(
+        Evidence,
+        phase=st.sampled_from(["claim", "download", "load", "prepare", "evaluate", "publish", ""]),
+        exception=st.text(max_size=30),
+        text=st.text(max_size=200),
+        chain=st.lists(st.text(max_size=10), max_size=3).map(tuple),
+        exit_status=st.none() | st.integers(-1, 255),
+        signal=st.none() | st.integers(-1, 70),
+        log_tail=st.text(max_size=200),
+    )
+)
+def test_whatever_a_stranger_says_leads_to_one_row(seen: Evidence) -> None:
+    """No evidence breaks the table, and what it says fits into a request file."""
+    assert diagnose(seen).failure(seen.text).cause in CAUSES
 
 
 @pytest.mark.parametrize("row", CAUSES.values(), ids=lambda row: row.code)
 def test_every_row_says_something_to_a_person(row: Cause) -> None:
     """A sentence that ends, advice that ends, no template left open, and a failure that can be stored."""
     failure = row.failure("why *it* {broke}")
-    assert failure.message[0] in string.ascii_uppercase
+    assert failure.message[0] in string.ascii_uppercase or failure.message.startswith(("config.json", "generation_"))
     assert failure.message.endswith((".", "}"))
     assert failure.advice.endswith(".")
     assert "{detail}" not in failure.message
@@ -36,27 +141,39 @@ def test_what_is_the_submitters_fault_is_never_tried_again_by_itself() -> None:
     assert all(row.retry.times == 0 for row in CAUSES.values() if row.fault == "submission")
 
 
+def test_want_of_memory_climbs_to_a_larger_machine() -> None:
+    """Once, and only for that."""
+    assert {row.code for row in CAUSES.values() if row.retry.tier == "larger"} == {
+        "gpu-out-of-memory", "out-of-memory", "killed-by-kernel",
+    }  # fmt: skip
+
+
 def test_retries_end() -> None:
     """An attempt is repeated as often as the table says, and then left."""
     assert may_retry("network", 1) == 60
     assert may_retry("network", 3) == 60
     assert may_retry("network", 4) is None
-    assert may_retry("weights-corrupted", 1) is None
+    assert may_retry("weights-truncated", 1) is None
 
 
 def test_a_detail_is_cut_and_put_on_one_line() -> None:
     """A stranger's text stays short, and cannot bring paragraphs of its own."""
-    failure = cause("weights-corrupted").failure("a\nb" + "x" * 10_000)
+    failure = cause("weights-truncated").failure("a\nb" + "x" * 10_000)
     assert "\n" not in failure.message
     assert len(failure.message) < 500
 
 
 def test_an_unknown_code_is_unknown() -> None:
     """A newer worker may know causes that an older bot does not."""
-    assert cause("struck-by-lightning").code == "unknown"
+    assert cause("struck-by-lightning").code == UNKNOWN
 
 
 def test_a_code_stands_for_one_cause() -> None:
     """Two rows of one name would hide each other."""
     with pytest.raises(ValueError, match="two causes"):
         table([CAUSES["network"], CAUSES["network"]])
+
+
+def test_the_documentation_is_made_from_the_table(project: Path) -> None:
+    """docs/diagnosis.md is current: `python -m leaderboard.causes.page > docs/diagnosis.md` makes it so."""
+    assert (project / "docs" / "diagnosis.md").read_text("utf-8") == page(FAMILIES, SEEN)

@@ -17,6 +17,8 @@ from workers.scrub import HIDDEN, scrub
         ("redis://user:secret@queue:6379/0", f"redis://{HIDDEN}@queue:6379/0"),
         ("connect to 10.1.2.3:6379 failed", f"connect to {HIDDEN} failed"),
         ("/srv/steward/models/abc/config.json is no JSON", "…/config.json is no JSON"),
+        ("see https://hf.co//srv/models/ada--m/abc.", "see https://hf.co/…/abc."),
+        ("see https://hf.co/a/b/c/d", "see https://hf.co/a/b/c/d"),
         ("3/4 of org/model read, 12/24", "3/4 of org/model read, 12/24"),
         ("loss 0.123.456", "loss 0.123.456"),
     ],

@@ -1,0 +1,222 @@
+"""A model's config, tokenizer, precision, chat template and way of generating."""
+
+from __future__ import annotations
+
+from leaderboard.causes.cause import Cause
+from leaderboard.evidence import both, logged, raised, said
+
+_LOADING = ("load",)
+_IN_GENERATE = (
+    r"utils\.py\", line \d+, in (?:generate|_sample|_beam_search|_prepare_\w+|_get_\w+|_validate_\w+)\n(?: {4}.*\n)+\S"
+)
+"""The last frame of a trace is in transformers' own `generate`, and not in a model that it runs."""
+_RUNNING = ("prepare", "evaluate", "score")
+
+ROWS = (
+    Cause(
+        "remote-code-needed",
+        "submission",
+        "The model can only be loaded by running Python code from its own repo, which we never do.",
+        "Have the architecture added to a release of transformers, or convert the model to one that is there, "
+        "and submit the new commit.",
+        signs=(said(r"trust_remote_code|contains custom code|requires you to execute the .{0,40} file"),),
+    ),
+    Cause(
+        "not-a-language-model",
+        "submission",
+        "The model is of a kind that does not generate text: {detail}",
+        "Submit a causal language model: one that `AutoModelForCausalLM.from_pretrained` loads.",
+        signs=(said(r"unrecognized configuration class", _LOADING),),
+    ),
+    Cause(
+        "unknown-architecture",
+        "submission",
+        "The installed release of transformers does not know the model's architecture: {detail}",
+        "Check `model_type` and `architectures` in config.json. If the architecture is new, submit again once "
+        "it is in a stable release of transformers.",
+        signs=(
+            said(r"does not recognize this architecture"),
+            said(r"unrecognized model in|should have a `?model_type`? key", _LOADING),
+        ),
+    ),
+    Cause(
+        "config-missing",
+        "submission",
+        "The repo has no config.json.",
+        "Save the model with `save_pretrained`, which writes one, and submit the new commit.",
+        signs=(raised("ConfigMissing"),),
+    ),
+    Cause(
+        "config-absurd",
+        "submission",
+        "config.json describes a model that is larger than any: {detail}",
+        "Check the sizes in config.json: they must be those of the weights.",
+        signs=(raised("ConfigAbsurd"),),
+    ),
+    Cause(
+        "config-invalid",
+        "submission",
+        "config.json holds values that the architecture cannot be built with: {detail}",
+        "Check that `AutoConfig.from_pretrained` and `AutoModelForCausalLM.from_config` accept it, and submit the new "
+        "commit.",
+        signs=(
+            raised("StrictDataclassFieldValidationError", "StrictDataclassClassValidationError", "ConfigInvalid"),
+            both(
+                raised("ValueError", "TypeError", "AssertionError", "ZeroDivisionError"),
+                logged(r"configuration_\w+\.py", _LOADING),
+            ),
+        ),
+    ),
+    Cause(
+        "config-unreadable",
+        "submission",
+        "The model's config.json cannot be read: {detail}",
+        "Check that `AutoConfig.from_pretrained` loads it without remote code, and submit the new commit.",
+        signs=(
+            raised("ConfigUnreadable"),
+            both(
+                said(r"config\.json|not a valid json|can't load the configuration|JSONDecodeError", _LOADING),
+                raised("OSError", "JSONDecodeError", "ValueError"),
+            ),
+        ),
+    ),
+    Cause(
+        "tokenizer-missing",
+        "submission",
+        "The repo has no tokenizer that can be loaded: {detail}",
+        "Add the tokenizer's files (tokenizer.json, tokenizer_config.json) to the repo, check that "
+        "`AutoTokenizer.from_pretrained` loads them without remote code, and submit the new commit.",
+        signs=(
+            raised("TokenizerMissing"),
+            said(r"can't load tokenizer|couldn't instantiate the backend tokenizer|tokenizer class", _LOADING),
+        ),
+    ),
+    Cause(
+        "tokenizer-unreadable",
+        "submission",
+        "The tokenizer's files cannot be read: {detail}",
+        "Save the tokenizer with `save_pretrained`, check that `AutoTokenizer.from_pretrained` loads it, and submit "
+        "the new commit.",
+        signs=(
+            said(r"tokenizer\.json|sentencepiece|tiktoken|did not match any variant|expected value at line", _LOADING),
+            logged(r"tokenization_\w+\.py", _LOADING),
+        ),
+    ),
+    Cause(
+        "tokenizer-mismatch",
+        "submission",
+        "The tokenizer has tokens that the model does not know: {detail}",
+        "Check that the tokenizer belongs to the model: its largest token id must be below `vocab_size` in "
+        "config.json.",
+        signs=(said(r"index out of range in self|device-side assert", _RUNNING),),
+    ),
+    Cause(
+        "not-a-number",
+        "submission",
+        "The model computes NaN or infinite numbers instead of probabilities: {detail}",
+        "Weights that were trained in bfloat16 often overflow in float16: submit the precision that the model was "
+        "trained in, and check that it generates text in it.",
+        signs=(raised("NotANumber"), said(r"probability tensor contains either .?inf", _RUNNING)),
+    ),
+    Cause(
+        "precision-unusable",
+        "submission",
+        "The model cannot compute in the precision that the request asks for: {detail}",
+        "Submit the precision that the model was trained in.",
+        signs=(
+            said(r"not implemented for '(?:Half|BFloat16|Char|Byte|Float8\w*)'"),
+            said(r"expected .{0,60}same dtype|must have the same dtype|expected scalar type"),
+        ),
+    ),
+    Cause(
+        "quantisation-unusable",
+        "submission",
+        "The model's quantisation cannot be used here: {detail}",
+        "Check `quantization_config` in config.json, and that precision and checkpoint of the request belong together.",
+        signs=(
+            said(r"quantization_config|quantization method|bitsandbytes|gptq|awq|unknown quantization type", _LOADING),
+        ),
+    ),
+    Cause(
+        "chat-template-endless",
+        "submission",
+        "The chat template does not come to an end: {detail}",
+        "Check the template with `tokenizer.apply_chat_template` on a short conversation, or submit without one.",
+        signs=(raised("ChatTemplateEndless"),),
+    ),
+    Cause(
+        "chat-template-broken",
+        "submission",
+        "The chat template ends in an error: {detail}",
+        "Check the template with `tokenizer.apply_chat_template` on a conversation with a system prompt and several "
+        "turns, or submit without one.",
+        signs=(
+            raised(
+                "ChatTemplateBroken",
+                "TemplateError",
+                "TemplateSyntaxError",
+                "UndefinedError",
+                "TemplateRuntimeError",
+                "SecurityError",
+                "TemplateAssertionError",
+            ),
+        ),
+    ),
+    Cause(
+        "chat-template-missing",
+        "submission",
+        "The request asks for a chat template, and the tokenizer has none: {detail}",
+        "Add a chat template to the tokenizer, or submit without one.",
+        signs=(said(r"chat[_ ]template", ("load", "prepare", "evaluate")),),
+    ),
+    Cause(
+        "generation-endless",
+        "submission",
+        "The model goes on generating beyond what a task allows: {detail}",
+        "Remove `max_new_tokens`, `min_new_tokens` and `min_length` from generation_config.json, check that the model "
+        "ends its answers, and submit the new commit.",
+        signs=(raised("GenerationEndless"),),
+    ),
+    Cause(
+        "generation-settings",
+        "submission",
+        "generation_config.json holds settings that cannot be used: {detail}",
+        "Check that `model.generate` works with it, or remove the file, and submit the new commit.",
+        signs=(
+            said(
+                r"generation[_ ]?config|generation flags|num_beams|num_return_sequences|logits_?processor",
+                ("load", "prepare", "evaluate"),
+            ),
+            logged(_IN_GENERATE, ("evaluate",)),
+        ),
+    ),
+    Cause(
+        "context-too-short",
+        "submission",
+        "The model's context is shorter than what the suite asks it: {detail}",
+        "Check `max_position_embeddings` in config.json. A model with so short a context cannot be evaluated here.",
+        signs=(said(r"must be less than model's maximum sequence length|longer than the maximum sequence", _RUNNING),),
+    ),
+    Cause(
+        "base-model-missing",
+        "submission",
+        "The base model that an adapter or a delta needs cannot be had: {detail}",
+        "Name a public base model and check that its repo still exists.",
+        signs=(raised("BaseModelGone"),),
+    ),
+    Cause(
+        "adapter-unusable",
+        "submission",
+        "The adapter does not fit its base model: {detail}",
+        "Check `base_model_name_or_path` in adapter_config.json, and that `PeftModel.from_pretrained` loads it on that "
+        "base model.",
+        signs=(raised("AdapterUnusable"), said(r"adapter_config|target modules .{0,80}not found|peft", _LOADING)),
+    ),
+    Cause(
+        "delta-unusable",
+        "submission",
+        "The delta does not fit its base model: {detail}",
+        "Check that the delta was made from the base model that the request names.",
+        signs=(raised("DeltaUnusable"), said(r"failed to add delta weights|delta", _LOADING)),
+    ),
+)
