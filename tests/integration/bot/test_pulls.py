@@ -1,0 +1,286 @@
+"""Outsiders' pull requests, from the first look to what becomes of them: real ones, on a real Hub protocol."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+import redis
+from huggingface_hub import HfApi
+from pulls_kit import PATH, bot_comments, fields, look, newer, policy, propose, report, said, settled, thread
+from stand_kit import REQUESTS, Stand, world
+
+from bot.probe import Probe
+from hub.records import Repo
+from leaderboard.effects import Effect, Mode
+from localhub.testing import LocalHub
+
+
+@pytest.fixture(scope="module")
+def probe() -> Iterator[Probe]:
+    """One probe for all: it takes its time to start."""
+    with closing(Probe()) as made:
+        yield made
+
+
+@pytest.fixture
+def stand(tmp_path: Path, connection: redis.Redis, probe: Probe) -> Iterator[Stand]:
+    """A board with nothing in it yet."""
+    with LocalHub(tmp_path, world()) as hub:
+        made = Stand(hub, connection)
+        made.desk.probe = probe
+        yield made
+        made.desk.hub.close()
+
+
+GOOD, JUDGED = {"info", "resolve", "tree", "user"}, 6
+"""The routes that admission may take, and how many calls more a pull request may cost."""
+
+
+def effects(stand: Stand, **modes: str) -> None:
+    """Set the board's effects; those that are not named are on."""
+    made = type(stand.desk.board.effects)(modes={kind: modes.get(kind.name.lower(), "on") for kind in Effect})
+    stand.desk.board = stand.desk.board.model_copy(update={"effects": made})
+
+
+def test_a_right_one_gets_one_report_and_waits_for_a_maintainer(stand: Stand) -> None:
+    """It is checked in six calls beside admission's, reported on once, left alone after, and open."""
+    stand.desk.me()
+    number, head = propose(stand, {PATH: fields(stand)})
+    calls = look(stand, number)
+    assert calls.count("thread") + calls.count("comment") <= JUDGED - 1
+    assert set(calls) - GOOD == {"thread", "comment"}
+    assert f"passes every check, as of commit `{head[:8]}`" in report(stand, number)
+    assert "A maintainer decides" in report(stand, number)
+    assert look(stand, number) == ["thread"]
+    assert (thread(stand, number).status, bot_comments(stand, number)) == ("open", 1)
+
+
+def test_where_the_board_says_so_it_is_merged_and_followed_in_its_own_thread(stand: Stand) -> None:
+    """`pull_requests: merge`: merged as it was checked, by nobody's hand; the request's status is told there."""
+    policy(stand, "merge")
+    stand.worker()
+    number, head = propose(stand, {PATH: fields(stand, sender="someone-else")})
+    look(stand, number)
+    assert thread(stand, number).status == "merged"
+    assert f"exactly as it was checked at `{head[:8]}`" in report(stand, number)
+    (status,) = said(stand, number, "status")
+    assert "submitted by `ada`" in status
+    assert [job.model for job in stand.queued()] == ["ada/good"]
+    assert look(stand, number) == ["thread"]
+    assert len(stand.threads()) == 1
+
+
+def test_every_problem_of_every_file_is_told_at_once(stand: Stand) -> None:
+    """Two bad files and a good one: the report goes through all of them, and names what passes too."""
+    bad = fields(stand, model="ada/remote", status="RUNNING", submitted_time="x")
+    gone = fields(stand, model="ada/gone")
+    files = {PATH: fields(stand), PATH.replace("good", "remote"): bad, PATH.replace("good", "gone"): gone}
+    number, _ = propose(stand, files)
+    look(stand, number)
+    text = report(stand, number)
+    assert f"**`{PATH}`** passes every check" in text
+    for words in ("RUNNING", "no time that can be read", "There is no model 'ada/gone'"):
+        assert words in text
+
+
+def test_an_extra_file_beside_a_good_one_keeps_it_from_being_merged(stand: Stand) -> None:
+    """The request passes, the other file is named, and the whole is left to people."""
+    policy(stand, "merge")
+    number, _ = propose(stand, {PATH: fields(stand), "README.md": b"x"})
+    look(stand, number)
+    text = report(stand, number)
+    assert f"**`{PATH}`** passes every check" in text
+    assert "`README.md` is new, and no request" in text
+    assert "take the other files out" in text
+    assert thread(stand, number).status == "open"
+
+
+def test_a_push_makes_the_report_void(stand: Stand) -> None:
+    """The same comment says so at once, and then what came of checking the new head; nothing is posted."""
+    number, first = propose(stand, {PATH: fields(stand)})
+    look(stand, number)
+    _, second = propose(stand, {PATH: fields(stand, status="RUNNING")}, number=number)
+    words: list[str] = []
+    fail = stand.desk.hub.pull
+    stand.desk.hub.pull = lambda *a, **k: (words.append(report(stand, number)), fail(*a, **k))[1]  # type: ignore[method-assign]
+    look(stand, number)
+    assert f"the report on `{first[:8]}` was written, so that report is void" in words[0].replace("after ", "")
+    text = report(stand, number)
+    assert "status is 'RUNNING'" in text
+    assert f"An earlier report, on `{first[:8]}`, is void" in text
+    assert f"Checked at `{second[:8]}`" in text
+    assert bot_comments(stand, number) == 1
+
+
+def test_a_push_that_no_webhook_told_of_is_found_by_the_next_look_at_the_repo(stand: Stand) -> None:
+    """The list of refs that is read anyway has the heads of pull requests too, at no call more."""
+    number, _ = propose(stand, {PATH: fields(stand)})
+    look(stand, number)
+    stand.settle()
+    _, second = propose(stand, {PATH: fields(stand, status="RUNNING")}, number=number)
+    before = len(stand.calls)
+    stand.settle()
+    assert [route for _, route in stand.calls[before:]].count("refs") == 1
+    assert f"Checked at `{second[:8]}`" in report(stand, number)
+
+
+def test_a_draft_is_checked_and_merged_once_it_is_open(stand: Stand) -> None:
+    """An empty draft is left in peace; one with files is told that it is a draft; opened, it goes its way."""
+    policy(stand, "merge")
+    made = stand.ada.create_pull_request(REQUESTS, title="Add a model", repo_type="dataset")
+    look(stand, made.num)
+    assert bot_comments(stand, made.num) == 0
+    propose(stand, {PATH: fields(stand)}, number=made.num)
+    look(stand, made.num)
+    assert "still a draft" in report(stand, made.num)
+    stand.ada.change_discussion_status(REQUESTS, made.num, "open", repo_type="dataset")
+    look(stand, made.num)
+    assert thread(stand, made.num).status == "merged"
+    assert bot_comments(stand, made.num) == 2  # the report, and the status of the request
+
+
+def test_a_conflict_is_told_and_goes_when_it_is_gone(stand: Stand) -> None:
+    """The same path with other contents on main: told; the branch removed there: checked anew by the next event."""
+    number, _ = propose(stand, {PATH: fields(stand)})
+    stand.put(PATH, json.dumps(fields(stand, revision="v1")).encode())
+    look(stand, number)
+    assert "conflicts with what is there by now" in report(stand, number)
+    stand.form.delete_file(PATH, REQUESTS, repo_type="dataset")
+    look(stand, number)
+    assert "Ready to be merged" in report(stand, number)
+
+
+def test_a_settled_request_is_submitted_again_at_a_new_commit(stand: Stand) -> None:
+    """The board's own fields are as they were, and only a submission's changed: it is merged, and queued anew."""
+    policy(stand, "merge")
+    stand.worker()
+    before = settled(stand)
+    sha = newer(stand)
+    number, _ = propose(stand, {PATH: {**before, "status": "PENDING", "revision": sha}})
+    stand.desk.me()
+    calls = look(stand, number)
+    assert calls.index("comment") - sum(calls[: calls.index("comment")].count(route) for route in GOOD) < JUDGED
+    assert thread(stand, number).status == "merged"
+    assert [job.revision for job in stand.queued()] == [sha]
+
+
+def test_a_word_of_its_author_has_it_checked_again(stand: Stand) -> None:
+    """The model was mended, not the pull request: a comment of the author's is enough, one of anybody else's is not."""
+    number, _ = propose(stand, {PATH.replace("good", "new"): fields(stand, model="ada/new")})
+    look(stand, number)
+    assert "There is no model 'ada/new'" in report(stand, number)
+    stand.ada.create_repo("ada/new")
+    for name in stand.ada.list_repo_files("ada/good"):
+        data = stand.desk.hub.read_file(Repo("model", "ada/good"), name).data
+        stand.ada.upload_file(path_or_fileobj=data, path_in_repo=name, repo_id="ada/new")
+    stand.form.comment_discussion(REQUESTS, number, "any news?", repo_type="dataset")
+    assert look(stand, number) == ["thread"]
+    stand.ada.comment_discussion(REQUESTS, number, "it is there now", repo_type="dataset")
+    assert "info" in look(stand, number)
+    assert "There is no model 'ada/new'" not in report(stand, number)
+    assert look(stand, number) == ["thread"]
+
+
+@pytest.mark.parametrize("mode", [Mode.OFF, Mode.SHADOW])
+def test_a_report_that_is_held_back_is_written_when_the_board_lets_it(stand: Stand, mode: Mode) -> None:
+    """Held back, nothing is written or merged, and it is not checked over and over; switched on, all of it happens."""
+    policy(stand, "merge")
+    effects(stand, comment=mode)
+    number, _ = propose(stand, {PATH: fields(stand)})
+    look(stand, number)
+    assert look(stand, number) == ["thread"]
+    assert (thread(stand, number).status, bot_comments(stand, number)) == ("open", 0)
+    listed = [would.effect for would in stand.desk.effects.shadow.read(limit=9).things]
+    assert listed == (["comment"] if mode is Mode.SHADOW else [])
+    effects(stand)
+    look(stand, number)
+    assert thread(stand, number).status == "merged"
+
+
+@pytest.mark.parametrize("held", ["merge", "edit"])
+def test_nothing_is_merged_where_merging_or_undoing_is_held_back(stand: Stand, held: str) -> None:
+    """Without leave to merge, or to edit files, a board that says `merge` waits for a maintainer."""
+    policy(stand, "merge")
+    effects(stand, **{held: "shadow"})
+    number, _ = propose(stand, {PATH: fields(stand)})
+    look(stand, number)
+    assert "A maintainer decides" in report(stand, number)
+    assert thread(stand, number).status == "open"
+
+
+def test_strangers_words_stay_words(stand: Stand) -> None:
+    """A title, a description and a file full of markers and commands change nothing of what the bot says or does."""
+    evil = "<!-- steward:1 demo pull 1 --> @ada [x](http://evil) (#1)"
+    number, _ = propose(
+        stand, {PATH: fields(stand, model_type=evil, license=evil), f"{evil[:20]}.md": b"x"}, title=evil
+    )
+    fake = f"<!-- steward:1 demo pull {number} -->\n" + '<!-- {"situation":{"head":"x"},"result":"passed"} -->\nReady'
+    stand.ada.comment_discussion(REQUESTS, number, fake, repo_type="dataset")
+    look(stand, number)
+    assert bot_comments(stand, number) == 1
+    assert "@ada" not in report(stand, number)
+    assert look(stand, number) == ["thread"]
+
+
+def test_a_locked_one_costs_one_call_an_event(stand: Stand) -> None:
+    """Where the Hub lets us not speak nothing is said, and it is not checked over and over."""
+    number, _ = propose(stand, {PATH: fields(stand)})
+    stand.hub.box.faults.fail("POST */comment", status=403, times=None)
+    look(stand, number)
+    assert look(stand, number) == ["thread"]
+    assert bot_comments(stand, number) == 0
+
+
+def test_a_hub_that_does_not_let_us_merge_is_told_about(stand: Stand) -> None:
+    """A merge that is refused for good is not tried again and again; the report hands it to a maintainer."""
+    policy(stand, "merge")
+    number, _ = propose(stand, {PATH: fields(stand)})
+    stand.hub.box.faults.fail("POST */merge", status=403, times=None)
+    look(stand, number)
+    assert "A maintainer has to merge it" in report(stand, number)
+    assert look(stand, number) == ["thread"]
+    assert bot_comments(stand, number) == 1
+
+
+def test_after_amnesia_nothing_is_said_twice(stand: Stand) -> None:
+    """With Redis empty the report on the Hub tells what was checked: one call, no word."""
+    number, _ = propose(stand, {PATH: fields(stand, status="RUNNING")})
+    look(stand, number)
+    stand.desk.redis.flushall()
+    assert look(stand, number) == ["thread"]
+    stand.form.merge_pull_request(REQUESTS, number, repo_type="dataset")
+    stand.desk.redis.flushall()
+    look(stand, number)
+    assert "Merged by hand" in report(stand, number)
+
+
+def test_more_than_can_be_looked_at_is_left_to_people(stand: Stand) -> None:
+    """Eleven requests at once are not checked, and no call is spent on them."""
+    files = {PATH.replace("good", f"m{number}"): fields(stand, model=f"ada/m{number}") for number in range(11)}
+    number, _ = propose(stand, files)
+    assert set(look(stand, number)) <= {"thread", "comment", "whoami"}
+    assert "brings 11 request files, and I look at 10" in report(stand, number)
+
+
+def test_one_for_another_branch_is_left_to_people(stand: Stand) -> None:
+    """Requests lie on main; what goes elsewhere is not merged by us."""
+    policy(stand, "merge")
+    stand.form.create_branch(REQUESTS, branch="side", repo_type="dataset")
+    number, _ = propose(stand, {PATH: fields(stand)})
+    box = stand.hub.box
+    with box.store.write() as database:
+        database.execute("update threads set base = 'refs/heads/side' where num = ?", (number,))
+    look(stand, number)
+    assert "is the branch that it is for" in report(stand, number)
+    assert thread(stand, number).status == "open"
+
+
+def test_our_own_pull_requests_get_no_report(stand: Stand) -> None:
+    """What the bot itself proposes it does not judge."""
+    bot = HfApi(stand.hub.url, token="hf_bot")
+    number, _ = propose(stand, {PATH: fields(stand)}, who=bot)
+    assert [route for route in look(stand, number) if route != "whoami"] == ["thread"]

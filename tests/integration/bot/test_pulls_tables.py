@@ -1,0 +1,111 @@
+"""What pull requests may not do, as tables: each case is a real one, on one board that all of them share."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import redis
+from pulls_kit import PATH, fields, look, policy, propose, report, settled, thread
+from stand_kit import REQUESTS, Stand, world
+
+from localhub.testing import LocalHub
+from steward.valkey import Valkey
+
+
+@pytest.fixture(scope="module")
+def stand(tmp_path_factory: pytest.TempPathFactory, valkey: Valkey) -> Iterator[Stand]:
+    """A board that merges what passes."""
+    with LocalHub(tmp_path_factory.mktemp("hub"), world()) as hub, redis.Redis.from_url(valkey.url) as client:
+        client.flushall()
+        made = Stand(hub, client)
+        policy(made, "merge")
+        yield made
+        made.desk.probe.close()
+        made.desk.hub.close()
+
+
+WRONG: list[tuple[str, dict[str, Any], list[str]]] = [
+    ("wrong folder", {f"x/y/{PATH}": {}}, ["folder"]),
+    ("wrong name", {"ada/good.json": {}}, ["not where a request lies", f"Put it at {PATH}"]),
+    ("made-up date", {PATH: {"submitted_time": "2021-03-04T00:00:00Z"}}, ["2021-03-04", "in UTC"]),
+    ("future", {PATH: {"submitted_time": "2099-01-01T00:00:00Z"}}, ["2099-01-01"]),
+    ("no date", {PATH: {"submitted_time": "yesterday"}}, ["no time that can be read"]),
+    ("status", {PATH: {"status": "FINISHED"}}, ["status is 'FINISHED'"]),
+    ("our own", {PATH: {"steward": {"attempt": 1}, "job_id": "x"}}, ["'steward'", "'job_id'"]),
+    ("not json", {PATH: b"{"}, ["JSON"]),
+    ("place", {PATH: {"model": "ada/other"}}, ["ada/other"]),
+    ("deep", {PATH: {"x": json.loads("[" * 200 + "]" * 200)}}, ["nested deeper"]),
+    ("large", {PATH: b"{" + b" " * 200_000 + b"}"}, ["more than 100,000 bytes"]),
+    ("model", {PATH.replace("good", "strange"): {"model": "ada/strange"}}, ["zork"]),
+]
+
+
+@pytest.mark.parametrize(("name", "files", "words"), WRONG, ids=[case[0] for case in WRONG])
+def test_what_is_wrong_is_said_and_nothing_is_merged(
+    stand: Stand, name: str, files: dict[str, Any], words: list[str]
+) -> None:
+    """Each mistake is named in the report, with what to do; even where the board merges by itself it stays open."""
+    made = {path: fields(stand, **it) if isinstance(it, dict) else it for path, it in files.items()}
+    number, _ = propose(stand, made)
+    look(stand, number)
+    text = report(stand, number)
+    assert "Not yet" in text
+    for word in words:
+        assert word in text
+    assert thread(stand, number).status == "open"
+    assert look(stand, number) == ["thread"]
+
+
+OTHERS: list[tuple[str, dict[str, Any], list[str]]] = [
+    ("readme", {"README.md": b"# Mine\n"}, ["`README.md` is new, and no request"]),
+    ("settings", {"board.json": {"a": 1}}, ["`board.json` is new, and no request"]),
+    ("removal", {"old/x_eval_request_False_float16_Original.json": None}, ["is removed"]),
+    ("binary", {PATH: b"\0\1\2"}, ["does not hold text"]),
+]
+
+
+@pytest.mark.parametrize(("name", "files", "words"), OTHERS, ids=[case[0] for case in OTHERS])
+def test_whatever_is_no_submission_is_left_to_people(
+    stand: Stand, name: str, files: dict[str, Any], words: list[str]
+) -> None:
+    """What it does is told in words, nobody is asked to mend anything, and it is merged by hand or not at all."""
+    stand.put("old/x_eval_request_False_float16_Original.json", b"{}")
+    number, _ = propose(stand, files)
+    look(stand, number)
+    text = report(stand, number)
+    assert "For a maintainer to look at" in text
+    for word in words:
+        assert word in text
+    stand.form.merge_pull_request(REQUESTS, number, repo_type="dataset")
+    look(stand, number)
+    assert "Merged by hand" in report(stand, number)
+
+
+AGAIN: list[tuple[str, dict[str, Any], dict[str, Any], str]] = [
+    ("same commit", {}, {"status": "PENDING"}, "was evaluated at this very commit"),
+    ("failed there", {"status": "FAILED"}, {"status": "PENDING"}, "failed at this very commit"),
+    ("other status", {}, {"status": "FAILED"}, "status is 'FAILED'"),
+    ("waits", {"status": "PENDING"}, {"status": "PENDING", "x": None}, "waits for its turn already"),
+    ("runs", {"status": "RUNNING"}, {"status": "PENDING"}, "is being evaluated"),
+    ("facts", {}, {"status": "PENDING", "steward": {"attempt": 0}}, "'steward' is the leaderboard's own"),
+    ("job", {}, {"status": "PENDING", "job_id": "mine"}, "'job_id' is the leaderboard's own"),
+    ("unknown", {}, {"status": "PENDING", "mystery": [2]}, "'mystery' is none that a submission may change"),
+    ("dropped", {}, {"status": "PENDING", "mystery": None}, "'mystery' is none that a submission may change"),
+    ("old date", {}, {"status": "PENDING", "submitted_time": "2022-01-01T00:00:00Z"}, "2022-01-01"),
+]
+
+
+@pytest.mark.parametrize(("name", "was", "becomes", "words"), AGAIN, ids=[case[0] for case in AGAIN])
+def test_no_more_of_a_request_can_be_changed(
+    stand: Stand, name: str, was: dict[str, Any], becomes: dict[str, Any], words: str
+) -> None:
+    """Neither status, nor our own facts, nor others' fields, nor the commit that was evaluated already."""
+    before = settled(stand, **was)
+    made = {field: value for field, value in {**before, "likes": 3, **becomes}.items() if value is not None}
+    number, _ = propose(stand, {PATH: made})
+    look(stand, number)
+    assert words in report(stand, number)
+    assert thread(stand, number).status == "open"
