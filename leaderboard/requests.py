@@ -13,6 +13,7 @@ from enum import StrEnum
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic_core import ErrorDetails
 
 from leaderboard.attempts import MAX_NUMBER, Failure
 from leaderboard.dialects import foreign_dialect
@@ -58,7 +59,7 @@ REASONS = table(
         ),
         Reason(
             "field",
-            "The field '{name}' is not as it should be: {wrong}.",
+            "The field '{name}' {wrong}.",
             "Compare it with a request file that was accepted, and commit it again.",
         ),
         Reason(
@@ -69,6 +70,17 @@ REASONS = table(
     )
 )
 """Why a file is not read as a request."""
+_WRONG = {
+    "missing": "is missing",
+    "string_type": "should be text",
+    "string_too_short": "is empty",
+    "string_too_long": "is longer than anything that belongs there",
+    "bool_type": "should be true or false",
+    "int_type": "should be a whole number",
+    "int_parsing": "should be a whole number",
+    "model_type": "should be an object with fields",
+}
+"""What is wrong with a field, by pydantic's word for it."""
 
 
 class Status(StrEnum):
@@ -206,7 +218,7 @@ def parse_request(path: str, data: bytes) -> Request | list[Problem]:
     try:
         file = RequestFile.model_validate(fields)
     except ValidationError as error:
-        return [*problems, *(_field_problem(e["loc"], e["msg"]) for e in error.errors(include_url=False))]
+        return [*problems, *(_field_problem(e) for e in error.errors(include_url=False))]
     if isinstance(where, Problem):
         return problems
     problems.extend(_disagreements(where, file))
@@ -230,9 +242,9 @@ def _cause(error: Exception) -> str:
     return "it is not text in UTF-8" if isinstance(error, UnicodeDecodeError) else str(error)
 
 
-def _field_problem(where: tuple[int | str, ...], message: str) -> Problem:
-    wrong = message.replace("Input should", "it should", 1).replace("Field required", "it is missing", 1)
-    return REASONS["field"].problem(name=".".join(map(str, where)), wrong=wrong)
+def _field_problem(error: ErrorDetails) -> Problem:
+    wrong = _WRONG.get(error["type"], f"is not as it should be: {error['msg']}")
+    return REASONS["field"].problem(name=".".join(map(str, error["loc"])), wrong=wrong)
 
 
 def _disagreements(path: RequestPath, file: RequestFile) -> list[Problem]:

@@ -70,8 +70,8 @@ def _of_base(it: Submission) -> Iterator[Problem]:
 
 
 def _told(name: str, problem: Problem) -> Problem:
-    message = f"Its base model '{bounded(name, 100)}' would be refused as well: {problem.message}"
-    advice = f"Where the base model is yours: {problem.advice}"
+    message = f"Its base model '{bounded(name, 100)}' would be refused: {problem.message}"
+    advice = f"Where the base model is yours: {problem.advice[:1].lower()}{problem.advice[1:]}"
     return problem.model_copy(update={"code": BASE + problem.code, "message": message, "advice": advice})
 
 
@@ -107,7 +107,7 @@ RULES = (
         "base-model",
         "Its base model would be accepted too",
         "A Delta or an Adapter names its base model, which passes the rules that are marked with *.",
-        "Leaderboard facts §2, check 9: the base of a Delta or an Adapter is on the Hub, with its tokenizer",
+        "Open LLM Leaderboard's form, check 9: the base of a Delta or an Adapter is on the Hub, with its tokenizer",
         _base,
         _base_known,
     ),
@@ -116,7 +116,7 @@ RULES = (
         "Adapters are submitted as adapters",
         "An Adapter has an adapter_config.json that can be read and names the base model of the request; what has "
         "nothing else is no Original.",
-        "FAQ: failures come from “wrong parameters selected for eval”; facts §2, check 9",
+        "FAQ: failures come from “wrong parameters selected for eval”; its form, check 9",
         _adapter,
         found,
     ),

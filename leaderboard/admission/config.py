@@ -32,7 +32,8 @@ REASONS = table(
         ),
         Reason(
             "remote-code-needed",
-            "{model} needs code from its own repo (trust_remote_code=True, the field auto_map in config.json). Only "
+            "{model} needs code from its own repo (trust_remote_code=True, the field auto_map of config.json or of "
+            "tokenizer_config.json). Only "
             "models that are integrated into a stable version of transformers are evaluated, as possibly unsafe code "
             "is not run here.",
             "Submit it again once its architecture is in a stable release. If it is already, remove auto_map.",

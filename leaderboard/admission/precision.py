@@ -12,7 +12,7 @@ REASONS = table(
     (
         Reason(
             "too-big",
-            "{model} has {billions} billion parameters; up to {limit} billion are evaluated in {precision}.",
+            "{model} has {size} billion parameters; up to {limit} billion are evaluated in {precision}.",
             "A smaller precision may fit. For anything larger, open a discussion with the maintainers.",
         ),
         Reason(
@@ -32,7 +32,7 @@ REASONS = table(
         ),
         Reason(
             "precision-quantized",
-            "The weights of {model} are quantised by '{method}' already, so it would not be evaluated in {precision}.",
+            "The weights of {model} are quantised by '{method}' already, so nobody could score it in {precision}.",
             "Submit it as {instead}, or submit the model that it was made from.",
         ),
         Reason(
@@ -47,7 +47,7 @@ REASONS = table(
         ),
         Reason(
             "float32-only",
-            "The weights of {model} are stored in float32 only, and {precision} is made from 16 bits.",
+            "The weights of {model} are stored in float32 only; here, {precision} is made from 16 bits.",
             "Upload the weights in float16 or bfloat16 and submit the new commit, or submit it as float32.",
         ),
         Reason(
@@ -66,8 +66,9 @@ def _size(it: Submission) -> Iterator[Problem]:
     if count is None:
         yield REASONS["size-unknown"].problem(model=it.name)
     elif limit is not None and count > limit * BILLION:
-        billions = f"{count / BILLION:.1f}"
-        yield REASONS["too-big"].problem(model=it.name, billions=billions, precision=it.precision, limit=f"{limit:g}")
+        exact = f"{count / BILLION:.1f}"
+        size = exact if float(exact) > limit else f"just over {limit:g}"
+        yield REASONS["too-big"].problem(model=it.name, size=size, precision=it.precision, limit=f"{limit:g}")
 
 
 def _size_known(it: Submission) -> bool:
@@ -134,7 +135,7 @@ RULES = (
         "It fits",
         "The parameters, counted in the headers of the weights (for an Adapter with those of its base), are within the "
         "limit of the precision: see the table above. What the request says about them is not looked at.",
-        "Leaderboard facts §2, check 8: 100 billion in half precision, 140 billion times 2 in 8bit, times 4 in 4bit",
+        "Open LLM Leaderboard's form, check 8: 100 billion in half precision, 140 times 2 in 8bit, times 4 in 4bit",
         _size,
         _size_known,
     ),
@@ -143,7 +144,7 @@ RULES = (
         "The precision is what the weights are",
         "GPTQ is for weights quantised by GPTQ, and weights that are quantised already are not shown as anything else. "
         "8bit and 4bit are made from weights stored in 16 bits.",
-        "FAQ: failures come from “wrong parameters selected for eval”; facts §2, check 8 (GPTQ bits)",
+        "FAQ: failures come from “wrong parameters selected for eval”; its form, check 8",
         _honest,
         _config_loaded,
     ),
@@ -151,7 +152,7 @@ RULES = (
         "half-precision",
         "bfloat16 is not submitted as float16",
         "Models trained in bfloat16 often compute NaN in float16.",
-        "Leaderboard facts §9: “wrong precision (bf16 in fp16 → NaN)”",
+        "Open LLM Leaderboard's failures: “wrong precision (bf16 in fp16 → NaN)”",
         _half,
         _config_loaded,
     ),

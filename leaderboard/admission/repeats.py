@@ -97,7 +97,7 @@ RULES = (
         "duplicate",
         "It was not submitted before",
         "The same model, commit, precision, weight type and use of a chat template count once, whatever became of it.",
-        "FAQ: “models appearing several times with the same precision and hash commit, this is not normal”; facts §2",
+        "FAQ: “models appearing several times with the same precision and hash commit, this is not normal”",
         _duplicate,
         found,
     ),
@@ -114,7 +114,7 @@ RULES = (
         "A fair share for everyone who submits",
         "{policy.quota} models in {policy.quota_days:g} days for each person, whatever the organisation of the models. "
         "What was refused, or lost by no fault of the model, does not count.",
-        "Leaderboard facts §2, check 4: 5 requests in 7 days",
+        "Open LLM Leaderboard's form, check 4: 5 requests in 7 days",
         _by_submitter,
         _submitter_known,
     ),
@@ -123,7 +123,7 @@ RULES = (
         "A fair share for every organisation",
         "{policy.quota} models in {policy.quota_days:g} days for each organisation, whoever submits them; some have "
         "limits of their own, and official providers none.",
-        "Leaderboard facts §2, check 4: “already has N model requests submitted in the last 7 days”",
+        "Open LLM Leaderboard's form, check 4: “already has N model requests submitted in the last 7 days”",
         _by_organisation,
         _organisation_known,
     ),

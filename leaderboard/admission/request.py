@@ -13,7 +13,7 @@ REASONS = table(
         Reason(
             "private-differs",
             "The name of the file says that private is {path}, its field says {file}.",
-            "Let both say the same.",
+            "Let both say the same: False, unless the model is private.",
         ),
         Reason(
             "precision-unknown",
@@ -23,7 +23,7 @@ REASONS = table(
         Reason(
             "weights-unknown",
             "There is no weight type '{weight_type}'.",
-            "Choose Original for a whole model, Delta for one that is added to its base model, or Adapter for PEFT.",
+            "Choose Original for a whole model, Delta for what is added to a base model, or Adapter for one of PEFT.",
         ),
         Reason(
             "revision-of-a-stranger",
@@ -60,11 +60,11 @@ def _revision(it: Submission) -> Iterator[Problem]:
 RULES = (
     Rule(
         "request-file",
-        "The request file is one",
+        "The request file can be read",
         "It lies at `{{org}}/{{model}}_eval_request_{{private}}_{{precision}}_{{weight type}}.json` (at the root for a "
         "model without an organisation), holds a JSON object, and says in its fields what its path says. Fields that "
         "nobody knows are kept.",
-        "Leaderboard facts §1 and §9: outsiders' request files had wrong paths and made-up dates",
+        "What the Open LLM Leaderboard saw: outsiders' request files with wrong paths and made-up dates",
         _file,
         always,
     ),
@@ -72,7 +72,7 @@ RULES = (
         "precision",
         "The precision is one that is evaluated",
         "One of {precisions}.",
-        "Leaderboard facts §1: the precisions of the forms",
+        "Open LLM Leaderboard's form: its precisions",
         _precision,
         always,
     ),
@@ -80,7 +80,7 @@ RULES = (
         "weight-type",
         "The weight type exists",
         "Original, Delta or Adapter.",
-        "Leaderboard facts §1: the weight types of the forms",
+        "Open LLM Leaderboard's form: its weight types",
         _weight_type,
         always,
     ),

@@ -90,9 +90,9 @@ Known = Callable[[Submission], bool]
 class Rule:
     """One thing that is asked of a submission.
 
-    `explains` is for people who submit: it may name numbers of the board's policy, as `{policy.quota}`. `source` says
-    where the rule comes from. `known` says whether there is anything to look at; `of_base` whether the base model of
-    a Delta or an Adapter has to pass it too.
+    `explains` is for people who submit: it may name numbers of the board's policy, as `{policy.quota}`. `source` is a
+    sentence of the Open LLM Leaderboard's FAQ, or a check of its form, numbered in order. `known` says whether there is
+    anything to look at; `of_base` whether the base model of a Delta or an Adapter has to pass it too.
     """
 
     name: RuleName

@@ -18,7 +18,8 @@ REASONS = table(
         Reason(
             "tokenizer-unreadable",
             "The tokenizer of {model} cannot be loaded: {error}.",
-            "Check that AutoTokenizer.from_pretrained() of a stable transformers loads it without remote code.",
+            "Check that AutoTokenizer.from_pretrained() of a stable transformers loads it without "
+            "remote code, and submit the new commit.",
         ),
         Reason(
             "tokenizer-absurd",
@@ -47,12 +48,13 @@ REASONS = table(
         ),
         Reason(
             "vocabulary-differs",
-            "The tokenizer of {model} has a token number {largest}; the model knows {size}, from 0 on.",
+            "The tokenizer of {model} has a token number {largest}, but the model only knows numbers below {size}.",
             "Check that the tokenizer is that of this model: tokens were added, or vocab_size in config.json is wrong.",
         ),
         Reason(
             "special-token-outside",
-            "The config of {model} says that its {token} token is number {number}; the model knows {size}, from 0 on.",
+            "The config of {model} says that its {token} token is number {number}, but the model only knows "
+            "numbers below {size}.",
             "Mend {token}_token_id in config.json.",
         ),
         Reason(
@@ -139,7 +141,7 @@ RULES = (
         "tokenizer-loads",
         "The tokenizer loads",
         "`AutoTokenizer.from_pretrained()` of the installed stable transformers loads it, without remote code.",
-        "Leaderboard facts §2, check 9: config and tokenizer load at the commit",
+        "Open LLM Leaderboard's form, check 9: config and tokenizer load at the commit",
         _loads,
         _loads_known,
         of_base=True,
@@ -148,7 +150,7 @@ RULES = (
         "chat-template",
         "There is a chat template, if it was asked for",
         "With `use_chat_template`, the tokenizer has one, and it works on a plain conversation.",
-        "Leaderboard facts §2, check 11: chat_template in tokenizer_config.json",
+        "Open LLM Leaderboard's form, check 11: chat_template in tokenizer_config.json",
         _template,
         _template_known,
     ),
@@ -156,7 +158,7 @@ RULES = (
         "vocabulary",
         "Tokenizer and model know the same tokens",
         "The largest token of the tokenizer is below `vocab_size`: others would crash the evaluation.",
-        "FAQ: failures come from “config problems”; facts §9 (tokenizer)",
+        "FAQ: failures come from “config problems”",
         _vocabulary,
         _both_known,
         of_base=True,

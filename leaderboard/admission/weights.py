@@ -37,12 +37,12 @@ REASONS = table(
         ),
         Reason(
             "weights-incomplete",
-            "{count} of the files that the index of the weights names are not in the repo: {files}.",
+            "The index of the weights names files that are not in the repo: {files}.",
             "Upload every shard, and submit the new commit.",
         ),
         Reason(
             "weights-broken",
-            "{count} of the safetensors files cannot be read: {files}.",
+            "Not every safetensors file can be read: {files}.",
             "The upload was probably cut short: upload them again, and check that from_pretrained() loads the model.",
         ),
         Reason(
@@ -73,7 +73,7 @@ def _shards(it: Submission) -> Iterator[Problem]:
     if weights.index_error:
         yield REASONS["index-unreadable"].problem(error=weights.index_error.rstrip("."))
     elif weights.missing:
-        yield REASONS["weights-incomplete"].problem(count=len(weights.missing), files=names(weights.missing))
+        yield REASONS["weights-incomplete"].problem(files=names(weights.missing))
     elif not weights.names:
         yield REASONS["weights-not-loadable"].problem(model=it.name, files=names(there))
 
@@ -87,7 +87,7 @@ def _headers(it: Submission) -> Iterator[Problem]:
     assert weights is not None
     if weights.broken:
         told = "; ".join(f"{bounded(name, 60)} ({bounded(error, 80)})" for name, error in weights.broken.items())
-        yield REASONS["weights-broken"].problem(count=len(weights.broken), files=told)
+        yield REASONS["weights-broken"].problem(files=told)
 
 
 def _headers_known(it: Submission) -> bool:
@@ -115,7 +115,7 @@ RULES = (
         "safetensors",
         "The weights are safetensors",
         "Pickled weights can run code when they are loaded, so only safetensors are.",
-        "Leaderboard facts §2, docs for submitters: “safetensors”; FAQ: “we don't want to run possibly unsafe code”",
+        "Open LLM Leaderboard's page for submitters: “safetensors”; FAQ: “we don't want to run possibly unsafe code”",
         _safetensors,
         found,
         of_base=True,

@@ -1,0 +1,69 @@
+"""The rules as submitters read them: the part of docs/submitting.md that comes from the table of the code.
+
+python -m leaderboard.admission.docs docs/submitting.md     writes that part anew
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from leaderboard.admission.rules import RULES
+from leaderboard.admission.submission import Rule
+from leaderboard.boards import Board
+from leaderboard.policy import Policy
+
+BEGIN, END = "<!-- rules: begin -->", "<!-- rules: end -->"
+_PRECISIONS = Board.model_fields["precisions"].default
+
+
+def submitting(page: str, policy: Policy | None = None) -> str:
+    """`page` with what stands between the two marks written anew, for a board with `policy`."""
+    part = f"{BEGIN}\n\n{rules(policy or Policy())}\n\n{END}"
+    return re.sub(f"{BEGIN}.*{END}", lambda _: part, page, flags=re.DOTALL)
+
+
+def rules(policy: Policy) -> str:
+    """The sizes, and every rule with what it asks and where it comes from."""
+    return "\n".join([*_sizes(policy), "", *(line for rule in RULES for line in _rule(rule, policy))]).rstrip()
+
+
+def _sizes(policy: Policy) -> Iterator[str]:
+    yield "| precision | largest model |"
+    yield "|---|---:|"
+    for precision, billions in policy.max_billions.items():
+        yield f"| {precision} | {billions:g} billion parameters |"
+
+
+def _rule(rule: Rule, policy: Policy) -> Iterator[str]:
+    base = " \\*" if rule.of_base else ""
+    off = "" if policy.holds(rule.name) else " (off, unless a board turns it on)"
+    yield f"**{rule.title}**{base} · `{rule.name}`{off}  "
+    yield explanation(rule, policy) + "  "
+    yield f"<sub>{rule.source}.</sub>"
+    yield ""
+
+
+def explanation(rule: Rule, policy: Policy) -> str:
+    """What `rule` asks, in the numbers of a board with `policy`."""
+    words = {
+        "policy": policy,
+        "precisions": ", ".join(_PRECISIONS),
+        "private": "public models, and private ones that its account may read"
+        if policy.private_models
+        else "public models",
+        "gated": "where its account has access" if policy.gated_models else "not at all",
+    }
+    return rule.explains.format(**words)
+
+
+def main(path: str) -> None:
+    """Write the part in the file at `path` anew."""
+    page = Path(path)
+    page.write_text(submitting(page.read_text("utf-8")), "utf-8")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])

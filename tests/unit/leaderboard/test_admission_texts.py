@@ -1,0 +1,88 @@
+"""What people read when a submission is refused: every sentence, in one file, as a newcomer would read them.
+
+STEWARD_REWRITE=1 python -m pytest tests/unit/leaderboard/test_admission_texts.py   writes the file anew.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from admission_cases import CASES
+
+from leaderboard.admission import REASONS, judge
+from leaderboard.admission.docs import submitting
+from leaderboard.reasons import Problem
+from leaderboard.requests import REASONS as OF_READING
+from leaderboard.requests import parse_request
+
+SNAPSHOT = Path(__file__).with_name("refusals.md")
+PATH = "ada/tiger_eval_request_False_bfloat16_Original.json"
+HEAD = """# What people read when a submission is refused
+
+Every reason once, as the first submission of the table in `admission_cases.py` that is refused for it gets to hear it.
+Written by `STEWARD_REWRITE=1 python -m pytest tests/unit/leaderboard/test_admission_texts.py`.
+"""
+UNREADABLE = (
+    ("ada/models/tiger.json_eval_request_.json", b"{}"),
+    ("a..b/tiger_eval_request_False_bfloat16_Original.json", b'{"model": "a..b/tiger", "status": "PENDING"}'),
+    (PATH, b'{"model": "ada/tiger",'),
+    (PATH, b"\xff\xfe"),
+    (PATH, b"[" * 100_000),
+    (PATH, b"[]"),
+    (PATH, b'{"status": "PENDING"}'),
+    (PATH, b'{"model": 7, "status": "PENDING", "private": "no", "steward": {"attempt": "many"}}'),
+    (PATH, b'{"model": "ada/tiger", "status": "PENDING", "precision": "float16"}'),
+)
+
+
+def told() -> Iterator[tuple[str, Problem]]:
+    """Who hears what: the files that cannot be read, then the table."""
+    for path, data in UNREADABLE:
+        found = parse_request(path, data)
+        assert isinstance(found, list)
+        yield from ((f"{path.rpartition('/')[2]}: {data[:40].decode(errors='replace')}", problem) for problem in found)
+    yield "a file of 2 MB", OF_READING["too-large"].problem(limit=100_000)
+    for case in CASES:
+        yield from ((case.name, reason) for reason in judge(case.submission()).reasons)
+
+
+def snapshot() -> str:
+    """The file: a section a reason."""
+    sections, seen = [HEAD], set()
+    for who, reason in told():
+        distinct = (reason.code, reason.message) if reason.code in OF_READING else reason.code
+        if distinct not in seen:
+            seen.add(distinct)
+            link = f"\n\n{reason.link}" if reason.link else ""
+            sections.append(f"## {reason.code}\n\n*{who}*\n\n{reason.message}\n\n→ {reason.advice}{link}\n")
+    return "\n".join(sections)
+
+
+def test_every_text_of_every_refusal_is_as_it_was_last_read() -> None:
+    """A sentence that changes is read again by a person: the file is then written anew, and reviewed like code."""
+    text = snapshot()
+    if os.environ.get("STEWARD_REWRITE"):
+        SNAPSHOT.write_text(text, "utf-8")
+    assert text == SNAPSHOT.read_text("utf-8"), "read the sentences, then run again with STEWARD_REWRITE=1"
+    assert set(re.findall(r"^## (\S+)$", text, re.MULTILINE)) >= set(REASONS)
+
+
+@pytest.mark.parametrize("reason", list(REASONS.values()), ids=lambda reason: reason.code)
+def test_a_reason_is_short_and_says_what_to_do(reason: object) -> None:
+    """Whole sentences, none too long, no word that blames, and always something to do."""
+    for text in (getattr(reason, "message", ""), getattr(reason, "advice", "")):
+        assert text.endswith((".", "…}"))
+        assert 15 < len(text) <= 260
+        assert not re.search(r"\b(illegal|invalid|fatal|forbidden|must)\b", text)
+    assert re.fullmatch(r"[a-z0-9-]{3,50}", getattr(reason, "code", ""))
+
+
+def test_the_page_for_submitters_is_what_the_rules_say(project: Path) -> None:
+    """docs/submitting.md holds the rules as the table of the code has them; `python -m leaderboard.admission.docs`."""
+    page = project / "docs" / "submitting.md"
+    text = page.read_text("utf-8")
+    assert submitting(text) == text, "run: python -m leaderboard.admission.docs docs/submitting.md"
