@@ -269,6 +269,19 @@ class Keys:
         """String, while webhooks may fall silent for want of quota: which do, in words. Poll instead."""
         return self._key("poll")
 
+    # checks that somebody asked for on the web
+    def question(self, digest: str) -> str:
+        """String, for two minutes: JSON of what was asked."""
+        return self._key("question", digest)
+
+    def answer(self, digest: str) -> str:
+        """String, for a minute: JSON of the answer."""
+        return self._key("answer", digest)
+
+    def asked(self, counter: str) -> str:
+        """String, for a minute: how often one client, or `all` of them, asked."""
+        return self._key("asked", counter)
+
     # evaluations
     def attempt(self, attempt: str) -> str:
         """Hash: the state of one attempt."""
