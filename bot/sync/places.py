@@ -11,6 +11,8 @@ from typing import Any
 from bot.desk import Desk
 from bot.index import Entry
 from bot.sync.line import look, why_of
+from bot.sync.status_thread import tell
+from bot.sync.views import view_of
 from bot.texts.queue import Held
 from leaderboard.admission.facts import ModelFacts
 from leaderboard.budgets import Whose, hours
@@ -73,6 +75,32 @@ def words(desk: Desk, entry: Entry) -> dict[str, Any]:
     if entry.why:
         return {"held": held(desk, entry)}
     return {"position": entry.place or None, "starts": entry.starts}
+
+
+def tell_place(desk: Desk, entry: Entry, request: Request) -> None:
+    """Show where a waiting request stands, or what holds it back."""
+    entry = placed(desk, entry)
+    view = view_of(desk, entry, request, "waiting", **words(desk, entry))
+    desk.index.put(merged(desk, tell(desk, entry, view, named=request.file.steward.thread)))
+
+
+def tell_cancelled(desk: Desk, entry: Entry, request: Request) -> Entry:
+    """Show that a request was withdrawn, where its thread is known; it is no reason to open one."""
+    named = request.file.steward.thread
+    if entry.thread is None and named is None:
+        return entry
+    view = view_of(desk, entry, request, "cancelled", why=request.file.steward.cancelled)
+    told = tell(desk, entry, view, named=named)
+    if told != entry:
+        desk.index.put(told)
+    return told
+
+
+def merged(desk: Desk, told: Entry) -> Entry:
+    """What was told, upon an entry that dispatch may have moved on meanwhile."""
+    fresh = desk.index.get(told.path)
+    told_of = ("thread", "comment", "said", "place", "starts", "why")
+    return fresh.model_copy(update={name: getattr(told, name) for name in told_of})
 
 
 def held(desk: Desk, entry: Entry) -> Held:

@@ -55,7 +55,7 @@ from leaderboard.lifecycle import (
     turn,
 )
 from leaderboard.privacy import found_access
-from leaderboard.requests import Problem, Request, Status, parse_request
+from leaderboard.requests import Problem, Status, parse_request
 from wire.attempts import BEAT
 from wire.clock import iso
 from wire.dirty import Priority
@@ -216,7 +216,7 @@ def admit(desk: Desk, gathered: Gathered) -> None:
     entry = entry.model_copy(update={"job": job_for(desk, request, entry)})
     desk.index.put(entry)
     desk.mark(QUEUE, Priority.PERSON)
-    _tell_place(desk, entry, request)
+    places.tell_place(desk, entry, request)
 
 
 def refuse(desk: Desk, gathered: Gathered, reasons: tuple[Problem, ...]) -> None:
@@ -328,14 +328,7 @@ def _wait(desk: Desk, gathered: Gathered) -> None:
     places.rule(desk, request)
     desk.mark(QUEUE, Priority.PERSON)
     if entry.state in ("waiting", "queued"):
-        _tell_place(desk, desk.index.get(entry.path), request)
-
-
-def _tell_place(desk: Desk, entry: Entry, request: Request) -> None:
-    """Show where a waiting request stands, or what holds it back."""
-    entry = places.placed(desk, entry)
-    view = view_of(desk, entry, request, "waiting", **places.words(desk, entry))
-    desk.index.put(_merge(desk, tell(desk, entry, view, named=request.file.steward.thread)))
+        places.tell_place(desk, desk.index.get(entry.path), request)
 
 
 def _watch(desk: Desk, gathered: Gathered) -> None:
@@ -350,7 +343,7 @@ def _watch(desk: Desk, gathered: Gathered) -> None:
         desk, entry, gathered.request, "running", done=total * entry.shown // 4, total=total if entry.shown else 0
     )
     desk.index.put(entry)
-    desk.index.put(_merge(desk, tell(desk, entry, view, named=gathered.request.file.steward.thread)))
+    desk.index.put(places.merged(desk, tell(desk, entry, view, named=gathered.request.file.steward.thread)))
 
 
 def _settle(desk: Desk, gathered: Gathered, step: Step) -> None:
@@ -361,23 +354,11 @@ def _settle(desk: Desk, gathered: Gathered, step: Step) -> None:
     if attempt is not None and gathered.seen.life == "ended":
         desk.attempts.drop(attempt)
     if gathered.request.status is Status.CANCELLED:
-        entry = _tell_cancelled(desk, entry, gathered.request)
+        entry = places.tell_cancelled(desk, entry, gathered.request)
     state = "foreign" if isinstance(step, Foreign) else "settled"
     if entry.state != state:
         desk.index.put(entry.model_copy(update={"state": state, "job": None}))
         desk.mark(QUEUE, Priority.PERSON)
-
-
-def _tell_cancelled(desk: Desk, entry: Entry, request: Request) -> Entry:
-    """Show that a request was withdrawn, where its thread is known; it is no reason to open one."""
-    named = request.file.steward.thread
-    if entry.thread is None and named is None:
-        return entry
-    view = view_of(desk, entry, request, "cancelled", why=request.file.steward.cancelled)
-    told = tell(desk, entry, view, named=named)
-    if told != entry:
-        desk.index.put(told)
-    return told
 
 
 def _dismiss(desk: Desk, attempt: str | None, current: str | None) -> None:
@@ -393,10 +374,3 @@ def _dismiss(desk: Desk, attempt: str | None, current: str | None) -> None:
 
 def _digest(path: str) -> str:
     return hashlib.sha256(path.encode(errors="surrogateescape")).hexdigest()[:12]
-
-
-def _merge(desk: Desk, told: Entry) -> Entry:
-    """What was told, upon an entry that dispatch may have moved on meanwhile."""
-    fresh = desk.index.get(told.path)
-    told_of = ("thread", "comment", "said", "place", "starts", "why")
-    return fresh.model_copy(update={name: getattr(told, name) for name in told_of})
