@@ -51,6 +51,11 @@ BASE = "base-"
 """Before the code of a reason that is about the base model."""
 
 
+def may_be_model(name: str) -> bool:
+    """Whether `name` can be looked up: where somebody trained upon a local folder, only the request tells the base."""
+    return 1 <= len(name.split("/")) <= 2 and all(is_repo_name(part) for part in name.split("/"))
+
+
 def _base(it: Submission) -> Iterator[Problem]:
     name = it.model.base_name
     if not name:
@@ -88,14 +93,9 @@ def _adapter(it: Submission) -> Iterator[Problem]:
         yield REASONS["adapter-config-missing"].problem(model=it.name)
     elif adapter.error:
         yield REASONS["adapter-unreadable"].problem(model=it.name, error=adapter.error.rstrip("."))
-    elif _is_model(adapter.base_model) and _differ(it.request.file.base_model, adapter.base_model):
+    elif may_be_model(adapter.base_model) and _differ(it.request.file.base_model, adapter.base_model):
         words = {"said": it.request.file.base_model, "found": adapter.base_model}
         yield REASONS["base-differs"].problem(model=it.name, **words)
-
-
-def _is_model(name: str) -> bool:
-    """Whether it can be looked up: where somebody trained upon a local folder, only the request tells the base."""
-    return 1 <= len(name.split("/")) <= 2 and all(is_repo_name(part) for part in name.split("/"))
 
 
 def _differ(said: str | None, written: str) -> bool:

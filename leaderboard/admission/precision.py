@@ -85,7 +85,7 @@ def _honest(it: Submission) -> Iterator[Problem]:
     if how is None:
         yield from _not_quantized(it)
         return
-    fitting = it.policy.quantizations.get(how.method, ())
+    fitting = [one for one in it.policy.quantizations.get(how.method, ()) if one in it.board.precisions]
     if not fitting:
         yield REASONS["quantization-unknown"].problem(model=model, method=how.method)
     elif precision == "GPTQ" and precision not in fitting:
@@ -94,7 +94,7 @@ def _honest(it: Submission) -> Iterator[Problem]:
     elif precision not in fitting:
         words = {"method": how.method, "precision": precision, "instead": choice(fitting)}
         yield REASONS["precision-quantized"].problem(model=model, **words)
-    elif precision == "GPTQ" and it.policy.max_billions and largest(it.policy, precision, how) is None:
+    elif precision == "GPTQ" and _gptq_bits(it) and largest(it.policy, precision, how) is None:
         bits = f"{how.bits} bits" if how.bits else "a number of bits that its config does not say"
         yield REASONS["gptq-bits"].problem(model=model, bits=bits, known=choice(_gptq_bits(it)))
     elif how.bits and precision in ("4bit", "8bit") and precision != f"{how.bits}bit":
@@ -104,7 +104,7 @@ def _honest(it: Submission) -> Iterator[Problem]:
 def _not_quantized(it: Submission) -> Iterator[Problem]:
     if it.precision == "GPTQ":
         said = "nothing of any quantisation"
-        instead = choice(word for word in it.board.precisions if word != "GPTQ")
+        instead = choice(word for word in it.board.precisions if word != "GPTQ") or "another precision"
         yield REASONS["precision-not-gptq"].problem(model=it.name, how=said, instead=instead)
     if it.precision in ("4bit", "8bit") and _is_float32_only(it):
         yield REASONS["float32-only"].problem(model=it.name, precision=it.precision)

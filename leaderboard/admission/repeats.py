@@ -45,15 +45,15 @@ REASONS = table(
         ),
     )
 )
-_WAITING = ("PENDING", "RERUN", "RUNNING")
 _WITH_RESULTS = ("FINISHED", "PENDING_NEW_EVAL")
+_ENDED = ("FAILED", "CANCELLED")
 
 
 def _state(earlier: Earlier) -> str:
     status = earlier.status.strip().upper()
     if status.startswith(_WITH_RESULTS):
         return "duplicate-finished"
-    return "duplicate-open" if status in _WAITING else "duplicate-ended"
+    return "duplicate-ended" if status in _ENDED else "duplicate-open"
 
 
 def _duplicate(it: Submission) -> Iterator[Problem]:

@@ -193,6 +193,18 @@ PRECISIONS = (
         precision="4bit",
         policy={"quantizations": {"awq": ["4bit"]}},
     ),
+    Case(
+        "4 bits on a board without 4bit",
+        ("quantization-unknown",),
+        config(quantization=BNB4),
+        precisions=("bfloat16",),
+    ),
+    Case(
+        "GPTQ on a board without limits",
+        model=config(quantization=GPTQ5),
+        precision="GPTQ",
+        policy={"max_billions": {}},
+    ),
     Case("float32 only, as 4bit", ("float32-only",), weights(dtypes={"F32": 7 * BILLION}), precision="4bit"),
     Case("float32 only, as float32", model=weights(dtypes={"F32": 7 * BILLION}), precision="float32"),
     Case("partly float32, as 4bit", model=weights(dtypes={"F32": 9, "BF16": 7 * BILLION}), precision="4bit"),
@@ -332,6 +344,11 @@ REPEATS = (
         around={"same": (earlier("PENDING_NEW_EVAL"),)},
     ),
     Case("submitted before, and failed", ("duplicate-ended",), around={"same": (earlier("FAILED"),)}),
+    Case(
+        "submitted before, and being evaluated elsewhere",
+        ("duplicate-open",),
+        around={"same": (earlier("EVALUATING"),)},
+    ),
     Case("submitted before, and withdrawn", ("duplicate-ended",), around={"same": (earlier("CANCELLED"),)}),
     Case(
         "submitted three times before",

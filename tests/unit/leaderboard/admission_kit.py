@@ -126,10 +126,12 @@ class Case:
     asked: Mapping[str, Any] = field(default_factory=dict)
     around: Mapping[str, Any] = field(default_factory=dict)
     policy: Mapping[str, Any] = field(default_factory=dict)
+    precisions: tuple[str, ...] = ()
 
     def board(self) -> Board:
         """The board that it is submitted to."""
-        return _board(yaml.safe_dump({"admission": dict(self.policy)}))
+        more = {"precisions": list(self.precisions)} if self.precisions else {}
+        return _board(yaml.safe_dump({"admission": dict(self.policy), **more}))
 
     def request(self) -> Request:
         """Its request file, read."""
