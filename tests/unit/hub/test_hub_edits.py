@@ -140,6 +140,13 @@ def test_half_a_character_in_a_file_survives() -> None:
     assert b"\\ud83d" in made.contents[PATH]
 
 
+def test_marks_and_line_ends_of_other_programs_survive() -> None:
+    """A byte order mark and Windows line ends stay where they are, and what is added goes with them."""
+    made = plan([edit(facts={"attempt": 1})], {PATH: present(b'\xef\xbb\xbf{\r\n  "status":  "PENDING"\r\n}\r\n')})
+    expected = b'{\r\n  "status":  "RUNNING",\r\n  "steward":  {\r\n    "attempt":  1\r\n  }\r\n}\r\n'
+    assert made.contents[PATH] == b"\xef\xbb\xbf" + expected
+
+
 def test_a_commit_says_in_lines_of_json_what_it_did() -> None:
     """One edit gives the commit its title; several are counted; each has its line."""
     other = PutFile(id="log 1", path="x\ny", line="Add the\nlog of o/m", data=b"")
