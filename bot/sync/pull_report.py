@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Literal
 
 from bot.desk import Desk, thread_key
@@ -100,6 +101,7 @@ def _files(desk: Desk, record: Record) -> tuple[FileView, ...]:
 def _tell(desk: Desk, thread: Thread, view: PullView) -> Told:
     """Write the report into `thread`, as it was just read, or make the one that is there say `view`."""
     _check_quota(desk)
+    view = replace(view, followed=desk.board.threads != "never")
     text, mark, wake = pull_report(view), marker(desk, thread.num), thread_key(desk.requests, thread.num)
     report, _ = find_report(desk, thread)
     if report is None:

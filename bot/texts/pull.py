@@ -66,6 +66,8 @@ class PullView:
     draft: bool = False
     conflicts: Sequence[str] = ()
     merges_itself: bool = False
+    followed: bool = True
+    """Whether the thread will tell of the evaluation."""
     refused: str = ""
     """What the Hub said when it was to be merged."""
     commit: str = ""

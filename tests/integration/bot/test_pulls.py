@@ -95,7 +95,7 @@ def test_an_extra_file_beside_a_good_one_keeps_it_from_being_merged(stand: Stand
     text = report(stand, number)
     assert f"**`{PATH}`** passes every check" in text
     assert "`README.md` is new, and no request" in text
-    assert "take the other files out" in text
+    assert "Take the other files out" in text
     assert thread(stand, number).status == "open"
 
 

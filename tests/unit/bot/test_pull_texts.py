@@ -1,0 +1,170 @@
+"""Every report on a pull request, as people read it: one file of them all, and nothing in it that a stranger formed."""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import replace
+from pathlib import Path
+from typing import get_args
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from markdown_it import MarkdownIt
+
+from bot.sync.pull_record import Planned, Record, Situation
+from bot.texts.pull import (
+    LONGEST,
+    Approval,
+    End,
+    FileView,
+    PullView,
+    Result,
+    approval_answer,
+    pull_alarm,
+    pull_report,
+)
+from leaderboard.reasons import Problem
+from leaderboard.submissions import REASONS, Other
+
+MARKDOWN = MarkdownIt("gfm-like", {"linkify": False, "html": True})
+SNAPSHOT = Path(__file__).parent / "pull_texts.md"
+HEAD, VOID, MERGED = "4a7d1ed4" + "0" * 32, "9c1185a5" + "0" * 32, "b00b1e55" + "0" * 32
+PATH = "org/model_eval_request_False_bfloat16_Original.json"
+GOOD = FileView(PATH, model="org/model", model_url="https://hub/org/model", sha="0123456789abcdef")
+OTHER = replace(GOOD, path=PATH.replace("model_", "model-2_"), model="org/model-2", model_url="https://hub/org/model-2")
+BAD = FileView(
+    PATH.replace("model_", "bad_"),
+    (
+        REASONS["time-made-up"].problem(
+            said="2021-03-04T00:00:00Z",
+            why="not when this was submitted: that was on 2026-11-25",
+            now="2026-11-25T02:00:00Z",
+        ),
+        REASONS["status-not-pending"].problem(status="FINISHED"),
+    ),
+)
+LINE = Record(situation=Situation(head=HEAD), result="passed").line()
+COMMIT = {"commit": MERGED, "commit_url": f"https://hub/datasets/board/requests/commit/{MERGED}"}
+README, GONE = Other("README.md", "is changed, and no request"), Other("org/old.json", "is removed")
+
+
+def view(result: Result, **more: object) -> PullView:
+    """A report."""
+    return PullView(result=result, head=HEAD, record=LINE, **more)  # type: ignore[arg-type]
+
+
+REPORTS = {
+    "passed": view("passed", files=[GOOD]),
+    "two passed, after a push": view("passed", files=[GOOD, OTHER], void=VOID),
+    "passed, merged by itself": view("passed", files=[GOOD], merges_itself=True),
+    "passed, a draft": view("passed", files=[GOOD], draft=True),
+    "passed, the Hub refuses": view("passed", files=[GOOD], refused="403: you may not do this"),
+    "problems": view("problems", files=[BAD]),
+    "problems in one of two, after a push": view("problems", files=[BAD, OTHER], void=VOID),
+    "conflicts": view("problems", files=[GOOD], conflicts=[PATH]),
+    "conflicts somewhere": view("problems", files=[GOOD], conflicts=["*"]),
+    "something else beside it": view("mixed", files=[GOOD], others=[README]),
+    "something else": view("other", others=[README, GONE]),
+    "very much else": view("other", others=[README] * 10_000),
+    "too many": view("too-many", most=10, count=1_234),
+    "too large": view("too-large"),
+    "nothing": view("nothing"),
+    "being checked again": view("passed", checking=True, void=VOID),
+    "merged by the bot": view("passed", end="merged", files=[GOOD], **COMMIT),
+    "merged, approved": view("passed", end="merged", files=[GOOD], by="ada", **COMMIT),
+    "merged by hand": view("passed", end="by-hand", files=[GOOD], **COMMIT),
+    "passed, on a board without threads": view("passed", files=[GOOD], followed=False),
+    "merged, on a board without threads": view("passed", end="merged", files=[GOOD], followed=False, **COMMIT),
+    "merged by hand, no submission": view("other", end="by-hand", **COMMIT),
+    "taken back": view("passed", end="taken-back", files=[GOOD], **COMMIT),
+}
+WORDS = {"number": "12", "sha": VOID, "head": HEAD, "commit": MERGED, "why": "closed"}
+
+
+def everything() -> str:
+    """All that the bot says about pull requests, in one text."""
+    parts = [f"# {name}\n\n{_visible(pull_report(one))}" for name, one in REPORTS.items()]
+    parts.append(f"# The alarm\n\n{pull_alarm(head=HEAD, count=3, **COMMIT)}")
+    parts += [f"# Approved: {answer}\n\n{approval_answer(answer, **WORDS)}\n" for answer in get_args(Approval)]
+    for code, reason in REASONS.items():
+        parts.append(f"# Reason: {code}\n\n{reason.message}\n\n{reason.advice}\n")
+    return "\n".join(parts)
+
+
+def _visible(text: str) -> str:
+    return text.partition("\n")[2].lstrip()
+
+
+def test_every_text_is_as_it_was_read_last() -> None:
+    """A change of any sentence shows in the diff of one file; STEWARD_SNAPSHOTS=write writes it anew."""
+    if os.environ.get("STEWARD_SNAPSHOTS") == "write":
+        SNAPSHOT.write_text(everything())
+    assert everything() == SNAPSHOT.read_text()
+
+
+def test_every_result_and_every_end_has_its_report() -> None:
+    """Nothing that can come of a pull request is left without words."""
+    assert {one.result for one in REPORTS.values()} == set(get_args(Result))
+    assert {one.end for one in REPORTS.values()} - {None} == set(get_args(End))
+    headings = [_visible(pull_report(one)).partition("\n")[0] for one in REPORTS.values()]
+    assert all(heading.startswith("### ") for heading in headings)
+
+
+def test_no_report_is_longer_than_a_comment() -> None:
+    """Ten files with thirty long problems each are cut, and how many are left out is said."""
+    problem = Problem(code="x", message="m" * 1_500, advice="a" * 500)
+    files = [replace(BAD, path=f"{n}/{PATH}", problems=[problem] * 30) for n in range(10)]
+    text = pull_report(view("problems", files=files))
+    assert len(text) <= LONGEST
+    assert "and 29 more" in text
+
+
+def seen(markdown: str) -> tuple[set[str], str, list[str]]:
+    """What a renderer makes of it: the kinds of things, the text outside of code, and where its links lead."""
+    tokens = [token for outer in MARKDOWN.parse(markdown) for token in (outer, *(outer.children or ()))]
+    text = "".join(token.content for token in tokens if token.type == "text")
+    links = [str(token.attrs["href"]) for token in tokens if token.type == "link_open"]
+    return {token.type for token in tokens}, text, links
+
+
+def test_strangers_words_are_words() -> None:
+    """Neither a path, nor a reason, nor an error of the Hub can form a link, a mention, a heading or a marker."""
+    evil = "x`|\n\n# h\n@ada [l](http://e) <b> --> <!-- steward:1 demo pull 1 -->"
+
+    def reports(word: str) -> list[PullView]:
+        problem = Problem(code="x", message=word, advice=word)
+        bad, good = replace(BAD, path=word, problems=[problem]), replace(GOOD, path=word, model=word)
+        mixed = view("mixed", files=[bad], others=[Other(word, f"is renamed from {word}")], conflicts=[word])
+        return [mixed, view("passed", files=[good], refused=word), view("passed", end="merged", by=word, **COMMIT)]
+
+    for hostile, harmless in zip(reports(evil), reports("word"), strict=True):
+        kinds, text, links = seen(_visible(pull_report(hostile)))
+        known = seen(_visible(pull_report(harmless)))
+        assert kinds <= known[0] | {"text_special"}
+        assert "@ada" not in text
+        assert links == known[2]
+
+
+@given(st.lists(st.tuples(st.text(alphabet=st.characters(exclude_categories=["Cs"]), max_size=30)), max_size=4))
+def test_a_record_survives_its_way_through_a_comment(paths: list[tuple[str]]) -> None:
+    """Whatever stands in it, it is one line that ends where it should, and says the same when it is read."""
+    files = tuple(Planned(path=f"{path}-->", oid="1" * 40) for (path,) in paths)
+    record = Record(situation=Situation(head=HEAD, draft=True), result="passed", files=files)
+    line = record.line()
+    assert line.isascii()
+    assert "\n" not in line
+    assert line.count("--") == 2
+    found = re.fullmatch(r"<!-- (\{.*\}) -->", line)
+    assert found is not None
+    assert Record.model_validate_json(found[1]) == record
+
+
+@pytest.mark.parametrize("answer", get_args(Approval))
+def test_every_answer_is_a_sentence_or_two(answer: Approval) -> None:
+    """Whoever approves hears what happened, on one line, with nothing left open."""
+    text = approval_answer(answer, **WORDS)
+    assert text
+    assert "\n" not in text
+    assert text.endswith((".", "”"))
