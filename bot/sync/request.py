@@ -55,7 +55,7 @@ from leaderboard.lifecycle import (
     turn,
 )
 from leaderboard.privacy import found_access
-from leaderboard.requests import Problem, Status, parse_request
+from leaderboard.requests import REASONS, Problem, Status, parse_request
 from wire.attempts import BEAT
 from wire.clock import iso
 from wire.dirty import Priority
@@ -74,11 +74,7 @@ def sync_request(desk: Desk, path: str) -> float | None:
     except TooLarge:
         if rest_if_old_and_large(desk, entry):
             return None
-        problem = Problem(
-            code="too-large",
-            message=f"The request file has more than {desk.board.max_request_bytes} bytes.",
-            advice="A request is a few lines of JSON.",
-        )
+        problem = REASONS["too-large"].problem(limit=f"{desk.board.max_request_bytes:,}")
         refuse_unreadable(desk, entry, None, [problem])
         return None
     if file is None:

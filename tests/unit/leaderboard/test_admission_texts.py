@@ -45,7 +45,7 @@ def told() -> Iterator[tuple[str, Problem]]:
         found = parse_request(path, data)
         assert isinstance(found, list)
         yield from ((f"{path.rpartition('/')[2]}: {data[:40].decode(errors='replace')}", problem) for problem in found)
-    yield "a file of 2 MB", OF_READING["too-large"].problem(limit=100_000)
+    yield "a file of 2 MB", OF_READING["too-large"].problem(limit="100,000")
     for case in CASES:
         yield from ((case.name, reason) for reason in judge(case.submission()).reasons)
 
