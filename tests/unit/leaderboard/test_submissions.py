@@ -1,0 +1,240 @@
+"""What a pull request may do to requests: the rule alone, as tables, and against whatever a stranger may write."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from leaderboard.changes import FileChange, Kind
+from leaderboard.requests import Request, parse_request
+from leaderboard.submissions import (
+    BROUGHT,
+    MOST_FILES,
+    Looked,
+    Other,
+    look_at_changed,
+    look_at_new,
+    same_commit,
+    sort_changes,
+)
+from leaderboard.times import read_time
+
+PATH = "org/model_eval_request_False_bfloat16_Original.json"
+NOW = read_time("2026-11-25T12:00:00Z") or 0.0
+OPENED = NOW - 3600.0
+SHA, NEWER = "a" * 40, "b" * 40
+NEW = {
+    "model": "org/model",
+    "base_model": "",
+    "revision": "main",
+    "private": False,
+    "precision": "bfloat16",
+    "weight_type": "Original",
+    "status": "PENDING",
+    "submitted_time": "2026-11-25T11:00:00Z",
+    "params": 7,
+    "job_id": -1,
+    "job_start_time": None,
+    "mystery": {"x": [1]},
+}
+ENDED = {**NEW, "status": "FINISHED", "job_id": "123", "steward": {"attempt": 2, "revision": SHA}}
+
+
+def dumped(fields: Any) -> bytes:
+    """A file that holds `fields`."""
+    return fields if isinstance(fields, bytes) else json.dumps(fields).encode()
+
+
+def new(fields: Any, path: str = PATH) -> Looked | Other:
+    """What is said of a new file."""
+    return look_at_new(path, dumped(fields), opened=OPENED, now=NOW)
+
+
+def again(after: Any, before: Any = None) -> Looked:
+    """What is said of a changed one."""
+    return look_at_changed(PATH, dumped(ENDED if before is None else before), dumped(after), opened=OPENED, now=NOW)
+
+
+def codes(looked: Looked | Other) -> list[str]:
+    """The codes of what is wrong."""
+    assert isinstance(looked, Looked)
+    return [problem.code for problem in looked.problems]
+
+
+def without(fields: dict[str, Any], *names: str) -> dict[str, Any]:
+    """`fields` but for some."""
+    return {name: value for name, value in fields.items() if name not in names}
+
+
+NEW_FILES = [
+    ("as a form writes it", NEW, []),
+    ("as little as possible", {"model": "org/model", "status": "PENDING"}, []),
+    ("no time", without(NEW, "submitted_time"), []),
+    ("a cluster's time", {**NEW, "submitted_time": "2026-11-24T09:45:44.755529"}, []),
+    ("with dashes", {**NEW, "submitted_time": "2026-11-24T09-45-44.755529"}, []),
+    ("another zone", {**NEW, "submitted_time": "2026-11-25T23:00:00Z"}, []),
+    ("written days before", {**NEW, "submitted_time": "2026-11-20T00:00:00Z"}, []),
+    ("two weeks before", {**NEW, "submitted_time": "2026-11-10T00:00:00Z"}, ["time-made-up"]),
+    ("in two days", {**NEW, "submitted_time": "2026-11-27T12:00:01Z"}, ["time-made-up"]),
+    ("before computers", {**NEW, "submitted_time": "0001-01-01T00:00:00Z"}, ["time-made-up"]),
+    ("after everything", {**NEW, "submitted_time": "9999-12-31T23:59:59Z"}, ["time-made-up"]),
+    ("no time at all", {**NEW, "submitted_time": "soon"}, ["time-made-up"]),
+    ("done already", {**NEW, "status": "FINISHED"}, ["status-not-pending"]),
+    ("before others", {**NEW, "status": "RERUN"}, ["status-not-pending"]),
+    ("small letters", {**NEW, "status": "pending"}, ["status-not-pending"]),
+    ("a job", {**NEW, "job_id": "0123456789ab-aaaaaaaa-1"}, ["field-of-the-board"]),
+    ("job 0", {**NEW, "job_id": 0}, ["field-of-the-board"]),
+    ("a start", {**NEW, "job_start_time": "2026-11-25T11:00:00"}, ["field-of-the-board"]),
+    ("our facts", {**NEW, "steward": {}}, ["field-of-the-board"]),
+    ("our facts, wrong", {**NEW, "steward": []}, ["field"]),
+    ("all at once", {**NEW, "steward": {}, "job_id": 1, "status": "X", "submitted_time": ""}, None),
+    ("deep", {**NEW, "x": json.loads("[" * 30 + "]" * 30)}, ["too-deep"]),
+]
+
+
+@pytest.mark.parametrize(("name", "fields", "found"), NEW_FILES, ids=[case[0] for case in NEW_FILES])
+def test_what_a_new_request_may_say(name: str, fields: dict[str, Any], found: list[str] | None) -> None:
+    """It waits, claims nothing of the board's, and was submitted about when its pull request was opened."""
+    if found is None:
+        expected = ["status-not-pending", "field-of-the-board", "field-of-the-board", "time-made-up"]
+        assert sorted(codes(new(fields))) == sorted(expected)
+    else:
+        assert codes(new(fields)) == found
+
+
+CHANGED_FILES = [
+    ("at a new commit", {**ENDED, "status": "PENDING", "revision": NEWER}, None, []),
+    ("with every field of a form", {**ENDED, "status": "PENDING", **dict.fromkeys(BROUGHT - set(NEW), None)}, None, []),
+    ("without our facts", without({**ENDED, "status": "PENDING"}, "steward", "job_id", "job_start_time"), None, []),
+    ("as a form writes it anew", {**NEW, "revision": NEWER}, None, []),
+    ("status kept", {**ENDED, "revision": NEWER}, None, ["status-not-pending"]),
+    ("rerun", {**ENDED, "status": "RERUN"}, None, ["status-not-pending"]),
+    ("facts changed", {**ENDED, "status": "PENDING", "steward": {"attempt": 2}}, None, ["field-of-the-board"]),
+    ("facts emptied", {**ENDED, "status": "PENDING", "steward": {}}, None, ["field-of-the-board"]),
+    ("true for one", {**ENDED, "status": "PENDING", "steward": {"attempt": True, "revision": SHA}}, None, None),
+    ("another job", {**ENDED, "status": "PENDING", "job_id": "124"}, None, ["field-of-the-board"]),
+    ("job reset", {**ENDED, "status": "PENDING", "job_id": -1}, None, []),
+    ("unknown changed", {**ENDED, "status": "PENDING", "mystery": {"x": [2]}}, None, ["field-of-others"]),
+    ("unknown dropped", without({**ENDED, "status": "PENDING"}, "mystery"), None, ["field-of-others"]),
+    ("unknown added", {**ENDED, "status": "PENDING", "more": None}, None, ["field-of-others"]),
+    ("one that waits", {**ENDED, "status": "PENDING"}, {**ENDED, "status": "PENDING"}, ["not-settled"]),
+    ("one that is to run again", {**ENDED, "status": "PENDING"}, {**ENDED, "status": "RERUN"}, ["not-settled"]),
+    ("one that runs", {**ENDED, "status": "PENDING"}, {**ENDED, "status": "RUNNING"}, ["not-settled"]),
+    ("with results to come", {**ENDED, "status": "PENDING"}, {**ENDED, "status": "PENDING_NEW_EVAL"}, ["not-settled"]),
+    ("of another backend", {**ENDED, "status": "PENDING"}, {**ENDED, "status": "ODD"}, ["not-settled"]),
+    ("withdrawn", {**ENDED, "status": "PENDING"}, {**ENDED, "status": "CANCELLED"}, []),
+    ("failed", {**ENDED, "status": "PENDING"}, {**ENDED, "status": "FAILED"}, []),
+    ("finished long ago", {**ENDED, "status": "PENDING"}, {**ENDED, "status": "FINISHED_2023"}, []),
+    ("upon nonsense", {**ENDED, "status": "PENDING"}, b"{", ["before-unreadable"]),
+    ("into nonsense", b"[]", None, ["not-an-object"]),
+]
+
+
+@pytest.mark.parametrize(("name", "after", "before", "found"), CHANGED_FILES, ids=[case[0] for case in CHANGED_FILES])
+def test_what_a_resubmission_may_change(name: str, after: Any, before: Any, found: list[str] | None) -> None:
+    """Only what came to its end, only the fields of a submission, and to no status but PENDING."""
+    if found is None:
+        assert codes(again(after, before))
+    else:
+        assert codes(again(after, before)) == found
+
+
+@pytest.mark.parametrize(
+    ("status", "sha", "code"),
+    [
+        ("FINISHED", SHA, "same-commit"),
+        ("FAILED", SHA, "same-commit"),
+        ("CANCELLED", SHA, None),
+        ("FINISHED", NEWER, None),
+        ("FAILED", None, None),
+    ],
+)
+def test_the_same_commit_is_not_evaluated_again_for_the_asking(status: str, sha: str | None, code: str | None) -> None:
+    """What was evaluated at this commit stays; what was withdrawn may come back."""
+    before = parse_request(PATH, dumped({**ENDED, "status": status}))
+    assert isinstance(before, Request)
+    found = same_commit(before, sha)
+    assert (found.code if found else None) == code
+
+
+CHANGES: list[tuple[FileChange, str]] = [
+    (FileChange(PATH, "added", "100644"), ""),
+    (FileChange(PATH, "changed", "100644"), ""),
+    (FileChange(PATH, "changed", ""), ""),
+    (FileChange("odd.json", "added", "100644"), ""),
+    (FileChange("odd.json", "changed", "100644"), "is changed, and no request"),
+    (FileChange("README.md", "added", "100644"), "is new, and no request"),
+    (FileChange(PATH, "removed"), "is removed"),
+    (FileChange(PATH, "renamed", "100644", "x.json"), "is renamed from x.json"),
+    (FileChange(PATH, "copied", "100644", "x.json"), "is copied from x.json"),
+    (FileChange(PATH, "added", "100755"), "is an executable file"),
+    (FileChange(PATH, "added", "120000"), "is a symbolic link"),
+    (FileChange(PATH, "added", "160000"), "is a link to another repo"),
+    (FileChange(PATH, "added", "100644", is_text=False), "does not hold text"),
+]
+
+
+@pytest.mark.parametrize(("change", "does"), CHANGES)
+def test_what_a_submission_does_to_files(change: FileChange, does: str) -> None:
+    """It adds or changes plain files of text with the name of a request; all else is told in words."""
+    touched = sort_changes([change])
+    assert (touched.files, touched.others) == (((change,), ()) if not does else ((), (Other(change.path, does),)))
+
+
+def test_a_request_under_a_wrong_name_is_told_its_place() -> None:
+    """A file of JSON that speaks of a model was meant as one; any other is none of our business."""
+    looked = new(NEW, "model.json")
+    assert codes(looked) == ["misplaced"]
+    assert isinstance(looked, Looked)
+    assert PATH in looked.problems[0].advice
+    assert codes(new({"model": "x"}, "model.json")) == ["misnamed"]
+    for other in (b"{", b"[]", b'{"model": 1}', b"\xff", b"[" * 100_000):
+        assert isinstance(new(other, "model.json"), Other)
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
+    max_leaves=8,
+)
+FIELDS = st.dictionaries(st.sampled_from([*NEW, "steward", "x"]), JSON, max_size=4)
+
+
+@given(FIELDS, st.sampled_from([PATH, "model.json", "a/b/c_eval_request_x.json"]))
+def test_no_new_file_breaks_the_rule(fields: dict[str, Any], path: str) -> None:
+    """Whatever stands in it, the rule ends, with words or without; without, it waits and claims nothing."""
+    looked = new({**NEW, **fields}, path)
+    if isinstance(looked, Looked) and not looked.problems:
+        assert looked.request is not None
+        assert looked.request.file.status == "PENDING"
+        assert "steward" not in json.loads(looked.request.raw)
+
+
+@given(FIELDS, st.sets(st.sampled_from(sorted(ENDED)), max_size=3))
+def test_whatever_passes_as_a_resubmission_changed_only_what_is_brought(
+    fields: dict[str, Any], dropped: set[str]
+) -> None:
+    """Of the other fields each is as it was, or, where the board keeps account in it, as if nothing ran."""
+    after = without({**ENDED, "status": "PENDING", **fields}, *dropped)
+    looked = again(after)
+    if looked.problems:
+        return
+    assert after["status"] == "PENDING"
+    for name in {*after, *ENDED} - BROUGHT:
+        resets = {"steward": ["absent"], "job_id": ["absent", None, -1], "job_start_time": ["absent", None]}.get(
+            name, []
+        )
+        assert after.get(name, "absent") in [ENDED.get(name, "absent"), *resets]
+
+
+@given(st.lists(st.sampled_from(["added", "changed", "removed", "renamed", "copied"]), max_size=20))
+def test_every_change_is_one_or_the_other(kinds: list[Kind]) -> None:
+    """No file of a pull request is lost on the way."""
+    changes = [FileChange(f"{at}{PATH}", kind, old_path="x") for at, kind in enumerate(kinds)]
+    touched = sort_changes(changes)
+    assert len(touched.files) + len(touched.others) == len(changes)
+    assert MOST_FILES > 0
