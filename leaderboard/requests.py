@@ -37,7 +37,7 @@ REASONS = table(
     (
         Reason(
             "path-shape",
-            "The file's name, or its folder, is not that of a request.",
+            "The file's name or folder is not that of a request.",
             "Call it {{org}}/{{model}}_eval_request_False_{{precision}}_{{weight type}}.json: in one folder, with "
             "the name of the organisation, or at the root for a model without one.",
         ),
@@ -49,7 +49,7 @@ REASONS = table(
         ),
         Reason(
             "not-json",
-            "The file cannot be read as JSON: {error}.",
+            "The file is not JSON: {error}.",
             "Check it with any JSON validator, and commit it again.",
         ),
         Reason(

@@ -12,7 +12,7 @@ REASONS = table(
     (
         Reason(
             "model-not-found",
-            "There is no model '{model}' on the Hub, or it is private and hidden from us.",
+            "There is no model {model} on the Hub, or it is private and hidden from us.",
             "Look for typing errors in the name, and make sure that its page opens for somebody who is not logged in.",
         ),
         Reason(

@@ -76,7 +76,7 @@ def test_a_refused_request_says_why_in_its_file_and_its_thread(
 
 UNREADABLE = [
     ("not json", None, b"{", "not JSON"),
-    ("large", None, b" " * 200_000 + b"{}", "more than 100000 bytes"),
+    ("large", None, b" " * 200_000 + b"{}", "more than 100,000 bytes"),
     (
         "deep",
         "a/b/c_eval_request_False_float32_Original.json",
