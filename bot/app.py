@@ -17,6 +17,7 @@ from bot.inbox import Inbox, connect_inbox
 from bot.settings import BotSettings
 from bot.web import answers
 from bot.web.api import api_routes
+from bot.web.checks import Checks
 from bot.web.desk import looking_desk
 from bot.web.lists import Pages
 from bot.webhooks import Webhooks
@@ -60,7 +61,8 @@ def create_app(settings: BotSettings) -> App:
     inbox = Inbox(redis, keys)
     app.door = Webhooks(board=board, inbox=inbox, secrets=secrets, limit=settings.max_delivery_bytes)
     app.include_router(health_routes(redis, keys, inbox))
-    app.include_router(api_routes(Pages(desk)))
+    checks = Checks(desk, per_minute=settings.checks_per_minute, per_client=settings.checks_per_client)
+    app.include_router(api_routes(Pages(desk), checks))
     answers.add_to(app)
     return app
 

@@ -61,6 +61,14 @@ class Admin(Reads):
             repeatable=True,
         )
 
+    def hide(self, repo: Repo) -> None:
+        """Make it private: only its owner, and members of the owning organisation, may read it."""
+        request = {"visibility": "private"}
+        self.retries.call(
+            lambda: self.session.send("PUT", f"{repo.api}/settings", route="repo-settings", json=request),
+            repeatable=True,
+        )
+
     def webhooks(self) -> list[Webhook]:
         """All webhooks of our account."""
         items = self._get("/api/settings/webhooks", "webhooks").json()

@@ -192,6 +192,10 @@ class Reads:
         span = f"{quote(base, safe='')}..{quote(head, safe='')}"
         return parse.parsed(_text, self._get(f"{repo.api}/compare/{span}", "compare", limit=limit).json())
 
+    def is_private(self, repo: Repo) -> bool:
+        """Whether only some may read it. NotFound where our token is not among those."""
+        return bool(parse.parsed(lambda it: it["private"], self._get(repo.api, "info").json()))
+
     def model_facts(self, model: str, revision: str = "main") -> ModelFacts:
         """What the Hub knows of a model at a revision, in one call. `sha` is that revision's commit."""
         at = f"{Repo('model', model).api}/revision/{quote(revision, safe='')}"

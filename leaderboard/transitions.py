@@ -48,7 +48,7 @@ def claimed(
     return Transition(fields, _with_thread(facts, thread))
 
 
-def finished(*, number: int, results: str, log: str, thread: int | None) -> Transition:
+def finished(*, number: int, results: str, log: str | None, thread: int | None) -> Transition:
     """FINISHED by attempt `number`, with the path of the results and the address of the log."""
     facts = {"results": results, "log": log, "failure": None, "spent": number}
     return Transition({"status": Status.FINISHED.value}, _with_thread(facts, thread))
@@ -92,6 +92,20 @@ def relaunched(request: Request, *, cause: str, used: int = 0) -> Transition | N
     over = max(spent(request), used)
     facts = {"attempt": over + 1, "first": over + 1, "spent": over, "revision": None, "causes": [*causes, cause][-100:]}
     return Transition({"status": Status.RERUN.value, "job_id": -1}, facts)
+
+
+def resubmitted(request: Request, *, revision: str, cause: str, used: int = 0) -> Transition | None:
+    """Waits again, at the commit `revision`; None where `cause` has reopened this request before.
+
+    One that has results says PENDING_NEW_EVAL, which front ends show beside them. What it failed of is no longer so.
+    """
+    step = relaunched(request, cause=cause, used=used)
+    if step is None:
+        return None
+    has_results = request.file.steward.results is not None or request.status is Status.FINISHED
+    status = Status.PENDING_NEW_EVAL if has_results else Status.PENDING
+    fields = {**step.fields, "status": status.value, "revision": revision}
+    return Transition(fields, {**step.facts, "failure": None, "cancelled": None})
 
 
 def _with_thread(facts: dict[str, Any], thread: int | None) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from steward.commands import adopt, doctor, effects, inbox, init, parked, queue, shadow
+from steward.commands import adopt, check, doctor, effects, inbox, init, parked, queue, shadow, status
 from steward.commands.board import sentences
 
 app = typer.Typer(
@@ -71,7 +71,7 @@ def demo(
         raise typer.Exit(run_demo(headless=headless, as_json=as_json))
 
 
-for group in (adopt, doctor, effects, inbox, init, parked, queue, shadow):
+for group in (adopt, check, doctor, effects, inbox, init, parked, queue, shadow, status):
     group.register(app)
 
 

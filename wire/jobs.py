@@ -42,6 +42,7 @@ class EvaluationJob(BaseModel):
     weight_type: str = Field(max_length=32)
     base_model: str = Field(default="", max_length=200)
     use_chat_template: bool = False
+    private: bool = Field(default=False, description="whether not everybody may see what the model answered")
     suite: str = Field(max_length=100)
     suite_digest: str = Field(max_length=64)
 

@@ -262,6 +262,7 @@ class Run:
             versions=self.bench.versions,
             hardware=self.bench.hardware,
             secrets=self.bench.secrets,
+            private=self.job.private,
         )
 
     # --- the end

@@ -64,6 +64,8 @@ class Publication:
     versions: dict[str, str] = field(default_factory=dict)
     hardware: str = ""
     secrets: tuple[str, ...] = ()
+    private: bool = False
+    """Whether the repo has to be private: not everybody may see the model."""
 
     @property
     def time(self) -> str:
@@ -167,7 +169,9 @@ def _tables(publication: Publication, results: Results) -> Iterator[Change]:
 def _commit(client: Hub, publication: Publication, results: Results, files: list[Change]) -> Details:
     """Make the one commit, unless an earlier try did; look again where the repo moved meanwhile."""
     repo = Repo("dataset", publication.repo)
-    client.create_repo(repo, exist_ok=True)
+    made = client.create_repo(repo, private=publication.private, exist_ok=True)
+    if publication.private and not made:
+        client.hide(repo)  # it is from a time at which everybody might see the model
     if publication.suite.restricted:
         client.gate(repo)
     for left in reversed(range(TRIES)):

@@ -58,7 +58,7 @@ def finish(desk: Desk, request: Request, file: File, entry: Entry, outcome: Outc
         log.error("results refused", attempt=outcome.attempt, error=str(error))
         fail(desk, request, file, entry, cause("results-refused").failure(str(error)), outcome, text)
         return
-    log_url = log_address(desk, request, outcome)
+    log_url = log_address(desk, request, outcome) if may_keep_log(desk, request) else ""
     kept = keep_log(desk, request, outcome, text)
     if not (kept & keep_results(desk, request, outcome, path, data)):
         return
@@ -77,9 +77,11 @@ def finish(desk: Desk, request: Request, file: File, entry: Entry, outcome: Outc
     entry = tell(desk, entry, view, named=request.file.steward.thread)
     desk.index.put(entry)
     pass_by(TOLD)
-    step = transitions.finished(number=number_in(outcome.attempt), results=path, log=log_url, thread=entry.thread)
+    step = transitions.finished(
+        number=number_in(outcome.attempt), results=path, log=log_url or None, thread=entry.thread
+    )
     line = f"Finish {request.path.model}"
-    after = (_results_edit(outcome), *_log_edits(outcome))
+    after = (_results_edit(outcome), *(_log_edits(outcome) if log_url else ()))
     stage_transition(desk, request, file, step, name=f"finish {outcome.attempt}", line=line, after=after)
 
 
@@ -91,14 +93,15 @@ def fail(
     entry = leave(desk, entry, attempt)
     if outcome is not None and not keep_log(desk, request, outcome, text):
         return
-    log_url = log_address(desk, request, outcome) if outcome is not None else None
+    kept = outcome is not None and may_keep_log(desk, request)
+    log_url = log_address(desk, request, outcome) if outcome is not None and kept else None
     view = view_of(desk, entry, request, "failed", failure=failure, log_url=log_url or "")
     entry = tell(desk, entry, view, named=request.file.steward.thread)
     desk.index.put(entry)
     pass_by(TOLD)
     number = number_in(attempt) or None
     step = transitions.failed(failure=failure, log=log_url, thread=entry.thread, number=number)
-    after = _log_edits(outcome) if outcome is not None else ()
+    after = _log_edits(outcome) if outcome is not None and kept else ()
     name = f"fail {attempt or entry.path}"
     stage_transition(desk, request, file, step, name=name, line=f"Fail {request.path.model}", after=after)
 
@@ -114,12 +117,20 @@ def leave(desk: Desk, entry: Entry, attempt: str) -> Entry:
     return over
 
 
+def may_keep_log(desk: Desk, request: Request) -> bool:
+    """Whether a log may lie in the logs repo: that of a model which not all may see, only if not all may read that."""
+    access = desk.index.get(str(request.path)).standing.access
+    return access == "public" or desk.visibility.is_private(desk.logs)
+
+
 def keep_log(desk: Desk, request: Request, outcome: Outcome, text: str) -> bool:
     """Whether to go on: log and outcome of an attempt are in the logs repo, or the board holds them back.
 
     Where that is not known, they are on their way.
     """
     log_edit, outcome_edit = _log_edits(outcome)
+    if not may_keep_log(desk, request):
+        return True
     if desk.ledgers.landed(log_edit, outcome_edit):
         return True
     model, path = request.path.model, str(request.path)

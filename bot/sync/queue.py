@@ -78,6 +78,7 @@ def job_for(desk: Desk, request: Request, entry: Entry) -> jobs.EvaluationJob:
         use_chat_template=bool(request.file.use_chat_template),
         suite=desk.suite.name,
         suite_digest=desk.suite.digest,
+        private=entry.standing.access != "public",
     )
 
 

@@ -11,6 +11,8 @@ and later where there is none. A state that was skipped is not queued: the next 
 
 A comment tells what was done to the file, so it is held back with the edits, and comes to rest unsaid.
 
+Of a model that is private or gated nothing is said in threads.
+
 Where the Hub lets us not speak (the thread is locked, discussions are switched off), the file still says everything.
 """
 
@@ -53,6 +55,8 @@ def tell(desk: Desk, entry: Entry, view: StatusView, *, named: int | None = None
 
     `named` is the thread that the request file names. One call where the entry was lost, none where nothing changed.
     """
+    if entry.standing.access != "public":
+        return entry  # not everybody may see the model: nothing about it is said where everybody reads
     digest = _digest(view)
     if entry.thread is not None and entry.said == digest:
         return entry

@@ -1,6 +1,7 @@
 """`/api`: requests, the queue, and whether a model would be accepted; documented in `/openapi.json`.
 
-Everything is read from Redis, on threads: the loop that takes deliveries in waits for none of it.
+Everything is read from Redis, on threads: the loop that takes deliveries in waits for none of it. A check is handed to
+a sync process, and its answer read from Redis too.
 """
 
 from __future__ import annotations
@@ -10,8 +11,10 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Path, Query, Request
 from fastapi.responses import Response
 
+from bot.questions import Question
 from bot.web import models
 from bot.web.answers import CannotAnswer, answer
+from bot.web.checks import AGAIN, Checks
 from bot.web.lists import BadCursor, Pages
 
 MOST = 500
@@ -26,7 +29,7 @@ PROBLEMS: dict[int | str, dict[str, Any]] = {
 NOT_MODIFIED: dict[int | str, dict[str, Any]] = {304: {"description": "You have it already, by its ETag."}}
 
 
-def api_routes(pages: Pages) -> APIRouter:
+def api_routes(pages: Pages, checks: Checks) -> APIRouter:
     """The routes of one board."""
     routes = APIRouter(prefix="/api", tags=["api"], responses={**PROBLEMS, **NOT_MODIFIED})
 
@@ -75,5 +78,29 @@ def api_routes(pages: Pages) -> APIRouter:
     ) -> Response:
         """Who waits, in turn, with position and estimated start; who is held back, and why; who runs, and how far."""
         return answer(request, pages.queue(after=after, held_after=held_after, limit=limit))
+
+    @routes.get(
+        "/check",
+        summary="Would it be accepted?",
+        response_model=models.Checked,
+        responses={
+            202: {"model": models.Checked, "description": "It is being checked: ask again after `Retry-After`."},
+            429: {"model": models.Problem, "description": "Too much was asked within a minute."},
+        },
+    )
+    async def check(
+        request: Request,
+        model: Annotated[str, Query(min_length=1, max_length=200, description="`org/name`", examples=["ada/tiny"])],
+        revision: Annotated[str, Query(min_length=1, max_length=200, description="branch, tag or commit")] = "main",
+        precision: Annotated[str, Query(min_length=1, max_length=32)] = "float16",
+        weight_type: Annotated[str, Query(min_length=1, max_length=32)] = "Original",
+    ) -> Response:
+        """Judge a model by every rule of admission, without submitting it. What was found is kept for a minute."""
+        question = Question(model=model, revision=revision, precision=precision, weight_type=weight_type)
+        found = await checks.ask(question, request.client.host if request.client is not None else "")
+        if found is None:
+            later = models.Checked(state="under-way", model=model)
+            return answer(request, later, status=202, headers={"retry-after": str(AGAIN)})
+        return answer(request, found)
 
     return routes

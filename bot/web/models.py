@@ -11,7 +11,7 @@ from leaderboard.requests import Access
 
 State = Literal["new", "waiting", "running", "finished", "failed", "cancelled", "elsewhere", "settled"]
 PATH = "ada/tiny_eval_request_False_float16_Original.json"
-FAILURE = {
+FAILURE: dict[str, Any] = {
     "cause": "weights-not-safetensors",
     "fault": "submission",
     "message": "The weights are there as pickle files only; this leaderboard loads safetensors alone.",
@@ -41,6 +41,31 @@ START: dict[str, Any] = {
     "latest": "2026-11-24T15:30:00Z",
 }
 PLACE: dict[str, Any] = {"position": 3, "among": 12, "workers": 2, "start": START}
+
+
+CHECKED: dict[str, Any] = {
+    "state": "done",
+    "accepted": False,
+    "model": "ada/tiny",
+    "revision": "5f6b6d1a3a1f0a3f6f8e5b8b5c9d9a4f1c2e3d4b",
+    "rules": [
+        {"rule": "model-readable", "title": "The model can be read", "outcome": "passed", "reasons": []},
+        {
+            "rule": "safetensors",
+            "title": "Weights as safetensors",
+            "outcome": "failed",
+            "reasons": [
+                {
+                    "code": "weights-not-safetensors",
+                    "message": FAILURE["message"],
+                    "advice": FAILURE["advice"],
+                    "link": "",
+                }
+            ],
+        },
+    ],
+    "checked": "2026-11-24T12:00:00Z",
+}
 
 
 class Shown(BaseModel):
@@ -208,35 +233,28 @@ class Queue(Shown):
     next_held: int | None = Field(description="`held_after` of the next page of those that are held back")
 
 
-class Rule(Shown):
-    """What one rule of admission says."""
+class Reason(Shown):
+    """One thing that is wrong, what to do about it, and where there is more to read, if anywhere."""
 
     code: str
-    passed: bool
     message: str
     advice: str = ""
+    link: str = ""
+
+
+class Rule(Shown):
+    """What one rule of admission says; `not-looked-at` where another one has said why there was nothing to look at."""
+
+    rule: str
+    title: str
+    outcome: Literal["passed", "failed", "not-looked-at"]
+    reasons: list[Reason] = Field(default_factory=list)
 
 
 class Checked(Shown):
     """Whether a model would be accepted, by every rule, without submitting it."""
 
-    model_config = ConfigDict(
-        frozen=True,
-        json_schema_extra={
-            "examples": [
-                {
-                    "state": "done",
-                    "accepted": False,
-                    "model": "ada/tiny",
-                    "revision": "5f6b6d1a3a1f0a3f6f8e5b8b5c9d9a4f1c2e3d4b",
-                    "rules": [
-                        {"code": "safetensors", "passed": False, **{k: FAILURE[k] for k in ("message", "advice")}}
-                    ],
-                    "checked": "2026-11-24T12:00:00Z",
-                }
-            ]
-        },
-    )
+    model_config = ConfigDict(frozen=True, json_schema_extra={"examples": [CHECKED]})
 
     state: Literal["done", "under-way"]
     accepted: bool | None = Field(default=None, description="null while the check is under way")

@@ -1,0 +1,112 @@
+"""Whether a model would be accepted, by the rules that a submission meets, without submitting it.
+
+One room for the command in a thread, the API and the command line. The public is told no more than it may know: of a
+private model, what it would be told of one that does not exist; of a gated one which rules it passes, and no details.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from bot.desk import Desk
+from bot.facts import gather_submission
+from leaderboard.admission import Outcome, Submission, Verdict, judge, unreadable
+from leaderboard.admission.facts import ModelFacts
+from leaderboard.privacy import found_access
+from leaderboard.requests import REASONS, Access, Problem, Request, RequestFile, RequestPath, Status, is_repo_name
+
+GATED = "What exactly is wrong is not told in public, for the model is gated."
+"""In the place of what a rule says of the files of a gated model."""
+
+
+@dataclass(frozen=True)
+class Line:
+    """What one rule says: its name and title, and every reason where it failed."""
+
+    rule: str
+    title: str
+    outcome: Outcome
+    reasons: tuple[Problem, ...] = ()
+
+
+@dataclass(frozen=True)
+class Checked:
+    """What would become of a submission. `lines` are those of the rules that the board goes by, in their order."""
+
+    model: str
+    verdict: Verdict
+    lines: Sequence[Line]
+    access: Access = "public"
+
+    @property
+    def accepted(self) -> bool:
+        """Whether it would be evaluated."""
+        return self.verdict.accepted
+
+
+def check(
+    desk: Desk,
+    model: str,
+    *,
+    revision: str = "main",
+    precision: str = "float16",
+    weight_type: str = "Original",
+    submitter: str = "",
+    public: bool = True,
+) -> Checked:
+    """Judge `model` as if `submitter` ("": nobody in particular) submitted it now. A dozen calls. Raises HubError.
+
+    `public` says who reads the answer: everybody, or only the board's operator.
+    """
+    asked = as_request(model, revision=revision, precision=precision, weight_type=weight_type)
+    if isinstance(asked, Problem):
+        return _checked(model, unreadable([asked]))
+    submission = gather_submission(desk, asked, submitter)
+    if not public:
+        return _checked(model, judge(submission), found_access(asked, submission.model))
+    told = as_the_public_sees(submission)
+    return for_the_public(_checked(model, judge(told), found_access(asked, told.model)))
+
+
+def as_request(model: str, *, revision: str, precision: str, weight_type: str) -> Request | Problem:
+    """The request that a form would write; a problem where the model's name can be none on the Hub."""
+    parts = model.split("/")
+    if len(parts) > 2 or not all(map(is_repo_name, parts)):
+        return REASONS["path-name"].problem(name=model)
+    org, name = parts if len(parts) == 2 else ("", parts[0])
+    path = RequestPath(org, name, private=False, precision=precision, weight_type=weight_type)
+    file = RequestFile(
+        model=model, status=Status.PENDING, revision=revision, precision=precision, weight_type=weight_type
+    )
+    return Request(path, file, "{}")
+
+
+def as_the_public_sees(submission: Submission) -> Submission:
+    """The submission, in which private models do not exist: nobody shall learn from us that they do."""
+    model = _as_seen(submission.model)
+    if model.base is not None:
+        model = replace(model, base=_as_seen(model.base))
+    return replace(submission, model=model)
+
+
+def _as_seen(model: ModelFacts) -> ModelFacts:
+    return ModelFacts("no-model") if model.is_private or model.availability == "private" else model
+
+
+def for_the_public(checked: Checked) -> Checked:
+    """The same without what only those may know who were let in by a gate."""
+    if checked.access == "public" or all(line.outcome != "passed" for line in checked.lines):
+        return checked
+    readable = any(line.rule == "model-readable" and line.outcome == "passed" for line in checked.lines)
+    return replace(checked, lines=tuple(map(_withheld, checked.lines))) if readable else checked
+
+
+def _withheld(line: Line) -> Line:
+    told = tuple(Problem(code=reason.code, message=GATED) for reason in line.reasons)
+    return replace(line, reasons=told)
+
+
+def _checked(model: str, verdict: Verdict, access: Access = "public") -> Checked:
+    lines = tuple(Line(one.rule.name, one.rule.title, one.outcome, one.reasons) for one in verdict.results)
+    return Checked(model, verdict, lines, access)

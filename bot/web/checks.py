@@ -1,0 +1,82 @@
+"""`/api/check` from the web server's side: let few enough through, hand the question over, wait without blocking.
+
+What is asked goes to a sync process, which has the token. Until it has answered, or PATIENCE is over, the client waits;
+then it is told to ask again, and finds the answer there.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import ipaddress
+
+from starlette.concurrency import run_in_threadpool
+
+from bot.desk import Desk
+from bot.questions import CHECK, Question, Questions
+from bot.web import models
+from bot.web.answers import CannotAnswer
+
+PATIENCE, LOOK = 15.0, 0.1
+"""Seconds that a client waits at most, and between two looks whether the answer is there."""
+AGAIN = 3
+WAITING = 32
+"""Clients that may wait at a time; others are told at once to ask again."""
+ALL = "all"
+
+
+class Checks:
+    """The checks of one board: so many a minute for each client, and so many in all."""
+
+    def __init__(self, desk: Desk, *, per_minute: int, per_client: int) -> None:
+        self.desk = desk
+        self.questions = Questions(desk.redis, desk.keys)
+        self._per_minute, self._per_client = per_minute, per_client
+        self._waiting = 0
+
+    async def ask(self, question: Question, client: str) -> models.Checked | None:
+        """The answer; None where it is still to come. Raises CannotAnswer where too much is asked."""
+        body = await run_in_threadpool(self._ask, question, client)
+        if body is None and self._waiting < WAITING:
+            self._waiting += 1
+            try:
+                body = await self._wait(question.digest)
+            finally:
+                self._waiting -= 1
+        return models.Checked.model_validate_json(body) if body is not None else None
+
+    def _ask(self, question: Question, client: str) -> bytes | None:
+        """The answer, where there is one; else the question is put."""
+        if (body := self.questions.read(question.digest)) is not None:
+            return body
+        self._refuse_too_many(who(client), self._per_client, "You have asked often enough for this minute.")
+        if self.questions.find(question.digest) is None:
+            self._refuse_too_many(ALL, self._per_minute, "More is asked at the moment than can be answered.")
+            self.questions.put(question)
+        self.desk.mark(f"{CHECK}:{question.digest}")
+        return None
+
+    def _refuse_too_many(self, counter: str, most: int, message: str) -> None:
+        if wait := self.questions.allows(counter, most=most):
+            advice = f"Ask again in {wait} s. Each check costs a dozen calls to the Hub."
+            problem = models.Problem(code="too-many", message=message, advice=advice)
+            raise CannotAnswer(429, problem, {"retry-after": str(wait)})
+
+    async def _wait(self, digest: str) -> bytes | None:
+        clock = asyncio.get_running_loop()
+        end = clock.time() + PATIENCE
+        while clock.time() < end:
+            if (body := await run_in_threadpool(self.questions.read, digest)) is not None:
+                return body
+            await asyncio.sleep(LOOK)
+        return None
+
+
+def who(client: str) -> str:
+    """A name for a client's address: of IPv6 the network, of which one customer has all addresses."""
+    try:
+        address = ipaddress.ip_address(client)
+    except ValueError:
+        return "unknown"
+    network = ipaddress.ip_network((address, 64 if address.version == 6 else 32), strict=False)
+    return hashlib.sha256(str(network).encode()).hexdigest()[:16]

@@ -1,0 +1,98 @@
+"""`steward status`: what is known of a request, or of all requests of a model."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from bot.desk import Desk
+    from bot.index import Entry
+    from bot.web.models import Place, Request
+
+UNKNOWN = 1
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to `steward`."""
+    app.command()(status)
+
+
+def status(
+    what: Annotated[str, typer.Argument(metavar="PATH-OR-MODEL", help="A request's path, or a model's id.")],
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
+) -> None:
+    """Show where requests stand: state, position, reason, log and thread. Exit status 1 where there is none."""
+    from bot.settings import BotSettings
+    from bot.web import shown
+    from bot.web.desk import looking_desk
+    from steward.commands.board import sentences
+
+    with sentences():
+        settings = BotSettings()
+        desk = looking_desk(settings, settings.read_board())
+    found = [shown.request(desk, entry, public=False) for entry in _meant(desk, what)]
+    if as_json:
+        print(json.dumps({"requests": [request.model_dump() for request in found]}))
+    elif found:
+        print("\n\n".join("\n".join(_lines(request)) for request in found))
+    else:
+        print(f"No request is known for {what}: give the path of its file, or org/name.")
+    raise typer.Exit(0 if found else UNKNOWN)
+
+
+def _meant(desk: Desk, what: str) -> list[Entry]:
+    from leaderboard.requests import is_request_path
+
+    if is_request_path(what):
+        return [entry for entry in desk.index.find([what]) if entry is not None]
+    return sorted(desk.index.of_model(what), key=lambda entry: entry.path)
+
+
+def _lines(request: Request) -> Iterator[str]:
+    from bot.texts.render import printable  # strangers' words, without what moves a terminal's cursor
+
+    yield printable(request.path)
+    known = {
+        "state": f"{request.state} ({request.status})",
+        "submitted": _submitted(request),
+        "revision": request.revision,
+        "access": request.access if request.access != "public" else "",
+        "place": _place(request.place) if request.place is not None else "",
+        "progress": _progress(request),
+        "attempt": str(request.attempt or ""),
+        "thread": request.thread_url or "",
+        "log": request.log_url or "",
+        "results": request.results_url or "",
+    }
+    yield from (f"  {name:10} {printable(word)}" for name, word in known.items() if word)
+    if request.held is not None:
+        by = f" ({request.held.by})" if request.held.by else ""
+        words = f"{request.held.kind} {request.held.what}".strip() + f": {request.held.reason}{by}"
+        yield f"  {'held back':10} {printable(words)}"
+    if request.failure is not None:
+        yield f"  {'reason':10} {printable(request.failure.message)} (cause: {request.failure.cause})"
+        if request.failure.advice:
+            yield f"  {'':10} → {printable(request.failure.advice)}"
+
+
+def _submitted(request: Request) -> str:
+    by = f" by {request.submitter}" if request.submitter else ""
+    before = ", before Steward took over the board" if request.from_before else ""
+    return f"{request.submitted or 'at an unknown time'}{by}{before}"
+
+
+def _place(place: Place) -> str:
+    about = f", starts between {place.start.earliest} and {place.start.latest}" if place.start is not None else ""
+    workers = f"{place.workers} worker{'' if place.workers == 1 else 's'}"
+    return f"{place.position} of {place.among} for {workers}{about}"
+
+
+def _progress(request: Request) -> str:
+    progress = request.progress
+    if progress is None:
+        return ""
+    return f"{progress.phase}, {progress.done} of {progress.total}" if progress.total else progress.phase
