@@ -103,6 +103,11 @@ REASONS = table(
             "Submit it again once the model has a newer one. If it failed by our fault, ask here for another try.",
         ),
         Reason(
+            "not-asked-anew",
+            "Neither its revision nor its submitted_time changes, so it cannot be told from the last submission.",
+            "Write when you submit it, and best the commit that is to be evaluated too.",
+        ),
+        Reason(
             "field-of-the-board",
             "The field '{name}' is the leaderboard's own: it keeps account of evaluations there.",
             "Leave it out, or as it was.",
@@ -198,6 +203,8 @@ def look_at_changed(path: str, before: bytes, after: bytes, *, opened: float, no
     if isinstance(known, list):
         return Looked(None, (REASONS["before-unreadable"].problem(),))
     problems = [*_settled(known), *_status(found), *_fields(known, found), *_time(found, opened, now)]
+    if all(getattr(found.file, name) == getattr(known.file, name) for name in ("revision", "submitted_time")):
+        problems.append(REASONS["not-asked-anew"].problem())
     return Looked(found, tuple(problems), known)
 
 

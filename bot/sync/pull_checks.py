@@ -7,19 +7,18 @@ that the report is about, whatever is pushed meanwhile.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from bot.desk import Desk
-from bot.facts import gather_model_facts
+from bot.facts import gather_submission
 from bot.sync.pull_record import MAIN, Planned
 from bot.texts.pull import FileView, Result
 from hub.edits import is_content
 from hub.errors import TooLarge
 from hub.records import File, Repo, Thread
-from leaderboard.admission import Submission, Verdict, judge
-from leaderboard.admission.facts import Surroundings
+from leaderboard.admission import Verdict, judge
 from leaderboard.changes import FileChange
-from leaderboard.requests import Request
+from leaderboard.requests import Request, StewardFacts
 from leaderboard.submissions import (
     MOST_FILES,
     REASONS,
@@ -123,10 +122,9 @@ def _judged(desk: Desk, thread: Thread, after: File, before: File | None, looked
 
 
 def verdict_on(desk: Desk, request: Request, *, submitter: str) -> Verdict:
-    """What admission says of `request`, were it submitted now, by `submitter`."""
-    revision = request.file.revision or "main"
-    facts = gather_model_facts(desk.hub, desk.probe, request.path.model, revision)
-    return judge(Submission(request, facts, desk.board, Surroundings(desk.now(), submitter=submitter)))
+    """What admission says of `request`, were `submitter` to submit it now, whatever became of it before."""
+    anew = replace(request, file=request.file.model_copy(update={"steward": StewardFacts()}))
+    return judge(gather_submission(desk, anew, submitter))
 
 
 def _author(thread: Thread) -> str:

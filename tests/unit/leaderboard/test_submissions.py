@@ -42,6 +42,7 @@ NEW = {
     "mystery": {"x": [1]},
 }
 ENDED = {**NEW, "status": "FINISHED", "job_id": "123", "steward": {"attempt": 2, "revision": SHA}}
+ASKED = {**ENDED, "revision": NEWER}
 
 
 def dumped(fields: Any) -> bytes:
@@ -108,28 +109,30 @@ def test_what_a_new_request_may_say(name: str, fields: dict[str, Any], found: li
 
 CHANGED_FILES = [
     ("at a new commit", {**ENDED, "status": "PENDING", "revision": NEWER}, None, []),
-    ("with every field of a form", {**ENDED, "status": "PENDING", **dict.fromkeys(BROUGHT - set(NEW), None)}, None, []),
-    ("without our facts", without({**ENDED, "status": "PENDING"}, "steward", "job_id", "job_start_time"), None, []),
+    ("at a new time", {**ENDED, "status": "PENDING", "submitted_time": "2026-11-25T11:30:00Z"}, None, []),
+    ("as before", {**ENDED, "status": "PENDING"}, None, ["not-asked-anew"]),
+    ("with every field of a form", {**ASKED, "status": "PENDING", **dict.fromkeys(BROUGHT - set(NEW), None)}, None, []),
+    ("without our facts", without({**ASKED, "status": "PENDING"}, "steward", "job_id", "job_start_time"), None, []),
     ("as a form writes it anew", {**NEW, "revision": NEWER}, None, []),
-    ("status kept", {**ENDED, "revision": NEWER}, None, ["status-not-pending"]),
-    ("rerun", {**ENDED, "status": "RERUN"}, None, ["status-not-pending"]),
-    ("facts changed", {**ENDED, "status": "PENDING", "steward": {"attempt": 2}}, None, ["field-of-the-board"]),
-    ("facts emptied", {**ENDED, "status": "PENDING", "steward": {}}, None, ["field-of-the-board"]),
-    ("true for one", {**ENDED, "status": "PENDING", "steward": {"attempt": True, "revision": SHA}}, None, None),
-    ("another job", {**ENDED, "status": "PENDING", "job_id": "124"}, None, ["field-of-the-board"]),
-    ("job reset", {**ENDED, "status": "PENDING", "job_id": -1}, None, []),
-    ("unknown changed", {**ENDED, "status": "PENDING", "mystery": {"x": [2]}}, None, ["field-of-others"]),
-    ("unknown dropped", without({**ENDED, "status": "PENDING"}, "mystery"), None, ["field-of-others"]),
-    ("unknown added", {**ENDED, "status": "PENDING", "more": None}, None, ["field-of-others"]),
-    ("one that waits", {**ENDED, "status": "PENDING"}, {**ENDED, "status": "PENDING"}, ["not-settled"]),
-    ("one that is to run again", {**ENDED, "status": "PENDING"}, {**ENDED, "status": "RERUN"}, ["not-settled"]),
-    ("one that runs", {**ENDED, "status": "PENDING"}, {**ENDED, "status": "RUNNING"}, ["not-settled"]),
-    ("with results to come", {**ENDED, "status": "PENDING"}, {**ENDED, "status": "PENDING_NEW_EVAL"}, ["not-settled"]),
-    ("of another backend", {**ENDED, "status": "PENDING"}, {**ENDED, "status": "ODD"}, ["not-settled"]),
-    ("withdrawn", {**ENDED, "status": "PENDING"}, {**ENDED, "status": "CANCELLED"}, []),
-    ("failed", {**ENDED, "status": "PENDING"}, {**ENDED, "status": "FAILED"}, []),
-    ("finished long ago", {**ENDED, "status": "PENDING"}, {**ENDED, "status": "FINISHED_2023"}, []),
-    ("upon nonsense", {**ENDED, "status": "PENDING"}, b"{", ["before-unreadable"]),
+    ("status kept", {**ASKED, "status": "FINISHED"}, None, ["status-not-pending"]),
+    ("rerun", {**ASKED, "status": "RERUN"}, None, ["status-not-pending"]),
+    ("facts changed", {**ASKED, "status": "PENDING", "steward": {"attempt": 2}}, None, ["field-of-the-board"]),
+    ("facts emptied", {**ASKED, "status": "PENDING", "steward": {}}, None, ["field-of-the-board"]),
+    ("true for one", {**ASKED, "status": "PENDING", "steward": {"attempt": True, "revision": SHA}}, None, None),
+    ("another job", {**ASKED, "status": "PENDING", "job_id": "124"}, None, ["field-of-the-board"]),
+    ("job reset", {**ASKED, "status": "PENDING", "job_id": -1}, None, []),
+    ("unknown changed", {**ASKED, "status": "PENDING", "mystery": {"x": [2]}}, None, ["field-of-others"]),
+    ("unknown dropped", without({**ASKED, "status": "PENDING"}, "mystery"), None, ["field-of-others"]),
+    ("unknown added", {**ASKED, "status": "PENDING", "more": None}, None, ["field-of-others"]),
+    ("one that waits", {**ASKED, "status": "PENDING"}, {**ENDED, "status": "PENDING"}, ["not-settled"]),
+    ("one that is to run again", {**ASKED, "status": "PENDING"}, {**ENDED, "status": "RERUN"}, ["not-settled"]),
+    ("one that runs", {**ASKED, "status": "PENDING"}, {**ENDED, "status": "RUNNING"}, ["not-settled"]),
+    ("with results to come", {**ASKED, "status": "PENDING"}, {**ENDED, "status": "PENDING_NEW_EVAL"}, ["not-settled"]),
+    ("of another backend", {**ASKED, "status": "PENDING"}, {**ENDED, "status": "ODD"}, ["not-settled"]),
+    ("withdrawn", {**ASKED, "status": "PENDING"}, {**ENDED, "status": "CANCELLED"}, []),
+    ("failed", {**ASKED, "status": "PENDING"}, {**ENDED, "status": "FAILED"}, []),
+    ("finished long ago", {**ASKED, "status": "PENDING"}, {**ENDED, "status": "FINISHED_2023"}, []),
+    ("upon nonsense", {**ASKED, "status": "PENDING"}, b"{", ["before-unreadable"]),
     ("into nonsense", b"[]", None, ["not-an-object"]),
 ]
 
