@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import assert_never
 
 from bot.desk import Desk, thread_key
-from bot.sync.merging import Merging, merge_checked
-from bot.sync.pull_record import find_report, situation
-from bot.texts.pull import approval_answer
+from bot.sync.merging import Merging, merge_checked, settle_merged
+from bot.sync.pull_record import Record, find_report, situation
+from bot.texts.pull import Approval, approval_answer
 from bot.texts.render import Safe
 from hub.errors import ThreadNotFound
 from hub.records import Repo, Thread
@@ -17,45 +18,70 @@ SHORTEST = 7
 """Characters of a commit's id that name it, as on the Hub's pages."""
 
 
+@dataclass(frozen=True)
+class Approved:
+    """What came of it: whether it was merged, and what to tell whoever approved it."""
+
+    merged: bool
+    text: Safe
+
+
 def approve(desk: Desk, repo: Repo, number: int, sha: str, by: str) -> Safe:
-    """Merge pull request `number` of `repo` at the commit `sha`, in the name of `by`; what to tell them.
+    """`decide`, for whoever only wants to be told."""
+    return decide(desk, repo, number, sha, by).text
+
+
+def decide(desk: Desk, repo: Repo, number: int, sha: str, by: str) -> Approved:
+    """Merge pull request `number` of `repo` at the commit `sha`, in the name of `by`, if it passed as it is there.
 
     Whether they may is the caller's business. Nothing is merged but what a report of ours says passed, at that very
-    commit. Raises HubError.
+    commit. Asked again after it was merged so, it says so again. Raises HubError.
     """
     try:
         thread = desk.hub.thread(repo, number)
     except ThreadNotFound:
-        return approval_answer("missing", number=str(number))
+        return _told("missing", number=str(number))
     said, head = sha.strip().lower(), thread.head_commit or ""
     words = {"number": str(number), "sha": said, "head": head}
     if not thread.is_pull_request or repo != desk.requests:
-        return approval_answer("discussion", **words)
-    if thread.status in ("merged", "closed"):
-        return approval_answer("over", **words, why=thread.status)
-    if len(said) < SHORTEST or not head.startswith(said):
-        return approval_answer("moved", **words)
-    return _approve(desk, thread, by, words)
-
-
-def _approve(desk: Desk, thread: Thread, by: str, words: dict[str, str]) -> Safe:
+        return _told("discussion", **words)
     _, record = find_report(desk, thread)
+    is_meant = len(said) >= SHORTEST and head.startswith(said)
+    if thread.status == "merged" and is_meant and record is not None and record.situation.head == head:
+        return _answer(_merged(desk, thread, record), words)
+    if thread.status in ("merged", "closed"):
+        return _told("over", **words, why=thread.status)
+    return _approve(desk, thread, record, by, words) if is_meant else _told("moved", **words)
+
+
+def _merged(desk: Desk, thread: Thread, record: Record) -> Merging:
+    """What became of it when it was merged; seen to now, where nobody did."""
+    if record.end is None:
+        return settle_merged(desk, thread, record)
+    return Merging(record.end, thread.merge_commit or "")
+
+
+def _approve(desk: Desk, thread: Thread, record: Record | None, by: str, words: dict[str, str]) -> Approved:
     if record is None or record.checking or record.situation.head != thread.head_commit:
         desk.mark(thread_key(desk.requests, thread.num), Priority.PERSON)
-        return approval_answer("unchecked", **words)
+        return _told("unchecked", **words)
     if thread.status == "draft":
-        return approval_answer("draft", **words)
+        return _told("draft", **words)
     if record.result != "passed" or situation(desk, thread).conflict:
-        return approval_answer("not-passed", **words)
+        return _told("not-passed", **words)
     return _answer(merge_checked(desk, thread, record, by=by), words)
 
 
-def _answer(done: Merging, words: dict[str, str]) -> Safe:
+def _told(answer: Approval, **words: str) -> Approved:
+    return Approved(answer == "merged", approval_answer(answer, **words))
+
+
+def _answer(done: Merging, words: dict[str, str]) -> Approved:
     match done.how:
         case "merged" | "taken-back" | "held" | "refused":
-            return approval_answer(done.how, **words, commit=done.commit, why=done.why)
+            return _told(done.how, **words, commit=done.commit, why=done.why)
         case "moved":
-            return approval_answer("unchecked", **words)
+            return _told("unchecked", **words)
         case "by-hand":
-            return approval_answer("over", **words, why="merged")
+            return _told("over", **words, why="merged")
     assert_never(done.how)

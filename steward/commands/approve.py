@@ -1,0 +1,34 @@
+"""`steward approve`: merge a pull request in the requests repo, at the commit that was looked at."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to `steward`."""
+    app.command("approve")(approve)
+
+
+def approve(
+    number: Annotated[int, typer.Argument(min=1, help="Number of the pull request in the requests repo.")],
+    sha: Annotated[str, typer.Option(help="The commit that its report names, in full or its first 7 characters.")],
+    by: Annotated[str, typer.Option(help="Who approves it, as the report will say.")] = "an operator",
+) -> None:
+    """Merge pull request NUMBER, if a report of the bot says that it passes every check at this very commit."""
+    from bot.sync.approving import decide
+    from hub.errors import HubError
+    from steward.commands.board import open_board
+
+    with open_board() as desk:
+        try:
+            answer = decide(desk, desk.requests, number, sha, by)
+        except HubError as error:
+            print(f"steward: {error}", file=sys.stderr)
+            raise typer.Exit(1) from error
+    print(answer.text)
+    if not answer.merged:
+        raise typer.Exit(1)
