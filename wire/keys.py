@@ -85,9 +85,27 @@ class Keys:
         """Sorted set, all with the same score: `{model in lower case}\\0{path}` of each request."""
         return self._key("models")
 
+    @property
+    def weights(self) -> str:
+        """Sorted set, all with the same score: `{digest of the weights}\\0{path}` of each request that was judged."""
+        return self._key("weights")
+
+    def submissions(self, kind: str, name: str) -> str:
+        """Sorted set: request path by the time of its submission, of one `submitter` or `organisation`."""
+        return self._key("submissions", kind, name)
+
     def person(self, question: str) -> str:
         """String: the Hub's answer to a question about a person, for a short time."""
         return self._key("person", question)
+
+    def followers(self, path: str) -> str:
+        """Set: dirty keys of the threads that wait for the end of the request at `path`."""
+        return self._key("followers", path)
+
+    @property
+    def relaunches(self) -> str:
+        """Sorted set: what caused a relaunch by a person → when."""
+        return self._key("relaunches")
 
     @property
     def waiting(self) -> str:
@@ -301,6 +319,18 @@ class Keys:
     def workers(self) -> str:
         """Hash: worker name → JSON of its card and last beat."""
         return self._key("workers")
+
+    def ended(self, suite: str) -> str:
+        """Sorted set: how attempts of `suite` ended lately, as JSON, by time."""
+        return self._key("ended", suite)
+
+    def canary(self, suite: str) -> str:
+        """Hash: why a canary of `suite` was `asked` for, its `verdict`, and when causes were settled last."""
+        return self._key("canary", suite)
+
+    def canary_taken(self, suite: str) -> str:
+        """String, while a worker runs the canary of `suite`: which."""
+        return self._key("canary-taken", suite)
 
     def claim(self, attempt: str) -> str:
         """List on which a worker waits for the bot's answer to its claim."""

@@ -31,14 +31,17 @@ from wire.jobs import EvaluationJob
 from workers import machine
 from workers.beats import Beats
 from workers.bench import Bench
-from workers.diagnosis import diagnose, evidence_of, fit_to_leave
-from workers.errors import WorkerError
+from workers.canary import go_first, made
+from workers.canary import job_of as canary_job
+from workers.canary import plan_of as canary_plan
+from workers.diagnosis import detail, diagnose, evidence_of, fit_to_leave
+from workers.errors import EvaluationFailed, WorkerError
 from workers.later import Later, Stopped
 from workers.logs import BoundedLog
 from workers.outbox import Wire, keep, tell_left_over
 from workers.plans import Limits, Progress, RunPlan, dtype_of
 from workers.provisions import Provisions
-from workers.publish import Publication
+from workers.publish import Publication, read_spool
 from workers.scrub import scrub
 from workers.supervise import Ending, Surroundings, Watch
 from workers.tasks import write_tasks
@@ -160,6 +163,7 @@ class Run:
         self._check_suite()
         self.bench.slot.prepare(own_user=self.bench.own_user)
         provisions = fetched.wait(self._stop)
+        go_first(self.wire, self.job.suite, self.bench.worker, lambda: self._fly(provisions))
         plan = self._plan(provisions)
         ending = self._child(plan)
         if not ending.finished:
@@ -170,6 +174,27 @@ class Run:
         details = self.bench.supply.publish(self._publication(plan, provisions))
         pass_by(PUBLISHED)
         return self._outcome(details=details)
+
+    def _fly(self, provisions: Provisions) -> str:
+        """Run the canary in the place of the model: what it died of, empty where it lives."""
+        bench = self.bench
+        self.log.say("one cause has struck many models: a model that is known to work goes first")
+        if bench.settings.canary:
+            folder = bench.supply.fetch(canary_job(bench.settings.canary, self.job)).model
+        else:
+            folder = made(bench.settings.work_dir.resolve() / "canary")
+        plan = canary_plan(self._plan(provisions), folder)
+        ending = self._child(plan)
+        if ending.stopped in ("cancelled", "time-limit"):
+            raise Stopped(ending.stopped)
+        death = None if ending.finished else ending.evidence(self.log.tail())
+        if death is None:
+            try:
+                read_spool(self._publication(plan, provisions))
+            except EvaluationFailed as error:
+                death = evidence_of(error, ending.phase)
+        bench.slot.prepare(own_user=bench.own_user)
+        return f"{diagnose(death).cause} ({scrub(detail(death), bench.secrets)})" if death is not None else ""
 
     def _phase(self, phase: str) -> None:
         self.phase = phase

@@ -71,6 +71,7 @@ def _arguments(plan: RunPlan, watch: Watch) -> dict[str, Any]:
         "model_args": {**weights, "watch": watch},
         "tasks": list(plan.tasks),
         "num_fewshot": plan.num_fewshot,
+        "limit": plan.limit,
         "batch_size": plan.batch_size,
         "device": plan.device,
         "apply_chat_template": plan.use_chat_template,

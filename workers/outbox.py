@@ -48,8 +48,11 @@ class Wire:
 
     def mark(self, path: str) -> None:
         """Have the bot look at the request at once: a person may be waiting. Raises RedisError while Redis is away."""
-        dirty = DirtyKeys(self.attempts().redis, self.keys)
-        dirty.mark(f"request:{path}", due=now(), priority=Priority.PERSON)
+        self.mark_key(f"request:{path}")
+
+    def mark_key(self, key: str) -> None:
+        """The same for any dirty key."""
+        DirtyKeys(self.attempts().redis, self.keys).mark(key, due=now(), priority=Priority.PERSON)
 
 
 def keep(folder: Path, outcome: Outcome, text: str) -> None:

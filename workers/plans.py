@@ -76,6 +76,7 @@ class RunPlan(BaseModel):
     datasets: Path = Field(description="cache folder of `datasets` that holds all questions")
     use_chat_template: bool = False
     num_fewshot: int | None = Field(default=None, ge=0, description="None: what each task says")
+    limit: int | None = Field(default=None, ge=1, description="questions of each task; None: all, as scores need it")
     seed: int = HARNESS_SEED
     limits: Limits = Limits()
     spool: Path = Field(description="the only folder that the child writes to")

@@ -38,6 +38,11 @@ class WorkerSettings(WireSettings):
 
     grace_seconds: float = Field(default=8, ge=0, description="for a job to stop when the worker is told to")
     claim_patience: float = Field(default=15, gt=0, description="seconds without an answer before asking again")
+    canary: str = Field(
+        default="",
+        pattern=r"^$|^[\w.-]+/[\w.-]+@[0-9a-f]{40}$",
+        description="model@commit that is known to work; empty: a tiny one that is made here",
+    )
     harness: str = Field(default="workers.evaluate", description="module whose `evaluate` a child runs")
     preload: Annotated[tuple[str, ...], NoDecode] = ("workers.harness",)
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from tiny_kit import VOCABULARY, WIDTH, config, model, safetensors, tensors, tokenizer
+from workers.tiny import VOCABULARY, WIDTH, config, model, safetensors, tensors, tokenizer
 
 Files = dict[str, bytes]
 FIRST, SECOND = "model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors"
@@ -115,7 +115,8 @@ def _never_stopping() -> Files:
         model_norm_weight=("F32", (WIDTH,), struct.pack(f"<{WIDTH}f", *([1.0] * WIDTH))),
     )
     settings = {"eos_token_id": 0, "pad_token_id": 0, "max_new_tokens": 10_000_000}
-    return {**files, "generation_config.json": json.dumps(settings).encode()}
+    small = {"config.json": json.dumps(config(max_position_embeddings=512)).encode()}
+    return {**files, **small, "generation_config.json": json.dumps(settings).encode()}
 
 
 def _json(value: Any) -> bytes:

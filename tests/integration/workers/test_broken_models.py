@@ -28,6 +28,7 @@ from leaderboard.attempts import Outcome, attempt_id
 from leaderboard.suites import Suite, parse_suite
 from localhub.testing import LocalHub
 from steward.valkey import Valkey
+from wire.canaries import Canaries
 from wire.jobs import EvaluationJob
 
 SAMPLE = ("truncated", "missing-layers", "nan-weights", "template-raises", "pickles-only", "whole")
@@ -216,3 +217,16 @@ def test_a_broken_model_ends_in_its_cause(deaths: dict[str, Death], broken: Brok
     death = deaths[broken.name]
     assert death.cause == broken.cause, death.log[-3000:]
     assert death.outcome.ok == (broken.cause == FINE)
+
+
+def test_a_canary_lives_where_nothing_is_wrong(stand: Stand, deaths: dict[str, Death]) -> None:
+    """The tiny model that a worker makes for itself passes the suite; the attempt goes on after it."""
+    canaries = Canaries(stand.bot.connection, stand.bot.keys, stand.suite.name)
+    canaries.ask("weights-truncated")
+    whole = next(one for one in BROKEN if one.name == "whole")
+    revision = deaths["whole"].outcome.revision
+    again = stand.job(whole, revision).model_copy(update={"attempt": attempt_id(BOARD, "again", revision, 1)})
+    stand.bot.enqueue(again)
+    assert stand.judge(again).cause == FINE
+    verdict = canaries.verdict()
+    assert verdict and (verdict.cause, verdict.died_of) == ("weights-truncated", "")

@@ -12,6 +12,7 @@ from workers_kit import BOARD, TIER, Bot, WorkerProcess, eventually, job
 
 from leaderboard.failures import diagnose
 from steward.valkey import Valkey
+from wire.canaries import Canaries
 from wire.heartbeats import Workers
 from wire.jobs import queue
 from wire.keys import Keys
@@ -184,6 +185,24 @@ def test_time_is_up_when_the_job_says_so(bot: Bot, worker: WorkerProcess) -> Non
     outcome, _ = bot.outcome(asked)
     assert outcome.failure and outcome.failure.cause == "time-limit"
     record_outcome("an attempt with two seconds to live", outcome)
+
+
+def test_a_canary_that_dies_is_told_and_the_attempt_is_not_to_blame(bot: Bot, worker: WorkerProcess) -> None:
+    """Asked for, it runs first, once; where it dies, the attempt ends as ours, and the bot is woken."""
+    canaries = Canaries(bot.connection, bot.keys, job("fine").suite)
+    canaries.ask("harness-error")
+    first, second = job("fine", 1), job("fine", 2)
+    bot.enqueue(first)
+    bot.grant(first)
+    outcome, _ = bot.outcome(first)
+    assert outcome.failure and (outcome.failure.cause, outcome.failure.fault) == ("canary-failed", "us")
+    record_outcome("an attempt whose canary dies", outcome)
+    verdict = canaries.verdict()
+    assert verdict and verdict.cause == "harness-error" and "KeyError: 'solution'" in verdict.died_of
+    assert bot.connection.zscore(bot.keys.dirty, canaries.key) is not None
+    bot.enqueue(second)
+    bot.grant(second)
+    assert bot.outcome(second)[0].ok, "until the bot has acted on the verdict, no other canary runs"
 
 
 @contextmanager

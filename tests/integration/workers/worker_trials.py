@@ -50,6 +50,12 @@ def raising(plan: RunPlan, report: Report) -> None:
     raise ValueError("does not recognize this architecture: héllo \x1b[31m")
 
 
+def canary(plan: RunPlan, report: Report) -> None:
+    """A model that works, where something else does not."""
+    assert (plan.model_path / "model.safetensors").is_file() and plan.limit
+    raise KeyError("solution")
+
+
 def hanging(plan: RunPlan, report: Report) -> None:
     report(Progress("evaluate", 1, 3))
     time.sleep(60)
@@ -265,6 +271,7 @@ TRIALS: dict[str, Callable[[RunPlan, Report], None]] = {
     "slow": slow,
     "short": short,
     "raising": raising,
+    "canary": canary,
     "hanging": hanging,
     "flooding": flooding,
     "forging": forging,

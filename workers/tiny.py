@@ -1,4 +1,7 @@
-"""A tiny model as files, written without any library: a Llama of one layer, and a tokenizer that knows every byte."""
+"""A tiny model as files, written without any library: a Llama of one layer, and a tokenizer that knows every byte.
+
+It runs wherever models run, and knows nothing: the canary of an outbreak, and what tests break on purpose.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,7 @@ from random import Random
 from typing import Any
 
 WIDTH, INNER, HEADS = 16, 32, 2
+CONTEXT = 4096
 LETTERS = 256
 VOCABULARY = LETTERS + 1
 TEMPLATE = "{% for m in messages %}{{ m.role }}: {{ m.content }}\n{% endfor %}"
@@ -27,7 +31,7 @@ def config(**changes: Any) -> dict[str, Any]:
         "num_hidden_layers": 1,
         "num_attention_heads": HEADS,
         "num_key_value_heads": HEADS,
-        "max_position_embeddings": 512,
+        "max_position_embeddings": CONTEXT,
         "rms_norm_eps": 1e-6,
         "bos_token_id": 0,
         "eos_token_id": 0,
@@ -41,7 +45,7 @@ def config(**changes: Any) -> dict[str, Any]:
 
 def floats(count: int, seed: int, scale: float = 0.5) -> bytes:
     """`count` numbers as float32, the same ones for the same seed."""
-    random = Random(seed)
+    random = Random(seed)  # noqa: S311  # the same numbers for everybody, on purpose
     return struct.pack(f"<{count}f", *(random.gauss(0, scale) for _ in range(count)))
 
 

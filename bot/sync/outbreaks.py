@@ -1,0 +1,53 @@
+"""One cause that strikes many models at once: ask for a canary, and pause the suite where that dies too.
+
+The rule is `leaderboard.outbreaks.suspicion`. The pause is a member of the file of pauses, with the reason: whoever
+looks at the queue reads it, and it is said once, for who is paused already is not paused again.
+"""
+
+from __future__ import annotations
+
+import structlog
+
+from bot.desk import Desk
+from bot.sync.queue_rules import pause
+from leaderboard.attempts import Outcome
+from leaderboard.outbreaks import Ended, struck, suspicion
+from wire.canaries import Canaries
+from wire.dirty import Priority
+
+log = structlog.get_logger()
+
+OUTBREAK = "outbreak"
+"""Kind of the dirty key of a suite's outbreaks."""
+BY = "steward"
+
+
+def note(desk: Desk, model: str, outcome: Outcome) -> None:
+    """The attempt of `outcome` has ended: that counts, once."""
+    canaries = _canaries(desk, outcome.suite)
+    cause = outcome.failure.cause if outcome.failure is not None else ""
+    ended = Ended(outcome.attempt, model, cause, at=min(outcome.ended, desk.now()))
+    if canaries.note(ended) and cause:
+        desk.mark(canaries.key, Priority.EVENT)
+
+
+def sync_outbreak(desk: Desk, suite: str) -> None:
+    """Act upon a canary's verdict; else ask for one where deaths look like an outbreak."""
+    canaries, now = _canaries(desk, suite), desk.now()
+    paused = f"suite:{suite}" in desk.pauses.all()
+    if (verdict := canaries.verdict()) is not None:
+        if verdict.died_of and not paused:
+            found = struck(canaries.ended(), verdict.cause, now=now)
+            ruling = pause(desk, f"suite:{suite}", found.reason(verdict.died_of), BY)
+            log.error("outbreak", suite=suite, cause=verdict.cause, died_of=verdict.died_of, ruling=ruling.code)
+        elif not verdict.died_of:
+            log.info("no outbreak: the canary lives", suite=suite, cause=verdict.cause)
+        canaries.settle(verdict.cause, now=now)
+        return
+    suspected = suspicion(canaries.ended(), now=now, cleared=canaries.cleared())
+    if suspected is not None and not paused and canaries.ask(suspected.cause):
+        log.warning("canary asked for", suite=suite, cause=suspected.cause, models=suspected.models)
+
+
+def _canaries(desk: Desk, suite: str) -> Canaries:
+    return Canaries(desk.redis, desk.keys, suite)

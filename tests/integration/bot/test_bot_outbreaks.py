@@ -1,0 +1,100 @@
+"""One cause that strikes many models: a canary is asked for, and only where it dies the suite is paused, once."""
+
+from __future__ import annotations
+
+import pytest
+from stand_kit import Stand
+
+from bot.sync import outbreaks
+from leaderboard.attempts import Outcome, attempt_id
+from leaderboard.failures import cause
+from wire.canaries import Canaries, Verdict
+
+DIED = "harness-error (KeyError: 'solution')"
+
+
+@pytest.fixture
+def canaries(stand: Stand) -> Canaries:
+    """The canary of the board's suite."""
+    return Canaries(stand.desk.redis, stand.desk.keys, "starter")
+
+
+def strike(stand: Stand, names: str, code: str = "harness-error") -> None:
+    """An attempt of a model for each letter ends with `code`; it is noted as often as syncs see it: twice."""
+    for name in 2 * names:
+        outcome = Outcome(
+            attempt=attempt_id("trial", name, "0" * 40, 1),
+            path=name,
+            revision="0" * 40,
+            suite="starter",
+            suite_digest="0" * 64,
+            started=stand.time - 5,
+            ended=stand.time,
+            phase="evaluate",
+            failure=cause(code).failure("KeyError: 'solution'"),
+        )
+        outbreaks.note(stand.desk, f"ada/{name}", outcome)
+    stand.work()
+
+
+def judge(stand: Stand, canaries: Canaries, died_of: str) -> None:
+    """The next worker runs the canary and reports."""
+    asked = canaries.take("w")
+    assert asked is not None
+    canaries.report(Verdict(cause=asked, died_of=died_of, worker="w"))
+    stand.desk.mark(canaries.key)
+    stand.work()
+
+
+def reasons(stand: Stand) -> dict[str, str]:
+    """What is paused, and why."""
+    stand.settle()
+    return {what: hold.reason for what, hold in stand.desk.pauses.all().items()}
+
+
+def test_few_deaths_ask_for_nothing(stand: Stand, canaries: Canaries) -> None:
+    """Three models of one cause are a usual hour, however often each is seen."""
+    strike(stand, "abc")
+    assert canaries.take("w") is None
+
+
+def test_a_canary_that_dies_pauses_the_suite_and_says_so_once(stand: Stand, canaries: Canaries) -> None:
+    """The fault is ours: nothing of the suite is dispatched any more, with the reason where everybody reads it."""
+    strike(stand, "abcd")
+    judge(stand, canaries, DIED)
+    found = reasons(stand)
+    assert list(found) == ["suite:starter"]
+    assert "4 models died of harness-error" in found["suite:starter"]
+    assert DIED in found["suite:starter"]
+    commits = stand.commits()
+    strike(stand, "efgh")
+    assert canaries.take("w") is None, "while the suite is paused, nobody is asked again"
+    assert (reasons(stand), stand.commits()) == (found, commits)
+
+
+def test_a_canary_that_lives_changes_nothing(stand: Stand, canaries: Canaries) -> None:
+    """Those models had reasons of their own; the next suspicion needs new deaths."""
+    strike(stand, "abcd")
+    judge(stand, canaries, "")
+    assert reasons(stand) == {}
+    stand.time += 1
+    strike(stand, "e")
+    assert canaries.take("w") is None
+    strike(stand, "fgh")
+    assert canaries.take("w") == "harness-error"
+
+
+def test_one_worker_at_a_time_runs_it(stand: Stand, canaries: Canaries) -> None:
+    """It is asked of the next worker, not of all; one that cannot finish lets another try."""
+    strike(stand, "abcd")
+    assert canaries.take("w") == "harness-error"
+    assert canaries.take("v") is None
+    canaries.release()
+    assert canaries.take("v") == "harness-error"
+
+
+def test_the_end_of_a_real_attempt_is_noted(stand: Stand, canaries: Canaries) -> None:
+    """From the worker's outcome to the record that the suspicion is drawn from."""
+    job = stand.started()
+    stand.end(job, failure=cause("harness-error").failure("?"))
+    assert [(one.model, one.cause) for one in canaries.ended()] == [("ada/good", "harness-error")]

@@ -1,0 +1,75 @@
+"""When many deaths of one cause are an outbreak."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from leaderboard.outbreaks import MODELS, WINDOW, Ended, struck, suspicion
+
+NOW = 1_000_000.0
+
+
+def ended(models: str, cause: str, ago: float = 60.0) -> list[Ended]:
+    """An attempt for each letter in `models`, a second after each other, that ended with `cause`."""
+    return [Ended(f"attempt-{name}-{cause}", f"org/{name}", cause, NOW - ago + i) for i, name in enumerate(models)]
+
+
+@pytest.mark.parametrize(
+    ("lately", "cause"),
+    [
+        (ended("abcd", "harness-error"), "harness-error"),
+        (ended("abc", "harness-error"), None),
+        (ended("aaaa", "harness-error"), None),
+        (ended("abcd", "harness-error", ago=WINDOW + 60), None),
+        (ended("abcd", "harness-error") + ended("ef", ""), "harness-error"),
+        (ended("abcd", "harness-error") + ended("efghi", ""), None),
+        (ended("abcd", "cancelled"), None),
+        (ended("abcd", "") + ended("efgh", ""), None),
+        (ended("abcd", "stalled") + ended("efghi", "harness-error"), "harness-error"),
+    ],
+    ids=[
+        "four models", "three are few", "one model often", "long ago", "two went well", "most went well",
+        "people cancel", "all is well", "the larger of two",
+    ],
+)  # fmt: skip
+def test_an_outbreak_is_one_cause_that_strikes_many_models_at_once(lately: list[Ended], cause: str | None) -> None:
+    """Many different models, within an hour, and not just the usual few among many."""
+    found = suspicion(lately, now=NOW)
+    assert (found.cause if found else None) == cause
+
+
+def test_what_the_canary_was_asked_about_counts_no_more() -> None:
+    """It lived, so those models had reasons of their own; four more are a new suspicion."""
+    first, more = ended("abcd", "stalled"), ended("efgh", "stalled", ago=10)
+    assert suspicion(first, now=NOW, cleared={"stalled": NOW - 20}) is None
+    found = suspicion(first + more, now=NOW, cleared={"stalled": NOW - 20})
+    assert found is not None
+    assert found.models == ("org/e", "org/f", "org/g", "org/h")
+
+
+def test_the_reason_names_cause_and_models_in_one_sentence_or_two() -> None:
+    """Whoever sees the pause knows what happened, whose fault it is and what comes next."""
+    reason = struck(ended("abcdefg", "harness-error"), "harness-error", now=NOW).reason("KeyError: 'solution'")
+    assert reason.startswith("7 models died of harness-error within an hour (org/a, org/b, org/c, org/d, org/e, …)")
+    assert "KeyError: 'solution'" in reason
+    assert "The fault is ours" in reason
+
+
+attempts = st.builds(
+    Ended,
+    attempt=st.text(min_size=1, max_size=4),
+    model=st.sampled_from("abcdefgh"),
+    cause=st.sampled_from(["", "stalled", "harness-error", "cancelled"]),
+    at=st.floats(NOW - 2 * WINDOW, NOW + 10),
+)
+
+
+@given(st.lists(attempts, max_size=40))
+def test_whatever_is_suspected_has_struck_enough_models(lately: list[Ended]) -> None:
+    """In any history."""
+    found = suspicion(lately, now=NOW)
+    if found is not None:
+        assert len(set(found.models)) == len(found.models) >= MODELS
+        assert found.cause not in ("", "cancelled")
