@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -50,6 +51,8 @@ SPARE = 2 * 1024**3
 """Bytes of disk that stay free beside a model."""
 
 FETCH_SECONDS = 3600
+_AWAY = re.compile(r"(?:httpx2?|httpcore2?|requests|urllib3)\.|(?:Connection|Timeout)\w*Error:|.*\bServer [Ee]rror\b")
+"""How the last line of the process that fetches questions begins where the Hub is away, for which no suite can help."""
 
 
 @dataclass(frozen=True)
@@ -179,4 +182,10 @@ def _fetch_elsewhere(sources: Iterable[Dataset], hub: HubAccess, folder: Path) -
         raise DatasetUnavailable(f"fetching the questions took more than {FETCH_SECONDS} seconds") from error
     if done.returncode != 0:
         lines = done.stderr.decode("utf-8", "replace").strip().splitlines()
-        raise DatasetUnavailable(lines[-1] if lines else f"the fetching process ended with status {done.returncode}")
+        last = lines[-1] if lines else f"the fetching process ended with status {done.returncode}"
+        raise failure_of(last)
+
+
+def failure_of(last: str) -> Exception:
+    """What the fetching of questions died of, from the last line that it wrote."""
+    return ConnectionError(last) if _AWAY.match(last) else DatasetUnavailable(last)

@@ -112,6 +112,20 @@ def test_questions_that_are_not_there_are_our_fault(hub: LocalHub, tmp_path: Pat
         fetch_datasets(STARTER, access(hub), tmp_path / "cache")
 
 
+@pytest.mark.parametrize(
+    ("last", "kind"),
+    [
+        ("httpx2.RemoteProtocolError: Server disconnected without sending a response.", ConnectionError),
+        ("ConnectionError: Couldn't reach 'a/b' on the Hub (ReadTimeout)", ConnectionError),
+        ("huggingface_hub.errors.HfHubHTTPError: Server error '503 Service Unavailable' for url", ConnectionError),
+        ("datasets.exceptions.DatasetNotFoundError: Dataset 'a/b' doesn't exist on the Hub", DatasetUnavailable),
+    ],
+)
+def test_a_hub_that_is_away_is_no_fault_of_the_questions(last: str, kind: type[Exception]) -> None:
+    """It is tried again after a minute, where a suite that cannot be loaded waits for its maintainers."""
+    assert type(downloads.failure_of(last)) is kind
+
+
 def test_no_token_reaches_the_cache(hub: LocalHub, tmp_path: Path) -> None:
     """Children read these folders."""
     upload_questions(hub)
