@@ -23,7 +23,10 @@ from bot.deliveries import REQUESTS
 from bot.desk import Desk, repo_of, thread_of
 from bot.fence import LeaseLost, fenced
 from bot.ledgers import LEDGER
+from bot.questions import CHECK
+from bot.sync.checks import sync_check
 from bot.sync.durations import DURATIONS, sync_durations
+from bot.sync.outbreaks import OUTBREAK, sync_outbreak
 from bot.sync.pauses import PAUSED, sync_pauses
 from bot.sync.queue import QUEUE, sync_queue
 from bot.sync.reconcile import RECONCILE, WEBHOOKS, sync_reconcile, sync_webhooks
@@ -137,6 +140,10 @@ class SyncLoop:
             return lambda: sync_durations(desk)
         if key == PAUSED:
             return lambda: sync_pauses(desk)
+        if kind == OUTBREAK and rest:
+            return lambda: sync_outbreak(desk, rest)
+        if kind == CHECK and rest:
+            return lambda: sync_check(desk, rest)
         if kind == LEDGER and rest:
             return lambda: desk.effects.write(rest)
         if kind == "request" and rest:
