@@ -1,0 +1,50 @@
+"""Request files of other programs on a real board: what is not ours stays, and what is changes in its status alone."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from stand_kit import REQUESTS, Stand
+
+WAITING: dict[str, Any] = {"status": "PENDING", "revision": "main", "submitted_time": "2024-04-02T03-12-45.123456"}
+FOREIGN = {
+    "ada/m_eval_request_False_True_False.json": {"model": "ada/m"},
+    "ada/m_eval_request_False_4bit_Original_hf-chat_NVIDIA-A100.json": {"model": "ada/m", "gpu_type": "NVIDIA-A100"},
+    "ada/m_eval_request_False_4bit_Original.request.json": {"model": "ada/m"},
+    "ada/m_eval_request_False_4bit_Original.json": {"model": "ada/m", "submitted_by": "ada", "ci_run_id": 7},
+}
+
+
+def data(stand: Stand, path: str) -> bytes:
+    """The file at `path`, as it is on the Hub."""
+    return stand.desk.hub.read_file(stand.desk.requests, path).data
+
+
+def test_files_of_other_backends_are_neither_told_about_nor_rewritten(stand: Stand) -> None:
+    """Whatever they say, nothing happens to them, and the request beside them is queued."""
+    stand.worker()
+    for path, fields in FOREIGN.items():
+        stand.put(path, json.dumps({**WAITING, **fields}).encode())
+    stand.submit("ada/good")
+    before = {path: data(stand, path) for path in FOREIGN}
+    stand.settle()
+    assert {path: data(stand, path) for path in FOREIGN} == before
+    assert {stand.desk.index.get(path).state for path in FOREIGN} == {"foreign"}
+    assert [job.model for job in stand.queued()] == ["ada/good"]
+    assert not any("ada/m" in thread.title for thread in stand.threads())
+
+
+def test_a_status_changes_and_no_other_byte_of_the_file(stand: Stand) -> None:
+    """A file as another program wrote it, with a mark, Windows line ends and odd blanks, keeps its own layout."""
+    path = "ada/nothing_eval_request_False_float32_Original.json"
+    lines = ('"model":  "ada/nothing",', '"é": [1,2 ,3],', '"status":  "PENDING",', '"params": 7.0')
+    text = "\r\n\t".join(("\ufeff{", *lines)) + "\r\n}\r\n"
+    stand.put(path, text.encode())
+    stand.settle()
+    now = data(stand, path).decode()
+    start, end = text.split("PENDING")
+    assert now.startswith(start + "FAILED" + end.removesuffix("\r\n}\r\n") + ',\r\n\t"steward":  {\r\n')
+    assert now.endswith("\r\n\t}\r\n}\r\n")
+    assert json.loads(now.removeprefix("\ufeff"))["steward"]["failure"]["cause"] == "model-not-found"
+    assert stand.form.file_exists(REQUESTS, path, repo_type="dataset")
