@@ -2,8 +2,9 @@
 
 A sync that fails is tried again with growing waits, and never holds up another key. After LAST_TRY failures of its own
 it is parked: kept apart with the reason, until somebody wakes it or an event marks it again. A Hub that is away or asks
-for patience is not the key's failure, and parks nothing; once it answers again, all that waits is tried at once. What
-the Hub said is kept in Redis, for `/readyz` to tell.
+for patience is not the key's failure, and parks nothing. While it is away one key is tried every PROBE seconds, by all
+processes together; once it answers again, all that waits is tried at once. What the Hub said is kept in Redis, for
+`/readyz` to tell.
 
 Race closed: a process that is killed in a sync. Its lease is short, and renewed while the sync runs; so the key is free
 within LEASE seconds, and no sync, however long, loses it while its process lives and reaches Redis.
@@ -49,6 +50,8 @@ LEASE = 3 * BEAT
 IDLE = 1.0
 FIRST_WAIT, LONGEST_WAIT = 2.0, 600.0
 LAST_TRY = 8
+AWAY_WAIT, PROBE = 60.0, 5.0
+"""The longest wait while the Hub is away, and the time between two looks whether it is back."""
 
 CLAIMED = point("key claimed, nothing done")
 DONE = point("sync done, key not given back")
@@ -62,12 +65,14 @@ class SyncLoop:
     def __init__(self, desk: Desk) -> None:
         self.desk = desk
         self.stopping = threading.Event()
+        self._away = False
+        """Whether the Hub did not answer our last sync, and nobody else's since, as far as we know."""
 
     def run(self) -> None:
         """Work until `stop`; Redis may go away and come back."""
         while not self.stopping.is_set():
             try:
-                if not self.step():
+                if not (self._may_ask() and self.step()):
                     self.desk.dirty.wait(IDLE)
             except TRANSIENT as error:
                 log.warning("redis does not answer", error=str(error))
@@ -76,6 +81,20 @@ class SyncLoop:
     def stop(self) -> None:
         """Finish the sync that is under way and return."""
         self.stopping.set()
+
+    def _may_ask(self) -> bool:
+        """Whether to sync anything now: while the Hub is away, it would only be asked in vain, by every loop."""
+        if not self._away:
+            return True
+        state, now = self.desk.keys.hub_state, self.desk.now()
+        answered, failed, probed = (
+            float(at or 0) for at in self.desk.redis.hmget(state, ["answered", "failed", "probed"])
+        )
+        self._away = failed > answered
+        if self._away and 0 <= now - probed < PROBE:
+            return False
+        self._note({"probed": now})
+        return True
 
     def step(self) -> bool:
         """Sync one key, if there is one that is due; whether there was."""
@@ -167,6 +186,7 @@ class SyncLoop:
         if isinstance(error, RateLimited):
             wait = max(wait, error.seconds)
         elif isinstance(error, Transient):
+            self._away, wait = True, min(wait, AWAY_WAIT)
             self._note({"failed": now, "error": words, "at": iso(now)})
         elif tries >= LAST_TRY:
             log.error("sync parked", error=words, tries=tries)

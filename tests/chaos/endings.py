@@ -40,6 +40,6 @@ def tried_again(seen: dict[str, Any]) -> dict[str, Any]:
     found: dict[str, Any] = json.loads(text.replace("ID-2", "ID-1"))
     for name, value in found.items():
         if name.startswith("requests/"):
-            value["steward"].pop("attempt", None)
-            value["steward"].pop("causes", None)
+            for counted in ("attempt", "causes", "spent"):
+                value["steward"].pop(counted, None)
     return found

@@ -13,13 +13,13 @@ import os
 import pkgutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pytest
-from endings import tried_again
+from endings import REQUESTS, tried_again
 from town import Town, open_town, wait_for
 
 import bot
@@ -29,7 +29,7 @@ from wire.crashpoints import POINTS
 pytestmark = [pytest.mark.chaos, pytest.mark.timeout(240)]
 WHOLE = bool(os.environ.get("STEWARD_WHOLE_MATRIX"))
 BEAT = "1"
-MODELS = ("good", "remote", "good-dies", "other")
+MODELS, PROPOSED = ("good", "remote", "good-dies", "other"), "another"
 ENTRANCES = {
     "web": "bot.app",
     "sync": "bot.sync.process",
@@ -38,6 +38,12 @@ ENTRANCES = {
 }
 """Kind of process → what it imports before it serves."""
 WEB_MODULES = {"bot.inbox", "bot.webhooks", "bot.groupcommit", "bot.app"}
+IN_PROCESS = {
+    "a wrong merge is being undone, nobody told": "in process: test_pulls_races",
+    "command had its effect, reply not edited": "no command has an effect yet",
+}
+"""Points that nobody passes in this scenario, and where else one dies there: they need somebody who pushes between two
+calls of the bot, or a command that has an effect and changes no end."""
 BEYOND = ("workers.harness", "workers.zygote")
 """Modules that are of the evaluation's own processes."""
 
@@ -57,7 +63,7 @@ def matrix() -> list[tuple[str, str]]:
         for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
             if "__main__" not in module.name and module.name not in BEYOND:
                 importlib.import_module(module.name)
-    return sorted((kind, name) for name, module in POINTS.items() for kind in kinds(module))
+    return sorted((kind, name) for name, module in POINTS.items() if name not in IN_PROCESS for kind in kinds(module))
 
 
 CELLS = matrix()
@@ -74,23 +80,35 @@ def known(kind: str) -> frozenset[str]:
 
 
 def play(folder: Path, *, kind: str = "", point: str = "") -> tuple[dict[str, Any], bool]:
-    """The scenario, with one process armed; what people see in the end, and whether the process died on the way."""
+    """The scenario, with one process armed; what people see in the end, and whether the process died on the way.
+
+    A form submits models, an outsider another one by pull request, and she asks something in its thread.
+    """
     with open_town(folder) as town:
         for name in ("web", *(["schedule"] if kind == "schedule" else []), "sync", "worker"):
             armed = {"crash_at": point, "STEWARD_CRASH_NOTE": str(folder / "died")} if name == kind else {}
             town.start(name, STEWARD_BEAT_SECONDS=BEAT, **armed)
         wait_for(town.web_answers, words=town.words)
-        town.submit(*MODELS)
-        wait_until_it_ended_or_died(town, kind)
+        ended = act(town)
+        wait_for(lambda: (kind and town.died(kind)) or ended(), seconds=120, words=town.words)
         if kind and town.died(kind):
             town.start(kind, STEWARD_BEAT_SECONDS=BEAT)
-        wait_for(town.ended, seconds=120, words=town.words)
+        wait_for(ended, seconds=120, words=town.words)
         return town.last_picture(), (folder / "died").exists()
 
 
-def wait_until_it_ended_or_died(town: Town, kind: str) -> None:
-    """Return when the armed process is gone, or all came to its end."""
-    wait_for(lambda: (kind and town.died(kind)) or town.ended(), seconds=120, words=town.words)
+def act(town: Town) -> Callable[[], bool]:
+    """What people do; whether all of it came to its end."""
+    number = town.propose(PROPOSED)
+    town.say(number, "/help")
+    town.submit(*MODELS)
+
+    def ended() -> bool:
+        comments = town.eyes.thread(REQUESTS, number).comments
+        answered = any("town answer" in comment.text for comment in comments)
+        return answered and len(town.statuses()) == len(MODELS) + 1 and town.ended()
+
+    return ended
 
 
 @pytest.fixture(scope="module")
@@ -113,8 +131,16 @@ def rows() -> Iterator[str]:
     yield f"| crash point | {' | '.join(ENTRANCES)} |"
     yield "|---" * (len(ENTRANCES) + 1) + "|"
     for point in sorted(POINTS, key=lambda name: (POINTS[name], name)):
-        cells = (TABLE.get((kind, point)) or ("" if point in known(kind) else "not in it") for kind in ENTRANCES)
+        cells = (_cell(kind, point) for kind in ENTRANCES)
         yield f"| {point} (`{POINTS[point]}`) | {' | '.join(cells)} |"
+
+
+def _cell(kind: str, point: str) -> str:
+    if point not in known(kind):
+        return "not in its code"
+    if point in IN_PROCESS and kind in kinds(POINTS[point]):
+        return IN_PROCESS[point]
+    return TABLE.get((kind, point), "")
 
 
 @pytest.mark.parametrize(("kind", "point"), SAMPLE)
@@ -132,7 +158,7 @@ def test_a_process_killed_at_any_point_changes_nothing_for_people(
 @pytest.mark.skipif(not WHOLE, reason="a process for each empty cell of the matrix: `make chaos` runs it")
 def test_no_process_passes_a_point_that_is_not_its_own(undisturbed: dict[str, Any], tmp_path: Path) -> None:
     """A process for each point that its kind has in its code and should never pass: all of them live to the end."""
-    spare = [(kind, point) for kind in ENTRANCES for point in sorted(known(kind)) if (kind, point) not in CELLS]
+    spare = [(kind, point) for kind in ENTRANCES for point in sorted(known(kind)) if kind not in kinds(POINTS[point])]
     with open_town(tmp_path, webs=1) as town:
         for name in ("web", "schedule", "sync", "worker"):
             town.start(name, STEWARD_BEAT_SECONDS=BEAT)
@@ -140,8 +166,7 @@ def test_no_process_passes_a_point_that_is_not_its_own(undisturbed: dict[str, An
             assert kind in ("sync", "schedule"), f"the matrix lacks ({kind}, {point})"
             town.start(f"{kind}{number}", STEWARD_BEAT_SECONDS=BEAT, crash_at=point)
         wait_for(town.web_answers, words=town.words)
-        town.submit(*MODELS)
-        wait_for(town.ended, seconds=120, words=town.words)
+        wait_for(act(town), seconds=120, words=town.words)
         assert town.last_picture() == undisturbed
         assert not [name for name in town.processes if town.died(name)]
     TABLE.update(dict.fromkeys(spare, "never gets there"))

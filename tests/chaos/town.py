@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -39,6 +40,15 @@ BOARD = {
     "suite": "starter",
     "threads": "always",
     "effects": "on",
+    "pull_requests": "merge",
+    # Its models are a config and a word.
+    "admission": {
+        "off": [
+            *("python-files", "causal", "headers", "layers", "size", "honest-precision", "half-precision"),
+            *("tokenizer-loads", "chat-template", "vocabulary", "special-tokens", "base-declared", "licence"),
+            *("model-card", "category", "merge", "duplicate", "copy", "quota-submitter", "quota-organisation"),
+        ]
+    },
     "repos": {
         "requests": "town/requests",
         "results": "town/results",
@@ -202,6 +212,22 @@ class Town:
         self.form.create_commit("town/requests", operations, commit_message="Add", repo_type="dataset")
         return paths
 
+    def propose(self, model: str) -> int:
+        """Ada opens a pull request with a request for a model of hers; its number."""
+        asked = {"model": f"ada/{model}", "base_model": "", "revision": "main", "precision": "float32"}
+        asked |= {"weight_type": "Original", "status": "PENDING", "model_type": "pretrained"}
+        asked["submitted_time"] = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        path = str(RequestPath("ada", model, False, "float32", "Original"))
+        operation = CommitOperationAdd(path, json.dumps(asked).encode())
+        made = self.ada.create_commit(
+            "town/requests", [operation], commit_message=f"Add {model}", repo_type="dataset", create_pr=True
+        )
+        return int(made.pr_num or 0)
+
+    def say(self, number: int, words: str) -> None:
+        """Ada comments in a thread of the requests repo."""
+        self.ada.comment_discussion("town/requests", number, comment=words, repo_type="dataset")
+
     # --- what people see
 
     def file(self, path: str) -> dict[str, Any]:
@@ -252,7 +278,7 @@ def settled(text: str) -> str:
     """`text` without times, commit ids and addresses. The number of an attempt stays: it says how often was tried."""
     text = re.sub(r"http://127\.0\.0\.1:\d+", "HUB", text)
     text = re.sub(r"\d{4}-\d\d-\d\d[T ][\d:.-]+(?: UTC|Z)?", "TIME", text)
-    return re.sub(r"\b[0-9a-f]{40}\b|`[0-9a-f]{8}`|\b[0-9a-f]{12}-[0-9a-f]{8}\b", "ID", text)
+    return re.sub(r"\b[0-9a-f]{40}\b|\b[0-9a-f]{24}\b|`[0-9a-f]{8}`|\b[0-9a-f]{12}-[0-9a-f]{8}\b", "ID", text)
 
 
 def facts(repo: str, data: bytes) -> Any:

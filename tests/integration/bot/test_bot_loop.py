@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -111,6 +112,30 @@ def test_what_failed_while_the_hub_was_away_is_tried_once_it_answers(clockwork: 
     clockwork.desk.mark("requests")
     assert [clockwork.step(), clockwork.step(), clockwork.step()] == [True, True, False]
     assert len(clockwork.desk.dirty) == 0
+
+
+def test_a_hub_that_is_away_is_asked_now_and_then(clockwork: Clockwork, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many keys wait, one sync asks every few seconds, until one is answered."""
+    asked: list[float] = []
+
+    def away() -> None:
+        asked.append(clockwork.time)  # type: ignore[attr-defined]
+        raise Transient("away")
+
+    clockwork.handler = away
+    monkeypatch.setattr(loops, "IDLE", 0.01)
+    for number in range(50):
+        clockwork.desk.mark(f"thread:dataset/town/requests:{number}")
+
+    def a_second_later(_seconds: float) -> None:
+        clockwork.time += 1  # type: ignore[attr-defined]
+        if clockwork.time >= 1_000_060:  # type: ignore[attr-defined]
+            clockwork.stop()
+
+    monkeypatch.setattr(clockwork.desk.dirty, "wait", a_second_later)
+    clockwork.run()
+    assert 10 <= len(asked) <= 13
+    assert all(later - before >= loops.PROBE for before, later in pairwise(asked[1:]))
 
 
 def test_the_hubs_word_on_how_long_to_wait_is_kept(clockwork: Clockwork) -> None:
