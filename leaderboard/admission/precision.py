@@ -63,7 +63,7 @@ def _size(it: Submission) -> Iterator[Problem]:
     count = parameters(it.model, it.weight_type)
     how = it.config.quantization if it.config is not None else None
     limit = largest(it.policy, it.precision, how)
-    if count is None:
+    if not count:
         yield REASONS["size-unknown"].problem(model=it.name)
     elif limit is not None and count > limit * BILLION:
         exact = f"{count / BILLION:.1f}"

@@ -161,6 +161,7 @@ SIZES = (
     Case("a board with larger machines", model=big(300), policy={"max_billions": {"bfloat16": 500}}),
     Case("a board without limits", model=big(9_000), policy={"max_billions": {}}),
     Case("nobody can count it", ("size-unknown",), weights(parameters=None)),
+    Case("there is nothing to count", ("size-unknown",), weights(parameters=0, dtypes={})),
     Case("packed values are unpacked", model=replace(config(quantization=GPTQ4), weights=PACKED), precision="GPTQ"),
     Case(
         "too big when unpacked",

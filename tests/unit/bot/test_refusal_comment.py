@@ -1,0 +1,40 @@
+"""How a refusal is shown in its thread: every reason a line, with the way to what it speaks of."""
+
+from __future__ import annotations
+
+from markdown_it import MarkdownIt
+
+from bot.texts.status import StatusView, status_comment
+from leaderboard.reasons import Problem
+
+VIEW = StatusView("refused", "o/m.json", "https://hub.example/o/m.json", "2026-11-25 12:00 UTC")
+
+
+def links(markdown: str) -> list[str]:
+    """Where the links of a text lead."""
+    tokens = [child for token in MarkdownIt().parse(markdown) for child in token.children or ()]
+    return [str(token.attrs["href"]) for token in tokens if token.type == "link_open"]
+
+
+def comment(*reasons: Problem) -> str:
+    """The status comment of a refusal."""
+    return status_comment(StatusView(VIEW.state, VIEW.path, VIEW.request_url, VIEW.updated, reasons=reasons))
+
+
+def test_an_earlier_submission_can_be_looked_at() -> None:
+    """A reason that has an address shows it as a link, one that has none shows nothing."""
+    reason = Problem(code="copy", message="It is a copy.", advice="Please do not.")
+    assert links(comment(reason)) == [VIEW.request_url]
+    text = comment(reason.at("https://hub.example/d/7"))
+    assert links(text) == [VIEW.request_url, "https://hub.example/d/7"]
+    assert "It is a copy. [Look there](https://hub.example/d/7). *Please do not.*" in text
+
+
+def test_an_address_and_a_reason_cannot_leave_their_line() -> None:
+    """Strangers' words in either stay words."""
+    hostile = "x) ![i](http://evil.example) <b> @maya\n# y"
+    text = comment(Problem(code="copy", message=hostile, advice=hostile).at(f"https://hub.example/{hostile}"))
+    assert len(links(text)) == 2
+    assert "<b>" not in text
+    assert "@maya" not in text.replace("%20@maya", "")
+    assert "\n# y" not in text
