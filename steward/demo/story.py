@@ -34,7 +34,7 @@ SUBMISSIONS = (
     Submission(GOOD, "ada", by_pull_request=False, status="FINISHED", cause=None),
     Submission(REMOTE_CODE, "bob", by_pull_request=False, status="FAILED", cause="remote-code-needed"),
     Submission(UNKNOWN, "chen", by_pull_request=True, status="FAILED", cause="unknown-architecture"),
-    Submission(CORRUPTED, "bob", by_pull_request=False, status="FAILED", cause="weights-corrupted"),
+    Submission(CORRUPTED, "bob", by_pull_request=False, status="FAILED", cause="weights-truncated"),
 )
 
 

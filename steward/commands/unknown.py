@@ -1,0 +1,41 @@
+"""`steward unknown`: evaluations that failed of nobody knows what."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to `steward`."""
+    app.command("unknown")(unknown)
+
+
+def unknown(
+    board: Annotated[Path | None, typer.Option(help="Another board file than STEWARD_BOARD.")] = None,
+    limit: Annotated[int, typer.Option(min=1, help="How many to show at most.")] = 50,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
+) -> None:
+    """List the failed requests whose cause is unknown, with the end of each log: the ones to teach the table about."""
+    from bot.unknown import unknown_deaths
+    from leaderboard.failures import UNKNOWN
+    from steward.commands.board import open_board
+
+    with open_board(board) as desk:
+        found = unknown_deaths(desk, limit=limit)
+    if as_json:
+        print(json.dumps({"unknown": [asdict(death) for death in found]}))
+        return
+    for death in found:
+        print(f"{death.path}\n  {death.message}")
+        if death.now != UNKNOWN:
+            print(f"  By today's table this is {death.now}.")
+        for line in death.lines:
+            print(f"  | {line}")
+        if death.log:
+            print(f"  {death.log}")
+    print(f"{len(found)} failed of nobody knows what." if found else "Every failure has a cause.")

@@ -1,0 +1,89 @@
+"""`steward unknown`: what maintainers see of deaths that the table does not know."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from huggingface_hub import CommitOperationAdd, HfApi
+from typer.testing import CliRunner
+
+from leaderboard.attempts import Failure, Outcome, attempt_id
+from leaderboard.evidence import Evidence
+from localhub.testing import LocalHub
+from steward.cli import app
+
+BOARD = """
+name: fresh
+title: Fresh
+suite: starter
+repos: {requests: fresh/requests, results: fresh/results, logs: fresh/logs, community: fresh/board,
+        details_namespace: fresh-details}
+"""
+WORLD = {
+    "users": [{"name": "bot", "tokens": [{"token": "hf_bot", "role": "write"}]}],
+    "orgs": [{"name": "fresh", "members": {"bot": "admin"}}],
+    "repos": [{"type": "dataset", "id": f"fresh/{name}"} for name in ("requests", "results", "logs")],
+}
+REVISION = "a" * 40
+
+
+def request(name: str, cause: str) -> CommitOperationAdd:
+    """A failed request."""
+    failure = Failure(cause=cause, fault="unknown", message="The evaluation failed, and we do not know why yet: ?")
+    steward: dict[str, Any] = {"attempt": 1, "revision": REVISION, "failure": failure.model_dump()}
+    fields = {"model": f"ada/{name}", "status": "FAILED", "revision": "main", "precision": "float16"}
+    return CommitOperationAdd(path(name), json.dumps({**fields, "steward": steward}).encode())
+
+
+def path(name: str) -> str:
+    """Where its file lies."""
+    return f"ada/{name}_eval_request_False_float16_Original.json"
+
+
+def outcome(name: str, evidence: Evidence) -> CommitOperationAdd:
+    """What its worker said."""
+    attempt = attempt_id("fresh", path(name), REVISION, 1)
+    said = Outcome(
+        attempt=attempt, path=path(name), revision=REVISION, suite="starter", suite_digest="", started=1, ended=2,
+        phase="load", evidence=evidence,
+    )  # fmt: skip
+    return CommitOperationAdd(f"ada/{name}/{attempt}/outcome.json", said.model_dump_json().encode())
+
+
+def test_unknown_deaths_are_listed_with_the_end_of_their_logs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, valkey_url: str
+) -> None:
+    """Only those that nobody knows; what today's table knows by now is said."""
+    (tmp_path / "board.yaml").write_text(BOARD)
+    with LocalHub(tmp_path / "hub", WORLD) as hub:
+        api = HfApi(hub.url, token="hf_bot")
+        strange = Evidence("load", "RuntimeError", "?", log_tail="first\n\nthe moon is full")
+        learned = Evidence("load", "WeightsTruncated", "model.safetensors is short")
+        requests = [request("strange", "unknown"), request("learned", "unknown"), request("known", "time-limit")]
+        for repo, files in (
+            ("fresh/requests", requests),
+            ("fresh/logs", [outcome("strange", strange), outcome("learned", learned)]),
+        ):
+            api.create_commit(repo, files, commit_message="Add", repo_type="dataset")
+        settings = {
+            "HF_ENDPOINT": hub.url,
+            "REDIS_URL": valkey_url,
+            "STEWARD_BOARD": str(tmp_path / "board.yaml"),
+            "STEWARD_BOT_TOKEN": "hf_bot",
+            "STEWARD_MIRRORS": str(tmp_path / "mirrors"),
+        }
+        for name, value in settings.items():
+            monkeypatch.setenv(name, value)
+        shown = CliRunner().invoke(app, ["unknown"])
+        listed = json.loads(CliRunner().invoke(app, ["unknown", "--json"]).stdout)["unknown"]
+    assert shown.exit_code == 0, shown.output
+    assert "2 failed of nobody knows what." in shown.stdout
+    assert "| the moon is full" in shown.stdout
+    assert "By today's table this is weights-truncated." in shown.stdout
+    assert {one["model"]: one["now"] for one in listed} == {
+        "ada/learned": "weights-truncated",
+        "ada/strange": "unknown",
+    }
