@@ -38,6 +38,11 @@ name: bench
 title: Benchmark
 suite: starter
 effects: on
+# Its models are a config and a word.
+admission:
+  off: [python-files, causal, headers, layers, size, honest-precision, half-precision, tokenizer-loads, chat-template,
+        vocabulary, special-tokens, base-declared, licence, model-card, category, merge, duplicate, copy,
+        quota-submitter, quota-organisation]
 repos: {requests: board/requests, results: board/results, logs: board/logs, community: board/space,
         details_namespace: board-details}
 """

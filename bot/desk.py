@@ -10,6 +10,7 @@ from urllib.parse import quote
 
 from bot.adoption import Adoption
 from bot.effects import Gate
+from bot.flagged import Flags, no_flags
 from bot.index import Index
 from bot.ledgers import Ledgers
 from bot.measures import Measures
@@ -50,6 +51,7 @@ class Desk:
     probe: Probe = field(default_factory=Probe)
     mirrors: Path | None = None
     """Where clones of the board's repos lie; None: below the system's folder for temporary files."""
+    flags: Flags = no_flags
 
     def __post_init__(self) -> None:
         self.keys = Keys(self.board.name)

@@ -16,6 +16,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from bot.catalog import Catalog
+from bot.neighbours import Neighbours
 from bot.standing import Standing
 from bot.waiting import LINE, WaitingList
 from leaderboard.dispatch import Waiting
@@ -67,6 +68,19 @@ class Entry(BaseModel):
     starts: tuple[float, float] | None = Field(default=None, description="earliest and latest start that it shows")
     why: str = Field(default="", description="what it says holds the request back, in one word")
     standing: Standing = Field(default_factory=Standing, description="what the file says, for people to read")
+    parameters: int | None = Field(default=None, description="of its model, when it was judged")
+    nbytes: int | None = Field(default=None, description="of its model's weights, when it was judged")
+    weights: str = Field(default="", description="digest of the weights: the same for every copy of them")
+
+    @property
+    def whose(self) -> str:
+        """Who submitted it, as far as it is known."""
+        return self.submitter or self.standing.submitter
+
+    @property
+    def time(self) -> float:
+        """When it was submitted, as far as it is known."""
+        return self.standing.time or self.submitted
 
 
 class Origin(BaseModel):
@@ -93,6 +107,7 @@ class Index:
         self._line = redis.register_script(LINE)
         self._waiting = WaitingList(redis, keys)
         self.catalog = Catalog(redis, keys)
+        self.neighbours = Neighbours(redis, keys)
 
     def get(self, path: str) -> Entry:
         """The entry at `path`; a new one where there is none."""
@@ -120,6 +135,7 @@ class Index:
             self._line(keys=[keys.waiting, keys.waiting_changes, keys.waiting_version], args=lines, client=pipe)
             pipe.zadd(keys.models, {_by_model(path): 0 for path in paths})
             self.catalog.add(pipe, entries)
+            self.neighbours.add(pipe, entries)
             for name, members in lists.items():
                 if members:
                     pipe.sadd(name, *members)

@@ -29,6 +29,7 @@ class Standing(BaseModel):
     log: str = ""
     results: str = ""
     access: Access = "public"
+    chat_template: bool = False
     old: bool = Field(default=False, description="whether it is from before the board's adoption")
 
 
@@ -44,6 +45,7 @@ def standing_of(request: Request, known: Access = "public", *, old: bool = False
         log=facts.log or "",
         results=facts.results or "",
         access=strictest([said_access(request), known]),
+        chat_template=bool(request.file.use_chat_template),
         old=old,
     )
 

@@ -6,9 +6,9 @@ The defaults are what the Open LLM Leaderboard asked for, in its FAQ and in its 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 Fixed = Literal[
     "request-file",
@@ -98,6 +98,14 @@ class Policy(BaseModel):
     do_not_submit: tuple[str, ...] = Field(
         default=(), description="models, or organisations, whose authors asked that they be not submitted"
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _read_off(cls, said: Any) -> Any:
+        """YAML reads a bare `off` as false, also where it is the name of a field."""
+        if isinstance(said, Mapping) and False in said and "off" not in said:
+            return {("off" if name is False else name): value for name, value in said.items()}
+        return said
 
     def holds(self, rule: RuleName) -> bool:
         """Whether `rule` is one that this board goes by."""

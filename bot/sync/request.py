@@ -18,7 +18,7 @@ from dataclasses import replace
 import structlog
 
 from bot.desk import Desk
-from bot.facts import gather_model_facts
+from bot.facts import gather_submission, worth_keeping
 from bot.index import Entry
 from bot.standing import standing_of
 from bot.sync import costs, places, publication
@@ -33,8 +33,7 @@ from bot.sync.unreadable import refuse_unreadable
 from bot.sync.views import view_of
 from hub.errors import TooLarge
 from leaderboard import transitions
-from leaderboard.admission import Submission, judge, refusal
-from leaderboard.admission.facts import Surroundings
+from leaderboard.admission import judge, refusal
 from leaderboard.attempts import Failure
 from leaderboard.effects import Effect, Mode
 from leaderboard.failures import cause, may_retry
@@ -181,11 +180,11 @@ def act(desk: Desk, gathered: Gathered, step: Step) -> float | None:
 def admit(desk: Desk, gathered: Gathered) -> None:
     """Judge the submission: refuse it with every reason, or let it wait for its turn."""
     request, entry = gathered.request, gathered.entry
-    revision = gathered.turn.revision or request.file.revision or "main"
-    facts = gather_model_facts(desk.hub, desk.probe, request.path.model, revision)
-    verdict = judge(Submission(request, facts, desk.board, Surroundings(desk.now())))
+    submitter = desk.index.origin(entry.path).submitter(request.file.sender)
+    submission = gather_submission(desk, request, submitter, revision=gathered.turn.revision or "")
+    facts, verdict = submission.model, judge(submission)
     access = entry.standing.model_copy(update={"access": found_access(request, facts)})
-    entry = entry.model_copy(update={"standing": access})
+    entry = entry.model_copy(update={"standing": access, "submitter": submitter, **worth_keeping(facts)})
     gathered = replace(gathered, entry=entry)
     if not verdict.accepted:
         refuse(desk, gathered, verdict.reasons)
@@ -193,7 +192,6 @@ def admit(desk: Desk, gathered: Gathered) -> None:
     used = entry.used if entry.used is not None else used_numbers(desk, request, entry)
     now = turn(request, used)
     attempt = current_attempt(desk.board.name, request, now, verdict.sha)
-    origin = desk.index.origin(entry.path)
     entry = entry.model_copy(
         update={
             "state": "waiting",
@@ -203,7 +201,6 @@ def admit(desk: Desk, gathered: Gathered) -> None:
             "number": now.number,
             "used": used,
             "attempt": attempt,
-            "submitter": origin.submitter(request.file.sender),
             "submitted": desk.now() if now.first > entry.number else places.submitted(desk, request, entry),
             "shown": 0,
             **places.asks(desk, request, facts),

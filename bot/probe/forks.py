@@ -1,0 +1,102 @@
+"""One question, one fork with limits: it answers in lines of JSON, each of which adds to the ones before."""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import os
+import resource
+import select
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from bot.probe import adapters, configs, tokenizers, weights
+from bot.probe.questions import LIMITS, TOO_COSTLY, Kind, Limits
+
+Answers = Iterator[Mapping[str, Any]]
+Ask = Callable[[Path, Mapping[str, Any]], Answers]
+
+_BY_KIND: Mapping[Kind, Ask] = {
+    "config": configs.answers,
+    "tokenizer": tokenizers.answers,
+    "index": weights.index_answers,
+    "headers": weights.header_answers,
+    "adapter": adapters.answers,
+}
+MAX_ANSWER = 2**20
+_PR_SET_PDEATHSIG = 1
+_LIBRARIES = tuple({str(Path(root).resolve()) for root in (sys.prefix, sys.base_prefix, Path(os.__file__).parent)})
+_OURS = str(Path(__file__).resolve().parents[2] / "bot")
+_LIBC = ctypes.CDLL(None)
+
+
+def ask(question: Mapping[str, Any]) -> dict[str, Any]:
+    """The answer to `question`; TOO_COSTLY where the fork said nothing before its end."""
+    reader, writer = os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.close(reader)
+        _answer(writer, question)
+    os.close(writer)
+    told = _read(reader, child, LIMITS[question["kind"]].wall)
+    # What comes after the last end of line was cut off.
+    lines = told.rpartition(b"\n")[0].splitlines()
+    answer: dict[str, Any] = {}
+    for line in lines:
+        answer |= json.loads(line)
+    return answer or dict(TOO_COSTLY)
+
+
+def _read(reader: int, child: int, seconds: float) -> bytes:
+    """What the fork wrote until it ended, or its time was over."""
+    deadline, told = time.monotonic() + seconds, b""
+    while (left := deadline - time.monotonic()) > 0 and len(told) < MAX_ANSWER:
+        ready, _, _ = select.select([reader], [], [], left)
+        chunk = os.read(reader, 65_536) if ready else b""
+        if not chunk:
+            break
+        told += chunk
+    os.close(reader)
+    os.kill(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+    return told
+
+
+def _answer(writer: int, question: Mapping[str, Any]) -> None:
+    """In the fork: limits, then the answer; never returns."""
+    status = 1
+    try:
+        folder = Path(question["folder"]).resolve()
+        _confine(LIMITS[question["kind"]], folder)
+        for part in _BY_KIND[question["kind"]](folder, question):
+            os.write(writer, json.dumps(part).encode() + b"\n")
+        status = 0
+    finally:
+        os._exit(status)  # no exit handlers of the parent; an exception ends the answer where it is
+
+
+def _confine(limits: Limits, folder: Path) -> None:
+    _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+    resource.setrlimit(resource.RLIMIT_AS, (used + limits.memory, used + limits.memory))
+    resource.setrlimit(resource.RLIMIT_CPU, (limits.cpu, limits.cpu))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (64 * 2**20, 64 * 2**20))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    allowed = tuple(f"{root}/" for root in (*_LIBRARIES, _OURS, str(folder)))
+
+    def watch(event: str, args: tuple[Any, ...]) -> None:
+        """A stranger's file may name others; whatever the library makes of that, they are not opened."""
+        if event == "open" and isinstance(args[0], str | bytes) and not _is_below(os.fsdecode(args[0]), allowed):
+            raise PermissionError("a file outside of the model's folder is not opened")
+        if event in ("socket.connect", "subprocess.Popen", "os.exec", "os.fork", "os.posix_spawn", "os.system"):
+            raise PermissionError(f"{event} has no place in the loading of a model's files")
+
+    sys.addaudithook(watch)
+
+
+def _is_below(path: str, allowed: tuple[str, ...]) -> bool:
+    return os.path.realpath(path).startswith(allowed)

@@ -1,0 +1,174 @@
+"""Our side of the probe: it puts a model's files into a folder, asks about them, and turns the answers into facts."""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from pydantic import TypeAdapter
+
+from bot.probe.questions import (
+    LIMITS,
+    TOO_COSTLY,
+    Adapter,
+    Checked,
+    Head,
+    Headers,
+    Kind,
+    ShardIndex,
+)
+from leaderboard.admission.facts import AdapterFacts, ConfigFacts, TokenizerFacts
+
+MAX_CONFIG = 1_000_000
+_IMPORTS = 60.0
+"""Seconds that the first question may wait for the probe's imports, on a machine that has much else to do."""
+_KEPT = ("PATH", "LANG", "LD_LIBRARY_PATH")
+_SET = {
+    "HF_HUB_OFFLINE": "1",
+    "HF_HUB_DISABLE_TELEMETRY": "1",
+    "USE_TORCH": "0",
+    "OMP_NUM_THREADS": "1",
+    "OPENBLAS_NUM_THREADS": "1",
+    "TOKENIZERS_PARALLELISM": "false",
+    "MALLOC_ARENA_MAX": "1",
+}
+
+_CONFIG = TypeAdapter(ConfigFacts)
+_TOKENIZER = TypeAdapter(TokenizerFacts)
+_INDEX = TypeAdapter(ShardIndex)
+_HEADERS = TypeAdapter(Headers)
+_ADAPTER = TypeAdapter(Adapter)
+
+
+class Probe:
+    """The probe process, started at the first question and again whenever it has died. Safe to share among threads."""
+
+    def __init__(self) -> None:
+        self._process: subprocess.Popen[bytes] | None = None
+        self._folder: tempfile.TemporaryDirectory[str] | None = None
+        self._lock = threading.Lock()
+
+    @contextmanager
+    def folder(self) -> Iterator[Path]:
+        """A folder for the files of one model, gone afterwards."""
+        with tempfile.TemporaryDirectory(prefix="steward-model-", ignore_cleanup_errors=True) as folder:
+            yield Path(folder)
+
+    def load(self, config: bytes) -> ConfigFacts:
+        """What comes of loading `config`, the bytes of a config.json."""
+        with self.folder() as folder:
+            (folder / "config.json").write_bytes(config)
+            return self.config(folder)
+
+    def config(self, folder: Path) -> ConfigFacts:
+        """What comes of loading the config.json in `folder`."""
+        if (folder / "config.json").stat().st_size > MAX_CONFIG:
+            return ConfigFacts("unreadable", error=f"it is larger than {MAX_CONFIG:,} bytes")
+        return _CONFIG.validate_python(self._ask("config", folder))
+
+    def tokenizer(self, folder: Path, model_type: str) -> TokenizerFacts:
+        """What comes of loading the tokenizer in `folder`, that of a model of this type, and of its chat template."""
+        return _TOKENIZER.validate_python(self._ask("tokenizer", folder, model_type=model_type))
+
+    def index(self, folder: Path) -> ShardIndex:
+        """What the index of the shards, in `folder`, says."""
+        answer = self._ask("index", folder)
+        return ShardIndex(error="reading it takes too much time or memory") if _is_costly(answer) else _index(answer)
+
+    def headers(self, folder: Path, heads: Sequence[Head]) -> Headers:
+        """What the headers say whose bytes lie in `folder`, and whether they are as its index, if it has one, says."""
+        answer = self._ask("headers", folder, heads=[head.__dict__ for head in heads])
+        if not _is_costly(answer):
+            return _HEADERS.validate_python(answer)
+        return Headers(tuple(Checked(head.name, "reading its header takes too much time or memory") for head in heads))
+
+    def adapter(self, folder: Path) -> AdapterFacts:
+        """What the adapter_config.json in `folder` says."""
+        answer = self._ask("adapter", folder)
+        if _is_costly(answer):
+            return AdapterFacts(error="reading it takes too much time or memory")
+        found = _ADAPTER.validate_python(answer)
+        return AdapterFacts(found.base_model, found.kind, found.error)
+
+    def _ask(self, kind: Kind, folder: Path, **more: Any) -> dict[str, Any]:
+        line = json.dumps({"kind": kind, "folder": str(folder), **more}).encode() + b"\n"
+        with self._lock:
+            process = self._start()
+            assert process.stdin is not None
+            assert process.stdout is not None
+            try:
+                process.stdin.write(line)
+                process.stdin.flush()
+                ready, _, _ = select.select([process.stdout], [], [], LIMITS[kind].wall + _IMPORTS)
+                answer = process.stdout.readline() if ready else b""
+            except BrokenPipeError:
+                answer = b""
+            if not answer.endswith(b"\n"):
+                self._end()
+                return dict(TOO_COSTLY)
+        found: dict[str, Any] = json.loads(answer)
+        return found
+
+    def _start(self) -> subprocess.Popen[bytes]:
+        if self._process is None or self._process.poll() is not None:
+            self._end()
+            # The folder is ours: a process that is killed, by us or for its memory, leaves everything where it lies.
+            self._folder = tempfile.TemporaryDirectory(prefix="steward-probe-", ignore_cleanup_errors=True)
+            clean = {name: os.environ[name] for name in _KEPT if name in os.environ}
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "bot.probe", self._folder.name],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,  # warnings of the library about strangers' files
+                env={**clean, **_SET, "HOME": self._folder.name},
+                cwd=Path(__file__).parents[2],
+            )
+        return self._process
+
+    def warm(self) -> None:
+        """Start the imports now, so that the first submission does not wait for them."""
+        with self._lock:
+            self._start()
+
+    def close(self) -> None:
+        """End the probe process."""
+        with self._lock:
+            self._end()
+
+    def _end(self) -> None:
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+            for pipe in (self._process.stdin, self._process.stdout):
+                if pipe is not None:
+                    pipe.close()
+            self._process = None
+        if self._folder is not None:
+            self._folder.cleanup()
+            self._folder = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def _is_costly(answer: dict[str, Any]) -> bool:
+    return answer == TOO_COSTLY
+
+
+def _index(answer: dict[str, Any]) -> ShardIndex:
+    return _INDEX.validate_python(answer)

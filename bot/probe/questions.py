@@ -1,0 +1,83 @@
+"""What can be asked of the probe, what each question may cost, and the shapes of the answers that are no facts yet."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+Kind = Literal["config", "tokenizer", "index", "headers", "adapter"]
+
+MIB = 2**20
+TOO_COSTLY: Mapping[str, str] = {"state": "too-costly"}
+"""The answer where the fork died of the question, or did not come to an end."""
+INDEX_FILE = "model.safetensors.index.json"
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What one question may take: bytes beyond what the imports have taken, seconds of the processor, and in all."""
+
+    memory: int
+    cpu: int
+    wall: float
+
+
+LIMITS: Mapping[Kind, Limits] = {
+    "config": Limits(256 * MIB, cpu=2, wall=10),
+    # The largest vocabularies that there are (256,000 tokens, 33 MB of JSON) take 500 MB and 3 seconds.
+    "tokenizer": Limits(1_024 * MIB, cpu=15, wall=25),
+    "index": Limits(384 * MIB, cpu=5, wall=10),
+    "headers": Limits(384 * MIB, cpu=5, wall=10),
+    "adapter": Limits(128 * MIB, cpu=2, wall=10),
+}
+
+
+@dataclass(frozen=True)
+class Head:
+    """The start of one weight file: its bytes are in the folder under `file`; `size` is that of the whole, in bytes."""
+
+    name: str
+    file: str
+    size: int | None
+
+
+@dataclass(frozen=True)
+class Checked:
+    """One header. `error` says what is wrong with it; the rest is only known of one that is right.
+
+    `dtypes` maps a safetensors dtype to the number of values stored so; `nbytes` is the size of the data, `header` that
+    of everything before it.
+    """
+
+    name: str
+    error: str = ""
+    dtypes: Mapping[str, int] = field(default_factory=dict)
+    nbytes: int = 0
+    header: int = 0
+
+
+@dataclass(frozen=True)
+class Headers:
+    """The headers that were asked about, and the number of layers in each stack of them, largest first."""
+
+    files: tuple[Checked, ...]
+    layers: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
+class ShardIndex:
+    """The index of the shards: their names, and the number of layers in each stack, largest first."""
+
+    names: tuple[str, ...] = ()
+    layers: tuple[int, ...] = ()
+    error: str = ""
+
+
+@dataclass(frozen=True)
+class Adapter:
+    """adapter_config.json."""
+
+    base_model: str = ""
+    kind: str = ""
+    error: str = ""
