@@ -22,6 +22,7 @@ from bot.facts import gather_submission, worth_keeping
 from bot.index import Entry
 from bot.standing import standing_of
 from bot.sync import costs, places, publication
+from bot.sync.dates import is_being_dated
 from bot.sync.edits import stage_transition
 from bot.sync.gather import Gathered, asked, gather, life, note_spent
 from bot.sync.numbers import used_numbers
@@ -179,6 +180,8 @@ def act(desk: Desk, gathered: Gathered, step: Step) -> float | None:
 
 def admit(desk: Desk, gathered: Gathered) -> None:
     """Judge the submission: refuse it with every reason, or let it wait for its turn."""
+    if is_being_dated(desk, gathered):
+        return
     request, entry = gathered.request, gathered.entry
     submitter = desk.index.origin(entry.path).submitter(request.file.sender)
     submission = gather_submission(desk, request, submitter, revision=gathered.turn.revision or "")

@@ -5,7 +5,10 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import pytest
 from stand_kit import REQUESTS, Stand
+
+from leaderboard.times import read_time
 
 WAITING: dict[str, Any] = {"status": "PENDING", "revision": "main", "submitted_time": "2024-04-02T03-12-45.123456"}
 FOREIGN = {
@@ -48,3 +51,17 @@ def test_a_status_changes_and_no_other_byte_of_the_file(stand: Stand) -> None:
     assert now.endswith("\r\n\t}\r\n}\r\n")
     assert json.loads(now.removeprefix("\ufeff"))["steward"]["failure"]["cause"] == "model-not-found"
     assert stand.form.file_exists(REQUESTS, path, repo_type="dataset")
+
+
+def test_a_time_in_the_future_is_set_to_now_before_the_request_is_judged(stand: Stand) -> None:
+    """Nobody stands behind, or before, everyone else for ever; the past stays, and every other field."""
+    stand.worker()
+    path = stand.submit("ada/good", submitted_time="2099-01-01T00:00:00Z")
+    old = stand.submit("ada/strange", submitted_time="2024-01-01T00:00:00Z")
+    stand.settle()
+    file = stand.file(path)
+    assert read_time(file["submitted_time"]) == pytest.approx(stand.time, abs=1)
+    assert (file["status"], file["mystery"]) == ("PENDING", [1, "é"])
+    assert [job.path for job in stand.queued()] == [path]
+    assert stand.file(old)["submitted_time"] == "2024-01-01T00:00:00Z"
+    assert stand.commits() == 5  # the repo's first, two submissions, one date, one refusal
