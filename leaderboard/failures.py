@@ -66,3 +66,8 @@ def may_retry(code: str, tried: int) -> float | None:
     """Seconds to wait before the next try of a request whose attempts died `tried` times of `code`; None: leave it."""
     policy = cause(code).retry
     return policy.wait if tried <= policy.times else None
+
+
+def climbs(code: str) -> bool:
+    """Whether the next try of what died of `code` belongs on a larger machine."""
+    return cause(code).retry.tier == "larger"

@@ -72,6 +72,11 @@ def serving(tier: Tier, offered: Collection[Tier]) -> Tier:
     return next((one for one in TIERS[TIERS.index(tier) :] if one in offered), tier)
 
 
+def larger(tier: Tier, offered: Collection[Tier]) -> Tier:
+    """The next tier above `tier` that somebody offers; `tier` itself, where nobody does."""
+    return next((one for one in TIERS[TIERS.index(tier) + 1 :] if one in offered), tier)
+
+
 def lanes(offers: Iterable[Collection[Tier]]) -> Mapping[Tier, Tier]:
     """Tier → lane. Two tiers that one worker takes share a lane: those who wait there wait for each other.
 

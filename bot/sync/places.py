@@ -16,9 +16,11 @@ from bot.sync.views import view_of
 from bot.texts.queue import Held
 from leaderboard.admission.facts import ModelFacts
 from leaderboard.budgets import Whose, hours
+from leaderboard.estimates import share_waited
+from leaderboard.failures import climbs
 from leaderboard.places import crosses
 from leaderboard.requests import Request
-from leaderboard.tiers import size_class, tier_of, weight_bytes
+from leaderboard.tiers import larger, size_class, tier_of, weight_bytes
 from leaderboard.times import read_time
 
 SOON = 60.0
@@ -31,7 +33,10 @@ def asks(desk: Desk, request: Request, facts: ModelFacts) -> dict[str, Any]:
     stored = facts.weights.nbytes if facts.weights is not None else None
     parameters = sum(one for one in (facts.parameters, facts.base.parameters if facts.base else None) if one)
     size = weight_bytes(parameters or None, request.path.precision, stored or files)
-    return {"tier": tier_of(size, desk.board.tiers), "size": size_class(size), **ruled(request)}
+    tier = tier_of(size, desk.board.tiers)
+    if any(climbs(what.rpartition(":")[2]) for what in request.file.steward.causes):
+        tier = larger(tier, {one for card in desk.workers.alive(now=desk.now()) for one in card.takes})
+    return {"tier": tier, "size": size_class(size), **ruled(request)}
 
 
 def ruled(request: Request) -> dict[str, Any]:
@@ -67,7 +72,21 @@ def placed(desk: Desk, entry: Entry) -> Entry:
     starts = None
     if start is not None:
         starts = (start.earliest if start.earliest > desk.now() + SOON else 0.0, start.latest)
-    return entry.model_copy(update={"place": position, "starts": starts, "why": why})
+    foretold = entry.foretold
+    if why:
+        foretold = None  # how long a hold lasts is nobody's experience of the queue
+    elif foretold is None and outlook.worked_out is not None:
+        foretold = (desk.now(), outlook.worked_out.expected - desk.now(), outlook.turn)
+    return entry.model_copy(update={"place": position, "starts": starts, "why": why, "foretold": foretold})
+
+
+def begun(desk: Desk, entry: Entry) -> None:
+    """An attempt of the request was claimed: it was its submitter's turn, and tells how good the estimate was."""
+    desk.measures.turn(entry.submitter, at=desk.now())
+    if entry.foretold is not None:
+        at, expected, turn = entry.foretold
+        desk.measures.waited(turn, share_waited(expected, desk.now() - at))
+        desk.index.put(desk.index.get(entry.path).model_copy(update={"foretold": None}))
 
 
 def words(desk: Desk, entry: Entry) -> dict[str, Any]:
@@ -99,7 +118,7 @@ def tell_cancelled(desk: Desk, entry: Entry, request: Request) -> Entry:
 def merged(desk: Desk, told: Entry) -> Entry:
     """What was told, upon an entry that dispatch may have moved on meanwhile."""
     fresh = desk.index.get(told.path)
-    told_of = ("thread", "comment", "said", "place", "starts", "why")
+    told_of = ("thread", "comment", "said", "place", "starts", "why", "foretold")
     return fresh.model_copy(update={name: getattr(told, name) for name in told_of})
 
 

@@ -1,0 +1,32 @@
+"""Want of memory: the next try goes to a larger machine, where there is one."""
+
+from __future__ import annotations
+
+from stand_kit import Stand
+
+from leaderboard.failures import cause
+from wire.heartbeats import WorkerCard
+
+
+def retried(stand: Stand, *tiers: str) -> str:
+    """An attempt dies for want of memory; the tier that the next one asks for where workers offer `tiers`."""
+    job = stand.started()
+    stand.desk.workers.leave("w")
+    stand.end(job, failure=cause("out-of-memory").failure("it held more than it may"))
+    stand.time += 400
+    stand.desk.workers.announce(WorkerCard(name="w", tiers=tiers, since=stand.time, beat=stand.time))
+    stand.desk.mark(f"request:{job.path}")
+    stand.settle()
+    entry = stand.desk.index.get(job.path)
+    assert entry.number == 2
+    return entry.tier
+
+
+def test_what_ran_out_of_memory_is_tried_on_a_larger_machine(stand: Stand) -> None:
+    """The tiny model of the stand is small; the next larger machine is a large one."""
+    assert retried(stand, "small", "large") == "large"
+
+
+def test_where_there_is_no_larger_machine_it_is_tried_on_the_same(stand: Stand) -> None:
+    """It does not wait for a machine that nobody has."""
+    assert retried(stand, "small") == "small"
