@@ -27,6 +27,7 @@ from bot.ledgers import LEDGER
 from bot.questions import CHECK
 from bot.sync.checks import sync_check
 from bot.sync.durations import DURATIONS, sync_durations
+from bot.sync.kept import KEPT, sync_kept
 from bot.sync.outbreaks import OUTBREAK, sync_outbreak
 from bot.sync.pauses import PAUSED, sync_pauses
 from bot.sync.queue import QUEUE, sync_queue
@@ -155,6 +156,8 @@ class SyncLoop:
             return lambda: sync_requests_repo(desk)
         if key == QUEUE:
             return lambda: sync_queue(desk)
+        if key == KEPT:
+            return lambda: sync_kept(desk)
         if key == DURATIONS:
             return lambda: sync_durations(desk)
         if key == PAUSED:

@@ -7,6 +7,7 @@ how many requests there are:
     threads:…    the newest threads and one page of the open ones, for each of two repos                     4 calls
     webhooks     disabled or suspended ones are switched on again                                            1 call
     reconcile    requests that nobody judged, or whose attempt nobody runs; the mirror, once it got large    0 calls
+    kept         every LOOK_EVERY seconds: what others removed from the results and logs repos               2 calls
 
 So with a round every PERIOD seconds a commit that no webhook told of is found within PERIOD, and a comment within
 `threads.staleness`. What is done about it is up to the syncs of what is marked here: a silent attempt is first looked
@@ -19,6 +20,7 @@ import structlog
 
 from bot.deliveries import REQUESTS
 from bot.desk import Desk, request_key, threads_key
+from bot.sync.kept import KEPT, is_due
 from hub.errors import Denied
 from hub.records import Repo, Webhook
 from wire.clock import iso
@@ -35,7 +37,8 @@ POLLING = 15.0
 
 def round_keys(desk: Desk) -> list[str]:
     """The dirty keys of one round."""
-    return [REQUESTS, RECONCILE, WEBHOOKS, *(threads_key(repo) for repo in thread_repos(desk))]
+    keys = [REQUESTS, RECONCILE, WEBHOOKS, *(threads_key(repo) for repo in thread_repos(desk))]
+    return [*keys, KEPT] if is_due(desk) else keys
 
 
 def thread_repos(desk: Desk) -> tuple[Repo, ...]:
