@@ -18,7 +18,7 @@ from starlette.types import Receive, Scope, Send
 from bot.web.models import Problem
 
 PREFIX = "/api/"
-FRESH = {"cache-control": "no-cache"}
+FRESH = {"cache-control": "no-cache", "x-content-type-options": "nosniff"}
 """Everything may be kept, and has to be asked for again: with an ETag, which costs nearly nothing."""
 
 
@@ -57,7 +57,11 @@ def has(said: Sequence[str], tag: str) -> bool:
 
 def refuse(status: int, problem: Problem, headers: dict[str, str] | None = None) -> JSONResponse:
     """The answer that tells of a problem."""
-    return JSONResponse(problem.model_dump(), status, {"cache-control": "no-store", **(headers or {})})
+    return JSONResponse(
+        problem.model_dump(),
+        status,
+        {"cache-control": "no-store", "x-content-type-options": "nosniff", **(headers or {})},
+    )
 
 
 def add_to(app: FastAPI) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from evaluation_kit import DETAILS, STARTER, WORLD, access, publication, write_spool
 from huggingface_hub import HfApi
-from huggingface_hub.errors import GatedRepoError
+from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError
 
 from leaderboard.details import Published, log_path, outcome_path
 from leaderboard.results import read_results
@@ -111,6 +111,18 @@ def test_restricted_questions_are_published_behind_a_gate(hub: LocalHub, spool: 
     assert HfApi(hub.url, token=False).dataset_info(DETAILS).gated == "manual"
     with pytest.raises(GatedRepoError):
         read(hub, details.results_path)
+
+
+def test_answers_of_a_model_that_not_all_may_see_are_private(hub: LocalHub, spool: Path) -> None:
+    """The repo is made private; one that is from a time when all might see the model is hidden, before the commit."""
+    publish(publication(spool), access(hub))
+    assert read(hub, "README.md")
+    publish(publication(spool, number=2, ended=1_795_525_200.0, private=True), access(hub))
+    with pytest.raises(RepositoryNotFoundError):
+        HfApi(hub.url, token=False).dataset_info(DETAILS)
+    fresh = f"{DETAILS}_2"
+    publish(publication(spool, number=3, repo=fresh, private=True), access(hub))
+    assert HfApi(hub.url, token=access(hub).token).dataset_info(fresh).private is True
 
 
 def test_a_token_that_may_not_write_is_said_to_be_so(hub: LocalHub, spool: Path) -> None:

@@ -1,0 +1,205 @@
+"""Checks without submitting: through the API, which hands them to a sync, and on the command line."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import httpx2
+import pytest
+import redis
+from stand_kit import BOT, CONFIG, Stand
+from typer.testing import CliRunner, Result
+
+from bot.checking import GATED, check
+from bot.questions import Question, Questions
+from bot.settings import BotSettings
+from bot.web.checks import who
+from hub.records import Put, Repo
+from leaderboard.policy import Policy
+from steward.cli import app
+from wire import clock
+from wire.keys import Keys
+
+KEYS = Keys("demo")
+
+
+@pytest.fixture
+def syncing(stand: Stand) -> Iterator[Stand]:
+    """A board whose syncs run beside the test, by the clock of the web server."""
+    stand.desk.now = clock.now
+    thread = threading.Thread(target=stand.loop.run)
+    thread.start()
+    yield stand
+    stand.loop.stop()
+    thread.join()
+
+
+def outcomes(answer: Any) -> dict[str, str]:
+    """Rule → outcome."""
+    return {rule["rule"]: rule["outcome"] for rule in answer["rules"]}
+
+
+def failing(answer: Any) -> set[str]:
+    """The rules that failed."""
+    return {rule for rule, outcome in outcomes(answer).items() if outcome == "failed"}
+
+
+def ask(web: httpx2.Client, model: str, **params: str) -> httpx2.Response:
+    """Ask until the check is through."""
+    deadline = time.monotonic() + 40
+    while True:
+        answer = web.get("/api/check", params={"model": model, **params}, timeout=30)
+        if answer.status_code != 202 or time.monotonic() > deadline:
+            return answer
+
+
+def test_a_model_is_checked_by_every_rule_without_being_submitted(web: httpx2.Client, syncing: Stand) -> None:
+    """Passes as well as failures, each with reason and advice; nothing is written; asked again, it is there at once."""
+    before = syncing.commits()
+    answer = ask(web, "ada/pickled", precision="float32")
+    assert answer.status_code == 200, answer.text
+    found = answer.json()
+    assert (found["state"], found["accepted"], found["model"]) == ("done", False, "ada/pickled")
+    assert outcomes(found)["model-readable"] == "passed"
+    assert "safetensors" in failing(found)
+    (reason,) = next(rule["reasons"] for rule in found["rules"] if rule["rule"] == "safetensors")
+    assert "pickle" in reason["message"]
+    assert reason["advice"]
+    assert (syncing.commits(), syncing.threads(), syncing.desk.index.count()) == (before, [], 0)
+    calls = len(syncing.calls)
+    again = web.get("/api/check", params={"model": "ada/pickled", "precision": "float32"})
+    assert (again.json(), len(syncing.calls)) == (found, calls)
+    same = {"if-none-match": again.headers["etag"]}
+    assert (
+        web.get("/api/check", params={"model": "ada/pickled", "precision": "float32"}, headers=same).status_code == 304
+    )
+
+
+def test_strange_models_are_refused_with_a_reason(web: httpx2.Client, syncing: Stand) -> None:
+    """A name that can be none, a model that is not there, and a precision that nobody has."""
+    assert failing(ask(web, "../../etc/passwd").json())
+    nowhere = ask(web, "ada/nowhere", precision="1bit").json()
+    assert {"model-readable", "precision"} <= failing(nowhere)
+    assert outcomes(nowhere)["config-loads"] == "not-looked-at"
+
+
+def test_who_asks_too_often_has_to_wait_and_others_need_not(
+    web: httpx2.Client, connection: redis.Redis, settings: BotSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So many a minute for each client, so many in all; what is known already costs nothing; nobody hears of a 5xx."""
+    monkeypatch.setattr("bot.web.checks.PATIENCE", 0.0)
+    asked = [web.get("/api/check", params={"model": f"ada/m{n}"}) for n in range(settings.checks_per_client + 1)]
+    assert [one.status_code for one in asked] == [202] * settings.checks_per_client + [429]
+    assert asked[0].headers["retry-after"]
+    assert asked[0].json()["state"] == "under-way"
+    assert (asked[-1].json()["code"], int(asked[-1].headers["retry-after"]) > 0) == ("too-many", True)
+    digest = Question(model="ada/known").digest
+    Questions(connection, KEYS).answer(digest, '{"state": "done", "model": "ada/known", "accepted": true}')
+    assert web.get("/api/check", params={"model": "ada/known"}).json()["accepted"] is True
+    connection.delete(KEYS.asked(who("127.0.0.1")))
+    connection.set(KEYS.asked("all"), settings.checks_per_minute, ex=60)
+    assert "More is asked" in web.get("/api/check", params={"model": "ada/other"}).json()["message"]
+    assert web.get("/api/check", params={"model": "ada/m0"}).status_code == 202  # asked by others already
+
+
+def test_one_customer_of_a_large_network_counts_as_one() -> None:
+    """IPv6 addresses count by their network, IPv4 ones each for itself."""
+    assert who("2001:db8:1:2::1") == who("2001:db8:1:2:ffff::2") != who("2001:db8:1:3::1")
+    assert who("192.0.2.1") != who("192.0.2.2")
+    assert who("a unix socket") == "unknown"
+
+
+def made(stand: Stand, name: str, *, private: bool = False, gated: bool = False) -> str:
+    """A model of the bot's own, so that its token may read it: pickled weights, and a config."""
+    repo = Repo("model", f"steward-bot/{name}")
+    stand.desk.hub.create_repo(repo, private=private)
+    files = [Put("config.json", CONFIG.encode()), Put("pytorch_model.bin", b"x"), Put("README.md", b"# A model")]
+    stand.desk.hub.commit(repo, files, "Add it", regular=[file.path for file in files])
+    if gated:
+        stand.desk.hub.gate(repo)
+    return repo.id
+
+
+def test_the_public_hears_of_a_private_model_what_it_hears_of_none(stand: Stand) -> None:
+    """Though our token may read it: the same reasons, word by word. The operator is told all."""
+    made(stand, "secret", private=True)
+    stand.desk.board = stand.desk.board.model_copy(update={"admission": Policy(private_models=True)})
+    told, nowhere = check(stand.desk, "steward-bot/secret"), check(stand.desk, "steward-bot/nothing")
+    words = [[reason.message for reason in line.reasons] for line in told.lines]
+    assert words == [[one.message.replace("nothing", "secret") for one in line.reasons] for line in nowhere.lines]
+    assert [line.outcome for line in told.lines] == [line.outcome for line in nowhere.lines]
+    assert (told.verdict.sha, told.access) == (None, "public")
+    known = check(stand.desk, "steward-bot/secret", public=False)
+    assert known.access == "private"
+    assert known.verdict.sha is not None
+
+
+def test_of_a_gated_model_the_public_hears_which_rules_fail_and_no_more(stand: Stand) -> None:
+    """What is in its files is for those who were let in; the reasons of the rules about them are withheld."""
+    name = made(stand, "gated", gated=True)
+    known, told = check(stand.desk, name, public=False), check(stand.desk, name)
+    assert known.access == told.access == "gated"
+    assert [line.outcome for line in told.lines] == [line.outcome for line in known.lines]
+    assert any("pickle" in reason.message for line in known.lines for reason in line.reasons)
+    told_of = [reason for line in told.lines for reason in line.reasons]
+    assert told_of
+    assert {(reason.message, reason.advice, reason.link) for reason in told_of} == {(GATED, "", "")}
+
+
+def test_of_a_model_behind_a_closed_gate_everybody_hears_that_it_is_gated(stand: Stand) -> None:
+    """That much its page says to everybody: the reason tells what to do."""
+    repo = stand.hub.box.repos.get("model", "ada/pickled")
+    assert repo is not None
+    stand.hub.box.repos.update(repo, None, gated="manual")
+    told = [reason for line in check(stand.desk, "ada/pickled").lines for reason in line.reasons]
+    assert "is gated" in " ".join(reason.message for reason in told)
+
+
+@pytest.fixture
+def steward(stand: Stand, settings: BotSettings, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]:
+    """Run `steward …` on the board of `stand`."""
+    monkeypatch.setenv("STEWARD_BOARD", str(settings.board))
+    monkeypatch.setenv("STEWARD_BOT_TOKEN", BOT)
+    monkeypatch.setenv("HF_ENDPOINT", stand.hub.url)
+    monkeypatch.setenv("REDIS_URL", settings.redis_url)
+    return lambda *words: CliRunner().invoke(app, list(words))
+
+
+def test_an_operator_checks_a_model(stand: Stand, steward: Callable[..., Result]) -> None:
+    """A list of passes and failures with what to do, as JSON on request; the exit status says how it would end."""
+    found = steward("check", "ada/pickled", "--precision", "float32")
+    assert found.exit_code == 1, found.output
+    assert "ok    The model can be read" in found.output
+    assert "FAIL" in found.output
+    assert "→" in found.output
+    assert "would not be accepted" in found.output
+    listed = json.loads(steward("check", "ada/pickled", "--json").stdout.splitlines()[-1])
+    assert listed["accepted"] is False
+    assert "safetensors" in failing(listed)
+    assert stand.commits() == 1
+
+
+def test_an_operator_looks_at_requests(stand: Stand, steward: Callable[..., Result]) -> None:
+    """By path or by model: state, place, reason, log and thread; no Hub is asked; nothing known is exit status 1."""
+    refused, waits = stand.submit("ada/pickled"), stand.submit("ada/good")
+    stand.settle()
+    calls = len(stand.calls)
+    found = steward("status", refused)
+    assert found.exit_code == 0, found.output
+    assert "failed (FAILED)" in found.output
+    assert "pickle" in found.output
+    assert "/discussions/" in found.output
+    listed = json.loads(steward("status", "ADA/good", "--json").stdout.splitlines()[-1])["requests"]
+    assert [one["path"] for one in listed] == [waits]
+    if listed[0]["state"] == "waiting":
+        assert listed[0]["place"]["position"] == 1
+    assert steward("status", "ada/nothing").exit_code == 1
+    assert len(stand.calls) == calls
+    secret = stand.desk.index.get(refused)
+    hidden = secret.standing.model_copy(update={"access": "private"})
+    stand.desk.index.put(secret.model_copy(update={"standing": hidden}))
+    assert "pickle" in steward("status", refused).output

@@ -1,0 +1,182 @@
+"""Whatever is asked of the web server, it answers in its own words: no 5xx, and never more than it was asked for."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx2
+import pytest
+import redis
+import uvicorn
+from bot_kit import BOARD, SECRET
+from hypothesis import HealthCheck, example, given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+
+from bot.app import create_app, server_config
+from bot.index import Entry, Index
+from bot.settings import BotSettings
+from bot.standing import Standing
+from leaderboard.attempts import Failure
+from steward.valkey import Valkey
+from wire.keys import Keys
+
+FUZZ = hypothesis_settings(
+    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
+HOSTILE = "<script>alert(1)</script>"
+
+
+@pytest.fixture(scope="module")
+def asked(valkey: Valkey, tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx2.Client]:
+    """A client of one web server for all, of a board with a few requests; checks are answered at once."""
+    folder: Path = tmp_path_factory.mktemp("fuzz")
+    (folder / "board.yaml").write_text(BOARD.replace("name: demo", "name: fuzzed"))
+    settings = BotSettings(
+        redis_url=valkey.url, board=folder / "board.yaml", webhook_secret=SECRET, port=0, checks_per_minute=5
+    )
+    with redis.Redis.from_url(valkey.url) as connection:
+        fill(Index(connection, Keys("fuzzed")))
+    server = uvicorn.Server(server_config(create_app(settings), settings))
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    try:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("bot.web.checks.PATIENCE", 0.0)
+            while not server.started:
+                thread.join(0.01)
+            port = server.servers[0].sockets[0].getsockname()[1]
+            with httpx2.Client(base_url=f"http://127.0.0.1:{port}", timeout=10) as client:
+                yield client
+    finally:
+        server.should_exit = True
+        thread.join()
+
+
+def fill(index: Index) -> None:
+    """A few requests, with strangers' words wherever strangers may put some."""
+    failure = Failure(cause="odd", fault="unknown", message=HOSTILE, advice=HOSTILE)
+    for number in range(30):
+        path = f"ada/m{number}_eval_request_False_float16_Original.json"
+        standing = Standing(status="FAILED" if number % 2 else "PENDING", time=float(number // 4), failure=failure)
+        state = "settled" if number % 2 else "waiting"
+        index.put(Entry(path=path, model=HOSTILE, state=state, submitter="é" * 40, attempt="x", standing=standing))
+    index.put(Entry(path="no request at all", standing=Standing(time=1e300)))
+    index.put(Entry(path="another.json", standing=Standing(time=-5.0), submitted=float("1e18")))
+
+
+NAMES = st.sampled_from(
+    [
+        "status",
+        "model",
+        "submitter",
+        "cursor",
+        "limit",
+        "after",
+        "held_after",
+        "precision",
+        "revision",
+        "weight_type",
+        "x",
+    ]
+)
+WORDS = st.one_of(
+    st.text(max_size=40),
+    st.binary(max_size=20),
+    st.integers(-(10**30), 10**30).map(str),
+    st.sampled_from(["PENDING", "FAILED", "", "0", "1", "500", "NaN", "-1", "1e5", "ada/m1", "\x00", "%", HOSTILE]),
+    st.text("ABCDEFabcdef0123456789-_=", max_size=60),
+)
+PATHS = st.one_of(
+    st.sampled_from(
+        ["/api/requests", "/api/queue", "/api/check", "/api/requests/", "/api", "/openapi.json", "/healthz"]
+    ),
+    st.text(max_size=60).map(lambda word: f"/api/requests/{word}"),
+    st.text(max_size=60).map(lambda word: f"/{word}"),
+    st.sampled_from(["/api/requests/ada/m1_eval_request_False_float16_Original.json", "/api/requests/../../x"]),
+)
+HEADERS = st.dictionaries(
+    st.sampled_from(
+        ["if-none-match", "accept", "origin", "range", "x-forwarded-for", "content-type", "if-modified-since"]
+    ),
+    st.one_of(st.text(st.characters(min_codepoint=32, max_codepoint=126), max_size=200), st.just("*"), st.just('W/"x')),
+    max_size=3,
+)
+
+
+def check(answer: httpx2.Response) -> None:
+    """No 5xx; JSON with its type; an error has one shape, and holds no more of a client's words than it must."""
+    assert answer.status_code < 500, answer.text
+    if answer.status_code == 304:
+        assert answer.content == b""
+        return
+    assert answer.headers["content-type"].partition(";")[0] == "application/json"
+    body = json.loads(answer.content)
+    if answer.status_code >= 400:
+        assert body.keys() == {"code", "message", "advice"}
+        assert len(answer.content) < 3_000
+
+
+@FUZZ
+@given(PATHS, st.lists(st.tuples(NAMES, WORDS), max_size=5), HEADERS)
+@example("/api/requests", [("cursor", "MWUzMDAgeA")], {})
+@example("/api/requests", [("limit", "500"), ("limit", "x")], {})
+@example("/api/queue", [("after", "9" * 5_000)], {})
+@example("/api/requests", [], {"if-none-match": "*"})
+def test_no_question_is_answered_with_an_error_of_ours(
+    asked: httpx2.Client, path: str, params: list[tuple[str, str | bytes]], headers: dict[str, str]
+) -> None:
+    """Paths, query strings and headers of every kind."""
+    query = httpx2.QueryParams()
+    for name, word in params:
+        query = query.add(name, word.decode("latin-1") if isinstance(word, bytes) else word)
+    check(asked.get(httpx2.URL(asked.base_url, raw_path=raw(path, str(query))), headers=headers))
+
+
+@FUZZ
+@given(st.binary(max_size=120).filter(lambda raw: not set(raw) & set(b" \r\n\t#")))
+@example(b"/api/requests?status=%ff%fe&limit=%zz")
+@example(b"/api/requests/%00")
+@example(b"/api/requests/%ed%a0%80_eval_request_.json")
+@example(b"/api/check?model=%ed%a0%80")
+@example(b"/api/queue?&&&=&after")
+def test_no_bytes_in_an_address_are_answered_with_an_error_of_ours(asked: httpx2.Client, target: bytes) -> None:
+    """Raw bytes, past every client that would have quoted them."""
+    import socket
+
+    host, port = asked.base_url.host, asked.base_url.port
+    line = b"GET /" + target.lstrip(b"/") + b" HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+    with socket.create_connection((host, port or 80), timeout=10) as stream:
+        stream.sendall(line)
+        first = stream.makefile("rb").readline()
+    assert first.startswith(b"HTTP/1.1 ")
+    assert int(first.split()[1]) < 500, (target, first)
+
+
+@FUZZ
+@given(st.sampled_from(["POST", "PUT", "DELETE", "PATCH", "OPTIONS", "HEAD"]), PATHS, st.binary(max_size=50))
+def test_other_methods_change_nothing_and_are_refused(
+    asked: httpx2.Client, method: str, path: str, body: bytes
+) -> None:
+    """Whatever is sent along."""
+    answer = asked.request(method, httpx2.URL(asked.base_url, raw_path=raw(path, "")), content=body)
+    assert answer.status_code < 500
+    assert answer.status_code >= 400 or (method == "OPTIONS" and answer.status_code == 200)
+
+
+def raw(path: str, query: str) -> bytes:
+    """The target of a request, quoted where it must be."""
+    from urllib.parse import quote
+
+    return (quote(path.encode("utf-8", "replace")) + (f"?{query}" if query else "")).encode()
+
+
+def test_strangers_words_are_json_and_nothing_else(asked: httpx2.Client) -> None:
+    """HTML in a name or a reason is told as text, with a type that no browser takes for a page."""
+    answer = asked.get("/api/requests", params={"status": "FAILED"})
+    assert answer.headers["content-type"] == "application/json"
+    assert answer.headers["x-content-type-options"] == "nosniff"
+    assert answer.json()["requests"][0]["failure"]["message"] == HOSTILE
