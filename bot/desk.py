@@ -17,6 +17,7 @@ from bot.measures import Measures
 from bot.mirror import Mirror
 from bot.pauses import Pauses
 from bot.probe import Probe
+from bot.visibility import Visibility
 from hub.client import Hub
 from hub.comments import Marker
 from hub.errors import BadRequest
@@ -73,6 +74,7 @@ class Desk:
         self.measures = Measures(self.redis, self.keys)
         self.pauses = Pauses(self.redis, self.keys)
         self.last_line: Line | None = None
+        self.visibility = Visibility(self.hub)
         self.adoption = Adoption(self.hub, self.redis, self.keys, self.requests)
         # Every write to the Hub passes here; the board is looked up at each, as the clock above.
         self.effects = Gate(
