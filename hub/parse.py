@@ -140,7 +140,13 @@ def thread(item: Json, num: int) -> Thread:
         head_commit=changes.get("headCommitId") or (pushed[-1] if pushed else None),
         merge_commit=changes.get("mergeCommitId"),
         conflicting_files=_conflicts(item.get("filesWithConflicts")),
+        merged_by=_merged_by(events),
     )
+
+
+def _merged_by(events: Any) -> tuple[str | None, str] | None:
+    merges = [it for it in events if it["type"] == "status-change" and it["data"].get("status") == "merged"]
+    return author(merges[-1]) if merges and merges[-1].get("author") else None
 
 
 def _conflicts(files: Any) -> tuple[str, ...]:

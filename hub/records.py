@@ -133,7 +133,8 @@ class Thread:
     """A discussion or pull request.
 
     `conflicting_files` is empty where there is none; the Hub may know that there are some but not which: then it holds
-    one "*". `target` (`refs/heads/main`), `head_commit` and `merge_commit` are for pull requests.
+    one "*". `target` (`refs/heads/main`), `head_commit`, `merge_commit` and `merged_by` are for pull requests.
+    `merged_by`: id (None where the Hub leaves it out) and name of whoever merged it; None where the Hub does not say.
     """
 
     num: int
@@ -149,6 +150,7 @@ class Thread:
     head_commit: str | None
     merge_commit: str | None
     conflicting_files: tuple[str, ...]
+    merged_by: tuple[str | None, str] | None = None
 
 
 @dataclass(frozen=True)

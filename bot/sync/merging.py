@@ -103,7 +103,7 @@ def settle_merged(desk: Desk, thread: Thread, record: Record) -> Merging:
     memo = recall(desk, thread.num)
     by = memo.by if memo is not None else ""
     how: End = "merged"
-    if record.result != "passed" or not _is_ours(desk, memo, record, commit):
+    if record.result != "passed" or not _is_ours(desk, thread, memo, record):
         how = "by-hand"
     elif not _is_exact(desk, record, commit):
         how = "taken-back"
@@ -115,11 +115,11 @@ def settle_merged(desk: Desk, thread: Thread, record: Record) -> Merging:
     return Merging(how, commit)
 
 
-def _is_ours(desk: Desk, memo: Memo | None, record: Record, commit: str) -> bool:
-    if memo is not None and memo.merging == record.situation.head:
-        return True
-    authors = desk.hub.commits(desk.requests, commit, limit=1)[0].authors
-    return bool(authors) and is_by(desk.me(), None, authors[0])
+def _is_ours(desk: Desk, thread: Thread, memo: Memo | None, record: Record) -> bool:
+    """Whether it was us who merged it: as the Hub has it, else as we remember it."""
+    if thread.merged_by is not None:
+        return is_by(desk.me(), *thread.merged_by)
+    return memo is not None and memo.merging == record.situation.head
 
 
 def _is_exact(desk: Desk, record: Record, commit: str) -> bool:

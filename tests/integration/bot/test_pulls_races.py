@@ -1,0 +1,276 @@
+"""Pull requests that move while the bot looks, decides and merges; merges that fail; processes that die in between.
+
+Whatever happens when, what is on main in the end was checked, or a person put it there; and nobody is told twice.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import pytest
+import redis
+from pulls_kit import PATH, bot_comments, fields, look, policy, propose, report, said, settled, thread
+from stand_kit import FORM, REQUESTS, Stand, world
+
+from bot.probe import Probe
+from bot.sync import merging, pulls
+from hub.edits import blob_id
+from localhub.testing import LocalHub
+
+ALARM = "pull-alarm"
+KEPT = {"README.md": b"Ours.\n", "notes/a.txt": b"a", "notes/b.txt": b"b"}
+"""What is on main before."""
+
+
+@pytest.fixture(scope="module")
+def probe() -> Iterator[Probe]:
+    """One probe for all: it takes its time to start."""
+    with closing(Probe()) as made:
+        yield made
+
+
+@pytest.fixture
+def stand(tmp_path: Path, connection: redis.Redis, probe: Probe) -> Iterator[Stand]:
+    """A board that merges what passes, with a few files."""
+    with LocalHub(tmp_path, world()) as hub:
+        made = Stand(hub, connection)
+        made.desk.probe = probe
+        policy(made, "merge")
+        for path, content in KEPT.items():
+            made.put(path, content)
+        made.settle()
+        yield made
+        made.desk.hub.close()
+
+
+class Calls(list[tuple[str, str]]):
+    """The calls of the bot; what was asked for happens once, right before the call it was asked for."""
+
+    def __init__(self, at: Callable[[int, str], bool], then: Callable[[], object]) -> None:
+        super().__init__()
+        self.at, self.then = at, then
+        self.done = False
+
+    def append(self, call: tuple[str, str]) -> None:
+        if not self.done and self.at(len(self), call[1]):
+            self.done = True
+            self.then()
+        super().append(call)
+
+
+def before(stand: Stand, route: str, then: Callable[[], object], *, nth: int = 1) -> None:
+    """Have `then` happen right before the bot's `nth` call of this route."""
+    seen = {"of it": 0}
+
+    def at(_: int, called: str) -> bool:
+        seen["of it"] += called == route
+        return called == route and seen["of it"] == nth
+
+    stand.calls = Calls(at, then)
+
+
+def on_main(stand: Stand) -> dict[str, str]:
+    """Every file on main → its id, but for the Hub's own."""
+    return {file.path: file.oid for file in stand.desk.hub.list_files(stand.desk.requests) if file.path[0] != "."}
+
+
+PUSHES: dict[str, dict[str, Any]] = {
+    "another status": {PATH: b'{"model": "ada/good", "status": "FINISHED"}'},
+    "an extra file": {"evil.json": b"{}"},
+    "another request": {PATH.replace("good", "evil"): b'{"model": "ada/evil", "status": "PENDING"}'},
+    "a file of ours changed": {"README.md": b"Theirs.\n"},
+    "a file of ours removed": {"README.md": None, "notes/a.txt": None},
+    "a file in place of a folder": {"notes/a.txt": None, "notes/b.txt": None, "notes": b"file"},
+    "the request taken out": {PATH: None, "x.txt": b"x"},
+    "a large file": {"weights.bin": bytes(range(256)) * 50},
+}
+
+
+@pytest.mark.parametrize("name", PUSHES)
+def test_what_is_pushed_between_the_last_look_and_the_merge_is_taken_back(stand: Stand, name: str) -> None:
+    """It went in with the merge; every file is as it was before, the thread is told once, nothing is evaluated."""
+    stand.worker()
+    was = on_main(stand)
+    number, head = propose(stand, {PATH: fields(stand)})
+    before(stand, "merge", lambda: propose(stand, PUSHES[name], number=number))
+    look(stand, number)
+    stand.time += 60
+    stand.settle()
+    assert on_main(stand) == was
+    (alarm,) = said(stand, number, ALARM)
+    assert f"`{head[:8]}`" in alarm
+    assert "Taken back" in report(stand, number)
+    assert thread(stand, number).status == "merged"
+    assert stand.queued() == []
+    assert stand.desk.index.count() == 0
+    assert look(stand, number) == ["thread"]
+    assert stand.commits() == len(KEPT) + 1 + 2  # the first one of all, the merge, and its undoing
+
+
+def test_what_people_changed_since_a_wrong_merge_is_left_to_them(stand: Stand) -> None:
+    """A file that somebody touched again before it could be put back keeps what they wrote."""
+    number, _ = propose(stand, {PATH: fields(stand)})
+    before(stand, "merge", lambda: propose(stand, {"README.md": b"Theirs.\n", "evil.txt": b"x"}, number=number))
+    stage = stand.desk.effects.stage
+
+    def late(*args: Any, **more: Any) -> bool:
+        stand.put("README.md", b"A maintainer's.\n")
+        return stage(*args, **more)
+
+    stand.desk.effects.stage = late  # type: ignore[method-assign]
+    look(stand, number)
+    stand.time += 60
+    stand.settle()
+    assert on_main(stand)["README.md"] == blob_id(b"A maintainer's.\n")
+    assert "evil.txt" not in on_main(stand)
+
+
+def test_no_push_between_any_two_calls_leaves_anything_unchecked_on_main(stand: Stand) -> None:
+    """A push right before each single call of checking and merging: what stays is what was checked, told once."""
+    stand.desk.me()
+    ends: list[str] = []
+    for at in range(15):
+        was = on_main(stand)
+        number, _ = propose(stand, {PATH: fields(stand, likes=at)})
+        stand.calls = Calls(lambda count, _, at=at: count == at, lambda number=number: _push(stand, number))  # type: ignore[misc]
+        look(stand, number)
+        pushed = isinstance(stand.calls, Calls) and stand.calls.done
+        stand.calls = []
+        stand.time += 600
+        stand.settle()
+        look(stand, number)
+        there = on_main(stand)
+        ends.append(f"{thread(stand, number).status} {len(said(stand, number, ALARM))}")
+        assert "evil.txt" not in there, at
+        assert len(said(stand, number)) == 1
+        if there != was:
+            assert "exactly as it was checked" in report(stand, number)
+            assert stand.file(PATH)["likes"] == at
+            stand.form.delete_file(PATH, REQUESTS, repo_type="dataset")
+            stand.settle()
+        elif pushed and thread(stand, number).status == "open":
+            assert "evil.txt" in report(stand, number)
+    assert {"open 0", "merged 1", "merged 0"} <= set(ends)
+
+
+def _push(stand: Stand, number: int) -> None:
+    """Ada pushes what nobody asked for, if she still can."""
+    if thread(stand, number).status != "merged":
+        propose(stand, {"evil.txt": b"x"}, number=number)
+
+
+def test_a_base_that_moves_before_the_merge_means_checking_anew(stand: Stand) -> None:
+    """The request that would be replaced changed meanwhile: nothing is merged upon what nobody looked at."""
+    made = settled(stand)
+    sha = str(stand.ada.upload_file(path_or_fileobj=b"m", path_in_repo="n.txt", repo_id="ada/good").oid)
+    number, _ = propose(stand, {PATH: {**made, "status": "PENDING", "revision": sha}})
+    changed = json.dumps({**made, "status": "RERUN"}).encode()
+    before(stand, "paths-info", lambda: stand.put(PATH, changed))
+    look(stand, number)
+    stand.time += 60
+    stand.work()
+    assert thread(stand, number).status == "open"
+    assert "conflicts" in report(stand, number) or "waits for its turn already" in report(stand, number)
+
+
+@pytest.mark.parametrize("kind", ["fail", "fail-after", "hang-after"])
+def test_a_merge_that_is_answered_with_an_error_happens_once(stand: Stand, kind: str) -> None:
+    """500 before or after it happened: merged once, as it was checked, and told so."""
+    number, _ = propose(stand, {PATH: fields(stand)})
+    more = {"seconds": 0.3} if kind == "hang-after" else {"status": 500}
+    stand.hub.box.faults.add("POST */merge", kind, times=1, **more)  # type: ignore[arg-type]
+    look(stand, number)
+    assert thread(stand, number).status == "merged"
+    assert "exactly as it was checked" in report(stand, number)
+    assert stand.commits() == len(KEPT) + 2
+
+
+@pytest.mark.parametrize(
+    ("how", "route"), [("closed", "resolve"), ("closed", "merge"), ("deleted", "comment"), ("deleted", "merge")]
+)
+def test_one_that_is_closed_or_deleted_meanwhile_is_let_go(stand: Stand, how: str, route: str) -> None:
+    """Nothing is merged, nothing is parked, and nobody is spoken to who left before the last look."""
+    number, _ = propose(stand, {PATH: fields(stand)})
+
+    def leave() -> None:
+        if how == "closed":
+            stand.ada.change_discussion_status(REQUESTS, number, "closed", repo_type="dataset")
+        else:
+            at = f"{stand.hub.url}/api/datasets/{REQUESTS}/discussions/{number}"
+            httpx2.delete(at, headers={"authorization": f"Bearer {FORM}"}).raise_for_status()
+
+    before(stand, route, leave)
+    look(stand, number)
+    stand.time += 60
+    stand.settle()
+    assert PATH not in on_main(stand)
+    assert stand.desk.parking.all() == []
+    assert stand.desk.redis.hlen(stand.desk.keys.pulls) == 0
+    if how == "closed" and route == "resolve":
+        assert bot_comments(stand, number) == 0
+
+
+class Killed(BaseException):
+    """The process is gone."""
+
+
+DEATHS = [
+    (merging, merging.MERGED, False, False),
+    (merging, merging.MERGED, True, True),
+    (merging, merging.STAGED_BACK, True, False),
+    (merging, merging.STAGED_BACK, True, True),
+    (pulls, pulls.REPORTED, False, True),
+]
+
+
+@pytest.mark.parametrize(("module", "point", "raced", "amnesia"), DEATHS)
+def test_dead_anywhere_the_same_end(
+    stand: Stand, monkeypatch: pytest.MonkeyPatch, module: Any, point: str, raced: bool, amnesia: bool
+) -> None:
+    """Killed between two effects, with or without Redis: the next process finds out, finishes, and says it once."""
+    was = on_main(stand)
+    number, _ = propose(stand, {PATH: fields(stand)})
+    if raced:
+        before(stand, "merge", lambda: propose(stand, {"evil.txt": b"x"}, number=number))
+
+    def die(name: str) -> None:
+        if name == point:
+            raise Killed
+
+    with monkeypatch.context() as patch:
+        patch.setattr(module, "pass_by", die)
+        with pytest.raises(Killed):
+            look(stand, number)
+    stand.desk.redis.delete(stand.desk.keys.dirty_leases)  # what time does, too
+    if amnesia:
+        stand.desk.redis.flushall()
+    stand.time += 600
+    look(stand, number)
+    stand.settle()
+    assert len(said(stand, number)) == 1
+    assert len(said(stand, number, ALARM)) == int(raced)
+    assert set(on_main(stand)) == ({*was} if raced else {*was, PATH})
+    assert ("Taken back" if raced else "Merged") in report(stand, number)
+
+
+def test_a_maintainers_own_merge_at_the_same_moment_is_theirs(stand: Stand) -> None:
+    """Merged by hand right before ours, with more in it: followed, told, and not taken back."""
+    number, _ = propose(stand, {PATH: fields(stand)})
+
+    def theirs() -> None:
+        propose(stand, {"more.txt": b"x"}, number=number)
+        stand.form.merge_pull_request(REQUESTS, number, repo_type="dataset")
+
+    before(stand, "comment", theirs)
+    look(stand, number)
+    stand.time += 60
+    stand.settle()
+    look(stand, number)
+    assert {PATH, "more.txt"} <= set(on_main(stand))
+    assert "by hand" in report(stand, number)
+    assert said(stand, number, ALARM) == []
