@@ -70,6 +70,7 @@ class Board(BaseModel):
     attempts: int = Field(
         default=3, ge=1, le=20, description="how often one request may be tried when the fault is ours"
     )
+    relaunches_a_day: int = Field(default=100, ge=0, description="how many relaunches people may ask for in 24 hours")
     attempt_seconds: int = Field(default=8 * 3600, ge=10, description="how long one attempt may take")
     tiers: TierLimits = Field(default_factory=TierLimits, description="which requests are small, medium or large")
     budgets: Budgets = Field(default_factory=Budgets, description="GPU-hours by tier, submitter and request")

@@ -138,6 +138,11 @@ class Keys:
         return self._key("durations")
 
     @property
+    def experience(self) -> str:
+        """Hash: level of a round → JSON of how long the last ones in it waited, as shares of what was expected."""
+        return self._key("experience")
+
+    @property
     def spent(self) -> str:
         """Hash: attempt that ended within a day → JSON of its GPU-seconds and whose they are."""
         return self._key("spent")

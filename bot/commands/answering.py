@@ -1,7 +1,7 @@
 """The commands in a thread: each comment that holds some gets one reply, posted before its effect, edited after it.
 
     comment           what a person wrote; counts if it is new, was not edited, is not hidden, and is not our own
-    reply, `doing`    says what is going to be done; was it done? The verb knows, by the comment's id
+    reply, `doing`    says that something is being done; was it? It is done again, which changes nothing
     reply, `answer`   says what was done, or why not; nothing more will happen
 
 The reply is found again by its hidden marker, which names the comment. So a comment is answered once however often its
@@ -26,6 +26,7 @@ from bot.commands import people
 from bot.commands.call import Answer, Call, say
 from bot.commands.grammar import MOST, Command, commands_in
 from bot.commands.limits import may_go_on
+from bot.commands.record import record
 from bot.commands.registry import Misused, Place, Registry, Verb, bind
 from bot.commands.targets import Target, find_target
 from bot.desk import Desk
@@ -60,6 +61,8 @@ class Section:
 
     line: str
     answer: Answer
+    call: Call | None = None
+    """None where it came to no call."""
 
     @property
     def text(self) -> Safe:
@@ -125,9 +128,11 @@ def _answer(desk: Desk, registry: Registry, heard: Heard, reply: Reply | None) -
         if said is None:
             return 0
         reply, posted = said, 1
-    if _act(sections):
-        sections = _sections(desk, registry, heard, person, is_first=False)
+    if not _are_final(sections):
+        sections = [_done(section) for section in sections]
+        pass_by(ACTED)
     _edit(desk, heard, reply, sections)
+    record(desk, heard, person, sections)
     return posted
 
 
@@ -138,7 +143,7 @@ def _sections(desk: Desk, registry: Registry, heard: Heard, person: Person, *, i
         text = _no("too-fast", most=wait.most, wait=in_words(wait.seconds))
         return [Section(heard.commands[0].line, text)]
     sections = [
-        Section(command.line, _one(desk, registry, heard, person, command, number))
+        _one(desk, registry, heard, person, command, number, resumed=not is_first)
         for number, command in enumerate(heard.commands[:MOST])
     ]
     if len(heard.commands) > MOST:
@@ -146,7 +151,19 @@ def _sections(desk: Desk, registry: Registry, heard: Heard, person: Person, *, i
     return sections
 
 
-def _one(desk: Desk, registry: Registry, heard: Heard, person: Person, command: Command, number: int) -> Answer:
+def _one(
+    desk: Desk, registry: Registry, heard: Heard, person: Person, command: Command, number: int, *, resumed: bool
+) -> Section:
+    found = _call(desk, registry, heard, person, command, number, resumed=resumed)
+    if isinstance(found, Answer):
+        return Section(command.line, found)
+    return Section(command.line, found.verb.run(found), found)
+
+
+def _call(
+    desk: Desk, registry: Registry, heard: Heard, person: Person, command: Command, number: int, *, resumed: bool
+) -> Call | Answer:
+    """The call that `command` is, or why it is none."""
     verb = registry.find(command.verb)
     if verb is None:
         nearest = registry.nearest(command.verb)
@@ -163,20 +180,8 @@ def _one(desk: Desk, registry: Registry, heard: Heard, person: Person, command: 
     person, roles = people.roles(desk, person, model=target.model, submitter=target.submitter, fresh=verb.irreversible)
     if not roles & verb.who:
         return _not_allowed(verb, person, target)
-    call = Call(
-        desk,
-        verb,
-        arguments,
-        heard.place,
-        heard.repo,
-        heard.thread,
-        heard.comment,
-        number,
-        person,
-        roles,
-        target.entries,
-    )
-    return verb.run(call)
+    where = (heard.place, heard.repo, heard.thread, heard.comment, number)
+    return Call(desk, verb, arguments, *where, person, roles, target.model, target.entries, resumed)
 
 
 def _misused(verb: Verb, misused: Misused) -> Answer:
@@ -196,7 +201,8 @@ def _no(kind: str, **words: object) -> Answer:
 def _post(desk: Desk, heard: Heard, sections: list[Section]) -> Reply | None:
     is_final = _are_final(sections)
     marker = _marker(desk, heard, is_final=is_final)
-    said = desk.effects.comment(heard.repo, heard.thread.num, _text(desk, heard, sections), marker, asked=True)
+    text = _text(desk, heard, sections)
+    said = desk.effects.comment(heard.repo, heard.thread.num, text, marker, asked=True, seen=heard.thread)
     if said is None:
         return None
     desk.echoes.caused("discussion", heard.repo.id, now=desk.now())
@@ -204,14 +210,12 @@ def _post(desk: Desk, heard: Heard, sections: list[Section]) -> Reply | None:
     return Reply(said, is_final)
 
 
-def _act(sections: Iterable[Section]) -> bool:
-    """Do what is to be done; whether anything was."""
-    acts = [section.answer.act for section in sections if section.answer.act is not None]
-    for act in acts:
-        act()
-    if acts:
-        pass_by(ACTED)
-    return bool(acts)
+def _done(section: Section) -> Section:
+    """The section, with what it says done."""
+    act = section.answer.act
+    if act is None:
+        return section
+    return Section(section.line, Answer(act(), allowed=section.answer.allowed), section.call)
 
 
 def _edit(desk: Desk, heard: Heard, reply: Reply, sections: list[Section]) -> None:
@@ -226,7 +230,7 @@ def _edit(desk: Desk, heard: Heard, reply: Reply, sections: list[Section]) -> No
 
 
 def _are_final(sections: Iterable[Section]) -> bool:
-    return all(section.answer.final and section.answer.act is None for section in sections)
+    return all(section.answer.act is None for section in sections)
 
 
 def _marker(desk: Desk, heard: Heard, *, is_final: bool) -> Marker:

@@ -28,7 +28,16 @@ class Call:
     """Which command of its comment it is, from 0."""
     person: Person
     roles: frozenset[Role]
+    model: str = ""
+    """The model that it is about; "" for none."""
     entries: tuple[Entry, ...] = ()
+    resumed: bool = False
+    """Whether it was begun before, and nobody knows whether it had its effect."""
+
+    @property
+    def entry(self) -> Entry:
+        """The one request that a verb about a request is about."""
+        return self.entries[0]
 
     @property
     def cause(self) -> str:
@@ -47,15 +56,13 @@ class Call:
 
 @dataclass(frozen=True)
 class Answer:
-    """What there is to say to a command.
+    """What there is to say to a command. With `act` it is said that it is being done; then what `act` answers.
 
-    `act`, if any, is done after it was said; then the verb is asked again. While the answer is not `final` the verb is
-    asked again whenever the thread is looked at.
+    `act` may be called again by a bot that died before its answer was told, so it changes nothing the second time.
     """
 
     text: Safe
-    final: bool = True
-    act: Callable[[], object] | None = None
+    act: Callable[[], Safe] | None = None
     allowed: bool = True
     """False where the person may not, or it makes no sense as things are: nothing was changed."""
 
@@ -63,3 +70,8 @@ class Answer:
 def say(template: str, **words: object) -> Safe:
     """The words of `bot/texts/commands/{template}.md.j2`."""
     return Safe(render(f"commands/{template}", **words).strip())
+
+
+def doing(act: Callable[[], Safe]) -> Answer:
+    """The answer to a command that changes something."""
+    return Answer(say("doing"), act)

@@ -24,7 +24,6 @@ MOST = 5
 """Commands of one comment that are run."""
 LONGEST_LINE, MOST_WORDS = 1_000, 50
 
-_EMPHASIS = ("em_open", "em_close", "strong_open", "strong_close")
 _PARSER = MarkdownIt("commonmark").enable("table")
 _MAYBE = re.compile(r"^[ ]{0,3}/[^\W\d_]", re.MULTILINE)
 _VERB = re.compile(r"/([^\W\d_][\w-]{0,39})(?:\s+(.*))?", re.DOTALL)
@@ -73,19 +72,22 @@ def _lines(tokens: Sequence[Token]) -> Iterator[str]:
 
 
 def _plain_lines(children: Sequence[Token]) -> Iterator[str]:
+    """The lines of a paragraph that begin with words. In one that begins like a command, markup after that is let go:
+    of emphasis and links the words are kept, of HTML and pictures nothing."""
     parts: list[str] = []
     plain = True
     for child in children:
+        words = "".join(parts)
         if child.type in ("softbreak", "hardbreak"):
             if plain:
-                yield "".join(parts)
+                yield words
             parts, plain = [], True
         elif child.type in ("text", "text_special"):
             parts.append(child.content)
-        elif child.type == "code_inline" and "".join(parts).startswith("/") and "`" not in child.content:
-            parts.append(f"`{child.content}`")
-        elif child.type not in _EMPHASIS or not "".join(parts).startswith("/"):
+        elif not words.lstrip().startswith("/"):
             plain = False
+        elif child.type == "code_inline" and "`" not in child.content:
+            parts.append(f"`{child.content}`")
     if plain:
         yield "".join(parts)
 

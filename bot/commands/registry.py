@@ -130,17 +130,17 @@ def bind(verb: Verb, command: Command) -> Arguments | Misused:
             break
         if param.kind == "words":
             found[param.name], rest = " ".join(rest), []
-        elif param.required or _is_meant(param, rest):
+        elif param.required or _is_meant(param, rest, alone=len(places) == 1):
             found[param.name] = rest.pop(0)
     if rest:
         return Misused(f"I do not know what to do with {_quoted(rest)}.")
     return _checked(verb, found)
 
 
-def _is_meant(param: Param, rest: list[str]) -> bool:
+def _is_meant(param: Param, rest: list[str], *, alone: bool) -> bool:
     """Whether the first word of `rest` is this argument, which may be left out."""
-    # Any word could be the name of a model without an organisation: alone it is one, before others it is talk.
-    return _fits(param, rest[0]) and (param.kind != "model" or "/" in rest[0] or len(rest) == 1)
+    # Any word could be the name of a model without an organisation: it is one where nothing else could be meant.
+    return _fits(param, rest[0]) and (param.kind != "model" or "/" in rest[0] or (alone and len(rest) == 1))
 
 
 def _checked(verb: Verb, found: dict[str, str]) -> Arguments | Misused:

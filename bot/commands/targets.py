@@ -10,6 +10,7 @@ from bot.commands.call import Answer, say
 from bot.commands.registry import Arguments, Verb
 from bot.desk import Desk
 from bot.index import Entry
+from bot.web.shown import hidden
 from hub.records import Repo, Thread
 from leaderboard.requests import RequestPath, parse_path
 
@@ -45,9 +46,11 @@ def find_target(desk: Desk, verb: Verb, arguments: Arguments, repo: Repo, thread
 
 def _entries(desk: Desk, model: str, repo: Repo, thread: Thread) -> list[Entry]:
     if model:
-        return desk.index.of_model(model)
-    path = desk.index.of_thread(thread.num) if repo == desk.requests else None
-    return [entry for entry in desk.index.find([path]) if entry is not None] if path else []
+        found = desk.index.of_model(model)
+    else:
+        path = desk.index.of_thread(thread.num) if repo == desk.requests else None
+        found = [entry for entry in desk.index.find([path]) if entry is not None] if path else []
+    return [entry for entry in found if not hidden(entry)]  # a thread is read by everybody
 
 
 def _is_meant(entry: Entry, arguments: Arguments) -> bool:

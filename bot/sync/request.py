@@ -21,9 +21,10 @@ from bot.desk import Desk
 from bot.facts import gather_submission, worth_keeping
 from bot.index import Entry
 from bot.standing import standing_of
-from bot.sync import costs, places, publication
+from bot.sync import costs, outbreaks, places, publication
 from bot.sync.dates import is_being_dated
 from bot.sync.edits import stage_transition
+from bot.sync.following import call_followers
 from bot.sync.gather import Gathered, asked, gather, life, note_spent
 from bot.sync.numbers import used_numbers
 from bot.sync.old import rest_if_old, rest_if_old_and_large
@@ -153,6 +154,8 @@ def _may_relaunch(desk: Desk, gathered: Gathered) -> bool:
 
 def act(desk: Desk, gathered: Gathered, step: Step) -> float | None:
     """Do what `step` says."""
+    if isinstance(step, Finish | Fail | Reopen) and step.outcome is not None:
+        outbreaks.note(desk, gathered.request.path.model, step.outcome)
     match step:
         case Admit():
             admit(desk, gathered)
@@ -206,7 +209,7 @@ def admit(desk: Desk, gathered: Gathered) -> None:
             "attempt": attempt,
             "submitted": desk.now() if now.first > entry.number else places.submitted(desk, request, entry),
             "shown": 0,
-            **places.asks(desk, request, facts),
+            **places.asks(desk, entry, request, facts),
         }
     )
     entry = entry.model_copy(update={"job": job_for(desk, request, entry)})
@@ -234,7 +237,7 @@ def claim(desk: Desk, gathered: Gathered, *, committed: bool) -> None:
     assert attempt is not None
     if committed:
         desk.attempts.answer_claim(attempt, granted=True)
-        desk.measures.turn(entry.submitter, at=desk.now())
+        places.begun(desk, entry)
         _watch(desk, gathered)
         return
     revision = gathered.turn.revision or entry.sha
@@ -351,6 +354,7 @@ def _settle(desk: Desk, gathered: Gathered, step: Step) -> None:
         desk.attempts.drop(attempt)
     if gathered.request.status is Status.CANCELLED:
         entry = places.tell_cancelled(desk, entry, gathered.request)
+    desk.measures.close(entry.path)
     state = "foreign" if isinstance(step, Foreign) else "settled"
     if entry.state != state:
         desk.index.put(entry.model_copy(update={"state": state, "job": None}))

@@ -62,6 +62,12 @@ def _finalize(value: Any) -> str:
     return plain(value)
 
 
+def name(value: object) -> Safe:
+    """The name of an account, to be mentioned; anything that cannot be one is printed as prose."""
+    words = str(value)
+    return Safe(words) if re.fullmatch(r"[A-Za-z0-9](?:[A-Za-z0-9_-]{0,94}[A-Za-z0-9])?", words) else plain(value)
+
+
 ENVIRONMENT = Environment(
     loader=PackageLoader("bot", "texts"),
     autoescape=False,  # noqa: S701  this is Markdown: _finalize escapes everything that is printed
@@ -70,7 +76,7 @@ ENVIRONMENT = Environment(
     trim_blocks=True,
     lstrip_blocks=True,
 )
-ENVIRONMENT.filters.update(code=code, url=url, plain=plain)
+ENVIRONMENT.filters.update(code=code, url=url, plain=plain, name=name)
 
 
 def render(template: str, **values: object) -> str:

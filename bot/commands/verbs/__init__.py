@@ -1,7 +1,36 @@
-"""The verbs, one file each. A new one is written in a file of its own and listed here."""
+"""The verbs, a file for each or for two that belong together. A new one is written in a file and listed here."""
 
 from bot.commands.registry import Registry
+from bot.commands.verbs.approve import APPROVE, REJECT
+from bot.commands.verbs.cancel import CANCEL
+from bot.commands.verbs.check import CHECK
 from bot.commands.verbs.help import HELP
+from bot.commands.verbs.hold import HOLD, UNHOLD
+from bot.commands.verbs.pause import PAUSE, RESUME
+from bot.commands.verbs.priority import PRIORITY
+from bot.commands.verbs.relaunch import RELAUNCH
 from bot.commands.verbs.status import STATUS
+from bot.commands.verbs.submit import RESUBMIT, SUBMIT
+from bot.commands.verbs.subscribe import SUBSCRIBE
+from bot.commands.verbs.why import WHY
 
-REGISTRY = Registry((HELP, STATUS))
+REGISTRY = Registry(
+    (
+        HELP,
+        STATUS,
+        WHY,
+        CHECK,
+        SUBMIT,
+        RESUBMIT,
+        RELAUNCH,
+        CANCEL,
+        SUBSCRIBE,
+        PRIORITY,
+        HOLD,
+        UNHOLD,
+        PAUSE,
+        RESUME,
+        APPROVE,
+        REJECT,
+    )
+)

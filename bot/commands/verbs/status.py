@@ -1,26 +1,43 @@
-"""`/status`: where a request stands."""
+"""`/status`: where a model's requests stand."""
 
 from __future__ import annotations
 
 from bot.commands.call import Answer, Call, say
-from bot.commands.registry import Param, Verb
-from leaderboard.roles import Role
+from bot.commands.registry import Verb
+from bot.commands.targets import near
+from bot.commands.verbs.shared import ANYONE, MODEL, PRECISION, WEIGHTS
+from bot.texts.queue import start_words
+from bot.web import models, shown
+from leaderboard.times import read_time
 
-MODEL = Param("model", "model", "a model's id on the Hub, org/name")
-PRECISION = Param("precision", "word", "which of the model's requests, such as bfloat16", by_name=True)
+MOST = 10
 
 
 def run(call: Call) -> Answer:
-    """Every request that is meant, with its state."""
-    return Answer(say("status", model=call.get("model"), entries=call.entries))
+    """Every request that is meant, with its state, its place or its progress, and its links."""
+    found = [shown.request(call.desk, entry) for entry in call.entries[:MOST]]
+    more = len(call.entries) - len(found)
+    others = near(call.desk, call.model) if not found else ()
+    return Answer(say("status", model=call.model, requests=found, more=more, near=others, start=_start, held=_held))
+
+
+def _start(place: models.Place) -> str:
+    if place.start is None:
+        return ""
+    earliest, latest = read_time(place.start.earliest), read_time(place.start.latest)
+    return start_words(earliest or 0.0, latest) if latest is not None else ""
+
+
+def _held(held: models.HeldBack) -> str:
+    return held.reason or f"{held.kind} {held.what}".strip()
 
 
 STATUS = Verb(
     name="status",
     summary="where a model's requests stand",
-    who=frozenset({Role.ANYONE}),
+    who=ANYONE,
     run=run,
-    params=(MODEL, PRECISION),
+    params=(MODEL, PRECISION, WEIGHTS),
     about="model",
     examples=("/status", "/status org/model", "/status org/model precision=bfloat16"),
 )

@@ -21,7 +21,7 @@ from localhub.testing import LocalHub
 from wire import clock, jobs
 from wire.heartbeats import WorkerCard
 
-BOT, FORM, WORKER, ADA = "hf_bot", "hf_form", "hf_worker", "hf_ada"
+BOT, FORM, WORKER, ADA, BOB = "hf_bot", "hf_form", "hf_worker", "hf_ada", "hf_bob"
 REQUESTS = "board/requests"
 CONFIG = json.dumps({"model_type": "gpt2", "architectures": ["GPT2LMHeadModel"]})
 
@@ -37,10 +37,16 @@ def world() -> dict[str, Any]:
 
     weights = {"model.safetensors": "x"}
     return {
-        "users": [user("steward-bot", BOT), user("form", FORM), user("gpu", WORKER), user("ada", ADA)],
+        "users": [
+            user("steward-bot", BOT),
+            user("form", FORM),
+            user("gpu", WORKER),
+            user("ada", ADA),
+            user("bob", BOB),
+        ],
         "orgs": [
             {"name": "board", "members": {"steward-bot": "write", "form": "write"}},
-            {"name": "board-details", "members": {"gpu": "write"}},
+            {"name": "board-details", "members": {"gpu": "write", "steward-bot": "read"}},
         ],
         "repos": [
             *({"type": "dataset", "id": f"board/{name}"} for name in ("requests", "results", "logs")),
@@ -67,7 +73,7 @@ class Stand:
         )
         self.loop = SyncLoop(self.desk)
         self.schedule = Schedule(self.desk)
-        self.ada, self.form = (HfApi(hub.url, token=token) for token in (ADA, FORM))
+        self.ada, self.form, self.bob = (HfApi(hub.url, token=token) for token in (ADA, FORM, BOB))
 
     def settle(self) -> None:
         """Sync what people committed, and whatever follows from it."""
@@ -96,6 +102,10 @@ class Stand:
         """The request file as it is on the Hub."""
         found: dict[str, Any] = json.loads(self.desk.hub.read_file(self.desk.requests, path).data)
         return found
+
+    def read(self, path: str) -> bytes:
+        """A file of the requests repo as it is on the Hub."""
+        return self.desk.hub.read_file(self.desk.requests, path).data
 
     def threads(self) -> list[Any]:
         """All threads of the requests repo, with their comments."""

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
 
 import pytest
 from stand_kit import REQUESTS, Stand
+from talk_kit import Talk
 
 from bot.commands import answering
 from bot.commands.call import Answer, Call
@@ -26,15 +26,15 @@ class Bell:
 
     def run(self, call: Call) -> Answer:
         """Ring once for each comment."""
-        if call.cause in self.rung:
-            return Answer(Safe("Rung."))
         return Answer(Safe("Ringing."), act=lambda: self.ring(call.cause))
 
-    def ring(self, cause: str) -> None:
+    def ring(self, cause: str) -> Safe:
         """The effect."""
         if self.dies:
             raise RuntimeError("killed")
-        self.rung.append(cause)
+        if cause not in self.rung:
+            self.rung.append(cause)
+        return Safe("Rung.")
 
 
 @pytest.fixture
@@ -45,31 +45,6 @@ def bell(monkeypatch: pytest.MonkeyPatch) -> Bell:
     maintainer = replace(anyone, name="alarm", who=frozenset({Role.MAINTAINER}), irreversible=True)
     monkeypatch.setattr("bot.sync.threads.REGISTRY", Registry((*REGISTRY.verbs, anyone, maintainer)))
     return bell
-
-
-class Talk:
-    """A discussion in the requests repo, and what is said there."""
-
-    def __init__(self, stand: Stand) -> None:
-        self.stand = stand
-        opened = stand.ada.create_discussion(REQUESTS, "A question", description="Hello.", repo_type="dataset")
-        self.number = opened.num
-
-    def say(self, text: str, api: Any = None) -> str:
-        """Ada writes a comment, and the bot looks at the thread; the comment's id."""
-        said = (api or self.stand.ada).comment_discussion(REQUESTS, self.number, comment=text, repo_type="dataset")
-        self.look()
-        return str(said.id)
-
-    def look(self) -> None:
-        """The bot looks at the thread."""
-        self.stand.desk.mark(f"thread:dataset/{REQUESTS}:{self.number}")
-        self.stand.work()
-
-    def replies(self) -> list[str]:
-        """What the bot says there."""
-        found = self.stand.ada.get_discussion_details(REQUESTS, self.number, repo_type="dataset")
-        return [event.content for event in found.events if getattr(event, "author", "") == "steward-bot"]
 
 
 def test_a_command_is_answered_once_and_has_its_effect_once(stand: Stand, bell: Bell) -> None:

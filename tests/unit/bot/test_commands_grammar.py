@@ -49,7 +49,11 @@ def test_what_stands_in_a_container_is_no_command(wrap: str) -> None:
         ("/hold `org/model` now", [(None, "org/model"), (None, "now")]),
         ("/hold it's \"odd", [(None, "it's"), (None, '"odd')]),
         ("/hold a=b=c =d e=", [("a", "b=c"), (None, "=d"), ("e", "")]),
-        ("/hold **really**", [(None, "really")]),
+        (
+            "/hold **really** [so](https://x.example) <b>it</b> is",
+            [(None, word) for word in ("really", "so", "it", "is")],
+        ),
+        ("/hold <!-- unseen --> ![seen](x.png) yes", [(None, "yes")]),
         ("/hold a\\_b &amp; c", [(None, "a_b"), (None, "&"), (None, "c")]),
     ],
 )

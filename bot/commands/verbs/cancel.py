@@ -1,0 +1,29 @@
+"""`/cancel`: a request is withdrawn, wherever it is."""
+
+from __future__ import annotations
+
+from bot.commands.call import Answer, Call
+from bot.commands.registry import Param, Verb
+from bot.commands.verbs.shared import MODEL, PRECISION, THEIRS, WEIGHTS, ruled
+from bot.sync import queue_rules
+
+REASON = Param("reason", "words", "why, in a sentence that everybody can read")
+
+
+def run(call: Call) -> Answer:
+    """Withdraw it; a worker that has it stops."""
+    reason = call.get("reason") or "It was not wanted any more."
+    return ruled(call, lambda: queue_rules.cancel(call.desk, call.entry.path, reason, call.person.name))
+
+
+CANCEL = Verb(
+    name="cancel",
+    summary="withdraw a request that waits or runs",
+    who=THEIRS,
+    run=run,
+    params=(MODEL, PRECISION, WEIGHTS, REASON),
+    about="request",
+    examples=("/cancel", "/cancel org/model precision=4bit", "/cancel org/model the wrong revision"),
+    irreversible=True,
+    decides=True,
+)

@@ -1,0 +1,40 @@
+"""`/pause` and `/resume`: nothing of the board, of a tier or of a suite gets a turn for a while."""
+
+from __future__ import annotations
+
+from bot.commands.call import Answer, Call
+from bot.commands.registry import Param, Verb
+from bot.commands.verbs.shared import MAINTAINERS, REASON, ruled
+from bot.sync import queue_rules
+
+WHAT = Param("what", "word", "board, tier:small, tier:medium, tier:large, or suite: and its name", required=True)
+
+
+def run_pause(call: Call) -> Answer:
+    """Give nothing of it a turn; what runs goes on."""
+    return ruled(call, lambda: queue_rules.pause(call.desk, call.get("what"), call.get("reason"), call.person.name))
+
+
+def run_resume(call: Call) -> Answer:
+    """Give it its turns again."""
+    return ruled(call, lambda: queue_rules.resume(call.desk, call.get("what")))
+
+
+PAUSE = Verb(
+    name="pause",
+    summary="give nothing of the board, a tier or a suite a turn until it is resumed; what runs goes on",
+    who=MAINTAINERS,
+    run=run_pause,
+    params=(WHAT, REASON),
+    examples=("/pause board the cluster moves tonight", "/pause tier:large no large machines this week"),
+    decides=True,
+)
+RESUME = Verb(
+    name="resume",
+    summary="give what was paused its turns again",
+    who=MAINTAINERS,
+    run=run_resume,
+    params=(WHAT,),
+    examples=("/resume board", "/resume tier:large"),
+    decides=True,
+)

@@ -1,0 +1,44 @@
+"""`/relaunch`: a request that has come to its end is evaluated once more.
+
+Its submitter may do so once for each request, a maintainer as often as the board's budget for a day allows. What caused
+it stands in the file, so that one comment relaunches once, also after Redis was lost.
+"""
+
+from __future__ import annotations
+
+from bot.commands.call import Answer, Call, doing, say
+from bot.commands.registry import Verb
+from bot.commands.verbs.shared import MODEL, PRECISION, THEIRS, WEIGHTS
+from bot.desk import Desk
+from bot.sync.relaunching import Relaunch, relaunch
+from bot.texts.render import Safe
+
+CAUSE = "relaunch"
+
+
+def run(call: Call) -> Answer:
+    """Have it wait for its turn again, judged anew at the commit that its file asks for."""
+    cause = f"{CAUSE}:{call.person.id}:{call.cause}"
+    limit = None if call.is_maintainer else f"{CAUSE}:{call.person.id}:"
+
+    def act() -> Safe:
+        return _words(call.desk, relaunch(call.desk, call.entry, cause=cause, once=limit))
+
+    return doing(act)
+
+
+def _words(desk: Desk, done: Relaunch) -> Safe:
+    thread = f"{desk.address(desk.requests)}/discussions/{done.thread}" if done.thread else ""
+    return say("relaunch", done=done, thread=thread)
+
+
+RELAUNCH = Verb(
+    name="relaunch",
+    summary="have a request that failed, was cancelled or finished evaluated once more",
+    who=THEIRS,
+    run=run,
+    params=(MODEL, PRECISION, WEIGHTS),
+    about="request",
+    examples=("/relaunch", "/relaunch org/model", "/relaunch org/model precision=bfloat16"),
+    decides=True,
+)

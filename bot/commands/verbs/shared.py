@@ -1,0 +1,32 @@
+"""Arguments and answers that several verbs share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from bot.commands.call import Answer, Call, doing
+from bot.commands.registry import Param
+from bot.texts.queue import Ruling
+from bot.texts.render import Safe
+from leaderboard.roles import Role
+
+MODEL = Param("model", "model", "a model's id on the Hub, org/name")
+PRECISION = Param("precision", "word", "which of the model's requests, such as bfloat16", by_name=True)
+WEIGHTS = Param("weight_type", "word", "Original, Delta or Adapter", by_name=True)
+REASON = Param("reason", "words", "why, in a sentence that everybody can read", required=True)
+
+ANYONE = frozenset({Role.ANYONE})
+MAINTAINERS = frozenset({Role.MAINTAINER})
+THEIRS = frozenset({Role.MAINTAINER, Role.OWNER, Role.SUBMITTER})
+
+
+def ruled(call: Call, rule: Callable[[], Ruling]) -> Answer:
+    """A verb that is a ruling about the queue. What a bot that died had done already is told as done."""
+
+    def act() -> Safe:
+        ruling = rule()
+        if call.resumed and ruling.code.endswith("-already"):
+            ruling = Ruling(ruling.code.removesuffix("-already"), True, ruling.what, ruling.reason)
+        return Safe(ruling.words)
+
+    return doing(act)

@@ -1,0 +1,124 @@
+"""Threads that follow a request: the end of its evaluation is told there, once, to whoever asked.
+
+That a thread follows a request stands in our own comment there, as a hidden marker `follow` with the request's path and
+the content that its file had then. So it survives the loss of Redis; the list in Redis only says which threads to look
+at when a request has come to an end.
+
+Race accepted: after Redis was lost a closed thread is not looked through until somebody writes in it, so what it
+follows is told late or not at all. Open ones are looked through in turn.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from bot.desk import Desk, thread_key
+from bot.index import Entry
+from bot.texts.render import Safe, render
+from bot.web import shown
+from hub.comments import Marker, find_marked, is_by, marker_of
+from hub.records import Comment, Repo, Thread
+from wire.dirty import Priority
+from wire.redis import text
+
+FOLLOW, ENDED = "follow", "ended"
+ENDS = ("finished", "failed", "cancelled")
+
+
+@dataclass(frozen=True)
+class Followed:
+    """One request that a thread follows: since its file had the content `oid`, said in our `comment`."""
+
+    path: str
+    oid: str
+    comment: Comment
+
+
+def follow(desk: Desk, entry: Entry, repo: Repo, number: int) -> Safe:
+    """Have the thread follow `entry` from now on; the hidden line that the comment which says so must hold."""
+    desk.redis.sadd(desk.keys.followers(entry.path), thread_key(repo, number))
+    return Safe(str(_marker(desk, entry)))
+
+
+def _marker(desk: Desk, entry: Entry) -> Marker:
+    return desk.marker(FOLLOW, f"{entry.file_oid or '-'} {entry.path}")
+
+
+def call_followers(desk: Desk, path: str) -> None:
+    """The request at `path` has come to an end: have the threads that follow it looked at. One round trip."""
+    keys = [text(key) for key in desk.redis.smembers(desk.keys.followers(path))]
+    if keys:
+        desk.mark_all(keys, Priority.PERSON)
+
+
+def tell_ends(desk: Desk, repo: Repo, thread: Thread) -> int:
+    """Tell in `thread` of each end that it waits for; how many comments were posted."""
+    posted, open_ends = 0, False
+    for followed in _followed(desk, thread):
+        entry = desk.index.find([followed.path])[0]
+        key = desk.keys.followers(followed.path)
+        if entry is not None and not _has_ended(desk, entry, followed):
+            desk.redis.sadd(key, thread_key(repo, thread.num))
+            open_ends = True
+            continue
+        if entry is not None:
+            posted += _tell(desk, repo, thread, followed, entry)
+        desk.redis.srem(key, thread_key(repo, thread.num))
+    if posted and not open_ends:
+        _close(desk, repo, thread)
+    return posted
+
+
+def _followed(desk: Desk, thread: Thread) -> Iterator[Followed]:
+    me = desk.me()
+    for comment in thread.comments:
+        if not is_by(me, comment.author_id, comment.author_name):
+            continue
+        for line in comment.text.splitlines()[1:]:
+            marker = marker_of(line)
+            if marker is not None and (marker.board, marker.kind) == (desk.board.name, FOLLOW):
+                oid, _, path = marker.key.partition(" ")
+                yield Followed(path, oid, comment)
+
+
+def _has_ended(desk: Desk, entry: Entry, followed: Followed) -> bool:
+    is_another = (entry.file_oid or "-") != followed.oid
+    return is_another and entry.state == "settled" and shown.summary(desk, entry).state in ENDS
+
+
+def _tell(desk: Desk, repo: Repo, thread: Thread, followed: Followed, entry: Entry) -> int:
+    marker = desk.marker(ENDED, f"{followed.comment.id} {followed.path}")
+    if find_marked(thread.comments, marker, desk.me()) is not None:
+        return 0
+    body = render("ended", one=shown.request(desk, entry), name=_who_asked(thread, followed))
+    said = desk.effects.comment(repo, thread.num, body, marker, asked=True, seen=thread)
+    if said is None:
+        return 0
+    desk.echoes.caused("discussion", repo.id, now=desk.now())
+    return 1
+
+
+def _who_asked(thread: Thread, followed: Followed) -> str:
+    """The name of whose comment ours answered: of its marker's key, else who opened the thread."""
+    marker = marker_of(followed.comment.text)
+    asked = next((one for one in thread.comments if marker is not None and one.id == marker.key), None)
+    return asked.author_name if asked is not None else thread.author_name
+
+
+def _close(desk: Desk, repo: Repo, thread: Thread) -> None:
+    """Close a thread in which a failure was reported, once all that it waited for has finished."""
+    ended = [desk.index.find([one.path])[0] for one in _followed(desk, thread)]
+    finished = all(entry is not None and shown.summary(desk, entry).state == "finished" for entry in ended)
+    if finished and _is_report(desk, thread):
+        marker = desk.marker("close", f"{repo.kind}/{repo.id} {thread.num}")
+        desk.effects.set_status(repo, thread.num, "closed", marker, asked=True)
+
+
+def _is_report(desk: Desk, thread: Thread) -> bool:
+    """Whether our first answer in it was that to a report: it is about nothing else."""
+    return any(
+        (marker := marker_of(one.text)) is not None and marker.kind == "first"
+        for one in thread.comments
+        if is_by(desk.me(), one.author_id, one.author_name)
+    )

@@ -1,0 +1,188 @@
+"""Each verb does what it says: through comments on a Hub of our own, down to the request file."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+import pytest
+from stand_kit import Stand
+from talk_kit import Talk
+
+from leaderboard.attempts import Failure
+
+THEIRS = Failure(cause="nan-weights", fault="submission", message="Weights are NaN.", advice="Save them again.")
+
+
+@pytest.fixture
+def talk(stand: Stand) -> Talk:
+    """A discussion that Ada opened; the form's account is a maintainer."""
+    form = stand.desk.hub.user("form").id
+    stand.desk.board = stand.desk.board.model_copy(update={"maintainers": (form,), "front_ends": (form,)})
+    stand.worker()
+    return Talk(stand)
+
+
+def failed(stand: Stand) -> str:
+    """A request of Ada's model that was evaluated and failed, for a reason that is not tried again; its path."""
+    path = stand.submit("ada/good", sender="ada")
+    stand.settle()
+    (job,) = stand.queued()
+    stand.take(job)
+    stand.end(job, failure=THEIRS)
+    stand.settle()
+    assert stand.file(path)["status"] == "FAILED"
+    return path
+
+
+def test_status_tells_where_every_request_of_a_model_stands(stand: Stand, talk: Talk) -> None:
+    """The place of one that waits is told, and of an unknown model that there is none, with names like it."""
+    stand.desk.workers.leave("w")
+    stand.submit("ada/good", sender="ada")
+    stand.settle()
+    assert "number 1 of 1" in talk.ask("/status ada/good")
+    assert "There is no request for `ada/god`" in (said := talk.ask("/status ada/god"))
+    assert "`ada/good`" in said
+
+
+def test_why_tells_the_cause_the_fault_the_log_and_the_cure(stand: Stand, talk: Talk) -> None:
+    """All that is known of a failure is in the reply, with the decisive lines of the log."""
+    failed(stand)
+    said = talk.ask("/why ada/good")
+    for words in ("**What happened:**", "the submission's", "`nan-weights`", "decisive lines", "**What to do:**"):
+        assert words in said
+
+
+def test_check_lists_what_is_right_and_what_is_not(stand: Stand, talk: Talk) -> None:
+    """Nothing is submitted, and both lists are there."""
+    assert "passes every check" in talk.ask("/check ada/good precision=float32")
+    said = talk.ask("/check ada/pickled precision=float32")
+    assert "would not be accepted" in said
+    assert "checks passed" in said
+    assert stand.desk.index.of_model("ada/pickled") == []
+
+
+def test_a_submitter_relaunches_once_and_a_maintainer_again(stand: Stand, talk: Talk) -> None:
+    """The second time its submitter is told who can; the maintainer's command counts once, however often it is seen."""
+    path = failed(stand)
+    stand.file(path)
+    assert "a maintainer of this leaderboard, the model's owner or whoever submitted it" in talk.ask(
+        "/relaunch ada/good", stand.bob
+    )
+    assert "will be evaluated once more" in talk.ask("/relaunch ada/good")
+    assert stand.file(path)["status"] == "RERUN"
+    assert "under way already" in talk.ask("/relaunch ada/good")
+    end_again(stand)
+    assert "You have relaunched" in talk.ask("/relaunch ada/good")
+    assert "will be evaluated once more" in talk.ask("/relaunch ada/good", stand.form)
+    talk.look()
+    assert stand.file(path)["steward"]["attempt"] == 3
+
+
+def end_again(stand: Stand) -> None:
+    """What waits is taken, and fails again."""
+    stand.worker()
+    stand.desk.mark("queue")
+    stand.work()
+    (job,) = stand.queued()
+    stand.take(job)
+    stand.end(job, failure=THEIRS)
+    stand.settle()
+
+
+def test_rulings_about_the_queue_are_written_where_everybody_reads_them(stand: Stand, talk: Talk) -> None:
+    """Hold, priority and pause change the files on the Hub, and are lifted again."""
+    stand.desk.workers.leave("w")
+    path = stand.submit("ada/good", sender="ada")
+    stand.settle()
+    assert "a maintainer of this leaderboard" in talk.ask("/hold ada/good I say so")
+    assert "gets no turn" in talk.ask("/hold ada/good the licence is not clear", stand.form)
+    assert stand.file(path)["steward"]["hold"]["reason"] == "the licence is not clear"
+    assert "the licence is not clear" in talk.ask("/why ada/good")
+    talk.ask("/unhold ada/good", stand.form)
+    talk.ask("/priority ada/good high", stand.form)
+    facts = stand.file(path)["steward"]
+    assert facts.get("hold") is None
+    assert facts["priority"] == "high"
+    talk.ask("/pause board moving house", stand.form)
+    assert json.loads(stand.read(".steward/queue.json"))["board"]["reason"] == "moving house"
+    talk.ask("/resume board", stand.form)
+    assert json.loads(stand.read(".steward/queue.json"))["board"] is None
+
+
+def test_whoever_submitted_it_cancels_it(stand: Stand, talk: Talk) -> None:
+    """A stranger is refused; the submitter's reason is in the file."""
+    stand.desk.workers.leave("w")
+    path = stand.submit("ada/good", sender="ada")
+    stand.settle()
+    assert "can be used by" in talk.ask("/cancel ada/good", stand.bob)
+    talk.ask("/cancel ada/good the wrong revision")
+    file = stand.file(path)
+    assert file["status"] == "CANCELLED"
+    assert file["steward"]["cancelled"]["reason"] == "the wrong revision"
+
+
+def test_a_model_is_submitted_and_resubmitted_from_a_thread(stand: Stand, talk: Talk) -> None:
+    """A refused one leaves no file; an accepted one is written for whoever asked, and a newer commit follows."""
+    assert "would be refused" in talk.ask("/submit ada/pickled precision=float32")
+    assert stand.desk.index.of_model("ada/pickled") == []
+    assert "is submitted" in talk.ask("/submit ada/good precision=float32")
+    (entry,) = stand.desk.index.of_model("ada/good")
+    assert entry.submitter == "ada"
+    assert stand.file(entry.path)["sender"] == "ada"
+    assert "already" in talk.ask("/submit ada/good precision=float32")
+    end_again(stand)
+    stand.ada.upload_file(path_or_fileobj=b"new", path_in_repo="more.txt", repo_id="ada/good")
+    head = stand.ada.model_info("ada/good").sha
+    assert "waits for an evaluation" in talk.ask("/resubmit ada/good")
+    file = stand.file(entry.path)
+    assert (file["status"], file["revision"]) == ("PENDING", head)
+
+
+def test_whoever_subscribed_is_told_of_the_end(stand: Stand, talk: Talk) -> None:
+    """One comment, once, in the thread where it was asked for, also when Redis was lost meanwhile."""
+    path = stand.submit("ada/good", sender="ada")
+    stand.settle()
+    assert "I will write to you here" in talk.ask("/subscribe ada/good")
+    stand.desk.redis.delete(stand.desk.keys.followers(path))
+    talk.look()
+    end_again(stand)
+    talk.look()
+    stand.work()
+    told = talk.replies()[-1]
+    assert told.splitlines()[1].startswith("@ada: the evaluation of **ada/good**")
+    assert len(talk.replies()) == 2
+    assert "has ended already" in talk.ask("/subscribe ada/good")
+
+
+def test_every_decision_is_kept(stand: Stand, talk: Talk) -> None:
+    """Who decided what, by id, and whether it was allowed, stands in the logs repo."""
+    stand.submit("ada/good", sender="ada")
+    stand.settle()
+    talk.ask("/pause board moving house", stand.form)
+    kept = [one for one in stand.desk.hub.list_files(stand.desk.logs) if one.path.startswith("decisions/")]
+    (file,) = kept
+    said: dict[str, Any] = json.loads(stand.desk.hub.read_file(stand.desk.logs, file.path).data)
+    assert said["person"]["id"] == stand.desk.hub.user("form").id
+    assert (said["verb"], said["allowed"]) == ("pause", True)
+    assert said["arguments"] == {"what": "board", "reason": "moving house"}
+
+
+HOSTILE = (
+    "@everyone come here",
+    "[x](https://evil.example)",
+    "<!-- steward:1 demo status x -->",
+    "<b>bold</b>",
+    "{{ 7 * 7 }}",
+    "![i](//evil.example/i.png)",
+)
+
+
+@pytest.mark.parametrize("words", HOSTILE)
+def test_a_reply_cannot_be_made_to_speak(stand: Stand, talk: Talk, words: str) -> None:
+    """Hostile words in a command come out as text in code: no mention, no link, no HTML, no marker of ours."""
+    said = talk.ask(f'/help "{words}"')
+    outside = re.sub(r"`[^`]*`|\(http://127[^)]*\)", "", said.split("\n", 1)[1])
+    for sign in ("@", "](https://evil", "<b>", "<!--", "49", "!["):
+        assert sign not in outside
