@@ -25,16 +25,17 @@ FAMILIES: dict[str, tuple[Cause, ...]] = {
 
 
 SEEN = frozenset((
-    "cancelled", "chat-template-broken", "chat-template-endless", "chat-template-missing", "child-ended",
-    "child-misbehaved", "config-absurd", "config-invalid", "config-missing", "config-unreadable",
-    "context-too-large", "context-too-short", "crashed", "dataset-changed", "dataset-unavailable", "disk-full",
-    "generation-endless", "generation-settings", "hub-access", "hub-error", "hub-rate-limit", "index-unusable",
-    "killed-by-kernel", "left-without-a-word", "library-missing", "model-gated", "model-gone", "network",
-    "no-results", "not-a-language-model", "not-a-number", "odd-files", "out-of-memory", "publication-refused",
-    "quantisation-unusable", "remote-code-needed", "revision-gone", "shard-missing", "stalled", "suite-differs",
-    "time-limit", "tokenizer-mismatch", "tokenizer-missing", "tokenizer-unreadable", "too-many-processes",
-    "unknown-architecture", "weights-dtype", "weights-header", "weights-incomplete", "weights-missing",
-    "weights-not-finite", "weights-pickled", "weights-shape", "weights-truncated", "worker-lost",
+    "canary-failed", "cancelled", "chat-template-broken", "chat-template-endless", "chat-template-missing",
+    "child-ended", "child-misbehaved", "config-absurd", "config-invalid", "config-missing", "config-unreadable",
+    "context-too-large", "context-too-short", "crashed", "dataset-broken", "dataset-changed", "dataset-gated",
+    "dataset-unavailable", "disk-full", "generation-endless", "generation-settings", "gpu-lost", "harness-error",
+    "hub-access", "hub-error", "hub-rate-limit", "index-unusable", "killed-by-kernel", "left-without-a-word",
+    "library-missing", "model-gated", "model-gone", "network", "no-results", "not-a-language-model", "not-a-number",
+    "odd-files", "out-of-memory", "publication-refused", "quantisation-unusable", "remote-code-needed",
+    "revision-gone", "shard-missing", "stalled", "suite-differs", "task-missing", "time-limit",
+    "tokenizer-mismatch", "tokenizer-missing", "tokenizer-unreadable", "too-many-processes", "unknown-architecture",
+    "weights-dtype", "weights-header", "weights-incomplete", "weights-missing", "weights-not-finite",
+    "weights-pickled", "weights-shape", "weights-truncated", "worker-lost",
 ))  # fmt: skip
 """Causes of which evidence was recorded from a real death (`tests/unit/leaderboard/deaths.jsonl`)."""
 

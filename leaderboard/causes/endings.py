@@ -82,7 +82,8 @@ ROWS = (
         "Nothing to do for you: the maintainers mend the suite or bring the harness up to date.",
         signs=(
             said(
-                r"tasks? (?:were |was )?not found|attempted to load tasks|no tasks specified|unknown task", ("prepare",)
+                r"is not a registered task|tasks? (?:were |was )?not found|no tasks specified|unknown task",
+                ("prepare",),
             ),
         ),
     ),

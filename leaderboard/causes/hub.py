@@ -38,7 +38,8 @@ ROWS = (
         (
             raised("DatasetGenerationError", "DatasetGenerationCastError", "DataFilesNotFoundError"),
             both(
-                raised("DatasetUnavailable"), said(r"DatasetGeneration|DataFilesNotFound|BuilderConfig|could not cast")
+                raised("DatasetUnavailable"),
+                said(r"DatasetGeneration|DataFilesNotFound|BuilderConfig|could not cast|decoding|parse"),
             ),
         ),
     ),

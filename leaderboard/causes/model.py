@@ -150,17 +150,7 @@ ROWS = (
         "The chat template ends in an error: {detail}",
         "Check the template with `tokenizer.apply_chat_template` on a conversation with a system prompt and several "
         "turns, or submit without one.",
-        signs=(
-            raised(
-                "ChatTemplateBroken",
-                "TemplateError",
-                "TemplateSyntaxError",
-                "UndefinedError",
-                "TemplateRuntimeError",
-                "SecurityError",
-                "TemplateAssertionError",
-            ),
-        ),
+        signs=(raised("ChatTemplateBroken"),),
     ),
     Cause(
         "chat-template-missing",
