@@ -67,6 +67,9 @@ class Entry(BaseModel):
     place: int = Field(default=0, description="position that the status comment shows; 0: none")
     starts: tuple[float, float] | None = Field(default=None, description="earliest and latest start that it shows")
     why: str = Field(default="", description="what it says holds the request back, in one word")
+    foretold: tuple[float, float, int] | None = Field(
+        default=None, description="when its start was worked out, how many seconds later that was to be, and its round"
+    )
     standing: Standing = Field(default_factory=Standing, description="what the file says, for people to read")
     parameters: int | None = Field(default=None, description="of its model, when it was judged")
     nbytes: int | None = Field(default=None, description="of its model's weights, when it was judged")

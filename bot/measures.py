@@ -10,11 +10,12 @@ Race closed: one attempt that two syncs take for ended. It counts under its id, 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from leaderboard.budgets import DAY, Spent
-from leaderboard.estimates import Durations
+from leaderboard.estimates import Durations, Experience
+from leaderboard.places import level
 from wire.keys import Keys
 from wire.redis import Redis, text
 
@@ -69,6 +70,15 @@ class Measures:
             found[suite, int(size)] = json.loads(raw)
         return Durations(found)
 
+    def waited(self, turn: int, share: float) -> None:
+        """A request that was in this round started after that share of the wait that was expected."""
+        self._learn(keys=[self._keys.experience], args=[level(turn), round(share, 3)])
+
+    def experience(self) -> Experience:
+        """How long people waited, against what was expected."""
+        found = self._redis.hgetall(self._keys.experience)
+        return Experience({int(name): json.loads(raw) for name, raw in found.items()})
+
     # --- GPU-seconds
 
     def spend(self, cost: Cost) -> bool:
@@ -103,6 +113,10 @@ class Measures:
         if seconds > self.spent_by(path):
             self._redis.hset(self._keys.spent_requests, path, seconds)
 
+    def close(self, path: str) -> None:
+        """The request came to its end; its file keeps the sum."""
+        self._redis.hdel(self._keys.spent_requests, path)
+
     # --- turns
 
     def turn(self, submitter: str, *, at: float) -> None:
@@ -112,8 +126,3 @@ class Measures:
     def turns(self) -> Mapping[str, float]:
         """Submitter → when the last attempt of theirs was claimed."""
         return {text(name): float(at) for name, at in self._redis.hgetall(self._keys.turns).items()}
-
-    def forget_turns(self, submitters: Iterable[str]) -> None:
-        """Nobody asks for the turns of these any more."""
-        if names := list(submitters):
-            self._redis.hdel(self._keys.turns, *names)

@@ -12,18 +12,20 @@ yet waits like the rest: whoever has their turn before it takes its place.
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain, combinations
+from operator import attrgetter
 from typing import Literal, NamedTuple
 
 from leaderboard.budgets import Budgets, Spent, Whose, used_up
-from leaderboard.estimates import Durations
+from leaderboard.estimates import Durations, Experience
 from leaderboard.holds import BOARD
 from leaderboard.tiers import TIERS, Tier, lanes, serving
 
 AHEAD = 1
+_BY_AGE = attrgetter("rank", "submitted", "path")
 
 
 class Waiting(NamedTuple):
@@ -76,6 +78,7 @@ class Terms:
     spent: Spent = field(default_factory=Spent)
     turns: Mapping[str, float] = field(default_factory=dict)
     durations: Durations = field(default_factory=Durations)
+    experience: Experience = field(default_factory=Experience)
     takers: tuple[Taker, ...] = ()
 
     @property
@@ -122,18 +125,21 @@ def in_turn(waiting: Iterable[Waiting], running: Iterable[Busy], terms: Terms | 
     terms = terms or Terms()
     lane, turns = terms.lanes, terms.turns
     rounds = Counter((lane[busy.tier], busy.submitter) for busy in running)
-    free = [(one.rank, one.submitted, one.path, one) for one in waiting if held_back(one, terms) is None]
-    free.sort()
-    ordered: list[tuple[int, int, float, float, str, Waiting]] = []
-    for rank, submitted, path, request in free:
-        who = (lane[request.tier], request.submitter)
+    if not terms.paused and terms.budgets.unlimited:  # by far the most frequent case, of thousands of requests
+        free = [one for one in waiting if not one.held]
+    else:
+        free = [one for one in waiting if held_back(one, terms) is None]
+    free.sort(key=_BY_AGE)
+    found: dict[tuple[int, int], list[tuple[float, float, str, Waiting]]] = defaultdict(list)
+    for one in free:
+        path, _, submitter, submitted, tier, rank, *_ = one
+        who = (lane[tier], submitter)
         turn = rounds[who]
         rounds[who] = turn + 1
         # Who had a turn has waited for the next one only since then, however old their requests are.
-        since = max(submitted, turns.get(request.submitter, submitted))
-        ordered.append((rank, turn, since, submitted, path, request))
-    ordered.sort()
-    return [entry[-1] for entry in ordered]
+        last = turns.get(submitter, submitted)
+        found[rank, turn].append((last if last > submitted else submitted, submitted, path, one))
+    return [entry[-1] for key in sorted(found) for entry in sorted(found[key])]
 
 
 def next_attempts(waiting: Iterable[Waiting], running: Sequence[Busy], terms: Terms) -> list[Waiting]:

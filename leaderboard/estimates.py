@@ -2,6 +2,9 @@
 
 A class of sizes in which nothing was measured borrows from the nearest one that has been, in proportion to the size and
 with a wide spread; where nothing was measured with the suite at all, there is no estimate, and none is given.
+
+What no sum of durations tells is who will come later and have their turn before: the more requests a submitter has, the
+more of them. That is learned from those who have started: how long they waited, against what was worked out for them.
 """
 
 from __future__ import annotations
@@ -14,14 +17,22 @@ from functools import lru_cache
 from statistics import fmean, pstdev
 from typing import NamedTuple, Protocol
 
+from leaderboard.places import level
+
 SPREAD = 1.5
 """Standard deviations on either side of the expected start that the range covers."""
 BORROWED = 0.6
 """Standard deviation, as a share of the mean, of what was not measured in its own class of sizes."""
 OFF = 0.15
 """By how much, as a share, even the mean of many may be off."""
-NEWCOMERS = 0.25
-"""By how much, as a share, the end of the range allows for those who come later and have their turn before."""
+NEWCOMERS = 0.5
+"""By how much, as a share, the end of the range allows for those who come later, before anything was learned."""
+ENOUGH = 8
+"""Of those who stood alike: so many tell how it goes for them."""
+OUTSIDE = 0.05
+"""Share of them that lie before the range, and as many behind it."""
+SLACK = 600.0
+"""Seconds that count for nothing in a wait: the shorter it is, the more of it is chance."""
 FEW = 3
 """Measurements below which a class of sizes borrows its spread."""
 
@@ -137,3 +148,28 @@ def starts(order: Iterable[Kind], running: Sequence[Work], workers: int, duratio
         found.variance.append(variance)
         variance += expected.spread**2
     return found
+
+
+@dataclass(frozen=True)
+class Experience:
+    """How long people waited, as a share of what was worked out for them, by the level of their round.
+
+    A request's round is its number among those of its submitter; rounds share levels as positions do.
+    """
+
+    shares: Mapping[int, Sequence[float]] = field(default_factory=dict, hash=False)
+
+    def applied(self, start: Start, turn: int, now: float) -> Start:
+        """`start`, as it was worked out, for a request in round `turn`, as experience has it."""
+        known = sorted(self.shares.get(level(turn), ()))
+        if len(known) < ENOUGH:
+            return start
+        cut = int(OUTSIDE * len(known))
+        early, middle, late = known[cut], known[len(known) // 2], known[-1 - cut]
+        wait = start.expected - now + SLACK
+        return Start(*(now + max(0.0, wait * share - SLACK) for share in (early, middle, late)))
+
+
+def share_waited(expected: float, waited: float) -> float:
+    """How long somebody waited, as a share of what was expected; both in seconds."""
+    return (waited + SLACK) / (expected + SLACK)

@@ -26,12 +26,15 @@ MINUTE = 60.0
 class Outlook:
     """Where one waiting request stands: its position and how many wait with it, or what holds it back.
 
-    `workers` is how many there are for it; `start` None where that cannot be said.
+    `workers` is how many there are for it; `start` None where that cannot be said; `worked_out` is the start without
+    experience, and `turn` the request's number among those of its submitter.
     """
 
     position: int | None = None
     among: int = 0
     start: Start | None = None
+    worked_out: Start | None = None
+    turn: int = 0
     held: HeldBack | None = None
     workers: int = 0
 
@@ -91,8 +94,11 @@ class Line:
         workers, at = self._workers(lane), self.positions.get(path)
         if at is None:
             return Outlook(held=held_back(request, self.terms), workers=workers)
-        known = self.starts[lane]
-        return Outlook(at, len(self.order[lane]), known[at - 1] if at <= len(known) else None, None, workers)
+        known, order = self.starts[lane], self.order[lane]
+        turn = sum(one.submitter == request.submitter for one in order[:at])
+        plain = known[at - 1] if at <= len(known) else None
+        start = self.terms.experience.applied(plain, turn, self.now) if plain is not None else None
+        return Outlook(at, len(order), start, plain, turn, None, workers)
 
     def to_be_retold(self, limit: int) -> list[str]:
         """The first `limit` of those whose thread tells another position, or another reason, than is true by now."""
@@ -143,6 +149,7 @@ def terms(desk: Desk, running: tuple[Busy, ...]) -> Terms:
         spent=_spent(desk, running, durations),
         turns=desk.measures.turns(),
         durations=durations,
+        experience=desk.measures.experience(),
         takers=tuple(Taker(card.takes, card.doing) for card in desk.workers.alive(now=desk.now())),
     )
 

@@ -27,8 +27,9 @@ SOON = 60.0
 """Seconds within which a start may be at any moment."""
 
 
-def asks(desk: Desk, request: Request, facts: ModelFacts) -> dict[str, Any]:
+def asks(desk: Desk, entry: Entry, request: Request, facts: ModelFacts) -> dict[str, Any]:
     """What a request asks of the queue, as fields of its entry: its size, once facts about the model are known."""
+    untold = {} if entry.state == "waiting" else {"place": 0, "starts": None, "why": "", "foretold": None}
     files = sum(file.size or 0 for file in facts.files if file.name.endswith((".safetensors", ".bin")))
     stored = facts.weights.nbytes if facts.weights is not None else None
     parameters = sum(one for one in (facts.parameters, facts.base.parameters if facts.base else None) if one)
@@ -36,7 +37,7 @@ def asks(desk: Desk, request: Request, facts: ModelFacts) -> dict[str, Any]:
     tier = tier_of(size, desk.board.tiers)
     if any(climbs(what.rpartition(":")[2]) for what in request.file.steward.causes):
         tier = larger(tier, {one for card in desk.workers.alive(now=desk.now()) for one in card.takes})
-    return {"tier": tier, "size": size_class(size), **ruled(request)}
+    return {"tier": tier, "size": size_class(size), **ruled(request), **untold}
 
 
 def ruled(request: Request) -> dict[str, Any]:
@@ -82,11 +83,12 @@ def placed(desk: Desk, entry: Entry) -> Entry:
 
 def begun(desk: Desk, entry: Entry) -> None:
     """An attempt of the request was claimed: it was its submitter's turn, and tells how good the estimate was."""
+    if entry.state == "running":
+        return  # its worker asked once more
     desk.measures.turn(entry.submitter, at=desk.now())
     if entry.foretold is not None:
         at, expected, turn = entry.foretold
         desk.measures.waited(turn, share_waited(expected, desk.now() - at))
-        desk.index.put(desk.index.get(entry.path).model_copy(update={"foretold": None}))
 
 
 def words(desk: Desk, entry: Entry) -> dict[str, Any]:

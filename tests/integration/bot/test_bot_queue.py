@@ -1,0 +1,363 @@
+"""The queue through the real path: request files, ledger, RQ and threads."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from huggingface_hub import CommitOperationAdd
+from stand_kit import REQUESTS, Stand
+
+from bot.sync import queue_rules
+from bot.sync.line import look
+from hub.budget import Commits
+from hub.edits import blob_id
+from leaderboard.attempts import Failure, Outcome, attempt_id
+from leaderboard.budgets import DAY, HOUR, Budgets
+from leaderboard.holds import PAUSES
+from leaderboard.requests import RequestPath
+from leaderboard.results import Block, dump, score, scores_in_block, with_block
+from wire.attempts import Progress
+from wire.heartbeats import WorkerCard
+from wire.jobs import EvaluationJob
+
+THEIRS = Failure(cause="weights-corrupted", fault="submission", message="Cut off.")
+
+
+def path_of(precision: str) -> str:
+    """The request for the one good model at a made-up precision."""
+    return str(RequestPath("ada", "good", private=False, precision=precision, weight_type="Original"))
+
+
+def submit(stand: Stand, *precisions: str, sender: str = "") -> list[str]:
+    """The form commits requests of `sender`, all at once; their paths."""
+    form = stand.desk.hub.user("form").id
+    known = tuple(dict.fromkeys((*stand.desk.board.precisions, *precisions)))
+    stand.desk.board = stand.desk.board.model_copy(update={"front_ends": (form,), "precisions": known})
+    files = [
+        CommitOperationAdd(
+            path_of(one), json.dumps({"model": "ada/good", "status": "PENDING", "sender": sender}).encode()
+        )
+        for one in precisions
+    ]
+    stand.form.create_commit(REQUESTS, files, commit_message="Add", repo_type="dataset")
+    stand.settle()
+    return [path_of(one) for one in precisions]
+
+
+def queued(stand: Stand) -> list[str]:
+    """The paths of what lies in RQ."""
+    return [job.path for job in stand.queued()]
+
+
+def judged_like(stand: Stand, path: str, *precisions: str) -> list[str]:
+    """Requests that were accepted as the one at `path` was, with their files on the Hub; their paths."""
+    entry, files, entries = stand.desk.index.get(path), [], []
+    assert entry.job is not None
+    for number, precision in enumerate(precisions, 1):
+        twin, data = path_of(precision), json.dumps({"model": "ada/good", "status": "PENDING"}).encode()
+        attempt = attempt_id(stand.desk.board.name, twin, entry.sha or "", 1)
+        job = entry.job.model_copy(update={"path": twin, "attempt": attempt, "precision": precision})
+        known = {"path": twin, "attempt": attempt, "job": job, "file_oid": blob_id(data), "place": number}
+        entries.append(entry.model_copy(update={**known, "state": "waiting", "submitted": entry.submitted + number}))
+        files.append(CommitOperationAdd(twin, data))
+    stand.desk.index.put(*entries)
+    stand.form.create_commit(REQUESTS, files, commit_message="Add", repo_type="dataset")
+    stand.desk.mark("queue")
+    stand.settle()
+    return [one.path for one in entries]
+
+
+def start(stand: Stand, path: str) -> EvaluationJob:
+    """The worker takes the job of `path`, says that it does it, and is granted the claim."""
+    (job,) = (job for job in stand.queued() if job.path == path)
+    card = WorkerCard(name="w", tiers=("all",), since=stand.time, beat=stand.time, doing=job.attempt)
+    stand.desk.workers.announce(card)
+    assert stand.take(job) is True
+    return job
+
+
+def said(stand: Stand, path: str) -> str:
+    """The status comment of the request at `path`."""
+    thread = stand.desk.index.get(path).thread
+    (post,) = (one.events[0].content for one in stand.threads() if one.num == thread)
+    return str(post).replace("\u200b", "")
+
+
+def test_two_hundred_models_of_one_submitter_do_not_delay_the_first_of_another(stand: Stand) -> None:
+    """What lies in RQ for a crowd gives way to a newcomer, so that only what runs comes before their first model."""
+    stand.desk.board = stand.desk.board.model_copy(update={"threads": "never"})
+    stand.worker()
+    crowd = submit(stand, "c000", sender="crowd")
+    crowd += judged_like(stand, crowd[0], *(f"c{n:03}" for n in range(1, 200)))
+    assert len(queued(stand)) == 2
+    running = start(stand, queued(stand)[0])
+    assert len(queued(stand)) == 1
+    assert queued(stand)[0] in crowd
+    (first,) = submit(stand, "b1", sender="bob")
+    assert queued(stand) == [first]
+    line = look(stand.desk)
+    outlook = line.outlook(first)
+    assert outlook is not None
+    assert (outlook.position, outlook.among) == (1, 200)
+    stand.end(running, failure=THEIRS)
+    assert queued(stand)[0] == first
+    assert len(queued(stand)) == 2
+
+
+def test_positions_are_told_as_they_cross_levels_and_not_in_between(stand: Stand) -> None:
+    """A waiting request's comment is rewritten at the third place and the first, and at no other step."""
+    stand.desk.ledgers.budget = Commits(at_once=60)
+    paths = submit(stand, *(f"p{n}" for n in range(6)), sender="ada")
+    order = [one.path for one in look(stand.desk).turns]
+    last = order[-1]
+    assert "It is number 6 in the queue" in said(stand, last)
+    stand.worker()
+    stand.schedule.tick()
+    stand.settle()
+    told = []
+    for path in order[:-1]:
+        stand.end(start(stand, path), failure=THEIRS)
+        stand.worker()
+        stand.schedule.tick()
+        stand.settle()
+        outlook = look(stand.desk).outlook(last)
+        assert outlook is not None
+        told.append((outlook.position, int(said(stand, last).partition("It is number ")[2].partition(" ")[0])))
+    assert told == [(5, 6), (4, 6), (3, 3), (2, 3), (1, 1)]
+    assert len(paths) == 6
+
+
+@pytest.mark.parametrize(
+    ("stage", "by_hand"),
+    [
+        ("waiting", False),
+        ("queued", False),
+        ("queued", True),
+        ("taken", False),
+        ("running", False),
+        ("handed-back", False),
+        ("handed-back", True),
+    ],
+)
+def test_a_request_can_be_cancelled_at_every_stage(stand: Stand, stage: str, by_hand: bool) -> None:
+    """CANCELLED stays in the file, nothing lies in RQ, no claim is granted, and whoever runs it is told to stop."""
+    if stage != "waiting":
+        stand.worker()
+    (path,) = submit(stand, "float32", sender="ada")
+    attempt = stand.desk.index.get(path).attempt or ""
+    if stage in ("running", "handed-back"):
+        start(stand, path)
+        stand.desk.attempts.beat(attempt, Progress("evaluate", 1, 2), now=stand.time)
+    if stage == "handed-back":
+        stand.desk.attempts.hand_back(attempt)
+        stand.desk.mark(f"request:{path}")
+        stand.settle()
+    if stage == "taken":
+        (job,) = stand.queued()
+        stand.desk.redis.delete(*(f"rq:queue:{name}" for name in stand.desk.queues))
+        stand.desk.attempts.take(job.attempt, path, "w", now=stand.time)
+    if by_hand:
+        stand.put(path, json.dumps({**stand.file(path), "status": "CANCELLED"}).encode())
+    else:
+        assert queue_rules.cancel(stand.desk, path, "The authors asked for it.", "maya").done
+    stand.desk.mark(f"request:{path}")
+    stand.settle()
+    assert stand.file(path)["status"] == "CANCELLED"
+    assert stand.file(path)["sender"] == "ada"
+    assert stand.queued() == []
+    assert stand.desk.index.get(path).state == "settled"
+    if stage == "taken":
+        assert stand.desk.attempts.wait_for_claim(attempt, seconds=1) is False
+    if stage == "running":
+        assert not stand.desk.attempts.beat(attempt, Progress("evaluate", 2, 2), now=stand.time)
+    assert "Cancelled" in said(stand, path)
+    assert ("by `maya`: The authors asked for it." in said(stand, path)) is not by_hand
+    again = queue_rules.cancel(stand.desk, path, "The authors asked for it.", "maya")
+    assert (again.code, again.done) == ("cancelled-already", False)
+    stand.worker()
+    stand.schedule.tick()
+    stand.settle()
+    assert stand.queued() == []
+
+
+def test_a_hold_takes_a_request_out_of_rq_and_survives_amnesia(stand: Stand) -> None:
+    """Its reason is in the file and the thread; without Redis it still holds; lifted, the request has its turn."""
+    stand.worker()
+    (path,) = submit(stand, "float32", sender="ada")
+    assert queued(stand) == [path]
+    assert queue_rules.hold(stand.desk, path, "The licence is <unclear>.", "maya").done
+    stand.settle()
+    stand.settle()
+    assert queued(stand) == []
+    assert stand.file(path)["steward"]["hold"]["reason"] == "The licence is <unclear>."
+    assert stand.file(path)["status"] == "PENDING"
+    assert "**On hold** by `maya`: The licence is &lt;unclear>." in said(stand, path)
+    assert queue_rules.hold(stand.desk, path, "The licence is <unclear>.", "max").code == "held-already"
+    stand.desk.redis.flushall()
+    stand.worker()
+    stand.schedule.tick()
+    stand.settle()
+    assert queued(stand) == []
+    assert queue_rules.unhold(stand.desk, path).done
+    stand.settle()
+    assert queued(stand) == [path]
+    assert "hold" not in stand.file(path)["steward"]
+    assert "On hold" not in said(stand, path)
+    assert queue_rules.unhold(stand.desk, path).code == "not-held"
+
+
+@pytest.mark.parametrize("what", ["board", "tier:small"])
+def test_a_pause_stops_turns_and_not_what_runs_and_survives_amnesia(stand: Stand, what: str) -> None:
+    """Everyone can read the reason in the repo and the thread; resumed, the queue goes on."""
+    stand.worker()
+    one, other = submit(stand, "p1", "p2", sender="ada")
+    job = start(stand, queued(stand)[0])
+    waits = other if job.path == one else one
+    assert queue_rules.pause(stand.desk, what, "The machines are moved.", "maya").done
+    stand.settle()
+    assert queued(stand) == []
+    assert stand.desk.attempts.beat(job.attempt, Progress("evaluate", 1, 2), now=stand.time)
+    (pause,) = stand.file(PAUSES).values()
+    assert (pause["reason"], pause["by"]) == ("The machines are moved.", "maya")
+    stand.schedule.tick()
+    stand.settle()
+    assert "paused" in said(stand, waits)
+    assert "The machines are moved." in said(stand, waits)
+    assert queue_rules.pause(stand.desk, what, "The machines are moved.", "maya").code == "paused-already"
+    stand.desk.redis.flushall()
+    stand.worker()
+    stand.schedule.tick()
+    stand.settle()
+    assert queued(stand) == []
+    assert queue_rules.resume(stand.desk, what).done
+    stand.settle()
+    assert waits in queued(stand)
+    assert queue_rules.resume(stand.desk, what).code == "not-paused"
+
+
+def test_people_may_pause_by_hand_and_a_broken_file_changes_nothing(stand: Stand) -> None:
+    """A bare reason in the file counts; what cannot be read leaves the last pauses in force."""
+    stand.put(PAUSES, b'{"board": "Back on Monday."}')
+    stand.worker()
+    (path,) = submit(stand, "float32", sender="ada")
+    assert queued(stand) == []
+    assert "**The queue is paused**: Back on Monday." in said(stand, path)
+    stand.put(PAUSES, b"{")
+    stand.settle()
+    assert queued(stand) == []
+    stand.put(PAUSES, b"{}")
+    stand.settle()
+    assert queued(stand) == [path]
+
+
+def test_priorities_reorder_what_waits_and_what_lies_in_rq(stand: Stand) -> None:
+    """High comes first, also before what was in RQ already; low last; told twice changes nothing."""
+    stand.worker()
+    paths = submit(stand, "p1", "p2", "p3", sender="ada")
+    late = next(path for path in paths if path not in queued(stand))
+    first, second = queued(stand)
+    assert queue_rules.set_priority(stand.desk, late, "high").done
+    assert queue_rules.set_priority(stand.desk, first, "low").done
+    stand.settle()
+    stand.settle()
+    assert sorted(queued(stand)) == sorted([late, second])
+    assert [one.path for one in look(stand.desk).turns] == [late, second, first]
+    assert stand.file(late)["steward"]["priority"] == "high"
+    assert queue_rules.set_priority(stand.desk, late, "high").code == "priority-already"
+    assert queue_rules.set_priority(stand.desk, late, "normal").done
+    stand.settle()
+    assert "priority" not in stand.file(late)["steward"]
+
+
+def test_a_budget_holds_back_until_a_day_has_passed_and_says_so(stand: Stand) -> None:
+    """After an attempt that used up a submitter's GPU-hours their next request waits, in words; another's does not."""
+    budgets = Budgets(by_submitter=2, by_request=30)
+    stand.desk.board = stand.desk.board.model_copy(update={"budgets": budgets})
+    stand.worker()
+    one, other = submit(stand, "p1", "p2", sender="ada")
+    job = start(stand, queued(stand)[0])
+    waits = other if job.path == one else one
+    stand.time += 2 * HOUR
+    stand.desk.attempts.beat(job.attempt, Progress("evaluate", 1, 2), now=stand.time)
+    stand.worker()
+    stand.desk.attempts.end(outcome(stand, job, seconds=2 * HOUR), "log")
+    stand.desk.mark(f"request:{job.path}")
+    stand.settle()
+    stand.schedule.tick()
+    stand.settle()
+    assert queued(stand) == []
+    assert "the 2 GPU-hours that each submitter has in 24 hours are used up" in said(stand, waits)
+    assert stand.file(job.path)["steward"]["gpu_seconds"] == 2 * HOUR
+    (bobs,) = submit(stand, "p3", sender="bob")
+    assert queued(stand) == [bobs]
+    stand.time += DAY
+    stand.worker()
+    stand.schedule.tick()
+    stand.settle()
+    assert sorted(queued(stand)) == sorted([bobs, waits])
+
+
+def outcome(stand: Stand, job: EvaluationJob, *, seconds: float) -> Outcome:
+    """An attempt that failed after so long."""
+    return Outcome(
+        attempt=job.attempt,
+        path=job.path,
+        revision=job.revision,
+        suite=job.suite,
+        suite_digest=job.suite_digest,
+        started=stand.time - seconds,
+        ended=stand.time,
+        phase="evaluate",
+        failure=THEIRS,
+    )
+
+
+def test_each_tier_has_its_queue_and_its_workers(stand: Stand) -> None:
+    """A request goes into the queue of its tier, and into the next larger one's while nobody offers that."""
+    stand.desk.workers.announce(WorkerCard(name="l", tiers=("large",), since=stand.time, beat=stand.time))
+    (path,) = submit(stand, "float32", sender="ada")
+    assert stand.desk.index.get(path).tier == "small"
+    assert lies_in(stand, path) == stand.desk.queue("large")
+    stand.desk.workers.announce(WorkerCard(name="s", tiers=("small",), since=stand.time, beat=stand.time))
+    stand.desk.mark("queue")
+    stand.settle()
+    assert lies_in(stand, path) == stand.desk.queue("small")
+
+
+def lies_in(stand: Stand, path: str) -> str:
+    """The RQ queue in which the attempt of `path` lies."""
+    return look(stand.desk).lying[stand.desk.index.get(path).attempt or ""]
+
+
+def test_how_long_evaluations_take_is_learned_again_from_the_results(stand: Stand) -> None:
+    """With nothing in Redis the newest results tell it, and what waits is told when it should start."""
+    suite = stand.desk.suite
+    raw = {task: {"acc_norm,none": 0.75, "exact_match,answer": 0.5} for task in (*suite.tasks, *suite.run)}
+    files = []
+    for number in range(3):
+        block = Block(
+            attempt=f"0123456789ab-aaaaaaaa-{number + 1}",
+            request="ada/good_eval_request_False_float32_Original.json",
+            model="ada/good",
+            revision="a" * 40,
+            precision="float32",
+            suite=suite.name,
+            suite_digest=suite.digest,
+            started="2026-11-24T12:00:00Z",
+            ended=f"2026-11-24T13:0{number}:00Z",
+            **scores_in_block(score(raw, suite)),
+        )
+        data = dump(with_block({"results": raw, "config": {"model_num_parameters": 124_000_000}}, block))
+        files.append(CommitOperationAdd(f"ada/good/results_2026-11-24T13-0{number}-00.000000.json", data))
+    lines = [json.dumps({"edit": f"results {n}", "path": file.path_in_repo}) for n, file in enumerate(files)]
+    stand.form.create_commit(
+        "board/results", files, commit_message="Add results", commit_description="\n".join(lines), repo_type="dataset"
+    )
+    stand.worker()
+    submit(stand, "p1", "p2", sender="ada")
+    stand.settle()
+    assert stand.desk.measures.durations().measured == {("starter", 28): [3600.0, 3660.0, 3720.0]}
+    start(stand, queued(stand)[0])
+    (late,) = submit(stand, "p3", sender="ada")
+    assert "and should start between " in said(stand, late)

@@ -1,0 +1,175 @@
+"""What the queue's rule is made of: tiers, pauses, estimates, and when a place is told again."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from leaderboard.boards import parse_board
+from leaderboard.estimates import Durations, Work, starts
+from leaderboard.holds import BadPauses, Hold, is_target, parse_pauses
+from leaderboard.places import crosses, level
+from leaderboard.tiers import TIERS, TierLimits, UnknownTier, lanes, serving, size_class, taken, tier_of, weight_bytes
+
+GB = 1_000_000_000
+
+
+@pytest.mark.parametrize(
+    ("parameters", "precision", "file_bytes", "tier"),
+    [
+        (7 * GB, "bfloat16", None, "small"),
+        (8 * GB, "float16", 99 * GB, "small"),
+        (8 * GB + 1, "float16", None, "medium"),
+        (7 * GB, "float32", None, "medium"),
+        (35 * GB, "bfloat16", None, "medium"),
+        (70 * GB, "4bit", None, "medium"),
+        (70 * GB, "GPTQ", None, "medium"),
+        (70 * GB, "8bit", None, "medium"),
+        (70 * GB, "bfloat16", None, "large"),
+        (None, "bfloat16", 10 * GB, "small"),
+        (0, "bfloat16", 140 * GB, "large"),
+        (None, "bfloat16", None, "medium"),
+        (None, "bfloat16", 0, "medium"),
+    ],
+)
+def test_the_tier_follows_from_parameters_and_precision(
+    parameters: int | None, precision: str, file_bytes: int | None, tier: str
+) -> None:
+    """Parameters times what the precision takes for each; else the bytes of the files; else medium."""
+    assert tier_of(weight_bytes(parameters, precision, file_bytes), TierLimits()) == tier
+
+
+def test_a_worker_says_which_tiers_it_takes() -> None:
+    """`all` stands for every tier, and a name that nobody knows is told, with those that there are."""
+    assert taken(["all"]) == taken(["large", "small", "medium"]) == TIERS
+    assert taken(["large", "small"]) == ("small", "large")
+    assert taken([]) == ()
+    with pytest.raises(UnknownTier, match="no tier hugs: say small, medium, large, or all"):
+        taken(["hugs"])
+
+
+def test_lanes_join_the_tiers_that_workers_share() -> None:
+    """One worker of two tiers makes them one lane; a tier that nobody offers is in the lane of the one that serves."""
+    assert lanes([TIERS]) == dict.fromkeys(TIERS, "small")
+    assert lanes([]) == {tier: tier for tier in TIERS}
+    assert lanes([("small",), ("medium", "large")]) == {"small": "small", "medium": "medium", "large": "medium"}
+    assert lanes([("large",)]) == dict.fromkeys(TIERS, "large")
+    assert serving("small", ["large"]) == "large"
+    assert serving("large", ["small"]) == "large"
+
+
+@given(st.integers(1, 2**50))
+def test_sizes_within_a_factor_of_two_share_a_class(size: int) -> None:
+    """A class is named by the power of two below; 0 is for what is not known."""
+    assert 2 ** size_class(size) <= size < 2 ** (size_class(size) + 1)
+    assert size_class(None) == size_class(0) == 0
+
+
+def test_pauses_are_read_from_what_we_and_people_write() -> None:
+    """Objects and bare reasons count; null, other members and nonsense do not; a file that is no object is refused."""
+    hold = {"reason": "Moved.", "by": "maya", "at": "2026-11-25T02:00:00Z"}
+    said = {"tier:large": hold, "board": "Maintenance", "suite:x": None, "tier:huge": hold, "note": 1, "tier:small": 7}
+    assert parse_pauses(json.dumps(said).encode()) == {
+        "tier:large": Hold(reason="Moved.", by="maya", at="2026-11-25T02:00:00Z"),
+        "board": Hold(reason="Maintenance"),
+    }
+    for data in (b"[", b"[]", b'"x"', b"\xff", b"[" * 100_000):
+        with pytest.raises(BadPauses):
+            parse_pauses(data)
+    assert [is_target(what) for what in ("board", "tier:small", "suite:a", "tier:x", "suite:", "")] == [
+        True,
+        True,
+        True,
+        False,
+        False,
+        False,
+    ]
+
+
+def test_a_board_says_its_tiers_and_budgets() -> None:
+    """A board file that says nothing of them limits nothing; one that does is read, and mistakes are named."""
+    text = (
+        "{name: b, title: B, suite: starter, repos: {requests: a/b, results: a/c, logs: a/d, community: a/e,"
+        " details_namespace: d}%s}"
+    )
+    assert parse_board(text % "").budgets.unlimited
+    board = parse_board(text % ", tiers: {small: 8, medium: 40}, budgets: {by_tier: {large: 100}, by_request: 30}")
+    assert (board.tiers.medium, board.budgets.by_tier["large"], board.budgets.by_request) == (40, 100, 30)
+    assert not board.budgets.unlimited
+    with pytest.raises(ValueError, match="small may not reach beyond medium"):
+        parse_board(text % ", tiers: {small: 80, medium: 40}")
+
+
+def test_places_are_told_as_they_cross_1_3_10_30() -> None:
+    """Coming nearer is told at each level; falling back only past the next one, and once for being held or freed."""
+    assert [level(position) for position in (1, 2, 3, 4, 10, 11, 31, 101, 10_000)] == [
+        1,
+        3,
+        3,
+        10,
+        10,
+        30,
+        100,
+        300,
+        10_000,
+    ]
+    told, said = 0, []
+    for position in (57, 40, 31, 30, 29, 12, 10, 4, 3, 2, 1):
+        if crosses(told, position):
+            told = position
+            said.append(position)
+    assert said == [57, 30, 10, 3, 1]
+    assert not crosses(10, 30)
+    assert crosses(10, 31)
+    assert crosses(10, 0)
+    assert crosses(0, 10)
+    assert not crosses(0, 0)
+
+
+def test_a_duration_that_was_not_measured_is_borrowed_from_the_nearest_size() -> None:
+    """In proportion and with a wide spread; with nothing measured of a suite there is no estimate."""
+    durations = Durations({("x", 34): [100.0, 110.0, 90.0], ("x", 30): [10.0]})
+    assert durations.expect("y", 34) is None
+    own = durations.expect("x", 34)
+    assert own is not None
+    assert own.mean == 100.0
+    assert own.spread == pytest.approx(8.16, abs=0.01)
+    assert durations.expect("x", 35) == (200.0, 120.0)
+    assert durations.expect("x", 30) == (10.0, 6.0)
+    unknown = durations.expect("x", 0)
+    assert unknown is not None
+    assert unknown.mean == pytest.approx(77.5)
+    assert durations.mean("y", 1) == 0.0
+
+
+def test_starts_follow_from_the_work_before() -> None:
+    """Two workers, one of them busy for a while yet: each next evaluation starts where a worker is free first."""
+    durations = Durations({("x", 30): [100.0, 100.0, 100.0]})
+    order = [Work("x", 30) for _ in range(4)]
+    found = starts(order, [Work("x", 30, elapsed=40.0)], 2, durations, now=1_000.0)
+    assert [found[at].expected for at in range(len(found))] == [1_000.0, 1_060.0, 1_100.0, 1_160.0]
+    assert found[0].earliest == 1_000.0
+    assert all(found[at].earliest <= found[at].expected <= found[at].latest for at in range(4))
+    assert len(starts(order, [], 0, durations, now=0.0)) == 0
+    assert len(starts(order, [], 2, Durations(), now=0.0)) == 0
+    assert len(starts([*order, Work("y", 30), *order], [], 2, durations, now=0.0)) == 4
+
+
+@given(
+    st.lists(st.builds(Work, st.just("x"), st.sampled_from([0, 30, 31, 40])), max_size=30),
+    st.integers(1, 5),
+    st.lists(st.floats(1, 1e5), min_size=1, max_size=5),
+)
+def test_starts_come_in_order_and_more_workers_make_none_later(
+    order: list[Work], workers: int, measured: list[float]
+) -> None:
+    """Whatever was measured, nobody starts before whoever is before them, and another worker delays nobody."""
+    durations = Durations({("x", 30): measured})
+    found, more = (starts(order, [], count, durations, now=0.0) for count in (workers, workers + 1))
+    expected = [found[at].expected for at in range(len(found))]
+    assert len(expected) == len(order)
+    assert expected == sorted(expected)
+    assert all(more[at].expected <= expected[at] + 1e-6 for at in range(len(order)))
