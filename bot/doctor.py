@@ -58,6 +58,7 @@ def examine(desk: Desk, *, worker: Hub | None = None, switching_on: bool = False
         ("token", lambda: _token(desk)),
         ("repos", lambda: _repos(desk)),
         ("worker token", lambda: _worker(desk, worker)),
+        ("details", lambda: _details(desk)),
         ("webhooks", lambda: _webhooks(desk)),
         ("redis", lambda: _redis(desk)),
         ("clock", lambda: _clock(desk)),
@@ -134,6 +135,21 @@ def _may_write(hub: Hub, repo: Repo) -> str | None:
     except HubError as error:  # above all StaleParent: it got that far
         return str(error)
     return "it wrote."
+
+
+def _details(desk: Desk) -> Checks:
+    """What a private or gated model answered lies in a private repo, and the bot has to read the results there."""
+    namespace, policy = desk.board.repos.details_namespace, desk.board.admission
+    if not (policy.gated_models or policy.private_models):
+        yield Check("details", "ok", "Every model is public here, and so are its details.")
+    elif namespace.lower() in {desk.me().name.lower(), *desk.hub.organisations()}:
+        yield Check("details", "ok", f"The bot can read private repos of {namespace}.")
+    else:
+        words = (
+            f"The details of gated or private models lie in private repos of {namespace}, which the bot cannot read."
+        )
+        mend = "Make the bot a member of it with the role read, or take neither: `admission: {gated_models: false}`."
+        yield Check("details", "warning", words, mend)
 
 
 def _webhooks(desk: Desk) -> Checks:

@@ -68,6 +68,12 @@ class Reads:
         """Who our token belongs to. The Hub limits this call more than others: see `me`."""
         return parse.parsed(lambda it: Account(it["id"], it["name"]), self._get("/api/whoami-v2", "whoami").json())
 
+    def organisations(self) -> frozenset[str]:
+        """The organisations that our account is a member of, in lower case: their private repos may be read."""
+        answer = self._get("/api/whoami-v2", "whoami").json()
+        mine = parse.parsed(lambda it: [(org["name"], org.get("roleInOrg")) for org in it.get("orgs") or ()], answer)
+        return frozenset(str(name).lower() for name, role in mine if role != "no_access")
+
     def me(self) -> Account:
         """`whoami`, remembered for a few minutes."""
         now = time.monotonic()

@@ -55,5 +55,4 @@ def _known(desk: Desk, request: Request) -> dict[str, Any]:
     if desk.board.budgets.by_request is not None:
         known["gpu_seconds"] = round(max(desk.measures.spent_by(path), request.file.steward.gpu_seconds), 1)
     access = desk.index.get(path).standing.access
-    is_told = access != "public" or request.file.steward.access is not None
-    return {**known, "access": access} if is_told else known
+    return {**known, "access": access if access != "public" else None}

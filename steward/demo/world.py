@@ -58,7 +58,7 @@ class World:
             {
                 "name": DETAILS_ORG,
                 "fullname": "The Open Board's details",
-                "members": {MAINTAINER: "admin", WORKER: "write"},
+                "members": {MAINTAINER: "admin", WORKER: "write", BOT: "read"},
             },
         ]
         repos = [

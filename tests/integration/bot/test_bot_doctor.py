@@ -19,6 +19,7 @@ from hub.client import Hub
 from hub.records import Watched
 from leaderboard.boards import parse_board
 from leaderboard.effects import Effect, Effects, Mode
+from leaderboard.policy import Policy
 from steward.cli import app
 from wire.shadow import Would
 
@@ -66,6 +67,7 @@ def test_a_healthy_board_has_nothing_to_mend(healthy: Stand) -> None:
         "token",
         "repos",
         "worker token",
+        "details",
         "webhooks",
         "redis",
         "clock",
@@ -109,6 +111,16 @@ def test_missing_repos_and_webhooks_are_named(stand: Stand) -> None:
     checks = examine(stand.desk)
     assert "board/space" in sentence(checks, "repos", state="error")
     assert "No webhook tells of commits to board/requests" in sentence(checks, "webhooks", state="warning")
+
+
+def test_a_bot_that_cannot_read_the_details_of_gated_models_is_told(healthy: Stand) -> None:
+    """Their details are private: it must be a member, unless the board takes open models only."""
+    board = healthy.desk.board
+    elsewhere = board.repos.model_copy(update={"details_namespace": "steward-details"})
+    healthy.desk.board = board.model_copy(update={"repos": elsewhere})
+    assert "member of it" in sentence(examine(healthy.desk), "details", state="warning")
+    healthy.desk.board = healthy.desk.board.model_copy(update={"admission": Policy(gated_models=False)})
+    assert of(examine(healthy.desk), "details") == ["ok"]
 
 
 def test_a_disabled_webhook_is_an_error(healthy: Stand) -> None:

@@ -1,0 +1,107 @@
+"""Private and gated models: evaluated where the board takes them, and never told about where everybody reads."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import pytest
+from stand_kit import CONFIG, Stand
+
+from bot.index import Entry
+from bot.web import shown
+from hub.records import Put, Repo
+from leaderboard.attempts import Failure
+from leaderboard.requests import RequestPath
+from wire.jobs import EvaluationJob
+
+Kind = Literal["gated", "private"]
+BROKEN = Failure(cause="weights-corrupted", fault="submission", message="The weights are cut off.")
+
+
+def model(stand: Stand, kind: str) -> str:
+    """A model of the bot's own, so that its token may read it."""
+    repo = Repo("model", f"steward-bot/{kind}")
+    stand.desk.hub.create_repo(repo, private=kind == "private")
+    files = [Put("config.json", CONFIG.encode()), Put("model.safetensors", b"x"), Put("README.md", b"# A model")]
+    stand.desk.hub.commit(repo, files, "Add it", regular=[file.path for file in files])
+    if kind == "gated":
+        stand.desk.hub.gate(repo)
+    return repo.id
+
+
+@pytest.fixture
+def taking(stand: Stand) -> Stand:
+    """A board that takes private and gated models, and opens threads for everything."""
+    policy = stand.desk.board.admission.model_copy(update={"private_models": True, "gated_models": True})
+    stand.desk.board = stand.desk.board.model_copy(update={"admission": policy, "threads": "always"})
+    return stand
+
+
+def started(stand: Stand, kind: Kind) -> EvaluationJob:
+    """An evaluation of such a model that is under way."""
+    return stand.started(model(stand, kind))
+
+
+def path_of(kind: str) -> str:
+    """Where the request for such a model lies."""
+    return str(RequestPath("steward-bot", kind, private=False, precision="float32", weight_type="Original"))
+
+
+def logs(stand: Stand) -> list[str]:
+    """What lies in the logs repo beside the files that every repo begins with."""
+    return [file.path for file in stand.desk.hub.list_files(stand.desk.logs) if "/" in file.path]
+
+
+@pytest.mark.parametrize("kind", ["gated", "private"])
+def test_a_model_that_not_all_may_see_is_evaluated_without_thread_or_public_log(taking: Stand, kind: Kind) -> None:
+    """Its details are asked to be private; no thread is opened, no log laid where all may read; the file says why."""
+    job = started(taking, kind)
+    assert job.private is True
+    taking.end(job, failure=BROKEN)
+    file = taking.file(path_of(kind))
+    assert (file["status"], file["steward"]["failure"]["cause"]) == ("FAILED", "weights-corrupted")
+    assert (file["steward"]["access"], file["steward"].get("log")) == (kind, None)
+    assert (taking.threads(), logs(taking)) == ([], [])
+
+
+def test_a_private_repo_of_logs_may_hold_them(taking: Stand) -> None:
+    """As `steward init` makes it: then the operator finds the log, and still nobody else does."""
+    taking.desk.hub.hide(taking.desk.logs)
+    job = started(taking, "private")
+    taking.end(job, failure=BROKEN)
+    assert taking.file(path_of("private"))["steward"]["log"].endswith("/log.txt")
+    assert len(logs(taking)) == 2
+    assert taking.threads() == []
+
+
+def test_what_was_found_out_about_access_outlives_redis(taking: Stand) -> None:
+    """After amnesia the file itself says that the model is private: nothing is told or shown then either."""
+    job = started(taking, "private")
+    taking.end(job, failure=BROKEN)
+    taking.desk.redis.flushall()
+    taking.settle()
+    entry: Entry = taking.desk.index.get(path_of("private"))
+    assert entry.standing.access == "private"
+    assert shown.hidden(entry)
+    assert taking.threads() == []
+
+
+def test_a_board_that_takes_open_models_only_refuses_without_a_thread(stand: Stand) -> None:
+    """A private model that our token may read is refused in its file alone."""
+    name = model(stand, "private")
+    path = stand.submit(name)
+    stand.settle()
+    file: dict[str, Any] = stand.file(path)
+    assert (file["status"], file["steward"]["access"]) == ("FAILED", "private")
+    assert stand.threads() == []
+
+
+def test_an_open_model_is_told_about_as_ever(stand: Stand) -> None:
+    """Nothing of this is said of a model that everybody may see."""
+    job = stand.started()
+    assert job.private is False
+    stand.end(job, failure=BROKEN)
+    file = stand.file(job.path)
+    assert "access" not in file["steward"]
+    assert file["steward"]["log"]
+    assert len(stand.threads()) == 1
