@@ -4,17 +4,45 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
+import redis
 from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi
 from huggingface_hub.community import DiscussionComment, DiscussionWithDetails
 from stand_kit import REQUESTS, Stand
 
+from bot.probe import Probe
 from bot.sync.pull_record import KIND
 from hub.comments import marker_of
 from leaderboard.times import write_time
+from localhub.testing import LocalHub
 
 PATH = "ada/good_eval_request_False_float32_Original.json"
+
+
+@contextmanager
+def board_on(hub: LocalHub, connection: redis.Redis, probe: Probe, kept: dict[str, bytes]) -> Iterator[Stand]:
+    """A desk with nothing in Redis, for the board on `hub`, whose requests repo holds the files `kept` and no other.
+
+    The Hub and the probe, which take their time to start, may be shared.
+    """
+    stand = Stand(hub, connection)
+    stand.desk.probe = probe
+    there = [file.path for file in stand.desk.hub.list_files(stand.desk.requests) if file.path != ".gitattributes"]
+    operations = [CommitOperationDelete(path) for path in there if path not in kept]
+    operations += [CommitOperationAdd(path, content) for path, content in kept.items()]
+    if operations:
+        stand.form.create_commit(REQUESTS, operations, commit_message="Begin", repo_type="dataset")
+    stand.desk.me()
+    stand.settle()
+    stand.calls.clear()
+    try:
+        yield stand
+    finally:
+        hub.box.faults.clear()
+        stand.desk.hub.close()
 
 
 def fields(stand: Stand, model: str = "ada/good", **changes: Any) -> dict[str, Any]:

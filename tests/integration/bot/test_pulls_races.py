@@ -8,13 +8,12 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from contextlib import closing
-from pathlib import Path
 from typing import Any
 
 import httpx2
 import pytest
 import redis
-from pulls_kit import PATH, bot_comments, fields, look, policy, propose, report, said, settled, thread
+from pulls_kit import PATH, board_on, bot_comments, fields, look, policy, propose, report, said, settled, thread
 from stand_kit import FORM, REQUESTS, Stand, world
 
 from bot.probe import Probe
@@ -34,18 +33,19 @@ def probe() -> Iterator[Probe]:
         yield made
 
 
-@pytest.fixture
-def stand(tmp_path: Path, connection: redis.Redis, probe: Probe) -> Iterator[Stand]:
-    """A board that merges what passes, with a few files."""
-    with LocalHub(tmp_path, world()) as hub:
-        made = Stand(hub, connection)
-        made.desk.probe = probe
-        policy(made, "merge")
-        for path, content in KEPT.items():
-            made.put(path, content)
-        made.settle()
+@pytest.fixture(scope="module")
+def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalHub]:
+    """One Hub for all."""
+    with LocalHub(tmp_path_factory.mktemp("hub"), world()) as made:
         yield made
-        made.desk.hub.close()
+
+
+@pytest.fixture
+def stand(hub: LocalHub, connection: redis.Redis, probe: Probe) -> Iterator[Stand]:
+    """A board that merges what passes, with a few files."""
+    with board_on(hub, connection, probe, KEPT) as made:
+        policy(made, "merge")
+        yield made
 
 
 class Calls(list[tuple[str, str]]):
@@ -95,7 +95,7 @@ PUSHES: dict[str, dict[str, Any]] = {
 def test_what_is_pushed_between_the_last_look_and_the_merge_is_taken_back(stand: Stand, name: str) -> None:
     """It went in with the merge; every file is as it was before, the thread is told once, nothing is evaluated."""
     stand.worker()
-    was = on_main(stand)
+    was, commits = on_main(stand), stand.commits()
     number, head = propose(stand, {PATH: fields(stand)})
     before(stand, "merge", lambda: propose(stand, PUSHES[name], number=number))
     look(stand, number)
@@ -109,7 +109,7 @@ def test_what_is_pushed_between_the_last_look_and_the_merge_is_taken_back(stand:
     assert stand.queued() == []
     assert stand.desk.index.count() == 0
     assert look(stand, number) == ["thread"]
-    assert stand.commits() == len(KEPT) + 1 + 2  # the first one of all, the merge, and its undoing
+    assert stand.commits() == commits + 2  # the merge, and its undoing
 
 
 def test_what_people_changed_since_a_wrong_merge_is_left_to_them(stand: Stand) -> None:
@@ -181,13 +181,14 @@ def test_a_base_that_moves_before_the_merge_means_checking_anew(stand: Stand) ->
 @pytest.mark.parametrize("kind", ["fail", "fail-after", "hang-after"])
 def test_a_merge_that_is_answered_with_an_error_happens_once(stand: Stand, kind: str) -> None:
     """500 before or after it happened: merged once, as it was checked, and told so."""
+    commits = stand.commits()
     number, _ = propose(stand, {PATH: fields(stand)})
     more = {"seconds": 0.3} if kind == "hang-after" else {"status": 500}
     stand.hub.box.faults.add("POST */merge", kind, times=1, **more)  # type: ignore[arg-type]
     look(stand, number)
     assert thread(stand, number).status == "merged"
     assert "exactly as it was checked" in report(stand, number)
-    assert stand.commits() == len(KEPT) + 2
+    assert stand.commits() == commits + 1
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,124 @@
+"""Outsiders' pull requests as they come: real ones, told by real webhooks to a real web server, synced on threads."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+import pytest
+import redis
+import uvicorn
+from bot_kit import BOARD, SECRET
+from huggingface_hub import CommitOperationAdd
+from pulls_kit import PATH, board_on, bot_comments, fields, look, policy, propose, report, said, thread
+from stand_kit import REQUESTS, Stand, world
+
+from bot.app import create_app, server_config
+from bot.probe import Probe
+from bot.settings import BotSettings
+from bot.sync.loop import SyncLoop
+from hub.records import Watched
+from localhub.testing import LocalHub
+from wire import clock
+
+
+@contextmanager
+def serving(settings: BotSettings) -> Iterator[str]:
+    """A web server that takes deliveries; where."""
+    server = uvicorn.Server(server_config(create_app(settings), settings))
+    runs = threading.Thread(target=server.run)
+    runs.start()
+    try:
+        while not server.started:
+            runs.join(0.01)
+        yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}/webhooks/hub"
+    finally:
+        server.should_exit = True
+        runs.join()
+
+
+@contextmanager
+def syncing(stand: Stand) -> Iterator[None]:
+    """Two loops that sync whatever is dirty."""
+    stand.desk.now = clock.now
+    loops = [SyncLoop(stand.desk) for _ in range(2)]
+    threads = [threading.Thread(target=loop.run) for loop in loops]
+    for one in threads:
+        one.start()
+    try:
+        yield
+    finally:
+        for loop in loops:
+            loop.stop()
+        for one in threads:
+            one.join()
+
+
+@pytest.fixture
+def live(tmp_path: Path, connection: redis.Redis, valkey_url: str) -> Iterator[Stand]:
+    """A board that merges what passes, all of it running."""
+    (tmp_path / "board.yaml").write_text(BOARD)
+    settings = BotSettings(redis_url=valkey_url, board=tmp_path / "board.yaml", webhook_secret=SECRET, port=0)
+    with (
+        LocalHub(tmp_path / "hub", world()) as hub,
+        closing(Probe()) as probe,
+        board_on(hub, connection, probe, {}) as stand,
+        serving(settings) as door,
+    ):
+        policy(stand, "merge")
+        for domain in ("repo", "discussion"):
+            stand.desk.hub.ensure_webhook(door, [Watched("dataset", REQUESTS)], [domain], SECRET)
+        with syncing(stand):
+            yield stand
+
+
+def test_four_pull_requests_four_reports_one_merge(live: Stand, eventually: Callable[..., object]) -> None:
+    """A wrong path, a made-up date, an extra file, and one that is right; then a push makes a report void."""
+    brought = {
+        "path": {f"requests/{PATH.rpartition('/')[2]}": fields(live)},
+        "date": {PATH: fields(live, submitted_time="2019-01-01T00:00:00Z")},
+        "extra": {PATH: fields(live), "results.json": {"average": 100}},
+        "right": {PATH: fields(live)},
+    }
+    pulls = {name: propose(live, files, title=f"Add {name}") for name, files in brought.items()}
+    numbers = [number for number, _ in pulls.values()]
+    eventually(lambda: all(said(live, number) for number in numbers), seconds=60)
+    eventually(lambda: thread(live, pulls["right"][0]).status == "merged", seconds=60)
+    eventually(lambda: said(live, pulls["right"][0], "status"), seconds=60)
+    words = {
+        "path": "Not yet",
+        "date": "2019-01-01T00:00:00Z",
+        "extra": "`results.json` is new, and no request",
+        "right": "exactly as it was checked",
+    }
+    for name, (number, _) in pulls.items():
+        assert words[name] in report(live, number)
+        assert len(said(live, number)) == 1
+    assert [thread(live, number).status for number in numbers] == ["open", "open", "open", "merged"]
+    assert live.commits() == 2  # the first of all, and the one merge
+
+    number, head = pulls["path"]
+    _, pushed = propose(live, {"requests/x.txt": b"x"}, number=number)
+    eventually(lambda: f"Checked at `{pushed[:8]}`" in report(live, number), seconds=60)
+    assert f"An earlier report, on `{head[:8]}`, is void" in report(live, number)
+    assert bot_comments(live, number) == 1
+
+
+def test_ten_thousand_files_are_turned_away_in_a_few_calls(tmp_path: Path, connection: redis.Redis) -> None:
+    """A pull request of 10,000 files is left to people: nothing of it is read but the diff, which is bounded."""
+    with LocalHub(tmp_path, world()) as hub, closing(Probe()) as probe, board_on(hub, connection, probe, {}) as stand:
+        adds = [
+            CommitOperationAdd(f"o{n % 100}/m{n}_eval_request_False_float16_Original.json", b"{}")
+            for n in range(10_000)
+        ]
+        made = stand.ada.create_commit(REQUESTS, adds, commit_message="All", repo_type="dataset", create_pr=True)
+        number = int(made.pr_num or 0)
+        assert look(stand, number) == ["thread", "thread", "thread", "comment"]
+        assert "brings 10,000 request files" in report(stand, number)
+        large = [CommitOperationAdd(f"{n}.txt", b"line\n" * 700_000) for n in range(3)]
+        made = stand.ada.create_commit(REQUESTS, large, commit_message="Large", repo_type="dataset", create_pr=True)
+        number = int(made.pr_num or 0)
+        assert look(stand, number) == ["thread", "thread", "thread", "thread", "comment"]
+        assert "too large for me to read" in report(stand, number)
