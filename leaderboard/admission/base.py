@@ -75,8 +75,14 @@ def _of_base(it: Submission) -> Iterator[Problem]:
 
 
 def _told(name: str, problem: Problem) -> Problem:
-    message = f"Its base model '{bounded(name, 100)}' would be refused: {problem.message}"
+    """What a base model is refused for, told to whoever submitted something upon it."""
+    which = "" if name in problem.message else f" '{bounded(name, 100)}'"
+    message = f"Its base model{which} would be refused: {problem.message}"
     advice = f"Where the base model is yours: {problem.advice[:1].lower()}{problem.advice[1:]}"
+    if problem.code == "model-not-found":
+        advice = (
+            "Look for typing errors in the name of the base model: it is in the request, or in adapter_config.json."
+        )
     return problem.model_copy(update={"code": BASE + problem.code, "message": message, "advice": advice})
 
 

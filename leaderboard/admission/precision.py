@@ -28,7 +28,7 @@ REASONS = table(
         Reason(
             "gptq-bits",
             "The weights of {model} are quantised by GPTQ to {bits}; this leaderboard evaluates {known} bits.",
-            "Say the bits in quantization_config of config.json, or quantise it to as many.",
+            "Quantise it to one of these, and say so in quantization_config of config.json.",
         ),
         Reason(
             "precision-quantized",
