@@ -10,7 +10,7 @@ import json
 import math
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from workers.errors import (
     ConfigAbsurd,
@@ -29,6 +29,8 @@ from workers.errors import (
 MAX_HEADER = 100_000_000
 """Bytes of a safetensors header: what the library allows as well."""
 MAX_JSON = 64 << 20
+SMALL = 1024
+"""Bytes below which a file that begins with readable text is taken for a link's target, or a pointer of git LFS."""
 INDEX = "model.safetensors.index.json"
 FLOATS = {"F64": 8, "F32": 4, "F16": 2, "BF16": 2}
 SIZES = {**FLOATS, "I64": 8, "I32": 4, "I16": 2, "I8": 1, "U8": 1, "U16": 2, "U32": 4, "U64": 8, "BOOL": 1}
@@ -51,21 +53,29 @@ BOUNDS = {
 """No model comes near these. Above them, building it costs hours before the first weight is looked at."""
 
 
+class Tensor(NamedTuple):
+    """What a header says of one tensor: `dtype` in the format's own words, such as `BF16`."""
+
+    dtype: str
+    shape: tuple[int, ...]
+
+
 def examine(folder: Path) -> None:
     """Look at config, index and headers of the model in `folder`; says nothing where nothing is wrong.
 
     Raises ConfigUnreadable, ConfigAbsurd, IndexUnusable, ShardMissing, OddFile, HeaderUnreadable, WeightsTruncated,
     WeightsOfWrongType.
     """
-    config = read_config(folder)
+    quantised = bool(read_config(folder).get("quantization_config"))
     for name in shards(folder):
-        kinds = {entry["dtype"] for entry in header(folder / name).values()}
-        if not config.get("quantization_config") and (odd := sorted(kinds - FLOATS.keys() - {"I64", "BOOL", "U8"})):
-            raise WeightsOfWrongType(f"{name} holds {', '.join(odd)}, and config.json has no quantization_config")
-        if not config.get("quantization_config") and not kinds & FLOATS.keys():
-            raise WeightsOfWrongType(
-                f"{name} holds no floating-point numbers, but {', '.join(sorted(kinds)) or 'nothing'}"
-            )
+        for tensor, entry in header(folder / name).items():
+            if not quantised and _is_no_float(tensor, entry):
+                raise WeightsOfWrongType(f"{tensor[:80]} is stored as {entry.dtype}, without a quantization_config")
+
+
+def _is_no_float(tensor: str, entry: Tensor) -> bool:
+    """Whether it is a matrix of weights in a format that means nothing by itself; buffers may be anything."""
+    return tensor.endswith(".weight") and len(entry.shape) > 1 and entry.dtype not in FLOATS
 
 
 def read_config(folder: Path) -> dict[str, Any]:
@@ -107,12 +117,12 @@ def _named_by_index(folder: Path) -> list[str]:
     return sorted(set(named.values()))
 
 
-def header(file: Path) -> dict[str, dict[str, Any]]:
-    """Tensor → dtype, shape, place, as the head of `file` says. Raises OddFile, HeaderUnreadable, WeightsTruncated."""
+def header(file: Path) -> dict[str, Tensor]:
+    """Name → tensor, as the head of `file` says. Raises OddFile, HeaderUnreadable, WeightsTruncated."""
     size = file.stat().st_size
     with file.open("rb") as stream:
         first = stream.read(8)
-        if first.startswith((b"../", b"version ", b"/")) or (size < 1024 and b"/" in first and first.isascii()):
+        if size < SMALL and len(first) == 8 and all(32 <= byte < 127 for byte in first):
             raise OddFile(f"{file.name} has {size} bytes and begins with {first!r}: a link or a pointer, not weights")
         length = int.from_bytes(first, "little")
         if len(first) < 8:
@@ -128,26 +138,25 @@ def header(file: Path) -> dict[str, dict[str, Any]]:
     return _checked(file.name, found, size - 8 - length)
 
 
-def _checked(name: str, found: object, data: int) -> dict[str, dict[str, Any]]:
+def _checked(name: str, found: object, data: int) -> dict[str, Tensor]:
     if not isinstance(found, dict):
         raise HeaderUnreadable(f"{name}: its header is not a table")
     found.pop("__metadata__", None)
+    tensors: dict[str, Tensor] = {}
     end = 0
     for tensor, entry in found.items():
         try:
             begin, stop = map(int, entry["data_offsets"])
-            elements = math.prod(map(int, entry["shape"]))
-            kind = str(entry["dtype"])
-        except (TypeError, KeyError, ValueError) as error:
+            kind, shape = str(entry["dtype"]), tuple(map(int, entry["shape"]))
+        except (TypeError, KeyError, ValueError, OverflowError) as error:
             raise HeaderUnreadable(f"{name}: its header does not say where {tensor[:80]!r} lies") from error
-        if begin < 0 or stop < begin or (kind in SIZES and stop - begin != elements * SIZES[kind]):
-            raise HeaderUnreadable(
-                f"{name}: its header gives {tensor[:80]!r} {stop - begin} bytes, its shape another number"
-            )
+        if begin < 0 or stop < begin or (kind in SIZES and stop - begin != math.prod(shape) * SIZES[kind]):
+            raise HeaderUnreadable(f"{name}: the place of {tensor[:80]!r} in it is not as large as its shape")
+        tensors[tensor] = Tensor(kind[:40], shape)
         end = max(end, stop)
     if end != data:
         raise WeightsTruncated(f"{name} should hold {end} bytes of weights, and holds {data}")
-    return found
+    return tensors
 
 
 def _json(file: Path) -> dict[str, Any]:
@@ -189,5 +198,6 @@ def _floating(parameters: Iterable[tuple[str, Any]]) -> Iterator[tuple[str, Any]
     for name, parameter in parameters:
         tensor = parameter.detach()
         # Formats of one byte have no arithmetic of their own; whoever made them has bounded them.
-        if tensor.is_floating_point() and tensor.numel() and tensor.element_size() > 1:
+        # Nor can what lies elsewhere than in memory be looked at from here.
+        if tensor.is_floating_point() and tensor.numel() and tensor.element_size() > 1 and not tensor.is_meta:
             yield name, tensor

@@ -31,7 +31,7 @@ WATCHED = "steward-hf"
 
 TEMPLATE_SECONDS = 5.0
 """How long one conversation may take a chat template; a usual one takes milliseconds."""
-TOKENIZER_FILES = ("tokenizer.json", "tokenizer.model", "tokenizer_config.json", "vocab.json", "vocab.txt", "*.model")
+TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "vocab.json", "vocab.txt", "*.model", "*.tiktoken")
 
 
 class Watch(CacheHook):  # type: ignore[misc]  # the harness has no types

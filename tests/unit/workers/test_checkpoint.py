@@ -1,0 +1,133 @@
+"""A checkpoint before it is loaded: what is said of files that are not what they should be."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from workers.checkpoint import BOUNDS, INDEX, check_loaded, examine, header
+from workers.errors import (
+    BadCheckpoint,
+    ConfigAbsurd,
+    HeaderUnreadable,
+    IndexUnusable,
+    OddFile,
+    WeightsIncomplete,
+    WeightsOfWrongShape,
+    WeightsOfWrongType,
+    WeightsTruncated,
+)
+from workers.tiny import model, safetensors, tensors
+
+
+def folder_of(path: Path, files: dict[str, bytes]) -> Path:
+    """A folder with these files."""
+    for name, data in files.items():
+        (path / name).write_bytes(data)
+    return path
+
+
+def test_a_model_that_works_is_left_alone(tmp_path: Path) -> None:
+    """Nothing is said of a model in order, nor of one that announces how it is quantised, nor of odd buffers."""
+    examine(folder_of(tmp_path, model()))
+    odd = {**tensors(), "model.rotary.table": ("I32", (4, 4), bytes(64)), "model.mask.weight": ("BOOL", (4,), bytes(4))}
+    examine(folder_of(tmp_path, {"model.safetensors": safetensors(odd)}))
+    packed = {**tensors(), "lm_head.weight": ("I8", (257, 16), bytes(257 * 16))}
+    files = {**model(quantization_config={"quant_method": "bitsandbytes"}), "model.safetensors": safetensors(packed)}
+    examine(folder_of(tmp_path, files))
+
+
+def test_integers_that_nobody_announced_are_no_weights(tmp_path: Path) -> None:
+    """A library would turn them into floats, and evaluate noise."""
+    packed = {**tensors(), "lm_head.weight": ("I8", (257, 16), bytes(257 * 16))}
+    with pytest.raises(WeightsOfWrongType, match=r"lm_head\.weight is stored as I8"):
+        examine(folder_of(tmp_path, {**model(), "model.safetensors": safetensors(packed)}))
+
+
+@pytest.mark.parametrize("field", BOUNDS)
+@pytest.mark.parametrize("nested", [False, True], ids=["top", "nested"])
+def test_a_size_beyond_any_model_is_told_by_its_field(tmp_path: Path, field: str, nested: bool) -> None:
+    """Also where a config of several parts hides it in one of them."""
+    config: dict[str, Any] = {field: BOUNDS[field] + 1}
+    text = json.dumps({"text_config": config} if nested else config)
+    with pytest.raises(ConfigAbsurd, match=field):
+        examine(folder_of(tmp_path, {**model(), "config.json": text.encode()}))
+
+
+def headed(table: dict[str, Any]) -> tuple[bytes, type[Exception]]:
+    """A file that has `table` as its header, which nobody can make sense of."""
+    text = json.dumps(table).encode()
+    return len(text).to_bytes(8, "little") + text, HeaderUnreadable
+
+
+@pytest.mark.parametrize(
+    ("data", "error"),
+    [
+        (b"", WeightsTruncated),
+        (b"\x10\0\0", WeightsTruncated),
+        ((100).to_bytes(8, "little") + b"{}", WeightsTruncated),
+        ((1 << 40).to_bytes(8, "little"), HeaderUnreadable),
+        ((2).to_bytes(8, "little") + b"[]", HeaderUnreadable),
+        ((2).to_bytes(8, "little") + b"{}more", WeightsTruncated),
+        headed({"a": {"dtype": ["F32"], "shape": "x", "data_offsets": [0, 1]}}),
+        headed({"a": {"dtype": "F32", "shape": [1e400], "data_offsets": [0, 1]}}),
+        headed({"a": {"dtype": "F32", "shape": [2], "data_offsets": [0, 1]}}),
+        headed({"a": {"dtype": "F32", "shape": [2], "data_offsets": [8, 0]}}),
+        headed({"a": 7}),
+        (b"../../blobs/8f1a", OddFile),
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n", OddFile),
+    ],
+)
+def test_a_head_that_makes_no_sense_is_told(tmp_path: Path, data: bytes, error: type[Exception]) -> None:
+    """Cut off, too long, no JSON, or no weights at all."""
+    (tmp_path / "model.safetensors").write_bytes(data)
+    with pytest.raises(error):
+        header(tmp_path / "model.safetensors")
+
+
+def test_a_short_header_is_not_taken_for_text(tmp_path: Path) -> None:
+    """A header of 47 bytes begins with the byte of a slash."""
+    body = b'{"a":{"dtype":"U8","shape":[],"data_offsets":[0,1]}}'.ljust(0x2F2F)
+    (tmp_path / "a").write_bytes(len(body).to_bytes(8, "little") + body + b"\1")
+    assert header(tmp_path / "a")["a"].dtype == "U8"
+
+
+@pytest.mark.parametrize("name", ["../x.safetensors", "/etc/passwd", "a/b.safetensors", "x.bin", "", "a\n.safetensors"])
+def test_an_index_names_files_of_its_own_folder(tmp_path: Path, name: str) -> None:
+    """And only weights."""
+    index = json.dumps({"weight_map": {"a": name}}).encode()
+    with pytest.raises(IndexUnusable):
+        examine(folder_of(tmp_path, {**model(), INDEX: index}))
+
+
+WHOLE = safetensors({"a.weight": ("F32", (2, 2), bytes(16)), "b": ("F16", (3,), bytes(6))})
+
+
+@settings(max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.data())
+def test_whatever_the_bytes_there_is_a_word_for_it(tmp_path: Path, data: st.DataObject) -> None:
+    """A file with a few bytes changed, cut or added is read as what it is, or refused; it breaks nothing."""
+    changed = bytearray(WHOLE)
+    for _ in range(data.draw(st.integers(0, 6))):
+        changed[data.draw(st.integers(0, len(changed) - 1))] = data.draw(st.integers(0, 255))
+    cut = data.draw(st.integers(0, len(changed)))
+    (tmp_path / "x").write_bytes(changed[:cut] + data.draw(st.binary(max_size=8)))
+    try:
+        found = header(tmp_path / "x")
+    except BadCheckpoint:
+        return
+    assert all(isinstance(size, int) for entry in found.values() for size in entry.shape)
+
+
+def test_what_the_library_filled_in_is_told() -> None:
+    """Random numbers in the place of weights would be evaluated, and nobody would know."""
+    check_loaded({"missing_keys": set(), "mismatched_keys": set(), "unexpected_keys": {"extra"}})
+    with pytest.raises(WeightsIncomplete, match=r"2 tensors, among them a\.weight"):
+        check_loaded({"missing_keys": {"b.weight", "a.weight"}})
+    with pytest.raises(WeightsOfWrongShape, match=r"a\.weight: \(1, 2\) in the file, \(2, 2\) by config\.json"):
+        check_loaded({"mismatched_keys": {("a.weight", (1, 2), (2, 2))}, "missing_keys": {"b"}})
