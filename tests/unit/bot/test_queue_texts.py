@@ -1,0 +1,103 @@
+"""Every sentence about the queue, as people read it, in one file; and nothing in it that a stranger formed."""
+
+from __future__ import annotations
+
+import os
+import re
+from itertools import product
+from pathlib import Path
+
+from hypothesis import given
+from hypothesis import strategies as st
+from markdown_it import MarkdownIt
+
+from bot.sync import queue_rules
+from bot.texts.queue import Held, Ruling, held_words, start_words
+from bot.texts.status import StatusView, status_comment
+from leaderboard.holds import Hold
+
+MARKDOWN = MarkdownIt("gfm-like", {"linkify": False, "html": True})
+SNAPSHOT = Path(__file__).parent / "queue_texts.md"
+PATH = "org/model_eval_request_False_bfloat16_Original.json"
+NOON = 1_795_608_000.0
+HELD = [
+    Held("hold", reason="The licence is not clear yet.", by="maya"),
+    Held("hold"),
+    Held("pause", "board", reason="The machines are moved.", by="maya"),
+    Held("pause", "tier:large", reason="The large machines are moved.", by="maya"),
+    Held("pause", "suite:open-llm-v2", reason="MATH scores every model 0."),
+    Held("budget", "tier", tier="large", hours=100),
+    Held("budget", "submitter", tier="small", hours=12.5),
+    Held("budget", "request", tier="small", hours=30),
+]
+WHY = {"over": "FINISHED", "priority": "high", "priority-already": "high"}
+CODES = re.findall(
+    r'ruling\.code == "([a-z-]+)"', (Path(queue_rules.__file__).parent.parent / "texts/ruling.md.j2").read_text()
+)
+
+
+def waiting(**more: object) -> StatusView:
+    """A status comment of a request that waits, or does not any more."""
+    known = {"path": PATH, "request_url": "https://hub/file", "updated": "2026-11-25 12:00 UTC"}
+    fields = {"state": "waiting", "model": "org/model", "model_url": "https://hub/org/model", **known, **more}
+    return StatusView(**fields)  # type: ignore[arg-type]
+
+
+PLACES = [
+    waiting(position=31),
+    waiting(position=30, starts=(NOON + 7_300, NOON + 20_000)),
+    waiting(position=300, starts=(NOON + 7_300, NOON + 200_000)),
+    waiting(position=1, starts=(0.0, NOON + 1_000)),
+    waiting(held=HELD[0]),
+    waiting(state="cancelled", why=Hold(reason="The authors asked for it.", by="maya")),
+    waiting(state="cancelled"),
+]
+
+
+def everything() -> str:
+    """All of it, one after the other."""
+    texts = [status_comment(one) for one in PLACES]
+    texts += [held_words(one) + "\n" for one in HELD]
+    texts += [Ruling(code, False, PATH, WHY.get(code, "")).words + "\n" for code in CODES]
+    return "\n---\n\n".join(texts)
+
+
+def test_the_texts_are_those_of_the_snapshot() -> None:
+    """A change of any sentence shows in the diff of one file; STEWARD_SNAPSHOTS=write writes it anew."""
+    if os.environ.get("STEWARD_SNAPSHOTS") == "write":
+        SNAPSHOT.write_text(everything())
+    assert everything() == SNAPSHOT.read_text()
+
+
+def test_every_ruling_has_its_sentence() -> None:
+    """Whatever may come of a wish is told in words, and no sentence is left that nothing comes to."""
+    source = Path(queue_rules.__file__).read_text()
+    used = set(re.findall(r'Ruling\("([a-z-]+)"', source)) | set(
+        re.findall(r', "([a-z-]+)"(?:, priority)?\)\n', source)
+    )
+    used |= set(re.findall(r'else "([a-z-]+)", done', source))
+    assert set(CODES) <= used
+    assert all(Ruling(code, False, PATH, "x").words for code in used if code in CODES)
+    assert {one for one in used if not Ruling(one, False, PATH, "x").words} <= {"utf-8"}
+
+
+def test_a_range_says_the_day_once_where_it_is_the_same() -> None:
+    """Times are rounded outwards to five minutes, in UTC."""
+    assert start_words(NOON + 1, NOON + 7_199) == "between 2026-11-25 12:00 and 14:00 UTC"
+    assert start_words(NOON + 299, NOON + 86_400) == "between 2026-11-25 12:00 and 2026-11-26 12:00 UTC"
+    assert start_words(0.0, NOON + 60) == "before 2026-11-25 12:05 UTC"
+
+
+@given(st.text(max_size=60), st.text(max_size=60))
+def test_a_strangers_words_form_nothing(reason: str, name: str) -> None:
+    """Reasons and names of any kind make no link, mention, heading or list of their own."""
+    texts = [
+        held_words(Held(kind, what, reason=f"x {reason}", by=name))
+        for kind, what in (*product(["hold"], [""]), *product(["pause"], ["board", f"suite:{name}"]))
+    ]
+    allowed = {"paragraph_open", "paragraph_close", "inline", "text", "text_special", "strong_open", "strong_close"}
+    for text in texts:
+        tokens = MARKDOWN.parse(text)
+        kinds = {token.type for token in tokens} | {c.type for token in tokens for c in token.children or ()}
+        assert kinds <= allowed | {"code_inline", "softbreak"}
+        assert not re.search(r"@(?!\u200b)\w", re.sub(r"`[^`]*`", "", text))
