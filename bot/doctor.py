@@ -16,6 +16,7 @@ import redis
 from bot.desk import Desk
 from bot.history import MAX_BYTES, FileChange, changes, status_in
 from bot.mirror import MirrorDamaged, UnsafeFolder, View, trouble_with
+from bot.sync.kept import missing_results
 from bot.sync.reconcile import thread_repos, watched
 from hub.client import Hub
 from hub.errors import BadToken, Denied, HubError, NotFound, RepoNotFound
@@ -66,6 +67,7 @@ def examine(desk: Desk, *, worker: Hub | None = None, switching_on: bool = False
         ("effects", lambda: _effects(desk)),
         ("adoption", lambda: _adoption(desk, on=on)),
         ("other accounts", lambda: _others(desk, on=on)),
+        ("results", lambda: _results(desk)),
     ]
     return [check for name, part in parts for check in _looked_at(name, part)]
 
@@ -284,3 +286,15 @@ def _is_front_end(desk: Desk, name: str) -> bool:
         return desk.hub.user(name).id in desk.board.front_ends
     except NotFound:
         return False
+
+
+def _results(desk: Desk) -> Checks:
+    """Whether what was finished still has its results."""
+    gone = missing_results(desk)
+    if not gone:
+        yield Check("results", "ok", "Every request that was finished here has its results.")
+        return
+    request, results = gone[0]
+    words = f"The results of {len(gone):,} finished requests are gone from {desk.results.id}: {results} of {request}"
+    mend = "Revert the commit that removed them; or, if they are to be gone, set their requests to CANCELLED."
+    yield Check("results", "warning", f"{words}{' first' if len(gone) > 1 else ''}.", mend)

@@ -5,8 +5,8 @@ Whose removal it was decides. A maintainer who removes something has decided so:
 anybody else removed comes back once, as long as its request still says FINISHED with it and the details repo holds it
 byte for byte; who removes it again means it, too. Logs and outcomes have no second copy: they are told.
 
-Race accepted: what was removed while Redis was empty, or behind more than LOOK_BACK commits, is not noticed here;
-`steward doctor` compares every finished request with the results repo (`missing_results`).
+Race accepted: what was removed before the first look at a new Redis, or behind more than LOOK_BACK commits, is not
+noticed here; `steward doctor` compares every finished request with the results repo (`missing_results`).
 Race accepted: a request that is reopened while its old results are put back. They were true, and stay beside the new.
 """
 
@@ -37,9 +37,13 @@ LOOK_BACK = 50
 
 
 def is_due(desk: Desk) -> bool:
-    """Whether it is time for another look."""
+    """Whether it is time for another look. The first one comes LOOK_EVERY after a start: there is more to do then."""
+    now = desk.now()
     last = desk.redis.hget(desk.keys.rounds, KEPT)
-    return last is None or not 0 <= desk.now() - float(last) < LOOK_EVERY
+    if last is None:
+        desk.redis.hset(desk.keys.rounds, KEPT, now)
+        return False
+    return not 0 <= now - float(last) < LOOK_EVERY
 
 
 def sync_kept(desk: Desk) -> None:

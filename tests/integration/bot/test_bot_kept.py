@@ -8,6 +8,7 @@ import pytest
 from published_kit import publish
 from stand_kit import Stand
 
+from bot.doctor import examine
 from bot.sync.kept import LOOK_EVERY, missing_results
 from leaderboard.attempts import Failure
 
@@ -48,6 +49,8 @@ def test_results_that_somebody_removed_come_back_once(stand: Stand) -> None:
     data = stand.desk.hub.read_file(stand.desk.results, path).data
     remove(stand, path)
     assert missing_results(stand.desk) == [(next(iter(stand.desk.index.paths())), path)]
+    (told,) = [check for check in examine(stand.desk) if check.name == "results"]
+    assert (told.state, path in told.words) == ("warning", True)
     look(stand)
     assert results(stand) == [path]
     assert stand.desk.hub.read_file(stand.desk.results, path).data == data

@@ -11,6 +11,7 @@ from stand_kit import BOT, REQUESTS, Stand
 
 from bot.index import Entry
 from bot.schedule import TICK, Schedule
+from bot.sync.pull_record import MAIN
 from bot.sync.reconcile import PERIOD, POLLING
 from bot.sync.threads import staleness
 from hub.errors import RateLimited
@@ -170,15 +171,15 @@ def _no_objects(stand: Stand) -> None:
 def test_main_that_moves_under_our_eyes_is_looked_at_again(stand: Stand, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where the commit that the refs named was not fetched, nothing is remembered, and the next look finds all."""
     path = stand.submit("ada/good")
-    real = stand.desk.hub.head
+    real = stand.desk.hub.heads
     elsewhere = stand.hub.box.repos.get("dataset", "board/results")
     assert elsewhere is not None
     commits = stand.desk.hub.commits
-    monkeypatch.setattr(stand.desk.hub, "head", lambda *_: elsewhere.git.head())
-    monkeypatch.setattr(stand.desk.hub, "commits", lambda repo, _revision, limit: commits(repo, limit=limit))
+    monkeypatch.setattr(stand.desk.hub, "heads", lambda *_, **__: {MAIN: elsewhere.git.head()})
+    monkeypatch.setattr(stand.desk.hub, "commits", lambda repo, *_, limit: commits(repo, limit=limit))
     look(stand)
     assert stand.desk.index.head(REQUESTS) is None
-    monkeypatch.setattr(stand.desk.hub, "head", real)
+    monkeypatch.setattr(stand.desk.hub, "heads", real)
     look(stand, after=2)
     assert state(stand, path) == "waiting"
 
