@@ -1,0 +1,136 @@
+"""A maintainer approves a pull request at one commit: every answer, and nothing merged but what the report says."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+import redis
+from bot_kit import BOARD
+from pulls_kit import PATH, board_on, fields, look, propose, report, said, thread
+from stand_kit import BOT, REQUESTS, Stand, world
+from typer.testing import CliRunner
+
+from bot.probe import Probe
+from bot.sync.approving import Approved, decide
+from hub.records import Repo
+from localhub.testing import LocalHub
+from steward.cli import app
+from wire import clock
+
+
+@pytest.fixture(scope="module")
+def probe() -> Iterator[Probe]:
+    """One probe for all: it takes its time to start."""
+    with closing(Probe()) as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalHub]:
+    """One Hub for all."""
+    with LocalHub(tmp_path_factory.mktemp("hub"), world()) as made:
+        yield made
+
+
+@pytest.fixture
+def stand(hub: LocalHub, connection: redis.Redis, probe: Probe) -> Iterator[Stand]:
+    """A board on which people merge."""
+    with board_on(hub, connection, probe, {}) as made:
+        yield made
+
+
+def ask(stand: Stand, number: int, sha: str) -> Approved:
+    """Maya approves."""
+    return decide(stand.desk, stand.desk.requests, number, sha, "maya")
+
+
+def test_what_passed_is_merged_at_the_commit_that_was_approved(stand: Stand) -> None:
+    """Its first letters are enough; the report says who approved it; asked again the answer is the same."""
+    number, head = propose(stand, {PATH: fields(stand)})
+    look(stand, number)
+    answer = ask(stand, number, head[:8].upper())
+    assert answer.merged
+    assert f"exactly as it was checked at `{head[:8]}`" in answer.text
+    assert "`maya` approved it" in report(stand, number)
+    stand.settle()
+    assert len(said(stand, number, "status")) == 1
+    assert ask(stand, number, head) == answer
+    assert look(stand, number)[0] == "thread"
+
+
+def test_a_push_after_the_report_voids_the_approval(stand: Stand) -> None:
+    """The commit that was looked at is not merged any more, and neither is the new one before it was checked."""
+    number, first = propose(stand, {PATH: fields(stand)})
+    look(stand, number)
+    _, second = propose(stand, {PATH: fields(stand, likes=1)}, number=number)
+    for sha, words in (
+        (first, f"You approved `{first}`"),
+        (second, "is not checked as it is now"),
+        ("", "You approved"),
+    ):
+        answer = ask(stand, number, sha)
+        assert (answer.merged, words in answer.text) == (False, True)
+    assert thread(stand, number).status == "open"
+    look(stand, number)
+    assert not ask(stand, number, first).merged
+    assert ask(stand, number, second).merged
+
+
+def test_what_did_not_pass_is_not_merged_for_anybody(stand: Stand) -> None:
+    """Problems, drafts, discussions, other repos, numbers that nobody gave: each has its answer."""
+    number, head = propose(stand, {PATH: fields(stand, status="RUNNING")})
+    look(stand, number)
+    assert "does not pass the checks" in ask(stand, number, head).text
+    draft = stand.ada.create_pull_request(REQUESTS, title="Draft", repo_type="dataset").num
+    _, at = propose(stand, {PATH: fields(stand)}, number=draft)
+    look(stand, draft)
+    assert "still a draft" in ask(stand, draft, at).text
+    talk = stand.ada.create_discussion(REQUESTS, title="A talk", repo_type="dataset").num
+    assert "no pull request of the requests" in ask(stand, talk, head).text
+    assert "There is no pull request #9999" in ask(stand, 9999, head).text
+    stand.ada.change_discussion_status(REQUESTS, number, "closed", repo_type="dataset")
+    assert "is closed already" in ask(stand, number, head).text
+    other = stand.ada.create_pull_request("board/results", title="Other", repo_type="dataset").num
+    assert not decide(stand.desk, Repo("dataset", "board/results"), other, head, "maya").merged
+
+
+def test_what_the_board_or_the_hub_holds_back_is_said(stand: Stand) -> None:
+    """Where merging is held back, or refused, whoever approved it hears so, and it stays open."""
+    number, head = propose(stand, {PATH: fields(stand)})
+    look(stand, number)
+    board = stand.desk.board
+    held = type(board.effects)(modes={**board.effects.modes, "merge": "shadow"})  # type: ignore[dict-item]
+    stand.desk.board = board.model_copy(update={"effects": held})
+    assert "Nothing was merged" in ask(stand, number, head).text
+    stand.desk.board = board
+    stand.hub.box.faults.fail("POST */merge", status=403, times=1)
+    assert "The Hub did not let me merge" in ask(stand, number, head).text
+    assert thread(stand, number).status == "open"
+    assert ask(stand, number, head).merged
+
+
+def test_an_operator_approves_on_the_command_line(
+    stand: Stand, tmp_path: Path, valkey_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`steward approve 12 --sha …` says what it did, and ends well only where it merged."""
+    (tmp_path / "board.yaml").write_text(BOARD)
+    for name, value in {
+        "STEWARD_BOARD": str(tmp_path / "board.yaml"),
+        "STEWARD_BOT_TOKEN": BOT,
+        "STEWARD_MIRRORS": str(tmp_path / "mirrors"),
+        "REDIS_URL": valkey_url,
+        "HF_ENDPOINT": stand.hub.url,
+    }.items():
+        monkeypatch.setenv(name, value)
+    number, head = propose(stand, {PATH: fields(stand)})
+    run = CliRunner().invoke
+    unchecked = run(app, ["approve", str(number), "--sha", head])
+    assert (unchecked.exit_code, "Wait for the report" in unchecked.stdout) == (1, True)
+    stand.time = clock.now()
+    look(stand, number)
+    done = run(app, ["approve", str(number), "--sha", head[:7], "--by", "grace"])
+    assert (done.exit_code, f"Merged #{number}" in done.stdout) == (0, True)
+    assert "`grace` approved it" in report(stand, number)
