@@ -75,7 +75,7 @@ class WaitingList:
             pipe.get(keys.waiting_version)
             pipe.zcard(keys.waiting_changes)
             pipe.zrange(keys.waiting_changes, 0, 0, withscores=True)
-            pipe.zrangebyscore(keys.waiting_changes, f"({self._version}", "+inf", start=0, num=REMEMBERED)
+            pipe.zrangebyscore(keys.waiting_changes, f"({self._version}", "+inf")
             version, count, first, changed = pipe.execute()
         oldest = int(first[0][1]) if count >= REMEMBERED else 0
         return int(version or 0), oldest, [text(path) for path in changed]

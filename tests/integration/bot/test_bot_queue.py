@@ -132,11 +132,9 @@ def test_positions_are_told_as_they_cross_levels_and_not_in_between(stand: Stand
     ("stage", "by_hand"),
     [
         ("waiting", False),
-        ("queued", False),
         ("queued", True),
         ("taken", False),
         ("running", False),
-        ("handed-back", False),
         ("handed-back", True),
     ],
 )

@@ -1,0 +1,126 @@
+"""Those that wait, in memory: in step with Redis whatever changes, and read in full only where that is needed."""
+
+from __future__ import annotations
+
+import redis
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from bot import waiting
+from bot.index import Entry, Index
+from bot.measures import Cost, Measures
+from leaderboard.budgets import DAY
+from wire import jobs
+from wire.jobs import EvaluationJob
+from wire.keys import Keys
+
+KEYS = Keys("demo")
+MOVES = st.lists(
+    st.tuples(st.sampled_from(["put", "move", "go", "gone", "look", "forget"]), st.sampled_from("abcd")), max_size=25
+)
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(moves=MOVES, remembered=st.sampled_from([2, 20_000]))
+def test_the_list_in_memory_is_always_that_in_redis(
+    connection: redis.Redis, moves: list[tuple[str, str]], remembered: int
+) -> None:
+    """After any changes, by whomever, an amnesia among them, an old reader sees what a new one reads in full."""
+    connection.flushall()
+    reader, writer = Index(connection, KEYS), Index(connection, KEYS)
+    usual, waiting.REMEMBERED = waiting.REMEMBERED, remembered
+    try:
+        for number, (move, path) in enumerate(moves):
+            if move == "look":
+                assert set(reader.waiting()) == set(Index(connection, KEYS).waiting())
+            elif move == "forget":
+                connection.flushall()
+            elif move == "gone":
+                writer.drop(path)
+            else:
+                state = "waiting" if move in ("put", "move") else "queued"
+                writer.put(Entry(path=path, state=state, submitted=number if move == "move" else 1.0))
+        assert set(reader.waiting()) == set(Index(connection, KEYS).waiting())
+    finally:
+        waiting.REMEMBERED = usual
+
+
+def test_a_look_at_which_nothing_has_changed_gives_the_same_and_a_change_reads_one_line(
+    connection: redis.Redis,
+) -> None:
+    """Ten thousand lines are not read again for one of them."""
+    index = Index(connection, KEYS)
+    index.put(*(Entry(path=f"p{number}", state="waiting", submitted=number) for number in range(50)))
+    before = index.waiting()
+    assert len(before) == 50
+    index.put(Entry(path="p7", state="waiting", submitted=7))
+    assert index.waiting() is before
+    connection.config_resetstat()
+    index.put(Entry(path="p7", state="waiting", submitted=99))
+    assert next(one for one in index.waiting() if one.path == "p7").submitted == 99
+    assert "cmdstat_hvals" not in connection.info("commandstats")
+
+
+def test_costs_count_once_for_a_day_and_for_ever_by_request(connection: redis.Redis) -> None:
+    """An attempt counts under its id; after a day only its request remembers, until that is closed."""
+    measures = Measures(connection, KEYS)
+    cost = Cost("attempt-1", "p", "small", "ada", 100.0, ended=1_000.0)
+    assert measures.spend(cost)
+    assert not measures.spend(cost)
+    spent = measures.spent(now=1_001.0)
+    assert (spent.tiers, spent.submitters, spent.requests) == ({"small": 100.0}, {"ada": 100.0}, {"p": 100.0})
+    later = measures.spent(now=1_001.0 + DAY)
+    assert (later.tiers, later.submitters, later.requests) == ({}, {}, {"p": 100.0})
+    measures.recall("p", 40.0)
+    assert measures.spent_by("p") == 100.0
+    measures.recall("p", 140.0)
+    assert measures.spent_by("p") == 140.0
+    measures.close("p")
+    assert measures.spent_by("p") == 0.0
+
+
+def test_only_the_last_measurements_count(connection: redis.Redis) -> None:
+    """Durations and experience keep the newest of each kind."""
+    measures = Measures(connection, KEYS)
+    for seconds in range(100):
+        measures.learn("x", 33, seconds)
+        measures.waited(2, 1.5)
+    assert measures.durations().measured == {("x", 33): [float(one) for one in range(40, 100)]}
+    assert list(measures.experience().shares) == [3]
+    assert len(measures.experience().shares[3]) == 60
+
+
+def job(number: int) -> EvaluationJob:
+    """A message."""
+    return EvaluationJob(
+        board="demo",
+        attempt=f"0123456789ab-aaaaaaaa-{number}",
+        path="p",
+        model="a/b",
+        revision="a" * 40,
+        precision="float32",
+        weight_type="Original",
+        suite="x",
+        suite_digest="y",
+    )
+
+
+def test_a_job_can_be_recalled_until_somebody_takes_it(connection: redis.Redis) -> None:
+    """Out of the list it is gone, and may be put again; what is not there cannot be recalled."""
+    one = job(1)
+    assert jobs.enqueue(connection, "small", one, timeout=10)
+    assert jobs.lying(connection, ["small", "large"]) == {one.attempt: "small"}
+    assert not jobs.recall(connection, "large", one.attempt)
+    assert jobs.recall(connection, "small", one.attempt)
+    assert not jobs.recall(connection, "small", one.attempt)
+    assert jobs.enqueue(connection, "large", one, timeout=10)
+    jobs.queue(connection, "large").pop_job_id()
+    assert not jobs.recall(connection, "large", one.attempt)
+
+
+def test_a_worker_looks_first_where_a_job_lies_longest(connection: redis.Redis) -> None:
+    """No tier starves beside another that is filled again and again; empty queues come last."""
+    queues = [jobs.queue(connection, name) for name in ("small", "medium", "large")]
+    jobs.enqueue(connection, "large", job(1), timeout=10)
+    jobs.enqueue(connection, "small", job(2), timeout=10)
+    assert [queue.name for queue in jobs.oldest_first(connection, queues)] == ["large", "small", "medium"]
