@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import uvicorn
+from anyio import to_thread
 from fastapi import FastAPI
 from starlette.types import Receive, Scope, Send
 
@@ -23,6 +24,9 @@ from bot.web.lists import Pages
 from bot.webhooks import Webhooks
 from wire.keys import Keys
 from wire.logs import configure_logs
+
+THREADS = 4
+"""Calls of the API that are worked on at a time."""
 
 
 class App(FastAPI):
@@ -46,6 +50,8 @@ def create_app(settings: BotSettings) -> App:
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+        # Threads that work for those who look take turns with the loop: few of them, and deliveries hardly notice.
+        to_thread.current_default_thread_limiter().total_tokens = THREADS
         yield
         await redis.aclose()
         desk.redis.close()
