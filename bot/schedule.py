@@ -13,6 +13,7 @@ from bot.desk import Desk, request_key
 from bot.index import Entry
 from bot.sync.queue import QUEUE
 from bot.sync.reconcile import period, round_keys
+from bot.sync.waiting_threads import DAY, DIGEST
 from wire import jobs
 from wire.attempts import LOST
 from wire.crashpoints import pass_by, point
@@ -55,6 +56,7 @@ class Schedule:
         now = desk.now()
         desk.redis.set(desk.keys.born, now, nx=True)
         self._round(now)
+        self._daily(now)
         busy = desk.index.busy()
         by_attempt = {entry.attempt: entry for entry in busy if entry.attempt is not None}
         self._silent(by_attempt, now)
@@ -93,6 +95,13 @@ class Schedule:
         if not 0 <= now - self._called.get(entry.attempt, float("-inf")) < LOST:
             self._called[entry.attempt] = now
             self.desk.mark(request_key(entry.path), Priority.EVENT)
+
+    def _daily(self, now: float) -> None:
+        """Call once a day for what is to be done once a day."""
+        today, last = int(now // DAY), self.desk.redis.get(self.desk.keys.day)
+        if last is None or int(last) != today:
+            self.desk.mark(DIGEST, Priority.BACKGROUND)
+            self.desk.redis.set(self.desk.keys.day, today)
 
     def _silent(self, by_attempt: dict[str, Entry], now: float) -> None:
         """Attempts that fell silent, or that run says the index and nobody else."""

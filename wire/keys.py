@@ -98,6 +98,16 @@ class Keys:
         """String: the Hub's answer to a question about a person, for a short time."""
         return self._key("person", question)
 
+    @property
+    def waiting_threads(self) -> str:
+        """Hash: dirty key of a thread that waits for a maintainer → JSON of what they want to know of it."""
+        return self._key("waiting-threads")
+
+    @property
+    def day(self) -> str:
+        """String: the day, counted from the epoch, whose daily work was called for last."""
+        return self._key("day")
+
     def followers(self, path: str) -> str:
         """Set: dirty keys of the threads that wait for the end of the request at `path`."""
         return self._key("followers", path)

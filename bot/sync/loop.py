@@ -35,6 +35,7 @@ from bot.sync.reconcile import RECONCILE, WEBHOOKS, sync_reconcile, sync_webhook
 from bot.sync.request import sync_request
 from bot.sync.requests_repo import sync_requests_repo
 from bot.sync.threads import sync_thread, sync_threads
+from bot.sync.waiting_threads import DIGEST, sync_digest
 from hub.budget import Urgency, urgency
 from hub.errors import HubError, RateLimited, Transient
 from wire.attempts import BEAT
@@ -170,6 +171,8 @@ class SyncLoop:
             return lambda: desk.effects.write(rest)
         if kind == "request" and rest:
             return lambda: sync_request(desk, rest)
+        if key == DIGEST:
+            return lambda: sync_digest(desk)
         if key == RECONCILE:
             return lambda: sync_reconcile(desk)
         if key == WEBHOOKS:

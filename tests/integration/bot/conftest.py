@@ -14,6 +14,7 @@ from bot_kit import BOARD, OLD_SECRET, SECRET
 from stand_kit import Stand, world
 
 from bot.app import create_app, server_config
+from bot.probe import Probe
 from bot.settings import BotSettings
 from localhub.testing import LocalHub
 
@@ -49,11 +50,17 @@ def web(settings: BotSettings) -> Iterator[httpx2.Client]:
         thread.join()
 
 
+@pytest.fixture(scope="session")
+def probe() -> Iterator[Probe]:
+    """One probe for all boards: its imports take seconds."""
+    with Probe() as made:
+        yield made
+
+
 @pytest.fixture
-def stand(tmp_path: Path, connection: redis.Redis) -> Iterator[Stand]:
+def stand(tmp_path: Path, connection: redis.Redis, probe: Probe) -> Iterator[Stand]:
     """A board with nothing in it yet."""
     with LocalHub(tmp_path, world()) as hub:
-        made = Stand(hub, connection)
+        made = Stand(hub, connection, probe)
         yield made
-        made.desk.probe.close()
         made.desk.hub.close()

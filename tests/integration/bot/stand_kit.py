@@ -10,6 +10,7 @@ from bot_kit import BOARD
 from huggingface_hub import CommitOperationAdd, HfApi
 
 from bot.desk import Desk
+from bot.probe import Probe
 from bot.schedule import Schedule
 from bot.sync.loop import SyncLoop
 from hub.client import Hub
@@ -62,14 +63,20 @@ def world() -> dict[str, Any]:
 class Stand:
     """A board on a Hub of its own, a desk, and hands to work them with."""
 
-    def __init__(self, hub: LocalHub, connection: redis.Redis) -> None:
+    def __init__(self, hub: LocalHub, connection: redis.Redis, probe: Probe | None = None) -> None:
         self.hub = hub
         self.time = clock.now()
         board = parse_board(BOARD)
         self.calls: list[tuple[str, str]] = []
         door = Hub(hub.url, BOT, on_call=lambda method, route: self.calls.append((method, route)))
         self.desk = Desk(
-            board, find_suite("starter"), door, connection, now=lambda: self.time, mirrors=hub.box.data / "mirrors"
+            board,
+            find_suite("starter"),
+            door,
+            connection,
+            now=lambda: self.time,
+            probe=probe or Probe(),
+            mirrors=hub.box.data / "mirrors",
         )
         self.loop = SyncLoop(self.desk)
         self.schedule = Schedule(self.desk)

@@ -1,0 +1,144 @@
+"""The first answer to a new thread: what it says, that there is one only, and when there is none."""
+
+from __future__ import annotations
+
+import pytest
+from stand_kit import REQUESTS, Stand
+from talk_kit import Talk
+
+from bot.sync.waiting_threads import TITLE, waiting_threads
+from leaderboard.attempts import Failure
+
+OURS = Failure(cause="gpu-lost", fault="us", message="The GPU fell off the bus.")
+THEIRS = Failure(cause="nan-weights", fault="submission", message="Weights are NaN.", advice="Save them again.")
+
+
+@pytest.fixture
+def stand_with_maintainer(stand: Stand) -> Stand:
+    """A board whose form's account is a maintainer, and a worker."""
+    form = stand.desk.hub.user("form").id
+    stand.desk.board = stand.desk.board.model_copy(update={"maintainers": (form,), "attempts": 1})
+    stand.worker()
+    return stand
+
+
+def fail(stand: Stand, failure: Failure) -> str:
+    """A request that failed; its path."""
+    path = stand.submit("ada/good")
+    stand.settle()
+    (job,) = stand.queued()
+    stand.take(job)
+    stand.end(job, failure=failure)
+    stand.settle()
+    assert stand.file(path)["status"] == "FAILED"
+    return path
+
+
+def link(stand: Stand, path: str) -> str:
+    """The address of a request file, as people copy it."""
+    return f"{stand.hub.url}/datasets/{REQUESTS}/blob/main/{path}"
+
+
+def open_thread(stand: Stand, title: str, post: str) -> Talk:
+    """Ada opens a thread, and the bot looks at it, three times."""
+    talk = Talk(stand, title, post)
+    for _ in range(3):
+        talk.look()
+    return talk
+
+
+def test_a_failure_of_ours_is_started_again_and_its_end_told(stand_with_maintainer: Stand) -> None:
+    """The report is answered with what happened; the evaluation runs again, and the thread hears of its end."""
+    stand = stand_with_maintainer
+    path = fail(stand, OURS)
+    talk = open_thread(stand, "My model failed", f"Here: {link(stand, path)}")
+    (said,) = talk.replies()
+    for words in ("The GPU fell off the bus.", "ours, not the model's", "it is evaluated once more"):
+        assert words in said
+    assert stand.file(path)["status"] == "RERUN"
+    assert stand.file(path)["steward"]["causes"][-1] == f"report:dataset/{REQUESTS}:{talk.number}"
+    stand.worker()
+    stand.desk.mark("queue")
+    stand.work()
+    (job,) = stand.queued()
+    stand.take(job)
+    stand.end(job, failure=THEIRS)
+    stand.settle()
+    talk.look()
+    assert talk.replies()[-1].splitlines()[1].startswith("@ada: the evaluation of **ada/good**")
+    assert len(talk.replies()) == 2
+
+
+def test_a_failure_of_theirs_is_told_with_what_to_change(stand_with_maintainer: Stand) -> None:
+    """Nothing is started again, and the advice is there, with the lines of the log."""
+    stand = stand_with_maintainer
+    path = fail(stand, THEIRS)
+    (said,) = open_thread(stand, "Why?", f"{link(stand, path)}?download=true").replies()
+    for words in ("Weights are NaN.", "the submission's", "**What to do:** Save them again.", "decisive lines"):
+        assert words in said
+    assert stand.file(path)["status"] == "FAILED"
+
+
+def test_a_link_to_no_request_gets_names_that_are_like_it(stand_with_maintainer: Stand) -> None:
+    """A wrong link is told from a failure, and the right model suggested."""
+    stand = stand_with_maintainer
+    fail(stand, THEIRS)
+    wrong = "ada/god_eval_request_False_float32_Original.json"
+    (said,) = open_thread(stand, "Failed", link(stand, wrong)).replies()
+    assert "there is no such request" in said
+    assert "`ada/good`" in said
+
+
+@pytest.mark.parametrize(
+    ("title", "post", "words"),
+    [
+        ("Can I submit with trust_remote_code?", "Hello, my model needs it.", "standing answer"),
+        ("[FLAG] ada/good", "It was trained on the test set.", "decide whether it is flagged"),
+        ("Rename ada/good", "It is ada/better now.", "checked file by file"),
+        ("Remove ada/good", "Please.", "when its owner asks"),
+        ("ada/good was wrongly flagged", "The data is clean.", "look at the flag again"),
+        ("Duplicates", "ada/good is listed twice", "only two rows with both alike"),
+    ],
+)
+def test_each_kind_of_thread_has_its_answer(stand_with_maintainer: Stand, title: str, post: str, words: str) -> None:
+    """One answer each; what only people can settle goes on their list until one of them has spoken."""
+    stand = stand_with_maintainer
+    talk = open_thread(stand, title, post)
+    (said,) = talk.replies()
+    assert words in said
+    waits = [one.title for one in waiting_threads(stand.desk)]
+    assert waits == ([] if "standing answer" in said else [title])
+    talk.say("I will look at it.", stand.form)
+    assert waiting_threads(stand.desk) == []
+
+
+def test_what_is_not_clear_is_left_to_people(stand_with_maintainer: Stand) -> None:
+    """Nothing is said, and the thread waits on the list, which a digest shows without notifying anybody."""
+    stand = stand_with_maintainer
+    talk = open_thread(stand, "Thank you", "This is a great leaderboard.")
+    assert talk.replies() == []
+    assert [one.title for one in waiting_threads(stand.desk)] == ["Thank you"]
+    stand.schedule.tick()
+    stand.work()
+    stand.time += 86_400
+    talk.say("Seen.", stand.form)
+    stand.schedule.tick()
+    stand.work()
+    (digest,) = [one for one in stand.threads() if one.title == TITLE]
+    assert len(digest.events) == 1
+    assert "No thread waits" in digest.events[0].content
+
+
+def test_a_question_is_not_answered_over_a_maintainer(stand_with_maintainer: Stand) -> None:
+    """Where a maintainer has spoken, the bot does not answer from its list."""
+    stand = stand_with_maintainer
+    talk = Talk(stand, "Can I submit with trust_remote_code?", "Hello, my model needs it.")
+    talk.say("No.", stand.form)
+    assert talk.replies() == []
+
+
+def test_a_thread_with_a_command_is_answered_by_the_command_alone(stand_with_maintainer: Stand) -> None:
+    """Who writes a command in the opening post gets its reply, and no other."""
+    talk = open_thread(stand_with_maintainer, "My model ada/good failed", "/status ada/good")
+    assert len(talk.replies()) == 1
+    assert "`/status ada/good`" in talk.replies()[0]
