@@ -77,6 +77,9 @@ for group in (adopt, approve, check, doctor, effects, inbox, init, parked, queue
 
 def main() -> None:
     """The entry point of the command `steward`."""
+    from wire.logs import configure_logs
+
+    configure_logs("warning")  # to standard error: what a command says stands alone; processes set their own level
     app()
 
 

@@ -1,0 +1,68 @@
+"""What operators decide about the queue, from a shell."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from bot_kit import BOARD
+from stand_kit import BOT, Stand
+from typer.testing import CliRunner
+
+from hub.budget import Commits
+from leaderboard.holds import PAUSES
+from steward.cli import app
+from wire import clock
+from workers.settings import WorkerSettings
+
+
+def test_the_queue_is_ruled_from_a_shell(
+    stand: Stand, valkey_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each command says in one sentence what will come of it, stages it, and ends with 1 where nothing will change."""
+    (tmp_path / "board.yaml").write_text(BOARD)
+    for name, value in {
+        "HF_ENDPOINT": stand.hub.url,
+        "REDIS_URL": valkey_url,
+        "STEWARD_BOARD": str(tmp_path / "board.yaml"),
+        "STEWARD_BOT_TOKEN": BOT,
+    }.items():
+        monkeypatch.setenv(name, value)
+    stand.desk.ledgers.budget = Commits(at_once=60, first_wait=0.0)
+    path = stand.submit("ada/good")
+    stand.settle()
+
+    def run(*words: str) -> tuple[int, str]:
+        found = CliRunner().invoke(app, list(words))
+        for _ in range(2):
+            stand.time = clock.now() + 1  # the command has a clock of its own
+            stand.settle()
+        return found.exit_code, found.output
+
+    code, said = run("pause", "tier:large", "--reason", "Moved.", "--by", "maya")
+    assert (code, "Paused: tier:large. Nothing of it gets a turn" in said) == (0, True)
+    assert stand.file(PAUSES)["tier:large"]["by"] == "maya"
+    assert run("pause", "tier:large", "--reason", "Moved.")[0] == 1
+    assert run("resume", "tier:large")[0] == 0
+    assert stand.file(PAUSES) == {"tier:large": None}
+    assert "cannot be paused" in run("pause", "everything", "--reason", "x")[1]
+    assert run("hold", path, "--reason", "Wait.")[0] == 0
+    assert stand.file(path)["steward"]["hold"]["reason"] == "Wait."
+    assert run("unhold", path)[0] == 0
+    assert run("priority", path, "low")[0] == 0
+    assert stand.file(path)["steward"]["priority"] == "low"
+    assert run("cancel", path, "--reason", "Asked for.", "--by", "maya")[0] == 0
+    assert stand.file(path)["status"] == "CANCELLED"
+    code, said = run("hold", path, "--reason", "Wait.")
+    assert (code, "has come to its end (CANCELLED)" in said) == (1, True)
+    assert "There is no request file" in run("cancel", "no/where.json", "--reason", "x")[1]
+
+
+def test_a_worker_whose_tiers_are_mistyped_does_not_start(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """The settings name the tiers that there are."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("STEWARD_BOARD", "board.yaml")
+    for wrong in ("smal", ","):
+        monkeypatch.setenv("STEWARD_TIERS", wrong)
+        with pytest.raises(ValueError, match="small, medium, large, or all"):
+            WorkerSettings()
