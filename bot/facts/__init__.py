@@ -6,7 +6,7 @@
     weights.py  card.py  tokenizer.py    parts of a model, from the files that tell of them
     surroundings.py  what the board knows: repetitions, copies, quotas, flags
 
-One model costs eleven calls at most, and no more than the start of a weight file is read. See `model.py` for which.
+One model costs ten calls at most, and no more than the start of a weight file is read. See `model.py` for which.
 """
 
 from bot.facts.model import gather_model_facts

@@ -1,12 +1,12 @@
-"""One model at one commit, from eleven calls to the Hub at most:
+"""One model at one commit, from ten calls to the Hub at most:
 
     1    what the Hub knows of the model: commit, files with sizes and digests, card's metadata, parameters
     1    README.md, its start
     1    config.json
-    3    tokenizer.json (or its like), tokenizer_config.json, chat_template.jinja
+    3    tokenizer.json (or its like), tokenizer_config.json, and chat_template.jinja where there is one
     1    model.safetensors.index.json
-    3    the start of the weight files
-    1    adapter_config.json, of an adapter, which has no chat template as a rule
+    2    the start of the weight files
+    1    adapter_config.json, where there is one
 
 The base model of an adapter or a delta costs as much again; it is looked at and not its own base model. A file that LFS
 keeps is answered by a redirect to its store, which is another host's call.
@@ -27,6 +27,7 @@ from hub.client import Hub
 from hub.errors import BadRequest, Disabled, Gated, RepoNotFound, RevisionNotFound, TooLarge
 from hub.records import ModelFacts as Found
 from hub.records import Repo
+from leaderboard.admission.base import may_be_model
 from leaderboard.admission.facts import AdapterFacts, ConfigFacts, ModelFacts, ModelFile
 
 CONFIG, ADAPTER_CONFIG = "config.json", "adapter_config.json"
@@ -48,18 +49,22 @@ def gather_model_facts(
     `base_model` is what the request names; an adapter's own config says better. Of a private model no file is read
     unless `read_private`.
     """
-    facts = _one_model(hub, probe, model, revision, read_private=read_private)
+    is_adapter = weight_type == "Adapter"
+    facts = _one_model(hub, probe, model, revision, is_adapter=is_adapter, read_private=read_private)
     if weight_type not in ("Adapter", "Delta") or facts.availability != "found":
         return facts
-    named = facts.adapter.base_model if weight_type == "Adapter" and facts.adapter is not None else ""
-    base_name = named or base_model.strip()
-    if not base_name:
-        return facts
-    base = _one_model(hub, probe, base_name, "main", read_private=read_private)
+    named = facts.adapter.base_model if is_adapter and facts.adapter is not None else ""
+    # Who trained upon a folder of a machine of theirs has its path there.
+    base_name = named if may_be_model(named) else base_model.strip() or named
+    if not base_name or base_name.casefold() in (model.casefold(), facts.id.casefold()):
+        return replace(facts, base_name=base_name)
+    base = _one_model(hub, probe, base_name, "main", is_adapter=False, read_private=read_private)
     return replace(facts, base_name=base_name, base=base)
 
 
-def _one_model(hub: Hub, probe: Probe, model: str, revision: str, *, read_private: bool) -> ModelFacts:
+def _one_model(
+    hub: Hub, probe: Probe, model: str, revision: str, *, is_adapter: bool, read_private: bool
+) -> ModelFacts:
     try:
         found = hub.model_facts(model, revision)
     except (RepoNotFound, BadRequest):
@@ -76,7 +81,7 @@ def _one_model(hub: Hub, probe: Probe, model: str, revision: str, *, read_privat
     if found.private and not read_private:
         return ModelFacts("private", **known)
     try:
-        return _from_files(hub, probe, found, known)
+        return _from_files(hub, probe, found, known, is_adapter=is_adapter)
     except Gated:
         # Everybody may look at a gated model; its files are for those who were let in.
         return ModelFacts("gated", **known)
@@ -84,13 +89,14 @@ def _one_model(hub: Hub, probe: Probe, model: str, revision: str, *, read_privat
         return ModelFacts("disabled", **known)
 
 
-def _from_files(hub: Hub, probe: Probe, found: Found, known: dict[str, Any]) -> ModelFacts:
+def _from_files(hub: Hub, probe: Probe, found: Found, known: dict[str, Any], *, is_adapter: bool) -> ModelFacts:
     files = tuple(ModelFile(file.name, file.size, file.sha256) for file in found.files)
     repo = ModelRepo(hub, Repo("model", found.id), found.sha, {file.name: file for file in files})
     with probe.folder() as folder:
         config = _config(repo, probe, folder)
         tokenizer = gather_tokenizer(repo, probe, _inside(folder, "tokenizer"), config.model_type)
-        weights = gather_weights(repo, probe, _inside(folder, "weights"), found.parameters_by_dtype)
+        counted = found.parameters_by_dtype
+        weights = gather_weights(repo, probe, _inside(folder, "weights"), counted, is_adapter=is_adapter)
         adapter = _adapter(repo, probe, folder)
     card = gather_card(repo, found)
     return ModelFacts(

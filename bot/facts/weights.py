@@ -4,10 +4,10 @@ Which files are read is what the library would load: `model.safetensors`, else t
 `adapter_model.safetensors`. Of each file one range of 100 kB is read, which holds nearly every header,
 and the rest of the header in a second one where it is longer; one of more than 8 MB is not read, but broken.
 
-A model of a hundred shards shall not cost a hundred calls: of more than three, the first, the middle and the last are
-checked. Decision: for the others the listing has to do. That they are there is known from it; the number of values is
-then what the Hub counted in all the headers, or, where it has not, what their bytes come to if they hold what the
-checked ones hold. A shard among them that is cut off is found by the worker, which reads all of them.
+A model of a hundred shards shall not cost a hundred calls: the first and the last are checked. Decision: for the others
+the listing has to do. That they are there is known from it; the number of values is then what the Hub counted in all
+the headers, or, where it has not, what their bytes come to if they hold what the checked ones hold. A shard among them
+that is cut off is found by the worker, which reads all of them.
 """
 
 from __future__ import annotations
@@ -28,16 +28,18 @@ MAX_INDEX = 20_000_000
 """Bytes; that of a model of 671 billion parameters in 163 shards has 9 million."""
 FIRST = 100_000
 MAX_HEADER = 8_000_000
-MOST_CHECKED = 3
+MOST_CHECKED = 2
 _PREFIX = 8
 
 
-def gather_weights(repo: ModelRepo, probe: Probe, folder: Path, counted: Mapping[str, int]) -> Weights:
-    """What the headers say: five calls at most, and one more for each header that is longer than most.
+def gather_weights(
+    repo: ModelRepo, probe: Probe, folder: Path, counted: Mapping[str, int], *, is_adapter: bool = False
+) -> Weights:
+    """What the headers say: three calls at most, and one more for each header that is longer than most.
 
     `counted` maps a dtype to the number of values that the Hub counted in all the files; empty where it did not.
     """
-    single = next(iter(repo.among((SINGLE,))), None)
+    single = next(iter(repo.among((ADAPTER,) if is_adapter else (SINGLE,))), None)
     if single is not None:
         return _weights(repo, probe, folder, (single,), counted)
     if not repo.has(INDEX_FILE):

@@ -1,0 +1,110 @@
+"""Tiny real models of several architectures, made on the spot: a whole one has a few hundred kilobytes."""
+
+from __future__ import annotations
+
+import json
+import struct
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+VOCABULARY = 320
+EOS = "<|endoftext|>"
+WEIGHTS = "model.safetensors"
+TEMPLATE = "{% for message in messages %}{{ message.role }}: {{ message.content }}\n{% endfor %}"
+TEXT = "This model was made from nothing, by a program, to see whether it is let in. " * 4
+SHAPE = {"vocab_size": VOCABULARY, "hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2}
+SHAPE |= {"intermediate_size": 32, "max_position_embeddings": 64, "bos_token_id": 256, "eos_token_id": 256}
+KINDS: Mapping[str, dict[str, Any]] = {
+    "llama": {**SHAPE, "num_key_value_heads": 2},
+    "mistral": {**SHAPE, "num_key_value_heads": 1},
+    "qwen2": {**SHAPE, "num_key_value_heads": 2},
+    "phi": SHAPE,
+    "gpt_neox": SHAPE,
+    "gpt2": {"vocab_size": VOCABULARY, "n_embd": 16, "n_layer": 2, "n_head": 2, "n_positions": 64}
+    | {"bos_token_id": 256, "eos_token_id": 256},
+}
+"""Type of model → its config."""
+
+
+@cache
+def whole(kind: str, *, dtype: str = "bfloat16", shards: bool = False) -> dict[str, bytes]:
+    """A model that has everything: weights, config, tokenizer with a chat template, and a card."""
+    import torch
+    from transformers import AutoConfig, AutoModelForCausalLM
+
+    config = AutoConfig.for_model(kind, **KINDS[kind])
+    model = AutoModelForCausalLM.from_config(config).to(getattr(torch, dtype))
+    with TemporaryDirectory() as folder:
+        model.save_pretrained(folder, max_shard_size="8KB" if shards else "1GB")
+        files = {path.name: path.read_bytes() for path in Path(folder).iterdir()}
+    files.pop("generation_config.json", None)
+    return {**files, **tokenizer(), "README.md": card()}
+
+
+@cache
+def tokenizer(words: int = VOCABULARY) -> dict[str, bytes]:
+    """A tokenizer of bytes, with as many tokens."""
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+
+    known = {char: number for number, char in enumerate(sorted(pre_tokenizers.ByteLevel.alphabet()))}
+    known[EOS] = len(known)
+    known |= {f"word{number}": number for number in range(len(known), words)}
+    made = Tokenizer(models.BPE(known, []))
+    made.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    made.decoder = decoders.ByteLevel()
+    settings = {"tokenizer_class": "PreTrainedTokenizerFast", "bos_token": EOS, "eos_token": EOS}
+    return {
+        "tokenizer.json": made.to_str().encode(),
+        "tokenizer_config.json": json.dumps({**settings, "chat_template": TEMPLATE}).encode(),
+    }
+
+
+def card(text: str = TEXT, **metadata: Any) -> bytes:
+    """A model card."""
+    lines = {"license": "apache-2.0", **metadata}
+    head = "".join(f"{name}: {json.dumps(value)}\n" for name, value in lines.items() if value is not None)
+    return f"---\n{head}---\n{text}".encode()
+
+
+def adapter(base: str, **config: Any) -> dict[str, bytes]:
+    """A LoRA adapter of two tensors."""
+    fields = {"base_model_name_or_path": base, "peft_type": "LORA", "r": 2, "target_modules": ["q_proj"], **config}
+    name = "base_model.model.model.layers.0.self_attn.q_proj.lora_{}.weight"
+    weights = safetensors({name.format("A"): ("F32", [2, 16]), name.format("B"): ("F32", [16, 2])})
+    return {
+        "adapter_config.json": json.dumps(fields).encode(),
+        "adapter_model.safetensors": weights,
+        "README.md": card(base_model=base),
+    }
+
+
+SIZES = {"F32": 4, "F16": 2, "BF16": 2, "I64": 8}
+
+
+def safetensors(tensors: Mapping[str, tuple[str, list[int]]], **wrong: Any) -> bytes:
+    """A file of zeros with these tensors (name → dtype, shape); `wrong` overrides fields of the first one's header."""
+    header, end = {}, 0
+    for name, (dtype, shape) in tensors.items():
+        size = SIZES[dtype]
+        for side in shape:
+            size *= side
+        header[name] = {"dtype": dtype, "shape": shape, "data_offsets": [end, end + size]}
+        end += size
+    header[next(iter(header))] |= wrong
+    text = json.dumps(header).encode()
+    return struct.pack("<Q", len(text)) + text + bytes(end)
+
+
+def changed(files: Mapping[str, bytes], name: str, **fields: Any) -> dict[str, bytes]:
+    """`files` with fields of the JSON file `name` set, or taken out where they are None."""
+    said = {**json.loads(files[name]), **fields}
+    kept = {field: value for field, value in said.items() if value is not None}
+    return {**files, name: json.dumps(kept).encode()}
+
+
+def without(files: Mapping[str, bytes], *names: str) -> dict[str, bytes]:
+    """`files` but those of these names."""
+    return {name: content for name, content in files.items() if name not in names}

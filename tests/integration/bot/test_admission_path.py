@@ -1,0 +1,253 @@
+"""Submissions of real models through the real path: committed by the form, judged by the sync, told in the file."""
+
+from __future__ import annotations
+
+import json
+import struct
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import admission_models as models
+import pytest
+import redis
+from admission_models import adapter, card, changed, tokenizer, whole, without
+from bot_kit import BOARD
+from huggingface_hub import CommitOperationAdd
+from stand_kit import ADA, REQUESTS, Stand, world
+
+from bot.facts import gather_submission
+from bot.index import Entry
+from hub.client import Hub
+from hub.records import Put, Repo
+from leaderboard.admission import judge
+from leaderboard.boards import parse_board
+from leaderboard.requests import Request, RequestPath, parse_request
+from localhub.testing import LocalHub
+from steward.valkey import Valkey
+
+HEAD = BOARD.partition("# The models")[0] + "repos:" + BOARD.partition("repos:")[2]
+POLICY = "admission: {quota: 2, official_providers: [ada]}\n"
+WAITS = ""
+MOST_CALLS = 11
+Files = Mapping[str, bytes]
+
+
+@dataclass(frozen=True)
+class Case:
+    """A model, how it is asked for, and what comes of it: the code of the reason, or that it waits for its turn."""
+
+    name: str
+    code: str
+    files: Callable[[], Files]
+    precision: str = "bfloat16"
+    weight_type: str = "Original"
+    asks: Mapping[str, Any] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        return self.name
+
+
+def _fine(kind: str = "llama") -> Callable[[], Files]:
+    return lambda: whole(kind)
+
+
+def _with(**files: bytes) -> Callable[[], Files]:
+    """A good model with other files; `__` stands for a dot."""
+    return lambda: {**whole("llama"), **{name.replace("__", "."): content for name, content in files.items()}}
+
+
+def _config(**fields: Any) -> Callable[[], Files]:
+    return lambda: changed(whole("llama"), "config.json", **fields)
+
+
+def _template(text: str | None) -> Callable[[], Files]:
+    return lambda: changed(whole("llama"), "tokenizer_config.json", chat_template=text)
+
+
+CHAT = {"use_chat_template": True}
+LOOP = "{% for a in range(9999) %}"
+FOREVER = 3 * LOOP + 3 * "{% endfor %}"
+SHARD = "model-00002-of-00004.safetensors"
+CASES = [
+    *(Case(f"fine-{kind}", WAITS, _fine(kind)) for kind in models.KINDS),
+    Case("fine-shards", WAITS, lambda: whole("llama", shards=True)),
+    Case("fine-chat", WAITS, _fine(), asks=CHAT),
+    Case("fine-4bit", WAITS, _fine(), precision="4bit"),
+    Case("fine-adapter", WAITS, lambda: adapter("ada/fine-llama"), weight_type="Adapter", asks={"model_type": "chat"}),
+    Case("cut-off", "weights-broken", lambda: {**whole("llama"), models.WEIGHTS: whole("llama")[models.WEIGHTS][:-99]}),
+    Case("terabyte", "weights-broken", _with(model__safetensors=struct.pack("<Q", 10**12) + b"{}")),
+    Case("lost-shard", "weights-incomplete", lambda: without(whole("llama", shards=True), SHARD)),
+    Case("no-such-layer", "layers-missing", _config(num_hidden_layers=3)),
+    Case("in-pickles", "weights-not-safetensors", lambda: {**without(whole("llama"), models.WEIGHTS), "w.bin": b"x"}),
+    Case("many-words", "vocabulary-differs", lambda: {**whole("llama"), **tokenizer(models.VOCABULARY + 9)}),
+    Case("other-end", "special-token-differs", _config(eos_token_id=7)),
+    Case("wordless", "tokenizer-missing", lambda: without(whole("llama"), "tokenizer.json")),
+    Case("garbled-words", "tokenizer-unreadable", _with(tokenizer__json=b"[" * 5_000)),
+    Case("speechless", "template-missing", _template(None), asks=CHAT),
+    Case("raising", "template-broken", _template("{{ raise_exception('no') }}"), asks=CHAT),
+    Case("endless", "template-absurd", _template(FOREVER), asks=CHAT),
+    Case("coded", "remote-code-needed", _config(auto_map={"AutoConfig": "x.Y"})),
+    Case("snake", "python-files", _with(modeling_snake__py=b"print('hello')")),
+    Case("peculiar", "unknown-architecture", _config(model_type="zork")),
+    Case("classifier", "not-causal", _config(architectures=["LlamaForTokenClassification"])),
+    Case("terse", "card-short", _with(README__md=card("Hello."))),
+    Case("free", "licence-missing", _with(README__md=card(license=None))),
+    Case("blend", "merge-undeclared", _with(README__md=card(tags=["merge"]))),
+    Case("wide", "float32-only", lambda: whole("llama", dtype="float32"), precision="4bit"),
+    Case("bare-adapter", "adapter-as-original", lambda: adapter("ada/fine-llama"), asks={"model_type": "chat"}),
+    Case(
+        "orphan",
+        "base-model-not-found",
+        lambda: adapter("ada/nobody"),
+        weight_type="Adapter",
+        asks={"model_type": "chat"},
+    ),
+]
+PLAIN = Case("", WAITS, _fine())
+
+
+OTHERS = ("copied", "quota-0", "quota-1", "quota-2", "quota-3")
+
+
+def _named(name: str) -> Case:
+    return replace(PLAIN, name=name)
+
+
+def _stamped(files: Files, number: int) -> list[Put]:
+    """No two cases have the same weights: the last value of each file is another one."""
+    found = []
+    for name, content in files.items():
+        stamped = name.endswith(".safetensors") and len(content) > 200
+        found.append(Put(name, content[:-2] + number.to_bytes(2, "little") if stamped else content))
+    return found
+
+
+class Path:
+    """A board with the default rules, and all cases as models on its Hub."""
+
+    def __init__(self, hub: LocalHub, connection: redis.Redis) -> None:
+        self.stand = Stand(hub, connection)
+        form = self.stand.form.whoami()["id"]
+        self.stand.desk.board = parse_board(f"{HEAD}{POLICY}front_ends: [{form}]\n")
+        self.owner = Hub(hub.url, ADA)
+        for number, case in enumerate(CASES):
+            self.owner.commit(Repo("model", f"ada/{case.name}"), _stamped(case.files(), number), "Upload")
+
+    def submit(self, *submissions: tuple[str, str, Case]) -> list[str]:
+        """The form commits requests for models (name, submitter, how), and they are judged; their paths."""
+        written = [_request(*submission) for submission in submissions]
+        operations = [CommitOperationAdd(path, content) for path, content in written]
+        self.stand.form.create_commit(REQUESTS, operations, commit_message="Add", repo_type="dataset")
+        self.stand.settle()
+        paths = [path for path, _ in written]
+        while any(map(self.stand.desk.ledgers.pending, paths)):
+            self.stand.time += 60  # several commits, one after the other
+            self.stand.work()
+        return paths
+
+    def cause(self, path: str) -> str:
+        """Why the request was refused; empty where it waits."""
+        file = self.stand.file(path)
+        assert file["status"] == ("FAILED" if "failure" in file.get("steward", {}) else "PENDING")
+        return str(file["steward"]["failure"]["cause"]) if file["status"] == "FAILED" else WAITS
+
+
+def _request(name: str, sender: str, case: Case) -> tuple[str, bytes]:
+    """The file that the form writes."""
+    org, _, short = name.partition("/")
+    path = RequestPath(org, short, False, case.precision, case.weight_type)
+    fields = {"model": name, "status": "PENDING", "revision": "main", "sender": sender, "precision": case.precision}
+    fields |= {"weight_type": case.weight_type, "model_type": "pretrained", "base_model": "", **case.asks}
+    return str(path), json.dumps(fields).encode()
+
+
+@pytest.fixture(scope="module")
+def path(tmp_path_factory: pytest.TempPathFactory, valkey: Valkey) -> Iterator[Path]:
+    """One for all tests of this file; every case is submitted in one commit, each by somebody else."""
+    people = world()
+    people["repos"] += [{"type": "model", "id": f"ada/{case.name}"} for case in (*CASES, *map(_named, OTHERS))]
+    with redis.Redis.from_url(valkey.url) as connection, LocalHub(tmp_path_factory.mktemp("hub"), people) as hub:
+        connection.flushall()
+        made = Path(hub, connection)
+        made.stand.schedule.tick()
+        made.submit(*((f"ada/{case.name}", f"person-{number}", case) for number, case in enumerate(CASES)))
+        yield made
+        made.stand.desk.probe.close()
+        made.stand.desk.hub.close()
+        made.owner.close()
+
+
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_a_submission_ends_in_its_verdict(path: Path, case: Case) -> None:
+    """It waits for its turn, or its file says why not, in one reason with what to do about it."""
+    where, _ = _request(f"ada/{case.name}", "", case)
+    assert path.cause(where) == case.code
+    if case.code:
+        failure = path.stand.file(where)["steward"]["failure"]
+        assert failure["message"]
+        assert failure["advice"]
+    else:
+        entry = path.stand.desk.index.get(where)
+        assert entry.state == "waiting"
+        assert entry.parameters
+        assert len(entry.weights) == 64
+
+
+def _judged(path: Path, name: str, **asks: Any) -> tuple[list[str], list[tuple[str, str]]]:
+    """The codes of the reasons against a submission that is only looked at, and the calls that this took."""
+    where, raw = _request(name, "", replace(PLAIN, **asks))
+    request = parse_request(where, raw)
+    assert isinstance(request, Request)
+    path.stand.calls.clear()
+    verdict = judge(gather_submission(path.stand.desk, request, "somebody"))
+    return [reason.code for reason in verdict.reasons], list(path.stand.calls)
+
+
+@pytest.mark.parametrize("model", ["ada/fine-llama", "ada/fine-shards"])
+def test_admission_costs_few_calls_and_no_weights(path: Path, model: str) -> None:
+    """Eleven at most, redirects to the store of large files among them."""
+    reasons, calls = _judged(path, model)
+    assert reasons == []
+    assert 6 <= len(calls) <= MOST_CALLS
+    assert {route for _, route in calls} == {"info", "resolve"}
+
+
+def test_the_same_weights_under_another_name_are_a_copy(path: Path) -> None:
+    """They are told by their digest; the model that was first is named, and may be judged again itself."""
+    number = [case.name for case in CASES].index("fine-mistral")
+    path.owner.commit(Repo("model", "ada/copied"), _stamped(whole("mistral"), number), "Upload")
+    (where,) = path.submit(("ada/copied", "copycat", PLAIN))
+    assert path.cause(where) == "copy"
+    assert "ada/fine-mistral" in path.stand.file(where)["steward"]["failure"]["message"]
+    assert _judged(path, "ada/fine-mistral")[0] == []
+
+
+def test_a_submitter_has_a_quota_that_refusals_do_not_use_up(path: Path) -> None:
+    """Of four by one person the first was refused for itself, two wait, and the last is one too many."""
+    for number, name in enumerate(OTHERS[1:]):
+        path.owner.commit(Repo("model", f"ada/{name}"), _stamped(whole("qwen2"), 1000 + number), "Upload")
+    asks = [replace(PLAIN, asks={"use_chat_template": True, "model_type": "merge"}), PLAIN, PLAIN, PLAIN]
+    causes = []
+    for name, how in zip(OTHERS[1:], asks, strict=True):
+        (where,) = path.submit((f"ada/{name}", "Grace", how))
+        causes.append(path.cause(where))
+        path.stand.time += 60
+    assert causes == ["category-no-merge", WAITS, WAITS, "quota-submitter"]
+
+
+def test_after_redis_is_lost_the_same_verdicts_follow(path: Path) -> None:
+    """What waited waits, and what was refused is not judged again; a copy is still one, a quota still used up."""
+    before = {entry.path: entry.state for entry in _entries(path)}
+    path.stand.desk.redis.flushall()
+    path.stand.schedule.tick()
+    path.stand.settle()
+    after = {entry.path: entry.state for entry in _entries(path)}
+    assert after == before
+    assert sum(state == "waiting" for state in after.values()) == 12
+    assert _judged(path, "ada/copied")[0] == ["copy"]
+
+
+def _entries(path: Path) -> list[Entry]:
+    index = path.stand.desk.index
+    return [entry for entry in index.find(sorted(index.paths())) if entry is not None]
