@@ -158,6 +158,7 @@ class StewardFacts(BaseModel):
     results: str | None = Field(default=None, max_length=1_000, description="path in the results repo")
     causes: list[str] = Field(default_factory=list, max_length=1_000, description="what caused each reopening")
     access: Access | None = Field(default=None, description="who might see the model when it was judged; None: all")
+    weights: str | None = Field(default=None, pattern=r"^[0-9a-f]{64}$", description="digest of all weight files")
     priority: Priority | None = Field(default=None, description="of its turn, where a maintainer set one")
     hold: Hold | None = Field(default=None, description="why it gets no turn for now")
     cancelled: Hold | None = Field(default=None, description="why, by whom and when it was withdrawn")

@@ -27,8 +27,8 @@ def stage_transition(
 ) -> bool:
     """Have `step` written to the file of `request`, as it was read in `file`, once the edits `after` have landed.
 
-    Who submitted it goes along, and whether not everybody may see its model: from then on the newest commit of the
-    file is ours, and does not tell any more.
+    Who submitted it goes along, whether not everybody may see its model, and the digest of its weights: from then on
+    the newest commit of the file is ours, and does not tell any more.
     `name` counts once. When the edit has landed, or is void for a field in `rests_on` changed, the request is dirty.
     False where the board lets no such `effect` happen: nothing will land, and nobody be told.
     """
@@ -54,5 +54,8 @@ def _known(desk: Desk, request: Request) -> dict[str, Any]:
     known: dict[str, Any] = {"submitter": desk.index.origin(path).submitter(request.file.sender) or None}
     if desk.board.budgets.by_request is not None:
         known["gpu_seconds"] = round(max(desk.measures.spent_by(path), request.file.steward.gpu_seconds), 1)
-    access = desk.index.get(path).standing.access
+    entry = desk.index.get(path)
+    access = entry.standing.access
+    if entry.weights and access != "private":
+        known["weights"] = entry.weights
     return {**known, "access": access if access != "public" else None}

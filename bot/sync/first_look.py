@@ -54,6 +54,7 @@ def _readable(path: str, oid: str, request: Request) -> tuple[Entry, bool]:
         number=max(1, facts.attempt),
         used=spent(request) or None,
         thread=facts.thread,
+        weights=facts.weights or "",
         standing=standing_of(request),
     )
     status = request.status
