@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from leaderboard.boards import parse_board
-from leaderboard.estimates import Durations, Work, starts
+from leaderboard.estimates import Durations, Experience, Start, Work, share_waited, starts
 from leaderboard.holds import BadPauses, Hold, is_target, parse_pauses
 from leaderboard.places import crosses, level
 from leaderboard.tiers import TIERS, TierLimits, UnknownTier, lanes, serving, size_class, taken, tier_of, weight_bytes
@@ -173,3 +173,15 @@ def test_starts_come_in_order_and_more_workers_make_none_later(
     assert len(expected) == len(order)
     assert expected == sorted(expected)
     assert all(more[at].expected <= expected[at] + 1e-6 for at in range(len(order)))
+
+
+def test_experience_corrects_what_was_worked_out() -> None:
+    """Who are in a round in which people waited thrice as long are told so; with few examples nothing is changed."""
+    plain = Start(1_100.0, 7_600.0, 9_000.0)
+    shares = [share_waited(6_000.0, waited) for waited in range(10_000, 30_000, 1_000)]
+    known = Experience({3: shares, 1: [5.0] * 3})
+    assert known.applied(plain, 1, 1_000.0) == plain
+    assert known.applied(plain, 40, 1_000.0) == plain
+    found = known.applied(plain, 2, 1_000.0)
+    assert [round(time - 1_000.0) for time in found] == [12_055, 21_873, 30_600]
+    assert share_waited(0.0, 0.0) == 1.0
