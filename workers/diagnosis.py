@@ -36,7 +36,8 @@ def detail(evidence: Evidence) -> str:
     if evidence.names:
         return evidence.names[0]
     if evidence.signal:
-        return f"the process was ended by {signal_name(evidence.signal)}"
+        held = f"; it had held {evidence.peak_bytes >> 20} MiB at most" if evidence.peak_bytes else ""
+        return f"the process was ended by {signal_name(evidence.signal)}{held}"
     if evidence.exit_status:
         return f"the process ended with status {evidence.exit_status}"
     last = _lines(evidence.log_tail)

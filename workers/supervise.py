@@ -137,8 +137,9 @@ class Watch:
             return now + MEMORY_EVERY if due == float("inf") else due
         if now < due:
             return due
-        if anonymous_bytes(self._keeper) > limit:
-            self._kill("memory-limit")
+        held = anonymous_bytes(self._keeper)
+        if held > limit:
+            self._kill("memory-limit", f"it held {held >> 20} MiB, and may hold {limit >> 20} MiB")
         return now + MEMORY_EVERY
 
     def _kill(self, reason: str, problem: str = "") -> None:

@@ -127,6 +127,7 @@ def test_progress_and_doing_are_seen_while_it_runs(bot: Bot, worker: WorkerProce
     [
         ("raising", "unknown-architecture"),
         ("greedy", "out-of-memory"),
+        ("grasping", "out-of-memory"),
         ("killed", "killed-by-kernel"),
         ("hanging", "stalled"),
         ("crashing", "crashed"),

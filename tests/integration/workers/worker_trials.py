@@ -85,6 +85,16 @@ def greedy(plan: RunPlan, report: Report) -> None:
         time.sleep(0.005)
 
 
+def grasping(plan: RunPlan, report: Report) -> None:
+    """Takes less than it may, several times over."""
+    for _ in range(3):
+        if os.fork() == 0:
+            held = bytearray(os.urandom(1 << 20)) * 120
+            time.sleep(60)
+            os._exit(len(held) % 2)
+    time.sleep(60)
+
+
 def crashing(plan: RunPlan, report: Report) -> None:
     ctypes.string_at(0)
 
@@ -277,6 +287,7 @@ TRIALS: dict[str, Callable[[RunPlan, Report], None]] = {
     "forging": forging,
     "chatting": chatting,
     "greedy": greedy,
+    "grasping": grasping,
     "crashing": crashing,
     "killed": killed,
     "terminated": terminated,

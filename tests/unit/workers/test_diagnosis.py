@@ -26,7 +26,8 @@ def test_our_own_words_stand_for_themselves_and_others_are_named() -> None:
 
 def test_how_a_process_ended_is_said_where_it_said_nothing_itself() -> None:
     """A killed child leaves no exception, but a signal."""
-    assert "SIGKILL" in diagnose(Evidence("evaluate", signal=9)).message
+    message = diagnose(Evidence("evaluate", signal=9, peak_bytes=3 << 30)).message
+    assert "SIGKILL; it had held 3072 MiB" in message
 
 
 def test_what_led_to_an_exception_is_evidence_too() -> None:
