@@ -85,7 +85,7 @@ def tokenizer(more: int = 0) -> dict[str, bytes]:
     """A tokenizer of bytes; with `more` tokens in front, so that every letter lies behind what the model knows."""
     names = ["<end>", *(f"<extra {number}>" for number in range(more)), *letters()]
     byte_level = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": False}
-    file = {
+    file: dict[str, Any] = {
         "version": "1.0",
         "added_tokens": [],
         "normalizer": None,
