@@ -1,7 +1,8 @@
 """Named points between effects, at which tests kill a process to see what the next one makes of it.
 
 In production the setting is empty and a point costs one comparison. With `STEWARD_CRASH_AT=name` the process dies there
-as if killed with -9: no handler runs, no buffer is flushed, no lock is freed. `name:3` dies at the third passage.
+as if killed with -9: no handler runs, no buffer is flushed, no lock is freed. `name:3` dies at the third passage, and
+`name|other` at whichever of them comes first.
 `STEWARD_CRASH_NOTE=path` makes it happen once: the file is made before, and where it exists already nobody dies, so
 that what a dead process's parent starts in its place goes on.
 """
@@ -11,23 +12,15 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from dataclasses import dataclass
 
 
-@dataclass
-class _Armed:
-    """Where to die, and how many passages are left."""
-
-    name: str
-    left: int
+def _armed(setting: str) -> dict[str, int]:
+    """Where to die → how many passages are left."""
+    pairs = (part.partition(":") for part in setting.split("|") if part)
+    return {name: int(count or 1) for name, _, count in pairs}
 
 
-def _armed(setting: str) -> _Armed | None:
-    name, _, count = setting.partition(":")
-    return _Armed(name, int(count or 1)) if name else None
-
-
-_at = _armed(os.environ.get("STEWARD_CRASH_AT", ""))
+_left = _armed(os.environ.get("STEWARD_CRASH_AT", ""))
 POINTS: dict[str, str] = {}
 """The points that this process knows, and the module that each stands in."""
 
@@ -40,10 +33,10 @@ def point(name: str) -> str:
 
 def pass_by(name: str) -> None:
     """Die here if this is the point that was asked for."""
-    if _at is None or _at.name != name:
+    if name not in _left:
         return
-    _at.left -= 1
-    if _at.left <= 0 and _first():
+    _left[name] -= 1
+    if _left[name] <= 0 and _first():
         os.kill(os.getpid(), signal.SIGKILL)
 
 
