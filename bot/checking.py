@@ -11,7 +11,8 @@ from dataclasses import dataclass, replace
 
 from bot.desk import Desk
 from bot.facts import gather_submission
-from leaderboard.admission import Outcome, Submission, Verdict, judge, unreadable
+from bot.texts.check import CheckLine, CheckView, check_report
+from leaderboard.admission import Submission, Verdict, judge, unreadable
 from leaderboard.admission.facts import ModelFacts
 from leaderboard.privacy import found_access
 from leaderboard.requests import REASONS, Access, Problem, Request, RequestFile, RequestPath, Status, is_repo_name
@@ -21,28 +22,25 @@ GATED = "What exactly is wrong is not told in public, for the model is gated."
 
 
 @dataclass(frozen=True)
-class Line:
-    """What one rule says: its name and title, and every reason where it failed."""
-
-    rule: str
-    title: str
-    outcome: Outcome
-    reasons: tuple[Problem, ...] = ()
-
-
-@dataclass(frozen=True)
 class Checked:
     """What would become of a submission. `lines` are those of the rules that the board goes by, in their order."""
 
     model: str
     verdict: Verdict
-    lines: Sequence[Line]
+    lines: Sequence[CheckLine]
     access: Access = "public"
+    precision: str = ""
 
     @property
     def accepted(self) -> bool:
         """Whether it would be evaluated."""
         return self.verdict.accepted
+
+    @property
+    def report(self) -> str:
+        """All of it in Markdown, for a comment."""
+        sha = self.verdict.sha or ""
+        return check_report(CheckView(self.model, self.precision, self.accepted, sha, self.lines))
 
 
 def check(
@@ -61,12 +59,12 @@ def check(
     """
     asked = as_request(model, revision=revision, precision=precision, weight_type=weight_type)
     if isinstance(asked, Problem):
-        return _checked(model, unreadable([asked]))
+        return _checked(model, precision, unreadable([asked]))
     submission = gather_submission(desk, asked, submitter)
     if not public:
-        return _checked(model, judge(submission), found_access(asked, submission.model))
-    told = as_the_public_sees(submission)
-    return for_the_public(_checked(model, judge(told), found_access(asked, told.model)))
+        return _checked(model, precision, judge(submission), found_access(asked, submission.model))
+    told = as_the_public_sees(desk, submission)
+    return for_the_public(_checked(model, precision, judge(told), found_access(asked, told.model)))
 
 
 def as_request(model: str, *, revision: str, precision: str, weight_type: str) -> Request | Problem:
@@ -82,12 +80,22 @@ def as_request(model: str, *, revision: str, precision: str, weight_type: str) -
     return Request(path, file, "{}")
 
 
-def as_the_public_sees(submission: Submission) -> Submission:
-    """The submission, in which private models do not exist: nobody shall learn from us that they do."""
-    model = _as_seen(submission.model)
+def as_the_public_sees(desk: Desk, submission: Submission) -> Submission:
+    """The submission, in which private models do not exist: nobody shall learn from us that they do.
+
+    Neither from requests for them that it repeats, or whose weights it copies.
+    """
+    model, around = _as_seen(submission.model), submission.around
     if model.base is not None:
         model = replace(model, base=_as_seen(model.base))
-    return replace(submission, model=model)
+    earlier = {one.path for one in (*around.same, *around.copies)}
+    hidden = {one.path for one in desk.index.find(sorted(earlier)) if one and one.standing.access == "private"}
+    around = replace(
+        around,
+        same=tuple(one for one in around.same if one.path not in hidden),
+        copies=tuple(one for one in around.copies if one.path not in hidden),
+    )
+    return replace(submission, model=model, around=around)
 
 
 def _as_seen(model: ModelFacts) -> ModelFacts:
@@ -102,11 +110,11 @@ def for_the_public(checked: Checked) -> Checked:
     return replace(checked, lines=tuple(map(_withheld, checked.lines))) if readable else checked
 
 
-def _withheld(line: Line) -> Line:
+def _withheld(line: CheckLine) -> CheckLine:
     told = tuple(Problem(code=reason.code, message=GATED) for reason in line.reasons)
     return replace(line, reasons=told)
 
 
-def _checked(model: str, verdict: Verdict, access: Access = "public") -> Checked:
-    lines = tuple(Line(one.rule.name, one.rule.title, one.outcome, one.reasons) for one in verdict.results)
-    return Checked(model, verdict, lines, access)
+def _checked(model: str, precision: str, verdict: Verdict, access: Access = "public") -> Checked:
+    lines = tuple(CheckLine(one.rule.name, one.rule.title, one.outcome, one.reasons) for one in verdict.results)
+    return Checked(model, verdict, lines, access, precision)

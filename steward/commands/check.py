@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from bot.checking import Checked, Line
+    from bot.checking import Checked
+    from bot.texts.check import CheckLine
 
 REFUSED = 1
 MARKS = {"passed": "ok", "failed": "FAIL", "not-looked-at": "-"}
@@ -65,7 +66,7 @@ def _fields(found: Checked) -> dict[str, object]:
     return {**known, "rules": lines}
 
 
-def _shown(line: Line) -> str:
+def _shown(line: CheckLine) -> str:
     from bot.texts.render import printable  # a stranger's words, without what moves a terminal's cursor
 
     told = [f"{MARKS[line.outcome]:5} {line.title}"]

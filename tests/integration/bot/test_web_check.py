@@ -128,6 +128,9 @@ def test_the_public_hears_of_a_private_model_what_it_hears_of_none(stand: Stand)
     """Though our token may read it: the same reasons, word by word. The operator is told all."""
     made(stand, "secret", private=True)
     stand.desk.board = stand.desk.board.model_copy(update={"admission": Policy(private_models=True)})
+    path = stand.submit("steward-bot/secret")
+    stand.settle()
+    assert stand.desk.index.get(path).standing.access == "private"  # whoever checks it hears nothing of this request
     told, nowhere = check(stand.desk, "steward-bot/secret"), check(stand.desk, "steward-bot/nothing")
     words = [[reason.message for reason in line.reasons] for line in told.lines]
     assert words == [[one.message.replace("nothing", "secret") for one in line.reasons] for line in nowhere.lines]
