@@ -75,6 +75,7 @@ def test_a_healthy_board_has_nothing_to_mend(healthy: Stand) -> None:
         "effects",
         "adoption",
         "other accounts",
+        "results",
     ]
     assert list(dict.fromkeys(check.name for check in checks)) == names
 

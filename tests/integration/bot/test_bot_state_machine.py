@@ -76,13 +76,15 @@ class Board(RuleBasedStateMachine):
     connection: ClassVar[redis.Redis]
     web: ClassVar[httpx2.Client]
 
-    @initialize()
-    def open(self) -> None:
-        """Begin with an empty board and one worker."""
+    @initialize(how=st.sampled_from(["theirs", "ours", "fine"]))
+    def open(self, how: str) -> None:
+        """Begin with a request that was evaluated, one that waits, and one worker."""
         self.life = Life(self.connection, self.web)
         self.troubles: list[tuple[str, str, dict[str, Any]]] = []
-        self.life.stand.schedule.tick()
         self.life.stand.worker()
+        self.submit(SUBMISSIONS[0])
+        self.evaluate(how)
+        self.submit(SUBMISSIONS[1])
 
     def teardown(self) -> None:
         """Let everybody do their work to the end: then every request is at its end."""
@@ -182,6 +184,17 @@ class Board(RuleBasedStateMachine):
                 self.life.tell(job, details=self.life.publish(job))
             else:
                 self.life.tell(job, failure=THEIRS if how == "theirs" else OURS)
+
+    @rule(how=st.sampled_from(["fine", "theirs", "ours"]))
+    def evaluate(self, how: str) -> None:
+        """For once all goes as it should: somebody's turn comes, and an end with it."""
+        self.life.bring_all()
+        self.life.pass_time(60.0)
+        self.life.work()
+        self.life.take()
+        self.life.work()
+        self.end(how)
+        self.life.work()
 
     @precondition(lambda self: self.life.running)
     @rule()
