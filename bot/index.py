@@ -41,6 +41,8 @@ class Entry(BaseModel):
     state: EntryState = "new"
     model: str = ""
     sha: str | None = Field(default=None, description="commit at which it was accepted")
+    base_model: str = Field(default="", description="what an Adapter or a Delta changes, as its acceptance saw it")
+    base_sha: str = Field(default="", description="commit of that model at which it was accepted")
     asked: str = Field(default="", description="which submission that was: a new one in the same file is another")
     number: int = Field(default=1, description="of the current attempt, from 1")
     attempt: str | None = None

@@ -41,6 +41,7 @@ class EvaluationJob(BaseModel):
     precision: str = Field(max_length=32)
     weight_type: str = Field(max_length=32)
     base_model: str = Field(default="", max_length=200)
+    base_revision: str = Field(default="", pattern=r"^([0-9a-f]{40})?$", description="commit at which it was accepted")
     use_chat_template: bool = False
     private: bool = Field(default=False, description="whether not everybody may see what the model answered")
     suite: str = Field(max_length=100)

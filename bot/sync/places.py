@@ -37,7 +37,8 @@ def asks(desk: Desk, entry: Entry, request: Request, facts: ModelFacts) -> dict[
     tier = tier_of(size, desk.board.tiers)
     if any(climbs(what.rpartition(":")[2]) for what in request.file.steward.causes):
         tier = larger(tier, {one for card in desk.workers.alive(now=desk.now()) for one in card.takes})
-    return {"tier": tier, "size": size_class(size), **ruled(request), **untold}
+    base = {"base_model": facts.base_name, "base_sha": (facts.base.sha or "") if facts.base is not None else ""}
+    return {"tier": tier, "size": size_class(size), **base, **ruled(request), **untold}
 
 
 def ruled(request: Request) -> dict[str, Any]:
