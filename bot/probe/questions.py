@@ -26,7 +26,7 @@ class Limits:
 LIMITS: Mapping[Kind, Limits] = {
     "config": Limits(256 * MIB, cpu=2, wall=10),
     # The largest vocabularies that there are (256,000 tokens, 33 MB of JSON) take 500 MB and 3 seconds.
-    "tokenizer": Limits(1_024 * MIB, cpu=15, wall=25),
+    "tokenizer": Limits(1_024 * MIB, cpu=10, wall=25),
     "index": Limits(384 * MIB, cpu=5, wall=10),
     "headers": Limits(384 * MIB, cpu=5, wall=10),
     "adapter": Limits(128 * MIB, cpu=2, wall=10),

@@ -17,7 +17,7 @@ from bot.probe.documents import Unreadable, count_in, read_object, told
 
 CONFIG_FILE = "tokenizer_config.json"
 _SPECIAL = ("bos", "eos", "pad")
-TEMPLATE_CPU = 2
+TEMPLATE_CPU = 1
 """Seconds of the processor that one conversation may take: it takes some hundredths."""
 TALK = (
     {"role": "user", "content": "How many legs has a spider?"},

@@ -1,0 +1,99 @@
+"""What a model card says, from the Hub's reading of its metadata and the start of its text: strangers' words both."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any, cast
+
+import pytest
+
+from bot.facts.card import gather_card, text_length
+from bot.facts.repo import ModelRepo
+from hub.client import Hub
+from hub.records import ModelFacts as Found
+from hub.records import Repo
+from leaderboard.admission.facts import Card, ModelFile
+
+FOUND = Found(
+    *("ada/m", "a" * 40, False, False, False, None, (), None, None, {}, (), {}, {}, None, None, None, 0, 0),
+)
+
+
+class Shelf:
+    """A Hub that holds one text."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text.encode()
+
+    def read_range(self, repo: Repo, path: str, revision: str, start: int, end: int) -> bytes:
+        """A part of it."""
+        return self.text[start:end]
+
+
+def card(text: str = "---\nlicense: mit\n---\nHello", files: tuple[str, ...] = (), **metadata: Any) -> Card:
+    """The card of a repo with this README and these other files."""
+    names = dict.fromkeys(("README.md", *files))
+    repo = ModelRepo(cast(Hub, Shelf(text)), Repo("model", "ada/m"), "a" * 40, {n: ModelFile(n) for n in names})
+    return gather_card(repo, replace(FOUND, card=metadata))
+
+
+@pytest.mark.parametrize(
+    ("text", "length"),
+    [
+        ("", 0),
+        ("Hello", 5),
+        ("---\nlicense: mit\n---\nHello", 5),
+        ("\ufeff---\r\nlicense: mit\r\n---\r\n\r\nHello\r\n", 5),
+        ("---\nlicense: mit\n---", 0),
+        ("---\nnever closed", 16),
+        ("Hello\n---\nworld\n---\n", 19),
+    ],
+)
+def test_the_metadata_do_not_count_as_text(text: str, length: int) -> None:
+    """Only what stands below them does, without blanks around it."""
+    assert text_length(text) == length
+
+
+def test_metadata_are_read_as_they_come() -> None:
+    """One name or several, and a licence with its name and link."""
+    found = card(license="other", license_name="mine", license_link="LICENSE", base_model="a/b", tags=["text"])
+    assert (found.license, found.license_name, found.license_link) == ("other", "mine", "LICENSE")
+    assert (found.base_models, found.tags, found.is_merge, found.length) == (("a/b",), ("text",), False, 5)
+    assert card(license=["mit", "gpl"], base_model=["a/b", "c/d"]).base_models == ("a/b", "c/d")
+
+
+@pytest.mark.parametrize("said", [None, 1, {"a": 1}, [None, {}, 3], [[["x"]]], "", "  "])
+def test_metadata_of_wrong_types_say_nothing(said: object) -> None:
+    """A number, a table or a blank is no name."""
+    found = card(license=said, base_model=said, base_model_relation=said, tags=said, license_name=said)
+    assert (found.license, found.base_models, found.relation, found.tags, found.license_name) == (
+        None,
+        (),
+        None,
+        (),
+        None,
+    )
+
+
+@pytest.mark.parametrize(
+    ("made", "trace"),
+    [
+        (lambda: card(tags=["Merge"]), "the tag merge"),
+        (lambda: card(tags=["mergekit"]), "the tag mergekit"),
+        (lambda: card(files=("mergekit_config.yml",)), "mergekit_config.yml"),
+        (lambda: card("This is a merge of pre-trained language models"), "the text of the model card"),
+        (lambda: card("m is a SLERP merge of the following models"), "the text of the model card"),
+        (lambda: card("merge_method: ties"), "the text of the model card"),
+        (lambda: card("It was created using [mergekit](x)"), "the text of the model card"),
+    ],
+)
+def test_a_merge_leaves_traces(made: Any, trace: str) -> None:
+    """Tags, a config of mergekit, or the sentences that its cards begin with."""
+    assert made().is_merge
+    assert made().merge_traces == (trace,)
+
+
+def test_merging_an_adapter_is_no_merge() -> None:
+    """Whoever merged an adapter into its base, or speaks of merges, has not merged models."""
+    assert not card("The LoRA weights were merged into the base model. It beats every merge.").is_merge
+    assert card(base_model_relation="merge").is_merge
