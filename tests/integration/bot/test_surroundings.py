@@ -1,0 +1,193 @@
+"""What the board knows around a submission, from the index of its requests in a real Redis."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import Any
+
+import pytest
+import redis
+from bot_kit import BOARD
+
+from bot.desk import Desk
+from bot.facts.surroundings import gather_surroundings, weights_digest
+from bot.index import Entry
+from bot.standing import Standing
+from hub.client import Hub
+from leaderboard.admission.facts import Earlier, ModelFacts, ModelFile, Surroundings, Weights
+from leaderboard.attempts import Failure
+from leaderboard.boards import parse_board
+from leaderboard.requests import Request, RequestPath, parse_request
+from leaderboard.suites import find_suite
+
+NOW = 1_800_000_000.0
+DAY = 86_400.0
+SHA = "a" * 40
+DIGEST = hashlib.sha256(b"weights").hexdigest()
+FACTS = ModelFacts(
+    "found",
+    SHA,
+    files=(ModelFile("model.safetensors", 7, DIGEST), ModelFile("README.md", 1)),
+    id="ada/tiger",
+    weights=Weights(("model.safetensors",)),
+)
+THEIRS = Failure(cause="nan-scores", fault="submission", message="NaN")
+OURS = Failure(cause="worker-lost", fault="us", message="lost")
+
+
+@pytest.fixture
+def desk(connection: redis.Redis) -> Iterator[Desk]:
+    """A desk whose Hub nobody asks."""
+    with Hub("http://127.0.0.1:9", None) as hub:
+        yield Desk(parse_board(BOARD), find_suite("starter"), hub, connection, now=lambda: NOW)
+
+
+def place(model: str, precision: str = "float16", *, private: bool = False) -> str:
+    """Where the request for `model` lies."""
+    org, _, name = model.rpartition("/")
+    return str(RequestPath(org, name, private, precision, "Original"))
+
+
+def entry(
+    model: str, *, path: str = "", days: float = 1.0, by: str = "", status: str = "FINISHED", **more: Any
+) -> Entry:
+    """A request that ended well `days` ago."""
+    said = {"revision": SHA, "failure": more.pop("failure", None), "access": more.pop("access", "public")}
+    standing = Standing(status=status, time=NOW - days * DAY, chat_template=more.pop("chat", False), **said)
+    known = {"state": "settled", "sha": SHA, "used": 1, "submitter": by, "standing": standing, **more}
+    return Entry(path=path or place(model), model=model, **known)
+
+
+def request(model: str = "ada/tiger", **fields: Any) -> Request:
+    """A submission."""
+    said = {"model": model, "status": "PENDING", "precision": "float16", "weight_type": "Original", **fields}
+    found = parse_request(place(model), json.dumps(said).encode())
+    assert isinstance(found, Request)
+    return found
+
+
+def around(desk: Desk, *entries: Entry, asked: Request | None = None, by: str = "grace", **facts: Any) -> Surroundings:
+    """What is known around a submission by `by`, where these requests are on the board."""
+    desk.index.put(*entries)
+    return gather_surroundings(desk, asked or request(), replace(FACTS, **facts), by)
+
+
+def test_an_empty_board_knows_nothing(desk: Desk) -> None:
+    """Nothing is repeated, nobody has a quota used up, nobody minds."""
+    assert around(desk) == Surroundings(NOW, "grace")
+
+
+def test_the_same_evaluation_at_another_path_is_told_with_its_address(desk: Desk) -> None:
+    """In any case of letters, and under the name that the model has now."""
+    other = entry("Ada/Tiger")
+    (found,) = around(desk, other).same
+    assert (found.path, found.model, found.status) == (other.path, "Ada/Tiger", "FINISHED")
+    assert found.address == f"http://127.0.0.1:9/datasets/board/requests/blob/main/{other.path}"
+    assert around(desk, asked=request("ada/old-name")).same != ()
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        entry("ada/tiger"),
+        entry("Ada/Tiger", path=place("Ada/Tiger", "bfloat16")),
+        entry("Ada/Tiger", chat=True),
+        entry("Ada/Tigers"),
+        entry("Ada/Tiger", state="new", sha=None),
+        entry("Ada/Tiger", status="FAILED", used=None, failure=THEIRS),
+        entry("Ada/Tiger", sha="b" * 40, standing=Standing(status="FINISHED", revision="b" * 40)),
+    ],
+    ids=["own path", "precision", "chat template", "name", "not judged yet", "refused", "commit"],
+)
+def test_another_evaluation_is_no_repetition(desk: Desk, other: Entry) -> None:
+    """The same path, or one that differs in anything that makes a row of the table."""
+    assert around(desk, other).same == ()
+
+
+@pytest.mark.parametrize("status", ["PENDING", "RUNNING", "FINISHED", "FAILED", "CANCELLED", "PENDING_NEW_EVAL"])
+def test_a_repetition_is_one_whatever_became_of_it(desk: Desk, status: str) -> None:
+    """Every status counts, where it came to an evaluation."""
+    assert [one.status for one in around(desk, entry("Ada/Tiger", status=status)).same] == [status]
+
+
+def test_a_file_from_before_adoption_counts(desk: Desk) -> None:
+    """It has none of our facts; its revision tells."""
+    old = entry("Ada/Tiger", sha=None, used=None, state="foreign")
+    old = old.model_copy(update={"standing": old.standing.model_copy(update={"old": True})})
+    assert around(desk, old).same != ()
+
+
+def test_the_same_weights_under_another_name_are_told(desk: Desk) -> None:
+    """Unless they are of the same model, were refused, are private, or it is only a part of them that is alike."""
+    weights = weights_digest(FACTS)
+    assert len(weights) == 64
+    assert [one.model for one in around(desk, entry("eve/lion", weights=weights)).copies] == ["eve/lion"]
+    assert around(desk, entry("eve/lion", weights=weights, access="private")).copies == ()
+    assert around(desk, entry("eve/lion", weights=weights, status="FAILED", used=None)).copies == ()
+    assert around(desk, entry("eve/lion", weights=weights), id="eve/lion").copies == ()
+    assert around(desk, entry("eve/lion", weights=weights), files=(ModelFile("model.safetensors"),)).copies == ()
+
+
+COUNTS: list[tuple[Callable[[], Entry], bool]] = [
+    (lambda: entry("ada/a", by="Grace"), True),
+    (lambda: entry("ada/a", by="Grace", status="PENDING", state="waiting", used=None), True),
+    (lambda: entry("ada/a", by="Grace", status="PENDING", state="new", used=None), False),
+    (lambda: entry("ada/a", by="Grace", status="FAILED", failure=THEIRS), True),
+    (lambda: entry("ada/a", by="Grace", status="FAILED", failure=OURS), False),
+    (lambda: entry("ada/a", by="Grace", status="FAILED", failure=THEIRS, used=None), False),
+    (lambda: entry("ada/a", by="Grace", status="CANCELLED", used=None), False),
+    (lambda: entry("ada/a", by="Grace", days=7.1), False),
+    (lambda: entry("ada/a", by="Grace", days=6.9), True),
+]
+
+
+@pytest.mark.parametrize(("made", "counts"), COUNTS)
+def test_a_quota_counts_what_came_to_something(desk: Desk, made: Callable[[], Entry], counts: bool) -> None:
+    """Within the window, and neither refused nor lost; by submitter and by organisation, in any case of letters."""
+    found = around(desk, made())
+    assert (found.by_submitter, found.by_organisation) == (int(counts), int(counts))
+    assert around(desk, asked=request("eve/lion"), by="heidi").by_submitter == 0
+
+
+def test_what_was_accepted_once_is_not_counted_again(desk: Desk) -> None:
+    """It is put back, or looked at again: whatever came since came later."""
+    others = [entry(f"ada/m{number}", by="grace") for number in range(9)]
+    again = request(steward={"attempt": 1, "revision": SHA})
+    found = around(desk, *others, entry("Ada/Tiger"), asked=again)
+    assert (found.by_submitter, found.by_organisation, found.same) == (0, 0, ())
+    waits = entry("ada/tiger", status="PENDING", state="waiting", asked="main ")
+    assert around(desk, waits).by_submitter == 0
+
+
+def test_after_redis_is_lost_nobody_is_refused_for_what_came_later(desk: Desk) -> None:
+    """A request that waited is judged as of its own time; one that appears now as of now."""
+    others = [entry(f"ada/m{number}", by="grace", days=1) for number in range(5)]
+    before = entry("ada/tiger", days=3, state="new", sha=None, used=None, status="PENDING")
+    assert around(desk, *others, before).by_submitter == 0
+    assert around(desk, before.model_copy(update={"fresh": True})).by_submitter == 5
+
+
+def test_flags_are_asked_for_by_every_name(desk: Desk) -> None:
+    """The name that was asked for, the one the Hub has now, and those of copies; with the digest of the weights."""
+    asked: list[tuple[list[str], str]] = []
+    flag = Earlier("", "eve/lion", "contaminated", "http://flag")
+
+    def flags(models: Any, weights: str, /) -> tuple[Earlier, ...]:
+        asked.append((list(models), weights))
+        return (flag,)
+
+    desk.flags = flags
+    weights = weights_digest(FACTS)
+    assert around(desk, entry("eve/lion", weights=weights), asked=request("ada/old-name")).flags == (flag,)
+    assert asked == [(["ada/old-name", "ada/tiger", "eve/lion"], weights)]
+
+
+def test_authors_who_opted_out_have_under_every_name(desk: Desk) -> None:
+    """The name that the Hub has now counts as well."""
+    policy = desk.board.admission.model_copy(update={"do_not_submit": ("ada/Tiger",)})
+    desk.board = desk.board.model_copy(update={"admission": policy})
+    assert around(desk, asked=request("ada/old-name")).opted_out
+    assert not around(desk, id="ada/lion", asked=request("ada/lion")).opted_out
