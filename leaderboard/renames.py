@@ -1,0 +1,301 @@
+"""Renaming a model on the board: which files must move, which fields must change, and nothing else.
+
+A plan is made from the files as they are, never from what somebody proposes. What a pull request does is then compared
+with it: as parsed JSON, for the tools that write such pull requests format as they like, and nothing else may differ.
+
+    requests   {old}_eval_request_*.json -> {new}_eval_request_*.json, `model`; `base_model` of other models' requests
+    results    {old}/results_*.json -> {new}/results_*.json; `config_general.model_name` (v1), `config.model_args`,
+               `model_name` and `model_name_sanitized` (v2), and our own block's `model` and `request`
+
+Other files that lie in a results folder move as they are.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from leaderboard.changes import REGULAR, FileChange
+from leaderboard.reasons import Problem, Reason, table
+from leaderboard.requests import RequestPath, is_repo_name, parse_path
+
+Kind = Literal["requests", "results"]
+Verdict = Literal["exact", "partial", "wrong"]
+MOST_FILES = 2_000
+"""Files that one rename may touch: more are looked at by a person."""
+
+REASONS = table(
+    (
+        Reason("same-name", "The old and the new name are the same.", "Name the model as it is called now."),
+        Reason("no-name", "'{name}' cannot be a name on the Hub.", "Copy the model's id from its page."),
+        Reason("nothing-to-rename", "There is nothing of {old} in this repo.", "Check the old name for typing errors."),
+        Reason("taken", "{path} is there already: another model's files would be overwritten.", "Choose another name."),
+        Reason(
+            "unreadable",
+            "{path} is no JSON object, so its name cannot be changed safely.",
+            "A person has to look at it.",
+        ),
+        Reason("two-models", "It renames more than one model: {names}.", "Open a pull request for each."),
+        Reason("not-planned", "{path} has nothing to do with renaming {old} to {new}.", "Leave it as it is."),
+        Reason("not-moved", "{path} is still there; it belongs to {old}.", "Move it to {place}."),
+        Reason("lost", "{path} is removed, and {place} is not there in its stead.", "Move the file, do not remove it."),
+        Reason(
+            "content",
+            "{path} is not what the rename makes of it: {fields}.",
+            "Change the names in it, and nothing else.",
+        ),
+        Reason("mode", "{path} is no plain file any more.", "Keep it a plain file."),
+        Reason("too-many", "It touches more than {most} files.", "A person has to look at it."),
+    )
+)
+
+
+@dataclass(frozen=True)
+class FilePlan:
+    """What becomes of one file: `path` -> `place` (the same where it only changes), with the contents `data`.
+
+    `was` is the content that it was planned from.
+    """
+
+    path: str
+    place: str
+    was: bytes
+    data: bytes
+
+    @property
+    def moves(self) -> bool:
+        """Whether it changes its place."""
+        return self.path != self.place
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The rename of `old` to `new` in one repo; `problems` say why it cannot be done."""
+
+    kind: Kind
+    old: str
+    new: str
+    files: tuple[FilePlan, ...] = ()
+    problems: tuple[Problem, ...] = ()
+
+    @property
+    def digest(self) -> str:
+        """Names this very plan: an approval is bound to it."""
+        told = [(one.path, one.place, hashlib.sha256(one.was).hexdigest()) for one in self.files]
+        return hashlib.sha256(json.dumps([self.kind, self.old, self.new, sorted(told)]).encode()).hexdigest()
+
+
+def plan(kind: Kind, old: str, new: str, files: Mapping[str, bytes], taken: Iterable[str] = ()) -> Plan:
+    """The rename of `old` to `new` upon `files`, those of the repo that may speak of `old`; `taken` are other paths."""
+    problems = [REASONS["no-name"].problem(name=one[:100]) for one in (old, new) if not _is_model(one)]
+    if old == new:
+        problems.append(REASONS["same-name"].problem())
+    if problems:
+        return Plan(kind, old, new, problems=tuple(problems))
+    planned, there = [], {*files, *taken}
+    for path, data in sorted(files.items()):
+        found = _file(kind, old, new, path, data)
+        if isinstance(found, Problem):
+            problems.append(found)
+        elif found is not None:
+            planned.append(found)
+    leaving = {one.path for one in planned if one.moves}
+    problems += [
+        REASONS["taken"].problem(path=one.place) for one in planned if one.moves and one.place in there - leaving
+    ]
+    if not any(one.moves for one in planned):
+        problems.append(REASONS["nothing-to-rename"].problem(old=old))
+    if len(planned) > MOST_FILES:
+        problems.append(REASONS["too-many"].problem(most=f"{MOST_FILES:,}"))
+    return Plan(kind, old, new, tuple(planned), tuple(problems))
+
+
+def _is_model(name: str) -> bool:
+    parts = name.split("/")
+    return len(parts) <= 2 and all(is_repo_name(part) for part in parts)
+
+
+def _file(kind: Kind, old: str, new: str, path: str, data: bytes) -> FilePlan | Problem | None:
+    """What becomes of one file; None where it has nothing to do with `old`."""
+    place = request_place(old, new, path) if kind == "requests" else result_place(old, new, path)
+    if kind == "results" and place == path:
+        return None
+    fields = _object(data)
+    if fields is None:
+        if place == path:
+            return None
+        # A folder of results may hold pictures and tables; a request is an object or nothing.
+        is_opaque = kind == "results" and not path.endswith(".json")
+        return FilePlan(path, place, data, data) if is_opaque else REASONS["unreadable"].problem(path=path)
+    changed = _request(old, new, fields) if kind == "requests" else _result(old, new, fields)
+    if place == path and changed == fields:
+        return None
+    return FilePlan(path, place, data, data if changed == fields else _written(data, fields, changed))
+
+
+def request_place(old: str, new: str, path: str) -> str:
+    """Where the request file at `path` is once `old` is called `new`; `path` itself where it is another model's."""
+    where = parse_path(path)
+    if not isinstance(where, RequestPath) or where.model != old:
+        return path
+    org, _, name = new.rpartition("/")
+    return str(RequestPath(org, name, where.private, where.precision, where.weight_type))
+
+
+def result_place(old: str, new: str, path: str) -> str:
+    """Where a file of the results of `old` is once it is called `new`."""
+    return f"{new}/{path.removeprefix(f'{old}/')}" if path.startswith(f"{old}/") else path
+
+
+def _request(old: str, new: str, fields: dict[str, Any]) -> dict[str, Any]:
+    return {key: new if key in ("model", "base_model") and value == old else value for key, value in fields.items()}
+
+
+def _result(old: str, new: str, fields: dict[str, Any]) -> dict[str, Any]:
+    changed = dict(fields)
+    if fields.get("model_name") == old:
+        changed["model_name"] = new
+    if fields.get("model_name_sanitized") == sanitised(old):
+        changed["model_name_sanitized"] = sanitised(new)
+    _within(changed, "config_general", lambda inner: _same_or(inner, "model_name", old, new))
+    _within(changed, "config", lambda inner: _arguments(inner, old, new))
+    _within(changed, "steward", lambda inner: _ours(inner, old, new))
+    return changed
+
+
+def _within(fields: dict[str, Any], name: str, change: Any) -> None:
+    inner = fields.get(name)
+    if isinstance(inner, dict):
+        fields[name] = change(dict(inner))
+
+
+def _same_or(inner: dict[str, Any], name: str, old: str, new: str) -> dict[str, Any]:
+    return {**inner, name: new} if inner.get(name) == old else inner
+
+
+def _arguments(inner: dict[str, Any], old: str, new: str) -> dict[str, Any]:
+    """`model_args` as the harness writes it: `pretrained=org/model,dtype=…`, or an object."""
+    said = inner.get("model_args")
+    if isinstance(said, str):
+        parts = [f"pretrained={new}" if part == f"pretrained={old}" else part for part in said.split(",")]
+        return {**inner, "model_args": ",".join(parts)}
+    if isinstance(said, dict):
+        return {**inner, "model_args": _same_or(said, "pretrained", old, new)}
+    return inner
+
+
+def _ours(inner: dict[str, Any], old: str, new: str) -> dict[str, Any]:
+    inner = _same_or(inner, "model", old, new)
+    said = inner.get("request")
+    return {**inner, "request": request_place(old, new, said)} if isinstance(said, str) else inner
+
+
+def sanitised(model: str) -> str:
+    """A model's name as the harness makes a file name of it."""
+    return re.sub(r"[\"<>:/\\|?*\[\]]+", "__", model)
+
+
+def _object(data: bytes) -> dict[str, Any] | None:
+    try:
+        found = json.loads(data.decode("utf-8-sig"))
+    except (ValueError, RecursionError):
+        return None
+    return found if isinstance(found, dict) else None
+
+
+def _written(data: bytes, before: dict[str, Any], after: dict[str, Any]) -> bytes:
+    """The new contents, in the file's own text but for the values that change."""
+    from leaderboard.jsontext import edit
+
+    changes = {key: value for key, value in after.items() if before.get(key) != value}
+    return edit(data.decode("utf-8"), changes).encode()
+
+
+@dataclass(frozen=True)
+class Checked:
+    """What a pull request does, held against the plan: right, right but not all of it, or wrong."""
+
+    verdict: Verdict
+    problems: tuple[Problem, ...] = ()
+    left: tuple[FilePlan, ...] = ()
+    """What the plan holds and the pull request does not do."""
+
+
+def check(it: Plan, changes: Iterable[FileChange], contents: Mapping[str, bytes]) -> Checked:
+    """Hold `changes` against the plan. `contents` are the files of the pull request's head, by path."""
+    if it.problems:
+        return Checked("wrong", it.problems)
+    by_path, by_place = {one.path: one for one in it.files}, {one.place: one for one in it.files}
+    gone, there, problems = set[str](), set[str](), list[Problem]()
+    for change in changes:
+        for path in _gone(change):
+            gone.add(path)
+            if path not in by_path or not by_path[path].moves:
+                problems.append(REASONS["not-planned"].problem(path=path, old=it.old, new=it.new))
+        if change.kind == "removed":
+            continue
+        there.add(change.path)
+        one = by_place.get(change.path)
+        if one is None:
+            problems.append(REASONS["not-planned"].problem(path=change.path, old=it.old, new=it.new))
+        else:
+            problems += _compared(one, change, contents.get(change.path))
+    problems += [
+        REASONS["lost"].problem(path=path, place=by_path[path].place)
+        for path in sorted(gone)
+        if path in by_path and by_path[path].place not in there
+    ]
+    problems += [
+        REASONS["not-moved"].problem(path=by_place[place].path, old=it.old, place=place)
+        for place in sorted(there)
+        if place in by_place and by_place[place].moves and by_place[place].path not in gone
+    ]
+    left = tuple(one for one in it.files if one.place not in there)
+    if problems or len(left) == len(it.files):
+        return Checked("wrong", tuple(problems), left)
+    return Checked("partial" if left else "exact", (), left)
+
+
+def _gone(change: FileChange) -> list[str]:
+    """Paths at which there is nothing any more."""
+    if change.kind == "removed":
+        return [change.path]
+    return [change.old_path] if change.kind == "renamed" and change.old_path is not None else []
+
+
+def _compared(one: FilePlan, change: FileChange, data: bytes | None) -> list[Problem]:
+    if change.mode not in ("", REGULAR):
+        return [REASONS["mode"].problem(path=change.path)]
+    wanted, found = _object(one.data), _object(data) if data is not None else None
+    if wanted is None:
+        return [] if data == one.data else [REASONS["content"].problem(path=change.path, fields="its bytes differ")]
+    if found is None:
+        return [REASONS["content"].problem(path=change.path, fields="it is no JSON object")]
+    names = sorted(name for name in {*wanted, *found} if not _equal(wanted.get(name, ...), found.get(name, ...)))
+    fields = ", ".join(names)[:300]
+    return [REASONS["content"].problem(path=change.path, fields=f"it differs in {fields}")] if names else []
+
+
+def _equal(one: Any, other: Any) -> bool:
+    """Whether two values are the same JSON: 1 is not 1.0, nor true, and the order of members counts for nothing."""
+    if one is ... or other is ...:
+        return one is other
+    return json.dumps(one, sort_keys=True) == json.dumps(other, sort_keys=True)
+
+
+def names_in(changes: Iterable[FileChange]) -> tuple[set[str], set[str]]:
+    """The models whose request files go and those whose come: what a diff seems to rename."""
+    gone: set[str] = set()
+    come: set[str] = set()
+    for change in changes:
+        for path in _gone(change):
+            where = parse_path(path)
+            gone |= {where.model} if isinstance(where, RequestPath) else set()
+        if change.kind in ("added", "renamed"):
+            where = parse_path(change.path)
+            come |= {where.model} if isinstance(where, RequestPath) else set()
+    return gone, come

@@ -1,0 +1,243 @@
+"""What a rename is, and what a pull request that claims to be one does instead."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from leaderboard.changes import FileChange
+from leaderboard.renames import FilePlan, Plan, check, names_in, plan, sanitised
+
+OLD, NEW = "ada/lion", "ada/lioness"
+
+
+def path(model: str, precision: str = "float16") -> str:
+    """The path of a request file."""
+    return f"{model}_eval_request_False_{precision}_Original.json"
+
+
+def request(model: str, **more: Any) -> bytes:
+    """A request file, as a front end writes it."""
+    return json.dumps({"model": model, "base_model": "", "status": "FINISHED", "params": 7.1, **more}).encode()
+
+
+def results(model: str, score: float = 0.5) -> bytes:
+    """A results file with the names of both generations."""
+    fields = {
+        "results": {"task": {"acc,none": score}},
+        "config_general": {"model_name": model, "model_sha": "a" * 40},
+        "config": {"model_args": f"pretrained={model},dtype=float16", "batch_size": 1},
+        "model_name": model,
+        "model_name_sanitized": sanitised(model),
+        "steward": {"model": model, "request": path(model), "attempt": "x"},
+    }
+    return json.dumps(fields, indent=2).encode()
+
+
+REQUESTS: dict[str, bytes] = {
+    path(OLD): request(OLD, revision="main", note="é"),
+    path(OLD, "4bit"): request(OLD),
+    path("bob/cub"): request("bob/cub", base_model=OLD),
+    path("bob/other"): request("bob/other", base_model="meta/base"),
+}
+RESULTS: dict[str, bytes] = {
+    f"{OLD}/results_2024-01-01T00-00-00.json": results(OLD),
+    f"{OLD}/picture.png": b"\x89PNG",
+    "ada/lion-2/results_2024-01-01T00-00-00.json": results("ada/lion-2"),
+}
+
+
+def done(it: Plan, *, without: tuple[str, ...] = ()) -> tuple[list[FileChange], dict[str, bytes]]:
+    """What a pull request looks like that does the plan, but for the files `without`."""
+    files = [one for one in it.files if one.path not in without]
+    changes = [change for one in files for change in changes_of(one)]
+    return changes, {one.place: one.data for one in files}
+
+
+def changes_of(one: FilePlan) -> list[FileChange]:
+    """One file's part of a diff, without git's guess that it was renamed."""
+    if not one.moves:
+        return [FileChange(one.path, "changed")]
+    return [FileChange(one.path, "removed"), FileChange(one.place, "added", "100644")]
+
+
+def test_every_file_of_the_model_moves_and_every_name_of_it_changes() -> None:
+    """Requests at all precisions move, and another model's request names its base anew; nothing else is planned."""
+    it = plan("requests", OLD, NEW, REQUESTS)
+    assert not it.problems
+    assert {(one.path, one.place) for one in it.files} == {
+        (path(OLD), path(NEW)),
+        (path(OLD, "4bit"), path(NEW, "4bit")),
+        (path("bob/cub"), path("bob/cub")),
+    }
+    moved = next(one for one in it.files if one.path == path(OLD))
+    assert json.loads(moved.data) == {**json.loads(REQUESTS[path(OLD)]), "model": NEW}
+    assert json.loads(next(one.data for one in it.files if not one.moves))["base_model"] == NEW
+
+
+def test_results_change_their_names_in_both_generations_and_no_score() -> None:
+    """The folder moves with whatever lies in it, and a model whose name begins alike stays."""
+    it = plan("results", OLD, NEW, RESULTS)
+    assert {one.place for one in it.files} == {
+        f"{NEW}/results_2024-01-01T00-00-00.json",
+        f"{NEW}/picture.png",
+    }
+    changed = json.loads(next(one.data for one in it.files if one.place.endswith(".json")))
+    assert changed == json.loads(results(NEW))
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "files", "code"),
+    [
+        (OLD, OLD, REQUESTS, "same-name"),
+        (OLD, "ada/../x", REQUESTS, "no-name"),
+        (OLD, "ada/l\u0456on", REQUESTS, "no-name"),
+        ("ada/unknown", NEW, REQUESTS, "nothing-to-rename"),
+        (OLD, "bob/cub", {**REQUESTS, path("bob/cub"): request("bob/cub")}, "taken"),
+        (OLD, NEW, {path(OLD): b"no json"}, "unreadable"),
+        (OLD, NEW, {path(OLD): b"[1]"}, "unreadable"),
+    ],
+)
+def test_what_cannot_be_renamed_says_why(old: str, new: str, files: Mapping[str, bytes], code: str) -> None:
+    """A plan with a problem is refused whatever the pull request does."""
+    it = plan("requests", old, new, files)
+    assert code in [problem.code for problem in it.problems]
+    assert check(it, *done(it)).verdict == "wrong"
+
+
+@pytest.mark.parametrize("kind", ["requests", "results"])
+def test_a_pull_request_that_does_the_plan_is_right_however_it_formats(kind: Any) -> None:
+    """Exactly the planned files with the planned values are right, in any layout and order of members."""
+    it = plan(kind, OLD, NEW, REQUESTS if kind == "requests" else RESULTS)
+    changes, contents = done(it)
+    assert check(it, changes, contents).verdict == "exact"
+    turned = {
+        place: json.dumps(dict(reversed(json.loads(data).items())), indent=7).encode()
+        if place.endswith(".json")
+        else data
+        for place, data in contents.items()
+    }
+    assert check(it, changes, turned).verdict == "exact"
+
+
+def test_a_part_of_the_plan_is_a_step_and_the_rest_is_named() -> None:
+    """What is right but not all of it is told from what is wrong."""
+    it = plan("requests", OLD, NEW, REQUESTS)
+    found = check(it, *done(it, without=(path("bob/cub"), path(OLD, "4bit"))))
+    assert found.verdict == "partial"
+    assert {one.path for one in found.left} == {path("bob/cub"), path(OLD, "4bit")}
+    assert check(it, [], {}).verdict == "wrong"
+
+
+def wrong(changes: list[FileChange], contents: dict[str, bytes], name: str) -> None:
+    """Spoil a right pull request in the way called `name`."""
+    new = path(NEW)
+    fields = json.loads(contents[new])
+    match name:
+        case "a changed score":
+            contents[new] = json.dumps({**fields, "params": 7.2}).encode()
+        case "a changed type":
+            contents[new] = json.dumps({**fields, "params": "7.1"}).encode()
+        case "an added field":
+            contents[new] = json.dumps({**fields, "more": None}).encode()
+        case "a lost field":
+            contents[new] = json.dumps({key: value for key, value in fields.items() if key != "status"}).encode()
+        case "the old name kept":
+            contents[new] = json.dumps({**fields, "model": OLD}).encode()
+        case "no json":
+            contents[new] = b"{"
+        case "not there":
+            del contents[new]
+        case "another file":
+            changes.append(FileChange("README.md", "changed"))
+        case "another file removed":
+            changes.append(FileChange(path("bob/other"), "removed"))
+        case "another model too":
+            changes.append(FileChange(path("bob/other"), "renamed", "100644", path("bob/cub")))
+        case "copied, not moved":
+            changes.remove(FileChange(path(OLD), "removed"))
+        case "removed, not moved":
+            changes.remove(FileChange(new, "added", "100644"))
+        case "an executable":
+            changes[changes.index(FileChange(new, "added", "100644"))] = FileChange(new, "added", "100755")
+        case "a symbolic link":
+            changes[changes.index(FileChange(new, "added", "100644"))] = FileChange(new, "added", "120000")
+        case "a submodule":
+            changes.append(FileChange("sub", "added", "160000"))
+        case "a case-only rename":
+            changes.append(FileChange(path("Ada/lion"), "added", "100644"))
+        case _:
+            raise AssertionError(name)
+
+
+@pytest.mark.parametrize(
+    ("name", "code"),
+    [
+        ("a changed score", "content"),
+        ("a changed type", "content"),
+        ("an added field", "content"),
+        ("a lost field", "content"),
+        ("the old name kept", "content"),
+        ("no json", "content"),
+        ("not there", "content"),
+        ("another file", "not-planned"),
+        ("another file removed", "not-planned"),
+        ("another model too", "not-planned"),
+        ("copied, not moved", "not-moved"),
+        ("removed, not moved", "lost"),
+        ("an executable", "mode"),
+        ("a symbolic link", "mode"),
+        ("a submodule", "not-planned"),
+        ("a case-only rename", "not-planned"),
+    ],
+)
+def test_a_pull_request_that_does_anything_else_is_wrong(name: str, code: str) -> None:
+    """Each way of smuggling something in is found, and named."""
+    it = plan("requests", OLD, NEW, REQUESTS)
+    changes, contents = done(it)
+    wrong(changes, contents, name)
+    found = check(it, changes, contents)
+    assert found.verdict == "wrong"
+    assert code in [problem.code for problem in found.problems]
+
+
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3),
+    max_leaves=4,
+)
+
+
+@given(name=st.sampled_from(["model", "base_model", "status", "params", "note", "new"]), value=VALUES)
+def test_no_value_but_the_planned_one_is_right(name: str, value: Any) -> None:
+    """Whatever a field is set to, it is right only where it is what was planned, to the type."""
+    it = plan("requests", OLD, NEW, REQUESTS)
+    changes, contents = done(it)
+    planned = json.loads(contents[path(NEW)])
+    contents[path(NEW)] = json.dumps({**planned, name: value}).encode()
+    same = name in planned and json.dumps(planned[name]) == json.dumps(value)
+    assert check(it, changes, contents).verdict == ("exact" if same else "wrong")
+
+
+def test_a_plan_is_named_by_what_it_was_made_from() -> None:
+    """An approval of a plan does not hold for another one: other names, other files, other contents."""
+    it = plan("requests", OLD, NEW, REQUESTS)
+    assert it.digest == plan("requests", OLD, NEW, dict(reversed(REQUESTS.items()))).digest
+    others = [
+        plan("requests", OLD, "ada/puma", REQUESTS),
+        plan("requests", OLD, NEW, {**REQUESTS, path(OLD): request(OLD)}),
+        plan("requests", OLD, NEW, {path(OLD): REQUESTS[path(OLD)]}),
+    ]
+    assert len({it.digest, *(other.digest for other in others)}) == 4
+
+
+def test_what_a_diff_seems_to_rename_is_read_from_its_paths() -> None:
+    """The names that go and those that come are found, however git shows the move."""
+    plain = [FileChange(path(OLD), "removed"), FileChange(path(NEW), "added", "100644")]
+    guessed = [FileChange(path(NEW), "renamed", "100644", path(OLD))]
+    assert names_in(plain) == names_in(guessed) == ({OLD}, {NEW})
