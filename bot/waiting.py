@@ -1,16 +1,19 @@
 """Those that wait for their turn, held in memory and kept in step with Redis: ten thousand of them, changed by a few.
 
 Each change of a line raises the version and notes it beside the path, in one script; whoever has an older version reads
-only the lines that changed since. A version is a time in microseconds, so that one from before an amnesia is never
-taken for one after it.
+only the lines that changed since. A version is a time in microseconds, and the first one is kept: whose version is from
+before it looked at another Redis, or at this one before an amnesia, and reads everything.
 """
 
 from __future__ import annotations
 
 import json
+import sys
 import threading
+from typing import Any
 
 from leaderboard.dispatch import Waiting
+from leaderboard.tiers import Tier
 from wire.keys import Keys
 from wire.redis import Redis, text
 
@@ -18,9 +21,11 @@ REMEMBERED = 20_000
 """Changes that are kept; who is further behind reads everything."""
 
 LINE = f"""
-local version = tonumber(redis.call('GET', KEYS[3]) or '0')
 local time = redis.call('TIME')
-local next = math.max(version + 1, time[1] * 1000000 + time[2])
+local now = time[1] * 1000000 + time[2]
+local first, version = string.match(redis.call('GET', KEYS[3]) or '', '(%d+) (%d+)')
+local next = math.max(tonumber(version or '0') + 1, now)
+first = first or string.format('%.0f', next)
 local changed = false
 for i = 1, #ARGV, 2 do
     local path, line = ARGV[i], ARGV[i + 1]
@@ -37,7 +42,7 @@ for i = 1, #ARGV, 2 do
     end
 end
 if changed then
-    redis.call('SET', KEYS[3], string.format('%.0f', next))
+    redis.call('SET', KEYS[3], first .. ' ' .. string.format('%.0f', next))
     redis.call('ZREMRANGEBYRANK', KEYS[2], 0, -{REMEMBERED} - 1)
 end
 """
@@ -76,9 +81,10 @@ class WaitingList:
             pipe.zcard(keys.waiting_changes)
             pipe.zrange(keys.waiting_changes, 0, 0, withscores=True)
             pipe.zrangebyscore(keys.waiting_changes, f"({self._version}", "+inf")
-            version, count, first, changed = pipe.execute()
-        oldest = int(first[0][1]) if count >= REMEMBERED else 0
-        return int(version or 0), oldest, [text(path) for path in changed]
+            said, count, first, changed = pipe.execute()
+        began, version = map(int, text(said or "0 0").split())
+        oldest = int(first[0][1]) if count >= REMEMBERED else began
+        return version, oldest, [text(path) for path in changed]
 
     def _reread(self, paths: list[str]) -> None:
         found = self._redis.hmget(self._keys.waiting, paths) if paths else []
@@ -86,10 +92,15 @@ class WaitingList:
             if raw is None:
                 self._lines.pop(path, None)
             else:
-                self._lines[path] = Waiting(*json.loads(raw))
+                self._lines[path] = _line(*json.loads(raw))
 
     def _read_all(self) -> None:
         raw = map(text, self._redis.hvals(self._keys.waiting))
         found = json.loads(f"[{','.join(raw)}]")  # one call is several times faster than one for each
         found.sort(key=lambda line: line[3])  # oldest first: what comes later is added behind, and sorting is quick
-        self._lines = {line[0]: Waiting(*line) for line in found}
+        self._lines = {line[0]: _line(*line) for line in found}
+
+
+def _line(path: str, attempt: str, submitter: str, submitted: float, tier: Tier, *more: Any) -> Waiting:
+    """One line. Names that many share are one object each: comparing thousands of them is quicker so."""
+    return Waiting(path, attempt, sys.intern(submitter), submitted, sys.intern(tier), *more)  # type: ignore[arg-type]

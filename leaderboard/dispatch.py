@@ -124,7 +124,7 @@ def in_turn(waiting: Iterable[Waiting], running: Iterable[Busy], terms: Terms | 
     """
     terms = terms or Terms()
     lane, turns = terms.lanes, terms.turns
-    rounds = Counter((lane[busy.tier], busy.submitter) for busy in running)
+    rounds: dict[tuple[Tier, str], int] = Counter((lane[busy.tier], busy.submitter) for busy in running)
     if not terms.paused and terms.budgets.unlimited:  # by far the most frequent case, of thousands of requests
         free = [one for one in waiting if not one.held]
     else:
@@ -132,13 +132,13 @@ def in_turn(waiting: Iterable[Waiting], running: Iterable[Busy], terms: Terms | 
     free.sort(key=_BY_AGE)
     found: dict[tuple[int, int], list[tuple[float, float, str, Waiting]]] = defaultdict(list)
     for one in free:
-        path, _, submitter, submitted, tier, rank, *_ = one
-        who = (lane[tier], submitter)
-        turn = rounds[who]
+        submitter, submitted = one.submitter, one.submitted
+        who = (lane[one.tier], submitter)
+        turn = rounds.get(who, 0)
         rounds[who] = turn + 1
         # Who had a turn has waited for the next one only since then, however old their requests are.
         last = turns.get(submitter, submitted)
-        found[rank, turn].append((last if last > submitted else submitted, submitted, path, one))
+        found[one.rank, turn].append((last if last > submitted else submitted, submitted, one.path, one))
     return [entry[-1] for key in sorted(found) for entry in sorted(found[key])]
 
 

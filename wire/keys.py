@@ -129,7 +129,7 @@ class Keys:
 
     @property
     def waiting_version(self) -> str:
-        """String: the version of `waiting`, which rises with every change of it."""
+        """String: the first version of `waiting` and the present one, which rises with every change of it."""
         return self._key("waiting-version")
 
     @property
