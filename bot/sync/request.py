@@ -104,6 +104,8 @@ def sync_request(desk: Desk, path: str) -> float | None:
     if isinstance(step, Admit) and is_accepted(desk, gathered, before):
         step = Wait(gathered.attempt or "")
     if isinstance(step, Admit) and request.status is Status.RERUN and entry.again > desk.now():
+        if entry.state != "new":
+            desk.index.put(entry.model_copy(update={"state": "new"}))  # it waits, and everybody can see so
         return entry.again  # what failed is given the time that its cause asks for
     if not isinstance(step, Settled | Foreign):
         know_origin(desk, request)
