@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import atexit
 import json
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from typing import Any
 
 import redis
@@ -22,14 +24,22 @@ from localhub.testing import LocalHub
 PATH = "ada/good_eval_request_False_float32_Original.json"
 
 
+@cache
+def shared_probe() -> Probe:
+    """One probe for all tests of this process: it takes its time to start."""
+    probe = Probe()
+    atexit.register(probe.close)
+    return probe
+
+
 @contextmanager
-def board_on(hub: LocalHub, connection: redis.Redis, probe: Probe, kept: dict[str, bytes]) -> Iterator[Stand]:
+def board_on(hub: LocalHub, connection: redis.Redis, kept: dict[str, bytes]) -> Iterator[Stand]:
     """A desk with nothing in Redis, for the board on `hub`, whose requests repo holds the files `kept` and no other.
 
-    The Hub and the probe, which take their time to start, may be shared.
+    The Hub may be shared.
     """
     stand = Stand(hub, connection)
-    stand.desk.probe = probe
+    stand.desk.probe = shared_probe()
     there = [file.path for file in stand.desk.hub.list_files(stand.desk.requests) if file.path != ".gitattributes"]
     operations = [CommitOperationDelete(path) for path in there if path not in kept]
     operations += [CommitOperationAdd(path, content) for path, content in kept.items()]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from contextlib import closing
 
 import pytest
 import redis
@@ -12,17 +11,9 @@ from huggingface_hub import HfApi
 from pulls_kit import PATH, board_on, bot_comments, fields, look, newer, policy, propose, report, said, settled, thread
 from stand_kit import REQUESTS, Stand, world
 
-from bot.probe import Probe
 from hub.records import Repo
 from leaderboard.effects import Effect, Mode
 from localhub.testing import LocalHub
-
-
-@pytest.fixture(scope="module")
-def probe() -> Iterator[Probe]:
-    """One probe for all: it takes its time to start."""
-    with closing(Probe()) as made:
-        yield made
 
 
 @pytest.fixture(scope="module")
@@ -33,9 +24,9 @@ def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalHub]:
 
 
 @pytest.fixture
-def stand(hub: LocalHub, connection: redis.Redis, probe: Probe) -> Iterator[Stand]:
+def stand(hub: LocalHub, connection: redis.Redis) -> Iterator[Stand]:
     """A board with nothing in it yet."""
-    with board_on(hub, connection, probe, {}) as made:
+    with board_on(hub, connection, {}) as made:
         yield made
 
 

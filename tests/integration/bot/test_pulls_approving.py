@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -13,19 +12,11 @@ from pulls_kit import PATH, board_on, fields, look, propose, report, said, threa
 from stand_kit import BOT, REQUESTS, Stand, world
 from typer.testing import CliRunner
 
-from bot.probe import Probe
 from bot.sync.approving import Approved, decide
 from hub.records import Repo
 from localhub.testing import LocalHub
 from steward.cli import app
 from wire import clock
-
-
-@pytest.fixture(scope="module")
-def probe() -> Iterator[Probe]:
-    """One probe for all: it takes its time to start."""
-    with closing(Probe()) as made:
-        yield made
 
 
 @pytest.fixture(scope="module")
@@ -36,9 +27,9 @@ def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalHub]:
 
 
 @pytest.fixture
-def stand(hub: LocalHub, connection: redis.Redis, probe: Probe) -> Iterator[Stand]:
+def stand(hub: LocalHub, connection: redis.Redis) -> Iterator[Stand]:
     """A board on which people merge."""
-    with board_on(hub, connection, probe, {}) as made:
+    with board_on(hub, connection, {}) as made:
         yield made
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -16,7 +16,6 @@ from pulls_kit import PATH, board_on, bot_comments, fields, look, policy, propos
 from stand_kit import REQUESTS, Stand, world
 
 from bot.app import create_app, server_config
-from bot.probe import Probe
 from bot.settings import BotSettings
 from bot.sync.loop import SyncLoop
 from hub.records import Watched
@@ -63,8 +62,7 @@ def live(tmp_path: Path, connection: redis.Redis, valkey_url: str) -> Iterator[S
     settings = BotSettings(redis_url=valkey_url, board=tmp_path / "board.yaml", webhook_secret=SECRET, port=0)
     with (
         LocalHub(tmp_path / "hub", world()) as hub,
-        closing(Probe()) as probe,
-        board_on(hub, connection, probe, {}) as stand,
+        board_on(hub, connection, {}) as stand,
         serving(settings) as door,
     ):
         policy(stand, "merge")
@@ -108,7 +106,7 @@ def test_four_pull_requests_four_reports_one_merge(live: Stand, eventually: Call
 
 def test_ten_thousand_files_are_turned_away_in_a_few_calls(tmp_path: Path, connection: redis.Redis) -> None:
     """A pull request of 10,000 files is left to people: nothing of it is read but the diff, which is bounded."""
-    with LocalHub(tmp_path, world()) as hub, closing(Probe()) as probe, board_on(hub, connection, probe, {}) as stand:
+    with LocalHub(tmp_path, world()) as hub, board_on(hub, connection, {}) as stand:
         adds = [
             CommitOperationAdd(f"o{n % 100}/m{n}_eval_request_False_float16_Original.json", b"{}")
             for n in range(10_000)

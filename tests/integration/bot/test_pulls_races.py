@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
-from contextlib import closing
 from typing import Any
 
 import httpx2
@@ -16,7 +15,6 @@ import redis
 from pulls_kit import PATH, board_on, bot_comments, fields, look, policy, propose, report, said, settled, thread
 from stand_kit import FORM, REQUESTS, Stand, world
 
-from bot.probe import Probe
 from bot.sync import merging, pulls
 from hub.edits import blob_id
 from localhub.testing import LocalHub
@@ -27,13 +25,6 @@ KEPT = {"README.md": b"Ours.\n", "notes/a.txt": b"a", "notes/b.txt": b"b"}
 
 
 @pytest.fixture(scope="module")
-def probe() -> Iterator[Probe]:
-    """One probe for all: it takes its time to start."""
-    with closing(Probe()) as made:
-        yield made
-
-
-@pytest.fixture(scope="module")
 def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalHub]:
     """One Hub for all."""
     with LocalHub(tmp_path_factory.mktemp("hub"), world()) as made:
@@ -41,9 +32,9 @@ def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalHub]:
 
 
 @pytest.fixture
-def stand(hub: LocalHub, connection: redis.Redis, probe: Probe) -> Iterator[Stand]:
+def stand(hub: LocalHub, connection: redis.Redis) -> Iterator[Stand]:
     """A board that merges what passes, with a few files."""
-    with board_on(hub, connection, probe, KEPT) as made:
+    with board_on(hub, connection, KEPT) as made:
         policy(made, "merge")
         yield made
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import redis
-from pulls_kit import PATH, fields, look, policy, propose, report, settled, thread
+from pulls_kit import PATH, board_on, fields, look, policy, propose, report, settled, thread
 from stand_kit import REQUESTS, Stand, world
 
 from localhub.testing import LocalHub
@@ -20,11 +20,9 @@ def stand(tmp_path_factory: pytest.TempPathFactory, valkey: Valkey) -> Iterator[
     """A board that merges what passes."""
     with LocalHub(tmp_path_factory.mktemp("hub"), world()) as hub, redis.Redis.from_url(valkey.url) as client:
         client.flushall()
-        made = Stand(hub, client)
-        policy(made, "merge")
-        yield made
-        made.desk.probe.close()
-        made.desk.hub.close()
+        with board_on(hub, client, {}) as made:
+            policy(made, "merge")
+            yield made
 
 
 WRONG: list[tuple[str, dict[str, Any], list[str]]] = [
