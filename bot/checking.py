@@ -17,8 +17,8 @@ from leaderboard.admission.facts import ModelFacts
 from leaderboard.privacy import found_access
 from leaderboard.requests import REASONS, Access, Problem, Request, RequestFile, RequestPath, Status, is_repo_name
 
-GATED = "What exactly is wrong is not told in public, for the model is gated."
-"""In the place of what a rule says of the files of a gated model."""
+GATED = "What exactly is wrong is not told in public, for not everybody may see the model."
+"""In the place of what a rule says of a gated or private model."""
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,8 @@ def check(
     if not public:
         return _checked(model, precision, judge(submission), found_access(asked, submission.model))
     told = as_the_public_sees(desk, submission)
-    return for_the_public(_checked(model, precision, judge(told), found_access(asked, told.model)))
+    verdict, access = judge(told), found_access(asked, told.model)
+    return _checked(model, precision, _without_details(verdict) if access == "gated" else verdict, access)
 
 
 def as_request(model: str, *, revision: str, precision: str, weight_type: str) -> Request | Problem:
@@ -102,17 +103,28 @@ def _as_seen(model: ModelFacts) -> ModelFacts:
     return ModelFacts("no-model") if model.is_private or model.availability == "private" else model
 
 
-def for_the_public(checked: Checked) -> Checked:
-    """The same without what only those may know who were let in by a gate."""
-    if checked.access == "public" or all(line.outcome != "passed" for line in checked.lines):
-        return checked
-    readable = any(line.rule == "model-readable" and line.outcome == "passed" for line in checked.lines)
-    return replace(checked, lines=tuple(map(_withheld, checked.lines))) if readable else checked
+def verdict_in_public(desk: Desk, submission: Submission) -> Verdict:
+    """The verdict on a submission that was made in public, as it may be told there.
+
+    A private model is none where the board takes none; where it does, as behind a gate, reasons are withheld.
+    """
+    access = found_access(submission.request, submission.model)
+    if access == "private" and submission.policy.private_models:
+        return _without_details(judge(submission))
+    verdict = judge(as_the_public_sees(desk, submission))
+    return _without_details(verdict) if access == "gated" else verdict
 
 
-def _withheld(line: CheckLine) -> CheckLine:
-    told = tuple(Problem(code=reason.code, message=GATED) for reason in line.reasons)
-    return replace(line, reasons=told)
+def _without_details(verdict: Verdict) -> Verdict:
+    """The same without what only those may know who were let in, if we were."""
+    if not any(one.rule.name == "model-readable" and one.outcome == "passed" for one in verdict.results):
+        return verdict
+    results = tuple(replace(one, reasons=_withheld(one.reasons)) for one in verdict.results)
+    return replace(verdict, reasons=_withheld(verdict.reasons), results=results)
+
+
+def _withheld(reasons: Sequence[Problem]) -> tuple[Problem, ...]:
+    return tuple(Problem(code=reason.code, message=GATED) for reason in reasons)
 
 
 def _checked(model: str, precision: str, verdict: Verdict, access: Access = "public") -> Checked:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from bot.checking import verdict_in_public
 from bot.desk import Desk
 from bot.facts import gather_submission
 from bot.sync.pull_record import MAIN, Planned
@@ -16,7 +17,7 @@ from bot.texts.pull import FileView, Result
 from hub.edits import is_content
 from hub.errors import TooLarge
 from hub.records import File, Repo, Thread
-from leaderboard.admission import Verdict, judge
+from leaderboard.admission import Verdict
 from leaderboard.changes import FileChange
 from leaderboard.requests import Request, StewardFacts
 from leaderboard.submissions import (
@@ -105,7 +106,8 @@ def _judged(desk: Desk, thread: Thread, after: File, before: File | None, looked
         problems.append(REASONS["stored-as-large-file"].problem())
     if looked.request is None:
         return _Seen(FileView(after.path, tuple(problems)), None)
-    verdict = verdict_on(desk, looked.request, submitter=_author(thread))
+    # Whoever opened the pull request submits it, whatever its files say.
+    verdict = verdict_on(desk, looked.request, submitter=thread.author_name)
     problems += verdict.reasons
     if looked.before is not None and (again := same_commit(looked.before, verdict.sha)) is not None:
         problems.append(again)
@@ -124,9 +126,4 @@ def _judged(desk: Desk, thread: Thread, after: File, before: File | None, looked
 def verdict_on(desk: Desk, request: Request, *, submitter: str) -> Verdict:
     """What admission says of `request`, were `submitter` to submit it now, whatever became of it before."""
     anew = replace(request, file=request.file.model_copy(update={"steward": StewardFacts()}))
-    return judge(gather_submission(desk, anew, submitter))
-
-
-def _author(thread: Thread) -> str:
-    """Whose submission it is: whoever opened the pull request, whatever its files say."""
-    return thread.author_name if thread.author_id is not None else ""
+    return verdict_in_public(desk, gather_submission(desk, anew, submitter))

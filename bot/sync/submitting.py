@@ -19,9 +19,7 @@ from bot.sync.numbers import used_numbers
 from hub.edits import PutFile
 from hub.errors import TooLarge
 from leaderboard import transitions
-from leaderboard.admission import judge
 from leaderboard.effects import Effect
-from leaderboard.privacy import found_access
 from leaderboard.requests import Problem, Request, Status, parse_request
 from wire.clock import iso
 
@@ -88,10 +86,7 @@ def _asked(wish: Wish) -> dict[str, object]:
 
 def _refused(desk: Desk, request: Request, submitter: str) -> tuple[Submitted | None, str]:
     """Why the request would be refused, as everybody may know it; else the commit at which it is accepted."""
-    found = gather_submission(desk, request, submitter)
-    if found_access(request, found.model) != "public":
-        found = checking.as_the_public_sees(found)
-    verdict = judge(found)
+    verdict = checking.verdict_in_public(desk, gather_submission(desk, request, submitter))
     if verdict.accepted and verdict.sha is not None:
         return None, verdict.sha
     return Submitted("refused", request.path.model, str(request.path), reasons=verdict.reasons), ""

@@ -7,11 +7,13 @@ from typing import Any, Literal
 import pytest
 from stand_kit import CONFIG, Stand
 
+from bot.checking import GATED, as_request
 from bot.index import Entry
+from bot.sync.pull_checks import verdict_on
 from bot.web import shown
 from hub.records import Put, Repo
 from leaderboard.attempts import Failure
-from leaderboard.requests import RequestPath
+from leaderboard.requests import Request, RequestPath
 from wire.jobs import EvaluationJob
 
 Kind = Literal["gated", "private"]
@@ -94,6 +96,21 @@ def test_a_board_that_takes_open_models_only_refuses_without_a_thread(stand: Sta
     file: dict[str, Any] = stand.file(path)
     assert (file["status"], file["steward"]["access"]) == ("FAILED", "private")
     assert stand.threads() == []
+
+
+@pytest.mark.parametrize("kind", ["gated", "private"])
+def test_a_pull_request_hears_no_details_of_such_a_model(taking: Stand, kind: Kind) -> None:
+    """Which rules it fails, by their codes; and where the board takes open models only, a private one is none."""
+    name = model(taking, kind)
+    asked = as_request(name, revision="main", precision="1bit", weight_type="Original")
+    assert isinstance(asked, Request)
+    verdict = verdict_on(taking.desk, asked, submitter="ada")
+    assert {(reason.code, reason.message) for reason in verdict.reasons} == {("precision-unknown", GATED)}
+    policy = taking.desk.board.admission.model_copy(update={"private_models": False})
+    taking.desk.board = taking.desk.board.model_copy(update={"admission": policy})
+    codes = {reason.code for reason in verdict_on(taking.desk, asked, submitter="ada").reasons}
+    assert ("model-not-found" in codes) == (kind == "private")
+    assert "model-private" not in codes
 
 
 def test_an_open_model_is_told_about_as_ever(stand: Stand) -> None:
