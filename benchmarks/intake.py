@@ -4,9 +4,10 @@
     python -m benchmarks.intake --budget [--json]
 
 The push is one commit of the form; the local Hub tells the web server of it, and the sync process does the rest. A
-model's admission asks the Hub twice, for its facts and its config; `calls_per_file` is what is asked besides. `commits`
-are the bot's own. With `--budget` the Hub lets the bot have no more than it lets a free account have, in windows of
-five minutes, so that run takes some minutes; `refused` says how many calls it answered with 429.
+model's admission asks the Hub three times here, for its facts, its config and the start of its weights;
+`calls_per_file` is what is asked besides. `commits` are the bot's own. With `--budget` the Hub lets the bot have no more
+than it lets a free account have, in windows of five minutes, so that run takes some minutes; `refused` says how many
+calls it answered with 429.
 """
 
 from __future__ import annotations
@@ -24,8 +25,8 @@ from benchmarks.stage import FORM, REQUESTS, Stage, request_file, request_path, 
 from steward.valkey import free_port
 
 FILES = 1_000
-OF_ADMISSION = 2
-"""Calls for a model's facts and its config."""
+OF_ADMISSION = 3
+"""Calls for a model's facts, its config, and the start of its weights: there is nothing else in its repo."""
 FREE_ACCOUNT = {"api": 1_000, "resolvers": 5_000, "pages": 200, "commits_per_hour": 128}
 
 
