@@ -69,7 +69,10 @@ def _approve(desk: Desk, thread: Thread, record: Record | None, by: str, words: 
         return _told("draft", **words)
     if record.result != "passed" or situation(desk, thread).conflict:
         return _told("not-passed", **words)
-    return _answer(merge_checked(desk, thread, record, by=by), words)
+    done = merge_checked(desk, thread, record, by=by)
+    if done.how == "moved":
+        desk.mark(thread_key(desk.requests, thread.num), Priority.PERSON)
+    return _answer(done, words)
 
 
 def _told(answer: Approval, **words: str) -> Approved:

@@ -26,6 +26,7 @@ import structlog
 from bot.deliveries import REQUESTS
 from bot.desk import Desk, request_key, thread_key
 from bot.gittrees import Difference
+from bot.index import Origin
 from bot.mirror import MirrorDamaged, View
 from bot.sync.pull_record import KIND, Memo, Record, forget, recall, remember
 from bot.sync.pull_report import tell_end, tell_refused
@@ -68,14 +69,16 @@ def merge_checked(desk: Desk, thread: Thread, record: Record, *, by: str = "") -
     "moved": it is not as it was checked any more, and nothing was done.
     """
     head = record.situation.head
-    if not _bases_stand(desk, record):
-        return Merging("moved")
     memo = recall(desk, thread.num) or Memo(head=head)
+    if not _bases_stand(desk, record):
+        remember(desk, thread.num, memo.model_copy(update={"stale": True}))
+        return Merging("moved")
     remember(desk, thread.num, memo.model_copy(update={"merging": head, "by": by}))
     try:
         after = desk.effects.merge(desk.requests, thread.num, head=head, wake=thread_key(desk.requests, thread.num))
     except NotMergeable as error:
         log.info("not merged", pull=thread.num, why=str(error))
+        remember(desk, thread.num, memo.model_copy(update={"stale": True}))
         return Merging("moved")
     except BadToken:
         raise
@@ -109,10 +112,19 @@ def settle_merged(desk: Desk, thread: Thread, record: Record) -> Merging:
         how = "taken-back"
         log.error("merged what was not checked", pull=thread.num, commit=commit, checked=record.situation.head)
         _take_back(desk, thread, record, commit)
+    if how == "merged":
+        _take_up(desk, thread, record, commit)
     desk.mark(REQUESTS, Priority.PERSON)
     tell_end(desk, thread, record, how, commit, by=by)
     forget(desk, thread.num)
     return Merging(how, commit)
+
+
+def _take_up(desk: Desk, thread: Thread, record: Record, commit: str) -> None:
+    """Have the requests looked at, in the name of whoever brought them: our own commit would not call for it."""
+    origin = Origin(author=thread.author_name, pull=thread.num, commit=commit)
+    desk.index.put_origins((file.path, origin) for file in record.files)
+    desk.mark_all((request_key(file.path) for file in record.files), Priority.PERSON)
 
 
 def _is_ours(desk: Desk, thread: Thread, memo: Memo | None, record: Record) -> bool:

@@ -80,6 +80,7 @@ class Memo(BaseModel):
     heard: int = Field(default=0, description="comments of those whose word has it checked again, when it was checked")
     held: Situation | None = Field(default=None, description="of a report that could not be written")
     denied: bool = Field(default=False, description="it could not because the Hub did not let us, not the board")
+    stale: bool = Field(default=False, description="what it would be merged upon is not what was looked at any more")
     merging: str = Field(default="", description="the head at which we were about to merge it")
     by: str = Field(default="", description="who approved that")
 
@@ -115,10 +116,19 @@ def find_report(desk: Desk, thread: Thread) -> tuple[Comment | None, Record | No
 def recall(desk: Desk, number: int) -> Memo | None:
     """What is remembered of pull request `number`."""
     raw = desk.redis.hget(desk.keys.pulls, str(number))
+    return None if raw is None else _memo(raw)
+
+
+def _memo(raw: bytes | str) -> Memo | None:
     try:
-        return None if raw is None else Memo.model_validate_json(raw)
+        return Memo.model_validate_json(raw)
     except ValidationError:
         return None  # written by another version
+
+
+def recall_all(desk: Desk) -> dict[int, Memo | None]:
+    """What is remembered of every pull request, by its number."""
+    return {int(number): _memo(raw) for number, raw in desk.redis.hgetall(desk.keys.pulls).items()}
 
 
 def remember(desk: Desk, number: int, memo: Memo) -> None:

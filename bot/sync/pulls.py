@@ -22,7 +22,7 @@ import structlog
 from bot.desk import Desk, thread_key
 from bot.sync.merging import MAX_DIFF, merge_checked, settle_merged
 from bot.sync.pull_checks import Checked, check
-from bot.sync.pull_record import Memo, Record, find_report, forget, recall, remember, situation
+from bot.sync.pull_record import Memo, Record, find_report, forget, recall, recall_all, remember, situation
 from bot.sync.pull_report import tell_checked, tell_void
 from hub.comments import is_by
 from hub.diffs import changes_in
@@ -62,9 +62,8 @@ def sync_pull(desk: Desk, seen: Thread) -> tuple[int, float | None]:
 
 def mark_moved(desk: Desk, heads: dict[str, str]) -> None:
     """Mark the pull requests whose head, in `heads` by its ref, is another than when they were checked."""
-    for raw in desk.redis.hkeys(desk.keys.pulls):
-        number = int(raw)
-        memo, head = recall(desk, number), heads.get(f"refs/pr/{number}")
+    for number, memo in recall_all(desk).items():
+        head = heads.get(f"refs/pr/{number}")
         if memo is None or head not in (None, memo.head):
             desk.mark(thread_key(desk.requests, number), Priority.EVENT)
 
@@ -97,13 +96,19 @@ def _is_current(desk: Desk, seen: Thread, record: Record | None) -> bool:
     if memo is None:
         remember(desk, seen.num, Memo(head=now.head, heard=_heard(desk, seen)))
         return True
+    if memo.stale:
+        return False
     return record.result not in MENDABLE or _heard(desk, seen) <= memo.heard
 
 
 def _heard(desk: Desk, seen: Thread) -> int:
     """How many comments there are of those at whose word it is checked again."""
-    voices = {seen.author_id, *desk.board.maintainers} - {None}
-    return sum(comment.author_id in voices and not comment.hidden for comment in seen.comments)
+    author = (seen.author_id, seen.author_name)
+    return sum(
+        (comment.author_id, comment.author_name) == author or comment.author_id in desk.board.maintainers
+        for comment in seen.comments
+        if not comment.hidden
+    )
 
 
 def _check(desk: Desk, number: int, reported: str) -> tuple[int, float | None]:

@@ -17,6 +17,7 @@ from stand_kit import REQUESTS, Stand, world
 
 from bot.app import create_app, server_config
 from bot.settings import BotSettings
+from bot.sync import pulls
 from bot.sync.loop import SyncLoop
 from hub.records import Watched
 from localhub.testing import LocalHub
@@ -80,31 +81,33 @@ def test_four_pull_requests_four_reports_one_merge(live: Stand, eventually: Call
         "extra": {PATH: fields(live), "results.json": {"average": 100}},
         "right": {PATH: fields(live)},
     }
-    pulls = {name: propose(live, files, title=f"Add {name}") for name, files in brought.items()}
-    numbers = [number for number, _ in pulls.values()]
+    opened = {name: propose(live, files, title=f"Add {name}") for name, files in brought.items()}
+    numbers = [number for number, _ in opened.values()]
     eventually(lambda: all(said(live, number) for number in numbers), seconds=60)
-    eventually(lambda: thread(live, pulls["right"][0]).status == "merged", seconds=60)
-    eventually(lambda: said(live, pulls["right"][0], "status"), seconds=60)
+    eventually(lambda: thread(live, opened["right"][0]).status == "merged", seconds=60)
+    eventually(lambda: said(live, opened["right"][0], "status"), seconds=60)
     words = {
         "path": "Not yet",
         "date": "2019-01-01T00:00:00Z",
         "extra": "`results.json` is new, and no request",
         "right": "exactly as it was checked",
     }
-    for name, (number, _) in pulls.items():
+    for name, (number, _) in opened.items():
         assert words[name] in report(live, number)
         assert len(said(live, number)) == 1
     assert [thread(live, number).status for number in numbers] == ["open", "open", "open", "merged"]
     assert live.commits() == 2  # the first of all, and the one merge
 
-    number, head = pulls["path"]
+    number, head = opened["path"]
     _, pushed = propose(live, {"requests/x.txt": b"x"}, number=number)
     eventually(lambda: f"Checked at `{pushed[:8]}`" in report(live, number), seconds=60)
     assert f"An earlier report, on `{head[:8]}`, is void" in report(live, number)
     assert bot_comments(live, number) == 1
 
 
-def test_ten_thousand_files_are_turned_away_in_a_few_calls(tmp_path: Path, connection: redis.Redis) -> None:
+def test_ten_thousand_files_are_turned_away_in_a_few_calls(
+    tmp_path: Path, connection: redis.Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A pull request of 10,000 files is left to people: nothing of it is read but the diff, which is bounded."""
     with LocalHub(tmp_path, world()) as hub, board_on(hub, connection, {}) as stand:
         adds = [
@@ -115,8 +118,7 @@ def test_ten_thousand_files_are_turned_away_in_a_few_calls(tmp_path: Path, conne
         number = int(made.pr_num or 0)
         assert look(stand, number) == ["thread", "thread", "thread", "comment"]
         assert "brings 10,000 request files" in report(stand, number)
-        large = [CommitOperationAdd(f"{n}.txt", b"line\n" * 700_000) for n in range(3)]
-        made = stand.ada.create_commit(REQUESTS, large, commit_message="Large", repo_type="dataset", create_pr=True)
-        number = int(made.pr_num or 0)
+        monkeypatch.setattr(pulls, "MAX_DIFF", 100_000)
+        number, _ = propose(stand, {"large.txt": b"line\n" * 30_000})
         assert look(stand, number) == ["thread", "thread", "thread", "thread", "comment"]
         assert "too large for me to read" in report(stand, number)

@@ -155,18 +155,24 @@ def _push(stand: Stand, number: int) -> None:
         propose(stand, {"evil.txt": b"x"}, number=number)
 
 
-def test_a_base_that_moves_before_the_merge_means_checking_anew(stand: Stand) -> None:
-    """The request that would be replaced changed meanwhile: nothing is merged upon what nobody looked at."""
+@pytest.mark.parametrize("conflicts", [True, False])
+def test_a_base_that_moves_before_the_merge_means_checking_anew(stand: Stand, conflicts: bool) -> None:
+    """The request that would be replaced changed meanwhile, in the same lines or in others: nobody looked at that."""
     made = settled(stand)
-    sha = str(stand.ada.upload_file(path_or_fileobj=b"m", path_in_repo="n.txt", repo_id="ada/good").oid)
-    number, _ = propose(stand, {PATH: {**made, "status": "PENDING", "revision": sha}})
-    changed = json.dumps({**made, "status": "RERUN"}).encode()
-    before(stand, "paths-info", lambda: stand.put(PATH, changed))
+    made |= {f"field{n}": n for n in range(20)} | {"last": 1}
+    stand.put(PATH, json.dumps(made, indent=1).encode())
+    sha = str(stand.ada.upload_file(path_or_fileobj=b"%d" % conflicts, path_in_repo="n", repo_id="ada/good").oid)
+    again = {**made, "status": "PENDING", "revision": sha}
+    number, _ = propose(stand, {PATH: json.dumps(again, indent=1).encode()})
+    changed = {**made, "status": "RERUN"} if conflicts else {**made, "last": 2}
+    before(stand, "paths-info", lambda: stand.put(PATH, json.dumps(changed, indent=1).encode()))
     look(stand, number)
     stand.time += 60
     stand.work()
     assert thread(stand, number).status == "open"
-    assert "conflicts" in report(stand, number) or "waits for its turn already" in report(stand, number)
+    assert ("conflicts" if conflicts else "'last' is none that a submission may change") in report(stand, number)
+    assert stand.file(PATH) == changed
+    assert look(stand, number) == ["thread"]
 
 
 @pytest.mark.parametrize("kind", ["fail", "fail-after", "hang-after"])
