@@ -5,9 +5,9 @@
 
 The push is one commit of the form; the local Hub tells the web server of it, and the sync process does the rest. A
 model's admission asks the Hub three times here, for its facts, its config and the start of its weights;
-`calls_per_file` is what is asked besides. `commits` are the bot's own. With `--budget` the Hub lets the bot have no more
-than it lets a free account have, in windows of five minutes, so that run takes some minutes; `refused` says how many
-calls it answered with 429.
+`calls_per_file` is what is asked besides. `commits` are the bot's own. With `--budget` the Hub lets the bot have no
+more than it lets a free account have, in windows of five minutes, so that run takes some minutes; `refused` says how
+many calls it answered with 429.
 """
 
 from __future__ import annotations
