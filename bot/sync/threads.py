@@ -9,6 +9,9 @@ a rotation over the open ones. What a webhook did not tell is so found at the la
 Race accepted: a thread moves to an earlier page, because another closed, just after that page was read. It is found in
 the next rotation, that is, after twice the bound. Accepted too: comments in a closed thread that is not among the
 newest are found by webhook only, and an edit that leaves the number of comments as it was is not found at all.
+
+A status comment that somebody hid or deleted is written anew as long as its request waits or runs, for somebody waits
+with it. Of a request at its end it is not: the file says everything, and whoever hid the comment may have meant it.
 """
 
 from __future__ import annotations

@@ -217,6 +217,20 @@ def test_a_lost_status_comment_is_written_anew(stand: Stand) -> None:
     assert len(told) == 1
 
 
+def test_a_status_comment_of_a_request_at_its_end_stays_hidden(stand: Stand) -> None:
+    """Nobody waits any more, and whoever hid it may have meant it: no new comment and no new thread."""
+    stand.submit("ada/remote")
+    look(stand)
+    (thread,) = stand.threads()
+    stand.hub.box.accounts.set_member(*_member(stand, "ada", "admin"))
+    stand.ada.hide_discussion_comment(REQUESTS, thread.num, thread.events[0].id, repo_type="dataset")
+    stand.ada.comment_discussion(REQUESTS, thread.num, "Why?", repo_type="dataset")
+    for _ in range(3):
+        look(stand)
+    assert [event for one in stand.threads() for event in one.events if "Not accepted" in _text(event)] == []
+    assert len(stand.threads()) == 1
+
+
 def _member(stand: Stand, name: str, role: str) -> tuple[object, object, str]:
     accounts = stand.hub.box.accounts
     return accounts.by_name("board"), accounts.by_name(name), role
