@@ -110,7 +110,7 @@ def test_one_of_two_is_cut_off_for_longer_than_its_lease(cut: Cut, undisturbed: 
         trap.set.set()
         town.submit(*MODELS)
         answers = hub.submit(deliver, town, 200) if cut.kind == "web" else None
-        cable = wait_for(lambda: trap.sprung, words=town.words)
+        cable = wait_for(lambda: trap.sprung, seconds=120, words=town.words)  # a round may just have been
         began = time.monotonic()
         wait_for(lambda: time.monotonic() > began + CUT, words=town.words)
         (cable.heal if cut.heals else cable.forget)()
