@@ -3,23 +3,33 @@
 from __future__ import annotations
 
 import json
+import math
+import struct
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from huggingface_hub import CommitOperationAdd, HfApi
 
+from workers import tiny
 from workers.gguf import convert, packaged_gguf
 
 GOOD = "ada/SmolLM2-135M-Instruct"
 REMOTE_CODE = "bob/mamba-turbo"
-CORRUPTED = "bob/SmolLM2-cut-short"
+CORRUPTED = "bob/tiny-llama-overtrained"
 UNKNOWN = "chen/zorblax-7b"
 
-CUT_AT = 8 * 2**20
-"""Bytes of the weights that reach the Hub where an upload breaks off."""
+CARD = """---
+license: apache-2.0
+pipeline_tag: text-generation
+---
+# {model}
 
-CARD = "---\nlicense: apache-2.0\n---\n# {model}\n\nPart of Steward's demo.\n"
+{about}
+
+It is part of Steward's demo: a leaderboard on a Hub of its own, on which people submit models, some of which work and
+some of which do not, and every one of them is told what became of it.
+"""
 
 
 @dataclass(frozen=True)
@@ -27,6 +37,7 @@ class Upload:
     """A model to be made, by whom."""
 
     model: str
+    about: str
     files: Callable[[Path], dict[str, bytes | Path]]
 
     @property
@@ -48,23 +59,27 @@ def _remote_code(folder: Path) -> dict[str, bytes | Path]:
     config = json.loads((folder / "config.json").read_text())
     config |= {"model_type": "mamba-turbo", "auto_map": {"AutoModelForCausalLM": "modeling_turbo.TurboForCausalLM"}}
     code = b"from transformers import LlamaForCausalLM\n\n\nclass TurboForCausalLM(LlamaForCausalLM):\n    pass\n"
-    return {"config.json": _json(config), "modeling_turbo.py": code, "model.safetensors": _cut(folder, 2**16)}
+    return {**tiny.model(), "config.json": _json(config), "modeling_turbo.py": code}
 
 
-def _corrupted(folder: Path) -> dict[str, bytes | Path]:
-    return {**_good(folder), "model.safetensors": _cut(folder, CUT_AT)}
+def _corrupted(_folder: Path) -> dict[str, bytes | Path]:
+    """Its files are whole, and only whoever computes with it finds that one of its weights is no number."""
+    weights = tiny.tensors()
+    kind, shape, data = weights["model.norm.weight"]
+    weights["model.norm.weight"] = (kind, shape, struct.pack("<f", math.nan) + data[4:])
+    return {**tiny.model(), "model.safetensors": tiny.safetensors(weights)}
 
 
-def _unknown(folder: Path) -> dict[str, bytes | Path]:
-    config = {"model_type": "zorblax", "architectures": ["ZorblaxForCausalLM"], "hidden_size": 4096}
-    return {"config.json": _json(config), "model.safetensors": _cut(folder, 2**16)}
+def _unknown(_folder: Path) -> dict[str, bytes | Path]:
+    config = tiny.config(model_type="zorblax", architectures=["ZorblaxForCausalLM"])
+    return {**tiny.model(), "config.json": _json(config)}
 
 
 UPLOADS = (
-    Upload(GOOD, _good),
-    Upload(REMOTE_CODE, _remote_code),
-    Upload(CORRUPTED, _corrupted),
-    Upload(UNKNOWN, _unknown),
+    Upload(GOOD, "A small chat model with real weights.", _good),
+    Upload(REMOTE_CODE, "An architecture that brings its own code.", _remote_code),
+    Upload(CORRUPTED, "A model whose training went astray.", _corrupted),
+    Upload(UNKNOWN, "An architecture that nobody has heard of yet.", _unknown),
 )
 
 
@@ -72,14 +87,9 @@ def upload(endpoint: str, token: str, what: Upload, folder: Path) -> str:
     """Upload `what` in the name of its owner; the commit that holds it."""
     api = HfApi(endpoint=endpoint, token=token)
     api.create_repo(what.model, exist_ok=True)
-    files = {"README.md": CARD.format(model=what.model).encode(), **what.files(folder)}
+    files = {"README.md": CARD.format(model=what.model, about=what.about).encode(), **what.files(folder)}
     operations = [CommitOperationAdd(name, content) for name, content in files.items()]
     return api.create_commit(what.model, operations, commit_message="Upload the model").oid
-
-
-def _cut(folder: Path, size: int) -> bytes:
-    with (folder / "model.safetensors").open("rb") as weights:
-        return weights.read(size)
 
 
 def _json(fields: object) -> bytes:

@@ -32,9 +32,9 @@ class Submission:
 
 SUBMISSIONS = (
     Submission(GOOD, "ada", by_pull_request=False, status="FINISHED", cause=None),
-    Submission(REMOTE_CODE, "bob", by_pull_request=False, status="FAILED", cause="remote-code-needed"),
+    Submission(REMOTE_CODE, "bob", by_pull_request=False, status="FAILED", cause="several-reasons"),
     Submission(UNKNOWN, "chen", by_pull_request=True, status="FAILED", cause="unknown-architecture"),
-    Submission(CORRUPTED, "bob", by_pull_request=False, status="FAILED", cause="weights-truncated"),
+    Submission(CORRUPTED, "bob", by_pull_request=False, status="FAILED", cause="weights-not-finite"),
 )
 
 
