@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 ARGS ?=
 
-.PHONY: setup demo test chaos check clean
+.PHONY: setup demo test chaos deaths check clean
 
 setup: $(VENV)/.ready
 
@@ -26,6 +26,10 @@ test: setup
 # The whole kill matrix, and what else takes long; `make test` runs a bounded sample of it.
 chaos: setup
 	STEWARD_WHOLE_MATRIX=1 $(BIN)/python -m pytest tests/chaos -s $(ARGS)
+
+# All models broken on purpose, through one real worker; `make test` runs some of them.
+deaths: setup
+	STEWARD_ALL_DEATHS=1 $(BIN)/python -m pytest tests/integration/workers/test_broken_models.py -s $(ARGS)
 
 check: setup
 	$(BIN)/ruff check .
