@@ -18,7 +18,7 @@ import pytest
 import redis
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
+from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule, run_state_machine_as_test
 from life_kit import ENDED, Life
 from stand_kit import REQUESTS
 
@@ -301,11 +301,7 @@ def test_whatever_happens_in_whatever_order_people_get_their_answers(
     monkeypatch.setattr(mirror, "_CONNECT_MS", 1_000)
     monkeypatch.setattr(mirror, "_SILENCE_MS", 1_000)
     Board.connection, Board.web = connection, web
-    case = Board.TestCase()
-    case.settings = settings(
-        max_examples=LIVES,
-        stateful_step_count=STEPS,
-        deadline=None,
-        suppress_health_check=list(HealthCheck),
+    lives = settings(
+        max_examples=LIVES, stateful_step_count=STEPS, deadline=None, suppress_health_check=list(HealthCheck)
     )
-    case.runTest()
+    run_state_machine_as_test(Board, settings=lives)
