@@ -23,9 +23,9 @@ demo: setup
 test: setup
 	$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
 
-# The whole kill matrix, and what else takes long; `make test` runs a bounded sample of it.
+# The whole kill matrix, and what else takes long; `make test` runs a bounded sample of each.
 chaos: setup
-	STEWARD_WHOLE_MATRIX=1 $(BIN)/python -m pytest tests/chaos -s $(ARGS)
+	STEWARD_WHOLE_MATRIX=1 $(BIN)/python -m pytest tests/chaos tests/integration/bot/test_bot_state_machine.py -s $(ARGS)
 
 # All models broken on purpose, through one real worker; `make test` runs some of them.
 deaths: setup
