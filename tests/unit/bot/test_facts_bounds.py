@@ -1,0 +1,137 @@
+"""What is read of a stranger's repo, and what is not: sizes are looked at first, weights are never downloaded."""
+
+from __future__ import annotations
+
+import json
+import struct
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, BinaryIO, cast
+
+import pytest
+
+from bot.facts.repo import ModelRepo
+from bot.facts.tokenizer import MAX_VOCABULARY, gather_tokenizer
+from bot.facts.weights import FIRST, MAX_HEADER, MAX_INDEX, gather_weights, sample
+from bot.probe import Probe
+from bot.probe.questions import INDEX_FILE
+from hub.client import Hub
+from hub.errors import TooLarge
+from hub.records import Repo
+from leaderboard.admission.facts import ModelFile
+
+MB = 1_000_000
+
+
+@pytest.fixture(scope="module")
+def probe() -> Iterator[Probe]:
+    """One probe process for all."""
+    with Probe() as probe:
+        yield probe
+
+
+class Shelf:
+    """A Hub of one repo, that counts the bytes it gives out. A file may say that it is larger than it is."""
+
+    def __init__(self, files: Mapping[str, bytes]) -> None:
+        self.files = files
+        self.reads: list[tuple[str, int]] = []
+
+    def read_range(self, repo: Repo, path: str, revision: str, start: int, end: int) -> bytes:
+        """A part of a file."""
+        part = self.files[path][start:end]
+        self.reads.append((path, len(part)))
+        return part
+
+    def save_file(self, repo: Repo, path: str, revision: str, into: BinaryIO, *, max_bytes: int) -> None:
+        """A whole file."""
+        if len(self.files[path]) > max_bytes:
+            raise TooLarge("too large")
+        self.reads.append((path, len(self.files[path])))
+        into.write(self.files[path])
+
+
+def repo(files: Mapping[str, bytes], sizes: Mapping[str, int | None] | None = None) -> tuple[ModelRepo, Shelf]:
+    """A repo of these files, with these sizes in its listing."""
+    shelf = Shelf(files)
+    told: dict[str, int | None] = {name: len(data) for name, data in files.items()} | dict(sizes or {})
+    listing = {name: ModelFile(name, size) for name, size in told.items()}
+    return ModelRepo(cast(Hub, shelf), Repo("model", "ada/m"), "a" * 40, listing), shelf
+
+
+def weights(count: int, *, pad: int = 0, layer: int = 0) -> bytes:
+    """A file of as many tensors of one value each, from `layer` on, with a header made longer by `pad`."""
+    header: dict[str, Any] = {}
+    for n in range(count):
+        offsets = [2 * n, 2 * n + 2]
+        header[f"model.layers.{layer + n}.w"] = {"dtype": "F16", "shape": [1], "data_offsets": offsets}
+    text = json.dumps({"__metadata__": {"pad": "x" * pad}, **header}).encode()
+    return struct.pack("<Q", len(text)) + text + bytes(2 * count)
+
+
+@pytest.mark.parametrize("name", ["tokenizer.json", "tokenizer_config.json", "chat_template.jinja"])
+def test_a_huge_tokenizer_is_refused_unread(probe: Probe, tmp_path: Path, name: str) -> None:
+    """The listing tells; where it does not, no more than the bound is read."""
+    files = {"tokenizer.json": b"{}", "tokenizer_config.json": b"{}", "chat_template.jinja": b""}
+    huge, shelf = repo(files, {name: 500 * MB})
+    facts = gather_tokenizer(huge, probe, tmp_path, "llama")
+    assert (facts.state, facts.error) == ("too-large", f"{name} has 500 MB")
+    assert shelf.reads == []
+    unknown, shelf = repo({"tokenizer.json": bytes(MAX_VOCABULARY + 1)}, {"tokenizer.json": None})
+    assert gather_tokenizer(unknown, probe, tmp_path, "llama").state == "too-large"
+    assert shelf.reads == []
+
+
+def test_without_a_vocabulary_there_is_no_tokenizer(probe: Probe, tmp_path: Path) -> None:
+    """Settings alone are none, and are not read."""
+    bare, shelf = repo({"tokenizer_config.json": b"{}"})
+    assert gather_tokenizer(bare, probe, tmp_path, "llama").state == "missing"
+    assert shelf.reads == []
+
+
+def test_of_weights_the_header_is_read_and_no_more(probe: Probe, tmp_path: Path) -> None:
+    """The first range holds most headers; a longer one takes a second; an absurd one is broken, unread."""
+    data = weights(3) + bytes(5 * MB)
+    single, shelf = repo({"model.safetensors": data}, {"model.safetensors": len(weights(3))})
+    found = gather_weights(single, probe, tmp_path, {})
+    assert (found.parameters, found.nbytes, found.layers, found.dtypes) == (3, 6, (3,), {"F16": 3})
+    assert shelf.reads == [("model.safetensors", FIRST)]
+    long, shelf = repo({"model.safetensors": weights(3, pad=2 * FIRST)})
+    assert gather_weights(long, probe, tmp_path, {}).parameters == 3
+    assert len(shelf.reads) == 2
+    absurd, shelf = repo({"model.safetensors": weights(3, pad=MAX_HEADER)})
+    assert "more than any model needs" in gather_weights(absurd, probe, tmp_path, {}).broken["model.safetensors"]
+    assert [size for _, size in shelf.reads] == [FIRST]
+
+
+def test_of_many_shards_two_are_read(probe: Probe, tmp_path: Path) -> None:
+    """The Hub's own count tells the parameters; without one, the bytes do. What is missing is told by the listing."""
+    names = [f"model-{n:05}-of-00050.safetensors" for n in range(1, 51)]
+    weight_map = {f"model.layers.{100 + n}.w": names[n // 2] for n in range(100)}
+    files = {name: weights(2, layer=100 + 2 * n) for n, name in enumerate(names)}
+    files[INDEX_FILE] = json.dumps({"weight_map": weight_map}).encode()
+    many, shelf = repo(files)
+    found = gather_weights(many, probe, tmp_path, {"F16": 123})
+    assert (found.parameters, len(found.names), found.layers) == (123, 50, (100,))
+    assert [name for name, _ in shelf.reads] == [INDEX_FILE, names[0], names[-1]]
+    assert gather_weights(many, probe, tmp_path, {}).parameters == 100
+    lacking, _ = repo({name: data for name, data in files.items() if name != names[7]})
+    assert gather_weights(lacking, probe, tmp_path, {}).missing == (names[7],)
+
+
+def test_an_index_may_not_be_huge(probe: Probe, tmp_path: Path) -> None:
+    """It is not read; a file that loads without one needs none."""
+    huge, shelf = repo({INDEX_FILE: b"{}"}, {INDEX_FILE: MAX_INDEX + 1})
+    assert gather_weights(huge, probe, tmp_path, {}).index_error
+    assert shelf.reads == []
+    both, _ = repo({INDEX_FILE: b"{", "model.safetensors": weights(1)})
+    assert gather_weights(both, probe, tmp_path, {}).parameters == 1
+    adapter, _ = repo({"model.safetensors": weights(1), "adapter_model.safetensors": weights(2)})
+    assert gather_weights(adapter, probe, tmp_path, {}, is_adapter=True).parameters == 2
+
+
+def test_the_sample_holds_both_ends() -> None:
+    """Of few, all."""
+    assert sample(["a"]) == ["a"]
+    assert sample(["a", "b"]) == ["a", "b"]
+    assert sample(list("abcdefg")) == ["a", "g"]
