@@ -21,10 +21,10 @@ import structlog
 
 from hub.budget import Commits
 from hub.client import Hub
-from hub.edits import EDIT, AnyEdit
+from hub.edits import EDIT, AnyEdit, Present, plan
 from hub.errors import HubError
 from hub.ledger import APPLIED, LANDED, SEEN, End, Held, Ledger
-from hub.records import Repo
+from hub.records import File, Repo
 from wire.clock import Clock
 from wire.crashpoints import pass_by, point
 from wire.dirty import Priority
@@ -73,6 +73,16 @@ class Ledgers:
     def pending(self, subject: str) -> bool:
         """Whether edits of `subject` are staged; its keys are marked dirty when each of them ends."""
         return self.staging.pending(subject) > 0
+
+    def ahead(self, repo: Repo, path: str, there: File | None) -> bytes | None:
+        """What the file `path` will hold once all that is staged for it has landed, upon what it is now: `there`.
+
+        `there` is what it holds where nothing is staged. A few round trips, whatever else is staged with it.
+        """
+        staged = [held.edit for held in self.held(repo) if held.edit.path == path] if self.pending(path) else []
+        now = Present(there.oid, there.data) if there is not None else None
+        contents = plan(staged, {path: now}).contents
+        return contents[path] if path in contents else there.data if there is not None else None
 
     def landed(self, *ids: str) -> bool:
         """Whether it is known that all of these edits landed; after a day, or amnesia, it is not."""

@@ -1,22 +1,58 @@
-"""Changing a request file: staged with the ledger, for as long as what the decision rests on stays as it was read."""
+"""Changing a request file: staged with the ledger, for as long as what the decision rests on stays as it was read.
+
+People decide one after the other, and faster than commits may follow. So what a person wants is decided by the file as
+it will be when all that was decided before has landed (`read_ahead`).
+
+Race accepted: two people decide in two threads at the same instant. The edit of the second may turn out to be void, and
+they were told that it would be done.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from bot.desk import Desk, request_key
-from hub.edits import Base, FieldEdit, guard_of
+from hub.edits import Base, FieldEdit, blob_id, guard_of
 from hub.records import File
 from leaderboard.effects import Effect
 from leaderboard.requests import Request
 from leaderboard.transitions import RESTS_ON, Transition
 
 
+@dataclass(frozen=True)
+class Ahead:
+    """A file as it will be once all that is staged for it has landed; `there` is the one on the Hub, if there is one."""
+
+    data: bytes
+    there: File | None
+
+    @property
+    def oid(self) -> str:
+        """The git blob id that it will have."""
+        return blob_id(self.data)
+
+
+def read_ahead(desk: Desk, path: str, *, max_bytes: int) -> Ahead | None:
+    """The file `path` of the requests repo, with all that was decided about it; None where there will be none.
+
+    One call. Raises TooLarge, and HubError.
+    """
+    there = desk.hub.find_file(desk.requests, path, max_bytes=max_bytes)
+    data = desk.ledgers.ahead(desk.requests, path, there)
+    return Ahead(data, there) if data is not None else None
+
+
+def base_of(file: File | None) -> Base | None:
+    """What an edit rests on, so that the file need not be read again."""
+    return Base(data=file.data, commit=file.commit, oid=file.oid) if file is not None else None
+
+
 def stage_transition(
     desk: Desk,
     request: Request,
-    file: File,
+    file: File | None,
     step: Transition,
     *,
     name: str,
@@ -25,7 +61,7 @@ def stage_transition(
     after: Sequence[str] = (),
     effect: Effect = Effect.EDIT,
 ) -> bool:
-    """Have `step` written to the file of `request`, as it was read in `file`, once the edits `after` have landed.
+    """Have `step` written to the file of `request`, of which `file` is what lies on the Hub, once `after` have landed.
 
     Who submitted it goes along, whether not everybody may see its model, and the digest of its weights: from then on
     the newest commit of the file is ours, and does not tell any more.
@@ -41,7 +77,7 @@ def stage_transition(
         fields=dict(step.fields),
         facts={**step.facts, **_known(desk, request)},
         guard=guard_of(request.raw, *rests_on),
-        base=Base(data=file.data, commit=file.commit, oid=file.oid),
+        base=base_of(file),
         after=tuple(after),
         wake=(request_key(path),),
     )

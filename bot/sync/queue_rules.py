@@ -1,10 +1,13 @@
 """What maintainers decide about the queue: cancel, hold, priority, pause. Each is one edit by way of the ledger.
 
-All are idempotent: whatever is so already changes nothing and says so. They decide by the file as it is now, and the
-edit is void where the status has changed in between; Redis is told by the sync that the edit wakes. They ask nobody for
-permission: whoever calls them has done that.
+All are idempotent: whatever is so already changes nothing and says so. They decide by the file as it will be when all
+that was decided before has landed, and the edit is void where the status has changed in between; Redis is told by the
+sync that the edit wakes. They ask nobody for permission: whoever calls them has done that.
 
-Race accepted: two maintainers hold one request at once. The reason of one of them stays.
+Race closed: two maintainers want opposite things of one request, before the first of them is committed. The second is
+told how it is since the first.
+Race accepted: they do so at the very same instant, in two threads. Then both are told that it will be done, and the
+edit that was staged first decides.
 """
 
 from __future__ import annotations
@@ -12,11 +15,11 @@ from __future__ import annotations
 import hashlib
 
 from bot.desk import Desk, request_key
+from bot.sync.edits import Ahead, base_of, read_ahead
 from bot.sync.pauses import PAUSED
 from bot.texts.queue import Ruling
-from hub.edits import Base, FieldEdit, PutFile
+from hub.edits import FieldEdit, PutFile
 from hub.errors import TooLarge
-from hub.records import File
 from leaderboard import rulings
 from leaderboard.attempts import number_in
 from leaderboard.holds import MAX_PAUSES, MAX_REASON, PAUSES, Hold, Priority, is_target, parse_pauses
@@ -88,10 +91,10 @@ def resume(desk: Desk, what: str) -> Ruling:
     return _stage_pause(desk, what, None, "resumed")
 
 
-def _open(desk: Desk, path: str) -> tuple[Request, File] | Ruling:
+def _open(desk: Desk, path: str) -> tuple[Request, Ahead] | Ruling:
     """The request at `path` with its file, if it has not come to its end; else why it cannot be ruled about."""
     try:
-        file = desk.hub.find_file(desk.requests, path, max_bytes=desk.board.max_request_bytes)
+        file = read_ahead(desk, path, max_bytes=desk.board.max_request_bytes)
     except TooLarge:
         return Ruling("unreadable", False, path)
     if file is None:
@@ -115,7 +118,7 @@ def _is_foreign(desk: Desk, request: Request) -> bool:
 
 
 def _stage(
-    desk: Desk, request: Request, file: File, step: Transition, does: str, code: str, reason: str = ""
+    desk: Desk, request: Request, file: Ahead, step: Transition, does: str, code: str, reason: str = ""
 ) -> Ruling:
     """Stage `step`, which stands as long as the request has not come to its end."""
     path = str(request.path)
@@ -127,7 +130,7 @@ def _stage(
         fields=dict(step.fields),
         facts=dict(step.facts),
         guard={"status": _going_on(request)},
-        base=Base(data=file.data, commit=file.commit, oid=file.oid),
+        base=base_of(file.there),
         wake=(request_key(path),),
     )
     done = desk.effects.stage(desk.requests, edit)
@@ -145,16 +148,16 @@ def _stage_pause(desk: Desk, what: str, why: Hold | None, code: str) -> Ruling:
     at = iso(desk.now())
     line = f"{'Pause' if why is not None else 'Resume'} {what}"
     # Staged in this order they are applied in this order; where the file is there already, the first changes nothing.
-    empty = PutFile(id=f"{code} {what} {at} room", path=PAUSES, data=b"{}\n", line=line)
+    empty = PutFile(id=f"{code} {what} {at} room", path=PAUSES, data=b"{}\n", line=line, subject=PAUSES)
     fields = {what: why.model_dump() if why is not None else None}
-    edit = FieldEdit(id=f"{code} {what} {at}", path=PAUSES, line=line, fields=fields, wake=(PAUSED,))
+    edit = FieldEdit(id=f"{code} {what} {at}", path=PAUSES, line=line, subject=PAUSES, fields=fields, wake=(PAUSED,))
     done = desk.effects.stage(desk.requests, empty, edit)
     return Ruling(code if done else "off", done, what)
 
 
 def _pauses(desk: Desk) -> dict[str, Hold]:
-    """What is paused according to the Hub. One call."""
-    file = desk.hub.find_file(desk.requests, PAUSES, max_bytes=MAX_PAUSES)
+    """What is paused according to the Hub, and to all that was decided since. One call."""
+    file = read_ahead(desk, PAUSES, max_bytes=MAX_PAUSES)
     return parse_pauses(file.data) if file is not None else {}
 
 

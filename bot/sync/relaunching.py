@@ -1,7 +1,8 @@
 """Evaluate once more what has come to its end, because a person asked: one edit of the request file.
 
 Race closed: one comment relaunches twice. What caused a relaunch stands in the file, and a cause counts once.
-Race closed: two people ask at once. The edit rests on the status that was read; the second finds the request waiting.
+Race closed: two people ask at once. The second finds the request waiting, or about to; and the edit rests on the status
+that was read.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from typing import Literal
 
 from bot.desk import Desk
 from bot.index import Entry
-from bot.sync.edits import stage_transition
+from bot.sync.edits import read_ahead, stage_transition
 from bot.sync.numbers import used_numbers
 from hub.errors import TooLarge
 from leaderboard import transitions
@@ -40,7 +41,7 @@ def relaunch(desk: Desk, entry: Entry, *, cause: str, once: str | None = None) -
     """
     path = entry.path
     try:
-        file = desk.hub.find_file(desk.requests, path, max_bytes=desk.board.max_request_bytes)
+        file = read_ahead(desk, path, max_bytes=desk.board.max_request_bytes)
     except TooLarge:
         return Relaunch("unreadable", path)
     if file is None:
@@ -56,7 +57,7 @@ def relaunch(desk: Desk, entry: Entry, *, cause: str, once: str | None = None) -
     if step is None:
         return known  # this cause has relaunched it before
     name, line = f"relaunch {cause}", f"Evaluate {request.path.model} once more"
-    if not stage_transition(desk, request, file, step, name=name, line=line, effect=Effect.RELAUNCH):
+    if not stage_transition(desk, request, file.there, step, name=name, line=line, effect=Effect.RELAUNCH):
         return Relaunch("off", path, known.status, known.thread)
     desk.redis.zadd(desk.keys.relaunches, {cause: desk.now()})
     return known

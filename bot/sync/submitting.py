@@ -14,7 +14,7 @@ from bot import checking
 from bot.desk import Desk, request_key
 from bot.facts import gather_submission
 from bot.index import Entry
-from bot.sync.edits import stage_transition
+from bot.sync.edits import read_ahead, stage_transition
 from bot.sync.numbers import used_numbers
 from hub.edits import PutFile
 from hub.errors import TooLarge
@@ -61,7 +61,7 @@ def submit(desk: Desk, wish: Wish, *, cause: str) -> Submitted:
     request = Request(asked.path, asked.file.model_copy(update=_asked(wish)), asked.raw)
     path = str(request.path)
     try:
-        earlier = desk.hub.find_file(desk.requests, path, max_bytes=desk.board.max_request_bytes)
+        earlier = read_ahead(desk, path, max_bytes=desk.board.max_request_bytes)
     except TooLarge:
         return Submitted("unreadable", wish.model, path)
     if earlier is not None:
@@ -117,7 +117,7 @@ def resubmit(desk: Desk, entry: Entry, *, revision: str, submitter: str, cause: 
     """Have the request of `entry` wait again at `revision`, if that is another commit and passes every check."""
     path = entry.path
     try:
-        file = desk.hub.find_file(desk.requests, path, max_bytes=desk.board.max_request_bytes)
+        file = read_ahead(desk, path, max_bytes=desk.board.max_request_bytes)
     except TooLarge:
         return Submitted("unreadable", entry.model, path)
     if file is None:
@@ -140,6 +140,6 @@ def resubmit(desk: Desk, entry: Entry, *, revision: str, submitter: str, cause: 
     if step is None:
         return Submitted("resubmitted", model, path, sha=sha)  # this cause has done so before
     line = f"Evaluate {model} at {sha[:8]}"
-    if not stage_transition(desk, known, file, step, name=f"resubmit {cause}", line=line, effect=Effect.RELAUNCH):
+    if not stage_transition(desk, known, file.there, step, name=f"resubmit {cause}", line=line, effect=Effect.RELAUNCH):
         return Submitted("off", model, path, status=status)
     return Submitted("resubmitted", model, path, sha=sha)
