@@ -92,7 +92,7 @@ def world(webhook_urls: list[str]) -> dict[str, Any]:
         "users": [user("bot", BOT), user("form", FORM), user("gpu", WORKER), user("ada", ADA)],
         "orgs": [
             {"name": "town", "members": {"bot": "write", "form": "write"}},
-            {"name": "town-details", "members": {"gpu": "write"}},
+            {"name": "town-details", "members": {"gpu": "write", "bot": "read"}},
             {"name": "steward-suites", "members": {}},
         ],
         "repos": [
