@@ -61,7 +61,9 @@ class Probe:
     @contextmanager
     def folder(self) -> Iterator[Path]:
         """A folder for the files of one model, gone afterwards."""
-        with tempfile.TemporaryDirectory(prefix="steward-model-", ignore_cleanup_errors=True) as folder:
+        with self._lock:
+            below = self._folder_of_ours()
+        with tempfile.TemporaryDirectory(prefix="model-", dir=below, ignore_cleanup_errors=True) as folder:
             yield Path(folder)
 
     def load(self, config: bytes) -> ConfigFacts:
@@ -122,18 +124,23 @@ class Probe:
     def _start(self) -> subprocess.Popen[bytes]:
         if self._process is None or self._process.poll() is not None:
             self._end()
-            # The folder is ours: a process that is killed, by us or for its memory, leaves everything where it lies.
-            self._folder = tempfile.TemporaryDirectory(prefix="steward-probe-", ignore_cleanup_errors=True)
+            folder = self._folder_of_ours()
             clean = {name: os.environ[name] for name in _KEPT if name in os.environ}
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "bot.probe", self._folder.name],
+                [sys.executable, "-m", "bot.probe", folder],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,  # warnings of the library about strangers' files
-                env={**clean, **_SET, "HOME": self._folder.name},
+                env={**clean, **_SET, "HOME": folder},
                 cwd=Path(__file__).parents[2],
             )
         return self._process
+
+    def _folder_of_ours(self) -> str:
+        """Where everything lies. It outlives the process, which removes it only where we were killed."""
+        if self._folder is None:
+            self._folder = tempfile.TemporaryDirectory(prefix="steward-probe-", ignore_cleanup_errors=True)
+        return self._folder.name
 
     def warm(self) -> None:
         """Start the imports now, so that the first submission does not wait for them."""
@@ -144,6 +151,9 @@ class Probe:
         """End the probe process."""
         with self._lock:
             self._end()
+            if self._folder is not None:
+                self._folder.cleanup()
+                self._folder = None
 
     def _end(self) -> None:
         if self._process is not None:
@@ -153,9 +163,6 @@ class Probe:
                 if pipe is not None:
                     pipe.close()
             self._process = None
-        if self._folder is not None:
-            self._folder.cleanup()
-            self._folder = None
 
     def __enter__(self) -> Self:
         return self

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
+import signal
+import subprocess
+import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from bot.probe import MAX_CONFIG, Probe
+from leaderboard.admission.facts import AdapterFacts, Quantization
 
 
 @pytest.fixture(scope="module")
@@ -80,3 +84,60 @@ def test_nothing_is_left_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
         probe.warm()
         assert len(list(tmp_path.iterdir())) == 1
     assert list(tmp_path.iterdir()) == []
+
+
+def test_who_is_killed_leaves_nothing_behind(
+    tmp_path: Path, eventually: Callable[[Callable[[], bool]], object]
+) -> None:
+    """The probe outlives its owner for a moment, and takes the files with it: its own, and those of models."""
+    lines = [
+        "import os, signal, tempfile",
+        f"tempfile.tempdir = {str(tmp_path)!r}",
+        "from bot.probe import Probe",
+        "probe = Probe()",
+        "probe.load(b'{}')",
+        "probe.folder().__enter__()",
+        "os.kill(os.getpid(), signal.SIGKILL)",
+    ]
+    killed = subprocess.run([sys.executable, "-c", "\n".join(lines)], cwd=Path(__file__).parents[3], check=False)
+    assert killed.returncode == -signal.SIGKILL
+    eventually(lambda: not list(tmp_path.iterdir()))
+
+
+def test_what_stands_in_a_config_is_told(probe: Probe) -> None:
+    """Sizes by the library's many names for them; dtype, quantisation and special tokens as they were written."""
+    said = {"torch_dtype": "bfloat16", "bos_token_id": 1, "eos_token_id": [2, 3], "pad_token_id": -1}
+    said |= {"quantization_config": {"quant_method": "GPTQ", "bits": 4}, "architectures": ["GPT2LMHeadModel"]}
+    facts = probe.load(json.dumps({"model_type": "gpt2", "n_layer": 5, "n_positions": 77, **said}).encode())
+    assert (facts.layers, facts.context, facts.vocabulary, facts.is_causal) == (5, 77, 50_257, True)
+    assert (facts.dtype, facts.quantization) == ("bfloat16", Quantization("gptq", 4))
+    assert facts.special_tokens == {"bos": (1,), "eos": (2, 3), "pad": (-1,)}
+    half = {"model_type": "llama", "quantization_config": {"load_in_8bit": True}, "architectures": ["LlamaModel"]}
+    facts = probe.load(json.dumps(half).encode())
+    assert (facts.quantization, facts.is_causal) == (Quantization("bitsandbytes", 8), False)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"architectures": {"a": 1}, "dtype": 1, "quantization_config": [1], "eos_token_id": {"a": 1}},
+        {"architectures": [[1]], "dtype": None, "quantization_config": {}, "bos_token_id": "one"},
+        {"text_config": "x"},
+    ],
+)
+def test_wrong_types_in_a_config_end_in_an_answer(probe: Probe, wrong: dict[str, object]) -> None:
+    """They are passed over where nobody needs them, and told where the library does."""
+    assert probe.load(json.dumps({"model_type": "llama", **wrong}).encode()).state in ("loaded", "unreadable")
+
+
+def test_an_adapter_names_its_base_model(probe: Probe) -> None:
+    """As its config has it, bounded; one that names none, or is none, is told."""
+
+    def adapter(content: bytes) -> AdapterFacts:
+        with probe.folder() as folder:
+            (folder / "adapter_config.json").write_bytes(content)
+            return probe.adapter(folder)
+
+    assert adapter(b'{"base_model_name_or_path": " a/b ", "peft_type": "LORA"}') == AdapterFacts("a/b", "LORA")
+    for content in (b"{", b"[]", b"{}", b'{"base_model_name_or_path": 1}', b'{"a":' * 9_999):
+        assert adapter(content).error

@@ -108,7 +108,7 @@ def test_what_is_no_tokenizer_is_unreadable(probe: Probe, files: dict[str, Any])
     assert facts.state == "unreadable"
     assert facts.error
     assert len(facts.error) < 500
-    assert "steward-model" not in facts.error
+    assert "steward-probe" not in facts.error
 
 
 def test_a_tokenizer_with_code_is_not_loaded(probe: Probe) -> None:
