@@ -1,0 +1,185 @@
+"""The search language: a table of queries, and that nothing anybody writes makes it stumble."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from leaderboard.search import COLUMNS, LONGEST, MOST, Row, fold, near_names, parse, search
+
+
+def row(name: str, **values: str | float | bool | None) -> Row:
+    """A row of the table."""
+    known = {"precision": "bfloat16", "weights": "Original", "status": "FINISHED", "flagged": False}
+    return Row(name, {**known, "organisation": name.partition("/")[0], **values})
+
+
+ROWS = (
+    row("01-ai/Yi-34B", licence="apache-2.0", category="pretrained", average=29.6, parameters=34.39, submitter="Ada"),
+    row("mistralai/Mixtral-8x7B", licence="apache-2.0", category="pretrained", average=23.84, parameters=46.7),
+    row("ada/Mixtral-chat", licence="cc-by-sa-4.0", category="chat", average=30.41, base="mistralai/Mixtral-8x7B"),
+    row("bob/permissive", licence="permit-all", category="merge", average=40.0, parameters=7.24, flagged=True),
+    row("bob/tiny.v1", licence="MIT", category="fine-tuned", precision="float16", revision="5f6b6d1a3a1f"),
+    row("bob/tiny-v1", licence="mit, bsd-3-clause", category="fine-tuned", status="FAILED", average=None),
+    row("élan/Café", licence="cc-by-4.0", category="continuously pretrained", weights="Adapter", parameters=1.5),
+    row("gpt2", licence="other", category="", architecture="GPT2LMHeadModel", average=5.0, submitter="ada-fan"),
+)
+YI, MIX, CHAT, PERMIT, DOT, DASH, CAFE, GPT2 = (one.name for one in ROWS)
+ALL = [one.name for one in ROWS]
+
+QUERIES = [
+    # the FAQ's four
+    ("Yi-34B", [YI]),
+    ("Yi-34B;tiny.v1", [YI, DOT]),
+    ("Hub License: MIT", [DOT, DASH]),
+    ("mixtral; Hub License: cc-by-sa-4.0", [CHAT]),
+    # names
+    ("", ALL),
+    ("   ", ALL),
+    (";;;", ALL),
+    ("yi", [YI]),
+    ("YI-34b", [YI]),
+    ("mixtral", [MIX, CHAT]),
+    ("mixtral;yi", [YI, MIX, CHAT]),
+    (" yi ; mixtral ; ", [YI, MIX, CHAT]),
+    ("bob/", [PERMIT, DOT, DASH]),
+    ("mistralai/Mixtral-8x7B", [MIX]),
+    ("https://huggingface.co/01-ai/Yi-34B", [YI]),
+    ("huggingface.co/01-ai/Yi-34B; gpt2", [YI, GPT2]),
+    ('"tiny.v1"', [DOT]),
+    ("nothing like it", []),
+    ("nothing; gpt2", [GPT2]),
+    # no character means anything but itself
+    ("tiny.v1", [DOT]),
+    ("tiny*", []),
+    (".*", []),
+    ("^gpt2$", []),
+    ("(yi|gpt2)", []),
+    ("[a-z]", []),
+    ("\\", []),
+    ("%", []),
+    # folded
+    ("cafe", [CAFE]),
+    ("CAFÉ", [CAFE]),
+    ("cafe\u0301", [CAFE]),
+    ("Ｙｉ－３４Ｂ", [YI]),
+    ("yi–34b", [YI]),
+    ("yi\u200b-34b", [YI]),
+    ("yi；gpt2", [YI, GPT2]),
+    ("Hub License： mit", [DOT, DASH]),
+    ("hub\u00a0license:\tmit", [DOT, DASH]),
+    # columns
+    ("hub license: apache-2.0", [YI, MIX]),
+    ("License: apache", [YI, MIX]),
+    ("licence: cc-by", [CHAT, CAFE]),
+    ("license: cc-by-4.0", [CAFE]),
+    ("license: bsd", [DASH]),
+    ("license: perm", []),
+    ("license: .*", []),
+    ("License: mit; Precision: float16", [DOT]),
+    ("Precision: float16", [DOT]),
+    ("Precision: bfloat16; Status: finished; mixtral", [MIX, CHAT]),
+    ("type: pretrained", [YI, MIX, CAFE]),
+    ("Type: continuously pretrained", [CAFE]),
+    ("Type: merge", [PERMIT]),
+    ("type: chat; type: merge", []),
+    ("weight type: adapter", [CAFE]),
+    ("Status: FAILED", [DASH]),
+    ("Submitted by: ada", [YI, GPT2]),
+    ("org: bob; license: mit", [DOT, DASH]),
+    ("Base model: mistralai/Mixtral-8x7B", [CHAT]),
+    ("base: mixtral", [CHAT]),
+    ("sha: 5f6b6d1a3a1f", [DOT]),
+    ("Architecture: gpt2lmheadmodel", [GPT2]),
+    # numbers, as they are shown, compared, or between two
+    ("Average: 30", [YI, CHAT]),
+    ("Average: 30.41", [CHAT]),
+    ("Average: 30.42", []),
+    ("Average: >= 30", [CHAT, PERMIT]),
+    ("average: ≥30", [CHAT, PERMIT]),
+    ("Average: > 40", []),
+    ("Average: <24", [MIX, GPT2]),
+    ("Average ⬆️: <= 5", [GPT2]),
+    ("Average: 20..30", [YI, MIX]),
+    ("Average: 30-20", [YI, MIX]),
+    ("#Params (B): 7", [PERMIT]),
+    ("params: > 30b; license: apache-2.0", [YI, MIX]),
+    ("size: 1 to 8", [PERMIT, CAFE]),
+    # yes and no
+    ("Flagged: yes", [PERMIT]),
+    ("flagged: No; license: mit", [DOT, DASH]),
+    # what means nothing finds nothing, and is told
+    ("Colour: red", []),
+    ("Average: many", []),
+    ("Flagged: perhaps", []),
+    ("Hub License:", []),
+    ("yi; Colour: red", []),
+    (";".join(["yi"] * (MOST + 1)), []),
+    ("y" * (LONGEST + 1), []),
+]
+
+
+@pytest.mark.parametrize(("query", "found"), QUERIES)
+def test_each_query_finds_what_is_meant_in_the_order_of_the_table(query: str, found: list[str]) -> None:
+    """A table of queries, the FAQ's first."""
+    assert [one.name for one in search(ROWS, parse(query))] == found
+
+
+@pytest.mark.parametrize(
+    ("query", "why", "near"),
+    [
+        ("Hub Lisence: mit", "column", ("Hub License",)),
+        ("Averige: 3", "column", ("Average ⬆️", "Average")),
+        ("zork: 1", "column", ()),
+        ("Average: 1..", "number", ()),
+        ("Flagged: si", "yes-no", ()),
+        ("Type:", "empty", ()),
+        ("x" * 2_000, "too-long", ()),
+    ],
+)
+def test_what_was_misread_says_why_and_what_was_meant(query: str, why: str, near: tuple[str, ...]) -> None:
+    """A column that nobody knows gets the names of those that are like it."""
+    (misread,) = parse(query).misread
+    assert misread.why == why
+    assert set(misread.near) <= set(near)
+    assert bool(misread.near) == bool(near)
+
+
+@given(st.text(max_size=80), st.permutations(["mixtral", "Hub License: cc-by-sa-4.0", "Type: chat"]))
+def test_nothing_stumbles_and_order_does_not_matter(noise: str, terms: list[str]) -> None:
+    """Any text is a query; terms may stand in any order."""
+    assert set(map(id, search(ROWS, parse(noise)))) <= set(map(id, ROWS))
+    assert [one.name for one in search(ROWS, parse("; ".join(terms)))] == [CHAT]
+
+
+@given(st.text(st.characters(exclude_characters=";:；：;"), min_size=1, max_size=20))
+def test_a_name_is_found_by_itself(name: str) -> None:
+    """Whatever signs a name is made of, it is found by them, and by no other meaning of them."""
+    wanted = fold(name).strip("\"'").strip()
+    found = search([Row(name, {}), Row("\x00other", {})], parse(name))
+    assert not wanted or found[0].name == name
+
+
+@given(st.text(max_size=40))
+def test_folding_twice_changes_nothing(text: str) -> None:
+    """What is folded stays as it is."""
+    assert fold(fold(text)) == fold(text)
+
+
+def test_names_like_the_one_that_was_not_found() -> None:
+    """Close names are suggested, with or without their organisation, and only where a name was asked for."""
+    assert near_names(ALL, parse("mixtrel-chat")) == [CHAT]
+    assert near_names(ALL, parse("01-ai/Yi-34C")) == [YI]
+    assert near_names(ALL, parse("license: mit")) == []
+
+
+def test_every_column_answers_to_its_title_and_each_of_its_names() -> None:
+    """No two columns share a name."""
+    names = [fold(name) for one in COLUMNS for name in {one.title, *one.also}]
+    assert len(names) == len(set(names))
+    for column in COLUMNS:
+        value = {"words": "x", "number": "1", "yes-no": "yes"}[column.kind]
+        for name in (column.title, *column.also):
+            (term,) = parse(f"{name}: {value}").terms
+            assert term.column is column
