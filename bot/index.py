@@ -21,7 +21,7 @@ from bot.standing import Standing
 from bot.waiting import LINE, WaitingList
 from leaderboard.dispatch import Waiting
 from leaderboard.holds import RANK, Hold, Priority
-from leaderboard.requests import RequestPath, parse_path
+from leaderboard.requests import Kept, RequestPath, parse_path
 from leaderboard.tiers import Tier
 from wire.jobs import EvaluationJob
 from wire.keys import Keys
@@ -66,6 +66,7 @@ class Entry(BaseModel):
     size: int = Field(default=0, description="size class of its weights; 0 where that is not known")
     priority: Priority = "normal"
     hold: Hold | None = Field(default=None, description="why it gets no turn for now")
+    kept: Kept | None = Field(default=None, description="the result that it had when it was submitted again")
     place: int = Field(default=0, description="position that the status comment shows; 0: none")
     starts: tuple[float, float] | None = Field(default=None, description="earliest and latest start that it shows")
     why: str = Field(default="", description="what it says holds the request back, in one word")

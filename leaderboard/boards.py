@@ -13,6 +13,7 @@ from leaderboard.policy import Policy
 from leaderboard.tiers import TierLimits
 
 RepoId = Annotated[str, StringConstraints(pattern=r"^[\w.-]{1,96}(/[\w.-]{1,96})?$")]
+PinnedRepo = Annotated[str, StringConstraints(pattern=r"^[\w.-]{1,96}/[\w.-]{1,96}(@[0-9a-f]{40})?$")]
 
 
 class BadBoard(ValueError):
@@ -54,6 +55,9 @@ class Board(BaseModel):
     title: str = Field(max_length=100)
     repos: Repos
     suite: str = Field(description="name of a suite that ships with Steward, or a path to a suite file")
+    questions: dict[RepoId, PinnedRepo] = Field(
+        default_factory=dict, description="a dataset of the suite → the repo, or repo@commit, that holds it here"
+    )
     front_ends: tuple[str, ...] = Field(
         default=(), description="Hub user ids of accounts whose request files' `sender` field is believed"
     )
@@ -72,6 +76,9 @@ class Board(BaseModel):
     )
     relaunches_a_day: int = Field(default=100, ge=0, description="how many relaunches people may ask for in 24 hours")
     attempt_seconds: int = Field(default=8 * 3600, ge=10, description="how long one attempt may take")
+    shows_new_evals: bool = Field(
+        default=True, description="whether the front end shows the old result of a request that is PENDING_NEW_EVAL"
+    )
     tiers: TierLimits = Field(default_factory=TierLimits, description="which requests are small, medium or large")
     budgets: Budgets = Field(default_factory=Budgets, description="GPU-hours by tier, submitter and request")
 

@@ -142,6 +142,20 @@ def is_repo_name(part: str) -> bool:
     return _NAME.match(part) is not None
 
 
+class Kept(BaseModel):
+    """A result that stays while a newer evaluation is under way, and is put back should that fail.
+
+    `revision` is the commit that it is of; `results` its path in the results repo and `log` the address of its log,
+    None where they are not known.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    revision: str = Field(max_length=200)
+    results: str | None = Field(default=None, max_length=1_000)
+    log: str | None = Field(default=None, max_length=1_000)
+
+
 class StewardFacts(BaseModel):
     """The object `steward` in a request file: what must survive the loss of Redis."""
 
@@ -163,6 +177,7 @@ class StewardFacts(BaseModel):
     hold: Hold | None = Field(default=None, description="why it gets no turn for now")
     cancelled: Hold | None = Field(default=None, description="why, by whom and when it was withdrawn")
     gpu_seconds: float = Field(default=0.0, ge=0, description="what its attempts took so far")
+    kept: Kept | None = Field(default=None, description="the earlier result, while a newer evaluation is under way")
 
 
 def _a_hint(kind: type | tuple[type, ...], longest: int) -> BeforeValidator:

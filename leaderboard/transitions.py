@@ -5,16 +5,18 @@ A transition is not a text but what it sets, so that whatever else people change
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from leaderboard.attempts import Failure
 from leaderboard.lifecycle import Turn, spent
-from leaderboard.requests import Request, Status, edit
+from leaderboard.requests import Kept, Request, Status, edit
 
 RESTS_ON = ("status", "job_id", "steward.attempt", "steward.revision")
 """The fields that every decision about a running or waiting attempt rests on; `steward.x` is a member of `steward`."""
+_COMMIT = re.compile(r"[0-9a-f]{40}$")
 JUDGED = (*RESTS_ON, "model", "base_model", "revision", "precision", "weight_type", "private", "use_chat_template")
 """The fields that a verdict about the submission itself rests on."""
 
@@ -48,9 +50,31 @@ def claimed(
     return Transition(fields, _with_thread(facts, thread))
 
 
+def shown(kept: Kept) -> Transition:
+    """PENDING_NEW_EVAL: it waits, and front ends go on showing the result that is `kept`."""
+    return Transition({"status": Status.PENDING_NEW_EVAL.value}, {"kept": kept.model_dump(exclude_none=True)})
+
+
+def restored(
+    kept: Kept, *, failure: Failure, log: str | None, thread: int | None, number: int | None = None
+) -> Transition:
+    """FINISHED as it was before, with what became of the newer evaluation noted: its failure, and its log."""
+    facts: dict[str, Any] = {
+        "failure": failure.model_dump(),
+        "log": log or kept.log,
+        "results": kept.results,
+        "revision": kept.revision if _COMMIT.match(kept.revision) else None,
+        "kept": None,
+    }
+    if number is not None:
+        facts["spent"] = number
+    fields = {"status": Status.FINISHED.value, "revision": kept.revision}
+    return Transition(fields, _with_thread(facts, thread))
+
+
 def finished(*, number: int, results: str, log: str | None, thread: int | None) -> Transition:
     """FINISHED by attempt `number`, with the path of the results and the address of the log."""
-    facts = {"results": results, "log": log, "failure": None, "spent": number}
+    facts = {"results": results, "log": log, "failure": None, "spent": number, "kept": None}
     return Transition({"status": Status.FINISHED.value}, _with_thread(facts, thread))
 
 
@@ -90,7 +114,15 @@ def relaunched(request: Request, *, cause: str, used: int = 0) -> Transition | N
     if cause in causes:
         return None
     over = max(spent(request), used)
-    facts = {"attempt": over + 1, "first": over + 1, "spent": over, "revision": None, "causes": [*causes, cause][-100:]}
+    kept = kept_of(request)
+    facts = {
+        "attempt": over + 1,
+        "first": over + 1,
+        "spent": over,
+        "revision": None,
+        "causes": [*causes, cause][-100:],
+        "kept": kept.model_dump(exclude_none=True) if kept is not None else None,
+    }
     return Transition({"status": Status.RERUN.value, "job_id": -1}, facts)
 
 
@@ -102,10 +134,21 @@ def resubmitted(request: Request, *, revision: str, cause: str, used: int = 0) -
     step = relaunched(request, cause=cause, used=used)
     if step is None:
         return None
-    has_results = request.file.steward.results is not None or request.status is Status.FINISHED
-    status = Status.PENDING_NEW_EVAL if has_results else Status.PENDING
+    kept = kept_of(request)
+    status = Status.PENDING_NEW_EVAL if kept is not None else Status.PENDING
     fields = {**step.fields, "status": status.value, "revision": revision}
-    return Transition(fields, {**step.facts, "failure": None, "cancelled": None})
+    facts = {"failure": None, "cancelled": None, "kept": kept.model_dump(exclude_none=True) if kept else None}
+    return Transition(fields, {**step.facts, **facts})
+
+
+def kept_of(request: Request) -> Kept | None:
+    """The result that a request has while it waits, or waits again; None where it has none."""
+    facts, file = request.file.steward, request.file
+    if facts.kept is not None:
+        return facts.kept
+    if facts.results is None and request.status is not Status.FINISHED:
+        return None
+    return Kept(revision=facts.revision or file.revision or "main", results=facts.results, log=facts.log)
 
 
 def _with_thread(facts: dict[str, Any], thread: int | None) -> dict[str, Any]:

@@ -100,7 +100,10 @@ def fail(
     desk.index.put(entry)
     pass_by(TOLD)
     number = number_in(attempt) or None
-    step = transitions.failed(failure=failure, log=log_url, thread=entry.thread, number=number)
+    if entry.kept is not None:
+        step = transitions.restored(entry.kept, failure=failure, log=log_url, thread=entry.thread, number=number)
+    else:
+        step = transitions.failed(failure=failure, log=log_url, thread=entry.thread, number=number)
     after = _log_edits(outcome) if outcome is not None and kept else ()
     name = f"fail {attempt or entry.path}"
     stage_transition(desk, request, file, step, name=name, line=f"Fail {request.path.model}", after=after)

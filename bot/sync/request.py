@@ -23,6 +23,7 @@ from bot.index import Entry
 from bot.standing import standing_of
 from bot.sync import costs, outbreaks, places, publication
 from bot.sync.dates import is_being_dated
+from bot.sync.earlier import earlier_result, show_earlier
 from bot.sync.edits import stage_transition
 from bot.sync.following import call_followers
 from bot.sync.gather import Gathered, asked, gather, life, note_spent
@@ -90,6 +91,7 @@ def sync_request(desk: Desk, path: str) -> float | None:
     if isinstance(request, list):
         refuse_unreadable(desk, entry, file, request)
         return None
+    entry = entry.model_copy(update={"kept": earlier_result(before, request)})
     standing = standing_of(request, entry.standing.access)
     entry = note_spent(desk, entry.model_copy(update={"standing": standing}), request)
     if request.file.steward.gpu_seconds:
@@ -217,6 +219,7 @@ def admit(desk: Desk, gathered: Gathered) -> None:
     entry = entry.model_copy(update={"job": job_for(desk, request, entry)})
     desk.index.put(entry)
     desk.mark(QUEUE, Priority.PERSON)
+    show_earlier(desk, replace(gathered, entry=entry))
     places.tell_place(desk, entry, request)
 
 
@@ -227,7 +230,11 @@ def refuse(desk: Desk, gathered: Gathered, reasons: tuple[Problem, ...]) -> None
     entry = tell(desk, gathered.entry, view, named=request.file.steward.thread)
 
     desk.index.put(entry)
-    step = transitions.failed(failure=refusal(reasons), log=None, thread=entry.thread)
+    failure = refusal(reasons)
+    if entry.kept is not None:
+        step = transitions.restored(entry.kept, failure=failure, log=None, thread=entry.thread)
+    else:
+        step = transitions.failed(failure=failure, log=None, thread=entry.thread)
     name, line = f"refuse {gathered.file.oid} {_digest(entry.path)}", f"Refuse {request.path.model}"
     if not stage_transition(desk, request, gathered.file, step, name=name, line=line, rests_on=transitions.JUDGED):
         desk.index.put(entry.model_copy(update={"state": "settled"}))  # judged: nobody shall look at it every minute
@@ -361,6 +368,7 @@ def _settle(desk: Desk, gathered: Gathered, step: Step) -> None:
     if entry.state != state:
         desk.index.put(entry.model_copy(update={"state": state, "job": None}))
         desk.mark(QUEUE, Priority.PERSON)
+    call_followers(desk, entry.path)
 
 
 def _dismiss(desk: Desk, attempt: str | None, current: str | None) -> None:

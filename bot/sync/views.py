@@ -45,6 +45,7 @@ def view_of(
         attempt=entry.attempt or "",
         reasons=reasons,
         failure=failure,
+        has_earlier=entry.kept is not None and state in ("refused", "failed", "again"),
         **more,
     )
 

@@ -51,6 +51,7 @@ class StatusView:
     reasons: Sequence[Problem] = ()
     writable: bool = True
     failure: Failure | None = None
+    has_earlier: bool = False
     scores: Sequence[ScoreRow] = field(default=())
     average: str = ""
     results_url: str = ""
