@@ -82,7 +82,7 @@ class Ledgers:
         staged = [held.edit for held in self.held(repo) if held.edit.path == path] if self.pending(path) else []
         now = Present(there.oid, there.data) if there is not None else None
         contents = plan(staged, {path: now}).contents
-        return contents[path] if path in contents else there.data if there is not None else None
+        return contents.get(path, there.data if there is not None else None)
 
     def landed(self, *ids: str) -> bool:
         """Whether it is known that all of these edits landed; after a day, or amnesia, it is not."""

@@ -15,7 +15,7 @@ from leaderboard.roles import Person, Role
 
 @dataclass(frozen=True)
 class Call:
-    """A command that its author may give. `entries` are the requests that it is about, newest first."""
+    """A command that somebody gave. `entries` are the requests that it is about, newest first."""
 
     desk: Desk
     verb: Verb

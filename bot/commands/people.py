@@ -10,6 +10,7 @@ import json
 
 from bot.desk import Desk
 from hub.errors import NotFound
+from hub.parse import DELETED
 from hub.records import Comment
 from leaderboard.roles import Person, Role, Subject, roles_of
 from wire.redis import text
@@ -22,6 +23,8 @@ def author(desk: Desk, comment: Comment) -> Person | None:
     """Who wrote `comment`; None where nobody has that name any more."""
     if comment.author_id is not None:
         return Person(comment.author_id, comment.author_name)
+    if comment.author_name == DELETED:
+        return None  # should somebody have that very name, the Hub says their id
     found = user_id(desk, comment.author_name, fresh=False)
     return Person(found, comment.author_name) if found else None
 

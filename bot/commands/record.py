@@ -17,7 +17,7 @@ from leaderboard.roles import Person
 from wire.clock import iso
 
 if TYPE_CHECKING:
-    from bot.commands.answering import Heard, Section
+    from bot.commands.replies import Heard, Section
 
 FOLDER = "decisions"
 

@@ -23,7 +23,7 @@ from leaderboard.transitions import RESTS_ON, Transition
 
 @dataclass(frozen=True)
 class Ahead:
-    """A file as it will be once all that is staged for it has landed; `there` is the one on the Hub, if there is one."""
+    """A file as it will be once all that is staged for it has landed; `there` is the one on the Hub, if any."""
 
     data: bytes
     there: File | None

@@ -16,7 +16,7 @@ from datetime import datetime
 
 import structlog
 
-from bot.commands.answering import ANSWER, DOING
+from bot.commands.replies import ANSWER, DOING
 from bot.commands.targets import near
 from bot.desk import Desk, thread_key
 from bot.index import Entry
