@@ -1,0 +1,254 @@
+"""Flags: what a leaderboard holds against a model, or what its authors asked for, in a file each; and the tables of
+them that front ends read.
+
+    flags/{org}/{model}.json    the record: category, reason, evidence, reporter, thread, scope, every decision
+    flagged.json                model id → address of the thread in which it is spoken about
+    scoped.json                 flags of one revision or one precision only
+    do_not_submit.json          models whose authors asked that they be not here
+
+The records are the truth, the tables are made from them. A model goes by every name that its record knows: as it is
+called on the Hub now, and as rows of the board still call it. Names count in any case of letters.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from leaderboard.requests import is_repo_name
+
+FOLDER, SUFFIX = "flags/", ".json"
+FLAGGED, SCOPED, DO_NOT_SUBMIT = "flagged.json", "scoped.json", "do_not_submit.json"
+MAX_RECORD = 200_000
+"""Bytes of one record."""
+Status = Literal["flagged", "lifted"]
+Word = Annotated[str, Field(max_length=500)]
+Text = Annotated[str, Field(max_length=2_000)]
+
+
+@dataclass(frozen=True)
+class Category:
+    """A kind of flag, as data. `words` say of a model what is held against it; `cure` what its author can do.
+
+    `cured_by` are codes of suspicions (`leaderboard.suspicions`): where those that a flag rests on can be found no
+    more, its cause is gone. `hides` says that the rows of such a model are hidden as flagged.
+    """
+
+    name: str
+    words: str
+    cure: str
+    cured_by: frozenset[str] = frozenset()
+    hides: bool = True
+
+
+CATEGORIES: Mapping[str, Category] = {
+    one.name: one
+    for one in (
+        Category(
+            "contamination",
+            "it was trained on what it is tested with",
+            "Show how its data were made, and how they were cleaned of the questions.",
+        ),
+        Category(
+            "copy",
+            "it holds another model's weights without saying so",
+            "Name the original in base_model of the model card, and keep its licence.",
+            frozenset({"same-weights-unnamed", "licence-missing", "licence-changed", "base-undeclared"}),
+        ),
+        Category(
+            "merge",
+            "it is a merge, or made from models that its card does not name",
+            "Declare it in the model card: the tag merge, and base_model with the models that it was made from.",
+            frozenset({"merge-undeclared", "base-undeclared"}),
+        ),
+        Category(
+            "category",
+            "it is listed as another kind of model than it is",
+            "Say in a comment which kind it is; a maintainer corrects it.",
+            frozenset({"wrong-category"}),
+        ),
+        Category(
+            "opt-out",
+            "its authors asked that it be not on this leaderboard",
+            "If you are one of them and have changed your mind, say so in a comment.",
+            hides=False,
+        ),
+        Category("other", "see the reason", "Say in a comment what speaks against the reason."),
+    )
+}
+
+
+class _Record(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="allow")
+
+
+class Scope(_Record):
+    """What of the model is flagged: one commit, one precision; "" for all of them."""
+
+    revision: Word = ""
+    precision: Word = ""
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether it is the model as such."""
+        return not (self.revision or self.precision)
+
+    def covers(self, revision: str, precision: str) -> bool:
+        """Whether an evaluation at this commit and precision is meant; "" stands for one that is not known."""
+        same_commit = not (self.revision and revision) or revision.startswith(self.revision)
+        return same_commit and (not (self.precision and precision) or self.precision == precision)
+
+
+class Evidence(_Record):
+    """One thing that was found, with where it can be seen."""
+
+    code: Word
+    message: Text
+    link: Text = ""
+
+
+class Decision(_Record):
+    """What was decided, by whom, when (ISO, UTC), why; `cause` is the comment, or the import, that did it."""
+
+    what: Literal["flagged", "lifted"]
+    at: Word
+    by: Word
+    by_id: Word = ""
+    reason: Text = ""
+    category: Word = ""
+    cause: Word = ""
+
+
+class FlagRecord(_Record):
+    """All that is known of the flag of one model. `also` are other names of it; `weights` the digest of its weights."""
+
+    version: Literal[1] = 1
+    model: Word
+    status: Status
+    category: Word
+    reason: Text = ""
+    scope: Scope = Field(default_factory=Scope)
+    thread: Text = ""
+    reporter: Word = ""
+    reporter_id: Word = ""
+    evidence: tuple[Evidence, ...] = ()
+    weights: Word = ""
+    also: tuple[Word, ...] = ()
+    decisions: tuple[Decision, ...] = ()
+
+    @property
+    def path(self) -> str:
+        """Where it lies in the flags repo."""
+        return record_path(self.model)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Every name that the model goes by, each once."""
+        return tuple(dict.fromkeys((self.model, *self.also)))
+
+    @property
+    def stands(self) -> bool:
+        """Whether it is in force."""
+        return self.status == "flagged"
+
+    @property
+    def is_opt_out(self) -> bool:
+        """Whether it is no flag, but what the authors asked for."""
+        return self.category == "opt-out"
+
+    @property
+    def kind(self) -> Category:
+        """Its category; `other` for a word that nobody knows any more."""
+        return CATEGORIES.get(self.category, CATEGORIES["other"])
+
+    @property
+    def cause(self) -> str:
+        """What caused the last decision."""
+        return self.decisions[-1].cause if self.decisions else ""
+
+    def curable(self) -> frozenset[str]:
+        """The codes of its evidence whose end would end its cause."""
+        return self.kind.cured_by & {one.code for one in self.evidence}
+
+    def dump(self) -> bytes:
+        """The contents of its file."""
+        return (json.dumps(self.model_dump(mode="json"), indent=2, ensure_ascii=False) + "\n").encode()
+
+
+def record_path(model: str) -> str:
+    """Where the record of `model` lies."""
+    return f"{FOLDER}{model}{SUFFIX}"
+
+
+def is_record_path(path: str) -> bool:
+    """Whether a file at `path` is meant as a record."""
+    return path.startswith(FOLDER) and path.endswith(SUFFIX)
+
+
+def is_model(name: str) -> bool:
+    """Whether `name` may be the id of a model."""
+    parts = name.split("/")
+    return len(parts) <= 2 and all(is_repo_name(part) for part in parts)
+
+
+def parse_record(path: str, data: bytes) -> FlagRecord | str:
+    """The record in `data` at `path`, or what is wrong with it in words."""
+    if len(data) > MAX_RECORD:
+        return f"it has more than {MAX_RECORD:,} bytes"
+    try:
+        found = FlagRecord.model_validate_json(data)
+    except (ValidationError, ValueError, RecursionError) as error:
+        return f"it cannot be read as a flag: {_first_line(error)}"
+    if not is_model(found.model):
+        return f"'{found.model[:100]}' cannot be the name of a model"
+    return found if found.path == path else f"it speaks of {found.model}, which belongs at {found.path}"
+
+
+def _first_line(error: Exception) -> str:
+    if isinstance(error, ValidationError):
+        first = error.errors(include_url=False)[0]
+        return f"{'.'.join(map(str, first['loc']))} {first['msg']}"[:200].strip()
+    return str(error).splitlines()[0][:200]
+
+
+def flagged(before: FlagRecord | None, now: FlagRecord, decision: Decision) -> FlagRecord:
+    """`now` with what was decided about the model before, and `decision`; the same where that was taken already."""
+    earlier = before.decisions if before is not None else ()
+    if before is not None and any(one.cause == decision.cause for one in earlier):
+        return before
+    names = tuple(name for name in (*now.also, *(before.names if before else ())) if name != now.model)
+    return now.model_copy(
+        update={"status": "flagged", "decisions": (*earlier, decision), "also": tuple(dict.fromkeys(names))}
+    )
+
+
+def lifted(before: FlagRecord, decision: Decision) -> FlagRecord:
+    """The record once its flag is lifted; the same where it is already."""
+    if not before.stands:
+        return before
+    return before.model_copy(update={"status": "lifted", "decisions": (*before.decisions, decision)})
+
+
+def renamed(before: FlagRecord, new: str) -> FlagRecord:
+    """The record of a model that is called `new` now: no flag is escaped by a new name, so the old one stays known."""
+    also = tuple(name for name in before.names if name != new)
+    return before.model_copy(update={"model": new, "also": also})
+
+
+def compile_tables(records: Iterable[FlagRecord]) -> dict[str, bytes]:
+    """The files that front ends read, by path."""
+    standing = sorted((one for one in records if one.stands), key=lambda one: one.model.casefold())
+    whole = {name: one.thread for one in standing if one.kind.hides and one.scope.is_whole for name in one.names}
+    scoped = [
+        {"model": name, "revision": one.scope.revision, "precision": one.scope.precision, "thread": one.thread}
+        for one in standing
+        if one.kind.hides and not one.scope.is_whole
+        for name in one.names
+    ]
+    opted_out = sorted({name for one in standing if one.is_opt_out for name in one.names}, key=str.casefold)
+    tables = {FLAGGED: whole, SCOPED: scoped, DO_NOT_SUBMIT: opted_out}
+    return {path: (json.dumps(table, indent=1, ensure_ascii=False) + "\n").encode() for path, table in tables.items()}
