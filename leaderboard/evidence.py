@@ -26,7 +26,8 @@ class Evidence:
 
     `phase` is where it happened: claim, download, start, load, prepare, evaluate, score, publish. `exception` is the
     dotted or bare name of the exception's type and `chain` those of its causes. `stopped` is set where the worker
-    itself ended the attempt: `time-limit`, `stalled`, `cancelled`, `memory-limit`, `flood`, `forged`, `handed-back`.
+    itself ended the attempt: `time-limit`, `stalled`, `cancelled`, `memory-limit`, `spool-limit`, `flood`, `forged`,
+    `handed-back`.
     `peak_bytes` is the most memory that the child held, 0 where it is not known.
     """
 

@@ -125,6 +125,11 @@ class Block(BaseModel):
     model: str = Field(max_length=200)
     revision: str = Field(pattern=r"^[0-9a-f]{40}$")
     precision: str = Field(max_length=32)
+    weight_type: str = Field(default="Original", max_length=32)
+    base_model: str = Field(default="", max_length=200, description="what an Adapter or a Delta changes")
+    base_revision: str = Field(default="", pattern=r"^([0-9a-f]{40})?$")
+    use_chat_template: bool = False
+    batch_size: int = Field(default=1, ge=1, le=4096, description="questions at once: it may show in the last digits")
     suite: str = Field(max_length=100)
     suite_digest: str = Field(pattern=r"^[0-9a-f]{64}$")
     datasets: dict[str, str] = Field(default_factory=dict, max_length=50, description="repo → commit")

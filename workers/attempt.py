@@ -16,7 +16,6 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, TypeVar
 
 import redis
@@ -28,7 +27,6 @@ from wire.attempts import Progress as Told
 from wire.clock import now
 from wire.crashpoints import pass_by, point
 from wire.jobs import EvaluationJob
-from workers import machine
 from workers.beats import Beats
 from workers.bench import Bench
 from workers.canary import go_first, made
@@ -39,12 +37,12 @@ from workers.errors import EvaluationFailed, WorkerError
 from workers.later import Later, Stopped
 from workers.logs import BoundedLog
 from workers.outbox import Wire, keep, tell_left_over
-from workers.plans import Limits, Progress, RunPlan, dtype_of
+from workers.planning import plan_of, smaller_batch
+from workers.plans import Progress, RunPlan
 from workers.provisions import Provisions
 from workers.publish import Publication, read_spool
 from workers.scrub import scrub
 from workers.supervise import Ending, Surroundings, Watch
-from workers.tasks import write_tasks
 
 log = logging.getLogger(__name__)
 
@@ -164,8 +162,8 @@ class Run:
         self.bench.slot.prepare(own_user=self.bench.own_user)
         provisions = fetched.wait(self._stop)
         go_first(self.wire, self.job.suite, self.bench.worker, lambda: self._fly(provisions))
-        plan = self._plan(provisions)
-        ending = self._child(plan)
+        self.phase = "start"
+        plan, ending = self._evaluated(provisions)
         if not ending.finished:
             return self._outcome(death=ending.evidence(self.log.tail()))
         self._phase("publish")
@@ -207,36 +205,21 @@ class Run:
             asked = f"{self.job.suite} {self.job.suite_digest[:12]}"
             raise SuiteDiffers(f"the job asks for the suite {asked}; this worker has {ours[0]} {ours[1][:12]}")
 
-    def _plan(self, provisions: Provisions) -> RunPlan:
-        bench, job = self.bench, self.job
-        tasks = self._task_folder(provisions)
-        return RunPlan(
-            attempt=job.attempt,
-            model=job.model,
-            revision=job.revision,
-            model_path=provisions.model,
-            dtype=dtype_of(job.precision),
-            device=bench.settings.device,
-            batch_size=bench.settings.batch_size,
-            tasks=bench.suite.run,
-            task_folder=tasks,
-            datasets=provisions.questions.folder,
-            use_chat_template=job.use_chat_template,
-            limits=Limits(
-                max_seconds=max(1.0, self.deadline - time.monotonic()),
-                stall_seconds=bench.settings.stall_seconds,
-                memory_bytes=bench.settings.memory_bytes or machine.memory_bytes() * 9 // 10,
-            ),
-            spool=bench.slot.spool,
-            suite=bench.suite.name,
-            suite_digest=bench.suite.digest,
-        )
+    def _plan(self, provisions: Provisions, batch_size: int | None = None) -> RunPlan:
+        left = self.deadline - time.monotonic()
+        return plan_of(self.bench, self.job, provisions, seconds=left, batch_size=batch_size)
 
-    def _task_folder(self, provisions: Provisions) -> Path | None:
-        if not self.bench.suite.own:
-            return None
-        ((repo, revision),) = provisions.questions.revisions.items()
-        return write_tasks(self.bench.suite, self.bench.slot.attempt / "tasks", repo=repo, revision=revision)
+    def _evaluated(self, provisions: Provisions) -> tuple[RunPlan, Ending]:
+        """Run the child; where it ran out of memory, again with half as many questions at once, down to one."""
+        plan = self._plan(provisions)
+        while True:
+            ending = self._child(plan)
+            less = None if ending.finished else smaller_batch(ending.evidence(self.log.tail()), plan)
+            if less is None:
+                return plan, ending
+            self.log.say(f"it ran out of memory with {plan.batch_size} questions at once, and tries {less}")
+            self.bench.slot.prepare(own_user=self.bench.own_user)
+            plan = self._plan(provisions, less)
 
     def _child(self, plan: RunPlan) -> Ending:
         self._phase("start")

@@ -8,8 +8,10 @@ from dataclasses import dataclass, field
 
 from leaderboard.boards import Board
 from leaderboard.suites import Suite
+from workers import machine
 from workers.boxes import Box
 from workers.nursery import Nursery
+from workers.placement import Device
 from workers.plans import RunPlan
 from workers.provisions import Supply
 from workers.settings import WorkerSettings
@@ -30,6 +32,7 @@ class Bench:
     stopping: Callable[[], bool] = lambda: False
     seconds: float | None = None
     versions: dict[str, str] = field(default_factory=dict)
+    devices: tuple[Device, ...] = ()
     hardware: str = ""
     secrets: tuple[str, ...] = ()
 
@@ -41,14 +44,14 @@ class Bench:
 
     def box(self, plan: RunPlan) -> Box:
         """The walls around the child of `plan`."""
-        readable = (plan.model_path, plan.datasets, *((plan.task_folder,) if plan.task_folder else ()))
+        readable = tuple(filter(None, (plan.model_path, plan.base_path, plan.datasets, plan.task_folder)))
         return Box(
             home=self.slot.home,
             root=self.slot.root,
             readable=readable,
             writable=(plan.spool,),
             uid=self.slot.uid,
-            gpu=plan.device != "cpu",
+            gpus=machine.device_files(self.devices) if plan.device != "cpu" else (),
             memory_bytes=plan.limits.memory_bytes,
             max_file_bytes=self.settings.max_file_bytes,
             max_processes=self.settings.max_processes,

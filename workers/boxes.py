@@ -49,7 +49,8 @@ class Box(BaseModel):
     readable: tuple[Path, ...] = ()
     writable: tuple[Path, ...] = ()
     uid: int
-    gpu: bool = False
+    gpus: tuple[str, ...] = ()
+    """Device files below /dev, or patterns of them, of the GPUs that the child may use; none on a CPU."""
     memory_bytes: int | None = None
     max_file_bytes: int = 16 << 30
     max_processes: int = 4096

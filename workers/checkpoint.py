@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from workers.errors import (
+    AdapterUnusable,
     ConfigAbsurd,
     ConfigUnreadable,
     HeaderUnreadable,
@@ -32,6 +33,7 @@ MAX_JSON = 64 << 20
 SMALL = 1024
 """Bytes below which a file that begins with readable text is taken for a link's target, or a pointer of git LFS."""
 INDEX = "model.safetensors.index.json"
+ADAPTER, ADAPTER_CONFIG = "adapter_model.safetensors", "adapter_config.json"
 FLOATS = {"F64": 8, "F32": 4, "F16": 2, "BF16": 2}
 SIZES = {**FLOATS, "I64": 8, "I32": 4, "I16": 2, "I8": 1, "U8": 1, "U16": 2, "U32": 4, "U64": 8, "BOOL": 1}
 
@@ -58,6 +60,22 @@ class Tensor(NamedTuple):
 
     dtype: str
     shape: tuple[int, ...]
+
+
+def examine_adapter(folder: Path) -> None:
+    """The same of an adapter, which has a config of its own and one file of weights.
+
+    Raises AdapterUnusable, HeaderUnreadable, WeightsTruncated, OddFile.
+    """
+    try:
+        config = _json(folder / ADAPTER_CONFIG)
+    except (ValueError, OSError) as error:
+        raise AdapterUnusable(f"{ADAPTER_CONFIG}: {error}") from error
+    if not isinstance(config.get("peft_type"), str):
+        raise AdapterUnusable(f"{ADAPTER_CONFIG} does not say which `peft_type` it is")
+    if not (folder / ADAPTER).is_file():
+        raise AdapterUnusable(f"there is no {ADAPTER}")
+    header(folder / ADAPTER)
 
 
 def examine(folder: Path) -> None:
@@ -117,8 +135,11 @@ def _named_by_index(folder: Path) -> list[str]:
     return sorted(set(named.values()))
 
 
-def header(file: Path) -> dict[str, Tensor]:
-    """Name → tensor, as the head of `file` says. Raises OddFile, HeaderUnreadable, WeightsTruncated."""
+def header(file: Path, most: int = MAX_HEADER) -> dict[str, Tensor]:
+    """Name → tensor, as the head of `file` says, which may have `most` bytes.
+
+    Raises OddFile, HeaderUnreadable, WeightsTruncated.
+    """
     size = file.stat().st_size
     with file.open("rb") as stream:
         first = stream.read(8)
@@ -127,7 +148,7 @@ def header(file: Path) -> dict[str, Tensor]:
         length = int.from_bytes(first, "little")
         if len(first) < 8:
             raise WeightsTruncated(f"{file.name} has {size} bytes")
-        if length > MAX_HEADER:
+        if length > most:
             raise HeaderUnreadable(f"{file.name} claims a header of {length} bytes, and has {size} in all")
         if 8 + length > size:
             raise WeightsTruncated(f"{file.name} has {size} bytes, its header alone should have {length}")

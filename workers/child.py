@@ -13,13 +13,13 @@ from typing import NoReturn
 from pydantic import BaseModel, ConfigDict
 
 from workers.boxes import Box, Mode
-from workers.plans import Report, RunPlan
+from workers.plans import STREAM, Report, RunPlan
 from workers.sandbox import confine
 from workers.stream import Finished, Started, StreamWriter
 
 Evaluate = Callable[[RunPlan, Report], None]
 
-STREAM, LOG = 3, 1
+LOG = 1
 
 
 class Order(BaseModel):

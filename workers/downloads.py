@@ -10,11 +10,10 @@ import hashlib
 import json
 import os
 import re
-import shutil
 import subprocess
 import sys
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from fnmatch import fnmatch
 from glob import escape
 from pathlib import Path
@@ -31,16 +30,18 @@ from huggingface_hub.hf_api import ModelInfo
 
 from leaderboard.suites import Dataset, Suite
 from workers.access import HubAccess
+from workers.checkpoint import ADAPTER, ADAPTER_CONFIG
 from workers.errors import (
+    AdapterUnusable,
     ConfigMissing,
     DatasetUnavailable,
-    DiskFull,
     ModelGated,
     ModelGone,
     RevisionGone,
     WeightsMissing,
     WeightsPickled,
 )
+from workers.store import Blob, Held, Store, locked
 
 WANTED = ("*.safetensors", "*.json", "*.txt", "*.model", "*.jinja", "*.tiktoken")
 """What a model folder may hold: weights as safetensors, configs, tokenizers. No code, no pickles."""
@@ -57,43 +58,78 @@ _AWAY = re.compile(r"(?:httpx2?|httpcore2?|requests|urllib3)\.|(?:Connection|Tim
 
 @dataclass(frozen=True)
 class Questions:
-    """The suite's questions on this machine: `folder` is a cache of `datasets`, `revisions` repo → commit."""
+    """The suite's questions on this machine: `folder` is a cache of `datasets`, `revisions` repo → commit.
+
+    `moved` is the repo that the suite names → the one that holds its questions, where that is another.
+    """
 
     folder: Path
     revisions: dict[str, str]
+    moved: dict[str, str] = field(default_factory=dict)
 
 
-def fetch_model(model: str, revision: str, hub: HubAccess, cache: Path) -> Path:
+def fetch_model(model: str, revision: str, hub: HubAccess, cache: Path, *, most: int | None = None) -> Path:
     """The folder with what is needed of `model` at the commit `revision`: configs, tokenizer, safetensors.
 
-    Fetches what is not in `cache` yet. Raises ModelGone, WeightsMissing, kinds of these, ConfigMissing,
-    DiskFull, and what the Hub's client raises where the Hub cannot be reached.
+    See `hold_model`; nobody keeps it from being evicted.
     """
+    held = hold_model(model, revision, hub, cache, most=most)
+    held.release()
+    return held.folder
+
+
+def hold_model(
+    model: str, revision: str, hub: HubAccess, cache: Path, *, adapter: bool = False, most: int | None = None
+) -> Held:
+    """What is needed of `model` at the commit `revision`, in the store in `cache`, which has `most` bytes at most.
+
+    An `adapter` has a config of its own. Raises ModelGone, WeightsMissing, kinds of these, ConfigMissing,
+    AdapterUnusable, DiskFull, BlobDiffers, and what the Hub's client raises where the Hub cannot be reached.
+    """
+    files = wanted_files(_info(model, revision, hub))
+
+    def download(folder: Path, names: list[str]) -> None:
+        snapshot_download(
+            model,
+            revision=revision,
+            local_dir=folder,
+            endpoint=hub.endpoint,
+            token=hub.token or False,
+            allow_patterns=[escape(name) for name in names],
+        )
+
+    _check_whole(model, revision, hub, files, adapter=adapter)
+    # Plain files in a folder of their own, not links into a shared store: a child is shown this folder alone.
+    return Store(cache, most=most, spare=SPARE).hold(model, revision, files, download)
+
+
+def _info(model: str, revision: str, hub: HubAccess) -> ModelInfo:
+    """What the Hub says of the model's files. Raises ModelGone, and kinds of it."""
     try:
-        info = hub.api().model_info(model, revision=revision, files_metadata=True, timeout=30)
+        return hub.api().model_info(model, revision=revision, files_metadata=True, timeout=30)
     except GatedRepoError as error:
         raise ModelGated(f"{model} is gated") from error
     except RevisionNotFoundError as error:
         raise RevisionGone(f"{model} has no commit {revision[:8]}") from error
     except RepositoryNotFoundError as error:
         raise ModelGone(f"{model} cannot be read") from error
-    names = wanted_files(info)
-    if not any(name.endswith(".safetensors") for name in names):
-        _explain_missing_weights(info)
-    if "config.json" not in names:
+
+
+def head_of(model: str, hub: HubAccess) -> str:
+    """The newest commit of `model`. Raises ModelGone."""
+    return str(_info(model, "main", hub).sha)
+
+
+def _check_whole(model: str, revision: str, hub: HubAccess, files: dict[str, Blob], *, adapter: bool) -> None:
+    """Raises what is missing, before anything is fetched."""
+    if not any(name.endswith(".safetensors") for name in files):
+        _explain_missing_weights(_info(model, revision, hub))
+    if adapter:
+        missing = [name for name in (ADAPTER, ADAPTER_CONFIG) if name not in files]
+        if missing:
+            raise AdapterUnusable(f"there is no {missing[0]} in the repo")
+    elif "config.json" not in files:
         raise ConfigMissing("there is no config.json in the repo")
-    _make_room(names, cache)
-    # Plain files in a folder of their own, not links into a shared store: a child is shown this folder alone.
-    folder = cache / model.replace("/", "--") / revision
-    snapshot_download(
-        model,
-        revision=revision,
-        local_dir=folder,
-        endpoint=hub.endpoint,
-        token=hub.token or False,
-        allow_patterns=[escape(name) for name in names],
-    )
-    return folder
 
 
 def _explain_missing_weights(info: ModelInfo) -> NoReturn:
@@ -104,49 +140,49 @@ def _explain_missing_weights(info: ModelInfo) -> NoReturn:
     raise WeightsMissing("there is no safetensors file in the repo")
 
 
-def wanted_files(info: ModelInfo) -> dict[str, int]:
-    """The files of a model repo that an evaluation reads, with their sizes in bytes (0 where the Hub does not say)."""
-    files = {file.rfilename: file.size or 0 for file in info.siblings or ()}
+def wanted_files(info: ModelInfo) -> dict[str, Blob]:
+    """The files of a model repo that an evaluation reads, and what they contain, as far as the Hub says it."""
     return {
-        name: size
-        for name, size in files.items()
-        if any(fnmatch(name, pattern) for pattern in WANTED) and not any(fnmatch(name, bad) for bad in UNWANTED)
+        file.rfilename: Blob(file.size or 0, file.lfs.sha256 if file.lfs else "", file.blob_id or "")
+        for file in info.siblings or ()
+        if any(fnmatch(file.rfilename, pattern) for pattern in WANTED)
+        and not any(fnmatch(file.rfilename, bad) for bad in UNWANTED)
     }
 
 
-def _make_room(names: dict[str, int], cache: Path) -> None:
-    cache.mkdir(parents=True, exist_ok=True)
-    needed, free = sum(names.values()) + SPARE, shutil.disk_usage(cache).free
-    if needed > free:
-        raise DiskFull(f"not enough free disk space: the model needs {needed} bytes, {free} are free")
-
-
-def fetch_datasets(
-    suite: Suite, hub: HubAccess, cache: Path, *, repo: str | None = None, revision: str | None = None
-) -> Questions:
-    """All questions of `suite`, ready to be read offline; `repo` and `revision` where the board holds them elsewhere.
+def fetch_datasets(suite: Suite, hub: HubAccess, cache: Path, moved: Mapping[str, str] | None = None) -> Questions:
+    """All questions of `suite`, ready to be read offline. `moved` says where a board holds them: see `sources_of`.
 
     A folder of `cache` holds the questions of one suite at one set of commits: offline, the library that reads them
     cannot tell commits apart. Raises DatasetUnavailable.
     """
-    sources = [_resolved(source, hub) for source in sources_of(suite, repo, revision)]
+    sources = [_resolved(source, hub) for source in sources_of(suite, moved or {})]
     revisions = {source.repo: str(source.revision) for source in sources}
     key = json.dumps([source.model_dump() for source in sources], sort_keys=True)
     folder = cache / f"{suite.name}-{hashlib.sha256(key.encode()).hexdigest()[:16]}"
     done = folder / "complete"
     if not done.exists():
-        _fetch_elsewhere(sources, hub, folder)
-        done.touch()
-    return Questions(folder / "datasets", revisions)
+        cache.mkdir(parents=True, exist_ok=True)
+        with locked(folder.with_name(f"{folder.name}.lock")):
+            if not done.exists():
+                _fetch_elsewhere(sources, hub, folder)
+                done.touch()
+    found = {source.repo: moved.repo for source, moved in zip(suite.datasets, sources, strict=True)}
+    return Questions(folder / "datasets", revisions, {old: new for old, new in found.items() if old != new})
 
 
-def sources_of(suite: Suite, repo: str | None, revision: str | None) -> Iterable[Dataset]:
-    """The suite's datasets; a suite of one's own may have its one dataset in another `repo`."""
-    if not suite.own:
-        return suite.datasets
-    (source,) = suite.datasets
-    moved = {"repo": repo or source.repo, "revision": revision or (None if repo else source.revision)}
-    return (source.model_copy(update=moved),)
+def sources_of(suite: Suite, moved: Mapping[str, str]) -> list[Dataset]:
+    """The suite's datasets, some of them elsewhere: `moved` is the suite's repo → `repo`, or `repo@commit`.
+
+    Another repo brings its own commit; what pins the content stays.
+    """
+    sources = []
+    for source in suite.datasets:
+        repo, _, revision = moved.get(source.repo, "").partition("@")
+        keeps = not repo or (repo == source.repo and not revision)
+        change = {} if keeps else {"repo": repo, "revision": revision or None}
+        sources.append(source.model_copy(update=change))
+    return sources
 
 
 def _resolved(source: Dataset, hub: HubAccess) -> Dataset:

@@ -8,6 +8,7 @@ WorkerError
 │   ├── WeightsMissing       the repo holds no weights that we load (safetensors)
 │   │   └── WeightsPickled   it holds pickles instead
 │   ├── ConfigMissing        the repo has no config.json
+│   ├── BaseModelGone        the model that an adapter or a delta changes is not on the Hub, or not ours to read
 │   ├── DiskFull             the model does not fit beside what is there
 │   └── DatasetUnavailable   questions of the suite could not be fetched, or are not what the suite pins
 ├── BadCheckpoint            the model's files are not what they should be
@@ -21,7 +22,9 @@ WorkerError
 │   ├── WeightsOfWrongType   numbers in a format that the config does not announce
 │   ├── WeightsOfWrongShape  tensors of other shapes than the config says
 │   ├── WeightsIncomplete    layers without weights
-│   └── WeightsNotFinite     NaN or infinity among the weights
+│   ├── WeightsNotFinite     NaN or infinity among the weights
+│   ├── AdapterUnusable      an adapter is not whole, or does not fit its base model
+│   └── DeltaUnusable        a delta does not fit its base model
 ├── EvaluationFailed         the child evaluated and has nothing that can be published
 │   ├── NotANumber           the model computes NaN or infinity
 │   ├── ChatTemplateEndless  the chat template takes longer than it may
@@ -66,6 +69,10 @@ class WeightsPickled(WeightsMissing):
 
 class ConfigMissing(DownloadError):
     """The repo has no config.json."""
+
+
+class BaseModelGone(DownloadError):
+    """The model that an adapter or a delta changes is not on the Hub, or not ours to read."""
 
 
 class DiskFull(DownloadError):
@@ -122,6 +129,14 @@ class WeightsIncomplete(BadCheckpoint):
 
 class WeightsNotFinite(BadCheckpoint):
     """There is NaN or infinity among the weights."""
+
+
+class AdapterUnusable(BadCheckpoint):
+    """An adapter is not whole, or does not fit its base model."""
+
+
+class DeltaUnusable(BadCheckpoint):
+    """A delta does not fit its base model."""
 
 
 class EvaluationFailed(WorkerError):

@@ -5,6 +5,7 @@ Imports only: not one tensor operation and not one tokenisation may happen befor
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +18,10 @@ from lm_eval.loggers import EvaluationTracker
 from lm_eval.utils import sanitize_model_name
 
 from leaderboard.results import BLOCK
+from workers import copies
 from workers.errors import EvaluationFailed
-from workers.plans import Progress, Report, RunPlan
-from workers.watched import WATCHED, Watch, WatchedTasks
+from workers.plans import STREAM, Progress, Report, RunPlan
+from workers.watched import WATCHED, Watch, WatchedTasks, has_tokenizer
 
 
 def run(plan: RunPlan, report: Report) -> None:
@@ -27,16 +29,43 @@ def run(plan: RunPlan, report: Report) -> None:
     if plan.threads:
         torch.set_num_threads(plan.threads)
     datasets.config.HF_DATASETS_CACHE = _view_of(plan.datasets, plan.spool / "datasets")
-    tracker = EvaluationTracker(output_path=str(plan.spool))
+    if plan.moved:
+        datasets.load_dataset = _load_moved(plan.moved, datasets.load_dataset)
     report(Progress("load"))
+    if plan.copies > 1:
+        copies.start(plan.copies, on_cpu=plan.device == "cpu", body=partial(_be_a_copy, plan), stream=STREAM)
+    tracker = EvaluationTracker(output_path=str(plan.spool))
     watch = Watch(report, plan.dtype)
-    results = simple_evaluate(**_arguments(plan, watch), evaluation_tracker=tracker)
+    results = _evaluate(plan, watch, tracker)
     if results is None:
         raise EvaluationFailed("the harness ended without results")
     samples = results.pop("samples")
     _describe(plan, results, tracker)
     results[BLOCK] = {"seconds": watch.seconds}
     _save(plan, tracker, results, samples)
+
+
+def _be_a_copy(plan: RunPlan) -> None:
+    """Answer this copy's share of the questions, and hand the answers to the first."""
+    _evaluate(plan, Watch(lambda _: None, plan.dtype))
+
+
+def _evaluate(plan: RunPlan, watch: Watch, tracker: EvaluationTracker | None = None) -> dict[str, Any] | None:
+    """The harness's results; None in a copy."""
+    found: dict[str, Any] | None = simple_evaluate(**_arguments(plan, watch), evaluation_tracker=tracker)
+    return found
+
+
+def _load_moved(moved: dict[str, str], load: Any) -> Any:
+    """`load_dataset`, with questions where the board holds them: the harness's task files name a repo of their own.
+
+    It is replaced for this process alone, which evaluates once and ends.
+    """
+
+    def loaded(path: str, *arguments: Any, **options: Any) -> Any:
+        return load(moved.get(path, path), *arguments, **options)
+
+    return loaded
 
 
 def _view_of(cache: Path, folder: Path) -> Path:
@@ -60,15 +89,9 @@ def _arguments(plan: RunPlan, watch: Watch) -> dict[str, Any]:
     folders = _task_folders(plan)
     described = _model_arguments(plan)
     manager = WatchedTasks(watch, include_path=folders, include_defaults=not folders, metadata=described)
-    weights = {
-        "pretrained": str(plan.model_path),
-        "dtype": plan.dtype,
-        "trust_remote_code": False,
-        "use_safetensors": True,
-    }
     return {
         "model": WATCHED,
-        "model_args": {**weights, "watch": watch},
+        "model_args": {**model_arguments(plan), "watch": watch, "plan": plan},
         "tasks": list(plan.tasks),
         "num_fewshot": plan.num_fewshot,
         "limit": plan.limit,
@@ -85,6 +108,27 @@ def _arguments(plan: RunPlan, watch: Watch) -> dict[str, Any]:
     }
 
 
+def model_arguments(plan: RunPlan) -> dict[str, Any]:
+    """What the harness's `hf` model is told: in its own words, but for what no word of it does.
+
+    It knows no `load_in_8bit` that transformers 5 would take, and adds deltas with both models whole in memory:
+    `WatchedModel` sees to these two by the plan.
+    """
+    words: dict[str, Any] = {
+        "pretrained": str(plan.weights_path),
+        "dtype": plan.dtype,
+        "trust_remote_code": False,
+        "use_safetensors": True,
+    }
+    if plan.weight_type == "Adapter":
+        words["peft"] = str(plan.model_path)
+    if plan.weight_type != "Original" and has_tokenizer(plan.model_path):
+        words["tokenizer"] = str(plan.model_path)
+    if plan.spread == "parts":
+        words["parallelize"] = True
+    return words
+
+
 def _task_folders(plan: RunPlan) -> list[Path]:
     """Where the plan's tasks are described; none where the harness has to look through all that it has.
 
@@ -98,7 +142,11 @@ def _task_folders(plan: RunPlan) -> list[Path]:
 
 def _model_arguments(plan: RunPlan) -> dict[str, Any]:
     """The model as the command would be told it: by name and commit, not by a folder of this machine."""
-    return {"pretrained": plan.model, "revision": plan.revision, "dtype": plan.dtype}
+    told: dict[str, Any] = {"pretrained": plan.model, "revision": plan.revision, "dtype": plan.dtype}
+    if plan.weight_type != "Original":
+        told |= {"pretrained": plan.base_model, "revision": plan.base_revision}
+        told["peft" if plan.weight_type == "Adapter" else "delta"] = f"{plan.model}@{plan.revision}"
+    return told | plan.quantisation
 
 
 def _describe(plan: RunPlan, results: dict[str, Any], tracker: EvaluationTracker) -> None:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import ctypes
+import fcntl
 import os
 import platform
 import signal
+import socket
 import struct
 import sys
 from pathlib import Path
@@ -25,6 +27,7 @@ CAP_SETUID, CAP_SYS_ADMIN = 7, 21
 _PR_SET_PDEATHSIG, _PR_SET_DUMPABLE, _PR_SET_NO_NEW_PRIVS, _PR_SET_CHILD_SUBREAPER = 1, 4, 38, 36
 _PIVOT_ROOT = {"x86_64": 155, "aarch64": 41}
 _MOUNT_SETATTR = 442
+_SIOCSIFFLAGS, _IFF_UP = 0x8914, 1
 _AT_FDCWD, _AT_RECURSIVE = -100, 0x8000
 
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -73,6 +76,13 @@ def adopt_orphans() -> None:
 def unshare(flags: int) -> None:
     """Leave the namespaces that `flags` name for new ones."""
     _checked(_libc.unshare(flags), "unshare")
+
+
+def loopback_up() -> None:
+    """Bring up 127.0.0.1 in this network namespace: in a new one it is down."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as any_socket:
+        request = struct.pack("16sh14x", b"lo", _IFF_UP)
+        fcntl.ioctl(any_socket, _SIOCSIFFLAGS, request)
 
 
 def mount(source: str, target: str, kind: str | None, flags: int, options: str = "") -> None:

@@ -13,7 +13,7 @@ import select
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from typing import Any
 from workers.boxes import Box, Mode
 from workers.child import Order
 from workers.errors import WorkerError
+from workers.placement import Device
 from workers.plans import CHILD_ENVIRONMENT
 
 PASSED_ON = ("PATH", "LANG", "LC_ALL", "TZ", "PYTHONPATH", "LD_LIBRARY_PATH", "STEWARD_CLOCK")
@@ -42,18 +43,26 @@ class Ready:
     seconds: float
 
 
-def environment(home: Path, source: Mapping[str, str]) -> dict[str, str]:
-    """The zygote's whole environment: a few names of `source` that hold no secret, and a home of its own."""
+def environment(home: Path, source: Mapping[str, str], devices: Sequence[Device] | None = None) -> dict[str, str]:
+    """The zygote's whole environment: a few names of `source` that hold no secret, and a home of its own.
+
+    Of the GPUs the libraries in it see `devices` alone, in that order; None leaves that to `source`.
+    """
     passed = {name: value for name, value in source.items() if name in PASSED_ON or name.startswith(PASSED_ON_PREFIXES)}
     own = {"HOME": str(home), "TMPDIR": str(home / "tmp"), "USER": "steward", "LOGNAME": "steward"}
+    if devices is not None:
+        own["CUDA_VISIBLE_DEVICES"] = ",".join(device.uuid for device in devices)
     return {**passed, **CHILD_ENVIRONMENT, **own}
 
 
 class Nursery:
     """One zygote at a time. Start it in the thread that the worker lives in: the zygote dies with that thread."""
 
-    def __init__(self, box: Box, *, harness: str, preload: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self, box: Box, *, harness: str, preload: tuple[str, ...] = (), devices: tuple[Device, ...] | None = None
+    ) -> None:
         self.box = box
+        self.devices = devices
         self.harness = harness
         self.preload = preload
         self.ready: Ready | None = None
@@ -85,7 +94,7 @@ class Nursery:
                 "--pipes",
                 f"{orders},{answers}",
             ],
-            env=environment(self.box.home, os.environ),
+            env=environment(self.box.home, os.environ, self.devices),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             pass_fds=(orders, answers),

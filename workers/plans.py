@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -29,8 +30,8 @@ CHILD_ENVIRONMENT = {
 }
 """What the zygote's environment holds, so that the libraries that it imports are offline from their first line."""
 
-DTYPES = {"float16": "float16", "bfloat16": "bfloat16", "float32": "float32"}
-"""Precision of a request → dtype that the weights are loaded in. The others come by quantised loading."""
+STREAM = 3
+"""The descriptor over which a child speaks to its worker."""
 
 
 @dataclass(frozen=True)
@@ -57,6 +58,11 @@ class Limits(BaseModel):
     max_seconds: float = Field(default=8 * 3600, gt=0)
     stall_seconds: float = Field(default=1800, gt=0, description="without progress")
     memory_bytes: int | None = Field(default=None, gt=0, description="address space of the child; None: no limit")
+    spool_bytes: int | None = Field(default=None, gt=0, description="of all files in the spool; None: no limit")
+
+
+Spread = Literal["one", "copies", "parts"]
+"""How an evaluation uses its devices: one of them; a copy of the model on each; or its layers, parted among them."""
 
 
 class RunPlan(BaseModel):
@@ -68,12 +74,24 @@ class RunPlan(BaseModel):
     model: str = Field(max_length=200, description="org/name, for people")
     revision: str = Field(pattern=r"^[0-9a-f]{40}$")
     model_path: Path = Field(description="folder with the model's files at that revision")
+    weight_type: Literal["Original", "Adapter", "Delta"] = "Original"
+    base_model: str = Field(default="", max_length=200, description="org/name of what an Adapter or a Delta changes")
+    base_revision: str = Field(default="", pattern=r"^([0-9a-f]{40})?$")
+    base_path: Path | None = Field(default=None, description="folder with the base model's files at that revision")
     dtype: str = "float32"
+    quantisation: dict[str, str | bool] = Field(
+        default_factory=dict, description="arguments of BitsAndBytesConfig; empty: as the checkpoint itself says"
+    )
     device: str = Field(default="cpu", pattern=r"^(cpu|cuda(:\d+)?)$")
+    spread: Spread = "one"
+    copies: int = Field(default=1, ge=1, le=64, description="processes that share the questions, where spread: copies")
     batch_size: int = Field(default=1, ge=1, le=4096)
     tasks: tuple[str, ...] = Field(min_length=1, description="names of tasks or groups of the harness")
     task_folder: Path | None = Field(default=None, description="the suite's own task files; None: the harness's own")
     datasets: Path = Field(description="cache folder of `datasets` that holds all questions")
+    moved: dict[str, str] = Field(
+        default_factory=dict, description="dataset that the harness's tasks name → the one that is in the cache"
+    )
     use_chat_template: bool = False
     num_fewshot: int | None = Field(default=None, ge=0, description="None: what each task says")
     limit: int | None = Field(default=None, ge=1, description="questions of each task; None: all, as scores need it")
@@ -84,7 +102,7 @@ class RunPlan(BaseModel):
     suite_digest: str
     threads: int | None = Field(default=None, ge=1, description="CPU threads of torch; None: its own choice")
 
-
-def dtype_of(precision: str) -> str:
-    """The dtype that weights of a request's `precision` are loaded in: GPTQ and others keep the checkpoint's own."""
-    return DTYPES.get(precision, "auto")
+    @property
+    def weights_path(self) -> Path:
+        """The folder that the harness loads: of the base model, where the model is a change to one."""
+        return self.model_path if self.base_path is None else self.base_path

@@ -138,6 +138,8 @@ def _leave(mode: Mode) -> None:
         Path("/proc/self/setgroups").write_text("deny")
         Path("/proc/self/uid_map").write_text(f"{uid} {uid} 1")
         Path("/proc/self/gid_map").write_text(f"{gid} {gid} 1")
+    with contextlib.suppress(OSError):  # without capabilities in it, for copies of a child alone, which then cannot run
+        kernel.loopback_up()
 
 
 def _limit(box: Box) -> None:
@@ -147,7 +149,7 @@ def _limit(box: Box) -> None:
         resource.RLIMIT_NPROC: box.max_processes,
         resource.RLIMIT_MEMLOCK: 64 << 20,
     }
-    if box.memory_bytes is not None and not box.gpu:  # a GPU's driver reserves far more addresses than it uses
+    if box.memory_bytes is not None and not box.gpus:  # a GPU's driver reserves far more addresses than it uses
         limits[resource.RLIMIT_DATA] = box.memory_bytes
     for kind, value in limits.items():
         _, hard = resource.getrlimit(kind)

@@ -24,14 +24,22 @@ class WorkerSettings(WireSettings):
     )
     work_dir: Path = Field(default_factory=lambda: Path.home() / ".cache" / "steward" / "worker")
     tiers: Annotated[tuple[str, ...], NoDecode] = ("all",)
-    device: str = Field(default="cpu", pattern=r"^(cpu|cuda(:\d+)?)$")
-    batch_size: int = Field(default=1, ge=1, le=4096)
+    device: str = Field(
+        default="auto",
+        pattern=r"^(auto|cpu|cuda(:\d+(,\d+)*)?)$",
+        description="the set that one attempt gets: auto (all GPUs, else the CPU), cpu, cuda (all), cuda:0 or cuda:0,1",
+    )
+    batch_size: int = Field(default=1, ge=1, le=4096, description="questions at once at most, where memory is enough")
 
     max_seconds: float | None = Field(
         default=None, gt=0, description="of one attempt; None: what the job or board says"
     )
     stall_seconds: float = Field(default=1800, gt=0, description="without progress, before a child is stopped")
     memory_bytes: int | None = Field(default=None, gt=0, description="of a child; None: nine tenths of the machine's")
+    model_bytes: int | None = Field(
+        default=None, gt=0, description="that models may take on this disk; None: all but a little of it"
+    )
+    spool_bytes: int = Field(default=32 << 30, gt=0, description="that a child may write in all")
     max_file_bytes: int = Field(default=16 << 30, gt=0, description="of one file that a child writes")
     max_processes: int = Field(default=4096, gt=0, description="processes and threads of a child")
     child_uid: int = Field(default=61_184, gt=0, description="user of the children of slot 0 where started as root")

@@ -5,6 +5,7 @@ A child is killed for one of these reasons, and only for these; the reason is ke
     time-limit     the attempt's time is up
     stalled        no progress for too long
     memory-limit   it holds more memory than it may
+    spool-limit    it wrote more than it may
     flood, forged  it broke the rules of the stream
     cancelled      somebody asked for it
     handed-back    the worker itself is to stop
@@ -16,7 +17,7 @@ import os
 import select
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -137,6 +138,9 @@ class Watch:
             return now + MEMORY_EVERY if due == float("inf") else due
         if now < due:
             return due
+        most = self.plan.limits.spool_bytes
+        if most is not None and (written := folder_bytes(self.plan.spool)) > most:
+            self._kill("spool-limit", f"it wrote {written >> 20} MiB, and may write {most >> 20} MiB")
         held = anonymous_bytes(self._keeper)
         if held > limit:
             self._kill("memory-limit", f"it held {held >> 20} MiB, and may hold {limit >> 20} MiB")
@@ -247,6 +251,16 @@ def children(pid: int) -> list[int]:
         return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
     except (FileNotFoundError, ProcessLookupError):
         return []
+
+
+def folder_bytes(folder: Path) -> int:
+    """Bytes of the files below `folder`, links not followed."""
+    found = 0
+    for place, _, names in os.walk(folder):
+        for name in names:
+            with suppress(FileNotFoundError):
+                found += (Path(place) / name).lstat().st_size
+    return found
 
 
 def _anonymous(pid: int) -> int:

@@ -17,7 +17,8 @@ _SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/sys")
 _ETC = ("/etc/ld.so.cache", "/etc/ld.so.conf", "/etc/ld.so.conf.d", "/etc/localtime", "/etc/alternatives")
 _NAMES = ("/etc/passwd", "/etc/group", "/etc/hosts", "/etc/nsswitch.conf")
 _DEVICES = ("/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom")
-_GPU_DEVICES = ("nvidia*", "nvidia-caps/*", "dri/render*")
+_GPU_DRIVER = ("nvidiactl", "nvidia-uvm*", "nvidia-modeset", "nvidia-caps/*")
+"""What every GPU needs, beside its own device file."""
 _SHARED_MEMORY = "/dev/shm"  # noqa: S108  # where libraries expect it
 
 
@@ -110,8 +111,9 @@ def _readable(box: Box) -> list[str]:
 
 
 def _devices(box: Box, root: Path) -> list[str]:
-    gpus = [f"/{found.relative_to(root)}" for pattern in _GPU_DEVICES for found in (root / "dev").glob(pattern)]
-    return [*_DEVICES, *(gpus if box.gpu else ())]
+    patterns = (*box.gpus, *_GPU_DRIVER) if box.gpus else ()
+    gpus = [f"/{found.relative_to(root)}" for pattern in patterns for found in (root / "dev").glob(pattern)]
+    return [*_DEVICES, *gpus]
 
 
 def _interpreter() -> list[str]:

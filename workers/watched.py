@@ -21,10 +21,11 @@ import torch
 from lm_eval.api.model import CacheHook
 from lm_eval.api.registry import register_model
 from lm_eval.tasks import TaskManager
+from transformers import BitsAndBytesConfig
 
-from workers import checkpoint
+from workers import changes, checkpoint
 from workers.errors import ChatTemplateBroken, ChatTemplateEndless, GenerationEndless, NotANumber, TokenizerMissing
-from workers.plans import Progress, Report
+from workers.plans import Progress, Report, RunPlan
 
 WATCHED = "steward-hf"
 """The harness's `hf` model under a name of ours: nothing is different but that it says how far it is."""
@@ -80,22 +81,28 @@ class WatchedModel(lm_eval.models.huggingface.HFLM):  # type: ignore[misc]  # th
 
     AUTO_MODEL_CLASS: Any
 
-    def __init__(self, *, watch: Watch, **arguments: Any) -> None:
+    def __init__(self, *, watch: Watch, plan: RunPlan, **arguments: Any) -> None:
         watch.begin("load")
-        checkpoint.examine(Path(arguments["pretrained"]))
-        if not arguments.get("tokenizer"):
-            _look_for_tokenizer(Path(arguments["pretrained"]))
+        _examine(plan)
+        if not arguments.get("tokenizer") and not has_tokenizer(plan.weights_path):
+            raise TokenizerMissing("there is neither tokenizer.json nor another file of a tokenizer")
+        self.plan = plan
         super().__init__(**arguments)
         self.watch = watch
         self.set_cache_hook(watch)
+        if plan.copies > 1:  # the harness itself does this for copies on GPUs alone
+            self._rank, self._world_size = self.accelerator.process_index, self.accelerator.num_processes
 
     def _create_model(self, *arguments: Any, **options: Any) -> None:
         loader: Any = self.AUTO_MODEL_CLASS
-        self.AUTO_MODEL_CLASS = _Checked(loader)
+        self.AUTO_MODEL_CLASS = _Checked(loader, self.plan.quantisation)
         try:
-            super()._create_model(*arguments, **options)
+            with changes.whole_adapter():
+                super()._create_model(*arguments, **options)
         finally:
             self.AUTO_MODEL_CLASS = loader
+        if self.plan.weight_type == "Delta":
+            changes.add_delta(self._model, self.plan.model_path)
         checkpoint.check_numbers(self._model.named_parameters())
 
     def apply_chat_template(self, *arguments: Any, **options: Any) -> Any:
@@ -138,15 +145,18 @@ class WatchedTasks(TaskManager):  # type: ignore[misc]  # the harness has no typ
 
 
 class _Checked:
-    """A class of models whose `from_pretrained` does not fill in what the checkpoint lacks."""
+    """A class of models whose `from_pretrained` quantises, and does not fill in what the checkpoint lacks."""
 
-    def __init__(self, loader: Any) -> None:
+    def __init__(self, loader: Any, quantisation: dict[str, str | bool]) -> None:
         self.loader = loader
+        self.quantisation = quantisation
 
     def from_pretrained(self, *arguments: Any, **options: Any) -> Any:
         """The model, where all its weights are there. Raises WeightsIncomplete, WeightsOfWrongShape."""
         # Told of wrong shapes instead of dying of them: the library prints which, and raises without a word of it.
         told = {"output_loading_info": True, "ignore_mismatched_sizes": True}
+        if self.quantisation:
+            options["quantization_config"] = BitsAndBytesConfig(**self.quantisation)
         model, info = self.loader.from_pretrained(*arguments, **options, **told)
         checkpoint.check_loaded(info)
         return model
@@ -171,9 +181,18 @@ class _Guard:
         return scores
 
 
-def _look_for_tokenizer(folder: Path) -> None:
-    if not any(found for pattern in TOKENIZER_FILES for found in folder.glob(pattern)):
-        raise TokenizerMissing("there is neither tokenizer.json nor another file of a tokenizer")
+def has_tokenizer(folder: Path) -> bool:
+    """Whether there are files of a tokenizer in `folder`."""
+    return any(found for pattern in TOKENIZER_FILES for found in folder.glob(pattern))
+
+
+def _examine(plan: RunPlan) -> None:
+    """Look at the files of a model, and of what it changes. Raises BadCheckpoint."""
+    checkpoint.examine(plan.weights_path)
+    if plan.weight_type == "Adapter":
+        checkpoint.examine_adapter(plan.model_path)
+    elif plan.weight_type == "Delta":
+        checkpoint.examine(plan.model_path)
 
 
 @contextmanager

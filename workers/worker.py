@@ -20,8 +20,8 @@ from types import FrameType
 
 import redis
 
-from leaderboard.boards import BadBoard
-from leaderboard.suites import BadSuite, find_suite
+from leaderboard.boards import BadBoard, Board
+from leaderboard.suites import BadSuite, Suite, find_suite
 from leaderboard.tiers import taken
 from wire.errors import RedisMissing
 from wire.keys import Keys
@@ -39,7 +39,7 @@ from workers.taker import EvaluationWorker
 
 log = logging.getLogger(__name__)
 
-VERSIONS = ("steward", "lm-eval", "transformers", "torch", "datasets")
+VERSIONS = ("steward", "lm-eval", "transformers", "torch", "datasets", "accelerate", "peft")
 
 
 def main(settings: WorkerSettings, *, supply: Supply | None = None) -> int:
@@ -68,8 +68,12 @@ def bench(settings: WorkerSettings, supply: Supply | None = None) -> Iterator[Be
     tell_left_over(slot.attempt, Wire(settings.redis_url, board.name))
     slot.prepare()
     token = settings.token()
+    devices = machine.chosen(settings.device, machine.gpus())
     nursery = Nursery(
-        Box(home=slot.home, root=slot.root, uid=slot.uid), harness=settings.harness, preload=settings.preload
+        Box(home=slot.home, root=slot.root, uid=slot.uid, gpus=machine.device_files(devices) if devices else ()),
+        harness=settings.harness,
+        preload=settings.preload,
+        devices=devices,
     )
     try:
         yield Bench(
@@ -78,15 +82,22 @@ def bench(settings: WorkerSettings, supply: Supply | None = None) -> Iterator[Be
             suite=suite,
             nursery=nursery,
             slot=slot,
-            supply=supply or HubSupply(settings.access(), suite, settings.work_dir.resolve()),
+            supply=supply or hub_supply(settings, suite, board),
             worker=f"{socket.gethostname()}-{os.getpid()}",
             versions=versions(),
-            hardware=machine.description(settings.device),
+            devices=devices,
+            hardware=machine.description(devices),
             secrets=(token,) if token else (),
         )
     finally:
         nursery.stop()
         slot.clear()
+
+
+def hub_supply(settings: WorkerSettings, suite: Suite, board: Board) -> HubSupply:
+    """The usual way to the Hub."""
+    folder = settings.work_dir.resolve()
+    return HubSupply(settings.access(), suite, folder, settings.model_bytes, board.questions)
 
 
 def work(lent: Bench) -> int:

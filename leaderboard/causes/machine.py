@@ -112,9 +112,9 @@ ROWS = (
     Cause(
         "file-limit",
         "unknown",
-        "The evaluation wrote a larger file than it may.",
+        "The evaluation wrote more than it may.",
         "The maintainers have the log and look into it.",
-        signs=(killed(signal.SIGXFSZ), said(r"file too large|\[Errno 27\]")),
+        signs=(stopped("spool-limit"), killed(signal.SIGXFSZ), said(r"file too large|\[Errno 27\]")),
     ),
     Cause(
         "disk-full",

@@ -134,6 +134,7 @@ ROWS = (
         "The model's quantisation cannot be used here: {detail}",
         "Check `quantization_config` in config.json, and that precision and checkpoint of the request belong together.",
         signs=(
+            raised("NotQuantised"),
             said(r"quantization_config|quantization method|bitsandbytes|gptq|awq|unknown quantization type", _LOADING),
         ),
     ),

@@ -137,9 +137,9 @@ def test_no_token_reaches_the_cache(hub: LocalHub, tmp_path: Path) -> None:
 
 def test_a_board_may_hold_the_questions_elsewhere() -> None:
     """Another repo brings its own commit; what pins the content stays."""
-    (moved,) = sources_of(STARTER, "board/questions", "2" * 40)
+    (moved,) = sources_of(STARTER, {QUESTIONS: f"board/questions@{'2' * 40}"})
     assert (moved.repo, moved.revision, moved.content) == ("board/questions", "2" * 40, STARTER.datasets[0].content)
-    (same,) = sources_of(STARTER, None, None)
+    (same,) = sources_of(STARTER, {})
     assert isinstance(same, Dataset)
     assert same.repo == QUESTIONS
 

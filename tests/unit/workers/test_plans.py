@@ -8,7 +8,7 @@ import sys
 import pytest
 from pydantic import ValidationError
 
-from workers.plans import RunPlan, dtype_of
+from workers.plans import RunPlan
 
 PLAN = {
     "attempt": "0123456789ab-01234567-1",
@@ -36,18 +36,16 @@ def test_a_plan_that_says_too_much_or_too_little_is_refused(wrong: dict[str, obj
         RunPlan.model_validate({**PLAN, **wrong})
 
 
-def test_a_precision_names_a_dtype_or_leaves_it_to_the_checkpoint() -> None:
-    """Quantised checkpoints say themselves how their weights are stored."""
-    assert dtype_of("bfloat16") == "bfloat16"
-    assert dtype_of("GPTQ") == "auto"
-
-
 LIGHT = (
     "leaderboard.suites",
     "leaderboard.results",
     "leaderboard.failures",
     "leaderboard.details",
     "workers.plans",
+    "workers.placement",
+    "workers.planning",
+    "workers.store",
+    "workers.provisions",
     "workers.tasks",
     "workers.starter",
     "workers.diagnosis",

@@ -1,0 +1,126 @@
+"""Every kind of weights that runs on a CPU, through a real worker: scores are those of the whole model."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+import weights_kit
+from real_worker_kit import RealStand, real_stand, upload_questions
+
+from leaderboard.attempts import Outcome
+from leaderboard.details import table_path
+
+BASE = "ada/base"
+NAMES = ("base", "adapter", "merged", "delta", "summed")
+
+
+@pytest.fixture(scope="module")
+def stand(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealStand]:
+    """A worker with its Hub and queue."""
+    with real_stand(tmp_path_factory.mktemp("weights")) as found:
+        upload_questions(found)
+        found.start_worker(STEWARD_BATCH_SIZE="4")
+        yield found
+
+
+@pytest.fixture(scope="module")
+def revisions(stand: RealStand) -> dict[str, str]:
+    """Model → commit, of the base model and of all that are made from it; the base model has moved on since."""
+    found = {name: stand.upload(f"ada/{name}", getattr(weights_kit, name)()) for name in NAMES}
+    stand.upload(BASE, weights_kit.merged())
+    return found
+
+
+@pytest.fixture(scope="module")
+def outcomes(stand: RealStand, revisions: dict[str, str]) -> dict[str, Outcome]:
+    """How the evaluation of each ended."""
+    asks: dict[str, dict[str, Any]] = {name: {} for name in NAMES}
+    based = {"base_model": BASE, "base_revision": revisions["base"]}
+    asks["adapter"] = {"weight_type": "Adapter", **based}
+    asks["delta"] = {"weight_type": "Delta", **based}
+    jobs = [stand.job(f"ada/{name}", revisions[name], **asks[name]) for name in NAMES]
+    return dict(zip(NAMES, stand.run(*jobs), strict=True))
+
+
+def rows(stand: RealStand, outcome: Outcome, task: str = "quick_choose") -> list[dict[str, Any]]:
+    """What was asked and answered in one task."""
+    assert outcome.details is not None, outcome.failure
+    time = outcome.details.results_path.removeprefix("results_").removesuffix(".json")
+    table = pq.read_table(io.BytesIO(stand.read(outcome, table_path(task, time))))
+    return table.to_pylist()
+
+
+def likelihoods(stand: RealStand, outcome: Outcome) -> list[float]:
+    """The log-likelihood of every choice."""
+    return [float(answer[0]) for row in rows(stand, outcome) for answer in json.loads(row["answers"])]
+
+
+@pytest.mark.parametrize(("change", "whole"), [("adapter", "merged"), ("delta", "summed")])
+def test_scores_are_those_of_the_whole_model(
+    stand: RealStand, outcomes: dict[str, Outcome], change: str, whole: str
+) -> None:
+    """An adapter on its base is the merged model; a delta on its base is their sum."""
+    found, expected = stand.results(outcomes[change]), stand.results(outcomes[whole])
+    assert found["results"] == expected["results"]
+    assert likelihoods(stand, outcomes[change]) == pytest.approx(likelihoods(stand, outcomes[whole]), abs=1e-4)
+
+
+@pytest.mark.parametrize("change", ["adapter", "delta"])
+def test_the_change_is_not_without_effect(stand: RealStand, outcomes: dict[str, Outcome], change: str) -> None:
+    """The comparison would prove little if the base model answered the same."""
+    assert likelihoods(stand, outcomes[change]) != pytest.approx(likelihoods(stand, outcomes["base"]), abs=1e-2)
+
+
+def test_a_sum_is_exact(stand: RealStand, outcomes: dict[str, Outcome]) -> None:
+    """Each tensor is added once, in the model's own dtype: the answers are those of the sum, digit for digit."""
+    for task in ("quick_choose", "quick_write"):
+        assert rows(stand, outcomes["delta"], task) == rows(stand, outcomes["summed"], task)
+
+
+def test_results_say_what_was_changed(
+    stand: RealStand, outcomes: dict[str, Outcome], revisions: dict[str, str]
+) -> None:
+    """Base model and its commit, the one that admission saw, stand in our block and in the harness's words."""
+    found = stand.results(outcomes["adapter"])
+    block, told = found["steward"], found["config"]["model_args"]
+    assert (block["weight_type"], block["base_model"]) == ("Adapter", BASE)
+    assert block["base_revision"] == told["revision"] == revisions["base"]
+    assert told["peft"] == f"ada/adapter@{revisions['adapter']}"
+
+
+def test_half_precision_and_the_chat_template_run_too(stand: RealStand, revisions: dict[str, str]) -> None:
+    """Each is told to the harness, and shows in what it writes."""
+    asks: list[dict[str, Any]] = [{"precision": "bfloat16"}, {"precision": "float16", "use_chat_template": True}]
+    ended = stand.run(*(stand.job(BASE, revisions["base"], **ask) for ask in asks))
+    brain, half = (stand.results(outcome) for outcome in ended)
+    assert brain["config"]["model_args"]["dtype"] == brain["steward"]["precision"] == "bfloat16"
+    assert half["config"]["model_dtype"].endswith("float16")
+    assert half["steward"]["use_chat_template"] is True
+    assert rows(stand, ended[1])[0]["prompt"].startswith("user: ")
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "files", "base", "cause"),
+    [
+        ("no-base", "Adapter", weights_kit.adapter, "ada/nowhere", "base-model-missing"),
+        ("half-adapter", "Adapter", lambda: weights_kit.adapter(without="v_proj"), BASE, "adapter-unusable"),
+        ("half-delta", "Delta", lambda: weights_kit.delta(without="model.norm.weight"), BASE, "delta-unusable"),
+        ("no-quantiser", "Original", weights_kit.base, "", "library-missing"),
+        ("not-quantised", "Original", weights_kit.base, "", "quantisation-unusable"),
+    ],
+)
+def test_what_cannot_be_run_ends_in_its_cause(
+    stand: RealStand, name: str, kind: str, files: Any, base: str, cause: str
+) -> None:
+    """Whatever is missing is found, and never filled in by random numbers or loaded as something else."""
+    precision = {"no-quantiser": "8bit", "not-quantised": "GPTQ"}.get(name, "float32")
+    revision = stand.upload(f"ada/{name}", files())
+    asked = stand.job(f"ada/{name}", revision, weight_type=kind, precision=precision, base_model=base)
+    (outcome,) = stand.run(asked)
+    assert outcome.failure is not None
+    assert outcome.failure.cause == cause, outcome.failure

@@ -1,0 +1,190 @@
+"""Which machine is enough for which request: the rule as a table, and its words in the libraries' own."""
+
+from __future__ import annotations
+
+import inspect
+import json
+from pathlib import Path
+
+import pytest
+
+from workers.machine import NoDevice, chosen, parse_gpus
+from workers.placement import (
+    GB,
+    QUANTISED,
+    Device,
+    Machine,
+    NoQuantiser,
+    NoRoom,
+    NotQuantised,
+    Placement,
+    Wanted,
+    place,
+    smaller,
+)
+
+
+def machine(*gigabytes: float, memory: float = 500, quantisers: tuple[str, ...] = ("bitsandbytes",)) -> Machine:
+    """A machine with GPUs of that much memory each."""
+    devices = tuple(Device(i, f"GPU-{i}", "NVIDIA H100", int(size * GB)) for i, size in enumerate(gigabytes))
+    return Machine(int(memory * GB), devices, frozenset(quantisers))
+
+
+def wanted(billions: float, precision: str, **changes: object) -> Wanted:
+    """A model of so many parameters, in files of two bytes each."""
+    fields = {"precision": precision, "parameters": int(billions * GB), "file_bytes": int(billions * 2 * GB)}
+    return Wanted(**{**fields, **changes})  # type: ignore[arg-type]
+
+
+CPU, ONE, TWO, EIGHT = machine(), machine(80), machine(80, 80), machine(*[80] * 8)
+FP4 = QUANTISED["4bit"]
+TABLE = [
+    # what                                             where     dtype      quantised  device  spread  copies batch
+    ("7 billion in half", wanted(7, "float16"), ONE, ("float16", {}, "cuda:0", "one", 1, 8)),
+    ("the same in brain float", wanted(7, "bfloat16"), ONE, ("bfloat16", {}, "cuda:0", "one", 1, 8)),
+    ("small, on two GPUs", wanted(7, "float16"), TWO, ("float16", {}, "cuda", "copies", 2, 8)),
+    ("70 billion on one of eight", wanted(70, "bfloat16"), EIGHT, ("bfloat16", {}, "cuda", "parts", 1, 8)),
+    ("40 billion on two", wanted(40, "float16"), TWO, ("float16", {}, "cuda", "parts", 1, 8)),
+    ("full precision on a CPU", wanted(7, "float32"), CPU, ("float32", {}, "cpu", "one", 1, 8)),
+    ("8 bits", wanted(7, "8bit"), ONE, ("float16", {"load_in_8bit": True}, "cuda:0", "one", 1, 8)),
+    ("70 billion in 4 bits", wanted(70, "4bit"), ONE, ("float16", FP4, "cuda:0", "one", 1, 8)),
+    ("100 billion in 4 bits on two", wanted(100, "4bit"), TWO, ("float16", FP4, "cuda", "copies", 2, 8)),
+    ("GPTQ, by its own config", wanted(7, "GPTQ", quantised="gptq"), ONE, ("auto", {}, "cuda:0", "one", 1, 8)),
+    ("AWQ, called 4bit", wanted(7, "4bit", quantised="awq"), ONE, ("auto", {}, "cuda:0", "one", 1, 8)),
+    ("quantised, in half", wanted(7, "float16", quantised="gptq"), ONE, ("float16", {}, "cuda:0", "one", 1, 8)),
+    (
+        "an adapter counts on top of its base",
+        wanted(34, "float16", weight_type="Adapter", change_bytes=2 * GB),
+        TWO,
+        ("float16", {}, "cuda", "parts", 1, 8),
+    ),
+    (
+        "a delta does not: it is added",
+        wanted(34, "float16", weight_type="Delta"),
+        TWO,
+        ("float16", {}, "cuda", "copies", 2, 8),
+    ),
+    ("long questions", wanted(7, "float16", sequence_bytes=20 * GB), ONE, ("float16", {}, "cuda:0", "one", 1, 2)),
+    ("very long ones", wanted(34, "float16", sequence_bytes=90 * GB), ONE, ("float16", {}, "cuda:0", "one", 1, 1)),
+]
+
+
+@pytest.mark.parametrize(("what", "asked", "where", "way"), TABLE, ids=[row[0] for row in TABLE])
+def test_each_request_gets_its_way_to_run(what: str, asked: Wanted, where: Machine, way: tuple[object, ...]) -> None:
+    """One device, copies on many or parts on many, by size; the batch by what is left."""
+    assert place(asked, where, batch_size=8) == Placement(*way)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("asked", "where", "error", "words"),
+    [
+        (wanted(70, "bfloat16"), ONE, NoRoom, "out of memory: its weights take 154.0 GB, the GPU here can hold 76.0"),
+        (wanted(400, "float16"), EIGHT, NoRoom, "the 8 GPUs here can hold 608.0 GB"),
+        (wanted(200, "float32"), CPU, NoRoom, "this machine can hold 500.0 GB"),
+        (wanted(7, "8bit"), CPU, NoQuantiser, "needs a GPU"),
+        (wanted(7, "4bit"), machine(80, quantisers=()), NoQuantiser, "needs bitsandbytes, which is not installed"),
+        (wanted(7, "GPTQ"), ONE, NotQuantised, "no quantization_config"),
+    ],
+)
+def test_a_machine_that_cannot_run_it_says_why(
+    asked: Wanted, where: Machine, error: type[Exception], words: str
+) -> None:
+    """Before anything is loaded: the next larger tier is tried, or a person reads the sentence."""
+    with pytest.raises(error, match=words):
+        place(asked, where, batch_size=8)
+
+
+def test_batches_are_halved_down_to_one_question() -> None:
+    """Where an estimate was too low."""
+    assert [smaller(8), smaller(3), smaller(2), smaller(1)] == [4, 1, 1, None]
+
+
+# --- the words of the libraries
+
+
+@pytest.fixture(scope="module")
+def libraries() -> dict[str, set[str]]:
+    """The names of the arguments that the installed libraries take."""
+    from lm_eval.models.huggingface import HFLM
+    from transformers import BitsAndBytesConfig
+
+    return {
+        "HFLM": set(inspect.signature(HFLM.__init__).parameters),
+        "BitsAndBytesConfig": set(inspect.signature(BitsAndBytesConfig.__init__).parameters),
+    }
+
+
+@pytest.mark.parametrize("precision", ["8bit", "4bit"])
+def test_bitsandbytes_takes_what_a_quantised_plan_says(libraries: dict[str, set[str]], precision: str) -> None:
+    """By its own signature, and the config that comes of it says so again."""
+    from transformers import BitsAndBytesConfig
+
+    arguments = QUANTISED[precision]
+    assert set(arguments) <= libraries["BitsAndBytesConfig"]
+    config = BitsAndBytesConfig(**arguments).to_dict()
+    assert config["load_in_8bit"] == (precision == "8bit")
+    assert config["load_in_4bit"] == (precision == "4bit")
+    assert config["quant_method"] == "bitsandbytes"
+
+
+@pytest.mark.parametrize("method", ["gptq", "awq"])
+def test_a_checkpoints_own_quantisation_is_read_by_transformers(method: str) -> None:
+    """The harness hands over `quantization_config` as it stands in config.json."""
+    from transformers.quantizers import AutoQuantizationConfig
+
+    own = {"quant_method": method, "bits": 4, "group_size": 128, "desc_act": False, "zero_point": True}
+    assert AutoQuantizationConfig.from_dict(own).bits == 4
+
+
+@pytest.mark.parametrize("kind", ["Original", "Adapter", "Delta", "parts"])
+def test_the_harness_takes_what_a_plan_tells_its_model(
+    libraries: dict[str, set[str]], kind: str, tmp_path: Path
+) -> None:
+    """Every word is one of its own; `use_safetensors` it hands on to `from_pretrained`."""
+    from test_plans import PLAN
+
+    from workers.harness import model_arguments
+    from workers.plans import RunPlan
+
+    (tmp_path / "tokenizer.json").write_text(json.dumps({}))
+    change = {"spread": "parts", "device": "cuda"} if kind == "parts" else {"weight_type": kind}
+    based = {} if kind in ("Original", "parts") else {"base_path": "/models/base", "base_model": "org/base"}
+    words = model_arguments(RunPlan.model_validate({**PLAN, **change, **based, "model_path": tmp_path}))
+    assert set(words) - {"use_safetensors"} <= libraries["HFLM"]
+    assert words["trust_remote_code"] is False
+    assert ("peft" in words) == (kind == "Adapter")
+    assert words["pretrained"] == ("/models/base" if based else str(tmp_path))
+    assert words.get("tokenizer") == (str(tmp_path) if based else None)
+
+
+# --- the GPUs of a machine
+
+SMI = "0, GPU-aaaa, NVIDIA H100 80GB HBM3, 81559\n1, GPU-bbbb, NVIDIA H100 80GB HBM3, 81559\nNo devices were found\n"
+
+
+def test_gpus_are_those_that_the_driver_names() -> None:
+    """Lines that name none are passed over."""
+    first, second = parse_gpus(SMI)
+    assert (first.index, first.uuid, first.memory_bytes >> 20) == (0, "GPU-aaaa", 81_559)
+    assert second.name == "NVIDIA H100 80GB HBM3"
+    assert parse_gpus("N/A, [Unknown Error]\n") == ()
+
+
+@pytest.mark.parametrize(
+    ("device", "indices"), [("auto", [0, 1]), ("cuda", [0, 1]), ("cuda:1", [1]), ("cuda:1,0", [1, 0]), ("cpu", [])]
+)
+def test_the_operator_says_which_of_them_a_worker_uses(device: str, indices: list[int]) -> None:
+    """Several workers on one machine have a set each."""
+    assert [one.index for one in chosen(device, parse_gpus(SMI))] == indices
+
+
+@pytest.mark.parametrize(("device", "found"), [("cuda:2", SMI), ("cuda", ""), ("cuda:0", "")])
+def test_a_gpu_that_is_not_there_is_said_at_start(device: str, found: str) -> None:
+    """Not by the first model that is to run on it."""
+    with pytest.raises(NoDevice, match="STEWARD_DEVICE"):
+        chosen(device, parse_gpus(found))
+
+
+def test_without_gpus_a_worker_uses_the_cpu() -> None:
+    """As tests and the demo do."""
+    assert chosen("auto", ()) == ()
