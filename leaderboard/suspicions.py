@@ -27,8 +27,8 @@ REASONS = table(
     (
         Reason(
             "same-weights-unnamed",
-            "All {count} weight files of {model} are, byte for byte, those of '{other}'{renamed}, and its card does not "
-            "name it.",
+            "All {count} weight files of {model} are, byte for byte, those of '{other}'{renamed}, and its card does "
+            "not name it.",
             "Compare the sha256 of the files on both pages.",
         ),
         Reason(
@@ -175,9 +175,8 @@ def _weights(case: Case) -> Iterator[Finding]:
         words = {"model": mine.model, "other": other.model, "count": len(own)}
         if own == theirs:
             yield _same_weights(mine, other, words)
-        elif shared := len(set(own) & set(theirs)):
-            if not mine.names(other.model) and not other.names(mine.model):
-                yield _find("shared-weights", other.link, **words, same=shared)
+        elif set(own) & set(theirs) and not (mine.names(other.model) or other.names(mine.model)):
+            yield _find("shared-weights", other.link, **words, same=sum(one in theirs for one in own))
 
 
 def _same_weights(mine: Subject, other: Subject, words: dict[str, object]) -> Finding:
