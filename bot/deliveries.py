@@ -20,10 +20,13 @@ from wire.echoes import Domain
 
 REQUESTS = "requests"
 """Dirty key: the requests repo has commits that nobody looked at."""
+FLAGS = "flags"
+"""Dirty key: the flags repo may have commits that nobody read."""
 
 OWN = "own"
 VERDICTS = {
     "requests": "Commits on main of the requests repo: they are looked at.",
+    "flags": "Commits on main of the flags repo: they are looked at.",
     "thread": "A discussion or pull request in which people speak with the bot: it is looked at.",
     OWN: "The bot's own comment, come back as a delivery: it wakes nobody.",
     "irrelevant": "About something that this board does not follow.",
@@ -93,6 +96,8 @@ def _content(payload: dict[str, Any], board: Board, repo: _Repo, *, moves: bool)
     marks = tuple(Mark(_thread_key(repo, number), Priority.EVENT) for number in _pulls(refs) if _speaks(board, repo))
     if repo == ("dataset", board.repos.requests) and _MAIN in refs:
         return Reading("requests", (Mark(REQUESTS, Priority.PERSON), *marks), echo)
+    if repo == ("dataset", board.repos.flags) and _MAIN in refs:
+        return Reading("flags", (Mark(FLAGS, Priority.EVENT),), echo)
     return Reading("thread" if marks else "irrelevant", marks, echo)
 
 
@@ -115,6 +120,7 @@ def _board_repo(board: Board, kind: str | None, name: str) -> _Repo | None:
     """The one of the board's repos that is meant, as the board spells it: the Hub ignores case. None for any other."""
     repos, lower = board.repos, name.lower()
     ours: list[_Repo] = [("dataset", repos.requests), ("dataset", repos.results), ("dataset", repos.logs)]
+    ours += [("dataset", repos.flags)] if repos.flags else []
     ours.append((repos.community_type, repos.community))
     return next(((its_kind, its) for its_kind, its in ours if kind == its_kind and lower == its.lower()), None)
 

@@ -11,6 +11,7 @@ from urllib.parse import quote
 from bot.adoption import Adoption
 from bot.effects import Gate
 from bot.flagged import Flags, no_flags
+from bot.flagging.book import FlagBook
 from bot.index import Index
 from bot.ledgers import Ledgers
 from bot.measures import Measures
@@ -70,6 +71,10 @@ class Desk:
         self.results = Repo("dataset", self.board.repos.results)
         self.logs = Repo("dataset", self.board.repos.logs)
         self.community = Repo(self.board.repos.community_type, self.board.repos.community)
+        self.flags_repo = Repo("dataset", self.board.repos.flags) if self.board.repos.flags else None
+        self.flag_book = FlagBook(self.redis, self.keys, self.hub, self.mirror, self.flags_repo)
+        if self.flags is no_flags:
+            self.flags = self.flag_book
         self.queues = tuple(self.queue(tier) for tier in TIERS)
         self.measures = Measures(self.redis, self.keys)
         self.pauses = Pauses(self.redis, self.keys)

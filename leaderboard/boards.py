@@ -31,6 +31,7 @@ class Repos(BaseModel):
     community: RepoId
     community_type: Literal["dataset", "space", "model"] = "space"
     details_namespace: Annotated[str, StringConstraints(pattern=r"^[\w.-]{1,96}$")]
+    flags: RepoId | None = Field(default=None, description="where flags are kept; without it nothing can be flagged")
 
     def details(self, model: str) -> str:
         """The details dataset of `model` (`org/name`): `details_{org}__{name}` in its own namespace."""

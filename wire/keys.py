@@ -291,6 +291,27 @@ class Keys:
         """Hash: dirty key whose sync would have done more than the board's effects let it → those effects."""
         return self._key("held-back")
 
+    # flags
+    @property
+    def flags(self) -> str:
+        """Hash: `name` of a model or `weights` digest → JSON of the records of flags that speak of it."""
+        return self._key("flags")
+
+    @property
+    def flags_state(self) -> str:
+        """Hash: the `commit` of the flags repo that `flags` was read from."""
+        return self._key("flags-state")
+
+    @property
+    def flag_reports(self) -> str:
+        """Hash: model in lower case → JSON of who reported it, and of what was found since."""
+        return self._key("flag-reports")
+
+    @property
+    def flag_cures(self) -> str:
+        """Hash: flagged model in lower case → JSON of how far the cause of its flag is gone."""
+        return self._key("flag-cures")
+
     # what webhooks have left of their day
     @property
     def echoes(self) -> str:

@@ -51,8 +51,11 @@ def gather_surroundings(desk: Desk, request: Request, facts: ModelFacts, submitt
         copies=tuple(_earlier(desk, one) for one in copies),
         by_submitter=sum(_is(submitter, one.whose) for one in counted),
         by_organisation=sum(_is(organisation, _organisation(one)) for one in counted),
-        flags=desk.flags([*models, *(model_of(one) for one in copies)], weights),
-        opted_out=any(desk.board.admission.has_opted_out(model) for model in models),
+        flags=(
+            *desk.flags([*models, *(model_of(one) for one in copies)], weights),
+            *desk.flag_book.scoped(models, facts.sha or "", request.path.precision),
+        ),
+        opted_out=any(map(desk.board.admission.has_opted_out, models)) or desk.flag_book.has_opted_out(models),
     )
 
 
