@@ -99,6 +99,11 @@ class Reads:
                 return str(found.get("role") or "")
         return None
 
+    def members(self, org: str) -> dict[str, str]:
+        """Every member's user id → role, as in `member`: a call per thousand. NotFound: no such organisation."""
+        found = self._pages(f"/api/organizations/{quote(org, safe='')}/members", "members", {"limit": "1000"})
+        return {parse.parsed(lambda it: str(it["_id"]), one): str(one.get("role") or "") for one in found}
+
     def head(self, repo: Repo, branch: str = "main") -> str:
         """The commit that `branch` points at; a pull request's is `refs/pr/3`.
 

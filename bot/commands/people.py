@@ -17,6 +17,8 @@ from wire.redis import text
 
 LASTS = 120
 """Seconds for which the Hub's word about a membership or a name is believed."""
+LISTED = 900
+"""Seconds for which the list of all maintainers is."""
 
 
 def author(desk: Desk, comment: Comment) -> Person | None:
@@ -52,6 +54,30 @@ def roles(desk: Desk, person: Person, *, model: str, submitter: str, fresh: bool
         submitter_id = user_id(desk, submitter, fresh=fresh)
     subject = Subject(namespace, owner_id, submitter_id)
     return person, roles_of(person, subject, maintainers=frozenset(desk.board.maintainers), maintaining=maintaining)
+
+
+def maintainers(desk: Desk) -> frozenset[str]:
+    """The ids of all maintainers, for telling who has spoken; who may decide is asked of `roles`.
+
+    A call for each maintaining organisation, remembered for LISTED seconds.
+    """
+    organisations = desk.board.maintainer_organisations
+    if not organisations:
+        return frozenset(desk.board.maintainers)
+    key = desk.keys.person("maintainers " + " ".join(f"{one.name}:{one.role}" for one in organisations))
+    known = desk.redis.get(key)
+    if known is None:
+        members = [user for one in organisations for user, role in _members(desk, one.name).items() if role == one.role]
+        known = json.dumps(sorted(set(members)))
+        desk.redis.set(key, known, ex=LISTED)
+    return frozenset((*desk.board.maintainers, *json.loads(known)))
+
+
+def _members(desk: Desk, org: str) -> dict[str, str]:
+    try:
+        return desk.hub.members(org)
+    except NotFound:
+        return {}
 
 
 def user_id(desk: Desk, name: str, *, fresh: bool) -> str | None:

@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import structlog
 
+from bot.commands import people
 from bot.desk import Desk, thread_key
 from bot.sync.merging import MAX_DIFF, merge_checked, settle_merged
 from bot.sync.pull_checks import Checked, check
@@ -103,9 +104,9 @@ def _is_current(desk: Desk, seen: Thread, record: Record | None) -> bool:
 
 def _heard(desk: Desk, seen: Thread) -> int:
     """How many comments there are of those at whose word it is checked again."""
-    author = (seen.author_id, seen.author_name)
+    author, maintainers = (seen.author_id, seen.author_name), people.maintainers(desk)
     return sum(
-        (comment.author_id, comment.author_name) == author or comment.author_id in desk.board.maintainers
+        (comment.author_id, comment.author_name) == author or comment.author_id in maintainers
         for comment in seen.comments
         if not comment.hidden
     )

@@ -91,7 +91,7 @@ def sync_thread(desk: Desk, repo: Repo, number: int) -> float | None:
     if path is not None:
         _check_status(desk, thread, path)
     posted = answer_commands(desk, REGISTRY, repo, thread, _place(thread, path)) + tell_ends(desk, repo, thread)
-    posted += answer_first(desk, repo, thread) if posted == 0 and path is None else 0
+    posted += answer_first(desk, REGISTRY, repo, thread) if path is None else 0
     reports, again = sync_pull(desk, thread) if repo == desk.requests and thread.is_pull_request else (0, None)
     desk.redis.hset(counts, _read(number), len(thread.comments) + posted + reports)
     return again

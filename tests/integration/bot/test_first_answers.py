@@ -8,6 +8,7 @@ from talk_kit import Talk
 
 from bot.sync.waiting_threads import TITLE, waiting_threads
 from leaderboard.attempts import Failure
+from leaderboard.boards import MaintainingOrganisation
 
 OURS = Failure(cause="gpu-lost", fault="us", message="The GPU fell off the bus.")
 THEIRS = Failure(cause="nan-weights", fault="submission", message="Weights are NaN.", advice="Save them again.")
@@ -85,8 +86,97 @@ def test_a_link_to_no_request_gets_names_that_are_like_it(stand_with_maintainer:
     fail(stand, THEIRS)
     wrong = "ada/god_eval_request_False_float32_Original.json"
     (said,) = open_thread(stand, "Failed", link(stand, wrong)).replies()
-    assert "there is no such request" in said
+    assert "There is no request" in said
     assert "`ada/good`" in said
+
+
+def test_a_name_that_is_nearly_a_models_gets_names_that_are_like_it(stand_with_maintainer: Stand) -> None:
+    """Who names a model with a slip hears of the right one; words that are like no model go on the list, unanswered."""
+    stand = stand_with_maintainer
+    fail(stand, THEIRS)
+    (said,) = open_thread(stand, "My model ada/god failed", "What happened?").replies()
+    assert "Did you mean `ada/good`?" in said
+    assert waiting_threads(stand.desk) == []
+    assert open_thread(stand, "The input/output page failed", "It is white.").replies() == []
+    assert [one.title for one in waiting_threads(stand.desk)] == ["The input/output page failed"]
+
+
+def test_a_second_report_is_told_that_it_runs_again_and_hears_of_the_end(stand_with_maintainer: Stand) -> None:
+    """Two people report one failure of ours: it is started again once, and both threads are told how it ended."""
+    stand = stand_with_maintainer
+    path = fail(stand, OURS)
+    talks = [Talk(stand, "My model failed", link(stand, path)) for _ in range(2)]
+    for talk in (*talks, *talks):
+        talk.look()
+    assert "it is evaluated once more" in talks[0].replies()[0]
+    assert "is evaluated once more already" in talks[1].replies()[0]
+    assert [one for one in stand.file(path)["steward"]["causes"] if one.startswith("report:")] == [
+        f"report:dataset/{REQUESTS}:{talks[0].number}"
+    ]
+    stand.worker()
+    stand.desk.mark("queue")
+    stand.work()
+    (job,) = stand.queued()
+    stand.take(job)
+    stand.end(job, failure=THEIRS)
+    stand.settle()
+    for talk in talks:
+        talk.look()
+        assert len(talk.replies()) == 2
+        assert "has failed" in talk.replies()[-1]
+
+
+def test_a_report_that_needs_a_person_is_on_the_list_also_after_redis_was_lost(stand_with_maintainer: Stand) -> None:
+    """What was started again for an earlier report and failed again waits for a maintainer, as the answer says."""
+    stand = stand_with_maintainer
+    path = fail(stand, OURS)
+    open_thread(stand, "My model failed", link(stand, path))
+    stand.worker()
+    stand.desk.mark("queue")
+    stand.work()
+    (job,) = stand.queued()
+    stand.take(job)
+    stand.end(job, failure=OURS)
+    stand.settle()
+    talk = open_thread(stand, "It failed again", link(stand, path))
+    assert "A maintainer will look at it" in talk.replies()[0]
+    stand.desk.redis.flushall()
+    talk.look()
+    assert [one.title for one in waiting_threads(stand.desk)] == ["It failed again"]
+    assert len(talk.replies()) == 1
+
+
+def test_who_writes_again_after_an_answer_is_heard_by_a_person(stand_with_maintainer: Stand) -> None:
+    """The answer from the list says that a person reads the thread: so it is listed once its author is not content."""
+    stand = stand_with_maintainer
+    talk = open_thread(stand, "Can I submit with trust_remote_code?", "Hello, my model needs it.")
+    talk.say("/help")
+    assert waiting_threads(stand.desk) == []
+    talk.say("That does not help me.")
+    assert [one.topic for one in waiting_threads(stand.desk)] == ["question"]
+    talk.say("I will help.", stand.form)
+    assert waiting_threads(stand.desk) == []
+
+
+def test_a_report_is_answered_also_where_a_command_came_before_the_bot_looked(stand_with_maintainer: Stand) -> None:
+    """The command gets its reply and the report its answer."""
+    stand = stand_with_maintainer
+    path = fail(stand, THEIRS)
+    talk = Talk(stand, "Why?", link(stand, path))
+    talk.say("/help status")
+    assert len(talk.replies()) == 2
+    talk.look()
+    assert len(talk.replies()) == 2
+
+
+def test_members_of_a_maintaining_organisation_are_maintainers_here_too(stand: Stand) -> None:
+    """What one of them opens gets no answer, and where one has spoken a thread waits no more."""
+    organisation = MaintainingOrganisation(name="board", role="write")
+    stand.desk.board = stand.desk.board.model_copy(update={"maintainer_organisations": (organisation,)})
+    talk = open_thread(stand, "Thank you", "This is a great leaderboard.")
+    assert len(waiting_threads(stand.desk)) == 1
+    talk.say("You are welcome.", stand.form)
+    assert waiting_threads(stand.desk) == []
 
 
 @pytest.mark.parametrize(
