@@ -36,11 +36,15 @@ class Blob:
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """A path at which two trees hold different things, files or links: the id (hex) of each; None where it has none."""
+    """A path at which two trees hold different things, files or links: the id (hex) of each; None where it has none.
+
+    `mode` is that of what is there now, in octal digits; "" where there is nothing.
+    """
 
     path: str
     was: str | None
     now: str | None
+    mode: str = ""
 
 
 def files(read: Read, tree: bytes, prefix: str = "", depth: int = 0) -> Iterator[Blob]:
@@ -92,7 +96,7 @@ def differences(
     for name in sorted(was.keys() | now.keys()):
         path, a, b = prefix + _text(name), was.get(name), now.get(name)
         if _leaf(a) or _leaf(b):
-            yield Difference(path, _leaf(a), _leaf(b))
+            yield Difference(path, _leaf(a), _leaf(b), b[0].decode() if b is not None and _leaf(b) else "")
         yield from differences(read, _folder(a), _folder(b), f"{path}/", depth + 1)
 
 

@@ -7,7 +7,8 @@ with it: as parsed JSON, for the tools that write such pull requests format as t
     results    {old}/results_*.json -> {new}/results_*.json; `config_general.model_name` (v1), `config.model_args`,
                `model_name` and `model_name_sanitized` (v2), and our own block's `model` and `request`
 
-Other files that lie in a results folder move as they are.
+Other files that lie in a results folder move as they are. Tools of others know nothing of our own block `steward`: one
+that is left as it was is right too, and mended afterwards.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from leaderboard.requests import RequestPath, is_repo_name, parse_path
 
 Kind = Literal["requests", "results"]
 Verdict = Literal["exact", "partial", "wrong"]
+OURS = "steward"
 MOST_FILES = 2_000
 """Files that one rename may touch: more are looked at by a person."""
 
@@ -232,7 +234,7 @@ def check(it: Plan, changes: Iterable[FileChange], contents: Mapping[str, bytes]
     by_path, by_place = {one.path: one for one in it.files}, {one.place: one for one in it.files}
     gone, there, problems = set[str](), set[str](), list[Problem]()
     for change in changes:
-        for path in _gone(change):
+        for path in gone_in(change):
             gone.add(path)
             if path not in by_path or not by_path[path].moves:
                 problems.append(REASONS["not-planned"].problem(path=path, old=it.old, new=it.new))
@@ -260,7 +262,7 @@ def check(it: Plan, changes: Iterable[FileChange], contents: Mapping[str, bytes]
     return Checked("partial" if left else "exact", (), left)
 
 
-def _gone(change: FileChange) -> list[str]:
+def gone_in(change: FileChange) -> list[str]:
     """Paths at which there is nothing any more."""
     if change.kind == "removed":
         return [change.path]
@@ -276,8 +278,22 @@ def _compared(one: FilePlan, change: FileChange, data: bytes | None) -> list[Pro
     if found is None:
         return [REASONS["content"].problem(path=change.path, fields="it is no JSON object")]
     names = sorted(name for name in {*wanted, *found} if not _equal(wanted.get(name, ...), found.get(name, ...)))
+    if names == [OURS] and _equal(found.get(OURS, ...), (_object(one.was) or {}).get(OURS, ...)):
+        names = []
     fields = ", ".join(names)[:300]
     return [REASONS["content"].problem(path=change.path, fields=f"it differs in {fields}")] if names else []
+
+
+def mended(it: Plan, contents: Mapping[str, bytes]) -> dict[str, dict[str, Any]]:
+    """Path → members of our block that still have to be set there: what a tool of others left as it was."""
+    found: dict[str, dict[str, Any]] = {}
+    for one in it.files:
+        wanted, there = _object(one.data), _object(contents.get(one.place, b""))
+        ours, theirs = (wanted or {}).get(OURS), (there or {}).get(OURS)
+        if isinstance(ours, dict) and isinstance(theirs, dict):
+            facts = {name: value for name, value in ours.items() if not _equal(theirs.get(name, ...), value)}
+            found |= {one.place: facts} if facts else {}
+    return found
 
 
 def _equal(one: Any, other: Any) -> bool:
@@ -285,17 +301,3 @@ def _equal(one: Any, other: Any) -> bool:
     if one is ... or other is ...:
         return one is other
     return json.dumps(one, sort_keys=True) == json.dumps(other, sort_keys=True)
-
-
-def names_in(changes: Iterable[FileChange]) -> tuple[set[str], set[str]]:
-    """The models whose request files go and those whose come: what a diff seems to rename."""
-    gone: set[str] = set()
-    come: set[str] = set()
-    for change in changes:
-        for path in _gone(change):
-            where = parse_path(path)
-            gone |= {where.model} if isinstance(where, RequestPath) else set()
-        if change.kind in ("added", "renamed"):
-            where = parse_path(change.path)
-            come |= {where.model} if isinstance(where, RequestPath) else set()
-    return gone, come

@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from leaderboard.changes import FileChange
-from leaderboard.renames import FilePlan, Plan, check, names_in, plan, sanitised
+from leaderboard.rename_claims import names_in
+from leaderboard.renames import FilePlan, Plan, check, plan, sanitised
 
 OLD, NEW = "ada/lion", "ada/lioness"
 
@@ -240,4 +241,4 @@ def test_what_a_diff_seems_to_rename_is_read_from_its_paths() -> None:
     """The names that go and those that come are found, however git shows the move."""
     plain = [FileChange(path(OLD), "removed"), FileChange(path(NEW), "added", "100644")]
     guessed = [FileChange(path(NEW), "renamed", "100644", path(OLD))]
-    assert names_in(plain) == names_in(guessed) == ({OLD}, {NEW})
+    assert names_in("requests", plain) == names_in("requests", guessed) == ({OLD}, {NEW})
