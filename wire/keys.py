@@ -200,8 +200,13 @@ class Keys:
 
     @property
     def pulls(self) -> str:
-        """Hash: number of a pull request in the requests repo → JSON of what was remembered when it was checked."""
+        """Hash: number of a pull request in the requests repo, or `repo number` in another → JSON of what was remembered
+        when it was checked."""
         return self._key("pulls")
+
+    def pull_links(self, pull: str) -> str:
+        """Set: dirty keys of the discussions that link the pull request `repo number`."""
+        return self._key("pull-links", pull)
 
     @property
     def rounds(self) -> str:
@@ -290,6 +295,12 @@ class Keys:
     def held_back(self) -> str:
         """Hash: dirty key whose sync would have done more than the board's effects let it → those effects."""
         return self._key("held-back")
+
+    # what evaluations came to
+    @property
+    def scores(self) -> str:
+        """Hash: path of a request that finished → JSON of its scores."""
+        return self._key("scores")
 
     # flags
     @property
