@@ -18,6 +18,7 @@ from bot.measures import Measures
 from bot.mirror import Mirror
 from bot.pauses import Pauses
 from bot.probe import Probe
+from bot.scoreboard import Scoreboard
 from bot.visibility import Visibility
 from hub.client import Hub
 from hub.comments import Marker
@@ -62,6 +63,7 @@ class Desk:
         self.workers = Workers(self.redis, self.keys)
         self.parking = Parking(self.redis, self.keys)
         self.index = Index(self.redis, self.keys)
+        self.scores = Scoreboard(self.redis, self.keys)
         self.echoes = Echoes(self.redis, self.keys)
         # The clock is looked up at each call: whoever sets another one sets it for the ledgers too.
         staging = Staging(self.redis, self.keys)

@@ -77,6 +77,7 @@ class Entry(BaseModel):
     parameters: int | None = Field(default=None, description="of its model, when it was judged")
     nbytes: int | None = Field(default=None, description="of its model's weights, when it was judged")
     weights: str = Field(default="", description="digest of the weights: the same for every copy of them")
+    licence: str = Field(default="", description="of its model, as the card has it")
 
     @property
     def whose(self) -> str:
@@ -166,7 +167,7 @@ class Index:
         keys = self._keys
         with self._redis.pipeline() as pipe:
             self._line(keys=[keys.waiting, keys.waiting_changes, keys.waiting_version], args=[path, ""], client=pipe)
-            for name in (keys.requests, keys.origins):
+            for name in (keys.requests, keys.origins, keys.scores):
                 pipe.hdel(name, path)
             for name in (keys.busy, keys.unjudged):
                 pipe.srem(name, path)

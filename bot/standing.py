@@ -8,6 +8,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from leaderboard.attempts import Failure
+from leaderboard.categories import read_category
 from leaderboard.privacy import said_access, strictest
 from leaderboard.requests import Access, Request, Status
 from leaderboard.times import read_time
@@ -30,6 +31,10 @@ class Standing(BaseModel):
     results: str = ""
     access: Access = "public"
     chat_template: bool = False
+    category: str = Field(default="", description="what kind of model it says it is, in the words of the leaderboard")
+    architecture: str = ""
+    base_model: str = ""
+    licence: str = Field(default="", description="as the file has it, which the forms of today leave out")
     old: bool = Field(default=False, description="whether it is from before the board's adoption")
 
 
@@ -46,8 +51,18 @@ def standing_of(request: Request, known: Access = "public", *, old: bool = False
         results=facts.results or "",
         access=strictest([said_access(request), known]),
         chat_template=bool(request.file.use_chat_template),
+        category=read_category(request.file.model_type).value,
+        architecture=_said(request, "architectures"),
+        base_model=(request.file.base_model or "")[:200],
+        licence=_said(request, "license"),
         old=old,
     )
+
+
+def _said(request: Request, name: str) -> str:
+    """A field that only people look at; "" where it says nothing."""
+    said = (request.file.model_extra or {}).get(name)
+    return " ".join(said.split())[:200] if isinstance(said, str) and said.strip() != "?" else ""
 
 
 def standing_of_unreadable(data: bytes | None, *, old: bool = False) -> Standing:

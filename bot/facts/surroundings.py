@@ -75,7 +75,9 @@ def weights_digest(facts: ModelFacts) -> str:
 def worth_keeping(facts: ModelFacts) -> dict[str, object]:
     """What the index keeps of a model that was judged, whatever the verdict: fields of `Entry`."""
     nbytes = facts.weights.nbytes if facts.weights is not None else None
-    return {"parameters": facts.parameters, "nbytes": nbytes, "weights": weights_digest(facts)}
+    licence = facts.card.license if facts.card is not None else None
+    known = {"parameters": facts.parameters, "nbytes": nbytes, "licence": licence or ""}
+    return {**known, "weights": weights_digest(facts)}
 
 
 def counts(entry: Entry) -> bool:

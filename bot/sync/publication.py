@@ -18,9 +18,9 @@ from bot.index import Entry
 from bot.sync import costs
 from bot.sync.edits import stage_transition
 from bot.sync.queue import QUEUE
+from bot.sync.scores import compared, keep_scores
 from bot.sync.status_thread import tell
 from bot.sync.views import view_of
-from bot.texts.status import ScoreRow
 from hub.edits import PutFile
 from hub.errors import NotFound, TooLarge
 from hub.records import File, Repo
@@ -68,8 +68,7 @@ def finish(desk: Desk, request: Request, file: File, entry: Entry, outcome: Outc
         entry,
         request,
         "finished",
-        scores=score_rows(results),
-        average=_shown(results.scores.average),
+        **compared(desk, keep_scores(desk, entry, request, results), request, results),
         results_url=desk.address(desk.results, path),
         details_url=desk.address(details_repo(desk, request)),
         log_url=log_url,
@@ -207,12 +206,3 @@ def find_outcome(desk: Desk, request: Request, attempt: str) -> Outcome | None:
 def details_repo(desk: Desk, request: Request) -> Repo:
     """The dataset that holds every sample of the model's evaluations."""
     return Repo("dataset", desk.board.repos.details(request.path.model))
-
-
-def score_rows(results: Results) -> list[ScoreRow]:
-    """The table of scores: each benchmark, normalised and raw, in the suite's order."""
-    return [ScoreRow(one.name, _shown(one.normalised), f"{one.raw:.4f}") for one in results.scores.benchmarks]
-
-
-def _shown(score: float) -> str:
-    return f"{score:.2f}"

@@ -8,9 +8,10 @@ from typing import Any
 
 from bot.desk import Desk
 from bot.index import Entry
-from bot.texts.status import State, StatusView
+from bot.texts.status import PastLine, State, StatusView
 from hub.records import Repo
 from leaderboard.attempts import Failure
+from leaderboard.past import Past, past
 from leaderboard.requests import Problem, Request
 
 
@@ -46,8 +47,14 @@ def view_of(
         reasons=reasons,
         failure=failure,
         has_earlier=entry.kept is not None and state in ("refused", "failed", "again"),
+        past=[_line(desk, model, one) for one in past(request.file.steward.causes)],
         **more,
     )
+
+
+def _line(desk: Desk, model: str, what: Past) -> PastLine:
+    log_url = desk.address(desk.logs, f"{model}/{what.attempt}/log.txt") if what.left_log else ""
+    return PastLine(what, log_url)
 
 
 def view_of_unreadable(desk: Desk, entry: Entry, problems: Sequence[Problem], *, writable: bool) -> StatusView:

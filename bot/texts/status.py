@@ -10,6 +10,7 @@ from bot.texts.queue import Held, start_words
 from bot.texts.render import printable, render
 from leaderboard.attempts import Failure
 from leaderboard.holds import Hold
+from leaderboard.past import Past
 from leaderboard.requests import Problem
 
 State = Literal["refused", "waiting", "running", "finished", "failed", "again", "cancelled"]
@@ -20,11 +21,21 @@ TITLE_LIMIT = 200
 
 @dataclass(frozen=True)
 class ScoreRow:
-    """One line of the table of scores, as people read it."""
+    """One line of the table of scores, as people read it; `base` and `best` are what others have there, if known."""
 
     name: str
     score: str
     raw: str
+    base: str = ""
+    best: str = ""
+
+
+@dataclass(frozen=True)
+class PastLine:
+    """One thing that happened to the request before, and where the log of it is, if there is one."""
+
+    what: Past
+    log_url: str = ""
 
 
 @dataclass(frozen=True)
@@ -53,7 +64,13 @@ class StatusView:
     failure: Failure | None = None
     has_earlier: bool = False
     scores: Sequence[ScoreRow] = field(default=())
-    average: str = ""
+    average: ScoreRow | None = None
+    base: str = ""
+    """The model that it was made from, if its scores are known."""
+    best: str = ""
+    """The best of its category beside it."""
+    category: str = ""
+    past: Sequence[PastLine] = ()
     results_url: str = ""
     details_url: str = ""
     log_url: str = ""

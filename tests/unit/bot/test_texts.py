@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
 from bot.texts.render import ZERO_WIDTH_SPACE, code, plain, printable, url
-from bot.texts.status import ScoreRow, StatusView, status_comment, thread_title
+from bot.texts.status import PastLine, ScoreRow, StatusView, status_comment, thread_title
 from leaderboard.attempts import Failure
+from leaderboard.past import past
 from leaderboard.requests import Problem
 
 MARKDOWN = MarkdownIt("gfm-like", {"linkify": False, "html": True})
@@ -113,17 +114,51 @@ def view(state: Any, **more: Any) -> StatusView:
 
 
 FAILURE = Failure(cause="weights-corrupted", fault="submission", message="They are cut off.", advice="Upload again.")
+CAUSES = (
+    "0123456789ab-01234567-1:gpu-lost",
+    "0123456789ab-01234567-2:worker-lost",
+    "relaunch:hf1:c1:0",
+    "report:dataset/o/r:3",
+    "resubmit:c2:0",
+    "c0:0",
+)
 TEXTS = {
     "waiting": (view("waiting", position=3), ["Waiting for its turn", "number 3 in the queue"]),
     "running": (view("running", done=50, total=200), ["Being evaluated", "█████░", "25 % of 200"]),
     "starting": (view("running"), ["getting ready"]),
     "finished": (
-        view("finished", scores=[ScoreRow("Words", "12.50", "0.1250")], average="12.50", log_url="http://h/log"),
+        view(
+            "finished",
+            scores=[ScoreRow("Words", "12.50", "0.1250")],
+            average=ScoreRow("Average", "12.50", ""),
+            log_url="http://h/log",
+        ),
         ["Finished", "| Words | 12.50 | 0.1250 |", "**12.50**", "[log](http://h/log)"],
+    ),
+    "compared": (
+        view(
+            "finished",
+            scores=[ScoreRow("Words", "12.50", "0.1250", "9.00", "70.00")],
+            average=ScoreRow("Average", "12.50", "", "9.00", "70.00"),
+            base="o/base",
+            best="z/best",
+            category="chat",
+        ),
+        ["raw | o/base | z/best |", "0.1250 | 9.00 | 70.00 |", "| | 9.00 | 70.00 |", "best of the other chat models"],
+    ),
+    "after others": (
+        view("waiting", past=[PastLine(one, "http://h/log" if one.left_log else "") for one in past(CAUSES)]),
+        [
+            "`gpu-lost`, our fault, so another one followed by itself. [Log](http://h/log)\n- Attempt 2",
+            "`worker-lost`, our fault, so another one followed by itself.\n- Somebody",
+            "reported",
+            "at another commit",
+            "</details>\n\n**You can write here:** `/subscribe`",
+        ],
     ),
     "refused": (
         view("refused", reasons=[Problem(code="a", message="One.", advice="Do."), Problem(code="b", message="Two.")]),
-        ["Not accepted", "2 reasons", "- One. *Do.*", "- Two.", "submit the model again"],
+        ["Not accepted", "2 reasons", "- One. *Do.*", "- Two.", "Submitting the model again", "`/resubmit`"],
     ),
     "unwritable": (view("refused", model="", reasons=[Problem(code="a", message="One.")], writable=False), ["left as"]),
     "failed": (

@@ -1,0 +1,112 @@
+"""Search among the requests of a board: the language of `leaderboard.search` over what the index knows of them.
+
+Names are looked for in the list of models, which is in memory as a whole; of everything else only the newest requests
+are looked at, LOOKED_AT at most.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import islice
+
+from bot.desk import Desk
+from bot.index import Entry
+from bot.scoreboard import Scored
+from bot.web import shown
+from leaderboard.requests import RequestPath, parse_path
+from leaderboard.search import Query, Row, Value, fold, near_names, parse
+from wire.redis import text
+
+LOOKED_AT, CHUNK = 5_000, 500
+
+
+@dataclass(frozen=True)
+class Hit:
+    """A request that was found, and its average score (0-100) where that is known."""
+
+    entry: Entry
+    row: Row
+    average: float | None
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a search came to: the first hits by name, how many there are beside them, names that are like the query's
+    where there are none, and whether only the newest requests were looked at."""
+
+    query: Query
+    hits: tuple[Hit, ...] = ()
+    more: int = 0
+    near: tuple[str, ...] = ()
+    is_cut: bool = False
+
+
+def find(desk: Desk, words: str, *, most: int) -> Found:
+    """What `words` find, `most` of it."""
+    query = parse(words)
+    if query.misread:
+        return Found(query)
+    paths = list(islice(_paths(desk, query), LOOKED_AT + 1))
+    hits: list[Hit] = []
+    for start in range(0, min(len(paths), LOOKED_AT), CHUNK):
+        hits += _hits(desk, query, paths[start : start + CHUNK])
+    hits.sort(key=lambda hit: (-(hit.average if hit.average is not None else -1.0), fold(hit.row.name), hit.entry.path))
+    near = () if hits else tuple(near_names(_names(desk), query))
+    return Found(query, tuple(hits[:most]), max(0, len(hits) - most), near, len(paths) > LOOKED_AT)
+
+
+def _paths(desk: Desk, query: Query) -> Iterator[str]:
+    """The requests to be looked at: those of models that are named, else the newest of all."""
+    if not query.names:
+        yield from (path for _, path in desk.index.catalog.newest())
+        return
+    for member in desk.redis.zrange(desk.keys.models, 0, -1):
+        model, _, path = text(member).partition("\0")
+        if any(name in fold(model) for name in query.names):
+            yield path
+
+
+def _names(desk: Desk) -> Iterator[str]:
+    """The models of which anybody may know."""
+    members = [text(member).partition("\0")[2] for member in desk.redis.zrange(desk.keys.models, 0, LOOKED_AT)]
+    for start in range(0, len(members), CHUNK):
+        entries = desk.index.find(members[start : start + CHUNK])
+        yield from (_name(entry) for entry in entries if entry is not None and not shown.hidden(entry))
+
+
+def _hits(desk: Desk, query: Query, paths: list[str]) -> Iterator[Hit]:
+    entries = [entry for entry in desk.index.find(paths) if entry is not None and not shown.hidden(entry)]
+    scores = desk.scores.find(entry.path for entry in entries)
+    for entry in entries:
+        scored = scores.get(entry.path)
+        row = row_of(desk, entry, scored)
+        if query.finds(row):
+            yield Hit(entry, row, scored.average if scored is not None else None)
+
+
+def row_of(desk: Desk, entry: Entry, scored: Scored | None) -> Row:
+    """What can be found of `entry`."""
+    where, seen = parse_path(entry.path), entry.standing
+    names = where if isinstance(where, RequestPath) else None
+    values: dict[str, Value] = {
+        "licence": entry.licence or seen.licence,
+        "precision": names.precision if names else "",
+        "weights": names.weight_type if names else "",
+        "organisation": names.org if names else "",
+        "category": seen.category,
+        "architecture": seen.architecture,
+        "status": seen.status,
+        "submitter": entry.whose,
+        "base": entry.base_model or seen.base_model,
+        "revision": entry.sha or seen.revision,
+        "average": scored.average if scored is not None else None,
+        "parameters": entry.parameters / 1e9 if entry.parameters else None,
+        "flagged": bool(desk.flags([_name(entry)], entry.weights)),
+    }
+    return Row(_name(entry), values)
+
+
+def _name(entry: Entry) -> str:
+    where = parse_path(entry.path)
+    return entry.model or (where.model if isinstance(where, RequestPath) else entry.path)

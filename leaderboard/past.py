@@ -1,0 +1,45 @@
+"""What a request went through before its current attempt, as its file tells by what reopened it each time."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from leaderboard.attempts import ATTEMPT_ID, Fault, number_in
+from leaderboard.failures import cause
+
+Kind = Literal["failed", "relaunched", "reported", "resubmitted", "put-back"]
+_BY_PEOPLE: dict[str, Kind] = {
+    "relaunch": "relaunched",
+    "report": "reported",
+    "resubmit": "resubmitted",
+    "commit": "put-back",
+}
+
+
+@dataclass(frozen=True)
+class Past:
+    """One reopening: an `attempt` that failed of `cause` and was followed by another, or a wish of people."""
+
+    kind: Kind
+    attempt: str = ""
+    number: int = 0
+    cause: str = ""
+    fault: Fault = "unknown"
+    left_log: bool = False
+
+
+def past(causes: Sequence[str], *, most: int = 20) -> tuple[Past, ...]:
+    """The newest `most` reopenings, oldest first; causes that say nothing to people are left out."""
+    found = (_read(one) for one in causes)
+    return tuple(one for one in found if one is not None)[-most:]
+
+
+def _read(said: str) -> Past | None:
+    first, _, rest = said.partition(":")
+    if ATTEMPT_ID.match(first) is not None:
+        row = cause(rest)
+        return Past("failed", first, number_in(first), row.code, row.fault, left_log=row.code != "worker-lost")
+    kind = _BY_PEOPLE.get(first)
+    return Past(kind) if kind is not None and rest else None
