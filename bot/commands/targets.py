@@ -6,6 +6,7 @@ import difflib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from bot.catalog import submitter_of
 from bot.commands.call import Answer, say
 from bot.commands.registry import Arguments, Verb
 from bot.desk import Desk
@@ -40,8 +41,12 @@ def find_target(desk: Desk, verb: Verb, arguments: Arguments, repo: Repo, thread
         if len(entries) > 1:
             choices = ", ".join(sorted({_where(entry).precision for entry in entries}))
             return _no("which-request", model=model, count=len(entries), choices=choices)
-    submitter = desk.index.origin(entries[0].path).author if entries else ""
-    return Target(model, tuple(entries), entries[0].submitter or submitter if entries else "")
+    return Target(model, tuple(entries), _submitter(desk, entries[0]) if entries else "")
+
+
+def _submitter(desk: Desk, entry: Entry) -> str:
+    """Who brought it: as its acceptance saw it, else as we wrote into its file, else who made its last commit."""
+    return submitter_of(entry) or desk.index.origin(entry.path).author
 
 
 def _entries(desk: Desk, model: str, repo: Repo, thread: Thread) -> list[Entry]:
