@@ -104,11 +104,12 @@ class Scope(_Record):
 
 
 class Evidence(_Record):
-    """One thing that was found, with where it can be seen."""
+    """One thing that was found, with where it can be seen, and the other model that it speaks of."""
 
     code: Word
     message: Text
     link: Text = ""
+    other: Word = ""
 
 
 class Decision(_Record):
@@ -166,9 +167,9 @@ class FlagRecord(_Record):
         return CATEGORIES.get(self.category, CATEGORIES["other"])
 
     @property
-    def cause(self) -> str:
-        """What caused the last decision."""
-        return self.decisions[-1].cause if self.decisions else ""
+    def flagged_by(self) -> Decision | None:
+        """The decision that flagged it last."""
+        return next((one for one in reversed(self.decisions) if one.what == "flagged"), None)
 
     def curable(self) -> frozenset[str]:
         """The codes of its evidence whose end would end its cause."""

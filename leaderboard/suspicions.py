@@ -77,6 +77,8 @@ class Finding:
     message: str
     advice: str = ""
     link: str = ""
+    other: str = ""
+    """The other model that it speaks of, if any."""
 
     @property
     def strength(self) -> Strength:
@@ -161,7 +163,7 @@ def _is(name: str, other: str) -> bool:
 
 def _find(code: str, link: str = "", **words: object) -> Finding:
     problem = REASONS[code].problem(**words)
-    return Finding(code, problem.message, problem.advice, link)
+    return Finding(code, problem.message, problem.advice, link, str(words.get("other", "")))
 
 
 def _weights(case: Case) -> Iterator[Finding]:

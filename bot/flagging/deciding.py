@@ -1,0 +1,266 @@
+"""What maintainers decide about flags, and what others report: `/flag`, `/unflag`, `/dismiss`.
+
+A decision is staged with the ledger of the flags repo, and has its effect once it landed there: then the tables are
+compiled, and the thread says what was decided (`hearing`). The comment that decided stands in the record, so that one
+comment decides once, whatever dies in between.
+
+Race accepted: two maintainers decide about one model within the seconds until the first decision lands. The later one
+stands; both replies tell it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+from bot.commands.targets import near
+from bot.deliveries import FLAGS
+from bot.desk import Desk, thread_key
+from bot.flagging import hearing
+from bot.flagging.naming import Named, find_model
+from bot.flagging.notices import DISMISSED, address
+from bot.flagging.reports import Report, drop_report, find_report, gathered, note_report, reports
+from bot.texts.render import Safe
+from hub.edits import AnyEdit, PutFile, Restore, blob_id
+from hub.records import Repo, Thread
+from leaderboard import flags
+from leaderboard.flags import Decision, FlagRecord, Scope
+from leaderboard.links import models_in
+from leaderboard.roles import Person
+from wire.clock import iso
+
+How = Literal[
+    "flagged",
+    "lifted",
+    "dismissed",
+    "upheld",
+    "reported",
+    "no-repo",
+    "which",
+    "unknown",
+    "official",
+    "not-flagged",
+    "nothing",
+    "off",
+]
+
+NO_MARK = Safe("")
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What somebody wants flagged, and why; `models` as they wrote them, those of the thread where there are none."""
+
+    category: str
+    reason: str
+    models: tuple[str, ...] = ()
+    scope: Scope = field(default_factory=Scope)
+
+
+@dataclass(frozen=True)
+class Said:
+    """Who decides or reports, where, and the comment that does it."""
+
+    repo: Repo
+    thread: Thread
+    person: Person
+    cause: str
+    path: str = ""
+    """The request that the thread is about, if any."""
+
+
+@dataclass(frozen=True)
+class Decided:
+    """What came of it: the models that it is about, those that nobody knows with names like theirs, and the thread."""
+
+    how: How
+    models: tuple[str, ...] = ()
+    unknown: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    reason: str = ""
+    category: str = ""
+    thread: str = ""
+    is_here: bool = True
+    hides: bool = True
+    mark: Safe = NO_MARK
+    """A hidden line that the reply must hold."""
+
+
+def report(desk: Desk, wish: Wish, said: Said) -> Decided:
+    """Somebody who is no maintainer says that models should be flagged."""
+    found = _named(desk, wish.models or models_of(said))
+    if isinstance(found, Decided):
+        return found
+    url = _address(desk, said)
+    for one in found:
+        if not any(record.stands for record in desk.flag_book.of([one.model])):
+            note_report(desk, _report(desk, one.model, said, url, models_in(f"{said.thread.title}\n{wish.reason}")))
+    return Decided("reported", tuple(one.model for one in found), thread=url)
+
+
+def _report(desk: Desk, model: str, said: Said, url: str, named: Iterable[str]) -> Report:
+    return Report(
+        model=model,
+        thread=thread_key(said.repo, said.thread.num),
+        url=url,
+        reporter=said.person.name,
+        reporter_id=said.person.id,
+        at=desk.now(),
+        named=tuple(named),
+    )
+
+
+def flag(desk: Desk, wish: Wish, said: Said) -> Decided:
+    """Flag models, all or none of them. Raises HubError."""
+    if desk.flags_repo is None:
+        return Decided("no-repo")
+    found = _named(desk, wish.models or models_of(said))
+    if isinstance(found, Decided):
+        return found
+    official = tuple(one.model for one in found if _is_official(desk, one.model))
+    if official:
+        return Decided("official", official)
+    drafts = [_draft(desk, one, wish, said) for one in found]
+    url = hearing.open_or_adopt(desk, drafts, said.repo, said.thread, said.cause)
+    if url is None:
+        return Decided("off")
+    decision = Decision(
+        what="flagged",
+        at=iso(desk.now()),
+        by=said.person.name,
+        by_id=said.person.id,
+        reason=wish.reason,
+        category=wish.category,
+        cause=said.cause,
+    )
+    records = [_decided(desk, draft.model_copy(update={"thread": url}), decision) for draft in drafts]
+    if not _stage(desk, records, said.cause, "Flag"):
+        return Decided("off")
+    drop_report(desk, *(one.model for one in found))
+    return Decided(
+        "flagged",
+        tuple(one.model for one in found),
+        reason=wish.reason,
+        category=flags.CATEGORIES[wish.category].words,
+        thread=url,
+        is_here=url == _address(desk, said),
+        hides=flags.CATEGORIES[wish.category].hides,
+    )
+
+
+def _draft(desk: Desk, named: Named, wish: Wish, said: Said) -> FlagRecord:
+    """The record of a flag, with the evidence that was found for it."""
+    reported = find_report(desk, named.model)
+    known = reported if reported is not None and reported.gathered else gathered(desk, named.model, ())
+    reporter = (reported.reporter, reported.reporter_id) if reported is not None else (said.thread.author_name, "")
+    return FlagRecord(
+        model=named.model,
+        status="flagged",
+        category=wish.category,
+        reason=wish.reason,
+        scope=wish.scope,
+        reporter=reporter[0],
+        reporter_id=reporter[1] or said.thread.author_id or "",
+        evidence=known.evidence,
+        weights=known.weights,
+        also=named.also,
+    )
+
+
+def _decided(desk: Desk, draft: FlagRecord, decision: Decision) -> FlagRecord:
+    before = next(iter(desk.flag_book.of(draft.names)), None)
+    return flags.flagged(before, draft, decision)
+
+
+def unflag(desk: Desk, reason: str, models: Sequence[str], said: Said) -> Decided:
+    """Lift flags: of `models`, or all that are spoken about in the thread. Its discussion is closed with them."""
+    if desk.flags_repo is None:
+        return Decided("no-repo")
+    records, url = _meant(desk, models, said), _address(desk, said)
+    already = [one for one in records if any(done.cause == said.cause for done in one.decisions)]
+    standing = [one for one in records if one.stands]
+    if not (standing or already):
+        return Decided("not-flagged", tuple(models) or tuple(one.model for one in records))
+    decision = Decision(
+        what="lifted", at=iso(desk.now()), by=said.person.name, by_id=said.person.id, reason=reason, cause=said.cause
+    )
+    if not _stage(desk, [flags.lifted(one, decision) for one in standing], said.cause, "Lift the flag of"):
+        return Decided("off")
+    lifted = {one.model for one in (*standing, *already)}
+    if not any(one.stands and one.model not in lifted for one in desk.flag_book.of_thread(url)):
+        _close(desk, said)
+    return Decided("lifted", tuple(sorted(lifted)), reason=reason, thread=url)
+
+
+def _meant(desk: Desk, models: Sequence[str], said: Said) -> list[FlagRecord]:
+    if not models:
+        return desk.flag_book.of_thread(_address(desk, said)) or list(desk.flag_book.of(models_of(said)))
+    named = [find_model(desk, model) for model in models]
+    return list(desk.flag_book.of(name for one in named for name in (one.model, *one.also)))
+
+
+def dismiss(desk: Desk, reason: str, said: Said) -> Decided:
+    """Say that nothing comes of what was reported in the thread; of a plea, that the flag stays. It is closed."""
+    url = _address(desk, said)
+    standing = [one.model for one in desk.flag_book.of_thread(url) if one.stands]
+    if standing:
+        _close(desk, said)
+        return Decided("upheld", tuple(standing), reason=reason, thread=url)
+    key = thread_key(said.repo, said.thread.num)
+    reported = [one.model for one in reports(desk) if one.thread == key] or list(models_of(said))
+    if not reported:
+        return Decided("nothing")
+    drop_report(desk, *reported)
+    _close(desk, said)
+    mark = Safe(str(desk.marker(DISMISSED, said.cause)))
+    return Decided("dismissed", tuple(reported), reason=reason, thread=url, mark=mark)
+
+
+def _close(desk: Desk, said: Said) -> None:
+    marker = desk.marker("close", said.cause)
+    desk.effects.set_status(said.repo, said.thread.num, "closed", marker, asked=True)
+
+
+def models_of(said: Said) -> tuple[str, ...]:
+    """The models that a thread is about: those of its title, else the one of its request."""
+    model, found, _ = said.path.partition("_eval_request_")
+    return tuple(models_in(said.thread.title)) or ((model,) if found else ())
+
+
+def _named(desk: Desk, models: Sequence[str]) -> list[Named] | Decided:
+    """What the names mean, each model once; or what is wrong with them, so that nothing is done."""
+    if not models:
+        return Decided("which")
+    found = [find_model(desk, one) for one in models]
+    unknown = tuple((one.said, tuple(near(desk, one.model))) for one in found if not one.is_known)
+    return Decided("unknown", unknown=unknown) if unknown else list({one.model: one for one in found}.values())
+
+
+def _is_official(desk: Desk, model: str) -> bool:
+    author = model.partition("/")[0].casefold()
+    return any(author == one.strip().casefold() for one in desk.board.admission.official_providers)
+
+
+def _address(desk: Desk, said: Said) -> str:
+    return address(desk, said.repo, said.thread.num)
+
+
+def _stage(desk: Desk, records: Iterable[FlagRecord], cause: str, does: str) -> bool:
+    """Have the records written; False where the board lets no edit happen."""
+    edits = [edit for record in records for edit in edits_of(desk, record, cause, f"{does} {record.model}")]
+    assert desk.flags_repo is not None
+    return not edits or desk.effects.stage(desk.flags_repo, *edits)
+
+
+def edits_of(desk: Desk, record: FlagRecord, cause: str, line: str) -> list[AnyEdit]:
+    """What writes `record`: its file, and the removal of one that it had under another name."""
+    name = f"flag {cause} {record.model}"
+    edits: list[AnyEdit] = [
+        PutFile(id=name, path=record.path, data=record.dump(), line=line, unless_exists=False, wake=(FLAGS,))
+    ]
+    for old in desk.flag_book.of(record.names):
+        data = desk.flag_book.file(old.path) if old.path != record.path else None
+        if data is not None:
+            gone = f"{name} from {old.model}"[:300]
+            edits.append(Restore(id=gone, path=old.path, data=None, left=blob_id(data), line=line, after=(name,)))
+    return edits

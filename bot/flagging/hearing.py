@@ -1,0 +1,163 @@
+"""The thread of a flag: what is held against a model, what was said since, and when it is opened again.
+
+What the thread says is one comment of ours for each decision (its opening post, where we opened it), made from the
+records and edited when they change. Whoever speaks there after it is listed in it with what they are; a maintainer who
+spoke last has answered.
+
+    report        somebody reported models: evidence is gathered for maintainers, nothing is said of it
+    flagged       our comment calls the author; it is waited for what is said (`pleas`)
+    cause gone    the evidence that the flag rests on cannot be found any more: told once, maintainers decide (`cures`)
+    lifted        the comment says so, and why
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from bot.desk import Desk, thread_key
+from bot.flagging import cures, pleas
+from bot.flagging.naming import find_model
+from bot.flagging.notices import FLAGGED, address, is_dismissed, is_maintainer
+from bot.flagging.pleas import Plea
+from bot.flagging.reports import Report, find_report, note_report, reports
+from bot.sync.waiting_threads import note
+from bot.texts.render import render
+from hub.comments import find_marked
+from hub.records import Repo, Thread
+from leaderboard.flags import FlagRecord
+from leaderboard.links import models_in, thread_links
+from leaderboard.triage import Topic, triage
+from wire.dirty import Priority
+
+
+def open_or_adopt(desk: Desk, drafts: Sequence[FlagRecord], repo: Repo, thread: Thread, cause: str) -> str | None:
+    """The address of the thread in which these flags are spoken about: the present one if it is about flags, else one
+    that is opened now; None where the board opens none."""
+    if _is_about_flags(desk, repo, thread):
+        return address(desk, repo, thread.num)
+    marker = desk.marker(FLAGGED, cause)
+    more = f" and {len(drafts) - 1} more" if len(drafts) > 1 else ""
+    body = render("flag", records=drafts, pleas=(), hides=drafts[0].kind.hides, authors=_authors(drafts))
+    number = desk.effects.open_thread(desk.community, f"[FLAG] {drafts[0].model}{more}", body, marker)
+    if number is None:
+        return None
+    desk.echoes.caused("discussion", desk.community.id, now=desk.now())
+    return address(desk, desk.community, number)
+
+
+def _is_about_flags(desk: Desk, repo: Repo, thread: Thread) -> bool:
+    if thread.is_pull_request or not thread.comments:
+        return False
+    if desk.flag_book.of_thread(address(desk, repo, thread.num)):
+        return True
+    topic = triage(thread.title, thread.comments[0].text).topic
+    return topic in (Topic.FLAG, Topic.PLEA)
+
+
+def hear(desk: Desk, repo: Repo, thread: Thread) -> int:
+    """Bring a thread in step with the flags that are spoken about in it; how many comments were posted."""
+    if thread.is_pull_request or not thread.comments:
+        return 0
+    records = desk.flag_book.of_thread(address(desk, repo, thread.num))
+    if not records:
+        _take_report(desk, repo, thread)
+        return 0
+    said = pleas.find(desk, repo, thread, records, list(_by_cause(records)))
+    posted = _state(desk, repo, thread, records, said)
+    posted += cures.tell(desk, repo, thread, records)
+    standing = [record for record in records if record.stands]
+    if standing:
+        posted += pleas.reopen(desk, repo, thread, said)
+        _remind(desk, repo, thread, said)
+        cures.look_for(desk, standing, since=max((one.time for one in said), default=0.0))
+    return posted
+
+
+def _remind(desk: Desk, repo: Repo, thread: Thread, said: Sequence[Plea]) -> None:
+    """On the maintainers' list as long as somebody waits for a word of theirs."""
+    if thread.status == "open" and (pleas.unanswered(desk, thread, said) or cures.is_untaken(desk, thread)):
+        note(desk, repo, thread, Topic.PLEA)
+
+
+def mark_threads(desk: Desk, records: Iterable[FlagRecord]) -> None:
+    """Have the threads of these flags looked at, where they are ours to look at."""
+    for record in records:
+        for link in thread_links(record.thread)[:1]:
+            repos = (desk.requests, desk.community)
+            repo = next((one for one in repos if (one.kind, one.id.lower()) == (link.kind, link.repo.lower())), None)
+            if repo is not None:
+                desk.mark(thread_key(repo, link.number), Priority.EVENT)
+
+
+# --- reports
+
+
+def _take_report(desk: Desk, repo: Repo, thread: Thread) -> None:
+    """Have evidence gathered about the models that a `[FLAG]` discussion names in its title, until it was decided."""
+    key = thread_key(repo, thread.num)
+    if thread.status != "open" or thread.comments[0].hidden or is_dismissed(desk, thread):
+        return
+    if triage(thread.title, thread.comments[0].text).topic is Topic.FLAG and not desk.effects.is_left_alone(
+        repo, thread.num
+    ):
+        for said in models_in(thread.title):
+            _note(desk, repo, thread, said)
+    if any(report.thread == key for report in reports(desk)) and not any(
+        is_maintainer(desk, one) for one in thread.comments
+    ):
+        note(desk, repo, thread, Topic.FLAG)
+
+
+def _note(desk: Desk, repo: Repo, thread: Thread, said: str) -> None:
+    """A model that nobody knows is nobody's report: our first answer has said who decides."""
+    known = find_report(desk, said)
+    model = known.model if known is not None else None
+    if model is None:
+        named = find_model(desk, said)
+        model = named.model if named.is_known else None
+    if model is None or any(record.stands for record in desk.flag_book.of([model])):
+        return
+    report = Report(
+        model=model,
+        thread=thread_key(repo, thread.num),
+        url=address(desk, repo, thread.num),
+        reporter=thread.author_name,
+        reporter_id=thread.author_id or "",
+        at=thread.created_at.timestamp(),
+        named=tuple(name for name in models_in(thread.comments[0].text) if name.casefold() != model.casefold()),
+    )
+    note_report(desk, report)
+
+
+# --- what the thread says
+
+
+def _state(desk: Desk, repo: Repo, thread: Thread, records: Sequence[FlagRecord], said: Sequence[Plea]) -> int:
+    """Have each decision's comment say how things are; how many were posted."""
+    posted = 0
+    for cause, group in _by_cause(records).items():
+        marker = desk.marker(FLAGGED, cause)
+        body = render("flag", records=group, pleas=said, hides=group[0].kind.hides, authors=_authors(group))
+        comment = find_marked(thread.comments, marker, desk.me())
+        if comment is None:
+            written = desk.effects.comment(repo, thread.num, body, marker, asked=True, seen=thread)
+            posted += written is not None
+        else:
+            desk.effects.edit_comment(repo, thread.num, comment.id, body, marker, seen=comment.text)
+    if posted:
+        desk.echoes.caused("discussion", repo.id, now=desk.now())
+    return posted
+
+
+def _by_cause(records: Iterable[FlagRecord]) -> dict[str, list[FlagRecord]]:
+    """Records by the comment that flagged them; what was imported speaks for itself in a thread of its own."""
+    found: dict[str, list[FlagRecord]] = {}
+    for record in sorted(records, key=lambda one: one.model.casefold()):
+        decision = record.flagged_by
+        if decision is not None and not decision.cause.startswith("import"):
+            found.setdefault(decision.cause, []).append(record)
+    return found
+
+
+def _authors(records: Iterable[FlagRecord]) -> list[str]:
+    return sorted({record.model.partition("/")[0] for record in records if "/" in record.model})

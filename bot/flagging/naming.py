@@ -1,0 +1,60 @@
+"""Which model a name means: as the Hub calls it now, else as a row of the board still calls it.
+
+A name that the Hub redirects is followed, blanks and addresses are taken off, capitals are as the Hub or the board has
+them. A name that means nothing is an error for whoever used it, never a flag that silently does nothing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from bot.desk import Desk
+from bot.facts.surroundings import model_of
+from hub.errors import BadRequest, Disabled, Gated, RepoNotFound, RevisionNotFound
+from leaderboard.flag_tables import tidy
+from leaderboard.flags import is_model
+
+Where = Literal["hub", "board", "nowhere"]
+
+
+@dataclass(frozen=True)
+class Named:
+    """What a name means: `model` as it is called now, `also` what else the board calls it; where it was found."""
+
+    said: str
+    model: str
+    where: Where
+    also: tuple[str, ...] = ()
+
+    @property
+    def is_known(self) -> bool:
+        """Whether there is such a model."""
+        return self.where != "nowhere"
+
+
+def find_model(desk: Desk, said: str) -> Named:
+    """What `said` means: one call. Raises HubError where the Hub does not answer."""
+    name = tidy(said)
+    if not is_model(name):
+        return Named(said, name[:200], "nowhere")
+    rows = tuple(dict.fromkeys(model_of(entry) for entry in desk.index.of_model(name)))
+    now = _on_the_hub(desk, name)
+    if now is None:
+        return Named(said, rows[0], "board", rows[1:]) if rows else Named(said, name, "nowhere")
+    names = (*((name,) if now.casefold() != name.casefold() else ()), *rows, *_rows(desk, now))
+    return Named(said, now, "hub", tuple(one for one in dict.fromkeys(names) if one != now))
+
+
+def _rows(desk: Desk, model: str) -> tuple[str, ...]:
+    return tuple(model_of(entry) for entry in desk.index.of_model(model))
+
+
+def _on_the_hub(desk: Desk, name: str) -> str | None:
+    """What the Hub calls the model; None where it has none, or shows us none."""
+    try:
+        return desk.hub.model_facts(name).id or name
+    except (Gated, Disabled, RevisionNotFound):
+        return name
+    except (RepoNotFound, BadRequest):
+        return None
