@@ -39,7 +39,8 @@ EVERYWHERE = frozenset(Place)
 
 @dataclass(frozen=True)
 class Param:
-    """One argument: by its place in the line, or as `name=value`. One of kind `words` takes the rest of the line."""
+    """One argument: by its place in the line, or as `name=value`. One of kind `words` takes the rest of the line, or
+    what quotes hold together where others come after it."""
 
     name: str
     kind: Kind
@@ -124,11 +125,14 @@ def bind(verb: Verb, command: Command) -> Arguments | Misused:
             found[word.key] = word.text
         else:
             rest.append(word.text if word.key is None else f"{word.key}={word.text}")
+    held = {word.text for word in command.words if word.quoted and " " in word.text}
     places = [param for param in verb.params if param.name not in found and not param.by_name]
     for param in places:
         if not rest:
             break
-        if param.kind == "words":
+        if param.kind == "words" and rest[0] in held and param is not places[-1]:
+            found[param.name] = rest.pop(0)
+        elif param.kind == "words":
             found[param.name], rest = " ".join(rest), []
         elif param.required or _is_meant(param, rest, alone=len(places) == 1):
             found[param.name] = rest.pop(0)

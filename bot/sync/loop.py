@@ -20,13 +20,16 @@ from contextlib import contextmanager
 
 import structlog
 
-from bot.deliveries import REQUESTS
+from bot.deliveries import FLAGS, REQUESTS
 from bot.desk import Desk, repo_of, thread_of
 from bot.fence import LeaseLost, fenced
+from bot.flagging.cures import CAUSE
+from bot.flagging.reports import EVIDENCE, sync_evidence
 from bot.ledgers import LEDGER
 from bot.questions import CHECK
 from bot.sync.checks import sync_check
 from bot.sync.durations import DURATIONS, sync_durations
+from bot.sync.flags import sync_cause, sync_flags
 from bot.sync.kept import KEPT, sync_kept
 from bot.sync.outbreaks import OUTBREAK, sync_outbreak
 from bot.sync.pauses import PAUSED, sync_pauses
@@ -171,6 +174,12 @@ class SyncLoop:
             return lambda: desk.effects.write(rest)
         if kind == "request" and rest:
             return lambda: sync_request(desk, rest)
+        if key == FLAGS:
+            return lambda: sync_flags(desk)
+        if kind == EVIDENCE and rest:
+            return lambda: sync_evidence(desk, rest)
+        if kind == CAUSE and rest:
+            return lambda: sync_cause(desk, rest)
         if key == DIGEST:
             return lambda: sync_digest(desk)
         if key == RECONCILE:

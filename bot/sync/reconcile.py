@@ -7,6 +7,7 @@ how many requests there are:
     threads:…    the newest threads and one page of the open ones, for each of two repos                     4 calls
     webhooks     disabled or suspended ones are switched on again                                            1 call
     reconcile    requests that nobody judged, or whose attempt nobody runs; the mirror, once it got large    0 calls
+    flags        a look at the head of the flags repo, where the board has one                               1 call
     kept         every LOOK_EVERY seconds: what others removed from the results and logs repos               2 calls
 
 So with a round every PERIOD seconds a commit that no webhook told of is found within PERIOD, and a comment within
@@ -18,7 +19,7 @@ from __future__ import annotations
 
 import structlog
 
-from bot.deliveries import REQUESTS
+from bot.deliveries import FLAGS, REQUESTS
 from bot.desk import Desk, request_key, threads_key
 from bot.sync.kept import KEPT, is_due
 from hub.errors import Denied
@@ -38,6 +39,7 @@ POLLING = 15.0
 def round_keys(desk: Desk) -> list[str]:
     """The dirty keys of one round."""
     keys = [REQUESTS, RECONCILE, WEBHOOKS, *(threads_key(repo) for repo in thread_repos(desk))]
+    keys += [FLAGS] if desk.flags_repo is not None else []
     return [*keys, KEPT] if is_due(desk) else keys
 
 

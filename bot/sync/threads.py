@@ -22,6 +22,7 @@ from bot.commands.answering import answer_commands
 from bot.commands.registry import Place
 from bot.commands.verbs import REGISTRY
 from bot.desk import Desk, request_key, thread_key
+from bot.flagging.hearing import hear
 from bot.sync.first_answer import answer_first
 from bot.sync.following import tell_ends
 from bot.sync.pull_record import forget
@@ -92,6 +93,7 @@ def sync_thread(desk: Desk, repo: Repo, number: int) -> float | None:
         _check_status(desk, thread, path)
     posted = answer_commands(desk, REGISTRY, repo, thread, _place(thread, path)) + tell_ends(desk, repo, thread)
     posted += answer_first(desk, REGISTRY, repo, thread) if path is None else 0
+    posted += hear(desk, repo, thread)
     reports, again = sync_pull(desk, thread) if repo == desk.requests and thread.is_pull_request else (0, None)
     desk.redis.hset(counts, _read(number), len(thread.comments) + posted + reports)
     return again

@@ -4,6 +4,7 @@ from bot.commands.registry import Registry
 from bot.commands.verbs.approve import APPROVE, REJECT
 from bot.commands.verbs.cancel import CANCEL
 from bot.commands.verbs.check import CHECK
+from bot.commands.verbs.flag import DISMISS, FLAG, UNFLAG
 from bot.commands.verbs.help import HELP
 from bot.commands.verbs.hold import HOLD, UNHOLD
 from bot.commands.verbs.pause import PAUSE, RESUME
@@ -32,5 +33,8 @@ REGISTRY = Registry(
         RESUME,
         APPROVE,
         REJECT,
+        FLAG,
+        UNFLAG,
+        DISMISS,
     )
 )
