@@ -10,6 +10,7 @@ from leaderboard.boards import Board
 from leaderboard.suites import Suite
 from workers import machine
 from workers.boxes import Box
+from workers.extras import own_nltk_folders
 from workers.nursery import Nursery
 from workers.placement import Device
 from workers.plans import RunPlan
@@ -44,7 +45,8 @@ class Bench:
 
     def box(self, plan: RunPlan) -> Box:
         """The walls around the child of `plan`."""
-        readable = tuple(filter(None, (plan.model_path, plan.base_path, plan.datasets, plan.task_folder)))
+        shown = (plan.model_path, plan.base_path, plan.datasets, plan.task_folder, *own_nltk_folders())
+        readable = tuple(folder for folder in shown if folder is not None)
         return Box(
             home=self.slot.home,
             root=self.slot.root,

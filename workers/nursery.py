@@ -21,10 +21,11 @@ from typing import Any
 from workers.boxes import Box, Mode
 from workers.child import Order
 from workers.errors import WorkerError
+from workers.extras import NLTK_DATA
 from workers.placement import Device
 from workers.plans import CHILD_ENVIRONMENT
 
-PASSED_ON = ("PATH", "LANG", "LC_ALL", "TZ", "PYTHONPATH", "LD_LIBRARY_PATH", "STEWARD_CLOCK")
+PASSED_ON = ("PATH", "LANG", "LC_ALL", "TZ", "PYTHONPATH", "LD_LIBRARY_PATH", "STEWARD_CLOCK", NLTK_DATA)
 PASSED_ON_PREFIXES = ("CUDA_", "NVIDIA_", "OMP_", "MKL_")
 START_SECONDS = 180.0
 

@@ -26,7 +26,7 @@ from leaderboard.tiers import taken
 from wire.errors import RedisMissing
 from wire.keys import Keys
 from wire.redis import TRANSIENT, Redis, connect
-from workers import kernel, machine
+from workers import extras, kernel, machine
 from workers.bench import Bench
 from workers.boxes import Box
 from workers.errors import WorkerError
@@ -63,6 +63,7 @@ def bench(settings: WorkerSettings, supply: Supply | None = None) -> Iterator[Be
     """All that the jobs of one worker share; the zygote is gone when the block is left."""
     board = settings.board()
     suite = find_suite(board.suite)
+    extras.check(suite)
     slot = take_slot(settings.work_dir.resolve(), first_uid=settings.child_uid)
     connect(settings.redis_url).close()
     tell_left_over(slot.attempt, Wire(settings.redis_url, board.name))

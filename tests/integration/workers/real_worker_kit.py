@@ -170,7 +170,9 @@ def upload_questions(stand: RealStand) -> None:
 
 
 @contextmanager
-def real_stand(folder: Path, suite: dict[str, Any] | None = None, **board: Any) -> Iterator[RealStand]:
+def real_stand(
+    folder: Path, suite: dict[str, Any] | None = None, world: dict[str, Any] | None = None, **board: Any
+) -> Iterator[RealStand]:
     """All of it, without a worker yet; nothing runs any more when the block is left."""
     described = suite or SUITE
     (folder / "suite.yaml").write_text(yaml.safe_dump(described))
@@ -185,7 +187,7 @@ def real_stand(folder: Path, suite: dict[str, Any] | None = None, **board: Any) 
     (folder / "board.yaml").write_text(yaml.safe_dump(content))
     suite_read = parse_suite(yaml.safe_dump(described))
     with (
-        LocalHub(folder / "hub", WORLD) as hub,
+        LocalHub(folder / "hub", world or WORLD) as hub,
         Valkey(folder / "valkey") as valkey,
         redis.Redis.from_url(valkey.url) as connection,
     ):

@@ -82,6 +82,16 @@ def test_a_sum_is_exact(stand: RealStand, outcomes: dict[str, Outcome]) -> None:
         assert rows(stand, outcomes["delta"], task) == rows(stand, outcomes["summed"], task)
 
 
+def test_the_same_model_twice_is_equal_bit_for_bit(
+    stand: RealStand, outcomes: dict[str, Outcome], revisions: dict[str, str]
+) -> None:
+    """Every log-likelihood and every text, and so every score."""
+    (again,) = stand.run(stand.job(BASE, revisions["base"], 2))
+    assert stand.results(again)["results"] == stand.results(outcomes["base"])["results"]
+    for task in ("quick_choose", "quick_write"):
+        assert rows(stand, again, task) == rows(stand, outcomes["base"], task)
+
+
 def test_results_say_what_was_changed(
     stand: RealStand, outcomes: dict[str, Outcome], revisions: dict[str, str]
 ) -> None:

@@ -75,6 +75,12 @@ def test_no_connection_out(look: dict[str, Any]) -> None:
         assert look["seen"]["interfaces"] == ["lo"]
 
 
+def test_copies_of_a_child_can_meet(look: dict[str, Any]) -> None:
+    """Data parallel evaluations speak over the loopback of their own network; without one they do not run so."""
+    met = look["seen"]["loopback"]
+    assert (met == "connected") == (look["mode"]["namespaces"] != "none"), met
+
+
 def test_no_write_outside_its_own_folders(look: dict[str, Any]) -> None:
     """Model, questions, library and system cannot be written; spool, home and temporary folders can."""
     assert len(look["seen"]["within"]) == 3

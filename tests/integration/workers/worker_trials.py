@@ -95,6 +95,22 @@ def grasping(plan: RunPlan, report: Report) -> None:
     time.sleep(60)
 
 
+def hungry(plan: RunPlan, report: Report) -> None:
+    """Has memory for one question at a time."""
+    report(Progress("evaluate", 0, 3))
+    if plan.batch_size > 1:
+        raise MemoryError(f"no room for {plan.batch_size}")
+    fine(plan, report)
+
+
+def littering(plan: RunPlan, report: Report) -> None:
+    """Writes one file after another, none of them large."""
+    report(Progress("evaluate", 0, 3))
+    for number in range(600):
+        (plan.spool / f"{number}").write_bytes(bytes(1 << 20))
+        time.sleep(0.05)
+
+
 def crashing(plan: RunPlan, report: Report) -> None:
     ctypes.string_at(0)
 
@@ -191,6 +207,15 @@ def look_at_network(plan: RunPlan) -> object:
         return "connected"
 
 
+def look_at_loopback(plan: RunPlan) -> object:
+    """Connect to a server of its own."""
+    with socket.socket() as server:
+        server.bind(("127.0.0.1", 0))
+        server.listen()
+        with socket.create_connection(server.getsockname(), timeout=2):
+            return "connected"
+
+
 def look_at_interfaces(plan: RunPlan) -> object:
     return [line.split(":")[0].strip() for line in Path("/proc/net/dev").read_text().splitlines()[2:]]
 
@@ -265,6 +290,7 @@ LOOKS = {
     "others": look_at_others,
     "memory": look_at_memory,
     "network": look_at_network,
+    "loopback": look_at_loopback,
     "interfaces": look_at_interfaces,
     "descriptors": look_at_descriptors,
     "beside": write_beside,
@@ -288,6 +314,8 @@ TRIALS: dict[str, Callable[[RunPlan, Report], None]] = {
     "chatting": chatting,
     "greedy": greedy,
     "grasping": grasping,
+    "hungry": hungry,
+    "littering": littering,
     "crashing": crashing,
     "killed": killed,
     "terminated": terminated,

@@ -1,0 +1,112 @@
+"""Data parallel: two copies of a child share the questions, and find what one finds."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from real_worker_kit import PATIENCE, RealStand, real_stand, upload_questions
+
+from workers import copies
+from workers.access import HubAccess
+from workers.plans import RunPlan
+from workers.provisions import HubSupply, Provisions
+from workers.stream import Failed, StreamReader
+from workers.tasks import write_tasks
+from workers.tiny import model
+
+CHILD = Path(__file__).with_name("evaluation_child.py")
+
+
+@dataclass(frozen=True)
+class Place:
+    """What children read, and where they write."""
+
+    stand: RealStand
+    provisions: Provisions
+
+    def run(self, name: str, **changes: object) -> subprocess.CompletedProcess[str]:
+        """A child that evaluates with `changes` of the plan, and leaves what it found in `name`."""
+        spool = self.stand.folder / name
+        spool.mkdir()
+        ((repo, revision),) = self.provisions.questions.revisions.items()
+        plan = RunPlan.model_validate(
+            {
+                "attempt": f"{'0' * 12}-{'0' * 8}-1",
+                "model": "ada/tiny",
+                "revision": "0" * 40,
+                "model_path": self.provisions.model,
+                "tasks": self.stand.suite.run,
+                "task_folder": write_tasks(self.stand.suite, self.stand.folder / "tasks", repo=repo, revision=revision),
+                "datasets": self.provisions.questions.folder,
+                "spool": spool,
+                "batch_size": 2,
+                "suite": self.stand.suite.name,
+                "suite_digest": self.stand.suite.digest,
+                **changes,
+            }
+        )
+        spool.with_suffix(".json").write_text(plan.model_dump_json())
+        return subprocess.run(
+            [sys.executable, str(CHILD), "run", str(spool.with_suffix(".json"))],
+            env={**os.environ, "OMP_NUM_THREADS": "1"},
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE,
+            check=False,
+        )
+
+    def found(self, name: str) -> tuple[object, list[dict[str, object]]]:
+        """Results and samples, in the order of the questions."""
+        results = json.loads((self.stand.folder / name / "results.json").read_text())["results"]
+        lines = (self.stand.folder / name / "samples" / "quick_choose.jsonl").read_text().splitlines()
+        return results, sorted(map(json.loads, lines), key=lambda sample: int(sample["doc_id"]))
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
+    """A model and questions, fetched; no worker is needed."""
+    with real_stand(tmp_path_factory.mktemp("copies")) as stand:
+        upload_questions(stand)
+        revision = stand.upload("ada/tiny", model())
+        supply = HubSupply(HubAccess(stand.hub.url, "hf_worker"), stand.suite, stand.folder / "work")
+        yield Place(stand, supply.fetch(stand.job("ada/tiny", revision)))
+
+
+def test_two_copies_find_what_one_finds(place: Place) -> None:
+    """Same scores, and the same answer to every question."""
+    alone, together = place.run("alone"), place.run("together", spread="copies", copies=2)
+    assert alone.returncode == 0, alone.stderr[-2000:]
+    assert together.returncode == 0, together.stderr[-3000:]
+    results, samples = place.found("alone")
+    results_of_two, samples_of_two = place.found("together")
+    assert results_of_two == results
+    assert [sample["doc"] for sample in samples_of_two] == [sample["doc"] for sample in samples]
+    assert [sample["filtered_resps"] for sample in samples_of_two] == [sample["filtered_resps"] for sample in samples]
+
+
+DYING = """
+import os, sys, time
+from workers import copies
+
+def body():
+    raise ValueError("no room for rank " + os.environ["RANK"])
+
+copies.start(3, on_cpu=True, body=body, stream=1)
+time.sleep(60)
+"""
+
+
+def test_a_copy_that_dies_ends_all_and_one_says_why() -> None:
+    """The others would wait for it until the time of the attempt is up."""
+    done = subprocess.run([sys.executable, "-c", DYING], capture_output=True, timeout=30, check=False)
+    assert done.returncode == copies.FAILED
+    (message,) = StreamReader().feed(b'{"kind":"started"}\n' + done.stdout, now=0.0)[1:]
+    assert isinstance(message, Failed)
+    assert (message.type, message.text[:17]) == ("ValueError", "no room for rank ")

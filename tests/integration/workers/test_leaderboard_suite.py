@@ -1,0 +1,126 @@
+"""`open-llm-v2` for real: lm-eval's own `leaderboard` tasks, questions from a Hub, by a worker and by the command."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import v2_kit
+import yaml
+from real_worker_kit import WORLD, RealStand, real_stand
+
+from leaderboard.attempts import Outcome
+from leaderboard.results import read_results
+from leaderboard.suites import find_suite
+from workers.tiny import model
+
+V2 = find_suite("open-llm-v2")
+MUSR, MOVED = "TAUR-Lab/MuSR", "ada/musr"
+EXTRAS = ("langdetect", "immutabledict", "nltk", "sympy", "math_verify", "antlr4")
+missing = [name for name in EXTRAS if importlib.util.find_spec(name) is None]
+pytestmark = pytest.mark.skipif(bool(missing), reason=f"the harness's extras math and ifeval lack {missing}")
+
+
+@dataclass(frozen=True)
+class Compared:
+    """One evaluation by the worker and one by the command, with the commits of the questions."""
+
+    stand: RealStand
+    outcome: Outcome
+    ours: dict[str, Any]
+    theirs: dict[str, Any]
+    revisions: dict[str, str]
+
+
+def owners() -> dict[str, Any]:
+    """The world, with the organisations that publish the questions."""
+    named = {repo.split("/")[0] for repo in v2_kit.REPOS}
+    return {**WORLD, "orgs": [*WORLD["orgs"], *({"name": name, "members": {"ada": "admin"}} for name in named)]}
+
+
+def publish(stand: RealStand) -> dict[str, str]:
+    """Upload all questions; those of MuSR to another repo too, of which a later commit holds other ones."""
+    found = {repo: stand.upload(repo, v2_kit.files(rows()), "dataset") for repo, rows in v2_kit.REPOS.items()}
+    found[MOVED] = stand.upload(MOVED, v2_kit.files(v2_kit.musr()), "dataset")
+    stand.upload(MOVED, v2_kit.files(v2_kit.musr("Nobody did it.")), "dataset")
+    return found
+
+
+def command(stand: RealStand, revision: str) -> subprocess.Popen[bytes]:
+    """The `lm_eval` command for the whole group."""
+    out = stand.folder / "command"
+    with out.with_suffix(".log").open("wb") as log:
+        return subprocess.Popen(
+            [
+                str(Path(sys.executable).with_name("lm_eval")), "run", "--model", "hf",
+                "--model_args", f"pretrained=ada/tiny,revision={revision},dtype=float32", "--tasks", "leaderboard",
+                "--batch_size", "8", "--device", "cpu", "--output_path", str(out), "--log_samples",
+            ],
+            env={**os.environ, "HF_ENDPOINT": stand.hub.url, "HF_HOME": str(stand.folder / "home"),
+                 "HF_HUB_DISABLE_XET": "1", "OMP_NUM_THREADS": "1", "NLTK_DATA": str(stand.folder)},
+            stdout=log,
+            stderr=log,
+        )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def compared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Compared]:
+    """Both at the same time; the worker's questions of MuSR come from the board's own repo, at a pinned commit."""
+    folder = tmp_path_factory.mktemp("v2")
+    text = yaml.safe_load((Path(__file__).parents[3] / "leaderboard/suites/open-llm-v2.yaml").read_text())
+    with real_stand(folder, text, world=owners()) as stand:
+        revisions = publish(stand)
+        board = yaml.safe_load((folder / "board.yaml").read_text())
+        pinned = {**board, "questions": {MUSR: f"{MOVED}@{revisions[MOVED]}"}}
+        (folder / "board.yaml").write_text(yaml.safe_dump(pinned))
+        revision = stand.upload("ada/tiny", model())
+        started = command(stand, revision)
+        try:
+            (folder / "nltk" / "tokenizers" / "punkt_tab").mkdir(parents=True)  # none of the questions needs it
+            stand.start_worker(STEWARD_BATCH_SIZE="8", NLTK_DATA=str(folder / "nltk"))
+            (outcome,) = stand.run(stand.job("ada/tiny", revision))
+            assert started.wait(timeout=150) == 0, (folder / "command.log").read_text()[-3000:]
+        finally:
+            started.kill()
+            started.wait()
+        theirs = json.loads(next((folder / "command").glob("*/results_*.json")).read_text())
+        yield Compared(stand, outcome, stand.results(outcome), theirs, revisions)
+
+
+def test_all_scores_are_those_of_the_command(compared: Compared) -> None:
+    """39 tasks and 6 groups of them, digit for digit, and the same hashes of what was asked."""
+    assert compared.ours["results"] == compared.theirs["results"]
+    assert compared.ours["task_hashes"] == compared.theirs["task_hashes"]
+    assert set(V2.tasks) <= set(compared.ours["results"])
+
+
+def test_what_was_published_is_a_result_of_the_suite(compared: Compared) -> None:
+    """Read as a stranger's file, with its benchmarks' scores computed anew."""
+    assert compared.outcome.details is not None
+    data = compared.stand.read(compared.outcome, compared.outcome.details.results_path)
+    found = read_results(data, V2)
+    assert list(found.scores.by_name) == ["IFEval", "BBH", "MATH Lvl 5", "GPQA", "MuSR", "MMLU-PRO"]
+
+
+def test_questions_come_from_where_the_board_holds_them(compared: Compared) -> None:
+    """At the pinned commit, which is not the newest; every commit stands in the results."""
+    recorded = compared.ours["steward"]["datasets"]
+    wanted = {repo: commit for repo, commit in compared.revisions.items() if repo != MUSR}
+    assert recorded == wanted
+
+
+def test_a_suite_with_restricted_questions_has_gated_details(compared: Compared) -> None:
+    """GPQA's authors ask that no question be shown in the open."""
+    assert compared.outcome.details is not None
+    from huggingface_hub import HfApi
+
+    api = HfApi(compared.stand.hub.url, "hf_worker")
+    assert api.dataset_info(compared.outcome.details.repo).gated == "manual"
