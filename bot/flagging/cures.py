@@ -23,8 +23,8 @@ from wire.dirty import Priority
 
 log = structlog.get_logger()
 
-CAUSE = "cause"
-"""Dirty keys `cause:{model}`: look whether the cause of its flag is still there."""
+CAUSE, CAUSES = "cause", "causes"
+"""Dirty keys: `cause:{model}`, look whether the cause of its flag is still there; `causes`, do so for each flag."""
 
 
 @dataclass(frozen=True)
