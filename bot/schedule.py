@@ -10,7 +10,7 @@ import threading
 import structlog
 
 from bot.desk import Desk, request_key
-from bot.flagging.cures import mark_causes
+from bot.flagging.cures import CAUSES
 from bot.index import Entry
 from bot.sync.queue import QUEUE
 from bot.sync.reconcile import period, round_keys
@@ -102,7 +102,7 @@ class Schedule:
         today, last = int(now // DAY), self.desk.redis.get(self.desk.keys.day)
         if last is None or int(last) != today:
             self.desk.mark(DIGEST, Priority.BACKGROUND)
-            mark_causes(self.desk)
+            self.desk.mark(CAUSES, Priority.BACKGROUND)
             self.desk.redis.set(self.desk.keys.day, today)
 
     def _silent(self, by_attempt: dict[str, Entry], now: float) -> None:

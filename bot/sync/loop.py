@@ -23,7 +23,7 @@ import structlog
 from bot.deliveries import FLAGS, REQUESTS
 from bot.desk import Desk, repo_of, thread_of
 from bot.fence import LeaseLost, fenced
-from bot.flagging.cures import CAUSE
+from bot.flagging.cures import CAUSE, CAUSES, mark_causes
 from bot.flagging.reports import EVIDENCE, sync_evidence
 from bot.ledgers import LEDGER
 from bot.questions import CHECK
@@ -176,6 +176,8 @@ class SyncLoop:
             return lambda: sync_request(desk, rest)
         if key == FLAGS:
             return lambda: sync_flags(desk)
+        if key == CAUSES:
+            return lambda: mark_causes(desk)
         if kind == EVIDENCE and rest:
             return lambda: sync_evidence(desk, rest)
         if kind == CAUSE and rest:
