@@ -127,7 +127,8 @@ def _board_repo(board: Board, kind: str | None, name: str) -> _Repo | None:
 
 def _speaks(board: Board, repo: _Repo) -> bool:
     """Whether people speak with the bot in the threads of `repo`."""
-    return repo in (("dataset", board.repos.requests), (board.repos.community_type, board.repos.community))
+    repos = board.repos
+    return repo in (("dataset", repos.requests), ("dataset", repos.results), (repos.community_type, repos.community))
 
 
 def _thread_key(repo: _Repo, number: int) -> str:

@@ -48,6 +48,17 @@ WORDS = table(
         Reason("at-rest", "Nothing of it is being evaluated.", ""),
         Reason("running", "{model} is being evaluated right now.", "Wait until that is over."),
         Reason("exact", "It does all that this rename needs, and nothing else: {count}.", ""),
+        Reason(
+            "at-once",
+            "The Hub does not lead from {old} to {new}, so all of it has to be done at once.",
+            "Ask for the rename with /rename.",
+        ),
+        Reason(
+            "conflicts",
+            "It conflicts with what is there by now, so it cannot be merged.",
+            "Ask for the rename with /rename: it starts from what is there.",
+        ),
+        Reason("other-branch", "It is for the branch {name}, and files lie on main.", "Open it for main."),
         Reason("partial", "What it does is right: {count}. Of this rename {left} are left to do.", ""),
     )
 )
@@ -100,7 +111,10 @@ def judge(facts: Facts, checked: Checked | None = None, *, escapes: bool = True)
         lines += [Line(False, problem) for problem in facts.plan.problems]
         return Judged(tuple(lines))
     lines += _files(facts, checked)
-    return Judged(tuple(lines), checked.verdict == "partial")
+    is_partial = checked.verdict == "partial"
+    if is_partial and facts.leads != facts.plan.new:
+        lines.append(_line(False, "at-once", old=facts.plan.old, new=facts.plan.new))
+    return Judged(tuple(lines), is_partial)
 
 
 def _line(ok: bool, code: str, **words: object) -> Line:

@@ -43,35 +43,35 @@ def decide(desk: Desk, repo: Repo, number: int, sha: str, by: str) -> Approved:
         return _told("missing", number=str(number))
     said, head = sha.strip().lower(), thread.head_commit or ""
     words = {"number": str(number), "sha": said, "head": head}
-    if not thread.is_pull_request or repo != desk.requests:
+    if not thread.is_pull_request or repo not in (desk.requests, desk.results):
         return _told("discussion", **words)
     _, record = find_report(desk, thread)
     is_meant = len(said) >= SHORTEST and head.startswith(said)
     if thread.status == "merged" and is_meant and record is not None and record.situation.head == head:
-        return _answer(_merged(desk, thread, record), words)
+        return _answer(_merged(desk, repo, thread, record), words)
     if thread.status in ("merged", "closed"):
         return _told("over", **words, why=thread.status)
-    return _approve(desk, thread, record, by, words) if is_meant else _told("moved", **words)
+    return _approve(desk, repo, thread, record, by, words) if is_meant else _told("moved", **words)
 
 
-def _merged(desk: Desk, thread: Thread, record: Record) -> Merging:
+def _merged(desk: Desk, repo: Repo, thread: Thread, record: Record) -> Merging:
     """What became of it when it was merged; seen to now, where nobody did."""
     if record.end is None:
-        return settle_merged(desk, thread, record)
+        return settle_merged(desk, repo, thread, record)
     return Merging(record.end, thread.merge_commit or "")
 
 
-def _approve(desk: Desk, thread: Thread, record: Record | None, by: str, words: dict[str, str]) -> Approved:
+def _approve(desk: Desk, repo: Repo, thread: Thread, record: Record | None, by: str, words: dict[str, str]) -> Approved:
     if record is None or record.checking or record.situation.head != thread.head_commit:
-        desk.mark(thread_key(desk.requests, thread.num), Priority.PERSON)
+        desk.mark(thread_key(repo, thread.num), Priority.PERSON)
         return _told("unchecked", **words)
     if thread.status == "draft":
         return _told("draft", **words)
     if record.result != "passed" or situation(desk, thread).conflict:
         return _told("not-passed", **words)
-    done = merge_checked(desk, thread, record, by=by)
+    done = merge_checked(desk, repo, thread, record, by=by)
     if done.how == "moved":
-        desk.mark(thread_key(desk.requests, thread.num), Priority.PERSON)
+        desk.mark(thread_key(repo, thread.num), Priority.PERSON)
     return _answer(done, words)
 
 

@@ -27,14 +27,16 @@ from bot.deliveries import REQUESTS
 from bot.desk import Desk, request_key, thread_key
 from bot.gittrees import Difference
 from bot.index import Origin
-from bot.mirror import MirrorDamaged, View
+from bot.mirror import View
+from bot.sync import rename_pulls
 from bot.sync.pull_record import KIND, Memo, Record, forget, recall, remember
 from bot.sync.pull_report import tell_end, tell_refused
+from bot.sync.rename_sources import commit_and_parent
 from bot.texts.pull import End, pull_alarm
 from hub.comments import is_by
 from hub.edits import Restore
 from hub.errors import BadRequest, BadToken, Conflict, Denied, Garbled, NotMergeable, TooLarge
-from hub.records import Thread
+from hub.records import Repo, Thread
 from leaderboard.changes import REGULAR
 from leaderboard.requests import is_request_path
 from wire.crashpoints import pass_by, point
@@ -44,8 +46,6 @@ log = structlog.get_logger()
 
 MAX_DIFF = 8 * 1024 * 1024
 """Bytes of a pull request with its diff; one that is larger is no submission."""
-DEPTH = 50
-"""Commits that are fetched where a merge has to be undone and its parent is not here yet."""
 _MAX_OLD = 10 * 1024 * 1024
 
 MERGED = point("pull request merged, what went in not looked at")
@@ -63,61 +63,79 @@ class Merging:
     why: str = ""
 
 
-def merge_checked(desk: Desk, thread: Thread, record: Record, *, by: str = "") -> Merging:
+def merge_checked(desk: Desk, repo: Repo, thread: Thread, record: Record, *, by: str = "") -> Merging:
     """Merge pull request `thread` as `record`, its report, says that it was checked; `by` approved that, if anybody.
 
     "moved": it is not as it was checked any more, and nothing was done.
     """
     head = record.situation.head
-    memo = recall(desk, thread.num) or Memo(head=head)
-    if not _bases_stand(desk, record):
-        remember(desk, thread.num, memo.model_copy(update={"stale": True}))
+    memo = recall(desk, repo, thread.num) or Memo(head=head)
+    if not _stands(desk, repo, thread, record):
+        remember(desk, repo, thread.num, memo.model_copy(update={"stale": True}))
         return Merging("moved")
-    remember(desk, thread.num, memo.model_copy(update={"merging": head, "by": by}))
+    remember(desk, repo, thread.num, memo.model_copy(update={"merging": head, "by": by}))
     try:
-        after = desk.effects.merge(desk.requests, thread.num, head=head, wake=thread_key(desk.requests, thread.num))
+        after = desk.effects.merge(repo, thread.num, head=head, wake=thread_key(repo, thread.num))
     except NotMergeable as error:
         log.info("not merged", pull=thread.num, why=str(error))
-        remember(desk, thread.num, memo.model_copy(update={"stale": True}))
+        remember(desk, repo, thread.num, memo.model_copy(update={"stale": True}))
         return Merging("moved")
     except BadToken:
         raise
     except (Denied, BadRequest, Conflict) as error:
-        tell_refused(desk, desk.hub.thread(desk.requests, thread.num), record, str(error))
+        tell_refused(desk, repo, desk.hub.thread(repo, thread.num), record, str(error))
         return Merging("refused", why=str(error))
     if after is None:
         return Merging("held")
     pass_by(MERGED)
-    return settle_merged(desk, after, record)
+    return settle_merged(desk, repo, after, record)
 
 
-def _bases_stand(desk: Desk, record: Record) -> bool:
-    """Whether the files that would be changed are still those that were looked at."""
+def _stands(desk: Desk, repo: Repo, thread: Thread, record: Record) -> bool:
+    """Whether what would be merged is merged upon what was looked at."""
+    if record.rename is not None:
+        return rename_pulls.stands(desk, repo, thread, record.rename)
     before = {file.path: file.before for file in record.files if file.before is not None}
     there = desk.hub.paths_info(desk.requests, list(before)) if before else {}
     return all(path in there and there[path].oid == oid for path, oid in before.items())
 
 
-def settle_merged(desk: Desk, thread: Thread, record: Record) -> Merging:
+def settle_merged(desk: Desk, repo: Repo, thread: Thread, record: Record) -> Merging:
     """Look at what went in with the merged pull request `thread`, see to it, and say so in the report."""
     commit = thread.merge_commit
     if commit is None:
         raise Garbled(f"Pull request #{thread.num} is merged, and the Hub does not say as which commit.")
-    memo = recall(desk, thread.num)
+    memo = recall(desk, repo, thread.num)
     by = memo.by if memo is not None else ""
     how: End = "merged"
-    if record.result != "passed" or not _is_ours(desk, thread, memo, record):
-        how = "by-hand"
-    elif not _is_exact(desk, record, commit):
+    is_ours = record.result == "passed" and _is_ours(desk, thread, memo, record)
+    if not (is_exact := _see_to(desk, repo, thread, record, commit, is_ours=is_ours)) and is_ours:
         how = "taken-back"
         log.error("merged what was not checked", pull=thread.num, commit=commit, checked=record.situation.head)
-        _take_back(desk, thread, record, commit)
-    if how == "merged":
-        _take_up(desk, thread, record, commit)
+        _take_back(desk, repo, thread, record, commit)
+    elif not (is_ours and is_exact):
+        how = "by-hand"
     desk.mark(REQUESTS, Priority.PERSON)
-    tell_end(desk, thread, record, how, commit, by=by)
-    forget(desk, thread.num)
+    tell_end(desk, repo, thread, record, how, commit, by=by)
+    forget(desk, repo, thread.num)
     return Merging(how, commit)
+
+
+def _see_to(desk: Desk, repo: Repo, thread: Thread, record: Record, commit: str, *, is_ours: bool) -> bool:
+    """Whether `commit` is what was checked; if so, what follows from it is done.
+
+    A rename that somebody merged by hand has consequences too, where it is what was checked.
+    """
+    if record.rename is not None:
+        merged = rename_pulls.is_exact(desk, repo, record.rename, commit)
+        if merged is not None:
+            rename_pulls.carry_on(desk, repo, record.rename, merged)
+        rename_pulls.call_linked(desk, repo, thread.num)
+        return merged is not None
+    if not is_ours or not _is_exact(desk, record, commit):
+        return False
+    _take_up(desk, thread, record, commit)
+    return True
 
 
 def _take_up(desk: Desk, thread: Thread, record: Record, commit: str) -> None:
@@ -149,31 +167,39 @@ def _is_exact(desk: Desk, record: Record, commit: str) -> bool:
     return all(path in there and there[path].oid == oid for path, oid in planned.items())
 
 
-def _take_back(desk: Desk, thread: Thread, record: Record, commit: str) -> None:
+def _take_back(desk: Desk, repo: Repo, thread: Thread, record: Record, commit: str) -> None:
     """Have every file that `commit` touched put back, and tell the thread."""
-    edits = _undoing(desk, thread, commit)
-    desk.effects.stage(desk.requests, *edits)
+    edits = _undoing(desk, thread, commit) if repo == desk.requests else _undoing_by_calls(desk, repo, thread, commit)
+    desk.effects.stage(repo, *edits)
     pass_by(STAGED_BACK)
     text = pull_alarm(
         head=record.situation.head,
         commit=commit,
-        commit_url=f"{desk.address(desk.requests)}/commit/{commit}",
+        commit_url=f"{desk.address(repo)}/commit/{commit}",
         count=len(edits),
     )
     marker = desk.marker(f"{KIND}-alarm", f"{thread.num} {commit}")
-    wake = thread_key(desk.requests, thread.num)
-    if desk.effects.comment(desk.requests, thread.num, text, marker, wake=wake, seen=thread) is not None:
-        desk.echoes.caused("discussion", desk.requests.id, now=desk.now())
+    wake = thread_key(repo, thread.num)
+    if desk.effects.comment(repo, thread.num, text, marker, wake=wake, seen=thread) is not None:
+        desk.echoes.caused("discussion", repo.id, now=desk.now())
 
 
 def _undoing(desk: Desk, thread: Thread, commit: str) -> list[Restore]:
-    for depth in (0, DEPTH):
-        desk.mirror.fetch(desk.requests, depth=depth)
-        with desk.mirror.read(desk.requests) as view:
-            parent = view.parent(commit) if view.has(commit) else None
-            if parent is not None and view.has(parent):
-                return [_undo(desk, view, thread, commit, parent, one) for one in view.differences(parent, commit)]
-    raise MirrorDamaged(f"{commit} and the commit before it are not among the newest {DEPTH}")
+    with commit_and_parent(desk, desk.requests, commit) as (view, parent):
+        return [_undo(desk, view, thread, commit, parent, one) for one in view.differences(parent, commit)]
+
+
+def _undoing_by_calls(desk: Desk, repo: Repo, thread: Thread, commit: str) -> list[Restore]:
+    """The same in a repo of which there is no mirror: a few calls, and one for each file that was there before."""
+    _, before = desk.hub.commits(repo, commit, limit=2)
+    paths = desk.hub.changed_paths(repo, before.oid, commit)
+    was = desk.hub.paths_info(repo, paths, before.oid)
+    now = desk.hub.paths_info(repo, paths, commit)
+    edits: list[Restore] = []
+    for path in paths:
+        data = desk.hub.read_file(repo, path, before.oid, max_bytes=_MAX_OLD).data if path in was else None
+        edits.append(_restoring(thread, commit, path, data, now[path].oid if path in now else None))
+    return edits
 
 
 def _undo(desk: Desk, view: View, thread: Thread, commit: str, parent: str, one: Difference) -> Restore:
@@ -182,15 +208,19 @@ def _undo(desk: Desk, view: View, thread: Thread, commit: str, parent: str, one:
         data = view.blob(one.was, max_bytes=_MAX_OLD)
         if data is None or _POINTER.match(data):  # large: the Hub has the contents
             data = desk.hub.read_file(desk.requests, one.path, parent, max_bytes=_MAX_OLD).data
-    name = hashlib.sha256(one.path.encode(errors="surrogateescape")).hexdigest()[:16]
+    return _restoring(thread, commit, one.path, data, _id_in_api(view, one.now))
+
+
+def _restoring(thread: Thread, commit: str, path: str, data: bytes | None, left: str | None) -> Restore:
+    name = hashlib.sha256(path.encode(errors="surrogateescape")).hexdigest()[:16]
     return Restore(
         id=f"take back {commit[:16]} {name}",
-        path=one.path,
+        path=path,
         line=f"Take back what pull request {thread.num} brought unchecked",
-        subject=one.path,
+        subject=path,
         data=data,
-        left=_id_in_api(view, one.now),
-        wake=(request_key(one.path),) if is_request_path(one.path) else (),
+        left=left,
+        wake=(request_key(path),) if is_request_path(path) else (),
     )
 
 

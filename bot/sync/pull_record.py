@@ -17,8 +17,9 @@ from bot.desk import Desk
 from bot.texts.pull import End, Result
 from bot.texts.render import Safe
 from hub.comments import Marker, find_marked
-from hub.records import Comment, Thread
+from hub.records import Comment, Repo, Thread
 from leaderboard.effects import Effect, Mode
+from wire.redis import text
 
 KIND = "pull"
 MAIN = "refs/heads/main"
@@ -51,6 +52,18 @@ class Situation(BaseModel):
     merges_itself: bool = False
 
 
+class Renaming(BaseModel):
+    """A rename that was checked: the digest of its plan, and of what the pull request makes of the files."""
+
+    model_config = ConfigDict(frozen=True)
+
+    old: str
+    new: str
+    plan: str = ""
+    outcome: str = ""
+    partial: bool = False
+
+
 class Record(BaseModel):
     """What a report says, for the bot."""
 
@@ -59,16 +72,29 @@ class Record(BaseModel):
     situation: Situation
     result: Result
     files: tuple[Planned, ...] = ()
+    rename: Renaming | None = None
     refused: bool = Field(default=False, description="the Hub did not let us merge it")
     checking: bool = Field(default=False, description="the report is void, and there is no other yet")
     end: End | None = None
 
     def line(self) -> Safe:
         """The line of the report."""
-        text = self.model_dump_json(exclude_defaults=True)
-        ascii_only = "".join(char if " " <= char <= "~" else _escaped(char) for char in text)
-        without_end = ascii_only.replace("--", "-" + _escaped("-"))  # some renderers end a comment there
-        return Safe(f"<!-- {without_end} -->")
+        return hidden_line(self)
+
+
+def hidden_line(record: BaseModel) -> Safe:
+    """`record` in a line that nobody sees where it is rendered."""
+    said = record.model_dump_json(exclude_defaults=True)
+    ascii_only = "".join(char if " " <= char <= "~" else _escaped(char) for char in said)
+    without_end = ascii_only.replace("--", "-" + _escaped("-"))  # some renderers end a comment there
+    return Safe(f"<!-- {without_end} -->")
+
+
+def second_line(comment: Comment) -> str:
+    """The JSON in the hidden line below the marker of our own `comment`; "" where there is none."""
+    lines = re.split(r"\r\n|\r|\n", comment.text, maxsplit=2)
+    found = _LINE.fullmatch(lines[1].strip()) if len(lines) > 1 else None
+    return found[1] if found is not None else ""
 
 
 class Memo(BaseModel):
@@ -81,6 +107,7 @@ class Memo(BaseModel):
     held: Situation | None = Field(default=None, description="of a report that could not be written")
     denied: bool = Field(default=False, description="it could not because the Hub did not let us, not the board")
     stale: bool = Field(default=False, description="what it would be merged upon is not what was looked at any more")
+    silent: bool = Field(default=False, description="there is nothing to say about it")
     merging: str = Field(default="", description="the head at which we were about to merge it")
     by: str = Field(default="", description="who approved that")
 
@@ -105,17 +132,16 @@ def find_report(desk: Desk, thread: Thread) -> tuple[Comment | None, Record | No
     comment = find_marked(thread.comments, marker(desk, thread.num), desk.me())
     if comment is None:
         return None, None
-    lines = re.split(r"\r\n|\r|\n", comment.text, maxsplit=2)
-    found = _LINE.fullmatch(lines[1].strip()) if len(lines) > 1 else None
+    said = second_line(comment)
     try:
-        return comment, Record.model_validate_json(found[1]) if found is not None else None
+        return comment, Record.model_validate_json(said) if said else None
     except ValidationError:
         return comment, None
 
 
-def recall(desk: Desk, number: int) -> Memo | None:
-    """What is remembered of pull request `number`."""
-    raw = desk.redis.hget(desk.keys.pulls, str(number))
+def recall(desk: Desk, repo: Repo, number: int) -> Memo | None:
+    """What is remembered of pull request `number` of `repo`."""
+    raw = desk.redis.hget(desk.keys.pulls, _name(desk, repo, number))
     return None if raw is None else _memo(raw)
 
 
@@ -127,18 +153,23 @@ def _memo(raw: bytes | str) -> Memo | None:
 
 
 def recall_all(desk: Desk) -> dict[int, Memo | None]:
-    """What is remembered of every pull request, by its number."""
-    return {int(number): _memo(raw) for number, raw in desk.redis.hgetall(desk.keys.pulls).items()}
+    """What is remembered of every pull request in the requests repo, by its number."""
+    found = {text(name): raw for name, raw in desk.redis.hgetall(desk.keys.pulls).items()}
+    return {int(name): _memo(raw) for name, raw in found.items() if name.isdecimal()}
 
 
-def remember(desk: Desk, number: int, memo: Memo) -> None:
+def remember(desk: Desk, repo: Repo, number: int, memo: Memo) -> None:
     """Remember `memo`."""
-    desk.redis.hset(desk.keys.pulls, str(number), memo.model_dump_json(exclude_defaults=True))
+    desk.redis.hset(desk.keys.pulls, _name(desk, repo, number), memo.model_dump_json(exclude_defaults=True))
 
 
-def forget(desk: Desk, number: int) -> None:
+def forget(desk: Desk, repo: Repo, number: int) -> None:
     """It is over, or gone."""
-    desk.redis.hdel(desk.keys.pulls, str(number))
+    desk.redis.hdel(desk.keys.pulls, _name(desk, repo, number))
+
+
+def _name(desk: Desk, repo: Repo, number: int) -> str:
+    return str(number) if repo == desk.requests else f"{repo.id} {number}"
 
 
 def _escaped(char: str) -> str:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Literal
+from typing import Any, Literal
 
 from bot.desk import Desk, thread_key
 from bot.sync.pull_checks import Checked
-from bot.sync.pull_record import Record, Situation, find_report, marker
+from bot.sync.pull_record import Record, Renaming, Situation, find_report, marker
+from bot.sync.rename_pulls import RenameChecked
 from bot.texts.pull import End, FileView, PullView, pull_report
+from bot.texts.rename import RenameView, rename_report
 from hub.budget import HOUR
 from hub.errors import RateLimited
 from hub.records import Repo, Thread
@@ -18,9 +20,17 @@ from leaderboard.submissions import MOST_FILES
 Told = Literal["posted", "edited", "same", "held"]
 
 
-def tell_checked(desk: Desk, thread: Thread, checked: Checked, now: Situation, *, void: str = "") -> Told:
+def tell_checked(
+    desk: Desk, repo: Repo, thread: Thread, checked: Checked | RenameChecked, now: Situation, *, void: str = ""
+) -> Told:
     """Say what came of checking `thread` as it is `now`; `void` is the head of an earlier report."""
-    record = Record(situation=now, result=checked.result, files=checked.plan)
+    record = record_of(checked, now)
+    if isinstance(checked, RenameChecked):
+        lines = checked.judged.lines
+        told = _renaming(
+            record, checked.rename, now.head, lines=lines, passed=checked.passed, draft=now.draft, void=void
+        )
+        return _tell(desk, repo, thread, rename_report(told))
     view = PullView(
         result=checked.result,
         head=now.head,
@@ -34,37 +44,39 @@ def tell_checked(desk: Desk, thread: Thread, checked: Checked, now: Situation, *
         conflicts=thread.conflicting_files,
         merges_itself=now.merges_itself,
     )
-    return _tell(desk, thread, view)
+    return _tell(desk, repo, thread, _text(desk, view))
 
 
-def tell_void(desk: Desk, thread: Thread, record: Record) -> Told:
+def record_of(checked: Checked | RenameChecked, now: Situation) -> Record:
+    """What the report on `checked` says, for the bot."""
+    if isinstance(checked, RenameChecked):
+        return Record(situation=now, result="passed" if checked.passed else "problems", rename=checked.rename)
+    return Record(situation=now, result=checked.result, files=checked.plan)
+
+
+def tell_void(desk: Desk, repo: Repo, thread: Thread, record: Record) -> Told:
     """Say that the report which `record` belongs to is about what is not there any more."""
     void = record.model_copy(update={"checking": True})
-    view = PullView(
-        result=record.result,
-        head=thread.head_commit or "",
-        record=void.line(),
-        checking=True,
-        void=record.situation.head,
-    )
-    return _tell(desk, thread, view)
+    head, was = thread.head_commit or "", record.situation.head
+    if record.rename is not None:
+        return _tell(desk, repo, thread, rename_report(_renaming(void, record.rename, head, checking=True, void=was)))
+    view = PullView(result=record.result, head=head, record=void.line(), checking=True, void=was)
+    return _tell(desk, repo, thread, _text(desk, view))
 
 
-def tell_refused(desk: Desk, thread: Thread, record: Record, why: str) -> Told:
+def tell_refused(desk: Desk, repo: Repo, thread: Thread, record: Record, why: str) -> Told:
     """Say that the Hub did not let us merge it."""
-    refused = record.model_copy(update={"refused": True})
-    view = PullView(
-        result=record.result,
-        head=record.situation.head,
-        record=refused.line(),
-        files=_files(desk, record),
-        refused=why,
-    )
-    return _tell(desk, thread, view)
+    refused, head = record.model_copy(update={"refused": True}), record.situation.head
+    if record.rename is not None:
+        view = _renaming(refused, record.rename, head, passed=True, refused=why)
+        return _tell(desk, repo, thread, rename_report(view))
+    told = PullView(result=record.result, head=head, record=refused.line(), files=_files(desk, record), refused=why)
+    return _tell(desk, repo, thread, _text(desk, told))
 
 
 def tell_end(
     desk: Desk,
+    repo: Repo,
     thread: Thread,
     record: Record,
     how: End,
@@ -74,17 +86,26 @@ def tell_end(
 ) -> Told:
     """Say what became of it."""
     ended = record.model_copy(update={"end": how, "files": (), "checking": False})
-    view = PullView(
+    head, url = record.situation.head, f"{desk.address(repo)}/commit/{commit}"
+    if record.rename is not None:
+        passed = record.result == "passed"
+        view = _renaming(ended, record.rename, head, passed=passed, end=how, commit=commit, commit_url=url, by=by)
+        return _tell(desk, repo, thread, rename_report(view))
+    told = PullView(
         result=record.result,
-        head=record.situation.head,
+        head=head,
         record=ended.line(),
         end=how,
         files=_files(desk, record),
         commit=commit,
-        commit_url=f"{desk.address(desk.requests)}/commit/{commit}",
+        commit_url=url,
         by=by,
     )
-    return _tell(desk, thread, view)
+    return _tell(desk, repo, thread, _text(desk, told))
+
+
+def _renaming(record: Record, rename: Renaming, head: str, **more: Any) -> RenameView:
+    return RenameView(old=rename.old, new=rename.new, head=head, record=record.line(), partial=rename.partial, **more)
 
 
 def _files(desk: Desk, record: Record) -> tuple[FileView, ...]:
@@ -98,26 +119,29 @@ def _files(desk: Desk, record: Record) -> tuple[FileView, ...]:
     return tuple(found)
 
 
-def _tell(desk: Desk, thread: Thread, view: PullView) -> Told:
-    """Write the report into `thread`, as it was just read, or make the one that is there say `view`."""
-    _check_quota(desk)
-    view = replace(view, followed=desk.board.threads != "never")
-    text, mark, wake = pull_report(view), marker(desk, thread.num), thread_key(desk.requests, thread.num)
+def _text(desk: Desk, view: PullView) -> str:
+    return pull_report(replace(view, followed=desk.board.threads != "never"))
+
+
+def _tell(desk: Desk, repo: Repo, thread: Thread, text: str) -> Told:
+    """Write the report into `thread`, as it was just read, or make the one that is there say `text`."""
+    _check_quota(desk, repo)
+    mark, wake = marker(desk, thread.num), thread_key(repo, thread.num)
     report, _ = find_report(desk, thread)
     if report is None:
-        made = desk.effects.comment(desk.requests, thread.num, text, mark, wake=wake, seen=thread)
+        made = desk.effects.comment(repo, thread.num, text, mark, wake=wake, seen=thread)
         told: Told = "held" if made is None else "posted"
     else:
-        done = desk.effects.edit_comment(desk.requests, thread.num, report.id, text, mark, seen=report.text, wake=wake)
+        done = desk.effects.edit_comment(repo, thread.num, report.id, text, mark, seen=report.text, wake=wake)
         told = "edited" if done == "done" else done
     if told in ("posted", "edited"):
-        desk.echoes.caused("discussion", desk.requests.id, now=desk.now())
+        desk.echoes.caused("discussion", repo.id, now=desk.now())
     return told
 
 
-def _check_quota(desk: Desk) -> None:
+def _check_quota(desk: Desk, repo: Repo) -> None:
     """Raises RateLimited where our half of the day's deliveries is spent: then people are told later, not never."""
     now = desk.now()
-    if desk.echoes.own_left("discussion", desk.requests.id, now=now) <= 0:
+    if desk.echoes.own_left("discussion", repo.id, now=now) <= 0:
         words = "Our half of the webhook's deliveries for today is spent; the pull request is told later."
         raise RateLimited(words, seconds=HOUR - now % HOUR + 1.0, what="deliveries", status=None)

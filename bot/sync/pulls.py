@@ -24,12 +24,16 @@ from bot.desk import Desk, thread_key
 from bot.sync.merging import MAX_DIFF, merge_checked, settle_merged
 from bot.sync.pull_checks import Checked, check
 from bot.sync.pull_record import Memo, Record, find_report, forget, recall, recall_all, remember, situation
-from bot.sync.pull_report import tell_checked, tell_void
+from bot.sync.pull_report import record_of, tell_checked, tell_void
+from bot.sync.rename_pulls import RenameChecked, call_linked, check_rename
 from hub.comments import is_by
 from hub.diffs import changes_in
 from hub.errors import BadToken, Denied, ThreadNotFound, TooLarge
-from hub.records import Thread
+from hub.records import Repo, Thread
+from leaderboard.changes import FileChange
 from leaderboard.effects import Effect, Mode
+from leaderboard.rename_claims import claimed
+from leaderboard.renames import Kind
 from wire.crashpoints import pass_by, point
 from wire.dirty import Priority
 
@@ -42,22 +46,22 @@ MENDABLE = ("problems", "mixed")
 REPORTED = point("pull request reported on, not remembered")
 
 
-def sync_pull(desk: Desk, seen: Thread) -> tuple[int, float | None]:
+def sync_pull(desk: Desk, repo: Repo, seen: Thread) -> tuple[int, float | None]:
     """Bring the pull request `seen`, as it was just read, in step: how many comments were posted, and when to look
     again by itself, if ever."""
     me = desk.me()
-    if is_by(me, seen.author_id, seen.author_name) or desk.effects.is_left_alone(desk.requests, seen.num):
+    if is_by(me, seen.author_id, seen.author_name) or desk.effects.is_left_alone(repo, seen.num):
         return 0, None
     try:
-        return _bring_in_step(desk, seen)
+        return _bring_in_step(desk, repo, seen)
     except ThreadNotFound:
-        forget(desk, seen.num)
+        forget(desk, repo, seen.num)
     except BadToken:
         raise
     except Denied as error:
         log.warning("report not allowed", pull=seen.num, error=str(error))
         now = situation(desk, seen)
-        remember(desk, seen.num, Memo(head=now.head, held=now, denied=True))
+        remember(desk, repo, seen.num, Memo(head=now.head, held=now, denied=True))
     return 0, None
 
 
@@ -69,33 +73,33 @@ def mark_moved(desk: Desk, heads: dict[str, str]) -> None:
             desk.mark(thread_key(desk.requests, number), Priority.EVENT)
 
 
-def _bring_in_step(desk: Desk, seen: Thread) -> tuple[int, float | None]:
+def _bring_in_step(desk: Desk, repo: Repo, seen: Thread) -> tuple[int, float | None]:
     _, record = find_report(desk, seen)
     if seen.status in ("merged", "closed"):
         if seen.status == "merged" and record is not None and record.end is None:
-            settle_merged(desk, seen, record)
-        forget(desk, seen.num)
+            settle_merged(desk, repo, seen, record)
+        forget(desk, repo, seen.num)
         return 0, None
-    if _is_current(desk, seen, record):
-        return 0, _go_on(desk, seen, record)
+    if _is_current(desk, repo, seen, record):
+        return 0, _go_on(desk, repo, seen, record)
     reported = "" if record is None else record.situation.head
     has_moved = reported not in ("", seen.head_commit)
     if record is not None and record.result == "passed" and has_moved and not record.checking:
-        tell_void(desk, seen, record)
-    return _check(desk, seen.num, reported)
+        tell_void(desk, repo, seen, record)
+    return _check(desk, repo, seen.num, reported)
 
 
-def _is_current(desk: Desk, seen: Thread, record: Record | None) -> bool:
+def _is_current(desk: Desk, repo: Repo, seen: Thread, record: Record | None) -> bool:
     """Whether there is nothing to check: the report, or what is remembered of one that was held back, is about this."""
-    now, memo = situation(desk, seen), recall(desk, seen.num)
+    now, memo = situation(desk, seen), recall(desk, repo, seen.num)
     if record is None:
         if memo is None or memo.held != now:
             return False
-        return memo.denied or desk.effects.mode(Effect.COMMENT) is not Mode.ON
+        return memo.denied or memo.silent or desk.effects.mode(Effect.COMMENT) is not Mode.ON
     if record.checking or record.situation != now:
         return False
     if memo is None:
-        remember(desk, seen.num, Memo(head=now.head, heard=_heard(desk, seen)))
+        remember(desk, repo, seen.num, Memo(head=now.head, heard=_heard(desk, seen)))
         return True
     if memo.stale:
         return False
@@ -112,39 +116,58 @@ def _heard(desk: Desk, seen: Thread) -> int:
     )
 
 
-def _check(desk: Desk, number: int, reported: str) -> tuple[int, float | None]:
+def _check(desk: Desk, repo: Repo, number: int, reported: str) -> tuple[int, float | None]:
     """Check pull request `number` and report; `reported` is the head of an earlier report."""
-    try:
-        seen, diff = desk.hub.pull(desk.requests, number, max_bytes=MAX_DIFF)
-        changes = changes_in(diff)
-        if not changes and seen.status == "draft":
-            return 0, None  # it has only just been opened
-        checked = check(desk, seen, changes)
-    except TooLarge:
-        seen, checked = desk.hub.thread(desk.requests, number), Checked("too-large")
-    fresh = desk.hub.thread(desk.requests, number)
+    seen, changes = _read(desk, repo, number)
+    if changes == [] and seen.status == "draft":
+        return 0, None  # it has only just been opened
+    checked = _look_at(desk, repo, seen, changes)
+    fresh = desk.hub.thread(repo, number)
     now = situation(desk, fresh)
     if fresh.status in ("merged", "closed") or now != situation(desk, seen):
         log.info("moved while it was checked", pull=number, status=fresh.status)
         return 0, desk.now() + AGAIN
+    if checked is None:
+        remember(desk, repo, number, Memo(head=now.head, held=now, silent=True))
+        return 0, None
     void = reported if reported != now.head else ""
-    told = tell_checked(desk, fresh, checked, now, void=void)
+    told = tell_checked(desk, repo, fresh, checked, now, void=void)
     pass_by(REPORTED)
-    log.info("pull request", pull=number, head=now.head, result=checked.result, told=told)
-    remember(desk, number, Memo(head=now.head, heard=_heard(desk, fresh), held=now if told == "held" else None))
+    record = record_of(checked, now)
+    log.info("pull request", repo=repo.id, pull=number, head=now.head, result=record.result, told=told)
+    held = now if told == "held" else None
+    remember(desk, repo, number, Memo(head=now.head, heard=_heard(desk, fresh), held=held))
+    if record.rename is not None:
+        call_linked(desk, repo, number)
     posted = int(told == "posted")
-    if told == "held":
-        return posted, None
-    record = Record(situation=now, result=checked.result, files=checked.plan)
-    return posted, _go_on(desk, fresh, record)
+    return posted, None if told == "held" else _go_on(desk, repo, fresh, record)
 
 
-def _go_on(desk: Desk, seen: Thread, record: Record | None) -> float | None:
-    """Merge what passed, where the board lets us; when to look again."""
-    if record is None or record.result != "passed" or record.refused:
+def _read(desk: Desk, repo: Repo, number: int) -> tuple[Thread, list[FileChange] | None]:
+    """The pull request, and what it changes; None where that is too much to be read."""
+    try:
+        seen, diff = desk.hub.pull(repo, number, max_bytes=MAX_DIFF)
+    except TooLarge:
+        return desk.hub.thread(repo, number), None
+    return seen, changes_in(diff)
+
+
+def _look_at(desk: Desk, repo: Repo, seen: Thread, changes: list[FileChange] | None) -> Checked | RenameChecked | None:
+    """What there is to say of it; None: nothing, for it is none of ours."""
+    kind: Kind = "requests" if repo == desk.requests else "results"
+    if (claim := claimed(kind, seen.title, changes or [])) is not None:
+        return check_rename(desk, repo, seen, changes, claim)
+    if repo != desk.requests:
         return None
+    return Checked("too-large") if changes is None else check(desk, seen, changes)
+
+
+def _go_on(desk: Desk, repo: Repo, seen: Thread, record: Record | None) -> float | None:
+    """Merge what passed, where the board lets us; when to look again."""
+    if record is None or record.result != "passed" or record.refused or record.rename is not None:
+        return None  # a rename is merged once a maintainer has approved it
     now = record.situation
     if now.draft or now.conflict or not now.merges_itself:
         return None
-    done = merge_checked(desk, seen, record)
+    done = merge_checked(desk, repo, seen, record)
     return desk.now() + AGAIN if done.how == "moved" else None

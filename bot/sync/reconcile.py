@@ -4,7 +4,7 @@ A round is a handful of dirty keys, each of which fails and is retried by itself
 how many requests there are:
 
     requests     a look at the refs; where they moved, the history, a fetch, and marks for what changed      1 call
-    threads:…    the newest threads and one page of the open ones, for each of two repos                     4 calls
+    threads:…    the newest threads and one page of the open ones, for each of three repos                   6 calls
     webhooks     disabled or suspended ones are switched on again                                            1 call
     reconcile    requests that nobody judged, or whose attempt nobody runs; the mirror, once it got large    0 calls
     flags        a look at the head of the flags repo, where the board has one                               1 call
@@ -45,7 +45,7 @@ def round_keys(desk: Desk) -> list[str]:
 
 def thread_repos(desk: Desk) -> tuple[Repo, ...]:
     """The repos in whose threads people speak with the bot."""
-    return (desk.requests, desk.community)
+    return (desk.requests, desk.results, desk.community)
 
 
 def period(desk: Desk) -> float:

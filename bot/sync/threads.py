@@ -27,6 +27,7 @@ from bot.sync.first_answer import answer_first
 from bot.sync.following import tell_ends
 from bot.sync.pull_record import forget
 from bot.sync.pulls import sync_pull
+from bot.sync.rename_links import follow_links
 from bot.sync.status_thread import KIND
 from hub.comments import find_marked, marker_of
 from hub.errors import NotFound, ThreadNotFound
@@ -85,16 +86,17 @@ def sync_thread(desk: Desk, repo: Repo, number: int) -> float | None:
         thread = desk.hub.thread(repo, number)
     except ThreadNotFound:
         desk.redis.hdel(counts, _listed(number), _read(number))
-        if repo == desk.requests:
-            forget(desk, number)
+        forget(desk, repo, number)
         return None
     path = _request_of(desk, thread) if repo == desk.requests else None
     if path is not None:
         _check_status(desk, thread, path)
     posted = answer_commands(desk, REGISTRY, repo, thread, _place(thread, path)) + tell_ends(desk, repo, thread)
+    posted += follow_links(desk, repo, thread)
     posted += answer_first(desk, REGISTRY, repo, thread) if path is None else 0
     posted += hear(desk, repo, thread)
-    reports, again = sync_pull(desk, thread) if repo == desk.requests and thread.is_pull_request else (0, None)
+    is_pull = repo in (desk.requests, desk.results) and thread.is_pull_request
+    reports, again = sync_pull(desk, repo, thread) if is_pull else (0, None)
     desk.redis.hset(counts, _read(number), len(thread.comments) + posted + reports)
     return again
 
