@@ -22,7 +22,6 @@ from typing import NoReturn
 from huggingface_hub import snapshot_download
 from huggingface_hub.errors import (
     GatedRepoError,
-    HfHubHTTPError,
     RepositoryNotFoundError,
     RevisionNotFoundError,
 )
@@ -191,7 +190,7 @@ def _resolved(source: Dataset, hub: HubAccess) -> Dataset:
         return source
     try:
         sha = hub.api().dataset_info(source.repo, timeout=30).sha
-    except HfHubHTTPError as error:
+    except (RepositoryNotFoundError, RevisionNotFoundError) as error:  # gated ones are among them
         raise DatasetUnavailable(f"{source.repo}: {type(error).__name__}") from error
     return source.model_copy(update={"revision": sha})
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from evaluation_kit import MODEL, QUESTIONS, STARTER, WORLD, access, upload, upload_questions
 from huggingface_hub import HfApi
+from huggingface_hub.errors import HfHubHTTPError
 
 from leaderboard.suites import Dataset
 from localhub.testing import LocalHub
@@ -109,6 +110,14 @@ def test_other_questions_than_the_suite_pins_are_refused(hub: LocalHub, tmp_path
 def test_questions_that_are_not_there_are_our_fault(hub: LocalHub, tmp_path: Path) -> None:
     """A suite whose repo is gone is told as such, not as a fault of the model."""
     with pytest.raises(DatasetUnavailable, match=QUESTIONS):
+        fetch_datasets(STARTER, access(hub), tmp_path / "cache")
+
+
+def test_a_hub_that_is_away_is_no_fault_of_the_suites_questions(hub: LocalHub, tmp_path: Path) -> None:
+    """What a minute may mend is told as the Hub's error, not as questions that are not there."""
+    upload_questions(hub)
+    hub.box.faults.fail("GET /api/datasets/*", status=503, times=None)
+    with pytest.raises(HfHubHTTPError):
         fetch_datasets(STARTER, access(hub), tmp_path / "cache")
 
 
