@@ -2,58 +2,21 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 import redis
-import uvicorn
 from bot_kit import BOARD, SECRET
 from huggingface_hub import CommitOperationAdd
+from live_kit import serving, syncing
 from pulls_kit import PATH, board_on, bot_comments, fields, look, policy, propose, report, said, thread
 from stand_kit import REQUESTS, Stand, world
 
-from bot.app import create_app, server_config
 from bot.settings import BotSettings
 from bot.sync import pulls
-from bot.sync.loop import SyncLoop
 from hub.records import Watched
 from localhub.testing import LocalHub
-from wire import clock
-
-
-@contextmanager
-def serving(settings: BotSettings) -> Iterator[str]:
-    """A web server that takes deliveries; where."""
-    server = uvicorn.Server(server_config(create_app(settings), settings))
-    runs = threading.Thread(target=server.run)
-    runs.start()
-    try:
-        while not server.started:
-            runs.join(0.01)
-        yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}/webhooks/hub"
-    finally:
-        server.should_exit = True
-        runs.join()
-
-
-@contextmanager
-def syncing(stand: Stand) -> Iterator[None]:
-    """Two loops that sync whatever is dirty."""
-    stand.desk.now = clock.now
-    loops = [SyncLoop(stand.desk) for _ in range(2)]
-    threads = [threading.Thread(target=loop.run) for loop in loops]
-    for one in threads:
-        one.start()
-    try:
-        yield
-    finally:
-        for loop in loops:
-            loop.stop()
-        for one in threads:
-            one.join()
 
 
 @pytest.fixture

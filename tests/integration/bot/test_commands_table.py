@@ -1,0 +1,126 @@
+"""The table of all commands, played on a board that runs: what everybody is told, and what becomes of the files."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Iterator
+
+import pytest
+import redis
+from live_kit import running, wait_until
+from table_kit import EFFECTS, PEOPLE, SPACE, WORDS, Cell, Table, people_and_models, read_table
+
+from bot.commands.verbs import REGISTRY
+from bot.desk import request_key
+from bot.probe import Probe
+from hub.comments import marker_of
+from leaderboard.boards import MaintainingOrganisation
+from leaderboard.roles import who_may
+from steward.valkey import Valkey
+from wire.dirty import Priority
+
+TABLE = read_table()
+ELSEWHERE = {"rename", "flag", "unflag", "dismiss", "remove", "restore"}
+"""Verbs about renames and flags, which are tested with those."""
+
+
+@pytest.fixture(scope="module")
+def played(tmp_path_factory: pytest.TempPathFactory, valkey: Valkey, probe: Probe) -> Iterator[Table]:
+    """The table, after everybody wrote their command and all of them were answered."""
+    folder = tmp_path_factory.mktemp("table")
+    with redis.Redis.from_url(valkey.url) as connection, pytest.MonkeyPatch.context() as patch:
+        connection.flushall()
+        patch.setattr("bot.commands.limits.MOST", 1_000)
+        keepers = (MaintainingOrganisation(name="keepers"),)
+        people = people_and_models(TABLE)
+        with running(folder, people, connection, valkey.url, probe, maintainer_organisations=keepers) as stand:
+            mia, form = (stand.desk.hub.user(name).id for name in ("mia", "form"))
+            stand.desk.board = stand.desk.board.model_copy(update={"maintainers": (mia,), "front_ends": (form,)})
+            table = Table(stand, TABLE)
+            table.play()
+            yield table
+
+
+def test_the_table_is_large_and_has_every_verb(played: Table) -> None:
+    """Every verb stands in it with the places where it works, and there are at least 150 cells."""
+    assert len(set(TABLE)) == len(TABLE) >= 150
+    missing = {verb.name for verb in REGISTRY.verbs} - {cell.verb for cell in TABLE} - ELSEWHERE
+    assert not missing, "write a row for each state of these verbs into commands_table.md"
+    assert {cell.outcome for cell in TABLE} == set(WORDS)
+
+
+@pytest.mark.parametrize("cell", TABLE, ids=str)
+def test_everybody_is_told_what_happened(played: Table, cell: Cell) -> None:
+    """Each command has one reply, which says what the table says."""
+    (reply,) = played.answers[cell]
+    verb = REGISTRY.find(cell.verb)
+    who = who_may(verb.who) if verb is not None else ""
+    assert WORDS[cell.outcome].format(verb=cell.verb, who=who) in reply
+    assert f"[{PEOPLE[cell.role]}]" in reply
+
+
+def test_what_was_done_stands_in_the_files_and_nothing_else_does(played: Table) -> None:
+    """A request is changed where the table says so, and is as it was where it does not."""
+    files = played.files()
+    for cell in TABLE:
+        if cell.outcome in EFFECTS:
+            assert EFFECTS[cell.outcome](files[cell.path]), str(cell)
+        elif cell.has_request:
+            assert files[cell.path]["status"] == played.begun[cell.path]["status"], str(cell)
+            facts = files[cell.path].get("steward", {})
+            assert facts.get("causes", []) == played.begun[cell.path].get("steward", {}).get("causes", [])
+    named = {cell.path for cell in TABLE if cell.has_request or cell.outcome in ("submitted", "merged")}
+    assert set(files) == named
+
+
+def test_pull_requests_are_merged_and_closed_as_the_table_says(played: Table) -> None:
+    """Nobody but a maintainer merged or closed one."""
+    for cell in TABLE:
+        if cell.place == "pull" and cell.state in ("passed", "problems"):
+            wanted = {"merged": "merged", "rejected": "closed"}.get(cell.outcome, "open")
+            number, _ = played.pulls[cell.model]
+            assert played.stand.desk.hub.thread(played.stand.desk.requests, number).status == wanted, str(cell)
+
+
+def test_every_decision_and_every_refusal_is_recorded(played: Table) -> None:
+    """For each command that decides something there is a file that says who, what, and whether they might."""
+    desk = played.stand.desk
+    kept = [one.path for one in desk.hub.list_files(desk.logs) if one.path.startswith("decisions/")]
+    keys = Counter(path.rpartition("/")[2].partition("-")[0] for path in kept)
+    for cell, (_, _, comment) in played.said.items():
+        verb = REGISTRY.find(cell.verb)
+        is_one = verb is not None and verb.decides and cell.outcome not in ("none", "place")
+        assert keys[comment] == int(is_one), str(cell)
+
+
+def test_nobody_wrote_in_vain_and_the_bot_nothing_of_its_own(played: Table) -> None:
+    """In the talks there are the comments of the table and one reply to each: no error, no second word."""
+    desk = played.stand.desk
+    for number in range(1, 5):
+        thread = desk.hub.thread(desk.community, number)
+        ours = [marker_of(one.text) for one in thread.comments if one.author_name == "steward-bot"]
+        assert len(thread.comments) == 1 + 2 * len(ours)
+        assert all(one is not None and one.kind == "answer" for one in ours)
+    assert desk.parking.all() == []
+
+
+def test_a_command_is_answered_within_a_second_whatever_waits(
+    played: Table, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A thousand background syncs wait, each of a call; who writes a command does not wait for them."""
+    desk, times = played.stand.desk, list[float]()
+    names = (f"ada/gone{n}_eval_request_False_float32_Original.json" for n in range(1_000))
+    desk.mark_all(map(request_key, names), Priority.BACKGROUND)
+    for number in range(1, 4):
+        began = time.monotonic()
+        said = played.apis["stranger"].comment_discussion(
+            SPACE, number, comment="/status ada/talk-failed", repo_type="space"
+        )
+        wait_until(lambda said=said, number=number: played.is_answered(number, said.id), every=0.01)
+        times.append(time.monotonic() - began)
+    left = len(desk.dirty)
+    with capsys.disabled():
+        print(f"\nanswered in {', '.join(f'{one:.2f}' for one in times)} s, with {left} of 1,000 syncs still waiting")
+    assert left > 100, "the syncs were done before the commands: nothing was shown"
+    assert min(times) < 1.0
