@@ -60,6 +60,7 @@ class Entry(BaseModel):
     thread: int | None = None
     comment: str | None = Field(default=None, description="id of the status comment")
     said: str = Field(default="", description="digest of what the status comment says")
+    closed: bool = Field(default=False, description="whether its thread was closed, because it waits for nobody")
     again: float = Field(default=0.0, description="before this time it is not tried again")
     shown: int = Field(default=0, description="quarters of the progress that the status comment shows")
     tier: Tier = Field(default="medium", description="how large a machine it asks for")

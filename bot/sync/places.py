@@ -121,7 +121,7 @@ def tell_cancelled(desk: Desk, entry: Entry, request: Request) -> Entry:
 def merged(desk: Desk, told: Entry) -> Entry:
     """What was told, upon an entry that dispatch may have moved on meanwhile."""
     fresh = desk.index.get(told.path)
-    told_of = ("thread", "comment", "said", "place", "starts", "why", "foretold")
+    told_of = ("thread", "comment", "said", "closed", "place", "starts", "why", "foretold")
     return fresh.model_copy(update={name: getattr(told, name) for name in told_of})
 
 

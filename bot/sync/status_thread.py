@@ -25,6 +25,7 @@ import structlog
 
 from bot.desk import Desk, request_key
 from bot.index import Entry
+from bot.sync.closing import close_or_open
 from bot.sync.own_threads import Place, find_own, known_until
 from bot.texts.status import StatusView, status_comment, thread_title
 from hub.budget import HOUR
@@ -58,8 +59,13 @@ def tell(desk: Desk, entry: Entry, view: StatusView, *, named: int | None = None
     if entry.standing.access != "public":
         return entry  # not everybody may see the model: nothing about it is said where everybody reads
     digest = _digest(view)
-    if entry.thread is not None and entry.said == digest:
-        return entry
+    if entry.thread is None or entry.said != digest:
+        entry = _told_or_spared(desk, entry, view, digest, named)
+    # Only what was said: a thread whose comment is held back, or comes later, is not closed upon words of yesterday.
+    return close_or_open(desk, entry, view.state) if entry.said == digest else entry
+
+
+def _told_or_spared(desk: Desk, entry: Entry, view: StatusView, digest: str, named: int | None) -> Entry:
     try:
         return _told(desk, entry, view, digest, named)
     except _Spared:

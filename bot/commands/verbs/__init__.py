@@ -10,6 +10,7 @@ from bot.commands.verbs.hold import HOLD, UNHOLD
 from bot.commands.verbs.pause import PAUSE, RESUME
 from bot.commands.verbs.priority import PRIORITY
 from bot.commands.verbs.relaunch import RELAUNCH
+from bot.commands.verbs.search import SEARCH
 from bot.commands.verbs.status import STATUS
 from bot.commands.verbs.submit import RESUBMIT, SUBMIT
 from bot.commands.verbs.subscribe import SUBSCRIBE
@@ -26,6 +27,7 @@ REGISTRY = Registry(
         RELAUNCH,
         CANCEL,
         SUBSCRIBE,
+        SEARCH,
         PRIORITY,
         HOLD,
         UNHOLD,

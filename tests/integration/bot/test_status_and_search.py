@@ -1,0 +1,125 @@
+"""What the status comment compares, when a thread is closed and opened again, and what `/search` finds."""
+
+from __future__ import annotations
+
+import pytest
+from published_kit import publish
+from stand_kit import REQUESTS, Stand
+from talk_kit import Talk
+
+from bot import searching
+from leaderboard.attempts import number_in
+from leaderboard.effects import Effects
+
+
+@pytest.fixture
+def board(stand: Stand) -> Stand:
+    """A board on which the form is a maintainer and a worker waits."""
+    form = stand.desk.hub.user("form").id
+    stand.desk.board = stand.desk.board.model_copy(update={"maintainers": (form,), "front_ends": (form,)})
+    stand.worker()
+    return stand
+
+
+def finish(stand: Stand, path: str) -> None:
+    """What waits at `path` is evaluated, and its results are published."""
+    stand.worker()
+    stand.desk.mark("queue")
+    stand.settle()
+    (job,) = [one for one in stand.queued() if one.path == path]
+    stand.take(job)
+    stand.end(job, details=publish(stand.hub.url, job, stand.desk.suite, number=number_in(job.attempt)))
+    stand.settle()
+    assert stand.file(path)["status"] == "FINISHED"
+
+
+def told(stand: Stand, model: str) -> tuple[str, str]:
+    """Status and opening post of the thread of a request for `model`."""
+    (found,) = [one for one in stand.threads() if one.title.startswith(f"Evaluation of {model} ")]
+    return found.status, found.events[0].content
+
+
+def test_scores_stand_beside_those_of_the_base_and_of_the_best_of_the_category(board: Stand) -> None:
+    """The first of its kind stands alone; the second is compared; a private model is never named."""
+    first = board.submit("ada/good", sender="ada", model_type="💬 : chat models")
+    finish(board, first)
+    assert "| benchmark | score | raw |\n" in told(board, "ada/good")[1]
+    config = board.ada.hf_hub_download("ada/good", "config.json")
+    board.ada.create_repo("ada/better")
+    board.ada.upload_file(path_or_fileobj=config, path_in_repo="config.json", repo_id="ada/better")
+    board.ada.upload_file(path_or_fileobj=b"y", path_in_repo="model.safetensors", repo_id="ada/better")
+    second = board.submit("ada/better", sender="ada", model_type="chat", base_model="ada/good")
+    finish(board, second)
+    _, post = told(board, "ada/better")
+    assert "| benchmark | score | raw | ada/good | ada/good |\n" in post
+    assert "is the model that this one was made from" in post
+    assert "the best of the other chat models" in post
+    assert "`/resubmit` to have a newer commit evaluated" in post
+
+
+def test_a_finished_thread_is_closed_and_opened_again_with_its_request(board: Stand) -> None:
+    """It waits for nobody; a relaunch opens it again; what a person does to it stays."""
+    path = board.submit("ada/good", sender="ada")
+    board.settle()
+    assert told(board, "ada/good")[0] == "open"
+    finish(board, path)
+    assert told(board, "ada/good")[0] == "closed"
+    talk = Talk(board)
+    assert "once more" in talk.ask("/relaunch ada/good", board.form)
+    board.settle()
+    assert told(board, "ada/good")[0] == "open"
+    assert "Somebody who may do so had it evaluated once more" in told(board, "ada/good")[1]
+    finish(board, path)
+    number = board.desk.index.get(path).thread
+    assert number is not None
+    board.form.change_discussion_status(REQUESTS, number, "open", repo_type="dataset")
+    board.desk.mark(f"request:{path}")
+    board.desk.mark(f"thread:dataset/{REQUESTS}:{number}")
+    board.settle()
+    assert told(board, "ada/good")[0] == "open"
+
+
+def test_what_is_withdrawn_is_closed_and_what_failed_stays_open(board: Stand) -> None:
+    """A failure waits for a person."""
+    board.desk.workers.leave("w")
+    board.submit("ada/good", sender="ada")
+    board.settle()
+    Talk(board).ask("/cancel ada/good the wrong revision")
+    board.settle()
+    status, post = told(board, "ada/good")
+    assert (status, "the wrong revision" in post) == ("closed", True)
+    board.submit("ada/pickled", sender="ada")
+    board.settle()
+    assert told(board, "ada/pickled")[0] == "open"
+
+
+def test_closing_can_be_held_back(board: Stand) -> None:
+    """Where closing is off or in shadow the thread stays open, and nothing else is missing."""
+    modes = dict.fromkeys(board.desk.board.effects.modes, "on") | {"close": "shadow"}
+    board.desk.board = board.desk.board.model_copy(update={"effects": Effects.model_validate(modes)})
+    path = board.submit("ada/good", sender="ada")
+    board.settle()
+    finish(board, path)
+    assert told(board, "ada/good")[0] == "open"
+    assert any(one.does.startswith("Close #") for one in board.desk.effects.shadow.read().things)
+
+
+def test_search_finds_what_the_index_knows(board: Stand) -> None:
+    """By name, state, submitter and score; misread words and near names are told; private models are nobody's."""
+    finish(board, board.submit("ada/good", sender="ada", model_type="merge", license="mit"))
+    board.submit("ada/pickled", sender="bob")
+    board.settle()
+    talk = Talk(board)
+    said = talk.ask("/search good; nothing; Hub License: MIT")
+    assert "| [ada/good](" in said
+    assert f"| float32 | finished | {searching.find(board.desk, 'good', most=1).hits[0].average:.2f} |" in said
+    assert "ada/pickled" not in said
+    assert "ada/pickled" in talk.ask("/search status: failed; submitted by: bob")
+    assert "Names like it: `ada/good`" in talk.ask("/search ada/god")
+    assert "Did you mean `Hub License`?" in talk.ask("/search Hub Lisence: mit")
+    assert "holds numbers" in talk.ask("/search Average: many")
+    entry = board.desk.index.get("ada/good_eval_request_False_float32_Original.json")
+    hidden = entry.standing.model_copy(update={"access": "private"})
+    board.desk.index.put(entry.model_copy(update={"standing": hidden}))
+    assert "Nothing was found" in talk.ask("/search good")
+    assert "ada/good" not in talk.ask("/search ada/god").splitlines()[-1]
