@@ -20,6 +20,7 @@ from hub.records import Repo, Thread
 from leaderboard.flags import FlagRecord
 from leaderboard.triage import Topic
 from wire.dirty import Priority
+from wire.redis import text
 
 log = structlog.get_logger()
 
@@ -71,12 +72,14 @@ def find_cure(desk: Desk, model: str) -> Cure | None:
     return Cure(**json.loads(raw)) if raw is not None else None
 
 
-def look_for(desk: Desk, standing: Iterable[FlagRecord], *, since: float) -> None:
-    """Have causes looked for where somebody spoke, at `since`, after the last look."""
+def look_for(desk: Desk, standing: Iterable[FlagRecord], *, asked: str) -> None:
+    """Have causes looked for once after each plea; `asked` is the comment that holds the last one, "" for none."""
     for record in standing:
-        cure = find_cure(desk, record.model)
-        if record.curable() and since and (cure is None or cure.at < since):
+        field = f"asked {record.model.casefold()}"
+        known = desk.redis.hget(desk.keys.flag_cures, field)
+        if record.curable() and asked and (known is None or text(known) != asked):
             desk.mark(cause_key(record.model), Priority.BACKGROUND)
+            desk.redis.hset(desk.keys.flag_cures, field, asked)
 
 
 def tell(desk: Desk, repo: Repo, thread: Thread, records: Iterable[FlagRecord]) -> int:

@@ -69,7 +69,7 @@ def hear(desk: Desk, repo: Repo, thread: Thread) -> int:
     if standing:
         posted += pleas.reopen(desk, repo, thread, said)
         _remind(desk, repo, thread, said)
-        cures.look_for(desk, standing, since=max((one.time for one in said), default=0.0))
+        cures.look_for(desk, standing, asked=said[-1].comment.id if said else "")
     return posted
 
 

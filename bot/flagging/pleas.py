@@ -46,11 +46,6 @@ class Plea:
     url: str
 
     @property
-    def time(self) -> float:
-        """When, in seconds since the epoch."""
-        return self.comment.created_at.timestamp()
-
-    @property
     def day(self) -> str:
         """The day on which it was said, UTC."""
         return f"{self.comment.created_at:%Y-%m-%d}"

@@ -1,0 +1,70 @@
+"""Tables of flags that were kept by hand become records: their addresses are kept, their dirty keys are told.
+
+Nothing is written until an operator has seen what would be. A model that has a record already keeps it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from bot.desk import Desk
+from bot.flagging.deciding import edits_of
+from bot.flagging.naming import Named, find_model
+from leaderboard.flag_tables import REASONS, Row, read_table
+from leaderboard.flags import Decision, FlagRecord, flagged
+from leaderboard.reasons import Problem
+from wire.clock import iso
+
+CAUSE = "import"
+
+
+@dataclass(frozen=True)
+class Import:
+    """What a table comes to: records to be written, models that are known already, and what is wrong with keys."""
+
+    records: tuple[FlagRecord, ...]
+    known: tuple[str, ...]
+    problems: tuple[Problem, ...]
+
+
+def read(desk: Desk, text: str, *, category: str, by: str) -> Import:
+    """What importing the table `text` would do: a call for each key. Raises BadTable and HubError."""
+    rows, problems = read_table(text)
+    records, known = dict[str, FlagRecord](), list[str]()
+    for row in rows:
+        named = find_model(desk, row.model)
+        problems += _trouble(row, named)
+        if not named.is_known:
+            continue
+        if desk.flag_book.of([named.model, *named.also]):
+            known.append(named.model)
+            continue
+        decision = Decision(what="flagged", at=iso(desk.now()), by=by, category=category, cause=f"{CAUSE} {row.model}")
+        record = FlagRecord(
+            model=named.model, status="flagged", category=category, thread=row.thread, also=_also(row, named)
+        )
+        records[named.model] = flagged(None, record, decision)
+    return Import(tuple(records.values()), tuple(known), tuple(problems))
+
+
+def write(desk: Desk, records: Iterable[FlagRecord]) -> bool:
+    """Have the records written; False where the board lets no edit happen."""
+    assert desk.flags_repo is not None
+    edits = [edit for record in records for edit in edits_of(desk, record, CAUSE, f"Import the flag of {record.model}")]
+    return not edits or desk.effects.stage(desk.flags_repo, *edits)
+
+
+def _trouble(row: Row, named: Named) -> list[Problem]:
+    if not named.is_known:
+        return [REASONS["unknown"].problem(key=row.key)]
+    if named.model == row.model:
+        return []
+    code = "case" if named.model.casefold() == row.model.casefold() else "renamed"
+    return [REASONS[code].problem(key=row.key, model=named.model)]
+
+
+def _also(row: Row, named: Named) -> tuple[str, ...]:
+    """The other names of the model; the one in the table too, where it is more than another case of letters."""
+    is_another = row.model.casefold() != named.model.casefold()
+    return tuple(dict.fromkeys((*named.also, *((row.model,) if is_another else ()))))

@@ -1,0 +1,135 @@
+"""`steward flags`: which models are flagged or reported, what speaks for it, and tables of flags from elsewhere."""
+
+from __future__ import annotations
+
+import getpass
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from bot.desk import Desk
+    from bot.flagging.importing import Import
+    from bot.flagging.reports import Report
+    from leaderboard.flags import FlagRecord
+
+UNCHANGED, MISUSED = 1, 2
+Model = Annotated[str, typer.Argument(help="Its id on the Hub, org/name.")]
+AsJson = Annotated[bool, typer.Option("--json", help="One JSON object.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to `steward`."""
+    group = typer.Typer(help="Models that are flagged or reported, and the evidence.", no_args_is_help=True)
+    group.command("list")(list_flags)
+    group.command()(show)
+    group.command("import")(import_table)
+    app.add_typer(group, name="flags")
+
+
+def list_flags(as_json: AsJson = False) -> None:
+    """List the models that are reported, and those that are flagged."""
+    from bot.flagging.reports import reports
+    from steward.commands.board import open_board
+
+    with open_board() as desk:
+        reported, flagged = reports(desk), [one for one in desk.flag_book.records() if one.stands]
+    if as_json:
+        found = {"reported": [_json(one) for one in reported], "flagged": [_json(one) for one in flagged]}
+        print(json.dumps(found))
+        return
+    for report in reported:
+        print(f"reported  {report.model}  {len(report.findings)} findings  {report.url}")
+    for record in flagged:
+        print(f"flagged   {record.model}  {record.category}  {record.thread}")
+    if not (reported or flagged):
+        print("Nothing is reported, and nothing is flagged.")
+
+
+def show(model: Model, as_json: AsJson = False) -> None:
+    """Show what speaks for a flag on a model, and what was decided about it. Gathered now, where nobody reported it."""
+    from bot.flagging.naming import find_model
+    from bot.flagging.reports import find_report, gathered
+    from steward.commands.board import open_board
+
+    with open_board() as desk:
+        named = find_model(desk, model)
+        if not named.is_known:
+            print(f"steward: there is no model {model}, neither on the Hub nor on the board.", file=sys.stderr)
+            raise typer.Exit(UNCHANGED)
+        report = find_report(desk, named.model)
+        if report is None or not report.gathered:
+            fresh = gathered(desk, named.model, report.named if report is not None else ())
+            report = fresh if report is None else report.model_copy(update={"findings": fresh.findings})
+        records = desk.flag_book.of([named.model, *named.also])
+    if as_json:
+        print(json.dumps({"report": _json(report), "records": [_json(one) for one in records]}))
+    else:
+        print("\n".join(_shown(report, records)))
+
+
+def _json(one: Report | FlagRecord) -> object:
+    return one.model_dump(mode="json")
+
+
+def _shown(report: Report, records: tuple[FlagRecord, ...]) -> Iterator[str]:
+    if report.url:
+        yield f"{report.model} was reported by {report.reporter} in {report.url}"
+    for finding in report.findings:
+        yield f"{finding.strength:6} {finding.code:22} {finding.message}{f' {finding.link}' if finding.link else ''}"
+    if not report.findings:
+        yield f"Nothing speaks for a flag on {report.model}."
+    for record in records:
+        for decision in record.decisions:
+            yield f"{decision.at}  {decision.what} by {decision.by}: {decision.reason or decision.category}"
+        yield f"{record.model} is {'flagged' if record.stands else 'not flagged any more'}: {record.thread}"
+
+
+def import_table(
+    table: Annotated[Path, typer.Argument(help="JSON, YAML, or a Python file with the table: model → address.")],
+    category: Annotated[str, typer.Option(help="Category of all of them.")] = "other",
+    write: Annotated[bool, typer.Option("--write", help="Write them; without it they are only shown.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Import flags that were kept by hand; each key that is not clean is told. Exit status 1 where one was lost."""
+    from bot.flagging import importing
+    from hub.errors import HubError
+    from leaderboard.flag_tables import LOST, BadTable
+    from leaderboard.flags import CATEGORIES
+    from steward.commands.board import open_board
+
+    if category not in CATEGORIES:
+        print(f"steward: {category} is none of {', '.join(CATEGORIES)}.", file=sys.stderr)
+        raise typer.Exit(MISUSED)
+    with open_board() as desk:
+        _need_repo(desk)
+        try:
+            found = importing.read(desk, table.read_text("utf-8"), category=category, by=getpass.getuser())
+        except (OSError, UnicodeDecodeError, BadTable, HubError) as error:
+            print(f"steward: {table} was not imported: {error}", file=sys.stderr)
+            raise typer.Exit(MISUSED) from error
+        written = write and importing.write(desk, found.records)
+    _tell(found, as_json=as_json, written=written, wanted=write)
+    raise typer.Exit(UNCHANGED if any(one.code in LOST for one in found.problems) or write > written else 0)
+
+
+def _need_repo(desk: Desk) -> None:
+    if desk.flags_repo is None:
+        print("steward: the board has no repo of flags; name one in the board file: repos: {flags: …}", file=sys.stderr)
+        raise typer.Exit(MISUSED)
+
+
+def _tell(found: Import, *, as_json: bool, written: bool, wanted: bool) -> None:
+    if as_json:
+        said = {"records": [_json(one) for one in found.records], "known": list(found.known), "written": written}
+        print(json.dumps({**said, "problems": [one.model_dump() for one in found.problems]}))
+        return
+    for problem in found.problems:
+        print(f"{problem.code:11} {problem.message} {problem.advice}")
+    done = "imported; a sync process writes them" if written else "not written" if wanted else "would be imported"
+    held = " Edits are off or in shadow on this board." if wanted and not written else ""
+    print(f"{len(found.records)} flags {done}, {len(found.known)} were known.{held}")
