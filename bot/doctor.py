@@ -13,6 +13,7 @@ from typing import Literal
 
 import redis
 
+from bot.consistency import disagreements
 from bot.desk import Desk
 from bot.history import MAX_BYTES, FileChange, changes, status_in
 from bot.mirror import MirrorDamaged, UnsafeFolder, View, trouble_with
@@ -70,6 +71,19 @@ def examine(desk: Desk, *, worker: Hub | None = None, switching_on: bool = False
         ("results", lambda: _results(desk)),
     ]
     return [check for name, part in parts for check in _looked_at(name, part)]
+
+
+def agreement(desk: Desk) -> list[Check]:
+    """Whether the board's repos agree with each other, file by file: an error for each disagreement."""
+    return list(_looked_at("consistency", lambda: _agreement(desk)))
+
+
+def _agreement(desk: Desk) -> Checks:
+    found = disagreements(desk)
+    for one in found:
+        yield Check("consistency", "error", f"{one.path}: {one.words} ({one.what})", "Look at that file, then mend it.")
+    if not found:
+        yield Check("consistency", "ok", "Requests, results and flags agree with each other.")
 
 
 def against_switching_on(desk: Desk) -> list[Check]:

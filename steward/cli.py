@@ -6,7 +6,21 @@ from typing import Annotated
 
 import typer
 
-from steward.commands import adopt, approve, check, doctor, effects, inbox, init, parked, queue, shadow, status, unknown
+from steward.commands import (
+    adopt,
+    approve,
+    check,
+    doctor,
+    effects,
+    flags,
+    inbox,
+    init,
+    parked,
+    queue,
+    shadow,
+    status,
+    unknown,
+)
 from steward.commands.board import sentences
 
 app = typer.Typer(
@@ -71,7 +85,7 @@ def demo(
         raise typer.Exit(run_demo(headless=headless, as_json=as_json))
 
 
-for group in (adopt, approve, check, doctor, effects, inbox, init, parked, queue, shadow, status, unknown):
+for group in (adopt, approve, check, doctor, effects, flags, inbox, init, parked, queue, shadow, status, unknown):
     group.register(app)
 
 

@@ -28,14 +28,17 @@ def doctor(
     switching_on: Annotated[
         bool, typer.Option("--switching-on", help="Also say whether edits may be switched on now.")
     ] = False,
+    consistency: Annotated[
+        bool, typer.Option("--consistency", help="Instead, read every file and say where the board's repos disagree.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
 ) -> None:
     """Check tokens, repos, webhooks, Redis, clocks and who else is at work. Exit status 1 where something is wrong."""
-    from bot.doctor import examine
+    from bot.doctor import agreement, examine
     from steward.commands.board import open_board
 
     with open_board() as desk, _worker(desk.hub.endpoint) as worker:
-        checks = examine(desk, worker=worker, switching_on=switching_on)
+        checks = agreement(desk) if consistency else examine(desk, worker=worker, switching_on=switching_on)
     if as_json:
         print(json.dumps({"checks": [vars(check) for check in checks]}))
     else:
