@@ -33,7 +33,7 @@ from typing import Any
 
 import redis
 from rq import Queue, Worker
-from rq.exceptions import DequeueTimeout
+from rq.exceptions import DequeueTimeout, DeserializationError
 from rq.job import Job
 from rq.serializers import JSONSerializer
 from rq.timeouts import BaseDeathPenalty
@@ -41,10 +41,12 @@ from rq.worker import WorkerStatus
 
 from wire.attempts import BEAT
 from wire.clock import now
+from wire.errors import BadMessage
 from wire.heartbeats import WorkerCard, Workers
-from wire.jobs import EVALUATE, oldest_first
+from wire.jobs import EVALUATE, EvaluationJob, oldest_first, parse
 from wire.redis import TRANSIENT, Redis
 from workers import kernel
+from workers.ahead import Ahead
 from workers.bench import BENCH, Bench
 from workers.handing_back import give_up, hand_back
 from workers.nursery import ZygoteBroken
@@ -117,6 +119,7 @@ class EvaluationWorker(Worker):  # type: ignore[misc]  # rq is typed in part
         self.at_once = False
         self.broken = False
         self.seconds: float | None = None
+        self.ahead = Ahead(bench.supply, self._next)
         self._announced = float("-inf")
 
     # --- being seen
@@ -220,6 +223,15 @@ class EvaluationWorker(Worker):  # type: ignore[misc]  # rq is typed in part
         """Seconds that one blocking pop may last; the socket's timeout is derived from it."""
         return IDLE_SLICE
 
+    def _next(self) -> EvaluationJob | None:
+        """The attempt that lies first in the queues; None where there is none. Raises RedisError."""
+        for queue in oldest_first(self.connection, self._ordered_queues):
+            for job_id in queue.get_job_ids(0, 1):
+                job = queue.fetch_job(job_id)
+                with contextlib.suppress(BadMessage, DeserializationError):
+                    return parse(job.kwargs.get("message")) if job is not None else None
+        return None
+
     def execute_job(self, job: Job, queue: Queue) -> None:
         """Run `job` in a process of its own and see to it that its attempt ends in a state that is true."""
         self.announce(doing=job.id, at_once=True)
@@ -229,13 +241,14 @@ class EvaluationWorker(Worker):  # type: ignore[misc]  # rq is typed in part
             super().execute_job(job, queue)
         self._sweep()
         if self.stopping:
+            self.ahead.stop()
             self.bench.nursery.stop()
             hand_back(self.wire, self.bench.slot, job, queue)
         self.announce(at_once=True)
 
     def _sweep(self) -> None:
         """End what the job left running, such as a download: it became ours when the job ended."""
-        for pid in set(children(os.getpid())) - {self.bench.nursery.pid}:
+        for pid in set(children(os.getpid())) - {self.bench.nursery.pid, self.ahead.pid}:
             with contextlib.suppress(ProcessLookupError, ChildProcessError):
                 os.kill(pid, signal.SIGKILL)
                 os.waitpid(pid, 0)
@@ -271,6 +284,8 @@ class EvaluationWorker(Worker):  # type: ignore[misc]  # rq is typed in part
             return None, None, None
         try:
             while not select.select([descriptor], [], [], 0.5)[0]:
+                if not self.stopping:
+                    self.ahead.look()
                 if (
                     self.stop_asked is not None
                     and time.monotonic() - self.stop_asked > self.bench.settings.grace_seconds

@@ -1,0 +1,110 @@
+"""While one attempt runs, the next model is already downloading: from a real Hub, into a bounded store."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from evaluation_kit import MODEL, WORLD, access, upload
+from real_worker_kit import RealStand, real_stand, upload_questions
+from workers_kit import Bot, WorkerProcess, eventually, job
+
+from localhub.testing import LocalHub
+from workers import downloads
+from workers.downloads import fetch_model, hold_model
+from workers.tiny import model
+
+Start = Callable[..., WorkerProcess]
+WEIGHTS = os.urandom(300_000)
+
+
+@contextmanager
+def away(hub: LocalHub, route: str) -> Iterator[None]:
+    """Nothing can be had from `route` meanwhile."""
+    rules = [hub.box.faults.fail(f"{verb} {route}", times=None) for verb in ("GET", "HEAD")]
+    try:
+        yield
+    finally:
+        for rule in rules:
+            hub.box.faults.remove(rule.id)
+
+
+@pytest.fixture(scope="module")
+def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalHub]:
+    """A Hub that keeps large files in LFS."""
+    with LocalHub(tmp_path_factory.mktemp("prefetch"), WORLD) as running:
+        yield running
+
+
+def test_a_readme_commit_costs_no_byte_of_weights(hub: LocalHub, tmp_path: Path) -> None:
+    """Real commits, real downloads: while the weights cannot be had, the new commit is fetched all the same."""
+    files = {"config.json": b"{}", "model.safetensors": WEIGHTS, "README.md": b"# old"}
+    first = fetch_model(MODEL, upload(hub, MODEL, files), access(hub), tmp_path)
+    second = upload(hub, MODEL, {"README.md": b"# new", "config.json": b'{"new": 1}'})
+    with away(hub, "*/resolve/*/model.safetensors"):
+        folder = fetch_model(MODEL, second, access(hub), tmp_path)
+    assert (folder / "config.json").read_bytes() == b'{"new": 1}'
+    assert (folder / "model.safetensors").samefile(first / "model.safetensors")
+
+
+def test_the_store_stays_within_its_bound(hub: LocalHub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Six models, room for three: the newest stay, and the one that is in use."""
+    monkeypatch.setattr(downloads, "SPARE", 0)
+    most = 3 * 301_000
+    commits = {}
+    for name in "abcdef":
+        content = {"config.json": b"{}", "model.safetensors": name.encode() * 300_000}
+        commits[name] = upload(hub, f"ada/{name}", content)
+    used = hold_model("ada/a", commits["a"], access(hub), tmp_path, most=most)
+    for name in "bcdef":
+        fetch_model(f"ada/{name}", commits[name], access(hub), tmp_path, most=most)
+        assert sum(blob.stat().st_size for blob in (tmp_path / "blobs").iterdir()) <= most
+    assert sorted(mark.parent.name for mark in tmp_path.glob("snapshots/*/*.complete")) == [
+        "ada--a",
+        "ada--e",
+        "ada--f",
+    ]
+    assert (used.folder / "model.safetensors").read_bytes() == b"a" * 300_000
+
+
+@pytest.fixture(scope="module")
+def stand(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealStand]:
+    """A worker with its Hub and queue."""
+    with real_stand(tmp_path_factory.mktemp("ahead")) as found:
+        upload_questions(found)
+        found.start_worker()
+        yield found
+
+
+def test_the_next_model_is_here_before_its_turn(stand: RealStand) -> None:
+    """While the first attempt waits for its claim, the second's model arrives; then the Hub may go away."""
+    first, second = (
+        stand.job(f"ada/{name}", stand.upload(f"ada/{name}", model(bos_token_id=i))) for i, name in enumerate("ab")
+    )
+    for one in (first, second):
+        stand.bot.enqueue(one)
+    stand.bot.reaches(first, "taken")
+    store = stand.folder / "work" / "models" / "snapshots" / "ada--b"
+    eventually(lambda: (store / f"{second.revision}.complete").exists(), seconds=60)
+    assert stand.bot.state(second) == "queued"
+    with away(stand.hub, "/ada/b/resolve/*"):
+        for one in (first, second):
+            outcome, _ = stand.end_of(one)
+            assert outcome.ok, outcome.failure
+
+
+def test_a_download_ahead_ends_with_its_worker(bot: Bot, start_worker: Start) -> None:
+    """Nothing is left running, and what was only fetched ahead stays in the queue."""
+    worker = start_worker(download=30)
+    first, second = job("slow"), job("fine")
+    for one in (first, second):
+        bot.enqueue(one)
+    bot.reaches(first, "taken")
+    eventually(lambda: f"fetch {second.attempt}" in (worker.folder / "hub.log").read_text())
+    worker.look()
+    worker.kill("worker")
+    assert worker.nothing_left()
+    assert bot.state(second) == "queued"

@@ -1,0 +1,172 @@
+"""The store of models: each file once, bounded, and nothing evicted that is in use."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import threading
+from pathlib import Path
+
+import pytest
+
+from workers.errors import DiskFull, DownloadError
+from workers.store import Blob, BlobDiffers, Held, Store
+
+SIZE = 1000
+
+
+def blob(data: bytes) -> Blob:
+    """What the Hub says of a file in LFS."""
+    return Blob(len(data), sha256=hashlib.sha256(data).hexdigest())
+
+
+class Hub:
+    """Commits of models, and which files were downloaded."""
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+
+    def hold(self, store: Store, revision: str, **files: bytes) -> Held:
+        """The snapshot of a model that has one weights file a commit, by default."""
+        contents = files or {"weights": revision.encode() * SIZE}
+
+        def download(folder: Path, names: list[str]) -> None:
+            for name in names:
+                self.asked.append(f"{revision} {name}")
+                (folder / name).write_bytes(contents[name])
+
+        return store.hold("org/model", revision, {name: blob(data) for name, data in contents.items()}, download)
+
+
+@pytest.fixture
+def hub() -> Hub:
+    """Nothing downloaded yet."""
+    return Hub()
+
+
+def kept(store: Store) -> list[str]:
+    """Commits that are in the store."""
+    return sorted(mark.stem for mark in store.root.glob("snapshots/*/*.complete"))
+
+
+def aged(store: Store, *revisions: str) -> None:
+    """Have these be used in this order, long ago."""
+    for age, revision in enumerate(revisions):
+        os.utime(store.root / "snapshots" / "org--model" / f"{revision}.complete", (age, age))
+
+
+def test_a_commit_that_changes_a_readme_brings_no_weights_again(tmp_path: Path, hub: Hub) -> None:
+    """The same bytes are one file on the disk, under as many names as there are commits."""
+    store = Store(tmp_path)
+    weights = b"w" * SIZE
+    first = hub.hold(store, "a", weights=weights, readme=b"old")
+    second = hub.hold(store, "b", weights=weights, readme=b"new")
+    assert hub.asked == ["a weights", "a readme", "b readme"]
+    assert (first.folder / "weights").samefile(second.folder / "weights")
+    assert store.size() == SIZE + 6
+
+
+def test_what_was_not_used_for_longest_goes_first(tmp_path: Path, hub: Hub) -> None:
+    """When the bound would be exceeded; a use is a use, also without a download."""
+    store = Store(tmp_path, most=2 * SIZE)
+    for revision in "ab":
+        hub.hold(store, revision).release()
+    aged(store, "a", "b")
+    hub.hold(store, "a").release()
+    hub.hold(store, "c").release()
+    assert kept(store) == ["a", "c"]
+    assert store.size() == 2 * SIZE
+
+
+def test_what_is_in_use_is_never_evicted(tmp_path: Path, hub: Hub) -> None:
+    """Not even where nothing else could go: then the disk is full."""
+    store = Store(tmp_path, most=2 * SIZE)
+    held, free = hub.hold(store, "a"), hub.hold(store, "b")
+    aged(store, "a", "b")
+    free.release()
+    last = hub.hold(store, "c")
+    assert kept(store) == ["a", "c"]
+    with pytest.raises(DiskFull, match="models may take 2000 here"):
+        hub.hold(store, "d")
+    last.release()
+    hub.hold(store, "d")
+    assert (held.folder / "weights").read_bytes() == b"a" * SIZE
+
+
+def test_a_shared_file_stays_while_anybody_has_it(tmp_path: Path, hub: Hub) -> None:
+    """Evicting one commit takes from the disk what no other commit links to."""
+    store = Store(tmp_path, most=3 * SIZE)
+    shared = b"s" * SIZE
+    hub.hold(store, "a", shared=shared, own=b"a" * SIZE).release()
+    hub.hold(store, "b", shared=shared).release()
+    aged(store, "a", "b")
+    hub.hold(store, "c", own=b"c" * 2 * SIZE).release()
+    assert kept(store) == ["b", "c"]
+    assert (hub.hold(store, "b").folder / "shared").read_bytes() == shared
+
+
+def test_a_download_that_was_given_up_makes_room(tmp_path: Path, hub: Hub) -> None:
+    """What it left, and what it had still to bring, counts until then."""
+    store = Store(tmp_path, most=2 * SIZE)
+
+    def breaks(folder: Path, names: list[str]) -> None:
+        (folder / "half").write_bytes(bytes(500))
+        raise ConnectionError("cut")
+
+    with pytest.raises(ConnectionError):
+        store.hold("org/model", "x", {"weights": blob(b"x" * 2 * SIZE)}, breaks)
+    hub.hold(store, "a").release()
+    assert kept(store) == ["a"]
+    assert not list(tmp_path.glob("staging/*/*"))
+
+
+def test_other_bytes_than_the_hub_has_are_thrown_away(tmp_path: Path, hub: Hub) -> None:
+    """Named by their digest, they would be taken for the right ones for ever."""
+    store = Store(tmp_path)
+
+    def lies(folder: Path, names: list[str]) -> None:
+        (folder / "weights").write_bytes(b"y" * SIZE)
+
+    with pytest.raises(BlobDiffers, match="checksum mismatch"):
+        store.hold("org/model", "a", {"weights": blob(b"a" * SIZE)}, lies)
+    assert hub.hold(store, "a").folder.is_dir()
+    assert hub.asked == ["a weights"]
+
+
+@pytest.mark.parametrize("name", ["../outside", "/etc/outside", "x/../../../outside"])
+def test_a_name_that_leads_out_of_the_folder_is_refused(tmp_path: Path, name: str) -> None:
+    """The names are a stranger's."""
+    store = Store(tmp_path / "store")
+
+    def download(folder: Path, names: list[str]) -> None:
+        target = folder / name
+        if target.resolve().is_relative_to(tmp_path.resolve()):
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_bytes(b"a")
+
+    with pytest.raises(DownloadError):
+        store.hold("org/model", "a", {name: Blob(1, oid="0" * 40)}, download)
+    assert not (tmp_path / "store" / "snapshots" / "outside").exists()
+
+
+def test_two_that_want_the_same_model_download_it_once(tmp_path: Path, hub: Hub) -> None:
+    """The second waits for the first: an attempt whose turn comes while its model is fetched ahead."""
+    begun, go = threading.Event(), threading.Event()
+
+    def slow(folder: Path, names: list[str]) -> None:
+        begun.set()
+        assert go.wait(20)
+        (folder / "weights").write_bytes(b"a" * SIZE)
+
+    found: list[Held] = []
+    wanted = {"weights": blob(b"a" * SIZE)}
+    ahead = threading.Thread(target=lambda: found.append(Store(tmp_path).hold("org/model", "a", wanted, slow)))
+    ahead.start()
+    assert begun.wait(20)
+    attempt = threading.Thread(target=lambda: found.append(hub.hold(Store(tmp_path), "a")))
+    attempt.start()
+    go.set()
+    for thread in (ahead, attempt):
+        thread.join(20)
+    assert len(found) == 2
+    assert hub.asked == []
