@@ -148,7 +148,8 @@ def _call(
     target = find_target(desk, verb, arguments, heard.repo, heard.thread)
     if isinstance(target, Answer):
         return target
-    person, roles = people.roles(desk, person, model=target.model, submitter=target.submitter, fresh=verb.irreversible)
+    about = {"model": target.model, "submitter": target.submitter}
+    person, roles = people.roles(desk, person, **about, fresh=verb.irreversible, enough=verb.who)
     where = (heard.place, heard.repo, heard.thread, heard.comment, number)
     return Call(desk, verb, arguments, *where, person, roles, target.model, target.entries, resumed)
 

@@ -2,11 +2,16 @@
 
 Only an id that the Hub itself reports counts. An account that was deleted has none and is nobody; one that was renamed
 has the same id under its new name.
+
+Race accepted: commits name their author, and no id. Who submitted a request and then gave up their name is taken for
+whoever has that name now, who may then relaunch, resubmit or cancel this one request.
 """
 
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Sequence, Set
+from dataclasses import replace
 
 from bot.desk import Desk
 from hub.errors import NotFound
@@ -31,29 +36,61 @@ def author(desk: Desk, comment: Comment) -> Person | None:
     return Person(found, comment.author_name) if found else None
 
 
-def roles(desk: Desk, person: Person, *, model: str, submitter: str, fresh: bool) -> tuple[Person, frozenset[Role]]:
+def roles(
+    desk: Desk, person: Person, *, model: str, submitter: str, fresh: bool, enough: Set[Role] = frozenset()
+) -> tuple[Person, frozenset[Role]]:
     """What `person` is towards the board, and towards `model` ("" for none) that `submitter` brought.
 
-    With `fresh` nothing that is remembered counts. At most a call for each organisation that may make them a
-    maintainer, one for the model's namespace, and one for the submitter.
+    Where one role is `enough` nobody is asked for more once they have it. With `fresh` nothing that is remembered
+    counts. At most a call for each organisation that may make them a maintainer, one for the submitter, and one for
+    the model's namespace.
     """
+    found = roles_of(person, Subject(), maintainers=frozenset(desk.board.maintainers))
+    looks: list[Callable[[], _Looked]] = [
+        lambda: _as_maintainer(desk, person, fresh),
+        lambda: _as_submitter(desk, person, submitter, fresh),
+        lambda: _as_owner(desk, person, model, fresh),
+    ]
+    for look in looks:
+        if found & enough:
+            break
+        seen, more = look()
+        person, found = replace(person, orgs=(*person.orgs, *seen)), found | more
+    return person, found
+
+
+_Looked = tuple[Sequence[tuple[str, str]], frozenset[Role]]
+"""Roles in organisations that were looked at, and what they make of somebody."""
+
+
+def _as_maintainer(desk: Desk, person: Person, fresh: bool) -> _Looked:
     maintaining = frozenset((one.name.lower(), one.role) for one in desk.board.maintainer_organisations)
-    namespace = model.partition("/")[0] if "/" in model else ""
-    wanted = {name for name, _ in maintaining}
     if person.id in desk.board.maintainers:
-        wanted = set()  # they are one already
-    owner_id = None
-    if namespace and person.name.lower() == namespace.lower():
-        owner_id = user_id(desk, namespace, fresh=fresh)
-    elif namespace:
-        wanted.add(namespace.lower())
-    shown = {name: role_in(desk, name, person, fresh=fresh) for name in sorted(wanted)}
-    person = Person(person.id, person.name, tuple((name, role) for name, role in shown.items() if role is not None))
-    submitter_id = None
-    if submitter and submitter.lower() == person.name.lower():
-        submitter_id = user_id(desk, submitter, fresh=fresh)
-    subject = Subject(namespace, owner_id, submitter_id)
-    return person, roles_of(person, subject, maintainers=frozenset(desk.board.maintainers), maintaining=maintaining)
+        return (), frozenset()  # they are one already
+    orgs = _roles_in(desk, person, sorted({name for name, _ in maintaining}), fresh)
+    return orgs, roles_of(replace(person, orgs=orgs), Subject(), maintainers=frozenset(), maintaining=maintaining)
+
+
+def _as_submitter(desk: Desk, person: Person, submitter: str, fresh: bool) -> _Looked:
+    if not submitter or submitter.lower() != person.name.lower():
+        return (), frozenset()
+    subject = Subject(submitter_id=user_id(desk, submitter, fresh=fresh))
+    return (), roles_of(person, subject, maintainers=frozenset())
+
+
+def _as_owner(desk: Desk, person: Person, model: str, fresh: bool) -> _Looked:
+    namespace = model.partition("/")[0] if "/" in model else ""
+    if namespace and namespace.lower() == person.name.lower():
+        subject = Subject(namespace, owner_id=user_id(desk, namespace, fresh=fresh))
+        return (), roles_of(person, subject, maintainers=frozenset())
+    orgs = _roles_in(desk, person, [namespace.lower()] if namespace else [], fresh)
+    return orgs, roles_of(replace(person, orgs=orgs), Subject(namespace), maintainers=frozenset())
+
+
+def _roles_in(desk: Desk, person: Person, orgs: Sequence[str], fresh: bool) -> tuple[tuple[str, str], ...]:
+    """The role of `person` in each of `orgs` in which they have one."""
+    shown = ((name, role_in(desk, name, person, fresh=fresh)) for name in orgs)
+    return tuple((name, role) for name, role in shown if role is not None)
 
 
 def maintainers(desk: Desk) -> frozenset[str]:

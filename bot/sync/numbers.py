@@ -28,6 +28,11 @@ def used_numbers(desk: Desk, request: Request, entry: Entry) -> int:
     return logged if entry.fresh else max(logged, _in_history(desk, str(request.path)))
 
 
+def known_numbers(desk: Desk, request: Request, entry: Entry) -> int:
+    """`used_numbers`, without a call where the index knows."""
+    return entry.used if entry.used is not None else used_numbers(desk, request, entry)
+
+
 def _logged(desk: Desk, request: Request) -> int:
     """As far as the logs repo tells."""
     board, model, path = desk.board.name, request.path.model, str(request.path)

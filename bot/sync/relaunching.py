@@ -13,7 +13,7 @@ from typing import Literal
 from bot.desk import Desk
 from bot.index import Entry
 from bot.sync.edits import read_ahead, stage_transition
-from bot.sync.numbers import used_numbers
+from bot.sync.numbers import known_numbers
 from hub.errors import TooLarge
 from leaderboard import transitions
 from leaderboard.effects import Effect
@@ -37,7 +37,7 @@ def relaunch(desk: Desk, entry: Entry, *, cause: str, once: str | None = None) -
     """Have the request of `entry` wait again.
 
     `once` is how causes begin of which one request may have one: those of whoever may ask only once. Somebody whose
-    right is so limited cannot relaunch what has finished. One call, and those that tell which numbers are used.
+    right is so limited cannot relaunch what has finished. One call; where the index was lost, those of `used_numbers`.
     """
     path = entry.path
     try:
@@ -53,7 +53,7 @@ def relaunch(desk: Desk, entry: Entry, *, cause: str, once: str | None = None) -
     known = Relaunch(how, path, request.status.value, request.file.steward.thread or entry.thread)
     if how != "done":
         return known
-    step = transitions.relaunched(request, cause=cause, used=used_numbers(desk, request, entry))
+    step = transitions.relaunched(request, cause=cause, used=known_numbers(desk, request, entry))
     if step is None:
         return known  # this cause has relaunched it before
     name, line = f"relaunch {cause}", f"Evaluate {request.path.model} once more"

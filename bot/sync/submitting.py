@@ -15,7 +15,7 @@ from bot.desk import Desk, request_key
 from bot.facts import gather_submission
 from bot.index import Entry
 from bot.sync.edits import read_ahead, stage_transition
-from bot.sync.numbers import used_numbers
+from bot.sync.numbers import known_numbers
 from hub.edits import PutFile
 from hub.errors import TooLarge
 from leaderboard import transitions
@@ -136,7 +136,7 @@ def resubmit(desk: Desk, entry: Entry, *, revision: str, submitter: str, cause: 
         return refused
     if known.status.waits and sha == (known.file.steward.revision or entry.sha):
         return Submitted("same", model, path, status=status, sha=sha)
-    step = transitions.resubmitted(known, revision=sha, cause=cause, used=used_numbers(desk, known, entry))
+    step = transitions.resubmitted(known, revision=sha, cause=cause, used=known_numbers(desk, known, entry))
     if step is None:
         return Submitted("resubmitted", model, path, sha=sha)  # this cause has done so before
     line = f"Evaluate {model} at {sha[:8]}"

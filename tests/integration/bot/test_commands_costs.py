@@ -1,0 +1,97 @@
+"""What an answer costs in calls to the Hub: each verb, and threads that are long."""
+
+from __future__ import annotations
+
+import pytest
+from huggingface_hub import HfApi
+from stand_kit import REQUESTS, Stand
+from talk_kit import Talk
+
+from bot.sync.threads import sync_thread
+from leaderboard.attempts import Failure
+from leaderboard.boards import MaintainingOrganisation
+from localhub.accounts import Caller
+
+MOST = 6
+THEIRS = Failure(cause="nan-weights", fault="submission", message="Weights are NaN.", advice="Save them again.")
+CHECKED = 4
+"""Calls more where a model is checked: what the Hub says of it, its config and its tokenizer."""
+
+
+def calls_of(stand: Stand, talk: Talk, text: str, who: HfApi) -> list[str]:
+    """The routes of the calls that it takes to answer `text`, when nothing about `who` is remembered."""
+    for kind in ("user", "role"):
+        for key in stand.desk.redis.scan_iter(f"*:person:{kind} *"):
+            stand.desk.redis.delete(key)
+    before = len(talk.replies())
+    who.comment_discussion(REQUESTS, talk.number, comment=text, repo_type="dataset")
+    stand.calls.clear()
+    sync_thread(stand.desk, stand.desk.requests, talk.number)
+    routes = [route for _, route in stand.calls]
+    assert len(talk.replies()) == before + 1
+    assert "I am on it" not in talk.replies()[-1]
+    return routes
+
+
+@pytest.fixture
+def talk(stand: Stand) -> Talk:
+    """A discussion on a board that an organisation maintains, with a request that failed and one that waits."""
+    keepers = (MaintainingOrganisation(name="board", role="write"),)
+    stand.desk.board = stand.desk.board.model_copy(update={"maintainer_organisations": keepers})
+    stand.worker()
+    talk = Talk(stand)
+    stand.submit("ada/good", sender="ada")
+    stand.settle()
+    (job,) = stand.queued()
+    stand.take(job)
+    stand.end(job, failure=THEIRS)
+    stand.desk.workers.leave("w")
+    stand.submit("ada/good", path="ada/good_eval_request_False_float16_Original.json", precision="float16")
+    stand.settle()
+    talk.look()
+    return talk
+
+
+def test_every_command_costs_few_calls(stand: Stand, talk: Talk, capsys: pytest.CaptureFixture[str]) -> None:
+    """Six at most, with who may read from the Hub; but for the verbs that check a model, which takes its own."""
+    waits, failed = "ada/good precision=float16", "ada/good precision=float32"
+    costs = {
+        text: len(calls_of(stand, talk, text, who))
+        for text, who in (
+            ("/help", stand.bob),
+            (f"/status {waits}", stand.bob),
+            (f"/why {failed}", stand.bob),
+            ("/search good", stand.bob),
+            (f"/check {waits}", stand.bob),
+            (f"/subscribe {waits}", stand.bob),
+            (f"/cancel {waits}", stand.bob),
+            ("/pause board I say so", stand.form),
+            ("/resume board", stand.form),
+            (f"/hold {waits} I say so", stand.form),
+            (f"/unhold {waits}", stand.form),
+            (f"/priority {waits} high", stand.form),
+            (f"/cancel {waits}", stand.ada),
+            (f"/relaunch {failed}", stand.form),
+            (f"/resubmit {failed}", stand.ada),
+            ("/submit ada/good precision=bfloat16", stand.bob),
+        )
+    }
+    with capsys.disabled():
+        print("\n" + " · ".join(f"{text.split()[0]} {count}" for text, count in costs.items()))
+    for text, count in costs.items():
+        checks = text.startswith(("/submit", "/resubmit", "/check"))
+        assert count <= MOST + CHECKED * checks, text
+
+
+def test_a_thread_of_five_hundred_comments_costs_as_many_calls_as_one_of_five(stand: Stand, talk: Talk) -> None:
+    """The thread is read in one call, and its comments are nobody's business but for the commands in them."""
+    few = calls_of(stand, talk, "/status ada/good", stand.bob)
+    box = stand.hub.box
+    repo = box.repos.get("dataset", REQUESTS)
+    assert repo is not None
+    ada = Caller(box.accounts.by_name("ada"), None)
+    with box.faults.silence():
+        for number in range(500):
+            box.threads.comment(repo, ada, box.threads.get(repo, talk.number), f"Comment {number}: I like it.")
+    many = calls_of(stand, talk, "/status ada/good", stand.bob)
+    assert many == few == ["thread", "comment"]
