@@ -61,12 +61,15 @@ REASONS = table(
         Reason("evaluated-twice", "{model} was evaluated twice at {revision} in {precision}: {paths}.", ""),
         Reason("flagged-before", "{model} was flagged before: {why}.", ""),
         Reason("author-flagged", "Another model of {author} is flagged: '{other}', {why}.", ""),
+        Reason("twin-flagged", "{model} holds the weights of '{other}', which is flagged: {why}.", ""),
         Reason("ancestor-flagged", "{model} was made from '{other}', which is flagged: {why}.", ""),
         Reason("official", "{author} is an official provider here.", "Ask them before anything is flagged."),
     )
 )
 """What can be found."""
-PROOFS = frozenset({"same-weights-unnamed", "same-weights", "evaluated-twice", "flagged-before", "merge-undeclared"})
+PROOFS = frozenset(
+    {"same-weights-unnamed", "same-weights", "evaluated-twice", "flagged-before", "merge-undeclared", "twin-flagged"}
+)
 
 
 @dataclass(frozen=True)
@@ -257,10 +260,20 @@ def _flags(case: Case) -> Iterator[Finding]:
         words = {"other": record.model, "why": record.kind.words}
         if any(_is(name, mine.model) for name in record.names):
             yield _find("flagged-before", record.thread, model=mine.model, **words)
-        elif record.stands and not record.is_opt_out and _is_ancestor(mine, record.names):
+        elif not record.stands or record.is_opt_out:
+            continue
+        elif _is_twin(case, record.names):
+            yield _find("twin-flagged", record.thread, model=mine.model, **words)
+        elif _is_ancestor(mine, record.names):
             yield _find("ancestor-flagged", record.thread, model=mine.model, **words)
-        elif record.stands and not record.is_opt_out and _is(record.model.partition("/")[0], mine.author):
+        elif _is(record.model.partition("/")[0], mine.author):
             yield _find("author-flagged", record.thread, author=mine.author, **words)
+
+
+def _is_twin(case: Case, names: Iterable[str]) -> bool:
+    mine = sorted(case.subject.weights.values())
+    twins = {one.model.casefold() for one in case.others if mine and sorted(one.weights.values()) == mine}
+    return any(name.casefold() in twins for name in names)
 
 
 def _is_ancestor(mine: Subject, others: Iterable[str]) -> bool:

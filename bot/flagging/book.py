@@ -57,6 +57,10 @@ class FlagBook:
         """The records of these models, by any of their names: of flags that stand, and of those that were lifted."""
         return self._find([_name(model) for model in models])
 
+    def of_weights(self, digest: str) -> tuple[FlagRecord, ...]:
+        """The records of models with these very weights; none for a digest that is not known ("")."""
+        return self._find([_weights(digest)]) if digest else ()
+
     def records(self) -> list[FlagRecord]:
         """Every record, by name."""
         if self.repo is None:

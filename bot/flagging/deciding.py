@@ -15,14 +15,13 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from bot.commands.targets import near
-from bot.deliveries import FLAGS
 from bot.desk import Desk, thread_key
 from bot.flagging import hearing
 from bot.flagging.naming import Named, find_model
 from bot.flagging.notices import DISMISSED, address
 from bot.flagging.reports import Report, drop_report, find_report, gathered, note_report, reports
+from bot.flagging.writing import stage
 from bot.texts.render import Safe
-from hub.edits import AnyEdit, PutFile, Restore, blob_id
 from hub.records import Repo, Thread
 from leaderboard import flags
 from leaderboard.flags import Decision, FlagRecord, Scope
@@ -134,7 +133,7 @@ def flag(desk: Desk, wish: Wish, said: Said) -> Decided:
         cause=said.cause,
     )
     records = [_decided(desk, draft.model_copy(update={"thread": url}), decision) for draft in drafts]
-    if not _stage(desk, records, said.cause, "Flag"):
+    if not stage(desk, records, said.cause, "Flag"):
         return Decided("off")
     drop_report(desk, *(one.model for one in found))
     return Decided(
@@ -184,7 +183,7 @@ def unflag(desk: Desk, reason: str, models: Sequence[str], said: Said) -> Decide
     decision = Decision(
         what="lifted", at=iso(desk.now()), by=said.person.name, by_id=said.person.id, reason=reason, cause=said.cause
     )
-    if not _stage(desk, [flags.lifted(one, decision) for one in standing], said.cause, "Lift the flag of"):
+    if not stage(desk, [flags.lifted(one, decision) for one in standing], said.cause, "Lift the flag of"):
         return Decided("off")
     lifted = {one.model for one in (*standing, *already)}
     if not any(one.stands and one.model not in lifted for one in desk.flag_book.of_thread(url)):
@@ -243,24 +242,3 @@ def _is_official(desk: Desk, model: str) -> bool:
 
 def _address(desk: Desk, said: Said) -> str:
     return address(desk, said.repo, said.thread.num)
-
-
-def _stage(desk: Desk, records: Iterable[FlagRecord], cause: str, does: str) -> bool:
-    """Have the records written; False where the board lets no edit happen."""
-    edits = [edit for record in records for edit in edits_of(desk, record, cause, f"{does} {record.model}")]
-    assert desk.flags_repo is not None
-    return not edits or desk.effects.stage(desk.flags_repo, *edits)
-
-
-def edits_of(desk: Desk, record: FlagRecord, cause: str, line: str) -> list[AnyEdit]:
-    """What writes `record`: its file, and the removal of one that it had under another name."""
-    name = f"flag {cause} {record.model}"
-    edits: list[AnyEdit] = [
-        PutFile(id=name, path=record.path, data=record.dump(), line=line, unless_exists=False, wake=(FLAGS,))
-    ]
-    for old in desk.flag_book.of(record.names):
-        data = desk.flag_book.file(old.path) if old.path != record.path else None
-        if data is not None:
-            gone = f"{name} from {old.model}"[:300]
-            edits.append(Restore(id=gone, path=old.path, data=None, left=blob_id(data), line=line, after=(name,)))
-    return edits

@@ -37,8 +37,11 @@ def open_or_adopt(desk: Desk, drafts: Sequence[FlagRecord], repo: Repo, thread: 
         return address(desk, repo, thread.num)
     marker = desk.marker(FLAGGED, cause)
     more = f" and {len(drafts) - 1} more" if len(drafts) > 1 else ""
+    title = (
+        f"[FLAG] {drafts[0].model}{more}" if drafts[0].kind.hides else f"Not evaluated here: {drafts[0].model}{more}"
+    )
     body = render("flag", records=drafts, pleas=(), hides=drafts[0].kind.hides, authors=_authors(drafts))
-    number = desk.effects.open_thread(desk.community, f"[FLAG] {drafts[0].model}{more}", body, marker)
+    number = desk.effects.open_thread(desk.community, title, body, marker)
     if number is None:
         return None
     desk.echoes.caused("discussion", desk.community.id, now=desk.now())
@@ -50,15 +53,23 @@ def _is_about_flags(desk: Desk, repo: Repo, thread: Thread) -> bool:
         return False
     if desk.flag_book.of_thread(address(desk, repo, thread.num)):
         return True
-    topic = triage(thread.title, thread.comments[0].text).topic
-    return topic in (Topic.FLAG, Topic.PLEA)
+    return _topic(thread) in (Topic.FLAG, Topic.PLEA)
 
 
-def hear(desk: Desk, repo: Repo, thread: Thread) -> int:
-    """Bring a thread in step with the flags that are spoken about in it; how many comments were posted."""
+def _topic(thread: Thread) -> Topic:
+    return triage(thread.title, thread.comments[0].text).topic
+
+
+def hear(desk: Desk, repo: Repo, thread: Thread, *, is_stale: bool = False) -> int:
+    """Bring a thread in step with the flags that are spoken about in it; how many comments were posted.
+
+    `is_stale` says that commands were answered since `thread` was read: one of them may have decided about it.
+    """
     if thread.is_pull_request or not thread.comments:
         return 0
     records = desk.flag_book.of_thread(address(desk, repo, thread.num))
+    if is_stale and (records or _topic(thread) is Topic.FLAG):
+        thread = desk.hub.thread(repo, thread.num)
     if not records:
         _take_report(desk, repo, thread)
         return 0
@@ -97,9 +108,7 @@ def _take_report(desk: Desk, repo: Repo, thread: Thread) -> None:
     key = thread_key(repo, thread.num)
     if thread.status != "open" or thread.comments[0].hidden or is_dismissed(desk, thread):
         return
-    if triage(thread.title, thread.comments[0].text).topic is Topic.FLAG and not desk.effects.is_left_alone(
-        repo, thread.num
-    ):
+    if _topic(thread) is Topic.FLAG and not desk.effects.is_left_alone(repo, thread.num):
         for said in models_in(thread.title):
             _note(desk, repo, thread, said)
     if any(report.thread == key for report in reports(desk)) and not any(

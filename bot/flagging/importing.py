@@ -9,8 +9,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from bot.desk import Desk
-from bot.flagging.deciding import edits_of
 from bot.flagging.naming import Named, find_model
+from bot.flagging.writing import stage
 from leaderboard.flag_tables import REASONS, Row, read_table
 from leaderboard.flags import Decision, FlagRecord, flagged
 from leaderboard.reasons import Problem
@@ -50,9 +50,7 @@ def read(desk: Desk, text: str, *, category: str, by: str) -> Import:
 
 def write(desk: Desk, records: Iterable[FlagRecord]) -> bool:
     """Have the records written; False where the board lets no edit happen."""
-    assert desk.flags_repo is not None
-    edits = [edit for record in records for edit in edits_of(desk, record, CAUSE, f"Import the flag of {record.model}")]
-    return not edits or desk.effects.stage(desk.flags_repo, *edits)
+    return stage(desk, records, CAUSE, "Import the flag of")
 
 
 def _trouble(row: Row, named: Named) -> list[Problem]:

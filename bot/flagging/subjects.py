@@ -112,13 +112,14 @@ def digest_of(subject: Subject) -> str:
 
 
 def twins_of(desk: Desk, subject: Subject) -> list[str]:
-    """Models on the board whose requests were judged with these very weights. Two round trips."""
+    """Models whose requests were judged with these very weights, and those that were flagged with them."""
     weights = digest_of(subject)
     if not weights:
         return []
+    flagged = [record.model for record in desk.flag_book.of_weights(weights)]
     paths = desk.index.neighbours.find(models=(), weights=weights, accounts=(), window=(0.0, 0.0))
     entries = [entry for entry in desk.index.find(sorted(paths)) if entry is not None and entry.weights == weights]
-    return list(dict.fromkeys(model_of(entry) for entry in entries if not hidden(entry)))
+    return list(dict.fromkeys([*flagged, *(model_of(entry) for entry in entries if not hidden(entry))]))
 
 
 def _evaluated(desk: Desk, entry: Entry) -> Evaluated:

@@ -9,15 +9,11 @@ The records are what people and the bot decided; the tables follow from them, wh
 
 from __future__ import annotations
 
-import hashlib
-
-from bot.deliveries import FLAGS
 from bot.desk import Desk
 from bot.flagging import cures
 from bot.flagging.hearing import mark_threads
 from bot.flagging.reports import drop_report
-from hub.edits import PutFile
-from leaderboard.flags import compile_tables
+from bot.flagging.writing import table_edits
 
 
 def sync_flags(desk: Desk) -> None:
@@ -30,12 +26,8 @@ def sync_flags(desk: Desk) -> None:
     changed = [record for record in records if before.get(record.model) != record]
     drop_report(desk, *(record.model for record in records if record.stands))
     mark_threads(desk, changed)
-    for path, data in compile_tables(records).items():
-        if desk.flag_book.file(path) != data:
-            digest = hashlib.sha256(data).hexdigest()[:16]
-            name = f"table {path} {digest}"
-            edit = PutFile(id=name, path=path, data=data, line="Compile the flags", unless_exists=False, wake=(FLAGS,))
-            desk.effects.stage(desk.flags_repo, edit)
+    if edits := table_edits(desk, records):
+        desk.effects.stage(desk.flags_repo, *edits)
 
 
 def sync_cause(desk: Desk, model: str) -> None:
