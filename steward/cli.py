@@ -20,6 +20,7 @@ from steward.commands import (
     shadow,
     status,
     unknown,
+    verify,
 )
 from steward.commands.board import sentences
 
@@ -85,7 +86,22 @@ def demo(
         raise typer.Exit(run_demo(headless=headless, as_json=as_json))
 
 
-for group in (adopt, approve, check, doctor, effects, flags, inbox, init, parked, queue, shadow, status, unknown):
+for group in (
+    adopt,
+    approve,
+    check,
+    doctor,
+    effects,
+    flags,
+    inbox,
+    init,
+    parked,
+    queue,
+    shadow,
+    status,
+    unknown,
+    verify,
+):
     group.register(app)
 
 

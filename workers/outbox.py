@@ -16,6 +16,7 @@ from wire.dirty import DirtyKeys, Priority
 from wire.errors import WireError
 from wire.keys import Keys
 from wire.redis import connect
+from workers.errors import WorkerError
 
 log = logging.getLogger(__name__)
 
@@ -23,6 +24,10 @@ ENDED = point("bot told, request not marked")
 
 CALL_TIMEOUT = 5.0
 OUTCOME, LOG = "outcome.json", "log.txt"
+
+
+class OutcomeUntold(WorkerError):
+    """An outcome lies where something else wants to work."""
 
 
 class Wire:
@@ -62,6 +67,11 @@ def keep(folder: Path, outcome: Outcome, text: str) -> None:
     draft = folder / f"{OUTCOME}.new"
     draft.write_text(outcome.model_dump_json(), "utf-8")
     draft.rename(folder / OUTCOME)
+
+
+def is_left_over(folder: Path) -> bool:
+    """Whether an outcome lies in `folder` that nobody was told."""
+    return (folder / OUTCOME).exists()
 
 
 def tell_left_over(folder: Path, wire: Wire) -> str | None:

@@ -31,7 +31,7 @@ from workers.bench import Bench
 from workers.boxes import Box
 from workers.errors import WorkerError
 from workers.nursery import Nursery, ZygoteBroken
-from workers.outbox import Wire, tell_left_over
+from workers.outbox import OutcomeUntold, Wire, is_left_over, tell_left_over
 from workers.provisions import HubSupply, Supply
 from workers.settings import WorkerSettings
 from workers.slots import take_slot
@@ -59,14 +59,20 @@ def main(settings: WorkerSettings, *, supply: Supply | None = None) -> int:
 
 
 @contextmanager
-def bench(settings: WorkerSettings, supply: Supply | None = None) -> Iterator[Bench]:
-    """All that the jobs of one worker share; the zygote is gone when the block is left."""
+def bench(settings: WorkerSettings, supply: Supply | None = None, *, alone: bool = False) -> Iterator[Bench]:
+    """All that the jobs of one worker share; the zygote is gone when the block is left.
+
+    `alone`: for one evaluation that no queue knows of. Raises WorkerError.
+    """
     board = settings.board()
     suite = find_suite(board.suite)
     extras.check(suite)
     slot = take_slot(settings.work_dir.resolve(), first_uid=settings.child_uid)
-    connect(settings.redis_url).close()
-    tell_left_over(slot.attempt, Wire(settings.redis_url, board.name))
+    if not alone:
+        connect(settings.redis_url).close()
+        tell_left_over(slot.attempt, Wire(settings.redis_url, board.name))
+    elif is_left_over(slot.attempt):
+        raise OutcomeUntold("a worker ended here before it could tell how its attempt ended: run `steward work` first")
     slot.prepare()
     token = settings.token()
     devices = machine.chosen(settings.device, machine.gpus())

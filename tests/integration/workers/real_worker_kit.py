@@ -30,7 +30,10 @@ WORLD = {
         {"name": "worker", "tokens": [{"token": "hf_worker", "role": "write"}]},
         {"name": "ada", "tokens": [{"token": "hf_ada", "role": "write"}]},
     ],
-    "orgs": [{"name": "trial-details", "members": {"worker": "admin"}}],
+    "orgs": [
+        {"name": "trial-details", "members": {"worker": "admin"}},
+        {"name": "trial", "members": {"ada": "admin"}},
+    ],
 }
 SUITE: dict[str, Any] = {
     "name": "quick",

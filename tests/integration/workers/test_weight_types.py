@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import io
 import json
+import subprocess
+import sys
 from collections.abc import Iterator
 from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
 import weights_kit
-from real_worker_kit import RealStand, real_stand, upload_questions
+from real_worker_kit import PATIENCE, RealStand, real_stand, upload_questions
 
 from leaderboard.attempts import Outcome
 from leaderboard.details import table_path
@@ -101,6 +103,32 @@ def test_results_say_what_was_changed(
     assert (block["weight_type"], block["base_model"]) == ("Adapter", BASE)
     assert block["base_revision"] == told["revision"] == revisions["base"]
     assert told["peft"] == f"ada/adapter@{revisions['adapter']}"
+
+
+def verified(stand: RealStand, attempt: str) -> tuple[int, dict[str, Any]]:
+    """What `steward verify` says, and its exit status. It finds the model by the request's path."""
+    done = subprocess.run(
+        [sys.executable, "-m", "steward.cli", "verify", attempt, "--json"],
+        env=stand.settings(),
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        check=False,
+    )
+    assert done.stdout, done.stderr[-2000:]
+    return done.returncode, json.loads(done.stdout)
+
+
+def test_a_published_evaluation_is_verified_sample_by_sample(stand: RealStand, outcomes: dict[str, Outcome]) -> None:
+    """Run again as recorded: at the base model's commit of then, though its newest is another."""
+    outcome = outcomes["adapter"]
+    stand.upload("trial/requests", {outcome.path: b"{}", "README.md": b"# requests"}, "dataset")
+    status, said = verified(stand, outcome.attempt)
+    assert (status, said["equal"], said["versions"]) == (0, True, {})
+    assert [(task["task"], task["samples"], task["equal"]) for task in said["tasks"]] == [
+        ("quick_choose", 11, 11),
+        ("quick_write", 11, 11),
+    ]
 
 
 def test_half_precision_and_the_chat_template_run_too(stand: RealStand, revisions: dict[str, str]) -> None:

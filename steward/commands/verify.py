@@ -1,0 +1,61 @@
+"""`steward verify`: a published evaluation, run again on this machine as it was recorded, and compared with it."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from workers.verify import Verification
+
+DIFFERS = 1
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to `steward`."""
+    app.command()(verify)
+
+
+def verify(
+    attempt: Annotated[str, typer.Argument(help="The attempt's id, as the request file and the thread name it.")],
+    model: Annotated[str, typer.Option(help="org/name, where the requests cannot be listed.")] = "",
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
+) -> None:
+    """Run a published evaluation again as recorded, and compare it sample by sample. Takes a worker's settings.
+
+    Exit status 1 where samples or scores differ, 2 where it cannot be run here.
+    """
+    from steward.commands.board import MISCONFIGURED, sentences
+    from workers.errors import WorkerError
+    from workers.settings import WorkerSettings
+    from workers.verify import as_json as written
+    from workers.verifying import run
+
+    with sentences():
+        try:
+            found = run(WorkerSettings(), attempt, model)
+        except (WorkerError, OSError) as error:
+            print(f"steward: {attempt} cannot be verified: {error}", file=sys.stderr)
+            raise typer.Exit(MISCONFIGURED) from error
+    print(written(found) if as_json else "\n".join(_lines(found)))
+    raise typer.Exit(0 if found.equal else DIFFERS)
+
+
+def _lines(found: Verification) -> Iterator[str]:
+    from bot.texts.render import printable  # a stranger's words, without what moves a terminal's cursor
+
+    block = found.block
+    yield printable(f"{block.model} @ {block.revision[:8]}, {block.precision}, suite {block.suite}")
+    yield f"{'task':48}{'samples':>9}{'equal':>9}   first that differs"
+    for task in found.tasks:
+        yield f"{task.task:48}{task.samples:>9}{task.equal:>9}   {'' if task.first is None else task.first}"
+    for name, (then, now) in found.scores.items():
+        yield f"{name:48}{then:>9.4f}{now:>9.4f}{'' if then == now else '   DIFFERS'}"
+    for name, (old, new) in found.versions.items():
+        yield printable(f"{name} was {old}, and is {new} here")
+    if found.hardware[0] != found.hardware[1]:
+        yield printable(f"it ran on {found.hardware[0]}, and now on {found.hardware[1]}")
+    yield "Equal, sample by sample." if found.equal else "It differs from what was published."

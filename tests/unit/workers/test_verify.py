@@ -1,0 +1,70 @@
+"""Verification: what is compared, and with which questions an evaluation is run again."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from test_details import STARTER, results, sample
+
+from hub.records import Repo
+from workers.access import HubAccess
+from workers.details import write_samples
+from workers.provisions import HubSupply
+from workers.verify import CannotVerify, Recorded, Verification, _compare, as_recorded
+
+CHOOSE = STARTER.benchmarks[0]
+REPO = STARTER.datasets[0].repo
+HUB = HubAccess("http://127.0.0.1:9", None)
+
+
+def samples(folder: Path, *lines: bytes) -> Path:
+    """A file of samples as the harness writes it."""
+    file = folder / "samples.jsonl"
+    file.write_bytes(b"".join(line + b"\n" for line in lines))
+    return file
+
+
+@pytest.mark.parametrize(
+    ("again", "equal", "first"),
+    [
+        ([sample(doc_id=0), sample(doc_id=1), sample(doc_id=2)], 3, None),
+        ([sample(doc_id=0), sample(doc_id=1, filtered_resps=[["-0.4", "True"]]), sample(doc_id=2)], 2, 1),
+        ([sample(doc_id=0), sample(doc_id=1)], 2, 2),
+        ([sample(doc_id=0), sample(doc_id=1), sample(doc_id=2, doc={"input": "Another?"})], 2, 2),
+    ],
+)
+def test_each_sample_is_compared(tmp_path: Path, again: list[bytes], equal: int, first: int | None) -> None:
+    """Questions, prompts, answers and what became of them; the first that differs is named."""
+    then = tmp_path / "then.parquet"
+    write_samples(samples(tmp_path, *(sample(doc_id=i) for i in range(3))), then, CHOOSE.metrics)
+    found = _compare("task", CHOOSE, then, samples(tmp_path, *again), tmp_path / "now.parquet")
+    assert (found.samples, found.equal, found.first) == (3, equal, first)
+
+
+def recorded(datasets: dict[str, str]) -> Recorded:
+    """Results that were asked at these commits."""
+    found = results()
+    block = found.block.model_copy(update={"datasets": datasets})
+    return Recorded(Repo("dataset", "board/details"), "c" * 40, type(found)(block, found.scores, found.data), "t")
+
+
+def test_questions_are_those_of_then(tmp_path: Path) -> None:
+    """At their commit, also where the board has moved them since."""
+    supply = HubSupply(HUB, STARTER, tmp_path)
+    assert as_recorded(supply, recorded({REPO: "1" * 40})).moved == {REPO: f"{REPO}@{'1' * 40}"}
+    elsewhere = as_recorded(supply, recorded({"board/questions": "2" * 40}))
+    assert elsewhere.moved == {REPO: f"board/questions@{'2' * 40}"}
+    with pytest.raises(CannotVerify, match="it is not recorded"):
+        as_recorded(supply, recorded({}))
+
+
+def test_it_is_equal_only_where_scores_are_too() -> None:
+    """And nothing is rounded."""
+    block = results().block
+    same: dict[str, Any] = {"versions": {}, "hardware": ("cpu", "cpu")}
+    assert Verification(block, (), {"Navigation": (50.0, 50.0)}, **same).equal
+    assert not Verification(block, (), {"Navigation": (50.0, 50.0 + 1e-9)}, **same).equal
+    assert json.dumps(block.datasets) == "{}"
