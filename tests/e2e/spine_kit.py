@@ -83,6 +83,8 @@ class Demo:
 def play(folder: Path) -> Iterator[Demo]:
     """Run the demo with all that it keeps below `folder`, until the caller is done with it."""
     log = (folder / "demo.log").open("w")
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as it is in the background of a script, and inherited
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     process = subprocess.Popen(
         [sys.executable, "-m", "steward.cli", "demo", "--json"],
         env={**os.environ, "TMPDIR": str(folder)},
