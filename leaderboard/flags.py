@@ -32,7 +32,7 @@ Text = Annotated[str, Field(max_length=2_000)]
 
 @dataclass(frozen=True)
 class Category:
-    """A kind of flag, as data. `words` say of a model what is held against it; `cure` what its author can do.
+    """A kind of flag, as data. `words` say what is held against a model; `cure` what its author can do.
 
     `cured_by` are codes of suspicions (`leaderboard.suspicions`): where those that a flag rests on can be found no
     more, its cause is gone. `hides` says that the rows of such a model are hidden as flagged.
@@ -50,30 +50,30 @@ CATEGORIES: Mapping[str, Category] = {
     for one in (
         Category(
             "contamination",
-            "it was trained on what it is tested with",
+            "trained on what models are tested with",
             "Show how its data were made, and how they were cleaned of the questions.",
         ),
         Category(
             "copy",
-            "it holds another model's weights without saying so",
+            "another model's weights, without saying so",
             "Name the original in base_model of the model card, and keep its licence.",
             frozenset({"same-weights-unnamed", "licence-missing", "licence-changed", "base-undeclared"}),
         ),
         Category(
             "merge",
-            "it is a merge, or made from models that its card does not name",
+            "a merge, or made from other models, without saying so",
             "Declare it in the model card: the tag merge, and base_model with the models that it was made from.",
             frozenset({"merge-undeclared", "base-undeclared"}),
         ),
         Category(
             "category",
-            "it is listed as another kind of model than it is",
+            "listed as another kind of model than it is",
             "Say in a comment which kind it is; a maintainer corrects it.",
             frozenset({"wrong-category"}),
         ),
         Category(
             "opt-out",
-            "its authors asked that it be not on this leaderboard",
+            "the authors asked that it is not on this leaderboard",
             "If you are one of them and have changed your mind, say so in a comment.",
             hides=False,
         ),
@@ -221,9 +221,10 @@ def flagged(before: FlagRecord | None, now: FlagRecord, decision: Decision) -> F
     earlier = before.decisions if before is not None else ()
     if before is not None and any(one.cause == decision.cause for one in earlier):
         return before
-    names = tuple(name for name in (*now.also, *(before.names if before else ())) if name != now.model)
+    known = {name.casefold(): name for name in (*now.also, *(before.names if before else ()))}
+    known.pop(now.model.casefold(), None)  # the same in other letters is no other name
     return now.model_copy(
-        update={"status": "flagged", "decisions": (*earlier, decision), "also": tuple(dict.fromkeys(names))}
+        update={"status": "flagged", "decisions": (*earlier, decision), "also": tuple(known.values())}
     )
 
 

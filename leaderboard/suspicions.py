@@ -27,13 +27,12 @@ REASONS = table(
     (
         Reason(
             "same-weights-unnamed",
-            "All {count} weight files of {model} are, byte for byte, those of '{other}'{renamed}, and its card does "
-            "not name it.",
+            "{files} of {model}: byte for byte those of '{other}'{renamed}, and its card does not name it.",
             "Compare the sha256 of the files on both pages.",
         ),
         Reason(
             "same-weights",
-            "All {count} weight files of {model} are, byte for byte, those of '{other}'{renamed}. Its card names it.",
+            "{files} of {model}: byte for byte those of '{other}'{renamed}, and its card names it.",
             "",
         ),
         Reason(
@@ -43,8 +42,7 @@ REASONS = table(
         ),
         Reason(
             "shared-weights",
-            "{same} of the {count} weight files of {model} are, byte for byte, those of '{other}', and its card does "
-            "not name it.",
+            "{same} of {count} weight files of {model}: byte for byte those of '{other}'; its card does not name it.",
             "Ask its author how it was made.",
         ),
         Reason(
@@ -137,7 +135,7 @@ class Case:
 
     `others` are models that it may have come from, or that may be the same: what it declares, what its files name, who
     has the same weights on the board, whom a report names. `flags` are records of the model, of its author and of its
-    ancestors.
+    ancestors. `aliases` are other names under which the Hub knows the model.
     """
 
     subject: Subject
@@ -145,6 +143,7 @@ class Case:
     requests: tuple[Evaluated, ...] = ()
     flags: tuple[FlagRecord, ...] = ()
     is_official: bool = False
+    aliases: tuple[str, ...] = ()
 
 
 def suspicions(case: Case) -> list[Finding]:
@@ -189,7 +188,9 @@ def _same_weights(mine: Subject, other: Subject, words: dict[str, object]) -> Fi
         return _find("copied-from-it", other.link, **words)
     renamed = "" if set(mine.weights) == set(other.weights) else ", under other names of files"
     code = "same-weights" if mine.names(other.model) else "same-weights-unnamed"
-    return _find(code, other.link, **words, renamed=renamed)
+    count = len(mine.weights)
+    files = f"All {count} weight files" if count > 1 else "The weight file"
+    return _find(code, other.link, **words, files=files, renamed=renamed)
 
 
 def _declared(case: Case) -> Iterator[Finding]:
@@ -258,7 +259,7 @@ def _flags(case: Case) -> Iterator[Finding]:
     mine = case.subject
     for record in case.flags:
         words = {"other": record.model, "why": record.kind.words}
-        if any(_is(name, mine.model) for name in record.names):
+        if any(_is(name, own) for name in record.names for own in (mine.model, *case.aliases)):
             yield _find("flagged-before", record.thread, model=mine.model, **words)
         elif not record.stands or record.is_opt_out:
             continue

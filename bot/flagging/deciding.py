@@ -188,7 +188,8 @@ def unflag(desk: Desk, reason: str, models: Sequence[str], said: Said) -> Decide
     lifted = {one.model for one in (*standing, *already)}
     if not any(one.stands and one.model not in lifted for one in desk.flag_book.of_thread(url)):
         _close(desk, said)
-    return Decided("lifted", tuple(sorted(lifted)), reason=reason, thread=url)
+    hides = any(one.kind.hides for one in records)
+    return Decided("lifted", tuple(sorted(lifted)), reason=reason, thread=url, hides=hides)
 
 
 def _meant(desk: Desk, models: Sequence[str], said: Said) -> list[FlagRecord]:
@@ -201,10 +202,11 @@ def _meant(desk: Desk, models: Sequence[str], said: Said) -> list[FlagRecord]:
 def dismiss(desk: Desk, reason: str, said: Said) -> Decided:
     """Say that nothing comes of what was reported in the thread; of a plea, that the flag stays. It is closed."""
     url = _address(desk, said)
-    standing = [one.model for one in desk.flag_book.of_thread(url) if one.stands]
+    standing = [one for one in desk.flag_book.of_thread(url) if one.stands]
     if standing:
         _close(desk, said)
-        return Decided("upheld", tuple(standing), reason=reason, thread=url)
+        models, hides = tuple(one.model for one in standing), any(one.kind.hides for one in standing)
+        return Decided("upheld", models, reason=reason, thread=url, hides=hides)
     key = thread_key(said.repo, said.thread.num)
     reported = [one.model for one in reports(desk) if one.thread == key] or list(models_of(said))
     if not reported:

@@ -38,14 +38,17 @@ def gather_case(desk: Desk, model: str, named: Iterable[str] = ()) -> Case:
     unique = {name.casefold(): name for name in wanted if may_be_model(name)}
     unique.pop(subject.model.casefold(), None)
     unique.pop(model.casefold(), None)
-    others = [gather_subject(desk, name) for name in list(unique.values())[:MOST_OTHERS]]
+    found = {name: gather_subject(desk, name) for name in list(unique.values())[:MOST_OTHERS]}
+    # A name that leads to the model itself is an earlier one of it.
+    aliases = tuple(name for name, one in found.items() if one is not None and one.model == subject.model)
     entries = [entry for entry in desk.index.of_model(subject.model) if not hidden(entry)]
     return Case(
         subject,
-        tuple(one for one in others if one is not None),
+        tuple(one for one in found.values() if one is not None and one.model != subject.model),
         tuple(_evaluated(desk, entry) for entry in entries),
         tuple(desk.flag_book.records()),
         any(subject.author.casefold() == one.casefold() for one in desk.board.admission.official_providers),
+        tuple(name for name in (*aliases, model) if name != subject.model),
     )
 
 

@@ -1,0 +1,254 @@
+"""Eight cases of flags from the first report to their end, on one board; `docs/moderation-cases.md` is what was said.
+
+STEWARD_WRITE_DOCS=1 python -m pytest tests/integration/bot/test_flags_cases.py    writes that page anew
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import redis
+from flags_kit import SPACE, FlagStand, Hearing, card, flags_world
+
+from bot.consistency import disagreements
+from bot.flagging.reports import find_report, reports
+from bot.probe import Probe
+from bot.sync.waiting_threads import waiting_threads
+from hub.comments import marker_of
+from localhub.testing import LocalHub
+from steward.valkey import Valkey
+
+PAGE = Path(__file__).parents[3] / "docs" / "moderation-cases.md"
+INTRODUCTION = """# Flags from report to end: eight cases
+
+What people and the bot said in eight discussions, word for word, as a test plays them on a Hub of its own
+(`tests/integration/bot/test_flags_cases.py` writes this page). `bob` and `ada` are people, `ada` owns the models,
+`form` is a maintainer. How flags work: [moderation.md](moderation.md).
+"""
+
+
+@pytest.fixture(scope="module")
+def stand(tmp_path_factory: pytest.TempPathFactory, valkey: Valkey, probe: Probe) -> Iterator[FlagStand]:
+    """One board for all cases."""
+    with (
+        LocalHub(tmp_path_factory.mktemp("flags"), flags_world()) as hub,
+        redis.Redis.from_url(valkey.url) as connection,
+    ):
+        connection.flushall()
+        made = FlagStand(hub, connection, probe)
+        yield made
+        made.desk.hub.close()
+
+
+@pytest.fixture(scope="module")
+def told() -> dict[str, list[Hearing]]:
+    """Title of a case → its discussions, in the order in which they were played."""
+    return {}
+
+
+@pytest.fixture(autouse=True)
+def the_repos_agree(stand: FlagStand) -> Iterator[None]:
+    """After each case requests, results and flags agree with each other."""
+    yield
+    assert disagreements(stand.desk) == []
+
+
+def mend(stand: FlagStand, model: str, more: str) -> None:
+    """The author writes a better card."""
+    text = card(model, more).encode()
+    stand.ada.upload_file(path_or_fileobj=text, path_in_repo="README.md", repo_id=model)
+
+
+def test_a_copy_with_renamed_shards_names_its_original(stand: FlagStand, told: dict[str, list[Hearing]]) -> None:
+    """The evidence finds the copy; its author mends the card; the bot notices; the flag is lifted."""
+    case = Hearing(stand, "[FLAG] ada/copy", "It is the same model as bob/original.")
+    told["A copy, with its files renamed"] = [case]
+    report = find_report(stand.desk, "ada/copy")
+    assert report is not None
+    assert [one.code for one in report.findings] == ["same-weights-unnamed"]
+    assert stand.table() is None
+    assert not any("byte for byte" in one for one in case.replies()), "nothing is said of it before it was decided"
+    case.say("/flag copy its files are those of bob/original, byte for byte", stand.form)
+    assert stand.table() == {"ada/copy": stand.record("ada/copy")["thread"]}
+    case.say("I had forgotten to say so. I will mend the card.", stand.ada)
+    assert [one.title for one in waiting_threads(stand.desk)] == ["[FLAG] ada/copy"]
+    mend(stand, "ada/copy", "base_model: bob/original\n")
+    case.say("Done.", stand.ada)
+    assert "seems to be gone" in case.replies()[-1]
+    case.say("/unflag its card names the original now", stand.form)
+    assert stand.table() == {}
+    assert (case.status, stand.record("ada/copy")["status"]) == ("closed", "lifted")
+    assert waiting_threads(stand.desk) == []
+
+
+def test_a_merge_that_says_nothing_is_flagged_from_elsewhere(stand: FlagStand, told: dict[str, list[Hearing]]) -> None:
+    """A maintainer flags it in a thread about something else: a discussion of its own is opened. A day's round finds
+    that the cause is gone, though nobody said so."""
+    question = Hearing(stand, "Thank you", "This is a great leaderboard.")
+    question.say("/flag merge ada/merged its card does not say that it is one", stand.form)
+    assert "[in a discussion of its own]" in question.replies()[-1]
+    opened = opened_by_us(stand, "[FLAG] ada/merged")
+    told["A merge that does not say so"] = [question, opened]
+    assert {one["code"] for one in stand.record("ada/merged")["evidence"]} == {"merge-undeclared", "base-undeclared"}
+    mend(stand, "ada/merged", "tags: [merge]\nbase_model: [bob/original, eve/lion]\n")
+    stand.time += 86_400
+    stand.schedule.tick()
+    stand.work()
+    opened.look()
+    assert "seems to be gone" in opened.replies()[-1]
+    opened.say("/unflag it is declared now, thank you", stand.form)
+    assert stand.table() == {}
+
+
+def test_one_discussion_holds_several_models(stand: FlagStand, told: dict[str, list[Hearing]]) -> None:
+    """Two models, one lifted, the other's flag upheld; its author has the closed thread opened again."""
+    case = Hearing(stand, "[FLAG] ada/plain and ada/half", "Both know the answers by heart.")
+    told["Contamination, and two models in one discussion"] = [case]
+    assert {one.model for one in reports(stand.desk)} == {"ada/plain", "ada/half"}
+    case.say('/flag contamination "their answers are those of the test set" ada/plain, ada/half', stand.form)
+    assert set(stand.table()) == {"ada/plain", "ada/half"}
+    case.say("I trust ada, these are good models.", stand.bob)
+    case.say("ada/half is as its base was. ada/plain I shall look into.", stand.ada)
+    assert "[bob](" in case.replies()[-1]
+    assert "the model's owner" in case.replies()[-1]
+    case.say("/unflag ada/half its data are public and clean", stand.form)
+    assert (case.status, set(stand.table())) == ("open", {"ada/plain"})
+    case.say("/dismiss the answers are still word for word those of the test set", stand.form)
+    assert case.status == "closed"
+    case.say("There it is: I publish the data of ada/plain too.", stand.ada)
+    assert (case.status, "opened this discussion again" in case.replies()[-1]) == ("open", True)
+    case.say("/unflag ada/plain its data are public now", stand.form)
+    assert (case.status, stand.table()) == ("closed", {})
+
+
+def test_an_honest_fine_tune_is_cleared(stand: FlagStand, told: dict[str, list[Hearing]]) -> None:
+    """Nothing is found, the report is dismissed in public, and not taken up again."""
+    case = Hearing(stand, "[FLAG] ada/tuned", "Surely this is bob/original under another name.")
+    told["A report of which nothing comes"] = [case]
+    report = find_report(stand.desk, "ada/tuned")
+    assert report is not None
+    assert report.gathered
+    assert report.findings == ()
+    case.say("/dismiss its weights are its own, and its card names what it was made from", stand.form)
+    for _ in range(3):
+        case.look()
+    assert (case.status, reports(stand.desk), stand.table()) == ("closed", [], {})
+
+
+def test_anybody_may_report_and_only_maintainers_flag(stand: FlagStand, told: dict[str, list[Hearing]]) -> None:
+    """A name that means nothing is an error with names like it; the same command flags once a maintainer gives it."""
+    stand.submit("ada/good")
+    stand.settle()
+    case = Hearing(stand, "Something is strange", "Who looks at this?")
+    told["A report by command, and a name that means nothing"] = [case]
+    case.say("/flag other ada/god it is too good to be true", stand.bob)
+    assert "`ada/good`" in case.replies()[-1]
+    case.say("/flag other ada/good it is too good to be true", stand.bob)
+    assert ("is reported" in case.replies()[-1], stand.table()) == (True, {})
+    assert [one.model for one in reports(stand.desk)] == ["ada/good"]
+    case.say("/unflag ada/good because I say so", stand.bob)
+    assert "can be used by a maintainer" in case.replies()[-1]
+    case.say("/dismiss it is good, and true", stand.form)
+    assert reports(stand.desk) == []
+
+
+def test_authors_who_do_not_want_to_be_here(stand: FlagStand, told: dict[str, list[Hearing]]) -> None:
+    """It is no flag: rows are not hidden as flagged, and the model cannot be submitted until they change their mind."""
+    case = Hearing(stand, "Remove ada/shy", "Please do not evaluate it.", stand.ada)
+    told["Authors who do not want to be here"] = [case]
+    case.say("/flag opt-out ada/shy its author asked for it", stand.form)
+    assert (stand.table(), stand.table("do_not_submit.json")) == ({}, ["ada/shy"])
+    opened = opened_by_us(stand, "Not evaluated here: ada/shy")
+    told["Authors who do not want to be here"].append(opened)
+    case.say("/check ada/shy precision=float32", stand.ada)
+    assert "have asked that it is not submitted" in case.replies()[-1]
+    opened.say("I have changed my mind.", stand.ada)
+    opened.say("/unflag its author changed their mind", stand.form)
+    assert stand.table("do_not_submit.json") == []
+
+
+def test_a_closed_discussion_is_opened_again_within_limits(stand: FlagStand, told: dict[str, list[Hearing]]) -> None:
+    """Three times in thirty days by its author; never by anybody else; and then a maintainer decides."""
+    case = Hearing(stand, "[FLAG] ada/quiet", "Look at its answers.")
+    told["An author who does not give up"] = [case]
+    case.say("/flag contamination its answers are those of the test set", stand.form)
+    case.say("/dismiss this is settled", stand.form)
+    case.say("Open it again!", stand.bob)
+    assert case.status == "closed"
+    for number in range(1, 4):
+        case.say(f"Please look again, for the {number}. time.", stand.ada)
+        assert case.status == "open"
+        case.say("/dismiss nothing has changed", stand.form)
+    for number in range(4, 6):
+        case.say(f"Please look again, for the {number}. time.", stand.ada)
+        assert case.status == "closed"
+    assert sum("opened again 3 times" in one for one in case.replies()) == 1
+
+
+def test_a_flag_is_not_escaped_by_another_name(stand: FlagStand, told: dict[str, list[Hearing]]) -> None:
+    """The same weights under a new name, and the same model renamed, are met by the flag that is there."""
+    case = Hearing(stand, "[FLAG] ada/loud", "It was trained on the test set.")
+    told["The same model under another name"] = [case]
+    case.say("/flag contamination its author said so", stand.form)
+    case.say("/check ada/again precision=float32", stand.ada)
+    assert "is 'ada/loud' under another name" in case.replies()[-1].replace("\\", "")
+    stand.ada.move_repo("ada/loud", "ada/hushed")
+    case.say("/flag contamination Ada/Loud it has a new name", stand.form)
+    assert set(stand.table()) == {"ada/loud", "ada/hushed", "ada/quiet"}
+    case.say("/unflag ada/hushed a new one was trained", stand.form)
+    assert set(stand.table()) == {"ada/quiet"}
+
+
+def test_the_page_of_cases_is_what_was_said(told: dict[str, list[Hearing]]) -> None:
+    """docs/moderation-cases.md holds these eight cases, word for word."""
+    if len(told) < 8:
+        pytest.skip("only some of the cases were played")
+    page = INTRODUCTION + "".join(f"\n## {n}. {title}\n{_shown(told[title])}" for n, title in enumerate(told, 1))
+    if os.environ.get("STEWARD_WRITE_DOCS"):
+        PAGE.write_text(page)
+    assert PAGE.read_text() == page
+
+
+def opened_by_us(stand: FlagStand, title: str) -> Hearing:
+    """The discussion of this title that the bot opened."""
+    listed = stand.form.get_repo_discussions(SPACE, repo_type="space")
+    return Hearing(stand, number=next(one.num for one in listed if one.title == title))
+
+
+def _shown(hearings: list[Hearing]) -> str:
+    return "".join(_thread(one) for one in hearings)
+
+
+def _thread(hearing: Hearing) -> str:
+    details = hearing.stand.form.get_discussion_details(SPACE, hearing.number, repo_type="space")
+    lines = [f"\n### “{details.title}”\n"]
+    for event in details.events:
+        if event.type == "status-change":
+            lines.append(f"*{event.author} {'closed' if event.new_status == 'closed' else 'opened'} the discussion.*\n")
+        elif event.type == "comment":
+            lines.append(f"**{event.author}**\n\n{_quoted(hearing, hearing.first[event.id])}\n")
+            if not event.content.startswith("<!--") or _said(event.content) == _said(hearing.first[event.id]):
+                continue
+            lines.append(f"In the end it says:\n\n{_quoted(hearing, event.content)}\n")
+    return "\n".join(lines)
+
+
+def _said(text: str) -> str:
+    kept = [line for line in text.strip().splitlines() if marker_of(line) is None]
+    return "\n".join(kept).strip()
+
+
+def _quoted(hearing: Hearing, text: str) -> str:
+    return "\n".join(f"> {line}".rstrip() for line in _same(hearing, _said(text)).splitlines())
+
+
+def _same(hearing: Hearing, text: str) -> str:
+    """`text` without what differs from one run to the next."""
+    text = text.replace(hearing.stand.hub.url, "https://hub")
+    text = re.sub(r"\b[0-9a-f]{24}\b", "…", text)
+    text = re.sub(r"`[0-9a-f]{8}`", "`4a7d1ed4`", text)
+    return re.sub(r"\b20\d\d-\d\d-\d\d\b", "2026-11-25", text)
