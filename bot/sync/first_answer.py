@@ -45,7 +45,7 @@ OLDEST = 7 * 86_400
 NOTHING = Safe("")
 MOST = 5
 """Requests that one answer tells of."""
-UNDER_WAY = ("new", "waiting", "running")
+UNDER_WAY = ("new", "waiting", "running", "settled")
 FOR_PEOPLE = frozenset(Topic) - {Topic.FAILURE, Topic.QUESTION}
 """What only a person can settle."""
 
@@ -207,8 +207,8 @@ def _report(desk: Desk, repo: Repo, thread: Thread, path: str, entry: Entry | No
         return Report(path, one, follow=follow(desk, entry, repo, thread.num))
     if one.state != "failed" or one.failure is None:
         return Report(path, one)
-    done, mark = None, NOTHING
+    done = None
     if one.failure.fault in ("us", "hub"):
         done = relaunch(desk, entry, cause=f"report:{repo.kind}/{repo.id}:{thread.num}", once="report:")
-        mark = follow(desk, entry, repo, thread.num) if done.how in ("done", "under-way") else NOTHING
-    return Report(path, one, tuple(lines_of(desk, entry)), done, follow=mark)
+    # Followed whoever's fault it was: once it is evaluated again, the reporter hears of that end, too.
+    return Report(path, one, tuple(lines_of(desk, entry)), done, follow=follow(desk, entry, repo, thread.num))

@@ -91,7 +91,8 @@ def _tell(desk: Desk, repo: Repo, thread: Thread, followed: Followed, entry: Ent
     marker = desk.marker(ENDED, f"{followed.comment.id} {followed.path}")
     if find_marked(thread.comments, marker, desk.me()) is not None:
         return 0
-    body = render("ended", one=shown.request(desk, entry), name=_who_asked(thread, followed))
+    is_here = (repo, thread.num) == (desk.requests, entry.thread)
+    body = render("ended", one=shown.request(desk, entry), name=_who_asked(thread, followed), is_here=is_here)
     said = desk.effects.comment(repo, thread.num, body, marker, asked=True, seen=thread)
     if said is None:
         return 0

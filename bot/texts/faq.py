@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from functools import cache
 from importlib.resources import files
 
@@ -37,4 +38,5 @@ def questions() -> tuple[Question, ...]:
 
 def answer(name: str, *, requests_url: str, results_url: str) -> Safe:
     """The answer to the question `name`."""
-    return Safe(render_text(known()[name].answer, requests_url=requests_url, results_url=results_url).strip())
+    text = render_text(known()[name].answer, requests_url=requests_url, results_url=results_url).strip()
+    return Safe(re.sub(r"(?<!\n)\n(?!\n)", " ", text))  # lines are broken for whoever edits the table only
