@@ -25,6 +25,8 @@ CHILD_ENVIRONMENT = {
     "HF_DATASETS_DISABLE_PROGRESS_BARS": "1",
     "TOKENIZERS_PARALLELISM": "false",
     "PYTHONHASHSEED": "0",
+    # Whether there is a GPU is asked without touching it: a process that touched it cannot fork children that use it.
+    "PYTORCH_NVML_BASED_CUDA_CHECK": "1",
     # Threads that wait sleep, instead of spinning on cores that others need: ten times faster on a busy machine.
     "OMP_WAIT_POLICY": "PASSIVE",
 }

@@ -1,0 +1,165 @@
+"""The worker on a real GPU: half precision, isolation of devices, out of memory, a lost child, two devices.
+
+Skipped, with the reason, where there is none. Models are made on the spot.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from real_worker_kit import PATIENCE, RealStand, real_stand, upload_questions
+from workers_kit import Bot, WorkerProcess, eventually, job
+
+from workers import machine
+from workers.access import HubAccess
+from workers.plans import RunPlan
+from workers.provisions import HubSupply
+from workers.tasks import write_tasks
+from workers.tiny import model
+
+GPUS = machine.gpus()
+pytestmark = pytest.mark.skipif(not GPUS, reason="no GPU here: there is no nvidia-smi, or it lists none")
+two = pytest.mark.skipif(len(GPUS) < 2, reason=f"two GPUs are needed, this machine has {len(GPUS)}")
+
+Start = Callable[..., WorkerProcess]
+CHILD = Path(__file__).parents[1] / "integration" / "workers" / "evaluation_child.py"
+
+
+def used_mib(index: int = 0) -> int:
+    """Memory of a GPU that is in use, as its driver says."""
+    asked = ["nvidia-smi", f"--id={index}", "--query-gpu=memory.used", "--format=csv,noheader,nounits"]
+    return int(subprocess.run(asked, capture_output=True, text=True, check=True).stdout.strip())
+
+
+def found(worker: WorkerProcess) -> dict[str, Any]:
+    """What the child of the last attempt wrote down."""
+    written: dict[str, Any] = json.loads((worker.folder / "published.json").read_text())
+    return written
+
+
+def evaluated(bot: Bot, worker: WorkerProcess, name: str) -> dict[str, Any]:
+    """The attempt `name`, from the queue to what its child wrote down."""
+    asked = job(name)
+    bot.enqueue(asked)
+    bot.grant(asked)
+    outcome, log = bot.outcome(asked, seconds=PATIENCE)
+    assert outcome.ok, (outcome.failure, log)
+    assert GPUS[0].name in outcome.hardware
+    return found(worker)
+
+
+def test_a_child_computes_on_the_gpu(bot: Bot, start_worker: Start) -> None:
+    """Behind all its walls it reaches the device, and no other process had touched it before the fork."""
+    assert evaluated(bot, start_worker(STEWARD_DEVICE="cuda:0"), "fine") == {"sum": 64.0**3}
+
+
+def test_a_child_sees_the_devices_of_its_set_alone(bot: Bot, start_worker: Start) -> None:
+    """By the library's count and by the device files."""
+    seen = evaluated(bot, start_worker(STEWARD_DEVICE="cuda:0"), "seeing")
+    assert seen["names"] == [GPUS[0].name]
+    assert seen["visible"] == GPUS[0].uuid
+    assert seen["device"] == "cuda:0"
+    if all(name.startswith("nvidia[") for name in machine.device_files(GPUS[:1])):
+        pytest.skip("the driver does not say which device file is which GPU's")
+    assert seen["files"] == list(machine.device_files(GPUS[:1]))
+
+
+def test_out_of_memory_is_tried_again_with_smaller_batches(bot: Bot, start_worker: Start) -> None:
+    """The library's own exception, halved down to what fits, within one attempt."""
+    worker = start_worker(STEWARD_DEVICE="cuda:0", STEWARD_BATCH_SIZE="4")
+    assert evaluated(bot, worker, "hungry") == {"batch_size": 1, "held": 1}
+    assert "with 2 questions at once, and tries 1" in (worker.folder / "published.log").read_text()
+
+
+def test_a_lost_child_frees_the_memory(bot: Bot, start_worker: Start) -> None:
+    """kill -9 of it: its gigabytes come back, and the next attempt runs."""
+    before = used_mib()
+    worker, asked = start_worker(STEWARD_DEVICE="cuda:0"), job("holding")
+    bot.enqueue(asked)
+    bot.grant(asked)
+    bot.running(asked)
+    eventually(lambda: used_mib() > before + 2000, seconds=PATIENCE)
+    worker.kill("child")
+    outcome, _ = bot.outcome(asked)
+    assert outcome.failure is not None
+    eventually(lambda: used_mib() < before + 200, seconds=PATIENCE)
+    evaluated(bot, worker, "fine")
+
+
+def test_a_killed_worker_frees_the_memory(bot: Bot, start_worker: Start) -> None:
+    """kill -9 of the worker itself: nothing of it holds the device any longer."""
+    before = used_mib()
+    worker, asked = start_worker(STEWARD_DEVICE="cuda:0"), job("holding")
+    bot.enqueue(asked)
+    bot.grant(asked)
+    bot.running(asked)
+    eventually(lambda: used_mib() > before + 2000, seconds=PATIENCE)
+    worker.look()
+    worker.kill("worker")
+    assert worker.nothing_left()
+    eventually(lambda: used_mib() < before + 200, seconds=PATIENCE)
+
+
+# --- with the harness
+
+
+@pytest.fixture(scope="module")
+def stand(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealStand]:
+    """A Hub with questions and a tiny model, and a worker on the first GPU."""
+    with real_stand(tmp_path_factory.mktemp("gpu")) as running:
+        upload_questions(running)
+        running.start_worker(STEWARD_DEVICE="cuda:0", STEWARD_BATCH_SIZE="4")
+        yield running
+
+
+@pytest.mark.parametrize("precision", ["float16", "bfloat16", "float32"])
+def test_a_precision_is_evaluated_on_the_gpu(stand: RealStand, precision: str) -> None:
+    """Through download, child and publication; the results say where, and in which dtype."""
+    revision = stand.upload("ada/tiny", model())
+    (outcome,) = stand.run(stand.job("ada/tiny", revision, precision=precision))
+    results = stand.results(outcome)
+    assert results["config"]["device"] == "cuda:0"
+    assert results["config"]["model_dtype"] == f"torch.{precision}"
+    assert GPUS[0].name in results["steward"]["hardware"]
+
+
+@two
+@pytest.mark.parametrize("spread", ["copies", "parts"])
+def test_two_devices_find_what_one_finds(stand: RealStand, spread: str) -> None:
+    """A copy on each, or the layers parted among them: the same scores."""
+    revision = stand.upload("ada/tiny", model())
+    supply = HubSupply(HubAccess(stand.hub.url, "hf_worker"), stand.suite, stand.folder / "children")
+    provisions = supply.fetch(stand.job("ada/tiny", revision))
+    ((repo, commit),) = provisions.questions.revisions.items()
+    tasks = write_tasks(stand.suite, stand.folder / "tasks", repo=repo, revision=commit)
+
+    def scores(name: str, **how: object) -> object:
+        spool = stand.folder / f"{spread}-{name}"
+        spool.mkdir()
+        fields = {
+            "attempt": f"{'0' * 12}-{'0' * 8}-1", "model": "ada/tiny", "revision": revision,
+            "model_path": provisions.model, "tasks": stand.suite.run, "task_folder": tasks,
+            "datasets": provisions.questions.folder, "spool": spool, "suite": stand.suite.name,
+            "suite_digest": stand.suite.digest, **how,
+        }  # fmt: skip
+        order = spool.with_suffix(".json")
+        order.write_text(RunPlan.model_validate(fields).model_dump_json())
+        visible = ",".join(one.uuid for one in GPUS[:2])
+        environment = {**os.environ, "CUDA_VISIBLE_DEVICES": visible}
+        done = subprocess.run(
+            [sys.executable, str(CHILD), "run", str(order)],
+            env=environment, capture_output=True, text=True, timeout=170, check=False,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr[-3000:]
+        return json.loads((spool / "results.json").read_text())["results"]
+
+    alone = scores("alone", device="cuda:0")
+    together = {"copies": 2} if spread == "copies" else {}
+    assert scores("together", device="cuda", spread=spread, **together) == alone
