@@ -1,0 +1,151 @@
+"""Records of flags and the tables made from them."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from leaderboard.flags import (
+    CATEGORIES,
+    DO_NOT_SUBMIT,
+    FLAGGED,
+    SCOPED,
+    Decision,
+    Evidence,
+    FlagRecord,
+    Scope,
+    compile_tables,
+    flagged,
+    is_model,
+    lifted,
+    parse_record,
+    record_path,
+    renamed,
+)
+
+FIRST = Decision(what="flagged", at="2026-11-25T04:00:00Z", by="maya", by_id="1", category="copy", cause="c1")
+LIFT = Decision(what="lifted", at="2026-11-26T04:00:00Z", by="maya", by_id="1", reason="mended", cause="c2")
+RECORD = FlagRecord(model="ada/tiger", status="flagged", category="copy", thread="https://hub/d/1", decisions=(FIRST,))
+NAMES = st.from_regex(r"\A[a-zA-Z0-9]{1,8}/[a-zA-Z0-9]{1,8}\Z")
+
+
+@st.composite
+def records(draw: st.DrawFn) -> FlagRecord:
+    """Any record."""
+    return FlagRecord(
+        model=draw(NAMES),
+        status=draw(st.sampled_from(["flagged", "lifted"])),
+        category=draw(st.sampled_from(sorted(CATEGORIES))),
+        reason=draw(st.text(max_size=40)),
+        scope=draw(st.sampled_from([Scope(), Scope(revision="abc"), Scope(precision="float16")])),
+        thread="https://hub/d/1",
+        also=tuple(draw(st.lists(NAMES, max_size=2))),
+    )
+
+
+@given(records())
+def test_a_record_is_read_as_it_was_written(record: FlagRecord) -> None:
+    """Whatever it holds, in any script."""
+    assert parse_record(record.path, record.dump()) == record
+
+
+@given(st.lists(records(), max_size=6))
+def test_tables_hold_every_name_of_what_stands_and_nothing_else(several: list[FlagRecord]) -> None:
+    """A flag as a whole stands in one table, one of a part in another, an author's wish in the third."""
+    tables = {path: json.loads(data) for path, data in compile_tables(several).items()}
+    standing = [one for one in several if one.status == "flagged"]
+    whole = {name for one in standing if one.category != "opt-out" and one.scope == Scope() for name in one.names}
+    parts = {name for one in standing if one.category != "opt-out" and one.scope != Scope() for name in one.names}
+    wishes = {name for one in standing if one.category == "opt-out" for name in one.names}
+    assert set(tables[FLAGGED]) == whole
+    assert {row["model"] for row in tables[SCOPED]} == parts
+    assert set(tables[DO_NOT_SUBMIT]) == wishes
+
+
+def test_tables_do_not_depend_on_the_order_of_records() -> None:
+    """The same flags make the same bytes."""
+    other = RECORD.model_copy(update={"model": "Bob/lion"})
+    assert compile_tables([RECORD, other]) == compile_tables([other, RECORD])
+
+
+def test_one_comment_decides_once() -> None:
+    """The same cause again changes nothing, also after the flag was lifted; another one flags anew."""
+    once = flagged(None, RECORD.model_copy(update={"decisions": ()}), FIRST)
+    assert once.decisions == (FIRST,)
+    assert flagged(once, RECORD, FIRST) is once
+    gone = lifted(once, LIFT)
+    assert (gone.stands, gone.decisions) == (False, (FIRST, LIFT))
+    assert lifted(gone, LIFT) is gone
+    assert flagged(gone, RECORD, FIRST) is gone
+    again = flagged(gone, RECORD, FIRST.model_copy(update={"cause": "c3"}))
+    assert (again.stands, len(again.decisions)) == (True, 3)
+
+
+def test_no_flag_is_escaped_by_a_new_name() -> None:
+    """The old name stays known, in the record and in the table; the same name in other capitals is no other name."""
+    moved = renamed(RECORD, "ada/lion")
+    assert (moved.path, moved.names) == ("flags/ada/lion.json", ("ada/lion", "ada/tiger"))
+    assert set(json.loads(compile_tables([moved])[FLAGGED])) == {"ada/lion", "ada/tiger"}
+    again = flagged(moved, FlagRecord(model="ada/lion", status="flagged", category="copy", also=("ADA/Tiger",)), LIFT)
+    assert again.also == ("ada/tiger",)
+
+
+@pytest.mark.parametrize(
+    ("scope", "revision", "precision", "covers"),
+    [
+        (Scope(), "abcdef", "float16", True),
+        (Scope(revision="abc"), "abcdef", "float16", True),
+        (Scope(revision="abc"), "fedcba", "float16", False),
+        (Scope(revision="abc"), "", "float16", True),
+        (Scope(precision="float16"), "abcdef", "float16", True),
+        (Scope(precision="float16"), "abcdef", "bfloat16", False),
+        (Scope(revision="abc", precision="float16"), "abcdef", "bfloat16", False),
+    ],
+)
+def test_a_scope_covers_what_it_names(scope: Scope, revision: str, precision: str, *, covers: bool) -> None:
+    """What is not known is taken to be covered."""
+    assert scope.covers(revision, precision) is covers
+
+
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [
+        (b"no json", "cannot be read as a flag"),
+        (b"[]", "cannot be read as a flag"),
+        (b"\xff", "cannot be read as a flag"),
+        (b'{"model": "ada/tiger", "status": "maybe", "category": "copy"}', "status"),
+        (b'{"model": "ada/lion", "status": "flagged", "category": "copy"}', "belongs at flags/ada/lion.json"),
+        (b'{"model": "../lion", "status": "flagged", "category": "copy"}', "cannot be the name"),
+        (b" " * 300_000, "more than 200,000 bytes"),
+    ],
+)
+def test_a_file_that_is_no_record_says_why(data: bytes, words: str) -> None:
+    """In words, and never by an exception."""
+    found = parse_record(record_path("ada/tiger"), data)
+    assert isinstance(found, str)
+    assert words in found
+
+
+def test_fields_that_nobody_knows_are_kept() -> None:
+    """What a later version, or a person, wrote into a record survives our next decision."""
+    fields = json.loads(RECORD.dump()) | {"seen_in": ["a paper"]}
+    found = parse_record(RECORD.path, json.dumps(fields).encode())
+    assert isinstance(found, FlagRecord)
+    assert json.loads(lifted(found, LIFT).dump())["seen_in"] == ["a paper"]
+
+
+def test_only_what_its_category_can_be_cured_by_counts() -> None:
+    """A copy that names its original is cured; contamination is no matter of a card."""
+    evidence = (Evidence(code="same-weights-unnamed", message="x"), Evidence(code="author-flagged", message="y"))
+    assert RECORD.model_copy(update={"evidence": evidence}).curable() == {"same-weights-unnamed"}
+    assert RECORD.model_copy(update={"evidence": evidence, "category": "contamination"}).curable() == frozenset()
+
+
+@pytest.mark.parametrize("name", ["gpt2", "ada/tiger", "a.b/c_d-e"])
+def test_names_of_models(name: str) -> None:
+    """With an organisation, or without one."""
+    assert is_model(name)
+    assert not any(map(is_model, (f"{name}/x/y", f" {name}", f"../{name}", f"{name}/", "")))

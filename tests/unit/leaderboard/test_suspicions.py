@@ -1,0 +1,149 @@
+"""What speaks for a flag: every suspicion by a model that raises it, and honest ones that raise none."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from leaderboard.admission.facts import Card
+from leaderboard.flags import FlagRecord
+from leaderboard.suspicions import REASONS, Case, Evaluated, Subject, models_named, suspicions
+
+SHARDS = {"model-1.safetensors": "a" * 64, "model-2.safetensors": "b" * 64}
+RENAMED = {"x.safetensors": "b" * 64, "y.safetensors": "a" * 64}
+OWN = {"model-1.safetensors": "c" * 64, "model-2.safetensors": "d" * 64}
+
+
+def card(*bases: str, **more: Any) -> Card:
+    """A model card."""
+    return Card(**{"exists": True, "license": "apache-2.0", "base_models": bases, **more})
+
+
+ORIGINAL = Subject("bob/original", "1" * 40, SHARDS, card(), created=100.0)
+TUNED = Subject("ada/tuned", "2" * 40, OWN, card("bob/original"), {"config.json": ("bob/original",)}, created=200.0)
+HONEST = Case(TUNED, (ORIGINAL,), (Evaluated("p", "float16", "2" * 40, "fine-tuned"),))
+COPY = Case(replace(TUNED, weights=RENAMED, card=card(), traces={}), (ORIGINAL,))
+FLAG = FlagRecord(model="ada/other", status="flagged", category="contamination", thread="https://hub/d/1")
+
+
+def of(case: Case, **changes: Any) -> Case:
+    """`case` with another subject."""
+    return replace(case, subject=replace(case.subject, **changes))
+
+
+def flag(model: str, **more: Any) -> FlagRecord:
+    """A flag on `model`."""
+    return FLAG.model_copy(update={"model": model, **more})
+
+
+MERGE = card("bob/original", "eve/lion", is_merge=True, merge_traces=("mergekit_config.yml",))
+CASES = {
+    "an honest fine-tune": (HONEST, []),
+    "one whose base is named in other capitals": (of(HONEST, card=card("Bob/Original")), []),
+    "a model that nobody knows anything of": (Case(Subject("ada/nothing")), []),
+    "a copy": (of(COPY, weights=SHARDS), ["same-weights-unnamed"]),
+    "a copy with renamed files": (COPY, ["same-weights-unnamed"]),
+    "a copy that says so": (of(COPY, card=card("bob/original")), ["same-weights"]),
+    "the original of a copy": (Case(ORIGINAL, (replace(COPY.subject),)), ["copied-from-it"]),
+    "half a copy": (of(COPY, weights={**OWN, "model-1.safetensors": "a" * 64}), ["shared-weights"]),
+    "half a copy that says so": (
+        of(COPY, weights={**OWN, "model-1.safetensors": "a" * 64}, card=card("bob/original")),
+        [],
+    ),
+    "files of which a digest is not known": (of(COPY, weights={**SHARDS, "more.safetensors": ""}), []),
+    "a merge that does not say so": (of(HONEST, card=MERGE, traces={}), ["merge-undeclared", "wrong-category"]),
+    "a merge that says so": (
+        replace(
+            of(HONEST, card=replace(MERGE, tags=("merge",)), traces={}),
+            requests=(Evaluated("p", "float16", "2" * 40, "merge"),),
+        ),
+        [],
+    ),
+    "a base that only the config names": (of(HONEST, card=card()), ["base-undeclared"]),
+    "a fine-tune as a pretrained model": (
+        replace(HONEST, requests=(Evaluated("p", "float16", "2" * 40, "pretrained"),)),
+        ["wrong-category"],
+    ),
+    "no licence, though its base has one": (of(HONEST, card=card("bob/original", license=None)), ["licence-missing"]),
+    "another licence": (of(HONEST, card=card("bob/original", license="mit")), ["licence-changed"]),
+    "a copy without licence": (of(COPY, card=card(license="")), ["same-weights-unnamed", "licence-missing"]),
+    "evaluated twice": (
+        replace(HONEST, requests=(*HONEST.requests, Evaluated("q", "float16", "2" * 40, "fine-tuned"))),
+        ["evaluated-twice"],
+    ),
+    "evaluated at two commits and in two precisions": (
+        replace(
+            HONEST,
+            requests=(
+                *HONEST.requests,
+                Evaluated("q", "float16", "3" * 40, "fine-tuned"),
+                Evaluated("r", "bfloat16", "2" * 40, "fine-tuned"),
+                Evaluated("s", "bfloat16", "", "fine-tuned"),
+                Evaluated("t", "bfloat16", "", "fine-tuned"),
+            ),
+        ),
+        [],
+    ),
+    "flagged before": (replace(HONEST, flags=(flag("Ada/Tuned", status="lifted"),)), ["flagged-before"]),
+    "flagged under an earlier name": (
+        replace(HONEST, flags=(flag("ada/old"),), aliases=("ada/old",)),
+        ["flagged-before"],
+    ),
+    "another model of its author is flagged": (replace(HONEST, flags=(flag("ada/other"),)), ["author-flagged"]),
+    "another one was flagged": (replace(HONEST, flags=(flag("ada/other", status="lifted"),)), []),
+    "another one is not to be here": (replace(HONEST, flags=(flag("ada/other", category="opt-out"),)), []),
+    "made from a flagged one": (replace(HONEST, flags=(flag("bob/original"),)), ["ancestor-flagged"]),
+    "the weights of a flagged one": (
+        replace(of(COPY, card=card("bob/original")), flags=(flag("bob/original"),)),
+        ["same-weights", "twin-flagged"],
+    ),
+    "somebody else's flag": (replace(HONEST, flags=(flag("eve/lion"),)), []),
+    "an official provider": (replace(HONEST, is_official=True), ["official"]),
+}
+
+
+@pytest.mark.parametrize(("case", "codes"), CASES.values(), ids=CASES)
+def test_each_suspicion(case: Case, codes: list[str]) -> None:
+    """It is raised by what it is about, and by nothing else; proofs come first."""
+    found = suspicions(case)
+    assert sorted(one.code for one in found) == sorted(codes)
+    assert [one.strength for one in found] == sorted((one.strength for one in found), reverse=True)
+    assert all(one.message and "{" not in one.message for one in found)
+
+
+def test_every_reason_has_a_case() -> None:
+    """Nothing in the table is left untried."""
+    assert {code for _, codes in CASES.values() for code in codes} == set(REASONS)
+
+
+def test_a_copy_is_told_to_be_one_by_its_files_and_not_their_names() -> None:
+    """The words say that files were renamed only where they were."""
+    assert "under other names" in suspicions(COPY)[0].message
+    assert "under other names" not in suspicions(of(COPY, weights=SHARDS))[0].message
+
+
+@given(st.permutations(sorted(SHARDS.values())), st.permutations(["one", "two"]))
+def test_a_copy_is_found_however_its_files_are_called_and_ordered(digests: list[str], names: list[str]) -> None:
+    """By any names, in any order."""
+    found = suspicions(of(COPY, weights=dict(zip(names, digests, strict=True))))
+    assert [one.code for one in found] == ["same-weights-unnamed"]
+
+
+def test_a_mergekit_file_names_its_models() -> None:
+    """In each of the forms that mergekit reads; a local path is no model, and nothing is too long."""
+    text = """
+merge_method: slerp
+base_model: bob/original
+slices:
+  - sources:
+      - model: "eve/lion"
+      - model: ./local/path
+models:
+  - model: bob/original
+    """
+    assert models_named(text) == ("bob/original", "eve/lion")
+    assert models_named("model: a/b\n" * 500_000) == ("a/b",)
