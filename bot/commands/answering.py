@@ -19,6 +19,7 @@ Race accepted: a refusal is posted, and the bot dies before it is recorded. It s
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime
 
 import structlog
@@ -32,11 +33,14 @@ from bot.commands.registry import Misused, Place, Registry, Verb, bind
 from bot.commands.replies import Heard, Reply, Section, are_final, edit, give_up, post, replies_in
 from bot.commands.targets import find_target
 from bot.desk import Desk
+from bot.fence import LeaseLost
 from bot.texts.times import in_words
 from hub.comments import is_by
+from hub.errors import BadToken, HubError, RateLimited, Transient
 from hub.records import Comment, Repo, Thread
 from leaderboard.roles import Person, Role, who_may
 from wire.crashpoints import pass_by, point
+from wire.redis import TRANSIENT
 
 log = structlog.get_logger()
 
@@ -48,22 +52,34 @@ ACTED = point("command had its effect, reply not edited")
 def answer_commands(desk: Desk, registry: Registry, repo: Repo, thread: Thread, place: Place) -> int:
     """Answer every command in `thread` that has no final answer yet; how many replies were posted."""
     replies = replies_in(desk, thread)
-    posted = 0
+    posted, errors = 0, list[Exception]()
     for comment in thread.comments:
-        reply = replies.pop(comment.id, None)
-        if reply is None and not _may_hold_commands(desk, comment):
-            continue
-        if reply is not None and reply.is_final:
-            continue
-        commands = known_commands(registry, comment)
-        if reply is not None and (comment.hidden or comment.edited or not commands):
-            give_up(desk, repo, thread, reply)
-        elif commands:
-            posted += _answer(desk, registry, Heard(repo, thread, place, comment, commands), reply)
+        try:
+            posted += _see_to(desk, registry, Heard(repo, thread, place, comment), replies.pop(comment.id, None))
+        except (Transient, RateLimited, BadToken, LeaseLost, *TRANSIENT):
+            raise  # it would be the same with all others
+        except Exception as error:  # noqa: BLE001  one comment's trouble must not become that of those after it
+            errors.append(error)
     for reply in replies.values():
         if not reply.is_final:
             give_up(desk, repo, thread, reply)  # to a comment that is gone
+    if errors:
+        raise errors[0]
     return posted
+
+
+def _see_to(desk: Desk, registry: Registry, heard: Heard, reply: Reply | None) -> int:
+    """Answer the commands of one comment, if there are any and it is not done; how many replies were posted."""
+    comment = heard.comment
+    if reply is not None and reply.is_final:
+        return 0
+    if reply is None and not _may_hold_commands(desk, comment):
+        return 0
+    commands = known_commands(registry, comment)
+    if reply is not None and (comment.hidden or comment.edited or not commands):
+        give_up(desk, heard.repo, heard.thread, reply)
+        return 0
+    return _answer(desk, registry, replace(heard, commands=commands), reply) if commands else 0
 
 
 def known_commands(registry: Registry, comment: Comment) -> tuple[Command, ...]:
@@ -124,11 +140,15 @@ def _sections(desk: Desk, registry: Registry, heard: Heard, person: Person, *, i
 def _one(
     desk: Desk, registry: Registry, heard: Heard, person: Person, command: Command, number: int, *, resumed: bool
 ) -> Section:
-    call = _call(desk, registry, heard, person, command, number, resumed=resumed)
-    if isinstance(call, Answer):
-        return Section(command.line, call)
-    answer = call.verb.run(call) if call.roles & call.verb.who else _not_allowed(call)
-    return Section(command.line, answer, call)
+    call: Call | Answer | None = None
+    try:
+        call = _call(desk, registry, heard, person, command, number, resumed=resumed)
+        if isinstance(call, Answer):
+            return Section(command.line, call)
+        answer = call.verb.run(call) if call.roles & call.verb.who else _not_allowed(call)
+    except HubError as error:
+        answer = _refused(error)
+    return Section(command.line, answer, call if isinstance(call, Call) else None)
 
 
 def _call(
@@ -173,4 +193,17 @@ def _done(section: Section) -> Section:
     act = section.answer.act
     if act is None:
         return section
-    return Section(section.line, Answer(act(), allowed=section.answer.allowed), section.call)
+    try:
+        answer = Answer(act(), allowed=section.answer.allowed)
+    except HubError as error:
+        answer = _refused(error)
+    return Section(section.line, answer, section.call)
+
+
+def _refused(error: HubError) -> Answer:
+    """What there is to say where the Hub will not let us, however often we try; other errors are none of a person's
+    business, and raised on."""
+    if isinstance(error, Transient | RateLimited | BadToken):
+        raise error
+    log.warning("a command failed", error=f"{type(error).__name__}: {error}")
+    return _no("hub", why=str(error)[:300])

@@ -49,13 +49,13 @@ class Section:
 
 @dataclass(frozen=True)
 class Heard:
-    """A comment that holds commands, where it stands."""
+    """A comment where it stands, and the commands in it."""
 
     repo: Repo
     thread: Thread
     place: Place
     comment: Comment
-    commands: tuple[Command, ...]
+    commands: tuple[Command, ...] = ()
 
 
 def replies_in(desk: Desk, thread: Thread) -> dict[str, Reply]:

@@ -24,7 +24,7 @@ from bot.facts.tokenizer import gather_tokenizer
 from bot.facts.weights import gather_weights
 from bot.probe import MAX_CONFIG, Probe
 from hub.client import Hub
-from hub.errors import BadRequest, Disabled, Gated, RepoNotFound, RevisionNotFound, TooLarge
+from hub.errors import BadRequest, Disabled, Gated, NotFound, RevisionNotFound, TooLarge
 from hub.records import ModelFacts as Found
 from hub.records import Repo
 from leaderboard.admission.base import may_be_model
@@ -67,10 +67,10 @@ def _one_model(
 ) -> ModelFacts:
     try:
         found = hub.model_facts(model, revision)
-    except (RepoNotFound, BadRequest):
-        return ModelFacts("no-model")
     except RevisionNotFound:
         return ModelFacts("no-revision")
+    except (NotFound, BadRequest):
+        return ModelFacts("no-model")
     except Gated:
         return ModelFacts("gated", is_gated=True)
     except Disabled:

@@ -7,6 +7,7 @@ from bot.commands.registry import Param, Place, Verb
 from bot.commands.verbs.shared import MAINTAINERS, REASON
 from bot.sync.approving import approve
 from bot.texts.render import Safe
+from hub.errors import Conflict
 
 SHA = Param("sha", "word", "the commit that is approved, as the report names it; at least 7 characters", required=True)
 
@@ -23,7 +24,10 @@ def run_reject(call: Call) -> Answer:
 
     def act() -> Safe:
         marker = call.desk.marker("reject", call.comment.id)
-        done = call.desk.effects.set_status(call.repo, call.thread.num, "closed", marker, asked=True)
+        try:
+            done = call.desk.effects.set_status(call.repo, call.thread.num, "closed", marker, asked=True)
+        except Conflict:  # it was merged since it was read, perhaps by a command before this one
+            return say("reject", state=call.desk.hub.thread(call.repo, call.thread.num).status)
         return say("reject", state="done" if done else "off", reason=call.get("reason"))
 
     return doing(act)

@@ -1,0 +1,168 @@
+"""A hundred hostile texts in comments, titles, posts, file fields and logs: nothing but text comes of them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from hostile_kit import TEXTS, is_first_marker_alone, skeleton, trouble
+from huggingface_hub import CommitOperationAdd, HfApi
+from stand_kit import BOT, REQUESTS, Stand
+from talk_kit import Talk
+
+from bot.commands.grammar import commands_in
+from bot.sync.waiting_threads import TITLE, sync_digest, waiting_threads
+from hub.comments import marker_of
+
+HARMLESS = ("word", "two words", 'a "quoted word"')
+
+
+@pytest.fixture
+def quiet(stand: Stand, monkeypatch: pytest.MonkeyPatch) -> Stand:
+    """A board on which one person may give hundreds of commands, and where nothing runs."""
+    monkeypatch.setattr("bot.commands.limits.MOST", 10_000)
+    form = stand.desk.hub.user("form").id
+    stand.desk.board = stand.desk.board.model_copy(update={"maintainers": (form,), "front_ends": (form,)})
+    return stand
+
+
+def answers(stand: Stand, talk: Talk, said: dict[str, str], who: HfApi | None = None) -> Iterator[tuple[str, str]]:
+    """Ada (or `who`) writes each comment, all before the bot looks; its key, and our reply."""
+    ids = {}
+    for key, text in said.items():
+        made = (who or stand.ada).comment_discussion(REQUESTS, talk.number, comment=text, repo_type="dataset")
+        ids[str(made.id)] = key
+    talk.look()
+    for reply in talk.replies():
+        marker = marker_of(reply)
+        if marker is not None and marker.key in ids:
+            yield ids[marker.key], reply
+
+
+def check(stand: Stand, key: str, reply: str) -> None:
+    """Nobody achieved anything by `key`."""
+    assert trouble(reply, hub=stand.hub.url) == [], f"{key!r}: {reply}"
+
+
+def test_in_a_command_they_are_quoted_and_nothing_else(quiet: Stand) -> None:
+    """As the argument of a command, in quotes or plain, as a model's name, and as the name of a verb."""
+    talk = Talk(quiet)
+    plain = {f"plain {text}": f"/status {text}" for text in (*TEXTS, *HARMLESS)}
+    quoted = {f"quoted {text}": f'/check "{text}"' for text in (*TEXTS, *HARMLESS)}
+    verbs = {f"verb {text}": f"/status{text}" for text in TEXTS}
+    said = {**plain, **quoted, **verbs}
+    replies = dict(answers(quiet, talk, said))
+    assert len(replies) > 200
+    shapes = {skeleton(replies[f"{kind} {text}"]) for kind in ("plain", "quoted") for text in HARMLESS}
+    shapes |= {skeleton(one) for _, one in answers(quiet, talk, {"": "/status", "typo": "/statu"})}
+    for key, reply in replies.items():
+        check(quiet, key, reply)
+        assert is_first_marker_alone(reply), key
+        if len(commands_in(said[key])) == 1:  # what holds a command of its own has a section more
+            assert skeleton(reply) in shapes, f"{key!r}: {reply}"
+
+
+def test_as_a_reason_they_are_told_as_words_wherever_it_is_told(quiet: Stand) -> None:
+    """A maintainer's reason goes into the file, the thread and every answer about it, and stays one line of text."""
+    quiet.submit("ada/good", sender="ada")
+    quiet.settle()
+    talk = Talk(quiet)
+    for text in HARMLESS[:1] + TEXTS[::9]:
+        said = {"hold": f'/hold ada/good reason="{text}"', "why": "/why ada/good", "status": "/status ada/good"}
+        for key in ("hold", "why", "status"):
+            for _, reply in answers(quiet, talk, {key: said[key]}, quiet.form):
+                check(quiet, f"{key} {text}", reply)
+        for one in quiet.threads():
+            for event in one.events:
+                if getattr(event, "author", "") == "steward-bot":
+                    check(quiet, text, event.content)
+
+
+def test_as_titles_and_posts_they_reach_nobody(quiet: Stand) -> None:
+    """A thread with such a title and post has no answer or a harmless one, and stands in the digest as a row."""
+    for text in TEXTS:
+        title = f"On {' '.join(text.split())}"[:190]
+        post = f"{text}\n\nmy model ada/good failed" if len(text) % 2 else text
+        quiet.bob.create_discussion(REQUESTS, title, description=post or "x", repo_type="dataset")
+    quiet.desk.mark_all((f"thread:dataset/{REQUESTS}:{n}" for n in range(1, len(TEXTS) + 1)), priority=0)  # type: ignore[arg-type]
+    quiet.work()
+    assert len(waiting_threads(quiet.desk)) > 90
+    sync_digest(quiet.desk)
+    threads = quiet.threads()
+    for one in threads:
+        for event in one.events:
+            if getattr(event, "author", "") == "steward-bot":
+                check(quiet, one.title, event.content)
+    (digest,) = [one.events[0].content for one in threads if one.title == TITLE]
+    rows = [one for one in skeleton(digest) if one == "tr_open"]
+    assert len(rows) == 1 + min(100, len(waiting_threads(quiet.desk)))
+    assert skeleton(digest).count("td_open") == 4 * (len(rows) - 1)
+
+
+def request_file(name: str, text: str) -> dict[str, Any]:
+    """A request that failed, with `text` in every field in which a stranger could have it."""
+    failure = {"cause": "nan-weights", "fault": "submission", "message": text, "advice": text}
+    facts = {"attempt": 1, "first": 1, "spent": 1, "revision": text, "submitter": text, "failure": failure}
+    made = {"model": f"ada/{name}", "status": "FAILED", "revision": text, "precision": "float32", "sender": text}
+    shown = dict.fromkeys(("model_type", "architectures", "license", "base_model"), text)
+    return {**made, **shown, "weight_type": "Original", "steward": facts}
+
+
+def outside_lists(reply: str) -> list[str]:
+    """The skeleton of a reply but for the lines of a log, of which there may be one or two."""
+    return [one for one in skeleton(reply) if "list_item" not in one and one != "code_inline"]
+
+
+def test_in_files_and_logs_they_are_quoted_and_nothing_else(quiet: Stand) -> None:
+    """In the fields of a request file, in what an attempt said when it died, and in the lines of its log."""
+    desk, bot, texts = quiet.desk, HfApi(quiet.hub.url, token=BOT), (*HARMLESS[:1], *TEXTS)
+    names = {f"h{number:03}": text for number, text in enumerate(texts)}
+    paths = {name: f"ada/{name}_eval_request_False_float32_Original.json" for name in names}
+    contents = {paths[name]: json.dumps(request_file(name, text)).encode() for name, text in names.items()}
+    files = [CommitOperationAdd(path, content) for path, content in contents.items()]
+    quiet.form.create_commit(REQUESTS, files, commit_message="Add", repo_type="dataset")
+    logs = [
+        CommitOperationAdd(f"ada/{name}/attempt/log.txt", f"ValueError: {text}\n{text}\n".encode("utf-8", "replace"))
+        for name, text in names.items()
+    ]
+    bot.create_commit(desk.logs.id, logs, commit_message="Add", repo_type="dataset")
+    quiet.settle()
+    desk.index.put(*(desk.index.get(path).model_copy(update={"attempt": "attempt"}) for path in paths.values()))
+    talk = Talk(quiet)
+    for verb in ("why", "status", "search"):
+        replies = dict(answers(quiet, talk, {name: f"/{verb} ada/{name}" for name in names}))
+        assert len(replies) == len(names)
+        for name, reply in replies.items():
+            check(quiet, f"{verb} {names[name]}", reply)
+            if len(names[name]) < 500:  # a longer one is cut, or no failure at all
+                assert outside_lists(reply) == outside_lists(replies["h000"]), f"{verb} {names[name]!r}: {reply}"
+
+
+def test_a_file_that_is_refused_is_told_of_in_words(quiet: Stand) -> None:
+    """Where fields cannot be what they say, the thread that tells so repeats them as text."""
+    for number, text in enumerate(TEXTS[::6]):
+        quiet.submit(f"ada/r{number}", sender=text, revision=text, base_model=text, model=text)
+    quiet.settle()
+    told = [one.events[0] for one in quiet.threads()]
+    assert len(told) == len(TEXTS[::6])
+    for event in told:
+        check(quiet, event.content, event.content)
+
+
+def test_names_of_people_are_no_more_than_names(quiet: Stand) -> None:
+    """A reply names and links who wrote; a name that could not be one on the Hub is text."""
+    from bot.commands.call import say
+
+    for text in TEXTS:
+        made = str(say("reply", sections=[], author=text, link=f"{quiet.hub.url}/x")) + str(
+            say("trouble", kind="no-request", model=text, near=text)
+        )
+        check(quiet, text, made)
+
+
+def test_the_judge_sees_what_a_careless_template_would_let_through() -> None:
+    """Most of the texts achieve something where nobody escapes them: else the tests above would show nothing."""
+    achieved = [text for text in TEXTS if trouble(f"Reason: {text}\n\n{text}", hub="http://127.0.0.1")]
+    assert len(achieved) >= 40
