@@ -125,12 +125,12 @@ def _same_model(facts: Facts) -> Line:
     old, new, who = facts.plan.old, facts.plan.new, facts.requester
     if facts.leads == new != "":
         return _line(True, "redirects", old=old, new=new)
+    if facts.leads and facts.leads.lower() != old.lower():
+        return _line(False, "elsewhere", old=old, new=new, there=facts.leads)
     if not facts.new_exists:
         return _line(False, "no-new", new=new)
     if not facts.leads:
         return _line(False, "no-old", old=old, new=new)
-    if facts.leads.lower() != old.lower():
-        return _line(False, "elsewhere", old=old, new=new, there=facts.leads)
     if not facts.same_weights:
         return _line(False, "other-weights", old=old, new=new)
     code = "same-weights" if facts.may_write else "not-theirs"

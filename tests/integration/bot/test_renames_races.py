@@ -1,0 +1,269 @@
+"""Renames that are approved while somebody pushes, or main moves on: nothing that was not approved stays merged.
+
+A handful in `make test`, a thousand with STEWARD_WHOLE_MATRIX=1.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from typing import Any
+
+import pytest
+import redis
+from huggingface_hub.errors import HfHubHTTPError
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+from pulls_kit import board_on
+from rename_kit import (
+    FILES,
+    NEW,
+    OLD,
+    RESULT_FILES,
+    RESULTS,
+    comments,
+    done,
+    fill_results,
+    look_at,
+    maintained,
+    on_main,
+    open_pull,
+    path,
+    prepare,
+    push,
+    rename_world,
+    request,
+    requests_plan,
+    result_path,
+    results,
+)
+from stand_kit import REQUESTS, Stand
+
+from bot.sync import merging
+from bot.sync.approving import decide
+from hub.edits import blob_id
+from leaderboard.renames import plan
+from localhub.testing import LocalHub
+from steward.valkey import Valkey
+
+RIGHT = done(requests_plan().files)
+LIVES = 1_000 if os.environ.get("STEWARD_WHOLE_MATRIX") else 8
+
+
+@pytest.fixture(scope="module")
+def stand(tmp_path_factory: pytest.TempPathFactory, valkey: Valkey) -> Iterator[Stand]:
+    """A board that Maya maintains."""
+    with LocalHub(tmp_path_factory.mktemp("hub"), rename_world()) as hub, redis.Redis.from_url(valkey.url) as client:
+        client.flushall()
+        prepare(hub)
+        with board_on(hub, client, FILES) as made:
+            fill_results(made, RESULT_FILES)
+            maintained(made)
+            yield made
+
+
+class Calls(list[tuple[str, str]]):
+    """The calls of the bot; right before the one of number `at`, `then` happens."""
+
+    def __init__(self, at: int, then: Callable[[], object]) -> None:
+        super().__init__()
+        self.at, self.then = at, then
+
+    def append(self, call: tuple[str, str]) -> None:
+        if len(self) == self.at:
+            super().append(call)
+            self.then()
+        else:
+            super().append(call)
+
+
+def begin(stand: Stand) -> None:
+    """Main is as it was at the beginning."""
+    wanted = {it: blob_id(data) for it, data in FILES.items()}
+    there = on_main(stand)
+    changes: dict[str, Any] = {it: None for it in there if it not in wanted}
+    changes |= {it: FILES[it] for it in wanted if there.get(it) != wanted[it]}
+    if changes:
+        commit(stand, changes)
+    stand.desk.redis.flushall()
+    stand.desk.mark("requests")
+    stand.work()
+
+
+def commit(stand: Stand, files: dict[str, Any]) -> None:
+    """The form commits to main."""
+    from rename_kit import operations
+
+    stand.form.create_commit(REQUESTS, operations(files), commit_message="Change", repo_type="dataset")
+
+
+PUSHES: dict[str, dict[str, Any]] = {
+    "a parameter": {path(NEW): request(NEW, note="é", params=70.1)},
+    "another file": {"evil.txt": b"x"},
+    "another's request": {path("bob/other"): request("bob/other", params=1)},
+    "one file less": {path(NEW, "4bit"): None},
+    "another layout": {path(NEW): RIGHT[path(NEW)] + b"\n"},
+}
+BASES: dict[str, dict[str, Any]] = {
+    "a new request": {path(OLD, "8bit"): request(OLD, "8bit")},
+    "a field": {path(OLD): request(OLD, note="é", likes=3)},
+    "something else": {"notes.txt": b"n"},
+}
+
+
+@settings(
+    phases=[Phase.generate],  # a race is not made smaller, and each life takes half a second
+    max_examples=LIVES,
+    deadline=None,
+    database=None,
+    suppress_health_check=list(HealthCheck),
+    derandomize=LIVES < 100,
+)
+@given(
+    seed=st.integers(0, 2**32),
+    at=st.integers(0, 24),
+    what=st.sampled_from([*PUSHES, *BASES]),
+    early=st.booleans(),
+)
+def test_whatever_is_pushed_whenever_nothing_unapproved_stays(
+    stand: Stand, seed: int, at: int, what: str, early: bool
+) -> None:
+    """A push, or a commit to main, right before any call of the check or of the approval: what stays was approved."""
+    begin(stand)
+    number, head = open_pull(stand, RIGHT, title=f"Rename {OLD} to {NEW} {random.Random(seed).random()}")
+    happened: list[str] = []
+
+    def race() -> None:
+        with suppress(HfHubHTTPError):
+            if what in BASES:
+                commit(stand, BASES[what])
+            else:
+                push(stand, number, PUSHES[what])
+            happened.append(what)
+
+    if early:
+        stand.calls = Calls(at, race)
+    look_at(stand, REQUESTS, number)
+    if not early:
+        stand.calls = Calls(at, race)
+    decide(stand.desk, stand.desk.requests, number, head, "maya")
+    stand.calls = []
+    for _ in range(2):
+        stand.time += 600
+        look_at(stand, REQUESTS, number)
+        stand.settle()
+    there, base = on_main(stand), {it: blob_id(data) for it, data in FILES.items()}
+    if happened and what in BASES:
+        base |= {it: blob_id(data) for it, data in BASES[what].items()}
+    renamed = {it: oid for it, oid in base.items() if RIGHT.get(it, b"") is not None}
+    renamed |= {it: blob_id(data) for it, data in RIGHT.items() if data is not None}
+    assert there in (base, renamed), what
+    told = [text for text in comments(stand, REQUESTS, number) if "demo pull " in text]
+    assert len(told) == 1
+    assert ("### 🎉 Renamed" in told[0]) == (there == renamed)
+
+
+def test_a_push_between_the_last_look_and_the_merge_is_taken_back_in_both_repos(stand: Stand) -> None:
+    """Requests and results alike are as they were before, and the thread is told."""
+    begin(stand)
+    wrong = {result_path(NEW): results(NEW, 0.99)}
+    for repo, files, evil in (
+        (REQUESTS, RIGHT, {path(NEW): request(NEW, note="é", params=70.1)}),
+        (RESULTS, done(plan("results", OLD, NEW, RESULT_FILES).files), wrong),
+    ):
+        board = stand.desk.requests if repo == REQUESTS else stand.desk.results
+        was = on_main(stand, repo)
+        number, head = open_pull(stand, files, repo=repo)
+        look_at(stand, repo, number)
+        merge = stand.desk.hub._post_once
+
+        def late(at: str, route: str, body: object, repo: str = repo, number: int = number, **_: Any) -> Any:
+            if route == "merge":
+                push(stand, number, evil, repo=repo)  # noqa: B023
+            return merge(at, route, body)  # noqa: B023
+
+        stand.desk.hub._post_once = late  # type: ignore[method-assign]
+        answer = decide(stand.desk, board, number, head, "maya")
+        stand.desk.hub._post_once = merge  # type: ignore[method-assign]
+        assert "taken back" in answer.text
+        stand.time += 600
+        stand.work()
+        assert on_main(stand, repo) == was
+        assert any("This merge is being taken back" in text for text in comments(stand, repo, number))
+
+
+@pytest.mark.parametrize("kind", ["fail", "fail-after", "lose"])
+def test_a_merge_that_is_answered_wrongly_is_told_as_it_is(stand: Stand, kind: str) -> None:
+    """500 before it happened, 500 after it happened, and 200 though it did not: what is said is what is so."""
+    begin(stand)
+    number, head = open_pull(stand, RIGHT)
+    look_at(stand, REQUESTS, number)
+    if kind == "lose":
+        send = stand.desk.hub._post_once
+
+        def nothing(at: str, route: str, body: object) -> Any:
+            return None if route == "merge" else send(at, route, body)
+
+        stand.desk.hub._post_once = nothing  # type: ignore[method-assign]
+    else:
+        stand.hub.box.faults.add("POST */merge", kind, times=1, status=500)  # type: ignore[arg-type]
+    try:
+        if kind == "lose":
+            with suppress(Exception):  # the Hub says it merged, and shows it open: seen, and tried again later
+                decide(stand.desk, stand.desk.requests, number, head, "maya")
+        else:
+            assert decide(stand.desk, stand.desk.requests, number, head, "maya").merged
+    finally:
+        stand.hub.box.faults.clear()
+        if kind == "lose":
+            stand.desk.hub._post_once = send  # type: ignore[method-assign]
+    (told,) = [text for text in comments(stand, REQUESTS, number) if "demo pull " in text]
+    assert ("Renamed" in told) == (path(NEW) in on_main(stand)) == (kind != "lose")
+    if kind == "lose":
+        assert decide(stand.desk, stand.desk.requests, number, head, "maya").merged
+
+
+class Killed(BaseException):
+    """The process is gone."""
+
+
+@pytest.mark.parametrize("point", [merging.MERGED, merging.STAGED_BACK])
+@pytest.mark.parametrize("amnesia", [False, True])
+def test_dead_anywhere_the_same_end(stand: Stand, monkeypatch: pytest.MonkeyPatch, point: str, amnesia: bool) -> None:
+    """Killed after the merge, or while a wrong one is taken back, with or without Redis: seen to once."""
+    begin(stand)
+    was = on_main(stand)
+    number, head = open_pull(stand, RIGHT)
+    look_at(stand, REQUESTS, number)
+    merge = stand.desk.hub._post_once
+
+    def late(at: str, route: str, body: object) -> Any:
+        if route == "merge" and point == merging.STAGED_BACK:
+            push(stand, number, PUSHES["a parameter"])
+        return merge(at, route, body)
+
+    def die(name: str) -> None:
+        if name == point:
+            raise Killed
+
+    stand.desk.hub._post_once = late  # type: ignore[method-assign]
+    with monkeypatch.context() as patch:
+        patch.setattr(merging, "pass_by", die)
+        with pytest.raises(Killed):
+            decide(stand.desk, stand.desk.requests, number, head, "maya")
+    stand.desk.hub._post_once = merge  # type: ignore[method-assign]
+    if amnesia:
+        stand.desk.redis.flushall()
+    stand.time += 600
+    look_at(stand, REQUESTS, number)
+    stand.time += 600
+    stand.settle()
+    (told,) = [text for text in comments(stand, REQUESTS, number) if "demo pull " in text]
+    if point == merging.MERGED:
+        assert "### 🎉 Renamed" in told
+        assert path(NEW) in on_main(stand)
+    else:
+        assert "Taken back" in told
+        assert on_main(stand) == was

@@ -1,0 +1,221 @@
+"""What pull requests that claim to rename a model are told: each case is a real one, on one board that all share."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import pytest
+import redis
+from pulls_kit import board_on
+from rename_kit import (
+    FILES,
+    NEW,
+    OLD,
+    RESULT_FILES,
+    RESULTS,
+    comments,
+    done,
+    fill_results,
+    look_at,
+    open_pull,
+    path,
+    prepare,
+    push_raw,
+    rename_world,
+    request,
+    requests_plan,
+    result_path,
+    results,
+)
+from stand_kit import REQUESTS, Stand
+
+from leaderboard.admission.facts import Earlier
+from leaderboard.renames import plan
+from localhub.testing import LocalHub
+from steward.valkey import Valkey
+
+TWIN = path("ada/twin")
+
+
+@pytest.fixture(scope="module")
+def stand(tmp_path_factory: pytest.TempPathFactory, valkey: Valkey) -> Iterator[Stand]:
+    """A board with the requests and results of a few models, of which some were renamed since."""
+    with LocalHub(tmp_path_factory.mktemp("hub"), rename_world()) as hub, redis.Redis.from_url(valkey.url) as client:
+        client.flushall()
+        prepare(hub)
+        running = {path("ada/run"): request("ada/run", status="RUNNING", job_id="x")}
+        broken = {path("ada/broken"): b"[1]"}
+        with board_on(hub, client, FILES | running | broken) as made:
+            fill_results(made, RESULT_FILES)
+            flagged = Earlier(path="", model="ada/solo", status="flagged")
+            made.desk.flags = lambda models, _: (flagged,) if "ada/solo" in models else ()
+            yield made
+
+
+Verdict = Literal["right", "step", "wrong"]
+HEADINGS = {"right": "The rename is right", "step": "A step of a rename", "wrong": "Not as it is"}
+
+
+@dataclass
+class Case:
+    """A pull request, and what it is told."""
+
+    name: str
+    verdict: Verdict
+    words: str
+    files: dict[str, Any] = field(default_factory=dict)
+    title: str = "Rename"
+    repo: str = REQUESTS
+    raw: dict[str, tuple[int, bytes | str | None]] = field(default_factory=dict)
+
+
+RIGHT = done(requests_plan().files)
+RESULTS_RIGHT = done(plan("results", OLD, NEW, RESULT_FILES).files)
+MOVED, SCORES = path(NEW), result_path(NEW)
+
+
+def pretty(files: dict[str, Any]) -> dict[str, Any]:
+    """The same, as another tool would write it."""
+    return {
+        it: json.dumps(dict(reversed(json.loads(data).items())), indent=7).encode()
+        if data is not None and it.endswith(".json")
+        else data
+        for it, data in files.items()
+    }
+
+
+def spoilt(change: Callable[[dict[str, Any]], object], where: str = MOVED, files: dict[str, Any] | None = None) -> Any:
+    """A right pull request with one file of it changed."""
+    made = dict(files or RIGHT)
+    inside = json.loads(made[where])
+    change(inside)
+    return made | {where: json.dumps(inside).encode()}
+
+
+def without(*paths: str, files: dict[str, Any] | None = None) -> dict[str, Any]:
+    """A right pull request without what it does at `paths`."""
+    return {it: data for it, data in (files or RIGHT).items() if it not in paths}
+
+
+def rename(old: str, new: str, files: dict[str, bytes] | None = None) -> dict[str, Any]:
+    """What renames `old`, and only moves its own requests."""
+    return done(requests_plan(old, new, files).files)
+
+
+LINK, MODULE, EXECUTABLE = 0o120000, 0o160000, 0o100755
+PLAIN = 0o100644
+MANY: dict[str, tuple[int, bytes | str | None]] = {f"x/{n}.bin": (PLAIN, b"\0") for n in range(10_000)}
+HEADLINE = f"Rename {OLD} to {NEW}"
+OVER = {path(OLD): None, TWIN: request("ada/twin", params=1)}
+
+CASES = [
+    Case("all of it", "right", "nothing else: 3 files", RIGHT),
+    Case("in another layout", "right", "nothing else", pretty(RIGHT)),
+    Case("whatever it is called", "right", "same model", RIGHT, title="Update files"),
+    Case("another title", "right", "`ada/lioness`", RIGHT, title="Rename bob/a to bob/b"),
+    Case("all results", "right", "3 files", RESULTS_RIGHT, repo=RESULTS),
+    Case("results in another layout", "right", "nothing else", pretty(RESULTS_RIGHT), repo=RESULTS),
+    Case("in case alone", "right", "same model", rename("ada/Case", "ada/case")),
+    Case("twins of one owner", "wrong", "cannot see that bob may write", rename("ada/twin", "ada/twin-two")),
+    Case("one precision", "step", "2 files are left", {path(OLD): None, MOVED: RIGHT[MOVED]}),
+    Case("all but the base", "step", "1 file are left", without(path("bob/cub"))),
+    Case("the base alone", "step", "1 file", {path("bob/cub"): RIGHT[path("bob/cub")]}, title=HEADLINE),
+    Case("one result", "step", "2 files", {result_path(OLD): None, SCORES: RESULTS_RIGHT[SCORES]}, repo=RESULTS),
+    Case("a parameter", "wrong", "differs in params", spoilt(lambda it: it.update(params=70.1))),
+    Case("a type", "wrong", "differs in params", spoilt(lambda it: it.update(params="7.1"))),
+    Case("a status", "wrong", "differs in status", spoilt(lambda it: it.update(status="PENDING"))),
+    Case("a new field", "wrong", "differs in more", spoilt(lambda it: it.update(more=None))),
+    Case("a lost field", "wrong", "differs in note", spoilt(lambda it: it.pop("note"))),
+    Case("our own account", "wrong", "differs in steward", spoilt(lambda it: it.update(steward={"attempt": 9}))),
+    Case("the old name kept", "wrong", "differs in model", spoilt(lambda it: it.update(model=OLD))),
+    Case("two changes", "wrong", "in params, revision", spoilt(lambda it: it.update(params=1, revision="x"))),
+    Case(
+        "a score",
+        "wrong",
+        "differs in results",
+        spoilt(lambda it: it["results"]["task"].update({"acc,none": 0.99}), SCORES, RESULTS_RIGHT),
+        repo=RESULTS,
+    ),
+    Case(
+        "the commit of the weights",
+        "wrong",
+        "differs in config",
+        spoilt(lambda it: it["config_general"].update(model_sha="b" * 40), SCORES, RESULTS_RIGHT),
+        repo=RESULTS,
+    ),
+    Case(
+        "another model's results",
+        "wrong",
+        "nothing to do with",
+        RESULTS_RIGHT | {result_path("ada/solo"): results("ada/solo", 0.9)},
+        repo=RESULTS,
+    ),
+    Case("a table", "wrong", "its bytes differ", RESULTS_RIGHT | {f"{NEW}/table.md": b"| b |\n"}, repo=RESULTS),
+    Case("results copied", "wrong", "still there", without(result_path(OLD), files=RESULTS_RIGHT), repo=RESULTS),
+    Case("two models", "wrong", "more than one model", RIGHT | rename("ada/twin", "ada/twin-two")),
+    Case(
+        "over another's",
+        "wrong",
+        "there already",
+        {path(OLD): None, TWIN: request("ada/twin", params=1)},
+        f"Rename {OLD} to ada/twin",
+    ),
+    Case("another file", "wrong", "README.md has nothing to do", RIGHT | {"README.md": b"Mine.\n"}),
+    Case("another file removed", "wrong", "README.md has nothing to do", RIGHT | {"README.md": None}),
+    Case("another's request", "wrong", "ada/solo", RIGHT | {path("ada/solo"): request("ada/solo", params=1)}),
+    Case("copied", "wrong", "is still there", without(path(OLD))),
+    Case("removed", "wrong", "is not there in its stead", {path(OLD): None}, title=HEADLINE),
+    Case("no json", "wrong", "no JSON object", RIGHT | {MOVED: b"{"}),
+    Case("binary", "wrong", "no JSON object", RIGHT | {MOVED: bytes(range(256))}),
+    Case("look-alike", "wrong", "nothing to do with", RIGHT | {path("ada/l\u0456oness"): request(NEW)}),
+    Case("other case", "wrong", "more than one model", RIGHT | {path("Ada/lioness"): request(NEW)}),
+    Case("a typo", "wrong", "The Hub sends ada/lion to ada/lioness", rename(OLD, "ada/lionness")),
+    Case("to nobody", "wrong", "no model ada/nobody", rename("ada/solo", "ada/nobody")),
+    Case("to another model", "wrong", "other weights", rename("ada/solo", "ada/puma")),
+    Case("to a stranger's copy", "wrong", "cannot see", rename("ada/twin", "bob/twin")),
+    Case("away from a flag", "wrong", "is flagged", rename("ada/solo", "ada/puma")),
+    Case(
+        "nothing to rename",
+        "wrong",
+        "There is nothing of ada/zebra",
+        {"x.txt": b"x"},
+        title="Rename ada/zebra to ada/lioness",
+    ),
+    Case("the title alone", "wrong", "nothing to do with", {"x.txt": b"x"}, title=HEADLINE),
+    Case(
+        "while it runs",
+        "wrong",
+        "being evaluated right now",
+        rename("ada/run", NEW, {path("ada/run"): request("ada/run", status="RUNNING", job_id="x")}),
+    ),
+    Case("unreadable", "wrong", "no JSON object", {path("ada/broken"): None, path("ada/brake"): b"[1]"}),
+    Case("a symbolic link", "wrong", "no plain file", RIGHT, raw={MOVED: (LINK, b"README.md")}),
+    Case("an executable", "wrong", "no plain file", RIGHT, raw={MOVED: (EXECUTABLE, RIGHT[MOVED])}),
+    Case("a mode", "wrong", "README.md has nothing", RIGHT, raw={"README.md": (EXECUTABLE, FILES["README.md"])}),
+    Case("a submodule", "wrong", "sub has nothing to do", RIGHT, raw={"sub": (MODULE, "1" * 40)}),
+    Case("a link beside it", "wrong", "nothing to do", RIGHT, raw={"ada/link": (LINK, b"../README.md")}),
+    Case("very many", "wrong", "more than 2,000 files", RIGHT, raw=MANY),
+]
+
+
+@pytest.mark.parametrize("case", CASES, ids=[case.name for case in CASES])
+def test_each_pull_request_has_its_verdict_and_its_reason(stand: Stand, case: Case) -> None:
+    """What is right may be approved, a part is a step, and everything else is named."""
+    number, _ = open_pull(stand, case.files, repo=case.repo, title=case.title)
+    if case.raw:
+        push_raw(stand, number, case.raw, repo=case.repo)
+    look_at(stand, case.repo, number)
+    (text,) = comments(stand, case.repo, number)
+    assert HEADINGS[case.verdict] in text
+    assert case.words in text
+    assert ("/approve" in text) == (case.verdict != "wrong")
+    look_at(stand, case.repo, number)
+    assert len(comments(stand, case.repo, number)) == 1
+
+
+def test_there_are_enough_of_them() -> None:
+    """Forty ways at least, and no name twice."""
+    assert len({case.name for case in CASES}) == len(CASES) >= 40
