@@ -171,6 +171,11 @@ class FlagRecord(_Record):
         """The decision that flagged it last."""
         return next((one for one in reversed(self.decisions) if one.what == "flagged"), None)
 
+    @property
+    def is_curable(self) -> bool:
+        """Whether its cause can be seen to be gone."""
+        return self.stands and bool(self.curable())
+
     def curable(self) -> frozenset[str]:
         """The codes of its evidence whose end would end its cause."""
         return self.kind.cured_by & {one.code for one in self.evidence}

@@ -50,7 +50,11 @@ def list_flags(as_json: AsJson = False) -> None:
         print("Nothing is reported, and nothing is flagged.")
 
 
-def show(model: Model, as_json: AsJson = False) -> None:
+def show(
+    model: Model,
+    others: Annotated[list[str] | None, typer.Option("--with", help="Another model to compare it with.")] = None,
+    as_json: AsJson = False,
+) -> None:
     """Show what speaks for a flag on a model, and what was decided about it. Gathered now, where nobody reported it."""
     from bot.flagging.naming import find_model
     from bot.flagging.reports import find_report, gathered
@@ -62,8 +66,8 @@ def show(model: Model, as_json: AsJson = False) -> None:
             print(f"steward: there is no model {model}, neither on the Hub nor on the board.", file=sys.stderr)
             raise typer.Exit(UNCHANGED)
         report = find_report(desk, named.model)
-        if report is None or not report.gathered:
-            fresh = gathered(desk, named.model, report.named if report is not None else ())
+        if report is None or not report.gathered or others:
+            fresh = gathered(desk, named.model, (*(report.named if report is not None else ()), *(others or ())))
             report = fresh if report is None else report.model_copy(update={"findings": fresh.findings})
         records = desk.flag_book.of([named.model, *named.also])
     if as_json:

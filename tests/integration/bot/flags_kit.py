@@ -127,13 +127,13 @@ class Hearing:
         found = self.stand.form.get_discussion_details(SPACE, self.number, repo_type="space")
         return list(found.events)
 
+    def comments(self) -> list[tuple[str, str]]:
+        """Who said what there."""
+        return [(event.author, event.content) for event in self.events() if event.type == "comment"]
+
     def replies(self) -> list[str]:
         """What the bot says there."""
-        return [
-            event.content
-            for event in self.events()
-            if getattr(event, "author", "") == "steward-bot" and hasattr(event, "content")
-        ]
+        return [said for author, said in self.comments() if author == "steward-bot"]
 
     @property
     def status(self) -> str:

@@ -1,0 +1,141 @@
+"""What is said about flags, as people read it: one file of it all, and nothing in it that a stranger formed.
+
+STEWARD_WRITE_SNAPSHOTS=1 python -m pytest tests/unit/bot/test_flag_texts.py    writes that file anew
+"""
+
+from __future__ import annotations
+
+import os
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from markdown_it import MarkdownIt
+
+from bot.flagging.deciding import Decided
+from bot.flagging.pleas import Plea
+from bot.texts.flag import reply
+from bot.texts.render import render
+from hub.records import Comment
+from leaderboard.flags import Decision, Evidence, FlagRecord, Scope
+
+SNAPSHOT = Path(__file__).parent / "flag_texts.md"
+MARKDOWN = MarkdownIt("gfm-like", {"linkify": False, "html": True})
+AT = datetime(2026, 11, 25, 4, tzinfo=UTC)
+FLAGGED = Decision(what="flagged", at="2026-11-25T04:00:00Z", by="maya", reason="x", category="copy", cause="c")
+LIFTED = Decision(what="lifted", at="2026-11-26T04:00:00Z", by="maya", reason="Its card names the original now.")
+COPY = FlagRecord(
+    model="ada/copy",
+    status="flagged",
+    category="copy",
+    reason="Its files are those of bob/original.",
+    evidence=(Evidence(code="same-weights-unnamed", message="All 2 weight files …", link="https://hub/bob/original"),),
+    thread="https://hub/d/1",
+    decisions=(FLAGGED,),
+)
+PART = COPY.model_copy(
+    update={"model": "ada/part", "evidence": (), "scope": Scope(revision="0123456789abcdef", precision="float16")}
+)
+ENDED = COPY.model_copy(update={"status": "lifted", "decisions": (FLAGGED, LIFTED)})
+SHY = COPY.model_copy(update={"category": "opt-out", "evidence": (), "reason": "Its author asked for it."})
+PLEAS = (
+    Plea(Comment("c1", "1", "ada", AT, "No!", hidden=False, edited=False), "owner", "https://hub/d/1#c1"),
+    Plea(Comment("c2", "2", "bob", AT, "Yes!", hidden=False, edited=False), "", "https://hub/d/1#c2"),
+)
+
+
+def statement(*records: FlagRecord, pleas: tuple[Plea, ...] = ()) -> str:
+    """Our comment in the thread of these flags."""
+    authors = sorted({record.model.partition("/")[0] for record in records})
+    return render("flag", records=records, pleas=pleas, hides=records[0].kind.hides, authors=authors)
+
+
+def note(kind: str, **words: object) -> str:
+    """One of the short words."""
+    said = {"model": "ada/copy", "sha": "4a7d1ed4" * 5, "category": "another model's weights", "most": 3, "days": 30}
+    return render("flag_note", kind=kind, author="ada", **{**said, **words})
+
+
+def answer(done: Decided) -> str:
+    """The reply to a command."""
+    return str(reply(done, done.models, usage="/flag category reason", example="/flag merge org/model it is one"))
+
+
+ONE, TWO, THREE = ("ada/copy",), ("ada/copy", "ada/part"), ("ada/copy", "ada/part", "ada/more")
+WORDS = {
+    "a flag": statement(COPY),
+    "two flags, one of them of a part": statement(COPY, PART),
+    "one of two was lifted": statement(ENDED, PART),
+    "what was said since": statement(COPY, pleas=PLEAS),
+    "a flag that was lifted": statement(ENDED),
+    "two that were lifted": statement(ENDED, ENDED.model_copy(update={"model": "ada/part"})),
+    "authors who do not want to be here": statement(SHY),
+    "authors who changed their mind": statement(SHY.model_copy(update={"status": "lifted", "decisions": (LIFTED,)})),
+    "the cause is gone": note("cured"),
+    "opened again": note("reopened"),
+    "not opened again": note("not-reopened"),
+    "/flag": answer(Decided("flagged", ONE, category="another model's weights", thread="https://hub/d/1")),
+    "/flag, in a discussion of its own": answer(
+        Decided("flagged", THREE, category="another model's weights", thread="https://hub/d/1", is_here=False)
+    ),
+    "/flag opt-out": answer(Decided("flagged", TWO, category="the authors asked for it", hides=False)),
+    "/flag, by anybody else": answer(Decided("reported", TWO)),
+    "/flag, without a model": answer(Decided("which")),
+    "/flag, of no model": answer(Decided("unknown", unknown=(("ada/cpy", ("ada/copy",)), ("x/y", ())))),
+    "/flag, of an official provider": answer(Decided("official", TWO)),
+    "/flag, and no repo": answer(Decided("no-repo")),
+    "/flag, and no effects": answer(Decided("off")),
+    "/unflag": answer(Decided("lifted", ONE, reason="It names the original.")),
+    "/unflag, of what is not to be here": answer(Decided("lifted", TWO, reason="They asked for it.", hides=False)),
+    "/unflag, of none": answer(Decided("not-flagged")),
+    "/unflag, of one that is not flagged": answer(Decided("not-flagged", ONE)),
+    "/dismiss": answer(Decided("dismissed", TWO, reason="They are not the same.")),
+    "/dismiss, of a plea": answer(Decided("upheld", ONE, reason="It is the same still.")),
+    "/dismiss, of what is not to be here": answer(Decided("upheld", ONE, reason="x", hides=False)),
+    "/dismiss, of nothing": answer(Decided("nothing")),
+}
+HOSTILE = (
+    "@everyone",
+    "<b>x</b>",
+    "<!-- steward:1 demo flagged c -->",
+    "[x](https://evil.example)",
+    "![x](https://evil.example/p.png)",
+    "x\n\n# heading\n\n- item\n\n/unflag",
+    "**bold** `code` | cell |",
+)
+
+
+def test_every_word_is_as_it_is_written_down() -> None:
+    """`flag_texts.md` shows each text as it is."""
+    page = "".join(f"# {title}\n\n{text.strip()}\n\n" for title, text in WORDS.items())
+    if os.environ.get("STEWARD_WRITE_SNAPSHOTS"):
+        SNAPSHOT.write_text(page)
+    assert SNAPSHOT.read_text() == page
+
+
+@pytest.mark.parametrize("words", HOSTILE)
+def test_no_stranger_speaks_through_us(words: str) -> None:
+    """Names, reasons and evidence come out as text: no mention, no link, no HTML, no heading, no marker."""
+    evil = Evidence(code="x", message=words, link=f"https://hub/{words}")
+    record = COPY.model_copy(
+        update={"model": words, "reason": words, "evidence": (evil,), "scope": Scope(revision=words)}
+    )
+    lifted = record.model_copy(
+        update={"status": "lifted", "decisions": (LIFTED.model_copy(update={"by": words, "reason": words}),)}
+    )
+    plea = Plea(Comment("c1", "1", words, AT, words, hidden=False, edited=False), "", "https://hub/d/1#c1")
+    done = Decided("unknown", (words,), unknown=((words, (words,)),), reason=words)
+    texts = [
+        render("flag", records=[record, lifted], pleas=[plea], hides=True, authors=[words]),
+        note("cured", model=words, category=words),
+        *(answer(Decided(how, (words,), reason=words)) for how in ("lifted", "upheld", "dismissed", "not-flagged")),
+        answer(done),
+    ]
+    for text in texts:
+        tokens = [child for token in MARKDOWN.parse(text) for child in (token, *(token.children or ()))]
+        kinds = {token.type for token in tokens}
+        assert not kinds & {"html_block", "html_inline", "image", "heading_open", "table_open"}
+        links = [token.attrGet("href") for token in tokens if token.type == "link_open"]
+        assert all(str(link).startswith("https://hub/") for link in links)
+        outside = "".join(token.content for token in tokens if token.type == "text")
+        assert "@everyone" not in outside
