@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from huggingface_hub.community import DiscussionComment
 from stand_kit import REQUESTS, Stand
 
 
@@ -34,4 +35,5 @@ class Talk:
     def replies(self) -> list[str]:
         """What the bot says there."""
         found = self.stand.ada.get_discussion_details(REQUESTS, self.number, repo_type="dataset")
-        return [event.content for event in found.events if getattr(event, "author", "") == "steward-bot"]
+        said = [event for event in found.events if isinstance(event, DiscussionComment)]
+        return [event.content for event in said if event.author == "steward-bot"]
