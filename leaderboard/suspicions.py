@@ -58,7 +58,7 @@ REASONS = table(
         Reason("licence-changed", "The card of {model} says {license}, that of '{other}' says {wanted}.", ""),
         Reason("evaluated-twice", "{model} was evaluated twice at {revision} in {precision}: {paths}.", ""),
         Reason("flagged-before", "{model} was flagged before: {why}.", ""),
-        Reason("author-flagged", "Another model of {author} is flagged: '{other}', {why}.", ""),
+        Reason("author-flagged", "Other models of {author} are flagged: {others}.", ""),
         Reason("twin-flagged", "{model} holds the weights of '{other}', which is flagged: {why}.", ""),
         Reason("ancestor-flagged", "{model} was made from '{other}', which is flagged: {why}.", ""),
         Reason("official", "{author} is an official provider here.", "Ask them before anything is flagged."),
@@ -256,7 +256,7 @@ def _twice(case: Case) -> Iterator[Finding]:
 
 
 def _flags(case: Case) -> Iterator[Finding]:
-    mine = case.subject
+    mine, of_author = case.subject, list[FlagRecord]()
     for record in case.flags:
         words = {"other": record.model, "why": record.kind.words}
         if any(_is(name, own) for name in record.names for own in (mine.model, *case.aliases)):
@@ -268,13 +268,16 @@ def _flags(case: Case) -> Iterator[Finding]:
         elif _is_ancestor(mine, record.names):
             yield _find("ancestor-flagged", record.thread, model=mine.model, **words)
         elif _is(record.model.partition("/")[0], mine.author):
-            yield _find("author-flagged", record.thread, author=mine.author, **words)
+            of_author.append(record)
+    if of_author:
+        others = names(record.model for record in of_author)
+        yield _find("author-flagged", of_author[0].thread, author=mine.author, others=others)
 
 
-def _is_twin(case: Case, names: Iterable[str]) -> bool:
+def _is_twin(case: Case, others: Iterable[str]) -> bool:
     mine = sorted(case.subject.weights.values())
     twins = {one.model.casefold() for one in case.others if mine and sorted(one.weights.values()) == mine}
-    return any(name.casefold() in twins for name in names)
+    return any(name.casefold() in twins for name in others)
 
 
 def _is_ancestor(mine: Subject, others: Iterable[str]) -> bool:

@@ -70,8 +70,8 @@ class FlagBook:
         return sorted(found.values(), key=lambda one: one.model.casefold())
 
     def of_thread(self, address: str) -> list[FlagRecord]:
-        """The records whose thread is at `address`."""
-        return [one for one in self.records() if one.thread == address]
+        """The records whose thread is at `address`. One round trip."""
+        return sorted(self._find([_thread(address)]), key=lambda one: one.model.casefold())
 
     def _by_names_or_weights(self, models: Sequence[str], weights: str) -> tuple[FlagRecord, ...]:
         fields = [_name(model) for model in models]
@@ -133,7 +133,8 @@ class FlagBook:
         fields: dict[str, list[object]] = {}
         for record in records:
             said = record.model_dump(mode="json")
-            for field in (*map(_name, record.names), *([_weights(record.weights)] if record.weights else [])):
+            weights = [_weights(record.weights)] if record.weights else []
+            for field in (*map(_name, record.names), _thread(record.thread), *weights):
                 fields.setdefault(field, []).append(said)
         with self._redis.pipeline() as pipe:  # all or nothing: half of them would let the other half in
             pipe.delete(self._keys.flags)
@@ -164,6 +165,10 @@ def _records(raw: bytes | str) -> list[FlagRecord]:
 
 def _name(model: str) -> str:
     return f"name {model.casefold()}"
+
+
+def _thread(address: str) -> str:
+    return f"thread {address}"
 
 
 def _weights(digest: str) -> str:

@@ -1,0 +1,164 @@
+"""Evidence for a flag among many models, from the index of requests: seconds, and calls to the Hub.
+
+    python -m benchmarks.flags [--models 50000] [--flags 500] [--json]
+
+A board on a local Hub whose index in Redis knows the weights of many models and whose flags repo holds many flags. One
+model is a copy of another, with its files renamed, and was made from a third; two hundred of its author's are flagged.
+`seconds` is how long it takes from the report to the evidence in Redis, a median of `rounds`; `calls` are all requests
+to the Hub. `first_seconds` is the same right after Redis lost the flags, so that their repo is read again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import statistics
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+BOT = "hf_bot"
+SHARDS = ("the first shard", "the second shard")
+FLAGS = "board/flags"
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--models", type=int, default=50_000)
+    parser.add_argument("--flags", type=int, default=500)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--json", action="store_true", help="one JSON object as the last line")
+    found = measure(parser.parse_args())
+    print(f"{found['models']:,} models, {found['flags']} flags: {found['seconds']} s and {found['calls']} calls")
+    print(f"with the flags read anew: {found['first_seconds']} s and {found['first_calls']} calls")
+    print(f"found: {', '.join(found['codes'])}")
+    print(json.dumps(found))
+
+
+def measure(options: argparse.Namespace) -> dict[str, Any]:
+    """The figures."""
+    from bot.desk import Desk
+    from bot.probe import Probe
+    from hub.client import Hub
+    from leaderboard.boards import parse_board
+    from leaderboard.suites import find_suite
+    from localhub.testing import LocalHub
+    from steward.valkey import Valkey
+    from wire import clock
+    from wire.redis import connect
+
+    with tempfile.TemporaryDirectory(prefix="steward-bench-") as name:
+        folder, calls = Path(name), list[str]()
+        with (
+            LocalHub(folder / "hub", world(options.flags)) as hub,
+            Valkey(folder / "valkey") as valkey,
+            Probe() as probe,
+            Hub(hub.url, BOT, on_call=lambda _, route: calls.append(route)) as door,
+        ):
+            board, redis = parse_board(BOARD), connect(valkey.url)
+            desk = Desk(board, find_suite("starter"), door, redis, clock.now, probe, folder / "mirrors")
+            probe.load(b'{"model_type": "gpt2"}')
+            fill(desk, options.models)
+            first, first_calls, _ = evidence(desk, calls)
+            rounds = [evidence(desk, calls) for _ in range(options.rounds)]
+            redis.close()
+    return {
+        "models": options.models,
+        "flags": options.flags,
+        "seconds": round(statistics.median(seconds for seconds, _, _ in rounds), 3),
+        "calls": rounds[0][1],
+        "first_seconds": round(first, 3),
+        "first_calls": first_calls,
+        "codes": rounds[0][2],
+    }
+
+
+def evidence(desk: Any, calls: list[str]) -> tuple[float, int, list[str]]:
+    """From a report to its evidence: seconds, calls, and what was found."""
+    from bot.flagging.reports import Report, drop_report, find_report, note_report, sync_evidence
+
+    drop_report(desk, "ada/copy")
+    calls.clear()
+    started = time.monotonic()
+    note_report(desk, Report(model="ada/copy", thread="", url="", at=started))
+    sync_evidence(desk, "ada/copy")
+    seconds, report = time.monotonic() - started, find_report(desk, "ada/copy")
+    assert report is not None
+    return seconds, len(calls), sorted({one.code for one in report.findings})
+
+
+def fill(desk: Any, count: int) -> None:
+    """An index of `count` models that were judged, the original of the copy among them."""
+    from bot.index import Entry
+    from bot.standing import Standing
+    from leaderboard.requests import RequestPath
+
+    def entry(model: str, weights: str) -> Entry:
+        org, _, name = model.partition("/")
+        path = str(RequestPath(org, name, False, "float16", "Original"))
+        standing = Standing(status="FINISHED", revision="a" * 40, category="fine-tuned", time=1e9)
+        return Entry(path=path, model=model, state="settled", sha="a" * 40, weights=weights, standing=standing)
+
+    digests = sorted(hashlib.sha256(shard.encode()).hexdigest() for shard in SHARDS)
+    known = [entry("bob/original", hashlib.sha256("\n".join(digests).encode()).hexdigest())]
+    known += [entry(f"org{n % 5_000}/model-{n}", hashlib.sha256(str(n).encode()).hexdigest()) for n in range(count - 1)]
+    for at in range(0, count, 1_000):
+        desk.index.put(*known[at : at + 1_000])
+
+
+def world(flags: int) -> dict[str, Any]:
+    """Three models, and a repo with many flags."""
+
+    def model(name: str, shards: tuple[str, ...], names: tuple[str, ...], base: str = "") -> dict[str, Any]:
+        card = f"---\nlicense: mit\n{f'base_model: {base}' if base else ''}\n---\n# {name}\n"
+        index = json.dumps({"weight_map": {f"layer.{n}": place for n, place in enumerate(names)}})
+        files: dict[str, Any] = {"README.md": card, "model.safetensors.index.json": index, "config.json": "{}"}
+        return {
+            "type": "model",
+            "id": name,
+            "files": files | {one: {"lfs": shard} for one, shard in zip(names, shards, strict=True)},
+        }
+
+    return {
+        "users": [
+            {"name": "steward-bot", "tokens": [{"token": BOT, "role": "write"}]},
+            *({"name": name} for name in ("ada", "bob", "eve")),
+        ],
+        "orgs": [{"name": "board", "members": {"steward-bot": "write"}}],
+        "repos": [
+            *({"type": "dataset", "id": f"board/{name}"} for name in ("requests", "results", "logs")),
+            {"type": "dataset", "id": FLAGS, "files": dict(records(flags))},
+            {"type": "space", "id": "board/space", "sdk": "static"},
+            model("bob/original", SHARDS, ("model-1.safetensors", "model-2.safetensors")),
+            model("ada/copy", SHARDS, ("x.safetensors", "y.safetensors"), base="eve/base"),
+            model("eve/base", ("one", "two"), ("model-1.safetensors", "model-2.safetensors")),
+        ],
+    }
+
+
+def records(count: int) -> Iterator[tuple[str, str]]:
+    """Flags, two hundred of them on models of one author."""
+    from leaderboard.flags import FlagRecord
+
+    for number in range(count):
+        name = f"ada/model-{number}" if number < 200 else f"org{number}/model"
+        record = FlagRecord(model=name, status="flagged", category="contamination", thread="https://hub/d/1")
+        yield record.path, record.dump().decode()
+
+
+BOARD = f"""
+name: bench
+title: Bench
+suite: starter
+effects: on
+repos: {{requests: board/requests, results: board/results, logs: board/logs, community: board/space,
+        details_namespace: board, flags: {FLAGS}}}
+"""
+
+
+if __name__ == "__main__":
+    main()
