@@ -305,7 +305,7 @@ class Keys:
     # flags
     @property
     def flags(self) -> str:
-        """Hash: `name` of a model or `weights` digest → JSON of the records of flags that speak of it."""
+        """Hash: `name` of a model, address of a `thread`, digest of `weights` → JSON of the records of flags with it."""
         return self._key("flags")
 
     @property
