@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.commands.grammar import MOST, commands_in
-from bot.commands.registry import Misused, bind, model_in
+from bot.commands.grammar import MOST, Word, commands_in
+from bot.commands.registry import Misused, Verb, bind, model_in
 from bot.commands.verbs import REGISTRY
 
 WORDS = st.text(st.characters(codec="utf-8", exclude_categories=("Cs",)), max_size=80)
@@ -81,22 +81,62 @@ def test_no_text_breaks_out_of_code(text: str, wrap: str) -> None:
     assert commands_in(wrap.format(f"{inner}\n/status") if "\n" in wrap else wrap.format(f"{inner} /status")) == []
 
 
+@given(
+    lines=st.lists(WORDS.map(lambda text: " ".join(text.split())), max_size=5),
+    sign=st.sampled_from(["> ", ">", "> > "]),
+)
+def test_no_text_breaks_out_of_a_quote(lines: list[str], sign: str) -> None:
+    """Whatever else is quoted, commands in a quote are none."""
+    quoted = [*lines, "/status", *lines, "/relaunch org/model"]
+    assert commands_in("\n".join(sign + line for line in quoted)) == []
+
+
+PLAIN = st.text("abcdefghijklmnopqrstuvwxyzABCXYZ0123456789.:/-", min_size=1, max_size=20)
+KEYS = st.sampled_from(["precision", "weight_type", "reason", "x"])
+SPACED = st.lists(PLAIN, min_size=1, max_size=4).map(" ".join)
+IN_CODE = st.text(
+    st.characters(codec="utf-8", exclude_categories=("Cc", "Cs", "Zl", "Zp")), min_size=1, max_size=40
+).filter(lambda text: "`" not in text and "=" not in text and text == text.strip() and "\0" not in text)
+WRITTEN = st.one_of(
+    PLAIN.map(lambda text: (Word(text), text)),
+    SPACED.map(lambda text: (Word(text, quoted=True), f'"{text}"')),
+    SPACED.map(lambda text: (Word(text, quoted=True), f"“{text}”")),
+    IN_CODE.map(lambda text: (Word(text, quoted=True), f"`{text}`")),
+    st.tuples(KEYS, PLAIN).map(lambda it: (Word(it[1], key=it[0]), f"{it[0]}={it[1]}")),
+    st.tuples(KEYS, SPACED).map(lambda it: (Word(it[1], key=it[0], quoted=True), f'{it[0]}="{it[1]}"')),
+)
+
+
+@given(
+    verb=st.sampled_from(REGISTRY.verbs),
+    words=st.lists(WRITTEN, max_size=6),
+    around=st.sampled_from(["", "Hi,\n", "Hi\n\n"]),
+)
+def test_what_is_written_is_what_is_read(verb: Verb, words: list[tuple[Word, str]], around: str) -> None:
+    """Any command, written with its words plain, quoted, in backticks or named, is read as it was meant."""
+    line = " ".join([f"/{verb.name}", *(text for _, text in words)])
+    (command,) = commands_in(f"{around}{line}")
+    assert (command.verb, command.words) == (verb.name, tuple(word for word, _ in words))
+
+
 def test_a_comment_of_many_commands_is_read_to_the_limit() -> None:
     """Of five hundred commands one more is read than are run, so that the reply can say so."""
     assert len(commands_in("/status\n" * 500)) == MOST + 1
 
 
 @pytest.mark.parametrize("verb", REGISTRY.verbs, ids=lambda verb: verb.name)
-def test_every_example_is_understood(verb: object) -> None:
-    """Each verb's examples are commands of that verb with arguments that fit, and its usage begins with it."""
-    found = REGISTRY.find(verb.name)  # type: ignore[attr-defined]
-    assert found is not None
-    assert found.examples
-    for example in found.examples:
+def test_every_example_is_understood(verb: Verb) -> None:
+    """Each verb's examples are commands of that verb with arguments that fit, and mean the same when written anew."""
+    assert REGISTRY.find(verb.name) is verb
+    assert verb.examples
+    for example in verb.examples:
         (command,) = commands_in(example)
-        assert command.verb == found.name
-        assert not isinstance(bind(found, command), Misused)
-    assert found.usage.startswith(f"/{found.name}")
+        arguments = bind(verb, command)
+        assert not isinstance(arguments, Misused)
+        anew = " ".join([f"/{verb.name}", *(f'{name}="{value}"' for name, value in arguments.items())])
+        (again,) = commands_in(anew)
+        assert bind(verb, again) == arguments
+    assert verb.usage.startswith(f"/{verb.name}")
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,141 @@
+"""Deliveries that come again and again, in any order, ours among them: one answer to each comment, and no loop."""
+
+from __future__ import annotations
+
+import json
+import random
+import uuid
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import httpx2
+import pytest
+import redis
+from bot_kit import SECRET
+from live_kit import running
+from stand_kit import REQUESTS, Stand, world
+
+from bot.commands import limits
+from bot.commands.call import Answer, Call
+from bot.commands.registry import Registry, Verb
+from bot.commands.verbs import REGISTRY
+from bot.probe import Probe
+from bot.texts.render import Safe
+from hub.records import Comment
+from leaderboard.roles import Role
+from localhub.deliverylog import Delivery
+from steward.valkey import Valkey
+
+Rung = list[str]
+
+
+@pytest.fixture(scope="module")
+def live(tmp_path_factory: pytest.TempPathFactory, valkey: Valkey, probe: Probe) -> Iterator[tuple[Stand, Rung]]:
+    """A board that runs, and the causes of every `/bell` that was rung on it."""
+    rung: Rung = []
+
+    def run(call: Call) -> Answer:
+        return Answer(Safe("Ringing."), act=lambda: Safe(f"Rung. {rung.append(call.cause) or ''}"))  # type: ignore[func-returns-value]
+
+    bell = Verb("bell", "ring", frozenset({Role.ANYONE}), run)
+    with redis.Redis.from_url(valkey.url) as connection, pytest.MonkeyPatch.context() as patch:
+        connection.flushall()
+        patch.setattr("bot.sync.threads.REGISTRY", Registry((*REGISTRY.verbs, bell)))
+        with running(tmp_path_factory.mktemp("live"), world(), connection, valkey.url, probe) as stand:
+            yield stand, rung
+
+
+def opened(stand: Stand, post: str) -> int:
+    """The number of a discussion that Ada opens."""
+    return int(stand.ada.create_discussion(REQUESTS, "Talk", description=post, repo_type="dataset").num)
+
+
+def comments(stand: Stand, number: int) -> tuple[Comment, ...]:
+    """All that is said in it."""
+    return stand.desk.hub.thread(stand.desk.requests, number).comments
+
+
+def ours(stand: Stand, number: int) -> list[str]:
+    """What the bot said in it."""
+    return [one.text for one in comments(stand, number) if one.author_name == "steward-bot"]
+
+
+def is_calm(stand: Stand) -> bool:
+    """Whether every delivery has come, and all that it marked is done."""
+    return stand.hub.box.webhooks.drain(0.0) and len(stand.desk.dirty) == 0
+
+
+def deliveries(stand: Stand, *, by: str) -> list[tuple[str, Delivery]]:
+    """The deliveries about comments of the account `by`, and where they go."""
+    webhooks, name = stand.hub.box.webhooks, stand.hub.box.accounts.by_name(by)
+    assert name is not None
+    found = [(hook.url or "", one) for hook in webhooks.all() for one in webhooks.deliveries.log.latest(hook.id, 500)]
+    return [(url, one) for url, one in found if one.body.get("comment", {}).get("author", {}).get("id") == name.id]
+
+
+def again(told: list[tuple[str, Delivery]], times: int) -> None:
+    """Deliver each of them so many times more, shuffled, four at a time: with its own id, with another, with none."""
+    assert told
+    posts = []
+    for url, one in told:
+        for turn in range(times):
+            ids = (one.delivery_id, str(uuid.uuid4()), None)
+            named = {"Webhook-Id": name} if (name := ids[turn % 3]) is not None else {}
+            posts.append((url, json.dumps(one.body).encode(), {"X-Webhook-Secret": SECRET, **named}))
+    random.Random(7).shuffle(posts)
+    with httpx2.Client(timeout=20) as client, ThreadPoolExecutor(4) as pool:
+        answers = list(pool.map(lambda it: client.post(it[0], content=it[1], headers=it[2]), posts))
+    assert {answer.status_code for answer in answers} <= {200, 202}
+
+
+def test_ten_times_the_same_delivery_shuffled_is_one_answer(
+    live: tuple[Stand, Rung], eventually: Callable[..., object]
+) -> None:
+    """Three threads, four commands in each, every delivery ten times: each command has one reply and one effect."""
+    stand, rung = live
+    numbers = [opened(stand, "/bell") for _ in range(3)]
+    for _ in range(3):
+        for number in numbers:
+            stand.ada.comment_discussion(REQUESTS, number, comment="/bell", repo_type="dataset")
+    again(deliveries(stand, by="ada"), 10)
+    eventually(lambda: all(len(ours(stand, number)) == 4 for number in numbers), seconds=30)
+    again(deliveries(stand, by="ada"), 10)
+    eventually(lambda: is_calm(stand), seconds=30)
+    for number in numbers:
+        assert len(ours(stand, number)) == 4
+        assert all("Rung." in said for said in ours(stand, number))
+    assert len(rung) == len(set(rung)) == 12
+
+
+def test_our_own_comments_wake_nobody(live: tuple[Stand, Rung], eventually: Callable[..., object]) -> None:
+    """What we wrote comes back as deliveries, however often: nothing is read for them, and nothing written."""
+    stand, _ = live
+    number = opened(stand, "/bell")
+    eventually(lambda: len(ours(stand, number)) == 1 and "Rung." in ours(stand, number)[0], seconds=30)
+    eventually(lambda: is_calm(stand), seconds=30)
+    told = deliveries(stand, by="steward-bot")
+    assert len(told) >= 2  # posted, and edited
+    stand.calls.clear()
+    again(told, 10)
+    eventually(lambda: is_calm(stand), seconds=30)
+    assert stand.calls == []
+
+
+def test_a_bot_that_answers_each_of_our_comments_falls_silent_with_us(
+    live: tuple[Stand, Rung], eventually: Callable[..., object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It writes a command whenever we said something: after a few rounds it is told so, and hears no more."""
+    stand, _ = live
+    monkeypatch.setattr(limits, "MOST", 3)
+    number, rounds = opened(stand, "Two bots meet."), 0
+    stand.bob.comment_discussion(REQUESTS, number, comment="/help", repo_type="dataset")
+    eventually(lambda: len(ours(stand, number)) == 1, seconds=30)
+    for _ in range(20):
+        eventually(lambda: is_calm(stand), seconds=30)
+        if comments(stand, number)[-1].author_name != "steward-bot":
+            break
+        stand.bob.comment_discussion(REQUESTS, number, comment="/help", repo_type="dataset")
+        rounds += 1
+    assert rounds == 4
+    assert len(ours(stand, number)) == 4
+    assert "more than 3 commands" in ours(stand, number)[-1]
