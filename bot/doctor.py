@@ -114,12 +114,18 @@ def _token(desk: Desk) -> Checks:
 
 
 def _repos(desk: Desk) -> Checks:
-    for repo in (desk.requests, desk.results, desk.logs, desk.community):
+    for repo in _shared(desk):
         if desk.hub.repo_exists(repo):
             yield Check("repos", "ok", f"The {repo.kind} {repo.id} can be read.")
         else:
             mend = "Make it, let the bot's account in, or mend its name in the board file."
             yield Check("repos", "error", f"There is no {repo.kind} {repo.id} that the bot may see.", mend)
+
+
+def _shared(desk: Desk) -> list[Repo]:
+    """The repos that only the bot may write to."""
+    flags = [desk.flags_repo] if desk.flags_repo is not None else []
+    return [desk.requests, desk.results, desk.logs, *flags, desk.community]
 
 
 def _worker(desk: Desk, worker: Hub | None) -> Checks:
@@ -131,7 +137,7 @@ def _worker(desk: Desk, worker: Hub | None) -> Checks:
             "Run this with STEWARD_WORKER_TOKEN or STEWARD_WORKER_TOKEN_FILE set.",
         )
         return
-    for repo in (desk.requests, desk.results, desk.logs, desk.community):
+    for repo in _shared(desk):
         mend = f"Give workers a token of an account that may write to {desk.board.repos.details_namespace} alone."
         match _may_write(worker, repo):
             case None:
