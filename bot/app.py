@@ -21,6 +21,7 @@ from bot.web.api import api_routes
 from bot.web.checks import Checks
 from bot.web.desk import looking_desk
 from bot.web.lists import Pages
+from bot.web.pages import page_routes
 from bot.webhooks import Webhooks
 from wire.keys import Keys
 from wire.logs import configure_logs
@@ -69,6 +70,7 @@ def create_app(settings: BotSettings) -> App:
     app.include_router(health_routes(redis, keys, inbox))
     checks = Checks(desk, per_minute=settings.checks_per_minute, per_client=settings.checks_per_client)
     app.include_router(api_routes(Pages(desk), checks))
+    app.include_router(page_routes(desk))
     answers.add_to(app)
     return app
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from bot.adoption import Adoption
+from bot.decisions import Decisions
 from bot.effects import Gate
 from bot.flagged import Flags, no_flags
 from bot.flagging.book import FlagBook
@@ -63,6 +64,7 @@ class Desk:
         self.workers = Workers(self.redis, self.keys)
         self.parking = Parking(self.redis, self.keys)
         self.index = Index(self.redis, self.keys)
+        self.decisions = Decisions(self.redis, self.keys)
         self.scores = Scoreboard(self.redis, self.keys)
         self.echoes = Echoes(self.redis, self.keys)
         # The clock is looked up at each call: whoever sets another one sets it for the ledgers too.

@@ -108,6 +108,16 @@ class Keys:
         """String: the day, counted from the epoch, whose daily work was called for last."""
         return self._key("day")
 
+    @property
+    def decisions(self) -> str:
+        """Hash: id of a decision → JSON of it."""
+        return self._key("decisions")
+
+    @property
+    def decision_order(self) -> str:
+        """Sorted set: id of a decision by its time."""
+        return self._key("decision-order")
+
     def followers(self, path: str) -> str:
         """Set: dirty keys of the threads that wait for the end of the request at `path`."""
         return self._key("followers", path)

@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from bot.decisions import Decision
 from bot.desk import Desk
 from hub.edits import PutFile
 from leaderboard.roles import Person
@@ -30,7 +31,9 @@ def record(desk: Desk, heard: Heard, person: Person, sections: Iterable[Section]
             continue
         at = heard.comment.created_at.astimezone(UTC)
         path = f"{FOLDER}/{at:%Y/%m/%d}/{heard.comment.id}-{call.number}.json"
-        data = json.dumps(_fields(desk, heard, person, section, at), indent=2, ensure_ascii=False) + "\n"
+        fields = _fields(desk, heard, person, section, at)
+        desk.decisions.put(Decision.model_validate(fields))
+        data = json.dumps(fields, indent=2, ensure_ascii=False) + "\n"
         edit = PutFile(id=f"decision {call.cause}", path=path, data=data.encode(), line=f"Record /{call.verb.name}")
         desk.effects.stage(desk.logs, edit)
 
@@ -50,5 +53,6 @@ def _fields(desk: Desk, heard: Heard, person: Person, section: Section, at: date
         "answer": str(section.text),
         "thread": {"repo": f"{heard.repo.kind}/{heard.repo.id}", "number": heard.thread.num},
         "comment": heard.comment.id,
+        "number": section.call.number,
         "board": desk.board.name,
     }

@@ -52,7 +52,7 @@ class Param:
     def usage(self) -> str:
         """How it is written in a line of usage."""
         shown = "|".join(self.choices) if self.choices else {"model": "org/model", "integer": "number"}.get(self.kind)
-        word = f"{self.name}={shown or self.name}" if self.by_name else (shown or self.name.replace("_", " "))
+        word = f"{self.name}={shown or '…'}" if self.by_name else (shown or self.name.replace("_", " "))
         return word if self.required else f"[{word}]"
 
     by_name: bool = False

@@ -16,6 +16,7 @@ from bot.web import models
 from bot.web.answers import CannotAnswer, answer
 from bot.web.checks import AGAIN, Checks
 from bot.web.lists import BadCursor, Pages
+from bot.web.talks import decisions, threads_waiting
 
 MOST = 500
 Status = Literal["PENDING", "RERUN", "RUNNING", "FINISHED", "FAILED", "PENDING_NEW_EVAL", "CANCELLED", "OTHER"]
@@ -26,6 +27,9 @@ PROBLEMS: dict[int | str, dict[str, Any]] = {
     422: {"model": models.Problem, "description": "A parameter is not as it should be."},
     503: {"model": models.Problem, "description": "The queue's server does not answer."},
 }
+BAD_CURSOR = models.Problem(
+    code="bad-cursor", message="This is no cursor.", advice="Take it from `next` of the page before, or leave it out."
+)
 NOT_MODIFIED: dict[int | str, dict[str, Any]] = {304: {"description": "You have it already, by its ETag."}}
 
 
@@ -48,10 +52,7 @@ def api_routes(pages: Pages, checks: Checks) -> APIRouter:
                 status=status or "", model=model.strip(), submitter=submitter.strip(), cursor=cursor, limit=limit
             )
         except BadCursor as error:
-            advice = "Take it from `next` of the page before, or leave it out."
-            raise CannotAnswer(
-                422, models.Problem(code="bad-cursor", message="This is no cursor.", advice=advice)
-            ) from error
+            raise CannotAnswer(422, BAD_CURSOR) from error
         return answer(request, found)
 
     @routes.get(
@@ -78,6 +79,23 @@ def api_routes(pages: Pages, checks: Checks) -> APIRouter:
     ) -> Response:
         """Who waits, in turn, with position and estimated start; who is held back, and why; who runs, and how far."""
         return answer(request, pages.queue(after=after, held_after=held_after, limit=limit))
+
+    @routes.get("/decisions", summary="What people decided", response_model=models.DecisionList)
+    def decided(
+        request: Request,
+        cursor: Annotated[str, Query(max_length=2_000, description="`next` of the page before")] = "",
+        limit: Limit = 100,
+    ) -> Response:
+        """Commands that decided something, newest first: who, what, whether they might, and what was answered."""
+        try:
+            return answer(request, decisions(pages.desk, cursor=cursor, limit=limit))
+        except BadCursor as error:
+            raise CannotAnswer(422, BAD_CURSOR) from error
+
+    @routes.get("/threads-waiting", summary="Threads that wait", response_model=models.ThreadsWaiting)
+    def waiting(request: Request) -> Response:
+        """Discussions that wait for a word of a maintainer, the longest first."""
+        return answer(request, threads_waiting(pages.desk))
 
     @routes.get(
         "/check",

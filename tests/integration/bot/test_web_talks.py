@@ -1,0 +1,135 @@
+"""Commands, decisions and waiting threads as pages and as JSON, and the log of decisions on the Hub."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+import httpx2
+import pytest
+import redis
+from stand_kit import Stand
+from talk_kit import Talk
+
+from bot.commands.verbs import REGISTRY
+from bot.decisions import Decision, Decisions
+from bot.sync.decisions import sync_decisions
+from wire.clock import iso
+from wire.keys import Keys
+
+KEYS = Keys("demo")
+HOSTILE = "<script>alert(1)</script>\"'&"
+
+
+def decision(number: int, **changes: Any) -> Decision:
+    """A decision of Mia's."""
+    fields = {
+        "at": iso(1_795_600_000.0 + number),
+        "person": {"id": "5f6b6d1a3a1f0a3f6f8e5b8b", "name": "mia"},
+        "roles": ["anyone", "maintainer"],
+        "command": f"/pause board reason {number}",
+        "verb": "pause",
+        "allowed": True,
+        "answer": "Paused.",
+        "thread": {"repo": "dataset/board/requests", "number": 7},
+        "comment": f"c{number}",
+    }
+    return Decision.model_validate({**fields, **changes})
+
+
+@pytest.fixture
+def decisions(connection: redis.Redis) -> Decisions:
+    """The decisions that the web server shows."""
+    return Decisions(connection, KEYS)
+
+
+def test_decisions_are_told_page_by_page(web: httpx2.Client, decisions: Decisions) -> None:
+    """Newest first, each once, also when some come at the same second; told again they are told as they are then."""
+    decisions.put(*(decision(number) for number in range(5)))
+    decisions.put(decision(9, at=decision(4).at), decision(2, allowed=False))
+    seen, cursor = list[str](), ""
+    while True:
+        page = web.get("/api/decisions", params={"limit": 2, **({"cursor": cursor} if cursor else {})}).json()
+        seen += [one["command"].rpartition(" ")[2] for one in page["decisions"]]
+        if (cursor := page["next"] or "") == "":
+            break
+    assert seen in (["9", "4", "3", "2", "1", "0"], ["4", "9", "3", "2", "1", "0"])
+    (third,) = [one for one in web.get("/api/decisions").json()["decisions"] if one["command"].endswith(" 2")]
+    assert third["allowed"] is False
+    assert third["thread_url"].endswith("/datasets/board/requests/discussions/7")
+    assert web.get("/api/decisions", params={"cursor": "%%%"}).status_code == 422
+    assert web.get("/decisions", params={"cursor": "%%%"}).status_code == 200
+
+
+def test_only_so_many_are_kept(decisions: Decisions, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The oldest go; the files on the Hub stay."""
+    monkeypatch.setattr("bot.decisions.KEPT", 3)
+    decisions.put(*(decision(number) for number in range(5)))
+    assert [one.comment for one in decisions.newest(limit=10)] == ["c4", "c3", "c2"]
+    assert decisions.known(["c1-0", "c4-0"]) == {"c4-0"}
+
+
+def test_the_page_of_commands_is_the_registry(web: httpx2.Client) -> None:
+    """Every verb with its usage and examples; no script, and nothing loaded from anywhere."""
+    answer = web.get("/commands")
+    assert answer.status_code == 200
+    for verb in REGISTRY.verbs:
+        assert f'<h2 id="{verb.name}">' in answer.text
+        assert all(example.replace(">", "&gt;").replace('"', "&#34;") in answer.text for example in verb.examples)
+    policy = answer.headers["content-security-policy"]
+    assert "default-src 'none'" in policy
+    assert "unsafe-inline" not in policy
+    assert "<script" not in answer.text
+
+
+def test_strangers_words_stay_words_on_pages(web: httpx2.Client, decisions: Decisions) -> None:
+    """Names, commands and titles that are HTML are shown as they are."""
+    person = {"id": "1", "name": HOSTILE}
+    decisions.put(decision(1, command=HOSTILE, person=person, answer=HOSTILE))
+    fields = {"title": HOSTILE, "url": "http://hub/x", "topic": "other", "author": HOSTILE, "since": 1_795_600_000.0}
+    decisions._redis.hset(KEYS.waiting_threads, "thread:x:1", json.dumps(fields))
+    for path in ("/decisions", "/threads-waiting"):
+        text = web.get(path).text
+        assert "<script" not in text
+        assert "&lt;script&gt;" in text
+    (told,) = web.get("/api/threads-waiting").json()["threads"]
+    assert (told["title"], told["since"]) == (HOSTILE, "2026-11-25T09:46:40Z")
+
+
+def test_the_log_of_a_month_holds_every_decision_and_brings_them_back(stand: Stand) -> None:
+    """Compiled once a day by way of the ledger, it says the same after Redis was lost; nothing new, nothing written."""
+    form = stand.desk.hub.user("form").id
+    stand.desk.board = stand.desk.board.model_copy(update={"maintainers": (form,)})
+    talk = Talk(stand)
+    talk.ask("/pause board moving house", stand.form)
+    talk.ask("/resume board")
+    stand.desk.mark("decisions")
+    stand.settle()
+    compiled = [one for one in stand.desk.hub.list_files(stand.desk.logs) if one.path.endswith(".jsonl")]
+    (file,) = compiled
+    assert re.fullmatch(r"decisions/\d{4}/\d\d/all\.jsonl", file.path)
+    lines = stand.desk.hub.read_file(stand.desk.logs, file.path).data.decode().splitlines()
+    assert [(json.loads(line)["verb"], json.loads(line)["allowed"]) for line in lines] == [
+        ("pause", True),
+        ("resume", False),
+    ]
+    before = [one.id for one in stand.desk.decisions.newest(limit=10)]
+    talk.ask("/resume board", stand.form)  # not compiled yet
+    stand.settle()
+    stand.time += 120
+    stand.settle()
+    stand.desk.redis.delete(stand.desk.keys.decisions, stand.desk.keys.decision_order)
+    stand.desk.mark("decisions")
+    stand.settle()
+    after = [one.id for one in stand.desk.decisions.newest(limit=10)]
+    assert (len(after), after[1:]) == (3, before)
+    stand.time += 120
+    stand.settle()
+    files = stand.desk.hub.list_files(stand.desk.logs)
+    before = len(stand.calls)
+    sync_decisions(stand.desk)
+    assert [route for _, route in stand.calls[before:]] == ["tree", "resolve"]
+    stand.time += 120
+    stand.settle()
+    assert stand.desk.hub.list_files(stand.desk.logs) == files
