@@ -15,7 +15,8 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 import redis
@@ -43,6 +44,7 @@ from workers.provisions import Provisions
 from workers.publish import Publication, read_spool
 from workers.scrub import scrub
 from workers.supervise import Ending, Surroundings, Watch
+from workers.turns import turn
 
 log = logging.getLogger(__name__)
 
@@ -163,7 +165,8 @@ class Run:
         provisions = fetched.wait(self._stop)
         go_first(self.wire, self.job.suite, self.bench.worker, lambda: self._fly(provisions))
         self.phase = "start"
-        plan, ending = self._evaluated(provisions)
+        with self._turn():
+            plan, ending = self._evaluated(provisions)
         if not ending.finished:
             return self._outcome(death=ending.evidence(self.log.tail()))
         self._phase("publish")
@@ -181,8 +184,9 @@ class Run:
             folder = bench.supply.fetch(canary_job(bench.settings.canary, self.job)).model
         else:
             folder = made(bench.settings.work_dir.resolve() / "canary")
-        plan = canary_plan(self._plan(provisions), folder)
-        ending = self._child(plan)
+        with self._turn():
+            plan = canary_plan(self._plan(provisions), folder)
+            ending = self._child(plan)
         if ending.stopped in ("cancelled", "time-limit"):
             raise Stopped(ending.stopped)
         death = None if ending.finished else ending.evidence(self.log.tail())
@@ -208,6 +212,20 @@ class Run:
     def _plan(self, provisions: Provisions, batch_size: int | None = None) -> RunPlan:
         left = self.deadline - time.monotonic()
         return plan_of(self.bench, self.job, provisions, seconds=left, batch_size=batch_size)
+
+    @contextmanager
+    def _turn(self) -> Iterator[None]:
+        """The device is this attempt's alone; the time for which it is waited for is no time of the attempt."""
+        if not self.bench.settings.take_turns:
+            yield
+            return
+        with turn(self.bench.settings.work_dir.resolve() / "devices", self.bench.devices, self._stop_waiting) as waited:
+            self.deadline += waited
+            yield
+
+    def _stop_waiting(self) -> str:
+        reason = self._stop()
+        return "" if reason == "time-limit" else reason
 
     def _evaluated(self, provisions: Provisions) -> tuple[RunPlan, Ending]:
         """Run the child; where it ran out of memory, again with half as many questions at once, down to one."""

@@ -29,6 +29,9 @@ class WorkerSettings(WireSettings):
         pattern=r"^(auto|cpu|cuda(:\d+(,\d+)*)?)$",
         description="the set that one attempt gets: auto (all GPUs, else the CPU), cpu, cuda (all), cuda:0 or cuda:0,1",
     )
+    take_turns: bool = Field(
+        default=True, description="whether workers that share a device and a work folder compute one after the other"
+    )
     batch_size: int = Field(default=1, ge=1, le=4096, description="questions at once at most, where memory is enough")
 
     max_seconds: float | None = Field(

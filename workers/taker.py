@@ -236,7 +236,8 @@ class EvaluationWorker(Worker):  # type: ignore[misc]  # rq is typed in part
         """Run `job` in a process of its own and see to it that its attempt ends in a state that is true."""
         self.announce(doing=job.id, at_once=True)
         self.seconds = float(job.timeout) if job.timeout and job.timeout > 0 else None
-        job.timeout = -1 if self.seconds is None else int(self.seconds) + AFTERWARDS  # of this object, not in Redis
+        # Of this object, not in Redis. As long again, because another attempt may have the device first.
+        job.timeout = -1 if self.seconds is None else int(2 * self.seconds) + AFTERWARDS
         if self._zygote_is_ready():
             super().execute_job(job, queue)
         self._sweep()

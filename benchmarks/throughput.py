@@ -1,0 +1,287 @@
+"""Tiny models in a row: a worker with its queue, against as many `lm_eval` commands, one after another.
+
+    python -m benchmarks.throughput [--models 20] [--workers 2] [--batch-size 16] [--json]
+
+Both read from the same localhub, with an empty cache each; every model is evaluated with the starter suite and all
+details are published. Claims are granted at once, as by a bot that has nothing else to do. `ratio` is the time of all
+commands through that of all attempts. `idle_fraction` is the share of the time, from the first child's start to the
+last one's end, in which no child was there: nobody used the device. With two workers, which take turns on it, one
+publishes and fetches while the other computes. `resident_mib` is what one worker and its zygote hold together.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+SMALL = "small"
+BOARD = "throughput"
+PATIENCE = 1800.0
+LOOK = 0.005
+WORLD = {
+    "users": [
+        {"name": "worker", "tokens": [{"token": "hf_worker", "role": "write"}]},
+        {"name": "ada", "tokens": [{"token": "hf_ada", "role": "write"}]},
+    ],
+    "orgs": [
+        {"name": "bench-details", "members": {"worker": "admin"}},
+        {"name": "steward-suites", "members": {"ada": "admin"}},
+    ],
+}
+
+
+class Device:
+    """Whether any child is there, looked at every few milliseconds, by a thread while its block is entered."""
+
+    def __init__(self, workers: list[int]) -> None:
+        self.zygotes = [zygote for worker in workers for zygote in zygotes_of(worker)]
+        self.looks: list[tuple[float, bool]] = []
+        self._ending = threading.Event()
+        self._thread = threading.Thread(target=self._watch, daemon=True)
+
+    def __enter__(self) -> Device:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._ending.set()
+        self._thread.join()
+
+    def _watch(self) -> None:
+        while not self._ending.wait(LOOK):
+            self.looks.append((time.monotonic(), any(map(children, self.zygotes))))
+
+    def _shares(self) -> tuple[float, float]:
+        """Seconds with a child and without one, from the first child's start to the last one's end."""
+        there = [time for time, busy in self.looks if busy]
+        busy = idle = 0.0
+        for (before, was), (now, _) in pairwise(self.looks):
+            if there[0] <= before < there[-1]:
+                busy, idle = (busy + now - before, idle) if was else (busy, idle + now - before)
+        return busy, idle
+
+    @property
+    def busy_seconds(self) -> float:
+        """In which there was a child."""
+        return self._shares()[0]
+
+    @property
+    def idle_fraction(self) -> float:
+        """The share of the time in which nobody used the device."""
+        busy, idle = self._shares()
+        return idle / (busy + idle)
+
+
+def children(pid: int) -> list[int]:
+    """Process ids of the children of `pid`."""
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def zygotes_of(worker: int) -> list[int]:
+    """The worker's zygote."""
+    return [pid for pid in children(worker) if b"workers.zygote" in Path(f"/proc/{pid}/cmdline").read_bytes()]
+
+
+def main() -> int:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--models", type=int, default=20)
+    parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--batch-size", type=int, default=16)
+    parser.add_argument("--json", action="store_true", help="one JSON object as the last line")
+    options = parser.parse_args()
+    os.environ["HF_HUB_DISABLE_XET"] = os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
+    with tempfile.TemporaryDirectory(prefix="steward-bench-") as folder:
+        found = measure(Path(folder), options.models, options.workers, options.batch_size)
+    print(f"{options.models} models, {options.workers} workers")
+    print("bars: ratio 2.5 or more, idle_fraction under 0.1, resident_mib under 700")
+    for name, value in found.items():
+        print(f"{name:>18}  {value}")
+    if options.json:
+        print(json.dumps(found))
+    return 0
+
+
+def measure(folder: Path, count: int, workers: int, batch_size: int) -> dict[str, Any]:
+    """All figures."""
+    from localhub.testing import LocalHub
+    from steward.valkey import Valkey
+
+    with LocalHub(folder / "hub", WORLD) as hub, Valkey(folder / "valkey") as valkey:
+        models = upload(hub.url, count)
+        with started(folder, hub.url, valkey.url, workers, batch_size) as processes:
+            with Device([process.pid for process in processes]) as device:
+                ours = by_steward(valkey.url, models, processes)
+            resident = max(resident_mib(process.pid) for process in processes)
+        theirs = by_commands(folder, hub.url, models, batch_size)
+    return {
+        "ratio": round(theirs / ours, 2),
+        "idle_fraction": round(device.idle_fraction, 3),
+        "steward_seconds": round(ours, 1),
+        "command_seconds": round(theirs, 1),
+        "seconds_per_attempt": round(ours / count, 2),
+        "child_seconds": round(device.busy_seconds / count, 2),
+        "resident_mib": resident,
+    }
+
+
+def upload(url: str, count: int) -> dict[str, str]:
+    """Questions, and models of which no two have the same weights; model → commit."""
+    from huggingface_hub import CommitOperationAdd, HfApi
+
+    from leaderboard.suites import find_suite
+    from workers.starter import dataset_files
+    from workers.tiny import VOCABULARY, WIDTH, floats, model, safetensors, tensors
+
+    api = HfApi(url, "hf_ada")
+    questions = find_suite("starter").datasets[0].repo
+    api.create_repo(questions, repo_type="dataset")
+    files = [CommitOperationAdd(name, data) for name, data in dataset_files().items()]
+    api.create_commit(questions, files, commit_message="Upload", repo_type="dataset")
+    commits = {}
+    for number in range(count):
+        name, weights = f"ada/tiny-{number}", tensors()
+        weights["lm_head.weight"] = ("F32", (VOCABULARY, WIDTH), floats(VOCABULARY * WIDTH, 1000 + number))
+        contents = {**model(), "model.safetensors": safetensors(weights)}
+        api.create_repo(name)
+        added = [CommitOperationAdd(file, data) for file, data in contents.items()]
+        commits[name] = str(api.create_commit(name, added, commit_message="Upload").oid)
+    return commits
+
+
+@contextmanager
+def started(
+    folder: Path, hub: str, queue: str, workers: int, batch_size: int
+) -> Iterator[list[subprocess.Popen[bytes]]]:
+    """Workers that are ready to take jobs; they share a work folder, and so a store and the device."""
+    from wire.clock import now
+    from wire.heartbeats import Workers
+    from wire.keys import Keys
+    from wire.redis import connect
+
+    repos = {name: f"bench/{name}" for name in ("requests", "results", "logs", "community")}
+    board = {"name": BOARD, "title": "Throughput", "suite": "starter"}
+    board_file = folder / "board.yaml"
+    board_file.write_text(yaml.safe_dump({**board, "repos": {**repos, "details_namespace": "bench-details"}}))
+    settings = {
+        "STEWARD_BOARD": str(board_file),
+        "STEWARD_WORK_DIR": str(folder / "work"),
+        "STEWARD_WORKER_TOKEN": "hf_worker",
+        "STEWARD_TIERS": SMALL,
+        "STEWARD_BATCH_SIZE": str(batch_size),
+        "REDIS_URL": queue,
+        "HF_ENDPOINT": hub,
+    }
+    processes: list[subprocess.Popen[bytes]] = []
+    try:
+        for _ in range(workers):
+            with (folder / "worker.log").open("ab") as log:
+                command = [sys.executable, "-m", "steward.cli", "work"]
+                processes.append(subprocess.Popen(command, env={**os.environ, **settings}, stdout=log, stderr=log))
+        announced = Workers(connect(queue), Keys(BOARD))
+        deadline = time.monotonic() + PATIENCE
+        while len(announced.alive(now=now())) < workers:
+            if time.monotonic() > deadline or any(process.poll() is not None for process in processes):
+                raise RuntimeError((folder / "worker.log").read_text()[-2000:])
+            time.sleep(0.1)
+        yield processes
+    finally:
+        for process in processes:
+            process.terminate()
+        for process in processes:
+            process.wait(timeout=60)
+
+
+def by_steward(queue: str, models: dict[str, str], processes: list[subprocess.Popen[bytes]]) -> float:
+    """Seconds from the first place in the queue to the last published details."""
+    from leaderboard.attempts import attempt_id
+    from leaderboard.suites import find_suite
+    from wire.attempts import Attempts
+    from wire.jobs import EvaluationJob, enqueue
+    from wire.keys import Keys
+    from wire.redis import connect
+
+    suite, keys = find_suite("starter"), Keys(BOARD)
+    attempts, granted = Attempts(connect(queue), keys), set[str]()
+    open_attempts = []
+    began = time.monotonic()
+    for name, revision in models.items():
+        path = f"{name}_eval_request_False_float32_Original.json"
+        job = EvaluationJob(
+            board=BOARD, attempt=attempt_id(BOARD, path, revision, 1), path=path, model=name, revision=revision,
+            precision="float32", weight_type="Original", suite=suite.name, suite_digest=suite.digest,
+        )  # fmt: skip
+        attempts.queued(job.attempt, path, now=time.time())
+        enqueue(attempts.redis, keys.queue(SMALL), job, timeout=int(PATIENCE))
+        open_attempts.append(job.attempt)
+    while open_attempts:
+        for attempt in list(open_attempts):
+            state = attempts.read(attempt)
+            if state is None:
+                continue
+            if state.state == "taken" and attempt not in granted:
+                granted.add(attempt)
+                attempts.answer_claim(attempt, granted=True)
+            elif state.state == "ended":
+                outcome = attempts.outcome(attempt)
+                if outcome is None or not outcome[0].ok:
+                    raise RuntimeError(f"{attempt}: {outcome}")
+                open_attempts.remove(attempt)
+        if time.monotonic() - began > PATIENCE or any(process.poll() is not None for process in processes):
+            raise RuntimeError("the attempts did not end")
+        time.sleep(0.02)
+    return time.monotonic() - began
+
+
+def by_commands(folder: Path, url: str, models: dict[str, str], batch_size: int) -> float:
+    """Seconds of as many `lm_eval` commands, which share a cache as they would on one machine."""
+    from huggingface_hub import HfApi
+
+    from leaderboard.suites import find_suite
+    from workers.tasks import write_tasks
+
+    suite = find_suite("starter")
+    questions = suite.datasets[0].repo
+    commit = str(HfApi(url, token=False).dataset_info(questions).sha)
+    tasks = write_tasks(suite, folder / "tasks", repo=questions, revision=commit)
+    surroundings = {**os.environ, "HF_ENDPOINT": url, "HF_HOME": str(folder / "home")}
+    began = time.monotonic()
+    for number, (name, revision) in enumerate(models.items()):
+        subprocess.run(
+            [
+                str(Path(sys.executable).with_name("lm_eval")), "run", "--model", "hf",
+                "--model_args", f"pretrained={name},revision={revision},dtype=float32",
+                "--tasks", *suite.run, "--include_path", str(tasks), "--batch_size", str(batch_size),
+                "--device", "cpu", "--output_path", str(folder / f"command-{number}"), "--log_samples",
+            ],
+            env=surroundings,
+            check=True,
+            stdout=subprocess.DEVNULL,
+            stderr=(folder / "command.log").open("ab"),
+        )  # fmt: skip
+    return time.monotonic() - began
+
+
+def resident_mib(worker: int) -> int:
+    """MiB that a worker and its zygote hold together."""
+    lines = [
+        line for pid in (worker, *zygotes_of(worker)) for line in Path(f"/proc/{pid}/status").read_text().splitlines()
+    ]
+    return sum(int(line.split()[1]) for line in lines if line.startswith("VmRSS:")) >> 10
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,59 @@
+"""Turns on a device."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+
+import pytest
+
+from workers.later import Stopped
+from workers.placement import Device
+from workers.turns import turn
+
+A, B, C = (Device(i, f"GPU-{i}", "H100", 80 << 30) for i in range(3))
+
+
+def never() -> str:
+    """No reason to stop."""
+    return ""
+
+
+def test_a_device_that_is_in_use_is_waited_for(tmp_path: Path) -> None:
+    """Also where only one of several is; whoever is told to stop meanwhile stops."""
+    with (
+        turn(tmp_path, (A, B), never),
+        pytest.raises(Stopped, match="cancelled"),
+        turn(tmp_path, (B, C), lambda: "cancelled"),
+    ):
+        pytest.fail("two at once")
+    with turn(tmp_path, (B, C), never):
+        pass
+
+
+def test_other_devices_are_free(tmp_path: Path) -> None:
+    """Sets that do not overlap, and the CPU, have nothing to do with each other."""
+    with turn(tmp_path, (A,), never), turn(tmp_path, (B,), never), turn(tmp_path, (), never):
+        pass
+
+
+def test_the_next_comes_as_soon_as_it_can(tmp_path: Path) -> None:
+    """And is told how long it waited, for that is no time of its attempt."""
+    waiting, waited = threading.Event(), list[float]()
+
+    def asked() -> str:
+        waiting.set()
+        return ""
+
+    def next_one() -> None:
+        with turn(tmp_path, (), asked) as seconds:
+            waited.append(seconds)
+
+    with turn(tmp_path, (), never) as seconds:
+        assert seconds < 1
+        other = threading.Thread(target=next_one)
+        other.start()
+        assert waiting.wait(20)
+        assert waited == []
+    other.join(20)
+    assert waited[0] > 0
