@@ -1,8 +1,7 @@
-"""A headless Chromium, and a localhub with a board in it, for the tests that look at pages."""
+"""A localhub with a board in it, for the tests that look at its pages."""
 
 import json
 import os
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,19 +12,10 @@ os.environ.setdefault("HF_HUB_DISABLE_XET", "1")
 
 import pytest
 from huggingface_hub import CommitOperationAdd, HfApi, constants
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page
 
 from localhub.testing import LocalHub
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-OPTIONS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--no-first-run",
-]
 WORLD: dict[str, Any] = {
     "users": [
         {"name": name, "fullname": fullname, "tokens": [{"token": f"hf_{name}", "role": "write"}]}
@@ -55,21 +45,6 @@ lm_eval --model hf --tasks starter
 
 Nothing for you to do. [The results](/datasets/board/requests) are public.
 """
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    """Debian's Chromium; without one these tests are skipped.
-
-    For a module and no longer: until it is closed Playwright keeps an event loop running in this thread, and a test
-    elsewhere that calls `asyncio.run` would fail.
-    """
-    if CHROMIUM is None:
-        pytest.skip("no Chromium is installed on this machine")
-    with sync_playwright() as playwright:
-        running = playwright.chromium.launch(executable_path=CHROMIUM, args=OPTIONS)
-        yield running
-        running.close()
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,90 @@
+"""A person writes commands in a thread's page, in headless Chromium, and sees the bot's answers appear."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import redis
+from live_kit import syncing, telling
+from playwright.sync_api import Browser, Page, expect
+from stand_kit import REQUESTS, Stand, world
+
+from bot.probe import Probe
+from leaderboard.attempts import Failure
+from localhub.testing import LocalHub
+
+pytestmark = pytest.mark.browser
+BROKEN = Failure(
+    cause="weights-not-finite",
+    fault="submission",
+    message="The weights hold values that are no numbers.",
+    advice="Look at the checkpoint that was uploaded.",
+)
+SECONDS = 30
+
+
+@pytest.fixture
+def board(tmp_path: Path, connection: redis.Redis, valkey_url: str) -> Iterator[Stand]:
+    """A board that runs, with a request of Ada's that failed."""
+    with LocalHub(tmp_path / "hub", world()) as hub, Probe() as probe:
+        stand = Stand(hub, connection, probe)
+        form = stand.desk.hub.user("form").id
+        stand.desk.board = stand.desk.board.model_copy(update={"front_ends": (form,)})
+        stand.worker()
+        path = stand.submit("ada/good", sender="ada")
+        stand.settle()
+        (job,) = stand.queued()
+        stand.take(job)
+        stand.end(job, failure=BROKEN)
+        stand.settle()
+        stand.desk.workers.leave("w")
+        assert stand.file(path)["status"] == "FAILED"
+        with telling(stand, tmp_path, valkey_url), syncing(stand):
+            yield stand
+        stand.desk.hub.close()
+
+
+@pytest.fixture
+def page(browser: Browser, board: Stand) -> Iterator[Page]:
+    """The thread of that request, opened by a person."""
+    context = browser.new_context(base_url=board.hub.url, viewport={"width": 1200, "height": 900})
+    tab = context.new_page()
+    number = board.desk.index.get("ada/good_eval_request_False_float32_Original.json").thread
+    tab.goto(f"/datasets/{REQUESTS}/discussions/{number}")
+    yield tab
+    context.close()
+
+
+def write(page: Page, who: str, text: str) -> None:
+    """Somebody writes a comment in the box below the thread."""
+    page.get_by_label("Write a comment").fill(text)
+    page.locator("#reply").get_by_label("Account to act as").select_option(who)
+    page.get_by_role("button", name="Comment").click()
+
+
+def answered(page: Page, text: str, *, seconds: float = SECONDS) -> None:
+    """Look at the page again and again until the bot has said `text` there."""
+    deadline = time.monotonic() + seconds
+    while page.get_by_text(text).count() == 0:
+        assert time.monotonic() < deadline, f"“{text}” did not appear within {seconds} s"
+        page.reload()
+    expect(page.get_by_text(text).first).to_be_visible()
+
+
+def test_a_person_asks_for_the_status_and_relaunches(page: Page, board: Stand, tmp_path: Path) -> None:
+    """The status with its reason; a stranger's relaunch refused; the submitter's done, and the request waits again."""
+    expect(page.get_by_role("heading", name="Failed")).to_be_visible()
+    write(page, "bob", "/status")
+    answered(page, "failed: The weights hold values that are no numbers.")
+    write(page, "bob", "/relaunch")
+    answered(page, "This was not done: /relaunch can be used by")
+    write(page, "ada", "/relaunch")
+    answered(page, "will be evaluated once more")
+    answered(page, "Waiting for its turn")
+    pictures = Path(os.environ.get("STEWARD_SCREENSHOTS") or tmp_path)
+    page.screenshot(path=pictures / "talking.png", full_page=True)
+    assert board.file("ada/good_eval_request_False_float32_Original.json")["status"] == "RERUN"
