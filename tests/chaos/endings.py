@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 from huggingface_hub import HfApi
@@ -12,6 +13,8 @@ from hub.records import Repo
 
 MODELS = ("good-slow", "good", "remote", "good-dies", "other")
 EVALUATED = ("good-slow", "good", "other")
+EARLIER = re.compile(r"<details>(?:(?!</details>).)*</details>(?:\\n)*")
+"""The fold of a status comment that tells of earlier attempts, in JSON."""
 REQUESTS = Repo("dataset", "town/requests")
 
 
@@ -35,9 +38,9 @@ def all_is_well(town: Town, *, seconds: float = 150) -> dict[str, Any]:
 
 
 def tried_again(seen: dict[str, Any]) -> dict[str, Any]:
-    """A picture without the numbers of attempts and what earlier ones left: a lost worker costs a try of ours."""
+    """A picture without the numbers of attempts and what is told of earlier ones: a lost worker costs a try of ours."""
     text = json.dumps({name: value for name, value in seen.items() if not name.startswith("logs/")}, sort_keys=True)
-    found: dict[str, Any] = json.loads(text.replace("ID-2", "ID-1"))
+    found: dict[str, Any] = json.loads(EARLIER.sub("", text.replace("ID-2", "ID-1")))
     for name, value in found.items():
         if name.startswith("requests/"):
             for counted in ("attempt", "causes", "spent"):
