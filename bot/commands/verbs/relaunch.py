@@ -9,7 +9,6 @@ from __future__ import annotations
 from bot.commands.call import Answer, Call, doing, say
 from bot.commands.registry import Verb
 from bot.commands.verbs.shared import MODEL, PRECISION, THEIRS, WEIGHTS
-from bot.desk import Desk
 from bot.sync.relaunching import Relaunch, relaunch
 from bot.texts.render import Safe
 
@@ -22,14 +21,16 @@ def run(call: Call) -> Answer:
     limit = None if call.is_maintainer else f"{CAUSE}:{call.person.id}:"
 
     def act() -> Safe:
-        return _words(call.desk, relaunch(call.desk, call.entry, cause=cause, once=limit))
+        return _words(call, relaunch(call.desk, call.entry, cause=cause, once=limit))
 
     return doing(act)
 
 
-def _words(desk: Desk, done: Relaunch) -> Safe:
+def _words(call: Call, done: Relaunch) -> Safe:
+    desk = call.desk
+    is_here = (call.repo, call.thread.num) == (desk.requests, done.thread)
     thread = f"{desk.address(desk.requests)}/discussions/{done.thread}" if done.thread else ""
-    return say("relaunch", done=done, thread=thread)
+    return say("relaunch", done=done, thread=thread, is_here=is_here)
 
 
 RELAUNCH = Verb(

@@ -1,0 +1,40 @@
+"""What `/search` answers: strangers' words stay words, and what was misread is told."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from test_texts import HOSTILE, kinds
+
+from bot.commands.call import say
+from bot.searching import Found
+from leaderboard.search import Query, parse
+
+
+def told(query: str, model: str, near: tuple[str, ...] = (), *, is_found: bool) -> str:
+    """The answer to `query` where `model` is found, or only names like it are."""
+    hit = SimpleNamespace(average=12.5)
+    one = SimpleNamespace(model=model, request_url="http://h/f", precision=model, state="finished")
+    lines = [(hit, one)] if is_found else []
+    found = Found(Query(), more=3 if is_found else 0, near=near, is_cut=True)
+    return say("search", query=query, found=found, lines=lines, looked=5_000)
+
+
+@pytest.mark.parametrize("words", HOSTILE)
+def test_no_query_and_no_name_can_break_out(words: str) -> None:
+    """The answer has the same structure whatever is asked and found."""
+    assert kinds(told(words, words, is_found=True)) <= kinds(told("q", "m", is_found=True)) | {"text_special"}
+    assert kinds(told(words, "", (words, words), is_found=False)) <= kinds(told("q", "", ("a",), is_found=False))
+
+
+@given(st.text(max_size=60))
+def test_whatever_was_misread_is_told_in_code(words: str) -> None:
+    """Each misread term has a line of its own, and nothing in it but code and our words."""
+    query = parse(f"Colour: {words}")
+    text = say("search", query=words, found=Found(query), lines=[], looked=5_000)
+    allowed = {"paragraph_open", "paragraph_close", "inline", "text", "code_inline", "softbreak"}
+    lists = {"bullet_list_open", "bullet_list_close", "list_item_open", "list_item_close"}
+    assert kinds(text) <= allowed | lists
