@@ -5,6 +5,7 @@ Imports only: not one tensor operation and not one tokenisation may happen befor
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -42,7 +43,7 @@ def run(plan: RunPlan, report: Report) -> None:
     samples = results.pop("samples")
     _describe(plan, results, tracker)
     results[BLOCK] = {"seconds": watch.seconds}
-    _save(plan, tracker, results, samples)
+    save(plan.spool, tracker, results, samples)
 
 
 def _be_a_copy(plan: RunPlan) -> None:
@@ -167,20 +168,28 @@ def _describe(plan: RunPlan, results: dict[str, Any], tracker: EvaluationTracker
     general.model_name_sanitized = sanitize_model_name(plan.model)
 
 
-def _save(plan: RunPlan, tracker: EvaluationTracker, results: dict[str, Any], samples: dict[str, Any]) -> None:
+def save(spool: Path, tracker: EvaluationTracker, results: dict[str, Any], samples: dict[str, Any]) -> None:
     """Let the harness write its own files, then give them the names that the worker expects.
 
     The harness logs a failure to write and goes on, so what should be there is looked for.
     """
     tracker.save_results_aggregated(results=results, samples=samples)
-    for task, answers in samples.items():
-        tracker.save_results_samples(task_name=task, samples=answers)
-    written = plan.spool / str(tracker.general_config_tracker.model_name_sanitized)
-    (plan.spool / "samples").mkdir(exist_ok=True)
-    for task in samples:
-        _take(written, f"samples_{task}_*.jsonl", plan.spool / "samples" / f"{task}.jsonl")
-    _take(written, "results_*.json", plan.spool / "results.json")
+    tasks = list(samples)
+    for task in tasks:
+        tracker.save_results_samples(task_name=task, samples=_let_go(samples.pop(task)))
+    written = spool / str(tracker.general_config_tracker.model_name_sanitized)
+    (spool / "samples").mkdir(exist_ok=True)
+    for task in tasks:
+        _take(written, f"samples_{task}_*.jsonl", spool / "samples" / f"{task}.jsonl")
+    _take(written, "results_*.json", spool / "results.json")
     written.rmdir()
+
+
+def _let_go(answers: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    """Each in order, and then held no longer: writing them down makes each of them larger."""
+    answers.reverse()
+    while answers:
+        yield answers.pop()
 
 
 def _take(folder: Path, pattern: str, target: Path) -> None:

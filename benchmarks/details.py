@@ -1,0 +1,146 @@
+"""Memory for the details of many samples: in the child that writes them down, and in the worker that publishes them.
+
+    python -m benchmarks.details [--samples 100000] [--json]
+
+`child_mib` is how much the child grows while it writes what the harness holds already; `worker_mib` how much a worker
+grows from there to the published commit (tables, and the upload to a localhub in another process). Both in MiB, and
+each measured in a process of its own.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from random import Random
+from typing import Any
+
+WORLD = {
+    "users": [{"name": "worker", "tokens": [{"token": "hf_worker", "role": "write"}]}],
+    "orgs": [{"name": "bench-details", "members": {"worker": "admin"}}],
+}
+WORDS = 4000
+
+
+def main() -> int:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--samples", type=int, default=100_000)
+    parser.add_argument("--json", action="store_true", help="one JSON object as the last line")
+    parser.add_argument("--part", choices=("child", "worker"), help=argparse.SUPPRESS)
+    parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    os.environ["HF_HUB_DISABLE_XET"] = os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
+    if options.part:
+        print(PARTS[options.part](options.folder, options.samples))
+        return 0
+    found = measure(options.samples)
+    print("\n".join(f"{name:>12}  {value}" for name, value in found.items()), "bar: under 300 MiB each", sep="\n")
+    if options.json:
+        print(json.dumps(found))
+    return 0
+
+
+def measure(samples: int) -> dict[str, int]:
+    """Both figures."""
+    from localhub.testing import LocalHub
+
+    with tempfile.TemporaryDirectory(prefix="steward-bench-") as name:
+        folder = Path(name)
+        with LocalHub(folder / "hub", WORLD) as hub:
+            os.environ["HF_ENDPOINT"] = hub.url
+            return {"samples": samples, **{f"{part}_mib": _part(part, folder, samples) for part in PARTS}}
+
+
+def _part(part: str, folder: Path, samples: int) -> int:
+    command = [sys.executable, "-m", "benchmarks.details", "--samples", str(samples), "--part", part]
+    done = subprocess.run([*command, "--folder", str(folder)], stdout=subprocess.PIPE, text=True, check=True)
+    return int(done.stdout.split()[-1])
+
+
+def sample(number: int, random: Random, words: list[str]) -> dict[str, Any]:
+    """What the harness holds of one question with four choices: a prompt of some 1,500 letters that nobody repeats."""
+    prompt = " ".join(random.choices(words, k=250))
+    return {
+        "doc_id": number,
+        "doc": {"input": prompt[:400], "target": "Yes"},
+        "target": 0,
+        "arguments": [(prompt, f" choice {i}") for i in range(4)],
+        "resps": [[(-random.random(), False)] for _ in range(4)],
+        "filtered_resps": [(-random.random(), False) for _ in range(4)],
+        "filter": "none",
+        "metrics": ["acc_norm"],
+        "doc_hash": "0" * 64,
+        "prompt_hash": "0" * 64,
+        "target_hash": "0" * 64,
+        "acc_norm": float(number % 2),
+    }
+
+
+def by_child(folder: Path, count: int) -> int:
+    """MiB by which a child grows as it writes `count` samples."""
+    from lm_eval.loggers import EvaluationTracker
+
+    from leaderboard.suites import find_suite
+    from workers import harness
+
+    suite, random = find_suite("starter"), Random(7)
+    words = ["".join(random.choices("abcdefghijklmnopqrstuvwxyz", k=random.randint(2, 9))) for _ in range(WORDS)]
+    each = -(-count // len(suite.tasks))
+    samples = {task: [sample(number, random, words) for number in range(each)] for task in suite.tasks}
+    spool = folder / "spool"
+    spool.mkdir()
+    tracker = EvaluationTracker(output_path=str(spool))
+    tracker.general_config_tracker.model_name_sanitized = "model"
+    scores = {task.name: dict.fromkeys(b.metrics, 0.5) for b in suite.benchmarks for task in b.tasks}
+    before = forget_peak()
+    harness.save(spool, tracker, {"results": scores, "configs": {}, "config": {}, "versions": {}}, samples)
+    return peak() - before
+
+
+def by_worker(folder: Path, count: int) -> int:  # noqa: ARG001  # as `by_child`, whose files it publishes
+    """MiB by which a worker grows as it publishes them."""
+    from leaderboard.suites import find_suite
+    from workers.access import HubAccess
+    from workers.plans import RunPlan
+    from workers.publish import Publication, publish
+
+    suite = find_suite("starter")
+    plan = RunPlan(
+        attempt=f"{'0' * 12}-{'0' * 8}-1", model="ada/tiny", revision="0" * 40, model_path=folder, tasks=suite.run,
+        datasets=folder, spool=folder / "spool", suite=suite.name, suite_digest=suite.digest,
+    )  # fmt: skip
+    publication = Publication(
+        repo="bench-details/details_ada__tiny", plan=plan, suite=suite, request="r", precision="float32",
+        started=0.0, ended=60.0, revisions={},
+    )  # fmt: skip
+    before = forget_peak()
+    publish(publication, HubAccess(os.environ["HF_ENDPOINT"], "hf_worker"))
+    return peak() - before
+
+
+PARTS = {"child": by_child, "worker": by_worker}
+
+
+def forget_peak() -> int:
+    """MiB that this process holds now; `peak` counts from here on."""
+    Path("/proc/self/clear_refs").write_text("5")
+    return _status("VmRSS:")
+
+
+def peak() -> int:
+    """The most that it held, in MiB."""
+    return _status("VmHWM:")
+
+
+def _status(name: str) -> int:
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) >> 10 for line in lines if line.startswith(name))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

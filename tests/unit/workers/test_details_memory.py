@@ -1,0 +1,48 @@
+"""Details of very many samples are written in bounded memory; `benchmarks.details` measures a hundred thousand."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+WRITE = """
+import json, sys
+from pathlib import Path
+from workers.details import write_samples
+
+import pyarrow.parquet  # its own size is no matter of samples
+
+def held():
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) >> 10 for line in lines if line.startswith("VmHWM:"))
+
+folder, count = Path(sys.argv[1]), int(sys.argv[2])
+row = {"doc": {"input": "q" * 800, "target": "Yes"}, "target": "0",
+       "arguments": {f"gen_args_{i}": {"arg_0": "p" * 2000, "arg_1": " Yes"} for i in range(4)},
+       "resps": [[["-0.5", "True"]]] * 4, "filtered_resps": [["-0.5", "True"]] * 4, "filter": "none",
+       "metrics": ["acc_norm"], "acc_norm": 1.0}
+with (folder / "samples.jsonl").open("w") as file:
+    for number in range(count):
+        file.write(json.dumps({"doc_id": number, **row}) + chr(10))
+before = held()
+assert write_samples(folder / "samples.jsonl", folder / "table.parquet", ("acc_norm,none",)) == count
+print(held() - before)
+"""
+
+
+def growth(folder: Path, count: int) -> int:
+    """MiB by which a process grows that turns `count` samples of nine kilobytes into a table."""
+    folder.mkdir()
+    done = subprocess.run(
+        [sys.executable, "-c", WRITE, str(folder), str(count)], capture_output=True, text=True, check=True
+    )
+    (folder / "samples.jsonl").unlink()
+    return int(done.stdout)
+
+
+def test_memory_does_not_grow_with_the_number_of_samples(tmp_path: Path) -> None:
+    """Six times as many take no more than a little above what a few thousand take: batches come and go."""
+    few, many = growth(tmp_path / "few", 2_000), growth(tmp_path / "many", 12_000)
+    assert many < few + 40
+    assert many < 150
