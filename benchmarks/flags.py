@@ -84,7 +84,7 @@ def evidence(desk: Any, calls: list[str]) -> tuple[float, int, list[str]]:
     drop_report(desk, "ada/copy")
     calls.clear()
     started = time.monotonic()
-    note_report(desk, Report(model="ada/copy", thread="", url="", at=started))
+    note_report(desk, Report(model="ada/copy", at=started))
     sync_evidence(desk, "ada/copy")
     seconds, report = time.monotonic() - started, find_report(desk, "ada/copy")
     assert report is not None

@@ -11,7 +11,7 @@ judged without it. Its row is hidden as flagged all the same.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 import structlog
 
@@ -66,8 +66,18 @@ class FlagBook:
         if self.repo is None:
             return []
         self._learn()
-        found = {one.model: one for raw in self._redis.hvals(self._keys.flags) for one in _records(raw)}
-        return sorted(found.values(), key=lambda one: one.model.casefold())
+        return self.known()[1]()
+
+    def known(self) -> tuple[str, Callable[[], list[FlagRecord]]]:
+        """The commit that was read last ("": none yet), and a function for its records: for those who may not call the
+        Hub, and see nothing until a sync has read them."""
+        commit = self._redis.hget(self._keys.flags_state, _COMMIT) if self.repo is not None else None
+
+        def records() -> list[FlagRecord]:
+            found = {one.model: one for raw in self._redis.hvals(self._keys.flags) for one in _records(raw)}
+            return sorted(found.values(), key=lambda one: one.model.casefold())
+
+        return text(commit or ""), records if commit is not None else list
 
     def of_thread(self, address: str) -> list[FlagRecord]:
         """The records whose thread is at `address`. One round trip."""

@@ -18,7 +18,7 @@ from bot.commands.targets import near
 from bot.desk import Desk, thread_key
 from bot.flagging import hearing
 from bot.flagging.naming import Named, find_model
-from bot.flagging.notices import DISMISSED, address
+from bot.flagging.notices import DISMISSED, REPORTED, address
 from bot.flagging.reports import Report, drop_report, find_report, gathered, note_report, reports
 from bot.flagging.writing import stage
 from bot.texts.render import Safe
@@ -94,13 +94,14 @@ def report(desk: Desk, wish: Wish, said: Said) -> Decided:
     for one in found:
         if not any(record.stands for record in desk.flag_book.of([one.model])):
             note_report(desk, _report(desk, one.model, said, url, models_in(f"{said.thread.title}\n{wish.reason}")))
-    return Decided("reported", tuple(one.model for one in found), thread=url)
+    models = tuple(one.model for one in found)
+    return Decided("reported", models, thread=url, mark=Safe(str(desk.marker(REPORTED, " ".join(models)))))
 
 
 def _report(desk: Desk, model: str, said: Said, url: str, named: Iterable[str]) -> Report:
     return Report(
         model=model,
-        thread=thread_key(said.repo, said.thread.num),
+        threads=(thread_key(said.repo, said.thread.num),),
         url=url,
         reporter=said.person.name,
         reporter_id=said.person.id,
@@ -135,7 +136,6 @@ def flag(desk: Desk, wish: Wish, said: Said) -> Decided:
     records = [_decided(desk, draft.model_copy(update={"thread": url}), decision) for draft in drafts]
     if not stage(desk, records, said.cause, "Flag"):
         return Decided("off")
-    drop_report(desk, *(one.model for one in found))
     return Decided(
         "flagged",
         tuple(one.model for one in found),
@@ -208,7 +208,7 @@ def dismiss(desk: Desk, reason: str, said: Said) -> Decided:
         models, hides = tuple(one.model for one in standing), any(one.kind.hides for one in standing)
         return Decided("upheld", models, reason=reason, thread=url, hides=hides)
     key = thread_key(said.repo, said.thread.num)
-    reported = [one.model for one in reports(desk) if one.thread == key] or list(models_of(said))
+    reported = [one.model for one in reports(desk) if key in one.threads] or list(models_of(said))
     if not reported:
         return Decided("nothing")
     drop_report(desk, *reported)

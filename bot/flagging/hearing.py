@@ -14,18 +14,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from bot.desk import Desk, thread_key
+from bot.desk import Desk, repo_of, thread_key
 from bot.flagging import cures, pleas
-from bot.flagging.naming import find_model
-from bot.flagging.notices import FLAGGED, address, is_dismissed, is_maintainer
+from bot.flagging.notices import FLAGGED, address
 from bot.flagging.pleas import Plea
-from bot.flagging.reports import Report, find_report, note_report, reports
+from bot.flagging.taking import may_report, take_reports
 from bot.sync.waiting_threads import note
 from bot.texts.render import render
 from hub.comments import find_marked
 from hub.records import Repo, Thread
 from leaderboard.flags import FlagRecord
-from leaderboard.links import models_in, thread_links
+from leaderboard.links import thread_links
 from leaderboard.triage import Topic, triage
 from wire.dirty import Priority
 
@@ -68,10 +67,10 @@ def hear(desk: Desk, repo: Repo, thread: Thread, *, is_stale: bool = False) -> i
     if thread.is_pull_request or not thread.comments:
         return 0
     records = desk.flag_book.of_thread(address(desk, repo, thread.num))
-    if is_stale and (records or _topic(thread) is Topic.FLAG):
+    if is_stale and (records or may_report(desk, thread)):
         thread = desk.hub.thread(repo, thread.num)
     if not records:
-        _take_report(desk, repo, thread)
+        take_reports(desk, repo, thread)
         return 0
     said = pleas.find(desk, repo, thread, records, list(_by_cause(records)))
     posted = _state(desk, repo, thread, records, said)
@@ -94,48 +93,9 @@ def mark_threads(desk: Desk, records: Iterable[FlagRecord]) -> None:
     """Have the threads of these flags looked at, where they are ours to look at."""
     for record in records:
         for link in thread_links(record.thread)[:1]:
-            repos = (desk.requests, desk.community)
-            repo = next((one for one in repos if (one.kind, one.id.lower()) == (link.kind, link.repo.lower())), None)
-            if repo is not None:
+            repo = repo_of(f"{link.kind}/{link.repo}")
+            if repo in (desk.requests, desk.results, desk.community):
                 desk.mark(thread_key(repo, link.number), Priority.EVENT)
-
-
-# --- reports
-
-
-def _take_report(desk: Desk, repo: Repo, thread: Thread) -> None:
-    """Have evidence gathered about the models that a `[FLAG]` discussion names in its title, until it was decided."""
-    key = thread_key(repo, thread.num)
-    if thread.status != "open" or thread.comments[0].hidden or is_dismissed(desk, thread):
-        return
-    if _topic(thread) is Topic.FLAG and not desk.effects.is_left_alone(repo, thread.num):
-        for said in models_in(thread.title):
-            _note(desk, repo, thread, said)
-    if any(report.thread == key for report in reports(desk)) and not any(
-        is_maintainer(desk, one) for one in thread.comments
-    ):
-        note(desk, repo, thread, Topic.FLAG)
-
-
-def _note(desk: Desk, repo: Repo, thread: Thread, said: str) -> None:
-    """A model that nobody knows is nobody's report: our first answer has said who decides."""
-    known = find_report(desk, said)
-    model = known.model if known is not None else None
-    if model is None:
-        named = find_model(desk, said)
-        model = named.model if named.is_known else None
-    if model is None or any(record.stands for record in desk.flag_book.of([model])):
-        return
-    report = Report(
-        model=model,
-        thread=thread_key(repo, thread.num),
-        url=address(desk, repo, thread.num),
-        reporter=thread.author_name,
-        reporter_id=thread.author_id or "",
-        at=thread.created_at.timestamp(),
-        named=tuple(name for name in models_in(thread.comments[0].text) if name.casefold() != model.casefold()),
-    )
-    note_report(desk, report)
 
 
 # --- what the thread says

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from bot.commands import people
 from bot.desk import Desk
 from bot.texts.render import render
-from hub.comments import find_marked, is_by, marker_of
+from hub.comments import Marker, find_marked, is_by, marker_of
 from hub.records import Comment, Repo, Thread
 from leaderboard.roles import Role
 
-FLAGGED, CURED, REOPENED, DISMISSED, LIMIT = "flagged", "cured", "reopened", "dismissed", "not-reopened"
+FLAGGED, CURED, REOPENED, LIMIT = "flagged", "cured", "reopened", "not-reopened"
+REPORTED, DISMISSED, DECIDED = "reported", "dismissed", "decided"
 """Kinds of our markers."""
 
 
@@ -36,16 +39,15 @@ def kind_of(desk: Desk, comment: Comment) -> str:
     return marker.kind if marker is not None and marker.board == desk.board.name else ""
 
 
-def is_dismissed(desk: Desk, thread: Thread) -> bool:
-    """Whether a maintainer dismissed what was reported there: our reply has a hidden line that says so."""
+def our_lines(desk: Desk, thread: Thread) -> Iterator[Marker]:
+    """The markers that stand as lines in comments of ours, in order."""
     me = desk.me()
-    lines = (
-        line
-        for comment in thread.comments
-        if is_by(me, comment.author_id, comment.author_name)
-        for line in comment.text.splitlines()
-    )
-    return any((marker := marker_of(line)) is not None and marker.kind == DISMISSED for line in lines)
+    for comment in thread.comments:
+        if is_by(me, comment.author_id, comment.author_name):
+            for line in comment.text.splitlines():
+                marker = marker_of(line)
+                if marker is not None and marker.board == desk.board.name:
+                    yield marker
 
 
 def is_maintainer(desk: Desk, comment: Comment) -> bool:

@@ -20,19 +20,23 @@ log = structlog.get_logger()
 
 EVIDENCE = "evidence"
 """Dirty keys `evidence:{model}`: somebody reported that model."""
+MOST = 20
+"""Threads, and other models, of one report."""
 STALE = 86_400.0
 """Seconds after which evidence is gathered anew, when its thread is looked at."""
 
 
 class Report(BaseModel):
-    """What was reported of one model, where, and what was found; `gathered` is when, 0 where it is still to come."""
+    """What was reported of one model, where, and what was found; `gathered` is when, 0 where it is still to come.
+
+    `threads` are the dirty keys of the threads in which it was reported; the other fields are those of the first.
+    """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
     model: str
-    thread: str
-    """Dirty key of the thread in which it was reported."""
-    url: str
+    threads: tuple[str, ...] = ()
+    url: str = ""
     reporter: str = ""
     reporter_id: str = ""
     at: float = 0.0
@@ -58,10 +62,15 @@ def evidence_key(model: str) -> str:
 def note_report(desk: Desk, report: Report) -> None:
     """Keep that a model was reported, and have evidence gathered. The first report of it stays the one."""
     known = find_report(desk, report.model)
-    if known is not None and known.gathered > desk.now() - STALE:
+    new = known or report
+    if known is not None:
+        threads = tuple(dict.fromkeys((*known.threads, *report.threads)))[:MOST]
+        named = tuple(dict.fromkeys((*known.named, *report.named)))[:MOST]
+        new = known.model_copy(update={"threads": threads, "named": named})
+    if new != known:
+        _put(desk, new)
+    elif known is not None and known.gathered > desk.now() - STALE:
         return
-    if known is None:
-        _put(desk, report)
     desk.mark(evidence_key(report.model), Priority.EVENT)
 
 
@@ -99,8 +108,6 @@ def gathered(desk: Desk, model: str, named: tuple[str, ...] = ()) -> Report:
     case = gather_case(desk, model, named)
     return Report(
         model=model,
-        thread="",
-        url="",
         gathered=desk.now(),
         sha=case.subject.sha,
         weights=digest_of(case.subject),

@@ -245,6 +245,26 @@ def test_a_report_comes_back_after_redis_was_lost(stand: FlagStand) -> None:
     assert reports(stand.desk) == []
 
 
+def test_whoever_reported_it_elsewhere_is_told(stand: FlagStand) -> None:
+    """Two people report one model in two threads, a third one holds the decision: both are told, once each, also
+    where Redis was lost in between; and a dismissal ends what was reported there."""
+    first = Hearing(stand, "Strange", "Hm.")
+    first.say("/flag copy ada/copy it is bob/original", stand.bob)
+    second = Hearing(stand, "[FLAG] ada/copy", "It is bob/original.", stand.ada)
+    stand.desk.redis.flushall()
+    for talk in (first, second):
+        talk.look()
+    (report,) = reports(stand.desk)
+    assert {key.rpartition(":")[2] for key in report.threads} == {str(first.number), str(second.number)}
+    third = Hearing(stand, "Something else", "Hello.")
+    third.say("/flag copy ada/copy it is bob/original", stand.form)
+    for talk in (first, second):
+        for _ in range(2):
+            talk.look()
+        assert sum("which was reported here, is flagged now" in one for one in talk.replies()) == 1
+    assert reports(stand.desk) == []
+
+
 def test_weights_have_one_digest_wherever_they_are_looked_at(stand: FlagStand) -> None:
     """Evidence and admission agree, however the files are called."""
     copy, original = (gather_subject(stand.desk, name) for name in ("ada/copy", "bob/original"))

@@ -74,6 +74,7 @@ WORDS = {
     "the cause is gone": note("cured"),
     "opened again": note("reopened"),
     "not opened again": note("not-reopened"),
+    "reported, and flagged elsewhere": note("decided", url="https://hub/d/2", hides=True),
     "/flag": answer(Decided("flagged", ONE, category="another model's weights", thread="https://hub/d/1")),
     "/flag, in a discussion of its own": answer(
         Decided("flagged", THREE, category="another model's weights", thread="https://hub/d/1", is_here=False)
