@@ -15,13 +15,18 @@ from bot import webhooks
 from bot.connections import bounded_http
 from bot.health import health_routes
 from bot.inbox import Inbox, connect_inbox
+from bot.metrics import metric_routes
 from bot.settings import BotSettings
 from bot.web import answers
 from bot.web.api import api_routes
+from bot.web.board import Views
+from bot.web.board_api import board_api_routes
 from bot.web.checks import Checks
 from bot.web.desk import looking_desk
-from bot.web.lists import Pages
+from bot.web.frame import Frame, static_routes
+from bot.web.live import Live, live_routes
 from bot.web.pages import page_routes
+from bot.web.site import site_routes
 from bot.webhooks import Webhooks
 from wire.keys import Keys
 from wire.logs import configure_logs
@@ -34,6 +39,7 @@ class App(FastAPI):
     """FastAPI for what people look at. Deliveries go straight to their door, past all that a page may need."""
 
     door: Webhooks
+    live: Live
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and scope["path"] == webhooks.PATH and scope["method"] == "POST":
@@ -68,9 +74,20 @@ def create_app(settings: BotSettings) -> App:
     inbox = Inbox(redis, keys)
     app.door = Webhooks(board=board, inbox=inbox, secrets=secrets, limit=settings.max_delivery_bytes)
     app.include_router(health_routes(redis, keys, inbox))
+    app.include_router(metric_routes(desk))
     checks = Checks(desk, per_minute=settings.checks_per_minute, per_client=settings.checks_per_client)
-    app.include_router(api_routes(Pages(desk), checks))
-    app.include_router(page_routes(desk))
+    views = Views(desk)
+    frame = Frame(board.title, settings.frame_ancestors)
+    app.live = Live(redis, keys, views.pages)
+    for routes in (
+        api_routes(views.pages, checks),
+        board_api_routes(views),
+        page_routes(desk, frame),
+        site_routes(views, frame),
+        static_routes(),
+        live_routes(app.live),
+    ):
+        app.include_router(routes)
     answers.add_to(app)
     return app
 
@@ -89,13 +106,15 @@ def server_config(app: FastAPI, settings: BotSettings) -> uvicorn.Config:
     )
 
 
-def run(app: FastAPI, settings: BotSettings) -> None:
+def run(app: App, settings: BotSettings) -> None:
     """Serve `app` until SIGTERM or Ctrl-C."""
     # What was made until now stays until the end. Left to the collector, it is searched through every thousand
     # deliveries, for 50 ms each time, in which nobody is answered.
     gc.collect()
     gc.freeze()
-    uvicorn.Server(server_config(app, settings)).run()
+    server = uvicorn.Server(server_config(app, settings))
+    app.live.is_over = lambda: server.should_exit
+    server.run()
 
 
 def serve(settings: BotSettings) -> None:

@@ -34,6 +34,7 @@ from wire.dirty import DirtyKeys, Priority
 from wire.echoes import Echoes
 from wire.heartbeats import Workers
 from wire.keys import Keys
+from wire.meters import Meters
 from wire.parking import Parking
 from wire.redis import Redis
 from wire.shadow import ShadowList
@@ -63,6 +64,7 @@ class Desk:
         self.attempts = Attempts(self.redis, self.keys)
         self.workers = Workers(self.redis, self.keys)
         self.parking = Parking(self.redis, self.keys)
+        self.meters = Meters(self.redis, self.keys)
         self.index = Index(self.redis, self.keys)
         self.decisions = Decisions(self.redis, self.keys)
         self.scores = Scoreboard(self.redis, self.keys)

@@ -14,6 +14,11 @@ class Keys:
     def _key(self, *parts: str) -> str:
         return ":".join(("steward:1", self.board, *parts))
 
+    @property
+    def meters(self) -> str:
+        """Hash: `name|labels` of what is counted or measured for `/metrics` → its value."""
+        return self._key("meters")
+
     # deliveries
     @property
     def inbox(self) -> str:
@@ -180,6 +185,11 @@ class Keys:
     def busy(self) -> str:
         """Set: paths of the requests that lie in RQ or run."""
         return self._key("busy")
+
+    @property
+    def request_changes(self) -> str:
+        """Stream: `paths`, as JSON, of requests whose entry came, went or changed; the newest few thousand."""
+        return self._key("request-changes")
 
     @property
     def unjudged(self) -> str:

@@ -112,6 +112,7 @@ class SyncLoop:
             again = self._sync(claim)
             pass_by(DONE)
             self.desk.dirty.finish(claim, retry_at=again)
+        self._measured()
         return True
 
     @contextmanager
@@ -210,12 +211,22 @@ class SyncLoop:
             self._note({"failed": now, "error": words, "at": iso(now)})
         elif tries >= LAST_TRY:
             log.error("sync parked", error=words, tries=tries)
+            self.desk.meters.count("syncs", claim.key.partition(":")[0], "parked")
             self.desk.parking.park(Parked(key=claim.key, error=words, tries=tries, since=now))
             return None
         log.warning("sync failed", error=words, tries=tries, again_in=wait)
+        self.desk.meters.count("syncs", claim.key.partition(":")[0], "failed")
         return now + wait
 
+    def _measured(self) -> None:
+        """Write down what was counted, and what the Hub says is left of its window."""
+        for resource, limit in list(self.desk.hub.session.limits.items()):
+            self.desk.meters.gauge("hub_calls_left", resource, value=limit.remaining)
+            self.desk.meters.gauge("hub_calls_quota", resource, value=limit.quota or 0)
+        self.desk.meters.flush()
+
     def _succeeded(self, claim: Claim) -> None:
+        self.desk.meters.count("syncs", claim.key.partition(":")[0], "done")
         with self.desk.redis.pipeline(transaction=False) as pipe:
             pipe.hdel(self.desk.keys.dirty_tries, claim.key)
             pipe.hdel(self.desk.keys.parked, claim.key)

@@ -27,7 +27,10 @@ def note(desk: Desk, model: str, outcome: Outcome) -> None:
     canaries = _canaries(desk, outcome.suite)
     cause = outcome.failure.cause if outcome.failure is not None else ""
     ended = Ended(outcome.attempt, model, cause, at=min(outcome.ended, desk.now()))
-    if canaries.note(ended) and cause:
+    if not canaries.note(ended):
+        return
+    desk.meters.count("attempts_ended", cause or "none")
+    if cause:
         desk.mark(canaries.key, Priority.EVENT)
 
 

@@ -31,7 +31,7 @@ def open_desk(settings: BotSettings) -> Desk:
     desk = Desk(
         board=board,
         suite=find_suite(board.suite),
-        hub=Hub(settings.hf_endpoint, settings.token()),
+        hub=Hub(settings.hf_endpoint, settings.token(), on_call=lambda _, route: desk.meters.count("hub_calls", route)),
         redis=connect(settings.redis_url),
         now=clock.now,
         mirrors=settings.mirrors,

@@ -1,0 +1,77 @@
+"""`/metrics`, the alerts that read it, and the dashboard: from a board that works."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+from fastapi import FastAPI
+from prometheus_client.parser import text_string_to_metric_families
+from stand_kit import Stand
+from starlette.testclient import TestClient
+
+from bot.metrics import metric_routes
+from leaderboard.attempts import Failure
+from wire.keys import Keys
+from wire.meters import Meters
+
+
+def figures(stand: Stand) -> dict[tuple[str, ...], float]:
+    """Name and label values → figure, as Prometheus reads the page."""
+    app = FastAPI()
+    app.include_router(metric_routes(stand.desk))
+    with TestClient(app) as client:
+        answer = client.get("/metrics")
+    assert answer.status_code == 200
+    assert answer.headers["content-type"].startswith("text/plain; version=0.0.4")
+    families = list(text_string_to_metric_families(answer.text))
+    return {(sample.name, *sample.labels.values()): sample.value for family in families for sample in family.samples}
+
+
+def test_a_board_at_work_tells_its_figures(stand: Stand) -> None:
+    """One attempt that runs, then dies: syncs, commits, calls, requests, workers and the cause are counted."""
+    job = stand.started()
+    stand.desk.meters.flush()
+    running = figures(stand)
+    assert running["steward_running",] == 1
+    assert running["steward_workers", "idle"] == 1
+    assert running["steward_requests", "RUNNING"] == 1
+    assert running["steward_syncs_total", "done", "request"] >= 1
+    assert running["steward_commits_hour", "board/requests"] >= 1
+    assert running["steward_parked_syncs",] == 0
+    assert running["steward_redis_memory_bytes",] > 0
+    stand.end(job, failure=Failure(cause="weights-nan", fault="submission", message="NaN", advice=""))
+    stand.loop._measured()
+    ended = figures(stand)
+    assert ended["steward_attempts_ended_total", "weights-nan"] == 1
+    assert ended["steward_requests", "FAILED"] == 1
+    assert ended["steward_running",] == 0
+
+
+def test_counters_add_up_over_processes_and_keep_what_was_counted_at_once(stand: Stand) -> None:
+    """Two processes count the same thing; nothing is written twice, and a gauge is what was said last."""
+    one, other = (Meters(stand.desk.redis, Keys("meters")) for _ in range(2))
+    one.count("syncs", "request", "done", by=2)
+    other.count("syncs", "request", "done")
+    one.gauge("hub_calls_left", "api", value=7)
+    for meters in (one, other, one):
+        meters.flush()
+    assert dict(one.all()) == {("syncs", "request", "done"): 3.0, ("hub_calls_left", "api"): 7.0}
+
+
+@pytest.mark.parametrize("file", ["deploy/prometheus/alerts.yaml", "deploy/grafana/steward.json"])
+def test_alerts_and_dashboard_read_figures_that_exist(stand: Stand, project: Path, file: str) -> None:
+    """Every name in their expressions is one that the page has: the help lines name even those without a value."""
+    app = FastAPI()
+    app.include_router(metric_routes(stand.desk))
+    with TestClient(app) as client:
+        known = {f"{family.name}" for family in text_string_to_metric_families(client.get("/metrics").text)}
+    said = (project / file).read_text("utf-8")
+    parsed = json.loads(said) if file.endswith("json") else yaml.safe_load(said)
+    expressions = re.findall(r"'expr': (?:'([^']*)'|\"([^\"]*)\")", str(parsed))
+    names = {name for pair in expressions for name in re.findall(r"steward_\w+", "".join(pair))}
+    assert len(names) > 5
+    assert {name.removesuffix("_total") for name in names} <= known
