@@ -1,0 +1,177 @@
+"""Random lives of a board's flags: who says what, in which discussion, with Redis lost and the bot killed on the way.
+
+At every quiet point the repos agree with each other, exactly those models are flagged that maintainers flagged, and
+every decision has been told once. A short life in `make test`; STEWARD_WHOLE_MATRIX=1 plays many long ones.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+from collections.abc import Iterator
+
+import pytest
+import redis
+from flags_kit import SPACE, FlagStand, Hearing, card, flags_world
+from huggingface_hub import CommitOperationDelete
+
+from bot.consistency import disagreements
+from bot.probe import Probe
+from hub.comments import marker_of
+from leaderboard.flags import record_path
+from localhub.testing import LocalHub
+from steward.valkey import Valkey
+from wire import clock
+
+WHOLE = bool(os.environ.get("STEWARD_WHOLE_MATRIX"))
+LIVES, STEPS = (20, 40) if WHOLE else (1, 8)
+MODELS = ("ada/copy", "ada/merged", "ada/plain", "bob/original")
+WHYS = ("contamination", "copy", "merge", "other")
+
+
+class Died(BaseException):
+    """The bot is gone."""
+
+
+class Life:
+    """A board, the discussions that people opened there, and which models ought to be flagged by now."""
+
+    def __init__(self, stand: FlagStand, seed: int) -> None:
+        self.stand, self.random = stand, random.Random(seed)
+        self.flagged: set[str] = set()
+        self.decided = 0
+        stand.time = clock.now() + 1
+        self.talks = [
+            Hearing(stand, f"Talk {seed}", "Hello."),
+            Hearing(stand, "[FLAG] ada/copy", "It is bob/original."),
+        ]
+
+    def step(self) -> str:
+        """Something happens; what it was."""
+        happenings = (self.flag, self.flag, self.unflag, self.dismiss, self.plea, self.report, self.mend, self.by_hand)
+        happening = self.random.choice(happenings)
+        trouble = self.random.choice(("", "", "amnesia", "death"))
+        what = happening()
+        if trouble == "amnesia":
+            self.stand.desk.redis.flushall()
+        self.settle(dies_at=self.random.randrange(25) if trouble == "death" else None)
+        return f"{what} {trouble}"
+
+    def say(self, text: str, api: object) -> str:
+        """Somebody writes in one of the discussions."""
+        talk = self.random.choice(self.talks)
+        api.comment_discussion(SPACE, talk.number, comment=text, repo_type="space")  # type: ignore[attr-defined]
+        return text
+
+    def flag(self) -> str:
+        """A maintainer flags some models."""
+        models = self.random.sample(MODELS, self.random.randrange(1, 3))
+        self.flagged |= set(models)
+        self.decided += 1
+        return self.say(f"/flag {self.random.choice(WHYS)} {' '.join(models)} so I say", self.stand.form)
+
+    def unflag(self) -> str:
+        """A maintainer lifts a flag, or one that is none."""
+        name = self.random.choice(MODELS)
+        self.flagged.discard(name)
+        return self.say(f"/unflag {name} so I say", self.stand.form)
+
+    def dismiss(self) -> str:
+        """A maintainer has heard enough."""
+        return self.say("/dismiss so I say", self.stand.form)
+
+    def plea(self) -> str:
+        """Somebody speaks for a model."""
+        return self.say("It is a good one!", self.random.choice((self.stand.ada, self.stand.bob)))
+
+    def report(self) -> str:
+        """Somebody who may not flag tries to, and to lift a flag."""
+        name = self.random.choice(MODELS)
+        words = self.random.choice((f"/flag other {name} so I say", f"/unflag {name} so I say", f"/flag {name}"))
+        return self.say(words, self.random.choice((self.stand.ada, self.stand.bob)))
+
+    def mend(self) -> str:
+        """An author changes the card, for better or worse, and a day passes."""
+        more = self.random.choice(
+            ("", "base_model: bob/original\n", "tags: [merge]\nbase_model: [bob/original, eve/lion]\n")
+        )
+        name = self.random.choice(MODELS[:3])
+        text = card(name, more).encode()
+        self.stand.ada.upload_file(path_or_fileobj=text, path_in_repo="README.md", repo_id=name)
+        self.stand.time += 86_400
+        self.stand.schedule.tick()
+        return f"a card of {name}"
+
+    def by_hand(self) -> str:
+        """A person takes a record out of the repo."""
+        there = self.stand.form.list_repo_files("board/flags", repo_type="dataset")
+        name = next((one for one in MODELS if record_path(one) in there), None)
+        if name is not None:
+            gone = [CommitOperationDelete(record_path(name))]
+            self.stand.form.create_commit("board/flags", gone, commit_message="By hand", repo_type="dataset")
+            self.flagged.discard(name)
+        return f"no record of {name}"
+
+    def settle(self, *, dies_at: int | None) -> None:
+        """The bot works until there is nothing left to do; it is killed once on the way, before some call."""
+        left = [dies_at if dies_at is not None else -1]
+
+        def count(*_: str) -> None:
+            left[0] -= 1
+            if left[0] == 0:
+                raise Died
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(self.stand.desk.hub.session, "_on_call", count)
+            try:
+                self.look()
+            except Died:
+                self.stand.desk.redis.delete(self.stand.desk.keys.dirty_leases)
+        for _ in range(2):
+            self.look()
+
+    def look(self) -> None:
+        """Everything is looked at, as the reconciler would in its rounds."""
+        self.stand.time = max(self.stand.time, clock.now()) + 400
+        listed = self.stand.form.get_repo_discussions(SPACE, repo_type="space")
+        keys = [f"thread:space/{SPACE}:{one.num}" for one in listed]
+        for key in ("flags", *keys, "flags"):
+            self.stand.desk.mark(key)
+        self.stand.work()
+
+    def statements(self) -> list[str]:
+        """By which comments flags were told, one for each time that it was told."""
+        found = []
+        for one in self.stand.form.get_repo_discussions(SPACE, repo_type="space"):
+            details = self.stand.form.get_discussion_details(SPACE, one.num, repo_type="space")
+            for event in details.events:
+                marker = marker_of(event.content) if event.type == "comment" and event.author == "steward-bot" else None
+                found += [marker.key] if marker is not None and marker.kind == "flagged" else []
+        return found
+
+
+@pytest.fixture(scope="module")
+def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalHub]:
+    """A Hub for one life after the other."""
+    with LocalHub(tmp_path_factory.mktemp("lives"), flags_world()) as made:
+        yield made
+
+
+@pytest.mark.parametrize("seed", range(LIVES))
+def test_a_life_of_flags(hub: LocalHub, valkey: Valkey, probe: Probe, seed: int) -> None:
+    """Whatever happens in whichever order, the board says the same everywhere, and nobody but maintainers decides."""
+    with redis.Redis.from_url(valkey.url) as connection:
+        connection.flushall()
+        stand = FlagStand(hub, connection, probe)
+        try:
+            life = Life(stand, seed)
+            story = [life.by_hand() for _ in MODELS]
+            life.settle(dies_at=None)
+            for _ in range(STEPS):
+                story.append(life.step())
+                told = life.statements()
+                assert disagreements(stand.desk) == [], story
+                assert set(stand.table() or {}) == life.flagged, story
+                assert len(told) == len(set(told)), story
+        finally:
+            stand.desk.hub.close()
