@@ -32,7 +32,7 @@ WORDS = {
     "failed": ": failed: Weights are NaN.",
     "cancelled": ": cancelled",
     "accepted": "was accepted and waits for its turn",
-    "on-hold": "gets no turn for now, says `mia`: The licence is not clear.",
+    "on-hold": "is on hold by `mia`: The licence is not clear.",
     "not-failed": "has not failed: it is finished",
     "cause": "**Whose fault:** the submission's. (cause: `nan-weights`)",
     "passes": "passes every check",
