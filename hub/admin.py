@@ -69,6 +69,21 @@ class Admin(Reads):
             repeatable=True,
         )
 
+    def move_repo(self, repo: Repo, name: str) -> None:
+        """Rename `repo` to `name` (`owner/name`), which its old name then leads to; once, whatever goes wrong.
+
+        NotFound where there is none, Denied where our token may not, Conflict where the name is taken.
+        """
+        request = {"fromRepo": repo.id, "toRepo": name, "type": repo.kind}
+
+        def once() -> None:
+            answer = self._get(repo.api, "info").json()
+            if parse.parsed(lambda it: str(it["id"]), answer) == name:
+                return  # done already: the old name leads there
+            self.session.send("POST", "/api/repos/move", route="repo-move", json=request)
+
+        self.retries.until(once, on=(Transient, Busy, RateLimited))
+
     def webhooks(self) -> list[Webhook]:
         """All webhooks of our account."""
         items = self._get("/api/settings/webhooks", "webhooks").json()

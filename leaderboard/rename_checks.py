@@ -100,6 +100,12 @@ class Judged:
         """Whether nothing speaks against it."""
         return all(line.ok for line in self.lines)
 
+    def with_problems(self, problems: Iterable[Problem]) -> Judged:
+        """The same, and `problems` speak against it too."""
+        known = {line.problem for line in self.lines}
+        more = tuple(Line(False, problem) for problem in problems if problem not in known)
+        return Judged((*self.lines, *more), self.partial)
+
 
 def judge(facts: Facts, checked: Checked | None = None, *, escapes: bool = True) -> Judged:
     """Hold `facts` against the rules, and `checked`, what a pull request does, where it is one.

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from bot.desk import Desk, request_key
 from hub.edits import FieldEdit
 from hub.records import Repo
-from leaderboard.renames import Plan, mended, result_place
+from leaderboard.renames import Plan, mended, request_place, result_place
 from leaderboard.requests import is_request_path
 from wire.dirty import Priority
 
@@ -20,22 +20,26 @@ def follow_up(desk: Desk, it: Plan, contents: Mapping[str, bytes]) -> None:
     for path, facts in mended(it, contents).items():
         _stage(desk, repo, path, facts, f"Name {it.new}")
     if it.kind == "results":
-        _point_there(desk, it)
+        point_there(desk, it.old, it.new, [one.path for one in it.files if one.moves])
         return
     desk.index.put_origins((one.place, desk.index.origin(one.path)) for one in done if one.moves)
     paths = {path for one in done for path in (one.path, one.place) if is_request_path(path)}
     desk.mark_all(map(request_key, sorted(paths)), Priority.EVENT)
 
 
-def _point_there(desk: Desk, it: Plan) -> None:
-    """Have the requests say where their results lie now, under whichever of both names they lie themselves."""
-    for entry in [*desk.index.of_model(it.new), *desk.index.of_model(it.old)]:
-        file = desk.hub.find_file(desk.requests, entry.path, max_bytes=desk.board.max_request_bytes)
-        for one in it.files if file is not None else ():
-            if one.moves and one.path.encode() in (file.data if file is not None else b""):
-                place = result_place(it.old, it.new, one.path)
-                guard: dict[str, tuple[object, ...]] = {"steward.results": (one.path,)}
-                _stage(desk, desk.requests, entry.path, {"results": place}, f"Name {it.new}", guard)
+def point_there(desk: Desk, old: str, new: str, moved: Sequence[str]) -> None:
+    """Have the requests say where their results lie now, under whichever of both names they lie themselves.
+
+    `moved` are the paths at which results were. Up to two calls for each request of the model.
+    """
+    known = [entry.path for model in (new, old) for entry in desk.index.of_model(model)]
+    for where in dict.fromkeys([*known, *(request_place(old, new, path) for path in known)]):
+        file = desk.hub.find_file(desk.requests, where, max_bytes=desk.board.max_request_bytes)
+        for path in moved if file is not None else ():
+            if path.encode() in (file.data if file is not None else b""):
+                guard: dict[str, tuple[object, ...]] = {"steward.results": (path,)}
+                facts = {"results": result_place(old, new, path)}
+                _stage(desk, desk.requests, where, facts, f"Name {new}", guard)
 
 
 def _stage(

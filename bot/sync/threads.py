@@ -25,6 +25,7 @@ from bot.desk import Desk, request_key, thread_key
 from bot.flagging.hearing import hear
 from bot.sync.first_answer import answer_first
 from bot.sync.following import tell_ends
+from bot.sync.proposals import go_on_with_approved
 from bot.sync.pull_record import forget
 from bot.sync.pulls import sync_pull
 from bot.sync.rename_links import follow_links
@@ -91,6 +92,7 @@ def sync_thread(desk: Desk, repo: Repo, number: int) -> float | None:
     path = _request_of(desk, thread) if repo == desk.requests else None
     if path is not None:
         _check_status(desk, thread, path)
+    go_on_with_approved(desk, repo, thread)
     posted = answer_commands(desk, REGISTRY, repo, thread, _place(thread, path)) + tell_ends(desk, repo, thread)
     posted += follow_links(desk, repo, thread)
     posted += answer_first(desk, REGISTRY, repo, thread) if path is None else 0

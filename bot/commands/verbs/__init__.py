@@ -10,6 +10,8 @@ from bot.commands.verbs.hold import HOLD, UNHOLD
 from bot.commands.verbs.pause import PAUSE, RESUME
 from bot.commands.verbs.priority import PRIORITY
 from bot.commands.verbs.relaunch import RELAUNCH
+from bot.commands.verbs.remove import REMOVE_VERB, RESTORE_VERB
+from bot.commands.verbs.rename import RENAME
 from bot.commands.verbs.search import SEARCH
 from bot.commands.verbs.status import STATUS
 from bot.commands.verbs.submit import RESUBMIT, SUBMIT
@@ -35,6 +37,9 @@ REGISTRY = Registry(
         RESUME,
         APPROVE,
         REJECT,
+        RENAME,
+        REMOVE_VERB,
+        RESTORE_VERB,
         FLAG,
         UNFLAG,
         DISMISS,

@@ -1,24 +1,44 @@
-"""`/approve` and `/reject`: a maintainer decides about a pull request, in its own thread."""
+"""`/approve` and `/reject`: a maintainer decides about a pull request, or about what was proposed in a thread."""
 
 from __future__ import annotations
 
 from bot.commands.call import Answer, Call, doing, say
 from bot.commands.registry import Param, Place, Verb
 from bot.commands.verbs.shared import MAINTAINERS, REASON
+from bot.sync import proposals
 from bot.sync.approving import approve
 from bot.texts.render import Safe
 from hub.errors import Conflict
 
-SHA = Param("sha", "word", "the commit that is approved, as the report names it; at least 7 characters", required=True)
+SHA = Param(
+    "sha",
+    "word",
+    "the commit or the plan that is approved, as the report names it; at least 7 characters",
+    required=True,
+)
 
 
 def run_approve(call: Call) -> Answer:
-    """Merge it at that very commit, if a report of ours says that it passed there."""
+    """Merge it at that very commit, if a report of ours says that it passed there; or do what that plan says."""
+    found = proposals.meant(call.desk, call.thread, call.get("sha"))
+    if found is not None:
+        return doing(lambda: _carried(call, found))
+    if call.place is not Place.PULL:
+        return Answer(say("propose", how="none", problems=[], digest=call.get("sha")), allowed=False)
     return doing(lambda: approve(call.desk, call.repo, call.thread.num, call.get("sha"), call.person.name))
 
 
+def _carried(call: Call, found: proposals.Found) -> Safe:
+    ended = proposals.approve(call.desk, call.repo, call.thread, found, call.person.name)
+    how = "off" if ended.state == "open" else ended.state
+    return say("propose", how=how, problems=[], digest=ended.digest[:8])
+
+
 def run_reject(call: Call) -> Answer:
-    """Close it, with the reason."""
+    """Close it, with the reason; what is proposed in the thread is turned down, and a discussion stays open."""
+    is_open = any(one.proposal.state == "open" for one in proposals.find(call.desk, call.thread))
+    if is_open or call.place is not Place.PULL:
+        return doing(lambda: _turned_down(call))
     if call.thread.status in ("merged", "closed") and not call.resumed:
         return Answer(say("reject", state=call.thread.status), allowed=False)
 
@@ -33,24 +53,27 @@ def run_reject(call: Call) -> Answer:
     return doing(act)
 
 
+def _turned_down(call: Call) -> Safe:
+    count = proposals.reject(call.desk, call.repo, call.thread, call.get("reason"))
+    return say("propose", how="rejected" if count or call.resumed else "none", problems=[], digest="that")
+
+
 APPROVE = Verb(
     name="approve",
-    summary="merge a pull request at the commit that was checked",
+    summary="merge a pull request at the commit that was checked, or do what was proposed",
     who=MAINTAINERS,
     run=run_approve,
     params=(SHA,),
-    where=frozenset({Place.PULL}),
     examples=("/approve 1a2b3c4d",),
     irreversible=True,
     decides=True,
 )
 REJECT = Verb(
     name="reject",
-    summary="close a pull request, for a reason that everybody can read",
+    summary="close a pull request, or turn down what was proposed, for a reason that everybody can read",
     who=MAINTAINERS,
     run=run_reject,
     params=(REASON,),
-    where=frozenset({Place.PULL}),
     examples=("/reject the model is not yours to submit",),
     irreversible=True,
     decides=True,

@@ -17,6 +17,7 @@ REASON = Param("reason", "words", "why, in a sentence that everybody can read", 
 
 ANYONE = frozenset({Role.ANYONE})
 MAINTAINERS = frozenset({Role.MAINTAINER})
+OWNERS = frozenset({Role.MAINTAINER, Role.OWNER})
 THEIRS = frozenset({Role.MAINTAINER, Role.OWNER, Role.SUBMITTER})
 
 

@@ -57,6 +57,7 @@ def stand(tmp_path_factory: pytest.TempPathFactory, valkey: Valkey) -> Iterator[
     """A board that Maya maintains."""
     with LocalHub(tmp_path_factory.mktemp("hub"), rename_world()) as hub, redis.Redis.from_url(valkey.url) as client:
         client.flushall()
+        hub.box.limits.set(commits_per_hour=None)
         prepare(hub)
         with board_on(hub, client, FILES) as made:
             fill_results(made, RESULT_FILES)

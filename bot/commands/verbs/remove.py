@@ -1,0 +1,81 @@
+"""`/remove` and `/restore`: a model's results and requests leave the board, and come back.
+
+An owner asks and a maintainer grants it; a maintainer may do so alone. Nothing is deleted.
+"""
+
+from __future__ import annotations
+
+from bot.commands.call import Answer, Call, doing, say
+from bot.commands.registry import Param, Verb
+from bot.commands.verbs.shared import OWNERS, PRECISION, REASON, WEIGHTS
+from bot.sync import proposals
+from bot.sync.proposals import What
+from bot.sync.removing import REMOVE, RESTORE, Undertaking
+from bot.texts.render import Safe
+from leaderboard.reasons import Problem
+from wire.clock import iso
+
+MODEL = Param("model", "model", "a model's id on the Hub, org/name", required=True)
+WHY = Param("reason", "words", "why, in a sentence that everybody can read")
+
+
+def run_remove(call: Call) -> Answer:
+    """Propose the removal; where a maintainer asks, it is done at once."""
+    return _run(call, "remove", REMOVE)
+
+
+def run_restore(call: Call) -> Answer:
+    """Propose to undo it; where a maintainer asks, it is done at once."""
+    return _run(call, "restore", RESTORE)
+
+
+def _run(call: Call, what: What, undertaking: Undertaking) -> Answer:
+    words = {
+        "model": call.entry.model or call.get("model") if call.entries else call.get("model"),
+        "precision": call.get("precision"),
+        "weight_type": call.get("weight_type"),
+        "reason": call.get("reason"),
+        "by": call.person.name,
+        "at": iso(call.comment.created_at.timestamp()),
+    }
+
+    def act() -> Safe:
+        known = next((one for one in proposals.find(call.desk, call.thread) if one.cause == call.cause), None)
+        if known is None:
+            parts = undertaking.prepare(call.desk, words)
+            if isinstance(parts, Problem):
+                return say("propose", how="no", problems=[parts], digest="")
+            by = call.person.name if call.is_maintainer else ""
+            made = proposals.propose(call.desk, what, words, parts, by=by)
+            known = proposals.post(call.desk, call.repo, call.thread, call.cause, made)
+        if known is None:
+            return say("propose", how="off", problems=[], digest="")
+        ended = proposals.go_on(call.desk, call.repo, call.thread, known)
+        how = "proposed" if ended.state == "open" else ended.state
+        return say("propose", how=how, problems=[], digest=ended.digest[:8])
+
+    return doing(act)
+
+
+REMOVE_VERB = Verb(
+    name="remove",
+    summary="take a model's results and requests off the leaderboard; they are kept, and can be put back",
+    who=OWNERS,
+    run=run_remove,
+    params=(MODEL, PRECISION, WEIGHTS, REASON),
+    about="model",
+    examples=("/remove org/model its weights were wrong", "/remove org/model precision=4bit evaluated by mistake"),
+    irreversible=True,
+    decides=True,
+)
+RESTORE_VERB = Verb(
+    name="restore",
+    summary="put back what was removed",
+    who=OWNERS,
+    run=run_restore,
+    params=(MODEL, PRECISION, WEIGHTS, WHY),
+    about="model",
+    examples=("/restore org/model",),
+    irreversible=True,
+    decides=True,
+)

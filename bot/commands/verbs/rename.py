@@ -1,0 +1,48 @@
+"""`/rename`: a model's files get its new name in all repos of the board at once, once a maintainer has approved it."""
+
+from __future__ import annotations
+
+from bot.commands.call import Answer, Call, doing, say
+from bot.commands.registry import Param, Verb
+from bot.commands.verbs.shared import OWNERS
+from bot.sync import proposals, rename_saga
+from bot.sync.rename_sources import TooMuch
+from bot.texts.render import Safe
+from leaderboard.renames import REASONS
+
+OLD = Param("model", "model", "the model's id as this leaderboard knows it, org/name", required=True)
+NEW = Param("new", "model", "its id on the Hub now, org/name", required=True)
+
+
+def run(call: Call) -> Answer:
+    """Plan it, and propose that; nothing is changed before a maintainer approves."""
+    old, new = call.get("model"), call.get("new")
+
+    def act() -> Safe:
+        try:
+            judged, parts = rename_saga.prepare(call.desk, old, new, [call.person])
+        except TooMuch:
+            return say("propose", how="no", problems=[REASONS["too-many"].problem(most="2,000")], digest="")
+        problems = [line.problem for line in judged.lines if not line.ok]
+        if problems:
+            return say("propose", how="no", problems=problems, digest="")
+        words = {"old": old, "new": new, "asked": call.person.name, "asked_id": call.person.id}
+        made = proposals.propose(call.desk, "rename", words, parts)
+        posted = proposals.post(call.desk, call.repo, call.thread, call.cause, made, judged.lines)
+        how = "off" if posted is None else "proposed"
+        return say("propose", how=how, problems=[], digest=posted.proposal.digest[:8] if posted is not None else "")
+
+    return doing(act)
+
+
+RENAME = Verb(
+    name="rename",
+    summary="give a model's requests and results its new name, once a maintainer has approved the plan",
+    who=OWNERS,
+    run=run,
+    params=(OLD, NEW),
+    about="anything",
+    examples=("/rename org/old-name org/new-name",),
+    irreversible=True,
+    decides=True,
+)

@@ -1,0 +1,44 @@
+"""The comment in which something is proposed to the maintainers, from its first word to its end."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from bot.texts.render import Safe, render
+from leaderboard.rename_checks import Line
+
+
+@dataclass(frozen=True)
+class ProposalView:
+    """Everything that it may say. `record` is the line that tells the bot what it wrote here; `parts` are the kinds of
+    repo with the number of files that change there; `notes` are what is left to others."""
+
+    what: str
+    words: Mapping[str, str]
+    state: str
+    record: Safe
+    digest: str
+    parts: Sequence[tuple[str, int]]
+    by: str = ""
+    lines: Sequence[Line] = ()
+    why: str = ""
+    commits: Sequence[str] = ()
+    notes: Sequence[str] = ()
+
+    @property
+    def reason(self) -> str:
+        """Why it was asked for."""
+        return self.words.get("reason", "")
+
+
+def proposal_text(view: ProposalView) -> str:
+    """The text of the comment."""
+    return render("proposal", view=view, subject=_subject(view))
+
+
+def _subject(view: ProposalView) -> str:
+    """What it is about, in code: a model, with its precision where one is meant."""
+    name = view.words.get("model") or view.words.get("old", "")
+    precision = view.words.get("precision", "")
+    return f"{name} ({precision})" if precision else name

@@ -1,0 +1,101 @@
+"""Taking a model's results and requests off a board, so that it can be undone: nothing is deleted, everything moves.
+
+results    -> .steward/archive/{path}: no reader looks there, for its name begins with a dot
+request    CANCELLED, with the reason; what it said before stands in `steward.removed`
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from leaderboard.holds import Hold
+from leaderboard.reasons import Problem, Reason, table
+from leaderboard.renames import FilePlan
+from leaderboard.requests import Request, Status, edit
+
+ARCHIVE = ".steward/archive/"
+OURS, REMOVED = "steward", "removed"
+
+REASONS = table(
+    (
+        Reason("nothing", "{model} has nothing on this leaderboard that could be removed.", "Check its name."),
+        Reason("not-removed", "{model} was not removed, so there is nothing to restore.", "Check its name."),
+        Reason(
+            "flagged",
+            "{model} is flagged, and a flag is not escaped by a removal.",
+            "Plead in the discussion of the flag first.",
+        ),
+        Reason(
+            "at-work",
+            "{path} is {status}, and only what came to its end can be removed.",
+            "Withdraw it first, with /cancel.",
+        ),
+        Reason("in-the-way", "{path} is there again, so the old one cannot be put back.", "Remove the new one first."),
+        Reason("unreadable", "{path} cannot be read as a request.", "A person has to look at it."),
+        Reason("too-much", "That is more than I move at once.", "A person has to look at it."),
+    )
+)
+
+
+def archived(path: str) -> str:
+    """Where a file of the results repo is kept once it is removed."""
+    return ARCHIVE + path
+
+
+def remove_request(request: Request, why: Hold) -> FilePlan | Problem | None:
+    """What becomes of a request file; None where it is removed already."""
+    path, status = str(request.path), request.status
+    fields = json.loads(request.raw.removeprefix("\ufeff"))
+    ours = _ours(fields)
+    if REMOVED in ours:
+        return None
+    if status is None or status.waits or status is Status.RUNNING:
+        return REASONS["at-work"].problem(path=path, status=request.file.status)
+    kept = {"status": request.file.status, "results": ours.get("results"), "cancelled": ours.get("cancelled")}
+    facts = {**ours, "results": None, "cancelled": why.model_dump(), REMOVED: kept}
+    return _edited(request, Status.CANCELLED.value, facts)
+
+
+def restore_request(request: Request) -> FilePlan | Problem | None:
+    """What undoes that; None where it was not removed, or was submitted again since."""
+    ours = _ours(json.loads(request.raw.removeprefix("\ufeff")))
+    kept = ours.get(REMOVED)
+    if not isinstance(kept, dict) or request.status is not Status.CANCELLED:
+        return None
+    facts = {**ours, "results": kept.get("results"), "cancelled": kept.get("cancelled"), REMOVED: None}
+    return _edited(request, str(kept.get("status", Status.FAILED.value)), facts)
+
+
+def _ours(fields: Mapping[str, Any]) -> dict[str, Any]:
+    found = fields.get(OURS)
+    return found if isinstance(found, dict) else {}
+
+
+def _edited(request: Request, status: str, facts: Mapping[str, Any]) -> FilePlan:
+    path = str(request.path)
+    known = {name: value for name, value in facts.items() if value is not None}
+    data = edit(request.raw, {"status": status, OURS: known}).encode()
+    return FilePlan(path, path, request.raw.encode(), data)
+
+
+def belongs(path: str, data: bytes, request: Request) -> bool:
+    """Whether a results file is of this very request: all precisions of a model share a folder."""
+    ours = request.file.steward
+    kept = (ours.model_extra or {}).get(REMOVED)
+    if path in (ours.results, kept.get("results") if isinstance(kept, dict) else None):
+        return True
+    try:
+        fields = json.loads(data)
+    except (ValueError, RecursionError):
+        return False
+    if not isinstance(fields, dict):
+        return False
+    block, general = fields.get(OURS), fields.get("config_general")
+    if isinstance(block, dict) and "request" in block:
+        return bool(block["request"] == str(request.path))
+    dtype = general.get("model_dtype") if isinstance(general, dict) else None
+    config = fields.get("config")
+    dtype = dtype or (config.get("model_dtype") if isinstance(config, dict) else None)
+    return isinstance(dtype, str) and dtype.removeprefix("torch.") == request.path.precision
