@@ -1,7 +1,8 @@
 """Do the board's repos agree with each other, as a front end reads them? One checker, over clones of them.
 
     requests   each file's name and fields tell the same model; what is FINISHED has the results that it names
-    results    each folder belongs to a model with a request; what is in a file tells the same model
+    results    each folder belongs to a model with a request; what is in a file tells the same model; what was removed
+               is off the board, and kept in the archive
     flags      each record is where it belongs and matches a model, its tables are what the records say
 
 Nothing is written. It reads every file, so it is for operators and tests, not for a timer. A look takes seconds, in
@@ -21,11 +22,9 @@ from bot.flagging.naming import find_model
 from bot.mirror import MirrorDamaged, View
 from hub.records import Repo
 from leaderboard.flags import FlagRecord, compile_tables
+from leaderboard.removals import ARCHIVE
 from leaderboard.requests import Request, is_request_path, parse_request
 from leaderboard.results import MAX_BYTES
-
-REMOVED = ".removed/"
-"""Folder of results that were taken off the board; they count no more."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +42,8 @@ class Sides:
 
     requests: dict[str, Request] = field(default_factory=dict)
     results: dict[str, dict[str, Any] | None] = field(default_factory=dict)
+    archive: set[str] = field(default_factory=set)
+    """Where results lay that were removed, and are kept."""
     flags: list[FlagRecord] = field(default_factory=list)
     tables: dict[str, bytes | None] = field(default_factory=dict)
     trouble: list[Disagreement] = field(default_factory=list)
@@ -98,9 +99,10 @@ def _read_requests(view: View, head: str, sides: Sides) -> None:
 
 def _read_results(view: View, head: str, sides: Sides) -> None:
     for blob in view.files(head):
-        if blob.oid is None or not _is_results(blob.path):
-            continue
-        sides.results[blob.path] = _object(view.blob(blob.oid, max_bytes=MAX_BYTES))
+        if blob.path.startswith(ARCHIVE):
+            sides.archive.add(blob.path.removeprefix(ARCHIVE))
+        elif blob.oid is not None and _is_results(blob.path):
+            sides.results[blob.path] = _object(view.blob(blob.oid, max_bytes=MAX_BYTES))
 
 
 def _read_flags(view: View, head: str, sides: Sides) -> None:
@@ -116,7 +118,7 @@ def _read_flags(view: View, head: str, sides: Sides) -> None:
 
 def _is_results(path: str) -> bool:
     name = path.rpartition("/")[2]
-    return name.startswith("results_") and name.endswith(".json") and not path.startswith(REMOVED)
+    return name.startswith("results_") and name.endswith(".json")
 
 
 def _folder(path: str) -> str:
@@ -141,6 +143,19 @@ def _requests(sides: Sides) -> Iterator[Disagreement]:
             yield Disagreement("results-missing", path, f"It is FINISHED with {results}, which is not there.")
         if results and results in sides.results and _folder(results) != request.path.model:
             yield Disagreement("results-elsewhere", path, f"Its results lie in {results}, with another model.")
+        yield from _removed(sides, path, request)
+
+
+def _removed(sides: Sides, path: str, request: Request) -> Iterator[Disagreement]:
+    """A request that was removed: its results are off the board, and kept."""
+    removed = (request.file.steward.model_extra or {}).get("removed")
+    results = removed.get("results") if isinstance(removed, dict) else None
+    if not isinstance(results, str):
+        return
+    if results in sides.results:
+        yield Disagreement("removed-still-there", path, f"It was removed, and {results} is still on the board.")
+    elif results not in sides.archive:
+        yield Disagreement("removed-lost", path, f"It was removed, and {results} is in no archive.")
 
 
 def _results(sides: Sides) -> Iterator[Disagreement]:

@@ -35,7 +35,8 @@ class Category:
     """A kind of flag, as data. `words` say what is held against a model; `cure` what its author can do.
 
     `cured_by` are codes of suspicions (`leaderboard.suspicions`): where those that a flag rests on can be found no
-    more, its cause is gone. `hides` says that the rows of such a model are hidden as flagged.
+    more, its cause is gone. `hides` says that the rows of such a model are hidden as flagged; `follows_weights`
+    that whoever has its weights is flagged too, which must not strike the original of a copy.
     """
 
     name: str
@@ -43,6 +44,7 @@ class Category:
     cure: str
     cured_by: frozenset[str] = frozenset()
     hides: bool = True
+    follows_weights: bool = True
 
 
 CATEGORIES: Mapping[str, Category] = {
@@ -58,6 +60,7 @@ CATEGORIES: Mapping[str, Category] = {
             "another model's weights, without saying so",
             "Name the original in base_model of the model card, and keep its licence.",
             frozenset({"same-weights-unnamed", "licence-missing", "licence-changed", "base-undeclared"}),
+            follows_weights=False,
         ),
         Category(
             "merge",
@@ -70,6 +73,7 @@ CATEGORIES: Mapping[str, Category] = {
             "listed as another kind of model than it is",
             "Say in a comment which kind it is; a maintainer corrects it.",
             frozenset({"wrong-category"}),
+            follows_weights=False,
         ),
         Category(
             "opt-out",
@@ -125,7 +129,8 @@ class Decision(_Record):
 
 
 class FlagRecord(_Record):
-    """All that is known of the flag of one model. `also` are other names of it; `weights` the digest of its weights."""
+    """All that is known of the flag of one model. `also` are other names of it; `weights` the
+    digest of its weights, where whoever has them is flagged too."""
 
     version: Literal[1] = 1
     model: Word

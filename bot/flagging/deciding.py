@@ -161,7 +161,7 @@ def _draft(desk: Desk, named: Named, wish: Wish, said: Said) -> FlagRecord:
         reporter=reporter[0],
         reporter_id=reporter[1] or said.thread.author_id or "",
         evidence=known.evidence,
-        weights=known.weights,
+        weights=known.weights if flags.CATEGORIES[wish.category].follows_weights else "",
         also=named.also,
     )
 

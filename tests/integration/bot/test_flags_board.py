@@ -141,6 +141,16 @@ def test_a_flag_of_one_precision_holds_for_no_other(stand: FlagStand) -> None:
     assert stand.table("scoped.json") == []
 
 
+def test_the_original_of_a_copy_is_not_flagged_with_it(stand: FlagStand) -> None:
+    """They have the same weights; a flag for anything else is met by whoever has them."""
+    case = Hearing(stand, "[FLAG] ada/copy", "It is bob/original.")
+    case.say("/flag copy it is bob/original", stand.form)
+    assert "flagged" in codes(stand, "ada/copy")
+    assert not {"flagged", "flagged-elsewhere"} & codes(stand, "bob/original")
+    case.say("/flag contamination it was trained on the test set", stand.form)
+    assert "flagged-elsewhere" in codes(stand, "bob/original")
+
+
 class Died(BaseException):
     """The process that worked on a thread is gone."""
 
