@@ -325,7 +325,7 @@ class Keys:
     # flags
     @property
     def flags(self) -> str:
-        """Hash: `name` of a model, address of a `thread`, digest of `weights` → JSON of the records of flags with it."""
+        """Hash: `name` of a model, `thread` and its address, `weights` and their digest → JSON of records of flags."""
         return self._key("flags")
 
     @property
