@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -30,6 +30,8 @@ from wire.redis import Fields, Redis, text
 EntryState = Literal["new", "waiting", "queued", "running", "settled", "foreign"]
 _BUSY = ("queued", "running")
 _SCAN = 1_000
+CHANGES = 5_000
+"""Changes that are kept for those who follow them."""
 
 
 class Entry(BaseModel):
@@ -142,6 +144,7 @@ class Index:
             pipe.hset(keys.requests, mapping={e.path: e.model_dump_json(exclude_defaults=True) for e in entries})
             self._line(keys=[keys.waiting, keys.waiting_changes, keys.waiting_version], args=lines, client=pipe)
             pipe.zadd(keys.models, {_by_model(path): 0 for path in paths})
+            self._tell(pipe, paths)
             self.catalog.add(pipe, entries)
             self.neighbours.add(pipe, entries)
             for name, members in lists.items():
@@ -172,9 +175,19 @@ class Index:
                 pipe.hdel(name, path)
             for name in (keys.busy, keys.unjudged):
                 pipe.srem(name, path)
+            self._tell(pipe, [path])
             self.catalog.drop(pipe, path)
             pipe.zrem(keys.models, _by_model(path))
             pipe.execute()
+
+    def changes(self) -> str:
+        """A word that is another one after every change."""
+        newest: Any = self._redis.xrevrange(self._keys.request_changes, count=1)
+        return text(newest[0][0]) if newest else "0-0"
+
+    def _tell(self, pipe: Any, paths: Iterable[str]) -> None:
+        """Have `pipe` tell those who follow the index that `paths` changed."""
+        pipe.xadd(self._keys.request_changes, {"paths": json.dumps(list(paths))}, maxlen=CHANGES, approximate=True)
 
     def of_model(self, model: str) -> list[Entry]:
         """The requests for `model`, whatever the case of its name, by path. Two round trips."""

@@ -87,6 +87,12 @@ def _hits(desk: Desk, query: Query, paths: list[str]) -> Iterator[Hit]:
 
 def row_of(desk: Desk, entry: Entry, scored: Scored | None) -> Row:
     """What can be found of `entry`."""
+    name, values = values_of(entry, scored)
+    return Row(name, {**values, "flagged": bool(desk.flags([name], entry.weights))})
+
+
+def values_of(entry: Entry, scored: Scored | None) -> tuple[str, dict[str, Value]]:
+    """Its name, and what each column has of it; all but whether it is flagged."""
     where, seen = parse_path(entry.path), entry.standing
     names = where if isinstance(where, RequestPath) else None
     values: dict[str, Value] = {
@@ -102,9 +108,8 @@ def row_of(desk: Desk, entry: Entry, scored: Scored | None) -> Row:
         "revision": entry.sha or seen.revision,
         "average": scored.average if scored is not None else None,
         "parameters": entry.parameters / 1e9 if entry.parameters else None,
-        "flagged": bool(desk.flags([_name(entry)], entry.weights)),
     }
-    return Row(_name(entry), values)
+    return _name(entry), values
 
 
 def _name(entry: Entry) -> str:

@@ -31,6 +31,9 @@ class BotSettings(WireSettings):
     max_delivery_bytes: int = 1_000_000
     checks_per_minute: int = Field(default=12, ge=0, description="that the web server hands to a sync process, in all")
     checks_per_client: int = Field(default=4, ge=0, description="a minute")
+    frame_ancestors: str = Field(
+        default="", pattern=r"^(https://[\w.*-]+(:\d+)?( |$))*$", description="origins that may show pages in a frame"
+    )
     commits_per_hour: int = Field(default=60, ge=1, le=300, description="in each shared repo")
 
     def read_board(self) -> Board:

@@ -13,6 +13,8 @@ from leaderboard.privacy import said_access, strictest
 from leaderboard.requests import Access, Request, Status
 from leaderboard.times import read_time
 
+TOLD = 20
+"""Reopenings that are kept for people to read."""
 OTHER = "OTHER"
 """Stands for every status that is no word of the life cycle."""
 
@@ -35,6 +37,7 @@ class Standing(BaseModel):
     architecture: str = ""
     base_model: str = ""
     licence: str = Field(default="", description="as the file has it, which the forms of today leave out")
+    causes: tuple[str, ...] = Field(default=(), description="what caused each of the newest reopenings")
     old: bool = Field(default=False, description="whether it is from before the board's adoption")
 
 
@@ -55,6 +58,7 @@ def standing_of(request: Request, known: Access = "public", *, old: bool = False
         architecture=_said(request, "architectures"),
         base_model=(request.file.base_model or "")[:200],
         licence=_said(request, "license"),
+        causes=tuple(facts.causes[-TOLD:]),
         old=old,
     )
 

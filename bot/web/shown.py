@@ -60,7 +60,7 @@ def _fields(desk: Desk, entry: Entry, *, public: bool) -> dict[str, Any]:
         "precision": names.precision if names else "",
         "weight_type": names.weight_type if names else "",
         "status": seen.status,
-        "state": _state(entry),
+        "state": state_of(entry),
         "submitter": submitter_of(entry),
         "submitted": iso(time) if 0 < time < 1e11 else None,
         "request_url": desk.address(desk.requests, entry.path),
@@ -88,7 +88,8 @@ def why(desk: Desk, entry: Entry) -> models.Why | None:
     return models.Why(**failure.model_dump()) if failure is not None else None
 
 
-def _state(entry: Entry) -> models.State:
+def state_of(entry: Entry) -> models.State:
+    """Where it is, in one word."""
     match entry.state:
         case "queued":
             return "waiting"  # in RQ, but nobody took it: whoever's turn comes before may still take its place

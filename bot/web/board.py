@@ -1,0 +1,213 @@
+"""The board as a whole, for pages and the API alike: results, models, flags, workers, the life of one request."""
+
+from __future__ import annotations
+
+import math
+
+from bot.desk import Desk
+from bot.index import Entry
+from bot.web import board_models as models
+from bot.web import shown
+from bot.web.board_models import Searched
+from bot.web.lists import Pages
+from bot.web.table import SORTS, Line, Rows, Table, category_of
+from hub.errors import BadRequest
+from hub.records import Repo
+from leaderboard.flags import FlagRecord
+from leaderboard.past import Past, past
+from leaderboard.search import Query, near_names, parse
+from wire.clock import iso
+from wire.heartbeats import WorkerCard
+
+NEAR_AMONG = 20_000
+"""Names among which those are looked for that are like a query's: more would take too long."""
+
+
+class Views:
+    """What there is to see of one board."""
+
+    def __init__(self, desk: Desk) -> None:
+        self.desk = desk
+        self.table = Table(desk)
+        self.pages = Pages(desk)
+        self.columns = [benchmark.name for benchmark in desk.suite.benchmarks]
+
+    # --- lists
+
+    def results(
+        self,
+        *,
+        q: str = "",
+        sort: str = "average",
+        rising: bool = False,
+        flagged: bool = False,
+        category: str = "",
+        precision: str = "",
+        page: int = 1,
+        size: int,
+    ) -> models.Results:
+        """A page of those that were evaluated; the flagged ones only where `flagged` says so, or the query does."""
+        rows, query = self.table.rows(), parse(q)
+        sort = sort if sort in (*SORTS, *self.columns) else "average"
+        shows = flagged or any(term.column.key == "flagged" for term in query.terms)
+        every = rows.find(query, rows.evaluated_as(category, precision))
+        found = every if shows else [at for at in every if at not in rows.flagged]
+        order = rows.in_order(found, sort, rising=rising)
+        page, pages, part = _page(order, page, size)
+        return models.Results(
+            searched=_searched(rows, q, query, len(found)),
+            columns=self.columns,
+            results=[scored(rows.lines[at], flagged=at in rows.flagged) for at in part],
+            flagged=len(every) - len(found),
+            page=page,
+            pages=pages,
+        )
+
+    def requests(self, *, q: str = "", state: str = "", page: int = 1, size: int) -> models.Requests:
+        """A page of the requests in `state`, newest first; of all of them for ""."""
+        rows, query = self.table.rows(), parse(q)
+        found = rows.find(query, rows.of_state(state))
+        page, pages, part = _page(rows.in_order(found, "time", rising=False), page, size)
+        entries = self.desk.index.find([rows.lines[at].path for at in part])
+        told = [shown.summary(self.desk, one) for one in entries if one is not None and not shown.hidden(one)]
+        return models.Requests(searched=_searched(rows, q, query, len(found)), requests=told, page=page, pages=pages)
+
+    def counts(self) -> dict[str, int]:
+        """How many requests have finished, have failed, and are there at all."""
+        rows = self.table.rows()
+        return {"finished": rows.count("finished"), "failed": rows.count("failed"), "all": len(rows.lines)}
+
+    # --- one request, one model
+
+    def history(self, path: str) -> models.History | None:
+        """The request at `path`; None where there is none that the public may know of."""
+        entry = self.desk.index.find([path])[0]
+        if entry is None or shown.hidden(entry):
+            return None
+        request = shown.request(self.desk, entry)
+        tells = entry.standing.access == "public"
+        before = past(entry.standing.causes) if tells else ()
+        return models.History(
+            request=request,
+            past=[self._event(request.model, one) for one in before],
+            scores=self._scores_of(entry),
+            flags=self._flags_of(request.model),
+        )
+
+    def model(self, name: str) -> models.Model | None:
+        """All requests for the model, in any case of letters; None where there is none that the public may know of."""
+        entries = [one for one in self.desk.index.of_model(name) if not shown.hidden(one)]
+        flags = self._flags_of(name)
+        if not entries and not flags:
+            return None
+        entries.sort(key=lambda one: (-one.time, one.path))
+        told = [shown.summary(self.desk, one) for one in entries]
+        called = told[0].model if told else flags[0].model
+        scores = [one for one in map(self._scores_of, entries) if one is not None]
+        return models.Model(
+            model=called, model_url=self._address_of(called), requests=told, results=scores, flags=flags
+        )
+
+    def _address_of(self, model: str) -> str:
+        try:
+            return self.desk.address(Repo("model", model))
+        except BadRequest:
+            return ""  # whoever wrote the file wrote something else than a name
+
+    def _scores_of(self, entry: Entry) -> models.Scored | None:
+        rows = self.table.rows()
+        at = rows.at(entry.path)
+        return scored(rows.lines[at], flagged=at in rows.flagged) if at is not None and _has_scores(rows, at) else None
+
+    def _event(self, model: str, what: Past) -> models.Event:
+        log = self.desk.address(self.desk.logs, f"{model}/{what.attempt}/log.txt") if what.left_log else None
+        return models.Event(
+            kind=what.kind, attempt=what.attempt, number=what.number, cause=what.cause, fault=what.fault, log_url=log
+        )
+
+    # --- flags and workers
+
+    def flags(self) -> models.Flags:
+        """Every flag, those that stand first."""
+        found = sorted(self._records(), key=lambda one: (not one.stands, one.model.casefold()))
+        return models.Flags(flags=[flag(one) for one in found])
+
+    def _flags_of(self, model: str) -> list[models.Flag]:
+        name = model.casefold()
+        return [flag(one) for one in self._records() if name in map(str.casefold, one.names)]
+
+    def _records(self) -> list[FlagRecord]:
+        return self.desk.flag_book.known()[1]()
+
+    def workers(self) -> models.Workers:
+        """Who works, and at what."""
+        return models.Workers(workers=[self._worker(card) for card in self.desk.workers.alive(now=self.desk.now())])
+
+    def _worker(self, card: WorkerCard) -> models.Worker:
+        state = self.desk.attempts.read(card.doing) if card.doing else None
+        entry = self.desk.index.find([state.path])[0] if state is not None else None
+        request = shown.request(self.desk, entry) if entry is not None and not shown.hidden(entry) else None
+        return models.Worker(
+            name=card.name,
+            tiers=list(card.takes),
+            devices=card.devices,
+            versions=dict(list(card.versions.items())[:20]),
+            since=iso(card.since) if 0 < card.since < 1e11 else "",
+            busy=bool(card.doing),
+            request=request,
+        )
+
+
+def flag(record: FlagRecord) -> models.Flag:
+    """One flag as people are told of it."""
+    decisions = [models.Ruling(what=one.what, at=one.at, by=one.by, reason=one.reason) for one in record.decisions]
+    return models.Flag(
+        model=record.model,
+        also=list(record.also),
+        stands=record.stands,
+        category=record.category,
+        words=record.kind.words,
+        reason=record.reason,
+        cure=record.kind.cure,
+        revision=record.scope.revision,
+        precision=record.scope.precision,
+        thread=record.thread,
+        decisions=decisions,
+    )
+
+
+def scored(line: Line, *, flagged: bool) -> models.Scored:
+    """One row of the table of results."""
+    values, average = line.values, line.average
+    assert average is not None
+    parameters = values["parameters"]
+    return models.Scored(
+        path=line.path,
+        model=line.model,
+        category=category_of(line).value,
+        precision=str(values["precision"]),
+        revision=str(values["revision"]),
+        licence=str(values["licence"]),
+        parameters=parameters if isinstance(parameters, float) else None,
+        average=average,
+        benchmarks=line.benchmarks,
+        flagged=flagged,
+        submitted=iso(line.time) if 0 < line.time < 1e11 else None,
+    )
+
+
+def _has_scores(rows: Rows, at: int) -> bool:
+    return rows.lines[at].average is not None
+
+
+def _page(order: list[int], page: int, size: int) -> tuple[int, int, list[int]]:
+    """The number of the page that there is, how many there are, and what is on it."""
+    pages = max(1, math.ceil(len(order) / size))
+    page = min(max(1, page), pages)
+    return page, pages, order[(page - 1) * size : page * size]
+
+
+def _searched(rows: Rows, q: str, query: Query, count: int) -> Searched:
+    near = [] if count or not query.names else near_names(rows.names()[:NEAR_AMONG], query)
+    misread = [models.Misunderstood(said=one.said, why=one.why, near=list(one.near)) for one in query.misread]
+    return Searched(query=q[:1_000], count=count, near=near, misread=misread)

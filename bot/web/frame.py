@@ -1,0 +1,121 @@
+"""How every page is made: escaped templates, headers that let nothing foreign in, style and script from this server.
+
+No page has a script, a style or a handler inside it, so the policy needs no exception: what a stranger wrote could not
+run even if it were not escaped.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from importlib import resources
+from urllib.parse import quote, urlencode
+
+from fastapi import APIRouter, Request
+from fastapi.responses import HTMLResponse, Response
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup, escape
+
+from bot.web.answers import FRESH, has
+from bot.web.talks import readable
+from leaderboard.attempts import Fault
+
+STATIC: Mapping[str, str] = {
+    "board.css": "text/css; charset=utf-8",
+    "board.js": "text/javascript; charset=utf-8",
+    "icon.svg": "image/svg+xml",
+}
+FILES = {name: (resources.files("bot.web") / "static" / name).read_bytes() for name in STATIC}
+PHASES = {
+    "claim": "a worker asks for it",
+    "download": "downloading the model",
+    "start": "starting the sandbox",
+    "load": "loading the weights",
+    "prepare": "preparing the questions",
+    "evaluate": "answering questions",
+    "score": "scoring",
+    "publish": "publishing",
+}
+FAULTS: Mapping[Fault, str] = {"submission": "the submission", "us": "us", "hub": "the Hub", "unknown": "not known"}
+WORDS = {
+    "new": "being checked",
+    "elsewhere": "in other hands",
+    "settled": "at rest",
+}
+
+
+class Frame:
+    """Makes the pages of one board. `ancestors` are the origins that may show them in a frame, none by default."""
+
+    def __init__(self, title: str, ancestors: str = "") -> None:
+        self.title = title
+        self.headers = {**FRESH, **headers(ancestors)}
+        self._templates = Environment(
+            loader=PackageLoader("bot.web", "templates"),
+            autoescape=True,
+            undefined=StrictUndefined,
+            trim_blocks=True,
+            lstrip_blocks=True,
+        )
+        self._templates.filters.update(time=time_tag, path=as_path, query=as_query, short=short)
+        self._templates.globals.update(PHASES=PHASES, FAULTS=FAULTS, WORDS=WORDS, static=static_address)
+
+    def page(self, request: Request, name: str, *, status: int = 200, **values: object) -> Response:
+        """The page that `templates/{name}.html` makes of `values`; 304 where the client has it already."""
+        template = self._templates.get_template(f"{name}.html")
+        body = template.render(board=self.title, here=request.url.path, **values).encode("utf-8", "replace")
+        tag = f'"{hashlib.sha256(body).hexdigest()[:32]}"'
+        more = {**self.headers, "etag": tag}
+        if status == 200 and has(request.headers.getlist("if-none-match"), tag):
+            return Response(status_code=304, headers=more)
+        return HTMLResponse(body, status, more)
+
+
+def headers(ancestors: str = "") -> dict[str, str]:
+    """What browsers are told about every page: nothing but our own files, and no frame but those of `ancestors`."""
+    policy = (
+        "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; connect-src 'self'; "
+        f"form-action 'self'; base-uri 'none'; frame-ancestors {ancestors or chr(39) + 'none' + chr(39)}"
+    )
+    framing = {} if ancestors else {"x-frame-options": "DENY"}
+    return {"content-security-policy": policy, "referrer-policy": "no-referrer", **framing}
+
+
+def static_routes() -> APIRouter:
+    """Style, script and icon, each at an address that changes with its contents and is kept for a year."""
+    routes = APIRouter(include_in_schema=False)
+
+    @routes.get("/static/{name}")
+    def static(name: str) -> Response:
+        if name not in FILES:
+            return Response(status_code=404)
+        kept = {"cache-control": "public, max-age=31536000, immutable", "x-content-type-options": "nosniff"}
+        return Response(FILES[name], headers=kept, media_type=STATIC[name])
+
+    return routes
+
+
+def static_address(name: str) -> str:
+    """Where a file of ours is."""
+    return f"/static/{name}?{hashlib.sha256(FILES[name]).hexdigest()[:12]}"
+
+
+def time_tag(at: str | None) -> Markup:
+    """An ISO time as people read it; how far off it is, the script adds: the page itself stays the same meanwhile."""
+    return Markup('<time datetime="{}">{}</time>').format(at, readable(at)) if at else Markup("")
+
+
+def as_path(value: str) -> str:
+    """A path or a name as part of an address."""
+    return quote(value.encode("utf-8", "replace"), safe="/")
+
+
+def as_query(values: Mapping[str, object]) -> Markup:
+    """`?a=b&…`, without those that are empty; escaped for an attribute."""
+    words = {name: str(value).encode("utf-8", "replace") for name, value in values.items() if value not in ("", None)}
+    return escape("?" + urlencode(words))
+
+
+def short(value: str) -> str:
+    """The first characters of a commit."""
+    return value[:8]

@@ -1,0 +1,142 @@
+"""A board to look at: requests in every state, scores, flags and workers, in Redis as the syncs write them."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import redis
+
+from bot.index import Entry, Index
+from bot.scoreboard import Scoreboard, Scored
+from bot.standing import Standing
+from leaderboard.attempts import Failure
+from leaderboard.categories import Category
+from leaderboard.flags import Decision, FlagRecord
+from leaderboard.holds import Hold
+from wire import clock
+from wire.attempts import Attempts, Progress
+from wire.heartbeats import WorkerCard, Workers
+from wire.keys import Keys
+
+BENCHMARKS = (
+    "Boolean Expressions",
+    "Navigation",
+    "Web of Lies",
+    "Date Arithmetic",
+    "Object Counting",
+    "Word Sorting",
+)
+FINISHED = (
+    ("tiny-lab/cedar-7b", "apache-2.0", "chat", 7.24, 51.3),
+    ("tiny-lab/cedar-7b-base", "apache-2.0", "pretrained", 7.24, 44.8),
+    ("ada/willow-1.5b-merge", "mit", "merge", 1.54, 47.9),
+    ("north/birch-70b", "llama3", "fine-tuned", 70.6, 63.2),
+    ("01-ai/Yi-34B", "other", "pretrained", 34.4, 58.7),
+    ("mistral-like/mixtral-8x7b-v0.1", "apache-2.0", "pretrained", 46.7, 60.4),
+    ("chen/juniper-0.5b", "cc-by-sa-4.0", "continuously pretrained", 0.494, 21.6),
+)
+REASONS = (
+    Failure(
+        cause="weights-not-finite",
+        fault="submission",
+        message="The weights of model.norm.weight hold values that are no numbers (NaN).",
+        advice="Export the model again, load it, and look for NaN before you upload it.",
+    ),
+    Failure(
+        cause="worker-lost",
+        fault="us",
+        message="The machine that evaluated it fell silent, three times.",
+        advice="Nothing for you to do; write in its thread and a maintainer has it tried again.",
+    ),
+)
+
+
+def path_of(model: str, precision: str = "bfloat16") -> str:
+    """The path of a request."""
+    return f"{model}_eval_request_False_{precision}_Original.json"
+
+
+def entry(model: str, state: Any, status: str, *, number: int = 0, **changes: Any) -> Entry:
+    """A request; what belongs to its standing is told apart by name."""
+    time = clock.now() - 3_600.0 * (number + 1)
+    said = {name: changes.pop(name) for name in list(changes) if name in Standing.model_fields}
+    path = changes.pop("path", path_of(model))
+    fields: dict[str, Any] = {"submitter": model.split("/")[0], "sha": f"{number:02x}" * 20, **changes}
+    standing = Standing(status=status, time=time, **said)
+    return Entry(path=path, model=model, state=state, submitted=time, standing=standing, **fields)
+
+
+def score(scores: Scoreboard, one: Entry, average: float, category: str) -> None:
+    """Note what an evaluation came to."""
+    each = {name: round(average + 7 * (at - 2.5), 2) for at, name in enumerate(BENCHMARKS)}
+    kind = Category(category) if category in set(Category) else Category.UNKNOWN
+    scores.put(Scored(path=one.path, model=one.model, suite="s", category=kind, average=average, benchmarks=each))
+
+
+def flag(model: str, **changes: Any) -> FlagRecord:
+    """A flag that stands."""
+    decision = Decision(what="flagged", at="2026-11-20T10:00:00Z", by="maya", reason="See the thread.")
+    fields = {
+        "status": "flagged",
+        "category": "contamination",
+        "reason": "Half of its answers are the reference answers, word by word.",
+        "thread": "https://huggingface.co/datasets/board/requests/discussions/12",
+        "decisions": (decision,),
+        **changes,
+    }
+    return FlagRecord(model=model, **fields)
+
+
+def put_flags(connection: redis.Redis, keys: Keys, *records: FlagRecord) -> None:
+    """Have these be the flags that a sync read."""
+    connection.delete(keys.flags)
+    for one in records:
+        connection.hset(keys.flags, f"name {one.model.casefold()}", json.dumps([one.model_dump(mode="json")]))
+    connection.hset(keys.flags_state, "commit", f"{len(records)}{records[0].model if records else ''}")
+
+
+def furnish(connection: redis.Redis, keys: Keys) -> None:
+    """A board in the middle of its day."""
+    index, scores, now = Index(connection, keys), Scoreboard(connection, keys), clock.now()
+    for number, (model, licence, category, size, average) in enumerate(FINISHED):
+        one = entry(
+            model,
+            "settled",
+            "FINISHED",
+            number=number + 10,
+            category=category,
+            licence=licence,
+            parameters=int(size * 1e9),
+            results=f"{model}/results_2026-11-24T10-00-00.json",
+        )
+        index.put(one)
+        score(scores, one, average, category)
+    causes = (f"{'a' * 12}-deadbeef-1:worker-lost", "relaunch:x")
+    for number, (model, failure) in enumerate(zip(("bob/overtrained-2b", "ada/oak-13b"), REASONS, strict=True)):
+        failed = entry(
+            model, "settled", "FAILED", number=number + 5, failure=failure, causes=causes, attempt="x", thread=7
+        )
+        index.put(failed)
+    attempts, workers = Attempts(connection, keys), Workers(connection, keys)
+    for number, (model, done) in enumerate((("north/spruce-3b", 412), ("chen/maple-1b", 31))):
+        attempt = f"{number:012x}-deadbeef-1"
+        index.put(entry(model, "running", "RUNNING", number=number + 3, attempt=attempt, tier="small"))
+        attempts.take(attempt, path_of(model), f"gpu-{number}", now=now - 600)
+        attempts.beat(attempt, Progress("evaluate", done, 540), now=now)
+        workers.announce(_worker(f"gpu-{number}.cluster:4711", attempt, now))
+    workers.announce(_worker("gpu-2.cluster:4711", "", now))
+    for number in range(8):
+        model = f"{('ada', 'bob', 'chen')[number % 3]}/sapling-{number}b"
+        index.put(entry(model, "waiting", "PENDING", number=number, attempt=f"{number + 50:012x}-deadbeef-1"))
+    held = entry("bob/ash-9b", "waiting", "PENDING", number=9, attempt=f"{99:012x}-deadbeef-1")
+    index.put(held.model_copy(update={"hold": Hold(reason="Its licence is not clear.", by="maya")}))
+    put_flags(connection, keys, flag("ada/willow-1.5b-merge"))
+
+
+def _worker(name: str, doing: str, now: float) -> WorkerCard:
+    versions = {"lm-eval": "0.4.13", "torch": "2.9.1", "transformers": "5.24.0"}
+    tiers = ("small", "medium", "large")
+    return WorkerCard(
+        name=name, tiers=tiers, devices="NVIDIA H100 80GB", versions=versions, since=now - 8e4, beat=now, doing=doing
+    )
