@@ -132,6 +132,11 @@ class Suite(_Data):
         """Names of all tasks, in order."""
         return tuple(task.name for benchmark in self.benchmarks for task in benchmark.tasks)
 
+    @property
+    def shots(self) -> dict[str, int]:
+        """Task → how many examples precede each question."""
+        return {task.name: benchmark.shots for benchmark in self.benchmarks for task in benchmark.tasks}
+
     @cached_property
     def digest(self) -> str:
         """SHA-256 of the suite as canonical JSON: 64 hexadecimal digits."""

@@ -89,7 +89,7 @@ def _arguments(plan: RunPlan, watch: Watch) -> dict[str, Any]:
     """What the command hands to `simple_evaluate` for this plan."""
     folders = _task_folders(plan)
     described = _model_arguments(plan)
-    manager = WatchedTasks(watch, include_path=folders, include_defaults=not folders, metadata=described)
+    manager = WatchedTasks(watch, plan.shots, include_path=folders, include_defaults=not folders, metadata=described)
     return {
         "model": WATCHED,
         "model_args": {**model_arguments(plan), "watch": watch, "plan": plan},

@@ -50,6 +50,7 @@ def plan_of(
         datasets=provisions.questions.folder,
         moved=provisions.questions.moved,
         use_chat_template=job.use_chat_template,
+        shots={} if bench.suite.own else bench.suite.shots,
         limits=Limits(
             max_seconds=max(1.0, seconds),
             stall_seconds=bench.settings.stall_seconds,

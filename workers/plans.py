@@ -95,7 +95,8 @@ class RunPlan(BaseModel):
         default_factory=dict, description="dataset that the harness's tasks name → the one that is in the cache"
     )
     use_chat_template: bool = False
-    num_fewshot: int | None = Field(default=None, ge=0, description="None: what each task says")
+    num_fewshot: int | None = Field(default=None, ge=0, description="of all tasks; None: what each says")
+    shots: dict[str, int] = Field(default_factory=dict, description="task → examples, where the suite says how many")
     limit: int | None = Field(default=None, ge=1, description="questions of each task; None: all, as scores need it")
     seed: int = HARNESS_SEED
     limits: Limits = Limits()

@@ -128,11 +128,15 @@ class WatchedModel(lm_eval.models.huggingface.HFLM):  # type: ignore[misc]  # th
 
 
 class WatchedTasks(TaskManager):  # type: ignore[misc]  # the harness has no types
-    """The harness's task manager; the watch learns which tasks were loaded, and so how many requests there are."""
+    """The harness's task manager; the watch learns which tasks were loaded, and so how many requests there are.
 
-    def __init__(self, watch: Watch, **arguments: Any) -> None:
+    `shots` are the suite's: task → examples, as the command's --num_fewshot would set them task by task.
+    """
+
+    def __init__(self, watch: Watch, shots: dict[str, int], **arguments: Any) -> None:
         super().__init__(**arguments)
         self.watch = watch
+        self.shots = shots
 
     def load(self, task_list: Any) -> Any:
         """Load tasks with their questions."""
@@ -140,6 +144,9 @@ class WatchedTasks(TaskManager):  # type: ignore[misc]  # the harness has no typ
         self.watch.begin("prepare")
         loaded = super().load(task_list)
         self.watch.tasks = loaded["tasks"]
+        for name, task in loaded["tasks"].items():
+            if name in self.shots:
+                task.set_config(key="num_fewshot", value=self.shots[name])
         self.watch.begin("evaluate")
         return loaded
 

@@ -1,0 +1,72 @@
+"""The datasets of `open-llm-v1` in the right shape, with a few questions each, for a Hub on this machine."""
+
+from __future__ import annotations
+
+from typing import Any
+
+Rows = list[dict[str, Any]]
+SUBJECTS = ("anatomy", "virology")
+"""Of MMLU's 57: the others are fetched and asked in the same way."""
+
+
+def arc() -> dict[tuple[str, str], Rows]:
+    """Four answers of which one is right; enough examples for 25 shots."""
+    rows = [
+        {"id": str(i), "question": f"Which is {i}?", "answerKey": "ABCD"[i % 4],
+         "choices": {"text": [f"{letter}{i}" for letter in "abcd"], "label": list("ABCD")}}
+        for i in range(30)
+    ]  # fmt: skip
+    return {("ARC-Challenge", "train"): rows, ("ARC-Challenge", "test"): rows[:3]}
+
+
+def hellaswag() -> dict[tuple[str, str], Rows]:
+    """Four endings."""
+    words = ("sleeps", "sings", "sits", "swims")
+    rows = [
+        {"ind": i, "activity_label": "Walking", "ctx_a": f"He walks {i} miles.", "ctx_b": "then he",
+         "endings": [f"{word} {i} [title] times." for word in words], "label": str(i % 4)}
+        for i in range(14)
+    ]  # fmt: skip
+    return {("default", "train"): rows, ("default", "validation"): rows[:3]}
+
+
+def mmlu() -> dict[tuple[str, str], Rows]:
+    """Four choices, five examples."""
+    rows = [{"question": f"What is {i}?", "choices": [f"{i}{c}" for c in "wxyz"], "answer": i % 4} for i in range(7)]
+    return {
+        (subject, split): part
+        for subject in SUBJECTS
+        for split, part in (("dev", rows[2:]), ("test", rows[:2]), ("validation", rows[:1]))
+    }
+
+
+def truthfulqa() -> dict[tuple[str, str], Rows]:
+    """True and false answers."""
+    targets = {"choices": ["Yes.", "No.", "Maybe."], "labels": [1, 0, 0]}
+    rows = [{"question": f"Is it {i}?", "mc1_targets": targets, "mc2_targets": targets} for i in range(3)]
+    return {("multiple_choice", "validation"): rows}
+
+
+def winogrande() -> dict[tuple[str, str], Rows]:
+    """A gap with two options."""
+    rows = [
+        {"sentence": f"Ann saw {i} bears, and _ ran.", "option1": "Ann", "option2": "they", "answer": str(1 + i % 2)}
+        for i in range(8)
+    ]
+    return {("winogrande_xl", "train"): rows, ("winogrande_xl", "validation"): rows[:3]}
+
+
+def gsm8k() -> dict[tuple[str, str], Rows]:
+    """Sums, with their answers after four signs."""
+    rows = [{"question": f"What is {i} + 1?", "answer": f"It is {i + 1}.\n#### {i + 1}"} for i in range(8)]
+    return {("main", "train"): rows, ("main", "test"): rows[:2]}
+
+
+REPOS = {
+    "allenai/ai2_arc": arc,
+    "Rowan/hellaswag": hellaswag,
+    "cais/mmlu": mmlu,
+    "truthfulqa/truthful_qa": truthfulqa,
+    "allenai/winogrande": winogrande,
+    "openai/gsm8k": gsm8k,
+}
