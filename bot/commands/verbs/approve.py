@@ -55,7 +55,7 @@ def run_reject(call: Call) -> Answer:
 
 def _turned_down(call: Call) -> Safe:
     count = proposals.reject(call.desk, call.repo, call.thread, call.get("reason"))
-    return say("propose", how="rejected" if count or call.resumed else "none", problems=[], digest="that")
+    return say("propose", how="rejected" if count or call.resumed else "none", problems=[], digest="")
 
 
 APPROVE = Verb(

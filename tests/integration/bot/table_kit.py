@@ -59,7 +59,7 @@ WORDS = {
     "not-held": "is not on hold; nothing was changed",
     "paused": "Nothing of it gets a turn until it is resumed",
     "resumed": "goes on.",
-    "place": "does not work here, only in a pull request",
+    "not-proposed": "Nothing here waits for",
     "merged": "exactly as it was checked at",
     "not-passed": "does not pass the checks",
     "nothing-to-approve": "is closed already, so there is nothing to approve",
@@ -256,7 +256,7 @@ class Table:
         return int(made.num)
 
     def _say(self, cell: Cell, talk: int) -> tuple[str, int, str]:
-        kind, number, sha = "dataset", self.stand.desk.index.get(cell.path).thread or 0, ""
+        kind, number, sha = "dataset", self.stand.desk.index.get(cell.path).thread or 0, "0123456789ab"
         if cell.place == "talk":
             kind, number = "space", talk
         if cell.place == "pull":

@@ -114,6 +114,7 @@ BASES: dict[str, dict[str, Any]] = {
 }
 
 
+@pytest.mark.timeout(120 + 5 * LIVES)
 @settings(
     phases=[Phase.generate],  # a race is not made smaller, and each life takes half a second
     max_examples=LIVES,
