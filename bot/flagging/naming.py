@@ -1,7 +1,8 @@
 """Which model a name means: as the Hub calls it now, else as a row of the board still calls it.
 
 A name that the Hub redirects is followed, blanks and addresses are taken off, capitals are as the Hub or the board has
-them. A name that means nothing is an error for whoever used it, never a flag that silently does nothing.
+them. A name that means nothing is an error for whoever used it, never a flag that silently does nothing. So is the name
+of a private model: nobody learns from us that there is one.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from typing import Literal
 
 from bot.desk import Desk
 from bot.facts.surroundings import model_of
+from bot.web.shown import hidden
 from hub.errors import BadRequest, Disabled, Gated, RepoNotFound, RevisionNotFound
 from leaderboard.flag_tables import tidy
 from leaderboard.flags import is_model
@@ -38,7 +40,7 @@ def find_model(desk: Desk, said: str) -> Named:
     name = tidy(said)
     if not is_model(name):
         return Named(said, name[:200], "nowhere")
-    rows = tuple(dict.fromkeys(model_of(entry) for entry in desk.index.of_model(name)))
+    rows = _rows(desk, name)
     now = _on_the_hub(desk, name)
     if now is None:
         return Named(said, rows[0], "board", rows[1:]) if rows else Named(said, name, "nowhere")
@@ -47,13 +49,16 @@ def find_model(desk: Desk, said: str) -> Named:
 
 
 def _rows(desk: Desk, model: str) -> tuple[str, ...]:
-    return tuple(model_of(entry) for entry in desk.index.of_model(model))
+    """What rows that everybody may see call it."""
+    entries = (entry for entry in desk.index.of_model(model) if not hidden(entry))
+    return tuple(dict.fromkeys(model_of(entry) for entry in entries))
 
 
 def _on_the_hub(desk: Desk, name: str) -> str | None:
-    """What the Hub calls the model; None where it has none, or shows us none."""
+    """What the Hub calls the model; None where it has none, or none that everybody may know of."""
     try:
-        return desk.hub.model_facts(name).id or name
+        found = desk.hub.model_facts(name)
+        return None if found.private else found.id or name
     except (Gated, Disabled, RevisionNotFound):
         return name
     except (RepoNotFound, BadRequest):

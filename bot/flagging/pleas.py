@@ -29,6 +29,7 @@ from hub.comments import find_marked, is_by
 from hub.records import Comment, Repo, Thread
 from leaderboard.flags import FlagRecord
 from leaderboard.roles import Role
+from leaderboard.times import read_time
 from leaderboard.triage import Topic
 
 REOPENINGS, REOPENING_DAYS = 3, 30
@@ -54,7 +55,7 @@ class Plea:
 def find(desk: Desk, repo: Repo, thread: Thread, records: Sequence[FlagRecord], causes: Iterable[str]) -> list[Plea]:
     """What people said since the first of these flags, which `causes` flagged: neither we nor maintainers."""
     me, found = desk.me(), list[Plea]()
-    for comment in _since(desk, thread, causes):
+    for comment in _since(desk, thread, records, causes):
         if comment.hidden or is_by(me, comment.author_id, comment.author_name) or is_maintainer(desk, comment):
             continue
         url = f"{address(desk, repo, thread.num)}#{comment.id}"
@@ -62,13 +63,17 @@ def find(desk: Desk, repo: Repo, thread: Thread, records: Sequence[FlagRecord], 
     return found[-MOST:]
 
 
-def _since(desk: Desk, thread: Thread, causes: Iterable[str]) -> Sequence[Comment]:
-    """What comes after our comment that says so; all but the opening post, where the flag was imported."""
+def _since(desk: Desk, thread: Thread, records: Sequence[FlagRecord], causes: Iterable[str]) -> Sequence[Comment]:
+    """What comes after our comment that says so; where the flag was imported, after that."""
     me, markers = desk.me(), [desk.marker(FLAGGED, cause) for cause in causes]
     for at, comment in enumerate(thread.comments):
         if any(find_marked([comment], marker, me) is not None for marker in markers):
             return thread.comments[at + 1 :]
-    return () if markers else thread.comments[1:]
+    if markers:
+        return ()
+    decisions = (record.flagged_by for record in records)
+    since = min((read_time(one.at) or 0.0 for one in decisions if one is not None), default=0.0)
+    return [comment for comment in thread.comments[1:] if comment.created_at.timestamp() > since]
 
 
 def _role(desk: Desk, comment: Comment, records: Sequence[FlagRecord]) -> str:

@@ -24,6 +24,7 @@ from bot.facts.surroundings import weights_digest
 from bot.flagging.reports import find_report, reports
 from bot.flagging.subjects import digest_of, gather_subject
 from bot.probe import Probe
+from bot.sync.waiting_threads import waiting_threads
 from leaderboard.admission.facts import ModelFacts, ModelFile, Weights
 from leaderboard.effects import Effect, Effects, Mode
 from leaderboard.flags import FlagRecord
@@ -253,6 +254,36 @@ def test_a_report_comes_back_after_redis_was_lost(stand: FlagStand) -> None:
     stand.form.change_discussion_status(SPACE, case.number, "open", repo_type="space")
     case.look()
     assert reports(stand.desk) == []
+
+
+@pytest.mark.parametrize(("at", "waits"), [("2020-01-01T00:00:00Z", True), ("2100-01-01T00:00:00Z", False)])
+def test_the_thread_of_an_imported_flag_is_heard(stand: FlagStand, at: str, *, waits: bool) -> None:
+    """What is said there since the import waits for a maintainer; what was said before is old. Nothing is posted but
+    that it was opened again for the author."""
+    case = Hearing(stand, "About ada/good", "It is too good.")
+    url = f"{stand.hub.url}/spaces/{SPACE}/discussions/{case.number}"
+    decision = {"what": "flagged", "at": at, "by": "maya", "cause": "import ada/good"}
+    put(stand, **{"flags/ada/good.json": record("ada/good", thread=url, decisions=[decision])})
+    sync(stand)
+    case.say("It is not!", stand.ada)
+    assert (
+        [one.topic for one in waiting_threads(stand.desk) if one.title == "About ada/good"] == ["improper flag"]
+    ) is waits
+    case.say("I have looked at it.", stand.form)
+    stand.form.change_discussion_status(SPACE, case.number, "closed", repo_type="space")
+    case.look()
+    case.say("But look again.", stand.ada)
+    assert (case.status == "open") is waits
+    assert len(case.replies()) == int(waits)
+
+
+def test_nobody_learns_of_a_private_model(stand: FlagStand) -> None:
+    """One that the bot may read is told from one that does not exist by nobody."""
+    stand.form.create_repo("board/secret", private=True, exist_ok=True)
+    assert stand.desk.hub.model_facts("board/secret").private
+    case = Hearing(stand, "A question", "Hello?")
+    case.say("/flag other board/secret it is too good to be true", stand.bob)
+    assert "I find no such model" in case.replies()[-1]
 
 
 def test_whoever_reported_it_elsewhere_is_told(stand: FlagStand) -> None:
