@@ -6,15 +6,15 @@ branch's head: where the Hub would take it, it answers that the parent is stale,
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from email.utils import parsedate_to_datetime
-from typing import Literal
 
 import redis
 
+from bot import doctor_machine, doctor_rights
 from bot.consistency import disagreements
 from bot.desk import Desk
+from bot.findings import Check, Checks, State
 from bot.history import MAX_BYTES, FileChange, changes, status_in
 from bot.mirror import MirrorDamaged, UnsafeFolder, View, trouble_with
 from bot.sync.kept import missing_results
@@ -27,27 +27,12 @@ from leaderboard.effects import Effect, Mode
 from leaderboard.requests import is_request_path
 from wire.clock import iso
 
-State = Literal["ok", "warning", "error"]
-
 QUIET = 24 * 3600.0
 """Seconds for which nobody else may have changed a status before effects are switched on."""
 DRIFT, MUCH_DRIFT = 5.0, 60.0
 NEVER = "0" * 40
 OTHERS_MEND = "Stop what else evaluates for this board, and leave edits in shadow until a day has passed without it."
 ENDS = ("FINISHED", "FAILED", "PENDING_NEW_EVAL", "CANCELLED")
-
-
-@dataclass(frozen=True)
-class Check:
-    """What was found about one thing; `mend` says what to do where it is not well."""
-
-    name: str
-    state: State
-    words: str
-    mend: str = ""
-
-
-Checks = Iterator[Check]
 
 
 def examine(desk: Desk, *, worker: Hub | None = None, switching_on: bool = False) -> list[Check]:
@@ -59,12 +44,19 @@ def examine(desk: Desk, *, worker: Hub | None = None, switching_on: bool = False
     parts: list[tuple[str, Callable[[], Checks]]] = [
         ("token", lambda: _token(desk)),
         ("repos", lambda: _repos(desk)),
+        ("rights", lambda: doctor_rights.bot_rights(desk, on=on)),
         ("worker token", lambda: _worker(desk, worker)),
+        ("worker details", lambda: doctor_rights.worker_rights(desk, worker)),
+        ("logs", lambda: doctor_rights.hidden_logs(desk)),
         ("details", lambda: _details(desk)),
         ("webhooks", lambda: _webhooks(desk)),
+        ("webhook address", lambda: doctor_machine.hook_addresses(desk)),
         ("redis", lambda: _redis(desk)),
+        ("redis version", lambda: doctor_machine.queue_server(desk)),
         ("clock", lambda: _clock(desk)),
+        ("disk", lambda: doctor_machine.disk(desk.mirror.root)),
         ("mirrors", lambda: _mirrors(desk)),
+        ("workers", lambda: doctor_machine.workers(desk)),
         ("effects", lambda: _effects(desk)),
         ("adoption", lambda: _adoption(desk, on=on)),
         ("other accounts", lambda: _others(desk, on=on)),
@@ -100,7 +92,7 @@ def against_switching_on(desk: Desk) -> list[Check]:
 def _looked_at(name: str, part: Callable[[], Checks]) -> Checks:
     try:
         yield from part()
-    except (HubError, MirrorDamaged, UnsafeFolder) as error:
+    except (HubError, MirrorDamaged, UnsafeFolder, redis.ResponseError) as error:
         yield Check(name, "error", f"Could not be looked at: {error}", "Mend what is above, and look again.")
 
 

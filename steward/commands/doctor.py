@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from contextlib import AbstractContextManager
 
-    from bot.doctor import Check
+    from bot.findings import Check
     from hub.client import Hub
 
 UNWELL = 1

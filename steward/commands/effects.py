@@ -15,7 +15,7 @@ import typer
 from leaderboard.effects import Effect, Mode
 
 if TYPE_CHECKING:
-    from bot.doctor import Check
+    from bot.findings import Check
 
 commands = typer.Typer(help="What the bot may do on this board: each kind is off, shadow or on.", no_args_is_help=True)
 BoardOption = Annotated[Path | None, typer.Option("--board", help="The board file; STEWARD_BOARD if left out.")]

@@ -13,7 +13,8 @@ from bot_kit import BOARD
 from stand_kit import BOT, FORM, REQUESTS, WORKER, Stand
 from typer.testing import CliRunner, Result
 
-from bot.doctor import Check, examine
+from bot.doctor import examine
+from bot.findings import Check
 from bot.mirror import trouble_with
 from hub.client import Hub
 from hub.records import Watched
@@ -21,6 +22,7 @@ from leaderboard.boards import parse_board
 from leaderboard.effects import Effect, Effects, Mode
 from leaderboard.policy import Policy
 from steward.cli import app
+from wire.heartbeats import WorkerCard
 from wire.shadow import Would
 
 PATH = "ada/good_eval_request_False_float32_Original.json"
@@ -47,8 +49,11 @@ def without_community(stand: Stand) -> None:
 @pytest.fixture
 def healthy(stand: Stand) -> Stand:
     """A board at which nothing is amiss: webhooks, a form, and the queue server that we start ourselves."""
-    watched = [Watched("dataset", REQUESTS), Watched("space", "board/space")]
+    watched = [Watched("dataset", REQUESTS), Watched("dataset", "board/results"), Watched("space", "board/space")]
     stand.desk.hub.ensure_webhook("http://127.0.0.1:1/webhooks/hub", watched, ["repo", "discussion"], "s3cret")
+    stand.desk.hub.hide(stand.desk.logs)
+    card = WorkerCard(name="w", tiers=("all",), devices="cuda: H100", since=stand.time, beat=stand.time)
+    stand.desk.workers.announce(card)
     stand.desk.board = stand.desk.board.model_copy(
         update={
             "front_ends": (stand.desk.hub.user("form").id,),
@@ -66,12 +71,19 @@ def test_a_healthy_board_has_nothing_to_mend(healthy: Stand) -> None:
     names = [
         "token",
         "repos",
+        "rights",
         "worker token",
+        "worker details",
+        "logs",
         "details",
         "webhooks",
+        "webhook address",
         "redis",
+        "redis version",
         "clock",
+        "disk",
         "mirrors",
+        "workers",
         "effects",
         "adoption",
         "other accounts",
@@ -134,7 +146,7 @@ def test_a_disabled_webhook_is_an_error(healthy: Stand) -> None:
 def test_a_redis_that_forgets_is_an_error(stand: Stand) -> None:
     """No append-only file, or a policy that evicts: what was acknowledged could be lost."""
     info = {"persistence": {"aof_enabled": 0}, "memory": {"maxmemory_policy": "allkeys-lru"}}
-    stand.desk.redis.info = lambda section: info[section]  # type: ignore[method-assign,assignment,return-value]
+    stand.desk.redis.info = lambda section: info.get(section, {"redis_version": "8.0"})  # type: ignore[method-assign,assignment,return-value]
     assert of(examine(stand.desk), "redis") == ["error", "error"]
     assert "appendonly yes" in sentence(examine(stand.desk), "redis", state="error")
 

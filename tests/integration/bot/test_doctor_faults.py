@@ -1,0 +1,252 @@
+"""`steward doctor` finds what is amiss: faults planted one by one in a board at which nothing is."""
+
+from __future__ import annotations
+
+import shutil
+from collections import namedtuple
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import pytest
+from stand_kit import BOT, FORM, WORKER, Stand
+
+from bot.doctor import examine
+from bot.findings import Check
+from hub.client import Hub
+from hub.records import Watched
+from leaderboard.effects import Effect, Effects, Mode
+from wire.heartbeats import WorkerCard
+
+HOOK = "http://127.0.0.1:1/webhooks/hub"
+Usage = namedtuple("Usage", "total used free")
+
+
+@dataclass
+class Ward:
+    """A board, and who asks: the doctor's patient."""
+
+    stand: Stand
+    bot: str = BOT
+    worker: str = WORKER
+
+    def examine(self) -> list[Check]:
+        """What the doctor says."""
+        with Hub(self.stand.hub.url, self.bot) as hub, Hub(self.stand.hub.url, self.worker) as worker:
+            self.stand.desk.hub = hub
+            return examine(self.stand.desk, worker=worker)
+
+    def token(self, account: str, secret: str, **fields: Any) -> str:
+        """Give `account` another token."""
+        accounts = self.stand.hub.box.accounts
+        owner = accounts.by_name(account)
+        assert owner is not None
+        accounts.add_token(owner, secret, fields)
+        return secret
+
+    def member(self, org: str, name: str, role: str) -> None:
+        """Give somebody a role in an organisation."""
+        accounts = self.stand.hub.box.accounts
+        where, who = accounts.by_name(org), accounts.by_name(name)
+        assert where is not None and who is not None
+        accounts.set_member(where, who, role)  # type: ignore[arg-type]
+
+    def card(self, **fields: Any) -> None:
+        """The worker announces itself, otherwise than it should."""
+        card = WorkerCard(name="w", tiers=("all",), devices="cuda: H100", since=0, beat=self.stand.time)
+        self.stand.desk.workers.announce(card.model_copy(update=fields))
+
+    def hook(self, action: str = "", url: str = HOOK) -> None:
+        """Do something to the board's only webhook, or give it another address."""
+        (hook,) = self.stand.desk.hub.webhooks()
+        if action:
+            self.stand.desk.hub.session.send("POST", f"/api/settings/webhooks/{hook.id}{action}", route="webhook")
+        else:
+            self.stand.desk.hub.rotate_webhook(replace(hook, url=url), "s3cret")
+
+    def info(self, **sections: dict[str, Any]) -> None:
+        """The queue server says something else of itself."""
+        told = self.stand.desk.redis.info
+        self.stand.desk.redis.info = lambda section: {**told(section), **sections.get(section, {})}  # type: ignore
+
+
+@pytest.fixture
+def ward(stand: Stand) -> Ward:
+    """A board at which nothing is amiss, with effects switched on."""
+    desk, modes = stand.desk, dict.fromkeys(Effect, Mode.ON)
+    watched = [
+        Watched("dataset", "board/requests"),
+        Watched("dataset", "board/results"),
+        Watched("space", "board/space"),
+    ]
+    desk.hub.ensure_webhook(HOOK, watched, ["repo", "discussion"], "s3cret")
+    desk.hub.hide(desk.logs)
+    desk.board = desk.board.model_copy(
+        update={"effects": Effects(modes=modes), "front_ends": (desk.hub.user("form").id,)}
+    )
+    ward = Ward(stand)
+    ward.card()
+    return ward
+
+
+def test_nothing_is_amiss_in_a_healthy_board(ward: Ward) -> None:
+    """The board in which the faults below are planted has none of them."""
+    assert [check for check in ward.examine() if check.state != "ok"] == []
+
+
+def dead_token(ward: Ward) -> None:
+    ward.bot = "hf_dead"
+
+
+def read_only_token(ward: Ward) -> None:
+    ward.bot = ward.token("steward-bot", "hf_reader", role="read")
+
+
+def token_that_may_not_talk(ward: Ward) -> None:
+    scoped = [{"entity": {"name": "board", "type": "org"}, "permissions": ["repo.content.read", "repo.write"]}]
+    ward.bot = ward.token("steward-bot", "hf_fine", role="fineGrained", scoped=scoped)
+
+
+def bot_that_only_reads(ward: Ward) -> None:
+    ward.member("board", "steward-bot", "read")
+
+
+def worker_that_writes_everywhere(ward: Ward) -> None:
+    ward.worker = FORM
+
+
+def worker_that_publishes_nowhere(ward: Ward) -> None:
+    ward.member("board-details", "gpu", "read")
+
+
+def worker_that_is_the_bot(ward: Ward) -> None:
+    ward.worker = BOT
+
+
+def missing_repo(ward: Ward) -> None:
+    space = ward.stand.hub.box.repos.get("space", "board/space")
+    assert space is not None
+    ward.stand.hub.box.repos.delete(space, None)
+
+
+def logs_for_everybody(ward: Ward) -> None:
+    ward.stand.desk.hub.session.send(
+        "PUT", f"{ward.stand.desk.logs.api}/settings", route="settings", json={"visibility": "public"}
+    )
+
+
+def no_webhook(ward: Ward) -> None:
+    (hook,) = ward.stand.desk.hub.webhooks()
+    ward.stand.desk.hub.session.send("DELETE", f"/api/settings/webhooks/{hook.id}", route="webhook")
+
+
+def webhook_that_is_off(ward: Ward) -> None:
+    ward.hook("/disable")
+
+
+def webhook_to_elsewhere(ward: Ward) -> None:
+    ward.hook(url="http://127.0.0.1:1/elsewhere")
+
+
+def redis_that_forgets(ward: Ward) -> None:
+    ward.stand.desk.redis.config_set("appendonly", "no")
+
+
+def redis_that_evicts(ward: Ward) -> None:
+    ward.stand.desk.redis.config_set("maxmemory-policy", "allkeys-lru")
+
+
+def redis_of_long_ago(ward: Ward) -> None:
+    ward.info(server={"redis_version": "5.0.7", "valkey_version": ""})
+
+
+def redis_that_is_full(ward: Ward) -> None:
+    ward.info(memory={"used_memory": 95, "maxmemory": 100})
+
+
+def clock_that_is_off(ward: Ward) -> None:
+    ward.stand.time += 600
+
+
+def mirrors_for_everybody(ward: Ward) -> None:
+    root = ward.stand.desk.mirror.root
+    root.mkdir(mode=0o700, exist_ok=True)
+    root.chmod(0o777)
+
+
+def no_worker(ward: Ward) -> None:
+    ward.stand.desk.workers.leave("w")
+
+
+def worker_without_gpu(ward: Ward) -> None:
+    ward.card(devices="cpu, 2 cores")
+
+
+def worker_of_another_version(ward: Ward) -> None:
+    ward.card(versions={"steward": "0.0.1"})
+
+
+def worker_without_harness(ward: Ward) -> None:
+    ward.card(versions={"lm-eval": "missing"})
+
+
+def tier_that_nobody_takes(ward: Ward) -> None:
+    ward.card(tiers=("small",))
+
+
+@pytest.fixture
+def full_disk(monkeypatch: pytest.MonkeyPatch) -> Callable[[Ward], None]:
+    """A disk with next to nothing left."""
+    return lambda _: monkeypatch.setattr(shutil, "disk_usage", lambda _: Usage(100 << 30, 100 << 30, 1 << 20))
+
+
+FAULTS: list[tuple[Callable[[Ward], None], str, str]] = [
+    (dead_token, "token", "STEWARD_BOT_TOKEN"),
+    (read_only_token, "rights", "may only read"),
+    (token_that_may_not_talk, "rights", "Add discussion.write for board"),
+    (bot_that_only_reads, "rights", "Make steward-bot a member of board"),
+    (worker_that_writes_everywhere, "worker token", "board-details alone"),
+    (worker_that_publishes_nowhere, "worker details", "every attempt is lost"),
+    (worker_that_is_the_bot, "worker details", "an account of its own"),
+    (missing_repo, "repos", "board/space"),
+    (logs_for_everybody, "logs", "Make it private"),
+    (no_webhook, "webhooks", "Make one that watches"),
+    (webhook_that_is_off, "webhooks", "is switched on again by itself"),
+    (webhook_to_elsewhere, "webhook address", "has to end in /webhooks/hub"),
+    (redis_that_forgets, "redis", "appendonly yes"),
+    (redis_that_evicts, "redis", "maxmemory-policy noeviction"),
+    (redis_of_long_ago, "redis version", "Redis 6.2 or newer"),
+    (redis_that_is_full, "redis version", "Raise `maxmemory`"),
+    (clock_that_is_off, "clock", "Run an NTP client"),
+    (mirrors_for_everybody, "mirrors", "chmod 700"),
+    (no_worker, "workers", "Start `steward work`"),
+    (worker_without_gpu, "workers", "nvidia-smi"),
+    (worker_of_another_version, "workers", "Install the same version"),
+    (worker_without_harness, "workers", "steward[worker]"),
+    (tier_that_nobody_takes, "workers", "STEWARD_TIERS=all"),
+]
+
+
+@pytest.mark.parametrize(("fault", "name", "words"), FAULTS, ids=[fault.__name__ for fault, _, _ in FAULTS])
+def test_a_planted_fault_is_found_and_the_line_says_how_to_mend_it(
+    ward: Ward, fault: Callable[[Ward], None], name: str, words: str
+) -> None:
+    """The line of that name is no longer well, and names what to do."""
+    try:
+        fault(ward)
+        found = [check for check in ward.examine() if check.name == name and check.state != "ok"]
+    finally:
+        # The queue server is shared with the tests that come after.
+        ward.stand.desk.redis.config_set("appendonly", "yes")
+        ward.stand.desk.redis.config_set("maxmemory-policy", "noeviction")
+    assert found
+    assert words in " ".join(f"{check.words} {check.mend}" for check in found)
+    assert all(check.mend for check in found)
+
+
+def test_a_full_disk_is_found(ward: Ward, full_disk: Callable[[Ward], None]) -> None:
+    """Clones need room; the line names the setting that puts them elsewhere."""
+    full_disk(ward)
+    (found,) = (check for check in ward.examine() if check.name == "disk")
+    assert found.state == "error"
+    assert "STEWARD_MIRRORS" in found.mend
