@@ -7,7 +7,8 @@ from pathlib import Path
 from pydantic import Field, SecretStr
 
 from leaderboard.boards import BadBoard, Board, parse_board
-from wire.settings import WireSettings
+from wire.errors import SecretMissing
+from wire.settings import WireSettings, read_secret
 
 
 class SettingsError(ValueError):
@@ -23,6 +24,7 @@ class BotSettings(WireSettings):
     webhook_secret: SecretStr | None = None
     webhook_secret_file: Path | None = None
     old_webhook_secret: SecretStr | None = Field(default=None, description="still accepted, while secrets are rotated")
+    old_webhook_secret_file: Path | None = None
     mirrors: Path | None = Field(
         default=None, description="folder for clones of the board's repos; by default below that for temporary files"
     )
@@ -51,6 +53,8 @@ class BotSettings(WireSettings):
         """The webhook secrets that are accepted, the current one first. Raises SettingsError where there is none."""
         current = _secret("STEWARD_WEBHOOK_SECRET", self.webhook_secret, self.webhook_secret_file)
         old = self.old_webhook_secret.get_secret_value() if self.old_webhook_secret else ""
+        if not old and self.old_webhook_secret_file is not None:
+            old = read_secret("STEWARD_OLD_WEBHOOK_SECRET_FILE", self.old_webhook_secret_file)
         return (current, old) if old else (current,)
 
 
@@ -60,9 +64,6 @@ def _secret(name: str, value: SecretStr | None, file: Path | None) -> str:
     if file is None:
         raise SettingsError(f"Set {name}, or {name}_FILE to the path of a file that holds it.")
     try:
-        found = file.read_text("utf-8").strip()
-    except OSError as error:
-        raise SettingsError(f"{name}_FILE={file}: {error}") from error
-    if not found:
-        raise SettingsError(f"{name}_FILE={file} is empty.")
-    return found
+        return read_secret(f"{name}_FILE", file)
+    except SecretMissing as error:
+        raise SettingsError(str(error)) from error

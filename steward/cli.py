@@ -20,7 +20,9 @@ from steward.commands import (
     shadow,
     status,
     unknown,
+    up,
     verify,
+    watch,
 )
 from steward.commands.board import sentences
 
@@ -100,7 +102,9 @@ for group in (
     shadow,
     status,
     unknown,
+    up,
     verify,
+    watch,
 ):
     group.register(app)
 

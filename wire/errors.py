@@ -2,6 +2,7 @@
 
 WireError
 ├── RedisMissing     nothing answers at REDIS_URL
+├── SecretMissing    the file that a secret should come from cannot be read
 └── BadMessage       a message in Redis is not what its writer should have written
 """
 
@@ -14,6 +15,10 @@ class WireError(Exception):
 
 class RedisMissing(WireError):
     """Nothing answers at REDIS_URL."""
+
+
+class SecretMissing(WireError):
+    """The file that a secret should come from cannot be read, or is empty."""
 
 
 class BadMessage(WireError):

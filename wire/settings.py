@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
-from pydantic import AliasChoices, Field
+from pathlib import Path
+from typing import Self
+
+from pydantic import AliasChoices, Field, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from wire.errors import SecretMissing
 
 
 class WireSettings(BaseSettings):
@@ -14,8 +19,30 @@ class WireSettings(BaseSettings):
     redis_url: str = Field(
         default="redis://127.0.0.1:6379/0", validation_alias=AliasChoices("REDIS_URL", "STEWARD_REDIS_URL")
     )
+    redis_url_file: Path | None = Field(
+        default=None,
+        validation_alias=AliasChoices("REDIS_URL_FILE", "STEWARD_REDIS_URL_FILE"),
+        description="file that holds the URL, where it has a password: rediss://user:password@host:6379/0",
+    )
     hf_endpoint: str = Field(
         default="https://huggingface.co", validation_alias=AliasChoices("HF_ENDPOINT", "STEWARD_HF_ENDPOINT")
     )
     log_level: str = "info"
     log_json: bool = False
+
+    @model_validator(mode="after")
+    def _redis_url_from_file(self) -> Self:
+        if self.redis_url_file is not None:
+            self.redis_url = read_secret("REDIS_URL_FILE", self.redis_url_file)
+        return self
+
+
+def read_secret(name: str, file: Path) -> str:
+    """What `file` holds, without the white space around it. Raises SecretMissing, which names the setting."""
+    try:
+        found = file.read_text("utf-8").strip()
+    except OSError as error:
+        raise SecretMissing(f"{name}={file}: {error}") from error
+    if not found:
+        raise SecretMissing(f"{name}={file} is empty.")
+    return found

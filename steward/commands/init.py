@@ -1,7 +1,9 @@
-"""`steward init`: the repos and webhooks that a board needs, made once however often it is called."""
+"""`steward init`: board file, repos and webhooks that a board needs, made once however often it is called."""
 
 from __future__ import annotations
 
+import secrets
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated
@@ -9,9 +11,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
+    from bot.settings import BotSettings
     from hub.client import Hub
     from hub.records import Repo
     from leaderboard.boards import Board
+
+CARD = "README.md"
+REFUSED = 1
+DRY = "Nothing was changed. Run it again with --apply to do this."
 
 
 def register(app: typer.Typer) -> None:
@@ -29,21 +36,87 @@ class Hook:
 
 def init(
     url: Annotated[str, typer.Option(help="Where the Hub reaches `steward serve`: https://…/webhooks/hub")],
+    org: Annotated[
+        str, typer.Option(help="For a new board file: the organisation, or account, that owns the repos.")
+    ] = "",
+    details: Annotated[str, typer.Option(help="Whose datasets hold the details; ORG-details if left out.")] = "",
+    title: Annotated[str, typer.Option(help="What people call the leaderboard; ORG if left out.")] = "",
+    suite: Annotated[str, typer.Option(help="What is evaluated.")] = "starter",
+    maintainer: Annotated[
+        list[str] | None, typer.Option(help="Name on the Hub of a maintainer; several times.")
+    ] = None,
     apply: Annotated[bool, typer.Option("--apply", help="Do it; without this it is only said.")] = False,
 ) -> None:
-    """Make the repos and webhooks of the board in STEWARD_BOARD that are missing; a dry run unless told to apply."""
+    """Make what a board lacks: board file (effects in shadow), repos with cards, webhooks. Twice changes nothing more.
+
+    A dry run unless told to apply. A board file that is there is left as it is, and says which repos there should be.
+    """
     from bot.settings import BotSettings
     from hub.client import Hub
+    from hub.errors import HubError
     from steward.commands.board import sentences
 
     with sentences():
         settings = BotSettings()
-        board, secret = settings.read_board(), settings.secrets()[0]
+        secret = _webhook_secret(settings, apply=apply)
         with Hub(settings.hf_endpoint, settings.token()) as hub:
-            for line in steps(hub, board, url=url, secret=secret, apply=apply):
-                print(line)
-    if not apply:
-        print("Nothing was changed. Run it again with --apply to do this.")
+            try:
+                wanted = Wanted(org, details or f"{org}-details", title or org, suite, tuple(maintainer or ()))
+                board = _board(settings, hub, wanted, apply=apply)
+                for line in steps(hub, board, url=url, secret=secret, apply=apply):
+                    print(line)
+            except HubError as error:
+                print(f"steward: {error}", file=sys.stderr)
+                raise typer.Exit(REFUSED) from error
+    print("Next: `steward up`, and `steward doctor` beside it." if apply else DRY)
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """A board that has no file yet, in its operator's words."""
+
+    org: str
+    details: str
+    title: str
+    suite: str
+    maintainers: tuple[str, ...]
+
+
+def _board(settings: BotSettings, hub: Hub, wanted: Wanted, *, apply: bool) -> Board:
+    """The board in its file; where there is none, the one that is written there."""
+    from bot.settings import SettingsError
+    from leaderboard.boards import parse_board
+    from steward.newboard import board_text
+
+    file = settings.board
+    if file.exists():
+        print(f"The board file {file} is there.")
+        return settings.read_board()
+    if not wanted.org:
+        raise SettingsError(
+            f"There is no board file at STEWARD_BOARD={file}. Write it, or say --org to have it written."
+        )
+    ids = [hub.user(name).id for name in wanted.maintainers]
+    text = board_text(org=wanted.org, details=wanted.details, title=wanted.title, suite=wanted.suite, maintainers=ids)
+    if apply:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text, "utf-8")
+    print(f"{'Wrote' if apply else 'Would write'} the board file {file}, with every effect in shadow.")
+    return parse_board(text)
+
+
+def _webhook_secret(settings: BotSettings, *, apply: bool) -> str:
+    """The webhook's secret; made up, where its file is named and not there yet."""
+    file = settings.webhook_secret_file
+    if settings.webhook_secret is None and file is not None and not file.exists():
+        print(f"{'Made up' if apply else 'Would make up'} the webhook's secret, in {file}.")
+        made = secrets.token_urlsafe(32)
+        if apply:
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.touch(mode=0o600)
+            file.write_text(made, "utf-8")
+        return made
+    return settings.secrets()[0]
 
 
 def repos(board: Board) -> list[tuple[Repo, bool]]:
@@ -61,11 +134,17 @@ def repos(board: Board) -> list[tuple[Repo, bool]]:
 
 
 def hooks(board: Board) -> list[Hook]:
-    """The webhooks: commits and threads of the requests repo, threads of the community."""
+    """The webhooks: commits of the requests and flags repos, and threads of all repos in which people write."""
     from hub.records import Repo
 
-    requests, community = Repo("dataset", board.repos.requests), Repo(board.repos.community_type, board.repos.community)
-    return [Hook(requests, "repo"), Hook(requests, "discussion"), Hook(community, "discussion")]
+    requests, results = Repo("dataset", board.repos.requests), Repo("dataset", board.repos.results)
+    community = Repo(board.repos.community_type, board.repos.community)
+    flags = [Hook(Repo("dataset", board.repos.flags), "repo")] if board.repos.flags else []
+    return [
+        Hook(requests, "repo"),
+        *flags,
+        *(Hook(repo, "discussion") for repo in dict.fromkeys((requests, results, community))),
+    ]
 
 
 def steps(hub: Hub, board: Board, *, url: str, secret: str, apply: bool) -> Iterator[str]:
@@ -73,12 +152,7 @@ def steps(hub: Hub, board: Board, *, url: str, secret: str, apply: bool) -> Iter
     from hub.records import Watched
 
     for repo, private in repos(board):
-        if hub.repo_exists(repo):
-            yield f"The {repo.kind} {repo.id} is there."
-            continue
-        if apply:
-            hub.create_repo(repo, private=private)
-        yield f"{'Made' if apply else 'Would make'} the {'private ' if private else ''}{repo.kind} {repo.id}."
+        yield _repo(hub, board, repo, private=private, apply=apply)
     present = {(hook.url, hook.watched, hook.domains) for hook in hub.webhooks() if not hook.disabled}
     for hook in hooks(board):
         watched = Watched(hook.repo.kind, hook.repo.id)
@@ -88,3 +162,21 @@ def steps(hub: Hub, board: Board, *, url: str, secret: str, apply: bool) -> Iter
         if apply:
             hub.ensure_webhook(url, [watched], [hook.domain], secret)
         yield f"{'Made' if apply else 'Would make'} a webhook for the {hook.domain} events of {hook.repo.id}."
+
+
+def _repo(hub: Hub, board: Board, repo: Repo, *, private: bool, apply: bool) -> str:
+    """One repo and its card. A repo that holds anything is left alone; an empty one may be left from a first try."""
+    from hub.records import Put
+    from steward.newboard import card
+
+    there = hub.repo_exists(repo)
+    if there and {entry.path for entry in hub.list_files(repo)} - {".gitattributes"}:
+        return f"The {repo.kind} {repo.id} is there."
+    if apply:
+        if not there:
+            hub.create_repo(repo, private=private)
+        if hub.find_file(repo, CARD) is None:  # the Hub itself may put one into a new Space
+            hub.commit(repo, [Put(CARD, card(board, repo.id))], "Say what this is", regular=[CARD])
+    if there:
+        return f"{'Wrote' if apply else 'Would write'} the card of the {repo.kind} {repo.id}, which is empty."
+    return f"{'Made' if apply else 'Would make'} the {'private ' if private else ''}{repo.kind} {repo.id}, with a card."

@@ -1,0 +1,87 @@
+"""`steward up`: everything that a board needs, on one machine: queue server, web server, syncs, and a worker."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+from collections.abc import Mapping
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from steward.supervisor import Part
+
+WEB = ("STEWARD_WEBHOOK_SECRET", "STEWARD_OLD_WEBHOOK_SECRET")
+SYNC = ("STEWARD_BOT_TOKEN",)
+WORK = ("STEWARD_WORKER_TOKEN",)
+REDIS = ("REDIS_URL", "STEWARD_REDIS_URL", "REDIS_URL_FILE", "STEWARD_REDIS_URL_FILE")
+
+URL_FILE = "redis-url"
+"""In the data folder: where its queue server listens. Other commands find it by REDIS_URL_FILE."""
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to `steward`."""
+    app.command()(up)
+
+
+def up(
+    worker: Annotated[
+        bool | None, typer.Option(help="Also evaluate here; if left out: where STEWARD_WORKER_TOKEN is set.")
+    ] = None,
+    data: Annotated[
+        Path, typer.Option(envvar="STEWARD_DATA", help="Folder of the queue server, where REDIS_URL names none.")
+    ] = Path("steward-data"),
+) -> None:
+    """Run everything on this machine, and start again what dies. Ctrl-C or SIGTERM ends all of it.
+
+    Exit status 0 when told to stop, 2 where a setting is missing or wrong.
+    """
+    from bot.settings import BotSettings
+    from steward.commands.board import sentences
+    from steward.supervisor import Supervisor
+    from steward.valkey import Valkey
+
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, lambda *_: stop.set())
+    environment = dict(os.environ)
+    with ExitStack() as stack:
+        with sentences():
+            settings = BotSettings()
+            settings.read_board(), settings.token(), settings.secrets()
+            if not any(environment.get(name) for name in REDIS):
+                environment["REDIS_URL"] = stack.enter_context(Valkey(data / "redis")).url
+                (data / URL_FILE).write_text(environment["REDIS_URL"], "utf-8")
+        wanted = _has(environment, WORK[0]) if worker is None else worker
+        told = "" if wanted else " without a worker: nothing is evaluated here"
+        _say(f"Starting on {settings.host}:{settings.port}{told}. Ctrl-C ends it.")
+        status = Supervisor(parts(environment, worker=wanted), _say).run(stop)
+    raise typer.Exit(status)
+
+
+def parts(environment: Mapping[str, str], *, worker: bool) -> list[Part]:
+    """The processes, each with the secrets that it needs and no other."""
+    from steward.supervisor import Part
+
+    named = {"serve": WEB, "sync": SYNC, **({"work": WORK} if worker else {})}
+    secrets = {variable for names in (WEB, SYNC, WORK) for name in names for variable in (name, f"{name}_FILE")}
+    found = []
+    for name, own in named.items():
+        hidden = secrets - {variable for word in own for variable in (word, f"{word}_FILE")}
+        kept = {variable: value for variable, value in environment.items() if variable not in hidden}
+        found.append(Part(name, (sys.executable, "-m", "steward.cli", name), kept))
+    return found
+
+
+def _has(environment: Mapping[str, str], name: str) -> bool:
+    return bool(environment.get(name) or environment.get(f"{name}_FILE"))
+
+
+def _say(words: str) -> None:
+    print(f"steward: {words}", file=sys.stderr, flush=True)

@@ -1,0 +1,100 @@
+"""Several processes kept running: whoever dies is started again, later each time; all end together.
+
+A process that ends with MISCONFIGURED before it has run for long would do so for ever: then everything ends, for its
+sentence has to be read by a person.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from steward.children import die_with_parent
+from steward.commands.board import MISCONFIGURED
+
+STEADY = 60.0
+"""Seconds after which a process counts as running well: its next death is its first one again."""
+FIRST_WAIT, LONGEST_WAIT = 1.0, 60.0
+GRACE = 12.0
+"""Seconds for all of them to end when told to: a little more than each promises."""
+LOOK_EVERY = 0.2
+
+
+@dataclass
+class Part:
+    """One process: how it is started, and how it went so far."""
+
+    name: str
+    arguments: Sequence[str]
+    environment: Mapping[str, str]
+    process: subprocess.Popen[bytes] | None = None
+    since: float = 0.0
+    deaths: int = 0
+    due: float = field(default=0.0)
+
+
+class Supervisor:
+    """Runs `parts`; what they print goes where ours goes. `say` is told of every start after the first, and why."""
+
+    def __init__(self, parts: Sequence[Part], say: Callable[[str], None]) -> None:
+        self.parts = tuple(parts)
+        self._say = say
+
+    def run(self, stop: threading.Event) -> int:
+        """Keep them running until `stop` is set: 0, or MISCONFIGURED where one of them cannot start."""
+        try:
+            while not stop.is_set():
+                for part in self.parts:
+                    if self._look(part, time.monotonic()):
+                        return MISCONFIGURED
+                stop.wait(LOOK_EVERY)
+            return 0
+        finally:
+            self.end()
+
+    def _look(self, part: Part, now: float) -> bool:
+        """Start `part` where it is due; whether it can never run."""
+        if part.process is None:
+            if now >= part.due:
+                self._start(part, now)
+            return False
+        status = part.process.poll()
+        if status is None:
+            return False
+        steady = now - part.since >= STEADY
+        part.process, part.deaths = None, 1 if steady else part.deaths + 1
+        if status == MISCONFIGURED and not steady:
+            self._say(f"{part.name} cannot start; what it says above has to be mended first.")
+            return True
+        wait = min(LONGEST_WAIT, FIRST_WAIT * 2.0 ** (part.deaths - 1))
+        part.due = now + wait
+        self._say(f"{part.name} ended with status {status}; it is started again in {wait:.0f} s.")
+        return False
+
+    def _start(self, part: Part, now: float) -> None:
+        part.since = now
+        part.process = subprocess.Popen(
+            list(part.arguments),
+            env=dict(part.environment),
+            stdin=subprocess.DEVNULL,
+            start_new_session=True,  # Ctrl-C is for us: we end them in order
+            preexec_fn=die_with_parent,
+        )
+
+    def end(self) -> None:
+        """SIGTERM to each, the last first; SIGKILL to the whole group of whoever is not gone in time."""
+        running = [part.process for part in reversed(self.parts) if part.process is not None]
+        for process in running:
+            process.terminate()
+        deadline = time.monotonic() + GRACE
+        for process in running:
+            try:
+                process.wait(max(0.1, deadline - time.monotonic()))
+            except subprocess.TimeoutExpired:
+                os.killpg(process.pid, signal.SIGKILL)
+                process.wait()

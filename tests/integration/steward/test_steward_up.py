@@ -1,0 +1,168 @@
+"""From nothing to a working leaderboard in three commands; and what `steward up` does with processes that die."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import httpx2
+import pytest
+from huggingface_hub import CommitOperationAdd, HfApi
+from typer.testing import CliRunner
+
+from leaderboard.boards import parse_board
+from leaderboard.effects import Effect, Mode
+from localhub.testing import LocalHub
+from steward.cli import app
+from steward.commands.up import parts
+from steward.newboard import board_text
+from steward.supervisor import Part, Supervisor
+from steward.valkey import free_port
+from wire.keys import Keys
+from wire.redis import connect
+from wire.shadow import ShadowList
+
+WORLD = {
+    "users": [
+        {"name": name, "tokens": [{"token": f"hf_{name}", "role": "write"}]} for name in ("bot", "gpu", "maya", "form")
+    ],
+    "orgs": [
+        {"name": "fresh", "members": {"bot": "admin", "form": "write", "maya": "admin"}},
+        {"name": "fresh-details", "members": {"gpu": "write", "bot": "read"}},
+    ],
+    "repos": [{"type": "model", "id": "maya/remote", "files": {"config.json": '{"auto_map": {"AutoConfig": "x.Y"}}'}}],
+}
+REQUEST = "maya/remote_eval_request_False_float32_Original.json"
+
+
+@pytest.mark.e2e
+def test_a_leaderboard_in_three_commands(tmp_path: Path, eventually: Callable[..., object]) -> None:
+    """init makes board file, secret, repos and webhooks; doctor finds nothing wrong; up judges a submission."""
+    port = free_port()
+    with LocalHub(tmp_path / "hub", WORLD) as hub:
+        kept = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
+        environment = {
+            **kept,
+            "HF_ENDPOINT": hub.url,
+            "STEWARD_BOARD": str(tmp_path / "board.yaml"),
+            "STEWARD_BOT_TOKEN": "hf_bot",
+            "STEWARD_WEBHOOK_SECRET_FILE": str(tmp_path / "secret"),
+            "STEWARD_MIRRORS": str(tmp_path / "mirrors"),
+            "STEWARD_DATA": str(tmp_path / "data"),
+            "STEWARD_PORT": str(port),
+        }
+
+        def steward(*words: str) -> subprocess.Popen[str]:
+            command = [sys.executable, "-m", "steward.cli", *words]
+            pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
+            return subprocess.Popen(command, env=environment, cwd=tmp_path, text=True, **pipes)  # type: ignore
+
+        address = f"http://127.0.0.1:{port}/webhooks/hub"
+        init = steward("init", "--org", "fresh", "--url", address, "--maintainer", "maya", "--apply")
+        said = init.communicate(timeout=60)[0]
+        assert init.returncode == 0, said
+        assert "Wrote the board file" in said
+        assert (tmp_path / "secret").stat().st_mode & 0o777 == 0o600
+        everything = steward("up", "--no-worker")
+        try:
+            eventually(lambda: answers(port, "readyz"), seconds=60)
+            shadowed = parse_board((tmp_path / "board.yaml").read_text("utf-8"))
+            assert shadowed.effects.mode(*Effect) is Mode.SHADOW
+            environment["REDIS_URL_FILE"] = str(tmp_path / "data" / "redis-url")
+            doctor = steward("doctor", "--json")
+            checks = json.loads(doctor.communicate(timeout=60)[0].splitlines()[-1])["checks"]
+            assert [check for check in checks if check["state"] == "error"] == []
+            form = HfApi(hub.url, token="hf_form")
+            fields = json.dumps({"model": "maya/remote", "status": "PENDING", "revision": "main"}).encode()
+            form.create_commit(
+                "fresh/requests", [CommitOperationAdd(REQUEST, fields)], commit_message="Add", repo_type="dataset"
+            )
+            listed = ShadowList(connect((tmp_path / "data" / "redis-url").read_text()), Keys("fresh"))
+            eventually(lambda: any("FAILED" in str(would) for would in listed.read().things), seconds=30)
+        finally:
+            everything.send_signal(signal.SIGTERM)
+            words = everything.communicate(timeout=30)[0]
+        assert everything.returncode == 0, words
+        assert not answers(port, "healthz")
+
+
+def answers(port: int, page: str) -> bool:
+    """Whether the web server answers that all is well."""
+    try:
+        return bool(httpx2.get(f"http://127.0.0.1:{port}/{page}", timeout=5).status_code == 200)
+    except httpx2.HTTPError:
+        return False
+
+
+def run(supervisor: Supervisor, stop: threading.Event) -> tuple[threading.Thread, list[int]]:
+    """The supervisor on a thread of its own; its exit status, once it has one."""
+    ended: list[int] = []
+    thread = threading.Thread(target=lambda: ended.append(supervisor.run(stop)))
+    thread.start()
+    return thread, ended
+
+
+def test_who_dies_is_started_again_and_all_end_together(
+    tmp_path: Path, eventually: Callable[..., object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One that is killed comes back as another process; told to stop, none is left."""
+    monkeypatch.setattr("steward.supervisor.FIRST_WAIT", 0.05)
+    sleeper, said, stop = (sys.executable, "-c", "import time; time.sleep(60)"), list[str](), threading.Event()
+    supervisor = Supervisor([Part(name, sleeper, {}) for name in ("one", "two")], said.append)
+    thread, ended = run(supervisor, stop)
+    try:
+        eventually(lambda: all(part.process for part in supervisor.parts))
+        first = supervisor.parts[0].process
+        assert first is not None
+        first.kill()
+        eventually(lambda: supervisor.parts[0].process not in (None, first))
+        assert said == ["one ended with status -9; it is started again in 0 s."]
+    finally:
+        stop.set()
+        thread.join(20)
+    assert ended == [0]
+    assert all(part.process is not None and part.process.poll() is not None for part in supervisor.parts)
+
+
+def test_what_can_never_run_ends_everything_with_its_status() -> None:
+    """A process that says at once that a setting is wrong is not tried for ever."""
+    said: list[str] = []
+    misconfigured = Part("serve", (sys.executable, "-c", "raise SystemExit(2)"), {})
+    assert Supervisor([misconfigured], said.append).run(threading.Event()) == 2
+    assert said == ["serve cannot start; what it says above has to be mended first."]
+
+
+def test_each_process_gets_its_own_secrets_and_no_other() -> None:
+    """The web server has no token, the syncs have no webhook secret, a worker has its own token alone."""
+    secrets = ("STEWARD_BOT_TOKEN", "STEWARD_WEBHOOK_SECRET_FILE", "STEWARD_WORKER_TOKEN_FILE")
+    environment = {**dict.fromkeys(secrets, "x"), "PATH": "/bin"}
+    found = {part.name: sorted(part.environment) for part in parts(environment, worker=True)}
+    assert found == {
+        "serve": ["PATH", "STEWARD_WEBHOOK_SECRET_FILE"],
+        "sync": ["PATH", "STEWARD_BOT_TOKEN"],
+        "work": ["PATH", "STEWARD_WORKER_TOKEN_FILE"],
+    }
+    assert [part.name for part in parts(environment, worker=False)] == ["serve", "sync"]
+
+
+def test_a_new_board_file_takes_any_title() -> None:
+    """What an operator types is quoted: colons, quotes and emoji come back as they were."""
+    for title in ('A: "b" # c', "🏆 été", "- x", "yes"):
+        text = board_text(org="Open_Board.1", details="d", title=title, suite="starter", maintainers=["a1", "b2"])
+        board = parse_board(text)
+        assert (board.title, board.maintainers, board.name) == (title, ("a1", "b2"), "open-board-1")
+
+
+def test_init_without_a_board_file_says_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is guessed: the sentence names the setting and the option."""
+    for name, value in (("BOARD", str(tmp_path / "none.yaml")), ("BOT_TOKEN", "hf_x"), ("WEBHOOK_SECRET", "s")):
+        monkeypatch.setenv(f"STEWARD_{name}", value)
+    found = CliRunner().invoke(app, ["init", "--url", "https://x.example/webhooks/hub"])
+    assert found.exit_code == 2
+    assert "--org" in found.output
