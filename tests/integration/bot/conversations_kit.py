@@ -43,8 +43,9 @@ def town(world: dict[str, Any]) -> dict[str, Any]:
         {**org, "members": {**org["members"], "mia": "admin"}} if org["name"] == "board" else org
         for org in world["orgs"]
     ]
-    files = {"README.md": "# A model\n", "config.json": CONFIG, "model.safetensors": "x"}
-    models = [{"type": "model", "id": name, "files": files} for name in MODELS]
+    files = {"config.json": CONFIG, "model.safetensors": "x"}
+    # Each has a card of its own: alike, and made in the same second, they would have the same commit.
+    models = [{"type": "model", "id": name, "files": {"README.md": f"# {name}\n", **files}} for name in MODELS]
     return {**world, "users": [*world["users"], mia], "orgs": orgs, "repos": [*world["repos"], *models]}
 
 
