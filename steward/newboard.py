@@ -10,7 +10,8 @@ if TYPE_CHECKING:
     from leaderboard.boards import Board
 
 BOARD = """\
-# One leaderboard. Every field is described in docs/reference-board.md; `steward doctor` says whether all is in place.
+# One leaderboard. `steward doctor` says whether all of it is in place; what the bot may do is explained in
+# docs/adoption.md, what is asked of submissions in docs/submitting.md.
 name: {name}
 title: {title}
 

@@ -1,0 +1,80 @@
+# Two images from one file:
+#
+#   docker build --target bot    -t steward-bot .       web server, syncs and timer; a Docker Space runs it as it is
+#   docker build --target worker -t steward-worker .    an evaluation worker
+#
+# Both run as user 1000 and keep what may be kept in /data. The worker needs no CUDA base image: torch's wheels carry the
+# CUDA runtime, and the driver comes from the host (NVIDIA's container toolkit).
+ARG BASE=docker.io/library/debian:trixie-slim
+
+FROM ${BASE} AS python
+RUN apt-get update \
+ && apt-get install -y --no-install-recommends ca-certificates python3 \
+ && rm -rf /var/lib/apt/lists/* /var/cache/apt/* \
+ && useradd --uid 1000 --create-home steward \
+ && install -d -o 1000 -g 1000 -m 700 /data
+ENV PATH=/opt/steward/bin:$PATH \
+    PYTHONUNBUFFERED=1 \
+    PYTHONDONTWRITEBYTECODE=1 \
+    HF_HUB_DISABLE_TELEMETRY=1 \
+    HF_HOME=/data/hf \
+    STEWARD_BOARD=/data/board.yaml \
+    STEWARD_LOG_JSON=true
+
+FROM python AS build
+RUN apt-get update && apt-get install -y --no-install-recommends python3-venv
+RUN python3 -m venv /opt/steward
+WORKDIR /src
+# What is depended on, in a layer that changes only when pyproject.toml does.
+COPY pyproject.toml ./
+RUN python3 -c "import tomllib; print(*tomllib.load(open('pyproject.toml', 'rb'))['project']['dependencies'], sep='\n')" \
+      > /requirements.txt \
+ && pip install --no-cache-dir --no-compile --only-binary :all: -r /requirements.txt
+COPY README.md ./
+COPY leaderboard leaderboard
+COPY wire wire
+COPY hub hub
+COPY bot bot
+COPY workers workers
+COPY localhub localhub
+COPY steward steward
+
+FROM build AS build-worker
+# Some of the harness's dependencies are published as sources alone; none of them needs a compiler.
+RUN pip install --no-cache-dir '.[worker]' && pip uninstall --yes pip
+
+FROM build AS build-bot
+# Bytecode for all but the code of transformers' models, of which the bot loads hardly any: it would take 54 MB.
+RUN pip install --no-cache-dir --no-compile --no-deps . && pip uninstall --yes pip \
+ && rm -rf /opt/steward/lib/python3*/site-packages/numpy/*/tests \
+ && python3 -m compileall -q -x transformers/models /opt/steward
+
+FROM python AS worker
+COPY --from=build-worker /opt/steward /opt/steward
+ENV STEWARD_WORK_DIR=/data/worker \
+    NVIDIA_VISIBLE_DEVICES=all \
+    NVIDIA_DRIVER_CAPABILITIES=compute,utility
+USER 1000
+WORKDIR /data
+STOPSIGNAL SIGTERM
+ENTRYPOINT ["steward"]
+CMD ["work"]
+
+# The last stage is what a Space builds.
+FROM python AS bot
+# For `steward up`, which starts a queue server of its own where REDIS_URL names none.
+RUN apt-get update && apt-get install -y --no-install-recommends valkey-server \
+ && rm -rf /var/lib/apt/lists/* /var/cache/apt/*
+COPY --from=build-bot /opt/steward /opt/steward
+ENV STEWARD_HOST=0.0.0.0 \
+    STEWARD_PORT=7860 \
+    STEWARD_DATA=/data/steward \
+    STEWARD_MIRRORS=/data/steward/mirrors
+USER 1000
+WORKDIR /data
+EXPOSE 7860
+STOPSIGNAL SIGTERM
+HEALTHCHECK --interval=30s --timeout=5s --start-period=30s CMD ["python3", "-c", \
+  "import os, urllib.request as u; u.urlopen(f\"http://127.0.0.1:{os.environ['STEWARD_PORT']}/healthz\", timeout=4)"]
+ENTRYPOINT ["steward"]
+CMD ["up", "--no-worker"]

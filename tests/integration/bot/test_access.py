@@ -1,0 +1,71 @@
+"""Redis with a password, and with a user who may do no more than docs/deploying.md asks for."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+import redis
+from rq import SimpleWorker
+from rq.serializers import JSONSerializer
+from stand_kit import Stand, world
+
+from bot.doctor import examine
+from bot.settings import BotSettings, SettingsError
+from localhub.testing import LocalHub
+from steward.valkey import Valkey
+from wire import jobs
+from wire.errors import SecretMissing
+from wire.redis import connect
+
+PASSWORD = "correct-horse"
+
+
+@pytest.fixture
+def restricted(valkey: Valkey, valkey_url: str, project: Path) -> str:
+    """The URL of the queue server for the user that the documentation describes."""
+    text = (project / "docs" / "deploying.md").read_text("utf-8")
+    found = re.search(r"^user (steward) on (.*)$", text, re.MULTILINE)
+    assert found is not None
+    with redis.Redis.from_url(valkey_url) as admin:
+        admin.execute_command(
+            "ACL", "SETUSER", "steward", "reset", "on", *found[2].replace("PASSWORD", PASSWORD).split()
+        )
+    return f"redis://steward:{PASSWORD}@127.0.0.1:{valkey.port}/0"
+
+
+def test_a_request_goes_its_way_with_a_user_of_few_rights(restricted: str, tmp_path: Path) -> None:
+    """From submission to publication, with what the doctor looks at and what RQ does; and nothing beside that."""
+    with LocalHub(tmp_path, world()) as hub, connect(restricted) as connection:
+        stand = Stand(hub, connection)
+        job = stand.started()
+        stand.end(job)
+        checks = [check for check in examine(stand.desk) if check.name.startswith("redis")]
+        assert {check.state for check in checks} == {"ok"}
+        queues = [jobs.queue(connection, name) for name in stand.desk.queues]
+        worker = SimpleWorker(queues, connection=connection, serializer=JSONSerializer)
+        assert worker.work(burst=True, logging_level="ERROR") in (True, False)
+        for refused in (("FLUSHALL",), ("CONFIG", "GET", "*"), ("GET", "somebody-elses")):
+            with pytest.raises(redis.exceptions.NoPermissionError):
+                connection.execute_command(*refused)
+        stand.desk.probe.close()
+        stand.desk.hub.close()
+
+
+def test_secrets_may_come_from_files(tmp_path: Path) -> None:
+    """The URL of Redis and the old secret too; a file that is missing or empty is named, with its setting."""
+    for name, words in (("url", "rediss://u:p@h/0\n"), ("secret", "new\n"), ("old", "old\n"), ("empty", " \n")):
+        (tmp_path / name).write_text(words)
+    settings = BotSettings(
+        redis_url_file=tmp_path / "url",
+        webhook_secret_file=tmp_path / "secret",
+        old_webhook_secret_file=tmp_path / "old",
+        bot_token_file=tmp_path / "empty",
+    )
+    assert settings.redis_url == "rediss://u:p@h/0"
+    assert settings.secrets() == ("new", "old")
+    with pytest.raises(SettingsError, match=r"STEWARD_BOT_TOKEN_FILE=.*is empty"):
+        settings.token()
+    with pytest.raises(SecretMissing, match=r"REDIS_URL_FILE=.*nowhere"):
+        BotSettings(redis_url_file=tmp_path / "nowhere")
