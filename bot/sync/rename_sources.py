@@ -20,10 +20,10 @@ from bot.mirror import MirrorDamaged, View
 from hub.errors import EntryNotFound, TooLarge
 from hub.records import Repo
 from leaderboard.changes import FileChange
-from leaderboard.rename_claims import model_of
-from leaderboard.renames import Kind, request_place
+from leaderboard.renames import Kind
 from leaderboard.requests import is_request_path
 
+_SLOT = "_eval_request_"
 MOST_READ = 60
 """Results that are read one by one; a model with more of them is looked at by a person."""
 MAX_FILE = 10 * 1024 * 1024
@@ -103,19 +103,19 @@ class Requests:
 
     def _base(self, view: View, commit: str, old: str, new: str) -> Base:
         most = self._desk.board.max_request_bytes
-        name = old.rpartition("/")[2].encode()
+        name, its, news = old.rpartition("/")[2].encode(), f"{old}{_SLOT}", f"{new}{_SLOT}"
         files: dict[str, bytes] = {}
         new_files: list[str] = []
         for blob in view.files(commit):
-            if not is_request_path(blob.path) or blob.oid is None:
+            if _SLOT not in blob.path or not is_request_path(blob.path) or blob.oid is None:
                 continue
-            if request_place(old, new, blob.path) != blob.path:
-                files[blob.path] = view.blob(blob.oid, max_bytes=most) or b""
+            data = view.content(blob.oid)
+            if blob.path.startswith(its):
+                files[blob.path] = data if len(data) <= most else b""
                 continue
-            if model_of("requests", blob.path) == new:
+            if blob.path.startswith(news):
                 new_files.append(blob.path)
-            data = view.blob(blob.oid, max_bytes=most)
-            if data is not None and name in data:
+            if name in data and len(data) <= most:
                 files[blob.path] = data
         return Base(commit, files, tuple(new_files))
 
