@@ -124,27 +124,18 @@ def flag(desk: Desk, wish: Wish, said: Said) -> Decided:
     url = hearing.open_or_adopt(desk, drafts, said.repo, said.thread, said.cause)
     if url is None:
         return Decided("off")
-    decision = Decision(
-        what="flagged",
-        at=iso(desk.now()),
-        by=said.person.name,
-        by_id=said.person.id,
-        reason=wish.reason,
-        category=wish.category,
-        cause=said.cause,
-    )
+    decision = _decision("flagged", wish.reason, said, desk.now(), wish.category)
     records = [_decided(desk, draft.model_copy(update={"thread": url}), decision) for draft in drafts]
     if not stage(desk, records, said.cause, "Flag"):
         return Decided("off")
-    return Decided(
-        "flagged",
-        tuple(one.model for one in found),
-        reason=wish.reason,
-        category=flags.CATEGORIES[wish.category].words,
-        thread=url,
-        is_here=url == _address(desk, said),
-        hides=flags.CATEGORIES[wish.category].hides,
-    )
+    kind, models = flags.CATEGORIES[wish.category], tuple(one.model for one in found)
+    is_here = url == _address(desk, said)
+    return Decided("flagged", models, (), wish.reason, kind.words, url, is_here=is_here, hides=kind.hides)
+
+
+def _decision(what: Literal["flagged", "lifted"], reason: str, said: Said, now: float, category: str = "") -> Decision:
+    who = {"by": said.person.name, "by_id": said.person.id}
+    return Decision(what=what, at=iso(now), reason=reason, category=category, cause=said.cause, **who)
 
 
 def _draft(desk: Desk, named: Named, wish: Wish, said: Said) -> FlagRecord:
@@ -180,9 +171,7 @@ def unflag(desk: Desk, reason: str, models: Sequence[str], said: Said) -> Decide
     standing = [one for one in records if one.stands]
     if not (standing or already):
         return Decided("not-flagged", tuple(models) or tuple(one.model for one in records))
-    decision = Decision(
-        what="lifted", at=iso(desk.now()), by=said.person.name, by_id=said.person.id, reason=reason, cause=said.cause
-    )
+    decision = _decision("lifted", reason, said, desk.now())
     if not stage(desk, [flags.lifted(one, decision) for one in standing], said.cause, "Lift the flag of"):
         return Decided("off")
     lifted = {one.model for one in (*standing, *already)}

@@ -23,6 +23,7 @@ from bot.sync.waiting_threads import note
 from bot.texts.render import render
 from hub.comments import find_marked
 from hub.records import Repo, Thread
+from leaderboard.effects import Effect
 from leaderboard.flags import FlagRecord
 from leaderboard.links import thread_links
 from leaderboard.triage import Topic, triage
@@ -40,7 +41,7 @@ def open_or_adopt(desk: Desk, drafts: Sequence[FlagRecord], repo: Repo, thread: 
         f"[FLAG] {drafts[0].model}{more}" if drafts[0].kind.hides else f"Not evaluated here: {drafts[0].model}{more}"
     )
     body = render("flag", records=drafts, pleas=(), hides=drafts[0].kind.hides, authors=_authors(drafts))
-    number = desk.effects.open_thread(desk.community, title, body, marker)
+    number = desk.effects.open_thread(desk.community, title, body, marker, Effect.EDIT)
     if number is None:
         return None
     desk.echoes.caused("discussion", desk.community.id, now=desk.now())

@@ -7,12 +7,11 @@ import json
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
 if TYPE_CHECKING:
-    from bot.desk import Desk
     from bot.flagging.importing import Import
     from bot.flagging.reports import Report
     from leaderboard.flags import FlagRecord
@@ -107,10 +106,10 @@ def import_table(
     from steward.commands.board import open_board
 
     if category not in CATEGORIES:
-        print(f"steward: {category} is none of {', '.join(CATEGORIES)}.", file=sys.stderr)
-        raise typer.Exit(MISUSED)
+        _misused(f"{category} is none of {', '.join(CATEGORIES)}.")
     with open_board() as desk:
-        _need_repo(desk)
+        if desk.flags_repo is None:
+            _misused("the board has no repo of flags; name one in the board file: repos: {flags: …}")
         try:
             found = importing.read(desk, table.read_text("utf-8"), category=category, by=getpass.getuser())
         except (OSError, UnicodeDecodeError, BadTable, HubError) as error:
@@ -121,10 +120,9 @@ def import_table(
     raise typer.Exit(UNCHANGED if any(one.code in LOST for one in found.problems) or write > written else 0)
 
 
-def _need_repo(desk: Desk) -> None:
-    if desk.flags_repo is None:
-        print("steward: the board has no repo of flags; name one in the board file: repos: {flags: …}", file=sys.stderr)
-        raise typer.Exit(MISUSED)
+def _misused(words: str) -> NoReturn:
+    print(f"steward: {words}", file=sys.stderr)
+    raise typer.Exit(MISUSED)
 
 
 def _tell(found: Import, *, as_json: bool, written: bool, wanted: bool) -> None:

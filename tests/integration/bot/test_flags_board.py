@@ -219,10 +219,12 @@ def test_nothing_is_done_by_halves(stand: FlagStand) -> None:
     assert stand.table() is None
 
 
-@pytest.mark.parametrize("mode", [Mode.OFF, Mode.SHADOW])
-def test_without_effects_nothing_is_flagged(stand: FlagStand, mode: Mode) -> None:
+@pytest.mark.parametrize(
+    ("kind", "mode"), [(Effect.EDIT, Mode.OFF), (Effect.EDIT, Mode.SHADOW), (Effect.NEW_THREAD, Mode.SHADOW)]
+)
+def test_without_effects_nothing_is_flagged(stand: FlagStand, kind: Effect, mode: Mode) -> None:
     """The reply says so, nothing is opened, and no file is written."""
-    modes = {**dict.fromkeys(Effect, Mode.ON), Effect.EDIT: mode, Effect.NEW_THREAD: mode}
+    modes = {**dict.fromkeys(Effect, Mode.ON), kind: mode}
     stand.desk.board = stand.desk.board.model_copy(update={"effects": Effects(modes=modes)})
     before = len(list(stand.form.get_repo_discussions(SPACE, repo_type="space")))
     case = Hearing(stand, "A question", "Hello?")
