@@ -94,8 +94,8 @@ def sync_thread(desk: Desk, repo: Repo, number: int) -> float | None:
         _check_status(desk, thread, path)
     go_on_with_approved(desk, repo, thread)
     posted = answer_commands(desk, REGISTRY, repo, thread, _place(thread, path)) + tell_ends(desk, repo, thread)
-    posted += follow_links(desk, repo, thread)
-    posted += answer_first(desk, REGISTRY, repo, thread) if path is None else 0
+    linked = follow_links(desk, repo, thread)
+    posted += linked or (answer_first(desk, REGISTRY, repo, thread) if path is None else 0)
     posted += hear(desk, repo, thread, is_stale=posted > 0)
     is_pull = repo in (desk.requests, desk.results) and thread.is_pull_request
     reports, again = sync_pull(desk, repo, thread) if is_pull else (0, None)

@@ -105,7 +105,7 @@ RESULT_FILES: dict[str, bytes] = {
 def fill_results(stand: Stand, files: dict[str, bytes]) -> None:
     """The results repo holds `files` and no other."""
     there = [one.path for one in stand.desk.hub.list_files(stand.desk.results) if one.path != ".gitattributes"]
-    operations = [CommitOperationDelete(it) for it in there if it not in files]
+    operations: list[Any] = [CommitOperationDelete(it) for it in there if it not in files]
     operations += [CommitOperationAdd(it, data) for it, data in files.items()]
     stand.form.create_commit(RESULTS, operations, commit_message="Begin", repo_type="dataset")
 

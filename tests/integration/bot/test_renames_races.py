@@ -186,7 +186,7 @@ def test_a_push_between_the_last_look_and_the_merge_is_taken_back_in_both_repos(
                 push(stand, number, evil, repo=repo)  # noqa: B023
             return merge(at, route, body)  # noqa: B023
 
-        stand.desk.hub._post_once = late  # type: ignore[method-assign]
+        stand.desk.hub._post_once = late  # type: ignore[method-assign,assignment]
         answer = decide(stand.desk, board, number, head, "maya")
         stand.desk.hub._post_once = merge  # type: ignore[method-assign]
         assert "taken back" in answer.text
@@ -208,7 +208,7 @@ def test_a_merge_that_is_answered_wrongly_is_told_as_it_is(stand: Stand, kind: s
         def nothing(at: str, route: str, body: object) -> Any:
             return None if route == "merge" else send(at, route, body)
 
-        stand.desk.hub._post_once = nothing  # type: ignore[method-assign]
+        stand.desk.hub._post_once = nothing  # type: ignore[method-assign,assignment]
     else:
         stand.hub.box.faults.add("POST */merge", kind, times=1, status=500)  # type: ignore[arg-type]
     try:
@@ -250,7 +250,7 @@ def test_dead_anywhere_the_same_end(stand: Stand, monkeypatch: pytest.MonkeyPatc
         if name == point:
             raise Killed
 
-    stand.desk.hub._post_once = late  # type: ignore[method-assign]
+    stand.desk.hub._post_once = late  # type: ignore[method-assign,assignment]
     with monkeypatch.context() as patch:
         patch.setattr(merging, "pass_by", die)
         with pytest.raises(Killed):

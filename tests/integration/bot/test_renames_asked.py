@@ -1,0 +1,157 @@
+"""Discussions that ask for a rename, and steps of one: who asks, what is left, and what ends with it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+import redis
+from pulls_kit import board_on
+from rename_kit import (
+    FILES,
+    NEW,
+    OLD,
+    RESULT_FILES,
+    RESULTS,
+    comments,
+    done,
+    fill_results,
+    look_at,
+    maintained,
+    on_main,
+    open_pull,
+    path,
+    prepare,
+    push,
+    rename_world,
+    request,
+    requests_plan,
+    result_path,
+)
+from stand_kit import REQUESTS, Stand
+
+from bot.sync.approving import decide
+from leaderboard.renames import plan
+from localhub.testing import LocalHub
+from steward.valkey import Valkey
+
+
+@pytest.fixture(scope="module")
+def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalHub]:
+    """One Hub for all."""
+    with LocalHub(tmp_path_factory.mktemp("hub"), rename_world()) as made:
+        prepare(made)
+        yield made
+
+
+@pytest.fixture
+def stand(hub: LocalHub, valkey: Valkey) -> Iterator[Stand]:
+    """A board that Maya maintains, as at the beginning."""
+    with redis.Redis.from_url(valkey.url) as client:
+        client.flushall()
+        with board_on(hub, client, FILES) as made:
+            fill_results(made, RESULT_FILES)
+            maintained(made)
+            yield made
+
+
+def discuss(stand: Stand, number: int, *, repo: str = REQUESTS, who: str = "ada") -> int:
+    """Ada, or Bob, opens a discussion that links a pull request; its number."""
+    text = f"Please: {stand.hub.url}/datasets/{repo}/discussions/{number}"
+    api = stand.ada if who == "ada" else stand.bob
+    opened = api.create_discussion(REQUESTS, "Rename my model", description=text, repo_type="dataset")
+    look_at(stand, REQUESTS, opened.num)
+    return int(opened.num)
+
+
+def status(stand: Stand, number: int) -> str:
+    """The status of a thread of the requests repo."""
+    return str(stand.form.get_discussion_details(REQUESTS, number, repo_type="dataset").status)
+
+
+def test_whoever_opened_the_discussion_asks_for_it(stand: Stand) -> None:
+    """Twins of Ada's, in a pull request of a tool's account: right once she asks for it, and not when a stranger does;
+    the discussion is answered once, and closed with it."""
+    number, head = open_pull(stand, done(requests_plan("ada/twin", "ada/twin-two").files))
+    look_at(stand, REQUESTS, number)
+    assert "I cannot see that bob may write to both" in comments(stand, REQUESTS, number)[0]
+    stranger = discuss(stand, number, who="bob")
+    assert "Not as it is" in comments(stand, REQUESTS, number)[0]
+    asked = discuss(stand, number)
+    assert "ada may write to both" in comments(stand, REQUESTS, number)[0]
+    for one in (asked, stranger):
+        look_at(stand, REQUESTS, one)
+        (answer,) = comments(stand, REQUESTS, one)
+        assert "a maintainer decides" in answer
+    assert decide(stand.desk, stand.desk.requests, number, head, "maya").merged
+    stand.work()
+    for one in (asked, stranger):
+        assert status(stand, one) == "closed"
+        assert "ada/twin to ada/twin-two" in comments(stand, REQUESTS, one)[-1]
+    before = len(comments(stand, REQUESTS, asked))
+    look_at(stand, REQUESTS, asked)
+    assert len(comments(stand, REQUESTS, asked)) == before
+
+
+def test_a_step_is_taken_and_the_next_one_does_the_rest(stand: Stand) -> None:
+    """What was right of a part is merged; what is left is offered, planned anew, and done by another."""
+    first = {path(OLD): None, path(NEW): done(requests_plan().files)[path(NEW)]}
+    number, head = open_pull(stand, first)
+    look_at(stand, REQUESTS, number)
+    assert decide(stand.desk, stand.desk.requests, number, head, "maya").merged
+    (text,) = comments(stand, REQUESTS, number)
+    assert "What is left of the rename I can do" in text
+    stand.settle()
+    rest = {it: data for it, data in FILES.items() if it != path(OLD)}
+    number, head = open_pull(stand, done(requests_plan(files=rest).files))
+    look_at(stand, REQUESTS, number)
+    assert "The rename is right" in comments(stand, REQUESTS, number)[0]
+    assert decide(stand.desk, stand.desk.requests, number, head, "maya").merged
+    assert set(on_main(stand)) == {*FILES, path(NEW), path(NEW, "4bit")} - {path(OLD), path(OLD, "4bit")}
+
+
+def test_our_own_account_in_a_file_is_mended_after_others_renamed_it(stand: Stand) -> None:
+    """Tools of others know nothing of where a request says that its results are: it follows the results."""
+    kept = {**FILES, path(OLD): request(OLD, note="é", steward={"results": result_path(OLD)})}
+    stand.put(path(OLD), kept[path(OLD)])
+    stand.settle()
+    for repo, files in (
+        (REQUESTS, requests_plan(files=kept).files),
+        (RESULTS, plan("results", OLD, NEW, RESULT_FILES).files),
+    ):
+        number, head = open_pull(stand, done(files), repo=repo)
+        look_at(stand, repo, number)
+        board = stand.desk.requests if repo == REQUESTS else stand.desk.results
+        assert decide(stand.desk, board, number, head, "maya").merged
+        stand.time += 600
+        stand.work()
+    assert stand.file(path(NEW))["steward"]["results"] == result_path(NEW)
+
+
+def test_a_push_voids_the_report_and_every_approval(stand: Stand) -> None:
+    """Said in the report, at once; what was pushed is checked, and its own commit has to be approved."""
+    right = done(requests_plan().files)
+    number, first = open_pull(stand, right)
+    look_at(stand, REQUESTS, number)
+    second = push(stand, number, {path(NEW): request(NEW, note="é", params=1)})
+    assert not decide(stand.desk, stand.desk.requests, number, first, "maya").merged
+    look_at(stand, REQUESTS, number)
+    (text,) = comments(stand, REQUESTS, number)
+    assert f"An earlier report, on `{first[:8]}`, is void, and so is every approval of it" in text
+    assert "differs in params" in text
+    assert not decide(stand.desk, stand.desk.requests, number, second, "maya").merged
+    third = push(stand, number, {path(NEW): right[path(NEW)]})
+    look_at(stand, REQUESTS, number)
+    assert decide(stand.desk, stand.desk.requests, number, third, "maya").merged
+
+
+def test_a_base_that_moved_is_told_and_a_fresh_start_is_offered(stand: Stand) -> None:
+    """Main changed the very file since the pull request was opened: it is in conflict, and the bot offers its own."""
+    number, head = open_pull(stand, done(requests_plan().files))
+    stand.put(path(OLD), request(OLD, note="other", likes=9))
+    stand.settle()
+    look_at(stand, REQUESTS, number)
+    (text,) = comments(stand, REQUESTS, number)
+    assert "Not as it is" in text
+    assert f"/rename {OLD} {NEW}" in text
+    assert not decide(stand.desk, stand.desk.requests, number, head, "maya").merged
