@@ -194,6 +194,15 @@ def test_a_submission_ends_in_its_verdict(path: Path, case: Case) -> None:
         assert len(entry.weights) == 64
 
 
+def test_a_worker_is_told_which_commit_of_the_base_model_was_accepted(path: Path) -> None:
+    """An adapter is evaluated on what admission saw, not on what its base model has become."""
+    where, _ = _request("ada/fine-adapter", "", _named("fine-adapter"))
+    waiting = path.stand.desk.index.get(where.replace("_Original", "_Adapter"))
+    assert waiting.job is not None
+    assert waiting.job.base_model == "ada/fine-llama"
+    assert waiting.job.base_revision == path.owner.head(Repo("model", "ada/fine-llama"))
+
+
 def _judged(path: Path, name: str, **asks: Any) -> tuple[list[str], list[tuple[str, str]]]:
     """The codes of the reasons against a submission that is only looked at, and the calls that this took."""
     where, raw = _request(name, "", replace(PLAIN, **asks))
