@@ -59,7 +59,7 @@ WORDS = table(
             "Ask for the rename with /rename: it starts from what is there.",
         ),
         Reason("other-branch", "It is for the branch {name}, and files lie on main.", "Open it for main."),
-        Reason("partial", "What it does is right: {count}. Of this rename {left} are left to do.", ""),
+        Reason("partial", "What it does is right: {count}. Left to do: {left}.", ""),
     )
 )
 

@@ -1,0 +1,120 @@
+"""What people read of renames and proposals: one file of it all, and nothing in it that a stranger formed."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bot.commands.call import say
+from bot.sync.proposals import Proposal, Proposed
+from bot.sync.pull_record import Record, Renaming, Situation, hidden_line
+from bot.texts.proposal import ProposalView, proposal_text
+from bot.texts.rename import RenameView, linked_answer, rename_report
+from leaderboard.reasons import Problem
+from leaderboard.rename_checks import WORDS, Line
+from leaderboard.renames import REASONS
+
+SNAPSHOT = Path(__file__).parent / "rename_texts.md"
+OLD, NEW = "ada/lion", "ada/lioness"
+HEAD, VOID, MERGED = "4a7d1ed4" + "0" * 32, "9c1185a5" + "0" * 32, "b00b1e55" + "0" * 32
+RECORD = Record(situation=Situation(head=HEAD), result="passed", rename=Renaming(old=OLD, new=NEW)).line()
+GOOD = (
+    Line(True, WORDS["redirects"].problem(old=OLD, new=NEW)),
+    Line(True, WORDS["free"].problem(new=NEW)),
+    Line(True, WORDS["no-flag"].problem()),
+    Line(True, WORDS["at-rest"].problem()),
+    Line(True, WORDS["exact"].problem(count="3 files")),
+)
+STEP = (*GOOD[:-1], Line(True, WORDS["partial"].problem(count="1 file", left="2 files")))
+BAD = (
+    *GOOD[:-1],
+    Line(False, REASONS["content"].problem(path="ada/lioness/results_1.json", fields="it differs in results")),
+    Line(False, REASONS["not-planned"].problem(path="README.md", old=OLD, new=NEW)),
+)
+COMMIT = {"commit": MERGED, "commit_url": f"https://hub/datasets/board/requests/commit/{MERGED}"}
+
+
+def report(**more: Any) -> str:
+    """A report on a pull request that renames."""
+    return rename_report(RenameView(old=OLD, new=NEW, head=HEAD, record=RECORD, **more))
+
+
+def proposal(what: str, state: str, **more: Any) -> str:
+    """A comment that proposes something."""
+    words = {"old": OLD, "new": NEW} if what == "rename" else {"model": OLD, "reason": "the weights were wrong"}
+    words |= more.pop("words", {})
+    made = Proposal(what=what, words=words, parts=(Proposed(repo="requests", digest="0", files=3),), state=state)
+    view = ProposalView(
+        what=what,
+        words=words,
+        state=state,
+        record=hidden_line(made),
+        digest=made.digest[:8],
+        parts=[("requests", 3), ("results", 1)],
+        **more,
+    )
+    return proposal_text(view)
+
+
+def texts() -> dict[str, str]:
+    """Every text, by what it is."""
+    return {
+        "right": report(lines=GOOD, passed=True),
+        "a step, after a push": report(lines=STEP, passed=True, partial=True, void=VOID),
+        "wrong": report(lines=BAD),
+        "a draft": report(lines=GOOD, passed=True, draft=True),
+        "being checked again": report(checking=True, void=VOID),
+        "the Hub refuses": report(lines=GOOD, passed=True, refused="403: you may not do this"),
+        "merged": report(passed=True, end="merged", by="maya", **COMMIT),
+        "a step merged": report(passed=True, partial=True, end="merged", by="maya", **COMMIT),
+        "merged by hand": report(passed=True, end="by-hand", **COMMIT),
+        "taken back": report(passed=True, end="taken-back", **COMMIT),
+        "a discussion that links it": linked_answer(
+            "open", links=[("a to b, #3: checked, and right", "https://hub/3")]
+        ),
+        "and its end": linked_answer("over", links=[("a to b, #3: merged", "https://hub/3")]),
+        "a rename is proposed": proposal("rename", "open", lines=GOOD[:-1]),
+        "approved": proposal("rename", "approved", by="maya"),
+        "done, with a note": proposal(
+            "rename", "done", by="maya", commits=["https://hub/c/1", "https://hub/c/2"], notes=["The details stay."]
+        ),
+        "undone": proposal("rename", "undone", by="maya", why="Files in board/results changed since."),
+        "rejected": proposal("rename", "rejected", why="not now"),
+        "a removal is proposed": proposal("remove", "open"),
+        "one precision removed": proposal("remove", "done", by="maya", words={"precision": "4bit"}),
+        "restored": proposal("restore", "done", by="maya"),
+        **{
+            f"reply: {how}": str(say("propose", how=how, problems=[], digest="1a2b3c4d"))
+            for how in ("off", "none", "proposed", "approved", "done", "undone", "rejected")
+        },
+        "reply: no": str(say("propose", how="no", problems=[REASONS["same-name"].problem()], digest="")),
+    }
+
+
+def test_every_text_is_the_one_that_was_read() -> None:
+    """The texts stand in rename_texts.md; whoever changes one reads it there (STEWARD_REWRITE=1 writes it)."""
+    found = "\n".join(f"# {name}\n\n{text}" for name, text in texts().items())
+    if os.environ.get("STEWARD_REWRITE"):
+        SNAPSHOT.write_text(found, "utf-8")
+    assert found == SNAPSHOT.read_text("utf-8")
+
+
+@given(words=st.text(max_size=80))
+def test_no_stranger_speaks_in_them(words: str) -> None:
+    """Whatever a file's name or a reason holds, it closes nothing, mentions nobody, and hides nothing."""
+    evil = f"{words} --> @maya [x](http://y) <!-- {{}} -->"
+    problem = Problem(code="x", message=evil, advice=evil)
+    for text in (
+        report(lines=(Line(False, problem),)),
+        proposal("remove", "open", words={"reason": evil}),
+        proposal("rename", "undone", why=evil),
+    ):
+        body = text.partition("\n")[2]
+        assert "@maya" not in body
+        assert re.search(r"(?<!\\)\]\(http", body) is None
+        assert "<!--" not in body
