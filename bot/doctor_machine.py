@@ -71,15 +71,13 @@ def workers(desk: Desk) -> Checks:
 def hook_addresses(desk: Desk) -> Checks:
     """Whether each of the board's webhooks leads to a web server of ours, and its secret travels unseen."""
     plain_hub = desk.hub.endpoint.startswith("http://")
-    for hook in desk.hub.webhooks():
-        url = urlsplit(hook.url or "")
-        if not watched(desk, hook):
-            continue
+    for address in sorted({hook.url or "" for hook in desk.hub.webhooks() if watched(desk, hook)}):
+        url = urlsplit(address)
         if url.path != HOOK_PATH:
             mend = f"Its address has to end in {HOOK_PATH}: change it in the Hub's settings, or `steward init --url`."
-            yield Check("webhook address", "error", f"A webhook of the board leads to {hook.url}.", mend)
+            yield Check("webhook address", "error", f"A webhook of the board leads to {address}.", mend)
         elif url.scheme != "https" and not plain_hub:
             mend = "Serve it with TLS, and change the webhook's address to https."
-            yield Check("webhook address", "error", f"The secret travels readable for everybody to {hook.url}.", mend)
+            yield Check("webhook address", "error", f"The secret travels readable for everybody to {address}.", mend)
         else:
-            yield Check("webhook address", "ok", f"The board's webhook leads to {hook.url}.")
+            yield Check("webhook address", "ok", f"The board's webhooks lead to {address}.")

@@ -1,0 +1,51 @@
+"""`steward watch`: the queue in a terminal."""
+
+from __future__ import annotations
+
+import io
+
+from rich.console import Console
+
+from bot.web.models import Counts, Held, Queue, Running, Start, Waiting
+from steward.commands.watch import shown
+
+START = Start(earliest="2026-11-24T13:10:00Z", expected="2026-11-24T14:00:00Z", latest="2026-11-24T15:30:00Z")
+
+
+def test_the_queue_is_shown_with_strangers_words_as_words() -> None:
+    """Who runs and how far, who waits and since when, what is held back and why; no markup, no moved cursor."""
+    queue = Queue(
+        counts=Counts(waiting=1, held=1, running=1, workers=2),
+        running=[
+            Running(
+                path="p",
+                model="[red]ada[/red]/\x1b[2Jx",
+                submitter="ada",
+                tier="small",
+                phase="evaluate",
+                done=1,
+                total=4,
+            )
+        ],
+        waiting=[
+            Waiting(path=None, model=None, tier="small", position=1, among=1, workers=2, start=START),
+        ],
+        held=[
+            Held(path="h", model="bob/held", tier="large", kind="pause", what="tier:large", reason="Machines are away")
+        ],
+        next=None,
+        next_held=None,
+    )
+    text = io.StringIO()
+    Console(file=text, width=120).print(shown(queue))
+    said = text.getvalue()
+    for words in (
+        "1 run, 1 wait, 1 held back, 2 workers",
+        "[red]ada[/red]",
+        "1 of 4 (25 %)",
+        "(not public)",
+        "14:00",
+        "away",
+    ):
+        assert words in said
+    assert "\x1b" not in said
