@@ -181,12 +181,15 @@ class Run:
         bench = self.bench
         self.log.say("one cause has struck many models: a model that is known to work goes first")
         if bench.settings.canary:
-            folder = bench.supply.fetch(canary_job(bench.settings.canary, self.job)).model
+            fetched = bench.supply.fetch(canary_job(bench.settings.canary, self.job))
+            folder, held = fetched.model, fetched.held
         else:
-            folder = made(bench.settings.work_dir.resolve() / "canary")
+            folder, held = made(bench.settings.work_dir.resolve() / "canary"), ()
         with self._turn():
             plan = canary_plan(self._plan(provisions), folder)
             ending = self._child(plan)
+        for snapshot in held:
+            snapshot.release()
         if ending.stopped in ("cancelled", "time-limit"):
             raise Stopped(ending.stopped)
         death = None if ending.finished else ending.evidence(self.log.tail())
