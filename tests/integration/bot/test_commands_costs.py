@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 from huggingface_hub import HfApi
+from pulls_kit import fields, look, propose
 from stand_kit import REQUESTS, Stand
 from talk_kit import Talk
 
@@ -95,3 +96,26 @@ def test_a_thread_of_five_hundred_comments_costs_as_many_calls_as_one_of_five(st
             box.threads.comment(repo, ada, box.threads.get(repo, talk.number), f"Comment {number}: I like it.")
     many = calls_of(stand, talk, "/status ada/good", stand.bob)
     assert many == few == ["thread", "comment"]
+
+
+def test_a_decision_about_a_pull_request_costs_what_its_care_takes(
+    stand: Stand, talk: Talk, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Refusing and closing cost six calls at most; a merge is looked at before and after, which takes twice as many."""
+    path = "ada/good_eval_request_False_bfloat16_Original.json"
+    number, head = propose(stand, {path: fields(stand, precision="bfloat16")})
+    other, _ = propose(stand, {"notes.txt": b"x"})
+    for one in (number, other):
+        look(stand, one)
+    costs = {}
+    for what, at, text, who in (
+        ("refused", number, f"/approve {head[:12]}", stand.bob),
+        ("merged", number, f"/approve {head[:12]}", stand.form),
+        ("closed", other, "/reject not now", stand.form),
+    ):
+        talk.number = at
+        costs[what] = len(calls_of(stand, talk, text, who))
+    with capsys.disabled():
+        print(f"\n{costs}")
+    assert costs["refused"] <= costs["closed"] <= MOST
+    assert costs["merged"] <= 2 * MOST
