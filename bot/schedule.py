@@ -13,6 +13,7 @@ from bot.desk import Desk, request_key
 from bot.flagging.cures import CAUSES
 from bot.index import Entry
 from bot.sync.decisions import DECISIONS
+from bot.sync.duplicates import DUPLICATES
 from bot.sync.queue import QUEUE
 from bot.sync.reconcile import period, round_keys
 from bot.sync.waiting_threads import DAY, DIGEST
@@ -102,7 +103,7 @@ class Schedule:
         """Call once a day for what is to be done once a day."""
         today, last = int(now // DAY), self.desk.redis.get(self.desk.keys.day)
         if last is None or int(last) != today:
-            self.desk.mark(DIGEST, Priority.BACKGROUND)
+            self.desk.mark_all((DIGEST, DUPLICATES), Priority.BACKGROUND)
             self.desk.mark(DECISIONS, Priority.BACKGROUND)
             self.desk.mark(CAUSES, Priority.BACKGROUND)
             self.desk.redis.set(self.desk.keys.day, today)

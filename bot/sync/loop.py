@@ -29,6 +29,7 @@ from bot.ledgers import LEDGER
 from bot.questions import CHECK
 from bot.sync.checks import sync_check
 from bot.sync.decisions import DECISIONS, sync_decisions
+from bot.sync.duplicates import DUPLICATES, sync_duplicates
 from bot.sync.durations import DURATIONS, sync_durations
 from bot.sync.flags import sync_cause, sync_flags
 from bot.sync.kept import KEPT, sync_kept
@@ -186,6 +187,8 @@ class SyncLoop:
             return lambda: sync_cause(desk, rest)
         if key == DECISIONS:
             return lambda: sync_decisions(desk)
+        if key == DUPLICATES:
+            return lambda: sync_duplicates(desk)
         if key == DIGEST:
             return lambda: sync_digest(desk)
         if key == RECONCILE:

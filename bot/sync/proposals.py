@@ -24,7 +24,7 @@ import structlog
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from bot.desk import Desk, thread_key
-from bot.sync import removing, rename_saga
+from bot.sync import duplicates, removing, rename_saga
 from bot.sync.changesets import Approved, Carried, Part, carry_out
 from bot.sync.pull_record import hidden_line, second_line
 from bot.texts.proposal import ProposalView, proposal_text
@@ -38,7 +38,7 @@ log = structlog.get_logger()
 
 KIND = "proposal"
 SHORTEST = 7
-What = Literal["rename", "remove", "restore"]
+What = Literal["rename", "remove", "restore", "cure"]
 State = Literal["open", "approved", "done", "undone", "rejected"]
 
 APPROVED = point("proposal approved, nothing done")
@@ -67,6 +67,7 @@ UNDERTAKINGS: dict[str, Undertaking] = {
     "rename": rename_saga,
     "remove": removing.REMOVE,
     "restore": removing.RESTORE,
+    "cure": duplicates,
 }
 
 

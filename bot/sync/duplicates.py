@@ -1,0 +1,110 @@
+"""Requests that are there twice: looked for once a day, told once, each in a thread of its own, with a cure to approve.
+
+Only paths are compared, in the mirror; the few files whose paths are alike are read. Which pairs were told is seen in
+our own threads, by their marker, so nothing is told twice, also after Redis was lost.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import structlog
+
+from bot.desk import Desk
+from bot.mirror import View
+from bot.sync.changesets import Approved, Part
+from bot.sync.own_threads import find_own
+from bot.texts.render import render
+from hub.records import Repo
+from leaderboard.duplicates import Double, alike, doubles
+from leaderboard.holds import Hold
+from leaderboard.reasons import Problem, Reason
+from leaderboard.removals import remove_request
+from leaderboard.requests import Request, is_request_path, parse_request
+from wire.clock import iso
+
+log = structlog.get_logger()
+
+DUPLICATES = "duplicates"
+"""Dirty key: it is time to look for requests that are there twice."""
+MOST = 10
+"""Pairs that are told in one look: each is a thread, of which everybody hears."""
+
+GONE = Reason("not-double", "{path} is not there twice any more.", "Nothing is left to do.")
+
+
+def sync_duplicates(desk: Desk) -> None:
+    """Tell of each pair that nobody was told of. Two to four calls, and a few more for each that is new."""
+    head = desk.mirror.fetch(desk.requests, depth=0)
+    with desk.mirror.read(desk.requests) as view:
+        found = list(_find(desk, view, head))
+    for double in found[:MOST]:
+        _tell(desk, double)
+
+
+def _find(desk: Desk, view: View, head: str) -> Iterator[Double]:
+    oids = {blob.path: blob.oid for blob in view.files(head) if blob.oid is not None and is_request_path(blob.path)}
+    for group in alike(oids):
+        data = {path: view.blob(oids[path], max_bytes=desk.board.max_request_bytes) or b"" for path in group}
+        read = (parse_request(path, raw) for path, raw in data.items())
+        yield from doubles(one for one in read if isinstance(one, Request))
+
+
+def _tell(desk: Desk, double: Double) -> None:
+    """Open the thread, and propose the cure in it; whoever died in between is followed by another who does."""
+    from bot.sync import proposals  # which knows us as one of its undertakings
+
+    keep, lose = str(double.keep.path), str(double.lose.path)
+    name, marker = f"Requests twice: {double.lose.path.model}"[:200], desk.marker("duplicate", f"{keep} {lose}")
+    words = {"model": double.lose.path.model, "keep": keep, "lose": lose, "at": iso(desk.now())}
+    part = plan(desk, words, desk.requests)
+    if isinstance(part, Problem):
+        log.info("a double that cannot be cured now", lose=lose, why=part.message)
+        return
+    place = find_own(desk, name, marker, "")
+    urls = {"keep_url": desk.address(desk.requests, keep), "lose_url": desk.address(desk.requests, lose)}
+    body = render("duplicate", keep=keep, lose=lose, **urls)
+    number = place[0] if place else desk.effects.open_thread(desk.requests, name, body, marker, looked=True)
+    if number is None:
+        return
+    thread = desk.hub.thread(desk.requests, number)
+    if thread.status == "open" and not proposals.find(desk, thread):
+        made = proposals.propose(desk, "cure", words, [part])
+        proposals.post(desk, desk.requests, thread, f"duplicate:{number}", made)
+
+
+# --- as an undertaking of `proposals`
+
+
+def title(words: dict[str, str]) -> str:
+    """What the commit is called."""
+    return f"Withdraw {words['lose']}, which is there twice"
+
+
+def plan(desk: Desk, words: dict[str, str], repo: Repo) -> Part | Problem:
+    """The request that is too much is withdrawn, and can be put back."""
+    head = desk.hub.head(repo)
+    files = []
+    for path in (words["keep"], words["lose"]):
+        file = desk.hub.find_file(repo, path, head, max_bytes=desk.board.max_request_bytes)
+        request = parse_request(path, file.data) if file is not None else None
+        if not isinstance(request, Request):
+            return GONE.problem(path=path)
+        files.append(request)
+    why = Hold(reason=f"It is there twice: see {words['keep']}", by=desk.me().name, at=words["at"])
+    done = remove_request(files[1], why)
+    if done is None:
+        return GONE.problem(path=words["lose"])
+    return done if isinstance(done, Problem) else Part(repo, head, (done,))
+
+
+def objection(desk: Desk, words: dict[str, str], its_title: str, parts: Sequence[Approved]) -> Problem | None:
+    """Nothing but what the plan itself says."""
+    del desk, words, its_title, parts
+    return None
+
+
+def follow_up(desk: Desk, words: dict[str, str], commits: Sequence[tuple[Repo, str]], cause: str) -> tuple[str, ...]:
+    """Nothing more is to be done."""
+    del desk, words, commits, cause
+    return ()

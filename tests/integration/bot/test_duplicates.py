@@ -1,0 +1,86 @@
+"""Requests that are there twice: told once, in a thread with the pair and a cure, which a maintainer approves."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import redis
+from huggingface_hub import HfApi
+from pulls_kit import board_on
+from rename_kit import MAYA, comments, look_at, maintained, path, rename_world, request
+from stand_kit import REQUESTS, Stand
+
+from bot.sync.duplicates import DUPLICATES
+from leaderboard.duplicates import alike, doubles
+from leaderboard.requests import Request, parse_request
+from localhub.testing import LocalHub
+from steward.valkey import Valkey
+
+TWICE = "ada/solo_eval_request_True_float16_Original.json"
+KEPT = {
+    path("ada/solo"): request("ada/solo", steward={"results": "ada/solo/results_1.json"}),
+    TWICE: request("ada/solo", status="FAILED"),
+    path("ada/solo", "4bit"): request("ada/solo", "4bit"),
+    path("ada/puma"): request("ada/puma", revision="a"),
+    "ada/Puma_eval_request_False_float16_Original.json": request("ada/Puma", revision="b"),
+}
+
+
+def read(files: dict[str, bytes]) -> list[Request]:
+    """The requests in `files`."""
+    found = [parse_request(where, data) for where, data in files.items()]
+    return [one for one in found if isinstance(one, Request)]
+
+
+@pytest.mark.parametrize(
+    ("change", "lost"),
+    [
+        ({}, [TWICE]),
+        ({"status": "CANCELLED"}, []),
+        ({"revision": "other"}, []),
+        ({"use_chat_template": True}, []),
+        ({"status": "FINISHED", "submitted_time": "2020-01-01T00:00:00Z"}, [path("ada/solo")]),
+    ],
+)
+def test_what_is_there_twice_and_which_of_both_stays(change: dict[str, Any], lost: list[str]) -> None:
+    """The same commit, precision, weights and template; results count first, then who was there first."""
+    files = {path("ada/solo"): request("ada/solo"), TWICE: request("ada/solo", **{"status": "FAILED", **change})}
+    assert alike(files) == [tuple(sorted(files))]
+    assert [str(one.lose.path) for one in doubles(read(files))] == lost
+
+
+@pytest.fixture
+def stand(tmp_path_factory: pytest.TempPathFactory, valkey: Valkey) -> Iterator[Stand]:
+    """A board that Maya maintains, with a request that is there twice, and two that are only alike."""
+    with LocalHub(tmp_path_factory.mktemp("hub"), rename_world()) as hub, redis.Redis.from_url(valkey.url) as client:
+        client.flushall()
+        with board_on(hub, client, KEPT) as made:
+            maintained(made)
+            yield made
+
+
+def test_a_pair_is_told_once_and_cured_when_a_maintainer_approves(stand: Stand) -> None:
+    """One thread, also after Redis was lost; the second request is withdrawn with the reason, and the first stays."""
+    for _ in range(2):
+        stand.desk.mark(DUPLICATES)
+        stand.work()
+        stand.desk.redis.flushall()
+        stand.desk.mark("requests")
+        stand.work()
+    (opened,) = [one for one in stand.threads() if one.title == "Requests twice: ada/solo"]
+    text = "\n".join(comments(stand, REQUESTS, opened.num))
+    assert f"[{TWICE}]" in text
+    digest = text.partition("/approve ")[2][:8]
+    maya = HfApi(stand.hub.url, token=MAYA)
+    maya.comment_discussion(REQUESTS, opened.num, comment=f"/approve {digest}", repo_type="dataset")
+    stand.time += 60
+    look_at(stand, REQUESTS, opened.num)
+    assert json.loads(stand.read(TWICE))["status"] == "CANCELLED"
+    assert "It is there twice" in json.loads(stand.read(TWICE))["steward"]["cancelled"]["reason"]
+    assert json.loads(stand.read(path("ada/solo")))["status"] == "FINISHED"
+    stand.desk.mark(DUPLICATES)
+    stand.work()
+    assert len([one for one in stand.threads() if "twice" in one.title]) == 1
