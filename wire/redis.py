@@ -50,6 +50,13 @@ def missing(url: str, error: Exception) -> str:
     """What an operator reads when Redis cannot be reached; a password in the URL is left out."""
     parts = urlsplit(url)
     where = f"{parts.hostname or 'localhost'}:{parts.port or 6379}"
+    if isinstance(error, (redis.AuthenticationError, redis.exceptions.NoPermissionError)):
+        return f"Redis at {where} refuses the user or the password in REDIS_URL."
+    if "certificate" in str(error).lower():
+        return (
+            f"The certificate of Redis at {where} is not trusted. Name the file of the authority that signed it: "
+            "rediss://…/0?ssl_ca_certs=/path/to/ca.pem in REDIS_URL."
+        )
     return (
         f"Redis does not answer at {where} ({type(error).__name__}). Start redis-server or valkey-server there, "
         "or set REDIS_URL to the address of a running one."

@@ -16,8 +16,8 @@ from bot.settings import BotSettings, SettingsError
 from localhub.testing import LocalHub
 from steward.valkey import Valkey
 from wire import jobs
-from wire.errors import SecretMissing
-from wire.redis import connect
+from wire.errors import RedisMissing, SecretMissing
+from wire.redis import connect, missing
 
 PASSWORD = "correct-horse"
 
@@ -51,6 +51,16 @@ def test_a_request_goes_its_way_with_a_user_of_few_rights(restricted: str, tmp_p
                 connection.execute_command(*refused)
         stand.desk.probe.close()
         stand.desk.hub.close()
+
+
+def test_a_wrong_password_and_an_unknown_certificate_are_told_apart_from_a_redis_that_is_away(restricted: str) -> None:
+    """Each sentence says what to mend, and none of them tells the password."""
+    with pytest.raises(RedisMissing, match="refuses the user or the password") as refused:
+        connect(restricted.replace(PASSWORD, "guessed-wrong"))
+    assert "guessed-wrong" not in str(refused.value)
+    unknown = redis.ConnectionError("Error 1: [SSL: CERTIFICATE_VERIFY_FAILED] certificate verify failed")
+    assert "ssl_ca_certs" in missing("rediss://u:p@r.example/0", unknown)
+    assert "Start redis-server" in missing("redis://r.example/0", redis.ConnectionError("refused"))
 
 
 def test_secrets_may_come_from_files(tmp_path: Path) -> None:
