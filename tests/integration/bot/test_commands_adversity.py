@@ -13,7 +13,7 @@ from pulls_kit import thread as pull_thread
 from stand_kit import BOT, REQUESTS, Stand
 from talk_kit import Talk
 
-from bot.commands import limits
+from bot.commands import answering, limits
 from bot.commands.call import Answer, Call
 from bot.commands.grammar import LONGEST
 from bot.commands.registry import Registry, Verb
@@ -433,3 +433,38 @@ def test_approve_and_reject_at_once(stand: Stand, waiting_request: str) -> None:
     assert "exactly as it was checked" in approved
     assert "is merged already; nothing was changed" in rejected
     assert pull_thread(stand, number).status == "merged"
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("/hold ada/good no", "until the hold is lifted"),
+        ("/priority ada/good high", "has `high` priority from now on"),
+        ("/cancel ada/good", "is being cancelled"),
+        ("/pause board no", "Paused: `board`"),
+        ("/submit ada/good precision=float16", "was checked and is submitted"),
+        ("/resubmit ada/good revision=main", "waits for its turn at"),
+    ],
+)
+def test_a_bot_that_dies_after_the_effect_says_it_once_more_and_does_it_once(
+    stand: Stand, waiting_request: str, monkeypatch: pytest.MonkeyPatch, text: str, words: str
+) -> None:
+    """Whoever gave the command reads that it was done, not that it was so already; there is one edit of it."""
+    died: list[str] = []
+
+    def die_once(point: str) -> None:
+        if point == answering.ACTED and not died:
+            died.append(point)
+            raise KeyError("killed")
+
+    monkeypatch.setattr(answering, "pass_by", die_once)
+    talk = Talk(stand)
+    talk.say(text, stand.form)
+    assert died
+    settle(stand)
+    talk.look()
+    (reply,) = talk.replies()
+    assert words in reply
+    settle(stand)
+    assert is_at_rest(stand, talk)
+    assert len(decisions(stand)) == 1
