@@ -10,17 +10,15 @@ from bot.web import board_models as models
 from bot.web import shown
 from bot.web.board_models import Searched
 from bot.web.lists import Pages
-from bot.web.table import SORTS, Line, Rows, Table, category_of
+from bot.web.rows import SORTS, Line, Rows, category_of
+from bot.web.table import Table
 from hub.errors import BadRequest
 from hub.records import Repo
 from leaderboard.flags import FlagRecord
 from leaderboard.past import Past, past
-from leaderboard.search import Query, near_names, parse
+from leaderboard.search import Query, parse
 from wire.clock import iso
 from wire.heartbeats import WorkerCard
-
-NEAR_AMONG = 20_000
-"""Names among which those are looked for that are like a query's: more would take too long."""
 
 
 class Views:
@@ -50,9 +48,12 @@ class Views:
         rows, query = self.table.rows(), parse(q)
         sort = sort if sort in (*SORTS, *self.columns) else "average"
         shows = flagged or any(term.column.key == "flagged" for term in query.terms)
-        every = rows.find(query, rows.evaluated_as(category, precision))
-        found = every if shows else [at for at in every if at not in rows.flagged]
-        order = rows.in_order(found, sort, rising=rising)
+        every = rows.once(
+            ("evaluated", q, category, precision), lambda: rows.find(query, rows.evaluated_as(category, precision))
+        )
+        found = every if shows or not rows.flagged else [at for at in every if at not in rows.flagged]
+        asked = ("results", q, category, precision, shows, sort, rising)
+        order = rows.once(asked, lambda: rows.in_order(found, sort, rising=rising))
         page, pages, part = _page(order, page, size)
         return models.Results(
             searched=_searched(rows, q, query, len(found)),
@@ -66,8 +67,9 @@ class Views:
     def requests(self, *, q: str = "", state: str = "", page: int = 1, size: int) -> models.Requests:
         """A page of the requests in `state`, newest first; of all of them for ""."""
         rows, query = self.table.rows(), parse(q)
-        found = rows.find(query, rows.of_state(state))
-        page, pages, part = _page(rows.in_order(found, "time", rising=False), page, size)
+        found = rows.once(("requests", q, state), lambda: rows.find(query, rows.of_state(state)))
+        order = rows.once(("newest", q, state), lambda: rows.in_order(found, "time", rising=False))
+        page, pages, part = _page(order, page, size)
         entries = self.desk.index.find([rows.lines[at].path for at in part])
         told = [shown.summary(self.desk, one) for one in entries if one is not None and not shown.hidden(one)]
         return models.Requests(searched=_searched(rows, q, query, len(found)), requests=told, page=page, pages=pages)
@@ -208,6 +210,6 @@ def _page(order: list[int], page: int, size: int) -> tuple[int, int, list[int]]:
 
 
 def _searched(rows: Rows, q: str, query: Query, count: int) -> Searched:
-    near = [] if count or not query.names else near_names(rows.names()[:NEAR_AMONG], query)
+    near = [] if count or not query.names else rows.near(query)
     misread = [models.Misunderstood(said=one.said, why=one.why, near=list(one.near)) for one in query.misread]
     return Searched(query=q[:1_000], count=count, near=near, misread=misread)

@@ -12,7 +12,7 @@ from fastapi.responses import Response
 
 from bot.web.board import Views
 from bot.web.frame import Frame
-from bot.web.table import SORTS
+from bot.web.rows import SORTS
 from leaderboard.categories import Category
 
 ROWS, ENDED = 50, 8

@@ -1,0 +1,198 @@
+"""The rows of the table of requests at one moment: searched by `leaderboard.search`, sorted, and remembered.
+
+A term of a query is asked once for each different value of its column, and names are looked for in all of them at once:
+a hundred thousand rows take milliseconds.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from itertools import accumulate
+
+from bot.index import Entry
+from bot.scoreboard import Scored
+from bot.searching import values_of
+from bot.web import shown
+from leaderboard.categories import Category
+from leaderboard.search import Query, Value, fold, near_names
+
+SORTS = ("average", "model", "parameters", "time")
+NEAR_AMONG = 1_000
+"""Names of one beginning among which those are looked for that are like a query's."""
+CACHED = 64
+"""Answers to searches that are kept as long as nothing changes."""
+
+
+@dataclass(frozen=True)
+class Line:
+    """One request: what its row shows and what it is found by. `benchmarks` are normalised scores by name."""
+
+    path: str
+    model: str
+    folded: str
+    state: str
+    time: float
+    values: dict[str, Value]
+    weights: str = ""
+    benchmarks: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def average(self) -> float | None:
+        """The mean of its scores, where it was evaluated."""
+        found = self.values["average"]
+        return found if isinstance(found, float) else None
+
+
+def line_of(entry: Entry, scored: Scored | None) -> Line:
+    """The line of one request that everybody may know of."""
+    name, values = values_of(entry, scored)
+    told = shown.state_of(entry)
+    benchmarks = scored.benchmarks if scored is not None else {}
+    return Line(entry.path, name, fold(name), told, entry.time, values, entry.weights, benchmarks)
+
+
+class Rows:
+    """The rows of one moment, numbered."""
+
+    def __init__(self, lines: tuple[Line, ...], flagged: tuple[frozenset[str], frozenset[str]]) -> None:
+        self.lines = lines
+        names, weights = flagged
+        self.flagged = frozenset(
+            at
+            for at, line in enumerate(lines)
+            if (names and line.model.casefold() in names) or (weights and line.weights in weights)
+        )
+        self._text = "\n".join(line.folded for line in lines)
+        self._starts = list(accumulate((len(line.folded) + 1 for line in lines), initial=0))
+        self._orders: dict[str, tuple[list[int], list[int]]] = {}
+        self._states: dict[str, list[int]] = {}
+        self._by_path: dict[str, int] = {}
+        for at, line in enumerate(lines):
+            self._states.setdefault(line.state, []).append(at)
+        self._with_scores = [at for at, line in enumerate(lines) if line.average is not None]
+        self._columns: dict[str, list[Value]] = {}
+        self._answers: dict[object, list[int]] = {}
+        self._by_start: dict[str, list[str]] = {}
+        for sort in ("average", "time"):  # what every visitor asks for first
+            self._order(sort)
+
+    def once(self, asked: object, work: Callable[[], list[int]]) -> list[int]:
+        """What `work` finds, remembered under what was `asked`."""
+        found = self._answers.get(asked)
+        if found is None:
+            if len(self._answers) >= CACHED:
+                self._answers.clear()
+            found = self._answers[asked] = work()
+        return found
+
+    def count(self, state: str) -> int:
+        """How many requests are in `state`."""
+        return len(self._states.get(state, ()))
+
+    def at(self, path: str) -> int | None:
+        """The number of the request at `path`."""
+        if not self._by_path:
+            self._by_path = {line.path: at for at, line in enumerate(self.lines)}
+        return self._by_path.get(path)
+
+    def evaluated_as(self, category: str, precision: str) -> list[int]:
+        """The numbers of those that have scores, of one category and at one precision; "" stands for any."""
+        found = self._with_scores
+        if category:
+            found = [at for at in found if category_of(self.lines[at]) == category]
+        if precision:
+            found = [at for at in found if self.lines[at].values["precision"] == precision]
+        return found
+
+    def of_state(self, state: str) -> list[int]:
+        """The numbers of those in `state`; all of them for ""."""
+        return self._states.get(state, []) if state else list(range(len(self.lines)))
+
+    def find(self, query: Query, among: Sequence[int]) -> list[int]:
+        """Those of `among` that the query means, as `Query.finds` would say it of each."""
+        if query.misread:
+            return []
+        if query.names:
+            named = self._named(query.names)
+            among = [at for at in among if at in named]
+        for term in query.terms:
+            known: dict[Value, bool] = {}
+            found: list[int] = []
+            column = self._column(term.column.key)
+            for at in among:
+                value = column[at]
+                fits = known.get(value)
+                if fits is None:
+                    fits = known[value] = term.fits(value)
+                if fits:
+                    found.append(at)
+            among = found
+        return list(among)
+
+    def _column(self, key: str) -> list[Value]:
+        if key not in self._columns:
+            every = range(len(self.lines))
+            self._columns[key] = (
+                [at in self.flagged for at in every]
+                if key == "flagged"
+                else [line.values.get(key) for line in self.lines]
+            )
+        return self._columns[key]
+
+    def _named(self, names: Iterable[str]) -> set[int]:
+        """The rows whose name holds one of `names`: each is looked for in all names at once."""
+        found: set[int] = set()
+        for name in names:
+            at = self._text.find(name)
+            while at >= 0:
+                row = bisect_right(self._starts, at) - 1
+                found.add(row)
+                at = self._text.find(name, self._starts[row + 1])
+        return found
+
+    def in_order(self, found: Iterable[int], sort: str, *, rising: bool) -> list[int]:
+        """`found` by one of SORTS or by a benchmark; those without a value last, equal ones by name."""
+        kept = set(found)
+        known, unknown = self._order(sort)
+        order = known if rising else reversed(known)
+        return [at for at in order if at in kept] + [at for at in unknown if at in kept]
+
+    def _order(self, sort: str) -> tuple[list[int], list[int]]:
+        """The rows by what `sort` says, rising, and those of which that is not known."""
+        if sort not in self._orders:
+            keys = [self._key(sort, at) for at in range(len(self.lines))]
+            known = [at for at, key in enumerate(keys) if key is not None]
+            known.sort(key=keys.__getitem__)  # type: ignore[arg-type]  # all words, or all numbers
+            self._orders[sort] = known, [at for at, key in enumerate(keys) if key is None]
+        return self._orders[sort]
+
+    def _key(self, sort: str, at: int) -> float | str | None:
+        line = self.lines[at]
+        match sort:
+            case "model":
+                return line.folded
+            case "time":
+                return line.time
+            case "average" | "parameters":
+                found = line.values[sort]
+                return found if isinstance(found, float) else None
+            case _:
+                return line.benchmarks.get(sort)
+
+    def near(self, query: Query) -> list[str]:
+        """Names that are like those that the query asks for, among those that begin as they do."""
+        if not self._by_start:
+            for name, folded in {line.model: line.folded for line in self.lines}.items():
+                for start in {folded[:2], folded.rpartition("/")[2][:2]}:
+                    self._by_start.setdefault(start, []).append(name)
+        starts = {start for name in query.names for start in (name[:2], name.rpartition("/")[2][:2])}
+        among = [name for start in sorted(starts) for name in self._by_start.get(start, ())[:NEAR_AMONG]]
+        return near_names(among, query)
+
+
+def category_of(line: Line) -> Category:
+    """What kind of model it says it is."""
+    said = line.values["category"]
+    return Category(said) if said in set(Category) else Category.UNKNOWN

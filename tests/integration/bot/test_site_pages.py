@@ -1,0 +1,385 @@
+"""The pages, over HTTP, on a real queue server: what is on them, and that strangers' words stay words."""
+
+from __future__ import annotations
+
+import re
+import threading
+from collections.abc import Iterator
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import pytest
+import redis
+import uvicorn
+from bot_kit import BOARD, SECRET
+from hypothesis import HealthCheck, example, given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+from site_kit import REASONS, entry, flag, furnish, path_of, put_flags, score
+
+from bot.app import create_app, server_config
+from bot.index import Index
+from bot.scoreboard import Scoreboard
+from bot.settings import BotSettings
+from bot.web import board_models
+from leaderboard.attempts import Failure
+from leaderboard.holds import Hold
+from steward.valkey import Valkey
+from wire import clock
+from wire.heartbeats import WorkerCard, Workers
+from wire.keys import Keys
+
+HOSTILE = "\"'><img src=x onerror=alert(1)><script>alert(1)</script>{{7*7}}"
+KEYS, HOSTILE_KEYS = Keys("looked-at"), Keys("hostile")
+PAGES = ("/", "/requests", "/results", "/flags", "/workers", "/commands", "/decisions", "/threads-waiting")
+Client = httpx2.Client
+
+
+def serving(valkey: Valkey, folder: Path, name: str) -> Iterator[Client]:
+    """A client of a web server of the board `name`, whose queue server is furnished already."""
+    board = BOARD.replace("name: demo", f"name: {name}").replace("repos: {", "repos: {flags: board/flags, ")
+    (folder / "board.yaml").write_text(board)
+    settings = BotSettings(redis_url=valkey.url, board=folder / "board.yaml", webhook_secret=SECRET, port=0)
+    server = uvicorn.Server(server_config(create_app(settings), settings))
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    try:
+        while not server.started:
+            thread.join(0.01)
+        port = server.servers[0].sockets[0].getsockname()[1]
+        with Client(base_url=f"http://127.0.0.1:{port}", timeout=10) as client:
+            yield client
+    finally:
+        server.should_exit = True
+        thread.join()
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Valkey]:
+    """A queue server that these tests share: they change nothing that another one looks at."""
+    with Valkey(tmp_path_factory.mktemp("site-valkey")) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def redis_client(server: Valkey) -> Iterator[redis.Redis]:
+    """A client of it."""
+    with redis.Redis.from_url(server.url) as client:
+        yield client
+
+
+@pytest.fixture(scope="module")
+def site(server: Valkey, redis_client: redis.Redis, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
+    """A board in the middle of its day."""
+    furnish(redis_client, KEYS)
+    yield from serving(server, tmp_path_factory.mktemp("site"), KEYS.board)
+
+
+@pytest.fixture(scope="module")
+def hostile(server: Valkey, redis_client: redis.Redis, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
+    """A board on which every word that a stranger may choose is an attack."""
+    index, scores, now = Index(redis_client, HOSTILE_KEYS), Scoreboard(redis_client, HOSTILE_KEYS), clock.now()
+    bad = Failure(cause="odd", fault="unknown", message=HOSTILE, advice=HOSTILE)
+    said: dict[str, Any] = {
+        "submitter": HOSTILE,
+        "licence": HOSTILE,
+        "category": HOSTILE,
+        "architecture": HOSTILE,
+        "base_model": HOSTILE,
+        "revision": HOSTILE,
+        "failure": bad,
+        "log": "javascript:alert(1)",
+        "results": HOSTILE,
+        "causes": (f"{'a' * 12}-deadbeef-1:{HOSTILE}", f"report:{HOSTILE}"),
+    }
+    failed, done = f"{HOSTILE}/failed.json", f"{HOSTILE}/done.json"
+    index.put(entry(HOSTILE, "settled", "FAILED", path=failed, sha=None, **said))
+    index.put(entry(HOSTILE, "settled", "FINISHED", path=done, number=1, **said))
+    score(scores, index.get(done), 50.0, "chat")
+    held = entry(HOSTILE, "waiting", "PENDING", path=f"{HOSTILE}/held.json", attempt="x", number=2)
+    index.put(held.model_copy(update={"hold": Hold(reason=HOSTILE, by=HOSTILE)}))
+    index.put(entry(HOSTILE, "running", "RUNNING", path=f"{HOSTILE}/runs.json", attempt="y", number=3))
+    put_flags(
+        redis_client, HOSTILE_KEYS, flag(HOSTILE, reason=HOSTILE, thread="javascript:alert(1)", also=(HOSTILE + "2",))
+    )
+    card = WorkerCard(name=HOSTILE, tiers=("small",), devices=HOSTILE, versions={HOSTILE: HOSTILE}, since=now, beat=now)
+    Workers(redis_client, HOSTILE_KEYS).announce(card)
+    yield from serving(server, tmp_path_factory.mktemp("hostile"), HOSTILE_KEYS.board)
+
+
+class Reader(HTMLParser):
+    """Reads a page as a browser does, and notes its tags with their attributes."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        """Note one tag."""
+        self.tags.append((tag, dict(attrs)))
+
+
+def page(client: Client, path: str, **params: str) -> str:
+    """The HTML of a good answer."""
+    answer = client.get(path, params=params or None)
+    assert answer.status_code == 200, answer.text
+    assert answer.headers["content-type"] == "text/html; charset=utf-8"
+    return answer.text
+
+
+def test_the_queue_shows_everybody_and_why_things_failed(site: Client) -> None:
+    """Those that run with their progress, wait with their turn, are held back or failed with the reason, and ended."""
+    text = page(site, "/")
+    for word in ("412 of 540", "Its licence is not clear.", REASONS[0].message, REASONS[0].advice, "cedar-7b"):
+        assert word.replace("'", "&#39;") in text
+    assert re.search(r"<progress[^>]*north/spruce-3b[^>]*max=\"540\" value=\"412\"", text)
+    assert re.findall(r'data-name="Turn">(\d+)', text) == [str(turn) for turn in range(1, 9)]
+
+
+def test_a_request_tells_its_life(site: Client) -> None:
+    """What happened before, what is at fault, and where it is spoken about."""
+    text = page(site, f"/requests/{path_of('bob/overtrained-2b')}")
+    assert "Attempt 1 failed of <code>worker-lost</code>" in text
+    assert "At fault: the submission." in text
+    assert "/datasets/board/requests/discussions/7" in text
+
+
+def test_a_model_shows_its_flag_scores_and_requests(site: Client) -> None:
+    """In any case of letters."""
+    text = page(site, "/models/ADA/Willow-1.5b-Merge")
+    for word in ("Half of its answers", "The thread about it", "47.90", "finished"):
+        assert word in text
+    assert site.get("/models/no/body").status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("query", "models"),
+    [
+        ({"q": "yi-34b"}, ["01-ai/Yi-34B"]),
+        ({"q": "YI-34B;cedar"}, ["01-ai/Yi-34B", "tiny-lab/cedar-7b", "tiny-lab/cedar-7b-base"]),
+        ({"q": "Hub License: cc-by-sa-4.0"}, ["chen/juniper-0.5b"]),
+        ({"q": "Hub License: apache-2.0; cedar", "category": "chat"}, ["tiny-lab/cedar-7b"]),
+        (
+            {"q": "Average: >= 60", "sort": "model", "rising": "1"},
+            ["mistral-like/mixtral-8x7b-v0.1", "north/birch-70b"],
+        ),
+        ({"q": "willow"}, []),
+        ({"q": "willow", "flagged": "1"}, ["ada/willow-1.5b-merge"]),
+        ({"q": "Flagged: yes"}, ["ada/willow-1.5b-merge"]),
+        ({"precision": "bfloat16", "category": "merge", "flagged": "1"}, ["ada/willow-1.5b-merge"]),
+        ({"q": ".*"}, []),
+    ],
+)
+def test_results_are_found_and_sorted(site: Client, query: dict[str, str], models: list[str]) -> None:
+    """By each form of the FAQ, by category and precision; page and API say the same."""
+    told = {name: "true" if value == "1" else value for name, value in query.items()}
+    answer = site.get("/api/results", params=told)
+    assert [one["model"] for one in answer.json()["results"]] == models
+    rows = re.findall(r'<th scope="row"><a href="/models/([^"]+)"', page(site, "/results", **query))
+    assert rows == models
+
+
+def test_what_finds_nothing_says_so_and_what_is_near(site: Client) -> None:
+    """A misspelt name, a column that there is not, a number that is none."""
+    assert "mistral-like/mixtral-8x7b-v0.1</a>" in page(site, "/requests", q="mixtral-8x7b-v0.2")
+    assert "Do you mean <strong>Hub License</strong>" in page(site, "/results", q="Licens: mit")
+    assert "needs a number" in page(site, "/results", q="Average: much")
+
+
+def test_flagged_rows_are_hidden_and_told_of(site: Client) -> None:
+    """Nothing disappears: the page says how many there are, and how to see them."""
+    text = page(site, "/results")
+    assert "willow" not in text
+    assert "1 more is flagged" in text
+
+
+def test_the_table_follows_what_the_syncs_write(site: Client, redis_client: redis.Redis) -> None:
+    """A request that comes, changes, becomes private and goes; a flag that is lifted."""
+    index = Index(redis_client, KEYS)
+
+    def found() -> list[str]:
+        return [one["state"] for one in site.get("/api/search", params={"q": "late/comer"}).json()["requests"]]
+
+    assert found() == []
+    index.put(entry("late/comer", "waiting", "PENDING", attempt="z", number=300))
+    assert found() == ["waiting"]
+    index.put(entry("late/comer", "settled", "FINISHED", number=300))
+    assert found() == ["finished"]
+    index.put(entry("late/comer", "settled", "FINISHED", number=300, access="private"))
+    assert found() == []
+    index.drop(path_of("late/comer"))
+    assert found() == []
+    put_flags(redis_client, KEYS)
+    assert "willow" in page(site, "/results")
+    put_flags(redis_client, KEYS, flag("ada/willow-1.5b-merge"))
+    assert "willow" not in page(site, "/results")
+
+
+def test_after_an_amnesia_the_table_is_read_anew(server: Valkey, redis_client: redis.Redis, tmp_path: Path) -> None:
+    """What is gone is gone from the page, and what comes afterwards is there."""
+    keys = Keys("amnesia")
+    Index(redis_client, keys).put(entry("old/one", "settled", "FINISHED"))
+    for client in serving(server, tmp_path, keys.board):
+        assert "old/one" in page(client, "/requests")
+        redis_client.delete(*redis_client.keys("steward:1:amnesia:*"))
+        Index(redis_client, keys).put(entry("new/one", "settled", "FINISHED"))
+        assert "new/one" in page(client, "/requests")
+        assert "old/one" not in page(client, "/requests")
+
+
+def hostile_pages() -> tuple[str, ...]:
+    """Every page on which a stranger's word stands."""
+    from urllib.parse import quote
+
+    name = quote(HOSTILE)
+    ones = (f"/requests/{name}/{what}.json" for what in ("failed", "done", "held", "runs"))
+    searches = (f"/requests?q={name}", f"/results?q={name}", f"/results?q={name}:{name}", f"/results?sort={name}")
+    return (*PAGES, "/requests?state=failed", f"/models/{name}", *ones, *searches)
+
+
+@pytest.mark.parametrize("path", [*hostile_pages(), "/requests/none", "/models/none"])
+def test_strangers_words_stay_words(hostile: Client, path: str) -> None:
+    """Whatever field a stranger fills: no tag, no attribute, no address of theirs, no template of theirs."""
+    text = hostile.get(path).text
+    tags = Reader(text).tags
+    assert [tag for tag, _ in tags if tag == "script"] == ["script"], "ours alone"
+    assert all(attributes.get("src", "").startswith("/static/") for tag, attributes in tags if tag in ("img", "script"))  # type: ignore[union-attr]
+    for tag, attributes in tags:
+        assert not [name for name in attributes if name.startswith("on") or name == "style"], (tag, attributes)
+        assert not (attributes.get("href") or "").lower().startswith(("javascript:", "data:", "//"))
+    assert "49" not in text or "{{7*7}}" in text
+
+
+def test_hostile_words_are_there_all_the_same(hostile: Client) -> None:
+    """Escaped, and not left out."""
+    for path in ("/", "/flags", "/workers", "/results?flagged=1"):
+        assert "&lt;script&gt;alert(1)&lt;/script&gt;" in page(hostile, path)
+
+
+def test_browsers_are_told_to_trust_nothing_else(site: Client) -> None:
+    """A policy without exceptions, no frame, no guessed types, no referrer; style and script are kept for a year."""
+    for path in (*PAGES, "/models/none", f"/requests/{path_of('ada/oak-13b')}"):
+        answer = site.get(path)
+        policy = dict(part.strip().partition(" ")[::2] for part in answer.headers["content-security-policy"].split(";"))
+        assert policy["default-src"] == "'none'"
+        assert {policy[name] for name in ("script-src", "style-src", "img-src", "connect-src", "form-action")} == {
+            "'self'"
+        }
+        assert (policy["frame-ancestors"], policy["base-uri"]) == ("'none'", "'none'")
+        assert answer.headers["x-frame-options"] == "DENY"
+        assert answer.headers["x-content-type-options"] == "nosniff"
+        for tag, attributes in Reader(answer.text).tags:
+            for name in ("src", "href", "action"):
+                if tag in ("script", "link", "img", "form") and name in attributes:
+                    assert (attributes[name] or "").startswith("/"), (path, tag, attributes)
+    (address,) = re.findall(r'src="(/static/board.js[^"]+)"', site.get("/").text)
+    assert "immutable" in site.get(address).headers["cache-control"]
+    assert site.get("/static/..%2fapi.py").status_code == 404
+
+
+def test_an_operator_may_let_the_hub_frame_the_pages(tmp_path: Path) -> None:
+    """As a Space is shown: the origins that are named and no others; nothing else can be slipped into the policy."""
+    from bot.web.frame import headers
+
+    assert "frame-ancestors https://huggingface.co" in headers("https://huggingface.co")["content-security-policy"]
+    assert "x-frame-options" not in headers("https://huggingface.co")
+    with pytest.raises(ValueError, match="frame_ancestors"):
+        BotSettings(redis_url="redis://x", frame_ancestors="*; script-src *")
+
+
+def test_pages_can_be_used_with_a_screen_reader(site: Client) -> None:
+    """One heading of the first rank, a language, a way to skip, labels, headers of tables, no id twice."""
+    for path in (*PAGES, f"/requests/{path_of('north/spruce-3b')}", "/models/ada/willow-1.5b-merge"):
+        text = page(site, path)
+        tags = Reader(text).tags
+        assert [tag for tag, _ in tags].count("h1") == 1, path
+        assert ("html", {"lang": "en"}) in tags
+        assert 'href="#content"' in text
+        labelled = {attributes.get("for") for tag, attributes in tags if tag == "label"}
+        for tag, attributes in tags:
+            if tag in ("select", "input") and attributes.get("type") not in ("hidden", "checkbox"):
+                assert attributes.get("id") in labelled, (path, attributes)
+            if tag == "progress":
+                assert attributes.get("aria-label")
+            if tag == "th":
+                assert attributes.get("scope") in ("row", "col")
+            assert attributes.get("tabindex", "0") in ("0", "-1")
+        ids = [attributes["id"] for _, attributes in tags if "id" in attributes]
+        assert len(ids) == len(set(ids)), path
+
+
+def test_a_page_that_is_known_is_not_sent_again(site: Client) -> None:
+    """By its ETag."""
+    for path in PAGES:
+        tag = site.get(path).headers["etag"]
+        assert site.get(path, headers={"if-none-match": tag}).status_code == 304
+
+
+WORDS = st.one_of(
+    st.text(max_size=60),
+    st.integers(-(10**40), 10**40).map(str),
+    st.sampled_from(
+        ["", "0", "-1", "²", "1e9", "running", "Average: >=", "a:b;c", ";;;", "\x00", HOSTILE, "a" * 1_500]
+    ),
+)
+NAMES = st.sampled_from(
+    [
+        "q",
+        "state",
+        "page",
+        "sort",
+        "rising",
+        "flagged",
+        "category",
+        "precision",
+        "after",
+        "held_after",
+        "cursor",
+        "limit",
+    ]
+)
+TARGETS = st.one_of(
+    st.sampled_from([*PAGES, "/api/results", "/api/search", "/api/flags", "/api/workers"]),
+    st.tuples(
+        st.sampled_from(["/requests/", "/models/", "/static/", "/api/history/", "/api/models/"]), st.text(max_size=50)
+    ).map("".join),
+)
+
+
+@hypothesis_settings(
+    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
+@given(TARGETS, st.lists(st.tuples(NAMES, WORDS), max_size=4))
+@example("/", [("after", "9" * 11)])
+@example("/results", [("page", "99999999999"), ("sort", "Navigation")])
+@example("/results", [("page", "٣")])
+@example("/models/\ud800", [])
+def test_no_question_breaks_a_page(hostile: Client, path: str, params: list[tuple[str, str]]) -> None:
+    """Query strings and paths of any kind: an answer of ours, never a 5xx, never more than 100 kB."""
+    from urllib.parse import quote, urlencode
+
+    query = urlencode([(name, word.encode("utf-8", "replace")) for name, word in params])
+    target = f"{quote(path.encode('utf-8', 'replace'))}?{query}"
+    answer = hostile.get(httpx2.URL(hostile.base_url, raw_path=target.encode()))
+    assert answer.status_code < 500, answer.text
+    assert len(answer.content) < 100_000
+
+
+def test_the_twin_of_every_page_says_the_same(site: Client) -> None:
+    """Flags, workers and the life of a request, as JSON."""
+    flags = board_models.Flags.model_validate(site.get("/api/flags").json()).flags
+    assert [(one.model, one.stands, one.decisions[0].by) for one in flags] == [("ada/willow-1.5b-merge", True, "maya")]
+    workers = site.get("/api/workers").json()["workers"]
+    assert [one["request"]["model"] if one["request"] else None for one in workers] == [
+        "north/spruce-3b",
+        "chen/maple-1b",
+        None,
+    ]
+    history = site.get(f"/api/history/{path_of('bob/overtrained-2b')}").json()
+    assert [one["kind"] for one in history["past"]] == ["failed", "relaunched"]
+    assert site.get("/api/models/ada/willow-1.5b-merge").json()["results"][0]["average"] == 47.9
+    for path in ("/api/history/none", "/api/models/none"):
+        assert site.get(path).status_code == 404
