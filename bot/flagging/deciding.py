@@ -163,10 +163,10 @@ def _decided(desk: Desk, draft: FlagRecord, decision: Decision) -> FlagRecord:
 
 
 def unflag(desk: Desk, reason: str, models: Sequence[str], said: Said) -> Decided:
-    """Lift flags: of `models`, or all that are spoken about in the thread. Its discussion is closed with them."""
+    """Lift flags: of `models`, or all that are spoken about in the thread. A discussion is closed with its last one."""
     if desk.flags_repo is None:
         return Decided("no-repo")
-    records, url = _meant(desk, models, said), _address(desk, said)
+    records = _meant(desk, models, said)
     already = [one for one in records if any(done.cause == said.cause for done in one.decisions)]
     standing = [one for one in records if one.stands]
     if not (standing or already):
@@ -174,11 +174,12 @@ def unflag(desk: Desk, reason: str, models: Sequence[str], said: Said) -> Decide
     decision = _decision("lifted", reason, said, desk.now())
     if not stage(desk, [flags.lifted(one, decision) for one in standing], said.cause, "Lift the flag of"):
         return Decided("off")
-    lifted = {one.model for one in (*standing, *already)}
-    if not any(one.stands and one.model not in lifted for one in desk.flag_book.of_thread(url)):
-        _close(desk, said)
+    lifted = {one.model: one for one in (*standing, *already)}
+    for thread in dict.fromkeys(one.thread for one in lifted.values()):
+        if not any(one.stands and one.model not in lifted for one in desk.flag_book.of_thread(thread)):
+            _close(desk, thread, said)
     hides = any(one.kind.hides for one in records)
-    return Decided("lifted", tuple(sorted(lifted)), reason=reason, thread=url, hides=hides)
+    return Decided("lifted", tuple(sorted(lifted)), reason=reason, thread=_address(desk, said), hides=hides)
 
 
 def _meant(desk: Desk, models: Sequence[str], said: Said) -> list[FlagRecord]:
@@ -193,22 +194,26 @@ def dismiss(desk: Desk, reason: str, said: Said) -> Decided:
     url = _address(desk, said)
     standing = [one for one in desk.flag_book.of_thread(url) if one.stands]
     if standing:
-        _close(desk, said)
+        _close(desk, url, said)
         models, hides = tuple(one.model for one in standing), any(one.kind.hides for one in standing)
         return Decided("upheld", models, reason=reason, thread=url, hides=hides)
     key = thread_key(said.repo, said.thread.num)
-    reported = [one.model for one in reports(desk) if key in one.threads] or list(models_of(said))
+    reported = [one.model for one in reports(desk) if key in one.threads]
+    if not reported and hearing.is_about_flags(desk, said.repo, said.thread):
+        reported = list(models_of(said))
     if not reported:
         return Decided("nothing")
     drop_report(desk, *reported)
-    _close(desk, said)
+    _close(desk, url, said)
     mark = Safe(str(desk.marker(DISMISSED, said.cause)))
     return Decided("dismissed", tuple(reported), reason=reason, thread=url, mark=mark)
 
 
-def _close(desk: Desk, said: Said) -> None:
-    marker = desk.marker("close", said.cause)
-    desk.effects.set_status(said.repo, said.thread.num, "closed", marker, asked=True)
+def _close(desk: Desk, url: str, said: Said) -> None:
+    """Close the discussion at `url`; the thread of a request stays as it is, for that is about more."""
+    place = hearing.thread_at(desk, url)
+    if place is not None and not (place[0] == desk.requests and desk.index.of_thread(place[1]) is not None):
+        desk.effects.set_status(*place, "closed", desk.marker("close", said.cause), asked=True)
 
 
 def models_of(said: Said) -> tuple[str, ...]:

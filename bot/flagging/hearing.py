@@ -33,7 +33,7 @@ from wire.dirty import Priority
 def open_or_adopt(desk: Desk, drafts: Sequence[FlagRecord], repo: Repo, thread: Thread, cause: str) -> str | None:
     """The address of the thread in which these flags are spoken about: the present one if it is about flags, else one
     that is opened now; None where the board opens none."""
-    if _is_about_flags(desk, repo, thread):
+    if is_about_flags(desk, repo, thread):
         return address(desk, repo, thread.num)
     marker = desk.marker(FLAGGED, cause)
     more = f" and {len(drafts) - 1} more" if len(drafts) > 1 else ""
@@ -48,7 +48,8 @@ def open_or_adopt(desk: Desk, drafts: Sequence[FlagRecord], repo: Repo, thread: 
     return address(desk, desk.community, number)
 
 
-def _is_about_flags(desk: Desk, repo: Repo, thread: Thread) -> bool:
+def is_about_flags(desk: Desk, repo: Repo, thread: Thread) -> bool:
+    """Whether flags are spoken about in it, by its title or by what was decided there."""
     if thread.is_pull_request or not thread.comments:
         return False
     if desk.flag_book.of_thread(address(desk, repo, thread.num)):
@@ -93,10 +94,18 @@ def _remind(desk: Desk, repo: Repo, thread: Thread, said: Sequence[Plea]) -> Non
 def mark_threads(desk: Desk, records: Iterable[FlagRecord]) -> None:
     """Have the threads of these flags looked at, where they are ours to look at."""
     for record in records:
-        for link in thread_links(record.thread)[:1]:
-            repo = repo_of(f"{link.kind}/{link.repo}")
-            if repo in (desk.requests, desk.results, desk.community):
-                desk.mark(thread_key(repo, link.number), Priority.EVENT)
+        place = thread_at(desk, record.thread)
+        if place is not None:
+            desk.mark(thread_key(*place), Priority.EVENT)
+
+
+def thread_at(desk: Desk, url: str) -> tuple[Repo, int] | None:
+    """The thread at an address; None where it is in none of the board's repos."""
+    for link in thread_links(url):
+        repo = repo_of(f"{link.kind}/{link.repo}")
+        if repo in (desk.requests, desk.results, desk.community) and address(desk, repo, link.number) == url:
+            return repo, link.number
+    return None
 
 
 # --- what the thread says

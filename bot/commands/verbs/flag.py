@@ -10,7 +10,7 @@ or after it where the reason is in quotes; without any, those are meant that the
 from __future__ import annotations
 
 from bot.commands.call import Answer, Call, doing
-from bot.commands.registry import Param, Verb, model_in
+from bot.commands.registry import Param, Place, Verb, model_in
 from bot.commands.verbs.shared import ANYONE, MAINTAINERS
 from bot.flagging import deciding
 from bot.flagging.deciding import Decided, Said, Wish
@@ -96,6 +96,7 @@ DISMISS = Verb(
     who=MAINTAINERS,
     run=run_dismiss,
     params=(Param("reason", "words", "why, in a sentence that everybody can read", required=True),),
+    where=frozenset({Place.REQUEST, Place.COMMUNITY}),
     examples=("/dismiss the weights are not the same",),
     irreversible=True,
     decides=True,

@@ -152,6 +152,29 @@ def test_the_original_of_a_copy_is_not_flagged_with_it(stand: FlagStand) -> None
     assert "flagged-elsewhere" in codes(stand, "bob/original")
 
 
+def test_only_the_discussion_of_a_flag_is_closed(stand: FlagStand) -> None:
+    """A flag that is lifted from elsewhere closes its own discussion, and not the one where that was said; what is
+    about a request stays open, whatever is said there; and with nothing to dismiss nothing is closed."""
+    question, case = Hearing(stand, "A question", "Hello?"), Hearing(stand, "[FLAG] ada/good", "It cheats.")
+    case.say("/flag other so I say", stand.form)
+    question.say("/dismiss so I say", stand.form)
+    assert "Nothing was reported" in question.replies()[-1]
+    question.say("/unflag ada/good so I say", stand.form)
+    assert (question.status, case.status, stand.table()) == ("open", "closed", {})
+    stand.worker()
+    stand.submit("ada/remote")
+    stand.settle()
+    (thread,) = [one for one in stand.threads() if "ada/remote" in one.title]
+    for words in ("/flag other so I say", "/dismiss so I say", "/flag other so I say", "/unflag so I say"):
+        api = stand.bob if words == "/flag other so I say" else stand.form
+        api.comment_discussion(REQUESTS, thread.num, comment=words, repo_type="dataset")
+        stand.time += 300
+        stand.desk.mark(f"thread:dataset/{REQUESTS}:{thread.num}")
+        stand.work()
+    (thread,) = [one for one in stand.threads() if one.num == thread.num]
+    assert thread.status == "open"
+
+
 class Died(BaseException):
     """The process that worked on a thread is gone."""
 

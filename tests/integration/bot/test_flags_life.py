@@ -157,6 +157,7 @@ def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalHub]:
         yield made
 
 
+@pytest.mark.timeout(900 if WHOLE else 180)
 @pytest.mark.parametrize("seed", range(LIVES))
 def test_a_life_of_flags(hub: LocalHub, valkey: Valkey, probe: Probe, seed: int) -> None:
     """Whatever happens in whichever order, the board says the same everywhere, and nobody but maintainers decides."""
