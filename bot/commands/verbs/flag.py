@@ -76,7 +76,10 @@ FLAG = Verb(
     who=ANYONE,
     run=run_flag,
     params=(CATEGORY, WHY, MODELS, REVISION, PRECISION),
-    examples=("/flag merge org/model its card does not say that it is one", "/flag contamination trained on the test"),
+    examples=(
+        "/flag merge org/model its card does not say that it is one",
+        "/flag contamination trained on the test set",
+    ),
     irreversible=True,
     decides=True,
 )
