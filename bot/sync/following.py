@@ -1,8 +1,9 @@
 """Threads that follow a request: the end of its evaluation is told there, once, to whoever asked.
 
-That a thread follows a request stands in our own comment there, as a hidden marker `follow` with the request's path and
-the content that its file had then. So it survives the loss of Redis; the list in Redis only says which threads to look
-at when a request has come to an end.
+That a thread follows a request stands in our own comment there, as a hidden marker `follow` with the request's path,
+the content that its file had then, and how it stood. So it survives the loss of Redis; the list in Redis only says
+which threads to look at when a request has come to an end. One that had failed is followed too: it has another end once
+it was evaluated again, and none because somebody changed a field of its file.
 
 Race accepted: after Redis was lost a closed thread is not looked through until somebody writes in it, so what it
 follows is told late or not at all. Open ones are looked through in turn.
@@ -10,6 +11,7 @@ follows is told late or not at all. Open ones are looked through in turn.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -28,10 +30,11 @@ ENDS = ("finished", "failed", "cancelled")
 
 @dataclass(frozen=True)
 class Followed:
-    """One request that a thread follows: since its file had the content `oid`, said in our `comment`."""
+    """One request that a thread follows: since its file had the content `oid` and it `stood` so, as `comment` says."""
 
     path: str
     oid: str
+    stood: str
     comment: Comment
 
 
@@ -42,7 +45,14 @@ def follow(desk: Desk, entry: Entry, repo: Repo, number: int) -> Safe:
 
 
 def _marker(desk: Desk, entry: Entry) -> Marker:
-    return desk.marker(FOLLOW, f"{entry.file_oid or '-'} {entry.path}")
+    return desk.marker(FOLLOW, f"{entry.file_oid or '-'}.{_stands(entry)} {entry.path}")
+
+
+def _stands(entry: Entry) -> str:
+    """A digest of how many attempts there were, and how it ended: as its file has it, so the same without Redis."""
+    seen = entry.standing
+    cause = seen.failure.cause if seen.failure is not None else ""
+    return hashlib.sha256(f"{entry.used or 0} {seen.status} {cause}".encode()).hexdigest()[:12]
 
 
 def call_followers(desk: Desk, path: str) -> None:
@@ -78,12 +88,13 @@ def _followed(desk: Desk, thread: Thread) -> Iterator[Followed]:
         for line in comment.text.splitlines()[1:]:
             marker = marker_of(line)
             if marker is not None and (marker.board, marker.kind) == (desk.board.name, FOLLOW):
-                oid, _, path = marker.key.partition(" ")
-                yield Followed(path, oid, comment)
+                state, _, path = marker.key.partition(" ")
+                oid, _, stood = state.partition(".")
+                yield Followed(path, oid, stood, comment)
 
 
 def _has_ended(desk: Desk, entry: Entry, followed: Followed) -> bool:
-    is_another = (entry.file_oid or "-") != followed.oid
+    is_another = (entry.file_oid or "-") != followed.oid and _stands(entry) != followed.stood
     return is_another and entry.state == "settled" and shown.summary(desk, entry).state in ENDS
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 from stand_kit import REQUESTS, Stand
 from talk_kit import Talk
@@ -78,6 +80,27 @@ def test_a_failure_of_theirs_is_told_with_what_to_change(stand_with_maintainer: 
     for words in ("Weights are NaN.", "the submission's", "**What to do:** Save them again.", "decisive lines"):
         assert words in said
     assert stand.file(path)["status"] == "FAILED"
+
+
+def test_only_another_end_of_what_failed_is_told(stand_with_maintainer: Stand) -> None:
+    """Somebody changes a field of the failed request: nothing is told. It is evaluated anew: its end is."""
+    stand = stand_with_maintainer
+    path = fail(stand, THEIRS)
+    talk = open_thread(stand, "Why did it fail?", link(stand, path))
+    stand.put(path, json.dumps({**stand.file(path), "likes": 7}).encode())
+    stand.settle()
+    talk.look()
+    assert len(talk.replies()) == 1
+    talk.say("/relaunch ada/good", stand.form)
+    stand.worker()
+    stand.desk.mark("queue")
+    stand.settle()
+    (job,) = stand.queued()
+    stand.take(job)
+    stand.end(job, failure=THEIRS)
+    stand.settle()
+    talk.look()
+    assert talk.replies()[-1].splitlines()[1].startswith("@ada: the evaluation of **ada/good** (float32) has failed")
 
 
 def test_a_link_to_no_request_gets_names_that_are_like_it(stand_with_maintainer: Stand) -> None:
