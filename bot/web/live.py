@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass
 
 from fastapi import APIRouter, Response
@@ -18,6 +18,7 @@ from fastapi.responses import StreamingResponse
 from redis.asyncio import Redis as AsyncRedis
 from redis.exceptions import RedisError
 from starlette.concurrency import run_in_threadpool
+from starlette.requests import ClientDisconnect
 from starlette.types import Receive, Scope, Send
 
 from bot.web import models
@@ -60,7 +61,7 @@ class Live:
         self.is_over: Callable[[], bool] = lambda: False
         """Says that the server is about to stop, so that no stream holds it up."""
 
-    async def stream(self) -> AsyncIterator[bytes]:
+    async def stream(self) -> AsyncGenerator[bytes, None]:
         """The events of one viewer."""
         self.viewers += 1
         try:
@@ -130,6 +131,10 @@ class Events(StreamingResponse):
 
     media_type = "text/event-stream"
 
+    def __init__(self, events: AsyncGenerator[bytes, None]) -> None:
+        super().__init__(events, headers={"cache-control": "no-store", "x-accel-buffering": "no"})
+        self.events = events
+
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         async def bounded(message: object) -> None:
             async with asyncio.timeout(STALLED):
@@ -137,8 +142,10 @@ class Events(StreamingResponse):
 
         try:
             await super().__call__(scope, receive, bounded)
-        except TimeoutError:
+        except (TimeoutError, ClientDisconnect):
             return  # nobody reads; the server closes the connection
+        finally:
+            await self.events.aclose()  # at once, and not when the collector comes by: the viewer's place is free
 
 
 def live_routes(live: Live) -> APIRouter:
@@ -149,6 +156,6 @@ def live_routes(live: Live) -> APIRouter:
     async def events() -> Response:
         if live.viewers >= VIEWERS:
             raise CannotAnswer(503, FULL, {"retry-after": "60"})
-        return Events(live.stream(), headers={"cache-control": "no-store", "x-accel-buffering": "no"})
+        return Events(live.stream())
 
     return routes

@@ -57,7 +57,7 @@ def _play(folder: Path, console: Console, *, headless: bool, as_json: bool) -> i
                 print(json.dumps(result), flush=True)
             right = all(request["right"] for request in result["requests"])
             if not headless and right:
-                timeline.serve_on(stage.hub_url, children.check)
+                timeline.serve_on(stage.hub_url, stage.web_url, children.check)
             return 0 if right else 1
         except ChildDied as error:
             console.print(f"[red]{error}[/red]", markup=True, highlight=False)
@@ -82,7 +82,7 @@ def _story(stage: Any, timeline: Any) -> dict[str, Any]:
     stage.write_board()
     stage.start_bot()
     stage.start_worker()
-    timeline.say(f"The Hub of this demo: {stage.hub_url}")
+    timeline.say(f"The Hub of this demo: {stage.hub_url}, the board's pages: {stage.web_url}")
     timeline.say("Preparing SmolLM2-135M-Instruct (converted once, then cached) and three troublesome models")
     model = converted(cache_folder())
     revisions = {what.model: upload(stage.hub_url, stage.world.tokens[what.owner], what, model) for what in UPLOADS}

@@ -83,9 +83,10 @@ class Timeline:
             )
         self._console.print(table)
 
-    def serve_on(self, hub_url: str, check: Callable[[], None]) -> None:
+    def serve_on(self, hub_url: str, web_url: str, check: Callable[[], None]) -> None:
         """Go on serving until Ctrl-C."""
-        self._console.print(f"\nLook around at [bold]{hub_url}[/bold]; Ctrl-C ends the demo and everything it started.")
+        self._console.print(f"\nThe board's pages: [bold]{web_url}[/bold]; its Hub: [bold]{hub_url}[/bold].")
+        self._console.print("Ctrl-C ends the demo and everything it started.")
         while True:
             check()
             time.sleep(0.5)

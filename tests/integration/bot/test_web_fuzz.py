@@ -117,6 +117,9 @@ def check(answer: httpx2.Response) -> None:
     if answer.status_code == 304:
         assert answer.content == b""
         return
+    if answer.headers["content-type"].startswith("text/html"):
+        assert "default-src 'none'" in answer.headers["content-security-policy"]
+        return
     assert answer.headers["content-type"].partition(";")[0] == "application/json"
     body = json.loads(answer.content)
     if answer.status_code >= 400:

@@ -1,0 +1,145 @@
+"""The stream of events: one reader for all who watch, the newest look for each, and nobody who holds the server up."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator
+from typing import Any
+
+import pytest
+import redis
+from site_kit import entry, furnish
+
+from bot.desk import Desk
+from bot.inbox import connect_inbox
+from bot.index import Index
+from bot.web import live as module
+from bot.web.lists import Pages
+from bot.web.live import Events, Live
+from hub.client import Hub
+from leaderboard.boards import parse_board
+from leaderboard.suites import find_suite
+from wire import clock
+from wire.attempts import Attempts, Progress
+from wire.keys import Keys
+
+KEYS = Keys("demo")
+ATTEMPT = f"{0:012x}-deadbeef-1"
+SECONDS = 10.0
+
+
+@pytest.fixture
+def desk(connection: redis.Redis) -> Iterator[Desk]:
+    """A desk that only looks, at a board in the middle of its day."""
+    from bot_kit import BOARD
+
+    furnish(connection, KEYS)
+    hub = Hub("http://127.0.0.1:9", None)
+    yield Desk(board=parse_board(BOARD), suite=find_suite("starter"), hub=hub, redis=connection, now=clock.now)
+    hub.close()
+
+
+def played(desk: Desk, url: str, monkeypatch: pytest.MonkeyPatch, story: Callable[[Live], Awaitable[None]]) -> None:
+    """Play `story` with a Live that looks often."""
+    monkeypatch.setattr(module, "PAUSE", 0.01)
+    monkeypatch.setattr(module, "EVERY", 0.05)
+
+    async def play() -> None:
+        client = connect_inbox(url)
+        try:
+            async with asyncio.timeout(SECONDS):
+                await story(Live(client, KEYS, Pages(desk)))
+        finally:
+            await client.aclose()
+
+    asyncio.run(play())
+
+
+async def until(stream: AsyncIterator[bytes], word: bytes) -> bytes:
+    """The next piece that holds `word`."""
+    async for piece in stream:
+        if word in piece:
+            return piece
+    raise AssertionError(f"the stream ended without {word!r}")
+
+
+def test_viewers_see_progress_and_changes(
+    desk: Desk, connection: redis.Redis, valkey_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each of many viewers is told; one task looks for all of them, and stops when the last has left."""
+
+    async def story(live: Live) -> None:
+        streams = [live.stream() for _ in range(50)]
+        first = await asyncio.gather(*(until(one, b"event: lists") for one in streams))
+        assert len(set(first)) == 1
+        Attempts(connection, KEYS).beat(ATTEMPT, Progress("evaluate", 413, 540), now=clock.now())
+        told = await asyncio.gather(*(until(one, b"event: progress") for one in streams))
+        assert all(b'"done": 413' in one for one in told)
+        looks = live.looks
+        Index(connection, KEYS).put(entry("late/comer", "waiting", "PENDING", attempt="z"))
+        second = await asyncio.gather(*(until(one, b"event: lists") for one in streams))
+        assert set(second).isdisjoint(first)
+        assert live.viewers == 50
+        assert live.looks - looks < 50
+        for one in streams:
+            await one.aclose()  # type: ignore[attr-defined]
+        assert live.viewers == 0
+        assert live._task is not None
+        await live._task
+
+    played(desk, valkey_url, monkeypatch, story)
+
+
+def test_private_models_are_not_told_of(
+    desk: Desk, connection: redis.Redis, valkey_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Their progress is somebody's, without a name."""
+    index = Index(connection, KEYS)
+    index.put(entry("north/spruce-3b", "running", "RUNNING", number=3, attempt=ATTEMPT, access="private"))
+
+    async def story(live: Live) -> None:
+        piece = await until(live.stream(), b"event: progress")
+        assert b"spruce" not in piece
+        assert b"maple" in piece
+
+    played(desk, valkey_url, monkeypatch, story)
+
+
+def test_streams_end_when_the_server_stops(desk: Desk, valkey_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No viewer holds a stop up."""
+
+    async def story(live: Live) -> None:
+        stream = live.stream()
+        await until(stream, b"event: lists")
+        live.is_over = lambda: True
+        async for _ in stream:
+            pass
+
+    played(desk, valkey_url, monkeypatch, story)
+
+
+def test_who_does_not_read_is_let_go(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A viewer whose connection takes nothing any more ends, and its place is free again."""
+    monkeypatch.setattr(module, "STALLED", 0.05)
+    ended = list[bool]()
+
+    async def endless() -> AsyncGenerator[bytes, None]:
+        try:
+            while True:
+                yield b"x"
+        finally:
+            ended.append(True)
+
+    async def stuck(message: Any) -> None:
+        if message["type"] == "http.response.body":
+            await asyncio.Event().wait()
+
+    async def silent() -> Any:
+        await asyncio.Event().wait()
+
+    async def play() -> None:
+        async with asyncio.timeout(SECONDS):
+            await Events(endless())({"type": "http", "asgi": {"spec_version": "2.4"}}, silent, stuck)
+
+    asyncio.run(play())
+    assert ended == [True]
