@@ -190,11 +190,11 @@ def normalised(text: str, url: str) -> str:
     commits: dict[str, str] = {}
 
     def commit(found: re.Match[str]) -> str:
-        short = commits.setdefault(found[0][:7], f"{0x4D5E6F7 + 0x1111111 * len(commits):07x}"[:7])
+        short = commits.setdefault(found[0][:8], f"{0x4D5E6F7 + 0x1111111 * len(commits):07x}0"[:8])
         return (short + "0" * 40)[: len(found[0])]
 
     text = re.sub(r"#[0-9a-f]{24}", "#comment", text)
-    return re.sub(r"\b(?=[0-9a-f]*\d)(?=[0-9a-f]*[a-f])[0-9a-f]{7,40}\b", commit, text)
+    return re.sub(r"\b(?:[0-9a-f]{40}|[0-9a-f]{8})\b", commit, text)
 
 
 def chapter(number: int, title: str, scene: str, talks: Iterable[Talk]) -> str:
