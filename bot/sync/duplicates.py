@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 import structlog
 
 from bot.desk import Desk
-from bot.mirror import View
+from bot.mirror import MirrorDamaged, View
 from bot.sync.changesets import Approved, Part
 from bot.sync.own_threads import find_own
 from bot.texts.render import render
@@ -34,10 +34,16 @@ GONE = Reason("not-double", "{path} is not there twice any more.", "Nothing is l
 
 
 def sync_duplicates(desk: Desk) -> None:
-    """Tell of each pair that nobody was told of. Two to four calls, and a few more for each that is new."""
-    head = desk.mirror.fetch(desk.requests, depth=0)
-    with desk.mirror.read(desk.requests) as view:
-        found = list(_find(desk, view, head))
+    """Tell of each pair that nobody was told of. A few calls for each, and none where there is none.
+
+    The mirror is taken as the last look at the repo left it; where there is none yet, it is looked at tomorrow.
+    """
+    head = desk.index.head(desk.requests.id)
+    try:
+        with desk.mirror.read(desk.requests) as view:
+            found = list(_find(desk, view, head)) if head is not None and view.has(head) else []
+    except MirrorDamaged:
+        return
     for double in found[:MOST]:
         _tell(desk, double)
 

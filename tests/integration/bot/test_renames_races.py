@@ -161,7 +161,8 @@ def test_whatever_is_pushed_whenever_nothing_unapproved_stays(
         base |= {it: blob_id(data) for it, data in BASES[what].items()}
     renamed = {it: oid for it, oid in base.items() if RIGHT.get(it, b"") is not None}
     renamed |= {it: blob_id(data) for it, data in RIGHT.items() if data is not None}
-    later = renamed | ({it: base[it] for it in BASES[what]} if what in BASES else {})  # committed after the merge
+    changed = {it: blob_id(data) for it, data in BASES.get(what, {}).items()}
+    later = renamed | changed  # committed after the merge
     assert there in (base, renamed, later), what
     told = [text for text in comments(stand, REQUESTS, number) if "demo pull " in text]
     assert len(told) == 1
