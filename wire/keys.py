@@ -220,8 +220,8 @@ class Keys:
 
     @property
     def pulls(self) -> str:
-        """Hash: number of a pull request in the requests repo, or `repo number` in another → JSON of what was remembered
-        when it was checked."""
+        """Hash: number of a pull request in the requests repo, or `repo number` in another → JSON of what was
+        remembered when it was checked."""
         return self._key("pulls")
 
     def pull_links(self, pull: str) -> str:

@@ -11,7 +11,8 @@ from leaderboard.search import COLUMNS, LONGEST, MOST, Row, fold, near_names, pa
 
 def row(name: str, **values: str | float | bool | None) -> Row:
     """A row of the table."""
-    known: dict[str, str | float | bool | None] = {"precision": "bfloat16", "weights": "Original", "status": "FINISHED", "flagged": False}
+    known: dict[str, str | float | bool | None] = {"precision": "bfloat16", "weights": "Original"}
+    known |= {"status": "FINISHED", "flagged": False}
     return Row(name, {**known, "organisation": name.partition("/")[0], **values})
 
 
