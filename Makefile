@@ -26,7 +26,8 @@ test: setup
 # The whole kill matrix, and what else takes long; `make test` runs a bounded sample of each.
 chaos: setup
 	STEWARD_WHOLE_MATRIX=1 $(BIN)/python -m pytest tests/chaos tests/integration/bot/test_bot_state_machine.py \
-		tests/integration/bot/test_flags_life.py tests/integration/bot/test_flags_board.py -s $(ARGS)
+		tests/integration/bot/test_flags_life.py tests/integration/bot/test_flags_board.py \
+		tests/integration/bot/test_renames_races.py tests/integration/bot/test_moderation_saga.py -s $(ARGS)
 
 # All models broken on purpose, through one real worker; `make test` runs some of them.
 deaths: setup
