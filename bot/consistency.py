@@ -14,17 +14,20 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from bot.desk import Desk
 from bot.flagging.book import MAX_TABLE_FILE, records_at
 from bot.flagging.naming import find_model
-from bot.mirror import MirrorDamaged, View
+from bot.mirror_folder import MirrorDamaged
 from hub.records import Repo
 from leaderboard.flags import FlagRecord, compile_tables
 from leaderboard.removals import ARCHIVE
 from leaderboard.requests import Request, is_request_path, parse_request
 from leaderboard.results import MAX_BYTES
+
+if TYPE_CHECKING:
+    from bot.mirror import View
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote
@@ -16,7 +17,6 @@ from bot.flagging.book import FlagBook
 from bot.index import Index
 from bot.ledgers import Ledgers
 from bot.measures import Measures
-from bot.mirror import Mirror
 from bot.pauses import Pauses
 from bot.probe import Probe
 from bot.scoreboard import Scoreboard
@@ -41,6 +41,7 @@ from wire.shadow import ShadowList
 from wire.staging import Staging
 
 if TYPE_CHECKING:
+    from bot.mirror import Mirror
     from bot.sync.line import Line
 
 
@@ -72,13 +73,12 @@ class Desk:
         # The clock is looked up at each call: whoever sets another one sets it for the ledgers too.
         staging = Staging(self.redis, self.keys)
         self.ledgers = Ledgers(self.hub, staging, self.echoes, self.parking, lambda: self.now())
-        self.mirror = Mirror(self.hub, self.mirrors)
         self.requests = Repo("dataset", self.board.repos.requests)
         self.results = Repo("dataset", self.board.repos.results)
         self.logs = Repo("dataset", self.board.repos.logs)
         self.community = Repo(self.board.repos.community_type, self.board.repos.community)
         self.flags_repo = Repo("dataset", self.board.repos.flags) if self.board.repos.flags else None
-        self.flag_book = FlagBook(self.redis, self.keys, self.hub, self.mirror, self.flags_repo)
+        self.flag_book = FlagBook(self.redis, self.keys, self.hub, lambda: self.mirror, self.flags_repo)
         if self.flags is no_flags:
             self.flags = self.flag_book
         self.queues = tuple(self.queue(tier) for tier in TIERS)
@@ -96,6 +96,13 @@ class Desk:
             self.adoption,
             lambda: self.now(),
         )
+
+    @cached_property
+    def mirror(self) -> Mirror:
+        """Clones of the board's repos, made when somebody first reads one: the web server never does."""
+        from bot.mirror import Mirror
+
+        return Mirror(self.hub, self.mirrors)
 
     def queue(self, tier: Tier) -> str:
         """Name of the RQ queue of `tier`."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from email.utils import parsedate_to_datetime
+from typing import TYPE_CHECKING
 
 import redis
 
@@ -16,7 +17,7 @@ from bot.consistency import disagreements
 from bot.desk import Desk
 from bot.findings import Check, Checks, State
 from bot.history import MAX_BYTES, FileChange, changes, status_in
-from bot.mirror import MirrorDamaged, UnsafeFolder, View, trouble_with
+from bot.mirror_folder import MirrorDamaged, UnsafeFolder, trouble_with
 from bot.sync.kept import missing_results
 from bot.sync.reconcile import thread_repos, watched
 from hub.client import Hub
@@ -26,6 +27,9 @@ from leaderboard.adoption import RECORD, BadRecord, parse_record
 from leaderboard.effects import Effect, Mode
 from leaderboard.requests import is_request_path
 from wire.clock import iso
+
+if TYPE_CHECKING:
+    from bot.mirror import View
 
 QUIET = 24 * 3600.0
 """Seconds for which nobody else may have changed a status before effects are switched on."""

@@ -9,11 +9,14 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 from bot.desk import Desk
-from bot.mirror import View
 from hub.records import LogEntry
 from leaderboard.requests import is_request_path
+
+if TYPE_CHECKING:
+    from bot.mirror import View
 
 LOOK_BACK = 500
 """Commits that are looked at, at most."""

@@ -13,10 +13,7 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
-import os
 import shutil
-import stat
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -25,6 +22,7 @@ import pygit2
 import structlog
 
 from bot.gittrees import Blob, Difference, changed, differences, files, find
+from bot.mirror_folder import MirrorDamaged, UnsafeFolder, default_folder, trouble_with
 from hub.client import Hub
 from hub.errors import RevisionNotFound
 from hub.git import git_refusal
@@ -38,35 +36,6 @@ _MAIN = "refs/heads/main"
 _PULL = "refs/steward/pull"
 """Where the head of a pull request lies while it is looked at: whoever looks at another one next puts that there."""
 _CONNECT_MS, _SILENCE_MS = 10_000, 120_000
-
-
-class MirrorDamaged(Exception):
-    """Something that a mirror should hold is not there; it has to be discarded."""
-
-
-class UnsafeFolder(Exception):
-    """The folder for the mirrors belongs to somebody else, or others may write into it; the message names it."""
-
-
-def trouble_with(folder: Path) -> str:
-    """Why mirrors must not lie in `folder`, in words; empty where they may, also where it is yet to be made.
-
-    Others on this machine must not put commits there for us to believe in.
-    """
-    try:
-        found = folder.lstat()
-    except FileNotFoundError:
-        return ""
-    if not stat.S_ISDIR(found.st_mode):
-        return f"{folder} is not a folder."
-    if found.st_uid != os.getuid():
-        return f"{folder} belongs to another account (user {found.st_uid}, and we are {os.getuid()})."
-    return f"{folder} can be written to by other accounts." if found.st_mode & 0o022 else ""
-
-
-def default_folder() -> Path:
-    """Where mirrors lie unless a setting says otherwise: below the system's folder for temporary files."""
-    return Path(tempfile.gettempdir()) / f"steward-mirrors-{os.getuid()}"
 
 
 class View:

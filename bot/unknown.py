@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
 from bot.desk import Desk
-from bot.mirror import View
 from hub.errors import HubError
 from leaderboard.attempts import Outcome, attempt_id
 from leaderboard.failures import CAUSES, UNKNOWN, diagnose
 from leaderboard.requests import Request, Status, is_request_path, parse_request
+
+if TYPE_CHECKING:
+    from bot.mirror import View
 
 MAX_FILE = 100_000
 MAX_OUTCOME = 200_000

@@ -52,7 +52,9 @@ SPARE = 2 * 1024**3
 
 FETCH_SECONDS = 3600
 _AWAY = re.compile(r"(?:httpx2?|httpcore2?|requests|urllib3)\.|(?:Connection|Timeout)\w*Error:|.*\bServer [Ee]rror\b")
-"""How the last line of the process that fetches questions begins where the Hub is away, for which no suite can help."""
+"""How the error of the process that fetches questions begins where the Hub is away, for which no suite can help."""
+_NAMED = re.compile(r"(?:\w+\.)*\w*(?:Error|Exception|Timeout|NotFound)\w*: ")
+"""A line in which a traceback names its error, at the left edge."""
 
 
 @dataclass(frozen=True)
@@ -216,11 +218,15 @@ def _fetch_elsewhere(sources: Iterable[Dataset], hub: HubAccess, folder: Path) -
     except subprocess.TimeoutExpired as error:
         raise DatasetUnavailable(f"fetching the questions took more than {FETCH_SECONDS} seconds") from error
     if done.returncode != 0:
-        lines = done.stderr.decode("utf-8", "replace").strip().splitlines()
-        last = lines[-1] if lines else f"the fetching process ended with status {done.returncode}"
-        raise failure_of(last)
+        wrote = done.stderr.decode("utf-8", "replace")
+        raise failure_of(wrote, f"the fetching process ended with status {done.returncode}")
 
 
-def failure_of(last: str) -> Exception:
-    """What the fetching of questions died of, from the last line that it wrote."""
+def failure_of(wrote: str, otherwise: str = "") -> Exception:
+    """What the fetching of questions died of, from what it wrote last; `otherwise` says it where it wrote nothing.
+
+    An error's text may run over many lines (the Hub's own words stand at its end): the line that names it counts.
+    """
+    lines = [line for line in wrote.splitlines() if line.strip()]
+    last = next((line for line in reversed(lines) if _NAMED.match(line)), lines[-1] if lines else otherwise)
     return ConnectionError(last) if _AWAY.match(last) else DatasetUnavailable(last)

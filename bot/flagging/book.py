@@ -12,16 +12,20 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import structlog
 
-from bot.mirror import Mirror, MirrorDamaged, View
+from bot.mirror_folder import MirrorDamaged
 from hub.client import Hub
 from hub.records import Repo
 from leaderboard.admission.facts import Earlier
 from leaderboard.flags import MAX_RECORD, FlagRecord, is_record_path, parse_record
 from wire.keys import Keys
 from wire.redis import Fields, Redis, text
+
+if TYPE_CHECKING:
+    from bot.mirror import Mirror, View
 
 log = structlog.get_logger()
 
@@ -32,7 +36,7 @@ MAX_TABLE_FILE = 10_000_000
 class FlagBook:
     """The flags of one board. Without a flags repo (`repo` None) there are none."""
 
-    def __init__(self, redis: Redis, keys: Keys, hub: Hub, mirror: Mirror, repo: Repo | None) -> None:
+    def __init__(self, redis: Redis, keys: Keys, hub: Hub, mirror: Callable[[], Mirror], repo: Repo | None) -> None:
         self._redis, self._keys = redis, keys
         self._hub, self._mirror = hub, mirror
         self.repo = repo
@@ -122,7 +126,7 @@ class FlagBook:
             return None
         commit = self._redis.hget(self._keys.flags_state, _COMMIT)
         try:
-            with self._mirror.read(self.repo) as view:
+            with self._mirror().read(self.repo) as view:
                 oid = view.find(text(commit or ""), path)
                 return view.blob(oid, max_bytes=MAX_TABLE_FILE) if oid is not None else None
         except MirrorDamaged:
@@ -131,12 +135,12 @@ class FlagBook:
 
     def _read(self, repo: Repo) -> tuple[str, dict[str, FlagRecord | str]]:
         """The newest commit, and each record there, or what is wrong with it."""
-        commit = self._mirror.fetch(repo, depth=1)
+        commit = self._mirror().fetch(repo, depth=1)
         try:
-            with self._mirror.read(repo) as view:
+            with self._mirror().read(repo) as view:
                 return commit, dict(records_at(view, commit))
         except MirrorDamaged:
-            self._mirror.discard(repo)
+            self._mirror().discard(repo)
             raise
 
     def _put(self, commit: str, records: Iterable[FlagRecord]) -> None:

@@ -7,11 +7,12 @@ our own threads, by their marker, so nothing is told twice, also after Redis was
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
 
 import structlog
 
 from bot.desk import Desk
-from bot.mirror import MirrorDamaged, View
+from bot.mirror_folder import MirrorDamaged
 from bot.sync.changesets import Approved, Part
 from bot.sync.own_threads import find_own
 from bot.texts.render import render
@@ -22,6 +23,9 @@ from leaderboard.reasons import Problem, Reason
 from leaderboard.removals import remove_request
 from leaderboard.requests import Request, is_request_path, parse_request
 from wire.clock import iso
+
+if TYPE_CHECKING:
+    from bot.mirror import View
 
 log = structlog.get_logger()
 

@@ -19,7 +19,7 @@ from __future__ import annotations
 import hashlib
 import re
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import structlog
 
@@ -27,7 +27,6 @@ from bot.deliveries import REQUESTS
 from bot.desk import Desk, request_key, thread_key
 from bot.gittrees import Difference
 from bot.index import Origin
-from bot.mirror import View
 from bot.sync import rename_pulls
 from bot.sync.pull_record import KIND, Memo, Record, forget, recall, remember
 from bot.sync.pull_report import tell_end, tell_refused
@@ -41,6 +40,9 @@ from leaderboard.changes import REGULAR
 from leaderboard.requests import is_request_path
 from wire.crashpoints import pass_by, point
 from wire.dirty import Priority
+
+if TYPE_CHECKING:
+    from bot.mirror import View
 
 log = structlog.get_logger()
 

@@ -12,16 +12,19 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import structlog
 
 from bot.desk import Desk
 from bot.index import Origin
-from bot.mirror import View
 from hub.comments import is_by
 from hub.errors import HubError, NotFound
 from hub.records import Account, LogEntry
 from leaderboard.requests import Request, is_request_path
+
+if TYPE_CHECKING:
+    from bot.mirror import View
 
 log = structlog.get_logger()
 

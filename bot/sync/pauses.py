@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from bot.desk import Desk
-from bot.mirror import View
 from bot.sync.queue import QUEUE
 from hub.errors import TooLarge
 from leaderboard.holds import MAX_PAUSES, PAUSES
 from wire.dirty import Priority
+
+if TYPE_CHECKING:
+    from bot.mirror import View
 
 PAUSED = "pauses"
 """Dirty key: the file of pauses may have changed."""

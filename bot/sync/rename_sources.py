@@ -12,16 +12,19 @@ import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from bot.desk import Desk
 from bot.gittrees import Difference
-from bot.mirror import MirrorDamaged, View
+from bot.mirror_folder import MirrorDamaged
 from hub.errors import EntryNotFound, TooLarge
 from hub.records import Repo
 from leaderboard.changes import FileChange
 from leaderboard.renames import Kind
 from leaderboard.requests import is_request_path
+
+if TYPE_CHECKING:
+    from bot.mirror import View
 
 _SLOT = "_eval_request_"
 MOST_READ = 60

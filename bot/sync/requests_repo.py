@@ -15,13 +15,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from itertools import islice
+from typing import TYPE_CHECKING
 
 import structlog
 
 from bot import adoption
 from bot.desk import Desk, request_key
 from bot.gittrees import Blob
-from bot.mirror import MirrorDamaged, View
+from bot.mirror_folder import MirrorDamaged
 from bot.sync.first_look import first_look
 from bot.sync.origins import History, note_origins
 from bot.sync.pauses import learn_pauses
@@ -32,6 +33,9 @@ from leaderboard.adoption import RECORD
 from leaderboard.requests import is_request_path
 from wire.crashpoints import pass_by, point
 from wire.dirty import Priority
+
+if TYPE_CHECKING:
+    from bot.mirror import View
 
 log = structlog.get_logger()
 

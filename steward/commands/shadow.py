@@ -29,7 +29,7 @@ def list_shadow(
 ) -> None:
     """Show what would have been done, where and when, and what people then did to the same file or thread."""
     from bot.hindsight import compare
-    from bot.mirror import MirrorDamaged
+    from bot.mirror_folder import MirrorDamaged
     from hub.errors import HubError
     from steward.commands.board import open_board
 

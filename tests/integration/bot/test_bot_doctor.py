@@ -15,7 +15,7 @@ from typer.testing import CliRunner, Result
 
 from bot.doctor import examine
 from bot.findings import Check
-from bot.mirror import trouble_with
+from bot.mirror_folder import trouble_with
 from hub.client import Hub
 from hub.records import Watched
 from leaderboard.boards import parse_board

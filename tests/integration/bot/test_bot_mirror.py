@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from bot import mirror as mirrors
-from bot.mirror import Mirror, MirrorDamaged, UnsafeFolder
+from bot.mirror import Mirror
+from bot.mirror_folder import MirrorDamaged, UnsafeFolder
 from hub.client import Hub
 from hub.errors import Denied, HubError, RateLimited, RepoNotFound, RevisionNotFound, Transient, Unreachable
 from hub.git import git_refusal

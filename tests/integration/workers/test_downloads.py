@@ -122,17 +122,25 @@ def test_a_hub_that_is_away_is_no_fault_of_the_suites_questions(hub: LocalHub, t
 
 
 @pytest.mark.parametrize(
-    ("last", "kind"),
+    ("wrote", "kind"),
     [
         ("httpx2.RemoteProtocolError: Server disconnected without sending a response.", ConnectionError),
         ("ConnectionError: Couldn't reach 'a/b' on the Hub (ReadTimeout)", ConnectionError),
         ("huggingface_hub.errors.HfHubHTTPError: Server error '503 Service Unavailable' for url", ConnectionError),
         ("datasets.exceptions.DatasetNotFoundError: Dataset 'a/b' doesn't exist on the Hub", DatasetUnavailable),
+        (
+            "Traceback (most recent call last):\n  raise\n"
+            "huggingface_hub.errors.HfHubHTTPError: Server error '503 Service Unavailable' for url 'http://hub/api'\n"
+            "For more information check: https://developer.mozilla.org/503\n\n"
+            "Internal Error - We're working hard to fix this as soon as possible!\n",
+            ConnectionError,
+        ),
+        ("the fetching process was killed", DatasetUnavailable),
     ],
 )
-def test_a_hub_that_is_away_is_no_fault_of_the_questions(last: str, kind: type[Exception]) -> None:
+def test_a_hub_that_is_away_is_no_fault_of_the_questions(wrote: str, kind: type[Exception]) -> None:
     """It is tried again after a minute, where a suite that cannot be loaded waits for its maintainers."""
-    assert type(downloads.failure_of(last)) is kind
+    assert type(downloads.failure_of(wrote)) is kind
 
 
 def test_no_token_reaches_the_cache(hub: LocalHub, tmp_path: Path) -> None:

@@ -11,7 +11,11 @@ DOOR = re.compile(
     r"\b_?hub\.(commit|edit_files|open_thread|ensure_comment|edit_comment|set_status|merge|create_repo)\("
 )
 LEDGER = re.compile(r"\b_?ledgers\.(stage|sync)\(")
-BESIDE = {"adopting.py": "an operator asks for the record by name", "doctor.py": "its commit cannot land"}
+BESIDE = {
+    "adopting.py": "an operator asks for the record by name",
+    "doctor.py": "its commit cannot land",
+    "changesets.py": "it asks the gate before its one commit, which has to be a compare-and-swap",
+}
 
 
 @pytest.mark.parametrize(("what", "beside"), [(DOOR, BESIDE), (LEDGER, {})])
