@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 
 Want = Literal["read", "discuss", "write", "admin"]
 
+BOX = "localhub.box"
+"""Where the scope of a call holds the box that it came to."""
+
 COOKIE = "localhub_account"
 """Names the account that pages act for: no proof of anything, as its login page says."""
 
@@ -39,7 +42,7 @@ _PERMISSION: dict[Want, frozenset[str]] = {
 
 def box_of(request: Request) -> Box:
     """The box that the request came to."""
-    box: Box = request.app.state.box
+    box: Box = request.scope[BOX]
     return box
 
 

@@ -6,6 +6,7 @@ Nothing but JSON with an `error` leaves here where a call cannot be served: a cl
 from __future__ import annotations
 
 import logging
+from functools import cache
 from urllib.parse import quote, unquote
 
 from fastapi import FastAPI, Request
@@ -13,8 +14,9 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.responses import JSONResponse, Response
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Receive, Scope, Send
 
+from localhub.access import BOX
 from localhub.bodies import BodyLimit
 from localhub.box import Box
 from localhub.errors import BadRequest, HubError, RepoMoved
@@ -28,10 +30,10 @@ from localhub.stats import StatsMiddleware
 log = logging.getLogger("localhub")
 
 
-def create_app(box: Box) -> FastAPI:
-    """The application over `box`, without its outer middlewares: see `serve_app`."""
+@cache
+def application() -> FastAPI:
+    """All routes, made once in a process (it takes a tenth of a second): which box they serve, each call carries."""
     app = FastAPI(title="localhub", description="A Hub on this machine", redirect_slashes=False)
-    app.state.box = box
     for router in API_ROUTERS:
         app.include_router(router)
     app.add_exception_handler(HubError, _hub_error)
@@ -44,9 +46,20 @@ def create_app(box: Box) -> FastAPI:
 
 def serve_app(box: Box) -> ASGIApp:
     """What the server serves: the application as seen through counters, faults and limits."""
-    inner = RawPath(BodyLimit(create_app(box)))
+    inner = RawPath(BodyLimit(ForBox(application(), box)))
     limited = LimitMiddleware(inner, box.limits, box.accounts)
     return RequestIds(StatsMiddleware(FaultMiddleware(limited, box.faults), box.stats))
+
+
+class ForBox:
+    """ASGI middleware: every call goes to this box; `localhub.access.box_of` finds it."""
+
+    def __init__(self, app: ASGIApp, box: Box) -> None:
+        self.app, self.box = app, box
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        scope[BOX] = self.box
+        await self.app(scope, receive, send)
 
 
 async def _hub_error(request: Request, error: Exception) -> Response:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -25,6 +26,8 @@ from workers.tasks import write_tasks
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
 KEYS = Keys("open-board")
+SOME = ("starter_boolean_expressions", "starter_word_sorting")
+"""Two of the suite's tasks: one chooses among answers, one writes its own."""
 
 
 @pytest.fixture(scope="module")
@@ -107,18 +110,23 @@ print(json.dumps({"rows": rows, "columns": sorted(first)}))
 
 
 def test_the_scores_are_those_of_the_lm_eval_command(demo: Demo, published: dict[str, Any], tmp_path: Path) -> None:
-    """The `lm_eval` command gives the same numbers, digit for digit, for model, revision, tasks, shots and dtype."""
+    """The `lm_eval` command gives the same numbers, digit for digit, for model, revision, tasks, shots and dtype.
+
+    Two benchmarks of them here, one of each kind of answer; all of them with `make chaos`.
+    """
     suite, block = find_suite("starter"), published["steward"]
+    tasks = suite.run if os.environ.get("STEWARD_WHOLE_MATRIX") else SOME
     folder = write_tasks(suite, tmp_path / "tasks", repo=QUESTIONS, revision=block["datasets"][QUESTIONS])
     arguments = f"pretrained={block['model']},revision={block['revision']},dtype=float32"
-    command = ["--model", "hf", "--model_args", arguments, "--tasks", ",".join(suite.run), "--device", "cpu"]
+    command = ["--model", "hf", "--model_args", arguments, "--tasks", ",".join(tasks), "--device", "cpu"]
     command += ["--include_path", str(folder), "--output_path", str(tmp_path / "out"), "--batch_size", "1"]
     script = "import sys; from lm_eval.__main__ import cli_evaluate; sys.exit(cli_evaluate())"
     demo.python(script, *command, HF_HOME=str(tmp_path / "home"))
     (file,) = (tmp_path / "out").rglob("results_*.json")
     theirs = json.loads(file.read_text())["results"]
     print(json.dumps({"lm_eval": theirs, "steward": published["results"]}, indent=1))
-    assert theirs == published["results"]
+    assert len(theirs) >= len(SOME)
+    assert theirs == {name: scores for name, scores in published["results"].items() if name in theirs}
 
 
 def deliveries(connection: redis.Redis) -> list[tuple[str, bytes]]:

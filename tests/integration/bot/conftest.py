@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+import tempfile
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,6 +19,9 @@ from bot.app import create_app, server_config
 from bot.probe import Probe
 from bot.settings import BotSettings
 from localhub.testing import LocalHub
+
+ROOM = 2 * 1024**3
+"""Bytes that have to be free in memory before tests put their files there."""
 
 
 @pytest.fixture
@@ -64,3 +69,14 @@ def stand(tmp_path: Path, connection: redis.Redis, probe: Probe) -> Iterator[Sta
         made = Stand(hub, connection, probe)
         yield made
         made.desk.hub.close()
+
+
+@pytest.fixture
+def tmp_path(tmp_path: Path) -> Iterator[Path]:
+    """A folder in memory where there is room: these tests make a thousand Hubs, of many small files each."""
+    memory = Path("/dev/shm")
+    if not memory.is_dir() or shutil.disk_usage(memory).free < ROOM:
+        yield tmp_path
+        return
+    with tempfile.TemporaryDirectory(prefix="steward-test-", dir=memory) as folder:
+        yield Path(folder)

@@ -103,7 +103,7 @@ def test_a_download_ahead_ends_with_its_worker(bot: Bot, start_worker: Start) ->
     for one in (first, second):
         bot.enqueue(one)
     bot.reaches(first, "taken")
-    eventually(lambda: f"fetch {second.attempt}" in (worker.folder / "hub.log").read_text())
+    eventually(lambda: f"fetch {second.attempt}" in worker.deeds())
     worker.look()
     worker.kill("worker")
     assert worker.nothing_left()

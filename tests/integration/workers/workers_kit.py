@@ -181,8 +181,12 @@ class WorkerProcess:
 
     def hub(self) -> list[str]:
         """What it did at the Hub: verbs."""
+        return [line.split()[0] for line in self.deeds()]
+
+    def deeds(self) -> list[str]:
+        """What it did at the Hub, a line each: verb and attempt. Empty as long as it did nothing."""
         log = self.folder / "hub.log"
-        return [line.split()[0] for line in log.read_text().splitlines()] if log.exists() else []
+        return log.read_text().splitlines() if log.exists() else []
 
     def words(self) -> str:
         """Its log."""
