@@ -178,7 +178,7 @@ def serve(name: str) -> None:
     run(create_app(settings) if name == STEWARD else bare_app(), settings)
 
 
-def bare_app() -> Any:
+def bare_app() -> FastAPI:
     """The least that a FastAPI route can do with a delivery."""
     app = FastAPI()
 

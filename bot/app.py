@@ -106,14 +106,15 @@ def server_config(app: FastAPI, settings: BotSettings) -> uvicorn.Config:
     )
 
 
-def run(app: App, settings: BotSettings) -> None:
-    """Serve `app` until SIGTERM or Ctrl-C."""
+def run(app: FastAPI, settings: BotSettings) -> None:
+    """Serve `app`, ours or a bare one that ours is measured beside, until SIGTERM or Ctrl-C."""
     # What was made until now stays until the end. Left to the collector, it is searched through every thousand
     # deliveries, for 50 ms each time, in which nobody is answered.
     gc.collect()
     gc.freeze()
     server = uvicorn.Server(server_config(app, settings))
-    app.live.is_over = lambda: server.should_exit
+    if isinstance(app, App):
+        app.live.is_over = lambda: server.should_exit
     server.run()
 
 
