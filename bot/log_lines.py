@@ -1,4 +1,4 @@
-"""The decisive lines of a request's last log, read from the logs repo."""
+"""A request's last log, as it lies in the logs repo, and the lines in it that decide."""
 
 from __future__ import annotations
 
@@ -11,14 +11,20 @@ from leaderboard.requests import RequestPath, parse_path
 MAX_LOG = 1_000_000
 
 
-def lines_of(desk: Desk, entry: Entry) -> list[str]:
-    """The decisive lines of the last attempt at `entry`; none where no log was kept. One call."""
+def log_of(desk: Desk, entry: Entry) -> str | None:
+    """The log of the last attempt at `entry`; None where none was kept, or it is over MAX_LOG bytes. One call."""
     where = parse_path(entry.path)
     if entry.attempt is None or not isinstance(where, RequestPath):
-        return []
+        return None
     path = f"{where.model}/{entry.attempt}/log.txt"
     try:
         file = desk.hub.find_file(desk.logs, path, max_bytes=MAX_LOG)
     except (NotFound, TooLarge):
-        return []
-    return decisive_lines(file.data.decode("utf-8", "replace")) if file is not None else []
+        return None
+    return file.data.decode("utf-8", "replace") if file is not None else None
+
+
+def lines_of(desk: Desk, entry: Entry) -> list[str]:
+    """Its decisive lines; none where no log was kept. One call."""
+    log = log_of(desk, entry)
+    return decisive_lines(log) if log is not None else []

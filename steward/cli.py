@@ -15,8 +15,10 @@ from steward.commands import (
     flags,
     inbox,
     init,
+    logs,
     parked,
     queue,
+    reevaluate,
     shadow,
     status,
     unknown,
@@ -25,6 +27,12 @@ from steward.commands import (
     watch,
 )
 from steward.commands.board import sentences
+
+GROUPS = (
+    adopt, approve, check, doctor, effects, flags, inbox, init, logs, parked, queue, reevaluate, shadow, status,
+    unknown, up, verify, watch,
+)  # fmt: skip
+"""The modules that add commands of their own."""
 
 app = typer.Typer(
     help="Steward runs a public model leaderboard on the Hugging Face Hub.",
@@ -88,24 +96,7 @@ def demo(
         raise typer.Exit(run_demo(headless=headless, as_json=as_json))
 
 
-for group in (
-    adopt,
-    approve,
-    check,
-    doctor,
-    effects,
-    flags,
-    inbox,
-    init,
-    parked,
-    queue,
-    shadow,
-    status,
-    unknown,
-    up,
-    verify,
-    watch,
-):
+for group in GROUPS:
     group.register(app)
 
 

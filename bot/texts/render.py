@@ -23,10 +23,14 @@ class Safe(str):
     __slots__ = ()
 
 
+def visible(line: str) -> str:
+    """`line` without characters that move a terminal's cursor or turn the direction of reading; spaces stay."""
+    return "".join(c for c in line if unicodedata.category(c) not in ("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"))
+
+
 def printable(value: object, *, limit: int = 2_000) -> str:
     """`value` on one line, without control and direction characters, cut at `limit` with a word that it was."""
-    words = " ".join(str(value).split())
-    kept = "".join(c for c in words if unicodedata.category(c) not in ("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"))
+    kept = visible(" ".join(str(value).split()))
     return kept if len(kept) <= limit else kept[:limit] + " … (cut)"
 
 

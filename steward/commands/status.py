@@ -34,17 +34,23 @@ def status(
     with sentences():
         settings = BotSettings()
         desk = looking_desk(settings, settings.read_board())
-    found = [shown.request(desk, entry, public=False) for entry in _meant(desk, what)]
+    found = [shown.request(desk, entry, public=False) for entry in meant(desk, what)]
     if as_json:
         print(json.dumps({"requests": [request.model_dump() for request in found]}))
     elif found:
-        print("\n\n".join("\n".join(_lines(request)) for request in found))
+        print("\n\n".join("\n".join(told(request)) for request in found))
     else:
-        print(f"No request is known for {what}: give the path of its file, or org/name.")
+        print(none_known(what))
     raise typer.Exit(0 if found else UNKNOWN)
 
 
-def _meant(desk: Desk, what: str) -> list[Entry]:
+def none_known(what: str) -> str:
+    """The sentence for a name that means no request."""
+    return f"No request is known for {what}: give the path of its file, or org/name."
+
+
+def meant(desk: Desk, what: str) -> list[Entry]:
+    """The requests that a person means by a path, or by a model's id."""
     from leaderboard.requests import is_request_path
 
     if is_request_path(what):
@@ -52,7 +58,8 @@ def _meant(desk: Desk, what: str) -> list[Entry]:
     return sorted(desk.index.of_model(what), key=lambda entry: entry.path)
 
 
-def _lines(request: Request) -> Iterator[str]:
+def told(request: Request) -> Iterator[str]:
+    """What is known of one, a line each."""
     from bot.texts.render import printable  # strangers' words, without what moves a terminal's cursor
 
     yield printable(request.path)

@@ -40,10 +40,14 @@ ENTRANCES = {
 WEB_MODULES = {"bot.inbox", "bot.webhooks", "bot.groupcommit", "bot.app"}
 IN_PROCESS = {
     "a wrong merge is being undone, nobody told": "in process: test_pulls_races",
-    "command had its effect, reply not edited": "no command has an effect yet",
+    "command had its effect, reply not edited": "in process: test_commands_adversity",
+    "a part of several landed, the next one did not": "in process: test_moderation_saga",
+    "a part was taken back, the one before it was not": "in process: test_moderation_saga",
+    "proposal approved, nothing done": "in process: test_moderation_saga",
+    "proposal carried out, not told": "in process: test_moderation_saga",
 }
-"""Points that nobody passes in this scenario, and where else one dies there: they need somebody who pushes between two
-calls of the bot, or a command that has an effect and changes no end."""
+"""Points that nobody passes in this scenario, and where else one dies there (before every call to the Hub, thus between
+any two points): they need somebody who pushes between two calls of the bot, or proposals and their approvals."""
 BEYOND = ("workers.harness", "workers.zygote")
 """Modules that are of the evaluation's own processes."""
 

@@ -6,11 +6,13 @@ import json
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import httpx2
 import pytest
 import redis
+from huggingface_hub import CommitOperationAdd
 from stand_kit import BOT, CONFIG, Stand
 from typer.testing import CliRunner, Result
 
@@ -19,9 +21,11 @@ from bot.questions import Question, Questions
 from bot.settings import BotSettings
 from bot.web.checks import who
 from hub.records import Put, Repo
+from leaderboard.attempts import Failure
 from leaderboard.policy import Policy
 from steward.cli import app
 from wire import clock
+from wire.jobs import EvaluationJob
 from wire.keys import Keys
 
 KEYS = Keys("demo")
@@ -206,3 +210,59 @@ def test_an_operator_looks_at_requests(stand: Stand, steward: Callable[..., Resu
     hidden = secret.standing.model_copy(update={"access": "private"})
     stand.desk.index.put(secret.model_copy(update={"standing": hidden}))
     assert "pickle" in steward("status", refused).output
+
+
+LOG = "loading\n\tshard 1\x1b[2J\nSafetensorError: Error while deserializing header: MetadataIncompleteBuffer\n"
+
+
+def failed(stand: Stand) -> EvaluationJob:
+    """An evaluation that failed, and whose log was kept."""
+    job = stand.started()
+    log = CommitOperationAdd(f"ada/good/{job.attempt}/log.txt", LOG.encode())
+    stand.form.create_commit("board/logs", [log], commit_message="Add", repo_type="dataset")
+    cause = Failure(cause="weights-corrupted", fault="submission", message="The weights are cut off.", advice="Upload.")
+    stand.end(job, failure=cause)
+    return job
+
+
+def test_an_operator_hears_why_and_reads_the_log(stand: Stand, steward: Callable[..., Result]) -> None:
+    """The reason with the log's decisive lines; the whole log, of which nothing moves the terminal's cursor."""
+    job = failed(stand)
+    told = steward("why", "ada/good")
+    assert told.exit_code == 0, told.output
+    assert "The weights are cut off." in told.stdout
+    assert "| SafetensorError: Error while deserializing header" in told.stdout
+    (one,) = json.loads(steward("why", job.path, "--json").stdout.splitlines()[-1])["requests"]
+    assert (one["path"], one["failure"]["cause"]) == (job.path, "weights-corrupted")
+    assert any("SafetensorError" in line for line in one["lines"])
+    log = steward("logs", job.path)
+    assert log.exit_code == 0, log.output
+    assert log.stdout.splitlines() == ["loading", "        shard 1[2J", LOG.splitlines()[-1]]
+
+
+def test_where_there_is_no_log_it_says_so(stand: Stand, steward: Callable[..., Result]) -> None:
+    """Nothing known, several meant, none kept: exit status 1 and a sentence, on standard error."""
+    waiting = stand.submit("ada/good")
+    stand.settle()
+    for what, said in (("ada/nothing", "No request is known"), (waiting, "No log was kept")):
+        found = steward("logs", what)
+        assert (found.exit_code, found.stdout, said in found.stderr) == (1, "", True)
+    other = stand.submit("ada/good", path=waiting.replace("float32", "float16"), precision="float16")
+    stand.settle()
+    found = steward("logs", "ada/good")
+    assert (found.exit_code, waiting in found.stderr, other in found.stderr) == (1, True, True)
+
+
+def test_a_log_is_waited_for(stand: Stand, steward: Callable[..., Result]) -> None:
+    """With -f: how far it is on standard error, and the log once it has ended."""
+    job = stand.started()
+    log = CommitOperationAdd(f"ada/good/{job.attempt}/log.txt", LOG.encode())
+    stand.form.create_commit("board/logs", [log], commit_message="Add", repo_type="dataset")
+    cause = Failure(cause="weights-corrupted", fault="submission", message="The weights are cut off.", advice="Upload.")
+    with ThreadPoolExecutor(1) as pool:
+        following = pool.submit(steward, "logs", "-f", "--every", "0.2", job.path)
+        stand.end(job, failure=cause)
+        found = following.result(timeout=30)
+    assert found.exit_code == 0, found.output
+    assert "shard 1" in found.stdout
+    assert "failed (FAILED)" in found.stderr

@@ -1,0 +1,103 @@
+"""`steward why` and `steward logs`: why a request ended as it did, and what its last attempt wrote."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from steward.commands.status import UNKNOWN, meant, none_known, told
+
+if TYPE_CHECKING:
+    from bot.desk import Desk
+    from bot.index import Entry
+
+OPEN = ("PENDING", "RERUN", "PENDING_NEW_EVAL", "RUNNING")
+"""Statuses of a request that has not come to its end."""
+
+What = Annotated[str, typer.Argument(metavar="PATH-OR-MODEL", help="A request's path, or a model's id.")]
+BoardFile = Annotated[Path | None, typer.Option(help="Another board file than STEWARD_BOARD.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to `steward`."""
+    app.command()(why)
+    app.command()(logs)
+
+
+def why(
+    what: What,
+    board: BoardFile = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
+) -> None:
+    """Say why a request failed or waits, with the decisive lines of its log. Exit status 1 where there is none."""
+    from bot.log_lines import lines_of
+    from bot.texts.render import printable
+    from bot.web import shown
+    from steward.commands.board import open_board
+
+    with open_board(board) as desk:
+        entries = meant(desk, what)
+        found = [(shown.request(desk, entry, public=False), lines_of(desk, entry)) for entry in entries]
+    if as_json:
+        print(json.dumps({"requests": [{**request.model_dump(), "lines": lines} for request, lines in found]}))
+    else:
+        blocks = (["\n".join(told(request)), *(f"  | {printable(line)}" for line in lines)] for request, lines in found)
+        print("\n\n".join("\n".join(block) for block in blocks) or none_known(what))
+    raise typer.Exit(0 if found else UNKNOWN)
+
+
+def logs(
+    what: What,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Wait for the end of what runs or waits.")] = False,
+    every: Annotated[float, typer.Option(min=0.2, help="Seconds between two looks.")] = 2.0,
+    board: BoardFile = None,
+) -> None:
+    """Print the log of a request's last attempt; with -f, how far it is until then. Exit status 1 where there is none.
+
+    How far it is goes to standard error, the log to standard output. Ctrl-C ends the waiting, and nothing else.
+    """
+    from bot.log_lines import log_of
+    from bot.texts.render import printable, visible
+    from steward.commands.board import open_board
+
+    with open_board(board) as desk:
+        entries = meant(desk, what)
+        if len(entries) != 1:
+            several = "More than one request is meant:\n" + "\n".join(printable(entry.path) for entry in entries)
+            print(several if entries else none_known(what), file=sys.stderr)
+            raise typer.Exit(UNKNOWN)
+        try:
+            entry = _ended(desk, entries[0], every) if follow else entries[0]
+        except KeyboardInterrupt:
+            raise typer.Exit(130) from None
+        log = log_of(desk, entry)
+    if log is None:
+        print("No log was kept of its last attempt, or it had none yet.", file=sys.stderr)
+        raise typer.Exit(UNKNOWN)
+    # A log is a stranger's text: what would move the cursor of a terminal is left out.
+    print("\n".join(visible(line.expandtabs()) for line in log.splitlines()))
+
+
+def _ended(desk: Desk, entry: Entry, every: float) -> Entry:
+    """`entry` once nothing of it waits or runs; until then each change of how far it is, on standard error."""
+    from bot.web import shown
+
+    before = ""
+    while True:
+        (now,) = desk.index.find([entry.path])
+        if now is None:
+            return entry
+        lines = told(shown.request(desk, now, public=False))
+        said = "\n".join(line for line in lines if line.split()[0] in ("state", "place", "progress"))
+        if said != before:
+            print(said, file=sys.stderr, flush=True)
+            before = said
+        # Decided is not yet told: the file's status follows with the next commit.
+        if now.state == "settled" and now.standing.status not in OPEN:
+            return now
+        time.sleep(every)
