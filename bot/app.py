@@ -1,4 +1,7 @@
-"""The web server: webhooks in, health out. It stores and answers; it never waits for the Hub."""
+"""The web server: webhooks in, health out. It stores and answers.
+
+It never waits for the Hub, but where a program submits: then it asks whose token was shown, apart from all else.
+"""
 
 from __future__ import annotations
 
@@ -27,6 +30,7 @@ from bot.web.frame import Frame, static_routes
 from bot.web.live import Live, live_routes
 from bot.web.pages import page_routes
 from bot.web.site import site_routes
+from bot.web.submit import Submitting, submit_routes
 from bot.webhooks import Webhooks
 from wire.keys import Keys
 from wire.logs import configure_logs
@@ -82,6 +86,7 @@ def create_app(settings: BotSettings) -> App:
     for routes in (
         api_routes(views.pages, checks),
         board_api_routes(views),
+        submit_routes(Submitting(desk)),
         page_routes(desk, frame),
         site_routes(views, frame),
         static_routes(),

@@ -68,6 +68,11 @@ class Reads:
         """Who our token belongs to. The Hub limits this call more than others: see `me`."""
         return parse.parsed(lambda it: Account(it["id"], it["name"]), self._get("/api/whoami-v2", "whoami").json())
 
+    def whoami_and_kind(self) -> tuple[Account, str]:
+        """`whoami`, and what kind of account that is: `user`, `org` or `app`."""
+        answer = self._get("/api/whoami-v2", "whoami").json()
+        return parse.parsed(lambda it: (Account(str(it["id"]), str(it["name"])), str(it["type"])), answer)
+
     def organisations(self) -> frozenset[str]:
         """The organisations that our account is a member of, in lower case: their private repos may be read."""
         answer = self._get("/api/whoami-v2", "whoami").json()

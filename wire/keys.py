@@ -367,6 +367,11 @@ class Keys:
         """String, for a minute: how often one client, or `all` of them, asked."""
         return self._key("asked", counter)
 
+    # what somebody submitted by a program
+    def submission(self, digest: str) -> str:
+        """Hash, for a day: JSON of what was `asked`, by whom, and of the `answer` once there is one."""
+        return self._key("submission", digest)
+
     # evaluations
     def attempt(self, attempt: str) -> str:
         """Hash: the state of one attempt."""

@@ -48,3 +48,20 @@ def may_go_on(desk: Desk, person: Person, comment: Comment) -> TooFast | None:
         desk.redis.expire(ignored, OLDEST)
         desk.redis.zrem(key, comment.id)
     return TooFast(MOST, max(60.0, first[0][1] + WINDOW - now), is_told=rank > MOST or bool(was_ignored))
+
+
+def wait_of(desk: Desk, person: Person, name: str) -> float:
+    """0 where `person` may have one more thing done, a command in all but its place, which then counts once by `name`;
+    else the seconds to wait. It counts with those in threads; but whoever asks by a program is told each time."""
+    key, now = desk.keys.person(f"commands {person.id}"), desk.now()
+    with desk.redis.pipeline() as pipe:
+        pipe.zremrangebyscore(key, "-inf", now - WINDOW)
+        pipe.zadd(key, {name: now}, nx=True)
+        pipe.expire(key, int(WINDOW))
+        pipe.zrank(key, name)
+        pipe.zrange(key, 0, 0, withscores=True)
+        _, _, _, rank, first = pipe.execute()
+    if rank is None or rank < MOST:
+        return 0.0
+    desk.redis.zrem(key, name)
+    return max(60.0, float(first[0][1]) + WINDOW - now)

@@ -27,7 +27,9 @@ from bot.flagging.cures import CAUSE, CAUSES, mark_causes
 from bot.flagging.reports import EVIDENCE, sync_evidence
 from bot.ledgers import LEDGER
 from bot.questions import CHECK
+from bot.submissions import SUBMISSION
 from bot.sync.checks import sync_check
+from bot.sync.contents import CONTENTS, sync_contents
 from bot.sync.decisions import DECISIONS, sync_decisions
 from bot.sync.duplicates import DUPLICATES, sync_duplicates
 from bot.sync.durations import DURATIONS, sync_durations
@@ -39,6 +41,7 @@ from bot.sync.queue import QUEUE, sync_queue
 from bot.sync.reconcile import RECONCILE, WEBHOOKS, sync_reconcile, sync_webhooks
 from bot.sync.request import sync_request
 from bot.sync.requests_repo import sync_requests_repo
+from bot.sync.submissions import sync_submission
 from bot.sync.threads import sync_thread, sync_threads
 from bot.sync.waiting_threads import DIGEST, sync_digest
 from hub.budget import Urgency, urgency
@@ -173,10 +176,14 @@ class SyncLoop:
             return lambda: sync_outbreak(desk, rest)
         if kind == CHECK and rest:
             return lambda: sync_check(desk, rest)
+        if kind == SUBMISSION and rest:
+            return lambda: sync_submission(desk, rest)
         if kind == LEDGER and rest:
             return lambda: desk.effects.write(rest)
         if kind == "request" and rest:
             return lambda: sync_request(desk, rest)
+        if key == CONTENTS:
+            return lambda: sync_contents(desk)
         if key == FLAGS:
             return lambda: sync_flags(desk)
         if key == CAUSES:

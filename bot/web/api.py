@@ -80,6 +80,14 @@ def api_routes(pages: Pages, checks: Checks) -> APIRouter:
         """Who waits, in turn, with position and estimated start; who is held back, and why; who runs, and how far."""
         return answer(request, pages.queue(after=after, held_after=held_after, limit=limit))
 
+    @routes.get("/queue.json", summary="The queue as one document", response_model=models.WholeQueue)
+    def whole_queue(
+        request: Request,
+        limit: Annotated[int, Query(ge=1, le=MOST, description="how many of each kind, at most")] = MOST,
+    ) -> Response:
+        """For front ends: who waits, who is held back, who runs, and the newest that finished, or failed, and why."""
+        return answer(request, pages.whole_queue(limit=limit))
+
     @routes.get("/decisions", summary="What people decided", response_model=models.DecisionList)
     def decided(
         request: Request,

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import ipaddress
+from collections.abc import Callable
 
 from starlette.concurrency import run_in_threadpool
 
@@ -25,6 +26,32 @@ WAITING = 32
 ALL = "all"
 
 
+class Patience:
+    """Clients that wait for what a sync answers: WAITING at a time, for PATIENCE seconds each."""
+
+    def __init__(self) -> None:
+        self._waiting = 0
+
+    async def wait(self, read: Callable[[], bytes | None]) -> bytes | None:
+        """What `read` finds, as soon as it finds something; None where that takes too long, or too many wait."""
+        if self._waiting >= WAITING:
+            return None
+        self._waiting += 1
+        try:
+            return await self._wait(read)
+        finally:
+            self._waiting -= 1
+
+    async def _wait(self, read: Callable[[], bytes | None]) -> bytes | None:
+        clock = asyncio.get_running_loop()
+        end = clock.time() + PATIENCE
+        while clock.time() < end:
+            if (body := await run_in_threadpool(read)) is not None:
+                return body
+            await asyncio.sleep(LOOK)
+        return None
+
+
 class Checks:
     """The checks of one board: so many a minute for each client, and so many in all."""
 
@@ -32,17 +59,13 @@ class Checks:
         self.desk = desk
         self.questions = Questions(desk.redis, desk.keys)
         self._per_minute, self._per_client = per_minute, per_client
-        self._waiting = 0
+        self._patience = Patience()
 
     async def ask(self, question: Question, client: str) -> models.Checked | None:
         """The answer; None where it is still to come. Raises CannotAnswer where too much is asked."""
         body = await run_in_threadpool(self._ask, question, client)
-        if body is None and self._waiting < WAITING:
-            self._waiting += 1
-            try:
-                body = await self._wait(question.digest)
-            finally:
-                self._waiting -= 1
+        if body is None:
+            body = await self._patience.wait(lambda: self.questions.read(question.digest))
         return models.Checked.model_validate_json(body) if body is not None else None
 
     def _ask(self, question: Question, client: str) -> bytes | None:
@@ -61,15 +84,6 @@ class Checks:
             advice = f"Ask again in {wait} s. Each check costs a dozen calls to the Hub."
             problem = models.Problem(code="too-many", message=message, advice=advice)
             raise CannotAnswer(429, problem, {"retry-after": str(wait)})
-
-    async def _wait(self, digest: str) -> bytes | None:
-        clock = asyncio.get_running_loop()
-        end = clock.time() + PATIENCE
-        while clock.time() < end:
-            if (body := await run_in_threadpool(self.questions.read, digest)) is not None:
-                return body
-            await asyncio.sleep(LOOK)
-        return None
 
 
 def who(client: str) -> str:

@@ -88,6 +88,17 @@ class Pages:
             next_held=held_after + limit if held_after + limit < len(held) else None,
         )
 
+    def whole_queue(self, *, limit: int) -> models.WholeQueue:
+        """`queue` with the newest of those that ended, `limit` of each kind."""
+        finished, failed = (self.requests(status=status, limit=limit) for status in ("FINISHED", "FAILED"))
+        return models.WholeQueue(
+            **dict(self.queue(limit=limit)),
+            finished=finished.requests,
+            failed=failed.requests,
+            next_finished=finished.next,
+            next_failed=failed.next,
+        )
+
     def _in_turn(self, line: Line) -> tuple[Sequence[Waiting], Sequence[Waiting]]:
         """Those that have a position, by it, and those that are held back; worked out once for each line."""
         if self._turns is None or self._turns[0] is not line:

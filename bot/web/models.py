@@ -245,6 +245,35 @@ class Queue(Shown):
     next_held: int | None = Field(description="`held_after` of the next page of those that are held back")
 
 
+class WholeQueue(Queue):
+    """Everything that front ends show as the queue, in one document. Of those that ended, the newest."""
+
+    model_config = ConfigDict(
+        frozen=True,
+        json_schema_extra={
+            "examples": [
+                {
+                    "counts": {"waiting": 1, "held": 0, "running": 0, "workers": 2},
+                    "waiting": [{"path": PATH, "model": "ada/tiny", "tier": "small", **PLACE}],
+                    "held": [],
+                    "running": [],
+                    "next": None,
+                    "next_held": None,
+                    "finished": [],
+                    "failed": [{**SUMMARY, "status": "FAILED", "state": "failed", "failure": FAILURE}],
+                    "next_finished": None,
+                    "next_failed": None,
+                }
+            ]
+        },
+    )
+
+    finished: list[Summary]
+    failed: list[Summary] = Field(description="each with its reason in `failure`, unless its model is gated")
+    next_finished: str | None = Field(description="cursor of `/api/requests?status=FINISHED`; null where that is all")
+    next_failed: str | None = Field(description="cursor of `/api/requests?status=FAILED`; null where that is all")
+
+
 class Decided(Shown):
     """One command that decided something, or tried to: who gave it, whether they might, and what was answered."""
 

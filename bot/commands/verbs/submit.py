@@ -7,9 +7,10 @@ refused leaves no request behind, and its author reads every reason in the reply
 from __future__ import annotations
 
 from bot.commands.call import Answer, Call, doing, say
-from bot.commands.registry import Param, Verb
+from bot.commands.registry import Arguments, Param, Verb
 from bot.commands.verbs.check import AT, NAMED, REVISION, WEIGHT_TYPE
 from bot.commands.verbs.shared import ANYONE, MODEL, PRECISION, THEIRS, WEIGHTS
+from bot.desk import Desk
 from bot.sync import submitting
 from bot.texts.render import Safe
 
@@ -19,24 +20,29 @@ BASE = Param("base_model", "model", "the model that a Delta or an Adapter is app
 
 def run_submit(call: Call) -> Answer:
     """Write the request file, once the model has passed every check."""
-    wish = submitting.Wish(
-        model=call.get("model"),
-        revision=call.get("revision", "main"),
-        precision=call.get("precision", "bfloat16"),
-        weight_type=call.get("weight_type", "Original"),
-        base_model=call.get("base_model"),
-        use_chat_template=call.get("chat_template") == "yes",
-        submitter=call.person.name,
+    wish = wish_of(call.arguments, submitter=call.person.name)
+    return doing(lambda: words(call.desk, submitting.submit(call.desk, wish, cause=call.cause)))
+
+
+def wish_of(arguments: Arguments, *, submitter: str) -> submitting.Wish:
+    """What `submitter` wants, by the arguments of `/submit`, wherever they were written."""
+    return submitting.Wish(
+        model=arguments["model"],
+        revision=arguments.get("revision", "main"),
+        precision=arguments.get("precision", "bfloat16"),
+        weight_type=arguments.get("weight_type", "Original"),
+        base_model=arguments.get("base_model", ""),
+        use_chat_template=arguments.get("chat_template") == "yes",
+        submitter=submitter,
     )
-    return doing(lambda: _words(call, submitting.submit(call.desk, wish, cause=call.cause)))
 
 
 def run_resubmit(call: Call) -> Answer:
     """Have it evaluated at another commit, once that has passed every check."""
     revision = call.get("revision", "main")
     return doing(
-        lambda: _words(
-            call,
+        lambda: words(
+            call.desk,
             submitting.resubmit(
                 call.desk, call.entry, revision=revision, submitter=call.person.name, cause=f"resubmit:{call.cause}"
             ),
@@ -44,9 +50,10 @@ def run_resubmit(call: Call) -> Answer:
     )
 
 
-def _words(call: Call, done: submitting.Submitted) -> Safe:
-    address = call.desk.address(call.desk.requests, done.path) if done.path else ""
-    return say("submit", done=done, address=address)
+def words(desk: Desk, done: submitting.Submitted, *, by_program: bool = False) -> Safe:
+    """What there is to say to whoever submitted, in a thread or by a program."""
+    address = desk.address(desk.requests, done.path) if done.path else ""
+    return say("submit", done=done, address=address, by_program=by_program)
 
 
 SUBMIT = Verb(

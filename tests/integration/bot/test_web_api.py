@@ -159,6 +159,32 @@ def test_the_queue_shows_who_waits_who_is_held_and_who_runs(
     assert get(web, "/api/queue", after=7, held_after=7)["waiting"] == []
 
 
+def test_one_document_holds_what_front_ends_show_as_the_queue(web: httpx2.Client, index: Index) -> None:
+    """Waiting, held, running, finished, failed and why; with an ETag, for any origin; further pages by cursor."""
+    ends = [ended(number, "FINISHED") for number in (4, 5, 6)]
+    index.put(entry(1), entry(2, hold=Hold(reason="Not now.")), entry(3, state="running"), *ends)
+    index.put(ended(7, "FAILED", failure=FAILURE), ended(8, "FAILED", access="gated", failure=FAILURE))
+    index.put(ended(9, "FAILED", access="private"), ended(10, "CANCELLED"))
+    found = get(web, "/api/queue.json")
+    shown = {kind: [one["model"] for one in found[kind]] for kind in ("waiting", "held", "running", "finished")}
+    assert shown == {
+        "waiting": ["ada/m1"],
+        "held": ["ada/m2"],
+        "running": ["ada/m3"],
+        "finished": ["ada/m6", "ada/m5", "ada/m4"],
+    }
+    told = [(one["model"], one["status"], one["failure"] and one["failure"]["message"]) for one in found["failed"]]
+    assert told == [("ada/m8", "FAILED", None), ("ada/m7", "FAILED", "The disk is full.")]
+    assert (found["next_finished"], found["next_failed"]) == (None, None)
+    page = get(web, "/api/queue.json", limit=2)
+    rest = get(web, "/api/requests", status="FINISHED", cursor=page["next_finished"])
+    assert models_in(rest) == ["ada/m4"]
+    answer = web.get("/api/queue.json", headers={"origin": "https://a.space"})
+    assert answer.headers["access-control-allow-origin"] == "*"
+    again = web.get("/api/queue.json", headers={"if-none-match": answer.headers["etag"]})
+    assert (again.status_code, again.content) == (304, b"")
+
+
 def test_gated_models_are_shown_without_details_and_private_ones_not_at_all(web: httpx2.Client, index: Index) -> None:
     """Of a gated one no reason, log or thread; of a private one only that somebody has that place."""
     told = {"failure": FAILURE, "log": "https://hub/log", "results": "ada/m1/results.json"}

@@ -1,0 +1,202 @@
+"""`POST /api/requests`: submit a model by a program, with one's own token, as `/submit` does in a thread.
+
+Order matters: a token at all, then the body within its bounds, then whose token it is, then whether that person may go
+on. What is left is noted in Redis for a sync, which has the bot's token and does exactly what it does for a thread.
+Who submits is whoever owns the token; nothing that is inside the body can change that.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Header, Request, Security
+from fastapi.responses import Response
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from pydantic import ValidationError
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import ClientDisconnect
+
+from bot.checking import as_request
+from bot.commands.grammar import Command, Word
+from bot.commands.limits import MOST, wait_of
+from bot.commands.registry import Misused, bind
+from bot.commands.verbs.submit import SUBMIT
+from bot.desk import Desk
+from bot.submissions import SUBMISSION, Submission, Submissions
+from bot.sync.submissions import where
+from bot.web.answers import FRESH, CannotAnswer
+from bot.web.checks import AGAIN, Patience
+from bot.web.models import Problem
+from bot.web.submit_models import Asked, Submitted
+from bot.web.submit_who import Owners, unknown
+from hub.records import Account
+from leaderboard.reasons import Problem as Reason
+
+LONGEST = 16_384
+"""Bytes of a body."""
+TOKEN = re.compile(r"[A-Za-z0-9\-._~+/]{1,4000}=*")
+STATUSES = {
+    "submitted": 202,
+    "under-way": 202,
+    "refused": 422,
+    "quota": 429,
+    "exists": 409,
+    "unreadable": 409,
+    "off": 409,
+    "not-allowed": 403,
+    "hub-refused": 503,
+}
+BEARER = HTTPBearer(auto_error=False, description="A token of the person who submits; it only shows who they are.")
+BODY: dict[str, Any] = {
+    "requestBody": {"required": True, "content": {"application/json": {"schema": Asked.model_json_schema()}}}
+}
+ANSWERS: dict[int | str, dict[str, Any]] = {
+    202: {"model": Submitted, "description": "Submitted, or still being checked: then send the same again."},
+    400: {"model": Problem, "description": "The body is no JSON."},
+    401: {"model": Problem, "description": "There is no token, or none that the Hub knows."},
+    403: {"model": Problem, "description": "This account may not submit."},
+    409: {"model": Submitted, "description": "There is such a request already, or edits are off."},
+    413: {"model": Problem, "description": "The body is too long."},
+    422: {"model": Submitted, "description": "It would be refused, with every reason; or a field is not right."},
+    429: {"model": Submitted, "description": "The quota is used up; or too much was asked within an hour."},
+    503: {"model": Problem, "description": "The Hub, or the queue's server, does not answer."},
+}
+
+
+class Submitting:
+    """The submissions by program to one board."""
+
+    def __init__(self, desk: Desk) -> None:
+        self.desk = desk
+        self.owners = Owners(desk)
+        self._submissions = Submissions(desk.redis, desk.keys)
+        self._patience = Patience()
+
+    async def submit(self, submission: Submission) -> Submitted:
+        """What came of it, as soon as it is known, or that it is under way. Raises CannotAnswer."""
+        body = await run_in_threadpool(self._put, submission)
+        if body is None:
+            body = await self._patience.wait(lambda: self._submissions.read(submission.digest))
+        return Submitted.model_validate_json(body) if body is not None else self._under_way(submission)
+
+    def _put(self, submission: Submission) -> bytes | None:
+        """The answer, where there is one; else it is noted, if its person may go on, and a sync called."""
+        digest = submission.digest
+        earlier = self._submissions.find(digest)
+        if earlier is not None and earlier.arguments != submission.arguments:
+            message = "This Idempotency-Key was used for another submission within a day."
+            raise CannotAnswer(422, Problem(code="key-reused", message=message, advice="Choose another key."))
+        if (body := self._submissions.read(digest)) is not None:
+            return body
+        if earlier is None:
+            self._refuse_too_many(submission)
+            self._submissions.put(submission)
+        self.desk.mark(f"{SUBMISSION}:{digest}")
+        return None
+
+    def _refuse_too_many(self, submission: Submission) -> None:
+        if wait := round(wait_of(self.desk, submission.person, submission.cause)):
+            message = f"You have had {MOST} things done within an hour, in threads and here."
+            problem = Problem(code="too-many", message=message, advice=f"Submit it again in {wait} s.")
+            raise CannotAnswer(429, problem, {"retry-after": str(wait)})
+
+    def _under_way(self, submission: Submission) -> Submitted:
+        model = submission.arguments["model"]
+        named = as_request(
+            model,
+            revision=submission.arguments["revision"],
+            precision=submission.arguments["precision"],
+            weight_type=submission.arguments["weight_type"],
+        )
+        return Submitted(
+            code="under-way",
+            message=f"{model} is being checked.",
+            advice=f"Send the same again in {AGAIN} s to hear what came of it; it counts once.",
+            model=model,
+            **({} if isinstance(named, Reason) else where(self.desk, str(named.path))),
+        )
+
+
+def submit_routes(submitting: Submitting) -> APIRouter:
+    """The one route that takes something in."""
+    routes = APIRouter(prefix="/api", tags=["api"])
+
+    @routes.post(
+        "/requests",
+        summary="Submit a model",
+        status_code=202,
+        response_model=Submitted,
+        responses=ANSWERS,
+        openapi_extra=BODY,
+    )
+    async def submit(
+        request: Request,
+        shown: Annotated[HTTPAuthorizationCredentials | None, Security(BEARER)],
+        idempotency_key: Annotated[
+            str, Header(max_length=200, description="sent again with the same key within a day, it counts once")
+        ] = "",
+    ) -> Response:
+        """Submit a model in the name of whoever owns the token: checked and answered as `/submit` in a thread is."""
+        if shown is None or TOKEN.fullmatch(shown.credentials) is None:
+            raise unknown("There is no token.")
+        arguments = arguments_in(await body_of(request))
+        account = await submitting.owners.person(
+            shown.credentials, request.client.host if request.client is not None else ""
+        )
+        return _answer(await submitting.submit(_submission(account, arguments, idempotency_key)))
+
+    return routes
+
+
+def _submission(account: Account, arguments: dict[str, str], key: str) -> Submission:
+    return Submission(person_id=account.id, person_name=account.name, arguments=arguments, key=key)
+
+
+def _answer(told: Submitted) -> Response:
+    headers = {**FRESH, "cache-control": "no-store"}
+    if told.code in ("under-way", "hub-refused"):
+        headers["retry-after"] = str(AGAIN if told.code == "under-way" else 60)
+    return Response(told.model_dump_json(), STATUSES[told.code], headers, media_type="application/json")
+
+
+async def body_of(request: Request) -> bytes:
+    """The body, cut off while reading. Raises CannotAnswer where it is too long."""
+    body = bytearray()
+    try:
+        async for piece in request.stream():
+            body += piece
+            if len(body) > LONGEST:
+                problem = Problem(
+                    code="too-large", message=f"A submission may hold {LONGEST} bytes.", advice="Send less."
+                )
+                raise CannotAnswer(413, problem, {"connection": "close"})
+    except ClientDisconnect:
+        raise CannotAnswer(400, Problem(code="bad-json", message="The body broke off.")) from None
+    return bytes(body)
+
+
+def arguments_in(body: bytes) -> dict[str, str]:
+    """The arguments of `/submit` in a body. Raises CannotAnswer where they are none, or not right."""
+    try:
+        asked = Asked.model_validate_json(body)
+    except ValidationError as error:
+        raise _misread(error) from None
+    said = tuple(Word(value, key=name, quoted=True) for name, value in asked.arguments().items())
+    bound = bind(SUBMIT, Command(SUBMIT.name, said, ""))
+    if isinstance(bound, Misused):
+        raise _wrong(bound.why)
+    return dict(bound)
+
+
+def _misread(error: ValidationError) -> CannotAnswer:
+    first = error.errors(include_url=False, include_input=False)[0]
+    if first["type"] == "json_invalid":
+        problem = Problem(code="bad-json", message="The body is no JSON.", advice="Send a JSON object, in UTF-8.")
+        return CannotAnswer(400, problem)
+    field = ".".join(map(str, first["loc"]))[:60]
+    return _wrong(f"{field}: {first['msg'][:200]}." if field else f"{first['msg'][:200]}.")
+
+
+def _wrong(why: str) -> CannotAnswer:
+    return CannotAnswer(422, Problem(code="bad-body", message=why, advice="See /openapi.json for what is taken."))
