@@ -53,9 +53,9 @@ class Decision(BaseModel):
     requests: list[str] = Field(default_factory=list, max_length=1_000)
     allowed: bool
     answer: str = Field(default="", max_length=100_000)
-    thread: Where
+    thread: Where | None = Field(default=None, description="None: at a shell, by whoever runs the bot")
     comment: str = Field(max_length=100)
-    number: int = Field(default=0, description="which command of its comment it is, from 0")
+    number: int = Field(default=0, description="which command of its comment it is, or which part of it, from 0")
 
     @property
     def id(self) -> str:

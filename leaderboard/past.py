@@ -9,12 +9,13 @@ from typing import Literal
 from leaderboard.attempts import ATTEMPT_ID, Fault, number_in
 from leaderboard.failures import cause
 
-Kind = Literal["failed", "relaunched", "reported", "resubmitted", "put-back"]
+Kind = Literal["failed", "relaunched", "reported", "resubmitted", "put-back", "new-suite"]
 _BY_PEOPLE: dict[str, Kind] = {
     "relaunch": "relaunched",
     "report": "reported",
     "resubmit": "resubmitted",
     "commit": "put-back",
+    "suite": "new-suite",
 }
 
 

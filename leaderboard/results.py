@@ -219,6 +219,14 @@ def read_results(data: bytes, suite: Suite) -> Results:
     return Results(block, scores, parsed)
 
 
+def suite_digest(data: bytes) -> str | None:
+    """Which suite a results file says that it is of, whatever that is; None where it says nothing that can be read."""
+    try:
+        return Block.model_validate(parse_harness(data).get(BLOCK)).suite_digest
+    except (BadResults, ValidationError):
+        return None
+
+
 def _same(block: Block, scores: Scores) -> bool:
     """Whether the block repeats `scores`, but for rounding in the last digits."""
     names = block.benchmarks.keys() == scores.by_name.keys()

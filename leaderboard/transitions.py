@@ -65,6 +65,7 @@ def restored(
         "results": kept.results,
         "revision": kept.revision if _COMMIT.match(kept.revision) else None,
         "kept": None,
+        "priority": None,
     }
     if number is not None:
         facts["spent"] = number
@@ -73,8 +74,11 @@ def restored(
 
 
 def finished(*, number: int, results: str, log: str | None, thread: int | None) -> Transition:
-    """FINISHED by attempt `number`, with the path of the results and the address of the log."""
-    facts = {"results": results, "log": log, "failure": None, "spent": number, "kept": None}
+    """FINISHED by attempt `number`, with the path of the results and the address of the log.
+
+    A priority was that of the turn which it had: should it wait again, it waits like all others.
+    """
+    facts = {"results": results, "log": log, "failure": None, "spent": number, "kept": None, "priority": None}
     return Transition({"status": Status.FINISHED.value}, _with_thread(facts, thread))
 
 
@@ -139,6 +143,20 @@ def resubmitted(request: Request, *, revision: str, cause: str, used: int = 0) -
     fields = {**step.fields, "status": status.value, "revision": revision}
     facts = {"failure": None, "cancelled": None, "kept": kept.model_dump(exclude_none=True) if kept else None}
     return Transition(fields, {**step.facts, **facts})
+
+
+def reevaluated(request: Request, *, cause: str, shown: bool, used: int = 0) -> Transition | None:
+    """Waits for another evaluation of the very commit that it has results of; None where it was reopened for it before.
+
+    Its turn comes after everything else. `shown` says whether front ends show the results meanwhile.
+    """
+    step, kept = relaunched(request, cause=cause, used=used), kept_of(request)
+    if step is None or kept is None:
+        return None
+    status = Status.PENDING_NEW_EVAL if shown else Status.PENDING
+    pinned = kept.revision if _COMMIT.match(kept.revision) else None
+    facts = {**step.facts, "revision": pinned, "failure": None, "priority": "low"}
+    return Transition({**step.fields, "status": status.value}, facts)
 
 
 def kept_of(request: Request) -> Kept | None:

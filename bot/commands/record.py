@@ -30,12 +30,17 @@ def record(desk: Desk, heard: Heard, person: Person, sections: Iterable[Section]
         if call is None or not call.verb.decides:
             continue
         at = heard.comment.created_at.astimezone(UTC)
-        path = f"{FOLDER}/{at:%Y/%m/%d}/{heard.comment.id}-{call.number}.json"
         fields = _fields(desk, heard, person, section, at)
-        desk.decisions.put(Decision.model_validate(fields))
-        data = json.dumps(fields, indent=2, ensure_ascii=False) + "\n"
-        edit = PutFile(id=f"decision {call.cause}", path=path, data=data.encode(), line=f"Record /{call.verb.name}")
-        desk.effects.stage(desk.logs, edit)
+        keep(desk, fields, at, cause=call.cause, line=f"Record /{call.verb.name}")
+
+
+def keep(desk: Desk, fields: dict[str, Any], at: datetime, *, cause: str, line: str) -> None:
+    """Keep one decision; `fields` are those of a `Decision`, and more. For the same `cause` it is kept once."""
+    decision = Decision.model_validate(fields)
+    desk.decisions.put(decision)
+    path = f"{FOLDER}/{at:%Y/%m/%d}/{decision.id}.json"
+    data = json.dumps(fields, indent=2, ensure_ascii=False) + "\n"
+    desk.effects.stage(desk.logs, PutFile(id=f"decision {cause}", path=path, data=data.encode(), line=line))
 
 
 def _fields(desk: Desk, heard: Heard, person: Person, section: Section, at: datetime) -> dict[str, Any]:

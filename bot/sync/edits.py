@@ -9,7 +9,7 @@ they were told that it would be done.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -68,23 +68,39 @@ def stage_transition(
     `name` counts once. When the edit has landed, or is void for a field in `rests_on` changed, the request is dirty.
     False where the board lets no such `effect` happen: nothing will land, and nobody be told.
     """
+    known = known_facts(desk, request)
+    edit = transition_edit(request, file, step, name=name, line=line, known=known, rests_on=rests_on, after=after)
+    return desk.effects.stage(desk.requests, edit, effect=effect)
+
+
+def transition_edit(
+    request: Request,
+    file: File | None,
+    step: Transition,
+    *,
+    name: str,
+    line: str,
+    known: Mapping[str, Any],
+    rests_on: Sequence[str] = RESTS_ON,
+    after: Sequence[str] = (),
+) -> FieldEdit:
+    """The edit that `stage_transition` stages, for whoever stages many at once; `known` goes along with `step`."""
     path = str(request.path)
-    edit = FieldEdit(
+    return FieldEdit(
         id=name,
         path=path,
         line=line,
         subject=path,
         fields=dict(step.fields),
-        facts={**step.facts, **_known(desk, request)},
+        facts={**step.facts, **known},
         guard=guard_of(request.raw, *rests_on),
         base=base_of(file),
         after=tuple(after),
         wake=(request_key(path),),
     )
-    return desk.effects.stage(desk.requests, edit, effect=effect)
 
 
-def _known(desk: Desk, request: Request) -> dict[str, Any]:
+def known_facts(desk: Desk, request: Request) -> dict[str, Any]:
     """What we know of the request beside the step, and would not know any more after Redis was lost."""
     path = str(request.path)
     known: dict[str, Any] = {"submitter": desk.index.origin(path).submitter(request.file.sender) or None}

@@ -155,7 +155,7 @@ class Workers(Shown):
 class Event(Shown):
     """One thing that happened to a request before its current attempt."""
 
-    kind: Literal["failed", "relaunched", "reported", "resubmitted", "put-back"]
+    kind: Literal["failed", "relaunched", "reported", "resubmitted", "put-back", "new-suite"]
     attempt: str = ""
     number: int = 0
     cause: str = ""

@@ -24,7 +24,8 @@ def decisions(desk: Desk, *, cursor: str = "", limit: int = 100) -> models.Decis
 
 
 def _decided(desk: Desk, one: Decision) -> models.Decided:
-    repo = repo_of(one.thread.repo)
+    where = one.thread
+    repo = repo_of(where.repo) if where is not None else None
     return models.Decided(
         at=one.at,
         person=one.person.name,
@@ -36,7 +37,7 @@ def _decided(desk: Desk, one: Decision) -> models.Decided:
         requests=one.requests,
         allowed=one.allowed,
         answer=one.answer,
-        thread_url=f"{desk.address(repo)}/discussions/{one.thread.number}" if repo is not None else "",
+        thread_url=f"{desk.address(repo)}/discussions/{where.number}" if where is not None and repo is not None else "",
     )
 
 

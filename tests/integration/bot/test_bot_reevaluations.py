@@ -1,0 +1,227 @@
+"""The board's suite has changed: what has results of the earlier one is evaluated anew, once an operator says so."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from bot_kit import BOARD
+from published_kit import publish
+from stand_kit import BOT, REQUESTS, Stand
+from typer.testing import CliRunner
+
+from bot.adopting import adopt
+from bot.reevaluating import put_back, survey
+from bot.web.talks import decisions
+from hub.budget import Commits
+from leaderboard.attempts import Failure
+from leaderboard.effects import Effects
+from leaderboard.requests import RequestPath
+from leaderboard.suites import Suite, parse_suite
+from localhub.changes import Author, Put
+from steward.cli import app
+from wire import clock
+
+STARTER = (Path(__file__).parents[3] / "leaderboard/suites/starter.yaml").read_text()
+NEWER = yaml.safe_dump({**yaml.safe_load(STARTER), "version": 2})
+THEIRS = Failure(cause="weights-not-finite", fault="submission", message="Weights are NaN.")
+
+
+def path_of(precision: str) -> str:
+    """The request for `ada/good` in `precision`."""
+    return str(RequestPath("ada", "good", private=False, precision=precision, weight_type="Original"))
+
+
+def evaluate(stand: Stand, path: str, number: int, failure: Failure | None = None) -> None:
+    """A worker takes what waits at `path`, and it ends."""
+    stand.worker()
+    stand.schedule.tick()
+    stand.settle()
+    (job,) = [one for one in stand.queued() if one.path == path]
+    assert stand.take(job) is True
+    details = publish(stand.hub.url, job, stand.desk.suite, number=number) if failure is None else None
+    stand.end(job, failure=failure, details=details)
+    stand.settle()
+
+
+def finish(stand: Stand, precision: str, number: int) -> str:
+    """A request for `ada/good` that has results of the suite as it is; its path."""
+    path = stand.submit("ada/good", path=path_of(precision))
+    stand.settle()
+    evaluate(stand, path, number)
+    assert stand.file(path)["status"] == "FINISHED"
+    return path
+
+
+def change_suite(stand: Stand) -> Suite:
+    """The board's suite has a new version; whoever worked has left."""
+    stand.desk.suite = parse_suite(NEWER)
+    stand.desk.workers.leave("w")
+    return stand.desk.suite
+
+
+@pytest.fixture
+def shell(stand: Stand, valkey_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Runs a command on the board with the newer suite, and then whatever follows from it; its status and words."""
+    (tmp_path / "suite.yaml").write_text(NEWER)
+    (tmp_path / "board.yaml").write_text(BOARD.replace("suite: starter", f"suite: {tmp_path / 'suite.yaml'}"))
+    for name, value in {
+        "HF_ENDPOINT": stand.hub.url,
+        "REDIS_URL": valkey_url,
+        "STEWARD_BOARD": str(tmp_path / "board.yaml"),
+        "STEWARD_BOT_TOKEN": BOT,
+        "STEWARD_MIRRORS": os.fspath(tmp_path / "mirrors"),
+    }.items():
+        monkeypatch.setenv(name, value)
+    stand.desk.ledgers.budget = Commits(at_once=60, first_wait=0.0)
+
+    def run(*words: str) -> tuple[int, str]:
+        found = CliRunner().invoke(app, list(words))
+        stand.time = clock.now() + 1  # the command has a clock of its own
+        stand.settle()
+        return found.exit_code, found.output
+
+    return run
+
+
+def test_finished_requests_wait_for_the_new_suite_on_command_and_once(stand: Stand, shell: Any) -> None:
+    """Shown first, done by --yes in one commit, kept as a decision, and never done twice, whatever becomes of it."""
+    stand.schedule.tick()
+    paths = [finish(stand, precision, i) for i, precision in enumerate(("float32", "bfloat16"))]
+    before = {path: stand.file(path) for path in paths}
+    suite = change_suite(stand)
+    current = finish(stand, "float16", 2)
+    stand.desk.workers.leave("w")
+    commits = stand.commits()
+
+    code, said = shell("reevaluate")
+    assert (code, "2 finished requests are to be evaluated anew." in said) == (0, True), said
+    assert "1 have results of this suite." in said
+    assert "Nothing was changed." in said
+    assert stand.commits() == commits
+
+    code, said = shell("reevaluate", "--yes")
+    assert (code, "2 of them wait again" in said) == (0, True), said
+    assert stand.commits() == commits + 1
+    for path in paths:
+        file = stand.file(path)
+        assert (file["status"], file["steward"]["priority"]) == ("PENDING_NEW_EVAL", "low")
+        assert file["steward"]["kept"]["results"] == before[path]["steward"]["results"]
+        assert file["mystery"] == before[path]["mystery"]
+    assert stand.file(current)["status"] == "FINISHED"
+    assert {one.path: one.rank for one in stand.desk.index.waiting()} == dict.fromkeys(paths, 2)
+
+    (decided,) = decisions(stand.desk).decisions
+    assert (decided.verb, decided.person, decided.thread_url) == ("reevaluate", "steward-bot", "")
+    assert sorted(decided.requests) == sorted(paths)
+    (kept,) = [one for one in stand.desk.hub.list_files(stand.desk.logs) if one.path.startswith("decisions/")]
+    assert json.loads(stand.desk.hub.read_file(stand.desk.logs, kept.path).data)["arguments"]["digest"] == suite.digest
+
+    commits = stand.commits()
+    code, said = shell("reevaluate", "--yes")
+    assert (code, "Nothing is to be done." in said) == (0, True), said
+    assert (stand.commits(), len(decisions(stand.desk).decisions)) == (commits, 1)
+
+    evaluate(stand, paths[0], 3)
+    newer = stand.file(paths[0])["steward"]
+    assert newer["results"] != before[paths[0]]["steward"]["results"]
+    assert newer["revision"] == before[paths[0]]["steward"]["revision"]
+    assert not {"kept", "priority"} & newer.keys()
+    evaluate(stand, paths[1], 4, THEIRS)
+    back = stand.file(paths[1])
+    assert (back["status"], back["steward"]["results"]) == ("FINISHED", before[paths[1]]["steward"]["results"])
+    (told,) = [post for one in stand.threads() if paths[1] in (post := one.events[0].content)]
+    assert "The board's suite has changed" in told
+    assert "stays" in told
+    code, said = shell("reevaluate", "--yes")
+    assert (code, "1 were put back for this suite once" in said) == (0, True), said
+    assert "2 have results of this suite." in said
+    assert "Nothing is to be done." in said
+
+
+def test_a_model_and_a_number_narrow_it_down(stand: Stand) -> None:
+    """The first by path, of one model; what is staged already is passed over, and not staged again."""
+    stand.schedule.tick()
+    paths = sorted(finish(stand, precision, i) for i, precision in enumerate(("float32", "bfloat16")))
+    change_suite(stand)
+    assert survey(stand.desk, model="ada/other").due == ()
+    found = survey(stand.desk, model="ADA/good", limit=1)
+    assert [one.path for one in found.due] == paths[:1]
+    assert put_back(stand.desk, found.due, by=stand.desk.me(), command="steward reevaluate --yes --limit 1") == 1
+    again = survey(stand.desk)
+    assert ([one.path for one in again.due], again.changing) == (paths[1:], 1)
+
+
+def test_results_that_are_gone_are_told_and_left(stand: Stand) -> None:
+    """Nobody knows what they were made with: an operator looks into it first."""
+    stand.schedule.tick()
+    path = finish(stand, "float32", 0)
+    stand.desk.workers.leave("w")
+    change_suite(stand)
+    results = stand.file(path)["steward"]["results"]
+    stand.form.delete_file(results, "board/results", repo_type="dataset", commit_message="Tidy up")
+    found = survey(stand.desk)
+    assert (found.due, found.unknown) == ((), (path,))
+
+
+def fill(stand: Stand, models: list[str]) -> None:
+    """Another backend finished requests for `models`; then the board was adopted."""
+    fields = {"status": "FINISHED", "revision": "main", "private": False, "job_id": -1}
+    repo = stand.hub.box.repos.get("dataset", REQUESTS)
+    assert repo is not None
+    changes = [
+        Put(f"{model}_eval_request_False_float32_Original.json", json.dumps({"model": model, **fields}).encode())
+        for model in models
+    ]
+    repo.git.commit("refs/heads/main", changes, None, Author("form", "form@example.com"), "Update")
+    adopt(stand.desk)
+    stand.schedule.tick()
+    stand.settle()
+
+
+def test_what_was_finished_before_steward_waits_only_if_asked_for(stand: Stand) -> None:
+    """Nobody knows its suite; put back it is a request like any other, and a failure brings its result back."""
+    fill(stand, ["ada/good"])
+    path = path_of("float32")
+    found = survey(stand.desk)
+    assert (found.due, found.old) == ((), 1)
+    asked = survey(stand.desk, old=True)
+    assert [one.path for one in asked.due] == [path]
+    assert put_back(stand.desk, asked.due, by=stand.desk.me(), command="steward reevaluate --yes --adopted") == 1
+    stand.settle()
+    assert stand.file(path)["status"] == "PENDING_NEW_EVAL"
+    evaluate(stand, path, 0, THEIRS)
+    file = stand.file(path)
+    assert (file["status"], file["revision"], file["steward"]["failure"]["cause"]) == ("FINISHED", "main", THEIRS.cause)
+    again = survey(stand.desk, old=True)
+    assert (again.due, again.tried) == ((), 1)
+
+
+def test_many_are_put_back_by_one_commit(stand: Stand) -> None:
+    """Forty requests, forty edits, one commit."""
+    fill(stand, [f"ada/m{number}" for number in range(40)])
+    due = survey(stand.desk, old=True).due
+    commits = stand.commits()
+    assert put_back(stand.desk, due, by=stand.desk.me(), command="steward reevaluate --yes --adopted") == 40
+    stand.desk.ledgers.budget = Commits(at_once=60, first_wait=0.0)
+    assert stand.desk.effects.write(REQUESTS) is None
+    assert stand.commits() == commits + 1
+    assert {stand.file(one.path)["status"] for one in due} == {"PENDING_NEW_EVAL"}
+
+
+def test_a_board_that_holds_relaunches_back_puts_nothing_back(stand: Stand) -> None:
+    """It is listed as what would be done; no decision is kept, for there was none."""
+    stand.schedule.tick()
+    path = finish(stand, "float32", 0)
+    change_suite(stand)
+    modes = {"edit": "on", "comment": "on", "relaunch": "shadow"}
+    stand.desk.board = stand.desk.board.model_copy(update={"effects": Effects.model_validate(modes)})
+    assert put_back(stand.desk, survey(stand.desk).due, by=stand.desk.me(), command="steward reevaluate --yes") == 0
+    stand.settle()
+    assert stand.file(path)["status"] == "FINISHED"
+    assert [thing.status for thing in stand.desk.effects.shadow.read().things] == ["PENDING_NEW_EVAL"]
+    assert decisions(stand.desk).decisions == []

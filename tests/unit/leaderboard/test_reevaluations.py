@@ -1,0 +1,96 @@
+"""Which finished requests are worth another evaluation, and how they are put back, as tables."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from leaderboard import transitions
+from leaderboard.attempts import Failure
+from leaderboard.lifecycle import Turn, turn
+from leaderboard.reevaluations import cause_of, standing
+from leaderboard.requests import Request, parse_request
+
+PATH = "o/m_eval_request_False_float16_Original.json"
+SHA, OLD, NEW = "a" * 40, "0" * 64, "1" * 64
+FAILURE = Failure(cause="disk-full", fault="us", message="The disk is full.")
+RESULTS = "o/m/results_2026-11-24T12-00-00.000000.json"
+
+
+def request(status: str = "FINISHED", asks: str = "main", **facts: Any) -> Request:
+    """A request file."""
+    found = parse_request(
+        PATH, json.dumps({"model": "o/m", "status": status, "revision": asks, "steward": facts}).encode()
+    )
+    assert isinstance(found, Request)
+    return found
+
+
+OURS = {"attempt": 2, "first": 2, "spent": 2, "revision": SHA, "results": RESULTS, "log": "http://log"}
+
+
+@pytest.mark.parametrize(
+    ("made_with", "causes", "expected"),
+    [
+        (NEW, [], "current"),
+        (OLD, [], "due"),
+        (None, [], "unknown"),
+        (OLD, [cause_of(request(**OURS), NEW)], "tried"),
+        (NEW, [cause_of(request(**OURS), NEW)], "current"),
+        (OLD, [cause_of(request(**OURS), OLD)], "due"),
+        (OLD, [cause_of(request(**{**OURS, "results": "o/m/another"}), NEW)], "due"),
+    ],
+    ids=["of this suite", "of another", "nobody knows", "tried", "tried and done", "other suite", "other result"],
+)
+def test_which_are_due(made_with: str | None, causes: list[str], expected: str) -> None:
+    """Those of another suite, unless that very result was put back for this suite before."""
+    assert standing(request(**OURS, causes=causes), made_with, NEW) == expected
+
+
+def test_the_same_commit_waits_again_after_everything_else_and_keeps_its_result() -> None:
+    """With an attempt number and a budget of tries of its own; the same cause puts it back once."""
+    step = transitions.reevaluated(request(**OURS), cause="suite:1:2", shown=True)
+    assert step is not None
+    after = parse_request(PATH, step.upon(request(**OURS)).encode())
+    assert isinstance(after, Request)
+    assert after.status is not None
+    assert (after.status.value, after.file.revision) == ("PENDING_NEW_EVAL", "main")
+    assert (after.file.steward.priority, after.file.steward.kept) == ("low", transitions.kept_of(request(**OURS)))
+    assert turn(after) == Turn(3, 3, SHA)
+    assert transitions.reevaluated(after, cause="suite:1:2", shown=True) is None
+
+
+def test_a_result_from_before_steward_is_of_what_its_file_asks_for() -> None:
+    """Its commit where it names one, which the evaluation is pinned to; else whatever `main` is by then."""
+    for revision, pinned in ((SHA, SHA), ("main", None)):
+        before = request(asks=revision)
+        step = transitions.reevaluated(before, cause="suite:1:2", shown=True, used=4)
+        assert step is not None
+        after = parse_request(PATH, step.upon(before).encode())
+        assert isinstance(after, Request)
+        assert turn(after) == Turn(5, 5, pinned)
+        assert after.file.steward.kept is not None
+        assert after.file.steward.kept.revision == revision
+
+
+def test_a_front_end_that_drops_that_status_is_shown_another_one() -> None:
+    """PENDING, with the result kept all the same."""
+    step = transitions.reevaluated(request(**OURS), cause="suite:1:2", shown=False)
+    assert step is not None
+    assert step.fields["status"] == "PENDING"
+    assert step.facts["kept"]["results"] == RESULTS
+
+
+def test_a_low_priority_ends_with_the_turn_that_it_was_for() -> None:
+    """Whether there are newer results or the earlier ones come back: who asks again later waits like all others."""
+    before = request("RUNNING", **OURS, priority="low")
+    kept = transitions.kept_of(before)
+    assert kept is not None
+    ends = [
+        transitions.finished(number=3, results="o/m/newer", log=None, thread=None),
+        transitions.restored(kept, failure=FAILURE, log=None, thread=None, number=3),
+    ]
+    for end in ends:
+        assert "priority" not in json.loads(end.upon(before))["steward"]
