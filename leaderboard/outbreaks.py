@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from leaderboard.holds import Hold
+
 WINDOW = 3600.0
 """Seconds back from now within which deaths count together."""
 MODELS = 4
@@ -17,6 +19,8 @@ SHARE = 0.5
 OF_ONE_MODEL = frozenset({"cancelled", "worker-lost", "canary-failed", "model-gone", "model-gated", "revision-gone"})
 """Causes that say nothing of the suite, however often they come."""
 MAX_NAMED = 5
+BY = "steward"
+"""Whose pause it is, in the file of pauses."""
 
 
 @dataclass(frozen=True)
@@ -62,3 +66,9 @@ def suspicion(ended: Iterable[Ended], *, now: float, cleared: Mapping[str, float
     known = cleared or {}
     found = [struck(recent, cause, now=now, since=known.get(cause, float("-inf"))) for cause in sorted(causes)]
     return max((one for one in found if len(one.models) >= enough), key=lambda one: len(one.models), default=None)
+
+
+def called_off(pauses: Mapping[str, Hold]) -> dict[str, Hold]:
+    """The suites that are paused because of an outbreak, by name, with the reason."""
+    ours = ((what.partition(":"), hold) for what, hold in pauses.items() if hold.by == BY)
+    return {name: hold for (kind, _, name), hold in ours if kind == "suite"}

@@ -1,7 +1,8 @@
 """One cause that strikes many models at once: ask for a canary, and pause the suite where that dies too.
 
 The rule is `leaderboard.outbreaks.suspicion`. The pause is a member of the file of pauses, with the reason: whoever
-looks at the queue reads it, and it is said once, for who is paused already is not paused again.
+looks at the queue reads it, and who is paused already is not paused again. Once that has landed, maintainers are told
+in their thread, once (`bot.sync.waiting_threads`).
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import structlog
 from bot.desk import Desk
 from bot.sync.queue_rules import pause
 from leaderboard.attempts import Outcome
-from leaderboard.outbreaks import Ended, struck, suspicion
+from leaderboard.outbreaks import BY, Ended, struck, suspicion
 from wire.canaries import Canaries
 from wire.dirty import Priority
 
@@ -19,7 +20,6 @@ log = structlog.get_logger()
 
 OUTBREAK = "outbreak"
 """Kind of the dirty key of a suite's outbreaks."""
-BY = "steward"
 
 
 def note(desk: Desk, model: str, outcome: Outcome) -> None:

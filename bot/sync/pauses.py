@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING
 
 from bot.desk import Desk
 from bot.sync.queue import QUEUE
+from bot.sync.waiting_threads import DIGEST
 from hub.errors import TooLarge
 from leaderboard.holds import MAX_PAUSES, PAUSES
+from leaderboard.outbreaks import called_off
 from wire.dirty import Priority
 
 if TYPE_CHECKING:
@@ -24,7 +26,7 @@ def sync_pauses(desk: Desk) -> None:
     except TooLarge:
         return  # the pauses that were there stay
     desk.pauses.learn(file.oid if file is not None else None, file.data if file is not None else None)
-    desk.mark(QUEUE, Priority.PERSON)
+    _call(desk)
 
 
 def learn_pauses(desk: Desk, view: View, head: str) -> None:
@@ -35,4 +37,11 @@ def learn_pauses(desk: Desk, view: View, head: str) -> None:
     data = view.blob(oid, max_bytes=MAX_PAUSES) if oid is not None else None
     if oid is None or data is not None:
         desk.pauses.learn(oid, data)
+    _call(desk)
+
+
+def _call(desk: Desk) -> None:
+    """Have dispatch go by the pauses, and maintainers told of those that are not theirs."""
     desk.mark(QUEUE, Priority.PERSON)
+    if called_off(desk.pauses.all()):
+        desk.mark(DIGEST)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 from stand_kit import Stand
 
-from bot.sync import outbreaks
+from bot.sync import outbreaks, queue_rules
+from bot.sync.waiting_threads import DAY, TITLE
 from leaderboard.attempts import Outcome, attempt_id
 from leaderboard.failures import cause
 from wire.canaries import Canaries, Verdict
@@ -70,6 +71,47 @@ def test_a_canary_that_dies_pauses_the_suite_and_says_so_once(stand: Stand, cana
     strike(stand, "efgh")
     assert canaries.take("w") is None, "while the suite is paused, nobody is asked again"
     assert (reasons(stand), stand.commits()) == (found, commits)
+
+
+def digests(stand: Stand) -> list[list[str]]:
+    """What stands in each of the maintainers' threads: opening post and comments."""
+    return [
+        [event.content for event in one.events if event.type == "comment"]
+        for one in stand.threads()
+        if one.title == TITLE
+    ]
+
+
+def test_maintainers_are_told_in_their_thread_once(stand: Stand, canaries: Canaries) -> None:
+    """One comment for one pause, also after all of Redis is lost; another pause is another matter."""
+    strike(stand, "abcd")
+    judge(stand, canaries, DIED)
+    stand.settle()
+    ((_, told),) = digests(stand)
+    assert "4 models died of harness-error" in told
+    assert "steward resume suite:starter" in told
+    for _ in range(2):
+        stand.desk.redis.flushall()
+        stand.time += DAY
+        stand.schedule.tick()
+        stand.settle()
+    assert [len(one) for one in digests(stand)] == [2]
+    stand.time += 60
+    queue_rules.resume(stand.desk, "suite:starter")
+    stand.settle()
+    stand.time += 60
+    strike(stand, "abcd")
+    judge(stand, canaries, DIED)
+    stand.settle()
+    assert [len(one) for one in digests(stand)] == [3]
+
+
+def test_a_pause_of_people_is_told_to_nobody(stand: Stand) -> None:
+    """Who paused it knows; the queue says so to everybody else."""
+    queue_rules.pause(stand.desk, "suite:starter", "We move.", "maya")
+    stand.settle()
+    assert "suite:starter" in stand.desk.pauses.all()
+    assert digests(stand) == []
 
 
 def test_a_canary_that_lives_changes_nothing(stand: Stand, canaries: Canaries) -> None:
