@@ -12,14 +12,18 @@ import httpx2
 import pytest
 import redis
 from bot_kit import BOARD
-from stand_kit import ADA, BOB, BOT, Stand
+from stand_kit import ADA, BOB, BOT, REQUESTS, Stand
 
 from bot.commands.limits import MOST
 from bot.settings import BotSettings
+from bot.sync.submissions import sync_submission
 from bot.web.submit_who import WRONG
+from hub.errors import Transient
+from hub.retries import Retries
 from leaderboard.boards import parse_board
 from wire import clock
 from wire.keys import Keys
+from wire.redis import text
 
 KEYS = Keys("demo")
 GOOD = {"model": "ada/good", "precision": "float32"}
@@ -217,6 +221,47 @@ def test_one_that_is_still_checked_is_told_where_to_be_followed(
     stand.time = clock.now()
     stand.work()
     assert post(web, GOOD).json()["code"] == "submitted"
+
+
+def test_a_sync_that_died_before_its_answer_was_kept_does_nothing_twice(
+    web: httpx2.Client, stand: Stand, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The edit was staged; it is staged again under the same name, and there is one commit."""
+    monkeypatch.setattr("bot.web.checks.PATIENCE", 0.0)
+    stand.desk.now = clock.now
+    post(web, GOOD)
+    (key,) = (text(name) for name in stand.desk.redis.keys(KEYS.submission("*")))
+    for _ in range(2):
+        stand.desk.redis.hdel(key, "answer")
+        sync_submission(stand.desk, key.rpartition(":")[2])
+        assert post(web, GOOD).json()["code"] == "submitted"
+    before = stand.commits()
+    stand.time = clock.now()
+    stand.work()
+    assert len([one for one in history(stand) if "to eval queue" in one]) == 1
+    assert stand.commits() > before
+
+
+def test_a_submission_waits_for_a_hub_that_is_away(
+    web: httpx2.Client, stand: Stand, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was taken; the checks fail, and are made once the Hub is back."""
+    monkeypatch.setattr("bot.web.checks.PATIENCE", 0.0)
+    monkeypatch.setattr(stand.desk.hub, "retries", Retries(attempts=1))
+    post(web, GOOD)
+    (key,) = (text(name) for name in stand.desk.redis.keys(KEYS.submission("*")))
+    rule = stand.hub.box.faults.add("GET *", "fail", times=None, status=503)
+    with pytest.raises(Transient):
+        sync_submission(stand.desk, key.rpartition(":")[2])
+    assert post(web, GOOD).json()["code"] == "under-way"
+    stand.hub.box.faults.remove(rule.id)
+    sync_submission(stand.desk, key.rpartition(":")[2])
+    assert post(web, GOOD).json()["code"] == "submitted"
+
+
+def history(stand: Stand) -> list[str]:
+    """The titles of all commits of the requests repo."""
+    return [one.title for one in stand.form.list_repo_commits(REQUESTS, repo_type="dataset")]
 
 
 def test_a_body_that_is_not_right_is_told_and_costs_no_call(web: httpx2.Client, stand: Stand) -> None:
