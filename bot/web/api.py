@@ -83,7 +83,7 @@ def api_routes(pages: Pages, checks: Checks) -> APIRouter:
     @routes.get("/queue.json", summary="The queue as one document", response_model=models.WholeQueue)
     def whole_queue(
         request: Request,
-        limit: Annotated[int, Query(ge=1, le=MOST, description="how many of each kind, at most")] = MOST,
+        limit: Annotated[int, Query(ge=1, le=MOST, description="how many of each kind, at most")] = 100,
     ) -> Response:
         """For front ends: who waits, who is held back, who runs, and the newest that finished, or failed, and why."""
         return answer(request, pages.whole_queue(limit=limit))
