@@ -269,6 +269,7 @@ def test_killed_anywhere_it_is_done_or_undone_and_never_in_between(stand: Stand,
     at, died, ends = int(spoilt) + 2 * int(amnesia), True, set[str]()
     while died:
         stand.time += 3_600  # or the commits of all these lives together would be too many for an hour
+        stand.hub.box.clock.advance(stand.time - stand.hub.box.clock.seconds())
         begin(stand)
         talk = Talk(stand)
         talk.say(f"/rename {OLD} {NEW}")
