@@ -4,6 +4,7 @@
     results    each folder belongs to a model with a request; what is in a file tells the same model; what was removed
                is off the board, and kept in the archive
     flags      each record is where it belongs and matches a model, its tables are what the records say
+    contents   a row for each evaluation and for nothing else, with its score, flagged where it is
 
 Nothing is written. It reads every file, so it is for operators and tests, not for a timer. A look takes seconds, in
 which the board goes on: edits that are on their way make two repos differ for as long, so look twice before you mend.
@@ -16,11 +17,14 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from bot.contents import MAX_TABLE, MISSING, BadTable, can_write, read_table
 from bot.desk import Desk
 from bot.flagging.book import MAX_TABLE_FILE, records_at
 from bot.flagging.naming import find_model
 from bot.mirror_folder import MirrorDamaged
+from bot.sync.contents import board_of
 from hub.records import Repo
+from leaderboard.contents import FILE, Measured, Row, Sources, columns, compile_rows, key_of, measure
 from leaderboard.flags import FlagRecord, compile_tables
 from leaderboard.removals import ARCHIVE
 from leaderboard.requests import Request, is_request_path, parse_request
@@ -50,6 +54,8 @@ class Sides:
     flags: list[FlagRecord] = field(default_factory=list)
     tables: dict[str, bytes | None] = field(default_factory=dict)
     trouble: list[Disagreement] = field(default_factory=list)
+    measured: dict[str, Measured] = field(default_factory=dict)
+    """Results that make a row of the aggregated table, where the board has one."""
 
     @property
     def models(self) -> set[str]:
@@ -61,7 +67,7 @@ class Sides:
 def disagreements(desk: Desk) -> list[Disagreement]:
     """Everything about which the board's repos disagree. A few calls to fetch, one for each flag without a row."""
     sides = read(desk)
-    found = [*sides.trouble, *_requests(sides), *_results(sides), *_tables(sides)]
+    found = [*sides.trouble, *_requests(sides), *_results(sides), *_tables(sides), *_contents(desk, sides)]
     return [*found, *_flags(sides, lambda model: find_model(desk, model).is_known)]
 
 
@@ -72,7 +78,7 @@ def read(desk: Desk) -> Sides:
     """All sides, from fresh clones. Raises HubError and MirrorDamaged."""
     sides = Sides()
     _each(desk, desk.requests, lambda view, head: _read_requests(view, head, sides))
-    _each(desk, desk.results, lambda view, head: _read_results(view, head, sides))
+    _each(desk, desk.results, lambda view, head: _read_results(view, head, sides, desk))
     if desk.flags_repo is not None:
         _each(desk, desk.flags_repo, lambda view, head: _read_flags(view, head, sides))
     return sides
@@ -100,12 +106,15 @@ def _read_requests(view: View, head: str, sides: Sides) -> None:
             sides.trouble += [Disagreement("request-place", blob.path, one.message) for one in wrong]
 
 
-def _read_results(view: View, head: str, sides: Sides) -> None:
+def _read_results(view: View, head: str, sides: Sides, desk: Desk) -> None:
     for blob in view.files(head):
         if blob.path.startswith(ARCHIVE):
             sides.archive.add(blob.path.removeprefix(ARCHIVE))
         elif blob.oid is not None and _is_results(blob.path):
-            sides.results[blob.path] = _object(view.blob(blob.oid, max_bytes=MAX_BYTES))
+            data = view.blob(blob.oid, max_bytes=MAX_BYTES)
+            sides.results[blob.path] = _object(data)
+            measured = measure(blob.path, data, desk.suite) if desk.contents is not None and data is not None else None
+            sides.measured |= {blob.path: measured} if measured is not None else {}
 
 
 def _read_flags(view: View, head: str, sides: Sides) -> None:
@@ -215,3 +224,40 @@ def _tables(sides: Sides) -> Iterator[Disagreement]:
     for path, data in compile_tables(sides.flags).items():
         if sides.tables.get(path) != data:
             yield Disagreement("flag-table", path, "It is not what the records say.")
+
+
+def _contents(desk: Desk, sides: Sides) -> Iterator[Disagreement]:
+    """The aggregated table, held against the one that follows from all the rest."""
+    if desk.contents is None:
+        return
+    if not can_write():
+        yield Disagreement("contents-unreadable", FILE, MISSING)
+        return
+    file = desk.hub.find_file(desk.contents, FILE, max_bytes=MAX_TABLE)
+    try:
+        rows = read_table(file.data, file.oid, columns(desk.suite)).rows if file is not None else ()
+    except BadTable as error:
+        yield Disagreement("contents-unreadable", FILE, str(error))
+        return
+    flags = sides.flags if desk.flags_repo is not None else None
+    sources = Sources(sides.requests, sides.measured, set(sides.results), flags)
+    wanted = {key_of(row): row for row in compile_rows(rows, sources, {}, board_of(desk))}
+    found = {key_of(row): row for row in rows}
+    for key in sorted(wanted.keys() - found.keys()):
+        yield Disagreement("contents-missing", FILE, f"{' '.join(key)} was evaluated, and has no row.")
+    for key in sorted(found.keys() - wanted.keys()):
+        yield Disagreement("contents-without-result", FILE, f"{' '.join(key)} has a row, and no results to show.")
+    for key in sorted(found.keys() & wanted.keys()):
+        yield from _row(found[key], wanted[key])
+    if len(found) != len(rows):
+        yield Disagreement("contents-twice", FILE, f"{len(rows) - len(found)} evaluations have more rows than one.")
+
+
+def _row(found: Row, wanted: Row) -> Iterator[Disagreement]:
+    name = " ".join(key_of(found))
+    if found["Flagged"] != wanted["Flagged"]:
+        words = "is flagged, and its row does not say so" if wanted["Flagged"] else "is not flagged, as its row says"
+        yield Disagreement("contents-flagged", FILE, f"{name} {words}.")
+    if found["Average ⬆️"] != wanted["Average ⬆️"]:
+        words = f"{name} has the average {found['Average ⬆️']}, and its results say {wanted['Average ⬆️']}."
+        yield Disagreement("contents-score", FILE, words)

@@ -120,7 +120,7 @@ def _board_repo(board: Board, kind: str | None, name: str) -> _Repo | None:
     """The one of the board's repos that is meant, as the board spells it: the Hub ignores case. None for any other."""
     repos, lower = board.repos, name.lower()
     ours: list[_Repo] = [("dataset", repos.requests), ("dataset", repos.results), ("dataset", repos.logs)]
-    ours += [("dataset", repos.flags)] if repos.flags else []
+    ours += [("dataset", repo) for repo in (repos.flags, repos.contents) if repo]
     ours.append((repos.community_type, repos.community))
     return next(((its_kind, its) for its_kind, its in ours if kind == its_kind and lower == its.lower()), None)
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from bot.adoption import Adoption
+from bot.contents import Memory
 from bot.decisions import Decisions
 from bot.effects import Gate
 from bot.flagged import Flags, no_flags
@@ -78,6 +79,8 @@ class Desk:
         self.logs = Repo("dataset", self.board.repos.logs)
         self.community = Repo(self.board.repos.community_type, self.board.repos.community)
         self.flags_repo = Repo("dataset", self.board.repos.flags) if self.board.repos.flags else None
+        self.contents = Repo("dataset", self.board.repos.contents) if self.board.repos.contents else None
+        self.contents_memory = Memory()
         self.flag_book = FlagBook(self.redis, self.keys, self.hub, lambda: self.mirror, self.flags_repo)
         if self.flags is no_flags:
             self.flags = self.flag_book

@@ -79,7 +79,7 @@ def _agreement(desk: Desk) -> Checks:
     for one in found:
         yield Check("consistency", "error", f"{one.path}: {one.words} ({one.what})", "Look at that file, then mend it.")
     if not found:
-        yield Check("consistency", "ok", "Requests, results and flags agree with each other.")
+        yield Check("consistency", "ok", "Requests, results, flags and the table agree with each other.")
 
 
 def against_switching_on(desk: Desk) -> list[Check]:
@@ -121,7 +121,8 @@ def _repos(desk: Desk) -> Checks:
 def _shared(desk: Desk) -> list[Repo]:
     """The repos that only the bot may write to."""
     flags = [desk.flags_repo] if desk.flags_repo is not None else []
-    return [desk.requests, desk.results, desk.logs, *flags, desk.community]
+    contents = [desk.contents] if desk.contents is not None else []
+    return [desk.requests, desk.results, desk.logs, *flags, *contents, desk.community]
 
 
 def _worker(desk: Desk, worker: Hub | None) -> Checks:

@@ -56,7 +56,7 @@ def hidden_logs(desk: Desk) -> Checks:
 
 def shared(desk: Desk) -> tuple[Repo, ...]:
     """The repos that the bot writes to."""
-    flags = (desk.flags_repo,) if desk.flags_repo is not None else ()
+    flags = tuple(repo for repo in (desk.flags_repo, desk.contents) if repo is not None)
     return (desk.requests, desk.results, desk.logs, desk.community, *flags)
 
 

@@ -114,7 +114,8 @@ def _hub(desk: Desk) -> Iterator[Metric]:
 
 
 def _writes(desk: Desk) -> Iterator[Metric]:
-    repos = [repo for repo in (desk.requests, desk.results, desk.logs, desk.flags_repo) if repo is not None]
+    shared = (desk.requests, desk.results, desk.logs, desk.flags_repo, desk.contents)
+    repos = [repo for repo in shared if repo is not None]
     now = desk.now()
     made = [((repo.id,), float(desk.redis.zcount(desk.keys.commits(repo.id), now - HOUR, "+inf"))) for repo in repos]
     yield _gauge("commits_hour", "Commits that the bot made within the last hour.", made, ["repo"])

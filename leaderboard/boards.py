@@ -32,6 +32,7 @@ class Repos(BaseModel):
     community_type: Literal["dataset", "space", "model"] = "space"
     details_namespace: Annotated[str, StringConstraints(pattern=r"^[\w.-]{1,96}$")]
     flags: RepoId | None = Field(default=None, description="where flags are kept; without it nothing can be flagged")
+    contents: RepoId | None = Field(default=None, description="where the aggregated table is kept, if there is one")
 
     def details(self, model: str) -> str:
         """The details dataset of `model` (`org/name`): `details_{org}__{name}` in its own namespace."""

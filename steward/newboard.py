@@ -23,6 +23,7 @@ repos:
   flags: {org}/flags
   community: {org}/leaderboard
   community_type: space
+  # contents: {org}/contents    # one table of all evaluations, for which the sync process needs steward[contents]
   # Workers write here and nowhere else, with a token of their own.
   details_namespace: {details}
 
@@ -37,6 +38,15 @@ front_ends: []
 # Switch on one by one: `steward effects set edit on`.
 effects: shadow
 """
+
+TABLE = """\
+configs:
+- config_name: default
+  data_files:
+  - split: train
+    path: data/train-*
+"""
+"""What loaders of datasets read in the card of the aggregated table."""
 
 
 def board_text(*, org: str, details: str, title: str, suite: str, maintainers: Sequence[str]) -> str:
@@ -66,10 +76,13 @@ def card(board: Board, repo_id: str) -> bytes:
         repos.flags: ("Flags", "One file for each model about which something was decided, with evidence and thread."),
         repos.community: ("Leaderboard", "Ask, report and plead in the Community tab: the bot answers there."),
     }
+    if repos.contents:
+        said[repos.contents] = ("Table", "One row for each evaluation: what front ends and notebooks read.")
     heading, words = said[repo_id]
     title = json.dumps(f"{board.title}: {heading}", ensure_ascii=False)
     space = "sdk: static\n" if repo_id == repos.community and board.repos.community_type == "space" else ""
+    split = TABLE if repo_id == repos.contents else ""
     return (
-        f"---\n{'title' if space else 'pretty_name'}: {title}\n{space}---\n\n"
+        f"---\n{'title' if space else 'pretty_name'}: {title}\n{space}{split}---\n\n"
         f"# {heading}\n\n{words}\n\nThis repo is kept by a bot. Files that are edited by hand are respected.\n"
     ).encode()

@@ -15,6 +15,7 @@ from bot.flagging.hearing import mark_threads
 from bot.flagging.notices import DECIDED, address, say
 from bot.flagging.reports import drop_report, find_report
 from bot.flagging.writing import table_edits
+from bot.sync.contents import mark_contents
 from hub.errors import ThreadNotFound
 from leaderboard.flags import FlagRecord
 
@@ -31,6 +32,8 @@ def sync_flags(desk: Desk) -> None:
         if record.stands:
             _tell_reporters(desk, record)
     mark_threads(desk, changed)
+    if changed or len(before) != len(records):
+        mark_contents(desk)
     if edits := table_edits(desk, records):
         desk.effects.stage(desk.flags_repo, *edits)
 

@@ -29,6 +29,7 @@ from bot.ledgers import LEDGER
 from bot.questions import CHECK
 from bot.submissions import SUBMISSION
 from bot.sync.checks import sync_check
+from bot.sync.contents import CONTENTS, sync_contents
 from bot.sync.decisions import DECISIONS, sync_decisions
 from bot.sync.duplicates import DUPLICATES, sync_duplicates
 from bot.sync.durations import DURATIONS, sync_durations
@@ -181,6 +182,8 @@ class SyncLoop:
             return lambda: desk.effects.write(rest)
         if kind == "request" and rest:
             return lambda: sync_request(desk, rest)
+        if key == CONTENTS:
+            return lambda: sync_contents(desk)
         if key == FLAGS:
             return lambda: sync_flags(desk)
         if key == CAUSES:

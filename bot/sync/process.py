@@ -8,9 +8,10 @@ from collections.abc import Sequence
 
 import structlog
 
+from bot.contents import MISSING, can_write
 from bot.desk import Desk
 from bot.schedule import Schedule
-from bot.settings import BotSettings
+from bot.settings import BotSettings, SettingsError
 from bot.sync.loop import SyncLoop
 from hub.budget import Commits
 from hub.client import Hub
@@ -28,6 +29,8 @@ LOOPS = 4
 def open_desk(settings: BotSettings) -> Desk:
     """The desk that `settings` describe. Raises RedisMissing or SettingsError with a sentence for the operator."""
     board = settings.read_board()
+    if board.repos.contents and not can_write():
+        raise SettingsError(f"{MISSING} Or take `contents` out of the board file.")
     desk = Desk(
         board=board,
         suite=find_suite(board.suite),

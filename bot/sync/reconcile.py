@@ -8,6 +8,7 @@ how many requests there are:
     webhooks     disabled or suspended ones are switched on again                                            1 call
     reconcile    requests that nobody judged, or whose attempt nobody runs; the mirror, once it got large    0 calls
     flags        a look at the head of the flags repo, where the board has one                               1 call
+    contents     a look at what the aggregated table is made of, where the board has one                    3 calls
     kept         every LOOK_EVERY seconds: what others removed from the results and logs repos               2 calls
 
 So with a round every PERIOD seconds a commit that no webhook told of is found within PERIOD, and a comment within
@@ -21,6 +22,7 @@ import structlog
 
 from bot.deliveries import FLAGS, REQUESTS
 from bot.desk import Desk, request_key, threads_key
+from bot.sync.contents import CONTENTS
 from bot.sync.kept import KEPT, is_due
 from hub.errors import Denied
 from hub.records import Repo, Webhook
@@ -40,6 +42,7 @@ def round_keys(desk: Desk) -> list[str]:
     """The dirty keys of one round."""
     keys = [REQUESTS, RECONCILE, WEBHOOKS, *(threads_key(repo) for repo in thread_repos(desk))]
     keys += [FLAGS] if desk.flags_repo is not None else []
+    keys += [CONTENTS] if desk.contents is not None else []
     return [*keys, KEPT] if is_due(desk) else keys
 
 
@@ -66,8 +69,9 @@ def sync_reconcile(desk: Desk) -> None:
     if stuck:
         log.info("reconciling", requests=len(stuck))
         desk.mark_all(map(request_key, sorted(stuck)), Priority.BACKGROUND)
-    if desk.mirror.tidy(desk.requests):
-        log.info("mirror made anew", repo=desk.requests.id)
+    for repo in (desk.requests, desk.results) if desk.contents is not None else (desk.requests,):
+        if desk.mirror.tidy(repo):
+            log.info("mirror made anew", repo=repo.id)
 
 
 def _is_orphan(desk: Desk, path: str) -> bool:

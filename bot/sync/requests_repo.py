@@ -23,6 +23,7 @@ from bot import adoption
 from bot.desk import Desk, request_key
 from bot.gittrees import Blob
 from bot.mirror_folder import MirrorDamaged
+from bot.sync.contents import mark_contents
 from bot.sync.first_look import first_look
 from bot.sync.origins import History, note_origins
 from bot.sync.pauses import learn_pauses
@@ -56,6 +57,7 @@ def sync_requests_repo(desk: Desk) -> float | None:
     head, seen = _look(desk), desk.index.head(desk.requests.id)
     if head == seen:
         return None
+    mark_contents(desk)
     history = _history(desk, seen, head)
     adopting = any(entry.title == adoption.TITLE for entry in history.commits)
     if history.is_complete and history.is_ours and not adopting:

@@ -123,12 +123,12 @@ def repos(board: Board) -> list[tuple[Repo, bool]]:
     """The board's repos, and whether each is private when it is made: logs hold what nobody has looked through."""
     from hub.records import Repo
 
-    flags = [(Repo("dataset", board.repos.flags), False)] if board.repos.flags else []
+    kept = [one for one in (board.repos.flags, board.repos.contents) if one]
     return [
         (Repo("dataset", board.repos.requests), False),
         (Repo("dataset", board.repos.results), False),
         (Repo("dataset", board.repos.logs), True),
-        *flags,
+        *((Repo("dataset", one), False) for one in kept),
         (Repo(board.repos.community_type, board.repos.community), False),
     ]
 

@@ -1,0 +1,464 @@
+"""The aggregated table `contents`: one row for each published evaluation, in the columns that today's readers know.
+
+Names, order, types and polarity are those of the Open LLM Leaderboard's second table: `Flagged`, `Merged` and `MoE` are
+true where it is so, `Available on the hub` where the model is still there. (The first table stored them the other way
+round, as filters that hide.) What is not known is null; but a count of likes is 0, parameters are -1, an architecture
+is "?": there readers compare numbers, or split words. CO₂ is not measured here, so it is always null.
+
+A row follows from a request, its results and the flags. What they do not tell (likes, licence, dates) comes from the
+Hub, and stays as the table has it until it is asked again. A row that others made, of results in no form that we read,
+is left as it is, as long as its request and its results stand; its flag is ours to tell all the same.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from html import escape
+from typing import Any, Literal
+
+from leaderboard.categories import Category, read_category
+from leaderboard.flags import FlagRecord
+from leaderboard.removals import ARCHIVE
+from leaderboard.requests import Request, Status
+from leaderboard.results import BLOCK, BadResults, Scores, parse_harness, read_results, score
+from leaderboard.suites import Suite
+from leaderboard.times import read_time, write_time
+
+FILE = "data/train-00000-of-00001.parquet"
+"""Where it lies: the split `train` of the config `default`, as loaders find it without being told."""
+Kind = Literal["text", "number", "count", "flag"]
+Row = dict[str, Any]
+Key = tuple[str, str, str]
+"""Model, precision and weight type: what a request's path tells apart."""
+_FRONT: tuple[tuple[str, Kind], ...] = (
+    ("eval_name", "text"),
+    ("Precision", "text"),
+    ("Type", "text"),
+    ("T", "text"),
+    ("Weight type", "text"),
+    ("Architecture", "text"),
+    ("Model", "text"),
+    ("fullname", "text"),
+    ("Model sha", "text"),
+    ("Average ⬆️", "number"),
+    ("Hub License", "text"),
+    ("Hub ❤️", "count"),
+    ("#Params (B)", "number"),
+    ("Available on the hub", "flag"),
+    ("MoE", "flag"),
+    ("Flagged", "flag"),
+    ("Chat Template", "flag"),
+    ("CO₂ cost (kg)", "number"),
+)
+_BACK: tuple[tuple[str, Kind], ...] = (
+    ("Merged", "flag"),
+    ("Official Providers", "flag"),
+    ("Upload To Hub Date", "text"),
+    ("Submission Date", "text"),
+    ("Generation", "count"),
+    ("Base Model", "text"),
+)
+_SPELLED = {"MuSR": "MUSR"}
+"""Benchmarks that the table spells in another way."""
+_TYPES = {
+    Category.PRETRAINED: "pretrained",
+    Category.CONTINUED: "continuously pretrained",
+    Category.FINE_TUNED: "fine-tuned on domain-specific datasets",
+    Category.CHAT: "chat models (RLHF, DPO, IFT, ...)",
+    Category.MERGE: "base merges and moerges",
+    Category.MULTIMODAL: "multimodal",
+    Category.UNKNOWN: "other",
+}
+_LINK = (
+    '<a target="_blank" href="{url}" style="color: var(--link-text-color); text-decoration: underline;'
+    'text-decoration-style: dotted;">{text}</a>'
+)
+_MERGED, _MOE = {"merge", "moerge", "mergekit", "lazymergekit"}, {"moe", "moerge"}
+_PARTS = re.compile(r"[^a-z0-9]+")
+_DEEPEST = 20
+"""Generations that are counted: whoever declares a longer line of ancestors declares a circle."""
+BILLION = 1e9
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column: its name, and what it holds."""
+
+    name: str
+    kind: Kind
+
+    def read(self, value: Any) -> Any:
+        """`value`, from a table that others may have written, as this column holds it; None where it is no such."""
+        match self.kind:
+            case "text":
+                return value if isinstance(value, str) else None
+            case "flag":
+                return value if isinstance(value, bool) else None
+        if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+            return None
+        return int(value) if self.kind == "count" else float(value)
+
+
+def columns(suite: Suite) -> tuple[Column, ...]:
+    """The columns of a board's table, in order: its benchmarks stand in the middle, each raw (0-1) and normalised."""
+    names = [spelled(benchmark.name) for benchmark in suite.benchmarks]
+    scores = [Column(column, "number") for name in names for column in (f"{name} Raw", name)]
+    return (*(Column(*it) for it in _FRONT), *scores, *(Column(*it) for it in _BACK))
+
+
+def spelled(benchmark: str) -> str:
+    """The name of a benchmark's column."""
+    return _SPELLED.get(benchmark, benchmark)
+
+
+def key_of(row: Mapping[str, Any]) -> Key:
+    """Which evaluation a row is about."""
+    return (row.get("fullname") or "", row.get("Precision") or "", row.get("Weight type") or "Original")
+
+
+# --- what is known
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A results file, as far as it makes a row. `request` is its request's path, where it names one."""
+
+    path: str
+    scores: Scores
+    request: str = ""
+    precision: str = ""
+    revision: str = ""
+    parameters: int = 0
+
+    @property
+    def model(self) -> str:
+        """Whose it is: that of its folder."""
+        return self.path.rpartition("/")[0]
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """A published evaluation: its request, and the results that stand for it."""
+
+    request: Request
+    measured: Measured
+
+    @property
+    def revision(self) -> str:
+        """The commit that was evaluated, as far as it is known."""
+        return self.measured.revision or _revision(self.request)
+
+
+@dataclass(frozen=True)
+class Known:
+    """What the Hub says of a model; None where it was not said, or the model is gone."""
+
+    available: bool = True
+    likes: int | None = None
+    licence: str | None = None
+    merged: bool | None = None
+    moe: bool | None = None
+    created: str | None = None
+    architecture: str | None = None
+    base_model: str | None = None
+    parameters: float | None = None
+    """In billions."""
+
+
+@dataclass(frozen=True)
+class Board:
+    """What a row takes from the board. `details` names the details dataset of a model."""
+
+    suite: Suite
+    endpoint: str
+    details: Callable[[str], str]
+    official: frozenset[str] = frozenset()
+    """Organisations, in lower case."""
+
+
+@dataclass
+class Sources:
+    """What the board's repos hold, by path. `results` are all results files, of which some are `measured`."""
+
+    requests: Mapping[str, Request] = field(default_factory=dict)
+    measured: Mapping[str, Measured] = field(default_factory=dict)
+    results: Collection[str] = ()
+    flags: Collection[FlagRecord] | None = None
+    """None where the board keeps no flags: then a row of others keeps its own."""
+
+
+def is_results_path(path: str) -> bool:
+    """Whether a file of the results repo is one that the board shows."""
+    name = path.rpartition("/")[2]
+    return name.startswith("results_") and name.endswith(".json") and not path.startswith(ARCHIVE)
+
+
+def measure(path: str, data: bytes, suite: Suite) -> Measured | None:
+    """What a results file tells by `suite`; None where it is of another one, or in no form that can be read."""
+    try:
+        if f'"{BLOCK}"'.encode() in data:
+            results = read_results(data, suite)
+            block = results.block
+            said = {"request": block.request, "precision": block.precision, "revision": block.revision}
+            return Measured(path, results.scores, **said, parameters=_parameters(results.data))
+        fields = parse_harness(data)
+        return Measured(path, score(fields["results"], suite), **_told(fields), parameters=_parameters(fields))
+    except BadResults:
+        return None
+
+
+def _told(fields: Mapping[str, Any]) -> dict[str, str]:
+    """Precision and commit, as the harness writes them."""
+    config = fields.get("config")
+    config = config if isinstance(config, Mapping) else {}
+    dtype, sha = config.get("model_dtype"), config.get("model_sha")
+    return {
+        "precision": dtype.removeprefix("torch.")[:32] if isinstance(dtype, str) else "",
+        "revision": sha[:40] if isinstance(sha, str) else "",
+    }
+
+
+def _parameters(fields: Mapping[str, Any]) -> int:
+    config = fields.get("config")
+    found = config.get("model_num_parameters") if isinstance(config, Mapping) else None
+    return found if isinstance(found, int) and not isinstance(found, bool) and found > 0 else 0
+
+
+def describe(tags: Iterable[str], name: str) -> tuple[bool, bool]:
+    """Whether a model says of itself that it is merged, and that it is a mixture of experts."""
+    words = {tag.casefold() for tag in tags}
+    return bool(words & _MERGED), bool(words & _MOE) or "moe" in _PARTS.split(name.casefold())
+
+
+def known_from(row: Mapping[str, Any]) -> Known:
+    """What the table itself remembers of a model."""
+    parameters = row.get("#Params (B)")
+    base = row.get("Base Model")
+    return Known(
+        available=row.get("Available on the hub") is not False,
+        likes=row.get("Hub ❤️"),
+        licence=row.get("Hub License"),
+        merged=row.get("Merged"),
+        moe=row.get("MoE"),
+        created=row.get("Upload To Hub Date"),
+        architecture=row.get("Architecture"),
+        base_model=base if base != row.get("fullname") else None,
+        parameters=parameters if parameters is not None and parameters > 0 else None,
+    )
+
+
+# --- which evaluations stand
+
+
+def evaluations(sources: Sources) -> dict[Key, Evaluation]:
+    """The evaluations that the board shows, of those whose results can be read."""
+    by_model: dict[str, list[Measured]] = {}
+    for _, measured in sorted(sources.measured.items()):
+        by_model.setdefault(measured.model, []).append(measured)
+    found: dict[Key, Evaluation] = {}
+    for _, request in sorted(sources.requests.items()):
+        results = _results_of(request, sources.measured, by_model.get(request.path.model, ()))
+        if results is not None:
+            found.setdefault(_key(request), Evaluation(request, results))
+    return found
+
+
+def _results_of(request: Request, measured: Mapping[str, Measured], of_model: Iterable[Measured]) -> Measured | None:
+    """The results that stand for a request: those that it names; for one from before us the newest that fit it."""
+    if not is_shown(request):
+        return None
+    if named := _named(request):
+        return measured.get(named)
+    return next((one for one in reversed(list(of_model)) if _fits(one, request)), None)
+
+
+def _fits(one: Measured, request: Request) -> bool:
+    if one.request:
+        return one.request == str(request.path)
+    asked, sha = _revision(request), re.fullmatch(r"[0-9a-f]{40}", one.revision)
+    same_commit = sha is None or re.fullmatch(r"[0-9a-f]{40}", asked) is None or asked == one.revision
+    return same_commit and one.precision in ("", request.path.precision)
+
+
+def is_shown(request: Request) -> bool:
+    """Whether a request has results for everybody to see; those of a private model are nobody's business."""
+    facts = request.file.steward
+    if facts.access == "private" or request.path.private:
+        return False
+    return request.status in (Status.FINISHED, Status.PENDING_NEW_EVAL) or facts.kept is not None
+
+
+def _named(request: Request) -> str:
+    facts = request.file.steward
+    return facts.results or (facts.kept.results if facts.kept is not None else None) or ""
+
+
+def _revision(request: Request) -> str:
+    return request.file.steward.revision or request.file.revision or ""
+
+
+def _key(request: Request) -> Key:
+    return (request.path.model, request.path.precision, request.path.weight_type)
+
+
+def kept(old: Iterable[Row], found: Mapping[Key, Evaluation], sources: Sources, board: Board) -> Iterator[Row]:
+    """The rows that others made and that still stand, by their models' present names."""
+    asked = {_key(request): request for request in sources.requests.values()}
+    folders = {path.rpartition("/")[0] for path in sources.results if is_results_path(path)}
+    left: list[Row] = []
+    taken = set(found)
+    for row in old:
+        key = key_of(row)
+        if key not in found and _stands(asked.get(key), key[0], folders, sources):
+            taken.add(key)
+            yield row
+        elif key not in found and key not in asked:
+            left.append(row)
+    for key, request in asked.items():
+        # A request without a row, and a row of the same commit without a request: the model was renamed.
+        same = [row for row in left if _is_moved(row, request)]
+        if key not in taken and len(same) == 1 and _stands(request, key[0], folders, sources):
+            yield {**same[0], "fullname": key[0], "eval_name": _eval_name(*key), "Model": _model(key[0], board)}
+
+
+def _stands(request: Request | None, model: str, folders: Collection[str], sources: Sources) -> bool:
+    """Whether there are results of a model, and nobody took back what a row tells of them."""
+    if request is None:
+        return model in folders
+    named = _named(request)
+    return is_shown(request) and (named in sources.results if named else model in folders)
+
+
+def _is_moved(row: Row, request: Request) -> bool:
+    sha = row.get("Model sha")
+    return bool(sha) and sha == _revision(request) and key_of(row)[1:] == _key(request)[1:]
+
+
+# --- rows
+
+
+def compile_rows(
+    old: Iterable[Row], sources: Sources, known: Mapping[str, Known], board: Board, *, waits: Collection[str] = ()
+) -> list[Row]:
+    """The table: a row for each evaluation, and those of others that stand. `waits`: models without a new row yet."""
+    found = evaluations(sources)
+    bases = {key[0]: _base(one, known.get(key[0], Known())) for key, one in found.items()}
+    rows = [
+        _row(key, one, known.get(key[0], Known()), bases, board) for key, one in found.items() if key[0] not in waits
+    ]
+    rows += [dict(row) for row in kept(old, found, sources, board)]
+    if sources.flags is not None:
+        rows = _flagged(rows, sources, Flags(sources.flags))
+    return sorted(rows, key=lambda row: (row.get("eval_name") or "", *key_of(row)))
+
+
+def _flagged(rows: Iterable[Row], sources: Sources, flags: Flags) -> list[Row]:
+    """The rows with their flags, without those whose authors asked that they be not here."""
+    asked = {_key(request): request for request in sources.requests.values()}
+    shown = [row for row in rows if not flags.opted_out(row.get("fullname") or "")]
+    for row in shown:
+        model, precision, _ = key = key_of(row)
+        weights = asked[key].file.steward.weights or "" if key in asked else ""
+        row["Flagged"] = flags.flagged(model, row.get("Model sha") or "", precision, weights)
+    return shown
+
+
+class Flags:
+    """The flags that stand, by name and by weights."""
+
+    def __init__(self, records: Iterable[FlagRecord]) -> None:
+        self._names: dict[str, list[FlagRecord]] = {}
+        self._weights: set[str] = set()
+        for record in records:
+            if not record.stands:
+                continue
+            for name in record.names:
+                self._names.setdefault(name.casefold(), []).append(record)
+            if record.weights and record.kind.hides and record.scope.is_whole:
+                self._weights.add(record.weights)
+
+    def flagged(self, model: str, revision: str, precision: str, weights: str) -> bool:
+        """Whether an evaluation is hidden as flagged."""
+        records = self._names.get(model.casefold(), ())
+        hit = any(one.kind.hides and one.scope.covers(revision, precision) for one in records)
+        return hit or bool(weights and weights in self._weights)
+
+    def opted_out(self, model: str) -> bool:
+        """Whether its authors asked that it be not here."""
+        return any(one.is_opt_out for one in self._names.get(model.casefold(), ()))
+
+
+def _row(key: Key, it: Evaluation, known: Known, bases: Mapping[str, str], board: Board) -> Row:
+    model, precision, weights = key
+    file, category = it.request.file, read_category(it.request.file.model_type)
+    submitted = read_time(file.submitted_time)
+    row: Row = {
+        "eval_name": _eval_name(*key),
+        "Precision": precision,
+        "Type": f"{category.symbol} {_TYPES[category]}",
+        "T": category.symbol,
+        "Weight type": weights,
+        "Architecture": _architecture(it.request) or known.architecture or "?",
+        "Model": _model(model, board),
+        "fullname": model,
+        "Model sha": it.revision,
+        "Average ⬆️": it.measured.scores.average,
+        "Hub License": known.licence,
+        "Hub ❤️": known.likes or 0,
+        "#Params (B)": _params(it, known),
+        "Available on the hub": known.available,
+        "MoE": bool(known.moe),
+        "Flagged": False,
+        "Chat Template": bool(file.use_chat_template),
+        "CO₂ cost (kg)": None,
+    }
+    for one in it.measured.scores.benchmarks:
+        row |= {f"{spelled(one.name)} Raw": one.raw, spelled(one.name): one.normalised}
+    return row | {
+        "Merged": bool(known.merged) or category is Category.MERGE,
+        "Official Providers": model.partition("/")[0].casefold() in board.official,
+        "Upload To Hub Date": known.created,
+        "Submission Date": write_time(submitted)[:10] if submitted is not None and 0 < submitted < 1e11 else None,
+        "Generation": _generation(model, bases),
+        "Base Model": bases.get(model) or model,
+    }
+
+
+def _eval_name(model: str, precision: str, _weights: str) -> str:
+    return f"{model.replace('/', '_')}_{precision}"
+
+
+def _model(model: str, board: Board) -> str:
+    """Two links, as readers show them: to the model, and to the details."""
+    page = _LINK.format(url=escape(f"{board.endpoint}/{model}"), text=escape(model))
+    details = _LINK.format(url=escape(f"{board.endpoint}/datasets/{board.details(model)}"), text="📑")
+    return f"{page}  {details}"
+
+
+def _architecture(request: Request) -> str:
+    said = (request.file.model_extra or {}).get("architectures")
+    return said[:200] if isinstance(said, str) and said != "?" else ""
+
+
+def _params(it: Evaluation, known: Known) -> float:
+    said = (it.request.file.model_extra or {}).get("params")
+    if isinstance(said, int | float) and not isinstance(said, bool) and math.isfinite(said) and said > 0:
+        return float(said)
+    if known.parameters is not None:
+        return known.parameters
+    return round(it.measured.parameters / BILLION, 3) if it.measured.parameters else -1.0
+
+
+def _base(it: Evaluation, known: Known) -> str:
+    return it.request.file.base_model or known.base_model or ""
+
+
+def _generation(model: str, bases: Mapping[str, str]) -> int:
+    """How many models it was made from, one after the other, as far as they are on the board."""
+    seen = [model]
+    while (base := bases.get(seen[-1], "")) and base not in seen and len(seen) <= _DEEPEST:
+        seen.append(base)
+    return len(seen) - 1

@@ -1,0 +1,258 @@
+"""The aggregated table: columns, polarity, what is not known, and which rows stand."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from leaderboard.contents import (
+    Board,
+    Column,
+    Known,
+    Measured,
+    Row,
+    Sources,
+    columns,
+    compile_rows,
+    describe,
+    evaluations,
+    is_results_path,
+    known_from,
+    measure,
+)
+from leaderboard.flags import FlagRecord
+from leaderboard.requests import Request, parse_request
+from leaderboard.results import BenchmarkScore, Scores
+from leaderboard.suites import find_suite
+
+SHA, OTHER = "a" * 40, "b" * 40
+SUITE = find_suite("open-llm-v2")
+BOARD = Board(SUITE, "https://huggingface.co", lambda it: f"d/details_{it.replace('/', '__')}", frozenset({"acme"}))
+V2 = """eval_name|Precision|Type|T|Weight type|Architecture|Model|fullname|Model sha|Average ⬆️|Hub License|Hub ❤️
+#Params (B)|Available on the hub|MoE|Flagged|Chat Template|CO₂ cost (kg)|IFEval Raw|IFEval|BBH Raw|BBH
+MATH Lvl 5 Raw|MATH Lvl 5|GPQA Raw|GPQA|MUSR Raw|MUSR|MMLU-PRO Raw|MMLU-PRO|Merged|Official Providers
+Upload To Hub Date|Submission Date|Generation|Base Model""".replace("\n", "|").split("|")
+"""The columns of the Open LLM Leaderboard's table, in order."""
+
+
+def request(model: str = "acme/lion", *, precision: str = "bfloat16", **changes: Any) -> Request:
+    """A request that finished."""
+    path = f"{model}_eval_request_False_{precision}_Original.json"
+    fields = {"model": model, "status": "FINISHED", "revision": SHA, "precision": precision, "weight_type": "Original"}
+    found = parse_request(path, json.dumps({**fields, **changes}).encode())
+    assert isinstance(found, Request)
+    return found
+
+
+def measured(model: str = "acme/lion", *, day: int = 1, score: float = 0.5, **changes: Any) -> Measured:
+    """Results by the suite."""
+    scores = tuple(BenchmarkScore(one.name, score, 100 * score, ()) for one in SUITE.benchmarks)
+    named: dict[str, Any] = {"precision": "bfloat16", "revision": SHA, **changes}
+    return Measured(f"{model}/results_2026-01-{day:02}T00-00-00.000000.json", Scores(scores, 100 * score), **named)
+
+
+def sources(requests: list[Request], results: list[Measured], flags: list[FlagRecord] | None = None) -> Sources:
+    """What the repos hold."""
+    by_path = {one.path: one for one in results}
+    return Sources({str(one.path): one for one in requests}, by_path, set(by_path), flags)
+
+
+def one_row(it: Request, known: Known | None = None, flags: list[FlagRecord] | None = None) -> Row:
+    """The row of the only evaluation."""
+    model = it.path.model
+    (row,) = compile_rows((), sources([it], [measured(model)], flags), {model: known or Known()}, BOARD)
+    return row
+
+
+def flag(model: str = "acme/lion", category: str = "other", **changes: Any) -> FlagRecord:
+    """A flag that stands."""
+    return FlagRecord(model=model, status="flagged", category=category, **changes)
+
+
+def test_the_columns_are_those_of_the_readers() -> None:
+    """Names, order and types are the Open LLM Leaderboard's; a row holds each of them, in this order."""
+    assert [column.name for column in columns(SUITE)] == V2
+    assert list(one_row(request())) == V2
+    kinds = {column.name: column.kind for column in columns(SUITE)}
+    assert {name for name, kind in kinds.items() if kind == "flag"} == {
+        *("Available on the hub", "MoE", "Flagged", "Chat Template", "Merged", "Official Providers")
+    }
+    assert {name for name, kind in kinds.items() if kind == "count"} == {"Hub ❤️", "Generation"}
+
+
+def test_a_row_tells_what_is_known() -> None:
+    """Every column from its source: request, results, the Hub."""
+    asked = request(
+        model_type="💬 : 💬 chat models (RLHF, DPO, IFT, ...)",
+        params=7.242,
+        architectures="MistralForCausalLM",
+        submitted_time="2024-08-05T10:00:00Z",
+        use_chat_template=True,
+        base_model="mistral/base",
+    )
+    known = Known(likes=3, licence="apache-2.0", merged=True, moe=True, created="2024-04-13")
+    row = one_row(asked, known)
+    assert row.pop("Model").startswith('<a target="_blank" href="https://huggingface.co/acme/lion" style="color: var(')
+    scores = {f"{name}{raw}": 0.5 if raw else 50.0 for name in V2[19:30:2] for raw in (" Raw", "")}
+    assert row == scores | {
+        "eval_name": "acme_lion_bfloat16",
+        "Precision": "bfloat16",
+        "Type": "💬 chat models (RLHF, DPO, IFT, ...)",
+        "T": "💬",
+        "Weight type": "Original",
+        "Architecture": "MistralForCausalLM",
+        "fullname": "acme/lion",
+        "Model sha": SHA,
+        "Average ⬆️": 50.0,
+        "Hub License": "apache-2.0",
+        "Hub ❤️": 3,
+        "#Params (B)": 7.242,
+        "Available on the hub": True,
+        "MoE": True,
+        "Flagged": False,
+        "Chat Template": True,
+        "CO₂ cost (kg)": None,
+        "Merged": True,
+        "Official Providers": True,
+        "Upload To Hub Date": "2024-04-13",
+        "Submission Date": "2024-08-05",
+        "Generation": 1,
+        "Base Model": "mistral/base",
+    }
+
+
+def test_what_is_not_known_is_told_as_readers_expect_it() -> None:
+    """Null, but where readers compare numbers or split words; a model that is gone is not available."""
+    row = one_row(request("bob/cub"), Known(available=False))
+    told = ("Hub License", "Hub ❤️", "#Params (B)", "Architecture", "Upload To Hub Date", "Submission Date")
+    assert [row[name] for name in told] == [None, 0, -1.0, "?", None, None]
+    told = ("Available on the hub", "Merged", "MoE", "Official Providers")
+    assert [row[name] for name in told] == [False, False, False, False]
+    assert (row["Type"], row["Base Model"], row["Generation"]) == ("❓ other", "bob/cub", 0)
+
+
+def test_the_table_remembers_what_the_hub_said() -> None:
+    """What a row tells of its model makes the same row again; other people's types do no harm."""
+    known = Known(
+        likes=3, licence="mit", merged=True, moe=False, created="2024-04-13", base_model="x/y", parameters=7.0
+    )
+    row = one_row(request(), known)
+    assert one_row(request(), known_from(row)) == row
+    read = [
+        Column("a", kind).read(value) for kind, value in (("count", 3.0), ("number", float("nan")), ("flag", "True"))
+    ]
+    assert read == [3, None, None]
+
+
+def test_names_are_escaped() -> None:
+    """An address with a quote in it cannot leave its link."""
+    odd = Board(SUITE, 'https://x/"><script>', lambda it: it)
+    (row,) = compile_rows((), sources([request()], [measured()]), {}, odd)
+    assert "<script>" not in row["Model"]
+
+
+@pytest.mark.parametrize(
+    ("record", "flagged"),
+    [
+        (flag(), True),
+        (flag("ACME/Lion"), True),
+        (flag("acme/other", also=("acme/lion",)), True),
+        (flag("acme/other"), False),
+        (flag().model_copy(update={"status": "lifted"}), False),
+        (flag(scope={"precision": "bfloat16"}), True),
+        (flag(scope={"precision": "4bit"}), False),
+        (flag(scope={"revision": OTHER}), False),
+        (flag("acme/other", weights="c" * 64), True),
+    ],
+)
+def test_flagged_is_true_where_it_is_flagged(record: FlagRecord, flagged: bool) -> None:
+    """By any name in any case, by weights, and only in the scope of the flag."""
+    assert one_row(request(steward={"weights": "c" * 64}), flags=[record])["Flagged"] is flagged
+
+
+def test_whom_the_authors_took_off_has_no_row() -> None:
+    """An opt-out hides the model's rows, those of others too."""
+    it = sources([request()], [measured()], [flag(category="opt-out")])
+    assert compile_rows([one_row(request())], it, {}, BOARD) == []
+
+
+@pytest.mark.parametrize(
+    ("changes", "shown"),
+    [
+        ({}, True),
+        ({"status": "FINISHED_2023"}, True),
+        ({"status": "PENDING_NEW_EVAL"}, True),
+        ({"status": "RUNNING"}, False),
+        ({"status": "CANCELLED"}, False),
+        ({"status": "FAILED"}, False),
+        ({"status": "RUNNING", "steward": {"kept": {"revision": SHA, "results": measured().path}}}, True),
+        ({"steward": {"results": measured().path}}, True),
+        ({"steward": {"results": "acme/lion/results_lost.json"}}, False),
+        ({"steward": {"access": "private"}}, False),
+        ({"revision": OTHER}, False),
+        ({"revision": "main"}, True),
+    ],
+)
+def test_which_evaluations_are_shown(changes: dict[str, Any], shown: bool) -> None:
+    """What finished with its results, also while a newer one is under way; nothing of private models."""
+    assert bool(evaluations(sources([request(**changes)], [measured()]))) is shown
+
+
+def test_the_newest_results_of_the_precision_stand() -> None:
+    """All precisions share a folder: of those that fit, the newest by name."""
+    results = [measured(day=1), measured(day=3), measured(day=2), measured(day=9, precision="4bit")]
+    (found,) = evaluations(sources([request()], results)).values()
+    assert found.measured.path == measured(day=3).path
+
+
+def test_rows_of_others_stand_as_long_as_their_results_do() -> None:
+    """Results that we cannot read keep their row; without results, or once removed, it goes; renames are followed."""
+    theirs = {**one_row(request()), "Average ⬆️": 1.5, "Flagged": True, "theirs": 7}
+    there = Sources({str(request().path): request()}, {}, {measured().path})
+    assert compile_rows([theirs], there, {}, BOARD) == [theirs]
+    flagless = Sources(there.requests, {}, there.results, [])
+    assert compile_rows([theirs], flagless, {}, BOARD) == [{**theirs, "Flagged": False}]
+    assert compile_rows([theirs], Sources(there.requests), {}, BOARD) == []
+    gone = request(status="CANCELLED")
+    assert compile_rows([theirs], Sources({str(gone.path): gone}, {}, {measured().path}), {}, BOARD) == []
+    new = request("acme/lioness")
+    (moved,) = compile_rows([theirs], Sources({str(new.path): new}, {}, {measured("acme/lioness").path}), {}, BOARD)
+    assert (moved["fullname"], moved["eval_name"]) == ("acme/lioness", "acme_lioness_bfloat16")
+    assert "lioness</a>" in moved["Model"]
+    assert (moved["Average ⬆️"], moved["theirs"]) == (1.5, 7)
+
+
+def test_generations_are_counted_and_circles_end() -> None:
+    """A model made from one that was made from another; two that claim to be made from each other."""
+    asked = [
+        request("a/one", base_model="a/two"),
+        request("a/two", base_model="b/root"),
+        request("c/one", base_model="c/two"),
+        request("c/two", base_model="c/one"),
+    ]
+    rows = compile_rows((), sources(asked, [measured(one.path.model) for one in asked]), {}, BOARD)
+    assert [(row["fullname"], row["Generation"]) for row in rows] == [
+        ("a/one", 2),
+        ("a/two", 1),
+        ("c/one", 1),
+        ("c/two", 1),
+    ]
+
+
+def test_results_of_other_suites_and_broken_ones_make_no_row() -> None:
+    """What cannot be read by the suite is no measurement; archives and pictures are no results."""
+    assert measure("a/b/results_1.json", b'{"results": {}}', SUITE) is None
+    assert measure("a/b/results_1.json", b'{"steward": 1, "results"', SUITE) is None
+    assert is_results_path("a/b/results_1.json")
+    assert not is_results_path(".steward/archive/a/b/results_1.json")
+    assert not is_results_path("a/b/table.md")
+
+
+def test_a_model_says_of_itself_what_it_is() -> None:
+    """Merges by their tags; mixtures of experts by tag or by a part of their name."""
+    assert describe(["mergekit"], "lion-7b") == (True, False)
+    assert describe([], "Lion-8x7B-MoE") == (False, True)
+    assert describe(["moerge"], "moebius") == (True, True)
+    assert describe([], "moebius") == (False, False)
