@@ -6,6 +6,7 @@ It never waits for the Hub, but where a program submits: then it asks whose toke
 from __future__ import annotations
 
 import gc
+import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -56,6 +57,7 @@ def create_app(settings: BotSettings) -> App:
     """The application. Raises RedisMissing or SettingsError, with a sentence for the operator, where it cannot work."""
     board, secrets = settings.read_board(), settings.secrets()
     desk = looking_desk(settings, board)
+    views = Views(desk)
     redis = connect_inbox(settings.redis_url)
     keys = Keys(board.name)
 
@@ -63,6 +65,7 @@ def create_app(settings: BotSettings) -> App:
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
         # Threads that work for those who look take turns with the loop: few of them, and deliveries hardly notice.
         to_thread.current_default_thread_limiter().total_tokens = THREADS
+        threading.Thread(target=views.warm, name="warm", daemon=True).start()
         yield
         await redis.aclose()
         desk.redis.close()
@@ -80,7 +83,6 @@ def create_app(settings: BotSettings) -> App:
     app.include_router(health_routes(redis, keys, inbox))
     app.include_router(metric_routes(desk))
     checks = Checks(desk, per_minute=settings.checks_per_minute, per_client=settings.checks_per_client)
-    views = Views(desk)
     frame = Frame(board.title, settings.frame_ancestors)
     app.live = Live(redis, keys, views.pages)
     for routes in (

@@ -24,6 +24,8 @@ from bot.index import Index
 from bot.scoreboard import Scoreboard
 from bot.settings import BotSettings
 from bot.web import board_models
+from bot.web.rows import Rows
+from bot.web.table import Table
 from leaderboard.attempts import Failure
 from leaderboard.holds import Hold
 from steward.valkey import Valkey
@@ -216,6 +218,22 @@ def test_the_table_follows_what_the_syncs_write(site: Client, redis_client: redi
     assert "willow" in page(site, "/results")
     put_flags(redis_client, KEYS, flag("ada/willow-1.5b-merge"))
     assert "willow" not in page(site, "/results")
+
+
+def test_the_table_is_read_before_anybody_looks(
+    server: Valkey, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A server that starts puts its table in order by itself: at 100,000 rows the first to look would wait for it."""
+    read, rows = threading.Event(), Table.rows
+
+    def noted(table: Table) -> Rows:
+        found = rows(table)
+        read.set()
+        return found
+
+    monkeypatch.setattr(Table, "rows", noted)
+    for _ in serving(server, tmp_path, KEYS.board):
+        assert read.wait(20)
 
 
 def test_after_an_amnesia_the_table_is_read_anew(server: Valkey, redis_client: redis.Redis, tmp_path: Path) -> None:
