@@ -1,18 +1,27 @@
-"""`open-llm-v1` for real: the six benchmarks of the first leaderboard, each with its shots, by a worker."""
+"""`open-llm-v1` for real: the first leaderboard's six benchmarks with their shots, by a worker and by the command."""
 
 from __future__ import annotations
 
+import json
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
+from dataclasses import dataclass
 from importlib.util import find_spec
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet as pq
 import pytest
 import v1_kit
 import yaml
 from real_worker_kit import WORLD, RealStand, real_stand
 from v2_kit import files
 
+from leaderboard.attempts import Outcome
+from leaderboard.details import table_path
 from leaderboard.suites import find_suite, parse_suite
 from workers.tiny import model
 
@@ -31,18 +40,97 @@ def shorter() -> dict[str, Any]:
     return suite
 
 
+Answers = list[tuple[int, Any]]
+"""Number of the question, and the log-likelihoods or the text that the model answered with."""
+
+
+@dataclass(frozen=True)
+class Compared:
+    """What a worker published of a tiny model, and what the command says of it: results, and task → all answers."""
+
+    ours: dict[str, Any]
+    theirs: dict[str, Any]
+    our_answers: dict[str, Answers]
+    their_answers: dict[str, Answers]
+
+
+def command(stand: RealStand, revision: str) -> subprocess.Popen[bytes]:
+    """The `lm_eval` command for a group of the harness's own tasks, which names the shots of each."""
+    tasks = [{"task": task, "num_fewshot": shots} for task, shots in stand.suite.shots.items()]
+    (stand.folder / "group").mkdir()
+    (stand.folder / "group" / "first.yaml").write_text(yaml.safe_dump({"group": "first", "task": tasks}))
+    with (stand.folder / "command.log").open("wb") as log:
+        return subprocess.Popen(
+            [
+                str(Path(sys.executable).with_name("lm_eval")), "run", "--model", "hf",
+                "--model_args", f"pretrained=ada/tiny,revision={revision},dtype=float32",
+                "--tasks", "first", "--include_path", str(stand.folder / "group"), "--batch_size", "8",
+                "--device", "cpu", "--output_path", str(stand.folder / "command"), "--log_samples",
+            ],
+            env={**os.environ, "HF_ENDPOINT": stand.hub.url, "HF_HOME": str(stand.folder / "home"),
+                 "HF_HUB_DISABLE_XET": "1", "OMP_NUM_THREADS": "1"},
+            stdout=log,
+            stderr=log,
+        )  # fmt: skip
+
+
 @pytest.fixture(scope="module")
-def results(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]:
-    """What a worker published of a tiny model."""
+def compared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Compared]:
+    """Both at the same time."""
     named = {repo.split("/")[0] for repo in v1_kit.REPOS}
     orgs = [*WORLD["orgs"], *({"name": name, "members": {"ada": "admin"}} for name in named)]
+    folder = tmp_path_factory.mktemp("v1")
     stand: RealStand
-    with real_stand(tmp_path_factory.mktemp("v1"), shorter(), world={**WORLD, "orgs": orgs}) as stand:
+    with real_stand(folder, shorter(), world={**WORLD, "orgs": orgs}) as stand:
         for repo, rows in v1_kit.REPOS.items():
             stand.upload(repo, files(rows()), "dataset")
-        stand.start_worker(STEWARD_BATCH_SIZE="8")
-        (outcome,) = stand.run(stand.job("ada/tiny", stand.upload("ada/tiny", model())))
-        yield stand.results(outcome)
+        revision = stand.upload("ada/tiny", model())
+        started = command(stand, revision)
+        try:
+            stand.start_worker(STEWARD_BATCH_SIZE="8")
+            (outcome,) = stand.run(stand.job("ada/tiny", revision))
+            assert started.wait(timeout=150) == 0, (folder / "command.log").read_text()[-3000:]
+        finally:
+            started.kill()
+            started.wait()
+        theirs = json.loads(next((folder / "command").glob("*/results_*.json")).read_text())
+        published = {task: published_answers(stand, outcome, task) for task in stand.suite.tasks}
+        told = {task: told_answers(folder / "command", task) for task in stand.suite.tasks}
+        yield Compared(stand.results(outcome), theirs, published, told)
+
+
+def published_answers(stand: RealStand, outcome: Outcome, task: str) -> Answers:
+    """Those in the details of `outcome`."""
+    assert outcome.details is not None, outcome.failure
+    time = outcome.details.results_path.removeprefix("results_").removesuffix(".json")
+    table = pq.read_table(BytesIO(stand.read(outcome, table_path(task, time))))
+    return sorted((row["doc_id"], json.loads(row["responses"])) for row in table.to_pylist())
+
+
+def told_answers(folder: Path, task: str) -> Answers:
+    """Those that the command left in `folder`."""
+    (samples,) = folder.glob(f"*/samples_{task}_*.jsonl")
+    return sorted((line["doc_id"], line["resps"]) for line in map(json.loads, samples.read_text().splitlines()))
+
+
+@pytest.fixture
+def results(compared: Compared) -> dict[str, Any]:
+    """The results file that the worker published."""
+    return compared.ours
+
+
+def test_all_scores_are_those_of_the_command(compared: Compared) -> None:
+    """Each task with its shots, digit for digit, and the same hashes of what was asked."""
+    ours, theirs = compared.ours, compared.theirs
+    assert ours["results"] == {task: scores for task, scores in theirs["results"].items() if task != "first"}
+    assert ours["task_hashes"] == theirs["task_hashes"]
+    assert set(ours["results"]) == set(compared.our_answers)
+
+
+def test_all_answers_are_those_of_the_command(compared: Compared) -> None:
+    """In each question the same log-likelihoods and texts, of which no two tasks have the same."""
+    assert compared.our_answers == compared.their_answers
+    assert len({str(answers) for answers in compared.our_answers.values()}) == len(compared.our_answers)
 
 
 def test_each_benchmark_is_asked_with_its_shots(results: dict[str, Any]) -> None:
