@@ -15,14 +15,14 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from html import escape
 from typing import Any, Literal
 
 from leaderboard.categories import Category, read_category
 from leaderboard.flags import FlagRecord
 from leaderboard.removals import ARCHIVE
-from leaderboard.requests import Request, Status
+from leaderboard.requests import Request, RequestFile, Status, StewardFacts
 from leaderboard.results import BLOCK, BadResults, Scores, parse_harness, read_results, score
 from leaderboard.suites import Suite
 from leaderboard.times import read_time, write_time
@@ -78,6 +78,7 @@ _LINK = (
 )
 _MERGED, _MOE = {"merge", "moerge", "mergekit", "lazymergekit"}, {"moe", "moerge"}
 _PARTS = re.compile(r"[^a-z0-9]+")
+_NO_FACTS = StewardFacts()
 _DEEPEST = 20
 """Generations that are counted: whoever declares a longer line of ancestors declares a circle."""
 BILLION = 1e9
@@ -203,11 +204,17 @@ def measure(path: str, data: bytes, suite: Suite) -> Measured | None:
             results = read_results(data, suite)
             block = results.block
             said = {"request": block.request, "precision": block.precision, "revision": block.revision}
-            return Measured(path, results.scores, **said, parameters=_parameters(results.data))
+            return Measured(path, _slim(results.scores), **said, parameters=_parameters(results.data))
         fields = parse_harness(data)
-        return Measured(path, score(fields["results"], suite), **_told(fields), parameters=_parameters(fields))
+        scores = _slim(score(fields["results"], suite))
+        return Measured(path, scores, **_told(fields), parameters=_parameters(fields))
     except BadResults:
         return None
+
+
+def _slim(scores: Scores) -> Scores:
+    """Without the tasks, of which the table tells nothing: ten thousand of these are kept in memory."""
+    return Scores(tuple(replace(one, tasks=()) for one in scores.benchmarks), scores.average)
 
 
 def _told(fields: Mapping[str, Any]) -> dict[str, str]:
@@ -291,6 +298,14 @@ def is_shown(request: Request) -> bool:
     return request.status in (Status.FINISHED, Status.PENDING_NEW_EVAL) or facts.kept is not None
 
 
+def slim(request: Request) -> Request:
+    """The request without its text; of one without results, of which a board has very many, only that it is there."""
+    if is_shown(request):
+        return replace(request, raw="")
+    file = RequestFile.model_construct(model=request.path.model, status=Status.FAILED.value, steward=_NO_FACTS)
+    return Request(request.path, file, "")
+
+
 def _named(request: Request) -> str:
     facts = request.file.steward
     return facts.results or (facts.kept.results if facts.kept is not None else None) or ""
@@ -308,7 +323,7 @@ def kept(old: Iterable[Row], found: Mapping[Key, Evaluation], sources: Sources, 
     """The rows that others made and that still stand, by their models' present names."""
     asked = {_key(request): request for request in sources.requests.values()}
     folders = {path.rpartition("/")[0] for path in sources.results if is_results_path(path)}
-    left: list[Row] = []
+    left: dict[tuple[str, str, str], list[Row]] = {}
     taken = set(found)
     for row in old:
         key = key_of(row)
@@ -316,11 +331,11 @@ def kept(old: Iterable[Row], found: Mapping[Key, Evaluation], sources: Sources, 
             taken.add(key)
             yield row
         elif key not in found and key not in asked:
-            left.append(row)
+            left.setdefault((row.get("Model sha") or "", *key[1:]), []).append(row)
     for key, request in asked.items():
         # A request without a row, and a row of the same commit without a request: the model was renamed.
-        same = [row for row in left if _is_moved(row, request)]
-        if key not in taken and len(same) == 1 and _stands(request, key[0], folders, sources):
+        same = left.get((_revision(request), *key[1:]), ())
+        if _revision(request) and key not in taken and len(same) == 1 and _stands(request, key[0], folders, sources):
             yield {**same[0], "fullname": key[0], "eval_name": _eval_name(*key), "Model": _model(key[0], board)}
 
 
@@ -330,11 +345,6 @@ def _stands(request: Request | None, model: str, folders: Collection[str], sourc
         return model in folders
     named = _named(request)
     return is_shown(request) and (named in sources.results if named else model in folders)
-
-
-def _is_moved(row: Row, request: Request) -> bool:
-    sha = row.get("Model sha")
-    return bool(sha) and sha == _revision(request) and key_of(row)[1:] == _key(request)[1:]
 
 
 # --- rows

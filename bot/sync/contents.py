@@ -40,6 +40,7 @@ from leaderboard.contents import (
     key_of,
     known_from,
     measure,
+    slim,
 )
 from leaderboard.requests import Request, is_request_path, parse_request
 from leaderboard.results import MAX_BYTES
@@ -129,7 +130,7 @@ def gather(desk: Desk) -> Sources:
     def request(blob: Blob, view: View) -> Request | None:
         data = view.blob(blob.oid or "", max_bytes=limit)
         found = parse_request(blob.path, data) if data is not None else None
-        return found if isinstance(found, Request) else None
+        return slim(found) if isinstance(found, Request) else None
 
     def results(blob: Blob, view: View) -> Measured | None:
         data = view.blob(blob.oid or "", max_bytes=MAX_BYTES)

@@ -21,6 +21,7 @@ from leaderboard.contents import (
     is_results_path,
     known_from,
     measure,
+    slim,
 )
 from leaderboard.flags import FlagRecord
 from leaderboard.requests import Request, parse_request
@@ -187,6 +188,7 @@ def test_whom_the_authors_took_off_has_no_row() -> None:
         ({"status": "RUNNING"}, False),
         ({"status": "CANCELLED"}, False),
         ({"status": "FAILED"}, False),
+        ({"submitted_by": "x", "ci_run_id": "7"}, False),
         ({"status": "RUNNING", "steward": {"kept": {"revision": SHA, "results": measured().path}}}, True),
         ({"steward": {"results": measured().path}}, True),
         ({"steward": {"results": "acme/lion/results_lost.json"}}, False),
@@ -197,7 +199,9 @@ def test_whom_the_authors_took_off_has_no_row() -> None:
 )
 def test_which_evaluations_are_shown(changes: dict[str, Any], shown: bool) -> None:
     """What finished with its results, also while a newer one is under way; nothing of private models."""
-    assert bool(evaluations(sources([request(**changes)], [measured()]))) is shown
+    it = request(**changes)
+    for kept in (it, slim(it)):
+        assert bool(evaluations(sources([kept], [measured()]))) is shown
 
 
 def test_the_newest_results_of_the_precision_stand() -> None:
