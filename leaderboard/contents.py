@@ -356,13 +356,22 @@ def compile_rows(
     """The table: a row for each evaluation, and those of others that stand. `waits`: models without a new row yet."""
     found = evaluations(sources)
     bases = {key[0]: _base(one, known.get(key[0], Known())) for key, one in found.items()}
+    old = list(old)
+    before = {key_of(row): row for row in old}
     rows = [
-        _row(key, one, known.get(key[0], Known()), bases, board) for key, one in found.items() if key[0] not in waits
+        _with_more(_row(key, one, known.get(key[0], Known()), bases, board), before.get(key, {}))
+        for key, one in found.items()
+        if key[0] not in waits
     ]
     rows += [dict(row) for row in kept(old, found, sources, board)]
     if sources.flags is not None:
         rows = _flagged(rows, sources, Flags(sources.flags))
     return sorted(rows, key=lambda row: (row.get("eval_name") or "", *key_of(row)))
+
+
+def _with_more(row: Row, before: Row) -> Row:
+    """The row with what others noted there, in columns that are not ours."""
+    return row | {name: value for name, value in before.items() if name not in row}
 
 
 def _flagged(rows: Iterable[Row], sources: Sources, flags: Flags) -> list[Row]:

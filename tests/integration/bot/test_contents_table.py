@@ -275,7 +275,7 @@ def test_planted_disagreements_are_found(stand: FlagStand) -> None:
 
 
 def test_columns_of_others_are_kept(stand: FlagStand) -> None:
-    """A column that we do not know stays in rows that we do not make, with its type."""
+    """A column that we do not know stays, with its values, also where we write the row anew."""
     finished(stand)
     look(stand)
     shape = columns(stand.desk.suite)
@@ -286,8 +286,10 @@ def test_columns_of_others_are_kept(stand: FlagStand) -> None:
     pq.write_table(more, into)
     operations = [CommitOperationAdd(FILE, into.getvalue())]
     stand.form.create_commit(CONTENTS, operations, commit_message="Add votes", repo_type="dataset")
+    Hearing(stand, f"[FLAG] {GOOD}", "It is not what it says.").say("/flag other it is not", stand.form)
     look(stand)
-    assert list(table(stand).columns)[-1] == "votes"
+    found = table(stand)
+    assert (list(found.columns)[-1], list(found["votes"]), list(found["Flagged"])) == ("votes", [7], [True])
 
 
 def test_init_makes_the_repo_with_a_card_that_loaders_read(stand: FlagStand) -> None:
