@@ -73,12 +73,14 @@ def restored(
     return Transition(fields, _with_thread(facts, thread))
 
 
-def finished(*, number: int, results: str, log: str | None, thread: int | None) -> Transition:
-    """FINISHED by attempt `number`, with the path of the results and the address of the log.
+def finished(*, number: int, revision: str, results: str, log: str | None, thread: int | None) -> Transition:
+    """FINISHED by attempt `number` at the commit `revision`, with the path of the results and the address of the log.
 
-    A priority was that of the turn which it had: should it wait again, it waits like all others.
+    Attempt and revision stand there since the claim, unless somebody wrote the whole file anew meanwhile. A priority
+    was that of the turn which it had: should it wait again, it waits like all others.
     """
-    facts = {"results": results, "log": log, "failure": None, "spent": number, "kept": None, "priority": None}
+    facts = {"attempt": number, "revision": revision, "results": results, "log": log, "failure": None, "spent": number}
+    facts |= {"kept": None, "priority": None}
     return Transition({"status": Status.FINISHED.value}, _with_thread(facts, thread))
 
 
@@ -89,7 +91,7 @@ def failed(*, failure: Failure, log: str | None, thread: int | None, number: int
     """
     facts: dict[str, Any] = {"failure": failure.model_dump(), "log": log}
     if number is not None:
-        facts["spent"] = number
+        facts |= {"attempt": number, "spent": number}
     return Transition({"status": Status.FAILED.value}, _with_thread(facts, thread))
 
 

@@ -170,9 +170,11 @@ def _land(desk: Desk, title: str, part: Approved, plan: Planner) -> str | Proble
     return REASONS["busy"].problem(repo=part.repo.id)
 
 
-def _commit(desk: Desk, repo: Repo, changes: Sequence[Change], title: str, trailer: str, parent: str) -> str:
-    """One commit within the budget of the repo. Raises RateLimited where that is used up."""
-    if not desk.ledgers.spend(repo):
+def _commit(
+    desk: Desk, repo: Repo, changes: Sequence[Change], title: str, trailer: str, parent: str, *, waits: bool = True
+) -> str:
+    """One commit within the budget of the repo. Raises RateLimited where that is used up and this one `waits`."""
+    if not desk.ledgers.spend(repo) and waits:
         seconds = (desk.ledgers.next_commit(repo) or desk.now() + HOUR) - desk.now()
         words = f"We committed to {repo.id} as often as we may for now."
         raise RateLimited(words, seconds=max(1.0, seconds), what="commits", status=None)
@@ -199,7 +201,8 @@ def _put_back(desk: Desk, title: str, part: Approved, commit: str) -> None:
         if not changes:
             return
         try:
-            _commit(desk, part.repo, changes, _undoing(title), _undo(part), head)
+            # Half a change is worse than a commit over our own budget, which leaves room below the Hub's.
+            _commit(desk, part.repo, changes, _undoing(title), _undo(part), head, waits=False)
         except StaleParent:
             continue
         _look_at(desk, part.repo, commit)

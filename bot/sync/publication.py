@@ -77,7 +77,11 @@ def finish(desk: Desk, request: Request, file: File, entry: Entry, outcome: Outc
     desk.index.put(entry)
     pass_by(TOLD)
     step = transitions.finished(
-        number=number_in(outcome.attempt), results=path, log=log_url or None, thread=entry.thread
+        number=number_in(outcome.attempt),
+        revision=outcome.revision,
+        results=path,
+        log=log_url or None,
+        thread=entry.thread,
     )
     line = f"Finish {request.path.model}"
     after = (_results_edit(outcome), *(_log_edits(outcome) if log_url else ()))

@@ -120,7 +120,9 @@ def test_a_failure_is_never_silent_and_success_forgets_it() -> None:
     assert fields(failed)["steward"]["log"] == "http://log"
     again = parse_request(PATH, failed.encode())
     assert isinstance(again, Request)
-    end = transitions.finished(number=1, results="o/m/results_x.json", log="http://log2", thread=None)
+    end = transitions.finished(
+        number=1, revision="a" * 40, results="o/m/results_x.json", log="http://log2", thread=None
+    )
     finished = fields(end.upon(again))
     assert finished["status"] == "FINISHED"
     assert finished["steward"]["results"] == "o/m/results_x.json"

@@ -89,7 +89,7 @@ def test_a_low_priority_ends_with_the_turn_that_it_was_for() -> None:
     kept = transitions.kept_of(before)
     assert kept is not None
     ends = [
-        transitions.finished(number=3, results="o/m/newer", log=None, thread=None),
+        transitions.finished(number=3, revision="b" * 40, results="o/m/newer", log=None, thread=None),
         transitions.restored(kept, failure=FAILURE, log=None, thread=None, number=3),
     ]
     for end in ends:
