@@ -236,6 +236,8 @@ class Board(RuleBasedStateMachine):
     )
     def stumble(self, kind: str, where: str, after: bool, times: int) -> None:
         """The Hub will fail some of the next calls of the bot, before or after they had their effect."""
+        if kind == "429 commits":  # an hour's wait, which the Hub asks for where somebody commits, and nowhere else
+            where = "POST */commit/*"
         if kind in FAULTS:
             self.troubles.append(
                 (where, "fail-after" if after and kind in AFTER else "fail", {"times": times, **FAULTS[kind]})
