@@ -156,11 +156,15 @@ class Life:
             if state is None:
                 attempts.take(attempt, job.path, "w", now=self.stand.time)  # Redis was lost
                 self.stand.desk.mark(f"request:{job.path}")
-            elif state.state == "void":
+            elif state.state == "void" or (state.state == "taken" and self._cancelled(attempt)):
                 del self.running[attempt]
             else:
                 states[attempt] = state.state
         return [self.running[attempt] for attempt, state in states.items() if state != "taken"]
+
+    def _cancelled(self, attempt: str) -> bool:
+        """Whether the worker, whose beats go on while it waits for its claim, hears that it need not."""
+        return bool(self.connection.hget(self.stand.desk.keys.attempt(attempt), "cancel"))
 
     def tell(self, job: EvaluationJob, *, failure: Failure | None = None, details: Details | None = None) -> None:
         """Say how an attempt ended."""
