@@ -8,12 +8,13 @@ import time
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 BOT, POLLER, FORM, GPU = "hf_bot", "hf_poller", "hf_form", "hf_gpu"
 REQUESTS, RESULTS, LOGS = "board/requests", "board/results", "board/logs"
 DETAILS = "board-details/details_ada__model"
 MODEL = "ada/model"
+KEPT_RULES = ("revision", "renamed", "flagged", "opt-out")
 BEAT = 30.0
 """Seconds between two looks at a clock on which nothing happens."""
 
@@ -227,6 +228,7 @@ class Stand:
 def board_of(options: argparse.Namespace) -> Any:
     """The board."""
     from leaderboard.boards import Board
+    from leaderboard.policy import Switchable
 
     repos = {"requests": REQUESTS, "results": RESULTS, "logs": LOGS, "community": "board/space"}
     return Board.model_validate(
@@ -237,6 +239,8 @@ def board_of(options: argparse.Namespace) -> Any:
             "threads": options.threads,
             "effects": "on",
             "repos": {**repos, "details_namespace": "board-details"},
+            # The one model is a config and a letter: what admission itself costs is measured by benchmarks.admission.
+            "admission": {"off": [rule for rule in get_args(Switchable) if rule not in KEPT_RULES]},
             "precisions": [f"p{number}" for number in range(options.attempts)],
         }
     )
