@@ -105,9 +105,16 @@ def hold_model(
 
 
 def _info(model: str, revision: str, hub: HubAccess) -> ModelInfo:
-    """What the Hub says of the model's files. Raises ModelGone, and kinds of it."""
+    """What the Hub says of the model's files. Raises ModelGone, and kinds of it.
+
+    Who may not pass a gate is still told what lies behind it. Files of that content may be in the store already, from
+    another model, and then nobody would ask for them: so it is asked here.
+    """
     try:
-        return hub.api().model_info(model, revision=revision, files_metadata=True, timeout=30)
+        info = hub.api().model_info(model, revision=revision, files_metadata=True, timeout=30)
+        if info.gated:
+            hub.api().auth_check(model)
+        return info
     except GatedRepoError as error:
         raise ModelGated(f"{model} is gated") from error
     except RevisionNotFoundError as error:

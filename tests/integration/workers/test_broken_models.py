@@ -31,7 +31,7 @@ from steward.valkey import Valkey
 from wire.canaries import Canaries
 from wire.jobs import EvaluationJob
 
-SAMPLE = ("truncated", "missing-layers", "nan-weights", "template-raises", "pickles-only", "whole")
+SAMPLE = ("truncated", "missing-layers", "nan-weights", "template-raises", "pickles-only", "gated", "whole")
 CHOSEN = [one for one in BROKEN if os.environ.get("STEWARD_ALL_DEATHS") or one.name in SAMPLE]
 PATIENCE = 60.0
 WORLD = {
