@@ -210,3 +210,13 @@ def test_a_person_who_asks_for_another_try_gets_a_fresh_one_once() -> None:
     assert isinstance(again, Request)
     assert (again.status, turn(again, 3)) == (Status.RERUN, Turn(4, 4, None))
     assert transitions.relaunched(again, cause="comment:7") is None
+
+
+def test_what_ended_names_its_attempt_and_commit_also_in_a_file_that_was_written_anew() -> None:
+    """Somebody put a bare file in the place of one that was being evaluated: readers still learn what was evaluated."""
+    bare = request("PENDING")
+    done = transitions.finished(number=2, revision="c" * 40, results="o/m/results_x.json", log=None, thread=None)
+    facts = fields(done.upon(bare))["steward"]
+    assert (facts["attempt"], facts["spent"], facts["revision"]) == (2, 2, "c" * 40)
+    facts = fields(transitions.failed(failure=OURS, log=None, thread=None, number=2).upon(bare))["steward"]
+    assert (facts["attempt"], facts["spent"]) == (2, 2)
