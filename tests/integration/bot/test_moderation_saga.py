@@ -38,8 +38,10 @@ from stand_kit import ADA, REQUESTS, Stand
 
 from bot.consistency import disagreements
 from hub.edits import blob_id
+from hub.records import Repo
 from leaderboard.admission.facts import Earlier
 from leaderboard.renames import plan
+from hub.records import Repo
 from localhub.testing import LocalHub
 from steward.valkey import Valkey
 
@@ -297,6 +299,25 @@ def test_killed_anywhere_it_is_done_or_undone_and_never_in_between(stand: Stand,
         at += STEP
     assert len(ends) == 1
     assert at > 20
+
+
+def test_what_is_undone_does_not_wait_for_our_own_budget(stand: Stand, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The second part is refused when the first one's repo has no commit left for an hour: it is put back at once."""
+    begin(stand)
+    talk = Talk(stand)
+    talk.say(f"/rename {OLD} {NEW}")
+    stand.hub.box.faults.fail("POST */datasets/board/results/commit/*", status=403, times=None)
+    spent: list[str] = []
+
+    def spend(repo: Repo) -> bool:
+        spent.append(repo.id)
+        return spent.count(repo.id) < 2
+
+    monkeypatch.setattr(stand.desk.ledgers, "spend", spend)
+    talk.say(f"/approve {talk.digest()}", MAYA)
+    assert spent.count(REQUESTS) == 2
+    assert agrees(stand) == "old"
+    assert "Not done" in talk.proposal()
 
 
 def test_an_owner_asks_for_a_removal_and_a_maintainer_grants_it(stand: Stand) -> None:
