@@ -41,7 +41,6 @@ from hub.edits import blob_id
 from hub.records import Repo
 from leaderboard.admission.facts import Earlier
 from leaderboard.renames import plan
-from hub.records import Repo
 from localhub.testing import LocalHub
 from steward.valkey import Valkey
 
