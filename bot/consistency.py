@@ -24,7 +24,8 @@ from bot.flagging.naming import find_model
 from bot.mirror_folder import MirrorDamaged
 from bot.sync.contents import board_of
 from hub.records import Repo
-from leaderboard.contents import FILE, Measured, Row, Sources, columns, compile_rows, key_of, measure
+from leaderboard.contents import FILE, Row, columns, compile_rows, key_of
+from leaderboard.evaluations import Measured, Sources, measure
 from leaderboard.flags import FlagRecord, compile_tables
 from leaderboard.removals import ARCHIVE
 from leaderboard.requests import Request, is_request_path, parse_request

@@ -15,15 +15,24 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from html import escape
 from typing import Any, Literal
 
 from leaderboard.categories import Category, read_category
+from leaderboard.evaluations import (
+    Evaluation,
+    Key,
+    Sources,
+    evaluations,
+    is_results_path,
+    is_shown,
+    key_of_request,
+    named_results,
+    revision_of,
+)
 from leaderboard.flags import FlagRecord
-from leaderboard.removals import ARCHIVE
-from leaderboard.requests import Request, RequestFile, Status, StewardFacts
-from leaderboard.results import BLOCK, BadResults, Scores, parse_harness, read_results, score
+from leaderboard.requests import Request
 from leaderboard.suites import Suite
 from leaderboard.times import read_time, write_time
 
@@ -31,8 +40,6 @@ FILE = "data/train-00000-of-00001.parquet"
 """Where it lies: the split `train` of the config `default`, as loaders find it without being told."""
 Kind = Literal["text", "number", "count", "flag"]
 Row = dict[str, Any]
-Key = tuple[str, str, str]
-"""Model, precision and weight type: what a request's path tells apart."""
 _FRONT: tuple[tuple[str, Kind], ...] = (
     ("eval_name", "text"),
     ("Precision", "text"),
@@ -78,7 +85,6 @@ _LINK = (
 )
 _MERGED, _MOE = {"merge", "moerge", "mergekit", "lazymergekit"}, {"moe", "moerge"}
 _PARTS = re.compile(r"[^a-z0-9]+")
-_NO_FACTS = StewardFacts()
 _DEEPEST = 20
 """Generations that are counted: whoever declares a longer line of ancestors declares a circle."""
 BILLION = 1e9
@@ -124,36 +130,6 @@ def key_of(row: Mapping[str, Any]) -> Key:
 
 
 @dataclass(frozen=True)
-class Measured:
-    """A results file, as far as it makes a row. `request` is its request's path, where it names one."""
-
-    path: str
-    scores: Scores
-    request: str = ""
-    precision: str = ""
-    revision: str = ""
-    parameters: int = 0
-
-    @property
-    def model(self) -> str:
-        """Whose it is: that of its folder."""
-        return self.path.rpartition("/")[0]
-
-
-@dataclass(frozen=True)
-class Evaluation:
-    """A published evaluation: its request, and the results that stand for it."""
-
-    request: Request
-    measured: Measured
-
-    @property
-    def revision(self) -> str:
-        """The commit that was evaluated, as far as it is known."""
-        return self.measured.revision or _revision(self.request)
-
-
-@dataclass(frozen=True)
 class Known:
     """What the Hub says of a model; None where it was not said, or the model is gone."""
 
@@ -180,60 +156,6 @@ class Board:
     """Organisations, in lower case."""
 
 
-@dataclass
-class Sources:
-    """What the board's repos hold, by path. `results` are all results files, of which some are `measured`."""
-
-    requests: Mapping[str, Request] = field(default_factory=dict)
-    measured: Mapping[str, Measured] = field(default_factory=dict)
-    results: Collection[str] = ()
-    flags: Collection[FlagRecord] | None = None
-    """None where the board keeps no flags: then a row of others keeps its own."""
-
-
-def is_results_path(path: str) -> bool:
-    """Whether a file of the results repo is one that the board shows."""
-    name = path.rpartition("/")[2]
-    return name.startswith("results_") and name.endswith(".json") and not path.startswith(ARCHIVE)
-
-
-def measure(path: str, data: bytes, suite: Suite) -> Measured | None:
-    """What a results file tells by `suite`; None where it is of another one, or in no form that can be read."""
-    try:
-        if f'"{BLOCK}"'.encode() in data:
-            results = read_results(data, suite)
-            block = results.block
-            said = {"request": block.request, "precision": block.precision, "revision": block.revision}
-            return Measured(path, _slim(results.scores), **said, parameters=_parameters(results.data))
-        fields = parse_harness(data)
-        scores = _slim(score(fields["results"], suite))
-        return Measured(path, scores, **_told(fields), parameters=_parameters(fields))
-    except BadResults:
-        return None
-
-
-def _slim(scores: Scores) -> Scores:
-    """Without the tasks, of which the table tells nothing: ten thousand of these are kept in memory."""
-    return Scores(tuple(replace(one, tasks=()) for one in scores.benchmarks), scores.average)
-
-
-def _told(fields: Mapping[str, Any]) -> dict[str, str]:
-    """Precision and commit, as the harness writes them."""
-    config = fields.get("config")
-    config = config if isinstance(config, Mapping) else {}
-    dtype, sha = config.get("model_dtype"), config.get("model_sha")
-    return {
-        "precision": dtype.removeprefix("torch.")[:32] if isinstance(dtype, str) else "",
-        "revision": sha[:40] if isinstance(sha, str) else "",
-    }
-
-
-def _parameters(fields: Mapping[str, Any]) -> int:
-    config = fields.get("config")
-    found = config.get("model_num_parameters") if isinstance(config, Mapping) else None
-    return found if isinstance(found, int) and not isinstance(found, bool) and found > 0 else 0
-
-
 def describe(tags: Iterable[str], name: str) -> tuple[bool, bool]:
     """Whether a model says of itself that it is merged, and that it is a mixture of experts."""
     words = {tag.casefold() for tag in tags}
@@ -257,71 +179,9 @@ def known_from(row: Mapping[str, Any]) -> Known:
     )
 
 
-# --- which evaluations stand
-
-
-def evaluations(sources: Sources) -> dict[Key, Evaluation]:
-    """The evaluations that the board shows, of those whose results can be read."""
-    by_model: dict[str, list[Measured]] = {}
-    for _, measured in sorted(sources.measured.items()):
-        by_model.setdefault(measured.model, []).append(measured)
-    found: dict[Key, Evaluation] = {}
-    for _, request in sorted(sources.requests.items()):
-        results = _results_of(request, sources.measured, by_model.get(request.path.model, ()))
-        if results is not None:
-            found.setdefault(_key(request), Evaluation(request, results))
-    return found
-
-
-def _results_of(request: Request, measured: Mapping[str, Measured], of_model: Iterable[Measured]) -> Measured | None:
-    """The results that stand for a request: those that it names; for one from before us the newest that fit it."""
-    if not is_shown(request):
-        return None
-    if named := _named(request):
-        return measured.get(named)
-    return next((one for one in reversed(list(of_model)) if _fits(one, request)), None)
-
-
-def _fits(one: Measured, request: Request) -> bool:
-    if one.request:
-        return one.request == str(request.path)
-    asked, sha = _revision(request), re.fullmatch(r"[0-9a-f]{40}", one.revision)
-    same_commit = sha is None or re.fullmatch(r"[0-9a-f]{40}", asked) is None or asked == one.revision
-    return same_commit and one.precision in ("", request.path.precision)
-
-
-def is_shown(request: Request) -> bool:
-    """Whether a request has results for everybody to see; those of a private model are nobody's business."""
-    facts = request.file.steward
-    if facts.access == "private" or request.path.private:
-        return False
-    return request.status in (Status.FINISHED, Status.PENDING_NEW_EVAL) or facts.kept is not None
-
-
-def slim(request: Request) -> Request:
-    """The request without its text; of one without results, of which a board has very many, only that it is there."""
-    if is_shown(request):
-        return replace(request, raw="")
-    file = RequestFile.model_construct(model=request.path.model, status=Status.FAILED.value, steward=_NO_FACTS)
-    return Request(request.path, file, "")
-
-
-def _named(request: Request) -> str:
-    facts = request.file.steward
-    return facts.results or (facts.kept.results if facts.kept is not None else None) or ""
-
-
-def _revision(request: Request) -> str:
-    return request.file.steward.revision or request.file.revision or ""
-
-
-def _key(request: Request) -> Key:
-    return (request.path.model, request.path.precision, request.path.weight_type)
-
-
 def kept(old: Iterable[Row], found: Mapping[Key, Evaluation], sources: Sources, board: Board) -> Iterator[Row]:
     """The rows that others made and that still stand, by their models' present names."""
-    asked = {_key(request): request for request in sources.requests.values()}
+    asked = {key_of_request(request): request for request in sources.requests.values()}
     folders = {path.rpartition("/")[0] for path in sources.results if is_results_path(path)}
     left: dict[tuple[str, str, str], list[Row]] = {}
     taken = set(found)
@@ -334,8 +194,8 @@ def kept(old: Iterable[Row], found: Mapping[Key, Evaluation], sources: Sources, 
             left.setdefault((row.get("Model sha") or "", *key[1:]), []).append(row)
     for key, request in asked.items():
         # A request without a row, and a row of the same commit without a request: the model was renamed.
-        same = left.get((_revision(request), *key[1:]), ())
-        if _revision(request) and key not in taken and len(same) == 1 and _stands(request, key[0], folders, sources):
+        same = left.get((revision_of(request), *key[1:]), ())
+        if revision_of(request) and key not in taken and len(same) == 1 and _stands(request, key[0], folders, sources):
             yield {**same[0], "fullname": key[0], "eval_name": _eval_name(*key), "Model": _model(key[0], board)}
 
 
@@ -343,7 +203,7 @@ def _stands(request: Request | None, model: str, folders: Collection[str], sourc
     """Whether there are results of a model, and nobody took back what a row tells of them."""
     if request is None:
         return model in folders
-    named = _named(request)
+    named = named_results(request)
     return is_shown(request) and (named in sources.results if named else model in folders)
 
 
@@ -376,7 +236,7 @@ def _with_more(row: Row, before: Row) -> Row:
 
 def _flagged(rows: Iterable[Row], sources: Sources, flags: Flags) -> list[Row]:
     """The rows with their flags, without those whose authors asked that they be not here."""
-    asked = {_key(request): request for request in sources.requests.values()}
+    asked = {key_of_request(request): request for request in sources.requests.values()}
     shown = [row for row in rows if not flags.opted_out(row.get("fullname") or "")]
     for row in shown:
         model, precision, _ = key = key_of(row)

@@ -29,19 +29,14 @@ from leaderboard.contents import (
     Board,
     Column,
     Known,
-    Measured,
     Row,
-    Sources,
     columns,
     compile_rows,
     describe,
-    evaluations,
-    is_results_path,
     key_of,
     known_from,
-    measure,
-    slim,
 )
+from leaderboard.evaluations import Measured, Sources, evaluations, is_results_path, measure, slim
 from leaderboard.requests import Request, is_request_path, parse_request
 from leaderboard.results import MAX_BYTES
 from wire.dirty import Priority

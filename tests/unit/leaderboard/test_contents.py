@@ -7,22 +7,8 @@ from typing import Any
 
 import pytest
 
-from leaderboard.contents import (
-    Board,
-    Column,
-    Known,
-    Measured,
-    Row,
-    Sources,
-    columns,
-    compile_rows,
-    describe,
-    evaluations,
-    is_results_path,
-    known_from,
-    measure,
-    slim,
-)
+from leaderboard.contents import Board, Column, Known, Row, columns, compile_rows, describe, known_from
+from leaderboard.evaluations import Measured, Sources, evaluations, is_results_path, measure, slim
 from leaderboard.flags import FlagRecord
 from leaderboard.requests import Request, parse_request
 from leaderboard.results import BenchmarkScore, Scores
