@@ -96,18 +96,23 @@ class StatsMiddleware:
         if scope["type"] != "http" or scope["path"].startswith("/_"):
             await self.app(scope, receive, send)
             return
-        status = 0  # what a call that got no answer is counted under
+        counted = False
+
+        def count(status: int) -> None:
+            nonlocal counted
+            counted = True
+            self.stats.call(scope["method"], _route(scope), self._account(scope), status)
 
         async def watch(message: Message) -> None:
-            nonlocal status
-            if message["type"] == "http.response.start":
-                status = message["status"]
+            if message["type"] == "http.response.start" and not counted:
+                count(message["status"])  # before the caller has the answer, who may then ask for the counts
             await send(message)
 
         try:
             await self.app(scope, receive, watch)
         finally:
-            self.stats.call(scope["method"], _route(scope), self._account(scope), status)
+            if not counted:
+                count(0)  # it got no answer
 
     def _account(self, scope: Scope) -> str:
         """The account that the routes found; where a fault kept the call from them, the token's."""

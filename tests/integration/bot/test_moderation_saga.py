@@ -68,7 +68,8 @@ def stand(hub: LocalHub, valkey: Valkey) -> Iterator[Stand]:
 
 
 def begin(stand: Stand) -> tuple[dict[str, str], dict[str, str]]:
-    """Both repos are as they were at the beginning; their files."""
+    """Both repos are as they were at the beginning, and the Hub is well; their files."""
+    stand.hub.box.faults.clear()
     there = on_main(stand)
     wanted = {it: blob_id(data) for it, data in POINTED.items()}
     changes: dict[str, Any] = {it: None for it in there if it not in wanted}
@@ -288,7 +289,6 @@ def test_killed_anywhere_it_is_done_or_undone_and_never_in_between(stand: Stand,
             talk.look()
             stand.time += 600
             stand.settle()
-        stand.hub.box.faults.clear()
         end = agrees(stand)
         assert end == ("old" if spoilt else "new"), at
         assert disagree(stand) == [], at
