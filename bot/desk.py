@@ -21,6 +21,7 @@ from bot.measures import Measures
 from bot.pauses import Pauses
 from bot.probe import Probe
 from bot.scoreboard import Scoreboard
+from bot.timings import Timings
 from bot.visibility import Visibility
 from hub.client import Hub
 from hub.comments import Marker
@@ -86,6 +87,7 @@ class Desk:
             self.flags = self.flag_book
         self.queues = tuple(self.queue(tier) for tier in TIERS)
         self.measures = Measures(self.redis, self.keys)
+        self.timings = Timings(self.redis, self.keys)
         self.pauses = Pauses(self.redis, self.keys)
         self.last_line: Line | None = None
         self.visibility = Visibility(self.hub)

@@ -65,8 +65,10 @@ class Schedule:
         self._silent(by_attempt, now)
         self._progress(by_attempt, now)
         self._vanished(busy, now)
-        if desk.index.count_waiting():
+        waiting, running = desk.index.count_waiting(), sum(entry.state == "running" for entry in busy)
+        if waiting:
             desk.mark(QUEUE, Priority.EVENT)
+        desk.timings.sample(waiting=waiting + len(busy) - running, running=running, now=now)
 
     def _round(self, now: float) -> None:
         """Start a round of the reconciler: at our own start, after Redis was lost, and when the last one is old.

@@ -167,6 +167,15 @@ class Keys:
         """Hash: level of a round → JSON of how long the last ones in it waited, as shares of what was expected."""
         return self._key("experience")
 
+    def timings(self, day: int) -> str:
+        """Hash: what was counted on one day, counted from the epoch, of waits, ends and the queue → how often."""
+        return self._key("timings", str(day))
+
+    @property
+    def timed(self) -> str:
+        """Sorted set: attempts whose beginning or end was counted within a month, by time."""
+        return self._key("timed")
+
     @property
     def spent(self) -> str:
         """Hash: attempt that ended within a day → JSON of its GPU-seconds and whose they are."""

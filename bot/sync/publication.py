@@ -15,7 +15,7 @@ from pydantic import ValidationError
 
 from bot.desk import Desk, request_key
 from bot.index import Entry
-from bot.sync import costs
+from bot.sync import costs, timing
 from bot.sync.edits import stage_transition
 from bot.sync.queue import QUEUE
 from bot.sync.scores import compared, keep_scores
@@ -58,6 +58,7 @@ def finish(desk: Desk, request: Request, file: File, entry: Entry, outcome: Outc
         log.error("results refused", attempt=outcome.attempt, error=str(error))
         fail(desk, request, file, entry, cause("results-refused").failure(str(error)), outcome, text)
         return
+    timing.ended(desk, entry, outcome.attempt, "finished", seconds=outcome.ended - outcome.started)
     log_url = log_address(desk, request, outcome) if may_keep_log(desk, request) else ""
     kept = keep_log(desk, request, outcome, text)
     if not (kept & keep_results(desk, request, outcome, path, data)):
@@ -94,6 +95,7 @@ def fail(
     """FAILED, with the reason in file and thread, and the log where there is one; called again when that is kept."""
     attempt = outcome.attempt if outcome is not None else entry.attempt or ""
     entry = leave(desk, entry, attempt)
+    timing.ended(desk, entry, attempt, failure.fault)
     if outcome is not None and not keep_log(desk, request, outcome, text):
         return
     kept = outcome is not None and may_keep_log(desk, request)

@@ -21,7 +21,7 @@ from bot.desk import Desk
 from bot.facts import gather_submission, worth_keeping
 from bot.index import Entry
 from bot.standing import standing_of
-from bot.sync import costs, outbreaks, places, publication
+from bot.sync import costs, outbreaks, places, publication, timing
 from bot.sync.dates import is_being_dated
 from bot.sync.earlier import earlier_result, show_earlier
 from bot.sync.edits import stage_transition
@@ -246,6 +246,7 @@ def claim(desk: Desk, gathered: Gathered, *, committed: bool) -> None:
     assert attempt is not None
     if committed:
         desk.attempts.answer_claim(attempt, granted=True)
+        timing.began(desk, gathered)
         places.begun(desk, entry)
         _watch(desk, gathered)
         return
@@ -287,6 +288,7 @@ def reopen(desk: Desk, gathered: Gathered, step: Reopen) -> None:
     """Our fault: the next attempt waits, and the file says why; called again when the log of this one is kept."""
     request, now = gathered.request, gathered.turn
     entry = publication.leave(desk, gathered.entry, gathered.attempt or "")
+    timing.ended(desk, entry, gathered.attempt or "", step.failure.fault)
     if step.outcome is not None and not publication.keep_log(desk, request, step.outcome, gathered.log):
         return
     view = view_of(desk, entry, request, "again", failure=step.failure)

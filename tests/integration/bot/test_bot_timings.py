@@ -1,0 +1,87 @@
+"""What is counted of attempts and of the queue, on a real Hub protocol and a real queue server."""
+
+from __future__ import annotations
+
+from stand_kit import Stand
+
+from bot.timings import Timings, day_from
+from leaderboard.attempts import Failure
+from leaderboard.timings import SLOT, Day, Span, bin_of, day_of
+from wire.keys import Keys
+from wire.redis import Redis
+
+WEIGHTS = Failure(cause="nan-weights", fault="submission", message="Weights are NaN.")
+LOST = Failure(cause="gpu-lost", fault="us", message="The device fell off the bus.")
+
+
+def today(stand: Stand) -> Day:
+    """What was counted today."""
+    number = day_of(stand.time)
+    return day_from(number, stand.desk.timings.read([number])[0])
+
+
+def test_a_wait_and_each_end_are_counted_once(stand: Stand) -> None:
+    """The wait of the first attempt alone; the end of each, with whose fault it was; however often a sync looks."""
+    stand.time = day_of(stand.time) * 86_400.0 + 3_600
+    stand.submit("ada/good")
+    stand.settle()
+    stand.time += 1_000
+    stand.worker()
+    stand.schedule.tick()
+    stand.work()
+    (job,) = stand.queued()
+    stand.take(job)
+    stand.end(job, failure=LOST)
+    waits = today(stand).spans
+    assert list(waits) == [Span("waiting", "small", "float32")]
+    (at,) = waits[Span("waiting", "small", "float32")]
+    assert at == bin_of(1_000)
+    assert today(stand).ended == {"us": 1}
+    stand.time += 3_600
+    stand.worker()
+    stand.schedule.tick()
+    stand.settle()
+    (job,) = stand.queued()
+    stand.take(job)
+    stand.end(job, failure=WEIGHTS)
+    stand.desk.mark(f"request:{job.path}")
+    stand.work()
+    assert today(stand).ended == {"us": 1, "submission": 1}
+    assert today(stand).spans == waits
+
+
+def test_the_timer_counts_the_queue_once_a_slot(stand: Stand) -> None:
+    """Those that wait, in RQ or not, and those that run."""
+    stand.time = day_of(stand.time) * 86_400.0 + 10
+    job = stand.started()
+    stand.submit("ada/good", path="ada/good_eval_request_False_bfloat16_Original.json", precision="bfloat16")
+    stand.settle()
+    stand.schedule.tick()
+    assert today(stand).queue == {0: (0, 0)}, "it was told when nothing was there yet"
+    stand.time += SLOT
+    stand.worker()
+    stand.desk.attempts.beat(job.attempt, stand.desk.attempts.read(job.attempt).progress, now=stand.time)  # type: ignore[union-attr]
+    stand.schedule.tick()
+    assert today(stand).queue == {0: (0, 0), 1: (1, 1)}
+
+
+def test_counting_twice_counts_once_and_days_are_read_at_once(connection: Redis) -> None:
+    """One script under the attempt's id; a good end tells how long it took; what nobody wrote is not read."""
+    keys, now = Keys("timed"), 20_000 * 86_400.0 + 5
+    for timings in (Timings(connection, keys), Timings(connection, keys)):
+        timings.ended("a-1", "finished", seconds=60.0, tier="small", precision="4bit", now=now)
+        timings.ended("a-1", "us", tier="small", precision="4bit", now=now + 86_400)
+        timings.waited("a-1", 5.0, tier="large", precision="other", now=now)
+        timings.sample(waiting=3, running=1, now=now)
+    connection.hset(keys.timings(20_000), mapping={"end|martians": 1, "running|small|4bit|-1": 1, "queue|96": "1 1"})
+    sent = connection.info("stats")["total_commands_processed"]
+    first, second = Timings(connection, keys).read([20_000, 20_001])
+    assert connection.info("stats")["total_commands_processed"] - sent <= 3
+    day = day_from(20_000, first)
+    assert day.spans == {
+        Span("running", "small", "4bit"): {bin_of(60.0): 1},
+        Span("waiting", "large", "other"): {bin_of(5.0): 1},
+    }
+    assert (day.ended, day.queue) == ({"finished": 1}, {0: (3, 1)})
+    assert second == {}
+    assert connection.ttl(keys.timings(20_000)) > 90 * 86_400

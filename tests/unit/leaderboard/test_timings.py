@@ -1,0 +1,136 @@
+"""How long things take, as pure counting: bins, quantiles, and what a period tells."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from leaderboard.timings import (
+    DAY,
+    LAST,
+    PERIODS,
+    POINTS,
+    SLOT,
+    Day,
+    Length,
+    Span,
+    bin_of,
+    bounds,
+    quantile,
+    report,
+    spread,
+)
+
+NOW = 20_000 * DAY + 12 * 3_600
+TODAY = 20_000
+HOUR = 3_600.0
+
+
+@pytest.mark.parametrize(
+    ("seconds", "number", "low"),
+    [(-5.0, 0, 0.0), (0.0, 0, 0.0), (0.99, 0, 0.0), (1.0, 1, 1.0), (16.0, 17, 16.0), (1e99, LAST, 2**24.75)],
+)
+def test_bins_begin_at_a_second_and_double_every_four(seconds: float, number: int, low: float) -> None:
+    """What is no span falls into the first bin, and what takes for ever into the last one."""
+    assert bin_of(seconds) == number
+    assert bounds(number)[0] == pytest.approx(low)
+
+
+@given(st.floats(1.0, 3e7))
+def test_a_span_lies_within_its_bin(seconds: float) -> None:
+    """Whose upper end is a fifth above its lower one."""
+    low, high = bounds(bin_of(seconds))
+    assert low * (1 - 1e-9) <= seconds < high * (1 + 1e-9)
+    assert high / low == pytest.approx(2**0.25)
+
+
+@given(st.lists(st.floats(1.0, 3e6), min_size=1, max_size=60), st.floats(0.01, 0.99))
+def test_a_quantile_is_off_by_less_than_a_fifth(spans: list[float], share: float) -> None:
+    """Against the spans themselves: it lies in the bin of the one that has this rank."""
+    found = quantile(Counter(map(bin_of, spans)), share)
+    rank = next(at for at in range(len(spans)) if share * len(spans) <= at + 1)
+    exact = sorted(spans)[rank]
+    assert exact / 1.2 < found < exact * 1.2
+
+
+@given(st.lists(st.floats(0.0, 1e8), max_size=40))
+def test_quantiles_rise(spans: list[float]) -> None:
+    """From the tenth to the nine tenths, and of nothing there is nothing to tell."""
+    found = spread(Counter(map(bin_of, spans)))
+    if not spans:
+        assert found is None
+        return
+    assert found is not None
+    assert found.among == len(spans)
+    assert list(found[1:]) == sorted(found[1:])
+
+
+def counted(*spans: tuple[str, str, str, float, int], day: int = TODAY) -> Day:
+    """A day with so many spans of each kind: (what, tier, precision, seconds, how many)."""
+    found: dict[Span, Counter[int]] = {}
+    for what, tier, precision, seconds, many in spans:
+        found.setdefault(Span(what, tier, precision), Counter())[bin_of(seconds)] += many  # type: ignore[arg-type]
+    return Day(day, found)
+
+
+def test_a_report_tells_waits_and_runs_by_tier_and_by_precision() -> None:
+    """Each span counts under its tier, under its precision, and in all."""
+    days = [
+        counted(("waiting", "small", "bfloat16", HOUR, 3), ("waiting", "large", "bfloat16", 10 * HOUR, 1)),
+        counted(("running", "small", "4bit", 60.0, 2), ("waiting", "small", "4bit", HOUR, 1), day=TODAY - 6),
+    ]
+    found = report(days, now=NOW, length=7)
+    waiting = found.spreads["waiting"]
+    assert {name: one.among for name, one in waiting["tier"].items()} == {"small": 4, "large": 1}
+    assert {name: one.among for name, one in waiting["precision"].items()} == {"bfloat16": 4, "4bit": 1}
+    assert {name: one.among for name, one in found.spreads["running"]["tier"].items()} == {"small": 2}
+    assert found.overall["waiting"].among == 5
+    assert found.overall["waiting"].half == pytest.approx(HOUR, rel=0.2)
+    assert found.spreads["waiting"]["tier"]["large"].half == pytest.approx(10 * HOUR, rel=0.2)
+    assert found.since == TODAY - 6
+
+
+@pytest.mark.parametrize("length", PERIODS)
+def test_a_period_holds_its_days_and_no_other(length: int) -> None:
+    """Today is the last one; the day before the first, and tomorrow, do not count; days without an end are there."""
+    days = [Day(TODAY + at, ended={"finished": 1}) for at in (1, 0, -length + 1, -length)]
+    found = report(days, now=NOW, length=length)
+    assert [one.day for one in found.ended] == list(range(TODAY - length + 1, TODAY + 1))
+    assert found.total("finished") == 2
+    assert (found.ended[0].counts, found.ended[1].counts) == ({"finished": 1}, {})
+
+
+def test_of_nothing_nothing_is_told() -> None:
+    """No spread, no point of a line, no first day; and a day is there for each of the period."""
+    found = report([Day(TODAY)], now=NOW, length=30)
+    assert (found.since, found.overall, found.queue) == (None, {}, [])
+    assert found.spreads == {"waiting": {"tier": {}, "precision": {}}, "running": {"tier": {}, "precision": {}}}
+    assert len(found.ended) == 30
+
+
+def test_the_queue_is_averaged_over_each_step() -> None:
+    """A week in steps of two hours; what was counted in none of them leaves a gap; the future does not count."""
+    first = TODAY - 6
+    days = [
+        Day(first, queue={0: (4, 1), 7: (8, 3), 16: (10, 0)}),
+        Day(TODAY, queue={47: (5, 5), 90: (99, 99)}),
+    ]
+    found = report(days, now=NOW, length=7).queue
+    assert found == [
+        Length(first * DAY, 6.0, 2.0),
+        Length(first * DAY + 4 * HOUR, 10.0, 0.0),
+        Length(TODAY * DAY + 10 * HOUR, 5.0, 5.0),
+    ]
+
+
+@given(st.sampled_from(PERIODS), st.floats(0.0, DAY - 1))
+def test_a_line_has_no_more_points_than_fit(length: int, time: float) -> None:
+    """However long the period, and at any time of the day."""
+    slots = dict.fromkeys(range(int(DAY / SLOT)), (1, 1))
+    days = [Day(TODAY - at, queue=slots) for at in range(length + 3)]
+    found = report(days, now=TODAY * DAY + time, length=length).queue
+    assert 0 < len(found) <= POINTS
+    assert [one.at for one in found] == sorted({one.at for one in found})
