@@ -33,6 +33,7 @@ CREATE TABLE IF NOT EXISTS members (
 CREATE TABLE IF NOT EXISTS tokens (
   hash TEXT PRIMARY KEY, user TEXT NOT NULL REFERENCES accounts, name TEXT NOT NULL, role TEXT NOT NULL,
   scoped TEXT NOT NULL, global TEXT NOT NULL, reads_gated INTEGER NOT NULL, created_at REAL NOT NULL);
+CREATE TABLE IF NOT EXISTS token_ends (hash TEXT PRIMARY KEY, at REAL NOT NULL);
 """
 
 
@@ -161,7 +162,10 @@ class Accounts:
         return row["role"] if row else None
 
     def add_token(self, user: Account, secret: str, spec: Mapping[str, Any]) -> None:
-        """Lets `secret` speak for the user. `spec`: `role`, `name`, `scoped`, `global`, `canReadGatedRepos`."""
+        """Lets `secret` speak for the user, until `expiresAt` (seconds since the epoch) where that is told.
+
+        `spec`: `role`, `name`, `scoped`, `global`, `canReadGatedRepos`, `expiresAt`.
+        """
         role = spec.get("role", "write")
         if role not in get_args(TokenRole):
             raise WorldError(f"{role!r} is no role of a token: one of {', '.join(get_args(TokenRole))}")
@@ -178,6 +182,8 @@ class Accounts:
         )
         with self._store.write() as db:
             db.execute("INSERT OR REPLACE INTO tokens VALUES (?,?,?,?,?,?,?,?)", row)
+            if "expiresAt" in spec:
+                db.execute("INSERT OR REPLACE INTO token_ends VALUES (?,?)", (row[0], float(spec["expiresAt"])))
 
     def revoke_token(self, secret: str) -> None:
         """Forgets a token."""
@@ -185,8 +191,11 @@ class Accounts:
             db.execute("DELETE FROM tokens WHERE hash = ?", (token_hash(secret),))
 
     def by_token(self, secret: str) -> Caller | None:
-        """Whom the token speaks for; None where it is unknown."""
-        row = self._store.row("SELECT * FROM tokens WHERE hash = ?", (token_hash(secret),))
+        """Whom the token speaks for; None where it is unknown or has expired."""
+        sql = "SELECT t.*, e.at AS ends FROM tokens t LEFT JOIN token_ends e USING (hash) WHERE hash = ?"
+        row = self._store.row(sql, (token_hash(secret),))
+        if row and row["ends"] is not None and row["ends"] <= self._clock.seconds():
+            return None
         account = self.by_id(row["user"]) if row else None
         return Caller(account, _token(row)) if row and account else None
 

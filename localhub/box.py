@@ -15,6 +15,7 @@ from localhub.faults import Faults
 from localhub.grants import Grants
 from localhub.lfs import LfsStore
 from localhub.limits import Limits
+from localhub.oauth import OAuth
 from localhub.repos import Repos
 from localhub.stats import Stats
 from localhub.store import Store
@@ -41,6 +42,7 @@ class Box:
         self.accounts = Accounts(self.store, clock)
         self.repos = Repos(data, self.store, clock, self.accounts, self.emit)
         self.grants = Grants(self.store, clock)
+        self.oauth = OAuth(self)
         self.lfs = LfsStore(data / "lfs", self.store, clock)
         self.lfs_uploads = True
         self.limits = Limits(clock)

@@ -9,6 +9,7 @@ repos:     [{type: model | dataset | space, id, private, gated, disabled, discus
              owner (who made it), files: {path: text, or {base64: …}, or {lfs: text}}, grants: [user, …],
              branches: [name, …], tags: [name, …], aliases: [former id, …]}]
 webhooks:  [{owner, url, secret, watched: [{type, name}], domains: [repo, discussion]}]
+oauthApps: [{clientId, clientSecret, name, redirects: [address, or an origin with all below it], scopes: [name, …]}]
 uploads:   lfs (large files by LFS; the client needs HF_HUB_DISABLE_XET=1) or regular (all files in git, for any client)
 limits:    hub, or {api, resolvers, pages, commits_per_hour, simultaneous}
 """
@@ -33,7 +34,7 @@ from localhub.repos import Repo, RepoType, author_of
 if TYPE_CHECKING:
     from localhub.box import Box
 
-_SECTIONS = ("users", "orgs", "repos", "webhooks", "uploads", "limits")
+_SECTIONS = ("users", "orgs", "repos", "webhooks", "oauthApps", "uploads", "limits")
 _SETTINGS = {"discussionsDisabled": "discussions_disabled"} | {
     name: name for name in ("private", "gated", "disabled", "discussions_disabled", "sdk", "likes", "downloads")
 }
@@ -64,6 +65,8 @@ def play(box: Box, world: Mapping[str, Any]) -> None:
             _repo(box, repo)
         for webhook in world.get("webhooks") or ():
             _webhook(box, webhook)
+        for app in world.get("oauthApps") or ():
+            _oauth_app(box, app)
         _limits(box, world.get("limits"))
         _uploads(box, world.get("uploads", "lfs"))
     except (KeyError, TypeError, AttributeError, ValueError, HubError) as error:
@@ -137,6 +140,14 @@ def _webhook(box: Box, spec: Mapping[str, Any]) -> None:
         return
     domains: Iterable[str] = spec.get("domains") or ("repo", "discussion")
     box.webhooks.create(owner, url=spec["url"], secret=spec.get("secret"), watched=spec["watched"], domains=domains)
+
+
+def _oauth_app(box: Box, spec: Mapping[str, Any]) -> None:
+    redirects = [str(one) for one in spec.get("redirects") or ()]
+    scopes = [str(one) for one in spec.get("scopes") or ()]
+    box.oauth.register(
+        str(spec["clientId"]), str(spec["clientSecret"]), redirects, name=str(spec.get("name", "")), scopes=scopes
+    )
 
 
 def _limits(box: Box, spec: object) -> None:

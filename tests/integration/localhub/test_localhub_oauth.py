@@ -1,0 +1,213 @@
+"""Signing in with localhub: what an app is told of a person who agreed, and what it is refused."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import httpx
+import pytest
+from huggingface_hub import HfApi
+from localhub_kit import the_world
+
+from localhub.oauth import TOKEN_LASTS, challenge_of
+from localhub.testing import LocalHub
+
+APP, SECRET, BACK = "an-app", "an app's secret/+", "http://127.0.0.1:1/signin/callback"
+VERIFIER = "v" * 43
+ASKED = {
+    "client_id": APP,
+    "redirect_uri": BACK,
+    "response_type": "code",
+    "scope": "openid profile",
+    "state": "the state",
+    "nonce": "the nonce",
+    "code_challenge": challenge_of(VERIFIER),
+    "code_challenge_method": "S256",
+}
+
+
+@pytest.fixture(scope="module")
+def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalHub]:
+    """A Hub with one app."""
+    app = {"clientId": APP, "clientSecret": SECRET, "name": "The Board", "scopes": ["email", "read-repos"]}
+    app["redirects"] = [BACK, "https://board.hf.space"]
+    with LocalHub(tmp_path_factory.mktemp("hub"), {**the_world(), "oauthApps": [app]}) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def web(hub: LocalHub) -> Iterator[httpx.Client]:
+    """A browser that goes nowhere by itself."""
+    with httpx.Client(base_url=hub.url, timeout=20) as client:
+        yield client
+
+
+def agree(web: httpx.Client, who: str = "ada", **changes: str) -> dict[str, str]:
+    """Somebody agrees; what the app is told in its address."""
+    answer = web.post("/oauth/authorize", data={**ASKED, **changes, "as": who})
+    assert answer.status_code == 303, answer.text
+    return {name: values[0] for name, values in parse_qs(urlsplit(answer.headers["location"]).query).items()}
+
+
+def exchange(web: httpx.Client, code: str, /, **changes: str) -> httpx.Response:
+    """The app changes a code for a token."""
+    form = {"grant_type": "authorization_code", "code": code, "redirect_uri": BACK, "code_verifier": VERIFIER}
+    return web.post("/oauth/token", data={**form, **changes}, auth=(APP, SECRET))
+
+
+def claims_in(token: str) -> Any:
+    """What an id token says."""
+    part = token.split(".")[1]
+    return json.loads(base64.urlsafe_b64decode(part + "=" * (-len(part) % 4)))
+
+
+def test_the_metadata_tell_where_everything_is(hub: LocalHub, web: httpx.Client) -> None:
+    """Addresses of this very Hub, and what it can do."""
+    told = web.get("/.well-known/openid-configuration").json()
+    assert told["issuer"] == hub.url
+    assert {told[f"{name}_endpoint"] for name in ("authorization", "token", "userinfo")} == {
+        f"{hub.url}/oauth/{name}" for name in ("authorize", "token", "userinfo")
+    }
+    assert (told["code_challenge_methods_supported"], told["response_types_supported"]) == (["S256"], ["code"])
+    assert web.get(told["jwks_uri"]).json() == {"keys": []}
+
+
+def test_a_person_agrees_and_the_app_is_told_who_they_are(hub: LocalHub, web: httpx.Client) -> None:
+    """The page names the app; code, token, id token and claims follow; the token is that person's, and may only read
+    what everybody may."""
+    page = web.get("/oauth/authorize", params=ASKED)
+    assert page.status_code == 200
+    assert "Sign in to The Board" in page.text
+    assert '<button name="as" value="ada">Authorize as ada</button>' in page.text
+    assert "form-action 'self' http://127.0.0.1:1;" in page.headers["content-security-policy"]
+    told = agree(web)
+    assert told["state"] == "the state"
+    got = exchange(web, told["code"])
+    assert got.status_code == 200, got.text
+    assert got.headers["cache-control"] == "no-store"
+    token = got.json()
+    assert (token["token_type"], token["expires_in"], token["scope"]) == ("bearer", TOKEN_LASTS, "openid profile")
+    ada = hub.box.accounts.by_name("ada")
+    assert ada is not None
+    identity = claims_in(token["id_token"])
+    assert (identity["iss"], identity["aud"], identity["nonce"]) == (hub.url, APP, "the nonce")
+    assert (identity["sub"], identity["preferred_username"]) == (ada.id, "ada")
+    bearer = {"authorization": f"Bearer {token['access_token']}"}
+    claims = web.get("/oauth/userinfo", headers=bearer).json()
+    assert (claims["sub"], claims["preferred_username"], claims["name"]) == (ada.id, "ada", "Ada L")
+    assert {one["preferred_username"]: one["roleInOrg"] for one in claims["orgs"]} == {
+        "board": "admin",
+        "details": "admin",
+    }
+    assert "email" not in claims
+    me = HfApi(hub.url, token=token["access_token"])
+    assert me.whoami()["name"] == "ada"
+    refused = web.post("/api/repos/create", json={"name": "x", "type": "model"}, headers=bearer)
+    assert refused.status_code == 403, refused.text
+
+
+def test_a_code_is_good_once_and_shown_again_takes_its_token_back(web: httpx.Client) -> None:
+    """As the standard asks: somebody else may have seen it."""
+    code = agree(web)["code"]
+    token = exchange(web, code).json()["access_token"]
+    bearer = {"authorization": f"Bearer {token}"}
+    assert web.get("/api/whoami-v2", headers=bearer).status_code == 200
+    again = exchange(web, code)
+    assert (again.status_code, again.json()["error"]) == (400, "invalid_grant")
+    assert web.get("/api/whoami-v2", headers=bearer).status_code == 401
+
+
+@pytest.mark.parametrize(
+    ("changes", "status", "error"),
+    [
+        ({"code": "unknown"}, 400, "invalid_grant"),
+        ({"redirect_uri": "http://127.0.0.1:1/other"}, 400, "invalid_grant"),
+        ({"code_verifier": "w" * 43}, 400, "invalid_grant"),
+        ({"code_verifier": ""}, 400, "invalid_grant"),
+        ({"grant_type": "password"}, 400, "unsupported_grant_type"),
+    ],
+)
+def test_what_does_not_fit_the_code_is_refused_in_the_documented_json(
+    web: httpx.Client, changes: dict[str, str], status: int, error: str
+) -> None:
+    """`error` and a sentence; the code is spent."""
+    answer = exchange(web, agree(web)["code"], **changes)
+    assert (answer.status_code, answer.json()["error"]) == (status, error)
+    assert answer.json()["error_description"]
+
+
+def test_a_wrong_app_gets_no_token(web: httpx.Client) -> None:
+    """Neither by the header nor by the form; by the form the right one does."""
+    form = {"grant_type": "authorization_code", "code": agree(web)["code"], "redirect_uri": BACK}
+    form["code_verifier"] = VERIFIER
+    for auth in ((APP, "wrong"), ("nobody", SECRET)):
+        answer = web.post("/oauth/token", data=form, auth=auth)
+        assert (answer.status_code, answer.json()["error"]) == (401, "invalid_client")
+        assert answer.headers["www-authenticate"] == "Basic"
+    assert web.post("/oauth/token", data=form).status_code == 401
+    assert web.post("/oauth/token", json=form).json()["error"] == "invalid_request"
+    assert web.post("/oauth/token", data={**form, "client_id": APP, "client_secret": SECRET}).status_code == 200
+
+
+def test_nobody_is_sent_to_an_address_that_is_not_the_apps(web: httpx.Client) -> None:
+    """An unknown app or a strange address is a page; of a Space any address will do."""
+    for changes in (
+        {"client_id": "nobody"},
+        {"redirect_uri": "https://evil.example/"},
+        {"redirect_uri": BACK + "/more"},
+        {"redirect_uri": "https://board.hf.space.evil.example/"},
+        {"redirect_uri": "https://board.hf.space@evil.example/"},
+        {"redirect_uri": "javascript:alert(1)"},
+    ):
+        for answer in (
+            web.get("/oauth/authorize", params={**ASKED, **changes}, headers={"accept": "text/html"}),
+            web.post("/oauth/authorize", data={**ASKED, **changes, "as": "ada"}),
+        ):
+            assert answer.status_code == 400, changes
+            assert "location" not in answer.headers
+    assert agree(web, redirect_uri="https://board.hf.space/signin/callback")["code"]
+
+
+def test_mistakes_and_a_no_are_told_to_the_app(web: httpx.Client) -> None:
+    """By way of the browser, with the state."""
+    wrong = (
+        ({"response_type": "token"}, "unsupported_response_type"),
+        ({"scope": "openid write-repos"}, "invalid_scope"),
+        ({"code_challenge_method": "plain"}, "invalid_request"),
+    )
+    for changes, error in wrong:
+        answer = web.get("/oauth/authorize", params={**ASKED, **changes})
+        told = parse_qs(urlsplit(answer.headers["location"]).query)
+        assert (told["error"], told["state"]) == ([error], ["the state"])
+    assert agree(web, who="")["error"] == "access_denied"
+    other = web.post("/oauth/authorize", data={**ASKED, "as": "ada"}, headers={"origin": "https://evil.example"})
+    assert other.status_code == 403
+
+
+def test_userinfo_is_for_tokens_of_apps(hub: LocalHub, web: httpx.Client) -> None:
+    """Nobody, a token that nobody has, and a person's own token are refused; the mail address is told if agreed to."""
+    assert web.get("/oauth/userinfo").status_code == 401
+    for token, status in (("hf_nobody", 401), ("hf_ada", 403)):
+        assert web.get("/oauth/userinfo", headers={"authorization": f"Bearer {token}"}).status_code == status
+    token = exchange(web, agree(web, scope="openid profile email")["code"]).json()["access_token"]
+    claims = web.get("/oauth/userinfo", headers={"authorization": f"Bearer {token}"}).json()
+    assert (claims["email"], claims["email_verified"]) == (None, False)
+
+
+def test_codes_and_tokens_end(tmp_path: Path) -> None:
+    """A code within a minute, a token within its hours, by the Hub's clock; the app is there after a new start."""
+    with LocalHub(tmp_path, the_world()) as hub:
+        hub.box.oauth.register(APP, SECRET, [BACK])
+    with LocalHub(tmp_path) as hub, httpx.Client(base_url=hub.url, timeout=20) as web:
+        late = agree(web)["code"]
+        hub.box.clock.advance(61)
+        assert exchange(web, late).json()["error"] == "invalid_grant"
+        bearer = {"authorization": f"Bearer {exchange(web, agree(web)['code']).json()['access_token']}"}
+        assert web.get("/api/whoami-v2", headers=bearer).status_code == 200
+        hub.box.clock.advance(TOKEN_LASTS)
+        assert web.get("/api/whoami-v2", headers=bearer).status_code == 401
