@@ -14,41 +14,16 @@ nothing, or whose file has a kind too few, changes nothing on the Hub.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from enum import StrEnum
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from leaderboard.kinds import Effect, Mode
+
+__all__ = ["OTHERS", "Effect", "Effects", "Mode"]
+
 OTHERS = "others"
 """In a board file: every kind that is not named there."""
-
-
-class Effect(StrEnum):
-    """The kinds of effect that people on the Hub can see."""
-
-    EDIT = "edit"
-    """A file of a shared repo is changed or added: request, result, log."""
-    COMMENT = "comment"
-    """A comment is written in a thread that is there, or edited."""
-    MENTION = "mention"
-    """A text names a person so that the Hub tells them. Without it, the text says the name all the same."""
-    NEW_THREAD = "new-thread"
-    CLOSE = "close"
-    """A thread is closed or opened again."""
-    MERGE = "merge"
-    RELAUNCH = "relaunch"
-    """An attempt that failed, or was lost, by our fault is followed by another without anybody's asking."""
-    PAUSE = "pause"
-    """A worker, a suite or the whole queue is stopped because too much of it fails."""
-
-
-class Mode(StrEnum):
-    """Whether effects of one kind happen."""
-
-    OFF = "off"
-    SHADOW = "shadow"
-    ON = "on"
-
 
 _BY_STRENGTH = tuple(Mode)
 

@@ -21,6 +21,7 @@ from steward.commands import (
     reevaluate,
     shadow,
     status,
+    submit,
     unknown,
     up,
     verify,
@@ -30,7 +31,7 @@ from steward.commands.board import sentences
 
 GROUPS = (
     adopt, approve, check, doctor, effects, flags, inbox, init, logs, parked, queue, reevaluate, shadow, status,
-    unknown, up, verify, watch,
+    submit, unknown, up, verify, watch,
 )  # fmt: skip
 """The modules that add commands of their own."""
 
@@ -101,11 +102,16 @@ for group in GROUPS:
 
 
 def main() -> None:
-    """The entry point of the command `steward`."""
+    """The entry point of the command `steward`. Exit statuses: docs/reference-cli.md."""
+    app.callback()(_quiet)
+    app()
+
+
+def _quiet() -> None:
+    """Only what is amiss is logged, on standard error: what a command says stands alone. Processes say more."""
     from wire.logs import configure_logs
 
-    configure_logs("warning")  # to standard error: what a command says stands alone; processes set their own level
-    app()
+    configure_logs("warning")
 
 
 if __name__ == "__main__":

@@ -14,12 +14,14 @@ from urllib.parse import quote
 import structlog
 
 from bot.commands import people
+from bot.commands.grammar import Command, Word
+from bot.commands.registry import Misused, bind
 from bot.commands.verbs.submit import SUBMIT, wish_of, words
 from bot.desk import Desk
 from bot.submissions import FORGOTTEN, KEPT, Submission, Submissions
 from bot.sync import submitting
 from bot.web.models import Reason
-from bot.web.submit_models import Code, Submitted
+from bot.web.submit_models import Asked, Code, Submitted
 from hub.errors import BadToken, HubError, RateLimited, Transient
 from leaderboard.requests import Status
 
@@ -73,12 +75,20 @@ def sync_submission(desk: Desk, digest: str) -> None:
     submission = submissions.find(digest)
     if submission is None or submissions.read(digest) is not None:
         return
-    told = _carry_out(desk, submission)
+    told = carry_out(desk, submission)
     lasts = told.code == "submitted" or (submission.key and told.code not in ("off", "hub-refused"))
     submissions.answer(digest, told.model_dump_json(), seconds=KEPT if lasts else FORGOTTEN)
 
 
-def _carry_out(desk: Desk, submission: Submission) -> Submitted:
+def arguments_of(asked: Asked) -> dict[str, str] | str:
+    """The arguments of `/submit` for what somebody asked for by a program; a sentence where they are not right."""
+    said = tuple(Word(value, key=name, quoted=True) for name, value in asked.arguments().items())
+    bound = bind(SUBMIT, Command(SUBMIT.name, said, ""))
+    return bound.why if isinstance(bound, Misused) else dict(bound)
+
+
+def carry_out(desk: Desk, submission: Submission) -> Submitted:
+    """Check it and write it, as `/submit` does; what came of it. Raises HubError where that passes by itself."""
     wish = wish_of(submission.arguments, submitter=submission.person_name)
     try:
         _, roles = people.roles(desk, submission.person, model=wish.model, submitter="", fresh=False, enough=SUBMIT.who)

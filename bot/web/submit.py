@@ -18,13 +18,10 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect
 
 from bot.checking import as_request
-from bot.commands.grammar import Command, Word
 from bot.commands.limits import MOST, wait_of
-from bot.commands.registry import Misused, bind
-from bot.commands.verbs.submit import SUBMIT
 from bot.desk import Desk
 from bot.submissions import SUBMISSION, Submission, Submissions
-from bot.sync.submissions import where
+from bot.sync.submissions import arguments_of, where
 from bot.web.answers import FRESH, CannotAnswer
 from bot.web.checks import AGAIN, Patience
 from bot.web.models import Problem
@@ -182,11 +179,10 @@ def arguments_in(body: bytes) -> dict[str, str]:
         asked = Asked.model_validate_json(body)
     except ValidationError as error:
         raise _misread(error) from None
-    said = tuple(Word(value, key=name, quoted=True) for name, value in asked.arguments().items())
-    bound = bind(SUBMIT, Command(SUBMIT.name, said, ""))
-    if isinstance(bound, Misused):
-        raise _wrong(bound.why)
-    return dict(bound)
+    arguments = arguments_of(asked)
+    if isinstance(arguments, str):
+        raise _wrong(arguments)
+    return arguments
 
 
 def _misread(error: ValidationError) -> CannotAnswer:

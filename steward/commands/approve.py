@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from typing import Annotated
 
 import typer
+
+from steward.commands.board import AsJson
 
 
 def register(app: typer.Typer) -> None:
@@ -17,8 +20,12 @@ def approve(
     number: Annotated[int, typer.Argument(min=1, help="Number of the pull request in the requests repo.")],
     sha: Annotated[str, typer.Option(help="The commit that its report names, in full or its first 7 characters.")],
     by: Annotated[str, typer.Option(help="Who approves it, as the report will say.")] = "an operator",
+    as_json: AsJson = False,
 ) -> None:
-    """Merge pull request NUMBER, if a report of the bot says that it passes every check at this very commit."""
+    """Merge pull request NUMBER, if a report of the bot says that it passes every check at this very commit.
+
+    Exit status 1 where it was not merged.
+    """
     from bot.sync.approving import decide
     from hub.errors import HubError
     from steward.commands.board import open_board
@@ -29,6 +36,6 @@ def approve(
         except HubError as error:
             print(f"steward: {error}", file=sys.stderr)
             raise typer.Exit(1) from error
-    print(answer.text)
+    print(json.dumps({"merged": answer.merged, "message": answer.text}) if as_json else answer.text)
     if not answer.merged:
         raise typer.Exit(1)

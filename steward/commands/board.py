@@ -5,19 +5,19 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import typer
-
-from wire.keys import Keys
-from wire.redis import Redis
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from bot.desk import Desk
     from bot.settings import BotSettings
+    from wire.keys import Keys
+    from wire.redis import Redis
 
+AsJson = Annotated[bool, typer.Option("--json", help="One JSON object.")]
 MISCONFIGURED = 2
 """Exit status where a setting is missing or wrong, or a service that is needed does not answer."""
 
@@ -47,6 +47,7 @@ def settings_of(board: Path | None) -> BotSettings:
 
 def open_keys(board: Path | None = None) -> tuple[Redis, Keys]:
     """The Redis and the keys of the board that the settings, or the file `board`, name."""
+    from wire.keys import Keys
     from wire.redis import connect
 
     with sentences():

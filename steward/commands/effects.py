@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from leaderboard.effects import Effect, Mode
+from leaderboard.kinds import Effect, Mode
+from steward.commands.board import AsJson
 
 if TYPE_CHECKING:
     from bot.findings import Check
@@ -31,7 +32,7 @@ def register(app: typer.Typer) -> None:
 @commands.command("list")
 def list_effects(
     board: BoardOption = None,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Show the mode of each kind, and how many effects of it were held back in shadow."""
     from steward.commands.board import open_keys, sentences, settings_of
@@ -54,6 +55,7 @@ def set_mode(
     mode: Annotated[Mode, typer.Argument(help="Not done, only listed, or done.")],
     board: BoardOption = None,
     anyway: Annotated[bool, typer.Option("--anyway", help="Though another backend seems to be at work.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Change the board file: one kind of effect, in place; running processes need a restart to heed it."""
     from leaderboard.boardfile import set_effect
@@ -65,7 +67,7 @@ def set_mode(
         known = settings.read_board().effects.mode(kind)
     file = settings.board.resolve()  # behind a link, it is the file that is to change
     if known is mode:
-        print(f"{kind} is {mode} in {settings.board} already. Nothing was changed.")
+        _tell(f"{kind} is {mode} in {settings.board} already. Nothing was changed.", kind, mode, known, as_json)
         return
     if mode is Mode.ON and not anyway:
         _refuse_beside_others(board, kind)
@@ -74,7 +76,11 @@ def set_mode(
     except (BadBoard, OSError) as error:
         print(f"steward: {settings.board} was not changed: {error}", file=sys.stderr)
         raise typer.Exit(REFUSED) from error
-    print(f"{kind} is {mode} in {settings.board}; it was {known}.\n{RESTART}")
+    _tell(f"{kind} is {mode} in {settings.board}; it was {known}.\n{RESTART}", kind, mode, known, as_json)
+
+
+def _tell(words: str, kind: Effect, mode: Mode, before: Mode, as_json: bool) -> None:
+    print(json.dumps({"kind": kind, "mode": mode, "before": before}) if as_json else words)
 
 
 def _refuse_beside_others(board: Path | None, kind: Effect) -> None:

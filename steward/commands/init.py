@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import secrets
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from steward.commands.board import AsJson
 
 if TYPE_CHECKING:
     from bot.settings import BotSettings
@@ -16,8 +19,10 @@ if TYPE_CHECKING:
     from hub.records import Repo
     from leaderboard.boards import Board
 
+Say = Callable[[str], object]
 CARD = "README.md"
 REFUSED = 1
+NEXT = "Next: `steward up`, and `steward doctor` beside it."
 DRY = "Nothing was changed. Run it again with --apply to do this."
 
 
@@ -46,6 +51,7 @@ def init(
         list[str] | None, typer.Option(help="Name on the Hub of a maintainer; several times.")
     ] = None,
     apply: Annotated[bool, typer.Option("--apply", help="Do it; without this it is only said.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Make what a board lacks: board file (effects in shadow), repos with cards, webhooks. Twice changes nothing more.
 
@@ -56,19 +62,23 @@ def init(
     from hub.errors import HubError
     from steward.commands.board import sentences
 
+    told: list[str] = []
+    say = told.append if as_json else print
     with sentences():
         settings = BotSettings()
-        secret = _webhook_secret(settings, apply=apply)
+        secret = _webhook_secret(settings, say, apply=apply)
         with Hub(settings.hf_endpoint, settings.token()) as hub:
             try:
                 wanted = Wanted(org, details or f"{org}-details", title or org, suite, tuple(maintainer or ()))
-                board = _board(settings, hub, wanted, apply=apply)
+                board = _board(settings, hub, wanted, say, apply=apply)
                 for line in steps(hub, board, url=url, secret=secret, apply=apply):
-                    print(line)
+                    say(line)
             except HubError as error:
                 print(f"steward: {error}", file=sys.stderr)
                 raise typer.Exit(REFUSED) from error
-    print("Next: `steward up`, and `steward doctor` beside it." if apply else DRY)
+    say(NEXT if apply else DRY)
+    if as_json:
+        print(json.dumps({"applied": apply, "steps": told[:-1], "next": told[-1]}))
 
 
 @dataclass(frozen=True)
@@ -82,7 +92,7 @@ class Wanted:
     maintainers: tuple[str, ...]
 
 
-def _board(settings: BotSettings, hub: Hub, wanted: Wanted, *, apply: bool) -> Board:
+def _board(settings: BotSettings, hub: Hub, wanted: Wanted, say: Say, *, apply: bool) -> Board:
     """The board in its file; where there is none, the one that is written there."""
     from bot.settings import SettingsError
     from leaderboard.boards import parse_board
@@ -90,7 +100,7 @@ def _board(settings: BotSettings, hub: Hub, wanted: Wanted, *, apply: bool) -> B
 
     file = settings.board
     if file.exists():
-        print(f"The board file {file} is there.")
+        say(f"The board file {file} is there.")
         return settings.read_board()
     if not wanted.org:
         raise SettingsError(
@@ -101,15 +111,15 @@ def _board(settings: BotSettings, hub: Hub, wanted: Wanted, *, apply: bool) -> B
     if apply:
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(text, "utf-8")
-    print(f"{'Wrote' if apply else 'Would write'} the board file {file}, with every effect in shadow.")
+    say(f"{'Wrote' if apply else 'Would write'} the board file {file}, with every effect in shadow.")
     return parse_board(text)
 
 
-def _webhook_secret(settings: BotSettings, *, apply: bool) -> str:
+def _webhook_secret(settings: BotSettings, say: Say, *, apply: bool) -> str:
     """The webhook's secret; made up, where its file is named and not there yet."""
     file = settings.webhook_secret_file
     if settings.webhook_secret is None and file is not None and not file.exists():
-        print(f"{'Made up' if apply else 'Would make up'} the webhook's secret, in {file}.")
+        say(f"{'Made up' if apply else 'Would make up'} the webhook's secret, in {file}.")
         made = secrets.token_urlsafe(32)
         if apply:
             file.parent.mkdir(parents=True, exist_ok=True)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from steward.commands.board import AsJson
 from steward.commands.status import UNKNOWN, meant, none_known, told
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ def register(app: typer.Typer) -> None:
 def why(
     what: What,
     board: BoardFile = None,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Say why a request failed or waits, with the decisive lines of its log. Exit status 1 where there is none."""
     from bot.log_lines import lines_of
@@ -56,6 +57,7 @@ def logs(
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Wait for the end of what runs or waits.")] = False,
     every: Annotated[float, typer.Option(min=0.2, help="Seconds between two looks.")] = 2.0,
     board: BoardFile = None,
+    as_json: AsJson = False,
 ) -> None:
     """Print the log of a request's last attempt; with -f, how far it is until then. Exit status 1 where there is none.
 
@@ -79,6 +81,9 @@ def logs(
     if log is None:
         print("No log was kept of its last attempt, or it had none yet.", file=sys.stderr)
         raise typer.Exit(UNKNOWN)
+    if as_json:
+        print(json.dumps({"path": entry.path, "log": log}))
+        return
     # A log is a stranger's text: what would move the cursor of a terminal is left out.
     print("\n".join(visible(line.expandtabs()) for line in log.splitlines()))
 

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from steward.commands.board import AsJson
+
 if TYPE_CHECKING:
     from wire.parking import Parking
 
@@ -19,7 +21,7 @@ def register(app: typer.Typer) -> None:
 
 
 @commands.command("list")
-def list_parked(as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False) -> None:
+def list_parked(as_json: AsJson = False) -> None:
     """Show what is parked, since when and why."""
     from rich.console import Console
     from rich.markup import escape
@@ -44,8 +46,9 @@ def list_parked(as_json: Annotated[bool, typer.Option("--json", help="One JSON o
 def wake(
     keys: Annotated[list[str] | None, typer.Argument(help="Keys as `steward parked list` shows them.")] = None,
     everything: Annotated[bool, typer.Option("--all", help="Wake all of them.")] = False,
+    as_json: AsJson = False,
 ) -> None:
-    """Try parked syncs again."""
+    """Try parked syncs again. Exit status 1 where one of them is not parked."""
     from wire.clock import now
 
     parking = _parking()
@@ -54,9 +57,11 @@ def wake(
         print("Name the keys to wake, or use --all.")
         raise typer.Exit(2)
     missing = [key for key in chosen if not parking.wake(key, now=now())]
-    for key in missing:
-        print(f"{key} is not parked.")
-    print(f"Woken: {len(chosen) - len(missing)}.")
+    woken = [key for key in chosen if key not in missing]
+    if as_json:
+        print(json.dumps({"woken": woken, "missing": missing}))
+    else:
+        print("\n".join([*(f"{key} is not parked." for key in missing), f"Woken: {len(woken)}."]))
     raise typer.Exit(1 if missing else 0)
 
 

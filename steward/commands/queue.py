@@ -6,11 +6,14 @@ Each stages an edit of a file on the Hub, which a sync process writes within sec
 from __future__ import annotations
 
 import getpass
+import json
 import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
+
+from steward.commands.board import AsJson
 
 if TYPE_CHECKING:
     from bot.desk import Desk
@@ -31,49 +34,49 @@ def register(app: typer.Typer) -> None:
         app.command()(command)
 
 
-def pause(what: What, reason: Reason, by: By = "") -> None:
+def pause(what: What, reason: Reason, by: By = "", as_json: AsJson = False) -> None:
     """Give nothing of the board, of a tier or of a suite a turn; what runs goes on."""
     from bot.sync import queue_rules
 
-    _rule(lambda desk: queue_rules.pause(desk, what, reason, by or getpass.getuser()))
+    _rule(lambda desk: queue_rules.pause(desk, what, reason, by or getpass.getuser()), as_json)
 
 
-def resume(what: What) -> None:
+def resume(what: What, as_json: AsJson = False) -> None:
     """Give what was paused its turns again."""
     from bot.sync import queue_rules
 
-    _rule(lambda desk: queue_rules.resume(desk, what))
+    _rule(lambda desk: queue_rules.resume(desk, what), as_json)
 
 
-def hold(path: Path, reason: Reason, by: By = "") -> None:
+def hold(path: Path, reason: Reason, by: By = "", as_json: AsJson = False) -> None:
     """Give one request no turn until it is unheld; if it runs, it goes on."""
     from bot.sync import queue_rules
 
-    _rule(lambda desk: queue_rules.hold(desk, path, reason, by or getpass.getuser()))
+    _rule(lambda desk: queue_rules.hold(desk, path, reason, by or getpass.getuser()), as_json)
 
 
-def unhold(path: Path) -> None:
+def unhold(path: Path, as_json: AsJson = False) -> None:
     """Give a request that is on hold its turn again."""
     from bot.sync import queue_rules
 
-    _rule(lambda desk: queue_rules.unhold(desk, path))
+    _rule(lambda desk: queue_rules.unhold(desk, path), as_json)
 
 
-def priority(path: Path, level: Literal["high", "normal", "low"]) -> None:
+def priority(path: Path, level: Literal["high", "normal", "low"], as_json: AsJson = False) -> None:
     """Have a request's turn come before those of lower priority."""
     from bot.sync import queue_rules
 
-    _rule(lambda desk: queue_rules.set_priority(desk, path, level))
+    _rule(lambda desk: queue_rules.set_priority(desk, path, level), as_json)
 
 
-def cancel(path: Path, reason: Reason, by: By = "") -> None:
+def cancel(path: Path, reason: Reason, by: By = "", as_json: AsJson = False) -> None:
     """Withdraw a request, wherever it is; if it runs, its worker stops."""
     from bot.sync import queue_rules
 
-    _rule(lambda desk: queue_rules.cancel(desk, path, reason, by or getpass.getuser()))
+    _rule(lambda desk: queue_rules.cancel(desk, path, reason, by or getpass.getuser()), as_json)
 
 
-def _rule(decide: Callable[[Desk], Ruling]) -> None:
+def _rule(decide: Callable[[Desk], Ruling], as_json: bool) -> None:
     from hub.errors import HubError
     from steward.commands.board import open_board
 
@@ -83,5 +86,6 @@ def _rule(decide: Callable[[Desk], Ruling]) -> None:
         except HubError as error:
             print(f"steward: {error}", file=sys.stderr)
             raise typer.Exit(UNCHANGED) from error
-    print(ruling.words.replace("`", ""))
+    words = ruling.words.replace("`", "")
+    print(json.dumps({"done": ruling.done, "code": ruling.code, "message": words}) if as_json else words)
     raise typer.Exit(0 if ruling.done else UNCHANGED)

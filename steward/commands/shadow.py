@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from steward.commands.board import AsJson
+
 if TYPE_CHECKING:
     from bot.hindsight import Compared
 
@@ -25,7 +27,7 @@ def register(app: typer.Typer) -> None:
 @commands.command("list")
 def list_shadow(
     limit: Annotated[int, typer.Option(min=1, max=10_000, help="How many, from the newest on.")] = 50,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Show what would have been done, where and when, and what people then did to the same file or thread."""
     from bot.hindsight import compare
@@ -47,13 +49,13 @@ def list_shadow(
 
 
 @commands.command()
-def clear() -> None:
+def clear(as_json: AsJson = False) -> None:
     """Forget the list. What is still true is listed again when its sync runs."""
     from steward.commands.board import open_keys
     from wire.shadow import ShadowList
 
     ShadowList(*open_keys()).clear()
-    print("The list is empty.")
+    print(json.dumps({"cleared": True}) if as_json else "The list is empty.")
 
 
 def _fields(one: Compared) -> dict[str, object]:

@@ -1,0 +1,166 @@
+"""`steward submit`: submit a model from a shell, checked and answered as `/submit` in a thread and as the API.
+
+With `--server` it is a client of that leaderboard's API and needs nothing but the person's own token. Without, it is
+for whoever runs the bot: it asks the Hub itself, and a sync process writes the request file.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from steward.commands.board import MISCONFIGURED, AsJson
+
+if TYPE_CHECKING:
+    from bot.submissions import Submission
+    from bot.web.submit_models import Asked, Submitted
+    from hub.records import Account
+
+REFUSED = 1
+STATUSES = {"submitted": 0, "under-way": MISCONFIGURED, "hub-refused": MISCONFIGURED}
+PATIENCE = 300.0
+"""Seconds for which a server that is still checking is asked again."""
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to `steward`."""
+    app.command()(submit)
+
+
+def submit(
+    model: Annotated[str, typer.Argument(help="The model's id on the Hub: org/name.")],
+    precision: Annotated[str, typer.Option(help="At which it is evaluated.")] = "bfloat16",
+    revision: Annotated[str, typer.Option(help="A branch, a tag or a commit.")] = "main",
+    weight_type: Annotated[str, typer.Option(help="Original, Delta or Adapter.")] = "Original",
+    base_model: Annotated[str, typer.Option(help="What a Delta or an Adapter is applied to.")] = "",
+    chat_template: Annotated[bool, typer.Option("--chat-template", help="Use its chat template.")] = False,
+    server: Annotated[str, typer.Option(help="The leaderboard's address: submit there, with your own HF_TOKEN.")] = "",
+    by: Annotated[str, typer.Option(help="Without --server: name on the Hub of whoever submits it.")] = "",
+    as_json: AsJson = False,
+) -> None:
+    """Submit a model: it is checked first, and only written where it passes. What it says twice counts once.
+
+    Who submits is whoever owns the token in HF_TOKEN, or has the name in --by. Exit status 1 where nothing was
+    submitted, with every reason; 2 where that is not known, for nobody could be asked.
+    """
+    from pydantic import ValidationError
+
+    from bot.web.submit_models import Asked
+
+    try:
+        asked = Asked(
+            model=model,
+            revision=revision,
+            precision=precision,
+            weight_type=weight_type,
+            base_model=base_model,
+            use_chat_template=chat_template,
+        )
+    except ValidationError as error:
+        raise _cannot("; ".join(f"{one['loc'][0]}: {one['msg']}" for one in error.errors())) from None
+    told = _by_server(server, asked) if server else _here(asked, by)
+    print(told.model_dump_json() if as_json else "\n".join(_lines(told, server)))
+    raise typer.Exit(STATUSES.get(told.code, REFUSED))
+
+
+def _by_server(server: str, asked: Asked) -> Submitted:
+    """What the leaderboard at `server` answers; asked again while it is checking."""
+    import httpx2
+    from pydantic import ValidationError
+
+    from bot.web.submit_models import Submitted
+
+    headers = {"authorization": f"Bearer {_own_token()}"}
+    address, deadline = f"{server.rstrip('/')}/api/requests", time.monotonic() + PATIENCE
+    while True:
+        try:
+            answer = httpx2.post(address, json=asked.model_dump(), headers=headers, timeout=60)
+        except (httpx2.HTTPError, httpx2.InvalidURL) as error:
+            raise _cannot(f"{address} does not answer: {error}") from error
+        try:
+            told = Submitted.model_validate_json(answer.content)
+        except ValidationError:
+            raise _cannot(_other_words(answer.status_code, answer.content)) from None
+        if told.code != "under-way" or time.monotonic() > deadline:
+            return told
+        time.sleep(min(30, int(answer.headers.get("retry-after") or 2)))
+
+
+def _other_words(status: int, content: bytes) -> str:
+    """What an answer says that tells of no submission: an error of the API, or of whatever else is there."""
+    try:
+        problem = json.loads(content)
+        return f"{problem['message']} {problem.get('advice', '')}".strip()
+    except (ValueError, TypeError, KeyError):
+        return f"the server answered {status}, and not as a leaderboard does; is its address right?"
+
+
+def _here(asked: Asked, by: str) -> Submitted:
+    """What comes of it on the board of our own settings."""
+    from bot.sync.submissions import carry_out
+    from hub.errors import HubError
+    from steward.commands.board import open_board
+
+    with open_board() as desk:
+        try:
+            account = desk.hub.user(by) if by else _owner(desk.hub.endpoint)
+            return carry_out(desk, _submission(asked, account))
+        except HubError as error:
+            raise _cannot(f"the Hub was asked in vain: {error}") from error
+
+
+def _submission(asked: Asked, account: Account) -> Submission:
+    from bot.submissions import Submission
+    from bot.sync.submissions import arguments_of
+
+    arguments = arguments_of(asked)
+    if isinstance(arguments, str):
+        raise _cannot(arguments)
+    return Submission(person_id=account.id, person_name=account.name, arguments=arguments)
+
+
+def _owner(endpoint: str) -> Account:
+    """Whoever owns the token in HF_TOKEN, by the Hub's word."""
+    from hub.client import Hub
+
+    with Hub(endpoint, _own_token()) as hub:
+        account, kind = hub.whoami_and_kind()
+    if kind != "user":
+        raise _cannot("the token in HF_TOKEN is not that of a person.")
+    return account
+
+
+def _own_token() -> str:
+    """The person's token: HF_TOKEN, or that of `hf auth login`."""
+    from huggingface_hub import get_token
+
+    token = get_token()
+    if not token:
+        raise _cannot("set HF_TOKEN to a token of yours, or log in with `hf auth login`; who submits is its owner.")
+    return token
+
+
+def _cannot(words: str) -> typer.Exit:
+    print(f"steward: nothing was submitted: {words}", file=sys.stderr)
+    return typer.Exit(MISCONFIGURED)
+
+
+def _lines(told: Submitted, server: str) -> Iterator[str]:
+    from bot.texts.render import printable  # strangers' words, without what moves a terminal's cursor
+
+    yield printable(told.message)
+    for reason in told.reasons:
+        yield f"  - {printable(reason.message)}{f' (See {reason.link})' if reason.link else ''}"
+        if reason.advice:
+            yield f"    → {printable(reason.advice)}"
+    if told.path:
+        followed = f"{server.rstrip('/')}{told.page_url}" if server else f"steward status {told.model}"
+        yield f"Its file: {printable(told.request_url)}{f' ({printable(told.status)})' if told.status else ''}"
+        yield f"Follow it: {printable(followed)}"
+    elif told.advice:
+        yield printable(told.advice)

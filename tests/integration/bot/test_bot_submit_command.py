@@ -1,0 +1,104 @@
+"""`steward submit`: from the bot's own machine, and by the API of any leaderboard."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable, Iterator
+
+import httpx2
+import pytest
+from stand_kit import ADA, BOT, Stand
+from typer.testing import CliRunner, Result
+
+from bot.settings import BotSettings
+from steward.cli import app
+from wire import clock
+
+PATH = "ada/good_eval_request_False_float32_Original.json"
+GOOD = ("submit", "ada/good", "--precision", "float32")
+Steward = Callable[..., Result]
+
+
+@pytest.fixture
+def settings(settings: BotSettings, stand: Stand) -> BotSettings:
+    """The settings of a web server that asks the Hub of `stand` whose token was shown."""
+    return settings.model_copy(update={"hf_endpoint": stand.hub.url})
+
+
+@pytest.fixture
+def steward(stand: Stand, settings: BotSettings, monkeypatch: pytest.MonkeyPatch) -> Steward:
+    """Run `steward …` on the board of `stand`, as somebody who owns ada's token."""
+    for name, value in {
+        "STEWARD_BOARD": str(settings.board),
+        "STEWARD_BOT_TOKEN": BOT,
+        "HF_ENDPOINT": stand.hub.url,
+        "REDIS_URL": settings.redis_url,
+        "HF_TOKEN": ADA,
+    }.items():
+        monkeypatch.setenv(name, value)
+    return lambda *words: CliRunner().invoke(app, list(words))
+
+
+@pytest.fixture
+def syncing(stand: Stand) -> Iterator[Stand]:
+    """A board whose syncs run beside the test, by the clock of the web server."""
+    stand.desk.now = clock.now
+    stand.desk.me()
+    thread = threading.Thread(target=stand.loop.run)
+    thread.start()
+    yield stand
+    stand.loop.stop()
+    thread.join()
+
+
+def test_an_operator_submits_a_model(stand: Stand, steward: Steward) -> None:
+    """In the name of the token's owner or of --by; what passes is written once, what does not leaves nothing."""
+    refused = steward("submit", "ada/pickled", "--precision", "1bit")
+    assert refused.exit_code == 1, refused.output
+    assert "pickle" in refused.output
+    assert "→" in refused.output
+    done = steward(*GOOD)
+    assert done.exit_code == 0, done.output
+    assert f"/datasets/board/requests/blob/main/{PATH}" in done.output
+    stand.time = clock.now() + 1  # the command has a clock of its own
+    stand.settle()
+    assert (stand.file(PATH)["sender"], stand.file(PATH)["status"]) == ("ada", "PENDING")
+    commits = stand.commits()
+    assert steward(*GOOD).exit_code == 0
+    other = steward(*GOOD, "--by", "bob", "--json")
+    assert other.exit_code == 1
+    assert json.loads(other.stdout.splitlines()[-1])["code"] == "exists"
+    stand.settle()
+    assert stand.commits() == commits
+
+
+def test_a_person_submits_to_a_leaderboard(web: httpx2.Client, syncing: Stand, steward: Steward) -> None:
+    """With --server nothing but the own token is needed; the answer is that of the API."""
+    done = steward(*GOOD, "--server", f"{web.base_url}/")
+    assert done.exit_code == 0, done.output
+    assert f"{str(web.base_url).rstrip('/')}/requests/{PATH}" in done.output
+    refused = steward("submit", "ada/remote", "--server", str(web.base_url), "--json")
+    assert refused.exit_code == 1, refused.output
+    told = json.loads(refused.stdout.splitlines()[-1])
+    assert told["code"] == "refused"
+    assert told["reasons"]
+
+
+def test_who_cannot_be_asked_is_told_in_a_sentence(
+    web: httpx2.Client, steward: Steward, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Exit status 2 for a wrong token, an address that is none, an argument that cannot be, and a name of nobody."""
+    here = str(web.base_url)
+    cases = {
+        "Not Found": ("submit", "ada/good", "--server", f"{here}/nowhere"),
+        "does not answer": ("submit", "ada/good", "--server", "http://127.0.0.1:9"),
+        "weight_type": ("submit", "ada/good", "--weight-type", ""),
+        "asked in vain": ("submit", "ada/good", "--by", "nobody-at-all"),
+    }
+    for words, command in cases.items():
+        found = steward(*command)
+        assert (found.exit_code, words in found.output) == (2, True), (words, found.output)
+    monkeypatch.setenv("HF_TOKEN", "hf_nobody")
+    found = steward(*GOOD, "--server", here)
+    assert (found.exit_code, "does not accept this token" in found.output) == (2, True), found.output
