@@ -1,0 +1,30 @@
+"""Every page of the board that `world_kit` furnishes, by a short name."""
+
+from __future__ import annotations
+
+from urllib.parse import quote
+
+from world_kit import LONG, path_of
+
+RUNNING, FAILED = "north-lab/OLMo-2-7B-SFT-v2", LONG.replace("Llama", "Broken")
+PAGES = {
+    "queue": "/",
+    "queue-later": "/?after=50",
+    "results": "/results",
+    "results-search": "/results?q=Hub+License:+apache-2.0;+Average:+%3E%3D+30&sort=IFEval",
+    "requests": "/requests",
+    "requests-nothing": "/requests?q=Qwen3-8B-Instrukt",
+    "requests-misread": "/requests?q=Licens:+mit",
+    "requests-failed": "/requests?state=failed",
+    "request-running": f"/requests/{path_of(RUNNING)}",
+    "request-failed": f"/requests/{path_of(FAILED)}",
+    "request-waiting": f"/requests/{path_of(LONG.replace('Llama', 'Waiting'))}",
+    "request-held": f"/requests/{path_of('bob/ash-9b')}",
+    "model": f"/models/{quote(LONG)}",
+    "missing": "/models/nobody/nothing",
+    "flags": "/flags",
+    "workers": "/workers",
+    "commands": "/commands",
+    "decisions": "/decisions",
+    "threads-waiting": "/threads-waiting",
+}
