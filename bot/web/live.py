@@ -36,8 +36,8 @@ LASTS = 900.0
 """Seconds after which a stream ends; the page opens another one by itself."""
 
 
-SHOWN = 50
-"""Rows of each list that are watched: as many as are on the first page."""
+SHOWN = 25
+"""Rows of each list that are watched: as many as are on the first page of the queue."""
 FULL = models.Problem(code="too-many", message="Too many watch already.", advice="Reload the page instead.")
 
 

@@ -12,6 +12,7 @@ from fastapi.responses import Response
 
 from bot.web.board import Views
 from bot.web.frame import Frame
+from bot.web.live import SHOWN
 from bot.web.rows import SORTS
 from leaderboard.categories import Category
 
@@ -28,7 +29,7 @@ def site_routes(views: Views, frame: Frame) -> APIRouter:
     @routes.get("/")
     def queue(request: Request) -> Response:
         after, held_after = number(request, "after", 0), number(request, "held_after", 0)
-        found = views.pages.queue(after=after, held_after=held_after, limit=ROWS)
+        found = views.pages.queue(after=after, held_after=held_after, limit=SHOWN)
         ended = {state: views.requests(state=state, size=ENDED).requests for state in ("finished", "failed")}
         return frame.page(
             request,
@@ -36,7 +37,7 @@ def site_routes(views: Views, frame: Frame) -> APIRouter:
             queue=found,
             after=after,
             held_after=held_after,
-            size=ROWS,
+            size=SHOWN,
             ended=ended,
             counts=views.counts(),
         )

@@ -3,12 +3,16 @@
 
 const STEPS = [["day", 86400], ["hour", 3600], ["minute", 60]];
 const relative = new Intl.RelativeTimeFormat("en", { numeric: "auto" });
+const sent = new WeakMap(); // part of the page → its HTML as the server sent it last
+let asked = 0;
+let isBehind = false; // something changed while nobody could be shown it
 
 function sayTimes(root) {
   for (const one of root.querySelectorAll("time[datetime]")) {
     const seconds = (Date.parse(one.dateTime) - Date.now()) / 1000;
+    if (Number.isNaN(seconds)) continue;
     const [name, length] = STEPS.find(([, length]) => Math.abs(seconds) >= length) || ["minute", 60];
-    if (!Number.isNaN(seconds)) one.title = relative.format(Math.round(seconds / length), name);
+    one.title = one.dataset.far = relative.format(Math.round(seconds / length), name);
   }
 }
 
@@ -19,27 +23,32 @@ function showProgress(running) {
     bar.max = now.total;
     bar.value = now.done;
     const words = bar.parentElement.querySelector("[data-words]");
-    if (words) words.textContent = `${now.done} of ${now.total}`;
+    if (words) words.textContent = `${now.done.toLocaleString("en")} of ${now.total.toLocaleString("en")}`;
   }
 }
 
-let asked = 0;
-
 async function refresh() {
   const mine = ++asked;
+  isBehind = false;
   const answer = await fetch(location.href, { headers: { accept: "text/html" } });
   if (!answer.ok || mine !== asked) return;
   const page = new DOMParser().parseFromString(await answer.text(), "text/html");
   for (const part of document.querySelectorAll("[data-live]")) {
     const fresh = page.getElementById(part.id);
-    if (!fresh || fresh.innerHTML === part.innerHTML) continue;
-    if (part.contains(document.activeElement)) continue; // nobody's place in the page is taken from under them
+    if (!fresh || fresh.innerHTML === sent.get(part)) continue;
+    if (part.contains(document.activeElement)) {
+      isBehind = true; // nobody's place in the page is taken from under them
+      continue;
+    }
+    sent.set(part, fresh.innerHTML);
     part.replaceChildren(...fresh.childNodes);
     sayTimes(part);
   }
 }
 
 function later() {
+  isBehind = true;
+  if (document.hidden) return; // who looks elsewhere is shown it on coming back
   // Not everybody at once: many may watch the same queue.
   clearTimeout(later.timer);
   later.timer = setTimeout(() => refresh().catch(() => {}), 100 + 900 * Math.random());
@@ -47,16 +56,26 @@ function later() {
 
 function listen() {
   const state = document.getElementById("live-state");
+  const say = (words) => { if (state && state.textContent !== words) state.textContent = words; };
   const events = new EventSource("/events");
   let isFirst = true;
-  events.addEventListener("open", () => { state.textContent = "Live: this page follows the queue."; });
-  events.addEventListener("error", () => { state.textContent = "Not live at the moment; reload to see the newest."; });
+  events.addEventListener("open", () => say("Live: this page follows the queue."));
+  events.addEventListener("error", () => say("Not live at the moment; reload to see the newest."));
   events.addEventListener("progress", (event) => showProgress(JSON.parse(event.data)));
   events.addEventListener("lists", () => {
     if (!isFirst) later();
     isFirst = false;
   });
+  document.addEventListener("visibilitychange", () => { if (isBehind) later(); });
+  document.addEventListener("focusout", (event) => {
+    if (isBehind && !event.relatedTarget?.closest("[data-live]")) later();
+  });
 }
 
+const parts = document.querySelectorAll("[data-live]");
+for (const part of parts) sent.set(part, part.innerHTML);
 sayTimes(document);
-if (document.querySelector("[data-live]")) listen();
+setInterval(() => sayTimes(document), 30000);
+const here = document.querySelector("nav [aria-current]");
+if (here) here.parentElement.parentElement.scrollLeft = here.offsetLeft - 16;
+if (parts.length) listen();
