@@ -53,7 +53,7 @@ class Decision(BaseModel):
     requests: list[str] = Field(default_factory=list, max_length=1_000)
     allowed: bool
     answer: str = Field(default="", max_length=100_000)
-    thread: Where | None = Field(default=None, description="None: at a shell, by whoever runs the bot")
+    thread: Where | None = Field(default=None, description="None: at a shell, on a page or by a program")
     comment: str = Field(max_length=100)
     number: int = Field(default=0, description="which command of its comment it is, or which part of it, from 0")
 

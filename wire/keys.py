@@ -381,6 +381,15 @@ class Keys:
         """Hash, for a day: JSON of what was `asked`, by whom, and of the `answer` once there is one."""
         return self._key("submission", digest)
 
+    # those who are signed in on the pages
+    def session(self, digest: str) -> str:
+        """String, for hours: JSON of who is signed in; `digest` is that of the id in their cookie."""
+        return self._key("session", digest)
+
+    def errand(self, name: str) -> str:
+        """Hash, for an hour: JSON of what was `asked`, by whom, what is `settled`, and the `answer`."""
+        return self._key("errand", name)
+
     # evaluations
     def attempt(self, attempt: str) -> str:
         """Hash: the state of one attempt."""

@@ -22,6 +22,7 @@ import structlog
 
 from bot.deliveries import FLAGS, REQUESTS
 from bot.desk import Desk, repo_of, thread_of
+from bot.errands import ERRAND
 from bot.fence import LeaseLost, fenced
 from bot.flagging.cures import CAUSE, CAUSES, mark_causes
 from bot.flagging.reports import EVIDENCE, sync_evidence
@@ -33,6 +34,7 @@ from bot.sync.contents import CONTENTS, sync_contents
 from bot.sync.decisions import DECISIONS, sync_decisions
 from bot.sync.duplicates import DUPLICATES, sync_duplicates
 from bot.sync.durations import DURATIONS, sync_durations
+from bot.sync.errands import sync_errand
 from bot.sync.flags import sync_cause, sync_flags
 from bot.sync.kept import KEPT, sync_kept
 from bot.sync.outbreaks import OUTBREAK, sync_outbreak
@@ -178,6 +180,8 @@ class SyncLoop:
             return lambda: sync_check(desk, rest)
         if kind == SUBMISSION and rest:
             return lambda: sync_submission(desk, rest)
+        if kind == ERRAND and rest:
+            return lambda: sync_errand(desk, rest)
         if kind == LEDGER and rest:
             return lambda: desk.effects.write(rest)
         if kind == "request" and rest:
