@@ -18,25 +18,25 @@ class SettingsError(ValueError):
 class BotSettings(WireSettings):
     """Where the board is described, and the secrets, each of which may come from a file instead."""
 
-    board: Path = Field(default=Path("board.yaml"), description="STEWARD_BOARD: the board file")
-    bot_token: SecretStr | None = None
-    bot_token_file: Path | None = None
-    webhook_secret: SecretStr | None = None
-    webhook_secret_file: Path | None = None
+    board: Path = Field(default=Path("board.yaml"), description="the board file")
+    bot_token: SecretStr | None = Field(default=None, description="what the bot speaks to the Hub with")
+    bot_token_file: Path | None = Field(default=None, description="a file that holds it")
+    webhook_secret: SecretStr | None = Field(default=None, description="what the Hub's webhooks show that they are its")
+    webhook_secret_file: Path | None = Field(default=None, description="a file that holds it; `init` writes it")
     old_webhook_secret: SecretStr | None = Field(default=None, description="still accepted, while secrets are rotated")
-    old_webhook_secret_file: Path | None = None
+    old_webhook_secret_file: Path | None = Field(default=None, description="a file that holds it")
     mirrors: Path | None = Field(
         default=None, description="folder for clones of the board's repos; by default below that for temporary files"
     )
-    host: str = "127.0.0.1"
-    port: int = 7860
-    max_delivery_bytes: int = 1_000_000
-    checks_per_minute: int = Field(default=12, ge=0, description="that the web server hands to a sync process, in all")
-    checks_per_client: int = Field(default=4, ge=0, description="a minute")
+    host: str = Field(default="127.0.0.1", description="address at which the web server listens")
+    port: int = Field(default=7860, description="its port")
+    max_delivery_bytes: int = Field(default=1_000_000, description="of one webhook's body; longer ones are refused")
+    checks_per_minute: int = Field(default=12, ge=0, description="that the web server hands on, in all")
+    checks_per_client: int = Field(default=4, ge=0, description="that it hands on for one client, a minute")
     frame_ancestors: str = Field(
         default="", pattern=r"^(https://[\w.*-]+(:\d+)?( |$))*$", description="origins that may show pages in a frame"
     )
-    commits_per_hour: int = Field(default=60, ge=1, le=300, description="in each shared repo")
+    commits_per_hour: int = Field(default=60, ge=1, le=300, description="that the bot makes in each shared repo")
 
     def read_board(self) -> Board:
         """The board in the board file. Raises SettingsError."""

@@ -17,7 +17,9 @@ class WireSettings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="STEWARD_", env_file=".env", extra="ignore", populate_by_name=True)
 
     redis_url: str = Field(
-        default="redis://127.0.0.1:6379/0", validation_alias=AliasChoices("REDIS_URL", "STEWARD_REDIS_URL")
+        default="redis://127.0.0.1:6379/0",
+        validation_alias=AliasChoices("REDIS_URL", "STEWARD_REDIS_URL"),
+        description="the queue server",
     )
     redis_url_file: Path | None = Field(
         default=None,
@@ -25,10 +27,12 @@ class WireSettings(BaseSettings):
         description="file that holds the URL, where it has a password: rediss://user:password@host:6379/0",
     )
     hf_endpoint: str = Field(
-        default="https://huggingface.co", validation_alias=AliasChoices("HF_ENDPOINT", "STEWARD_HF_ENDPOINT")
+        default="https://huggingface.co",
+        validation_alias=AliasChoices("HF_ENDPOINT", "STEWARD_HF_ENDPOINT"),
+        description="the Hub, or a localhub",
     )
-    log_level: str = "info"
-    log_json: bool = False
+    log_level: str = Field(default="info", description="what is logged, on standard error: debug, info, warning, error")
+    log_json: bool = Field(default=False, description="whether each line of the log is one JSON object")
 
     @model_validator(mode="after")
     def _redis_url_from_file(self) -> Self:

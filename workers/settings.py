@@ -17,13 +17,18 @@ from workers.access import HubAccess
 class WorkerSettings(WireSettings):
     """What one worker needs to know. The token writes details repos and nothing else."""
 
-    board_file: Path = Field(validation_alias=AliasChoices("STEWARD_BOARD", "STEWARD_BOARD_FILE"))
-    worker_token: SecretStr | None = None
-    worker_token_file: Path | None = Field(
-        default=None, description="read instead of worker_token: it stays out of /proc"
+    board_file: Path = Field(
+        validation_alias=AliasChoices("STEWARD_BOARD", "STEWARD_BOARD_FILE"), description="the board file"
     )
-    work_dir: Path = Field(default_factory=lambda: Path.home() / ".cache" / "steward" / "worker")
-    tiers: Annotated[tuple[str, ...], NoDecode] = ("all",)
+    worker_token: SecretStr | None = Field(default=None, description="a token that may write details repos alone")
+    worker_token_file: Path | None = Field(default=None, description="a file that holds it, which stays out of /proc")
+    work_dir: Path = Field(
+        default_factory=lambda: Path.home() / ".cache" / "steward" / "worker",
+        description="folder of models, questions and slots; by default ~/.cache/steward/worker",
+    )
+    tiers: Annotated[tuple[str, ...], NoDecode] = Field(
+        default=("all",), description="which requests it takes: small, medium, large, by comma, or all"
+    )
     device: str = Field(
         default="auto",
         pattern=r"^(auto|cpu|cuda(:\d+(,\d+)*)?)$",
@@ -55,7 +60,9 @@ class WorkerSettings(WireSettings):
         description="model@commit that is known to work; empty: a tiny one that is made here",
     )
     harness: str = Field(default="workers.evaluate", description="module whose `evaluate` a child runs")
-    preload: Annotated[tuple[str, ...], NoDecode] = ("workers.harness",)
+    preload: Annotated[tuple[str, ...], NoDecode] = Field(
+        default=("workers.harness",), description="modules that children find imported"
+    )
 
     @field_validator("tiers", "preload", mode="before")
     @classmethod

@@ -24,6 +24,7 @@ UNCHANGED = 1
 
 Path = Annotated[str, typer.Argument(help="Of the request file: org/model_eval_request_False_bfloat16_Original.json")]
 What = Annotated[str, typer.Argument(help="board, tier:small, tier:medium, tier:large, or suite:NAME")]
+Level = Annotated[Literal["high", "normal", "low"], typer.Argument(help="Of its turn.")]
 Reason = Annotated[str, typer.Option("--reason", "-r", help="Why; everyone can read it.")]
 By = Annotated[str, typer.Option(help="Name on the Hub of whoever decided it; yours on this machine if left out.")]
 
@@ -62,7 +63,7 @@ def unhold(path: Path, as_json: AsJson = False) -> None:
     _rule(lambda desk: queue_rules.unhold(desk, path), as_json)
 
 
-def priority(path: Path, level: Literal["high", "normal", "low"], as_json: AsJson = False) -> None:
+def priority(path: Path, level: Level, as_json: AsJson = False) -> None:
     """Have a request's turn come before those of lower priority."""
     from bot.sync import queue_rules
 

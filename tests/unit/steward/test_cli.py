@@ -1,0 +1,118 @@
+"""The command line as a whole: what its help costs, which commands speak JSON, and how they end."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from typer.core import TyperGroup
+from typer.main import get_command
+
+from steward.cli import app
+from steward.reference import PAGES, cli_page, settings_page
+
+HEAVY = ("fastapi", "huggingface_hub", "numpy", "pydantic", "pygit2", "redis", "rq", "structlog", "transformers")
+WITHOUT_JSON = {
+    "serve": "runs until it is stopped; its log is JSON with STEWARD_LOG_JSON=true",
+    "sync": "runs until it is stopped",
+    "schedule": "runs until it is stopped",
+    "work": "runs until it is stopped",
+    "up": "runs until it is stopped; what it starts logs as above",
+}
+
+
+def commands(group: TyperGroup, before: str = "") -> Iterator[tuple[str, object]]:
+    """Every command, by its words."""
+    for name, command in group.commands.items():
+        if isinstance(command, TyperGroup):
+            yield from commands(command, f"{before}{name} ")
+        else:
+            yield f"{before}{name}", command
+
+
+def every_command() -> dict[str, object]:
+    """The commands of `steward`."""
+    root = get_command(app)
+    assert isinstance(root, TyperGroup)
+    return dict(commands(root))
+
+
+def test_the_help_loads_nothing_heavy() -> None:
+    """`steward --help` is there at once, because it imports none of what commands need when they run."""
+    code = (
+        "import sys, runpy; sys.argv = ['steward', '--help']\n"
+        "try: runpy.run_module('steward.cli', run_name='__main__')\n"
+        "except SystemExit: pass\n"
+        "print('LOADED', *sorted({name.partition('.')[0] for name in sys.modules}))"
+    )
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    loaded = set(said.splitlines()[-1].split()[1:])
+    assert "Usage" in said
+    assert "typer" in loaded
+    assert loaded & set(HEAVY) == set()
+
+
+def test_every_command_speaks_json_or_runs_until_it_is_stopped() -> None:
+    """A program can read what any command answers; each that has no --json is named here, with the reason."""
+    lacking = {name for name, command in every_command().items() if "--json" not in options(command)}
+    assert lacking == set(WITHOUT_JSON)
+
+
+def options(command: object) -> set[str]:
+    """The options of a command."""
+    return {word for param in command.params for word in param.opts}  # type: ignore[attr-defined]
+
+
+def test_every_command_and_option_says_what_it_is() -> None:
+    """Help that a person can follow: no command without a sentence, no option without words."""
+    for name, command in every_command().items():
+        assert command.help, name  # type: ignore[attr-defined]
+        silent = [param.name for param in command.params if param.name != "help" and not param.help]  # type: ignore[attr-defined]
+        assert (name, silent) == (name, [])
+
+
+@pytest.mark.parametrize("name", ["cli", "settings"])
+def test_the_reference_is_what_the_code_says(project: Path, name: str) -> None:
+    """Whoever changes an option or a setting writes the page anew: python -m steward.reference docs"""
+    page = f"reference-{name}.md"
+    assert (project / "docs" / page).read_text("utf-8") == PAGES[page]()
+
+
+def test_every_command_stands_in_the_reference() -> None:
+    """With each of its options."""
+    text = cli_page()
+    for name, command in every_command().items():
+        chapter = text.partition(f"\n### steward {name}\n")[2].partition("\n### ")[0]
+        assert [word for word in options(command) if f"`{word}" not in chapter and word.startswith("-")] == []
+
+
+def test_ctrl_c_ends_a_command_that_waits_without_a_traceback(
+    tmp_path: Path, eventually: Callable[..., object]
+) -> None:
+    """Exit status 130, and nothing on standard error but what was said before."""
+    with socket.create_server(("127.0.0.1", 0)) as deaf:  # takes connections, and never answers
+        kept = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
+        address = f"http://127.0.0.1:{deaf.getsockname()[1]}"
+        command = [sys.executable, "-m", "steward.cli", "submit", "ada/good", "--server", address]
+        process = subprocess.Popen(
+            command, env={**kept, "HF_TOKEN": "hf_x"}, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        )
+        connection, _ = deaf.accept()
+        with connection:
+            assert connection.recv(4) == b"POST"
+            process.send_signal(signal.SIGINT)
+            said = process.communicate(timeout=30)
+    assert (process.returncode, said) == (130, (b"", b""))
+
+
+def test_every_setting_says_what_it_is() -> None:
+    """No row of the table of settings is empty."""
+    rows = [line.split(" | ") for line in settings_page().splitlines() if line.startswith("| `")]
+    assert len(rows) > 40
+    assert [row[0] for row in rows if len(row[1]) < 4] == []
