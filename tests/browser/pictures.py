@@ -14,8 +14,8 @@ from pathlib import Path
 
 from playwright.sync_api import Browser, sync_playwright
 
-HERE = Path(__file__).parent
-sys.path[:0] = [str(HERE), str(HERE / "site"), str(HERE.parents[1])]
+sys.path.append(str(Path(__file__).parent / "site"))
+sys.path.append(str(Path(__file__).parents[2]))
 from conftest import CHROMIUM, OPTIONS
 from pages_kit import PAGES
 from serving_kit import Site, serving

@@ -1,7 +1,4 @@
-"""A board that is rich enough to be looked at: every state, long names and reasons, flags, holds, workers, decisions.
-
-Two more boards stand beside it: one at which nothing ever happened, and one at which every word is an attack.
-"""
+"""A board that is rich enough to be looked at: every state, long names, reasons, flags, holds, workers, decisions."""
 
 from __future__ import annotations
 
@@ -43,7 +40,6 @@ repos: {{requests: open-llm-leaderboard/requests, results: open-llm-leaderboard/
         community: open-llm-leaderboard/open_llm_leaderboard, details_namespace: open-llm-leaderboard}}
 """
 COLUMNS = ("IFEval", "BBH", "MATH Lvl 5", "GPQA", "MuSR", "MMLU-PRO")
-HOSTILE = "\"'><img src=x onerror=alert(1)><script>alert(1)</script>{{7*7}}"
 LONG = "a-very-long-organisation-name-of-47-characters/Llama-3.1-70B-Instruct-abliterated-DPO-merge-v2.5-128k-context"
 FAMILIES = (
     "Qwen3",
@@ -70,7 +66,7 @@ FAILURES = (
     Failure(
         cause="out-of-memory",
         fault="us",
-        message="The machine's memory did not suffice: 78.1 GiB of 79.3 GiB were in use when 2.0 GiB more were asked for.",
+        message="The memory did not suffice: 78.1 GiB of 79.3 GiB were in use when 2.0 GiB more were asked for.",
         advice="Nothing for you to do; it is tried again on a larger machine.",
     ),
     Failure(
@@ -88,37 +84,18 @@ FAILURES = (
 )
 
 
-def furnish(connection: redis.Redis, keys: Keys) -> None:
+def furnish(connection: redis.Redis, keys: Keys, *, finished: int = 140, failed: int = 23, waiting: int = 64) -> None:
     """A board on a busy afternoon; the same one each time."""
     dice = random.Random(7)
     index = Index(connection, keys)
     _measured(Measures(connection, keys))
-    index.put(*_finished(Scoreboard(connection, keys), dice), *_failed(dice), *_others())
+    index.put(*_finished(Scoreboard(connection, keys), dice, finished), *_failed(dice, failed), *_others())
     _running(connection, keys, index)
-    index.put(*_waiting(dice), *_held())
+    index.put(*_waiting(dice, waiting), *_held())
     put_flags(connection, keys, *_flags())
     hold = Hold(reason="The large machines move to another room until Friday.", by="maya", at=iso(clock.now() - 9e4))
     Pauses(connection, keys).learn("1", json.dumps({"tier:large": hold.model_dump()}).encode())
     _talks(connection, keys)
-
-
-def furnish_hostile(connection: redis.Redis, keys: Keys) -> None:
-    """A board on which every word that a stranger may choose is an attack."""
-    index, now = Index(connection, keys), clock.now()
-    bad = Failure(cause="odd", fault="unknown", message=HOSTILE, advice=HOSTILE)
-    words = ("submitter", "licence", "category", "architecture", "base_model", "revision", "results")
-    said: dict[str, Any] = {**dict.fromkeys(words, HOSTILE), "failure": bad, "log": "javascript:alert(1)"}
-    said["causes"] = (f"{'a' * 12}-deadbeef-1:{HOSTILE}", f"report:{HOSTILE}")
-    index.put(
-        entry(HOSTILE, "settled", "FAILED", path=f"{HOSTILE}/failed.json", **said),
-        entry(HOSTILE, "settled", "FINISHED", path=f"{HOSTILE}/done.json", number=1, **said),
-        entry(HOSTILE, "waiting", "PENDING", path=f"{HOSTILE}/waits.json", attempt="x", number=2),
-    )
-    scored = Scored(path=f"{HOSTILE}/done.json", model=HOSTILE, suite="s", average=50.0)
-    Scoreboard(connection, keys).put(scored)
-    put_flags(connection, keys, flag(HOSTILE, reason=HOSTILE, thread="javascript:alert(1)"))
-    card = WorkerCard(name=HOSTILE, tiers=("small",), devices=HOSTILE, versions={HOSTILE: HOSTILE}, since=now, beat=now)
-    Workers(connection, keys).announce(card)
 
 
 def _model(dice: random.Random, number: int) -> tuple[str, float]:
@@ -127,9 +104,9 @@ def _model(dice: random.Random, number: int) -> tuple[str, float]:
     return f"{dice.choice(PEOPLE)}/{dice.choice(FAMILIES)}-{size:g}B-{kind}", size
 
 
-def _finished(scores: Scoreboard, dice: random.Random) -> list[Entry]:
+def _finished(scores: Scoreboard, dice: random.Random, count: int) -> list[Entry]:
     found = []
-    for number in range(140):
+    for number in range(count):
         model, size = (LONG, 70.6) if number == 3 else _model(dice, number)
         one = entry(
             model,
@@ -151,9 +128,9 @@ def _finished(scores: Scoreboard, dice: random.Random) -> list[Entry]:
     return found
 
 
-def _failed(dice: random.Random) -> list[Entry]:
+def _failed(dice: random.Random, count: int) -> list[Entry]:
     found = []
-    for number in range(23):
+    for number in range(count):
         model, _ = _model(dice, number)
         one = entry(
             LONG.replace("Llama", "Broken") if number == 1 else model,
@@ -210,9 +187,9 @@ def _worker(name: str, doing: str, now: float) -> WorkerCard:
     )
 
 
-def _waiting(dice: random.Random) -> list[Entry]:
+def _waiting(dice: random.Random, count: int) -> list[Entry]:
     found = []
-    for number in range(64):
+    for number in range(count):
         model, size = _model(dice, number)
         attempt = f"{number + 50:012x}-deadbeef-1"
         one = entry(

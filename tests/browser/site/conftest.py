@@ -1,0 +1,31 @@
+"""A rich board that is served, for all tests of a module."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+sys.path.append(str(Path(__file__).parent))
+from serving_kit import Site, serving
+from world_kit import furnish
+
+from steward.valkey import Valkey
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Valkey]:
+    """A queue server."""
+    with Valkey(tmp_path_factory.mktemp("queue")) as valkey:
+        yield valkey
+
+
+@pytest.fixture(scope="module")
+def rich(server: Valkey, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    """The board that `world_kit` furnishes, with as many rows as one page shows: axe-core looks at each."""
+    small = partial(furnish, finished=10, failed=8, waiting=27)
+    with serving(server, tmp_path_factory.mktemp("rich"), "looked-at", small) as site:
+        yield site

@@ -1,0 +1,61 @@
+"""axe-core finds nothing serious on any page: by day, by night, on a phone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Literal
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from pages_kit import LIKE_ANOTHER, PAGES
+from playwright.sync_api import Browser, Page, ViewportSize
+from serving_kit import Site
+
+pytestmark = pytest.mark.browser
+ALL = {"resultTypes": ["violations"]}
+OF_LOOKS = {**ALL, "runOnly": ["color-contrast", "link-in-text-block", "scrollable-region-focusable", "target-size"]}
+"""What may be right in one look and wrong in another; names, roles and order are the same in all."""
+DESK, PHONE = ViewportSize(width=1200, height=800), ViewportSize(width=360, height=740)
+
+
+@pytest.fixture(scope="module")
+def tab(browser: Browser, rich: Site) -> Iterator[Page]:
+    """One tab for all pages."""
+    context = browser.new_context(base_url=rich.address, reduced_motion="reduce")
+    yield context.new_page()
+    context.close()
+
+
+@pytest.mark.parametrize("name", [name for name in PAGES if name not in LIKE_ANOTHER])
+def test_axe_finds_no_serious_fault(tab: Page, name: str) -> None:
+    """Everything by day at a desk; what depends on colour and width also by night on a phone."""
+    look(tab, DESK, "light")
+    tab.goto(PAGES[name])
+    assert faults(tab, ALL) == []
+    look(tab, PHONE, "dark")
+    assert faults(tab, OF_LOOKS) == [], "by night, on a phone"
+
+
+def test_axe_finds_what_is_wrong(tab: Page) -> None:
+    """A picture without words and grey words on grey: the looks above are no looks away."""
+    look(tab, DESK, "light")
+    tab.goto("/flags")
+    tab.evaluate("document.querySelector('.brand img').removeAttribute('alt')")
+    tab.evaluate("document.querySelector('main p').style.color = '#bbb'")
+    assert [one.partition(":")[0] for one in faults(tab, ALL)] == ["color-contrast", "image-alt"]
+
+
+def look(tab: Page, size: ViewportSize, colours: Literal["light", "dark"]) -> None:
+    """Have the tab be of this size and in these colours."""
+    tab.set_viewport_size(size)
+    tab.emulate_media(color_scheme=colours)
+
+
+def faults(tab: Page, options: dict[str, object]) -> list[str]:
+    """The serious and critical violations, with what they are about."""
+    found = Axe().run(tab, options=options).response["violations"]
+    return [
+        f"{one['id']}: {', '.join(str(node['target'][0]) for node in one['nodes'][:3])}"
+        for one in found
+        if one["impact"] in ("serious", "critical")
+    ]
