@@ -25,13 +25,17 @@ from bot.web import answers
 from bot.web.api import api_routes
 from bot.web.board import Views
 from bot.web.board_api import board_api_routes
+from bot.web.charts.routes import chart_routes
 from bot.web.checks import Checks
 from bot.web.desk import looking_desk
 from bot.web.frame import Frame, static_routes
 from bot.web.live import Live, live_routes
 from bot.web.pages import page_routes
+from bot.web.signin import SigningIn, signin_routes
+from bot.web.signin_app import app_of
 from bot.web.site import site_routes
 from bot.web.submit import Submitting, submit_routes
+from bot.web.visitors import Visitors
 from bot.webhooks import Webhooks
 from wire.keys import Keys
 from wire.logs import configure_logs
@@ -83,14 +87,18 @@ def create_app(settings: BotSettings) -> App:
     app.include_router(health_routes(redis, keys, inbox))
     app.include_router(metric_routes(desk))
     checks = Checks(desk, per_minute=settings.checks_per_minute, per_client=settings.checks_per_client)
-    frame = Frame(board.title, settings.frame_ancestors)
+    visitors = Visitors(desk, app_of(settings))
+    frame = Frame(board.title, settings.frame_ancestors, visitors)
+    signing = SigningIn(visitors, settings.openid_provider_url or settings.hf_endpoint)
     app.live = Live(redis, keys, views.pages)
     for routes in (
         api_routes(views.pages, checks),
         board_api_routes(views),
+        chart_routes(views, frame),
         submit_routes(Submitting(desk)),
         page_routes(desk, frame),
         site_routes(views, frame),
+        signin_routes(signing, frame),
         static_routes(),
         live_routes(app.live),
     ):

@@ -6,16 +6,17 @@ from pathlib import Path
 
 from pydantic import Field, SecretStr
 
+from bot.signin_settings import SignInSettings
 from leaderboard.boards import BadBoard, Board, parse_board
 from wire.errors import SecretMissing
-from wire.settings import WireSettings, read_secret
+from wire.settings import read_secret
 
 
 class SettingsError(ValueError):
     """A setting is missing or wrong; the message names it."""
 
 
-class BotSettings(WireSettings):
+class BotSettings(SignInSettings):
     """Where the board is described, and the secrets, each of which may come from a file instead."""
 
     board: Path = Field(default=Path("board.yaml"), description="the board file")

@@ -21,6 +21,9 @@ PREFIX = "/api/"
 FRESH = {"cache-control": "no-cache", "x-content-type-options": "nosniff"}
 """Everything may be kept, and has to be asked for again: with an ETag, which costs nearly nothing."""
 
+PRIVATE = {"cache-control": "private, no-store"}
+"""What is for one person alone is kept nowhere."""
+
 
 class CannotAnswer(Exception):
     """Ends a call with this problem."""

@@ -16,13 +16,15 @@ from fastapi.responses import HTMLResponse, Response
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
-from bot.web.answers import FRESH, has
+from bot.web.answers import FRESH, PRIVATE, has
 from bot.web.talks import readable
+from bot.web.visitors import Visitors
 from leaderboard.attempts import Fault
 
 STATIC: Mapping[str, str] = {
     "board.css": "text/css; charset=utf-8",
     "board.js": "text/javascript; charset=utf-8",
+    "maintain.css": "text/css; charset=utf-8",
     "icon.svg": "image/svg+xml",
 }
 FILES = {name: (resources.files("bot.web") / "static" / name).read_bytes() for name in STATIC}
@@ -45,11 +47,17 @@ WORDS = {
 
 
 class Frame:
-    """Makes the pages of one board. `ancestors` are the origins that may show them in a frame, none by default."""
+    """Makes the pages of one board. `ancestors` are the origins that may show them in a frame, none by default.
 
-    def __init__(self, title: str, ancestors: str = "") -> None:
+    With `visitors` who is signed in is named on every page. What they see is kept by nobody.
+    """
+
+    def __init__(self, title: str, ancestors: str = "", visitors: Visitors | None = None) -> None:
         self.title = title
-        self.headers = {**FRESH, **headers(ancestors)}
+        self.visitors = visitors if visitors is not None and visitors.app is not None else None
+        varying = {"vary": "cookie"} if self.visitors is not None else {}
+        self.headers = {**FRESH, **headers(ancestors), **varying}
+        self.alone = {**FRESH, **headers(), **PRIVATE}
         self._templates = Environment(
             loader=PackageLoader("bot.web", "templates"),
             autoescape=True,
@@ -59,16 +67,32 @@ class Frame:
         )
         self._templates.filters.update(time=time_tag, path=as_path, query=as_query, short=short)
         self._templates.globals.update(PHASES=PHASES, FAULTS=FAULTS, WORDS=WORDS, static=static_address)
+        self._templates.globals.update(can_sign_in=self.visitors is not None, framed=bool(ancestors))
 
-    def page(self, request: Request, name: str, *, status: int = 200, **values: object) -> Response:
-        """The page that `templates/{name}.html` makes of `values`; 304 where the client has it already."""
+    def page(
+        self, request: Request, name: str, *, status: int = 200, alone: bool = False, **values: object
+    ) -> Response:
+        """The page that `templates/{name}.html` makes of `values`; 304 where the client has it already.
+
+        `alone`: it is for those who are signed in, so no other page may show it in a frame.
+        """
         template = self._templates.get_template(f"{name}.html")
-        body = template.render(board=self.title, here=request.url.path, **values).encode("utf-8", "replace")
+        visitor = self.visitors.of(request) if self.visitors is not None else None
+        around = {"board": self.title, "here": request.url.path, "back": _address(request), "visitor": visitor}
+        body = template.render(**around, **values).encode("utf-8", "replace")
+        if alone or visitor is not None:
+            return HTMLResponse(body, status, self.alone if alone else {**self.headers, **PRIVATE})
         tag = f'"{hashlib.sha256(body).hexdigest()[:32]}"'
         more = {**self.headers, "etag": tag}
         if status == 200 and has(request.headers.getlist("if-none-match"), tag):
             return Response(status_code=304, headers=more)
         return HTMLResponse(body, status, more)
+
+
+def _address(request: Request) -> str:
+    """The page that is looked at, with its query."""
+    query = f"?{request.url.query}" if request.url.query else ""
+    return f"{request.url.path}{query}" if request.method == "GET" else "/"
 
 
 def headers(ancestors: str = "") -> dict[str, str]:

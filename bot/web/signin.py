@@ -1,0 +1,178 @@
+"""`/signin` with the Hub, the way back from it, `/signout`; and `/api/me`, by which a script knows who looks.
+
+Order on the way back: the browser's own cookie, the state, whether the person agreed, and only then the Hub is asked.
+These calls to it have threads of their own, so that a Hub that is slow holds up nobody else.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+from urllib.parse import parse_qs
+
+import structlog
+from anyio import CapacityLimiter, to_thread
+from fastapi import APIRouter, Request
+from fastapi.responses import RedirectResponse, Response
+from pydantic import BaseModel, ConfigDict, Field
+from starlette.concurrency import run_in_threadpool
+
+from bot.questions import Questions
+from bot.sessions import Session
+from bot.web import signin_flow
+from bot.web.answers import PRIVATE, answer
+from bot.web.api import PROBLEMS
+from bot.web.checks import who
+from bot.web.frame import Frame
+from bot.web.signin_app import CALLBACK
+from bot.web.submit import body_of
+from bot.web.visitors import FORM_TOKEN, Visitors
+from hub.errors import BadRequest, Denied, HubError
+from hub.oauth import Provider
+from hub.records import Account
+
+log = structlog.get_logger()
+
+CALLS = 4
+"""Sign-ins that the Hub is asked about at a time."""
+MOST = 60
+"""Answers that one address may bring within a minute."""
+Why = Literal["off", "forged", "refused", "denied", "away", "too-many"]
+STATUSES: dict[Why, int] = {"off": 404, "forged": 400, "refused": 403, "denied": 403, "away": 503, "too-many": 429}
+"""Why nobody was signed in → how that is answered; the words are in the template."""
+
+
+class Me(BaseModel):
+    """Who looks, by their cookie."""
+
+    model_config = ConfigDict(frozen=True)
+
+    can_sign_in: bool = Field(description="whether signing in is set up here, at /signin")
+    id: str | None = Field(default=None, description="user id on the Hub; null where nobody is signed in")
+    name: str | None = None
+    csrf: str | None = Field(default=None, description="send it as X-CSRF-Token with whatever changes something")
+
+
+class SigningIn:
+    """The sign-ins of one board."""
+
+    def __init__(self, visitors: Visitors, provider_url: str) -> None:
+        self.visitors = visitors
+        self.provider = Provider(provider_url, visitors.app) if visitors.app is not None else None
+        self._questions = Questions(visitors.desk.redis, visitors.desk.keys)
+        self._calls = CapacityLimiter(CALLS)
+
+    async def begin(self, next: str) -> Response | Why:
+        """Send the browser to the Hub."""
+        if self.provider is None:
+            return "off"
+        flow = signin_flow.begin(next)
+        try:
+            url = await to_thread.run_sync(
+                lambda: _provider(self).authorize_url(state=flow.state, nonce=flow.nonce, challenge=flow.challenge),
+                limiter=self._calls,
+            )
+        except HubError as error:
+            return _told(error)
+        response = RedirectResponse(url, 303, PRIVATE)
+        self.visitors.remember(response, "signin", signin_flow.written(flow), seconds=signin_flow.LASTS)
+        return response
+
+    async def end(self, request: Request) -> Response | Why:
+        """Sign in whoever the Hub names, in a session of its own, and go on where they wanted to."""
+        if self.provider is None:
+            return "off"
+        said = request.query_params
+        flow = signin_flow.read(request.cookies.get(self.visitors.cookie_name("signin"), ""))
+        if flow is None or not flow.is_answered_by(said.get("state", "")):
+            return "forged"
+        code = said.get("code", "")
+        if not code or len(code) > 2_000:
+            return "denied" if said.get("error") == "access_denied" else "refused"
+        client = request.client.host if request.client is not None else ""
+        try:
+            account = await to_thread.run_sync(self._identify, flow, code, client, limiter=self._calls)
+        except HubError as error:
+            return _told(error)
+        if account is None:
+            return "too-many"
+        return await run_in_threadpool(self._signed_in, request, account, flow.next)
+
+    def _identify(self, flow: signin_flow.Flow, code: str, client: str) -> Account | None:
+        if self._questions.allows(f"signin {who(client)}", most=MOST):
+            return None
+        return _provider(self).identify(code, verifier=flow.verifier, nonce=flow.nonce)
+
+    def _signed_in(self, request: Request, account: Account, next: str) -> Response:
+        if (old := request.cookies.get(self.visitors.cookie, "")) != "":
+            self.visitors.sessions.end(old)
+        name = self.visitors.sessions.begin(Session(person_id=account.id, person_name=account.name))
+        log.info("signed in", person=account.id, name=account.name)
+        response = RedirectResponse(next, 303, PRIVATE)
+        self.visitors.remember(response, "session", name)
+        return response
+
+
+def signin_routes(signing: SigningIn, frame: Frame) -> APIRouter:
+    """The routes of one board."""
+    routes, visitors = APIRouter(), signing.visitors
+
+    def failed(request: Request, why: Why) -> Response:
+        response = frame.page(request, "signin_failed", status=STATUSES[why], alone=True, why=why)
+        visitors.forget(response, "signin")
+        return response
+
+    @routes.get("/signin", include_in_schema=False)
+    async def signin(request: Request) -> Response:
+        done = await signing.begin(request.query_params.get("next", "/"))
+        return done if isinstance(done, Response) else await run_in_threadpool(failed, request, done)
+
+    @routes.get(CALLBACK, include_in_schema=False)
+    async def back(request: Request) -> Response:
+        done = await signing.end(request)
+        if not isinstance(done, Response):
+            return await run_in_threadpool(failed, request, done)
+        visitors.forget(done, "signin")
+        return done
+
+    @routes.post("/signout", include_in_schema=False)
+    async def signout(request: Request) -> Response:
+        fields = form_in(await body_of(request))
+        visitor = await run_in_threadpool(visitors.of, request)
+        response = RedirectResponse("/", 303, PRIVATE)
+        if visitor is not None:
+            visitor.expect(fields.get(FORM_TOKEN))
+            await run_in_threadpool(visitors.sessions.end, visitor.session)
+        visitors.forget(response, "session")
+        return response
+
+    @routes.get("/api/me", tags=["api"], summary="Who looks", response_model=Me, responses=PROBLEMS)
+    def me(request: Request) -> Response:
+        """Who is signed in, in this browser."""
+        visitor = visitors.of(request)
+        found = Me(can_sign_in=visitors.app is not None)
+        if visitor is not None:
+            known = {"id": visitor.person.id, "name": visitor.name, "csrf": visitor.form_token}
+            found = found.model_copy(update=known)
+        return answer(request, found, headers=PRIVATE)
+
+    return routes
+
+
+def form_in(body: bytes) -> dict[str, str]:
+    """The first of each field of a form in a body; none where it is no form."""
+    try:
+        found = parse_qs(body.decode(), keep_blank_values=True, max_num_fields=20)
+    except ValueError:
+        return {}
+    return {name: values[0] for name, values in found.items()}
+
+
+def _provider(signing: SigningIn) -> Provider:
+    assert signing.provider is not None
+    return signing.provider
+
+
+def _told(error: HubError) -> Why:
+    """What a person is told; the sentence of an error names no secret."""
+    log.warning("nobody was signed in", error=f"{type(error).__name__}: {error}"[:300])
+    return "refused" if isinstance(error, Denied | BadRequest) else "away"

@@ -1,0 +1,34 @@
+"""Our OAuth app on the Hub, as the settings have it."""
+
+from __future__ import annotations
+
+from pydantic import SecretStr
+
+from bot.settings import BotSettings, SettingsError
+from hub.oauth import OAuthApp
+from wire.errors import SecretMissing
+from wire.settings import read_secret
+
+CALLBACK = "/signin/callback"
+
+
+def app_of(settings: BotSettings) -> OAuthApp | None:
+    """Our app on the Hub; None where there is none. Raises SettingsError where something of it is missing."""
+    if not settings.oauth_client_id:
+        return None
+    host = settings.space_host.split(",")[0].strip()
+    base = settings.public_url.rstrip("/") or (f"https://{host}" if host else "")
+    if not base:
+        raise SettingsError("OAUTH_CLIENT_ID is set: set STEWARD_PUBLIC_URL too, to the address of these pages.")
+    return OAuthApp(settings.oauth_client_id, _secret_of(settings), base + CALLBACK)
+
+
+def _secret_of(settings: BotSettings) -> str:
+    value, file = settings.oauth_client_secret or SecretStr(""), settings.oauth_client_secret_file
+    try:
+        secret = value.get_secret_value() or (read_secret("OAUTH_CLIENT_SECRET_FILE", file) if file else "")
+    except SecretMissing as error:
+        raise SettingsError(str(error)) from error
+    if not secret:
+        raise SettingsError("OAUTH_CLIENT_ID is set: set OAUTH_CLIENT_SECRET too, or OAUTH_CLIENT_SECRET_FILE.")
+    return secret

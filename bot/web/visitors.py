@@ -1,0 +1,100 @@
+"""Who looks at a page: nobody in particular, or a person whom the Hub named when they signed in.
+
+The cookie is HttpOnly, SameSite=Lax, and of this host alone where pages are served over https; it says nothing of the
+person. In a frame on another site browsers do not send it: there nobody is signed in, and nothing can be clicked on in
+somebody's name.
+"""
+
+from __future__ import annotations
+
+import hmac
+from dataclasses import dataclass
+
+from fastapi import Request, Response
+
+from bot.desk import Desk
+from bot.errands import Answered, Errands, look
+from bot.sessions import LASTS, Sessions, form_token
+from bot.web.answers import CannotAnswer
+from bot.web.models import Problem
+from hub.oauth import OAuthApp
+from leaderboard.roles import Person
+
+FORM_TOKEN, FORM_HEADER = "csrf", "x-csrf-token"
+NOT_OURS = Problem(
+    code="no-form-token",
+    message="This was not sent from a page of ours, or the page is from an earlier sign-in.",
+    advice="Reload the page and try again. A program sends its own token instead of a cookie.",
+)
+
+
+@dataclass(frozen=True)
+class Visitor:
+    """Somebody who is signed in. `maintains`: as far as that is known without asking anybody."""
+
+    session: str
+    person: Person
+    maintains: bool = False
+
+    @property
+    def name(self) -> str:
+        """Their name on the Hub."""
+        return self.person.name
+
+    @property
+    def form_token(self) -> str:
+        """What forms on the pages that they see hold."""
+        return form_token(self.session)
+
+    def expect(self, said: str | None) -> None:
+        """Raises CannotAnswer unless `said` is what our own forms hold."""
+        if not hmac.compare_digest(self.form_token.encode(), (said or "").encode("utf-8", "replace")):
+            raise CannotAnswer(403, NOT_OURS)
+
+
+class Visitors:
+    """The visitors of one board; nobody is known where there is no `app` to sign in with."""
+
+    def __init__(self, desk: Desk, app: OAuthApp | None) -> None:
+        self.desk, self.app = desk, app
+        self.sessions = Sessions(desk.redis, desk.keys)
+        self.errands = Errands(desk.redis, desk.keys)
+        self.is_secure = app is not None and app.redirect_uri.startswith("https://")
+        self.cookie = self.cookie_name("session")
+
+    def cookie_name(self, what: str) -> str:
+        """The name of a cookie of ours, which over https no other host can set."""
+        return f"__Host-steward-{what}" if self.is_secure else f"steward-{what}"
+
+    def of(self, request: Request) -> Visitor | None:
+        """Who sent `request`. A round trip to Redis where it has a cookie."""
+        name = request.cookies.get(self.cookie, "")
+        session = self.sessions.find(name) if self.app is not None and name else None
+        if session is None:
+            return None
+        return Visitor(name, session.person, self.known_maintainer(session.person) is True)
+
+    def known_maintainer(self, person: Person) -> bool | None:
+        """Whether `person` is a maintainer; None where the Hub has to be asked."""
+        if person.id in self.desk.board.maintainers:
+            return True
+        if not self.desk.board.maintainer_organisations:
+            return False
+        raw = self.errands.read(look(person, at=0.0).id)
+        return None if raw is None else Answered.model_validate_json(raw).code == "maintainer"
+
+    def remember(self, response: Response, what: str, value: str, *, seconds: int = LASTS) -> None:
+        """Have the browser keep `value`."""
+        response.set_cookie(
+            self.cookie_name(what),
+            value,
+            max_age=seconds,
+            path="/",
+            secure=self.is_secure,
+            httponly=True,
+            samesite="lax",
+        )
+
+    def forget(self, response: Response, what: str) -> None:
+        """Have the browser keep it no more."""
+        response.delete_cookie(self.cookie_name(what), path="/", secure=self.is_secure, httponly=True, samesite="lax")
