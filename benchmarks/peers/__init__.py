@@ -1,0 +1,1 @@
+"""Ways of running a leaderboard, side by side: see `__main__`."""

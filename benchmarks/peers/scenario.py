@@ -1,0 +1,105 @@
+"""What happens to the board of every peer: what is submitted, how long it takes, what goes wrong. From a seed."""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+Fate = Literal["good", "broken", "unlucky"]
+"""How an evaluation ends: well; never well, for the submission is broken; well, but the first try dies of our fault."""
+
+HOUR, MINUTE = 3600.0, 60.0
+MEAN_MINUTES = 30.0
+BROKEN, UNLUCKY = 0.15, 0.10
+BURST = 0.2
+"""The share of the submissions that come within BURST_MINUTES."""
+BURST_MINUTES = 5.0
+AGAIN = 0.3
+"""The share of the submissions that are of a model that was submitted before, at its other precision."""
+REPAIR = 5 * MINUTE
+"""How long a machine is away that was killed."""
+
+
+@dataclass(frozen=True)
+class Submission:
+    """One request; `at` and `seconds` (of a whole evaluation) by the board's clock, which begins at 0."""
+
+    number: int
+    model: str
+    precision: str
+    at: float
+    seconds: float
+    fate: Fate
+
+    @property
+    def path(self) -> str:
+        """Where its request file lies."""
+        return f"{self.model}_eval_request_False_{self.precision}_Original.json"
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """Everything that is the same for all peers.
+
+    `deaths`: as of each of these times, the next evaluation that a machine begins is killed with the machine.
+    """
+
+    machines: int
+    hours: float
+    submissions: tuple[Submission, ...]
+    outage: tuple[float, float]
+    deaths: tuple[float, ...]
+
+    @property
+    def models(self) -> list[str]:
+        """The models, in the order of their first submissions."""
+        return list(dict.fromkeys(one.model for one in self.submissions))
+
+
+def scenario(*, seed: int, machines: int, hours: float, load: float) -> Scenario:
+    """A board whose submissions keep so many machines busy for `load` (0 to 1) of so many hours."""
+    chance = random.Random(seed)
+    count = max(5, round(load * machines * hours * 60 / MEAN_MINUTES))
+    return Scenario(
+        machines=machines,
+        hours=hours,
+        submissions=tuple(_submissions(chance, sorted(_times(chance, count, hours)))),
+        outage=(0.5 * hours * HOUR, 0.5 * hours * HOUR + 30 * MINUTE),
+        deaths=(0.2 * hours * HOUR, 0.75 * hours * HOUR),
+    )
+
+
+def _times(chance: random.Random, count: int, hours: float) -> Iterator[float]:
+    burst = round(BURST * count)
+    for number in range(count):
+        if number < burst:
+            yield 0.3 * hours * HOUR + chance.uniform(0, BURST_MINUTES * MINUTE)
+        else:
+            yield chance.uniform(0, 0.9 * hours * HOUR)
+
+
+def _submissions(chance: random.Random, times: list[float]) -> Iterator[Submission]:
+    once: list[str] = []
+    for number, at in enumerate(times):
+        if once and chance.random() < AGAIN:
+            model, precision = once.pop(chance.randrange(len(once))), "float16"
+        else:
+            model, precision = f"org-{number % 17}/model-{number}", "bfloat16"
+            once.append(model)
+        yield Submission(number, model, precision, round(at, 1), _seconds(chance), _fate(chance))
+
+
+def _seconds(chance: random.Random) -> float:
+    spread = 0.6
+    drawn = chance.lognormvariate(math.log(MEAN_MINUTES) - spread**2 / 2, spread)
+    return round(min(120.0, max(5.0, drawn)) * MINUTE, 1)
+
+
+def _fate(chance: random.Random) -> Fate:
+    drawn = chance.random()
+    if drawn < BROKEN:
+        return "broken"
+    return "unlucky" if drawn < BROKEN + UNLUCKY else "good"
