@@ -157,10 +157,15 @@ def report(days: Iterable[Day], *, now: float, length: int) -> Report:
     return Report(length, since, spreads, overall, ended, queue_lengths(period, now=now, length=length))
 
 
+def step_of(length: int) -> float:
+    """Seconds from one point to the next of a line over `length` days: whole slots."""
+    return max(1, math.ceil(length * DAY / SLOT / POINTS)) * SLOT
+
+
 def queue_lengths(days: Iterable[Day], *, now: float, length: int) -> list[Length]:
     """The length of the queue over the period, in POINTS steps or a few less; steps without a count are left out."""
     begin = (day_of(now) - length + 1) * DAY
-    step = max(1, math.ceil(length * DAY / SLOT / POINTS)) * SLOT
+    step = step_of(length)
     sums: dict[int, list[tuple[int, int]]] = {}
     for day in days:
         for slot, counted in day.queue.items():

@@ -12,6 +12,9 @@ from bot.index import Entry
 from bot.web import board_models as models
 from bot.web import shown
 from bot.web.board_models import Searched
+from bot.web.charts.comparing import Comparing
+from bot.web.charts.models import Compared
+from bot.web.charts.times import TimesView
 from bot.web.lists import Pages
 from bot.web.rows import SORTS, Line, Rows, category_of
 from bot.web.table import Table
@@ -34,12 +37,16 @@ class Views:
         self.table = Table(desk)
         self.pages = Pages(desk)
         self.columns = [benchmark.name for benchmark in desk.suite.benchmarks]
+        self.times = TimesView(desk)
+        self.comparing = Comparing(self.table)
 
     def warm(self) -> None:
         """Read the table and put it in its first order, before anybody looks: at 100,000 rows that takes seconds."""
         try:
             self.results(size=1)
             self.requests(size=1)
+            self.comparing.warm()
+            self.times.times()
         except RedisError:  # whoever looks first finds it again, and is told
             log.warning("the table could not be read at the start", exc_info=True)
 
@@ -120,8 +127,17 @@ class Views:
         called = told[0].model if told else flags[0].model
         scores = [one for one in map(self._scores_of, entries) if one is not None]
         return models.Model(
-            model=called, model_url=self._address_of(called), requests=told, results=scores, flags=flags
+            model=called,
+            model_url=self._address_of(called),
+            requests=told,
+            results=scores,
+            compared=self.comparing.compared(entries),
+            flags=flags,
         )
+
+    def compared(self, name: str) -> Compared | None:
+        """The scores of a model beside others; None where there are none that the public may know of."""
+        return self.comparing.compared(one for one in self.desk.index.of_model(name) if not shown.hidden(one))
 
     def _address_of(self, model: str) -> str:
         try:

@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 from pydantic import ConfigDict, Field
 
+from bot.web.charts.models import Compared
 from bot.web.models import PATH, SUMMARY, Request, Shown, Summary
 
 SCORED: dict[str, Any] = {
@@ -131,6 +132,7 @@ class Model(Shown):
     model_url: str
     requests: list[Summary]
     results: list[Scored]
+    compared: Compared | None = Field(default=None, description="null where there is nothing to compare with")
     flags: list[Flag]
 
 

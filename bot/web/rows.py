@@ -6,6 +6,7 @@ a hundred thousand rows take milliseconds.
 
 from __future__ import annotations
 
+import sys
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
@@ -27,7 +28,8 @@ CACHED = 64
 
 @dataclass(frozen=True)
 class Line:
-    """One request: what its row shows and what it is found by. `benchmarks` are normalised scores by name."""
+    """One request: what its row shows and what it is found by. `benchmarks` are normalised scores by name, `suite` the
+    digest of the one that they are by."""
 
     path: str
     model: str
@@ -36,6 +38,7 @@ class Line:
     time: float
     values: dict[str, Value]
     weights: str = ""
+    suite: str = ""
     benchmarks: dict[str, float] = field(default_factory=dict)
 
     @property
@@ -49,8 +52,8 @@ def line_of(entry: Entry, scored: Scored | None) -> Line:
     """The line of one request that everybody may know of."""
     name, values = values_of(entry, scored)
     told = shown.state_of(entry)
-    benchmarks = scored.benchmarks if scored is not None else {}
-    return Line(entry.path, name, fold(name), told, entry.time, values, entry.weights, benchmarks)
+    benchmarks, suite = (scored.benchmarks, scored.suite) if scored is not None else ({}, "")
+    return Line(entry.path, name, fold(name), told, entry.time, values, entry.weights, sys.intern(suite), benchmarks)
 
 
 class Rows:
@@ -71,7 +74,7 @@ class Rows:
         self._by_path: dict[str, int] = {}
         for at, line in enumerate(lines):
             self._states.setdefault(line.state, []).append(at)
-        self._with_scores = [at for at, line in enumerate(lines) if line.average is not None]
+        self.with_scores = [at for at, line in enumerate(lines) if line.average is not None]
         self._columns: dict[str, list[Value]] = {}
         self._answers: dict[object, list[int]] = {}
         self._by_start: dict[str, list[str]] = {}
@@ -99,7 +102,7 @@ class Rows:
 
     def evaluated_as(self, category: str, precision: str) -> list[int]:
         """The numbers of those that have scores, of one category and at one precision; "" stands for any."""
-        found = self._with_scores
+        found = self.with_scores
         if category:
             found = [at for at in found if category_of(self.lines[at]) == category]
         if precision:

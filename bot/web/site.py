@@ -11,6 +11,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
 from bot.web.board import Views
+from bot.web.charts.shown import model_chart
 from bot.web.frame import Frame
 from bot.web.live import SHOWN
 from bot.web.rows import SORTS
@@ -60,7 +61,8 @@ def site_routes(views: Views, frame: Frame) -> APIRouter:
         found = views.model(name)
         if found is None:
             return missing(request, "model", name)
-        return frame.page(request, "model", found=found, columns=views.columns)
+        chart = model_chart(found.compared)
+        return frame.page(request, "model", found=found, columns=views.columns, chart=chart)
 
     @routes.get("/results")
     def results(request: Request) -> Response:

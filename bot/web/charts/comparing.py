@@ -1,0 +1,121 @@
+"""A model's scores beside its base model's and its category's, from the table in memory.
+
+What a category reaches is worked out once for each state of the table. Where very many were evaluated that takes a
+moment: it is then done in the background, and what is told meanwhile is that of the state before.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable
+
+from bot.index import Entry
+from bot.web import shown
+from bot.web.charts import models
+from bot.web.rows import Line, Rows
+from bot.web.table import MANY, Table
+from leaderboard.categories import Category
+from leaderboard.comparisons import Evaluated, Standard, best_of, standard
+
+Group = tuple[str, str]
+"""Category and suite."""
+
+
+class Standards:
+    """What each category reaches. Safe to share between threads."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._rows: Rows | None = None
+        self._found: dict[Group, Standard] = {}
+        self._working = False
+
+    def of(self, rows: Rows, group: Group) -> Standard:
+        """What the models of one category reach by one suite."""
+        with self._lock:
+            if self._rows is None or (rows is not self._rows and len(rows.lines) < MANY):
+                self._work(rows)
+            elif rows is not self._rows and not self._working:
+                self._working = True
+                threading.Thread(target=self._work_aside, args=(rows,), daemon=True).start()
+            return self._found.get(group, Standard())
+
+    def _work(self, rows: Rows) -> None:
+        self._found, self._rows = standards(rows), rows
+
+    def _work_aside(self, rows: Rows) -> None:
+        try:
+            self._work(rows)
+        finally:
+            self._working = False
+
+
+def standards(rows: Rows) -> dict[Group, Standard]:
+    """What every category reaches, of those that are not flagged."""
+    groups: dict[Group, list[Line]] = {}
+    for at in rows.with_scores:
+        line = rows.lines[at]
+        if at not in rows.flagged:
+            groups.setdefault((str(line.values["category"]), line.suite), []).append(line)
+    return {group: standard(lines) for group, lines in groups.items() if group[0] != Category.UNKNOWN}
+
+
+class Comparing:
+    """Compares the models of one board."""
+
+    def __init__(self, table: Table) -> None:
+        self._table = table
+        self._standards = Standards()
+
+    def warm(self) -> None:
+        """Work out what the categories reach, before anybody looks."""
+        self._standards.of(self._table.rows(), ("", ""))
+
+    def compared(self, entries: Iterable[Entry]) -> models.Compared | None:
+        """The best evaluation among a model's requests beside others; None where there is nothing to compare.
+
+        At most two round trips, where it has a base model.
+        """
+        rows = self._table.rows()
+        own = best_of(_lines(rows, entries))
+        if not isinstance(own, Line):
+            return None
+        category = str(own.values["category"])
+        found = self._standards.of(rows, (category, own.suite))
+        base, best = self._base(rows, own), found.best_but(own.model)
+        others = [
+            *([_other("base", base)] if base is not None else []),
+            *([_other("best", best)] if best is not None else []),
+            *([_middle(found)] if found.models > 1 else []),
+        ]
+        if not others:
+            return None
+        return models.Compared(model=own.model, path=own.path, category=category, own=_scores(own), others=others)
+
+    def _base(self, rows: Rows, own: Line) -> Evaluated | None:
+        name = str(own.values["base"] or "")
+        if not name or name.casefold() == own.model.casefold():
+            return None
+        entries = self._table.desk.index.of_model(name)
+        return best_of(_lines(rows, (one for one in entries if not shown.hidden(one)), flagged=False), own.suite)
+
+
+def _lines(rows: Rows, entries: Iterable[Entry], *, flagged: bool = True) -> list[Line]:
+    """Their rows, as far as they have any; without those that are flagged unless `flagged` says so."""
+    found = (rows.at(one.path) for one in entries)
+    return [rows.lines[at] for at in found if at is not None and (flagged or at not in rows.flagged)]
+
+
+def _scores(one: Evaluated) -> models.Scores:
+    return models.Scores(average=one.average or 0.0, benchmarks=dict(one.benchmarks))
+
+
+def _other(what: models.Whose, one: Evaluated) -> models.Other:
+    path = one.path if isinstance(one, Line) else ""
+    return models.Other(what=what, model=one.model, path=path, **dict(_scores(one)))
+
+
+def _middle(found: Standard) -> models.Other:
+    return models.Other(
+        what="middle", among=found.models, average=found.average or 0.0, benchmarks=dict(found.benchmarks)
+    )
