@@ -30,6 +30,10 @@ from bot.web.checks import Checks
 from bot.web.desk import looking_desk
 from bot.web.frame import Frame, static_routes
 from bot.web.live import Live, live_routes
+from bot.web.maintain import maintain_routes
+from bot.web.maintain_api import maintain_api_routes
+from bot.web.maintain_gate import Gate
+from bot.web.maintain_views import Maintenance
 from bot.web.pages import page_routes
 from bot.web.signin import SigningIn, signin_routes
 from bot.web.signin_app import app_of
@@ -89,16 +93,19 @@ def create_app(settings: BotSettings) -> App:
     checks = Checks(desk, per_minute=settings.checks_per_minute, per_client=settings.checks_per_client)
     visitors = Visitors(desk, app_of(settings))
     frame = Frame(board.title, settings.frame_ancestors, visitors)
+    submitting, gate, maintenance = Submitting(desk, visitors), Gate(visitors), Maintenance(desk)
     signing = SigningIn(visitors, settings.openid_provider_url or settings.hf_endpoint)
     app.live = Live(redis, keys, views.pages)
     for routes in (
         api_routes(views.pages, checks),
         board_api_routes(views),
         chart_routes(views, frame),
-        submit_routes(Submitting(desk)),
+        submit_routes(submitting),
+        maintain_api_routes(gate, maintenance, submitting.owners),
         page_routes(desk, frame),
         site_routes(views, frame),
         signin_routes(signing, frame),
+        maintain_routes(gate, maintenance, frame),
         static_routes(),
         live_routes(app.live),
     ):

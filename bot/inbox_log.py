@@ -40,9 +40,10 @@ class InboxLog:
         self._redis = redis
         self._keys = keys
 
-    def newest(self, *, verdict: str | None = None) -> Iterator[Kept]:
-        """All that is kept, newest first, a page at a time; only those with this `verdict`, where one is given."""
-        below = "+"
+    def newest(self, *, verdict: str | None = None, before: str = "") -> Iterator[Kept]:
+        """All that is kept, newest first, a page at a time: only those with this `verdict`, where one is given, and
+        only those whose place in the stream is before `before`."""
+        below = f"({before}" if is_entry(before) else "+"
         while page := self._redis.xrevrange(self._keys.inbox, max=below, count=_PAGE):
             for entry, fields in page:
                 kept = _kept(entry, fields)
@@ -54,7 +55,7 @@ class InboxLog:
         """The delivery with this id, or at this place in the stream; None where it is not kept, or not any more."""
         claim = self._redis.get(self._keys.delivery(name))
         entry = text(claim).partition(" ")[0] if claim else name
-        if not _is_entry(entry):
+        if not is_entry(entry):
             return None
         found = self._redis.xrange(self._keys.inbox, min=entry, max=entry, count=1)
         return _kept(*found[0]) if found else None
@@ -93,7 +94,8 @@ def again(kept: Kept, *, now: float) -> Delivery:
     return Delivery(f"replay-{kept.entry}-{int(now * 1000)}", kept.body, now)
 
 
-def _is_entry(name: str) -> bool:
+def is_entry(name: str) -> bool:
+    """Whether `name` reads like a place in the stream."""
     time, _, number = name.partition("-")
     return all(part.isascii() and part.isdigit() and len(part) < 20 for part in (time, number))
 

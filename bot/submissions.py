@@ -37,6 +37,7 @@ class Submission(BaseModel):
     person_name: str = Field(max_length=100)
     arguments: dict[str, str] = Field(max_length=20)
     key: str = Field(default="", max_length=200, description="what its sender calls it; '' for nothing in particular")
+    at: float = Field(default=0.0, description="when it was noted; 0: by another version")
 
     @property
     def person(self) -> Person:

@@ -9,12 +9,15 @@ same name, and the file, once it is there, says that this very submission has ca
 
 from __future__ import annotations
 
+from collections.abc import Set
+from datetime import UTC, datetime
 from urllib.parse import quote
 
 import structlog
 
 from bot.commands import people
 from bot.commands.grammar import Command, Word
+from bot.commands.record import keep
 from bot.commands.registry import Misused, bind
 from bot.commands.verbs.submit import SUBMIT, wish_of, words
 from bot.desk import Desk
@@ -24,6 +27,8 @@ from bot.web.models import Reason
 from bot.web.submit_models import Asked, Code, Submitted
 from hub.errors import BadToken, HubError, RateLimited, Transient
 from leaderboard.requests import Status
+from leaderboard.roles import Role
+from wire.clock import iso
 
 log = structlog.get_logger()
 
@@ -94,12 +99,40 @@ def carry_out(desk: Desk, submission: Submission) -> Submitted:
         _, roles = people.roles(desk, submission.person, model=wish.model, submitter="", fresh=False, enough=SUBMIT.who)
         if not roles & SUBMIT.who:
             return _told("not-allowed", wish.model)
-        return _shown(desk, submitting.submit(desk, wish, cause=submission.cause))
+        done = submitting.submit(desk, wish, cause=submission.cause)
+        if done.how == "submitted":
+            _record(desk, submission, done, roles)
+        return _shown(desk, done)
     except (Transient, RateLimited, BadToken):
         raise  # it would be the same with all others, and passes
     except HubError as error:
         log.warning("a submission failed", error=f"{type(error).__name__}: {error}")
         return _told("hub-refused", wish.model)
+
+
+def _record(desk: Desk, submission: Submission, done: submitting.Submitted, roles: Set[Role]) -> None:
+    """Keep it beside what is decided in threads. What was not submitted left nothing, and nobody else heard of it."""
+    at = submission.at or desk.now()
+    given = {name: value for name, value in submission.arguments.items() if name != "model"}
+    command = " ".join((f"/submit {done.model}", *(f"{name}={value}" for name, value in given.items())))
+    fields = {
+        "at": iso(at),
+        "person": {"id": submission.person_id, "name": submission.person_name},
+        "roles": sorted(roles),
+        "command": command,
+        "verb": SUBMIT.name,
+        "arguments": submission.arguments,
+        "requests": [done.path],
+        "model": done.model,
+        "allowed": True,
+        "answer": str(words(desk, done, by_program=True)),
+        "thread": None,
+        "comment": f"api-{submission.digest}-{int(at)}",
+        "number": 0,
+        "board": desk.board.name,
+    }
+    cause = f"{submission.cause}:{int(at)}"
+    keep(desk, fields, datetime.fromtimestamp(at, UTC), cause=cause, line="Record a submission by program")
 
 
 def _shown(desk: Desk, done: submitting.Submitted) -> Submitted:

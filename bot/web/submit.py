@@ -2,7 +2,8 @@
 
 Order matters: a token at all, then the body within its bounds, then whose token it is, then whether that person may go
 on. What is left is noted in Redis for a sync, which has the bot's token and does exactly what it does for a thread.
-Who submits is whoever owns the token; nothing that is inside the body can change that.
+Who submits is whoever owns the token; nothing that is inside the body can change that. A script on our own pages shows
+no token: there it is whoever is signed in, and the form token of the session proves that the page is ours.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from bot.web.checks import AGAIN, Patience
 from bot.web.models import Problem
 from bot.web.submit_models import Asked, Submitted
 from bot.web.submit_who import Owners, unknown
+from bot.web.visitors import Visitors
 from hub.records import Account
 from leaderboard.reasons import Problem as Reason
 
@@ -64,11 +66,20 @@ ANSWERS: dict[int | str, dict[str, Any]] = {
 class Submitting:
     """The submissions by program to one board."""
 
-    def __init__(self, desk: Desk) -> None:
+    def __init__(self, desk: Desk, visitors: Visitors) -> None:
         self.desk = desk
         self.owners = Owners(desk)
+        self.visitors = visitors
         self._submissions = Submissions(desk.redis, desk.keys)
         self._patience = Patience()
+
+    async def signed_in(self, request: Request, said: str) -> Account:
+        """Who is signed in, in a browser whose page says the form token. Raises CannotAnswer."""
+        visitor = await run_in_threadpool(self.visitors.of, request)
+        if visitor is None:
+            raise unknown("There is no token.")
+        visitor.expect(said)
+        return await run_in_threadpool(self.owners.a_person, Account(visitor.person.id, visitor.name), "user")
 
     async def submit(self, submission: Submission) -> Submitted:
         """What came of it, as soon as it is known, or that it is under way. Raises CannotAnswer."""
@@ -133,21 +144,34 @@ def submit_routes(submitting: Submitting) -> APIRouter:
         idempotency_key: Annotated[
             str, Header(max_length=200, description="sent again with the same key within a day, it counts once")
         ] = "",
+        x_csrf_token: Annotated[
+            str, Header(max_length=200, description="`csrf` of /api/me, where a page of ours sends its cookie")
+        ] = "",
     ) -> Response:
         """Submit a model in the name of whoever owns the token: checked and answered as `/submit` in a thread is."""
-        if shown is None or TOKEN.fullmatch(shown.credentials) is None:
-            raise unknown("There is no token.")
+        account, token = None, ""
+        if shown is None:
+            account = await submitting.signed_in(request, x_csrf_token)
+        else:
+            token = shown_token(shown)
         arguments = arguments_in(await body_of(request))
-        account = await submitting.owners.person(
-            shown.credentials, request.client.host if request.client is not None else ""
-        )
-        return _answer(await submitting.submit(_submission(account, arguments, idempotency_key)))
+        if account is None:
+            account = await submitting.owners.person(token, request.client.host if request.client is not None else "")
+        submission = _submission(account, arguments, idempotency_key, submitting.desk.now())
+        return _answer(await submitting.submit(submission))
 
     return routes
 
 
-def _submission(account: Account, arguments: dict[str, str], key: str) -> Submission:
-    return Submission(person_id=account.id, person_name=account.name, arguments=arguments, key=key)
+def shown_token(shown: HTTPAuthorizationCredentials) -> str:
+    """The token that was shown. Raises CannotAnswer where it can be none."""
+    if TOKEN.fullmatch(shown.credentials) is None:
+        raise unknown("There is no token.")
+    return shown.credentials
+
+
+def _submission(account: Account, arguments: dict[str, str], key: str, at: float) -> Submission:
+    return Submission(person_id=account.id, person_name=account.name, arguments=arguments, key=key, at=at)
 
 
 def _answer(told: Submitted) -> Response:

@@ -72,9 +72,10 @@ class Owners:
                 self._questions.allows(counter, most=WRONG)
         if owner is None:
             raise unknown("The Hub does not accept this token.")
-        return self._a_person(*owner)
+        return self.a_person(*owner)
 
-    def _a_person(self, account: Account, kind: str) -> Account:
+    def a_person(self, account: Account, kind: str) -> Account:
+        """`account`, if it is a person's and not our own. Raises CannotAnswer."""
         me = self._desk.redis.hget(self._desk.keys.hub_state, "me")
         if kind == "user" and (me is None or text(me) != account.id):
             return account

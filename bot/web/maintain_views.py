@@ -1,0 +1,137 @@
+"""What maintainers see of a board: its inbox, its parked syncs, its unknown causes. All of it is read from Redis."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from itertools import islice
+from urllib.parse import quote
+
+from bot.deliveries import VERDICTS
+from bot.desk import Desk
+from bot.inbox_log import InboxLog, Kept, Standing
+from bot.index import Entry
+from bot.web import maintain_models as models
+from bot.web import shown
+from leaderboard.failures import CAUSES, UNKNOWN
+from wire.clock import iso
+from wire.parking import Parked
+
+LOOKED_AT, CHUNK = 2_000, 100
+"""Deliveries, or failed requests, that are looked at for one page; and those that are read at a time."""
+MARKS, CHARACTERS = 10, 50_000
+"""Marks of a delivery, and characters of its body, that are shown."""
+_ANOTHER = "A word of another version of Steward."
+_REQUEST = "request:"
+
+
+class Maintenance:
+    """One board, as its maintainers see it."""
+
+    def __init__(self, desk: Desk) -> None:
+        self.desk = desk
+        self.log = InboxLog(desk.redis, desk.keys)
+
+    def inbox(self, *, before: str = "", verdict: str = "", limit: int = 50) -> models.DeliveryList:
+        """A page of deliveries, newest first, those before the place `before`, of which `verdict` was made."""
+        found: list[Kept] = []
+        last, is_over = "", True
+        for number, kept in enumerate(self.log.newest(before=before)):
+            if len(found) == limit or number == LOOKED_AT:
+                is_over = False
+                break
+            last = kept.entry
+            if verdict in ("", kept.verdict):
+                found.append(kept)
+        (number, size), standings = self.log.size(), self._standings(found)
+        return models.DeliveryList(
+            deliveries=[models.Delivery(**_fields(one, standings)) for one in found],
+            counts=self.log.counts(),
+            kept=number,
+            kept_bytes=size,
+            next=None if is_over else last,
+        )
+
+    def delivery(self, name: str) -> models.DeliveryBody | None:
+        """The delivery of this id, or at this place, with its body; None where it is not kept."""
+        kept = self.log.find(name)
+        if kept is None:
+            return None
+        body = _readable(kept.body)
+        cut = max(0, len(body) - CHARACTERS)
+        fields = _fields(kept, self._standings([kept]))
+        return models.DeliveryBody(**fields, body=body[:CHARACTERS], cut=cut)
+
+    def parked(self) -> models.ParkedList:
+        """The syncs that wait to be woken."""
+        found = self.desk.parking.all()
+        paths = [one.key.removeprefix(_REQUEST) for one in found]
+        entries = dict(zip(paths, self.desk.index.find(paths), strict=True))
+        return models.ParkedList(parked=[_parked(one, entries) for one in found])
+
+    def unknown(self, *, limit: int = 100) -> models.UnknownList:
+        """The requests whose cause is unknown, the newest first."""
+        entries = list(islice(self._failed(), LOOKED_AT))
+        found = [one for one in entries if _is_unknown(one)]
+        seen = [one for one in found if one.standing.access == "public"]
+        told = [_cause(self.desk, one) for one in seen[:limit]]
+        return models.UnknownList(unknown=told, hidden=len(found) - len(seen), looked_at=len(entries))
+
+    def _failed(self) -> Iterable[Entry]:
+        listed = self.desk.index.catalog.newest(status="FAILED")
+        while chunk := [path for _, path in islice(listed, CHUNK)]:
+            yield from (one for one in self.desk.index.find(chunk) if one is not None)
+
+    def _standings(self, found: Iterable[Kept]) -> dict[str, Standing]:
+        keys = {mark.key for one in found for mark in one.marks[:MARKS]}
+        return {key: self.log.standing(key) for key in keys}
+
+
+def _fields(kept: Kept, standings: dict[str, Standing]) -> dict[str, object]:
+    marks = kept.marks[:MARKS]
+    return {
+        "id": kept.id,
+        "entry": kept.entry,
+        "received": iso(kept.received),
+        "verdict": kept.verdict,
+        "meaning": VERDICTS.get(kept.verdict, _ANOTHER),
+        "marks": [models.Marked(key=mark.key, standing=standings[mark.key]) for mark in marks],
+        "more_marks": len(kept.marks) - len(marks),
+        "bytes": len(kept.body),
+    }
+
+
+def _readable(body: bytes) -> str:
+    """A body as people read it: JSON on many lines; whatever is not plain ASCII is escaped, also what turns lines."""
+    try:
+        return json.dumps(json.loads(body), indent=2)
+    except (ValueError, RecursionError):
+        return body.decode("utf-8", "backslashreplace").encode("ascii", "backslashreplace").decode()
+
+
+def _parked(one: Parked, entries: dict[str, Entry | None]) -> models.ParkedSync:
+    path = one.key.removeprefix(_REQUEST)
+    entry = entries.get(path) if one.key.startswith(_REQUEST) else None
+    page = f"/requests/{quote(path)}" if entry is not None and not shown.hidden(entry) else ""
+    return models.ParkedSync(key=one.key, since=iso(one.since), tries=one.tries, error=one.error, page_url=page)
+
+
+def _is_unknown(entry: Entry) -> bool:
+    failure = entry.standing.failure
+    if failure is None:
+        return False
+    # A refusal has a cause of its own; what another version gave to a death may be no cause any more.
+    return failure.cause == UNKNOWN or (failure.fault == "unknown" and failure.cause not in CAUSES)
+
+
+def _cause(desk: Desk, entry: Entry) -> models.UnknownCause:
+    told = shown.summary(desk, entry)
+    return models.UnknownCause(
+        path=entry.path,
+        model=told.model,
+        submitted=told.submitted or "",
+        message=told.failure.message if told.failure is not None else "",
+        log_url=told.log_url,
+        page_url=f"/requests/{quote(entry.path)}",
+        request_url=told.request_url,
+    )
