@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
+from urllib.parse import quote
 
 import redis
 from world_kit import entry, flag, put_flags
 
+from bot.decisions import Decision, Decisions, Somebody, Where
 from bot.index import Index
 from bot.scoreboard import Scoreboard, Scored
 from leaderboard.attempts import Failure
 from wire import clock
+from wire.attempts import Attempts, Progress
 from wire.heartbeats import WorkerCard, Workers
 from wire.keys import Keys
 
 HOSTILE = "\"'><img src=x onerror=alert(1)><script>alert(1)</script>{{7*7}}"
+ATTEMPT = f"{1:012x}-deadbeef-1"
 
 
 def furnish_attacks(connection: redis.Redis, keys: Keys) -> None:
@@ -24,13 +29,37 @@ def furnish_attacks(connection: redis.Redis, keys: Keys) -> None:
     words = ("submitter", "licence", "category", "architecture", "base_model", "revision", "results")
     said: dict[str, Any] = {**dict.fromkeys(words, HOSTILE), "failure": bad, "log": "javascript:alert(1)"}
     said["causes"] = (f"{'a' * 12}-deadbeef-1:{HOSTILE}", f"report:{HOSTILE}")
+    running = f"{HOSTILE}/runs.json"
     index.put(
         entry(HOSTILE, "settled", "FAILED", path=f"{HOSTILE}/failed.json", **said),
         entry(HOSTILE, "settled", "FINISHED", path=f"{HOSTILE}/done.json", number=1, **said),
         entry(HOSTILE, "waiting", "PENDING", path=f"{HOSTILE}/waits.json", attempt="x", number=2),
+        entry(HOSTILE, "running", "RUNNING", path=running, attempt=ATTEMPT, number=3),
     )
+    Attempts(connection, keys).take(ATTEMPT, running, "w", now=now)
+    Attempts(connection, keys).beat(ATTEMPT, Progress(HOSTILE, 1, 2), now=now)
     scored = Scored(path=f"{HOSTILE}/done.json", model=HOSTILE, suite="s", average=50.0)
     Scoreboard(connection, keys).put(scored)
     put_flags(connection, keys, flag(HOSTILE, reason=HOSTILE, thread="javascript:alert(1)"))
     card = WorkerCard(name=HOSTILE, tiers=("small",), devices=HOSTILE, versions={HOSTILE: HOSTILE}, since=now, beat=now)
     Workers(connection, keys).announce(card)
+    decision = Decision(
+        at=HOSTILE[:40],
+        person=Somebody(id="1", name=HOSTILE),
+        command=HOSTILE,
+        verb="x",
+        allowed=True,
+        comment=HOSTILE,
+        thread=Where(repo="dataset/board/requests", number=1),
+    )
+    Decisions(connection, keys).put(decision)
+    fields = {"title": HOSTILE, "url": "https://hub.example/1", "topic": HOSTILE, "author": HOSTILE, "since": now}
+    connection.hset(keys.waiting_threads, "thread:1", json.dumps(fields))
+
+
+def attacked_pages() -> list[str]:
+    """Every page on which such a word stands."""
+    name = quote(HOSTILE)
+    lists = ("/", "/requests", "/results?flagged=1", "/flags", "/workers", "/decisions", "/threads-waiting")
+    ones = [f"/requests/{name}/{what}.json" for what in ("failed", "done", "waits", "runs")]
+    return [*lists, *ones, f"/models/{name}", f"/requests?q={name}", f"/models/none{name}"]

@@ -1,102 +1,190 @@
-"""The pages in headless Chromium: they follow the queue by themselves, fit a phone, and obey their own policy."""
+"""The pages in headless Chromium: people follow the queue, search, learn why, with a keyboard, on a phone, or bare."""
 
 from __future__ import annotations
 
-import shutil
-import sys
-import threading
+import re
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
-import redis
-import uvicorn
-from playwright.sync_api import Browser, expect, sync_playwright
+from attack_kit import ATTEMPT as ATTACKERS_ATTEMPT
+from attack_kit import HOSTILE, attacked_pages, furnish_attacks
+from pages_kit import FAILED, PAGES, RUNNING
+from playwright.sync_api import Browser, Page, expect
+from serving_kit import Site, serving
+from world_kit import entry, path_of
 
-from bot.app import create_app, server_config
 from bot.index import Index
-from bot.settings import BotSettings
+from leaderboard.categories import Category
 from steward.valkey import Valkey
 from wire import clock
 from wire.attempts import Attempts, Progress
-from wire.keys import Keys
-
-sys.path.append(str(Path(__file__).parents[2] / "integration" / "bot"))
-from bot_kit import BOARD, SECRET
-from site_kit import entry, furnish, path_of
 
 pytestmark = pytest.mark.browser
-KEYS = Keys("demo")
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-PATHS = ("/", "/results", "/requests", "/flags", "/workers", "/commands", f"/requests/{path_of('north/spruce-3b')}")
+LOG = re.compile(r"^https://huggingface\.co/datasets/open-llm-leaderboard/logs/blob/main/.+/log\.txt$")
+ATTEMPT = f"{0:012x}-deadbeef-1"
 
 
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    """Debian's Chromium; without one these tests are skipped. For this module alone: it keeps an event loop running."""
-    if CHROMIUM is None:
-        pytest.skip("no Chromium is installed on this machine")
-    with sync_playwright() as playwright:
-        running = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
-        yield running
-        running.close()
-
-
-@pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, redis.Redis]]:
-    """The address of a board in the middle of its day, and its queue server."""
-    folder = tmp_path_factory.mktemp("site")
-    (folder / "board.yaml").write_text(BOARD)
-    with Valkey(folder / "valkey") as valkey, redis.Redis.from_url(valkey.url) as client:
-        furnish(client, KEYS)
-        settings = BotSettings(redis_url=valkey.url, board=folder / "board.yaml", webhook_secret=SECRET, port=0)
-        app = create_app(settings)
-        server = uvicorn.Server(server_config(app, settings))
-        app.live.is_over = lambda: server.should_exit
-        thread = threading.Thread(target=server.run)
-        thread.start()
-        try:
-            while not server.started:
-                thread.join(0.01)
-            yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}", client
-        finally:
-            server.should_exit = True
-            thread.join()
-
-
-def test_the_queue_moves_by_itself(browser: Browser, site: tuple[str, redis.Redis]) -> None:
-    """Progress and lists change under the eyes of whoever looks; the browser complains of nothing."""
-    address, client = site
-    page = browser.new_page()
+@pytest.fixture
+def tab(browser: Browser, rich: Site) -> Iterator[Page]:
+    """A tab that nobody has used; no page may make the browser complain."""
+    context = browser.new_context(base_url=rich.address)
+    page = context.new_page()
     complaints = list[str]()
     page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
-    page.goto(address)
-    expect(page.locator("#live-state")).to_contain_text("Live")
-    attempt = f"{0:012x}-deadbeef-1"
-    Attempts(client, KEYS).beat(attempt, Progress("evaluate", 500, 540), now=clock.now())
-    expect(page.locator("#running-list")).to_contain_text("500 of 540", timeout=15_000)
-    Index(client, KEYS).put(entry("late/comer", "waiting", "PENDING", attempt="z", number=-1))
-    expect(page.locator("#waiting-list")).to_contain_text("late/comer", timeout=15_000)
-    assert complaints == []
-    page.close()
-
-
-def test_pages_can_be_used_without_a_script_by_keyboard_on_a_phone(
-    browser: Browser, site: tuple[str, redis.Redis]
-) -> None:
-    """Nothing is wider than the screen; the first key leads past the navigation; a search is a form."""
-    context = browser.new_context(java_script_enabled=True, viewport={"width": 360, "height": 740})
-    page = context.new_page()
-    for path in PATHS:
-        page.goto(site[0] + path)
-        assert page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth"), path
-    page.keyboard.press("Tab")
-    assert page.evaluate("document.activeElement.className") == "skip"
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    yield page
     context.close()
-    plain = browser.new_context(java_script_enabled=False)
-    page = plain.new_page()
-    page.goto(site[0])
-    page.get_by_role("searchbox").fill("Hub License: cc-by-sa-4.0")
+    assert [one for one in complaints if "404 (Not Found)" not in one] == []
+
+
+def test_the_queue_moves_by_itself(tab: Page, rich: Site) -> None:
+    """Progress and lists change under the eyes of whoever looks, with how far off each time is."""
+    tab.goto("/")
+    expect(tab.locator("#live-state")).to_contain_text("Live")
+    Attempts(rich.redis, rich.keys).beat(ATTEMPT, Progress("evaluate", 30_001, 35_210), now=clock.now())
+    expect(tab.locator("#running-list")).to_contain_text("30,001 of 35,210")
+    Index(rich.redis, rich.keys).put(entry("late/comer", "waiting", "PENDING", attempt="z", number=900))
+    row = tab.locator("#waiting-list tr", has_text="late/comer")
+    expect(row).to_be_visible()
+    expect(tab.locator("#running-list time").first).to_have_attribute("data-far", re.compile("minutes ago"))
+    Index(rich.redis, rich.keys).drop(path_of("late/comer"))
+    expect(row).to_have_count(0)
+
+
+def test_nobodys_place_is_taken_from_under_them(tab: Page, rich: Site) -> None:
+    """A list whose link has the focus stays as it is, and catches up once the focus is elsewhere."""
+    tab.goto("/")
+    expect(tab.locator("#live-state")).to_contain_text("Live")
+    link = tab.locator("#waiting-list a").first
+    link.focus()
+    Index(rich.redis, rich.keys).put(entry("later/comer", "waiting", "PENDING", attempt="z", number=900))
+    expect(tab.locator("#figures li", has_text="waiting").locator("b")).to_have_text("28")
+    expect(link).to_be_focused()
+    expect(tab.locator("#waiting-list")).not_to_contain_text("later/comer")
+    tab.get_by_role("searchbox").focus()
+    expect(tab.locator("#waiting-list")).to_contain_text("later/comer")
+    Index(rich.redis, rich.keys).drop(path_of("later/comer"))
+
+
+@pytest.mark.parametrize(
+    ("words", "found"),
+    [
+        ("yi-34b", ["01-ai/Yi-34B"]),
+        ("YI-34B;Mixtral-8x7B", ["01-ai/Yi-34B", "mistral-like/mixtral-8x7b"]),
+        ("Hub License: BSD-3-Clause", ["01-ai/Yi-34B", "mistral-like/mixtral-8x7b"]),
+        ("mixtral; Hub License: bsd-3-clause", ["mistral-like/mixtral-8x7b"]),
+        ("Hub License: bsd-3-clause ; mixtral", ["mistral-like/mixtral-8x7b"]),
+    ],
+)
+def test_search_finds_by_each_form_of_the_faq(tab: Page, rich: Site, words: str, found: list[str]) -> None:
+    """By name, several names, licence, and both in any order; the box keeps what was asked."""
+    known = {"licence": "BSD-3-Clause", "category": Category.PRETRAINED.value}
+    index = Index(rich.redis, rich.keys)
+    index.put(entry("mistral-like/mixtral-8x7b", "settled", "FINISHED", number=801, **known))
+    index.put(entry("01-ai/Yi-34B", "settled", "FINISHED", number=800, **known))
+    tab.goto("/")
+    tab.get_by_role("searchbox").fill(words)
+    tab.get_by_role("button", name="Search").click()
+    expect(tab.locator("tbody th a")).to_have_text(found)
+    expect(tab.get_by_role("searchbox")).to_have_value(words)
+
+
+def test_what_finds_nothing_leads_to_what_is_near(tab: Page) -> None:
+    """A misspelt name is answered with names that are, one of which is a click away; a wrong column with the right."""
+    near = RUNNING.replace("OLMo", "OLMO-")
+    tab.goto("/requests")
+    tab.get_by_role("searchbox").fill(near)
+    tab.keyboard.press("Enter")
+    note = tab.get_by_role("status")
+    expect(note).to_contain_text("Nothing was found")
+    note.get_by_role("link", name=RUNNING).click()
+    expect(tab.locator("tbody th").get_by_role("link", name=RUNNING)).to_be_visible()
+    tab.goto("/results?q=Licens:+mit")
+    expect(tab.get_by_role("alert")).to_contain_text("Do you mean Hub License?")
+
+
+def test_a_failed_request_shows_why(tab: Page) -> None:
+    """From the queue to its page: reason, advice, whose fault, each attempt before, and the log."""
+    tab.goto("/")
+    row = tab.locator("#failed-list tr", has_text=FAILED)
+    expect(row).to_contain_text("The memory did not suffice")
+    row.get_by_role("link").first.click()
+    expect(tab.get_by_role("heading", level=1)).to_have_text(FAILED)
+    told = tab.locator("#state")
+    for words in ("failed", "Why it failed", "2.0 GiB more", "tried again on a larger machine", "At fault: us"):
+        expect(told).to_contain_text(words)
+    expect(tab.locator("ol.past li")).to_have_count(5)
+    expect(tab.get_by_role("link", name="Of its last attempt")).to_have_attribute("href", LOG)
+
+
+def test_a_keyboard_is_enough(tab: Page) -> None:
+    """The first key skips the navigation; then come name, pages and search, in this order, each with a ring."""
+    tab.goto("/results")
+    tab.keyboard.press("Tab")
+    expect(tab.get_by_role("link", name="Skip to the content")).to_be_focused()
+    tab.keyboard.press("Enter")
+    assert tab.evaluate("document.activeElement.id") == "content"
+    tab.keyboard.press("Tab")
+    expect(tab.get_by_role("searchbox")).to_be_focused()
+    tab.goto("/results")
+    tab.keyboard.press("Tab")
+    order = list[str]()
+    while not order or order[-1] != "Search":
+        tab.keyboard.press("Tab")
+        assert tab.evaluate("getComputedStyle(document.activeElement).outlineStyle") != "none", order
+        order.append(tab.evaluate("document.activeElement.name || document.activeElement.innerText"))
+        assert len(order) < 30, order
+    wanted = ["Open LLM Leaderboard", "Queue", "Results", "Requests", "Flags", "q", "category", "precision", "flagged"]
+    assert [name for name in order if name in wanted] == wanted
+    tab.keyboard.press("Enter")
+    expect(tab.get_by_role("heading", level=1)).to_have_text("Results")
+
+
+def test_pages_fit_a_phone(tab: Page) -> None:
+    """Nothing but a table that scrolls by itself is wider than the screen."""
+    tab.set_viewport_size({"width": 360, "height": 740})
+    for path in PAGES.values():
+        tab.goto(path)
+        assert tab.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth"), path
+
+
+def test_pages_can_be_used_without_a_script(browser: Browser, rich: Site) -> None:
+    """The queue with turns and progress, a search, and the way on, all from the server."""
+    context = browser.new_context(base_url=rich.address, java_script_enabled=False)
+    page = context.new_page()
+    page.goto("/")
+    expect(page.locator("#waiting-list tbody tr")).to_have_count(25)
+    expect(page.locator("#running-list progress").first).to_be_visible()
+    page.get_by_role("link", name="Later turns").click()
+    expect(page.locator("#waiting-list tbody td.number").first).to_have_text("26")
+    page.get_by_role("searchbox").fill("Hub License: gemma")
     page.keyboard.press("Enter")
-    expect(page.get_by_role("link", name="chen/juniper-0.5b")).to_be_visible()
-    plain.close()
+    expect(page.locator("tbody tr").first).to_be_visible()
+    context.close()
+
+
+def test_strangers_words_are_text_and_nothing_happens(
+    browser: Browser, server: Valkey, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """Names, reasons, causes, titles and commands that are attacks: shown as written, also as a page renews itself."""
+    with serving(server, tmp_path_factory.mktemp("attacked"), "attacked", furnish_attacks) as site:
+        context = browser.new_context(base_url=site.address)
+        page = context.new_page()
+        alarms = list[str]()
+        page.on("dialog", lambda dialog: (alarms.append(dialog.message), dialog.dismiss()))
+        for path in attacked_pages():
+            page.goto(path)
+            assert page.locator("main img, main script, [onerror], [style]").count() == 0, path
+            assert page.locator("script").count() == 1, path
+            assert (
+                page.locator("main", has_text=HOSTILE).count() or page.get_by_role("searchbox").input_value() == HOSTILE
+            ), path
+        page.goto("/")
+        expect(page.locator("#live-state")).to_contain_text("Live")
+        Attempts(site.redis, site.keys).beat(ATTACKERS_ATTEMPT, Progress(HOSTILE, 2, 3), now=clock.now())
+        expect(page.locator("#running-list")).to_contain_text("2 of 3")
+        Index(site.redis, site.keys).put(entry(HOSTILE, "waiting", "PENDING", path="late.json", attempt="z", number=9))
+        expect(page.locator("#waiting-list tbody tr")).to_have_count(2)
+        assert page.locator("main img, main script, [onerror], [style]").count() == 0
+        assert alarms == []
+        context.close()
