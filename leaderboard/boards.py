@@ -12,8 +12,9 @@ from leaderboard.effects import Effects
 from leaderboard.policy import Policy
 from leaderboard.tiers import TierLimits
 
-RepoId = Annotated[str, StringConstraints(pattern=r"^[\w.-]{1,96}(/[\w.-]{1,96})?$")]
-PinnedRepo = Annotated[str, StringConstraints(pattern=r"^[\w.-]{1,96}/[\w.-]{1,96}(@[0-9a-f]{40})?$")]
+# Letters are spelt out: `\w` is all of Unicode, of which a bounded repetition takes ten megabytes of every process.
+RepoId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.-]{1,96}(/[A-Za-z0-9_.-]{1,96})?$")]
+PinnedRepo = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.-]{1,96}/[A-Za-z0-9_.-]{1,96}(@[0-9a-f]{40})?$")]
 
 
 class BadBoard(ValueError):
@@ -30,7 +31,7 @@ class Repos(BaseModel):
     logs: RepoId
     community: RepoId
     community_type: Literal["dataset", "space", "model"] = "space"
-    details_namespace: Annotated[str, StringConstraints(pattern=r"^[\w.-]{1,96}$")]
+    details_namespace: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.-]{1,96}$")]
     flags: RepoId | None = Field(default=None, description="where flags are kept; without it nothing can be flagged")
     contents: RepoId | None = Field(default=None, description="where the aggregated table is kept, if there is one")
 
@@ -44,7 +45,7 @@ class MaintainingOrganisation(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    name: Annotated[str, StringConstraints(pattern=r"^[\w.-]{1,96}$")]
+    name: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.-]{1,96}$")]
     role: Literal["admin", "write", "contributor", "read"] = "admin"
 
 

@@ -72,3 +72,11 @@ def test_what_cannot_be_changed_in_place_is_refused() -> None:
         set_effect(twice, Effect.EDIT, Mode.ON)
     with pytest.raises(BadBoard):
         set_effect("name: [", Effect.EDIT, Mode.ON)
+
+
+@pytest.mark.parametrize("name", ["é/results", "o/результаты", "o/results/more", "o/re sults", "", "o/" + "x" * 97])
+def test_a_repo_is_named_as_on_the_hub(name: str) -> None:
+    """In letters of ASCII, which the Hub asks for too: a pattern for those of all alphabets takes megabytes."""
+    with pytest.raises(BadBoard, match=r"repos\.results"):
+        parse_board(HEAD.replace("o/results", f'"{name}"'))
+    assert parse_board(HEAD.replace("o/results", "O-1_a.b/re.sul-ts_2")).repos.results == "O-1_a.b/re.sul-ts_2"
