@@ -24,6 +24,8 @@ TALL = 280
 LETTER, LINE = 14, 22
 EACH, BETWEEN, ROW = 13, 18, 34
 """Heights of what lies: of each of several bars, of the room between two groups of them, of a range."""
+_DAY = 12
+"""Letters of the label of what stands, or of a tick, at most."""
 _PER_LETTER = 0.56
 """Width of a letter, as a share of its height, as far as one can say without the reader's fonts."""
 
@@ -118,7 +120,7 @@ def draw(picture: Picture, width: int) -> bytes:
         style=_pygal().style.Style(label_font_size=LETTER, major_label_font_size=LETTER, no_data_font_size=LETTER),
         truncate_label=-1,
         x_labels=_in_turn(_shown(picture.labels, width, lies=lies), lies=lies),
-        y_labels=[{"value": value, "label": words} for value, words in picture.ticks],
+        y_labels=[{"value": value, "label": cut(words, _DAY)} for value, words in picture.ticks],
         range=(picture.ticks[0][0], picture.ticks[-1][0]),
         zero=picture.ticks[0][0],
         show_dots=False,
@@ -142,12 +144,12 @@ def _in_turn(values: Sequence[T], *, lies: bool) -> list[T]:
 def _shown(labels: Sequence[str], width: int, *, lies: bool) -> list[str]:
     """Labels as there is room for them: the beginning of each, or some of them and not the others."""
     if lies:
-        return [cut(one, int(width / 2.6 / LETTER / _PER_LETTER)) for one in labels]
+        return [cut(one, int(width / 2.3 / LETTER / _PER_LETTER)) for one in labels]
     said = [at for at, one in enumerate(labels) if one]
     longest = max((len(labels[at]) for at in said), default=0) * LETTER * _PER_LETTER + LETTER
     every = max(1, math.ceil(len(said) * longest / (width - 60)))
     kept = set(said[::every])
-    return [one if at in kept else "" for at, one in enumerate(labels)]
+    return [cut(one, _DAY) if at in kept else "" for at, one in enumerate(labels)]
 
 
 def cut(words: str, room: int) -> str:
@@ -195,8 +197,8 @@ def _without_guide(axis: Any, label: Any) -> None:
 def _is_layer(node: Any) -> bool:
     """Whether it is a layer that pygal's script would fill, or a bar of no length."""
     layers = {"overlay", "text-overlay", "tooltip-overlay", "titles"} & set(node.get("class", "").split())
-    empty = node.tag == "g" and node.get("class") == "bar" and all(not float(one.get("height", 0)) for one in node)
-    return bool(layers) or empty
+    lengths = [float(one.get(name, 0)) for one in node.findall("rect") for name in ("width", "height")]
+    return bool(layers) or (node.get("class") == "bar" and not all(lengths))
 
 
 def _name(root: Any, picture: Picture) -> None:

@@ -1,0 +1,238 @@
+"""Pictures: what is on them, that nothing in them runs, and that no word of anybody breaks them."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Iterator
+from xml.etree import ElementTree
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from bot.web.charts import models
+from bot.web.charts.drawing import POLICY, WIDTHS, Kind, Picture, Series, cut, draw
+from bot.web.charts.pictures import PICTURES, SCALE, day_words, ended, even, queue, ranges, scale, scores
+from bot.web.charts.words import short_span
+
+SVG = "{http://www.w3.org/2000/svg}"
+HOSTILE = "</text><script>alert(1)</script>\"'&{{7*7}}\x00\u202e"
+
+
+def read(svg: bytes) -> ElementTree.Element:
+    """The picture as a browser reads it."""
+    return ElementTree.fromstring(svg)  # noqa: S314  our own
+
+
+def texts(root: ElementTree.Element) -> list[str]:
+    """All that is written on it."""
+    return [one.text or "" for one in root.iter(f"{SVG}text")]
+
+
+def bars(root: ElementTree.Element, tone: str) -> Iterator[dict[str, str]]:
+    """The bars of one series."""
+    for series in root.iter(f"{SVG}g"):
+        if series.get("class") == f"series {tone}":
+            yield from (one.attrib for one in series.iter(f"{SVG}rect"))
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [
+        (0.2, "under 1 s"),
+        (1.0, "1 s"),
+        (59.8, "1 min"),
+        (90.0, "1.5 min"),
+        (599.0, "10 min"),
+        (7_600.0, "2.1 h"),
+        (86_400.0, "1 day"),
+        (130_000.0, "1.5 days"),
+        (31_536_000.0, "365 days"),
+    ],
+)
+def test_spans_are_said_shortly(seconds: float, words: str) -> None:
+    """In the largest unit of which there is one, with a digit behind the point below ten."""
+    assert short_span(seconds) == words
+
+
+@pytest.mark.parametrize(
+    ("least", "most", "ticks"),
+    [(700, 4_000, [600, 3_600, 28_800]), (0, 0, [1, 10]), (60, 60, [60, 600]), (5e7, 9e9, [2_592_000, 31_536_000])],
+)
+def test_a_scale_holds_what_is_to_be_shown(least: float, most: float, ticks: list[int]) -> None:
+    """And not much more; beyond a year it ends."""
+    assert scale(least, most) == ticks
+
+
+@given(st.floats(0, SCALE[-1]), st.floats(0, SCALE[-1]))
+def test_every_scale_has_two_ticks_or_more(one: float, other: float) -> None:
+    """With the smaller one at or above the first, unless that is the first of all."""
+    found = scale(min(one, other), max(one, other))
+    assert len(found) >= 2
+    assert found[0] <= max(min(one, other), SCALE[0])
+    assert found[-1] >= max(one, other)
+
+
+@given(st.floats(0, 1e9))
+def test_even_ticks_reach_beyond_the_most(most: float) -> None:
+    """From 0 in two to six even steps of whole numbers, each said in another way."""
+    ticks = even(most)
+    values = [value for value, _ in ticks]
+    assert 2 <= len(ticks) <= 6
+    assert values[0] == 0
+    assert values[-1] >= most
+    assert len({words for _, words in ticks}) == len(ticks)
+
+
+def spread(name: str, half: float, among: int = 10) -> models.Spread:
+    """A spread around `half` seconds."""
+    return models.Spread(
+        name=name,
+        among=among,
+        tenth=half / 4,
+        quarter=half / 2,
+        half=half,
+        three_quarters=half * 2,
+        nine_tenths=half * 4,
+    )
+
+
+WAITS = models.Spreads(
+    overall=spread("", 3_600), tiers=[spread("small", 3_600), spread("large", 40_000)], precisions=[spread("4bit", 900)]
+)
+NOTHING = models.Times(days=7, since=None, waiting=models.Spreads(), running=models.Spreads(), ended=[], queue=[])
+
+
+def times(ends: list[models.Ended], lengths: list[models.Length] | None = None, days: int = 7) -> models.Times:
+    """A week."""
+    return NOTHING.model_copy(update={"ended": ends, "queue": lengths or [], "days": days, "waiting": WAITS})
+
+
+WEEK = [models.Ended(day=f"2026-11-{day}", finished=day - 20, failed={"us": 2}) for day in range(20, 27)]
+LENGTHS = [
+    models.Length(at=f"2026-11-{day}T{hour:02}:00:00Z", waiting=day, running=2.5)
+    for day in (20, 26)
+    for hour in range(0, 24, 2)
+]
+COMPARED = models.Compared(
+    model=HOSTILE,
+    path="x",
+    category="chat",
+    own=models.Scores(average=50.0, benchmarks={"Navigation": 40.0, "<b>Sorting</b>": 60.0}),
+    others=[
+        models.Other(what="best", model="ada/a", average=70.0, benchmarks={"Navigation": 100.0}),
+        models.Other(what="middle", among=4, average=30.0, benchmarks={"<b>Sorting</b>": 0.0}),
+    ],
+)
+EVERY = {
+    "waiting": ranges(WAITS, "waiting"),
+    "running": ranges(WAITS, "running"),
+    "ended": ended(times(WEEK)),
+    "queue": queue(times(WEEK, LENGTHS)),
+    "scores": scores(COMPARED),
+}
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+@pytest.mark.parametrize("name", EVERY)
+def test_a_picture_says_what_it_is_and_holds_nothing_that_runs(name: str, width: int) -> None:
+    """A role, a title, a description; one style, which its own policy admits; nothing from elsewhere; little of it."""
+    picture = EVERY[name]
+    assert picture is not None
+    svg = draw(picture, width)
+    root = read(svg)
+    assert (root.get("role"), root.get("aria-labelledby")) == ("img", "title says")
+    named = {one.get("id"): "".join(one.itertext()) for one in root if one.get("id")}
+    assert named["title"] == cut(picture.title, 2_000)
+    assert named["says"] == cut(picture.says, 2_000)
+    (style,) = root.iter(f"{SVG}style")
+    digest = base64.b64encode(hashlib.sha256((style.text or "").encode()).digest()).decode()
+    assert f"default-src 'none'; style-src 'sha256-{digest}'" == POLICY
+    allowed = {"svg", "title", "desc", "style", "g", "rect", "path", "text"}
+    assert {str(one.tag).removeprefix(SVG) for one in root.iter()} <= allowed
+    for one in root.iter():
+        assert not [key for key in one.attrib if key.startswith("on") or key == "style" or "href" in key]
+    assert b"Generated" not in svg
+    assert len(svg) < 15_000
+    _, _, seen, height = map(float, (root.get("viewBox") or "").split())
+    assert (seen, height) == (width, picture.height(width))
+
+
+def test_ranges_lie_from_the_first_tier_to_the_last_precision() -> None:
+    """From the tenth to nine tenths on a scale of logarithms, each named with its middle; an empty row between."""
+    picture = EVERY["waiting"]
+    assert picture is not None
+    assert list(picture.labels) == ["small · 1 h", "large · 11 h", "", "4bit · 15 min"]
+    root = read(draw(picture, 760))
+    said = texts(root)
+    assert {"1 min", "10 min", "1 h", "8 h", "3 days", "eight of ten"} <= set(said)
+    dark, pale = list(bars(root, "a")), list(bars(root, "pale"))
+    assert len(dark) == len(pale) == 6
+    widths = [float(one["width"]) for one in (*dark, *pale)]
+    assert max(widths) - min(widths) < 0.3, "each is a doubling"
+    first, second, third = (float(one["x"]) for one in sorted(dark[:3], key=lambda one: float(one["y"])))
+    assert third < first < second, "from top to bottom"
+
+
+def test_a_day_without_an_end_has_no_bar() -> None:
+    """Each end has its tone; those that nobody had are not in the legend."""
+    picture = EVERY["ended"]
+    assert picture is not None
+    root = read(draw(picture, 360))
+    assert len(list(bars(root, "a"))) == 6
+    assert len(list(bars(root, "c"))) == 7
+    assert "finished" in texts(root)
+    assert "failed: our fault" in texts(root)
+    assert "failed: the Hub" not in texts(root)
+
+
+def test_a_line_has_a_gap_where_nobody_counted() -> None:
+    """Between two pieces; it begins with the period, and its days are named."""
+    picture = EVERY["queue"]
+    assert picture is not None
+    root = read(draw(picture, 1080))
+    lines = [one.get("d") or "" for one in root.iter(f"{SVG}path") if "reactive" in (one.get("class") or "")]
+    assert len(lines) == 4, "two series, each in two pieces"
+    assert {"20 Nov", "23 Nov", "26 Nov"} <= set(texts(root))
+    late = times(WEEK, [one for one in LENGTHS if "-26T" in one.at])
+    assert (queue(late) or picture).series[0].values[:3] == [None, None, None]
+
+
+def test_of_nothing_there_is_no_picture() -> None:
+    """The page says so in words."""
+    assert {name: make(NOTHING) for name, make in PICTURES.items()} == dict.fromkeys(PICTURES)
+
+
+def test_strangers_words_are_drawn_as_words() -> None:
+    """Names of models and benchmarks, cut where there is no room, without what turns a line around."""
+    root = read(draw(scores(COMPARED), 1080))
+    name = next(one for one in texts(root) if "script" in one)
+    assert name == HOSTILE.replace("\x00", " ").replace("\u202e", " ")
+    assert "<b>Sorting</b>" in texts(root)
+    narrow = texts(read(draw(scores(COMPARED), 360)))
+    assert any(one.endswith("…") for one in narrow)
+
+
+@given(
+    st.sampled_from(["ranges", "groups", "stacks", "lines"]),
+    st.text(max_size=30),
+    st.lists(st.tuples(st.text(max_size=20), st.none() | st.floats(0, 100)), min_size=1, max_size=6),
+    st.sampled_from(WIDTHS),
+)
+@settings(deadline=None, max_examples=30, suppress_health_check=[HealthCheck.too_slow])
+def test_whatever_it_says_a_picture_can_be_read(
+    kind: Kind, words: str, values: list[tuple[str, float | None]], width: int
+) -> None:
+    """Any words, any values and none: always well-formed, with one title."""
+    labels, numbers = [label for label, _ in values], [value for _, value in values]
+    series = [Series(words, "a", numbers), Series("", "pale", [None] * len(numbers))]
+    picture = Picture(words, words, kind, labels, series, [(0.0, "0"), (50.0, "50"), (100.0, words)])
+    root = read(draw(picture, width))
+    assert len(list(root.iter(f"{SVG}title"))) == 1
+
+
+@pytest.mark.parametrize(("day", "words"), [("2026-11-04", "4 Nov"), ("2026-02-28", "28 Feb")])
+def test_days_are_named_without_their_year(day: str, words: str) -> None:
+    """A quarter of a year needs none."""
+    assert day_words(day) == words

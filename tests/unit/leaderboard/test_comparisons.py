@@ -1,0 +1,77 @@
+"""A category's best and its middle, as a table and for whatever scores there are."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from statistics import median
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from leaderboard.comparisons import Standard, best_of, standard
+
+
+@dataclass(frozen=True)
+class One:
+    """An evaluation."""
+
+    model: str
+    average: float | None
+    benchmarks: Mapping[str, float] = field(default_factory=dict)
+    suite: str = "s"
+
+
+A, B, C = One("ada/a", 50.0, {"x": 10.0, "y": 90.0}), One("bob/b", 40.0, {"x": 80.0}), One("cy/c", 30.0, {"x": 20.0})
+SAME = One("ADA/A", 45.0, {"x": 99.0})
+
+
+@pytest.mark.parametrize(
+    ("among", "best", "models", "average", "benchmarks"),
+    [
+        ((), (), 0, None, {}),
+        ((One("none", None),), (), 0, None, {}),
+        ((A,), (A,), 1, 50.0, {"x": 10.0, "y": 90.0}),
+        ((C, B, A), (A, B), 3, 40.0, {"x": 20.0, "y": 90.0}),
+        ((SAME, A, B), (A, B), 2, 45.0, {"x": 45.0, "y": 90.0}),
+    ],
+)
+def test_a_standard_counts_each_model_once(
+    among: Sequence[One], best: Sequence[One], models: int, average: float | None, benchmarks: dict[str, float]
+) -> None:
+    """With its best evaluation, whatever the case of its name; each benchmark has a middle of its own."""
+    assert standard(among) == Standard(tuple(best), models, average, benchmarks)
+
+
+def test_the_best_but_one_is_another_model() -> None:
+    """Whoever is the best of all is compared with the second."""
+    found = standard((A, SAME, B, C))
+    assert (found.best_but("ada/A"), found.best_but("cy/c")) == (B, A)
+    assert standard((A,)).best_but("ada/a") is None
+
+
+@pytest.mark.parametrize(("suite", "best"), [(None, A), ("s", A), ("t", One("ada/a", 10.0, suite="t")), ("u", None)])
+def test_the_best_evaluation_is_of_the_suite_that_is_asked_for(suite: str | None, best: One | None) -> None:
+    """None where the model was not evaluated by it; those without scores do not count."""
+    assert best_of([One("ada/a", None), One("ada/a", 10.0, suite="t"), A], suite) == best
+
+
+SCORES = st.floats(0.0, 100.0)
+ONES = st.builds(
+    One, st.sampled_from([f"org/m{n}" for n in range(9)]), SCORES, st.dictionaries(st.sampled_from("xyz"), SCORES)
+)
+
+
+@given(st.lists(ONES, max_size=30), st.randoms())
+def test_order_does_not_matter_and_the_middle_lies_between(among: list[One], chance: object) -> None:
+    """The same standard for any order; the middle is that of the models, each at its best."""
+    found = standard(among)
+    mixed = list(among)
+    chance.shuffle(mixed)  # type: ignore[attr-defined]
+    assert standard(mixed) == found
+    if among:
+        best = {name: max(one.average or 0 for one in among if one.model == name) for name in {m.model for m in among}}
+        assert found.models == len(best)
+        assert found.average == median(best.values())
+        assert found.best[0].average == max(best.values())
