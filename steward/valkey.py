@@ -41,10 +41,14 @@ def free_port() -> int:
 
 
 class Valkey:
-    """A server of one's own on a free loopback port, with its data in `folder`; dies with `stop()`."""
+    """A server of one's own on a free loopback port, with its data in `folder`; dies with `stop()`.
 
-    def __init__(self, folder: Path, *, port: int | None = None) -> None:
+    `users` is a file of users and what each may do, as deploy/redis/make-users.sh writes it; else anybody may do all.
+    """
+
+    def __init__(self, folder: Path, *, port: int | None = None, users: Path | None = None) -> None:
         self.folder = folder
+        self.users = users
         self.port = port or free_port()
         self.url = f"redis://127.0.0.1:{self.port}/0"
         self.process: subprocess.Popen[bytes] | None = None
@@ -59,6 +63,7 @@ class Valkey:
             "--appendonly": "yes",
             "--maxmemory-policy": "noeviction",
             "--save": "",
+            **({"--aclfile": str(self.users)} if self.users is not None else {}),
         }
         arguments = [part for option in options.items() for part in option]
         log = (self.folder / "valkey.log").open("ab")
