@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Annotated
 
 import typer
@@ -103,7 +104,8 @@ for group in GROUPS:
 
 def main() -> None:
     """The entry point of the command `steward`. Exit statuses: docs/reference-cli.md."""
-    app.callback()(_quiet)
+    if "--help" not in sys.argv:
+        app.callback()(_quiet)
     app()
 
 

@@ -215,7 +215,7 @@ def _fetch_elsewhere(sources: Iterable[Dataset], hub: HubAccess, folder: Path) -
     environment = {k: v for k, v in os.environ.items() if not k.startswith(("STEWARD_", "HF_", "REDIS_"))}
     try:
         done = subprocess.run(
-            [sys.executable, "-m", "workers.questions"],
+            [sys.executable, "-P", "-m", "workers.questions"],
             input=json.dumps(order).encode(),
             capture_output=True,
             timeout=FETCH_SECONDS,

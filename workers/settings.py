@@ -18,7 +18,9 @@ class WorkerSettings(WireSettings):
     """What one worker needs to know. The token writes details repos and nothing else."""
 
     board_file: Path = Field(
-        validation_alias=AliasChoices("STEWARD_BOARD", "STEWARD_BOARD_FILE"), description="the board file"
+        default=Path("board.yaml"),
+        validation_alias=AliasChoices("STEWARD_BOARD", "STEWARD_BOARD_FILE"),
+        description="the board file",
     )
     worker_token: SecretStr | None = Field(default=None, description="a token that may write details repos alone")
     worker_token_file: Path | None = Field(default=None, description="a file that holds it, which stays out of /proc")

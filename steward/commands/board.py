@@ -25,6 +25,8 @@ MISCONFIGURED = 2
 @contextmanager
 def sentences() -> Iterator[None]:
     """What an operator can mend ends in a sentence, not in a traceback."""
+    from pydantic import ValidationError
+
     from bot.settings import SettingsError
     from leaderboard.boards import BadBoard
     from leaderboard.suites import BadSuite
@@ -36,6 +38,18 @@ def sentences() -> Iterator[None]:
     except (SettingsError, BadBoard, BadSuite, WireError, ValkeyMissing) as error:
         print(f"steward: {error}", file=sys.stderr)
         raise typer.Exit(MISCONFIGURED) from error
+    except ValidationError as error:
+        if not error.title.endswith("Settings"):
+            raise
+        for one in error.errors(include_url=False):
+            print(f"steward: the setting {_variable(one['loc'])}: {one['msg']}.", file=sys.stderr)
+        raise typer.Exit(MISCONFIGURED) from error
+
+
+def _variable(place: tuple[int | str, ...]) -> str:
+    """The variable of a setting that is wrong; some are known by its name, and others by that of the field."""
+    name = str(place[0]) if place else "?"
+    return name if name.isupper() else f"STEWARD_{name.upper()}"
 
 
 def settings_of(board: Path | None) -> BotSettings:

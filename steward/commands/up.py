@@ -21,6 +21,9 @@ SYNC = ("STEWARD_BOT_TOKEN",)
 WORK = ("STEWARD_WORKER_TOKEN",)
 REDIS = ("REDIS_URL", "STEWARD_REDIS_URL", "REDIS_URL_FILE", "STEWARD_REDIS_URL_FILE")
 
+STEWARD = (sys.executable, "-P", "-m", "steward.cli")
+"""-P: what lies in the folder where it is started, as the data of a localhub in `hub`, is no module of ours."""
+
 URL_FILE = "redis-url"
 """In the data folder: where its queue server listens. Other commands find it by REDIS_URL_FILE."""
 
@@ -75,7 +78,7 @@ def parts(environment: Mapping[str, str], *, worker: bool) -> list[Part]:
     for name, own in named.items():
         hidden = secrets - {variable for word in own for variable in (word, f"{word}_FILE")}
         kept = {variable: value for variable, value in environment.items() if variable not in hidden}
-        found.append(Part(name, (sys.executable, "-m", "steward.cli", name), kept))
+        found.append(Part(name, (*STEWARD, name), kept))
     return found
 
 

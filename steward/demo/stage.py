@@ -63,7 +63,7 @@ class Stage:
         world = self.folder / "world.yaml"
         world.write_text(yaml.safe_dump(self.world.as_world(), sort_keys=False), "utf-8")
         world.chmod(0o600)
-        arguments = [sys.executable, "-m", "localhub", "--port", str(port), "--data", str(self.folder / "hub")]
+        arguments = [sys.executable, "-P", "-m", "localhub", "--port", str(port), "--data", str(self.folder / "hub")]
         child = self.children.start(
             "localhub", [*arguments, "--world", str(world)], environment=self.environment(), stdout=subprocess.PIPE
         )
@@ -114,7 +114,7 @@ class Stage:
         return str(path)
 
 
-STEWARD = (sys.executable, "-m", "steward.cli")
+STEWARD = (sys.executable, "-P", "-m", "steward.cli")
 
 
 def build_stage(folder: Path, children: Children) -> Stage:

@@ -151,6 +151,14 @@ def test_each_process_gets_its_own_secrets_and_no_other() -> None:
     assert [part.name for part in parts(environment, worker=False)] == ["serve", "sync"]
 
 
+def test_folders_with_our_names_are_no_modules(tmp_path: Path) -> None:
+    """Where it is started there may be a folder `hub`, as the data of a localhub: its parts are not imported."""
+    (tmp_path / "hub" / "lfs").mkdir(parents=True)
+    (part, *_) = parts({}, worker=False)
+    python = part.arguments[: part.arguments.index("-m")]
+    subprocess.run([*python, "-c", "from hub.lfs import upload"], cwd=tmp_path, check=True)
+
+
 def test_a_new_board_file_takes_any_title() -> None:
     """What an operator types is quoted: colons, quotes and emoji come back as they were."""
     for title in ('A: "b" # c', "🏆 été", "- x", "yes"):

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from typer.core import TyperGroup
 from typer.main import get_command
+from typer.testing import CliRunner
 
 from steward.cli import app
 from steward.reference import PAGES, cli_page, settings_page
@@ -116,3 +117,12 @@ def test_every_setting_says_what_it_is() -> None:
     rows = [line.split(" | ") for line in settings_page().splitlines() if line.startswith("| `")]
     assert len(rows) > 40
     assert [row[0] for row in rows if len(row[1]) < 4] == []
+
+
+def test_a_wrong_setting_is_told_by_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A sentence with the variable, no traceback: exit status 2, for the bot and for a worker."""
+    monkeypatch.chdir(tmp_path)
+    for command, name in (("serve", "STEWARD_PORT"), ("work", "STEWARD_BATCH_SIZE")):
+        monkeypatch.setenv(name, "many")
+        found = CliRunner().invoke(app, [command])
+        assert (found.exit_code, f"steward: the setting {name}: " in found.output) == (2, True), found.output
