@@ -1,0 +1,210 @@
+"""What documents tell people to type: the blocks of a page, what is said about each, and a sandbox that runs them.
+
+A block is run as it stands unless a comment right before it says otherwise:
+
+    <!-- not run: REASON -->
+    <!-- run: CLAUSE; CLAUSE -->        exit 1              ends with this status
+                                        again until TEXT    repeated until it says TEXT
+                                        background until TEXT   goes on beside the others, once it said TEXT
+                                        in place of the last    Ctrl-C for what runs in the background, first
+
+In a `console` block what follows `$ ` is typed, and the rest is what people see: each line has to come, in this order;
+`…` stands for anything.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from markdown_it import MarkdownIt
+
+LANGUAGES = ("bash", "console", "sh", "shell")
+COMMENT = re.compile(r"^<!-- (not run|run): (.*?) -->$", re.DOTALL)
+CLAUSE = re.compile(r"(exit) (\d+)|(again until|background until) (.+)|(in place of the last)")
+LOOKS_TYPED = re.compile(r"^(\$ |steward |make |pip |python |curl |docker |export )", re.MULTILINE)
+PATIENCE = 150.0
+"""Seconds that one block may take, or that is waited for a word."""
+
+
+class Unreadable(AssertionError):
+    """A comment or a block of a page is not as it should be."""
+
+
+@dataclass(frozen=True)
+class Block:
+    """One fenced block of commands; `line` is where it begins in its page."""
+
+    page: str
+    line: int
+    language: str
+    text: str
+    reason: str = ""
+    clauses: Mapping[str, str] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        return f"{self.page}:{self.line}"
+
+    @property
+    def steps(self) -> list[tuple[str, list[str]]]:
+        """What is typed, and the lines that are seen after it."""
+        if self.language != "console":
+            return [(self.text, [])]
+        steps: list[tuple[str, list[str]]] = []
+        for line in self.text.splitlines():
+            if line.startswith("$ "):
+                steps.append((line[2:], []))
+            elif line.startswith("> ") and steps and not steps[-1][1]:
+                steps[-1] = (f"{steps[-1][0]}\n{line[2:]}", [])
+            elif line.strip() and steps:
+                steps[-1][1].append(line)
+        return steps
+
+
+def blocks(path: Path, root: Path) -> Iterator[Block]:
+    """The blocks of commands of the page at `path`. Raises Unreadable."""
+    page = str(path.relative_to(root))
+    said: tuple[str, str] | None = None
+    for token in MarkdownIt("commonmark").parse(path.read_text("utf-8")):
+        if token.type == "html_block" and (found := COMMENT.match(token.content.strip())):
+            said = found[1], " ".join(found[2].split())
+            continue
+        if token.type == "fence":
+            line = (token.map or [0])[0] + 1
+            language = token.info.partition(" ")[0]
+            if language in LANGUAGES:
+                yield _block(page, line, language, token.content, said)
+            elif said is not None or (language in ("", "text") and LOOKS_TYPED.search(token.content)):
+                raise Unreadable(f"{page}:{line}: commands stand in sh, bash or console blocks, and only those are run")
+        if said is not None and token.type not in ("list_item_open", "bullet_list_open", "ordered_list_open"):
+            if token.type != "fence":
+                raise Unreadable(f"{page}: {said} stands before no block")
+            said = None
+
+
+def _block(page: str, line: int, language: str, text: str, said: tuple[str, str] | None) -> Block:
+    if said is None:
+        return Block(page, line, language, text)
+    if said[0] == "not run":
+        return Block(page, line, language, text, reason=said[1])
+    clauses = {}
+    for clause in said[1].split("; "):
+        found = CLAUSE.fullmatch(clause)
+        if found is None:
+            raise Unreadable(f"{page}:{line}: {clause!r} is none of the clauses")
+        clauses[found[1] or found[3] or found[5]] = found[2] or found[4] or ""
+    return Block(page, line, language, text, clauses=clauses)
+
+
+class Sandbox:
+    """A folder and a shell for one page. Variables and the folder go on from block to block; Ctrl-C ends the rest."""
+
+    def __init__(self, folder: Path, settings: Mapping[str, str], stands_for: Mapping[str, str]) -> None:
+        self.folder = folder
+        self._stands_for = stands_for
+        kept = {name: os.environ[name] for name in ("HOME", "LANG", "LD_LIBRARY_PATH", "TMPDIR") if name in os.environ}
+        tools = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+        self._environment = {**kept, "PATH": tools, "COLUMNS": "120", "NO_COLOR": "1", **settings}
+        self._shell = folder / ".shell"
+        self._shell.write_text(f"cd {folder}\n", "utf-8")
+        self._running: list[tuple[subprocess.Popen[bytes], Path]] = []
+
+    def run(self, block: Block) -> None:
+        """Type `block`. Raises AssertionError, with all that was said, where it does not go as the page says."""
+        if "in place of the last" in block.clauses:
+            self._interrupt(*self._running.pop())
+        for typed, seen in block.steps:
+            for words, other in self._stands_for.items():
+                typed = typed.replace(words, other)
+            if word := block.clauses.get("background until"):
+                self._begin(block, typed, word)
+            else:
+                self._type(block, typed, seen)
+
+    def _type(self, block: Block, typed: str, seen: list[str]) -> None:
+        expected, deadline = int(block.clauses.get("exit", "0")), time.monotonic() + PATIENCE
+        word = block.clauses.get("again until", "")
+        while True:
+            script = f'set -eo pipefail\n. {self._shell}\n{typed}\n{{ export -p; echo cd "$PWD"; }} > {self._shell}\n'
+            done = subprocess.run(
+                ["bash", "-c", script],
+                env=self._environment,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                timeout=PATIENCE,
+            )
+            said = done.stdout.decode("utf-8", "replace")
+            if word in said or time.monotonic() > deadline:
+                break
+            time.sleep(0.5)
+        told = f"{block}\n$ {typed}\n{said}\n(exit status {done.returncode}){self._beside()}"
+        assert word in said, f"never said {word!r}: {told}"
+        assert done.returncode == expected, told
+        missing = unseen(seen, said)
+        assert missing is None, f"the page shows {missing!r}, which was not said: {told}"
+
+    def _begin(self, block: Block, typed: str, word: str) -> None:
+        log = self.folder / f".said-{len(list(self.folder.glob('.said-*')))}"
+        with log.open("wb") as out:
+            process = subprocess.Popen(
+                ["bash", "-c", f". {self._shell}\n{typed}"],
+                env=self._environment,
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        self._running.append((process, log))
+        deadline = time.monotonic() + PATIENCE
+        while word not in log.read_text("utf-8", "replace"):
+            assert process.poll() is None, f"{block}\n$ {typed}\nended: {log.read_text('utf-8', 'replace')}"
+            assert time.monotonic() < deadline, f"{block} never said {word!r}: {log.read_text('utf-8', 'replace')}"
+            time.sleep(0.05)
+
+    def _beside(self) -> str:
+        """The last words of what runs in the background."""
+        return "".join(f"\n--- beside it:\n{log.read_text('utf-8', 'replace')[-3_000:]}" for _, log in self._running)
+
+    def _interrupt(self, process: subprocess.Popen[bytes], log: Path) -> None:
+        """Ctrl-C, as in a terminal. Raises AssertionError where it does not end cleanly."""
+        os.killpg(process.pid, signal.SIGINT)  # a terminal tells all that run in it
+        try:
+            status = process.wait(30)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+            raise AssertionError(f"goes on after Ctrl-C: {log.read_text('utf-8', 'replace')}") from None
+        words = log.read_text("utf-8", "replace")
+        assert (status in (0, 130), "Traceback" in words) == (True, False), f"ended with {status}: {words}"
+
+    def close(self) -> None:
+        """Ctrl-C for all that runs, the last first."""
+        while self._running:
+            self._interrupt(*self._running.pop())
+
+    def kill(self) -> None:
+        """End all that is left, without asking how."""
+        for process, _ in self._running:
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGKILL)
+                process.wait()
+        self._running.clear()
+
+
+def unseen(shown: list[str], said: str) -> str | None:
+    """The first line of `shown` that `said` does not have, in this order; None where it has all of them."""
+    lines = iter(said.splitlines())
+    for line in shown:
+        parts = map(re.escape, re.split(r"\s*…\s*", " ".join(line.split())))
+        pattern = re.compile(".*".join(parts))
+        if not any(pattern.fullmatch(" ".join(one.split())) for one in lines):
+            return line
+    return None
