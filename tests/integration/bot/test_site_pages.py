@@ -5,21 +5,18 @@ from __future__ import annotations
 import re
 import threading
 from collections.abc import Iterator
-from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
 import httpx2
 import pytest
 import redis
-import uvicorn
-from bot_kit import BOARD, SECRET
 from hypothesis import HealthCheck, example, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
+from pages_kit import Client, Reader, serving
 from site_kit import REASONS, entry, flag, furnish, path_of, put_flags, score
 
-from bot.app import create_app, server_config
 from bot.index import Index
 from bot.scoreboard import Scoreboard
 from bot.settings import BotSettings
@@ -35,27 +32,7 @@ from wire.keys import Keys
 
 HOSTILE = "\"'><img src=x onerror=alert(1)><script>alert(1)</script>{{7*7}}"
 KEYS, HOSTILE_KEYS = Keys("looked-at"), Keys("hostile")
-PAGES = ("/", "/requests", "/results", "/flags", "/workers", "/commands", "/decisions", "/threads-waiting")
-Client = httpx2.Client
-
-
-def serving(valkey: Valkey, folder: Path, name: str) -> Iterator[Client]:
-    """A client of a web server of the board `name`, whose queue server is furnished already."""
-    board = BOARD.replace("name: demo", f"name: {name}").replace("repos: {", "repos: {flags: board/flags, ")
-    (folder / "board.yaml").write_text(board)
-    settings = BotSettings(redis_url=valkey.url, board=folder / "board.yaml", webhook_secret=SECRET, port=0)
-    server = uvicorn.Server(server_config(create_app(settings), settings))
-    thread = threading.Thread(target=server.run)
-    thread.start()
-    try:
-        while not server.started:
-            thread.join(0.01)
-        port = server.servers[0].sockets[0].getsockname()[1]
-        with Client(base_url=f"http://127.0.0.1:{port}", timeout=10) as client:
-            yield client
-    finally:
-        server.should_exit = True
-        thread.join()
+PAGES = ("/", "/requests", "/results", "/flags", "/workers", "/times", "/commands", "/decisions", "/threads-waiting")
 
 
 @pytest.fixture(scope="module")
@@ -109,19 +86,6 @@ def hostile(server: Valkey, redis_client: redis.Redis, tmp_path_factory: pytest.
     card = WorkerCard(name=HOSTILE, tiers=("small",), devices=HOSTILE, versions={HOSTILE: HOSTILE}, since=now, beat=now)
     Workers(redis_client, HOSTILE_KEYS).announce(card)
     yield from serving(server, tmp_path_factory.mktemp("hostile"), HOSTILE_KEYS.board)
-
-
-class Reader(HTMLParser):
-    """Reads a page as a browser does, and notes its tags with their attributes."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__()
-        self.tags: list[tuple[str, dict[str, str | None]]] = []
-        self.feed(text)
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        """Note one tag."""
-        self.tags.append((tag, dict(attrs)))
 
 
 def page(client: Client, path: str, **params: str) -> str:
@@ -360,7 +324,7 @@ NAMES = st.sampled_from(
     ]
 )
 TARGETS = st.one_of(
-    st.sampled_from([*PAGES, "/api/results", "/api/search", "/api/flags", "/api/workers"]),
+    st.sampled_from([*PAGES, "/api/results", "/api/search", "/api/flags", "/api/workers", "/api/times"]),
     st.tuples(
         st.sampled_from(["/requests/", "/models/", "/static/", "/api/history/", "/api/models/"]), st.text(max_size=50)
     ).map("".join),

@@ -1,0 +1,50 @@
+"""A web server of a furnished board, and a reader of its pages."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from html.parser import HTMLParser
+from pathlib import Path
+
+import httpx2
+import uvicorn
+from bot_kit import BOARD, SECRET
+
+from bot.app import create_app, server_config
+from bot.settings import BotSettings
+from steward.valkey import Valkey
+
+Client = httpx2.Client
+
+
+def serving(valkey: Valkey, folder: Path, name: str) -> Iterator[Client]:
+    """A client of a web server of the board `name`, whose queue server is furnished already."""
+    board = BOARD.replace("name: demo", f"name: {name}").replace("repos: {", "repos: {flags: board/flags, ")
+    (folder / "board.yaml").write_text(board)
+    settings = BotSettings(redis_url=valkey.url, board=folder / "board.yaml", webhook_secret=SECRET, port=0)
+    server = uvicorn.Server(server_config(create_app(settings), settings))
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    try:
+        while not server.started:
+            thread.join(0.01)
+        port = server.servers[0].sockets[0].getsockname()[1]
+        with Client(base_url=f"http://127.0.0.1:{port}", timeout=10) as client:
+            yield client
+    finally:
+        server.should_exit = True
+        thread.join()
+
+
+class Reader(HTMLParser):
+    """Reads a page as a browser does, and notes its tags with their attributes."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        """Note one tag."""
+        self.tags.append((tag, dict(attrs)))
