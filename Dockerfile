@@ -22,7 +22,11 @@ ENV PATH=/opt/steward/bin:$PATH \
     STEWARD_LOG_JSON=true
 
 FROM python AS build
-RUN apt-get update && apt-get install -y --no-install-recommends python3-venv
+# Where packages come from a registry of your own, or by way of a proxy with an authority of its own.
+ARG PIP_INDEX_URL=
+ARG PIP_CERT=
+ENV PIP_INDEX_URL=$PIP_INDEX_URL PIP_CERT=$PIP_CERT
+RUN apt-get update && apt-get install -y --no-install-recommends binutils python3-venv
 RUN python3 -m venv /opt/steward
 WORKDIR /src
 # What is depended on, in a layer that changes only when pyproject.toml does.
@@ -40,18 +44,28 @@ COPY localhub localhub
 COPY steward steward
 
 FROM build AS build-worker
+# Further packages, as for requests in 8bit, 4bit and GPTQ: `--build-arg ALSO="bitsandbytes gptqmodel"`.
+ARG ALSO=
 # Some of the harness's dependencies are published as sources alone; none of them needs a compiler.
-RUN pip install --no-cache-dir '.[worker]' && pip uninstall --yes pip
+RUN pip install --no-cache-dir '.[worker]' $ALSO && pip uninstall --yes pip
 
 FROM build AS build-bot
-# Bytecode for all but the code of transformers' models, of which the bot loads hardly any: it would take 54 MB.
-RUN pip install --no-cache-dir --no-compile --no-deps . && pip uninstall --yes pip \
- && rm -rf /opt/steward/lib/python3*/site-packages/numpy/*/tests \
+# `--build-arg EXTRAS=contents` for a board with a table of contents: pyarrow makes the image half as large again.
+ARG EXTRAS=
+# Bytecode for all but the code of transformers' models, of which the bot loads hardly any: it would take 54 MB. And no
+# symbols for debuggers, which uvloop's wheel carries.
+RUN pip install --no-cache-dir --no-compile --only-binary pyarrow ".${EXTRAS:+[$EXTRAS]}" && pip uninstall --yes pip \
+ && cd /opt/steward/lib/python3*/site-packages \
+ && rm -rf numpy/*/tests pyarrow/tests pyarrow/include \
+ && strip --strip-debug uvloop/*.so \
  && python3 -m compileall -q -x transformers/models /opt/steward
 
 FROM python AS worker
+# A volume that is mounted here takes its owner from this folder.
+RUN install -d -o 1000 -g 1000 -m 700 /data/worker
 COPY --from=build-worker /opt/steward /opt/steward
 ENV STEWARD_WORK_DIR=/data/worker \
+    NLTK_DATA=/data/worker/nltk \
     NVIDIA_VISIBLE_DEVICES=all \
     NVIDIA_DRIVER_CAPABILITIES=compute,utility
 USER 1000
@@ -66,6 +80,8 @@ FROM python AS bot
 RUN apt-get update && apt-get install -y --no-install-recommends valkey-server \
  && rm -rf /var/lib/apt/lists/* /var/cache/apt/*
 COPY --from=build-bot /opt/steward /opt/steward
+# A board file beside this one, where there is one, goes into the image: a Space has no other way to hold it.
+COPY README.md board.yam[l] /opt/board/
 ENV STEWARD_HOST=0.0.0.0 \
     STEWARD_PORT=7860 \
     STEWARD_DATA=/data/steward \

@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 ARGS ?=
 
-.PHONY: setup demo test chaos deaths check clean
+.PHONY: setup demo test chaos deaths image check clean
 
 setup: $(VENV)/.ready
 
@@ -32,6 +32,11 @@ chaos: setup
 # All models broken on purpose, through one real worker; `make test` runs some of them.
 deaths: setup
 	STEWARD_ALL_DEATHS=1 $(BIN)/python -m pytest tests/integration/workers/test_broken_models.py -s $(ARGS)
+
+# Build both images without a Docker engine (see deploy/build-here.sh) and run a board in them. Needs root.
+image: setup
+	deploy/build-here.sh
+	STEWARD_PODMAN="$${PODMAN:-podman}" $(BIN)/python -m pytest tests/e2e/test_deploy_images.py -s $(ARGS)
 
 check: setup
 	$(BIN)/ruff check .

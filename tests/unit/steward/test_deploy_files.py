@@ -2,27 +2,56 @@
 
 from __future__ import annotations
 
+import os
 import re
+import shutil
+import subprocess
 import tomllib
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
+from pydantic import AliasChoices
+from redis.asyncio import Redis as AsyncRedis
 from typer.main import get_command
 
+from bot.health import health_routes
+from bot.inbox import Inbox
+from bot.settings import BotSettings
 from steward.cli import app
+from wire.keys import Keys
+from workers.settings import WorkerSettings
+
+Services = dict[str, dict[str, Any]]
+ROOT = Path(__file__).parents[3]
+SYSTEMD = sorted(str(path.relative_to(ROOT)) for path in (ROOT / "deploy" / "systemd").rglob("*.*") if path.is_file())
 
 
 @pytest.fixture
-def compose(project: Path) -> dict[str, dict[str, object]]:
+def compose(project: Path) -> Services:
     """The services of compose.yaml."""
-    services: dict[str, dict[str, object]] = yaml.safe_load((project / "compose.yaml").read_text("utf-8"))["services"]
+    services: Services = yaml.safe_load((project / "compose.yaml").read_text("utf-8"))["services"]
     return services
 
 
 def commands() -> set[str]:
     """Every command of `steward`."""
     return set(get_command(app).commands)  # type: ignore[attr-defined]
+
+
+@cache
+def settings() -> frozenset[str]:
+    """Every environment variable that is read: by the settings of bot and workers, and as options of commands."""
+    found = set()
+    for kind in (BotSettings, WorkerSettings):
+        for name, field in kind.model_fields.items():
+            alias = field.validation_alias
+            found |= set(alias.choices) if isinstance(alias, AliasChoices) else {f"STEWARD_{name.upper()}"}
+    for command in get_command(app).commands.values():  # type: ignore[attr-defined]
+        found |= {option.envvar for option in command.params if isinstance(option.envvar, str)}
+    return frozenset(map(str, found))
 
 
 def test_every_room_is_in_the_image(project: Path) -> None:
@@ -38,15 +67,100 @@ def test_every_room_is_in_the_image(project: Path) -> None:
     assert dockerfile.count("USER 1000") == 2
 
 
-def test_each_service_runs_a_command_that_exists_with_its_own_secret(compose: dict[str, dict[str, object]]) -> None:
+def test_each_service_runs_a_command_that_exists_with_its_own_secret(compose: Services) -> None:
     """Web, sync and worker hold one secret each; the queue server keeps what it was given and evicts nothing."""
     run = {name: service["command"] for name, service in compose.items() if name != "redis"}
-    assert run == {"web": ["serve"], "sync": ["sync"], "worker": ["work"]}
-    assert {word for words in run.values() for word in words} <= commands()  # type: ignore[attr-defined]
+    assert run == {"web": ["serve"], "sync": ["sync"], "worker": ["work"], "steward": ["doctor"]}
+    assert {word for words in run.values() for word in words} <= commands()
     held = {name: service["secrets"] for name, service in compose.items() if "secrets" in service}
-    assert held == {"web": ["webhook-secret"], "sync": ["bot-token"], "worker": ["worker-token"]}
-    assert " ".join(map(str, compose["redis"]["command"])).endswith("--maxmemory-policy noeviction")  # type: ignore[call-overload]
-    assert "--appendonly yes" in " ".join(map(str, compose["redis"]["command"]))  # type: ignore[call-overload]
+    assert held == {
+        "web": ["webhook-secret"],
+        "sync": ["bot-token"],
+        "worker": ["worker-token"],
+        "steward": ["bot-token", "webhook-secret"],
+    }
+    server = " ".join(map(str, compose["redis"]["command"]))
+    assert server.endswith("--maxmemory-policy noeviction")
+    assert "--appendonly yes" in server
+
+
+@pytest.mark.parametrize("name", ["web", "sync", "worker", "steward"])
+def test_the_settings_of_a_service_are_read_as_they_are_meant(
+    compose: Services, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Our own settings, from the service's environment and the files that compose mounts: each secret is found."""
+    (tmp_path / "secrets").mkdir()
+    for secret in compose[name]["secrets"]:
+        (tmp_path / "secrets" / secret).write_text(f"the {secret}\n")
+    monkeypatch.chdir(tmp_path)
+    for variable in settings():
+        monkeypatch.delenv(variable, raising=False)
+    monkeypatch.setenv("STEWARD_BOARD", "/data/board.yaml")  # as the image says
+    for variable, value in compose[name]["environment"].items():
+        monkeypatch.setenv(variable, value.replace("/run/secrets", str(tmp_path / "secrets")))
+    assert BotSettings().redis_url == "redis://redis:6379/0"
+    if name == "worker":
+        assert WorkerSettings().token() == "the worker-token"
+    if name in ("sync", "steward"):
+        assert BotSettings().token() == "the bot-token"
+    if name in ("web", "steward"):
+        assert BotSettings().secrets() == ("the webhook-secret",)
+
+
+@pytest.mark.parametrize(
+    "file",
+    ["Dockerfile", "compose.yaml", "deploy/space/README.md", "docs/deploying.md", "README.md", *SYSTEMD],
+)
+def test_every_setting_that_is_named_exists(project: Path, file: str) -> None:
+    """A setting that is renamed takes Dockerfile, compose file, units and pages with it."""
+    text = (project / file).read_text("utf-8")
+    named = set(re.findall(r"\b(?:STEWARD_[A-Z_]+|REDIS_URL(?:_FILE)?)\b", text))
+    assert named <= settings(), named - settings()
+
+
+def test_each_unit_is_one_of_our_processes() -> None:
+    """What stands after the @ is the command that systemd starts."""
+    units = {re.findall(r"@(\w+)\.service", name)[0] for name in SYSTEMD if "@." not in name}
+    assert units == {"serve", "sync", "schedule", "work"}
+    assert units <= commands()
+
+
+def test_compose_mounts_what_the_settings_name(project: Path, compose: Services) -> None:
+    """Each secret has a file on this side, each volume a place, and health is asked where the web server tells it."""
+    whole = yaml.safe_load((project / "compose.yaml").read_text("utf-8"))
+    for service in compose.values():
+        assert set(service.get("secrets", ())) <= set(whole["secrets"])
+        named = {volume.partition(":")[0] for volume in service.get("volumes", ())}
+        assert {name for name in named if not name.startswith("./")} <= set(whole["volumes"])
+        depends = service.get("depends_on", {})
+        assert all("healthcheck" in compose[other] for other in depends)
+    ignored = (project / ".gitignore").read_text("utf-8").split()
+    kept = {str(Path(secret["file"]).parent) + "/" for secret in whole["secrets"].values()}
+    assert kept <= set(ignored)  # a token that lies in the checkout is not committed
+
+
+def test_health_is_asked_where_the_web_server_tells_it(project: Path) -> None:
+    """The image's health check asks a path that the web server has."""
+    dockerfile = (project / "Dockerfile").read_text("utf-8")
+    (path,) = re.findall(r"127\.0\.0\.1:\{os\.environ\['STEWARD_PORT'\]\}(/\w+)", dockerfile)
+    keys = Keys("board")
+    client = AsyncRedis()
+    served = {getattr(route, "path", "") for route in health_routes(client, keys, Inbox(client, keys)).routes}
+    assert path in served
+
+
+@pytest.mark.skipif(not shutil.which("docker-compose"), reason="no docker-compose here; it needs no engine for this")
+def test_compose_reads_its_file(project: Path) -> None:
+    """docker-compose itself finds nothing wrong, with each profile."""
+    for profile in ("", "worker", "tools"):
+        said = subprocess.run(
+            ["docker-compose", "--profile", profile, "config", "--quiet"],
+            cwd=project,
+            capture_output=True,
+            text=True,
+            env={"PATH": os.environ["PATH"]},
+        )
+        assert (said.returncode, said.stderr) == (0, "")
 
 
 def test_a_spaces_front_page_names_the_port_that_the_image_serves(project: Path) -> None:
