@@ -1,0 +1,294 @@
+"""How long things take, and scores beside scores: pages, pictures and their twins, on a real queue server."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from html import unescape
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote, urlencode
+from xml.etree import ElementTree
+
+import httpx2
+import pytest
+import redis
+from bot_kit import BOARD, SECRET
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+from pages_kit import Client, Reader, serving
+from redis.connection import AbstractConnection
+from site_kit import BENCHMARKS, entry, flag, path_of, put_flags, score
+from times_kit import count
+
+from bot.index import Index
+from bot.scoreboard import Scoreboard
+from bot.settings import BotSettings
+from bot.timings import Timings
+from bot.web.board import Views
+from bot.web.charts.drawing import POLICY, WIDTHS
+from bot.web.charts.models import Compared, Times
+from bot.web.charts.pictures import PICTURES
+from bot.web.desk import looking_desk
+from leaderboard.timings import PERIODS
+from steward.valkey import Valkey
+from wire import clock
+from wire.keys import Keys
+
+KEYS = Keys("timed-pages")
+HOSTILE = "\"'><img src=x onerror=alert(1)><script>alert(1)</script>{{7*7}}"
+CHATS = (("ada/leaf", 40.0), ("bob/branch", 50.0), ("chen/trunk", 60.0), ("dan/root", 20.0))
+PICTURE = tuple(f"/charts/{name}.svg" for name in PICTURES)
+
+
+@pytest.fixture(scope="module")
+def redis_client(valkey: Valkey) -> Iterator[redis.Redis]:
+    """A client of the queue server."""
+    with redis.Redis.from_url(valkey.url) as client:
+        yield client
+
+
+@pytest.fixture(scope="module")
+def site(valkey: Valkey, redis_client: redis.Redis, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
+    """A board whose last forty days were counted, with models to be compared."""
+    count(redis_client, KEYS, now=clock.now(), days=40, every=48)
+    furnish(Index(redis_client, KEYS), Scoreboard(redis_client, KEYS))
+    put_flags(redis_client, KEYS, flag("eve/flagged"))
+    yield from serving(valkey, tmp_path_factory.mktemp("times"), KEYS.board)
+
+
+def furnish(index: Index, scores: Scoreboard) -> None:
+    """Chat models and their base; one flagged, one private, one of no category, one with a name that is an attack."""
+    base = {"ada/leaf": "ada/seed", "bob/branch": "eve/flagged", "fay/blend": HOSTILE}
+    ones = [(model, average, "chat", "public") for model, average in CHATS]
+    ones += [("ada/seed", 30.0, "pretrained", "public"), ("eve/flagged", 99.0, "chat", "public")]
+    ones += [("eve/secret", 98.0, "chat", "private"), ("eve/odd", 10.0, "strange", "public")]
+    ones += [("fay/blend", 20.0, "merge", "public"), ("gus/hostile", 25.0, "merge", "public")]
+    for number, (model, average, category, access) in enumerate(ones):
+        said = {"category": category, "access": access, "base_model": base.get(model, "")}
+        called = HOSTILE if model == "gus/hostile" else model
+        one = entry(called, "settled", "FINISHED", number=number, path=path_of(model), **said)
+        index.put(one)
+        score(scores, one, average, category)
+
+
+def page(client: Client, path: str) -> str:
+    """The HTML of a good answer."""
+    answer = client.get(path)
+    assert answer.status_code == 200, answer.text
+    return answer.text
+
+
+def svg(client: Client, address: str) -> ElementTree.Element:
+    """The picture at an address."""
+    answer = client.get(address)
+    assert answer.status_code == 200, answer.text
+    assert answer.headers["content-type"] == "image/svg+xml"
+    return ElementTree.fromstring(answer.content)  # noqa: S314  our own
+
+
+def pictures(text: str) -> list[str]:
+    """The addresses of all pictures of a page, in every size."""
+    return [unescape(one) for one in re.findall(r'(?:srcset|src)="(/charts/[^"]+)"', text)]
+
+
+@pytest.mark.parametrize("length", PERIODS)
+def test_the_page_and_its_twin_tell_the_same(site: Client, length: int) -> None:
+    """The figures above, and the tables beside the pictures, are those of the API."""
+    found = Times.model_validate(site.get("/api/times", params={"days": length}).json())
+    text = page(site, f"/times?days={length}")
+    assert found.days == len(found.ended) == length
+    assert found.waiting.overall is not None
+    assert [one.name for one in found.waiting.tiers] == ["small", "medium", "large"]
+    assert [one.name for one in found.waiting.precisions] == ["float16", "bfloat16", "8bit", "4bit", "GPTQ"]
+    assert sum(one.among for one in found.waiting.tiers) == found.waiting.overall.among
+    assert found.running.overall is not None
+    assert found.running.overall.among == found.finished
+    assert f"<b>{found.finished:,}</b><span>finished" in text
+    rows = re.findall(r'<tr><th scope="row">(\d{4}-\d\d-\d\d)</th><td class="number">(\d+)</td>', text)
+    assert rows == [(one.day, str(one.finished)) for one in reversed(found.ended) if one.finished or one.failed]
+    assert len(re.findall(r'<tr><th scope="row"><time', text)) == len(found.queue)
+    assert ("The first counts of these days" in text) == (length == 90)
+
+
+def test_a_picture_is_told_in_words_and_figures_too(site: Client) -> None:
+    """Each has a role, a sentence, a size and a table behind it; nothing on the page has a style of its own."""
+    text = page(site, "/times")
+    tags = Reader(text).tags
+    shown = [attributes for tag, attributes in tags if tag == "img" and attributes.get("role") == "img"]
+    assert len(shown) == 4
+    for one in shown:
+        assert len(one["alt"] or "") > 40
+        assert int(one["width"] or 0) == WIDTHS[-1]
+        assert int(one["height"] or 0) > 100
+    assert [tag for tag, _ in tags].count("details") == 4
+    assert [tag for tag, _ in tags].count("caption") == 4
+    assert not [name for _, attributes in tags for name in attributes if name == "style" or name.startswith("on")]
+    addresses = pictures(text)
+    assert len(addresses) == 4 * len(WIDTHS)
+    for address in addresses:
+        root = svg(site, address)
+        width = int(re.findall(r"width=(\d+)", address)[0])
+        assert root.get("viewBox", "").split()[2] == str(width)
+
+
+def test_browsers_trust_a_picture_with_nothing(site: Client) -> None:
+    """It has a policy of its own, is kept for a minute, and is not sent again to those who have it."""
+    for path in (*PICTURE, "/charts/models/ada/leaf"):
+        answer = site.get(path)
+        headers = answer.headers
+        assert headers["content-security-policy"] == POLICY
+        assert "unsafe" not in POLICY
+        assert headers["x-content-type-options"] == "nosniff"
+        assert headers["cache-control"] == "public, max-age=60"
+        assert len(answer.content) < 50_000
+        assert site.get(path, headers={"if-none-match": headers["etag"]}).status_code == 304
+
+
+def test_what_there_is_no_picture_of_is_not_found(site: Client) -> None:
+    """Another name, a model that is not there, is private, or has nothing beside it."""
+    for path in ("/charts/other.svg", "/charts/waiting", "/charts/models/no/body", "/charts/models/eve/secret"):
+        assert site.get(path).status_code == 404, path
+    assert site.get("/api/models/eve/odd").json()["compared"] is None
+    assert "/charts/" not in page(site, "/models/eve/odd")
+
+
+def test_a_board_that_counted_nothing_says_so(valkey: Valkey, tmp_path: Path) -> None:
+    """Without a picture, and without a mistake."""
+    for client in serving(valkey, tmp_path, "uncounted"):
+        text = page(client, "/times")
+        assert "Nothing was counted in these days." in text
+        assert "/charts/" not in text
+        assert client.get("/charts/waiting.svg").status_code == 404
+        assert client.get("/api/times").json()["since"] is None
+
+
+def test_what_is_counted_is_seen_at_once(site: Client, redis_client: redis.Redis) -> None:
+    """Today's end, and one of yesterday that was noted late; the picture changes with it."""
+    before = site.get("/api/times").json()["ended"]
+    tags = [site.get(path).headers["etag"] for path in PICTURE]
+    now, what = clock.now(), {"tier": "small", "precision": "4bit"}
+    Timings(redis_client, KEYS).ended("late-1", "hub", now=now - 86_400, **what)
+    Timings(redis_client, KEYS).ended("late-2", "finished", seconds=5.0, now=now, **what)
+    after = site.get("/api/times").json()["ended"]
+    assert after[-2]["failed"].get("hub", 0) == before[-2]["failed"].get("hub", 0) + 1
+    assert after[-1]["finished"] == before[-1]["finished"] + 1
+    changed = [site.get(path).headers["etag"] != tag for path, tag in zip(PICTURE, tags, strict=True)]
+    assert dict(zip(PICTURES, changed, strict=True)) == {
+        "waiting": False,
+        "running": True,
+        "ended": True,
+        "queue": False,
+    }
+
+
+def compared(client: Client, model: str) -> Compared:
+    """A model beside others, as its API tells it."""
+    return Compared.model_validate(client.get(f"/api/models/{quote(model)}").json()["compared"])
+
+
+@pytest.mark.parametrize(
+    ("model", "others"),
+    [
+        ("ada/leaf", [("base", "ada/seed", 30.0, 1), ("best", "chen/trunk", 60.0, 1), ("middle", "", 45.0, 4)]),
+        ("CHEN/Trunk", [("best", "bob/branch", 50.0, 1), ("middle", "", 45.0, 4)]),
+        ("bob/branch", [("best", "chen/trunk", 60.0, 1), ("middle", "", 45.0, 4)]),
+        ("eve/flagged", [("best", "chen/trunk", 60.0, 1), ("middle", "", 45.0, 4)]),
+    ],
+)
+def test_a_model_stands_beside_its_base_and_its_category(
+    site: Client, model: str, others: list[tuple[str, str, float, int]]
+) -> None:
+    """Of those that everybody may see and that are not flagged; on the page, in its picture, and as JSON."""
+    found = compared(site, model)
+    assert [(one.what, one.model, one.average, one.among) for one in found.others] == others
+    assert list(found.own.benchmarks) == list(BENCHMARKS)
+    text = page(site, f"/models/{model}")
+    addresses = pictures(text)
+    assert len(addresses) == len(WIDTHS)
+    said = [one.text or "" for one in svg(site, addresses[0]).iter() if one.tag.endswith("}text")]
+    assert "Average" in said
+    assert any("chat models" in one for one in said)
+    table = re.findall(r"<caption>.*?</table>", text, re.DOTALL)[0]
+    for _, name, average, _ in others:
+        assert name in table
+        assert f"<strong>{average:.2f}</strong>" in table
+
+
+def test_a_hostile_name_is_a_name_on_page_and_picture(site: Client) -> None:
+    """Neither markup in HTML nor in SVG, and no address of its own."""
+    text = page(site, "/models/fay/blend")
+    tags = Reader(text).tags
+    assert [tag for tag, _ in tags if tag == "script"] == ["script"], "ours alone"
+    assert [attributes["src"] for tag, attributes in tags if tag == "img" and attributes.get("src") == "x"] == []
+    assert not [name for _, attributes in tags for name in attributes if name.startswith("on") or name == "style"]
+    (address, *_) = pictures(text)
+    root = svg(site, address)
+    assert not [one for one in root.iter() if str(one.tag).rpartition("}")[2] in ("script", "img", "image", "a")]
+    assert any("<script>" in (one.text or "") for one in root.iter())
+    assert compared(site, "fay/blend").others[0].model == HOSTILE
+
+
+def test_looking_costs_few_round_trips(
+    site: Client, valkey: Valkey, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two for the first look of all, then one; a model beside others costs two, and two more for its base."""
+    assert site.get("/healthz").status_code == 200
+    (tmp_path / "board.yaml").write_text(BOARD.replace("name: demo", f"name: {KEYS.board}"))
+    settings = BotSettings(redis_url=valkey.url, board=tmp_path / "board.yaml", webhook_secret=SECRET)
+    views, sent = Views(looking_desk(settings, settings.read_board())), list[Any]()
+    views.table.rows()
+    send = AbstractConnection.send_packed_command
+    monkeypatch.setattr(
+        AbstractConnection,
+        "send_packed_command",
+        lambda self, command, *rest, **more: (sent.append(command), send(self, command, *rest, **more))[1],
+    )
+
+    def trips(*looks: Any) -> list[int]:
+        counts = []
+        for look in looks:
+            sent.clear()
+            look()
+            counts.append(len(sent))
+        return counts
+
+    lengths = (90, 90, 7)
+    assert trips(*(lambda length=length: views.times.times(length) for length in lengths)) == [2, 1, 1]
+    assert trips(*(lambda name=name: views.times.picture(name, 30, 360) for name in PICTURES)) == [1] * 4
+    table = trips(views.table.rows)[0]
+    assert trips(lambda: views.compared("chen/trunk"), lambda: views.compared("ada/leaf")) == [table + 2, table + 4]
+    views.desk.redis.close()
+
+
+TARGETS = st.one_of(
+    st.sampled_from(["/times", "/api/times", *PICTURE, "/charts/models/ada/leaf", "/models/fay/blend"]),
+    st.tuples(st.sampled_from(["/charts/", "/charts/models/", "/times/"]), st.text(max_size=40)).map("".join),
+)
+WORDS = st.one_of(
+    st.text(max_size=40),
+    st.integers(-(10**30), 10**30).map(str),
+    st.sampled_from(["7", "30", "90", "360", "1080", "", "0", "-7", "²", "7.0", "1e1", "\x00", HOSTILE, "9" * 4_500]),
+)
+
+
+@settings(
+    max_examples=120, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
+@given(TARGETS, st.lists(st.tuples(st.sampled_from(["days", "width", "name", "x"]), WORDS), max_size=4))
+@example("/charts/waiting.svg", [("width", "1000000000"), ("days", "7")])
+@example("/charts/models/\ud800", [])
+@example("/charts/%2e%2e/%2e%2e/etc/passwd.svg", [])
+@example("/api/times", [("days", "٣")])
+def test_no_question_breaks_a_chart(site: Client, path: str, params: list[tuple[str, str]]) -> None:
+    """Query strings and paths of any kind: an answer of ours, in one of three types, never a 5xx, never much."""
+    query = urlencode([(name, word.encode("utf-8", "replace")) for name, word in params])
+    target = f"{quote(path.encode('utf-8', 'replace'))}?{query}"
+    answer = site.get(httpx2.URL(site.base_url, raw_path=target.encode()))
+    assert answer.status_code < 500, answer.text
+    assert len(answer.content) < 100_000
+    kind = answer.headers.get("content-type", "").partition(";")[0]
+    assert kind in ("text/html", "application/json", "image/svg+xml", "")
+    if kind == "image/svg+xml":
+        assert answer.headers["content-security-policy"] == POLICY
+        ElementTree.fromstring(answer.content)  # noqa: S314  our own
