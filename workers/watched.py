@@ -25,6 +25,7 @@ from transformers import BitsAndBytesConfig
 
 from workers import changes, checkpoint
 from workers.errors import ChatTemplateBroken, ChatTemplateEndless, GenerationEndless, NotANumber, TokenizerMissing
+from workers.padding import unread
 from workers.plans import Progress, Report, RunPlan
 
 WATCHED = "steward-hf"
@@ -80,6 +81,8 @@ class WatchedModel(lm_eval.models.huggingface.HFLM):  # type: ignore[misc]  # th
     """The harness's `hf` model, watched. Raises BadCheckpoint and EvaluationFailed beside what the harness raises."""
 
     AUTO_MODEL_CLASS: Any
+    longest_answer = 0
+    """Tokens of the longest answer whose likelihood is asked for now; 0 before anything is asked."""
 
     def __init__(self, *, watch: Watch, plan: RunPlan, **arguments: Any) -> None:
         watch.begin("load")
@@ -116,6 +119,16 @@ class WatchedModel(lm_eval.models.huggingface.HFLM):  # type: ignore[misc]  # th
             raise
         except Exception as error:  # boundary: a template is a program of a stranger's, and raises what it likes
             raise ChatTemplateBroken(f"{type(error).__name__}: {error}") from error
+
+    def _loglikelihood_tokens(self, requests: Any, *arguments: Any, **options: Any) -> Any:
+        self.longest_answer = max((len(answer) for _, _, answer in requests), default=0)
+        return super()._loglikelihood_tokens(requests, *arguments, **options)
+
+    def _model_call(self, inps: torch.Tensor, *arguments: Any, **options: Any) -> Any:
+        logits = super()._model_call(inps, *arguments, **options)
+        if self.backend != "causal" or not self.longest_answer:
+            return logits
+        return logits[:, unread(inps, self.longest_answer) :]
 
     def _model_generate(self, context: Any, max_length: int, stop: list[str], **options: Any) -> Any:
         guard = _Guard(max(max_length, self.max_length), self.watch.dtype)
