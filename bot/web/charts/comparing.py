@@ -68,8 +68,10 @@ class Comparing:
         self._standards = Standards()
 
     def warm(self) -> None:
-        """Work out what the categories reach, before anybody looks."""
-        self._standards.of(self._table.rows(), ("", ""))
+        """Work out what the categories reach, and where each request is, before anybody looks."""
+        rows = self._table.rows()
+        self._standards.of(rows, ("", ""))
+        rows.at("")
 
     def compared(self, entries: Iterable[Entry]) -> models.Compared | None:
         """The best evaluation among a model's requests beside others; None where there is nothing to compare.

@@ -71,9 +71,10 @@ class TimesView:
         today = day_of(self._desk.now())
         recent = self._desk.timings.read([today - 1, today])
         if (today, recent) != (self._known.today, self._known.recent):
-            missing = [at for at in range(today - max(PERIODS) + 1, today - 1) if at not in self._days]
+            over = self._known.today - 1  # later ones may have gone on since they were read
+            kept = {at: day for at, day in self._days.items() if today - max(PERIODS) < at < over}
+            missing = [at for at in range(today - max(PERIODS) + 1, today - 1) if at not in kept]
             found = zip(missing, self._desk.timings.read(missing) if missing else (), strict=True)
-            kept = {at: day for at, day in self._days.items() if at > today - max(PERIODS)}
             kept |= {at: day_from(at, fields) for at, fields in found}
             self._days = kept | {today - 1: day_from(today - 1, recent[0]), today: day_from(today, recent[1])}
             self._known = _Known(today, recent)

@@ -1,0 +1,99 @@
+"""What is worked out once for charts: it follows what changes, and is not worked out again where nothing does."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, cast
+
+import pytest
+
+from bot.desk import Desk
+from bot.web.charts import comparing
+from bot.web.charts.comparing import Standards, standards
+from bot.web.charts.times import TimesView
+from bot.web.rows import Line, Rows
+from leaderboard.timings import DAY
+
+
+class Counts:
+    """A desk of nothing but counts: day → fields, and which days were read."""
+
+    class board:  # noqa: N801  a desk has one
+        """No more of a board is asked for."""
+
+        precisions = ("float16",)
+
+    def __init__(self) -> None:
+        self.time = 20_000 * DAY
+        self.days: dict[int, dict[str, str]] = {}
+        self.reads: list[list[int]] = []
+        self.timings = self
+
+    def now(self) -> float:
+        """The time."""
+        return self.time
+
+    def read(self, numbers: Sequence[int]) -> list[Mapping[str, str]]:
+        """As `Timings.read` does."""
+        self.reads.append(list(numbers))
+        return [dict(self.days.get(at, {})) for at in numbers]
+
+
+def test_a_day_is_read_until_it_is_over_and_then_once() -> None:
+    """Also by who looks at noon, and again days later; the days before are read at the first look of all."""
+    desk = Counts()
+    view = TimesView(cast(Desk, desk))
+    desk.days = {19_950: {"end|finished": "5"}, 20_000: {"end|finished": "1"}}
+    assert (view.times(90).finished, view.times(7).finished) == (6, 1)
+    assert [len(one) for one in desk.reads] == [2, 88, 2]
+    first = view.times(7)
+    assert view.times(7) is first, "nothing has changed"
+    desk.days[20_000]["end|finished"] = "4"
+    desk.time += 3 * DAY
+    desk.reads.clear()
+    assert view.times(7).finished == 4, "what came after noon counts"
+    assert desk.reads == [[20_002, 20_003], [19_999, 20_000, 20_001]]
+    desk.days[20_003] = {"end|us": "2"}
+    assert view.times(7).failed == 2
+    assert desk.reads[2:] == [[20_002, 20_003]]
+    desk.time += DAY
+    view.times(7)
+    assert desk.reads[3:] == [[20_003, 20_004], [20_002]]
+
+
+def line(model: str, average: float | None, category: str = "chat", suite: str = "s") -> Line:
+    """A row of the table."""
+    values: dict[str, Any] = {"category": category, "average": average, "base": ""}
+    return Line(model, model, model, "finished", 0.0, values, suite=suite, benchmarks={"x": average or 0.0})
+
+
+def test_what_a_category_reaches_is_by_one_suite_of_what_is_shown() -> None:
+    """Without flagged ones, those without scores, and those whose category nobody knows."""
+    lines = (
+        line("a", 10.0),
+        line("b", 30.0),
+        line("flagged", 99.0),
+        line("none", None),
+        line("odd", 50.0, category="unknown"),
+        line("old", 70.0, suite="t"),
+    )
+    found = standards(Rows(lines, (frozenset({"flagged"}), frozenset())))
+    assert {group: [one.model for one in made.best] for group, made in found.items()} == {
+        ("chat", "s"): ["b", "a"],
+        ("chat", "t"): ["old"],
+    }
+    assert found["chat", "s"].average == 20.0
+
+
+@pytest.mark.parametrize("many", [1, 5_000])
+def test_the_table_changes_and_so_does_what_is_reached(
+    many: int, monkeypatch: pytest.MonkeyPatch, eventually: Callable[..., object]
+) -> None:
+    """At once, or, where there are very many, in the background: who looks meanwhile is told of the state before."""
+    monkeypatch.setattr(comparing, "MANY", many)
+    nothing: tuple[frozenset[str], frozenset[str]] = (frozenset(), frozenset())
+    before, after = Rows((line("a", 10.0),), nothing), Rows((line("a", 10.0), line("b", 30.0)), nothing)
+    made = Standards()
+    assert made.of(before, ("chat", "s")).models == 1
+    assert made.of(after, ("nobody", "s")).models == 0
+    eventually(lambda: made.of(after, ("chat", "s")).models == 2)
