@@ -1,0 +1,349 @@
+"""What maintainers see and do on their pages and by the API, and what nobody else does."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import httpx2
+import pytest
+import redis
+from bot_kit import SECRET
+from signin_kit import MIA, Browser, Site, signing
+from stand_kit import ADA, BOB
+
+from bot.errands import Errands, wake
+from bot.index import Entry
+from bot.probe import Probe
+from bot.standing import Standing
+from bot.sync.errands import sync_errand
+from leaderboard.attempts import Failure
+from leaderboard.roles import Person
+from steward.valkey import Valkey
+from wire import clock
+from wire.parking import Parked
+
+PAGES = ("/maintain/parked", "/maintain/inbox", "/maintain/unknown")
+HOSTILE = "<script>alert(1)</script>"
+GOOD = {"model": "ada/good", "precision": "float32"}
+PATH = "ada/good_eval_request_False_float32_Original.json"
+Eventually = Callable[..., Any]
+NUMBERS = itertools.count()
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory, valkey: Valkey, probe: Probe) -> Iterator[Site]:
+    """One board for all tests here."""
+    with (
+        redis.Redis.from_url(valkey.url) as connection,
+        signing(tmp_path_factory.mktemp("maintain"), connection, valkey.url, probe) as made,
+    ):
+        yield made
+
+
+@pytest.fixture(scope="module")
+def mia(site: Site) -> Browser:
+    """A maintainer, whom the board file names."""
+    browser = site.browser()
+    browser.sign_in("mia")
+    return browser
+
+
+@pytest.fixture
+def parked(site: Site) -> str:
+    """A sync that is parked, another one each time: once it was woken, its sync may still be under way."""
+    return park(site, f"nobody:{next(NUMBERS)}")
+
+
+def park(site: Site, key: str, error: str = f"ValueError: {HOSTILE}") -> str:
+    """Park the sync of `key`."""
+    site.stand.desk.parking.park(Parked(key=key, error=error, tries=8, since=clock.now() - 60))
+    return key
+
+
+def is_parked(site: Site, key: str) -> bool:
+    """Whether the sync of `key` is parked."""
+    return any(one.key == key for one in site.stand.desk.parking.all())
+
+
+def on_record(site: Site, person: str, key: str) -> dict[str, Any]:
+    """The one decision of somebody about `key`."""
+    (found,) = (one for one in wakes(site, person) if one["command"] == f"wake {key}")
+    return found
+
+
+def click(browser: Browser, key: str, **form: str) -> httpx2.Response:
+    """Press the button beside `key`; the page that follows."""
+    done = browser.post("/maintain/parked/wake", data={"csrf": browser.form_token, "key": key, **form})
+    return browser.get(done.headers["location"]) if done.status_code == 303 else done
+
+
+def wakes(site: Site, person: str) -> list[dict[str, Any]]:
+    """The decisions of somebody that are on record."""
+    told = httpx2.get(f"{site.url}/api/decisions", timeout=30).json()["decisions"]
+    return [one for one in told if one["person"] == person]
+
+
+def test_whoever_is_not_signed_in_is_led_to_sign_in(site: Site) -> None:
+    """Each page says so, with a link that leads back to it; what they would do is not done; programs get 401."""
+    browser = site.browser()
+    for page in PAGES:
+        answer = browser.get(page)
+        assert answer.status_code == 401
+        assert f'href="/signin?next={page.replace("/", "%2F")}"' in answer.text
+        assert answer.headers["cache-control"] == "private, no-store"
+        twin = browser.get(f"/api{page}")
+        assert (twin.status_code, twin.json()["code"]) == (401, "signed-out")
+        assert twin.headers["www-authenticate"] == "Bearer"
+    assert browser.get("/maintain").headers["location"] == "/maintain/parked"
+    key = park(site, f"nobody:{next(NUMBERS)}")
+    assert browser.post("/maintain/parked/wake", data={"key": key}).status_code == 401
+    assert browser.post("/api/maintain/parked/wake", json={"key": key}).status_code == 401
+    assert is_parked(site, key)
+    back = browser.sign_in("mia", "/maintain/inbox")
+    assert browser.get(back.headers["location"]).status_code == 200
+
+
+def test_a_stranger_is_told_who_may(site: Site, parked: str) -> None:
+    """A friendly 403, on pages and by a token; nothing of what they would see; what they would do is not done."""
+    browser = site.browser()
+    browser.sign_in("bob")
+    for page in PAGES:
+        answer = browser.get(page)
+        assert answer.status_code == 403
+        assert "You are signed in as <strong>bob</strong>" in answer.text
+        assert "those whose role in <strong>board</strong> is admin" in answer.text
+        assert HOSTILE not in answer.text
+        for headers in ({}, {"authorization": f"Bearer {BOB}"}):
+            twin = browser.get(f"/api{page}", headers=headers)
+            assert (twin.status_code, twin.json()["code"]) == (403, "not-allowed")
+            assert "a maintainer of this leaderboard" in twin.json()["message"]
+    assert 'href="/maintain"' not in browser.get("/").text
+    assert click(browser, parked).status_code == 403
+    wrong = browser.post("/api/maintain/parked/wake", json={"key": parked}, headers={"authorization": f"Bearer {BOB}"})
+    assert wrong.status_code == 403
+    assert is_parked(site, parked)
+    assert wakes(site, "bob") == []
+
+
+def test_a_maintainer_wakes_a_parked_sync(site: Site, mia: Browser, parked: str, eventually: Eventually) -> None:
+    """It is shown with its cause, as text; woken by a click it is synced; who did it is on record, also on the Hub."""
+    shown = mia.get("/maintain/parked")
+    assert 'href="/maintain"' in shown.text
+    assert HOSTILE not in shown.text
+    assert "ValueError: &lt;script&gt;alert(1)&lt;/script&gt;" in shown.text
+    (one,) = (one for one in mia.get("/api/maintain/parked").json()["parked"] if one["key"] == parked)
+    assert (one["tries"], one["error"]) == (8, f"ValueError: {HOSTILE}")
+    after = click(mia, parked)
+    assert "Woken: it is tried again at once" in after.text
+    assert parked not in after.text
+    eventually(lambda: site.stand.desk.redis.zscore(site.stand.desk.keys.dirty, parked) is None)
+    last = on_record(site, "mia", parked)
+    assert (last["verb"], last["allowed"]) == ("wake", True)
+    assert (last["person_id"], last["thread_url"]) == (site.id_of("mia"), "")
+    assert "maintainer" in last["roles"]
+    told = eventually(lambda: [one for one in kept(site) if one["command"] == f"wake {parked}"], seconds=120)[0]
+    assert (told["verb"], told["person"]["name"], told["thread"]) == ("wake", "mia", None)
+    assert f"wake {parked}" in mia.get("/decisions").text
+
+
+def kept(site: Site) -> list[Any]:
+    """The decisions that lie on the Hub."""
+    desk = site.stand.desk
+    paths = [one.path for one in desk.hub.list_files(desk.logs) if one.path.startswith("decisions/")]
+    return [json.loads(desk.hub.read_file(desk.logs, path).data) for path in paths]
+
+
+def test_a_form_without_its_token_wakes_nothing(site: Site, mia: Browser, parked: str) -> None:
+    """Also one with the token of another session; the page says what to do. A cookie alone wakes nothing by the API."""
+    other = site.browser()
+    other.sign_in("mia")
+    for token in ("", "0" * 64, other.form_token):
+        answer = click(mia, parked, csrf=token)
+        assert (answer.status_code, "not sent from a page of ours" in answer.text) == (403, True)
+        twin = mia.post("/api/maintain/parked/wake", json={"key": parked}, headers={"x-csrf-token": token})
+        assert (twin.status_code, twin.json()["code"]) == (403, "no-form-token")
+    assert is_parked(site, parked)
+    mine = mia.post("/api/maintain/parked/wake", json={"key": parked}, headers={"x-csrf-token": mia.form_token})
+    assert (mine.status_code, mine.json()["code"]) == (200, "woken")
+
+
+def test_programs_wake_with_a_token_of_a_maintainer(site: Site, parked: str) -> None:
+    """Once; what is not parked is told so, and leaves no record."""
+    with httpx2.Client(base_url=site.url, headers={"authorization": f"Bearer {MIA}"}, timeout=30) as program:
+        first = program.post("/api/maintain/parked/wake", json={"key": parked})
+        assert (first.status_code, first.json()["code"]) == (200, "woken"), first.text
+        before = len(wakes(site, "mia"))
+        for key in (parked, "nonsense"):
+            again = program.post("/api/maintain/parked/wake", json={"key": key})
+            assert (again.status_code, again.json()["code"]) == (409, "not-parked")
+        assert len(wakes(site, "mia")) == before
+        for body in ({}, {"key": ""}, {"key": 7}, {"key": "x" * 2_001}):
+            assert program.post("/api/maintain/parked/wake", json=body).status_code == 422
+        assert program.post("/api/maintain/parked/wake", content=b"{").status_code == 422
+
+
+def test_who_is_a_maintainer_by_an_organisation_is_read_afresh_before_anything_is_done(site: Site, parked: str) -> None:
+    """Olaf sees the pages by his role; once he has lost it he may look for a moment more, and wakes nothing."""
+    olaf = site.browser()
+    olaf.sign_in("olaf")
+    assert olaf.get("/maintain/parked").status_code == 200
+    assert "Woken" in click(olaf, parked).text
+    accounts = site.stand.hub.box.accounts
+    board, person = accounts.by_name("board"), accounts.by_name("olaf")
+    assert board is not None
+    assert person is not None
+    accounts.set_member(board, person, "write")
+    try:
+        second = park(site, f"nobody:{next(NUMBERS)}")
+        assert "by the Hub's word you are not a maintainer any more" in click(olaf, second).text.replace("&#39;", "'")
+        assert is_parked(site, second)
+        assert on_record(site, "olaf", parked)["allowed"] is True
+        refused = on_record(site, "olaf", second)
+        assert (refused["allowed"], "maintainer" in refused["roles"]) == (False, False)
+    finally:
+        accounts.set_member(board, person, "admin")
+
+
+def test_nobody_is_let_in_whom_nobody_can_vouch_for(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While no sync answers, whoever is a maintainer by an organisation waits, and those of the board file do not."""
+    monkeypatch.setattr("bot.web.checks.PATIENCE", 0.0)
+    rule = site.stand.hub.box.faults.add("GET *", "fail", times=None, status=503)
+    try:
+        browser = site.browser()
+        name = site.stand.desk.keys.errand("look-*")
+        for key in site.stand.desk.redis.keys(name):
+            site.stand.desk.redis.delete(key)
+        site.stand.hub.box.faults.remove(rule.id)
+        browser.sign_in("ada")
+        rule = site.stand.hub.box.faults.add("GET *", "fail", times=None, status=503)
+        answer = browser.get("/maintain/parked")
+        assert (answer.status_code, "Whether you are a maintainer has to be asked" in answer.text) == (503, True)
+        assert browser.get("/api/maintain/parked").json()["code"] == "unsure"
+    finally:
+        site.stand.hub.box.faults.clear()
+
+
+def test_a_sync_that_died_after_it_woke_a_key_tells_and_records_the_same(site: Site) -> None:
+    """Done again, it does not take the key for one that was never parked, and there is one decision."""
+    desk, errands = site.stand.desk, Errands(site.stand.desk.redis, site.stand.desk.keys)
+    key = park(site, "nobody:knows")
+    errand = wake(Person(site.id_of("mia"), "mia"), key, at=clock.now())
+    errands.put(errand)
+    before = len(wakes(site, "mia"))
+    for _ in range(2):
+        desk.redis.hdel(desk.keys.errand(errand.id), "answer")
+        sync_errand(desk, errand.id)
+        assert errands.read(errand.id) == b'{"code":"woken"}'
+    assert len(wakes(site, "mia")) == before + 1
+    assert not is_parked(site, key)
+
+
+def test_the_record_names_no_model_that_not_everybody_may_see(site: Site, mia: Browser) -> None:
+    """A decision is public: the request of a private model is woken without being named."""
+    path = "ada/secret_eval_request_False_float32_Original.json"
+    entry = Entry(path=path, model="ada/secret", standing=Standing(status="FAILED", access="private"))
+    site.stand.desk.index.put(entry)
+    assert "Woken" in click(mia, park(site, f"request:{path}")).text
+    last = on_record(site, "mia", "request:…")
+    assert (last["model"], last["requests"]) == ("", [])
+    assert "secret" not in json.dumps(wakes(site, "mia"))
+
+
+def deliver(site: Site, body: bytes, name: str) -> None:
+    """The Hub brings something."""
+    headers = {"x-webhook-secret": SECRET, "webhook-id": name}
+    assert httpx2.post(f"{site.url}/webhooks/hub", content=body, headers=headers, timeout=30).is_success
+
+
+def test_the_inbox_shows_what_came_and_what_became_of_it(site: Site, mia: Browser, eventually: Eventually) -> None:
+    """Newest first, page by page and by verdict; the body in bounds, as text that no browser takes for a page."""
+    deliver(site, f'{{"hello": "{HOSTILE}\u202e"}}'.encode(), "first")
+    for number in range(4):
+        deliver(site, b"no JSON \xff\x1b[2J" + HOSTILE.encode(), f"more-{number}")
+    deliver(site, json.dumps({"words": ["x" * 100] * 800}).encode(), "long")
+    found = mia.get("/api/maintain/inbox", params={"limit": 3}).json()
+    assert [one["id"] for one in found["deliveries"]] == ["long", "more-3", "more-2"]
+    older = mia.get("/api/maintain/inbox", params={"limit": 3, "before": found["next"]}).json()
+    assert [one["id"] for one in older["deliveries"]][:3] == ["more-1", "more-0", "first"]
+    some = mia.get("/api/maintain/inbox", params={"verdict": "not-json"}).json()
+    assert [one["id"] for one in some["deliveries"]] == [f"more-{number}" for number in (3, 2, 1, 0)]
+    page = mia.get("/maintain/inbox?verdict=not-json")
+    assert "more-2" in page.text
+    assert ">long<" not in page.text
+    one = next(one for one in older["deliveries"] if one["id"] == "first")
+    shown = mia.get(f"/maintain/inbox/{one['entry']}")
+    assert HOSTILE not in shown.text
+    assert "&lt;script&gt;alert(1)&lt;/script&gt;\\u202e" in shown.text
+    raw = mia.get("/api/maintain/inbox/more-0").json()
+    assert raw["body"] == f"no JSON \\xff\x1b[2J{HOSTILE}"
+    long = mia.get("/api/maintain/inbox/long").json()
+    assert len(long["body"]) == 50_000
+    assert long["cut"] > 0
+    assert "more characters are not shown" in mia.get("/maintain/inbox/long").text
+    assert mia.get("/maintain/inbox/nothing").status_code == 404
+    assert mia.get("/api/maintain/inbox/nothing").json()["code"] == "no-delivery"
+    assert mia.get("/maintain/inbox?before=%00&verdict=%3Cscript%3E").status_code == 200
+
+
+def test_unknown_causes_are_listed(site: Site, mia: Browser) -> None:
+    """What failed of nobody knows what, with where to look; of a gated model only that there is one."""
+    unknown = Failure(cause="unknown", fault="unknown", message=f"It ended. {HOSTILE}")
+    known = unknown.model_copy(update={"cause": "worker-lost", "fault": "us"})
+    for name, failure, access in (("a", unknown, "public"), ("b", known, "public"), ("c", unknown, "gated")):
+        standing = Standing(
+            status="FAILED", time=clock.now(), failure=failure, log="javascript:alert(1)", access=access
+        )
+        site.stand.desk.index.put(
+            Entry(path=PATH.replace("good", name), model=f"ada/{name}", state="settled", standing=standing)
+        )
+    found = mia.get("/api/maintain/unknown").json()
+    assert ([one["model"] for one in found["unknown"]], found["hidden"]) == (["ada/a"], 1)
+    page = mia.get("/maintain/unknown").text
+    assert "ada/a" in page
+    assert HOSTILE not in page
+    assert "javascript:" not in page
+    assert "1 more are of models" in page
+
+
+def test_a_page_of_ours_submits_for_whoever_is_signed_in(site: Site, eventually: Eventually) -> None:
+    """By cookie and form token; who it was is on record, as for a token of an app and one of their own; not without."""
+    browser = site.browser()
+    browser.sign_in("ada")
+    for token in ("", "0" * 64):
+        refused = browser.post("/api/requests", json=GOOD, headers={"x-csrf-token": token})
+        assert (refused.status_code, refused.json()["code"]) == (403, "no-form-token")
+    assert site.browser().post("/api/requests", json=GOOD).status_code == 401
+
+    def submitted() -> Any:
+        answer = browser.post("/api/requests", json=GOOD, headers={"x-csrf-token": browser.form_token})
+        assert answer.status_code == 202, answer.text
+        return answer.json() if answer.json()["code"] == "submitted" else None
+
+    told = eventually(submitted, seconds=120)
+    assert told["path"] == PATH
+    (last,) = wakes(site, "ada")
+    assert (last["verb"], last["model"], last["requests"], last["allowed"]) == ("submit", "ada/good", [PATH], True)
+    assert last["command"].startswith("/submit ada/good ")
+    assert "precision=float32" in last["command"]
+    eventually(lambda: site.stand.desk.hub.find_file(site.stand.desk.requests, PATH), seconds=120)
+    assert site.stand.file(PATH)["steward"]["submitter"] == "ada"
+    box = site.stand.hub.box
+    app, bob = box.oauth.app("an-app"), box.accounts.by_name("bob")
+    assert app is not None
+    assert bob is not None
+    code = box.oauth.agree(app, bob, app.redirects[0], scope="openid profile")
+    _, token = box.oauth.exchange(app, code, app.redirects[0], "")
+
+    def answered() -> Any:
+        answer = httpx2.post(
+            f"{site.url}/api/requests", json=GOOD, headers={"authorization": f"Bearer {token}"}, timeout=30
+        )
+        return answer.json()["code"] != "under-way" and answer
+
+    taken = eventually(answered, seconds=120)
+    assert (taken.status_code, taken.json()["code"]) == (409, "exists")
+    assert wakes(site, "bob") == []
+    assert ADA not in json.dumps(wakes(site, "ada"))
