@@ -14,7 +14,7 @@ import redis
 from hypothesis import HealthCheck, example, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
-from pages_kit import Client, Reader, serving
+from serve_pages_kit import Client, Reader, serving
 from site_kit import REASONS, entry, flag, furnish, path_of, put_flags, score
 
 from bot.index import Index

@@ -16,8 +16,8 @@ import redis
 from bot_kit import BOARD, SECRET
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
-from pages_kit import Client, Reader, serving
 from redis.connection import AbstractConnection
+from serve_pages_kit import Client, Reader, serving
 from site_kit import BENCHMARKS, entry, flag, path_of, put_flags, score
 from times_kit import count
 
