@@ -118,13 +118,16 @@ class Sandbox:
 
     def run(self, block: Block) -> None:
         """Type `block`. Raises AssertionError, with all that was said, where it does not go as the page says."""
+        terminal = self._shell
         if "in place of the last" in block.clauses:
-            self._interrupt(*self._running.pop())
+            process, log = self._running.pop()
+            self._interrupt(process, log)
+            terminal = log.with_suffix(".shell")
         for typed, seen in block.steps:
             for words, other in self._stands_for.items():
                 typed = typed.replace(words, other)
             if word := block.clauses.get("background until"):
-                self._begin(block, typed, word)
+                self._begin(block, typed, word, terminal)
             else:
                 self._type(block, typed, seen)
 
@@ -151,11 +154,14 @@ class Sandbox:
         missing = unseen(seen, said)
         assert missing is None, f"the page shows {missing!r}, which was not said: {told}"
 
-    def _begin(self, block: Block, typed: str, word: str) -> None:
-        log = self.folder / f".said-{len(list(self.folder.glob('.said-*')))}"
+    def _begin(self, block: Block, typed: str, word: str, terminal: Path) -> None:
+        """Type it in a terminal of its own, which knows what was set in `terminal` by then, and nothing later."""
+        log = self.folder / f".said-{len(list(self.folder.glob('.said-*.log')))}.log"
+        known = log.with_suffix(".shell")
+        known.write_text(terminal.read_text("utf-8"), "utf-8")
         with log.open("wb") as out:
             process = subprocess.Popen(
-                ["bash", "-c", f". {self._shell}\n{typed}"],
+                ["bash", "-c", f". {known}\n{typed}"],
                 env=self._environment,
                 stdin=subprocess.DEVNULL,
                 stdout=out,
