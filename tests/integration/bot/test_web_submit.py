@@ -6,6 +6,7 @@ import json
 import logging
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import httpx2
@@ -15,12 +16,16 @@ from bot_kit import BOARD
 from stand_kit import ADA, BOB, BOT, REQUESTS, Stand
 
 from bot.commands.limits import MOST
+from bot.commands.verbs.submit import SUBMIT
 from bot.settings import BotSettings
+from bot.submissions import Submission, Submissions
 from bot.sync.submissions import sync_submission
+from bot.web.submit import arguments_in
 from bot.web.submit_who import WRONG
 from hub.errors import Transient
 from hub.retries import Retries
 from leaderboard.boards import parse_board
+from leaderboard.roles import Role
 from wire import clock
 from wire.keys import Keys
 from wire.redis import text
@@ -257,6 +262,72 @@ def test_a_submission_waits_for_a_hub_that_is_away(
     stand.hub.box.faults.remove(rule.id)
     sync_submission(stand.desk, key.rpartition(":")[2])
     assert post(web, GOOD).json()["code"] == "submitted"
+
+
+def test_who_may_not_submit_is_told_so(web: httpx2.Client, stand: Stand, monkeypatch: pytest.MonkeyPatch) -> None:
+    """403 where a board lets others submit; nothing is written, and nothing is kept for later."""
+    monkeypatch.setattr("bot.sync.submissions.SUBMIT", replace(SUBMIT, who=frozenset({Role.MAINTAINER})))
+    answer = carried_out(web, stand, monkeypatch)
+    assert (answer.status_code, answer.json()["code"]) == (403, "not-allowed")
+    assert "may not submit" in answer.json()["message"]
+    assert answer.json()["path"] == ""
+    assert stand.desk.decisions.newest(limit=10) == []
+    assert not [one for one in history(stand) if "to eval queue" in one]
+
+
+def test_a_hub_that_refuses_to_be_looked_at_is_told(
+    web: httpx2.Client, stand: Stand, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """503 for what does not pass by itself; it is forgotten within a minute, so the same can be sent again."""
+    stand.hub.box.faults.add("GET *", "fail", times=None, status=418)
+    answer = carried_out(web, stand, monkeypatch)
+    assert (answer.status_code, answer.json()["code"]) == (503, "hub-refused"), answer.text
+    assert answer.headers["retry-after"] == "60"
+    (key,) = stand.desk.redis.keys(KEYS.submission("*"))
+    assert 0 < stand.desk.redis.ttl(key) <= 60
+    assert stand.desk.decisions.newest(limit=10) == []
+
+
+def carried_out(web: httpx2.Client, stand: Stand, monkeypatch: pytest.MonkeyPatch) -> httpx2.Response:
+    """Submit a good model, have a sync look at it once, and ask what came of it."""
+    monkeypatch.setattr("bot.web.checks.PATIENCE", 0.0)
+    stand.desk.now = clock.now
+    ada = stand.hub.box.accounts.by_name("ada")
+    assert ada is not None
+    arguments = arguments_in(json.dumps(GOOD).encode())
+    submission = Submission(person_id=ada.id, person_name="ada", arguments=arguments, at=clock.now())
+    Submissions(stand.desk.redis, KEYS).put(submission)
+    sync_submission(stand.desk, submission.digest)
+    stand.hub.box.faults.clear()  # the web server asks the Hub whose token it is
+    return post(web, GOOD)
+
+
+def test_what_was_submitted_by_a_program_is_on_record(
+    web: httpx2.Client, stand: Stand, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Once, also where a sync died and did it again; in the file on the Hub as well. What was refused left nothing."""
+    assert carried_out(web, stand, monkeypatch).json()["code"] == "submitted"
+    (key,) = (text(name) for name in stand.desk.redis.keys(KEYS.submission("*")))
+    stand.desk.redis.hdel(key, "answer")
+    sync_submission(stand.desk, key.rpartition(":")[2])
+    (one,) = stand.desk.decisions.newest(limit=10)
+    assert (one.verb, one.person.name, one.model, one.requests, one.allowed) == (
+        "submit",
+        "ada",
+        "ada/good",
+        [PATH],
+        True,
+    )
+    assert (one.thread, one.comment.partition("-")[0]) == (None, "api")
+    assert one.command.startswith("/submit ada/good ")
+    assert "precision=float32" in one.command
+    assert web.get("/api/decisions").json()["decisions"][0]["thread_url"] == ""
+    post(web, {"model": "ada/pickled", "precision": "float32"})
+    stand.time = clock.now()
+    stand.work()
+    assert len(stand.desk.decisions.newest(limit=10)) == 1
+    files = [entry.path for entry in stand.desk.hub.list_files(stand.desk.logs) if "decisions/" in entry.path]
+    assert [path.rpartition("/")[2] for path in files] == [f"{one.id}.json"]
 
 
 def history(stand: Stand) -> list[str]:

@@ -1,0 +1,101 @@
+"""What binds the Hub's answer to a browser, and where a sign-in may lead."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bot.sessions import form_token
+from bot.web.signin import form_in
+from bot.web.signin_flow import Flow, begin, local, read, written
+
+
+@pytest.mark.parametrize(
+    ("target", "leads"),
+    [
+        ("/", "/"),
+        ("/requests?q=yi-34b;%20mixtral&page=2", "/requests?q=yi-34b;%20mixtral&page=2"),
+        ("/maintain/parked#x", "/maintain/parked#x"),
+        ("", "/"),
+        ("requests", "/"),
+        ("https://evil.example", "/"),
+        ("//evil.example/x", "/"),
+        ("///evil.example", "/"),
+        ("/\\evil.example", "/"),
+        ("/x\\..\\y", "/"),
+        ("\\\\evil.example", "/"),
+        ("javascript:alert(1)", "/"),
+        ("/\t/evil.example", "/"),
+        ("/\r\nset-cookie: a=b", "/"),
+        (" //evil.example", "/"),
+        ("/ümlaut", "/"),
+        ("/signin?next=/", "/"),
+        ("/signin/callback?code=x", "/"),
+        ("/" + "x" * 2_000, "/"),
+    ],
+)
+def test_a_sign_in_leads_to_a_page_of_ours(target: str, leads: str) -> None:
+    """Whatever a link says: a path of this server, or the first page."""
+    assert local(target) == leads
+
+
+@given(st.text(max_size=40))
+def test_no_text_leads_to_another_host(target: str) -> None:
+    """What comes out is a path, and no browser takes it for an address of another host."""
+    found = local(target)
+    assert found.startswith("/")
+    assert not found.startswith(("//", "/\\"))
+    assert found.isascii()
+    assert found.isprintable()
+
+
+def test_all_that_travels_is_made_of_the_browsers_secret() -> None:
+    """State, nonce and verifier are the same for one secret, others for another, and none of them tells another."""
+    one, other = begin("/flags"), begin("/flags")
+    assert read(written(one)) == one
+    made = {one.secret, one.state, one.nonce, one.verifier, other.state, other.nonce, other.verifier}
+    assert len(made) == 7
+    assert all(len(value) == 43 for value in made)
+    digest = hashlib.sha256(one.verifier.encode()).digest()
+    assert one.challenge == base64.urlsafe_b64encode(digest).decode().rstrip("=")
+    assert one.is_answered_by(one.state)
+    for state in ("", other.state, one.nonce, one.state + "x", "ü"):
+        assert not one.is_answered_by(state)
+
+
+@pytest.mark.parametrize(
+    "cookie", ["", ".", "short.Lw", "x" * 43 + ".ü", "x" * 43 + ".%", "x" * 43 + "." + "A" * 9_000]
+)
+def test_what_is_no_cookie_of_ours_is_none(cookie: str) -> None:
+    """Nothing in a cookie raises."""
+    assert read(cookie) is None
+
+
+def test_a_cookie_that_was_changed_leads_to_a_page_of_ours() -> None:
+    """The target is looked at again when it comes back."""
+    assert read(written(Flow("x" * 43, "//evil.example"))) == Flow("x" * 43, "/")
+
+
+def test_a_form_token_does_not_tell_the_session() -> None:
+    """Another one for another session."""
+    assert form_token("a" * 43) != form_token("b" * 43)
+    assert "a" * 43 not in form_token("a" * 43)
+
+
+@pytest.mark.parametrize(
+    ("body", "fields"),
+    [
+        (b"csrf=a&key=request%3Ax+y", {"csrf": "a", "key": "request:x y"}),
+        (b"csrf=a&csrf=b", {"csrf": "a"}),
+        (b"", {}),
+        (b"\xff=\xff", {}),
+        (b"&".join(b"a=1" for _ in range(30)), {}),
+    ],
+)
+def test_forms_are_read_in_bounds(body: bytes, fields: dict[str, str]) -> None:
+    """The first of each field; nothing of what is no form."""
+    assert form_in(body) == fields
