@@ -24,6 +24,7 @@ PAGES = {
     "missing": "/models/nobody/nothing",
     "flags": "/flags",
     "workers": "/workers",
+    "times": "/times",
     "commands": "/commands",
     "decisions": "/decisions",
     "threads-waiting": "/threads-waiting",

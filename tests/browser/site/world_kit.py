@@ -12,6 +12,7 @@ import redis
 
 sys.path.append(str(Path(__file__).parents[2] / "integration" / "bot"))
 from site_kit import entry, flag, path_of, put_flags
+from times_kit import count
 
 from bot.decisions import Decision, Decisions, Somebody, Where
 from bot.index import Entry, Index
@@ -96,6 +97,7 @@ def furnish(connection: redis.Redis, keys: Keys, *, finished: int = 140, failed:
     hold = Hold(reason="The large machines move to another room until Friday.", by="maya", at=iso(clock.now() - 9e4))
     Pauses(connection, keys).learn("1", json.dumps({"tier:large": hold.model_dump()}).encode())
     _talks(connection, keys)
+    count(connection, keys, now=clock.now(), days=32, every=16)
 
 
 def _model(dice: random.Random, number: int) -> tuple[str, float]:
