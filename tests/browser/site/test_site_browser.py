@@ -148,6 +148,23 @@ def test_pages_fit_a_phone(tab: Page) -> None:
         assert tab.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth"), path
 
 
+def test_pictures_are_drawn_at_the_size_of_the_window(tab: Page) -> None:
+    """Under the policy of the page, and that of a picture on its own; the same figures are a click away."""
+    seen = """[...document.querySelectorAll('figure img')].map(
+        (one) => [one.naturalWidth > 0, one.currentSrc.split('=').pop()])"""
+    tab.goto("/times")
+    assert tab.evaluate(seen) == [[True, "1080"]] * 4
+    table = tab.get_by_role("table", name="Length of the queue")
+    expect(table).to_be_hidden()
+    tab.get_by_text("The figures as a table").last.click()
+    expect(table).to_be_visible()
+    tab.goto("/charts/waiting.svg")
+    assert tab.evaluate("getComputedStyle(document.querySelector('text')).fontSize") == "14px", "its style counts"
+    tab.set_viewport_size({"width": 360, "height": 740})
+    tab.goto("/times")
+    assert tab.evaluate(seen) == [[True, "360"]] * 4
+
+
 def test_pages_can_be_used_without_a_script(browser: Browser, rich: Site) -> None:
     """The queue with turns and progress, a search, and the way on, all from the server."""
     context = browser.new_context(base_url=rich.address, java_script_enabled=False)
