@@ -1,6 +1,7 @@
 """The web server: webhooks in, health out. It stores and answers.
 
-It never waits for the Hub, but where a program submits: then it asks whose token was shown, apart from all else.
+It never waits for the Hub, but where a program submits or a person signs in: then it asks who that is, apart from all
+else, and with no token of its own.
 """
 
 from __future__ import annotations

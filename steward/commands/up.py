@@ -16,7 +16,12 @@ import typer
 if TYPE_CHECKING:
     from steward.supervisor import Part
 
-WEB = ("STEWARD_WEBHOOK_SECRET", "STEWARD_OLD_WEBHOOK_SECRET")
+WEB = (
+    "STEWARD_WEBHOOK_SECRET",
+    "STEWARD_OLD_WEBHOOK_SECRET",
+    "OAUTH_CLIENT_SECRET",
+    "STEWARD_OAUTH_CLIENT_SECRET",
+)
 SYNC = ("STEWARD_BOT_TOKEN",)
 WORK = ("STEWARD_WORKER_TOKEN",)
 REDIS = ("REDIS_URL", "STEWARD_REDIS_URL", "REDIS_URL_FILE", "STEWARD_REDIS_URL_FILE")
@@ -46,6 +51,7 @@ def up(
     Exit status 0 when told to stop, 2 where a setting is missing or wrong.
     """
     from bot.settings import BotSettings
+    from bot.web.signin_app import app_of
     from steward.commands.board import sentences
     from steward.supervisor import Supervisor
     from steward.valkey import Valkey
@@ -57,7 +63,7 @@ def up(
     with ExitStack() as stack:
         with sentences():
             settings = BotSettings()
-            settings.read_board(), settings.token(), settings.secrets()
+            settings.read_board(), settings.token(), settings.secrets(), app_of(settings)
             if not any(environment.get(name) for name in REDIS):
                 environment["REDIS_URL"] = stack.enter_context(Valkey(data / "redis")).url
                 (data / URL_FILE).write_text(environment["REDIS_URL"], "utf-8")

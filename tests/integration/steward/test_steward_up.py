@@ -139,12 +139,12 @@ def test_what_can_never_run_ends_everything_with_its_status() -> None:
 
 
 def test_each_process_gets_its_own_secrets_and_no_other() -> None:
-    """The web server has no token, the syncs have no webhook secret, a worker has its own token alone."""
-    secrets = ("STEWARD_BOT_TOKEN", "STEWARD_WEBHOOK_SECRET_FILE", "STEWARD_WORKER_TOKEN_FILE")
+    """The web server has no token; its secrets, also that of the app to sign in with, have no syncs and no workers."""
+    secrets = ("STEWARD_BOT_TOKEN", "STEWARD_WEBHOOK_SECRET_FILE", "OAUTH_CLIENT_SECRET", "STEWARD_WORKER_TOKEN_FILE")
     environment = {**dict.fromkeys(secrets, "x"), "PATH": "/bin"}
     found = {part.name: sorted(part.environment) for part in parts(environment, worker=True)}
     assert found == {
-        "serve": ["PATH", "STEWARD_WEBHOOK_SECRET_FILE"],
+        "serve": ["OAUTH_CLIENT_SECRET", "PATH", "STEWARD_WEBHOOK_SECRET_FILE"],
         "sync": ["PATH", "STEWARD_BOT_TOKEN"],
         "work": ["PATH", "STEWARD_WORKER_TOKEN_FILE"],
     }
