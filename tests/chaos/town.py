@@ -1,6 +1,7 @@
 """A whole board in real processes, which tests kill, cut off and flood; and a picture of what people see of it.
 
-Everything is what runs in production but the harness, which answers at once (`quick_harness`).
+Everything is what runs in production but the harness, which answers at once (`quick_harness`): each process has the
+user of its role at the queue server (deploy/redis), and nothing that it does there may be refused.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -22,6 +23,7 @@ from typing import Any, TypeVar
 import redis
 import yaml
 from huggingface_hub import CommitOperationAdd, HfApi
+from roles import address, queue_server, refused
 
 from hub.client import Hub
 from hub.records import Repo
@@ -123,10 +125,13 @@ class Town:
 
     # --- processes
 
-    def start(self, name: str, *, crash_at: str = "", redis_url: str = "", **settings: str) -> None:
+    def start(
+        self, name: str, *, crash_at: str = "", redis_url: str = "", within: Sequence[str] = (), **settings: str
+    ) -> None:
         """Start `web…`, `sync…`, `schedule…` or `worker…`; the first web server listens on the first port, and so on.
 
-        A sync process keeps the timer as well, unless there is a `schedule`, started before.
+        A sync process keeps the timer as well, unless there is a `schedule`, started before. `within` stands before the
+        command, and becomes it.
         """
         kind = name.rstrip("0123456789")
         number = int(name.removeprefix(kind) or 0)
@@ -135,7 +140,7 @@ class Town:
             "HF_ENDPOINT": self.hub.url,
             "HF_HUB_DISABLE_XET": "1",
             "HF_HUB_DISABLE_TELEMETRY": "1",
-            "REDIS_URL": redis_url or self.valkey.url,
+            "REDIS_URL": address(self.folder, kind, redis_url),
             "STEWARD_BOARD": str(self.folder / "board.yaml"),
             "STEWARD_MIRRORS": str(self.folder / "mirrors"),
             "STEWARD_CRASH_AT": crash_at,
@@ -155,7 +160,7 @@ class Town:
             command = ["sync", "--no-timer"]
         with (self.folder / f"{name}.log").open("ab") as log:
             self.processes[name] = subprocess.Popen(
-                [sys.executable, "-m", "steward.cli", *command],
+                [*within, sys.executable, "-m", "steward.cli", *command],
                 env=environment,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
@@ -299,9 +304,10 @@ def open_town(folder: Path, *, webs: int = 1) -> Iterator[Town]:
     folder.mkdir(parents=True, exist_ok=True)
     ports = [free_port() for _ in range(webs)]
     urls = [f"http://127.0.0.1:{port}/webhooks/hub" for port in ports]
-    with Valkey(folder / "valkey") as valkey, LocalHub(folder / "hub", world(urls)) as hub:
+    with queue_server(folder, BOARD["name"]) as valkey, LocalHub(folder / "hub", world(urls)) as hub:
         town = Town(folder, valkey, hub, ports)
         try:
             yield town
+            assert not (words := refused(town.redis)), words
         finally:
             town.stop()
