@@ -43,8 +43,8 @@ class Memory:
     table: Table = field(default_factory=Table)
     seen: tuple[str, ...] = ()
     """What the repos were at, when the table was last found to be right."""
-    known: dict[str, Known] = field(default_factory=dict)
-    """Model → what the Hub said of it when it was asked by this process."""
+    known: dict[str, tuple[str, Known]] = field(default_factory=dict)
+    """Model → id of the table that stood when this process asked the Hub about it, and what the Hub said."""
     looked: dict[str, float] = field(default_factory=dict)
     """Model → when the Hub was last asked about it."""
     due: float = 0.0

@@ -175,7 +175,7 @@ def known_from(row: Mapping[str, Any]) -> Known:
         created=row.get("Upload To Hub Date"),
         architecture=row.get("Architecture"),
         base_model=base if base != row.get("fullname") else None,
-        parameters=parameters if parameters is not None and parameters > 0 else None,
+        parameters=parameters if parameters is not None and parameters >= 0 else None,
     )
 
 

@@ -6,6 +6,8 @@ models a look, each once a day; a new row waits until its model was asked about,
 
 Race closed: a table that is staged and overtaken. It is staged under one id, so the newer one takes its place; one that
 landed wakes this sync, which looks at what is there.
+Race closed: two processes that asked about a model at different times. What one was told counts until a newer table has
+landed, and then that table does; each holding on to its own, they would write in turns for ever.
 Race accepted: results whose request is on its way, and the other way round. The row comes, or goes, a look later.
 """
 
@@ -168,7 +170,8 @@ def _read(
 def _ask(desk: Desk, sources: Sources, there: Table) -> tuple[dict[str, Known], set[str]]:
     """What is known of each model with a row, and the models that nobody was asked about yet."""
     memory = desk.contents_memory
-    known = {key_of(row)[0]: known_from(row) for row in there.rows} | memory.known
+    known = {key_of(row)[0]: known_from(row) for row in there.rows}
+    known |= {one: said for one, (oid, said) in memory.known.items() if oid == there.oid or one not in known}
     models = sorted({key[0] for key in evaluations(sources)})
     now, looked = desk.now(), memory.looked
     for model in models:
@@ -178,7 +181,8 @@ def _ask(desk: Desk, sources: Sources, there: Table) -> tuple[dict[str, Known], 
     new = [model for model in models if model not in known]
     old = sorted((model for model in models if looked.get(model, now) <= now - DAY), key=lambda one: looked[one])
     for model in (new + old)[:LOOKS]:
-        known[model] = memory.known[model] = _look(desk, model, known.get(model, Known()))
+        known[model] = _look(desk, model, known.get(model, Known()))
+        memory.known[model] = (there.oid, known[model])
         looked[model] = now
     memory.due = _next_look(desk, models)
     return known, set(new[LOOKS:])

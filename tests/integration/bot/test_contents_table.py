@@ -208,6 +208,23 @@ def test_the_table_outlives_redis_and_processes(stand: FlagStand) -> None:
     assert data(stand) == good
 
 
+def test_two_processes_that_were_told_different_things_do_not_write_in_turns(stand: FlagStand) -> None:
+    """The one that asked later is believed by both, until somebody asks anew."""
+    finished(stand)
+    look(stand)
+    first = stand.desk.contents_memory
+    stand.ada.delete_repo(GOOD)
+    stand.desk.contents_memory = second = Memory(looked={GOOD: stand.time - 2 * sync.DAY})
+    look(stand)
+    assert list(table(stand)["Available on the hub"]) == [False]
+    before = commits(stand)
+    for memory in (first, second, first):
+        stand.desk.contents_memory = memory
+        look(stand)
+    assert commits(stand) == before
+    assert list(table(stand)["Available on the hub"]) == [False]
+
+
 def test_a_model_that_is_gone_is_told_as_gone(stand: FlagStand) -> None:
     """A day later its row says that it is not available, and keeps the rest."""
     finished(stand)

@@ -127,6 +127,8 @@ def test_the_table_remembers_what_the_hub_said() -> None:
     )
     row = one_row(request(), known)
     assert one_row(request(), known_from(row)) == row
+    tiny = one_row(request("bob/cub"), Known(parameters=0.0))  # of fewer parameters than are told
+    assert one_row(request("bob/cub"), known_from(tiny)) == tiny
     read = [
         Column("a", kind).read(value) for kind, value in (("count", 3.0), ("number", float("nan")), ("flag", "True"))
     ]
