@@ -4,7 +4,7 @@ The token is kept nowhere: not in Redis, not in a log, and here only as a keyed 
 made up and that ends with it. What the Hub said is believed for BELIEVED seconds, also that nobody has the token.
 
 These, and those of a sign-in, are the only calls that the web server makes. They have threads of their own, so that a
-Hub that is slow holds up nobody else; and an address that shows tokens that nobody has is soon not asked about any more.
+Hub that is slow holds up nobody else; and an address that shows tokens that nobody has is soon not asked about.
 """
 
 from __future__ import annotations

@@ -1,0 +1,85 @@
+"""A maintainer signs in with the Hub and wakes a parked sync, in headless Chromium."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import redis
+from playwright.sync_api import Browser, Page, expect
+from signin_kit import Site, signing
+
+from bot.probe import Probe
+from steward.valkey import Valkey
+from wire import clock
+from wire.parking import Parked
+
+pytestmark = pytest.mark.browser
+PARKED = Parked(
+    key="nobody:knows", error="ValueError: <b>the file</b> cannot be read", tries=8, since=clock.now() - 7_200
+)
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory, valkey: Valkey) -> Iterator[Site]:
+    """A board that runs, with a sync that is parked."""
+    with (
+        Probe() as probe,
+        redis.Redis.from_url(valkey.url) as connection,
+        signing(tmp_path_factory.mktemp("maintaining"), connection, valkey.url, probe) as made,
+    ):
+        made.stand.desk.parking.park(PARKED)
+        yield made
+
+
+@pytest.fixture
+def page(browser: Browser, site: Site) -> Iterator[Page]:
+    """The first page, opened by somebody who is not signed in."""
+    context = browser.new_context(base_url=site.url, viewport={"width": 1200, "height": 800})
+    tab = context.new_page()
+    tab.goto("/")
+    yield tab
+    context.close()
+
+
+def test_a_maintainer_signs_in_and_wakes_a_parked_sync(page: Page, site: Site, tmp_path: Path) -> None:
+    """From the link on the first page, over the Hub's page, to the button; it is on record; then they sign out."""
+    pictures = Path(os.environ.get("STEWARD_SCREENSHOTS") or tmp_path)
+    blocked: list[str] = []
+    page.on("console", lambda said: blocked.append(said.text) if "Content Security Policy" in said.text else None)
+    page.get_by_role("link", name="Sign in").click()
+    expect(page.get_by_role("heading", name="Sign in to Demo")).to_be_visible()
+    page.screenshot(path=pictures / "hub-sign-in.png")
+    page.get_by_role("button", name="Authorize as mia").click()
+    expect(page).to_have_url(f"{site.url}/")
+    page.get_by_role("link", name="Maintain", exact=True).click()
+    row = page.get_by_role("row", name=PARKED.key)
+    expect(row).to_contain_text(PARKED.error)
+    page.screenshot(path=pictures / "maintain-parked.png")
+    row.get_by_role("button", name=f"Wake {PARKED.key}").click()
+    expect(page.get_by_role("status").first).to_contain_text("Woken: it is tried again at once")
+    expect(page.get_by_text("Nothing is parked.")).to_be_visible()
+    page.get_by_role("link", name="record of decisions").click()
+    expect(page.get_by_role("row", name=re.compile("mia"))).to_contain_text(f"wake {PARKED.key}")
+    page.get_by_role("button", name="Sign out").click()
+    expect(page.get_by_role("link", name="Sign in")).to_be_visible()
+    page.goto("/maintain/parked")
+    expect(page.get_by_role("heading", name="Please sign in")).to_be_visible()
+    assert blocked == []
+    assert site.stand.desk.parking.all() == []
+
+
+def test_a_stranger_who_follows_a_link_comes_back_and_is_told_who_may(page: Page) -> None:
+    """By way of the Hub's page, to the very page that they wanted; saying no leads to a page that says so."""
+    page.goto("/maintain/inbox")
+    page.get_by_role("link", name="Sign in with the Hub").click()
+    page.get_by_role("button", name="Authorize as bob").click()
+    expect(page.get_by_role("heading", name="This is for maintainers")).to_be_visible()
+    assert page.url.endswith("/maintain/inbox")
+    page.get_by_role("button", name="Sign out").click()
+    page.get_by_role("link", name="Sign in").click()
+    page.get_by_role("button", name="Deny").click()
+    expect(page.get_by_role("heading", name="You were not signed in")).to_be_visible()
