@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 ARGS ?=
 
-.PHONY: setup demo test chaos deaths image check clean
+.PHONY: setup demo test chaos deaths image hosts check clean
 
 setup: $(VENV)/.ready
 
@@ -37,6 +37,10 @@ deaths: setup
 image: setup
 	deploy/build-here.sh
 	STEWARD_PODMAN="$${PODMAN:-podman}" $(BIN)/python -m pytest tests/e2e/test_deploy_images.py -s $(ARGS)
+
+# A board on five hosts (network namespaces), of which some are cut off and some lose power. Needs root and valkey-server.
+hosts: setup
+	STEWARD_WHOLE_MATRIX=1 $(BIN)/python -m pytest tests/chaos/test_hosts.py -s $(ARGS)
 
 check: setup
 	$(BIN)/ruff check .

@@ -20,11 +20,16 @@ class LocalHub:
     """A running Hub in this process: answers at `.url` from the first line on, `.box` is what it serves."""
 
     def __init__(
-        self, data: Path, world: Mapping[str, Any] | None = None, port: int = 0, clock: Clock | None = None
+        self,
+        data: Path,
+        world: Mapping[str, Any] | None = None,
+        port: int = 0,
+        clock: Clock | None = None,
+        host: str = "127.0.0.1",
     ) -> None:
         self.box = Box.open(data, world, clock)
         try:
-            server = Server(self.box, port=port)
+            server = Server(self.box, host, port)
             self._thread = ServerThread(server)
         except BaseException:
             self.box.close()

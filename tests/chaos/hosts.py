@@ -1,0 +1,115 @@
+"""Hosts of our own on one machine: network namespaces on a bridge, whose cables are pulled and whose power is cut.
+
+This process sits on the bridge too, and reaches them all; they reach each other and it, and nothing else.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+from dataclasses import dataclass, field
+from types import TracebackType
+
+NET = f"198.18.{os.getpid() % 250}"
+"""A range that is set aside for tests of networks; another one for each process that tests."""
+TAG = f"st{os.getpid() % 10_000_000}"
+
+
+def missing() -> str:
+    """Why there can be no such hosts here; empty where there can."""
+    if os.geteuid() != 0 or not shutil.which("ip"):
+        return "network namespaces need root, and `ip` of Debian's iproute2"
+    tried = subprocess.run(["ip", "netns", "add", TAG], capture_output=True, text=True)
+    if tried.returncode:
+        return f"no network namespace can be made here: {tried.stderr.strip()}"
+    ip("netns", "del", TAG)
+    return ""
+
+
+def ip(*words: str) -> str:
+    """What `ip WORDS` prints."""
+    return subprocess.run(["ip", *words], check=True, capture_output=True, text=True).stdout
+
+
+@dataclass(frozen=True)
+class Host:
+    """One of them."""
+
+    name: str
+    number: int
+
+    @property
+    def namespace(self) -> str:
+        """What `ip` knows it by."""
+        return f"{TAG}-{self.name}"
+
+    @property
+    def cable(self) -> str:
+        """The bridge's end of its cable."""
+        return f"{TAG}.{self.number}"
+
+    @property
+    def address(self) -> str:
+        """Where the others find it."""
+        return f"{NET}.{self.number}"
+
+    @property
+    def within(self) -> tuple[str, ...]:
+        """What stands before a command that is to run there. The process is the command's own, with its id."""
+        return ("ip", "netns", "exec", self.namespace)
+
+
+@dataclass
+class Network:
+    """A bridge, with this process at `address`, and the hosts on it."""
+
+    hosts: dict[str, Host] = field(default_factory=dict)
+    """Those that live."""
+    address: str = f"{NET}.1"
+    _last: int = 1
+
+    def __enter__(self) -> Network:
+        ip("link", "add", TAG, "type", "bridge")
+        ip("addr", "add", f"{self.address}/24", "dev", TAG)
+        ip("link", "set", TAG, "up")
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for host in list(self.hosts.values()):
+            self.kill(host)
+        ip("link", "del", TAG)
+
+    def join(self, name: str) -> Host:
+        """A new host, with its cable plugged in."""
+        self._last += 1
+        host = Host(name, self._last)
+        ip("netns", "add", host.namespace)
+        self.hosts[name] = host
+        ip("link", "add", host.cable, "type", "veth", "peer", "name", "eth0", "netns", host.namespace)
+        ip("link", "set", host.cable, "master", TAG, "up")
+        for device in (("addr", "add", f"{host.address}/24", "dev", "eth0"), ("link", "set", "eth0", "up")):
+            ip("-n", host.namespace, *device)
+        ip("-n", host.namespace, "link", "set", "lo", "up")
+        return host
+
+    def cut(self, host: Host) -> None:
+        """Pull its cable: nothing passes, and nobody is told."""
+        ip("link", "set", host.cable, "down")
+
+    def heal(self, host: Host) -> None:
+        """Plug it in again."""
+        ip("link", "set", host.cable, "up")
+
+    def kill(self, host: Host) -> None:
+        """Cut its power: every process dies at once, and the host is gone for good."""
+        for pid in ip("netns", "pids", host.namespace).split():
+            try:
+                os.kill(int(pid), signal.SIGKILL)
+            except ProcessLookupError:
+                continue  # it died with another one
+        ip("netns", "del", host.namespace)
+        del self.hosts[host.name]

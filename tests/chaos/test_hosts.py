@@ -1,0 +1,230 @@
+"""A board on five hosts, which speak TLS with their queue server: one is cut off, others lose power, one joins later.
+
+    front: web, sync    queue: Redis    back: sync    gpu, gpu1: a worker each
+
+`make chaos` and `make hosts` play it. It needs root, for network namespaces, and a queue server that speaks TLS.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import httpx2
+import pytest
+import redis
+from endings import all_is_well
+from hosts import Host, Network, missing
+from roles import MAKE_USERS, ROLES, refused
+from town import BOARD, BOT, ENDED, KEYS, SECRET, WORKER, Town, wait_for, world
+
+from localhub.testing import LocalHub
+from wire.attempts import Attempts
+from wire.redis import text
+
+SERVER = shutil.which("valkey-server") or shutil.which("redis-server")
+WHOLE = bool(os.environ.get("STEWARD_WHOLE_MATRIX"))
+pytestmark = [
+    pytest.mark.chaos,
+    pytest.mark.timeout(400),
+    pytest.mark.skipif(not WHOLE, reason="the processes of six hosts: `make chaos` and `make hosts` start them"),
+    pytest.mark.skipif(not SERVER, reason="no valkey-server or redis-server on PATH: the packaged one speaks no TLS"),
+]
+BEAT = 1.0
+LEASE = 3.5 * BEAT
+PORT, TLS_PORT = 7860, 6379
+TOKENS = {"web": ("WEBHOOK_SECRET", SECRET), "sync": ("BOT_TOKEN", BOT), "worker": ("WORKER_TOKEN", WORKER)}
+
+
+@dataclass
+class Queue:
+    """The queue server of the hosts: TLS alone, and a user for each role."""
+
+    folder: Path
+    host: Host
+    onlooker: str = field(default_factory=lambda: secrets.token_hex(16))
+
+    @property
+    def url(self) -> str:
+        """For somebody who may do everything."""
+        return f"rediss://onlooker:{self.onlooker}@{self._tail}"
+
+    @property
+    def _tail(self) -> str:
+        return f"{self.host.address}:{TLS_PORT}/0?ssl_ca_certs={self.folder / 'ca.pem'}"
+
+    def start(self) -> None:
+        """Make certificates and users, and start the server; it dies with its host."""
+        self.folder.mkdir()
+        certificates(self.folder, self.host.address)
+        subprocess.run([MAKE_USERS, BOARD["name"], self.folder, f"rediss://{self._tail}"], check=True)
+        with (self.folder / "users.acl").open("a") as users:
+            users.write(f"user onlooker on >{self.onlooker} ~* &* +@all\n")
+        options = {
+            "port": "0",
+            "tls-port": str(TLS_PORT),
+            "tls-cert-file": str(self.folder / "server.pem"),
+            "tls-key-file": str(self.folder / "server.key"),
+            "tls-ca-cert-file": str(self.folder / "ca.pem"),
+            "tls-auth-clients": "no",
+            "protected-mode": "no",  # who has no password may ask for a PING and no more, from anywhere
+            "aclfile": str(self.folder / "users.acl"),
+            "bind": self.host.address,
+            "dir": str(self.folder),
+            "appendonly": "yes",
+            "save": "",
+        }
+        words = [word for name, value in options.items() for word in (f"--{name}", value)]
+        with (self.folder / "server.log").open("ab") as log:
+            subprocess.Popen([*self.host.within, str(SERVER), *words], stdout=log, stderr=log)
+        wait_for(self._answers, words=(self.folder / "server.log").read_text)
+
+    def _answers(self) -> bool:
+        try:
+            with redis.Redis.from_url(self.url) as client:
+                return bool(client.ping())
+        except redis.ConnectionError:
+            return False
+
+
+def certificates(folder: Path, address: str) -> None:
+    """An authority, ca.pem, and a certificate of its for the server at `address`."""
+    new = [
+        "openssl",
+        "req",
+        "-x509",
+        "-newkey",
+        "ec",
+        "-pkeyopt",
+        "ec_paramgen_curve:prime256v1",
+        "-nodes",
+        "-days",
+        "2",
+    ]
+    ca = ["-subj", "/CN=The town's authority", "-addext", "keyUsage=critical,keyCertSign", "-keyout", "ca.key"]
+    server = ["-subj", "/CN=queue", "-addext", f"subjectAltName=IP:{address}", "-CA", "ca.pem", "-CAkey", "ca.key"]
+    server += ["-addext", "basicConstraints=critical,CA:false", "-keyout", "server.key"]
+    for words in ([*ca, "-out", "ca.pem"], [*server, "-out", "server.pem"]):
+        subprocess.run([*new, *words], cwd=folder, check=True, capture_output=True)
+
+
+@dataclass
+class HostTown(Town):
+    """A town whose processes live on hosts; each finds its secrets in files."""
+
+    network: Network = field(default_factory=Network)
+    homes: dict[str, Host] = field(default_factory=dict)
+
+    def settle(self, name: str, host: Host) -> None:
+        """Start the process `name` on `host`."""
+        kind = name.rstrip("0123456789")
+        secret, value = TOKENS[kind]
+        (self.folder / f"{name}.secret").write_text(value)
+        self.homes[name] = host
+        self.start(
+            name,
+            within=host.within,
+            REDIS_URL_FILE=str(self.folder / "users" / f"redis-url-{ROLES[kind]}"),
+            STEWARD_BEAT_SECONDS=str(BEAT),
+            STEWARD_HOST=host.address,
+            STEWARD_MIRRORS=str(self.folder / f"mirrors-{host.name}"),
+            **{f"STEWARD_{secret}": "", f"STEWARD_{secret}_FILE": str(self.folder / f"{name}.secret")},
+        )
+
+    def web_answers(self, number: int = 0, page: str = "healthz") -> bool:
+        """Whether the web server answers from its host."""
+        url = f"http://{self.network.hosts['front'].address}:{self.ports[number]}/{page}"
+        try:
+            return bool(httpx2.get(url, timeout=2).status_code == 200)
+        except httpx2.HTTPError:
+            return False
+
+    def runner(self, model: str) -> Host | None:
+        """The host that runs an evaluation of ada's `model`, by the attempt that beat last."""
+        attempts = Attempts(self.redis, KEYS)
+        for raw in self.redis.zrevrange(KEYS.attempts, 0, -1):
+            state = attempts.read(text(raw))
+            if state is not None and state.state == "running" and state.path.startswith(f"ada/{model}_"):
+                pid = state.worker.rpartition("-")[2]
+                return next(home for name, home in self.homes.items() if str(self.processes[name].pid) == pid)
+        return None
+
+
+@contextmanager
+def five_hosts(folder: Path) -> Iterator[HostTown]:
+    """The five of them, all at work."""
+    with Network() as network:
+        front, queue, back, gpu, gpu1 = map(network.join, ("front", "queue", "back", "gpu", "gpu1"))
+        server = Queue(folder / "users", queue)
+        server.start()
+        hooks = [f"http://{front.address}:{PORT}/webhooks/hub"]
+        with LocalHub(folder / "hub", world(hooks), host=network.address) as hub:
+            town = HostTown(folder, server, hub, [PORT], network=network)  # type: ignore[arg-type]  # its `url` is enough
+            try:
+                for name, host in {"web": front, "sync": front, "sync1": back, "worker": gpu, "worker1": gpu1}.items():
+                    town.settle(name, host)
+                wait_for(lambda: town.web_answers(page="readyz"), words=town.words)
+                wait_for(lambda: town.redis.hlen(KEYS.workers) == 2, words=town.words)
+                yield town
+                assert not (words := refused(town.redis)), words
+            finally:
+                for host in network.hosts.values():
+                    network.heal(host)
+                town.stop()
+
+
+def ends(town: Town, *paths: str) -> bool:
+    """Whether these requests came to an end."""
+    statuses = town.statuses()
+    return all(statuses.get(path) in ENDED for path in paths)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _namespaces() -> None:
+    if why := missing():
+        pytest.skip(why)
+
+
+def test_hosts_are_cut_off_and_killed_and_join(tmp_path: Path) -> None:
+    """An evaluation outlives two of its hosts on a third one; a sync's host dies; nothing is lost, nothing twice."""
+    with five_hosts(tmp_path) as town:
+        network = town.network
+        paths = town.submit("good", "remote", "good-dies")
+        wait_for(lambda: ends(town, *paths), words=town.words)
+        said("a submission became a result")
+
+        town.submit("good-slow")
+        first = wait_for(lambda: town.runner("good-slow"), words=town.words)
+        network.cut(first)
+        cut = time.monotonic()
+        second = wait_for(lambda: (on := town.runner("good-slow")) != first and on, words=town.words)
+        said(f"{first.name} is cut off: {second.name} evaluates its model anew")
+        network.kill(second)
+        late = network.join("late")
+        town.settle("worker2", late)
+        third = wait_for(lambda: (on := town.runner("good-slow")) not in (first, second) and on, words=town.words)
+        assert third == late
+        said(f"{second.name} has no power any more: late, which joined just now, evaluates the model")
+        assert time.monotonic() > cut + LEASE
+        network.heal(first)
+        said(f"{first.name} is back after {time.monotonic() - cut:.0f} s, with a result that nobody waits for")
+
+        town.submit("other")
+        network.kill(back := network.hosts["back"])
+        said("back, with one of two sync processes, has no power any more")
+        all_is_well(town)
+        said("every request has its right end, one status comment, one result; nothing was refused")
+        died = {name for name in town.processes if town.died(name)}
+        assert died == {name for name, home in town.homes.items() if home in (second, back)}
+
+
+def said(words: str) -> None:
+    """For whoever watches `make hosts`."""
+    print(f"  {words}", flush=True)
