@@ -7,8 +7,11 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx2
 import pytest
 import redis
+from axe_playwright_python.sync_playwright import Axe
+from bot_kit import SECRET
 from playwright.sync_api import Browser, Page, expect
 from signin_kit import Site, signing
 
@@ -70,6 +73,38 @@ def test_a_maintainer_signs_in_and_wakes_a_parked_sync(page: Page, site: Site, t
     expect(page.get_by_role("heading", name="Please sign in")).to_be_visible()
     assert blocked == []
     assert site.stand.desk.parking.all() == []
+
+
+@pytest.mark.parametrize("who", ["mia", "bob"])
+def test_axe_finds_no_serious_fault(browser: Browser, site: Site, tmp_path: Path, who: str) -> None:
+    """On what maintainers see and on what strangers are told, by day at a desk and by night on a phone."""
+    pictures = Path(os.environ.get("STEWARD_SCREENSHOTS") or tmp_path)
+    site.stand.desk.parking.park(PARKED)
+    body = {"event": {"action": "update", "scope": "repo.content"}, "repo": {"name": "somebody/" + "long-name-" * 9}}
+    httpx2.post(f"{site.url}/webhooks/hub", json=body, headers={"x-webhook-secret": SECRET, "webhook-id": "one"})
+    context = browser.new_context(base_url=site.url, reduced_motion="reduce")
+    tab = context.new_page()
+    tab.goto("/signin")
+    tab.get_by_role("button", name=f"Authorize as {who}").click()
+    pages = ("parked", "inbox", "inbox/one", "unknown", "inbox/none") if who == "mia" else ("parked",)
+    for name in pages:
+        tab.set_viewport_size({"width": 1200, "height": 800})
+        tab.emulate_media(color_scheme="light")
+        tab.goto(f"/maintain/{name}")
+        assert faults(tab) == [], name
+        tab.screenshot(path=pictures / f"maintain-{name.replace('/', '-')}-{who}-light.png")
+        tab.set_viewport_size({"width": 360, "height": 740})
+        tab.emulate_media(color_scheme="dark")
+        assert faults(tab) == [], f"{name}, by night on a phone"
+        assert tab.evaluate("document.documentElement.scrollWidth") <= 360, name
+        tab.screenshot(path=pictures / f"maintain-{name.replace('/', '-')}-{who}-phone.png")
+    context.close()
+
+
+def faults(tab: Page) -> list[str]:
+    """The serious and critical violations that axe-core finds."""
+    found = Axe().run(tab, options={"resultTypes": ["violations"]}).response["violations"]
+    return [f"{one['id']}: {one['nodes'][0]['target']}" for one in found if one["impact"] in ("serious", "critical")]
 
 
 def test_a_stranger_who_follows_a_link_comes_back_and_is_told_who_may(page: Page) -> None:
