@@ -1,6 +1,6 @@
-"""The reference pages that are made from the code: every command with its options, every setting of every process.
+"""The reference pages that are made from the code: commands and their options, settings, files and their fields.
 
-python -m steward.reference docs      writes both anew into the folder `docs`
+python -m steward.reference docs      writes them anew into the folder `docs`
 """
 
 from __future__ import annotations
@@ -11,6 +11,8 @@ from collections.abc import Callable, Iterator
 from enum import EnumType
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin, get_type_hints
+
+from steward.reference_files import files_page
 
 if TYPE_CHECKING:
     from pydantic.fields import FieldInfo
@@ -174,7 +176,11 @@ def _cell(words: str | None) -> str:
     return " ".join((words or "").split()).replace("|", "\\|")
 
 
-PAGES: dict[str, Callable[[], str]] = {"reference-cli.md": cli_page, "reference-settings.md": settings_page}
+PAGES: dict[str, Callable[[], str]] = {
+    "reference-cli.md": cli_page,
+    "reference-files.md": files_page,
+    "reference-settings.md": settings_page,
+}
 
 
 def main(folder: str) -> None:

@@ -78,7 +78,7 @@ def test_every_command_and_option_says_what_it_is() -> None:
         assert (name, silent) == (name, [])
 
 
-@pytest.mark.parametrize("name", ["cli", "settings"])
+@pytest.mark.parametrize("name", ["cli", "files", "settings"])
 def test_the_reference_is_what_the_code_says(project: Path, name: str) -> None:
     """Whoever changes an option or a setting writes the page anew: python -m steward.reference docs"""
     page = f"reference-{name}.md"
@@ -126,3 +126,10 @@ def test_a_wrong_setting_is_told_by_its_name(tmp_path: Path, monkeypatch: pytest
         monkeypatch.setenv(name, "many")
         found = CliRunner().invoke(app, [command])
         assert (found.exit_code, f"steward: the setting {name}: " in found.output) == (2, True), found.output
+
+
+def test_every_field_of_every_file_says_what_it_is() -> None:
+    """No row of the tables of fields is without a meaning and a kind."""
+    rows = [line.split(" | ") for line in PAGES["reference-files.md"]().splitlines() if line.startswith("| `")]
+    assert len(rows) > 100
+    assert [row[0] for row in rows if len(row) == 4 and not (row[1].strip() and row[2].strip())] == []

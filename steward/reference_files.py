@@ -1,0 +1,102 @@
+"""The reference page of files: what lies where on the Hub, and every field of it, from the models that read it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from steward.reference_words import COMMON, FOOT, HEAD, PLACES, WORDS
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel
+
+
+def files_page() -> str:
+    """The page of files."""
+    from bot.decisions import Decision
+    from leaderboard.adoption import Record
+    from leaderboard.attempts import Failure, Outcome
+    from leaderboard.boards import Board, Repos
+    from leaderboard.budgets import Budgets
+    from leaderboard.flags import FlagRecord
+    from leaderboard.holds import Hold
+    from leaderboard.policy import Policy
+    from leaderboard.requests import Kept, RequestFile, StewardFacts
+    from leaderboard.results import Block
+    from leaderboard.suites import Benchmark, Dataset, Definition, Suite
+    from leaderboard.tiers import TierLimits
+
+    chapters: tuple[tuple[str, str, tuple[tuple[str, type[BaseModel]], ...]], ...] = (
+        (
+            "A request",
+            "Fields that are not listed are kept as they came.",
+            (("", RequestFile), ("`steward`", StewardFacts), ("`failure`", Failure), ("`kept`", Kept)),
+        ),
+        ("A pause, or a hold", "In `queue.json` by its target; in a request as `hold` or `cancelled`.", (("", Hold),)),
+        ("The block in results", "The member `steward` of a results file.", (("", Block),)),
+        ("The outcome of an attempt", "What its worker says; the bot checks it.", (("", Outcome),)),
+        ("A decision", "One command that decided something, or tried to.", (("", Decision),)),
+        ("A flag", "", (("", FlagRecord),)),
+        ("The record of adoption", "", (("", Record),)),
+        (
+            "The board file",
+            "YAML, named by `STEWARD_BOARD`; `steward init --org` writes a first one. All but `name`, `title`, `repos` "
+            "and `suite` may be left out. `effects` is `off`, `shadow` or `on`, or one of these for each "
+            "[kind](adoption.md#effects).",
+            (
+                ("", Board),
+                ("`repos`", Repos),
+                ("`admission`", Policy),
+                ("`tiers`", TierLimits),
+                ("`budgets`", Budgets),
+            ),
+        ),
+        (
+            "The suite file",
+            "YAML, named in the board file; how to write one: [writing a suite](writing-a-suite.md).",
+            (("", Suite), ("`benchmarks`", Benchmark), ("`datasets`", Dataset), ("`definitions`", Definition)),
+        ),
+    )
+    parts = [HEAD, *(f"| {' | '.join(place)} |" for place in PLACES), FOOT]
+    for title, words, tables in chapters:
+        parts += [f"## {title}\n", *([f"{words}\n"] if words else [])]
+        for name, model in tables:
+            parts += [*([f"**{name}**\n"] if name else []), *_table(model), ""]
+    return "\n".join(parts).rstrip() + "\n"
+
+
+def _table(model: type[BaseModel]) -> Iterator[str]:
+    yield "| field | what it is | kind | if left out |"
+    yield "|---|---|---|---|"
+    schema = model.model_json_schema(mode="validation")
+    for name, field in schema["properties"].items():
+        known = WORDS.get(model.__name__, {}).get(name) or field.get("description") or COMMON.get(name, "")
+        needed = "needed" if name in schema.get("required", ()) else _default(field)
+        yield f"| `{name}` | {_cell(known)} | {_cell(_kind(field))} | {needed} |"
+
+
+def _kind(field: dict[str, Any]) -> str:
+    """What a field holds, in a word or two."""
+    if "$ref" in field:
+        return "an object"
+    if words := field.get("enum"):
+        return ", ".join(f"`{word}`" for word in words) if len(words) < 8 else "a word"
+    if "const" in field:
+        return f"`{field['const']}`"
+    if options := field.get("anyOf"):
+        return " or ".join(dict.fromkeys(_kind(one) for one in options if one.get("type") != "null"))
+    kinds = {"string": "text", "integer": "a whole number", "number": "a number", "boolean": "true or false"}
+    return kinds.get(field.get("type", ""), {"array": "a list", "object": "an object"}.get(field.get("type", ""), ""))
+
+
+def _default(field: dict[str, Any]) -> str:
+    value = field.get("default")
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, int | float | str) and value != "":
+        return f"`{value}`"
+    return ", ".join(f"`{one}`" for one in value) if isinstance(value, list) else ""
+
+
+def _cell(words: str) -> str:
+    return " ".join(words.split()).replace("|", "\\|")

@@ -1,0 +1,132 @@
+"""Every command in the documents works as it stands there, or says why it is not run.
+
+`make test` runs the pages of SAMPLE; `make docs` (STEWARD_ALL_DOCS=1) runs all, and prints what is not run.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import yaml
+from docs_kit import Block, Sandbox, Unreadable, blocks
+from living_kit import Stage, living
+from markdown_it import MarkdownIt
+
+from steward.valkey import Valkey, free_port
+
+ROOT = Path(__file__).parents[2]
+SAMPLE = ("docs/api.md",)
+ALL = os.environ.get("STEWARD_ALL_DOCS") == "1"
+NOT_RUN_AT_MOST = 16
+"""Blocks that may say why they are not run, in all pages together."""
+ON_THEIR_OWN = ("README.md", "docs/localhub.md", "docs/quickstart.md", "docs/tutorial.md")
+"""Pages that begin with nothing, and make all that they need."""
+
+
+def pages() -> tuple[dict[str, list[Block]], list[str]]:
+    """Every page that has commands, with its blocks; and what cannot be read."""
+    paths = [ROOT / "README.md", *sorted(ROOT.glob("docs/**/*.md")), *sorted(ROOT.glob("deploy/**/*.md"))]
+    found: dict[str, list[Block]] = {}
+    wrong = []
+    for path in paths:
+        try:
+            found[str(path.relative_to(ROOT))] = list(blocks(path, ROOT))
+        except Unreadable as error:
+            wrong.append(str(error))
+    return {page: there for page, there in found.items() if there}, wrong
+
+
+PAGES, WRONG = pages()
+RUN = [page for page, there in PAGES.items() if (ALL or page in SAMPLE) and not all(block.reason for block in there)]
+
+
+@pytest.fixture(scope="module")
+def stage(tmp_path_factory: pytest.TempPathFactory, valkey: Valkey) -> Iterator[Stage]:
+    """A board that lives."""
+    with living(tmp_path_factory.mktemp("living"), valkey.url) as made:
+        yield made
+
+
+def prepared(page: str, folder: Path, request: pytest.FixtureRequest) -> Sandbox:
+    """A sandbox for `page`: what it has to begin with, and what stands for something of the reader's own."""
+    (folder / "home").mkdir()
+    settings = {
+        "HF_HOME": str(folder / "home"),
+        "STEWARD_MIRRORS": str(folder / "mirrors"),
+        "STEWARD_WORK_DIR": str(folder / "work"),
+    }
+    hub, web = f"127.0.0.1:{free_port()}", f"127.0.0.1:{free_port()}"
+    own: dict[str, str] = {}
+    if page not in ON_THEIR_OWN:
+        stage: Stage = request.getfixturevalue("stage")
+        settings |= stage.settings
+        hub, web = stage.hub.url.removeprefix("http://"), f"127.0.0.1:{stage.web}"
+        (folder / "worker-token").write_text("hf_worker")
+        (folder / "secrets").mkdir()
+        (folder / "secrets" / "bot-token").write_text("hf_bot")
+        own |= {"redis://queue.internal:6379": stage.redis_url, "/run/secrets/worker-token": f"{folder}/worker-token"}
+        own |= {"STEWARD_BOARD=board.yaml": f"STEWARD_BOARD={stage.folder}/board.yaml"}
+    if page == "docs/deploying.md":  # it makes a board of its own
+        settings |= {"STEWARD_BOARD": "board.yaml", "REDIS_URL": "", "STEWARD_BOT_TOKEN": ""}
+        web = f"127.0.0.1:{free_port()}"
+    if page == "docs/pull-requests.md":
+        number, sha = stage.pull_request()
+        own |= {"approve 12": f"approve {number}", "4a7d1ed4": sha[:8]}
+    settings["STEWARD_PORT"] = web.partition(":")[2]
+    if page == "README.md":
+        own |= {"make ": f"make -C {ROOT} VENV={_environment(folder)} "}
+    own |= {"127.0.0.1:7870": hub, "--port 7870": f"--port {hub.partition(':')[2]}", "127.0.0.1:7860": web}
+    return Sandbox(folder, {name: value for name, value in settings.items() if value}, own)
+
+
+def _environment(folder: Path) -> Path:
+    """What `make setup` would make, and finds made already: our own virtual environment."""
+    made = folder / "venv"
+    made.mkdir()
+    (made / "bin").symlink_to(Path(sys.executable).parent)
+    (made / ".ready").touch()
+    return made
+
+
+@pytest.mark.e2e
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("page", RUN)
+def test_what_a_page_tells_to_type_works(page: str, tmp_path: Path, request: pytest.FixtureRequest) -> None:
+    """Block after block, in one folder and one shell; what runs beside them ends by Ctrl-C."""
+    sandbox = prepared(page, tmp_path, request)
+    try:
+        for block in PAGES[page]:
+            if not block.reason:
+                sandbox.run(block)
+        sandbox.close()
+    finally:
+        sandbox.kill()
+
+
+def test_every_page_can_be_read() -> None:
+    """Each comment that speaks of a block stands before one, and each command in a block that is run."""
+    assert WRONG == []
+
+
+def test_what_is_not_run_says_why_and_is_little() -> None:
+    """Each block either runs or has a reason; of those with a reason there are few, and they are printed."""
+    excused = [block for there in PAGES.values() for block in there if block.reason]
+    for block in excused:
+        print(f"not run: {block}: {block.reason}")
+    run = sum(not block.reason for there in PAGES.values() for block in there)
+    print(f"{run} blocks of {len(PAGES)} pages are run, {len(excused)} are not")
+    assert all(len(block.reason) > 10 for block in excused)
+    assert len(excused) <= NOT_RUN_AT_MOST
+    assert set(SAMPLE) <= set(PAGES)
+
+
+def test_every_yaml_in_the_documents_is_yaml() -> None:
+    """An example that cannot be read helps nobody."""
+    for path in (ROOT / "README.md", *ROOT.glob("docs/**/*.md")):
+        for token in MarkdownIt("commonmark").parse(path.read_text("utf-8")):
+            if token.type == "fence" and token.info == "yaml":
+                assert yaml.safe_load(token.content.replace("…", "x")) is not None, f"{path}: {token.content}"
