@@ -15,6 +15,7 @@ network was cut. Whoever takes an attempt for which another worker beats is refu
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -46,6 +47,7 @@ redis.call('ZADD', KEYS[4], ARGV[3], ARGV[6])
 return 1
 """
 
+FIELDS = ("path", "state", "worker", "beat", "phase", "done", "total", "started")
 State = Literal["queued", "taken", "claimed", "void", "running", "ended", "handed-back"]
 
 
@@ -168,21 +170,19 @@ class Attempts:
 
     def read(self, attempt: str) -> AttemptState | None:
         """The state of `attempt`; None where Redis knows nothing of it."""
-        names = ("path", "state", "worker", "beat", "phase", "done", "total", "started")
-        values = self.redis.hmget(self.keys.attempt(attempt), list(names))
-        found = {name: text(value) for name, value in zip(names, values, strict=True) if value is not None}
-        if "state" not in found:
-            return None
-        progress = Progress(found.get("phase", ""), int(found.get("done", 0)), int(found.get("total", 0)))
-        return AttemptState(
-            attempt=attempt,
-            path=found.get("path", ""),
-            state=found["state"],  # type: ignore[arg-type]  # only the methods above write it
-            worker=found.get("worker", ""),
-            beat=float(found.get("beat", 0)),
-            progress=progress,
-            started=float(found.get("started", 0)),
-        )
+        return _state(attempt, self.redis.hmget(self.keys.attempt(attempt), list(FIELDS)))
+
+    def read_all(self, attempts: Iterable[str]) -> dict[str, AttemptState]:
+        """The state of each of `attempts` of which Redis knows something. One round trip."""
+        wanted = list(dict.fromkeys(attempts))
+        if not wanted:
+            return {}
+        with self.redis.pipeline(transaction=False) as pipe:
+            for attempt in wanted:
+                pipe.hmget(self.keys.attempt(attempt), list(FIELDS))
+            found = zip(wanted, pipe.execute(), strict=True)
+        states = ((attempt, _state(attempt, values)) for attempt, values in found)
+        return {attempt: state for attempt, state in states if state is not None}
 
     def outcome(self, attempt: str) -> tuple[Outcome, str] | None:
         """How `attempt` ended, and its log; None while it has not. Raises BadMessage where the outcome is malformed."""
@@ -211,3 +211,19 @@ class Attempts:
             pipe.hset(self.keys.attempt(attempt), mapping=fields)
             pipe.expire(self.keys.attempt(attempt), KEPT)
             pipe.execute()
+
+
+def _state(attempt: str, values: Sequence[bytes | str | None]) -> AttemptState | None:
+    """What the values of FIELDS say of `attempt`."""
+    found = {name: text(value) for name, value in zip(FIELDS, values, strict=True) if value is not None}
+    if "state" not in found:
+        return None
+    return AttemptState(
+        attempt=attempt,
+        path=found.get("path", ""),
+        state=found["state"],  # type: ignore[arg-type]  # only the methods above write it
+        worker=found.get("worker", ""),
+        beat=float(found.get("beat", 0)),
+        progress=Progress(found.get("phase", ""), int(found.get("done", 0)), int(found.get("total", 0))),
+        started=float(found.get("started", 0)),
+    )

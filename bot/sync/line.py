@@ -6,6 +6,7 @@ decides about the order has changed.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -16,6 +17,7 @@ from leaderboard.dispatch import Busy, HeldBack, Taker, Terms, Waiting, held_bac
 from leaderboard.estimates import Durations, Start, Starts, Work, starts
 from leaderboard.places import crosses
 from wire import jobs
+from wire.attempts import AttemptState
 
 FRESH = 30.0
 """Seconds after which starts are worked out again, though nothing has changed but the time."""
@@ -128,7 +130,9 @@ def look(desk: Desk) -> Line:
     lying = jobs.lying(desk.redis, desk.queues)
     busy = [entry for entry in desk.index.busy() if entry.attempt is not None]
     queued = tuple(turn_of(entry) for entry in busy if entry.attempt in lying)
-    running = tuple(_busy(desk, entry) for entry in busy if entry.attempt not in lying)
+    taken = [entry for entry in busy if entry.attempt not in lying]
+    states = desk.attempts.read_all(entry.attempt for entry in taken if entry.attempt is not None)
+    running = tuple(_busy(entry, states) for entry in taken)
     line = Line(desk.index.waiting() + queued, running, terms(desk, running), desk.now(), lying)
     last = desk.last_line
     if last is not None and (last.running, last.terms, last.waiting) == (line.running, line.terms, line.waiting):
@@ -168,9 +172,9 @@ def _spent(desk: Desk, running: tuple[Busy, ...], durations: Durations) -> Spent
     return spent
 
 
-def _busy(desk: Desk, entry: Entry) -> Busy:
+def _busy(entry: Entry, states: Mapping[str, AttemptState]) -> Busy:
     assert entry.attempt is not None
     turn = turn_of(entry)
-    state = desk.attempts.read(entry.attempt)
+    state = states.get(entry.attempt)
     started = state.started if state is not None else 0.0
     return Busy(entry.attempt, entry.submitter, entry.tier, entry.path, entry.size, turn.suite, started)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 
 import structlog
 from redis.exceptions import RedisError
@@ -23,6 +24,7 @@ from hub.records import Repo
 from leaderboard.flags import FlagRecord
 from leaderboard.past import Past, past
 from leaderboard.search import Query, parse
+from wire.attempts import AttemptState
 from wire.clock import iso
 from wire.heartbeats import WorkerCard
 
@@ -41,10 +43,12 @@ class Views:
         self.comparing = Comparing(self.table)
 
     def warm(self) -> None:
-        """Read the table and put it in its first order, before anybody looks: at 100,000 rows that takes seconds."""
+        """Put table and queue in order before anybody looks: at 100,000 rows that takes seconds."""
         try:
+            self.table.rows().prepare(self.columns)
             self.results(size=1)
             self.requests(size=1)
+            self.pages.queue(limit=1)
             self.comparing.warm()
             self.times.times()
         except RedisError:  # whoever looks first finds it again, and is told
@@ -172,12 +176,18 @@ class Views:
 
     def workers(self) -> models.Workers:
         """Who works, and at what."""
-        return models.Workers(workers=[self._worker(card) for card in self.desk.workers.alive(now=self.desk.now())])
+        cards = self.desk.workers.alive(now=self.desk.now())
+        states = self.desk.attempts.read_all(card.doing for card in cards if card.doing)
+        paths = [state.path for state in states.values()]
+        entries = dict(zip(paths, self.desk.index.find(paths), strict=True))
+        return models.Workers(workers=[self._worker(card, states.get(card.doing), entries) for card in cards])
 
-    def _worker(self, card: WorkerCard) -> models.Worker:
-        state = self.desk.attempts.read(card.doing) if card.doing else None
-        entry = self.desk.index.find([state.path])[0] if state is not None else None
-        request = shown.request(self.desk, entry) if entry is not None and not shown.hidden(entry) else None
+    def _worker(
+        self, card: WorkerCard, state: AttemptState | None, entries: Mapping[str, Entry | None]
+    ) -> models.Worker:
+        entry = entries.get(state.path) if state is not None else None
+        is_told = entry is not None and not shown.hidden(entry)
+        request = shown.request(self.desk, entry, state=state) if entry is not None and is_told else None
         return models.Worker(
             name=card.name,
             tiers=list(card.takes),

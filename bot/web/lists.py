@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import chain, islice
+from itertools import chain, islice, zip_longest
 
 from bot.catalog import submitter_of
 from bot.desk import Desk
@@ -13,6 +13,7 @@ from bot.index import Entry
 from bot.sync.line import Line, look
 from bot.web import models, shown
 from leaderboard.dispatch import Waiting, held_back
+from wire.attempts import AttemptState
 
 LOOKED_AT = 2_000
 """Requests that are looked at for one page, at most: with rare filters a page may be short, and goes on at `next`."""
@@ -77,13 +78,15 @@ class Pages:
         page, back = waiting[after : after + limit], held[held_after : held_after + limit]
         running = sorted(line.running, key=lambda busy: (-busy.started, busy.path))
         entries = self._entries(chain((one.path for one in (*page, *back)), (busy.path for busy in running[:limit])))
+        told = [entries[busy.path] for busy in running[:limit] if busy.path in entries]
+        states = self.desk.attempts.read_all(one.attempt for one in told if one.attempt is not None)
         return models.Queue(
             counts=models.Counts(
                 waiting=len(waiting), held=len(held), running=len(running), workers=len(line.terms.takers)
             ),
             waiting=[self._waiting(line, one, entries) for one in page],
             held=[self._held(line, one, entries) for one in back],
-            running=[self._running(entries[busy.path]) for busy in running[:limit] if busy.path in entries],
+            running=[_running(one, states.get(one.attempt or "")) for one in told],
             next=after + limit if after + limit < len(waiting) else None,
             next_held=held_after + limit if held_after + limit < len(held) else None,
         )
@@ -103,9 +106,7 @@ class Pages:
         """Those that have a position, by it, and those that are held back; worked out once for each line."""
         if self._turns is None or self._turns[0] is not line:
             lanes = list(line.order.values())
-            turns = [
-                one for _, _, one in sorted((at, n, one) for n, lane in enumerate(lanes) for at, one in enumerate(lane))
-            ]
+            turns = lanes[0] if len(lanes) == 1 else [one for rank in zip_longest(*lanes) for one in rank if one]
             held = sorted(one for one in line.waiting if one.path not in line.positions)
             self._turns = (line, turns, held)
         return self._turns[1:]
@@ -126,9 +127,9 @@ class Pages:
         who = {name: word for name, word in _who(entry).items() if name != "precision"}
         return models.Held(**dict(shown.held(self.desk, entry, back)), **who, tier=one.tier)
 
-    def _running(self, entry: Entry) -> models.Running:
-        state = self.desk.attempts.read(entry.attempt or "")
-        return models.Running(**dict(shown.progress(state)), **_who(entry), tier=entry.tier)
+
+def _running(entry: Entry, state: AttemptState | None) -> models.Running:
+    return models.Running(**dict(shown.progress(state)), **_who(entry), tier=entry.tier)
 
 
 def _who(entry: Entry | None) -> dict[str, str | None]:

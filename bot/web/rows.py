@@ -16,12 +16,11 @@ from bot.index import Entry
 from bot.scoreboard import Scored
 from bot.searching import values_of
 from bot.web import shown
+from bot.web.alike import Alike
 from leaderboard.categories import Category
-from leaderboard.search import Query, Value, fold, near_names
+from leaderboard.search import Query, Value, fold
 
 SORTS = ("average", "model", "parameters", "time")
-NEAR_AMONG = 1_000
-"""Names of one beginning among which those are looked for that are like a query's."""
 CACHED = 64
 """Answers to searches that are kept as long as nothing changes."""
 
@@ -57,9 +56,11 @@ def line_of(entry: Entry, scored: Scored | None) -> Line:
 
 
 class Rows:
-    """The rows of one moment, numbered."""
+    """The rows of one moment, numbered; what was prepared `before` is prepared in them too."""
 
-    def __init__(self, lines: tuple[Line, ...], flagged: tuple[frozenset[str], frozenset[str]]) -> None:
+    def __init__(
+        self, lines: tuple[Line, ...], flagged: tuple[frozenset[str], frozenset[str]], before: Rows | None = None
+    ) -> None:
         self.lines = lines
         names, weights = flagged
         self.flagged = frozenset(
@@ -77,9 +78,18 @@ class Rows:
         self.with_scores = [at for at, line in enumerate(lines) if line.average is not None]
         self._columns: dict[str, list[Value]] = {}
         self._answers: dict[object, list[int]] = {}
-        self._by_start: dict[str, list[str]] = {}
+        self._alike: Alike | None = None
         for sort in ("average", "time"):  # what every visitor asks for first
             self._order(sort)
+        if before is not None and before._alike is not None:
+            self.prepare(before._orders)
+
+    def prepare(self, sorts: Iterable[str]) -> None:
+        """Make everything that the first to ask would wait for; those rows that follow have it from the start."""
+        for sort in sorts:
+            self._order(sort)
+        self.at("")
+        self._alike = self._spelling()
 
     def once(self, asked: object, work: Callable[[], list[int]]) -> list[int]:
         """What `work` finds, remembered under what was `asked`."""
@@ -185,14 +195,13 @@ class Rows:
                 return line.benchmarks.get(sort)
 
     def near(self, query: Query) -> list[str]:
-        """Names that are like those that the query asks for, among those that begin as they do."""
-        if not self._by_start:
-            for name, folded in {line.model: line.folded for line in self.lines}.items():
-                for start in {folded[:2], folded.rpartition("/")[2][:2]}:
-                    self._by_start.setdefault(start, []).append(name)
-        starts = {start for name in query.names for start in (name[:2], name.rpartition("/")[2][:2])}
-        among = [name for start in sorted(starts) for name in self._by_start.get(start, ())[:NEAR_AMONG]]
-        return near_names(among, query)
+        """Names that are like those that the query asks for."""
+        if self._alike is None:
+            self._alike = self._spelling()
+        return self._alike.near(query)
+
+    def _spelling(self) -> Alike:
+        return Alike((line.model, line.folded) for line in self.lines)
 
 
 def category_of(line: Line) -> Category:

@@ -32,10 +32,10 @@ def hidden(entry: Entry) -> bool:
     return entry.standing.access == "private"
 
 
-def request(desk: Desk, entry: Entry, *, public: bool = True) -> models.Request:
-    """One request with its place, what holds it back, or its progress."""
-    fields, state = _fields(desk, entry, public=public), None
-    if entry.state == "running" and entry.attempt is not None:
+def request(desk: Desk, entry: Entry, *, public: bool = True, state: AttemptState | None = None) -> models.Request:
+    """One request with its place, what holds it back, or its progress; `state` of its attempt, where it was read."""
+    fields = _fields(desk, entry, public=public)
+    if state is None and entry.state == "running" and entry.attempt is not None:
         state = desk.attempts.read(entry.attempt)
     seen = look(desk).outlook(entry.path) if entry.state in ("waiting", "queued") else None
     return models.Request(

@@ -71,7 +71,7 @@ class Table:
         began = time.monotonic()
         changed = self._follow_flags()
         if self._follow() or changed or self._rows is None:
-            self._rows = Rows(tuple(self._lines.values()), self._flagged)
+            self._rows = Rows(tuple(self._lines.values()), self._flagged, self._rows)
             self._built = time.monotonic()
             self._took = self._built - began
         return self._rows

@@ -163,3 +163,13 @@ def test_an_attempt_is_taken_from_no_worker_that_beats_for_it(attempts: Attempts
     assert attempts.take(ATTEMPT, PATH, "three", now=NOW + 5 + LOST)
     attempts.hand_back(ATTEMPT)
     assert attempts.take(ATTEMPT, PATH, "four", now=NOW + 6 + LOST)
+
+
+def test_many_attempts_are_read_at_once(attempts: Attempts) -> None:
+    """Each as it would be read alone; those of which nothing is known are left out."""
+    others = [f"{number:012x}-cccccccc-1" for number in range(3)]
+    for number, one in enumerate(others[:2]):
+        attempts.take(one, f"{number}", "w", now=NOW)
+    attempts.beat(others[0], Progress("load", 1, 2), now=NOW + 1)
+    assert attempts.read_all([]) == {}
+    assert attempts.read_all([*others, others[0]]) == {one: attempts.read(one) for one in others[:2]}

@@ -1,0 +1,148 @@
+"""A board with very many requests, in Redis as the syncs write them, for whoever measures what reads them."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+
+import redis
+
+from bot.index import Entry, Index
+from bot.measures import Measures
+from bot.scoreboard import Scored
+from bot.standing import Standing
+from leaderboard.attempts import Failure
+from leaderboard.categories import Category
+from wire import clock
+from wire.attempts import Attempts, Progress
+from wire.heartbeats import WorkerCard, Workers
+from wire.jobs import EvaluationJob
+from wire.keys import Keys
+
+BENCHMARKS = (
+    "Boolean Expressions",
+    "Navigation",
+    "Web of Lies",
+    "Date Arithmetic",
+    "Object Counting",
+    "Word Sorting",
+)
+FAMILIES = ("Qwen3", "Llama-3.1", "gemma-2", "Phi-4", "Mistral-Nemo", "Yi-1.5", "OLMo-2", "SmolLM3", "Falcon3")
+LICENCES = ("apache-2.0", "mit", "llama3.1", "gemma", "cc-by-nc-4.0", "other")
+PEOPLE, WORKERS, CHUNK = 4_000, 32, 1_000
+REASON = Failure(
+    cause="weights-not-finite",
+    fault="submission",
+    message="The weights of model.layers.17.mlp.down_proj.weight hold values that are no numbers (NaN).",
+    advice="Export the model again, load it, and look for NaN before you upload it.",
+)
+
+
+def model_of(number: int) -> str:
+    """The name of model `number`, another one for each."""
+    family = FAMILIES[number % len(FAMILIES)]
+    return f"someone-{number * 7_919 % PEOPLE}/{family}-{number % 70}B-Instruct-v{number}"
+
+
+def path_of(number: int) -> str:
+    """The path of its request."""
+    return f"{model_of(number)}_eval_request_False_bfloat16_Original.json"
+
+
+def fill(connection: redis.Redis, keys: Keys, rows: int) -> None:
+    """`rows` requests: a tenth wait, a twentieth failed, as many run as there are workers, the others have scores."""
+    index, dice, now = Index(connection, keys), random.Random(5), clock.now()
+    for start in range(0, rows, CHUNK):
+        numbers = range(start, min(rows, start + CHUNK))
+        index.put(*(entry(number, now, dice) for number in numbers))
+        score(connection, keys, numbers, dice)
+    workers, attempts, measures = Workers(connection, keys), Attempts(connection, keys), Measures(connection, keys)
+    for number in range(WORKERS):
+        # Signs of life from the future: nobody gives them while the pages are measured.
+        card = WorkerCard(name=f"gpu-{number}:1", tiers=("all",), since=now, beat=now + 1e6, doing=attempt_of(number))
+        workers.announce(card)
+        attempts.take(attempt_of(number), path_of(number), card.name, now=now - 600)
+        attempts.beat(attempt_of(number), Progress("evaluate", number, 540), now=now)
+    for _ in range(10):
+        measures.learn("starter", 34, dice.uniform(600, 1_800))
+
+
+def attempt_of(number: int) -> str:
+    """The id of its attempt."""
+    return f"{number:012x}-deadbeef-1"
+
+
+def entry(number: int, now: float, dice: random.Random) -> Entry:
+    """The request for model `number`."""
+    state, status = "settled", "FINISHED"
+    if number < WORKERS:
+        state, status = "running", "RUNNING"
+    elif number % 10 == 0:
+        state, status = "waiting", "PENDING"
+    elif number % 20 == 1:
+        status = "FAILED"
+    model, sha, time = model_of(number), f"{number:040x}", now - dice.uniform(0, 3e7)
+    standing = Standing(
+        status=status,
+        time=time,
+        revision=sha,
+        failure=REASON if status == "FAILED" else None,
+        category=dice.choice(list(Category)),
+        architecture="LlamaForCausalLM",
+        results=f"{model}/results_2026-11-24T10-00-00.json" if status == "FINISHED" else "",
+    )
+    return Entry(
+        path=path_of(number),
+        state=state,
+        model=model,
+        sha=sha,
+        attempt=attempt_of(number) if state != "settled" else None,
+        submitter=model.partition("/")[0],
+        submitted=time,
+        job=job(number, sha) if state == "waiting" else None,
+        size=34,
+        standing=standing,
+        parameters=(number % 70 + 1) * 10**9,
+        licence=dice.choice(LICENCES),
+    )
+
+
+def job(number: int, sha: str) -> EvaluationJob:
+    """The message for its worker."""
+    return EvaluationJob(
+        board="bench",
+        attempt=attempt_of(number),
+        path=path_of(number),
+        model=model_of(number),
+        revision=sha,
+        precision="bfloat16",
+        weight_type="Original",
+        suite="starter",
+        suite_digest="s",
+    )
+
+
+def score(connection: redis.Redis, keys: Keys, numbers: range, dice: random.Random) -> None:
+    """Note what those of `numbers` that finished came to."""
+    with connection.pipeline(transaction=False) as pipe:
+        for one in scores(numbers, dice):
+            pipe.hset(keys.scores, one.path, one.model_dump_json())
+        pipe.execute()
+
+
+def scores(numbers: range, dice: random.Random) -> Iterator[Scored]:
+    """The scores of those that finished."""
+    for number in numbers:
+        if number < WORKERS or number % 10 == 0 or number % 20 == 1:
+            continue
+        each = {name: round(dice.uniform(0, 100), 2) for name in BENCHMARKS}
+        average = round(sum(each.values()) / len(each), 2)
+        category = dice.choice(list(Category))
+        yield Scored(
+            path=path_of(number),
+            model=model_of(number),
+            suite="s",
+            category=category,
+            average=average,
+            benchmarks=each,
+        )

@@ -1,0 +1,150 @@
+"""The pages of a large board: milliseconds on the server, and kB of each.
+
+    python -m benchmarks.pages [--rows 100000] [--rounds 60] [--json]
+
+A board of so many requests, most of them finished with scores, a tenth waiting, is read by the application in this
+process, which answers over ASGI: what a network or a browser adds is left out. Each page is asked for in as many ways
+as there are rounds (other pages of a list, other words, other models), so that few answers come from memory.
+`first_ms` is the first answer to an address like it, `p50` and `p95` are of those that follow; `cpu` is the median of
+the processor's time in this process alone, whatever else the machine does. The bars are 50 ms and 100 kB. `ready_s` is
+how long the application reads the table, which it does when it starts.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import random
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import redis
+
+from benchmarks.board import BENCHMARKS, fill, model_of, path_of
+from bot.app import App, create_app
+from bot.settings import BotSettings
+from steward.valkey import Valkey
+from wire.keys import Keys
+
+BOARD = """
+name: bench
+title: A large board
+suite: starter
+repos: {requests: board/requests, results: board/results, logs: board/logs, community: board/space,
+        details_namespace: board-details}
+"""
+BARS = {"p95": 50.0, "kb": 100.0}
+WORDS = ("Qwen3", "llama-3", "gemma; phi", "Hub License: mit", "Type: merge; Average: >= 30", "70b; Hub License: gemma")
+"""What people search for; a number makes each search another one."""
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rows", type=int, default=100_000)
+    parser.add_argument("--rounds", type=int, default=60)
+    parser.add_argument("--json", action="store_true", help="one JSON object as the last line")
+    options = parser.parse_args()
+    found = measure(options.rows, options.rounds)
+    print(f"{'':>16}{'first ms':>10}{'p50':>8}{'p95':>8}{'cpu':>8}{'kB':>8}")
+    for name, said in found["pages"].items():
+        print(
+            f"{name:>16}{said['first_ms']:10.1f}{said['p50']:8.1f}{said['p95']:8.1f}{said['cpu']:8.1f}{said['kb']:8.1f}"
+        )
+    print(f"{'bar':>16}{'':10}{'':8}{BARS['p95']:8.1f}{'':8}{BARS['kb']:8.1f}")
+    print(f"ready after {found['ready_s']} s, {found['rows']:,} rows")
+    if options.json:
+        print(json.dumps(found))
+
+
+def measure(rows: int, rounds: int) -> dict[str, Any]:
+    """The figures of a board of so many requests."""
+    with board(rows) as settings:
+        ready, pages = asyncio.run(ask(create_app(settings), rows, rounds))
+        over = {name: said for name, said in pages.items() if any(said[what] > bar for what, bar in BARS.items())}
+        found = {"rows": rows, "rounds": rounds, "pages": pages, "over": sorted(over)}
+        return {**found, "ready_s": round(ready, 1)}
+
+
+@contextmanager
+def board(rows: int) -> Iterator[BotSettings]:
+    """A queue server with a board of so many requests."""
+    with tempfile.TemporaryDirectory(prefix="steward-bench-") as folder, Valkey(Path(folder) / "valkey") as valkey:
+        with redis.Redis.from_url(valkey.url) as client:
+            fill(client, Keys("bench"), rows)
+        file = Path(folder) / "board.yaml"
+        file.write_text(BOARD)
+        yield BotSettings(redis_url=valkey.url, board=file, webhook_secret="s3cret", port=0)
+
+
+async def ask(app: App, rows: int, rounds: int) -> tuple[float, dict[str, dict[str, float]]]:
+    """Seconds until the table is there; then ask for every kind of page, again and again."""
+    dice = random.Random(11)
+    found = {}
+    transport = httpx2.ASGITransport(app=app)
+    async with httpx2.AsyncClient(transport=transport, base_url="http://bench", timeout=600) as client:
+        began = time.monotonic()
+        await client.get("/results")
+        ready = time.monotonic() - began
+        for name, address in kinds(dice, rows).items():
+            times, sizes, cpu = [], [], []
+            for _ in range(rounds + 1):
+                target = address()
+                began, worked = time.perf_counter(), time.process_time()
+                answer = await client.get(target)
+                times.append(1e3 * (time.perf_counter() - began))
+                cpu.append(1e3 * (time.process_time() - worked))
+                assert answer.status_code == 200, (target, answer.status_code)
+                sizes.append(len(answer.content))
+            first, rest = times[0], sorted(times[1:])
+            found[name] = {
+                "first_ms": round(first, 1),
+                "p50": round(statistics.median(rest), 1),
+                "p95": round(rest[int(0.95 * (len(rest) - 1))], 1),
+                "cpu": round(statistics.median(cpu), 1),
+                "kb": round(max(sizes) / 1e3, 1),
+            }
+    return ready, found
+
+
+def kinds(dice: random.Random, rows: int) -> dict[str, Callable[[], str]]:
+    """Kind of page → makes an address of that kind."""
+
+    def words() -> str:
+        return f"{dice.choice(WORDS)}; Average: <= {dice.uniform(20, 90):.2f}".replace(" ", "%20").replace(";", "%3B")
+
+    def asked() -> str:
+        return f"/requests?q={dice.choice(WORDS).replace(' ', '%20')};{dice.randrange(100)}b"
+
+    return {
+        "queue": lambda: "/",
+        "queue, deep": lambda: f"/?after={dice.randrange(rows // 12)}",
+        "results": lambda: "/results",
+        "results, deep": lambda: f"/results?page={dice.randrange(1, rows // 80)}",
+        "results, sorted": lambda: (
+            f"/results?sort={dice.choice(BENCHMARKS).replace(' ', '%20')}&page={dice.randrange(99)}"
+        ),
+        "results, found": lambda: f"/results?q={words()}",
+        "requests": lambda: f"/requests?page={dice.randrange(1, rows // 60)}",
+        "requests, found": asked,
+        "nothing found": lambda: f"/requests?q=Qwen3-{dice.randrange(10**6)}b-Instrukt",
+        "request": lambda: f"/requests/{path_of(dice.randrange(rows))}",
+        "model": lambda: f"/models/{model_of(dice.randrange(rows))}",
+        "flags": lambda: "/flags",
+        "workers": lambda: "/workers",
+        "decisions": lambda: "/decisions",
+        "times": lambda: "/times",
+        "queue.json": lambda: "/api/queue.json",
+        "api/results": lambda: f"/api/results?page={dice.randrange(1, rows // 160)}",
+    }
+
+
+if __name__ == "__main__":
+    main()

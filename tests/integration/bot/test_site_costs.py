@@ -1,0 +1,83 @@
+"""What a page costs in round trips to Redis: as many on a large board as on a small one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import pytest
+import redis
+from bot_kit import BOARD
+from redis.connection import Connection
+from site_kit import entry
+
+from bot.desk import Desk
+from bot.index import Index
+from bot.web.board import Views
+from hub.client import Hub
+from leaderboard.boards import parse_board
+from leaderboard.suites import find_suite
+from wire import clock
+from wire.attempts import Attempts, Progress
+from wire.heartbeats import WorkerCard, Workers
+from wire.keys import Keys
+
+KEYS = Keys("demo")
+PAGES: dict[str, Callable[[Views], object]] = {
+    "queue": lambda views: views.pages.queue(limit=25),
+    "queue.json": lambda views: views.pages.whole_queue(limit=25),
+    "workers": Views.workers,
+    "requests": lambda views: views.requests(size=25),
+    "results": lambda views: views.results(size=25),
+    "flags": Views.flags,
+    "one": lambda views: views.history("none"),
+}
+
+
+@pytest.fixture
+def views(connection: redis.Redis) -> Iterator[Views]:
+    """What there is to see of an empty board."""
+    hub = Hub("http://127.0.0.1:9", None)
+    yield Views(Desk(board=parse_board(BOARD), suite=find_suite("starter"), hub=hub, redis=connection, now=clock.now))
+    hub.close()
+
+
+def fill(connection: redis.Redis, count: int) -> None:
+    """So many that run, each on its worker, and as many of each other kind."""
+    index, attempts, workers = Index(connection, KEYS), Attempts(connection, KEYS), Workers(connection, KEYS)
+    now = clock.now()
+    for number in range(count):
+        running = entry(f"run/{number}", "running", "RUNNING", attempt=f"{number:012x}-deadbeef-1")
+        waiting = entry(f"wait/{number}", "waiting", "PENDING", attempt=f"{number:012x}-deadbeef-2")
+        index.put(running, waiting, entry(f"end/{number}", "settled", "FAILED"))
+        attempts.take(running.attempt or "", running.path, f"w{number:02}", now=now)
+        attempts.beat(running.attempt or "", Progress("evaluate", number, 100), now=now)
+        card = WorkerCard(name=f"w{number:02}", tiers=("all",), since=now, beat=now + 1e6, doing=running.attempt or "")
+        workers.announce(card)
+
+
+def test_no_page_asks_once_for_each_row(views: Views, connection: redis.Redis, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Three times as many that run, wait, failed and work: not one round trip more."""
+    sent, send = list[int](), Connection.send_packed_command
+
+    def counted(self: Connection, command: object, check_health: bool = True) -> None:
+        sent.append(1)
+        send(self, command, check_health)
+
+    monkeypatch.setattr(Connection, "send_packed_command", counted)
+
+    def trips() -> dict[str, int]:
+        found = {}
+        for name, look in PAGES.items():
+            look(views)
+            sent.clear()
+            look(views)
+            found[name] = len(sent)
+        return found
+
+    fill(connection, 5)
+    few = trips()
+    fill(connection, 15)
+    assert trips() == few
+    assert len(views.workers().workers) == 15
+    assert views.workers().workers[3].request.progress.done == 3  # type: ignore[union-attr]
+    assert max(few.values()) <= 20, few

@@ -1,0 +1,56 @@
+"""Names that are spelt like another one, found without looking at all of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bot.web import alike
+from bot.web.alike import Alike
+from leaderboard.search import Query, fold, near_names, parse
+
+FAMILIES = ("Qwen3", "Llama-3.1", "gemma-2", "Phi-4", "Mistral-Nemo", "Yi-1.5")
+NAMES = [f"org-{n % 97}/{FAMILIES[n % 6]}-{n % 70}B-tune-{n}" for n in range(5_000)] + [
+    "mistral-like/Mixtral-8x7B-v0.1"
+]
+MANY = Alike((name, fold(name)) for name in NAMES)
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        "mixtral-8x7b-v0.2",
+        "Mixtral_8x7B",
+        "mistral-like/mixtrel-8x7b-v0.1",
+        "mixtral8x7b-v01",
+        "mistrallike/Mixtral8x7B",
+    ],
+)
+def test_what_is_spelt_alike_is_found_among_many(asked: str) -> None:
+    """Another ending, other dashes, a letter, with and without the organisation."""
+    assert MANY.near(parse(asked))[0] == "mistral-like/Mixtral-8x7B-v0.1"
+
+
+def test_a_few_hundred_are_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many there are."""
+    compared = list[int]()
+
+    def count(names: Iterable[str], _query: Query) -> list[str]:
+        compared.append(len(list(names)))
+        return []
+
+    monkeypatch.setattr(alike, "near_names", count)
+    MANY.near(parse("Qwen3-7B-tuned"))
+    assert 0 < compared[0] <= 4 * alike.AROUND
+
+
+@given(st.lists(st.text("abAB-_/1é", min_size=1, max_size=12), max_size=20), st.text("abAB-_/1é", max_size=12))
+def test_among_few_nothing_is_missed(names: list[str], asked: str) -> None:
+    """Where all of them are looked at, the suggestions are those of the language itself."""
+    query = parse(asked)
+    few = Alike((name, fold(name)) for name in names)
+    assert set(few.near(query)) <= set(names)
+    assert bool(few.near(query)) == bool(near_names(names, query))
