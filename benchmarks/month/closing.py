@@ -1,0 +1,150 @@
+"""The end of a month: figures, and everything that is wrong."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from huggingface_hub import HfApi
+
+from benchmarks.month import looking
+from benchmarks.month.figures import per, spread
+from benchmarks.month.people import People
+from benchmarks.month.stage import Stage
+from benchmarks.month.town import EYES, Town
+from benchmarks.month.troubles import Troubles
+from benchmarks.month.watch import Watch, most_within
+from benchmarks.month.world import CONTENTS, FLAGS, LOGS, REQUESTS, RESULTS
+from bot.desk import Desk
+from leaderboard.times import read_time
+
+CALLS, FILES, COMMITS, TRIGGERS = 1_000, 5_000, 128, 1_000
+"""What the Hub allows: API calls and files in five minutes, commits to a repo in an hour, deliveries a day."""
+GROWTH = 1.25
+"""How much larger a process may be late in its life than early, and still count as flat."""
+
+
+def look(
+    town: Town, people: People, troubles: Troubles, stage: Stage, watch: Watch, busy: tuple[int, int]
+) -> dict[str, Any]:
+    """All figures, with `findings` as the last of them: kind → where; empty where all is well."""
+    stats = town.admin("GET", "stats")
+    town.admin("PUT", "limits", dict.fromkeys(("api", "resolvers", "pages", "anonymous_api", "anonymous_pages")))
+    desk = people.desk
+    seen = looking.read_threads(desk)
+    entries = [entry for entry in desk.index.find(sorted(desk.index.paths())) if entry is not None]
+    commits = {name: history(town, name) for name in (REQUESTS, RESULTS, LOGS, FLAGS, CONTENTS)}
+    comments = sum(1 for one in seen for comment in one.thread.comments if comment.author_name == looking.BOT)
+    ours = [one for one in stats["calls"] if one["account"] == "bot"]
+    calls, requests = sum(one["count"] for one in ours), len(people.expected)
+    waits, results = times(desk)
+    found = {
+        "requests": len(entries),
+        "submitted": requests,
+        "threads": len(seen),
+        "evaluated": len(results),
+        "wait_to_start_seconds": spread(waits),
+        "wait_to_result_seconds": spread(results),
+        "answer_seconds": spread(looking.answer_seconds(seen)),
+        "calls": {"in_all": calls, "per_request": per(calls, requests), "most_in_5_minutes": busy[0]},
+        "files": {"most_in_5_minutes": busy[1]},
+        "commits": {name: len(times) for name, times in commits.items()}
+        | {"per_request": per(sum(map(len, commits.values())), requests)},
+        "most_commits_in_an_hour": {
+            name: most_within(list(zip(t, range(len(t)), strict=True)), 3600) for name, t in commits.items()
+        },
+        "comments": {"by_the_bot": comments, "per_request": per(comments, requests)},
+        "deliveries": total(stats["deliveries"]),
+        "cpu_seconds": watch.cpu(),
+        "memory_mib": {
+            name: {"early": g[0], "late": g[1], "most": lives.most}
+            for name, lives in sorted(watch.lives.items())
+            for g in [lives.growth()]
+        },
+        "processes_started": town.started,
+        "troubles": troubles.history + troubles.told,
+    }
+    return found | {"findings": findings(town, people, stage, watch, seen, entries, found, ours)}
+
+
+def findings(
+    town: Town, people: People, stage: Stage, watch: Watch, seen: Any, entries: Any, found: Any, ours: Any
+) -> dict[str, list[str]]:
+    """What is wrong, by kind."""
+    wrong = looking.Findings()
+    fates = {one.model: one.fate for one in people.script.submissions}
+    wrong.add("the script stumbled", stage.trouble)
+    wrong.add("no answer", looking.unanswered(seen, looking.waiting(people.desk)))
+    wrong.add("no reply", looking.without_reply(seen))
+    wrong.add("said twice", looking.doubled(seen))
+    wrong.add("reply not finished", looking.unfinished(seen))
+    wrong.add("no end", looking.unended(entries))
+    wrong.add("no reason", looking.silent(entries))
+    wrong.add("another end", looking.unexpected({e.path: e for e in entries}, people.expected, fates))
+    wrong.add("refused by a limit", (f"{o['method']} {o['route']}: {o['count']}" for o in ours if o["status"] == 429))
+    wrong.add("beyond a limit", beyond(found))
+    wrong.add("grows", grown(watch))
+    wrong.add("parked", (f"{one.key}: {one.error}" for one in people.desk.parking.all()))
+    agreed = town.steward("doctor", "--consistency", "--json")
+    try:
+        checks = json.loads(agreed.stdout)["checks"]
+        wrong.add("inconsistent", (check["words"] for check in checks if check["state"] != "ok"))
+    except ValueError:
+        wrong.add("inconsistent", [f"doctor said: {agreed.stdout[-300:]} {agreed.stderr[-300:]}"])
+    return {kind: where for kind, where in wrong.found.items() if where}
+
+
+def beyond(found: dict[str, Any]) -> list[str]:
+    """Where more was used than the Hub allows."""
+    wrong = [
+        f"{count} commits an hour in {name}"
+        for name, count in found["most_commits_in_an_hour"].items()
+        if count > COMMITS
+    ]
+    if found["calls"]["most_in_5_minutes"] > CALLS:
+        wrong.append(f"{found['calls']['most_in_5_minutes']} calls in five minutes")
+    if found["files"]["most_in_5_minutes"] > FILES:
+        wrong.append(f"{found['files']['most_in_5_minutes']} files in five minutes")
+    if found["deliveries"].get("over-quota"):
+        wrong.append(f"{found['deliveries']['over-quota']} deliveries beyond the quota")
+    return wrong
+
+
+def grown(watch: Watch) -> list[str]:
+    """Processes whose memory is not flat."""
+    return [
+        f"{name}: {early} MiB early, {late} MiB late"
+        for name, lives in watch.lives.items()
+        for early, late in [lives.growth()]
+        if late > GROWTH * early and late - early > 10
+    ]
+
+
+def history(town: Town, repo: str) -> list[float]:
+    """When each commit of a repo was made, by the played clock."""
+    commits = HfApi(town.hub_url, token=EYES).list_repo_commits(repo, repo_type="dataset")
+    return sorted(commit.created_at.timestamp() for commit in commits)
+
+
+def times(desk: Desk) -> tuple[list[float], list[float]]:
+    """Of each evaluation: played seconds from its submission to its start, and to its end."""
+    starts, ends = [], []
+    for listed in desk.hub.list_files(desk.results):
+        if not listed.path.endswith(".json") or "/results_" not in listed.path:
+            continue
+        block = json.loads(desk.hub.read_file(desk.results, listed.path).data)["steward"]
+        asked = desk.index.get(block["request"]).time
+        started, ended = read_time(block["started"]), read_time(block["ended"])
+        if asked and started and ended:
+            starts.append(started - asked)
+            ends.append(ended - asked)
+    return starts, ends
+
+
+def total(deliveries: dict[str, dict[str, int]]) -> dict[str, int]:
+    """Deliveries of all webhooks, by outcome."""
+    found: dict[str, int] = {}
+    for outcomes in deliveries.values():
+        for outcome, count in outcomes.items():
+            found[outcome] = found.get(outcome, 0) + count
+    return found

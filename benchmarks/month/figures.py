@@ -1,0 +1,48 @@
+"""The month in figures: one object for programs, one table for people."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+
+def quantile(values: Iterable[float], share: float) -> float:
+    """The value below which `share` of all lie; 0 where there are none."""
+    ordered = sorted(values)
+    return ordered[min(len(ordered) - 1, int(share * len(ordered)))] if ordered else 0.0
+
+
+def spread(values: Iterable[float]) -> dict[str, float]:
+    """Median, 95th percentile and maximum, to a tenth."""
+    known = list(values)
+    return {
+        "p50": round(quantile(known, 0.5), 1),
+        "p95": round(quantile(known, 0.95), 1),
+        "most": round(max(known, default=0), 1),
+    }
+
+
+def per(count: float, of: int) -> float:
+    """A share, to a hundredth."""
+    return round(count / of, 2) if of else 0.0
+
+
+def table(found: Mapping[str, Any], indent: str = "") -> list[str]:
+    """`found` as lines: names on the left, figures on the right, what belongs together one step further in."""
+    width = max((len(str(name)) for name in found), default=0)
+    lines = []
+    for name, value in found.items():
+        if isinstance(value, Mapping) and value and not all(isinstance(one, int | float) for one in value.values()):
+            lines += [f"{indent}{name}", *table(value, indent + "  ")]
+        elif isinstance(value, Mapping):
+            lines.append(f"{indent}{name:<{width}}  " + "  ".join(f"{key} {one:,}" for key, one in value.items()))
+        elif isinstance(value, list):
+            lines.append(f"{indent}{name:<{width}}  {len(value)}")
+            lines += [f"{indent}  - {one}" for one in value[:20]]
+        else:
+            lines.append(
+                f"{indent}{name:<{width}}  {value:,}"
+                if isinstance(value, int | float)
+                else f"{indent}{name:<{width}}  {value}"
+            )
+    return lines

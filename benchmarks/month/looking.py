@@ -1,0 +1,149 @@
+"""What people can see of the board at the end of the month, and what is wrong with it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from bot.desk import Desk, thread_key
+from bot.index import Entry
+from hub.comments import Marker, marker_of
+from hub.records import Comment, Repo, Thread
+from wire.redis import text
+
+BOT = "bot"
+ANSWER, DOING = "answer", "doing"
+
+
+@dataclass(frozen=True)
+class Seen:
+    """A thread, and where it is."""
+
+    repo: Repo
+    thread: Thread
+
+    @property
+    def key(self) -> str:
+        """Its dirty key, which names it."""
+        return thread_key(self.repo, self.thread.num)
+
+
+@dataclass
+class Findings:
+    """What is wrong, by kind: each a list of where."""
+
+    found: dict[str, list[str]] = field(default_factory=dict)
+
+    def add(self, kind: str, where: Iterable[str]) -> None:
+        """Note findings of one kind, of which there may be none."""
+        self.found.setdefault(kind, []).extend(where)
+
+    @property
+    def count(self) -> int:
+        """How many there are."""
+        return sum(map(len, self.found.values()))
+
+
+def read_threads(desk: Desk) -> list[Seen]:
+    """Every thread of the board."""
+    repos = (desk.requests, desk.results, desk.community)
+    return [Seen(repo, desk.hub.thread(repo, one.num)) for repo in repos for one in desk.hub.threads(repo)]
+
+
+def waiting(desk: Desk) -> set[str]:
+    """Threads that are on the maintainers' list, by key."""
+    return {text(key) for key in desk.redis.hkeys(desk.keys.waiting_threads)}
+
+
+def unanswered(seen: Iterable[Seen], on_list: set[str]) -> Iterator[str]:
+    """Threads of people in which the bot never spoke, and which are on no maintainer's list either."""
+    for one in seen:
+        ours = one.thread.author_name == BOT or any(comment.author_name == BOT for comment in one.thread.comments)
+        if not ours and one.key not in on_list and one.thread.status == "open":
+            yield f"{one.key} {one.thread.title!r} ({one.thread.status})"
+
+
+def doubled(seen: Iterable[Seen]) -> Iterator[str]:
+    """Markers that two comments of ours carry, in one thread or in two."""
+    counted = Counter(str(marker) for _, marker in _marked(seen))
+    yield from (f"{marker} {count} times" for marker, count in counted.items() if count > 1)
+
+
+def unfinished(seen: Iterable[Seen]) -> Iterator[str]:
+    """Replies that still say that something is being done."""
+    yield from (f"{one.key} {marker.key}" for one, marker in _marked(seen) if marker.kind == DOING)
+
+
+def without_reply(seen: Iterable[Seen]) -> Iterator[str]:
+    """Comments of people that are a command to any eye, and have no reply."""
+    for one in seen:
+        answered = {m.key for c in _ours(one.thread) if (m := marker_of(c.text)) and m.kind in (ANSWER, DOING)}
+        for comment in one.thread.comments:
+            if comment.author_name != BOT and comment.text.startswith("/") and comment.id not in answered:
+                yield f"{one.key} {comment.author_name}: {comment.text.splitlines()[0][:80]}"
+
+
+def _marked(seen: Iterable[Seen]) -> Iterator[tuple[Seen, Marker]]:
+    for one in seen:
+        for comment in _ours(one.thread):
+            if (marker := marker_of(comment.text)) is not None:
+                # Whether a reply is final is told by its kind, not by whom it answers.
+                yield one, marker
+
+
+def _ours(thread: Thread) -> list[Comment]:
+    return [comment for comment in thread.comments if comment.author_name == BOT]
+
+
+def unended(entries: Iterable[Entry]) -> Iterator[str]:
+    """Requests that wait or run for no reason that anybody could read."""
+    for entry in entries:
+        if entry.state not in ("settled", "foreign") and entry.hold is None:
+            yield f"{entry.path} is {entry.state}"
+
+
+def unexpected(entries: Mapping[str, Entry], expected: Mapping[str, str], fates: Mapping[str, str]) -> Iterator[str]:
+    """Requests that were judged, or ended, otherwise than their models deserve.
+
+    `expected`: path → code of the refusal, empty where it is accepted; `fates`: model → what its evaluation comes to.
+    Quotas may refuse anything, a flag too; people cancel what they like, and rename and remove.
+    """
+    lenient = {"quota-submitter", "quota-organisation", "flagged", "flagged-elsewhere"}
+    for path, code in sorted(expected.items()):
+        entry = entries.get(path)
+        if entry is None:
+            continue  # renamed, or a pull request that is not merged yet
+        failure = entry.standing.failure
+        cause, status = failure.cause if failure else "", entry.standing.status
+        if cause in lenient or status == "CANCELLED":
+            continue
+        ends_well = status in ("FINISHED", "PENDING_NEW_EVAL") and not cause
+        if code and cause != code:
+            yield f"{path}: {status} {cause or 'without a cause'}, where {code} is due"
+        elif not code and fates.get(entry.model) != "dies" and not ends_well and entry.state == "settled":
+            yield f"{path}: {status} {cause or 'without a cause'}, where it should have finished"
+
+
+def silent(entries: Iterable[Entry]) -> Iterator[str]:
+    """Requests that failed without a reason that their submitters can read."""
+    for entry in entries:
+        failure = entry.standing.failure
+        if entry.standing.status == "FAILED" and (failure is None or not failure.message):
+            yield entry.path
+
+
+def answer_seconds(seen: Iterable[Seen]) -> list[float]:
+    """Played seconds from a comment of a person that was answered to the first word of the bot after it."""
+    found = []
+    for one in seen:
+        asked: datetime | None = None
+        for comment in one.thread.comments:
+            if comment.author_name == BOT:
+                if asked is not None:
+                    found.append((comment.created_at - asked).total_seconds())
+                asked = None
+            elif asked is None:
+                asked = comment.created_at
+    return found

@@ -1,0 +1,127 @@
+"""The pure parts of the month in the life: its script, its figures, and what it calls wrong."""
+
+from __future__ import annotations
+
+from collections import Counter
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from benchmarks.month import looking
+from benchmarks.month.cast import BAD, KINDS
+from benchmarks.month.figures import spread, table
+from benchmarks.month.recorded import fate_of
+from benchmarks.month.script import MONTH, TROUBLES, Scale, write
+from benchmarks.month.watch import bot_calls, most_within
+from bot.index import Entry
+from bot.standing import Standing
+from hub.records import Comment, Repo, Thread
+from leaderboard.attempts import Failure
+
+WHOLE = Scale(1.0, MONTH, 4.0, (10, 80))
+NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
+SPACE = Repo("space", "month/leaderboard")
+
+
+def test_a_whole_month_has_what_was_asked_for() -> None:
+    """As many people, submissions and deeds as the benchmark says, a third bad, every way to be bad among them."""
+    script = write(1, WHOLE)
+    counted = Counter(act.what for act in script.acts)
+    assert (len(script.submissions), counted["submit"]) == (3_000, 3_000)
+    assert {what: counted[what] for what in ("report", "rename", "flag")} == {"report": 200, "rename": 60, "flag": 40}
+    assert sum(bool(KINDS[one.kind].code) for one in script.submissions) == 1_000
+    assert {one.kind for one in script.submissions} >= {kind.name for kind in BAD}
+    assert len({one.owner for one in script.submissions}) > 390
+    assert sum(counted[what] for what in {what for _, _, what in TROUBLES}) == len(TROUBLES)
+
+
+def test_a_seed_tells_the_same_script_again() -> None:
+    """And another seed another one; acts lie in their day, in order."""
+    assert write(7, WHOLE) == write(7, WHOLE)
+    assert write(7, WHOLE) != write(8, WHOLE)
+    script = write(7, WHOLE)
+    for number in range(MONTH):
+        seconds = [act.second for act in script.day(number)]
+        assert seconds == sorted(seconds)
+        assert not seconds or 0 <= seconds[0] <= seconds[-1] <= WHOLE.hours * 3600
+
+
+@pytest.mark.parametrize("days", [1, 2, 5, 20])
+def test_a_short_month_has_one_trouble_a_day_at_most(days: int) -> None:
+    """And none on its first day, on which nothing is there yet to be troubled."""
+    whats = {what for _, _, what in TROUBLES}
+    found = [act for act in write(1, Scale(0.05, days, 0.2, (10, 80))).acts if act.what in whats]
+    assert len(found) == min(days - 1, len(TROUBLES))
+    assert len({act.day for act in found}) == len(found)
+    assert all(0 < act.day < days for act in found)
+
+
+def test_the_harness_reads_a_model_s_fate_from_its_name() -> None:
+    """A renamed model keeps it; a name that says nothing goes well at once."""
+    model = write(1, WHOLE).submissions[0].model
+    owner, name = model.split("/")
+    assert fate_of(model) == fate_of(f"{owner}/new-{name}")
+    assert fate_of("a/b-dies-25") == ("dies", 2.5)
+    assert fate_of("steward/canary") == ("ok", 0.1)
+
+
+def test_figures_are_told_in_a_table() -> None:
+    """What belongs together stands in one line, findings one below the other."""
+    assert spread([]) == {"p50": 0, "p95": 0, "most": 0}
+    assert spread(range(100)) == {"p50": 50, "p95": 95, "most": 99}
+    lines = table({"waits": {"p50": 1.5, "p95": 2}, "findings": {"grows": ["web"]}})
+    assert lines == ["waits     p50 1.5  p95 2", "findings", "  grows  1", "    - web"]
+
+
+def test_the_busiest_five_minutes_are_found() -> None:
+    """Of a count that only rises, wherever the window begins; only what the bot asked counts."""
+    assert most_within([(0, 0), (100, 50), (200, 60), (350, 260), (900, 300)], 300) == 210
+    calls = [{"account": "bot", "route": route, "count": 3} for route in ("/api/x", "/{ns}/resolve/{path}")]
+    assert bot_calls([*calls, {"account": "ada", "route": "/api/x", "count": 9}]) == (3, 3)
+
+
+def thread(*said: tuple[str, str], author: str = "ada", status: str = "open") -> looking.Seen:
+    """A thread in which each (who, what) was said a minute after the one before."""
+    comments = tuple(
+        Comment(f"{n:024x}", None, who, NOON + timedelta(minutes=n), text, False, False)
+        for n, (who, text) in enumerate(said)
+    )
+    made = Thread(3, "?", status, False, None, author, NOON, False, comments, None, None, None, ())  # type: ignore[arg-type]
+    return looking.Seen(SPACE, made)
+
+
+def test_silence_and_repetition_are_found_in_threads() -> None:
+    """A thread without a word of the bot that is on no list; a command without a reply; a marker on two comments."""
+    mark = "<!-- steward:1 month answer {} -->\n"
+    asked = thread(("ada", "Hello?"))
+    assert list(looking.unanswered([asked], set()))
+    assert not list(looking.unanswered([asked], {asked.key}))
+    command = thread(("ada", "/status"), ("bot", mark.format(f"{0:024x}")), ("eve", "/why a/b"))
+    assert [line.partition(" ")[2] for line in looking.without_reply([command])] == ["eve: /why a/b"]
+    assert not list(looking.doubled([command]))
+    assert list(looking.doubled([command, thread(("bot", mark.format(f"{0:024x}")))]))
+    assert list(looking.unfinished([thread(("bot", "<!-- steward:1 month doing abc -->"))]))
+    assert looking.answer_seconds([command]) == [60.0]
+
+
+def test_ends_that_nobody_deserved_are_found() -> None:
+    """A refusal for another reason, a good model that failed, one that waits for ever; quotas excuse anything."""
+
+    def entry(path: str, status: str, cause: str = "", state: str = "settled") -> Entry:
+        failure = Failure(cause=cause, fault="submission", message="No.") if cause else None
+        standing = Standing(status=status, failure=failure)
+        return Entry(path=path, model=path, state=state, standing=standing)  # type: ignore[arg-type]
+
+    entries = [
+        entry("bad", "FAILED", "copy"),
+        entry("other", "FAILED", "card-short"),
+        entry("quota", "FAILED", "quota-submitter"),
+        entry("good", "FINISHED"),
+        entry("lost", "FAILED", "gpu-lost"),
+        entry("dying", "FAILED", "weights-header"),
+        entry("waits", "PENDING", state="waiting"),
+    ]
+    expected = {"bad": "copy", "other": "copy", "quota": "", "good": "", "lost": "", "dying": "", "waits": ""}
+    wrong = looking.unexpected({one.path: one for one in entries}, expected, {"dying": "dies"})
+    assert [line.partition(":")[0] for line in wrong] == ["lost", "other"]
+    assert list(looking.unended(entries)) == ["waits is waiting"]
