@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import tomllib
@@ -68,20 +69,21 @@ def test_every_room_is_in_the_image(project: Path) -> None:
 
 
 def test_each_service_runs_a_command_that_exists_with_its_own_secret(compose: Services) -> None:
-    """Web, sync and worker hold one secret each; the queue server keeps what it was given and evicts nothing."""
+    """Each holds its own, and its way into the queue server, which keeps what it was given and evicts nothing."""
     run = {name: service["command"] for name, service in compose.items() if name != "redis"}
     assert run == {"web": ["serve"], "sync": ["sync"], "worker": ["work"], "steward": ["doctor"]}
     assert {word for words in run.values() for word in words} <= commands()
-    held = {name: service["secrets"] for name, service in compose.items() if "secrets" in service}
+    held = {name: set(service["secrets"]) for name, service in compose.items() if name != "redis"}
     assert held == {
-        "web": ["webhook-secret"],
-        "sync": ["bot-token"],
-        "worker": ["worker-token"],
-        "steward": ["bot-token", "webhook-secret"],
+        "web": {"redis-url-web", "webhook-secret"},
+        "sync": {"redis-url-sync", "bot-token"},
+        "worker": {"redis-url-worker", "worker-token"},
+        "steward": {"redis-url-sync", "bot-token", "webhook-secret"},
     }
-    server = " ".join(map(str, compose["redis"]["command"]))
-    assert server.endswith("--maxmemory-policy noeviction")
-    assert "--appendonly yes" in server
+    server = shlex.split(compose["redis"]["command"])
+    options = dict(zip(server[1::2], server[2::2], strict=True))
+    assert (options["--appendonly"], options["--maxmemory-policy"]) == ("yes", "noeviction")
+    assert options["--aclfile"] in {f"/run/secrets/{secret}" for secret in compose["redis"]["secrets"]}
 
 
 @pytest.mark.parametrize("name", ["web", "sync", "worker", "steward"])
@@ -98,7 +100,7 @@ def test_the_settings_of_a_service_are_read_as_they_are_meant(
     monkeypatch.setenv("STEWARD_BOARD", "/data/board.yaml")  # as the image says
     for variable, value in compose[name]["environment"].items():
         monkeypatch.setenv(variable, value.replace("/run/secrets", str(tmp_path / "secrets")))
-    assert BotSettings().redis_url == "redis://redis:6379/0"
+    assert BotSettings().redis_url.startswith("the redis-url-")
     if name == "worker":
         assert WorkerSettings().token() == "the worker-token"
     if name in ("sync", "steward"):
@@ -137,6 +139,21 @@ def test_compose_mounts_what_the_settings_name(project: Path, compose: Services)
     ignored = (project / ".gitignore").read_text("utf-8").split()
     kept = {str(Path(secret["file"]).parent) + "/" for secret in whole["secrets"].values()}
     assert kept <= set(ignored)  # a token that lies in the checkout is not committed
+
+
+def test_the_queue_servers_users_are_those_that_compose_mounts(
+    project: Path, compose: Services, tmp_path: Path
+) -> None:
+    """make-users.sh writes a file for each secret that is a way into the queue server, at the service's own name."""
+    subprocess.run([project / "deploy" / "redis" / "make-users.sh", "our-board", tmp_path], check=True)
+    named = {secret for service in compose.values() for secret in service["secrets"]}
+    ways = {secret for secret in named if secret.startswith("redis-url-")} | {"users.acl"}
+    assert ways == {path.name for path in tmp_path.iterdir()}
+    for way in ways - {"users.acl"}:
+        role = way.removeprefix("redis-url-")
+        address = (tmp_path / way).read_text()
+        assert address.startswith(f"redis://steward-{role}:")
+        assert address.strip().endswith("@redis:6379/0")  # the name of the service
 
 
 def test_health_is_asked_where_the_web_server_tells_it(project: Path) -> None:
