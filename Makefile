@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 ARGS ?=
+ROOMS := leaderboard wire hub bot workers localhub steward
 
 .PHONY: setup demo test chaos deaths image hosts check clean
 
@@ -47,6 +48,16 @@ check: setup
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/bandit --quiet --configfile pyproject.toml --recursive $(ROOMS)
+
+# Needs the network: known faults of what is installed, and keys in any line that was ever committed.
+audit: setup
+	$(BIN)/python -m pip install --quiet --editable '.[audit]'
+	$(BIN)/bandit --quiet --configfile pyproject.toml --recursive $(ROOMS)
+	$(BIN)/python .ci/audit_history.py
+	$(BIN)/python -m pip freeze --exclude-editable | sed 's/+[a-z0-9.]*$$//' > $(VENV)/installed.txt
+	@# Strict: what the advisories' server does not know is no good news, and ends the audit.
+	$(BIN)/pip-audit --strict --disable-pip --no-deps --progress-spinner off -r $(VENV)/installed.txt
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info

@@ -71,8 +71,8 @@ def _dequantise(gguf: Path, folder: Path, dtype: str) -> None:
     from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
     try:
-        loaded = AutoModelForCausalLM.from_pretrained(gguf.parent, gguf_file=gguf.name, dtype=torch.float32)
-        tokenizer = AutoTokenizer.from_pretrained(gguf.parent, gguf_file=gguf.name)
+        loaded = AutoModelForCausalLM.from_pretrained(gguf.parent, gguf_file=gguf.name, dtype=torch.float32)  # nosec B615  # a folder
+        tokenizer = AutoTokenizer.from_pretrained(gguf.parent, gguf_file=gguf.name)  # nosec B615  # a folder
     except (OSError, ValueError, ImportError) as error:
         raise ConversionFailed(f"{gguf.name} cannot be read: {error}") from error
     entries = {k: v for k, v in loaded.config.to_dict().items() if k not in CONFIG_LEFTOVERS}

@@ -78,7 +78,7 @@ def _prepare(folder: Path, model_type: str) -> bool:
 def _load(folder: Path) -> Any:
     from transformers import AutoTokenizer
 
-    return AutoTokenizer.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
+    return AutoTokenizer.from_pretrained(folder, trust_remote_code=False, local_files_only=True)  # nosec B615  # a folder
 
 
 def _facts(loaded: Any) -> dict[str, Any]:
