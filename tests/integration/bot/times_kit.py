@@ -45,6 +45,4 @@ def count(connection: redis.Redis, keys: Keys, *, now: float, days: int = 90, se
         for slot in range(0, int(DAY / SLOT), every):
             if day * DAY + slot * SLOT <= now:
                 waiting = max(0.0, 30 * busy + chance.gauss(0, 4))
-                timings.sample(
-                    waiting=int(waiting), running=min(6, int(waiting / 2)), now=day * DAY + slot * SLOT + 1
-                )
+                timings.sample(waiting=int(waiting), running=min(6, int(waiting / 2)), now=day * DAY + slot * SLOT + 1)
