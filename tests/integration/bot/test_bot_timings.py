@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from published_kit import publish
 from stand_kit import Stand
 
 from bot.timings import Timings, day_from
-from leaderboard.attempts import Failure
+from leaderboard.attempts import Details, Failure
+from leaderboard.failures import cause
 from leaderboard.timings import SLOT, Day, Span, bin_of, day_of
 from wire.keys import Keys
 from wire.redis import Redis
 
-WEIGHTS = Failure(cause="nan-weights", fault="submission", message="Weights are NaN.")
 LOST = Failure(cause="gpu-lost", fault="us", message="The device fell off the bus.")
 
 
@@ -21,7 +22,10 @@ def today(stand: Stand) -> Day:
 
 
 def test_a_wait_and_each_end_are_counted_once(stand: Stand) -> None:
-    """The wait of the first attempt alone; the end of each, with whose fault it was; however often a sync looks."""
+    """The wait of the first attempt alone; the end of each, and whose fault it was; however often a sync looks.
+
+    A precision that the board has given up meanwhile counts among the others.
+    """
     stand.time = day_of(stand.time) * 86_400.0 + 3_600
     stand.submit("ada/good")
     stand.settle()
@@ -43,11 +47,22 @@ def test_a_wait_and_each_end_are_counted_once(stand: Stand) -> None:
     stand.settle()
     (job,) = stand.queued()
     stand.take(job)
-    stand.end(job, failure=WEIGHTS)
+    stand.desk.board = stand.desk.board.model_copy(update={"precisions": ("bfloat16",)})
+    stand.end(job, details=publish(stand.hub.url, job, stand.desk.suite))
     stand.desk.mark(f"request:{job.path}")
     stand.work()
-    assert today(stand).ended == {"us": 1, "submission": 1}
-    assert today(stand).spans == waits
+    assert stand.file(job.path)["status"] == "FINISHED"
+    assert today(stand).ended == {"us": 1, "finished": 1}
+    assert today(stand).spans == {**waits, Span("running", "small", "other"): {bin_of(10.0): 1}}
+
+
+def test_results_that_are_refused_are_no_good_end(stand: Stand) -> None:
+    """Whatever the outcome said."""
+    job = stand.started()
+    stand.end(job, details=Details(repo="board-details/elsewhere", commit="0" * 40, results_path="x"))
+    assert stand.file(job.path)["status"] == "FAILED"
+    assert today(stand).ended == {cause("results-refused").fault: 1}
+    assert [span.what for span in today(stand).spans] == ["waiting"]
 
 
 def test_the_timer_counts_the_queue_once_a_slot(stand: Stand) -> None:
