@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 ARGS ?=
 ROOMS := leaderboard wire hub bot workers localhub steward
 
-.PHONY: setup demo test chaos deaths image hosts check clean
+.PHONY: setup demo test docs chaos deaths image hosts check clean
 
 setup: $(VENV)/.ready
 
@@ -23,6 +23,10 @@ demo: setup
 # Three files at a time, also on two cores: the suite waits for processes and clocks as much as it computes.
 test: setup
 	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder $(ARGS)
+
+# Every command that the documents tell to type, and what is not run and why; `make test` runs one page of them.
+docs: setup
+	STEWARD_ALL_DOCS=1 $(BIN)/python -m pytest tests/docs -s $(ARGS)
 
 # The whole kill matrix, and what else takes long; `make test` runs a bounded sample of each.
 chaos: setup

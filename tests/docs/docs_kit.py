@@ -30,7 +30,7 @@ LANGUAGES = ("bash", "console", "sh", "shell")
 COMMENT = re.compile(r"^<!-- (not run|run): (.*?) -->$", re.DOTALL)
 CLAUSE = re.compile(r"(exit) (\d+)|(again until|background until) (.+)|(in place of the last)")
 LOOKS_TYPED = re.compile(r"^(\$ |steward |make |pip |python |curl |docker |export )", re.MULTILINE)
-PATIENCE = 150.0
+PATIENCE = 400.0
 """Seconds that one block may take, or that is waited for a word."""
 
 
@@ -136,23 +136,33 @@ class Sandbox:
         word = block.clauses.get("again until", "")
         while True:
             script = f'set -eo pipefail\n. {self._shell}\n{typed}\n{{ export -p; echo cd "$PWD"; }} > {self._shell}\n'
-            done = subprocess.run(
-                ["bash", "-c", script],
-                env=self._environment,
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                timeout=PATIENCE,
-            )
-            said = done.stdout.decode("utf-8", "replace")
+            status, said = self._wait(script)
             if word in said or time.monotonic() > deadline:
                 break
             time.sleep(0.5)
-        told = f"{block}\n$ {typed}\n{said}\n(exit status {done.returncode}){self._beside()}"
+        told = f"{block}\n$ {typed}\n{said}\n(exit status {status}){self._beside()}"
         assert word in said, f"never said {word!r}: {told}"
-        assert done.returncode == expected, told
+        assert status == expected, told
         missing = unseen(seen, said)
         assert missing is None, f"the page shows {missing!r}, which was not said: {told}"
+
+    def _wait(self, script: str) -> tuple[int, str]:
+        """Its status and its words at its end; after PATIENCE it and all that it started are told to end."""
+        with subprocess.Popen(
+            ["bash", "-c", script],
+            env=self._environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        ) as process:
+            try:
+                said, _ = process.communicate(timeout=PATIENCE)
+            except subprocess.TimeoutExpired:
+                os.killpg(process.pid, signal.SIGTERM)
+                said, _ = process.communicate(timeout=60)
+                raise AssertionError(f"took too long: {script}\n{said.decode('utf-8', 'replace')}") from None
+        return process.returncode, said.decode("utf-8", "replace")
 
     def _begin(self, block: Block, typed: str, word: str, terminal: Path) -> None:
         """Type it in a terminal of its own, which knows what was set in `terminal` by then, and nothing later."""

@@ -5,15 +5,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
+import types
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import yaml
 from docs_kit import Block, Sandbox, Unreadable, blocks
-from living_kit import Stage, living
+from living_kit import Stage, living, wait_until
 from markdown_it import MarkdownIt
 
 from steward.valkey import Valkey, free_port
@@ -130,3 +134,56 @@ def test_every_yaml_in_the_documents_is_yaml() -> None:
         for token in MarkdownIt("commonmark").parse(path.read_text("utf-8")):
             if token.type == "fence" and token.info == "yaml":
                 assert yaml.safe_load(token.content.replace("…", "x")) is not None, f"{path}: {token.content}"
+
+
+def code_of(path: Path, language: str) -> list[str]:
+    """The blocks of a page in one language."""
+    tokens = MarkdownIt("commonmark").parse(path.read_text("utf-8"))
+    return [token.content for token in tokens if token.type == "fence" and token.info == language]
+
+
+class Anything:
+    """Stands for gradio's widgets: takes what it is given, and is a context."""
+
+    made: list[tuple[tuple[Any, ...], dict[str, Any]]] = []  # noqa: RUF012  # of the one test
+
+    def __init__(self, *words: Any, **named: Any) -> None:
+        self.made.append((words, named))
+
+    def __enter__(self) -> Anything:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        return None
+
+    def click(self, run: Any, takes: list[Any], gives: Any) -> None:
+        """What is called where it is clicked."""
+        assert callable(run)
+
+
+@pytest.fixture
+def front_end(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, Any]]:
+    """The names of the front end in docs/api.md, with gradio where it is installed and a stand-in where it is not."""
+    gradio: Any = types.ModuleType("gradio")
+    for widget in ("Blocks", "LoginButton", "Textbox", "Dropdown", "Markdown", "Button", "Dataframe", "OAuthToken"):
+        setattr(gradio, widget, Anything)
+    with contextlib.suppress(ImportError):
+        import gradio  # type: ignore[no-redef]  # the real one, where there is one
+    monkeypatch.setitem(sys.modules, "gradio", gradio)
+    (code,) = code_of(ROOT / "docs" / "api.md", "python")
+    names: dict[str, Any] = {}
+    exec(code, names)  # noqa: S102  # the document's own code
+    yield names
+
+
+@pytest.mark.e2e
+def test_the_front_end_in_the_document_works(front_end: dict[str, Any], stage: Stage) -> None:
+    """Whoever is not signed in is told so; who is submits, and is told in Markdown; what failed is shown with why."""
+    front_end["BOARD"] = stage.web_url
+    token = SimpleNamespace(token="hf_ada")
+    submit, failed = front_end["submit"], front_end["failed"]
+    assert submit("org/model", "bfloat16", None) == "Please sign in first."
+    wait_until(lambda: "is submitted" in submit("org/model", "bfloat16", token))
+    wait_until(lambda: "There is no model org/nowhere" in submit("org/nowhere", "bfloat16", token))
+    assert "is not right for model" in submit("a b", "bfloat16", token)
+    assert failed() == []

@@ -1,0 +1,43 @@
+"""Code in the documents that is no command."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from jinja2 import ChoiceLoader, DictLoader
+from markdown_it import MarkdownIt
+
+from bot.commands.docs import page
+from bot.commands.grammar import commands_in
+from bot.commands.registry import Misused, Registry, bind
+from bot.commands.verbs import REGISTRY
+from bot.texts.render import ENVIRONMENT
+
+
+def examples(project: Path, name: str, language: str) -> list[str]:
+    """The blocks of a page in one language."""
+    tokens = MarkdownIt("commonmark").parse((project / "docs" / name).read_text("utf-8"))
+    return [token.content for token in tokens if token.type == "fence" and token.info == language]
+
+
+def test_the_verb_in_the_how_to_works(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It has its place in the registry and its page, its examples are read, and it says what its template says."""
+    (code,), (words,) = (examples(project, "writing-a-command.md", one) for one in ("python", "jinja"))
+    names: dict[str, Any] = {}
+    exec(code, names)  # noqa: S102  # the document's own code
+    verb = names["AGE"]
+    registry = Registry((*REGISTRY.verbs, verb))
+    assert f"\n## {verb.name}\n" in page(registry)
+    for example in verb.examples:
+        (command,) = commands_in(example)
+        assert registry.find(command.verb) is verb
+        assert not isinstance(bind(verb, command), Misused)
+    loaders = ChoiceLoader([DictLoader({"commands/age.md.j2": words}), ENVIRONMENT.loader])  # type: ignore[list-item]
+    monkeypatch.setattr(ENVIRONMENT, "loader", loaders)
+    call = SimpleNamespace(
+        desk=SimpleNamespace(now=lambda: 7_300.0), entry=SimpleNamespace(submitted=100.0, model="a/*b*")
+    )
+    assert names["run"](call).text == r"**a/\*b\*** has been here for 2 hours."
