@@ -38,6 +38,7 @@ def main() -> int:
     )
     parser.add_argument("--speed", type=float, default=10.0, help="played seconds per real one")
     parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--minutes", type=float, default=1e6, help="real ones, after which no other day begins")
     parser.add_argument("--soak", action="store_true", help="month after month, until something is wrong")
     parser.add_argument(
         "--folder", type=Path, help="where everything is kept; by default a temporary one that is removed"
@@ -51,7 +52,9 @@ def main() -> int:
             folder = (options.folder or Path(temporary)).resolve()
             folder.mkdir(parents=True, exist_ok=True)
             folder.chmod(0o755)  # the sandboxed child is another user
-            found = play(write(seed, scale), folder, speed=options.speed, workers=options.workers)
+            found = play(
+                write(seed, scale), folder, speed=options.speed, workers=options.workers, minutes=options.minutes
+            )
         print("\n".join(table(found)))
         if options.json:
             print(json.dumps(found), flush=True)

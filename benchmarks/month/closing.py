@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from typing import Any
 
 from huggingface_hub import HfApi
@@ -47,6 +48,7 @@ def look(
         "wait_to_result_seconds": spread(results),
         "answer_seconds": spread(looking.answer_seconds(seen)),
         "calls": {"in_all": calls, "per_request": per(calls, requests), "most_in_5_minutes": busy[0]},
+        "calls_by_route": by_route(ours),
         "files": {"most_in_5_minutes": busy[1]},
         "commits": {name: len(times) for name, times in commits.items()}
         | {"per_request": per(sum(map(len, commits.values())), requests)},
@@ -139,6 +141,14 @@ def times(desk: Desk) -> tuple[list[float], list[float]]:
             starts.append(started - asked)
             ends.append(ended - asked)
     return starts, ends
+
+
+def by_route(calls: list[dict[str, Any]]) -> dict[str, int]:
+    """The routes that the bot called most, with how often."""
+    counted: Counter[str] = Counter()
+    for one in calls:
+        counted[f"{one['method']} {one['route']}"] += one["count"]
+    return dict(counted.most_common(12))
 
 
 def total(deliveries: dict[str, dict[str, int]]) -> dict[str, int]:

@@ -27,8 +27,8 @@ LONGEST_DAY = 16 * 3600.0
 LOOK = 5.0
 
 
-def play(script: Script, folder: Path, *, speed: float, workers: int) -> dict[str, Any]:
-    """Play `script` in `folder`; all figures and findings."""
+def play(script: Script, folder: Path, *, speed: float, workers: int, minutes: float = 1e6) -> dict[str, Any]:
+    """Play `script` in `folder`, for so many real `minutes` at most; all figures and findings."""
     began, clock = time.monotonic(), PlayedClock(folder, speed)
     clock.epoch += MORNING
     with Children(folder / "logs") as children:
@@ -46,10 +46,14 @@ def play(script: Script, folder: Path, *, speed: float, workers: int) -> dict[st
             for number in range(script.scale.days):
                 live_a_day(number, script, stage, people, troubles)
                 tell(clock, f"day {number + 1} is over: {standing(desk)}", troubles)
+                if time.monotonic() - began > 60 * minutes:
+                    tell(clock, f"the time is up: {script.scale.days - number - 1} days are not played")
+                    break
                 if number + 1 < script.scale.days:
                     sleep_till_morning(clock, stage, town)
             busy = watch.busiest(300)
         found = look(town, people, troubles, stage, watch, busy)
+        found["days"] = number + 1
         found["real_minutes"] = round((time.monotonic() - began) / 60, 1)
         desk.hub.close()
         return found
