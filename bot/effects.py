@@ -83,8 +83,12 @@ class Gate:
         if mode is Mode.SHADOW and self.shadow.add(would.model_copy(update={"at": self._now()}), *aliases):
             log.info("in shadow", effect=would.effect, repo=would.repo, does=would.does)
         if wake:
-            self.shadow.hold_back(wake, self.words())
+            self.held_still(wake)
         return False
+
+    def held_still(self, wake: str) -> None:
+        """A sync came to rest at what was held back before, without asking anew: call it when the effects change."""
+        self.shadow.hold_back(wake, self.words())
 
     def words(self) -> str:
         """The board's effects in a form that can be compared."""
@@ -168,7 +172,7 @@ class Gate:
         if self.is_left_alone(repo, num) and not asked:
             return None
         would = _about(repo, num, Effect.COMMENT, f"Comment in #{num}", marker, body, f"comment {num} {marker}")
-        if not self.allows(would, *kinds, wake=wake, aliases=(_says(marker, version or body),)):
+        if not self.allows(would, *kinds, wake=wake or _thread(repo, num), aliases=(_says(marker, version or body),)):
             return None
         text = self._without_mentions(repo, body, marker)
         still_ours()
@@ -189,7 +193,7 @@ class Gate:
         """`Hub.edit_comment`, of a comment of ours."""
         says = _says(marker, version or body)
         would = _about(repo, num, Effect.COMMENT, f"Edit our comment in #{num}", marker, body, says)
-        if not self.allows(would, *kinds, wake=wake):
+        if not self.allows(would, *kinds, wake=wake or _thread(repo, num)):
             return "held"
         text = self._without_mentions(repo, body, marker)
         still_ours()
@@ -203,7 +207,7 @@ class Gate:
             return False
         does = f"{'Close' if status == 'closed' else 'Open again'} #{num}"
         would = _about(repo, num, Effect.CLOSE, does, marker, "", f"{status} {num} {marker}")
-        if not self.allows(would, wake=wake):
+        if not self.allows(would, wake=wake or _thread(repo, num)):
             return False
         still_ours()
         self._hub.set_status(repo, num, status)
@@ -249,6 +253,11 @@ class Gate:
 
 def _about(repo: Repo, num: int | None, effect: Effect, does: str, marker: Marker, body: str, name: str) -> Would:
     return Would(id=name, effect=effect, repo=_name(repo), thread=num, does=does, path=marker.key, text=body)
+
+
+def _thread(repo: Repo, num: int) -> str:
+    """The dirty key of a thread: whose sync says again what was held back there, where nothing else is named."""
+    return f"thread:{_name(repo)}:{num}"
 
 
 def _name(repo: Repo) -> str:

@@ -95,7 +95,12 @@ def _is_current(desk: Desk, repo: Repo, seen: Thread, record: Record | None) -> 
     if record is None:
         if memo is None or memo.held != now:
             return False
-        return memo.denied or memo.silent or desk.effects.mode(Effect.COMMENT) is not Mode.ON
+        if memo.denied or memo.silent:
+            return True
+        if desk.effects.mode(Effect.COMMENT) is Mode.ON:
+            return False
+        desk.effects.held_still(thread_key(repo, seen.num))
+        return True
     if record.checking or record.situation != now:
         return False
     if memo is None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
@@ -224,6 +225,28 @@ def test_what_was_held_back_is_done_once_effects_are_on(stand: Stand) -> None:
     assert stand.file(good)["status"] == "RUNNING"
     assert len(stand.threads()) == 2
     assert stand.desk.effects.shadow.held_back("") == []
+
+
+def test_whoever_asked_in_shadow_is_answered_however_the_kinds_are_switched_on(stand: Stand) -> None:
+    """A command and a pull request wait for comments, whatever else is switched on before; each is answered once."""
+    switch(stand, SHADOW)
+    asked = stand.ada.create_discussion(REQUESTS, "A question", description="/help", repo_type="dataset").num
+    fields = {"model": "ada/remote", "status": "PENDING", "revision": "main"}
+    add = [CommitOperationAdd(path_of("float32", "ada/remote"), json.dumps(fields).encode())]
+    made = stand.ada.create_commit(REQUESTS, add, commit_message="Add", repo_type="dataset", create_pr=True)
+    later(stand, PERIOD + 1)
+    modes = dict(SHADOW)
+    for kind in (Effect.EDIT, Effect.CLOSE, Effect.COMMENT, Effect.MENTION):
+        modes[kind] = Mode.ON
+        switch(stand, modes)
+        later(stand, PERIOD + 1)
+    ours = Counter(
+        thread.num
+        for thread in stand.threads()
+        for event in thread.events
+        if event.type == "comment" and event.author == "steward-bot"
+    )
+    assert ours == {asked: 1, int(made.pr_num or 0): 1}
 
 
 def test_edits_that_were_staged_before_a_board_went_into_shadow_are_not_written(stand: Stand) -> None:
