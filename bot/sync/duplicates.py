@@ -1,7 +1,8 @@
 """Requests that are there twice: looked for once a day, told once, each in a thread of its own, with a cure to approve.
 
 Only paths are compared, in the mirror; the few files whose paths are alike are read. Which pairs were told is seen in
-our own threads, by their marker, so nothing is told twice, also after Redis was lost.
+our own threads, by their marker, so nothing is told twice, also after Redis was lost. Of two that are both from before
+the board's adoption nobody is told.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from bot.sync.changesets import Approved, Part
 from bot.sync.own_threads import find_own
 from bot.texts.render import render
 from hub.records import Repo
+from leaderboard.adoption import is_old
 from leaderboard.duplicates import Double, alike, doubles
 from leaderboard.holds import Hold
 from leaderboard.reasons import Problem, Reason
@@ -57,7 +59,11 @@ def _find(desk: Desk, view: View, head: str) -> Iterator[Double]:
     for group in alike(oids):
         data = {path: view.blob(oids[path], max_bytes=desk.board.max_request_bytes) or b"" for path in group}
         read = (parse_request(path, raw) for path, raw in data.items())
-        yield from doubles(one for one in read if isinstance(one, Request))
+        adopted = dict(zip(group, desk.adoption.blobs(group), strict=True))
+        for double in doubles(one for one in read if isinstance(one, Request)):
+            pair = ((str(one.path), one) for one in (double.keep, double.lose))
+            if not all(is_old(adopted[path], oids[path], one) for path, one in pair):
+                yield double
 
 
 def _tell(desk: Desk, double: Double) -> None:

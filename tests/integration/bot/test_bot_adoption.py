@@ -14,6 +14,7 @@ from bot.adopting import Adopted, adopt
 from bot.adoption import RecordLost, git_id
 from bot.desk import request_key
 from bot.index import Entry
+from bot.sync.duplicates import DUPLICATES
 from bot.sync.reconcile import PERIOD
 from leaderboard.adoption import RECORD, BadRecord, old_failure, parse_record
 from leaderboard.requests import Request, is_request_path, parse_request
@@ -170,6 +171,22 @@ def test_a_resubmission_of_an_old_request_is_new(stand: Stand) -> None:
     stand.submit("ada/good")
     stand.settle()
     assert [one.path for one in stand.queued()] == [OLD]
+
+
+def test_requests_that_were_there_twice_before_are_not_told_of(stand: Stand) -> None:
+    """Two old files for one evaluation are the past; once somebody changes one of them, maintainers hear of both."""
+    twin, failed = OLD.replace("ada/", "Ada/"), {**FIELDS, "status": "FAILED"}
+    fill(stand, [(OLD, json.dumps(failed).encode()), (twin, json.dumps({**failed, "model": "Ada/good"}).encode())])
+    adopted(stand)
+    live(stand, rounds=1)
+    stand.desk.mark(DUPLICATES)
+    stand.work()
+    assert stand.threads() == []
+    stand.put(OLD, json.dumps({**failed, "params": 7.24}).encode())
+    stand.settle()
+    stand.desk.mark(DUPLICATES)
+    stand.work()
+    assert "Requests twice" in " ".join(thread.title for thread in stand.threads())
 
 
 def test_an_old_file_that_is_looked_at_again_stays_as_it_is(stand: Stand) -> None:
