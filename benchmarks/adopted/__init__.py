@@ -1,0 +1,1 @@
+"""A living board is taken over: see `__main__`."""
