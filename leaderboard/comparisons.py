@@ -46,24 +46,32 @@ def standard(evaluated: Iterable[Evaluated]) -> Standard:
     """What these reach, all of one category and suite; of a model with several evaluations its best one counts."""
     best: dict[str, Evaluated] = {}
     for one in evaluated:
-        name = one.model.casefold()
-        if one.average is not None and (name not in best or _rank(one) < _rank(best[name])):
-            best[name] = one
+        if one.average is not None:
+            name = one.model.casefold()
+            if name not in best or _is_better(one, best[name]):
+                best[name] = one
     if not best:
         return Standard()
-    every = sorted(best.values(), key=_rank)
+    averages = sorted(one.average for one in best.values() if one.average is not None)
+    first = [one for one in best.values() if one.average is not None and one.average >= averages[-2:][0]]
     scores: dict[str, list[float]] = {}
-    for one in every:
+    for one in best.values():
         for name, score in one.benchmarks.items():
             scores.setdefault(name, []).append(score)
-    middle = median(one.average for one in every if one.average is not None)
-    return Standard(tuple(every[:2]), len(every), middle, {name: median(found) for name, found in scores.items()})
+    middles = {name: median(found) for name, found in scores.items()}
+    return Standard(tuple(sorted(first, key=_rank)[:2]), len(best), median(averages), middles)
 
 
 def best_of(evaluated: Sequence[Evaluated], suite: str | None = None) -> Evaluated | None:
     """The best of a model's evaluations, by one suite where that is said; None where there is none."""
     with_scores = (one for one in evaluated if one.average is not None and suite in (None, one.suite))
     return min(with_scores, key=_rank, default=None)
+
+
+def _is_better(one: Evaluated, other: Evaluated) -> bool:
+    """Whether it ranks before the other; that takes no ranks but where their averages are the same."""
+    mine, theirs = one.average or 0.0, other.average or 0.0
+    return mine > theirs or (mine == theirs and _rank(one) < _rank(other))
 
 
 def _rank(one: Evaluated) -> tuple[float, str, tuple[tuple[str, float], ...]]:
