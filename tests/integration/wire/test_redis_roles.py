@@ -46,7 +46,10 @@ FOR_NO_WORKER = (
     ("HDEL", KEYS.dirty_leases, "k"), ("HDEL", KEYS.parked, "k"), ("HSET", KEYS.adoption, "record", "{}"),
     ("XADD", KEYS.shadow, "*", "would", "{}"), ("INCRBY", KEYS.edit_number, "1"), ("SET", "rq:suspended", "1"),
     ("LPUSH", "rq:queue:default", "x"), ("EVAL", READ_ONE, "0"), ("EVAL", "return 1", "1", KEYS.session("x")),
-    ("RENAME", KEYS.attempts, KEYS.requests), ("COPY", KEYS.inbox, KEYS.attempts),
+    ("RENAME", KEYS.attempts, KEYS.requests), ("SET", KEYS.attempt(MINE), "x"), ("DEL", KEYS.attempt(MINE)),
+    ("DEL", KEYS.dirty), ("ZREM", KEYS.dirty, "k"), ("HSET", KEYS.dirty_generations, "k", "x"), ("SET", KEYS.wake, "x"),
+    ("DEL", KEYS.workers), ("SET", KEYS.claims, "x"), ("DEL", f"rq:queue:{KEYS.queue('small')}"),
+    ("COPY", KEYS.inbox, KEYS.attempts),
 )  # fmt: skip
 FOR_NO_WEB_SERVER = (
     ("HSET", KEYS.edits("r"), "e", "{}"), ("HSET", KEYS.edit_repos, "e", "r"), ("SET", KEYS.edit_end("e"), "landed"),
