@@ -101,40 +101,65 @@ def _minutes(seconds: float | None) -> str:
 
 def _curve(day: Day, name: str) -> bytes:
     """How many of all submissions had come so far after how many minutes."""
-    import pygal
-
+    pygal = _pygal()
     words = {"to_start": "begun", "to_scores": "with scores"}[name]
     chart = pygal.XY(
-        **_looks(day, f"Submissions {words}, in per cent, by minutes since they were made"),
-        x_title="minutes",
+        **_looks(day, f"Submissions {words} after so many minutes, in per cent"),
         show_dots=False,
-        stroke_style={"width": 3},
         range=(0, 100),
         xrange=(0, MOST_MINUTES),
+        y_labels=[0, 25, 50, 75, 100],
+        x_labels=list(range(0, MOST_MINUTES + 1, 60)),
     )
     for peer, figures in day["peers"].items():
         of = figures["submissions"] if name == "to_start" else figures["good"]
         times = [seconds / 60 for seconds in figures[name]]
         points = [(0.0, 0.0)] + [(at, 100 * (number + 1) / of) for number, at in enumerate(times) if at <= MOST_MINUTES]
         chart.add(peer, [*points, (float(MOST_MINUTES), points[-1][1])])
-    return bytes(chart.render())
+    return _rendered(chart)
 
 
 def _wrong(day: Day) -> bytes:
     """What went wrong, in submissions."""
-    import pygal
-
+    pygal = _pygal()
     kinds = {
         "wrongly failed": "wrongly_failed",
-        "without own scores": "wrongly_finished",
+        "no scores of its own": "wrongly_finished",
         "ended silently": "silent_ends",
         "evaluated twice": "evaluated_twice",
     }
-    chart = pygal.Bar(**_looks(day, "What went wrong, in submissions"), print_values=True, print_zeroes=True)
+    chart = pygal.Bar(
+        **_looks(day, "What went wrong"),
+        print_values=True,
+        print_zeroes=True,
+        show_y_labels=False,
+        print_values_position="top",
+    )
     chart.x_labels = list(kinds)
     for peer, figures in day["peers"].items():
         chart.add(peer, [figures.get(name) for name in kinds.values()])
-    return bytes(chart.render())
+    return _rendered(chart)
+
+
+def _pygal() -> Any:
+    """The library, writing trees of the standard library's."""
+    import pygal
+    from pygal.etree import etree
+
+    etree.to_etree()
+    return pygal
+
+
+def _rendered(chart: Any) -> bytes:
+    """The picture, without what serves a script."""
+    from xml.etree import ElementTree
+
+    root = chart.render_tree()
+    for parent in list(root.iter()):
+        for child in list(parent):
+            if not isinstance(child.tag, str) or child.tag.rpartition("}")[2] in ("script", "desc"):
+                parent.remove(child)
+    return bytes(ElementTree.tostring(root, encoding="utf-8"))
 
 
 def _looks(day: Day, head: str) -> dict[str, Any]:
@@ -148,12 +173,16 @@ def _looks(day: Day, head: str) -> dict[str, Any]:
         foreground_subtle="#9ca3af",
         colors=tuple(COLOURS[name] for name in day["peers"]),
         font_family="system-ui, sans-serif",
-        opacity="0.9",
-        title_font_size=15,
+        guide_stroke_color="#e5e7eb",
+        major_guide_stroke_color="#e5e7eb",
+        value_colors=("#111827",) * len(day["peers"]),
+        stroke_width="2.5",
+        opacity="1",
+        title_font_size=13,
         label_font_size=12,
         major_label_font_size=12,
         legend_font_size=13,
         value_font_size=12,
     )
-    shape = {"width": 760, "height": 380, "legend_at_bottom": True, "legend_at_bottom_columns": 4}
-    return {"title": f"{head} ({title(day)})", "style": style, "js": (), "pretty_print": False, **shape}
+    shape = {"width": 760, "height": 340, "legend_at_bottom": True, "legend_at_bottom_columns": 4}
+    return {"title": f"{head} ({title(day)})", "style": style, "js": (), "truncate_label": -1, **shape}
