@@ -74,6 +74,8 @@ def prepared(page: str, folder: Path, request: pytest.FixtureRequest) -> Sandbox
         (folder / "secrets" / "bot-token").write_text("hf_bot")
         own |= {"redis://queue.internal:6379": stage.redis_url, "/run/secrets/worker-token": f"{folder}/worker-token"}
         own |= {"STEWARD_BOARD=board.yaml": f"STEWARD_BOARD={stage.folder}/board.yaml"}
+    if page == "docs/writing-a-command.md":  # it writes a page of this project anew
+        (folder / "docs").mkdir()
     if page == "docs/deploying.md":  # it makes a board of its own
         settings |= {"STEWARD_BOARD": "board.yaml", "REDIS_URL": "", "STEWARD_BOT_TOKEN": ""}
         web = f"127.0.0.1:{free_port()}"
@@ -97,7 +99,7 @@ def _environment(folder: Path) -> Path:
 
 
 @pytest.mark.e2e
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(2_400)
 @pytest.mark.parametrize("page", RUN)
 def test_what_a_page_tells_to_type_works(page: str, tmp_path: Path, request: pytest.FixtureRequest) -> None:
     """Block after block, in one folder and one shell; what runs beside them ends by Ctrl-C."""
