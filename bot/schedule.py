@@ -39,6 +39,8 @@ class Schedule:
         self._started = False
         self._called: dict[str, float] = {}
         """Attempt → when we called for a look at its request."""
+        self._missed: set[str] = set()
+        """Attempts that neither lay in RQ nor were taken, at the last tick."""
 
     def run(self) -> None:
         """Tick until `stop`."""
@@ -108,6 +110,7 @@ class Schedule:
             self.desk.mark_all((DIGEST, DUPLICATES), Priority.BACKGROUND)
             self.desk.mark(DECISIONS, Priority.BACKGROUND)
             self.desk.mark(CAUSES, Priority.BACKGROUND)
+            self.desk.measures.spent(now=now)  # forgets what is a day old, also where no budget asks for it
             self.desk.redis.set(self.desk.keys.day, today)
 
     def _silent(self, by_attempt: dict[str, Entry], now: float) -> None:
@@ -129,8 +132,12 @@ class Schedule:
                 self.desk.mark(request_key(entry.path), Priority.BACKGROUND)
 
     def _vanished(self, entries: list[Entry], now: float) -> None:
-        """Attempts that were put into RQ, are not there any more, and were not taken: RQ lost them with a worker."""
+        """Attempts that were put into RQ, are not there any more, and were not taken: RQ lost them with a worker.
+
+        Two ticks in a row must find them so: a worker that has just got the job says a moment later that it took it.
+        """
         old = [entry for entry in entries if entry.state == "queued" and now - entry.queued > STUCK_IN_RQ]
+        missed, self._missed = self._missed, set()
         if not old:
             return
         there = jobs.lying(self.desk.redis, self.desk.queues)
@@ -140,6 +147,9 @@ class Schedule:
             state = self.desk.attempts.read(entry.attempt)
             if state is not None and state.state != "queued":
                 self._call(entry, now)
+                continue
+            if entry.attempt not in missed:
+                self._missed.add(entry.attempt)
                 continue
             jobs.delete(self.desk.redis, entry.attempt)
             log.warning("job vanished from RQ", attempt=entry.attempt)

@@ -10,7 +10,7 @@ from huggingface_hub import CommitOperationAdd
 from stand_kit import BOT, REQUESTS, Stand
 
 from bot.index import Entry
-from bot.schedule import TICK, Schedule
+from bot.schedule import STUCK_IN_RQ, TICK, Schedule
 from bot.sync.pull_record import MAIN
 from bot.sync.reconcile import PERIOD, POLLING
 from bot.sync.threads import staleness
@@ -419,6 +419,25 @@ def test_a_job_that_vanished_from_rq_is_queued_again(stand: Stand) -> None:
         stand.worker()
         look(stand, after=2)
     assert [one.attempt for one in stand.queued()] == [job.attempt]
+
+
+def test_a_job_that_a_worker_has_just_got_is_not_lost(stand: Stand) -> None:
+    """Between getting a job and saying that it took it a tick of the timer may fall: nothing is queued twice."""
+    stand.worker()
+    stand.submit("ada/good")
+    look(stand, after=0)
+    (job,) = stand.queued()
+    stand.time += STUCK_IN_RQ
+    look(stand, after=TICK)
+    for name in stand.desk.queues:
+        stand.desk.redis.delete(f"rq:queue:{name}")
+    look(stand, after=TICK)
+    assert stand.queued() == []
+    assert stand.desk.index.get(job.path).state == "queued"
+    stand.desk.attempts.take(job.attempt, job.path, "w", now=stand.time)
+    look(stand, after=TICK)
+    assert stand.queued() == []
+    assert stand.desk.index.get(job.path).state == "running"
 
 
 def test_a_hub_that_is_away_is_not_hammered_about_a_silent_attempt(stand: Stand) -> None:
