@@ -10,7 +10,7 @@ from typing import Any
 
 from benchmarks.month.closing import look
 from benchmarks.month.people import People
-from benchmarks.month.played import DAY, PlayedClock
+from benchmarks.month.played import DAY, HOUR, PlayedClock
 from benchmarks.month.script import Act, Script
 from benchmarks.month.stage import Flow, Stage
 from benchmarks.month.town import Town
@@ -21,8 +21,9 @@ from bot.desk import Desk
 from hub.client import Hub
 from steward.children import Children
 
-MORNING = 8 * 3600.0
-LONGEST_DAY = 16 * 3600.0
+MINUTE = 60.0
+MORNING = 8 * HOUR
+LONGEST_DAY = 4 * HOUR
 """Played seconds after which a day ends, whatever still waits."""
 LOOK = 5.0
 
@@ -65,10 +66,11 @@ def live_a_day(number: int, script: Script, stage: Stage, people: People, troubl
     for act in script.day(number):
         stage.begin(f"{act.what} {act.number}", flow_of(act, script, people, troubles), at=began + act.second)
     stage.play(began + script.scale.hours * 3600)
-    quiet = 0
+    quiet, is_last = 0, number + 1 == script.scale.days
     while quiet < 3 and clock.now() < began + LONGEST_DAY:
         stage.play(clock.now() + LOOK * clock.rate / 10)
-        quiet = quiet + 1 if not len(stage) and is_quiet(people.desk, troubles.town) else 0
+        still = not len(stage) and is_quiet(people.desk, troubles.town, soon=HOUR if is_last else 2 * MINUTE)
+        quiet = quiet + 1 if still else 0
 
 
 def flow_of(act: Act, script: Script, people: People, troubles: Troubles) -> Flow:
@@ -79,17 +81,16 @@ def flow_of(act: Act, script: Script, people: People, troubles: Troubles) -> Flo
     return maker(act.number)
 
 
-def is_quiet(desk: Desk, town: Town) -> bool:
-    """Whether nothing waits, runs, is staged, or is due within the next minutes."""
+def is_quiet(desk: Desk, town: Town, *, soon: float) -> bool:
+    """Whether nothing runs, is staged, or is due within the next `soon` played seconds."""
+    by = desk.now() + soon
     if desk.index.busy() or desk.index.unjudged() or desk.ledgers.staging.repos():
         return False
-    if any(
-        entry is None or entry.hold is None for entry in desk.index.find([one.path for one in desk.index.waiting()])
-    ):
+    waiting = [entry for entry in desk.index.find([one.path for one in desk.index.waiting()]) if entry is not None]
+    if any(entry.hold is None and entry.again < by for entry in waiting):
         return False
-    soon = desk.now() + 900
     marks: list[Any] = desk.redis.zrange(desk.keys.dirty, 0, -1, withscores=True)
-    due = [key for key, score in marks if float(score) % 1e12 < soon and key.startswith((b"request:", b"thread:"))]
+    due = [key for key, score in marks if float(score) % 1e12 < by and key.startswith((b"request:", b"thread:"))]
     return not due and not any(hook["state"] == "pending" for hook in pending(town))
 
 
