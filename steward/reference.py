@@ -53,6 +53,17 @@ the account cannot read in `/proc`. What belongs to one leaderboard stands in it
 [board file](reference-files.md#the-board-file). Written by `python -m steward.reference docs`.
 """
 
+SETTINGS_FOOT = """## Others
+
+| variable | what it is |
+|---|---|
+| `STEWARD_DATA` | `up`: folder of its queue server; `steward-data` if left out |
+| `FORWARDED_ALLOW_IPS` | `serve`, behind a proxy: the proxy's address, whose word about who asks is believed |
+| `HF_TOKEN` | `submit`: the token of whoever submits |
+| `STEWARD_CLOCK` | for simulations: `epoch,rate`, as for [localhub](localhub.md#making-things-go-wrong) |
+| `STEWARD_BEAT_SECONDS`, `STEWARD_CRASH_AT` | for tests of what dies: how often attempts beat; a point at which to die |
+"""
+
 
 def cli_page() -> str:
     """The page of the command line."""
@@ -142,6 +153,7 @@ def settings_page() -> str:
         parts += [f"## {title}\n", "| variable | what it is | if left out |", "|---|---|---|"]
         parts += [_setting(name, settings) for name in settings.model_fields if name in names]
         parts.append("")
+    parts.append(SETTINGS_FOOT)
     return "\n".join(parts).rstrip() + "\n"
 
 
