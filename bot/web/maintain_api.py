@@ -14,6 +14,7 @@ from fastapi.security import HTTPAuthorizationCredentials
 from starlette.concurrency import run_in_threadpool
 
 from bot.deliveries import VERDICTS
+from bot.texts.render import render
 from bot.web import maintain_models as models
 from bot.web.answers import PRIVATE, CannotAnswer, answer
 from bot.web.api import PROBLEMS
@@ -42,12 +43,6 @@ NO: dict[No, tuple[int, Problem, dict[str, str]]] = {
         Problem(code="unsure", message="Nobody could say whether you are a maintainer.", advice="Ask again shortly."),
         {"retry-after": "5"},
     ),
-}
-SENTENCES = {
-    "woken": "It is tried again at once, with all its tries.",
-    "not-parked": "It is not parked: nothing was changed.",
-    "not-allowed": f"Nothing was changed: this can be done by {MAINTAINERS}.",
-    "under-way": "It is tried again as soon as a sync process takes it up.",
 }
 STATUSES = {"woken": 200, "not-parked": 409, "not-allowed": 403, "under-way": 202}
 REFUSALS: dict[int | str, dict[str, Any]] = {
@@ -136,7 +131,7 @@ def maintain_api_routes(gate: Gate, seen: Maintenance, owners: Owners) -> APIRou
             found.expect(x_csrf_token)
         person = found.person if isinstance(found, Visitor) else found
         code = await gate.wake(person, body.key) or "under-way"
-        told = models.Woken(code=code, message=SENTENCES[code])
+        told = models.Woken(code=code, message=render("woken", code=code).strip())
         return answer(request, told, status=STATUSES[code], headers=PRIVATE)
 
     @routes.get("/unknown", summary="Unknown causes", response_model=models.UnknownList)

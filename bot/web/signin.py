@@ -32,8 +32,8 @@ from hub.records import Account
 
 log = structlog.get_logger()
 
-CALLS = 4
-"""Sign-ins that the Hub is asked about at a time."""
+CALLS, WAITING = 4, 32
+"""Sign-ins that the Hub is asked about at a time, and those that may wait for their turn."""
 MOST = 60
 """Answers that one address may bring within a minute."""
 Why = Literal["off", "forged", "refused", "denied", "away", "too-many"]
@@ -65,6 +65,8 @@ class SigningIn:
         """Send the browser to the Hub."""
         if self.provider is None:
             return "off"
+        if self._is_busy:
+            return "away"
         flow = signin_flow.begin(next)
         try:
             url = await to_thread.run_sync(
@@ -88,6 +90,8 @@ class SigningIn:
         code = said.get("code", "")
         if not code or len(code) > 2_000:
             return "denied" if said.get("error") == "access_denied" else "refused"
+        if self._is_busy:
+            return "away"
         client = request.client.host if request.client is not None else ""
         try:
             account = await to_thread.run_sync(self._identify, flow, code, client, limiter=self._calls)
@@ -96,6 +100,11 @@ class SigningIn:
         if account is None:
             return "too-many"
         return await run_in_threadpool(self._signed_in, request, account, flow.next)
+
+    @property
+    def _is_busy(self) -> bool:
+        """Whether the Hub is so slow that nobody more should wait for it here."""
+        return self._calls.statistics().tasks_waiting >= WAITING
 
     def _identify(self, flow: signin_flow.Flow, code: str, client: str) -> Account | None:
         if self._questions.allows(f"signin {who(client)}", most=MOST):

@@ -165,6 +165,13 @@ def test_a_hub_that_is_away_is_told(site: Site, browser: Browser) -> None:
     assert browser.sign_in("ada").status_code == 303
 
 
+def test_nobody_waits_behind_many(site: Site, browser: Browser, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the Hub is so slow that many wait already, one more is told so at once, on the way there and back."""
+    address = browser.agree("ada")
+    monkeypatch.setattr("bot.web.signin.WAITING", 0)
+    assert [browser.get(one).status_code for one in (address, "/signin")] == [503, 503]
+
+
 def test_an_address_that_brings_many_answers_has_to_wait(
     site: Site, browser: Browser, monkeypatch: pytest.MonkeyPatch
 ) -> None:
