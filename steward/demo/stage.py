@@ -16,7 +16,7 @@ import yaml
 from huggingface_hub import HfApi
 
 from steward.children import Child, ChildDied, Children
-from steward.demo.world import BOT, FRONT_END, MAINTAINER, WORKER, World
+from steward.demo.world import APP, BOT, FRONT_END, MAINTAINER, WORKER, World
 from steward.valkey import Valkey, free_port
 
 PASSED_ON = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "VIRTUAL_ENV", "LD_LIBRARY_PATH", "OMP_NUM_THREADS")
@@ -79,8 +79,12 @@ class Stage:
 
     def start_bot(self) -> None:
         """Start the web server and the sync process."""
-        secrets = {"STEWARD_WEBHOOK_SECRET_FILE": self._secret("webhook-secret", self.world.secret)}
-        web = self.environment(STEWARD_PORT=str(self.web_port), **secrets)
+        secrets = {
+            "STEWARD_WEBHOOK_SECRET_FILE": self._secret("webhook-secret", self.world.secret),
+            "OAUTH_CLIENT_SECRET_FILE": self._secret("app-secret", self.world.app_secret),
+        }
+        signing_in = {"OAUTH_CLIENT_ID": APP, "STEWARD_PUBLIC_URL": self.web_url}
+        web = self.environment(STEWARD_PORT=str(self.web_port), **signing_in, **secrets)
         self.children.start("web", [*STEWARD, "serve"], environment=web)
         token = self._secret("bot-token", self.world.tokens[BOT])
         self.children.start("sync", [*STEWARD, "sync"], environment=self.environment(STEWARD_BOT_TOKEN_FILE=token))
@@ -122,7 +126,7 @@ def build_stage(folder: Path, children: Children) -> Stage:
     valkey = Valkey(folder / "valkey").start()
     (folder / "valkey-port").write_text(str(valkey.port))  # for whoever wants to look inside
     port = free_port()
-    world = World(webhook_url=f"http://127.0.0.1:{port}/webhooks/hub")
+    world = World(f"http://127.0.0.1:{port}")
     return Stage(folder, children, valkey, world, port)
 
 

@@ -12,6 +12,8 @@ from workers.starter import dataset_files
 
 ORG, DETAILS_ORG = "open-board", "open-board-details"
 BOT, FRONT_END, WORKER, MAINTAINER = "steward-bot", "board-front-end", "gpu-worker", "maya"
+APP = "the-open-board"
+"""With which people sign in to the board's pages."""
 SUBMITTERS = ("ada", "bob", "chen")
 PEOPLE = {
     BOT: "Steward",
@@ -35,10 +37,11 @@ CARDS = {
 
 @dataclass
 class World:
-    """Tokens and the webhook's secret, made anew for each demo."""
+    """Tokens and secrets, made anew for each demo. The pages are at `web_url`."""
 
-    webhook_url: str
+    web_url: str
     secret: str = field(default_factory=lambda: secrets.token_urlsafe(24))
+    app_secret: str = field(default_factory=lambda: secrets.token_urlsafe(24))
     tokens: dict[str, str] = field(default_factory=lambda: {name: f"hf_{secrets.token_hex(17)}" for name in PEOPLE})
 
     def as_world(self) -> dict[str, Any]:
@@ -68,12 +71,13 @@ class World:
         ]
         hook = {
             "owner": BOT,
-            "url": self.webhook_url,
+            "url": f"{self.web_url}/webhooks/hub",
             "secret": self.secret,
             "watched": [{"type": "dataset", "name": REQUESTS}, {"type": "space", "name": SPACE}],
             "domains": ["repo", "discussion"],
         }
-        return {"users": users, "orgs": orgs, "repos": repos, "webhooks": [hook]}
+        app = {"clientId": APP, "clientSecret": self.app_secret, "name": "The Open Board", "redirects": [self.web_url]}
+        return {"users": users, "orgs": orgs, "repos": repos, "webhooks": [hook], "oauthApps": [app]}
 
     def board_file(self, *, front_end_id: str, maintainer_id: str) -> str:
         """The board, as an operator would write it."""

@@ -11,7 +11,9 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qsl, urlsplit
 
+import httpx2
 import pytest
 import redis
 from huggingface_hub import CommitOperationAdd, HfApi, hf_hub_download
@@ -20,7 +22,7 @@ from spine_kit import Demo, play
 
 from leaderboard.suites import find_suite
 from steward.demo.story import SUBMISSIONS
-from steward.demo.world import BOT, DETAILS_ORG, LOGS, QUESTIONS, REQUESTS, RESULTS, SPACE, WORKER
+from steward.demo.world import BOT, DETAILS_ORG, LOGS, MAINTAINER, QUESTIONS, REQUESTS, RESULTS, SPACE, WORKER
 from wire.keys import Keys
 from workers.tasks import write_tasks
 
@@ -58,6 +60,19 @@ def thread_of(anybody: HfApi, request: dict[str, Any]) -> Any:
     return anybody.get_discussion_details(REQUESTS, int(request["thread"].rpartition("/")[2]), repo_type="dataset")
 
 
+def statuses(anybody: HfApi, path: str, folder: Path) -> list[str]:
+    """The status in each version of a request file, the first version first."""
+    seen: dict[str, str] = {}
+    for commit in reversed(anybody.list_repo_commits(REQUESTS, repo_type="dataset")):
+        for file in anybody.get_paths_info(REQUESTS, path, repo_type="dataset", revision=commit.commit_id):
+            if file.blob_id not in seen:
+                place = anybody.hf_hub_download(
+                    REQUESTS, path, repo_type="dataset", revision=commit.commit_id, cache_dir=folder
+                )
+                seen[file.blob_id] = json.loads(Path(place).read_text())["status"]
+    return list(seen.values())
+
+
 def test_every_submission_ends_as_it_should(demo: Demo) -> None:
     """One model has scores; three are FAILED with their true causes; each has a thread."""
     found = {one["model"]: (one["status"], (one["failure"] or {}).get("cause")) for one in demo.result["requests"]}
@@ -66,11 +81,10 @@ def test_every_submission_ends_as_it_should(demo: Demo) -> None:
     assert len(demo.good["scores"]["benchmarks"]) >= 5
 
 
-def test_a_request_takes_three_commits_and_has_one_status_comment(demo: Demo, anybody: HfApi) -> None:
+def test_a_request_takes_three_commits_and_has_one_status_comment(demo: Demo, anybody: HfApi, tmp_path: Path) -> None:
     """PENDING, RUNNING and FINISHED are three commits; each thread holds one comment of the bot, which was edited."""
-    name = demo.good["model"]
-    commits = [one.title for one in anybody.list_repo_commits(REQUESTS, repo_type="dataset") if name in one.title]
-    assert commits == [f"Finish {name}", f"Run {name}", f"Add {name} to eval queue"]
+    (path,) = (one.path for one in SUBMISSIONS if one.model == demo.good["model"])
+    assert statuses(anybody, path, tmp_path) == ["PENDING", "RUNNING", "FINISHED"]
     for request in demo.result["requests"]:
         bots = [e for e in thread_of(anybody, request).events if e.type == "comment" and e.author == BOT]
         assert len(bots) == 1
@@ -184,9 +198,23 @@ def test_the_workers_token_can_write_details_and_nothing_else(demo: Demo, repo: 
     assert worker.create_commit(own, add, commit_message="Try", repo_type="dataset").oid
 
 
+def test_a_maintainer_signs_in_on_the_pages(demo: Demo) -> None:
+    """With the demo's Hub, and sees what is for maintainers; Ada is told who may."""
+    (board,) = demo.world()["oauthApps"][0]["redirects"]
+    for who, status in ((MAINTAINER, 200), ("ada", 403)):
+        with httpx2.Client(base_url=board, timeout=60) as browser:
+            hub = urlsplit(browser.get("/signin?next=/maintain/inbox").headers["location"])
+            agreed = httpx2.post(f"{demo.hub}{hub.path}", data={**dict(parse_qsl(hub.query)), "as": who}, timeout=60)
+            back = browser.get(agreed.headers["location"])
+            assert back.headers["location"] == "/maintain/inbox"
+            page = browser.get(back.headers["location"])
+            assert (page.status_code, f"<span>{who}</span>" in page.text) == (status, True)
+
+
 def test_no_process_carries_a_token_in_its_environment(demo: Demo) -> None:
-    """Tokens and the webhook's secret travel in files: no environment of any process of the demo holds one."""
-    secrets = [*demo.tokens().values(), demo.world()["webhooks"][0]["secret"]]
+    """Tokens and secrets travel in files: no environment of any process of the demo holds one."""
+    world = demo.world()
+    secrets = [*demo.tokens().values(), world["webhooks"][0]["secret"], world["oauthApps"][0]["clientSecret"]]
     processes = demo.processes()
     assert any("zygote" in command for command in processes.values())
     for pid, command in processes.items():
