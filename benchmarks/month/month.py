@@ -84,13 +84,16 @@ def flow_of(act: Act, script: Script, people: People, troubles: Troubles) -> Flo
 def is_quiet(desk: Desk, town: Town, *, soon: float) -> bool:
     """Whether nothing runs, is staged, or is due within the next `soon` played seconds."""
     by = desk.now() + soon
-    if desk.index.busy() or desk.index.unjudged() or desk.ledgers.staging.repos():
+    if desk.index.busy() or desk.ledgers.staging.repos():
         return False
     waiting = [entry for entry in desk.index.find([one.path for one in desk.index.waiting()]) if entry is not None]
     if any(entry.hold is None and entry.again < by for entry in waiting):
         return False
     marks: list[Any] = desk.redis.zrange(desk.keys.dirty, 0, -1, withscores=True)
     due = [key for key, score in marks if float(score) % 1e12 < by and key.startswith((b"request:", b"thread:"))]
+    later = {key.decode().partition(":")[2] for key, _ in marks}
+    if set(desk.index.unjudged()) - later:
+        return False  # what is tried again has a mark that says when; for the rest somebody has still to come
     return not due and not any(hook["state"] == "pending" for hook in pending(town))
 
 
