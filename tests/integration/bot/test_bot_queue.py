@@ -8,6 +8,7 @@ import pytest
 from huggingface_hub import CommitOperationAdd
 from stand_kit import REQUESTS, Stand
 
+from bot.measures import Cost
 from bot.sync import queue_rules
 from bot.sync.line import look
 from hub.budget import Commits
@@ -294,6 +295,17 @@ def test_a_budget_holds_back_until_a_day_has_passed_and_says_so(stand: Stand) ->
     stand.schedule.tick()
     stand.settle()
     assert sorted(queued(stand)) == sorted([bobs, waits])
+
+
+def test_what_attempts_took_is_forgotten_after_a_day_also_where_nothing_is_limited(stand: Stand) -> None:
+    """The day's counts are kept for budgets; on a board without any nobody else would ever look at them."""
+    cost = Cost("a-1", "p", "small", "ada", 100.0, ended=stand.time)
+    stand.desk.measures.spend(cost)
+    stand.schedule.tick()
+    assert stand.desk.redis.hlen(stand.desk.keys.spent) == 1
+    stand.time += DAY
+    stand.schedule.tick()
+    assert stand.desk.redis.hlen(stand.desk.keys.spent) == 0
 
 
 def outcome(stand: Stand, job: EvaluationJob, *, seconds: float) -> Outcome:
