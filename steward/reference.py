@@ -61,7 +61,7 @@ SETTINGS_FOOT = """## Others
 | `FORWARDED_ALLOW_IPS` | `serve`, behind a proxy: the proxy's address, whose word about who asks is believed |
 | `HF_TOKEN` | `submit`: the token of whoever submits |
 | `STEWARD_CLOCK` | for simulations: `epoch,rate`, as for [localhub](localhub.md#making-things-go-wrong) |
-| `STEWARD_BEAT_SECONDS`, `STEWARD_CRASH_AT` | for tests of what dies: how often attempts beat; a point at which to die |
+| `STEWARD_BEAT_SECONDS`, `STEWARD_CRASH_AT` | for tests of what dies: how often attempts beat; where to die |
 """
 
 

@@ -102,6 +102,7 @@ def _other_words(status: int, content: bytes) -> str:
 
 def _here(asked: Asked, by: str) -> Submitted:
     """What comes of it on the board of our own settings."""
+    from bot.submissions import Submissions
     from bot.sync.submissions import carry_out
     from hub.errors import HubError
     from steward.commands.board import open_board
@@ -109,19 +110,22 @@ def _here(asked: Asked, by: str) -> Submitted:
     with open_board() as desk:
         try:
             account = desk.hub.user(by) if by else _owner(desk.hub.endpoint)
-            return carry_out(desk, _submission(asked, account))
+            submission = _submission(asked, account, desk.now())
+            submissions = Submissions(desk.redis, desk.keys)
+            submissions.put(submission)  # what is said again within a day is the same, and on record once
+            return carry_out(desk, submissions.find(submission.digest) or submission)
         except HubError as error:
             raise _cannot(f"the Hub was asked in vain: {error}") from error
 
 
-def _submission(asked: Asked, account: Account) -> Submission:
+def _submission(asked: Asked, account: Account, at: float) -> Submission:
     from bot.submissions import Submission
     from bot.sync.submissions import arguments_of
 
     arguments = arguments_of(asked)
     if isinstance(arguments, str):
         raise _cannot(arguments)
-    return Submission(person_id=account.id, person_name=account.name, arguments=arguments)
+    return Submission(person_id=account.id, person_name=account.name, arguments=arguments, at=at)
 
 
 def _owner(endpoint: str) -> Account:

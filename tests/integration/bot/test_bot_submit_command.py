@@ -71,6 +71,8 @@ def test_an_operator_submits_a_model(stand: Stand, steward: Steward) -> None:
     assert json.loads(other.stdout.splitlines()[-1])["code"] == "exists"
     stand.settle()
     assert stand.commits() == commits
+    (decided,) = stand.desk.hub.list_files(stand.desk.logs, folder="decisions")
+    assert b'"/submit ada/good ' in stand.desk.hub.read_file(stand.desk.logs, decided.path).data
 
 
 def test_a_person_submits_to_a_leaderboard(web: httpx2.Client, syncing: Stand, steward: Steward) -> None:
