@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 from fastapi import APIRouter, Response
@@ -16,6 +17,8 @@ from wire.redis import text
 
 SILENT = 300.0
 """Seconds without an answer after which the Hub, or the sync process, counts as away."""
+PATIENCE = 2.5
+"""Seconds for Redis to answer: the image's health check waits four, and a silent Redis is no reason to restart us."""
 
 
 def health_routes(redis: AsyncRedis, keys: Keys, inbox: Inbox) -> APIRouter:
@@ -37,15 +40,15 @@ def health_routes(redis: AsyncRedis, keys: Keys, inbox: Inbox) -> APIRouter:
 
 async def _state(redis: AsyncRedis, keys: Keys, inbox: Inbox) -> dict[str, Any]:
     try:
-        async with redis.pipeline(transaction=False) as pipe:
+        async with asyncio.timeout(PATIENCE), redis.pipeline(transaction=False) as pipe:
             pipe.hgetall(keys.hub_state)
             pipe.zcard(keys.dirty)
             pipe.hlen(keys.dirty_tries)
             pipe.hgetall(keys.inbox_counts)
             pipe.mget(keys.poll, keys.webhook_trouble)
             hub, dirty, failing, came, polling = await pipe.execute()
-        trouble = await inbox.check()
-    except RedisError as error:
+            trouble = await inbox.check()
+    except (RedisError, TimeoutError) as error:
         return {"redis": f"does not answer ({type(error).__name__})", "hub": {"state": "unknown"}}
     counts = {text(name): int(count) for name, count in came.items()}
     # Redis may answer and refuse to write: its memory or its disk is full, or it is a replica.

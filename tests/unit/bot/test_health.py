@@ -1,0 +1,33 @@
+"""What the web server says of itself while its queue server is silent."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+
+import httpx2
+import pytest
+from fastapi import FastAPI
+from redis.asyncio import Redis as AsyncRedis
+
+from bot import health
+from bot.inbox import Inbox
+from wire.keys import Keys
+
+
+def test_a_queue_server_that_hangs_makes_us_unready_and_no_less_alive(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It takes the connection and never says a word: `/healthz` answers 200 all the same, `/readyz` 503 and why."""
+    monkeypatch.setattr(health, "PATIENCE", 0.2)
+
+    async def answers(port: int) -> dict[str, httpx2.Response]:
+        async with AsyncRedis(port=port) as redis:
+            app, keys = FastAPI(), Keys("board")
+            app.include_router(health.health_routes(redis, keys, Inbox(redis, keys)))
+            transport = httpx2.ASGITransport(app)
+            async with httpx2.AsyncClient(transport=transport, base_url="http://web") as client, asyncio.timeout(30):
+                return {path: await client.get(path) for path in ("/healthz", "/readyz")}
+
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        found = asyncio.run(answers(silent.getsockname()[1]))
+    assert (found["/healthz"].status_code, found["/readyz"].status_code) == (200, 503)
+    assert found["/readyz"].json()["redis"] == "does not answer (TimeoutError)"
