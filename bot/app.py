@@ -111,7 +111,7 @@ def create_app(settings: BotSettings) -> App:
         live_routes(app.live),
     ):
         app.include_router(routes)
-    answers.add_to(app)
+    answers.add_to(app, frame.problem)
     return app
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -11,9 +11,10 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
 from pydantic import BaseModel
 from redis.exceptions import RedisError
+from starlette.datastructures import MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
-from starlette.types import Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from bot.web.models import Problem
 
@@ -25,12 +26,39 @@ PRIVATE = {"cache-control": "private, no-store"}
 """What is for one person alone is kept nowhere."""
 
 
+GUARD = {
+    "x-content-type-options": "nosniff",
+    "referrer-policy": "no-referrer",
+    "content-security-policy": "default-src 'none'; frame-ancestors 'none'",
+}
+"""What browsers are told about whatever is no page: nothing in it runs, loads, or may be framed."""
+Tell = Callable[[Request, int, Problem], Response]
+"""Makes the page that tells a person of a problem."""
+
+
 class CannotAnswer(Exception):
     """Ends a call with this problem."""
 
     def __init__(self, status: int, problem: Problem, headers: dict[str, str] | None = None) -> None:
         super().__init__(problem.message)
         self.status, self.problem, self.headers = status, problem, headers or {}
+
+
+class Guarded:
+    """Says GUARD with every answer that says nothing else of it, so that no route can forget to."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def guarded(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                for name, value in GUARD.items():
+                    headers.setdefault(name, value)
+            await send(message)
+
+        await self.app(scope, receive, guarded if scope["type"] == "http" else send)
 
 
 class CrossOriginReads(CORSMiddleware):
@@ -67,8 +95,8 @@ def refuse(status: int, problem: Problem, headers: dict[str, str] | None = None)
     )
 
 
-def add_to(app: FastAPI) -> None:
-    """Have `app` answer every error in one shape, and let pages of other origins read the API."""
+def add_to(app: FastAPI, tell: Tell) -> None:
+    """Have `app` answer every error in one shape, people by a page, and let pages of other origins read the API."""
     app.add_middleware(
         CrossOriginReads,
         allow_origins=["*"],
@@ -76,31 +104,42 @@ def add_to(app: FastAPI) -> None:
         allow_headers=["If-None-Match"],
         expose_headers=["ETag", "Retry-After"],
     )
+    app.add_middleware(Guarded)
+
+    def say(request: Request, status: int, problem: Problem, headers: Mapping[str, str] | None = None) -> Response:
+        if not wants_page(request):
+            return refuse(status, problem, dict(headers or {}))
+        page = tell(request, status, problem)
+        page.headers.update(headers or {})
+        return page
 
     @app.exception_handler(CannotAnswer)
-    async def cannot(_: Request, error: CannotAnswer) -> Response:
-        return refuse(error.status, error.problem, error.headers)
+    async def cannot(request: Request, error: CannotAnswer) -> Response:
+        return say(request, error.status, error.problem, error.headers)
 
     @app.exception_handler(RequestValidationError)
-    async def invalid(_: Request, error: RequestValidationError) -> Response:
+    async def invalid(request: Request, error: RequestValidationError) -> Response:
         wrong = "; ".join(map(_wrong, error.errors()[:5]))
-        return refuse(
-            422, Problem(code="bad-query", message=f"{wrong}.", advice="See /openapi.json for what is taken.")
-        )
+        problem = Problem(code="bad-query", message=f"{wrong}.", advice="See /openapi.json for what is taken.")
+        return say(request, 422, problem)
 
     @app.exception_handler(HTTPException)
-    async def plain(_: Request, error: HTTPException) -> Response:
+    async def plain(request: Request, error: HTTPException) -> Response:
         known = {404: "not-found", 405: "not-allowed"}
         advice = "See /openapi.json for what there is."
         problem = Problem(code=known.get(error.status_code, "refused"), message=f"{error.detail}.", advice=advice)
-        return refuse(error.status_code, problem, dict(error.headers or {}))
+        return say(request, error.status_code, problem, error.headers)
 
     @app.exception_handler(RedisError)
-    async def away(_: Request, error: RedisError) -> Response:
+    async def away(request: Request, error: RedisError) -> Response:
         message = f"The queue's server does not answer ({type(error).__name__})."
-        return refuse(
-            503, Problem(code="away", message=message, advice="Ask again in a minute."), {"retry-after": "60"}
-        )
+        problem = Problem(code="away", message=message, advice="Ask again in a minute.")
+        return say(request, 503, problem, {"retry-after": "60"})
+
+
+def wants_page(request: Request) -> bool:
+    """Whether it is a browser that asks, for somebody who reads what it shows."""
+    return "text/html" in request.headers.get("accept", "") and not request.url.path.startswith(PREFIX)
 
 
 def _wrong(error: Any) -> str:

@@ -17,6 +17,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from bot.web.answers import FRESH, PRIVATE, has
+from bot.web.models import Problem
 from bot.web.talks import readable
 from bot.web.visitors import Visitors
 from leaderboard.attempts import Fault
@@ -76,10 +77,8 @@ class Frame:
 
         `alone`: it is for those who are signed in, so no other page may show it in a frame.
         """
-        template = self._templates.get_template(f"{name}.html")
         visitor = self.visitors.of(request) if self.visitors is not None else None
-        around = {"board": self.title, "here": request.url.path, "back": _address(request), "visitor": visitor}
-        body = template.render(**around, **values).encode("utf-8", "replace")
+        body = self._body(request, name, visitor=visitor, **values)
         if alone or visitor is not None:
             return HTMLResponse(body, status, self.alone if alone else {**self.headers, **PRIVATE})
         tag = f'"{hashlib.sha256(body).hexdigest()[:32]}"'
@@ -87,6 +86,16 @@ class Frame:
         if status == 200 and has(request.headers.getlist("if-none-match"), tag):
             return Response(status_code=304, headers=more)
         return HTMLResponse(body, status, more)
+
+    def problem(self, request: Request, status: int, problem: Problem) -> Response:
+        """The page that tells of a problem, also where nothing else can be read: whoever it is, it names nobody."""
+        body = self._body(request, "problem", visitor=None, status=status, problem=problem)
+        return HTMLResponse(body, status, {**self.headers, "cache-control": "no-store"})
+
+    def _body(self, request: Request, name: str, **values: object) -> bytes:
+        template = self._templates.get_template(f"{name}.html")
+        around = {"board": self.title, "here": request.url.path, "back": _address(request)}
+        return template.render(**around, **values).encode("utf-8", "replace")
 
 
 def _address(request: Request) -> str:

@@ -1,0 +1,172 @@
+"""What browsers are told with every answer of every route, and what those who ask for much, or read slowly, get."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import socket
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import httpx2
+import pytest
+import redis
+from fastapi.routing import APIRoute
+from signin_kit import Browser, Site, signing
+
+from bot.app import create_app
+from bot.probe import Probe
+from steward.valkey import Valkey
+
+READER = {"accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
+EXAMPLES = {
+    "path": "nobody/nothing_eval_request_False_float32_Original.json",
+    "name": "queue",
+    "delivery": "none",
+    "key": "none",
+}
+"""A value for each part of an address that varies."""
+PLAIN = {"default-src 'none'", "frame-ancestors 'none'"}
+PAGE = {
+    "default-src 'none'",
+    "style-src 'self'",
+    "script-src 'self'",
+    "img-src 'self'",
+    "connect-src 'self'",
+    "form-action 'self'",
+    "base-uri 'none'",
+    "frame-ancestors 'none'",
+}
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory, valkey: Valkey, probe: Probe) -> Iterator[Site]:
+    """A board that people can sign in to."""
+    with (
+        redis.Redis.from_url(valkey.url) as connection,
+        signing(tmp_path_factory.mktemp("headers"), connection, valkey.url, probe) as made,
+    ):
+        yield made
+
+
+def routes(site: Site) -> list[tuple[str, str]]:
+    """Method and an address of every route that there is; one with an unknown part asks for an example."""
+    found = []
+    for route in every(create_app(site.settings).routes):
+        address = re.sub(r"\{(\w+)(:path)?\}", lambda part: EXAMPLES[part[1]], route.path)
+        found += [(method, address) for method in sorted(route.methods)]
+    return [*found, ("GET", "/openapi.json"), ("GET", "/nowhere"), ("POST", "/results"), ("GET", "/static/none")]
+
+
+def every(routes: Iterable[object]) -> Iterator[APIRoute]:
+    """The routes, those of routers that were included too."""
+    for route in routes:
+        if isinstance(route, APIRoute):
+            yield route
+        else:
+            yield from every(getattr(getattr(route, "original_router", None), "routes", ()))
+
+
+def policy(answer: httpx2.Response) -> set[str]:
+    """What the policy of an answer says."""
+    return {part.strip() for part in answer.headers["content-security-policy"].split(";")}
+
+
+def guarded(browser: Browser, site: Site) -> dict[str, set[str]]:
+    """Look at the headers of every route; the policies of the pages among them."""
+    pages = {}
+    for method, address in routes(site):
+        if address in ("/signout", "/events"):
+            continue
+        answer = browser.request(method, address, headers=READER)
+        where = (method, address, answer.status_code)
+        assert answer.status_code < 500 or address == "/readyz", where
+        assert answer.headers["x-content-type-options"] == "nosniff", where
+        assert answer.headers["referrer-policy"] == "no-referrer", where
+        assert not re.search(r"unsafe|\*|data:|blob:", answer.headers["content-security-policy"]), where
+        if answer.headers.get("content-type", "").startswith("text/html"):
+            pages[address] = policy(answer)
+            assert "default-src 'none'" in pages[address], where
+            assert answer.headers["x-frame-options"] == "DENY", where
+        elif not address.endswith(".svg"):
+            assert policy(answer) == PLAIN, where
+    return pages
+
+
+@pytest.mark.parametrize("who", ["", "mia"])
+def test_every_answer_of_every_route_is_guarded(site: Site, who: str) -> None:
+    """Pages, pictures, JSON, refusals, redirects: for nobody in particular, and for a maintainer."""
+    browser = site.browser()
+    if who:
+        browser.sign_in(who)
+    pages = guarded(browser, site)
+    assert {"/", "/results", "/times", "/maintain/parked", "/nowhere"} <= pages.keys()
+    assert [address for address, said in pages.items() if not said >= PAGE] == []
+
+
+def test_only_those_origins_that_are_named_may_frame_a_page(site: Site) -> None:
+    """As a Space is shown; what is for those who are signed in is shown in no frame at all."""
+    settings = site.settings.model_copy(update={"frame_ancestors": "https://huggingface.co"})
+
+    async def play() -> tuple[httpx2.Response, ...]:
+        transport = httpx2.ASGITransport(app=create_app(settings))
+        async with httpx2.AsyncClient(transport=transport, base_url="http://x", headers=READER) as client:
+            return await client.get("/"), await client.get("/nowhere"), await client.get("/maintain/parked")
+
+    queue, nowhere, alone = asyncio.run(play())
+    for answer in (queue, nowhere):
+        assert "frame-ancestors https://huggingface.co" in policy(answer)
+        assert "x-frame-options" not in answer.headers
+    assert "frame-ancestors 'none'" in policy(alone)
+
+
+def test_people_are_told_of_problems_by_a_page_and_programs_as_json(site: Site, tmp_path: Path) -> None:
+    """What is not there, what may not be, and a queue server that is away."""
+    browser = site.browser()
+    page = browser.get("/nowhere", headers=READER)
+    assert (page.status_code, page.headers["content-type"]) == (404, "text/html; charset=utf-8")
+    assert "There is no page at this address" in page.text
+    assert browser.get("/nowhere").json()["code"] == "not-found"
+    assert browser.get("/api/nowhere", headers=READER).json()["code"] == "not-found"
+    with Valkey(tmp_path) as server:
+        app = create_app(site.settings.model_copy(update={"redis_url": server.url}))
+
+    async def play() -> httpx2.Response:
+        transport = httpx2.ASGITransport(app=app)
+        async with httpx2.AsyncClient(transport=transport, base_url="http://x", headers=READER) as client:
+            return await client.get("/")
+
+    away = asyncio.run(play())
+    assert (away.status_code, away.headers["retry-after"]) == (503, "60")
+    assert "Ask again in a minute" in away.text
+
+
+def test_a_head_without_end_is_refused(site: Site) -> None:
+    """An Accept header of a megabyte; one of 50 kB is an answer like any other."""
+    browser = site.browser()
+    assert browser.get("/", headers={"accept": "text/html," * 5_000}).status_code == 200
+    host, port = browser.base_url.host, browser.base_url.port or 80
+    with socket.create_connection((host, port), timeout=30) as stream:
+        stream.sendall(b"GET / HTTP/1.1\r\nHost: x\r\nAccept: ")
+        try:
+            for _ in range(16):
+                stream.sendall(b"text/html," * 6_400)
+            said = stream.recv(100)
+        except (BrokenPipeError, ConnectionResetError):
+            return  # it was cut off while it still spoke
+    assert said.startswith(b"HTTP/1.1 431") or said == b""
+
+
+def test_streams_are_guarded_and_bounded(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The stream of events says what it is; more viewers than there is room for are told to reload."""
+    browser = site.browser()
+    with browser.stream("GET", "/events", headers=READER) as answer:
+        assert answer.headers["content-type"].startswith("text/event-stream")
+        assert policy(answer) == PLAIN
+        pieces = answer.iter_bytes()
+        assert next(pieces).startswith(b"retry:")
+        monkeypatch.setattr("bot.web.live.VIEWERS", 1)
+        full = site.browser().get("/events")
+        assert (full.status_code, full.json()["code"]) == (503, "too-many")
+        assert "Too many watch already." in site.browser().get("/events", headers=READER).text
+        assert next(pieces), "who watches already goes on"
