@@ -1,0 +1,90 @@
+"""What the documents name in passing is there: commands with their options, settings, targets, files."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from markdown_it import MarkdownIt
+from typer.core import TyperGroup
+from typer.main import get_command
+
+from steward.cli import app
+from steward.reference import settings_page
+
+MARKDOWN = MarkdownIt("commonmark").enable("table")
+FOLDERS = (
+    "leaderboard",
+    "wire",
+    "hub",
+    "bot",
+    "workers",
+    "localhub",
+    "steward",
+    "benchmarks",
+    "tests",
+    "docs",
+    "deploy",
+)
+
+OF_THE_READER = r"NAME|FAMILY|\bage\."
+"""In paths: what a reader is told to make."""
+
+
+def pages(project: Path) -> list[Path]:
+    """README, and all documents."""
+    return [project / "README.md", *sorted(project.glob("docs/**/*.md")), *sorted(project.glob("deploy/**/*.md"))]
+
+
+def codes(project: Path) -> Iterator[tuple[str, str]]:
+    """Every piece of code in running text and every line of a block of commands, with its page."""
+    for page in pages(project):
+        name = str(page.relative_to(project))
+        for token in MARKDOWN.parse(page.read_text("utf-8")):
+            if token.type == "fence" and token.info in ("sh", "bash", "console"):
+                yield from ((name, line.removeprefix("$ ")) for line in token.content.splitlines())
+            for child in token.children or ():
+                if child.type == "code_inline":
+                    yield name, child.content
+
+
+def test_every_command_that_is_named_exists_with_its_options(project: Path) -> None:
+    """`steward …` anywhere in a page: the command is one, and takes the options that are shown."""
+    wrong = []
+    for page, code in codes(project):
+        for line in re.findall(r"(?:^|[ ;|&])steward ([a-z][^;|&#]*)", code):
+            command, words = get_command(app), line.split()
+            while isinstance(command, TyperGroup) and words and words[0] in command.commands:
+                command = command.commands[words.pop(0)]
+            known = {word for param in command.params for word in (*param.opts, *param.secondary_opts)} | {"--help"}
+            used = {word.partition("=")[0] for word in words if re.match(r"--[a-z]", word)}
+            if isinstance(command, TyperGroup) and command is get_command(app):
+                wrong.append(f"{page}: steward {line}")
+            elif used - known:
+                wrong.append(f"{page}: steward {line}: {sorted(used - known)}")
+    assert wrong == [], wrong
+
+
+def test_every_setting_that_is_named_exists(project: Path) -> None:
+    """A variable in a page is one of the reference, or of the tests."""
+    known = set(re.findall(r"STEWARD_[A-Z_]+", settings_page()))
+    tests = {"STEWARD_WHOLE_MATRIX", "STEWARD_ALL_DEATHS", "STEWARD_ALL_DOCS", "STEWARD_REWRITE"}
+    named = {(page, name) for page, code in codes(project) for name in re.findall(r"\bSTEWARD_[A-Z_]*[A-Z]\b", code)}
+    assert {(page, name) for page, name in named if name not in known | tests} == set()
+
+
+def test_every_target_and_every_file_that_is_named_exists(project: Path) -> None:
+    """`make …` and paths of this project."""
+    targets = set(re.findall(r"^(\w+):", (project / "Makefile").read_text("utf-8"), re.MULTILINE))
+    wrong = []
+    for page, code in codes(project):
+        wrong += [(page, name) for name in re.findall(r"^make (\w+)", code) if name not in targets]
+        path = code.partition("::")[0].strip()
+        if (
+            not re.search(OF_THE_READER, path)
+            and re.fullmatch(rf"({'|'.join(FOLDERS)})/[\w./-]+", path)
+            and not (project / path).exists()
+        ):
+            wrong.append((page, path))
+    assert wrong == [], wrong
