@@ -30,6 +30,7 @@ class Session(BaseModel):
 
     person_id: str = Field(max_length=64)
     person_name: str = Field(max_length=96)
+    maintains: bool = Field(default=False, description="they were let in as a maintainer: pages name the way there")
 
     @property
     def person(self) -> Person:
@@ -59,6 +60,13 @@ class Sessions:
             return Session.model_validate_json(raw) if raw is not None else None
         except ValidationError:
             return None  # of another version
+
+    def note_maintainer(self, name: str) -> None:
+        """Remember that whoever this is was let in as a maintainer; the session ends when it would have."""
+        session = self.find(name)
+        if session is not None and not session.maintains:
+            noted = session.model_copy(update={"maintains": True})
+            self._redis.set(self._key(name), noted.model_dump_json(), xx=True, keepttl=True)
 
     def end(self, name: str) -> None:
         """Nobody is signed in by this id any more."""

@@ -12,11 +12,10 @@ from typing import Literal
 from fastapi import Request
 from starlette.concurrency import run_in_threadpool
 
-from bot.errands import ERRAND, Answered, Code, Errand, look, wake
+from bot.errands import Answered, Code, Errand, look, wake
 from bot.web.checks import Patience
 from bot.web.visitors import Visitor, Visitors
 from leaderboard.roles import Person
-from wire.dirty import Priority
 
 No = Literal["signed-out", "stranger", "unsure"]
 """Why somebody is not let in: nobody is signed in, they are no maintainer, nobody could say whether they are."""
@@ -34,7 +33,10 @@ class Gate:
         visitor = await run_in_threadpool(self.visitors.of, request)
         if visitor is None:
             return "signed-out"
-        return await self.refuses(visitor.person) or visitor
+        if (why := await self.refuses(visitor.person)) is not None:
+            return why
+        await run_in_threadpool(self.visitors.sessions.note_maintainer, visitor.session)
+        return visitor
 
     async def refuses(self, person: Person) -> No | None:
         """Why `person` is not let in; None where they are."""
@@ -55,11 +57,6 @@ class Gate:
 
     async def _run(self, errand: Errand) -> Code | None:
         """What came of `errand`, as soon as a sync has carried it out; None where that takes too long."""
-
-        def put() -> None:
-            self.visitors.errands.put(errand)
-            self.desk.mark(f"{ERRAND}:{errand.id}", Priority.PERSON)
-
-        await run_in_threadpool(put)
+        await run_in_threadpool(self.visitors.send, errand)
         body = await self._patience.wait(lambda: self.visitors.errands.read(errand.id))
         return Answered.model_validate_json(body).code if body is not None else None

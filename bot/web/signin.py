@@ -16,6 +16,7 @@ from fastapi.responses import RedirectResponse, Response
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.concurrency import run_in_threadpool
 
+from bot.errands import look
 from bot.questions import Questions
 from bot.sessions import Session
 from bot.web import signin_flow
@@ -29,6 +30,7 @@ from bot.web.visitors import FORM_TOKEN, Visitors
 from hub.errors import BadRequest, Denied, HubError
 from hub.oauth import Provider
 from hub.records import Account
+from leaderboard.roles import Person
 
 log = structlog.get_logger()
 
@@ -115,6 +117,9 @@ class SigningIn:
         if (old := request.cookies.get(self.visitors.cookie, "")) != "":
             self.visitors.sessions.end(old)
         name = self.visitors.sessions.begin(Session(person_id=account.id, person_name=account.name))
+        person, desk = Person(account.id, account.name), self.visitors.desk
+        if self.visitors.known_maintainer(person) is None:
+            self.visitors.send(look(person, at=desk.now()))  # known by the time that they look for the way there
         log.info("signed in", person=account.id, name=account.name)
         response = RedirectResponse(next, 303, PRIVATE)
         self.visitors.remember(response, "session", name)

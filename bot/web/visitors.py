@@ -13,12 +13,13 @@ from dataclasses import dataclass
 from fastapi import Request, Response
 
 from bot.desk import Desk
-from bot.errands import Answered, Errands, look
+from bot.errands import ERRAND, Answered, Errand, Errands, look
 from bot.sessions import LASTS, Sessions, form_token
 from bot.web.answers import CannotAnswer
 from bot.web.models import Problem
 from hub.oauth import OAuthApp
 from leaderboard.roles import Person
+from wire.dirty import Priority
 
 FORM_TOKEN, FORM_HEADER = "csrf", "x-csrf-token"
 NOT_OURS = Problem(
@@ -30,7 +31,7 @@ NOT_OURS = Problem(
 
 @dataclass(frozen=True)
 class Visitor:
-    """Somebody who is signed in. `maintains`: as far as that is known without asking anybody."""
+    """Somebody who is signed in. `maintains`, as far as it is known, decides what links are shown, and nothing else."""
 
     session: str
     person: Person
@@ -72,7 +73,7 @@ class Visitors:
         session = self.sessions.find(name) if self.app is not None and name else None
         if session is None:
             return None
-        return Visitor(name, session.person, self.known_maintainer(session.person) is True)
+        return Visitor(name, session.person, session.maintains or self.known_maintainer(session.person) is True)
 
     def known_maintainer(self, person: Person) -> bool | None:
         """Whether `person` is a maintainer; None where the Hub has to be asked."""
@@ -82,6 +83,11 @@ class Visitors:
             return False
         raw = self.errands.read(look(person, at=0.0).id)
         return None if raw is None else Answered.model_validate_json(raw).code == "maintainer"
+
+    def send(self, errand: Errand) -> None:
+        """Have a sync carry out `errand`, before what nobody waits for."""
+        self.errands.put(errand)
+        self.desk.mark(f"{ERRAND}:{errand.id}", Priority.PERSON)
 
     def remember(self, response: Response, what: str, value: str, *, seconds: int = LASTS) -> None:
         """Have the browser keep `value`."""
