@@ -109,6 +109,12 @@ class Desk:
 
         return Mirror(self.hub, self.mirrors)
 
+    @property
+    def shared(self) -> frozenset[str]:
+        """Ids of the repos whose files we change: no other is written to, whoever staged an edit for it."""
+        repos = (self.requests, self.results, self.logs, self.flags_repo, self.contents)
+        return frozenset(repo.id for repo in repos if repo is not None)
+
     def queue(self, tier: Tier) -> str:
         """Name of the RQ queue of `tier`."""
         return self.keys.queue(tier)

@@ -18,6 +18,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Literal
 
 import structlog
+from pydantic import ValidationError
 
 from hub.budget import Commits
 from hub.client import Hub
@@ -95,9 +96,16 @@ class Ledgers:
     # --- what `hub.ledger.Store` asks for
 
     def held(self, repo: Repo) -> Iterator[Held]:
-        """The edits staged for `repo`, in order."""
+        """The edits staged for `repo`, in order. One that cannot be read, of another version or of nobody, waits."""
         for staged in self.staging.read(repo.id):
-            yield Held(EDIT.validate_json(staged.body), staged.version)
+            try:
+                edit = EDIT.validate_json(staged.body)
+            except ValidationError as error:
+                log.error(
+                    "no edit", repo=repo.id, edit=staged.id[:300], error=str(error.errors(include_url=False))[:500]
+                )
+                continue
+            yield Held(edit, staged.version)
 
     def ended(self, ids: Sequence[str]) -> Mapping[str, End | Literal["staged"]]:
         """What became of these edits."""

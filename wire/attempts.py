@@ -14,10 +14,11 @@ network was cut. Whoever takes an attempt for which another worker beats is refu
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 from pydantic import ValidationError
 
@@ -31,7 +32,10 @@ BEAT = float(os.environ.get("STEWARD_BEAT_SECONDS", "10"))
 LOST = 3.5 * BEAT
 """Seconds of silence after which an attempt, or a worker, is lost."""
 KEPT = 86_400
-MAX_LOG = 256 * 1024
+MAX_OUTCOME, MAX_LOG = 128 * 1024, 256 * 1024
+"""Bytes of an outcome that are read at all, and of a log that are kept."""
+MOST = 10**12
+"""Requests of the harness that an attempt can have."""
 
 TAKE = """
 local worker, beat = unpack(redis.call('HMGET', KEYS[1], 'worker', 'beat'))
@@ -186,7 +190,16 @@ class Attempts:
 
     def outcome(self, attempt: str) -> tuple[Outcome, str] | None:
         """How `attempt` ended, and its log; None while it has not. Raises BadMessage where the outcome is malformed."""
-        raw, log = self.redis.hmget(self.keys.attempt(attempt), ["outcome", "log"])
+        key = self.keys.attempt(attempt)
+        with self.redis.pipeline() as pipe:
+            pipe.hstrlen(key, "outcome")
+            pipe.hstrlen(key, "log")
+            size, log_size = pipe.execute()
+        if not size:
+            return None
+        if size > MAX_OUTCOME or log_size > MAX_LOG:
+            raise BadMessage(f"the outcome of {attempt} or its log is larger than any")
+        raw, log = self.redis.hmget(key, ["outcome", "log"])
         if raw is None:
             return None
         try:
@@ -214,16 +227,24 @@ class Attempts:
 
 
 def _state(attempt: str, values: Sequence[bytes | str | None]) -> AttemptState | None:
-    """What the values of FIELDS say of `attempt`."""
+    """What the values of FIELDS say of `attempt`; None where that is nothing, or nothing that one of ours wrote."""
     found = {name: text(value) for name, value in zip(FIELDS, values, strict=True) if value is not None}
-    if "state" not in found:
+    state = found.get("state")
+    if state not in get_args(State):
+        return None
+    try:
+        beat, started = float(found.get("beat", 0)), float(found.get("started", 0))
+        done, total = int(found.get("done", 0)), int(found.get("total", 0))
+    except ValueError:
+        return None
+    if not (math.isfinite(beat) and math.isfinite(started) and 0 <= done <= MOST and 0 <= total <= MOST):
         return None
     return AttemptState(
         attempt=attempt,
-        path=found.get("path", ""),
-        state=found["state"],  # type: ignore[arg-type]  # only the methods above write it
-        worker=found.get("worker", ""),
-        beat=float(found.get("beat", 0)),
-        progress=Progress(found.get("phase", ""), int(found.get("done", 0)), int(found.get("total", 0))),
-        started=float(found.get("started", 0)),
+        path=found.get("path", "")[:1_000],
+        state=state,  # type: ignore[arg-type]  # it is one of them
+        worker=found.get("worker", "")[:200],
+        beat=beat,
+        progress=Progress(found.get("phase", "")[:32], done, total),
+        started=started,
     )

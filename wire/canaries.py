@@ -13,6 +13,7 @@ Race accepted: a worker is killed in a canary. The next one may take it when RUN
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from dataclasses import asdict
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -70,11 +71,12 @@ class Canaries:
     def cleared(self) -> dict[str, float]:
         """Cause → when it was settled last."""
         found = self.redis.hgetall(self._canary)
-        return {
-            text(name).removeprefix("cleared:"): float(at)
-            for name, at in found.items()
-            if text(name).startswith("cleared:")
-        }
+        cleared: dict[str, float] = {}
+        for name, at in found.items():
+            with suppress(ValueError):  # workers write into this hash too
+                if text(name).startswith("cleared:"):
+                    cleared[text(name).removeprefix("cleared:")] = float(at)
+        return cleared
 
     def ask(self, cause: str) -> bool:
         """Have the next worker run the canary; False where it is asked for already."""

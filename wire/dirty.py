@@ -147,11 +147,20 @@ class DirtyKeys:
         """Hold the most urgent key that is due at `now` for `lease` seconds; None where nothing is to be had."""
         names = [self.keys.dirty, self.keys.dirty_generations, self.keys.dirty_leases]
         token = f"{self.owner}.{secrets.token_hex(4)}"
-        found = self._claim(keys=names, args=[token, now, lease])
-        if not found:
-            return None
-        key, generation, priority = (part.decode() for part in found)
-        return Claim(key, int(generation), Priority(int(priority)), token)
+        while found := self._claim(keys=names, args=[token, now, lease]):
+            key, generation, priority = found
+            try:
+                return Claim(key.decode(), int(generation), Priority(int(priority)), token)
+            except ValueError:  # no key that one of us would mark: it must not stop those behind it
+                self._forget(key)
+        return None
+
+    def _forget(self, key: bytes) -> None:
+        with self.redis.pipeline() as pipe:
+            pipe.zrem(self.keys.dirty, key)
+            pipe.hdel(self.keys.dirty_generations, key)
+            pipe.hdel(self.keys.dirty_leases, key)
+            pipe.execute()
 
     def renew(self, claim: Claim, *, lease: float) -> bool:
         """Hold `claim` for `lease` seconds from now; False where it was lost to somebody else, or to amnesia."""

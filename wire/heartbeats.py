@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
 from leaderboard.tiers import ALL, TIERS, Tier, taken
 from wire.attempts import LOST
 from wire.keys import Keys
 from wire.redis import Redis
+
+Word = Annotated[str, StringConstraints(max_length=200)]
 
 
 class WorkerCard(BaseModel):
@@ -16,11 +20,11 @@ class WorkerCard(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore")
 
     name: str = Field(max_length=200, description="unique: host and process id")
-    tiers: tuple[str, ...] = Field(description="the tiers from whose queues it takes, or `all`")
+    tiers: tuple[Word, ...] = Field(max_length=50, description="the tiers from whose queues it takes, or `all`")
     devices: str = Field(default="cpu", max_length=200)
-    versions: dict[str, str] = Field(default_factory=dict)
-    since: float
-    beat: float
+    versions: dict[Word, Word] = Field(default_factory=dict, max_length=50)
+    since: float = Field(allow_inf_nan=False)
+    beat: float = Field(allow_inf_nan=False)
     doing: str = Field(default="", max_length=64, description="the attempt that it runs; empty when idle")
 
     @property
@@ -49,7 +53,7 @@ class Workers:
         cards: list[WorkerCard] = []
         for name, raw in self.redis.hgetall(self.keys.workers).items():
             card = _parse(raw)
-            if card is None or card.beat < now - 20 * LOST:
+            if card is None or abs(card.beat - now) > 20 * LOST:
                 self.redis.hdel(self.keys.workers, name)
             elif card.beat >= now - LOST:
                 cards.append(card)

@@ -7,13 +7,12 @@ anybody run code: the function is named here and looked up by the worker, and ev
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import suppress
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from rq import Queue
-from rq.exceptions import NoSuchJobError
 from rq.job import Job
+from rq.results import Result
 from rq.serializers import JSONSerializer
 
 from leaderboard.attempts import ATTEMPT_ID
@@ -58,10 +57,10 @@ def enqueue(connection: Redis, name: str, job: EvaluationJob, *, timeout: int) -
 
     `timeout` is in seconds: how long the whole attempt may take.
     """
-    jobs = queue(connection, name)
-    if jobs.fetch_job(job.attempt) is not None:
+    # Whether it is there, and nothing that stands in it: a worker may have written that.
+    if Job.exists(job.attempt, connection=connection):
         return False
-    jobs.enqueue(
+    queue(connection, name).enqueue(
         EVALUATE,
         kwargs={"message": job.model_dump(mode="json")},
         job_id=job.attempt,
@@ -82,9 +81,8 @@ def recall(connection: Redis, name: str, attempt: str) -> bool:
 
 
 def delete(connection: Redis, attempt: str) -> None:
-    """Forget the job of an attempt that lies in no queue any more."""
-    with suppress(NoSuchJobError):
-        Job.fetch(attempt, connection=connection, serializer=JSONSerializer).delete()
+    """Forget the job of an attempt that lies in no queue any more, unread. What RQ's registries know of it lapses."""
+    connection.delete(Job.key_for(attempt), Job.dependents_key_for(attempt), Result.get_key(attempt))
 
 
 def lying(connection: Redis, names: Sequence[str]) -> dict[str, str]:

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import structlog
+
 from bot.desk import Desk
 from bot.index import Entry
 from hub.records import File
 from leaderboard.lifecycle import Life, Seen, Turn, current_attempt, spent, turn
 from leaderboard.requests import Request
 from wire.attempts import LOST
+from wire.errors import BadMessage
+
+log = structlog.get_logger()
 
 
 @dataclass(frozen=True)
@@ -31,7 +36,11 @@ def gather(desk: Desk, entry: Entry, request: Request, file: File) -> Gathered:
     attempt = current_attempt(desk.board.name, request, now, entry.sha if entry.asked == asked(request) else None)
     if attempt is None:
         return Gathered(request, file, entry, now, None, Seen(), "")
-    ended = desk.attempts.outcome(attempt)
+    try:
+        ended = desk.attempts.outcome(attempt)
+    except BadMessage as error:
+        log.error("what a worker said is no outcome", attempt=attempt, error=str(error)[:500])
+        return Gathered(request, file, entry, now, attempt, Seen("silent"), "")
     if ended is not None and ended[0].attempt == attempt:
         return Gathered(request, file, entry, now, attempt, Seen("ended", ended[0]), ended[1])
     return Gathered(request, file, entry, now, attempt, Seen(life(desk, attempt)), "")

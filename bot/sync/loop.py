@@ -182,7 +182,7 @@ class SyncLoop:
             return lambda: sync_submission(desk, rest)
         if kind == ERRAND and rest:
             return lambda: sync_errand(desk, rest)
-        if kind == LEDGER and rest:
+        if kind == LEDGER and rest in desk.shared:
             return lambda: desk.effects.write(rest)
         if kind == "request" and rest:
             return lambda: sync_request(desk, rest)

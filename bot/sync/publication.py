@@ -25,7 +25,7 @@ from hub.edits import PutFile
 from hub.errors import NotFound, TooLarge
 from hub.records import File, Repo
 from leaderboard import transitions
-from leaderboard.attempts import Failure, Outcome, number_in
+from leaderboard.attempts import Details, Failure, Outcome, number_in
 from leaderboard.details import Published, outcome_path, shared_results_path
 from leaderboard.failures import cause
 from leaderboard.requests import Request
@@ -187,12 +187,24 @@ def check(desk: Desk, request: Request, outcome: Outcome) -> tuple[str, Results,
     try:
         file = desk.hub.read_file(repo, details.results_path, details.commit, max_bytes=MAX_BYTES)
         results = read_results(file.data, desk.suite)
+        if not _is_on_main(desk, repo, details, file):
+            raise NotAsPromised("the results are not on the main branch, where workers alone write")
     except (NotFound, TooLarge, BadResults) as error:
         raise NotAsPromised(str(error)) from error
     said = (results.block.attempt, results.block.request, results.block.model, results.block.revision)
     if said != (outcome.attempt, str(request.path), request.path.model, outcome.revision):
         raise NotAsPromised("the results are of another attempt")
     return path, results, file.data
+
+
+def _is_on_main(desk: Desk, repo: Repo, details: Details, file: File) -> bool:
+    """Whether a commit of `details`, or what it holds, is on the main branch: anybody may open a pull request, and its
+    commits have addresses too."""
+    head = desk.hub.head(repo)
+    if head == details.commit:
+        return True
+    kept = desk.hub.find_file(repo, details.results_path, head, max_bytes=MAX_BYTES)
+    return kept is not None and kept.oid == file.oid
 
 
 def find_outcome(desk: Desk, request: Request, attempt: str) -> Outcome | None:

@@ -1,0 +1,245 @@
+"""A hostile neighbour in Redis: what a stolen password writes there disturbs nobody else's request and runs nothing.
+
+Each test forges what its writer could never write, and then has the board do a day's work.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import pickle
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import pytest
+from bot_kit import BOARD, SECRET
+from huggingface_hub import CommitOperationAdd, HfApi
+from live_kit import serving
+from published_kit import publish
+from rq.job import Job
+from stand_kit import BOB, Stand
+
+from bot.ledgers import ledger_key
+from bot.settings import BotSettings
+from hub.edits import PutFile
+from hub.records import Repo
+from leaderboard.attempts import Details
+from wire import jobs
+from wire.attempts import MAX_LOG, MAX_OUTCOME
+from wire.dirty import Priority
+from wire.keys import Keys
+from wire.staging import NewEdit, Staging
+
+KEYS = Keys("demo")
+NUMBERS = ("", "x", "nan", "inf", "-inf", "-1", "1e400", "9" * 30, "9" * 5_000, "\x00", "٣", "0x10", "[1]")
+"""What stands where a number should."""
+
+
+class Pickled:
+    """Whoever unpickles it makes a folder."""
+
+    def __init__(self, mark: Path) -> None:
+        self.mark = mark
+
+    def __reduce__(self) -> tuple[Any, tuple[str]]:
+        return os.mkdir, (str(self.mark),)
+
+
+@pytest.fixture
+def pages(stand: Stand, valkey_url: str, tmp_path: Path) -> Iterator[httpx2.Client]:
+    """A client of the board's web server."""
+    (tmp_path / "board.yaml").write_text(BOARD)
+    settings = BotSettings(redis_url=valkey_url, board=tmp_path / "board.yaml", webhook_secret=SECRET, port=0)
+    with serving(settings) as url, httpx2.Client(base_url=url.removesuffix("/webhooks/hub"), timeout=10) as client:
+        yield client
+
+
+def all_pages_answer(pages: httpx2.Client) -> None:
+    """Whatever lies in Redis, people see a page."""
+    for path in ("/", "/requests", "/workers", "/api/queue", "/api/workers", "/healthz", "/metrics"):
+        answer = pages.get(path)
+        assert answer.status_code == 200, f"{path}: {answer.text[:500]}"
+
+
+def finish(stand: Stand) -> None:
+    """Let an hour pass, in which whatever waits comes due."""
+    for _ in range(6):
+        stand.settle()
+        stand.time += 600
+
+
+def is_well(stand: Stand) -> None:
+    """Nothing is parked and no sync failed."""
+    assert stand.desk.parking.all() == []
+    assert stand.desk.redis.hgetall(KEYS.dirty_tries) == {}
+
+
+def test_forged_words_about_an_attempt_stop_neither_the_queue_nor_the_pages(stand: Stand, pages: httpx2.Client) -> None:
+    """States that are none, and numbers that are none: the attempt counts as one of which nobody knows."""
+    running = stand.started()
+    waiting = stand.submit("ada/strange").replace("strange", "good")
+    key, forged = KEYS.attempt(running.attempt), stand.desk.attempts
+    for name in ("beat", "started", "done", "total"):
+        for number in NUMBERS:
+            stand.desk.redis.hset(key, mapping={"state": "running", "path": waiting, name: number})
+            assert forged.read(running.attempt) is None or number in ("9" * 30, "-1", "٣"), f"{name}={number!r}"
+        stand.desk.redis.hset(key, name, "x")
+    stand.desk.mark("queue")
+    stand.schedule.tick()
+    stand.settle()
+    stand.desk.redis.hset(key, mapping={"state": "<b>", "path": "p" * 10_000, "worker": "w" * 10_000})
+    assert forged.read(running.attempt) is None
+    stand.desk.mark("queue")
+    stand.schedule.tick()
+    stand.settle()
+    is_well(stand)
+    all_pages_answer(pages)
+    assert stand.file(waiting.replace("good", "strange"))["status"] == "FAILED", "other requests went their way"
+
+
+def test_an_outcome_that_is_none_counts_as_silence(stand: Stand) -> None:
+    """Malformed, huge, or with a log without end: it is tried again as a lost attempt is, and nothing is parked."""
+    job = stand.started()
+    for outcome, log in (
+        (b"{", b""),
+        (b"[" * 100_000, b""),
+        (b"x" * (MAX_OUTCOME + 1), b""),
+        (b"{}", b"x" * MAX_LOG * 2),
+    ):
+        stand.desk.redis.hset(KEYS.attempt(job.attempt), mapping={"state": "ended", "outcome": outcome, "log": log})
+        stand.desk.mark(f"request:{job.path}")
+        stand.work()
+        is_well(stand)
+    stand.time += 1_000
+    stand.desk.mark(f"request:{job.path}")
+    stand.settle()
+    assert stand.file(job.path)["status"] == "RERUN", "as after any worker that was lost"
+
+
+def test_marks_that_are_no_keys_of_ours_are_dropped_and_the_rest_goes_on(stand: Stand) -> None:
+    """Bytes that are no text, kinds that nobody knows, paths that lead elsewhere, generations that are no numbers."""
+    path = stand.submit("ada/good")
+    before = [str(commit.commit_id) for commit in stand.form.list_repo_commits("ada/good")]
+    forged: list[bytes] = [b"\xff\xfe", b"request:\x80", b"", b":", b"zork:x", b"request:", b"x" * 100_000]
+    forged += [
+        b"request:../../ada/good/config.json",
+        b"request:/etc/passwd",
+        b"request:a/../../b.json",
+        b"request:\x00",
+    ]
+    forged += [b"ledger:ada/good", b"ledger:../x", b"thread:dataset/../x:1", b"thread:model/ada/good:99", b"thread:x:y"]
+    forged += [
+        b"threads:dataset/ada",
+        b"outbreak:../x",
+        b"check:\n",
+        b"submission:x",
+        b"errand:x",
+        b"cause:x",
+        b"evidence:x",
+    ]
+    stand.desk.redis.zadd(KEYS.dirty, dict.fromkeys(forged, 0))
+    stand.desk.redis.hset(KEYS.dirty_generations, mapping={"queue": "x", b"\xff\xfe": "y", "request:a": "-"})
+    stand.desk.redis.zadd(KEYS.dirty, {"queue": 1, "request:a": 1})
+    finish(stand)
+    assert stand.file(path)["status"] == "PENDING"
+    assert stand.desk.index.get(path).state == "waiting"
+    assert [str(commit.commit_id) for commit in stand.form.list_repo_commits("ada/good")] == before
+    left = stand.desk.redis.zrange(KEYS.dirty, 0, -1)
+    assert not set(left) & {b"\xff\xfe", b"request:\x80"}
+
+
+def test_forged_jobs_neither_run_nor_hold_up_the_queue(stand: Stand, tmp_path: Path) -> None:
+    """Under the very id of the attempt whose turn it is: packed bombs, pickles, statuses that there are none of."""
+    stand.schedule.tick()
+    stand.worker()
+    path = stand.submit("ada/good")
+    mark = tmp_path / "unpickled"
+    bomb = zlib.compress(b"0" * (100 << 20), 1)
+    stand.desk.workers.leave("w")  # it waits, and its id is known to whoever can count
+    stand.settle()
+    attempt = stand.desk.index.get(path).attempt
+    assert attempt is not None
+    key = Job.key_for(attempt)
+    for data in (bomb, pickle.dumps(Pickled(mark)), b"", b"\x80"):
+        stand.desk.redis.hset(key, mapping={"data": data, "status": "zork", "result": data, "timeout": "x"})
+        stand.worker()
+        stand.desk.mark("queue")
+        stand.work()
+        is_well(stand)
+        jobs.delete(stand.desk.redis, attempt)
+        assert not stand.desk.redis.exists(key)
+        for name in stand.desk.queues:
+            stand.desk.redis.lrem(f"rq:queue:{name}", 0, attempt)
+        entry = stand.desk.index.get(path)
+        stand.desk.index.put(entry.model_copy(update={"state": "waiting"}))
+    stand.desk.mark("queue")
+    stand.work()
+    assert [job.attempt for job in stand.queued()] == [attempt]
+    assert not mark.exists()
+
+
+def test_forged_cards_of_workers_are_no_workers(stand: Stand, pages: httpx2.Client) -> None:
+    """Times that are no numbers or lie far ahead, names and versions without end, cards that are none."""
+    card: dict[str, Any] = {"name": "w", "tiers": ["all"], "since": 1.0, "beat": stand.time}
+    forged: list[Any] = [{**card, "beat": beat} for beat in (float("nan"), float("inf"), stand.time + 1e9)]
+    forged += [{**card, "since": float("nan")}, {**card, "name": "n" * 10_000}, {**card, "doing": "x" * 1_000}, [], 1]
+    forged += [{**card, "versions": {str(n): "1" for n in range(1_000)}}, {**card, "tiers": ["x" * 1_000]}]
+    stand.desk.redis.hset(KEYS.workers, mapping={str(n): json.dumps(one) for n, one in enumerate(forged)})
+    all_pages_answer(pages)
+    assert stand.desk.workers.alive(now=stand.time) == []
+
+
+def test_results_that_a_stranger_proposed_are_not_published(stand: Stand) -> None:
+    """Who can write to Redis, and to no repo of ours, opens a pull request on the details and reports its commit."""
+    job = stand.started()
+    honest = publish(stand.hub.url, job, stand.desk.suite)
+    bob = HfApi(stand.hub.url, token=BOB)
+    forged = bob.hf_hub_download(honest.repo, honest.results_path, repo_type="dataset", local_dir=stand.hub.box.data)
+    content = Path(forged).read_bytes()
+    name = "results_2026-11-24T13-00-00.000000.json"
+    made = bob.create_commit(
+        honest.repo, [CommitOperationAdd(name, content)], commit_message="Mend", repo_type="dataset", create_pr=True
+    )
+    stand.end(job, details=Details(repo=honest.repo, commit=str(made.oid), results_path=name))
+    file = stand.file(job.path)
+    assert (file["status"], file["steward"]["failure"]["cause"]) == ("FAILED", "results-refused")
+    assert "main branch" in file["steward"]["failure"]["message"]
+
+
+def test_an_earlier_commit_of_the_main_branch_is_as_good_as_its_head(stand: Stand) -> None:
+    """Another evaluation of the same model was published meanwhile."""
+    job = stand.started()
+    ours = publish(stand.hub.url, job, stand.desk.suite)
+    publish(stand.hub.url, job, stand.desk.suite, number=1)
+    stand.end(job, details=ours)
+    assert stand.file(job.path)["status"] == "FINISHED"
+
+
+def test_edits_that_nobody_of_ours_staged_change_no_other_repo_and_hold_up_none(stand: Stand) -> None:
+    """An edit for a foreign repo is not written, one that is no edit is passed over, and no path leads out."""
+    staging, desk = Staging(stand.desk.redis, KEYS), stand.desk
+    foreign, requests = Repo("dataset", "board/space-of-others"), desk.requests
+    HfApi(stand.hub.url, token="hf_form").create_repo(foreign.id, repo_type="dataset")
+    put = PutFile(id="f", path="x.txt", data=b"x", line="x").model_dump_json().encode()
+    staging.stage(foreign.id, [NewEdit("f", "", (), put)], tell=ledger_key(foreign), due=0, priority=Priority.PERSON)
+    broken = (b"{", b"[" * 100_000, b"\xff", b'{"kind": "zork"}', pickle.dumps(1), put.replace(b'"id":"f"', b'"id":""'))
+    for number, body in enumerate(broken):
+        edit = NewEdit(f"broken {number}", "", (), body)
+        staging.stage(requests.id, [edit], tell=ledger_key(requests), due=0, priority=Priority.PERSON)
+    path = stand.submit("ada/pickled")
+    finish(stand)
+    assert stand.file(path)["status"] == "FAILED", "what was staged behind them was written"
+    assert "x.txt" not in stand.form.list_repo_files(foreign.id, repo_type="dataset")
+    is_well(stand)
+    for number, out in enumerate(("../board/results/x.txt", "/etc/x", "a/../../x", ".git/config")):
+        bad = PutFile(id=f"out {number}", path=out, data=b"x", line="x").model_dump_json().encode()
+        edit = NewEdit(f"out {number}", "", (), bad)
+        staging.stage(requests.id, [edit], tell=ledger_key(requests), due=0, priority=Priority.PERSON)
+    other = stand.submit("ada/remote")
+    finish(stand)
+    assert stand.file(other)["status"] == "FAILED"
+    files = {*stand.form.list_repo_files(requests.id, repo_type="dataset")}
+    assert not [name for name in files if "x.txt" in name or name.startswith((".git/", "etc"))]
