@@ -21,6 +21,7 @@ def unknown(
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
 ) -> None:
     """List the failed requests whose cause is unknown, with the end of each log: the ones to teach the table about."""
+    from bot.texts.render import printable, visible
     from bot.unknown import unknown_deaths
     from leaderboard.failures import UNKNOWN
     from steward.commands.board import open_board
@@ -31,11 +32,11 @@ def unknown(
         print(json.dumps({"unknown": [asdict(death) for death in found]}))
         return
     for death in found:
-        print(f"{death.path}\n  {death.message}")
+        print(f"{printable(death.path)}\n  {printable(death.message)}")
         if death.now != UNKNOWN:
             print(f"  By today's table this is {death.now}.")
         for line in death.lines:
-            print(f"  | {line}")
+            print(f"  | {visible(line)}")
         if death.log:
-            print(f"  {death.log}")
+            print(f"  {printable(death.log)}")
     print(f"{len(found)} failed of nobody knows what." if found else "Every failure has a cause.")
