@@ -28,7 +28,7 @@ FOLDERS = (
     "deploy",
 )
 
-OF_THE_READER = r"NAME|FAMILY|\bage\."
+OF_THE_READER = r"NAME|FAMILY|\bage\.|\.env$"
 """In paths: what a reader is told to make."""
 
 
