@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from urllib.parse import unquote
 
@@ -35,6 +36,7 @@ def targets(page: Path) -> Iterator[str]:
                 yield str(found)
 
 
+@cache
 def anchors(page: Path) -> set[str]:
     """The anchors of a page's headings, as the Hub and other forges make them."""
     found: set[str] = set()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 from markdown_it import MarkdownIt
@@ -37,7 +38,13 @@ def pages(project: Path) -> list[Path]:
     return [project / "README.md", *sorted(project.glob("docs/**/*.md")), *sorted(project.glob("deploy/**/*.md"))]
 
 
-def codes(project: Path) -> Iterator[tuple[str, str]]:
+@cache
+def codes(project: Path) -> tuple[tuple[str, str], ...]:
+    """`found`, read once."""
+    return tuple(found(project))
+
+
+def found(project: Path) -> Iterator[tuple[str, str]]:
     """Every piece of code in running text and every line of a block of commands, with its page."""
     for page in pages(project):
         name = str(page.relative_to(project))
@@ -51,15 +58,15 @@ def codes(project: Path) -> Iterator[tuple[str, str]]:
 
 def test_every_command_that_is_named_exists_with_its_options(project: Path) -> None:
     """`steward …` anywhere in a page: the command is one, and takes the options that are shown."""
-    wrong = []
+    wrong, steward = [], get_command(app)
     for page, code in codes(project):
         for line in re.findall(r"(?:^|[ ;|&])steward ([a-z][^;|&#]*)", code):
-            command, words = get_command(app), line.split()
+            command, words = steward, line.split()
             while isinstance(command, TyperGroup) and words and words[0] in command.commands:
                 command = command.commands[words.pop(0)]
             known = {word for param in command.params for word in (*param.opts, *param.secondary_opts)} | {"--help"}
             used = {word.partition("=")[0] for word in words if re.match(r"--[a-z]", word)}
-            if isinstance(command, TyperGroup) and command is get_command(app):
+            if command is steward:
                 wrong.append(f"{page}: steward {line}")
             elif used - known:
                 wrong.append(f"{page}: steward {line}: {sorted(used - known)}")

@@ -25,7 +25,7 @@ from steward.valkey import Valkey, free_port
 ROOT = Path(__file__).parents[2]
 SAMPLE = ("docs/api.md",)
 ALL = os.environ.get("STEWARD_ALL_DOCS") == "1"
-NOT_RUN_AT_MOST = 16
+NOT_RUN_AT_MOST = 18
 """Blocks that may say why they are not run, in all pages together."""
 ON_THEIR_OWN = ("README.md", "docs/localhub.md", "docs/quickstart.md", "docs/tutorial.md")
 """Pages that begin with nothing, and make all that they need."""
