@@ -14,7 +14,7 @@ from bot.standing import Standing
 from leaderboard.attempts import Failure
 from leaderboard.categories import Category
 from wire import clock
-from wire.attempts import Attempts, Progress
+from wire.attempts import LOST, Attempts, Progress
 from wire.heartbeats import WorkerCard, Workers
 from wire.jobs import EvaluationJob
 from wire.keys import Keys
@@ -58,8 +58,10 @@ def fill(connection: redis.Redis, keys: Keys, rows: int) -> None:
         score(connection, keys, numbers, dice)
     workers, attempts, measures = Workers(connection, keys), Attempts(connection, keys), Measures(connection, keys)
     for number in range(WORKERS):
-        # Signs of life from the future: nobody gives them while the pages are measured.
-        card = WorkerCard(name=f"gpu-{number}:1", tiers=("all",), since=now, beat=now + 1e6, doing=attempt_of(number))
+        # Signs of life from as far in the future as they are believed: nobody gives them while pages are measured.
+        card = WorkerCard(
+            name=f"gpu-{number}:1", tiers=("all",), since=now, beat=now + 19 * LOST, doing=attempt_of(number)
+        )
         workers.announce(card)
         attempts.take(attempt_of(number), path_of(number), card.name, now=now - 600)
         attempts.beat(attempt_of(number), Progress("evaluate", number, 540), now=now)

@@ -25,7 +25,7 @@ from leaderboard.flags import Decision as Ruling
 from leaderboard.flags import Scope
 from leaderboard.holds import Hold
 from wire import clock
-from wire.attempts import Attempts, Progress
+from wire.attempts import LOST, Attempts, Progress
 from wire.clock import iso
 from wire.heartbeats import WorkerCard, Workers
 from wire.jobs import EvaluationJob
@@ -184,7 +184,7 @@ def _worker(name: str, doing: str, now: float) -> WorkerCard:
         devices="8 × NVIDIA H100 80GB HBM3",
         versions=versions,
         since=now - 8e4,
-        beat=now + 1e6,
+        beat=now + 19 * LOST,
         doing=doing,
     )
 

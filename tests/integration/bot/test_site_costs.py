@@ -17,7 +17,7 @@ from hub.client import Hub
 from leaderboard.boards import parse_board
 from leaderboard.suites import find_suite
 from wire import clock
-from wire.attempts import Attempts, Progress
+from wire.attempts import LOST, Attempts, Progress
 from wire.heartbeats import WorkerCard, Workers
 from wire.keys import Keys
 
@@ -51,7 +51,9 @@ def fill(connection: redis.Redis, count: int) -> None:
         index.put(running, waiting, entry(f"end/{number}", "settled", "FAILED"))
         attempts.take(running.attempt or "", running.path, f"w{number:02}", now=now)
         attempts.beat(running.attempt or "", Progress("evaluate", number, 100), now=now)
-        card = WorkerCard(name=f"w{number:02}", tiers=("all",), since=now, beat=now + 1e6, doing=running.attempt or "")
+        card = WorkerCard(
+            name=f"w{number:02}", tiers=("all",), since=now, beat=now + 19 * LOST, doing=running.attempt or ""
+        )
         workers.announce(card)
 
 
