@@ -6,6 +6,7 @@ import sys
 from typing import Annotated
 
 import typer
+from typer.models import CommandInfo, TyperInfo
 
 from steward.commands import (
     adopt,
@@ -35,6 +36,14 @@ GROUPS = (
     submit, unknown, up, verify, watch,
 )  # fmt: skip
 """The modules that add commands of their own."""
+PANELS = {
+    "Begin": ("demo", "init", "up", "doctor", "adopt", "effects", "shadow"),
+    "Run one process": ("serve", "sync", "schedule", "work"),
+    "Submit": ("check", "submit"),
+    "Look": ("status", "why", "logs", "watch", "flags", "inbox", "parked", "unknown", "verify"),
+    "Decide": ("approve", "pause", "resume", "hold", "unhold", "priority", "cancel", "reevaluate"),
+}
+"""Every command, in the order of the help."""
 
 app = typer.Typer(
     help="Steward runs a public model leaderboard on the Hugging Face Hub.",
@@ -100,6 +109,23 @@ def demo(
 
 for group in GROUPS:
     group.register(app)
+
+
+def _arrange() -> None:
+    """Put every command into its panel of the help. Raises KeyError for one that has none."""
+    panels = {name: panel for panel, names in PANELS.items() for name in names}
+    order = list(panels)
+    every: list[CommandInfo | TyperInfo] = [*app.registered_commands, *app.registered_groups]
+    for info in every:
+        info.rich_help_panel = panels[_name(info)]
+    app.registered_commands.sort(key=lambda info: order.index(_name(info)))
+
+
+def _name(info: CommandInfo | TyperInfo) -> str:
+    return str(info.name or getattr(info.callback, "__name__", ""))
+
+
+_arrange()
 
 
 def main() -> None:
