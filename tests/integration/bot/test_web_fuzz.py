@@ -36,7 +36,14 @@ def asked(valkey: Valkey, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
     folder: Path = tmp_path_factory.mktemp("fuzz")
     (folder / "board.yaml").write_text(BOARD.replace("name: demo", "name: fuzzed"))
     settings = BotSettings(
-        redis_url=valkey.url, board=folder / "board.yaml", webhook_secret=SECRET, port=0, checks_per_minute=5
+        redis_url=valkey.url,
+        board=folder / "board.yaml",
+        webhook_secret=SECRET,
+        port=0,
+        checks_per_minute=5,
+        oauth_client_id="an-app",
+        oauth_client_secret=SECRET,
+        public_url="http://127.0.0.1",
     )
     with redis.Redis.from_url(valkey.url) as connection:
         fill(Index(connection, Keys("fuzzed")))
@@ -80,6 +87,9 @@ NAMES = st.sampled_from(
         "precision",
         "revision",
         "weight_type",
+        "state",
+        "code",
+        "before",
         "x",
     ]
 )
@@ -96,16 +106,18 @@ PATHS = st.one_of(
     ),
     st.text(max_size=60).map(lambda word: f"/api/requests/{word}"),
     st.text(max_size=60).map(lambda word: f"/{word}"),
+    st.sampled_from(["/signin/callback", "/maintain/parked", "/maintain/inbox/x", "/api/maintain/inbox", "/api/me"]),
     st.sampled_from(["/api/requests/ada/m1_eval_request_False_float16_Original.json", "/api/requests/../../x"]),
 )
 HEADERS = st.dictionaries(
     st.sampled_from(
-        ["if-none-match", "accept", "origin", "range", "x-forwarded-for", "content-type", "if-modified-since"]
+        ["if-none-match", "accept", "origin", "range", "x-forwarded-for", "content-type", "if-modified-since", "cookie"]
     ),
     st.one_of(
         st.text(st.characters(min_codepoint=32, max_codepoint=126), max_size=200).map(str.strip),
         st.just("*"),
         st.just('W/"x'),
+        st.just(f"steward-session={'x' * 43}; steward-signin={'x' * 43}.Lw"),
     ),
     max_size=3,
 )
@@ -133,6 +145,8 @@ def check(answer: httpx2.Response) -> None:
 @example("/api/requests", [("limit", "500"), ("limit", "x")], {})
 @example("/api/queue", [("after", "9" * 5_000)], {})
 @example("/api/requests", [], {"if-none-match": "*"})
+@example("/signin/callback", [("state", "x"), ("code", "x")], {"cookie": f"steward-signin={'x' * 43}.Lw"})
+@example("/api/me", [], {"cookie": f"steward-session={'x' * 43}"})
 def test_no_question_is_answered_with_an_error_of_ours(
     asked: httpx2.Client, path: str, params: list[tuple[str, str | bytes]], headers: dict[str, str]
 ) -> None:
