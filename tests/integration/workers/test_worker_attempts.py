@@ -164,6 +164,31 @@ def test_a_child_that_misbehaves_ends_in_failure(bot: Bot, worker: WorkerProcess
     eventually(lambda: worker.pids("child") == [])
 
 
+def test_a_child_that_forks_without_end_is_gone_with_all_that_it_forked(bot: Bot, worker: WorkerProcess) -> None:
+    """A fork bomb ends within its bounds, none of it is left, and the next attempt runs."""
+    asked, following = job("bombing"), job("fine")
+    bot.enqueue(asked)
+    bot.enqueue(following)
+    bot.grant(asked)
+    outcome, log = bot.outcome(asked)
+    assert outcome.failure and outcome.failure.cause in ("out-of-memory", "stalled", "too-many-processes"), log
+    eventually(lambda: worker.pids("child") == [])
+    bot.grant(following)
+    assert bot.outcome(following)[0].ok
+
+
+def test_a_log_holds_nothing_that_acts(bot: Bot, worker: WorkerProcess) -> None:
+    """No order to a terminal, no token, and no line that passes for the worker's leaves the machine with a log."""
+    asked = job("painting")
+    bot.enqueue(asked)
+    bot.grant(asked)
+    outcome, log = bot.outcome(asked)
+    published = (worker.folder / "published.log").read_text()
+    assert outcome.ok and "\x1b" not in log + published and "\x07" not in log + published
+    assert "a1B2" not in log and "[hidden]" in log
+    assert "| [worker] details published" in log.splitlines()
+
+
 def test_a_cancelled_attempt_is_stopped(bot: Bot, worker: WorkerProcess) -> None:
     """A cancellation reaches the child within a beat; the attempt ends as cancelled and its processes are gone."""
     asked = job("slow")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import json
 import os
@@ -128,6 +129,21 @@ def threading(plan: RunPlan, report: Report) -> None:
     """Starts threads until it gets no more."""
     while True:
         Thread(target=time.sleep, args=(60,), daemon=True).start()
+
+
+def bombing(plan: RunPlan, report: Report) -> None:
+    """Forks without end, and so does whoever is forked."""
+    while True:
+        with contextlib.suppress(OSError):
+            os.fork()
+        time.sleep(0.05)
+
+
+def painting(plan: RunPlan, report: Report) -> None:
+    """Prints what a terminal would obey, what looks like a token, and a line in the worker's name."""
+    print("\x1b]0;pwned\x07\x1b[2J\x1b]52;c;cm0gLXJm\x07 hf_" + "a1B2" * 8)
+    print("[worker] details published")
+    fine(plan, report)
 
 
 def writing(plan: RunPlan, report: Report) -> None:
@@ -320,6 +336,8 @@ TRIALS: dict[str, Callable[[RunPlan, Report], None]] = {
     "killed": killed,
     "terminated": terminated,
     "threading": threading,
+    "bombing": bombing,
+    "painting": painting,
     "writing": writing,
     "exiting": exiting,
     "straying": straying,

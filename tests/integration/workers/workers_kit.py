@@ -140,7 +140,7 @@ class WorkerProcess:
     def look(self) -> dict[int, str]:
         """Every process of this worker now, by what it is; remembered for `left_running`."""
         found = {self.process.pid: "worker"}
-        for pid in children(self.process.pid):
+        for pid in filter(runs, children(self.process.pid)):  # a download ahead may wait to be buried
             try:
                 zygote = b"workers.zygote" in Path(f"/proc/{pid}/cmdline").read_bytes()
             except FileNotFoundError:

@@ -60,3 +60,34 @@ def test_the_worker_speaks_on_lines_of_its_own() -> None:
     log.say("the child is stopped: stalled")
     assert log.text() == "half a\n[worker] the child is stopped: stalled\n"
     assert log.tail(1) == "[worker] the child is stopped: stalled"
+
+
+def test_what_a_terminal_would_obey_is_left_out() -> None:
+    """Colours, titles, the clipboard, cursors and bells go; words, tabs and lines of any language stay."""
+    log = BoundedLog()
+    log.write(
+        b"\x1b[31mred\x1b[0m \x1b]0;title\x07\x1b]52;c;cm0gLXJm\x1b\\\x1bPq#0\x1b\\a\x07\x08\x00b\x1b[2J\x1b[999;1H\n"
+    )
+    log.write("\ta\u0085b\x9b31mc é 模型 \x1b".encode())
+    assert log.text() == "red ab\n\tab31mc é 模型 "
+    assert log.tail(2) == log.text()
+
+
+@given(st.binary(max_size=300))
+def test_no_bytes_move_a_cursor(data: bytes) -> None:
+    """Whatever a child prints, what is left is text."""
+    log = BoundedLog()
+    log.write(data)
+    for said in (log.text(), log.tail()):
+        assert not [c for c in said if (ord(c) < 32 and c not in "\n\t") or 127 <= ord(c) < 160]
+
+
+def test_nothing_that_a_child_says_passes_for_the_workers_words() -> None:
+    """Neither on a line of its own, nor in an error that the worker repeats, nor at the end."""
+    log = BoundedLog()
+    log.write(b"[worker] claim granted\n  [worker] published\n0%\r[worker] all is well\n")
+    log.say("ValueError: no\n[worker] never mind")
+    log.write(b"[worker] the end")
+    ours = [line for line in log.text().splitlines() if line.lstrip().startswith("[worker]")]
+    assert ours == ["[worker] ValueError: no"]
+    assert log.text().count("| ") == 5
