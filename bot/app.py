@@ -64,7 +64,7 @@ class App(FastAPI):
 
 def create_app(settings: BotSettings) -> App:
     """The application. Raises RedisMissing or SettingsError, with a sentence for the operator, where it cannot work."""
-    board, secrets = settings.read_board(), settings.secrets()
+    board, secrets, app_on_hub = settings.read_board(), settings.secrets(), app_of(settings)
     desk = looking_desk(settings, board)
     views = Views(desk)
     redis = connect_inbox(settings.redis_url)
@@ -92,7 +92,7 @@ def create_app(settings: BotSettings) -> App:
     app.include_router(health_routes(redis, keys, inbox))
     app.include_router(metric_routes(desk))
     checks = Checks(desk, per_minute=settings.checks_per_minute, per_client=settings.checks_per_client)
-    visitors = Visitors(desk, app_of(settings))
+    visitors = Visitors(desk, app_on_hub)
     frame = Frame(board.title, settings.frame_ancestors, visitors)
     submitting, gate, maintenance = Submitting(desk, visitors), Gate(visitors), Maintenance(desk)
     signing = SigningIn(visitors, settings.openid_provider_url or settings.hf_endpoint)
