@@ -1,8 +1,9 @@
 """Pictures of every page, to be looked at: light, dark, and on a phone.
 
     python tests/browser/pictures.py FOLDER [--only WORD]
+    python tests/browser/pictures.py docs/pictures --readme
 
-Each is `FOLDER/{page}-{light|dark|phone}.png`, the whole length of the page.
+Each is `FOLDER/{page}-{light|dark|phone}.png`, the whole length of the page; the README shows the beginnings of some.
 """
 
 from __future__ import annotations
@@ -10,19 +11,28 @@ from __future__ import annotations
 import argparse
 import sys
 import tempfile
+from functools import partial
 from pathlib import Path
 
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser, FloatRect, sync_playwright
 
 sys.path.append(str(Path(__file__).parent / "site"))
 sys.path.append(str(Path(__file__).parents[2]))
 from conftest import CHROMIUM, OPTIONS
 from pages_kit import PAGES
 from serving_kit import Site, serving
-from world_kit import furnish
+from world_kit import LONG, furnish, path_of
 
 from steward.valkey import Valkey
 
+README = {
+    "queue": ("/", "light"),
+    "model": ("/models/mira/Qwen3-32B-coder", "dark"),
+    "times": ("/times", "light"),
+    "failed": (f"/requests/{path_of('01-ai/Mistral-Nemo-1.5B-chat')}", "light"),
+}
+SHOWN = FloatRect(x=0, y=0, width=1200, height=900)
+"""What of a page the README shows."""
 LOOKS = {
     "light": {"color_scheme": "light", "viewport": {"width": 1200, "height": 800}},
     "dark": {"color_scheme": "dark", "viewport": {"width": 1200, "height": 800}},
@@ -35,27 +45,35 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--only", default="", help="pages whose name holds this word")
+    parser.add_argument("--readme", action="store_true", help="those of the README alone")
     options = parser.parse_args()
     options.folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="steward-pictures-") as place, Valkey(Path(place) / "valkey") as valkey:
-        rich = serving(valkey, Path(place), "looked-at", furnish)
+        longest = "ada/Llama-3.1-8B-Instruct-DPO" if options.readme else LONG
+        rich = serving(valkey, Path(place), "looked-at", partial(furnish, longest=longest))
         with rich as site, serving(valkey, Path(place), "empty") as empty, sync_playwright() as playwright:
             browser = playwright.chromium.launch(executable_path=CHROMIUM, args=OPTIONS)
-            for look in LOOKS:
+            for name, (path, look) in README.items() if options.readme else ():
+                picture(browser, look, site, {name: path}, options.folder, clip=SHOWN)
+            for look in LOOKS if not options.readme else ():
                 picture(browser, look, site, {n: p for n, p in PAGES.items() if options.only in n}, options.folder)
             bare = {f"empty-{name}": path for name, path in PAGES.items() if path in ("/", "/results", "/flags")}
-            picture(browser, "light", empty, {n: p for n, p in bare.items() if options.only in n}, options.folder)
+            if not options.readme:
+                picture(browser, "light", empty, {n: p for n, p in bare.items() if options.only in n}, options.folder)
             browser.close()
     print(f"The pictures are in {options.folder.resolve()}")
 
 
-def picture(browser: Browser, look: str, site: Site, pages: dict[str, str], folder: Path) -> None:
-    """Pictures of these pages in one look."""
+def picture(
+    browser: Browser, look: str, site: Site, pages: dict[str, str], folder: Path, *, clip: FloatRect | None = None
+) -> None:
+    """Pictures of these pages in one look: of the whole page, or of a part of it."""
     context = browser.new_context(**LOOKS[look])  # type: ignore[arg-type]
     tab = context.new_page()
     for name, path in pages.items():
         tab.goto(site.address + path)
-        tab.screenshot(path=folder / f"{name}-{look}.png", full_page=True)
+        file = f"{name}-{look}.png" if clip is None else f"{name}.png"
+        tab.screenshot(path=folder / file, full_page=True, clip=clip)
     context.close()
 
 

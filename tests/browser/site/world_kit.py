@@ -85,13 +85,21 @@ FAILURES = (
 )
 
 
-def furnish(connection: redis.Redis, keys: Keys, *, finished: int = 140, failed: int = 23, waiting: int = 64) -> None:
+def furnish(
+    connection: redis.Redis,
+    keys: Keys,
+    *,
+    finished: int = 140,
+    failed: int = 23,
+    waiting: int = 64,
+    longest: str = LONG,
+) -> None:
     """A board on a busy afternoon; the same one each time."""
     dice = random.Random(7)
     index = Index(connection, keys)
     _measured(Measures(connection, keys))
     index.put(*_finished(Scoreboard(connection, keys), dice, finished), *_failed(dice, failed), *_others())
-    _running(connection, keys, index)
+    _running(connection, keys, index, longest)
     index.put(*_waiting(dice, waiting), *_held())
     put_flags(connection, keys, *_flags())
     hold = Hold(reason="The large machines move to another room until Friday.", by="maya", at=iso(clock.now() - 9e4))
@@ -158,11 +166,11 @@ def _others() -> list[Entry]:
     ]
 
 
-def _running(connection: redis.Redis, keys: Keys, index: Index) -> None:
+def _running(connection: redis.Redis, keys: Keys, index: Index, longest: str) -> None:
     attempts, workers, now = Attempts(connection, keys), Workers(connection, keys), clock.now()
     seen = (
         ("north-lab/OLMo-2-7B-SFT-v2", Progress("evaluate", 21_404, 35_210), "small", {}),
-        (LONG.replace("70B", "8B"), Progress("evaluate", 980, 35_210), "medium", {}),
+        (longest.replace("70B", "8B"), Progress("evaluate", 980, 35_210), "medium", {}),
         ("mira/gemma-2-9b-it-dpo", Progress("download"), "medium", {}),
         ("otto/secret-14B", Progress("load"), "medium", {"access": "private"}),
     )
