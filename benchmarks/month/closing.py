@@ -113,10 +113,11 @@ def beyond(found: dict[str, Any]) -> list[str]:
 
 
 def grown(watch: Watch) -> list[str]:
-    """Processes whose memory is not flat."""
+    """Processes of Steward whose memory is not flat."""
     return [
         f"{name}: {early} MiB early, {late} MiB late"
-        for name, lives in watch.lives.items()
+        for name in watch.town.parts
+        for lives in [watch.lives[name]]
         for early, late in [lives.growth()]
         if late > GROWTH * early and late - early > 10
     ]

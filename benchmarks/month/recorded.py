@@ -5,22 +5,18 @@ A model is called `org/name-FATE-TENTHS`: what is to become of it, and for how m
     ok      goes well
     dies    its weights turn out to be cut off: the submission's fault, each time
     flaky   a device fails under it every other time: ours
-
-While the file `SIGN` lies beside this module, whatever runs dies of the benchmark itself, canaries included.
 """
 
 from __future__ import annotations
 
 import json
 import time
-from pathlib import Path
 from zlib import crc32
 
 from leaderboard.suites import Suite, find_suite
 from workers.plans import Progress, Report, RunPlan
 
 STEPS = 8
-SIGN = "questions-are-broken"
 
 
 def evaluate(plan: RunPlan, report: Report) -> None:
@@ -30,8 +26,6 @@ def evaluate(plan: RunPlan, report: Report) -> None:
     for done in range(STEPS):
         report(Progress("evaluate", done, STEPS))
         time.sleep(seconds / STEPS)
-    if is_broken():
-        raise KeyError("the column 'target' is missing from the questions")
     if fate == "dies":
         raise ValueError("the header is too large: the weights are cut off")
     if fate == "flaky" and crc32(plan.attempt.encode()) % 2:
@@ -46,11 +40,6 @@ def fate_of(model: str) -> tuple[str, float]:
     if len(parts) == 3 and parts[2].isdecimal():
         return parts[1], int(parts[2]) / 10
     return "ok", 0.1
-
-
-def is_broken() -> bool:
-    """Whether the benchmark is broken just now."""
-    return (Path(__file__).with_name(SIGN)).exists()
 
 
 def write(plan: RunPlan, suite: Suite, raw: float) -> None:

@@ -131,7 +131,7 @@ TROUBLES = (
     (4, 0.4, "outage"),
     (6, 0.4, "kill"),
     (10, 0.3, "upgrade"),
-    (12, 0.2, "breakage"),
+    (12, 0.02, "breakage"),
     (20, 0.1, "suite"),
     (18, 0.4, "silence"),
     (27, 0.5, "restart"),

@@ -54,7 +54,6 @@ class Town:
         self.webhook_url = f"http://127.0.0.1:{self.web_port}/webhooks/hub"
         (self.folder / "harness").mkdir(parents=True)
         shutil.copy(recorded.__file__, self.folder / "harness" / f"{HARNESS}.py")
-        self.broken = self.folder / "harness" / recorded.SIGN
 
     @property
     def parts(self) -> list[str]:
@@ -130,6 +129,7 @@ class Town:
             "STEWARD_HARNESS": HARNESS,
             "STEWARD_PRELOAD": "",
             "STEWARD_DEVICE": "cpu",
+            "PYTHONFAULTHANDLER": "1",
             "PYTHONPATH": os.pathsep.join((str(self.folder / "harness"), str(ROOT))),
             **token[kind],
         }
@@ -137,12 +137,17 @@ class Town:
     # --- ending
 
     def stop(self, name: str, *, seconds: float = 30) -> bool:
-        """SIGTERM, and SIGKILL to the whole session of what is not gone in time; whether it went by itself."""
+        """SIGTERM, and SIGKILL to the whole session of what is not gone in time; whether it went by itself.
+
+        What does not go says in its log where each of its threads stands.
+        """
         process = self.processes.pop(name)
         process.send_signal(signal.SIGTERM)
         try:
             process.wait(seconds)
         except subprocess.TimeoutExpired:
+            process.send_signal(signal.SIGABRT)  # faulthandler's cue
+            time.sleep(1)
             os.killpg(process.pid, signal.SIGKILL)
             process.wait()
             return False

@@ -12,9 +12,11 @@ import yaml
 import leaderboard
 from benchmarks.month.stage import Flow
 from benchmarks.month.town import Town
+from workers.starter import dataset_files
 
 STARTER = Path(leaderboard.__file__).parent / "suites" / "starter.yaml"
 MINUTE = 60.0
+QUESTIONS = "data/boolean_expressions/test.jsonl"
 OUTAGE, SILENCE = 12 * MINUTE, 8 * MINUTE
 
 
@@ -83,16 +85,20 @@ class Troubles:
         yield 0.0
 
     def breakage(self, _seed: int) -> Flow:
-        """The benchmark breaks: whatever runs dies. Maintainers mend it once they are told, and resume the suite."""
+        """The questions change under us: whatever begins dies. It is mended after the pause, and the suite resumed."""
         self.told.append("the benchmark broke")
-        self.town.broken.touch()
+        whole = dataset_files()[QUESTIONS].decode()
+        self._modify({QUESTIONS: whole + whole})
         yield self.is_paused
         self.told.append("the suite was paused" if self.is_paused() else "the suite was not paused")
         yield 10 * MINUTE
-        self.town.broken.unlink()
+        self._modify({QUESTIONS: whole})
         if self.is_paused():
             done = self.town.steward("resume", f"suite:{self.desk.suite.name}")
             self.told.append(f"resumed: {done.returncode} {(done.stdout + done.stderr).strip()[:200]}")
+
+    def _modify(self, files: dict[str, str]) -> None:
+        self.town.admin("POST", "modify", {"type": "dataset", "id": "steward-suites/starter", "files": files})
 
     def is_paused(self) -> bool:
         """Whether a suite is paused."""
