@@ -6,6 +6,8 @@ same. Nothing about them is decided twice.
 
 Race closed: dying while the files are listed. They are gathered under another key, which takes the place of the last
 one in the same transaction that notes the commit.
+Race closed: a thread, or a request, is looked at after Redis was lost and before the requests repo. Whoever is first
+reads the record.
 Race closed: a record that appears while the board is running. What the index had taken for work is marked, and left in
 peace by its sync.
 Accepted: whoever may write to the requests repo may write a record; they may as well write the requests.
@@ -60,6 +62,14 @@ class Adoption:
         """Whether the record whose git blob id is `oid` (None: that there is none) is the one that is known here."""
         known = self._redis.hget(self._keys.adoption, "oid")
         return known is not None and text(known) == (oid or "")
+
+    def ensure(self) -> None:
+        """Read the record, unless somebody did since Redis was last empty: else nothing would be old. Raises as `read`.
+
+        No call where it was read, or found not to be there.
+        """
+        if self._redis.hget(self._keys.adoption, "oid") is None:
+            self.read()
 
     def read(self) -> Record | None:
         """Read the record from the Hub, and with it which files are old. Raises BadRecord, RecordLost and HubError."""

@@ -70,6 +70,7 @@ def sync_request(desk: Desk, path: str) -> float | None:
     """Bring the request at `path` one step further; when to look again by itself, if ever (seconds since the epoch)."""
     if desk.ledgers.pending(path):
         return None  # the ledger marks us again when the edit has landed, or is void
+    desk.adoption.ensure()
     entry = desk.index.get(path)
     try:
         file = desk.hub.find_file(desk.requests, path, max_bytes=desk.board.max_request_bytes)

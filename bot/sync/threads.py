@@ -82,6 +82,7 @@ def _mark_changed(desk: Desk, repo: Repo, listed: dict[int, int]) -> None:
 def sync_thread(desk: Desk, repo: Repo, number: int) -> float | None:
     """Bring one thread in step: commands are answered, the status comment of its request is looked for, and a pull
     request is checked. When to look again by itself, if ever."""
+    desk.adoption.ensure()
     counts = desk.keys.thread_counts(_name(repo))
     try:
         thread = desk.hub.thread(repo, number)

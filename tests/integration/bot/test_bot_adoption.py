@@ -12,7 +12,7 @@ from stand_kit import REQUESTS, Stand
 
 from bot.adopting import Adopted, adopt
 from bot.adoption import RecordLost, git_id
-from bot.desk import request_key
+from bot.desk import request_key, thread_key
 from bot.index import Entry
 from bot.sync.duplicates import DUPLICATES
 from bot.sync.reconcile import PERIOD
@@ -171,6 +171,21 @@ def test_a_resubmission_of_an_old_request_is_new(stand: Stand) -> None:
     stand.submit("ada/good")
     stand.settle()
     assert [one.path for one in stand.queued()] == [OLD]
+
+
+def test_old_threads_and_files_are_left_alone_before_the_requests_repo_was_looked_at(stand: Stand) -> None:
+    """Redis is lost, and a thread or an old file comes first: its command is not run, and nobody is answered."""
+    fill(stand, [(OLD, json.dumps(FIELDS).encode())])
+    post = "How long does an evaluation take?\n\n/help"
+    number = stand.ada.create_discussion(REQUESTS, "How long?", description=post, repo_type="dataset").num
+    stand.time += 5
+    adopted(stand)
+    before = written(stand)
+    for key in (thread_key(stand.desk.requests, number), request_key(OLD)):
+        stand.desk.redis.flushall()
+        stand.desk.mark(key)
+        stand.work()
+        assert written(stand) == before
 
 
 def test_requests_that_were_there_twice_before_are_not_told_of(stand: Stand) -> None:
