@@ -308,10 +308,10 @@ def test_a_deep_and_a_huge_card(ada: HfApi, http: httpx.Client) -> None:
         f"{chr(98 + i)}: &{chr(98 + i)} [" + ",".join([f"*{chr(97 + i)}"] * 9) + "]\n" for i in range(9)
     )
     for content in (bomb + "---\n", "---\n" + "[" * 5000 + "\n---\n", "---\n!!python/object:os.system x\n---\n"):
-        answer = http.post("/api/validate-yaml", json={"content": content, "repoType": "model"}, timeout=10)
+        answer = http.post("/api/validate-yaml", json={"content": content, "repoType": "model"}, timeout=60)
         assert answer.status_code < 500
         repo_id = make_repo(ada)
         line = json.dumps({"key": "file", "value": {"path": "README.md", "content": content, "encoding": "utf-8"}})
         body = f"{header(summary='card', description='')}\n{line}\n".encode()
         assert http.post(f"/api/datasets/{repo_id}/commit/main", content=body).status_code < 500
-        assert http.get(f"/api/datasets/{repo_id}", timeout=10).status_code == 200
+        assert http.get(f"/api/datasets/{repo_id}", timeout=60).status_code == 200
