@@ -61,17 +61,17 @@ class Table:
 
     def _build_aside(self) -> None:
         try:
-            self._build()
+            self._build(before=self._rows)
         except RedisError:  # whoever looks next starts another one, and their other questions tell them of it
             log.warning("the table could not be brought up to date", exc_info=True)
         finally:
             self._building = False
 
-    def _build(self) -> Rows:
+    def _build(self, *, before: Rows | None = None) -> Rows:
         began = time.monotonic()
         changed = self._follow_flags()
         if self._follow() or changed or self._rows is None:
-            self._rows = Rows(tuple(self._lines.values()), self._flagged, self._rows)
+            self._rows = Rows(tuple(self._lines.values()), self._flagged, before)
             self._built = time.monotonic()
             self._took = self._built - began
         return self._rows
