@@ -133,7 +133,7 @@ def deliver(town: Town, count: int) -> Counter[int]:
 
         def acknowledged() -> bool:
             try:
-                status = httpx2.post(url, content=body, headers=headers, timeout=10).status_code
+                status = httpx2.post(url, content=body, headers=headers, timeout=30).status_code
             except httpx2.TimeoutException:
                 status = 0
             answers[status] += 1

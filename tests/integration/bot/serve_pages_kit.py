@@ -30,7 +30,7 @@ def serving(valkey: Valkey, folder: Path, name: str) -> Iterator[Client]:
         while not server.started:
             thread.join(0.01)
         port = server.servers[0].sockets[0].getsockname()[1]
-        with Client(base_url=f"http://127.0.0.1:{port}", timeout=10) as client:
+        with Client(base_url=f"http://127.0.0.1:{port}", timeout=30) as client:
             yield client
     finally:
         server.should_exit = True

@@ -70,7 +70,7 @@ def head(*lines: str, secret: str = SECRET, length: int | None = None) -> bytes:
 
 def connect(port: int) -> socket.socket:
     """A connection that gives up after ten seconds."""
-    return socket.create_connection(("127.0.0.1", port), timeout=10)
+    return socket.create_connection(("127.0.0.1", port), timeout=30)
 
 
 def answers(connection: socket.socket) -> bytes:

@@ -53,7 +53,7 @@ def pages(stand: Stand, valkey_url: str, tmp_path: Path) -> Iterator[httpx2.Clie
     """A client of the board's web server."""
     (tmp_path / "board.yaml").write_text(BOARD)
     settings = BotSettings(redis_url=valkey_url, board=tmp_path / "board.yaml", webhook_secret=SECRET, port=0)
-    with serving(settings) as url, httpx2.Client(base_url=url.removesuffix("/webhooks/hub"), timeout=10) as client:
+    with serving(settings) as url, httpx2.Client(base_url=url.removesuffix("/webhooks/hub"), timeout=30) as client:
         yield client
 
 

@@ -56,7 +56,7 @@ def asked(valkey: Valkey, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
             while not server.started:
                 thread.join(0.01)
             port = server.servers[0].sockets[0].getsockname()[1]
-            with httpx2.Client(base_url=f"http://127.0.0.1:{port}", timeout=10) as client:
+            with httpx2.Client(base_url=f"http://127.0.0.1:{port}", timeout=30) as client:
                 yield client
     finally:
         server.should_exit = True
@@ -170,7 +170,7 @@ def test_no_bytes_in_an_address_are_answered_with_an_error_of_ours(asked: httpx2
 
     host, port = asked.base_url.host, asked.base_url.port
     line = b"GET /" + target.lstrip(b"/") + b" HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
-    with socket.create_connection((host, port or 80), timeout=10) as stream:
+    with socket.create_connection((host, port or 80), timeout=30) as stream:
         stream.sendall(line)
         first = stream.makefile("rb").readline()
     assert first.startswith(b"HTTP/1.1 ")

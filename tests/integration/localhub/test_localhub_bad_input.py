@@ -162,7 +162,7 @@ def test_raw_dots_in_the_request_line(hub: LocalHub, bad_repo: str) -> None:
         "/_static/..%2f..%2f..%2fetc%2fpasswd",
         f"/api/datasets/{bad_repo}/tree/main/..%2F..",
     ):
-        with socket.create_connection((where.hostname or "", where.port or 0), timeout=5) as wire:
+        with socket.create_connection((where.hostname or "", where.port or 0), timeout=30) as wire:
             wire.sendall(f"GET {target} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode())
             answer = b""
             while piece := wire.recv(65536):
@@ -176,7 +176,7 @@ def test_bodies_that_lie_about_their_size(ada: HfApi, hub: LocalHub, bad_repo: s
     before = head(ada, bad_repo)
     where = urlsplit(hub.url)
     body = commit_of("lie.txt")
-    with socket.create_connection((where.hostname or "", where.port or 0), timeout=5) as wire:
+    with socket.create_connection((where.hostname or "", where.port or 0), timeout=30) as wire:
         lines = [
             f"POST /api/datasets/{bad_repo}/commit/main HTTP/1.1",
             "Host: x",
@@ -195,7 +195,7 @@ def test_bodies_that_lie_about_their_size(ada: HfApi, hub: LocalHub, bad_repo: s
 def test_impossible_content_lengths(hub: LocalHub, bad_repo: str, length: str) -> None:
     """A length that is no length is a client error."""
     where = urlsplit(hub.url)
-    with socket.create_connection((where.hostname or "", where.port or 0), timeout=5) as wire:
+    with socket.create_connection((where.hostname or "", where.port or 0), timeout=30) as wire:
         wire.sendall(
             f"POST /api/datasets/{bad_repo}/discussions/1/comment HTTP/1.1\r\nHost: x\r\n"
             f"Authorization: Bearer hf_ada\r\nContent-Length: {length}\r\n\r\nx".encode()
