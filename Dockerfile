@@ -21,20 +21,8 @@ ENV PATH=/opt/steward/bin:$PATH \
     STEWARD_BOARD=/data/board.yaml \
     STEWARD_LOG_JSON=true
 
-FROM python AS build
-# Where packages come from a registry of your own, or by way of a proxy with an authority of its own.
-ARG PIP_INDEX_URL=
-ARG PIP_CERT=
-ENV PIP_INDEX_URL=$PIP_INDEX_URL PIP_CERT=$PIP_CERT
-RUN apt-get update && apt-get install -y --no-install-recommends binutils python3-venv
-RUN python3 -m venv /opt/steward
-WORKDIR /src
-# What is depended on, in a layer that changes only when pyproject.toml does.
-COPY pyproject.toml ./
-RUN python3 -c "import tomllib; print(*tomllib.load(open('pyproject.toml', 'rb'))['project']['dependencies'], sep='\n')" \
-      > /requirements.txt \
- && pip install --no-cache-dir --no-compile --only-binary :all: -r /requirements.txt
-COPY README.md ./
+FROM scratch AS source
+COPY pyproject.toml README.md ./
 COPY leaderboard leaderboard
 COPY wire wire
 COPY hub hub
@@ -43,18 +31,41 @@ COPY workers workers
 COPY localhub localhub
 COPY steward steward
 
+# What is depended on comes first, in layers that change only when pyproject.toml does; then the source.
+FROM python AS build
+# Where packages come from a registry of your own, or by way of a proxy with an authority of its own.
+ARG PIP_INDEX_URL=
+ARG PIP_CERT=
+ENV PIP_INDEX_URL=$PIP_INDEX_URL PIP_CERT=$PIP_CERT PIP_NO_CACHE_DIR=1
+RUN apt-get update && apt-get install -y --no-install-recommends binutils python3-venv
+RUN python3 -m venv /opt/steward
+WORKDIR /src
+COPY pyproject.toml ./
+RUN python3 -c "import tomllib; print(*tomllib.load(open('pyproject.toml', 'rb'))['project']['dependencies'], sep='\n')" \
+      > /requirements.txt \
+ && pip install --no-compile --only-binary :all: -r /requirements.txt
+# `extras NAME…` prints what these extras of ours add.
+RUN printf '%s\n' '#!/usr/bin/env python3' 'import sys, tomllib' \
+      'extras = tomllib.load(open("/src/pyproject.toml", "rb"))["project"]["optional-dependencies"]' \
+      'print(*(one for name in sys.argv[1:] for one in extras[name]), sep="\n")' > /usr/local/bin/extras \
+ && chmod +x /usr/local/bin/extras
+
 FROM build AS build-worker
 # Further packages, as for requests in 8bit, 4bit and GPTQ: `--build-arg ALSO="bitsandbytes gptqmodel"`.
 ARG ALSO=
 # Some of the harness's dependencies are published as sources alone; none of them needs a compiler.
-RUN pip install --no-cache-dir '.[worker]' $ALSO && pip uninstall --yes pip
+RUN extras worker > /extras.txt && pip install -r /extras.txt $ALSO
+COPY --from=source / /src/
+RUN pip install --no-deps . && pip uninstall --yes pip && python3 -m compileall -q /opt/steward
 
 FROM build AS build-bot
 # `--build-arg EXTRAS=contents` for a board with a table of contents: pyarrow makes the image half as large again.
 ARG EXTRAS=
+RUN extras $EXTRAS > /extras.txt && pip install --no-compile --only-binary :all: -r /extras.txt
+COPY --from=source / /src/
 # Bytecode for all but the code of transformers' models, of which the bot loads hardly any: it would take 54 MB. And no
 # symbols for debuggers, which uvloop's wheel carries.
-RUN pip install --no-cache-dir --no-compile --only-binary pyarrow ".${EXTRAS:+[$EXTRAS]}" && pip uninstall --yes pip \
+RUN pip install --no-compile --no-deps . && pip uninstall --yes pip \
  && cd /opt/steward/lib/python3*/site-packages \
  && rm -rf numpy/*/tests pyarrow/tests pyarrow/include \
  && strip --strip-debug uvloop/*.so \

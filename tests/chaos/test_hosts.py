@@ -1,4 +1,4 @@
-"""A board on five hosts, which speak TLS with their queue server: one is cut off, others lose power, one joins later.
+"""A board on five hosts, which speak TLS with their queue server: two are cut off, two lose power, one joins later.
 
     front: web, sync    queue: Redis    back: sync    gpu, gpu1: a worker each
 
@@ -142,7 +142,7 @@ class HostTown(Town):
         """Whether the web server answers from its host."""
         url = f"http://{self.network.hosts['front'].address}:{self.ports[number]}/{page}"
         try:
-            return bool(httpx2.get(url, timeout=2).status_code == 200)
+            return bool(httpx2.get(url, timeout=10).status_code == 200)
         except httpx2.HTTPError:
             return False
 
@@ -199,6 +199,13 @@ def test_hosts_are_cut_off_and_killed_and_join(tmp_path: Path) -> None:
         paths = town.submit("good", "remote", "good-dies")
         wait_for(lambda: ends(town, *paths), words=town.words)
         said("a submission became a result")
+
+        network.cut(network.hosts["queue"])
+        wait_for(lambda: not town.web_answers(page="readyz"), words=town.folder.as_posix)
+        assert town.web_answers(page="healthz")
+        network.heal(network.hosts["queue"])
+        wait_for(lambda: town.web_answers(page="readyz"), words=town.words)
+        said("the queue server's host was cut off: the web server lived, and was not ready until it was back")
 
         town.submit("good-slow")
         first = wait_for(lambda: town.runner("good-slow"), words=town.words)
