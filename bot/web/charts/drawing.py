@@ -26,6 +26,8 @@ EACH, BETWEEN, ROW = 13, 18, 34
 """Heights of what lies: of each of several bars, of the room between two groups of them, of a range."""
 _DAY = 12
 """Letters of the label of what stands, or of a tick, at most."""
+_SCALE = 0.5
+"""Share of the width that a scale that lies has at least: names stand on its left."""
 _PER_LETTER = 0.56
 """Width of a letter, as a share of its height, as far as one can say without the reader's fonts."""
 
@@ -120,7 +122,9 @@ def draw(picture: Picture, width: int) -> bytes:
         style=_pygal().style.Style(label_font_size=LETTER, major_label_font_size=LETTER, no_data_font_size=LETTER),
         truncate_label=-1,
         x_labels=_in_turn(_shown(picture.labels, width, lies=lies), lies=lies),
-        y_labels=[{"value": value, "label": cut(words, _DAY)} for value, words in picture.ticks],
+        y_labels=[
+            {"value": value, "label": cut(words, _DAY)} for value, words in _apart(picture.ticks, width, lies=lies)
+        ],
         range=(picture.ticks[0][0], picture.ticks[-1][0]),
         zero=picture.ticks[0][0],
         show_dots=False,
@@ -150,6 +154,19 @@ def _shown(labels: Sequence[str], width: int, *, lies: bool) -> list[str]:
     every = max(1, math.ceil(len(said) * longest / (width - 60)))
     kept = set(said[::every])
     return [cut(one, _DAY) if at in kept else "" for at, one in enumerate(labels)]
+
+
+def _apart(ticks: Sequence[tuple[float, str]], width: int, *, lies: bool) -> list[tuple[float, str]]:
+    """Ticks of a scale; those of one that lies without their words, where these would touch those before them."""
+    if not lies:
+        return list(ticks)
+    told, ends, (first, last) = list[tuple[float, str]](), -math.inf, (ticks[0][0], ticks[-1][0])
+    for value, words in ticks:
+        at, half = (value - first) / (last - first) * _SCALE * width, len(words) * LETTER * _PER_LETTER / 2
+        has_room = at - half > ends + LETTER / 2
+        told.append((value, words if has_room else ""))
+        ends = at + half if has_room else ends
+    return told
 
 
 def cut(words: str, room: int) -> str:

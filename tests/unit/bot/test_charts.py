@@ -175,6 +175,20 @@ def test_ranges_lie_from_the_first_tier_to_the_last_precision() -> None:
     assert third < first < second, "from top to bottom"
 
 
+def test_words_below_a_narrow_scale_do_not_touch() -> None:
+    """On a phone some ticks go without; on a wide picture all of them are told."""
+    told = [(at * 0.7, f"{at} minutes") for at in range(7)]
+    said = {width: _ticks_of(told, width) for width in WIDTHS}
+    assert said[WIDTHS[-1]] == [words for _, words in told]
+    assert 2 <= len(said[WIDTHS[0]]) < len(told)
+    assert said[WIDTHS[0]][0] == "0 minutes"
+
+
+def _ticks_of(ticks: list[tuple[float, str]], width: int) -> list[str]:
+    picture = Picture("t", "s", "ranges", ["a"], [Series("x", "a", [2.0])], ticks)
+    return [words for words in texts(read(draw(picture, width))) if words.endswith(" minutes")]
+
+
 def test_a_day_without_an_end_has_no_bar() -> None:
     """Each end has its tone; those that nobody had are not in the legend."""
     picture = EVERY["ended"]
