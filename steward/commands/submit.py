@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
 REFUSED = 1
 STATUSES = {"submitted": 0, "under-way": MISCONFIGURED, "hub-refused": MISCONFIGURED}
-PATIENCE = 300.0
-"""Seconds for which a server that is still checking is asked again."""
+PATIENCE, AGAIN = 300.0, 2.0
+"""Seconds for which a server that is still checking is asked again, and between two times."""
 
 
 def register(app: typer.Typer) -> None:
@@ -63,6 +63,8 @@ def submit(
         )
     except ValidationError as error:
         raise _cannot("; ".join(f"{one['loc'][0]}: {one['msg']}" for one in error.errors())) from None
+    if server and by:
+        raise _cannot("--by is for whoever runs the bot; at a server, it is in the name of whoever owns the token.")
     told = _by_server(server, asked) if server else _here(asked, by)
     print(told.model_dump_json() if as_json else "\n".join(_lines(told, server)))
     raise typer.Exit(STATUSES.get(told.code, REFUSED))
@@ -75,6 +77,8 @@ def _by_server(server: str, asked: Asked) -> Submitted:
 
     from bot.web.submit_models import Submitted
 
+    if not _keeps_a_secret(server):
+        raise _cannot("your token would travel in the open; give the address with https.")
     headers = {"authorization": f"Bearer {_own_token()}"}
     address, deadline = f"{server.rstrip('/')}/api/requests", time.monotonic() + PATIENCE
     while True:
@@ -88,7 +92,18 @@ def _by_server(server: str, asked: Asked) -> Submitted:
             raise _cannot(_other_words(answer.status_code, answer.content)) from None
         if told.code != "under-way" or time.monotonic() > deadline:
             return told
-        time.sleep(min(30, int(answer.headers.get("retry-after") or 2)))
+        time.sleep(AGAIN)
+
+
+def _keeps_a_secret(server: str) -> bool:
+    """Whether nobody on the way can read what is sent to this address."""
+    from urllib.parse import urlsplit
+
+    try:
+        found = urlsplit(server)
+        return found.scheme == "https" or found.hostname in ("127.0.0.1", "::1", "localhost")
+    except ValueError:
+        return False
 
 
 def _other_words(status: int, content: bytes) -> str:
@@ -150,7 +165,9 @@ def _own_token() -> str:
 
 
 def _cannot(words: str) -> typer.Exit:
-    print(f"steward: nothing was submitted: {words}", file=sys.stderr)
+    from bot.texts.render import printable  # strangers' words, without what moves a terminal's cursor
+
+    print(f"steward: nothing was submitted: {printable(words)}", file=sys.stderr)
     return typer.Exit(MISCONFIGURED)
 
 
