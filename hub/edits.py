@@ -19,10 +19,10 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
 from hub.records import Change, Delete, Put
-from leaderboard.requests import edit as edit_text
+from leaderboard.jsontext import BOM, is_same
+from leaderboard.jsontext import edit as edit_text
+from leaderboard.requests import OURS, ours_in
 
-OURS = "steward"
-"""The one object in a request file whose members are ours."""
 MAX_EDITED = 1024 * 1024
 """Bytes: a larger file is not one whose fields we edit."""
 _TITLE, _DESCRIPTION = 200, 60_000
@@ -178,12 +178,12 @@ def _set(edit: FieldEdit, present: Present | None) -> Applied:
         return "void"
     try:
         text = present.data.decode()
-        now = json.loads(text.removeprefix("\ufeff"))
+        now = json.loads(text.removeprefix(BOM))
     except (ValueError, RecursionError):
         return "void"
     if not isinstance(now, dict):
         return "void"
-    ours = _ours(now)
+    ours = ours_in(now)
     if _has(now, ours, edit):
         return "landed"
     if edit.whole is not None and edit.whole != present.oid:
@@ -195,14 +195,9 @@ def _set(edit: FieldEdit, present: Present | None) -> Applied:
     return edit_text(text, changes).encode()
 
 
-def _ours(now: Mapping[str, Any]) -> dict[str, Any]:
-    found = now.get(OURS)
-    return found if isinstance(found, dict) else {}
-
-
 def _has(now: Mapping[str, Any], ours: Mapping[str, Any], edit: FieldEdit) -> bool:
-    outer = all(name in now and _same(now[name], value) for name, value in edit.fields.items())
-    return outer and all(_same(ours.get(name), value) for name, value in edit.facts.items())
+    outer = all(name in now and is_same(now[name], value) for name, value in edit.fields.items())
+    return outer and all(is_same(ours.get(name), value) for name, value in edit.facts.items())
 
 
 def _value(now: Mapping[str, Any], ours: Mapping[str, Any], name: str) -> Any:
@@ -211,18 +206,13 @@ def _value(now: Mapping[str, Any], ours: Mapping[str, Any], name: str) -> Any:
 
 
 def _among(value: Any, allowed: Sequence[Any]) -> bool:
-    return any(_same(value, one) for one in allowed)
-
-
-def _same(one: Any, other: Any) -> bool:
-    """Equal as JSON: `True` is not 1, and 1 is not 1.0."""
-    return json.dumps(one, sort_keys=True) == json.dumps(other, sort_keys=True)
+    return any(is_same(value, one) for one in allowed)
 
 
 def guard_of(raw: str, *names: str) -> dict[str, tuple[Any, ...]]:
     """The guard that holds as long as these fields of the object `raw` stay as they are in it."""
-    now = json.loads(raw.lstrip("\ufeff"))
-    ours = _ours(now)
+    now = json.loads(raw.removeprefix(BOM))
+    ours = ours_in(now)
     return {name: (_value(now, ours, name),) for name in names}
 
 

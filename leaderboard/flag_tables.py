@@ -14,8 +14,8 @@ from typing import Literal
 
 import yaml
 
-from leaderboard.flags import is_model
 from leaderboard.reasons import Problem, Reason, bounded, table
+from leaderboard.requests import is_model
 
 MAX_TABLE = 5_000_000
 """Characters of a table that is read."""

@@ -19,7 +19,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from leaderboard.requests import is_repo_name
+from leaderboard.requests import is_model
 
 FOLDER, SUFFIX = "flags/", ".json"
 FLAGGED, SCOPED, DO_NOT_SUBMIT = "flagged.json", "scoped.json", "do_not_submit.json"
@@ -198,12 +198,6 @@ def record_path(model: str) -> str:
 def is_record_path(path: str) -> bool:
     """Whether a file at `path` is meant as a record."""
     return path.startswith(FOLDER) and path.endswith(SUFFIX)
-
-
-def is_model(name: str) -> bool:
-    """Whether `name` may be the id of a model."""
-    parts = name.split("/")
-    return len(parts) <= 2 and all(is_repo_name(part) for part in parts)
 
 
 def parse_record(path: str, data: bytes) -> FlagRecord | str:

@@ -36,7 +36,7 @@ def edit(raw: str, changes: Mapping[str, Any]) -> str:
     layout = _Layout.of(raw, members)
     pieces, done = [], 0
     for member in members:
-        if member.name not in changes or _same(raw[member.start : member.end], changes[member.name]):
+        if member.name not in changes or is_same(json.loads(raw[member.start : member.end]), changes[member.name]):
             continue
         pieces += [raw[done : member.start], layout.value(changes[member.name])]
         done = member.end
@@ -112,6 +112,6 @@ class _Layout:
         return json.dumps(value, ensure_ascii=True, **layout) if half else text
 
 
-def _same(text: str, value: Any) -> bool:
-    """Whether `text` says `value` already: as JSON, where True is not 1, and 1 is not 1.0."""
-    return json.dumps(json.loads(text), sort_keys=True) == json.dumps(value, sort_keys=True)
+def is_same(one: Any, other: Any) -> bool:
+    """Whether two values are the same JSON: True is not 1, 1 is not 1.0; the order of members counts for nothing."""
+    return json.dumps(one, sort_keys=True) == json.dumps(other, sort_keys=True)

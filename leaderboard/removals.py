@@ -11,12 +11,14 @@ from collections.abc import Mapping
 from typing import Any
 
 from leaderboard.holds import Hold
+from leaderboard.jsontext import edit
 from leaderboard.reasons import Problem, Reason, table
 from leaderboard.renames import FilePlan
-from leaderboard.requests import Request, Status, edit
+from leaderboard.requests import OURS, Request, Status, ours_in
 
 ARCHIVE = ".steward/archive/"
-OURS, REMOVED = "steward", "removed"
+REMOVED = "removed"
+"""The member of ours that keeps what a request said before its removal."""
 
 REASONS = table(
     (
@@ -47,8 +49,7 @@ def archived(path: str) -> str:
 def remove_request(request: Request, why: Hold) -> FilePlan | Problem | None:
     """What becomes of a request file; None where it is removed already."""
     path, status = str(request.path), request.status
-    fields = json.loads(request.raw.removeprefix("\ufeff"))
-    ours = _ours(fields)
+    ours = ours_in(request.fields)
     if REMOVED in ours:
         return None
     if status is None or status.waits or status is Status.RUNNING:
@@ -60,17 +61,12 @@ def remove_request(request: Request, why: Hold) -> FilePlan | Problem | None:
 
 def restore_request(request: Request) -> FilePlan | Problem | None:
     """What undoes that; None where it was not removed, or was submitted again since."""
-    ours = _ours(json.loads(request.raw.removeprefix("\ufeff")))
+    ours = ours_in(request.fields)
     kept = ours.get(REMOVED)
     if not isinstance(kept, dict) or request.status is not Status.CANCELLED:
         return None
     facts = {**ours, "results": kept.get("results"), "cancelled": kept.get("cancelled"), REMOVED: None}
     return _edited(request, str(kept.get("status", Status.FAILED.value)), facts)
-
-
-def _ours(fields: Mapping[str, Any]) -> dict[str, Any]:
-    found = fields.get(OURS)
-    return found if isinstance(found, dict) else {}
 
 
 def _edited(request: Request, status: str, facts: Mapping[str, Any]) -> FilePlan:

@@ -21,12 +21,12 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from leaderboard.changes import REGULAR, FileChange
+from leaderboard.jsontext import edit, is_same
 from leaderboard.reasons import Problem, Reason, table
-from leaderboard.requests import RequestPath, is_repo_name, parse_path
+from leaderboard.requests import OURS, RequestPath, is_model, parse_path
 
 Kind = Literal["requests", "results"]
 Verdict = Literal["exact", "partial", "wrong"]
-OURS = "steward"
 MOST_FILES = 2_000
 """Files that one rename may touch: more are looked at by a person."""
 
@@ -93,7 +93,7 @@ class Plan:
 
 def plan(kind: Kind, old: str, new: str, files: Mapping[str, bytes], taken: Iterable[str] = ()) -> Plan:
     """The rename of `old` to `new` upon `files`, those of the repo that may speak of `old`; `taken` are other paths."""
-    problems = [REASONS["no-name"].problem(name=one[:100]) for one in (old, new) if not _is_model(one)]
+    problems = [REASONS["no-name"].problem(name=one[:100]) for one in (old, new) if not is_model(one)]
     if old == new:
         problems.append(REASONS["same-name"].problem())
     if problems:
@@ -114,11 +114,6 @@ def plan(kind: Kind, old: str, new: str, files: Mapping[str, bytes], taken: Iter
     if len(planned) > MOST_FILES:
         problems.append(REASONS["too-many"].problem(most=f"{MOST_FILES:,}"))
     return Plan(kind, old, new, tuple(planned), tuple(problems))
-
-
-def _is_model(name: str) -> bool:
-    parts = name.split("/")
-    return len(parts) <= 2 and all(is_repo_name(part) for part in parts)
 
 
 def _file(kind: Kind, old: str, new: str, path: str, data: bytes) -> FilePlan | Problem | None:
@@ -165,7 +160,7 @@ def _result(old: str, new: str, fields: dict[str, Any]) -> dict[str, Any]:
         changed["model_name_sanitized"] = sanitised(new)
     _within(changed, "config_general", lambda inner: _same_or(inner, "model_name", old, new))
     _within(changed, "config", lambda inner: _arguments(inner, old, new))
-    _within(changed, "steward", lambda inner: _ours(inner, old, new))
+    _within(changed, OURS, lambda inner: _ours(inner, old, new))
     return changed
 
 
@@ -211,8 +206,6 @@ def _object(data: bytes) -> dict[str, Any] | None:
 
 def _written(data: bytes, before: dict[str, Any], after: dict[str, Any]) -> bytes:
     """The new contents, in the file's own text but for the values that change."""
-    from leaderboard.jsontext import edit
-
     changes = {key: value for key, value in after.items() if before.get(key) != value}
     return edit(data.decode("utf-8"), changes).encode()
 
@@ -297,7 +290,5 @@ def mended(it: Plan, contents: Mapping[str, bytes]) -> dict[str, dict[str, Any]]
 
 
 def _equal(one: Any, other: Any) -> bool:
-    """Whether two values are the same JSON: 1 is not 1.0, nor true, and the order of members counts for nothing."""
-    if one is ... or other is ...:
-        return one is other
-    return json.dumps(one, sort_keys=True) == json.dumps(other, sort_keys=True)
+    """Whether two values are the same JSON; `...` stands for one that is missing."""
+    return one is other if one is ... or other is ... else is_same(one, other)

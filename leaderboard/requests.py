@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Annotated, Any, Literal
@@ -18,7 +19,7 @@ from pydantic_core import ErrorDetails
 from leaderboard.attempts import MAX_NUMBER, Failure
 from leaderboard.dialects import foreign_dialect
 from leaderboard.holds import Hold, Priority
-from leaderboard.jsontext import edit as edit
+from leaderboard.jsontext import BOM
 from leaderboard.reasons import Problem as Problem
 from leaderboard.reasons import Reason, bounded, table
 
@@ -26,6 +27,8 @@ Access = Literal["public", "gated", "private"]
 """Who may see a model on the Hub."""
 WEIGHT_TYPES = ("Original", "Delta", "Adapter")
 MAX_DEPTH = 20
+OURS = "steward"
+"""The one object in a request file, and in a results file, whose members are ours."""
 
 _PATH = re.compile(
     r"^(?:(?P<org>[^/]+)/)?(?P<name>[^/]+)_eval_request_(?P<private>True|False)_(?P<precision>(?!True_|False_)[^/_]+)_(?P<weights>[^/_]+)\.json$"
@@ -142,6 +145,18 @@ def is_repo_name(part: str) -> bool:
     return _NAME.match(part) is not None
 
 
+def is_model(name: str) -> bool:
+    """Whether `name` may be the id of a model: a person's local folder, say, may not."""
+    parts = name.split("/")
+    return len(parts) <= 2 and all(is_repo_name(part) for part in parts)
+
+
+def ours_in(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """Our object in the fields of a file; empty where there is none."""
+    found = fields.get(OURS)
+    return found if isinstance(found, dict) else {}
+
+
 class Kept(BaseModel):
     """A result that stays while a newer evaluation is under way, and is put back should that fail.
 
@@ -212,6 +227,12 @@ class Request:
     path: RequestPath
     file: RequestFile
     raw: str
+
+    @property
+    def fields(self) -> dict[str, Any]:
+        """All that its text says, read anew."""
+        found: dict[str, Any] = json.loads(self.raw.removeprefix(BOM))
+        return found
 
     @property
     def status(self) -> Status | None:

@@ -13,9 +13,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from leaderboard.changes import REGULAR, FileChange
+from leaderboard.jsontext import is_same
 from leaderboard.reasons import Problem, Reason, table
 from leaderboard.requests import (
     MAX_DEPTH,
+    OURS,
     Request,
     RequestPath,
     Status,
@@ -188,10 +190,10 @@ def look_at_new(path: str, data: bytes, *, opened: float, now: float) -> Looked 
     found = _read(path, data)
     if isinstance(found, list):
         return Looked(None, tuple(found))
-    fields = json.loads(found.raw.lstrip("\ufeff"))
+    fields = found.fields
     bookkeeping = [_not_yours(name) for name, allowed in NOTHING_RUNS.items() if not _among(fields.get(name), allowed)]
-    if "steward" in fields:
-        bookkeeping.append(_not_yours("steward"))
+    if OURS in fields:
+        bookkeeping.append(_not_yours(OURS))
     return Looked(found, (*_status(found), *bookkeeping, *_time(found, opened, now)))
 
 
@@ -219,7 +221,7 @@ def same_commit(before: Request, sha: str | None) -> Problem | None:
 
 def _read(path: str, data: bytes) -> Request | list[Problem]:
     found = parse_request(path, data)
-    if isinstance(found, list) or not _is_deep(json.loads(found.raw.lstrip("\ufeff"))):
+    if isinstance(found, list) or not _is_deep(found.fields):
         return found
     return [REASONS["too-deep"].problem()]
 
@@ -262,17 +264,17 @@ def _settled(known: Request) -> list[Problem]:
 
 def _fields(known: Request, found: Request) -> list[Problem]:
     """Fields that are not the submitter's stay as they are; the board's own may also be left out, as in a new file."""
-    was, now = (json.loads(request.raw.lstrip("\ufeff")) for request in (known, found))
+    was, now = known.fields, found.fields
     changed = [name for name in {**was, **now} if name not in BROUGHT and not _same(was, now, name)]
     return [_not_yours(name) for name in changed if not _is_dropped(name, now)]
 
 
 def _is_dropped(name: str, now: dict[str, Any]) -> bool:
-    return name not in now if name == "steward" else _among(now.get(name), NOTHING_RUNS.get(name, ()))
+    return name not in now if name == OURS else _among(now.get(name), NOTHING_RUNS.get(name, ()))
 
 
 def _not_yours(name: str) -> Problem:
-    ours = name in ("steward", *NOTHING_RUNS)
+    ours = name in (OURS, *NOTHING_RUNS)
     return REASONS["field-of-the-board" if ours else "field-of-others"].problem(name=name)
 
 
@@ -287,11 +289,9 @@ def _time(found: Request, opened: float, now: float) -> list[Problem]:
 
 
 def _among(value: Any, allowed: Iterable[Any]) -> bool:
-    return any(json.dumps(value) == json.dumps(one) for one in allowed)
+    return any(is_same(value, one) for one in allowed)
 
 
 def _same(was: dict[str, Any], now: dict[str, Any], name: str) -> bool:
-    """Equal as JSON: `True` is not 1, and a field that says null is not one that is missing."""
-    if (name in was) != (name in now):
-        return False
-    return json.dumps(was.get(name), sort_keys=True) == json.dumps(now.get(name), sort_keys=True)
+    """Whether a field says the same in both; one that says null is not one that is missing."""
+    return (name in was) == (name in now) and is_same(was.get(name), now.get(name))

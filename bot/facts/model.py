@@ -27,8 +27,8 @@ from hub.client import Hub
 from hub.errors import BadRequest, Disabled, Gated, NotFound, RevisionNotFound, TooLarge
 from hub.records import ModelFacts as Found
 from hub.records import Repo
-from leaderboard.admission.base import may_be_model
 from leaderboard.admission.facts import AdapterFacts, ConfigFacts, ModelFacts, ModelFile
+from leaderboard.requests import is_model
 
 CONFIG, ADAPTER_CONFIG = "config.json", "adapter_config.json"
 MAX_ADAPTER_CONFIG = 1_000_000
@@ -55,7 +55,7 @@ def gather_model_facts(
         return facts
     named = facts.adapter.base_model if is_adapter and facts.adapter is not None else ""
     # Who trained upon a folder of a machine of theirs has its path there.
-    base_name = named if may_be_model(named) else base_model.strip() or named
+    base_name = named if is_model(named) else base_model.strip() or named
     if not base_name or base_name.casefold() in (model.casefold(), facts.id.casefold()):
         return replace(facts, base_name=base_name)
     base = _one_model(hub, probe, base_name, "main", is_adapter=False, read_private=read_private)

@@ -15,7 +15,7 @@ from bot.facts.surroundings import model_of
 from bot.web.shown import hidden
 from hub.errors import BadRequest, Disabled, Gated, RepoNotFound, RevisionNotFound
 from leaderboard.flag_tables import tidy
-from leaderboard.flags import is_model
+from leaderboard.requests import is_model
 
 Where = Literal["hub", "board", "nowhere"]
 

@@ -19,8 +19,8 @@ from bot.probe.questions import INDEX_FILE
 from bot.web.shown import hidden
 from hub.errors import BadRequest, Disabled, Gated, NotFound, TooLarge
 from hub.records import Repo
-from leaderboard.admission.base import may_be_model
 from leaderboard.admission.facts import ModelFile
+from leaderboard.requests import is_model
 from leaderboard.suspicions import Case, Evaluated, Subject, models_named
 
 MOST_OTHERS = 8
@@ -36,7 +36,7 @@ def gather_case(desk: Desk, model: str, named: Iterable[str] = ()) -> Case:
     subject = gather_subject(desk, model) or Subject(model)
     twins = twins_of(desk, subject)
     wanted = [*subject.declared, *(one for said in subject.traces.values() for one in said), *twins, *named]
-    unique = {name.casefold(): name for name in wanted if may_be_model(name)}
+    unique = {name.casefold(): name for name in wanted if is_model(name)}
     unique.pop(subject.model.casefold(), None)
     unique.pop(model.casefold(), None)
     found = {name: gather_subject(desk, name) for name in list(unique.values())[:MOST_OTHERS]}
@@ -101,7 +101,7 @@ def _traces(repo: ModelRepo) -> dict[str, tuple[str, ...]]:
         if repo.has(name):
             text = repo.start(name, MAX_TEXT).decode("utf-8", "replace")
             said = re.search(rf'"{field}"\s*:\s*"([^"\\]{{1,200}})"', text)
-            if said is not None and "/" in said[1] and may_be_model(said[1]):
+            if said is not None and "/" in said[1] and is_model(said[1]):
                 found[name] = (said[1],)
     for name in repo.among(MERGEKIT):
         named = tuple(one for one in models_named(repo.start(name, MAX_TEXT).decode("utf-8", "replace")))

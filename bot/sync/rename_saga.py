@@ -23,8 +23,9 @@ from leaderboard.flags import renamed
 from leaderboard.jsontext import edit
 from leaderboard.reasons import Problem
 from leaderboard.rename_checks import Judged, judge
-from leaderboard.renames import OURS, REASONS, FilePlan, Plan, request_place, result_place
+from leaderboard.renames import REASONS, FilePlan, Plan, request_place, result_place
 from leaderboard.renames import plan as plan_rename
+from leaderboard.requests import OURS
 from leaderboard.roles import Person
 
 log = structlog.get_logger()

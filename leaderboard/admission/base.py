@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from leaderboard.admission import card, config, model, tokenizer, weights
 from leaderboard.admission.submission import Rule, Submission, found
 from leaderboard.reasons import Problem, Reason, bounded, table
-from leaderboard.requests import is_repo_name
+from leaderboard.requests import is_model
 
 REASONS = table(
     (
@@ -49,11 +49,6 @@ ABOUT_MODELS = tuple(
 """What a base model has to pass as well."""
 BASE = "base-"
 """Before the code of a reason that is about the base model."""
-
-
-def may_be_model(name: str) -> bool:
-    """Whether `name` can be looked up: where somebody trained upon a local folder, only the request tells the base."""
-    return 1 <= len(name.split("/")) <= 2 and all(is_repo_name(part) for part in name.split("/"))
 
 
 def _base(it: Submission) -> Iterator[Problem]:
@@ -99,7 +94,7 @@ def _adapter(it: Submission) -> Iterator[Problem]:
         yield REASONS["adapter-config-missing"].problem(model=it.name)
     elif adapter.error:
         yield REASONS["adapter-unreadable"].problem(model=it.name, error=adapter.error.rstrip("."))
-    elif may_be_model(adapter.base_model) and _differ(it.request.file.base_model, adapter.base_model):
+    elif is_model(adapter.base_model) and _differ(it.request.file.base_model, adapter.base_model):
         words = {"said": it.request.file.base_model, "found": adapter.base_model}
         yield REASONS["base-differs"].problem(model=it.name, **words)
 

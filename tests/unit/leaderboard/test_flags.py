@@ -19,12 +19,12 @@ from leaderboard.flags import (
     Scope,
     compile_tables,
     flagged,
-    is_model,
     lifted,
     parse_record,
     record_path,
     renamed,
 )
+from leaderboard.requests import is_model
 
 FIRST = Decision(what="flagged", at="2026-11-25T04:00:00Z", by="maya", by_id="1", category="copy", cause="c1")
 LIFT = Decision(what="lifted", at="2026-11-26T04:00:00Z", by="maya", by_id="1", reason="mended", cause="c2")

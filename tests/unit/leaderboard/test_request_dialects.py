@@ -15,7 +15,8 @@ from leaderboard import transitions
 from leaderboard.admission import Submission, judge, refusal
 from leaderboard.categories import Category, read_category
 from leaderboard.dialects import foreign_dialect
-from leaderboard.requests import Request, Status, edit, is_request_path, parse_request
+from leaderboard.jsontext import edit
+from leaderboard.requests import Request, Status, is_request_path, parse_request
 from leaderboard.times import corrected_time, read_time, write_time
 
 PATH = "ada/tiger_eval_request_False_bfloat16_Original.json"

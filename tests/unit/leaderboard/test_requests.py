@@ -9,7 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from leaderboard.requests import Problem, Request, RequestPath, Status, edit, is_request_path, parse_path, parse_request
+from leaderboard.jsontext import edit
+from leaderboard.reasons import Problem
+from leaderboard.requests import Request, RequestPath, Status, is_request_path, parse_path, parse_request
 
 PATH = "01-ai/Yi-34B_eval_request_False_bfloat16_Original.json"
 
