@@ -105,7 +105,8 @@ def oldest_first(connection: Redis, queues: Sequence[Queue]) -> list[Queue]:
         heads = [text(head) if head is not None else None for head in pipe.execute()]
         for head in heads:
             pipe.hget(Job.key_for(head or ""), "enqueued_at")
-        times = [text(time) if time is not None else "~" for time in pipe.execute()]
+        # What somebody put in the place of a job is taken last, and is no reason to take none.
+        times = [text(time) if isinstance(time, bytes) else "~" for time in pipe.execute(raise_on_error=False)]
     return [one for _, _, one in sorted(zip(times, range(len(times)), queues, strict=True), key=lambda item: item[:2])]
 
 

@@ -15,8 +15,9 @@ import time
 from collections.abc import Callable
 from typing import NoReturn
 
+import redis
+
 from wire.jobs import EvaluationJob
-from wire.redis import TRANSIENT
 from workers import kernel
 from workers.provisions import Supply
 
@@ -45,7 +46,7 @@ class Ahead:
         self._looked = now
         try:
             job = self.peek()
-        except TRANSIENT as error:
+        except redis.RedisError as error:  # also what stands where a job should be must not disturb the one that runs
             log.warning("what is next is not known: %s", error)
             return
         if job is not None and job.attempt != self._last:

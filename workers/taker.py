@@ -26,30 +26,29 @@ import os
 import select
 import signal
 import time
-from collections.abc import Callable
 from dataclasses import replace
 from types import FrameType
 from typing import Any
 
 import redis
 from rq import Queue, Worker
-from rq.exceptions import DequeueTimeout, DeserializationError, NoSuchJobError
+from rq.exceptions import DequeueTimeout, DeserializationError
 from rq.job import Job
 from rq.serializers import JSONSerializer
-from rq.timeouts import BaseDeathPenalty
 from rq.worker import WorkerStatus
 
 from wire.attempts import BEAT
 from wire.clock import now
 from wire.errors import BadMessage
 from wire.heartbeats import WorkerCard, Workers
-from wire.jobs import EVALUATE, EvaluationJob, oldest_first, parse
+from wire.jobs import EvaluationJob, oldest_first, parse
 from wire.redis import TRANSIENT, Redis
 from workers import kernel
 from workers.ahead import Ahead
 from workers.bench import BENCH, Bench
 from workers.handing_back import give_up, hand_back
 from workers.nursery import ZygoteBroken
+from workers.only import NoPenalty, OnlyEvaluations
 from workers.outbox import Wire
 from workers.supervise import children
 
@@ -63,47 +62,6 @@ AWAY_SLICE = 1.0
 """Seconds between two tries while Redis is away."""
 IDLE_SLICE = 1
 """Seconds for which a worker waits for jobs without looking whether it is to stop."""
-
-
-MOST_OF_A_JOB = 64 * 1024
-"""Bytes that a job may hold in Redis. RQ's packing makes a thousandth of what it packs at best: 64 MB unfolded."""
-
-
-class Refused(PermissionError):
-    """A job that asks for something else than an evaluation."""
-
-
-class OnlyEvaluations(Job):  # type: ignore[misc]  # rq is typed in part
-    """A job that can do nothing but evaluate, whatever stands in Redis."""
-
-    success_callback = failure_callback = stopped_callback = None
-
-    @property
-    def func(self) -> Callable[..., Any]:
-        """The one function; raises Refused where the job names another."""
-        if self.func_name != EVALUATE:
-            raise Refused(f"{self.func_name!r} is not run here")
-        return super().func  # type: ignore[no-any-return]
-
-    def restore(self, raw_data: Any) -> Any:
-        """Read what Redis holds of the job. Raises NoSuchJobError where that is more than any job of ours has: RQ
-        packs jobs, and a small packet may unfold to more than there is memory."""
-        if sum(len(value) for value in raw_data.values()) > MOST_OF_A_JOB:
-            raise NoSuchJobError(f"{self.id} is too large to be a job")
-        return super().restore(raw_data)
-
-    def send_webhooks(self, *_: Any, **__: Any) -> None:
-        """Call nobody."""
-
-
-class NoPenalty(BaseDeathPenalty):  # type: ignore[misc]  # rq is typed in part
-    """RQ's timer in the process of a job, which has its own: an exception in the middle of anything helps nobody."""
-
-    def setup_death_penalty(self) -> None:
-        """Set no timer."""
-
-    def cancel_death_penalty(self) -> None:
-        """There is none."""
 
 
 class EvaluationWorker(Worker):  # type: ignore[misc]  # rq is typed in part
@@ -208,6 +166,9 @@ class EvaluationWorker(Worker):  # type: ignore[misc]  # rq is typed in part
                 continue
             except TRANSIENT as error:
                 log.warning("Redis is away, which is waited for: %s", error)
+                time.sleep(AWAY_SLICE)
+            except redis.ResponseError as error:
+                log.error("what lies in the queue is no job, or Redis refuses to give it: %s", error)
                 time.sleep(AWAY_SLICE)
         return None
 

@@ -86,7 +86,7 @@ def test_the_next_model_is_here_before_its_turn(stand: RealStand) -> None:
     )
     for one in (first, second):
         stand.bot.enqueue(one)
-    stand.bot.reaches(first, "taken")
+    stand.bot.reaches(first, "taken", seconds=90)
     store = stand.folder / "work" / "models" / "snapshots" / "ada--b"
     eventually(lambda: (store / f"{second.revision}.complete").exists(), seconds=60)
     assert stand.bot.state(second) == "queued"

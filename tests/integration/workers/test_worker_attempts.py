@@ -287,6 +287,29 @@ def test_only_evaluations_are_run(bot: Bot, worker: WorkerProcess, tmp_path: obj
     assert "'os.mkdir' is not run here" in worker.words()
 
 
+def test_forged_jobs_disturb_neither_who_works_nor_who_waits(bot: Bot, worker: WorkerProcess) -> None:
+    """What stands where a job should be, while one runs and when its turn comes: it goes, and the next one is taken."""
+    running, following = job("short"), job("fine")
+    bot.enqueue(running)
+    bot.grant(running)
+    bot.running(running)
+    name = queue(bot.connection, bot.keys.queue(TIER)).key
+    forged: list[dict[str, str | bytes]] = [{"data": b"x", "status": "zork"}, {"data": b"x", "timeout": "soon"}]
+    forged += [{"data": b"x" * 100_000}, {"data": b"x", "created_at": "never"}, {"status": "queued"}, {"data": b"\x80"}]
+    for number, fields in enumerate(forged):
+        bot.connection.hset(f"rq:job:forged-{number}", mapping=dict(fields))
+        bot.connection.rpush(name, f"forged-{number}")
+    bot.connection.set("rq:job:forged-string", "x")
+    bot.connection.rpush(name, "forged-string", "forged-nothing")
+    bot.enqueue(following)
+    pid = worker.process.pid
+    assert bot.outcome(running)[0].ok
+    bot.grant(following)
+    assert bot.outcome(following)[0].ok
+    assert worker.process.poll() is None and worker.process.pid == pid
+    assert worker.hub().count("published") == 2
+
+
 def test_a_log_without_end_is_cut_in_the_middle(bot: Bot, worker: WorkerProcess) -> None:
     """Two megabytes of prints arrive as a bounded log that says what was cut."""
     asked = job("chatting")
