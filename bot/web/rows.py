@@ -7,10 +7,11 @@ a hundred thousand rows take milliseconds.
 from __future__ import annotations
 
 import sys
+from array import array
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from itertools import accumulate
+from itertools import accumulate, chain
 
 from bot.index import Entry
 from bot.scoreboard import Scored
@@ -21,6 +22,8 @@ from leaderboard.categories import Category
 from leaderboard.search import Query, Value, fold
 
 SORTS = ("average", "model", "parameters", "time")
+FEW = 8
+"""One in so many rows, or fewer, are sorted by themselves; more are picked out of the order of all."""
 CACHED = 64
 """Answers to searches that are kept as long as nothing changes."""
 
@@ -70,6 +73,7 @@ class Rows:
         )
         self._text = "\n".join(line.folded for line in lines)
         self._starts = list(accumulate((len(line.folded) + 1 for line in lines), initial=0))
+        self._ranks: dict[str, array[int]] = {}
         self._orders: dict[str, tuple[list[int], list[int]]] = {}
         self._states: dict[str, list[int]] = {}
         self._by_path: dict[str, int] = {}
@@ -119,9 +123,9 @@ class Rows:
             found = [at for at in found if self.lines[at].values["precision"] == precision]
         return found
 
-    def of_state(self, state: str) -> list[int]:
+    def of_state(self, state: str) -> Sequence[int]:
         """The numbers of those in `state`; all of them for ""."""
-        return self._states.get(state, []) if state else list(range(len(self.lines)))
+        return self._states.get(state, []) if state else range(len(self.lines))
 
     def find(self, query: Query, among: Sequence[int]) -> list[int]:
         """Those of `among` that the query means, as `Query.finds` would say it of each."""
@@ -129,7 +133,7 @@ class Rows:
             return []
         if query.names:
             named = self._named(query.names)
-            among = [at for at in among if at in named]
+            among = sorted(named) if len(among) == len(self.lines) else [at for at in among if at in named]
         for term in query.terms:
             known: dict[Value, bool] = {}
             found: list[int] = []
@@ -169,16 +173,25 @@ class Rows:
         """`found` by one of SORTS or by a benchmark; those without a value last, equal ones by name."""
         kept = set(found)
         known, unknown = self._order(sort)
+        if FEW * len(kept) < len(self.lines):
+            ranks, first = self._ranks[sort], len(known)
+            told = sorted((at for at in kept if ranks[at] < first), key=ranks.__getitem__, reverse=not rising)
+            return told + sorted((at for at in kept if ranks[at] >= first), key=ranks.__getitem__)
         order = known if rising else reversed(known)
         return [at for at in order if at in kept] + [at for at in unknown if at in kept]
 
     def _order(self, sort: str) -> tuple[list[int], list[int]]:
-        """The rows by what `sort` says, rising, and those of which that is not known."""
+        """The rows by what `sort` says, rising, and those of which that is not known; each has its rank there."""
         if sort not in self._orders:
             keys = [self._key(sort, at) for at in range(len(self.lines))]
             known = [at for at, key in enumerate(keys) if key is not None]
             known.sort(key=keys.__getitem__)  # type: ignore[arg-type]  # all words, or all numbers
-            self._orders[sort] = known, [at for at, key in enumerate(keys) if key is None]
+            unknown = [at for at, key in enumerate(keys) if key is None]
+            ranks = array("L", bytes(array("L").itemsize * len(keys)))
+            for rank, at in enumerate(chain(known, unknown)):
+                ranks[at] = rank
+            self._ranks[sort] = ranks
+            self._orders[sort] = known, unknown
         return self._orders[sort]
 
     def _key(self, sort: str, at: int) -> float | str | None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from bot.web import rows as module
 from bot.web.alike import Alike
@@ -40,3 +42,24 @@ def test_rows_that_follow_prepared_ones_make_nobody_wait(monkeypatch: pytest.Mon
     assert following.in_order(range(20), "IFEval", rising=True)[0] == 0
     with pytest.raises(TypeError):
         plain.in_order(range(20), "IFEval", rising=True)
+
+
+LINES = tuple(map(line, range(60)))
+FLAGLESS = Rows(LINES, NOBODY)
+
+
+@given(
+    st.sets(st.integers(0, 59)), st.sampled_from(["average", "time", "model", "IFEval", "parameters"]), st.booleans()
+)
+def test_few_rows_and_many_are_sorted_alike(found: set[int], sort: str, rising: bool) -> None:
+    """Picked out of the order of all, or sorted by themselves: the same rows in the same turns."""
+    whole = FLAGLESS.in_order(range(60), sort, rising=rising)
+    assert FLAGLESS.in_order(found, sort, rising=rising) == [at for at in whole if at in found]
+
+
+def test_names_are_found_among_all_and_among_some() -> None:
+    """In the order of their numbers, both times."""
+    query = parse("model-1")
+    everything = FLAGLESS.find(query, FLAGLESS.of_state(""))
+    assert everything == [1, *range(10, 20)]
+    assert FLAGLESS.find(query, [*range(5, 12)]) == [10, 11]
