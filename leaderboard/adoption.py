@@ -19,6 +19,7 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
 from leaderboard.attempts import Failure
+from leaderboard.mistakes import mistakes
 from leaderboard.requests import Request, Status
 
 RECORD = ".steward/adopted.json"
@@ -70,8 +71,7 @@ def parse_record(data: bytes) -> Record:
     try:
         return Record.model_validate_json(data)
     except ValidationError as error:
-        wrong = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors(include_url=False)[:5])
-        raise BadRecord(f"{RECORD} is not a record of adoption: {wrong[:500]}") from error
+        raise BadRecord(f"{RECORD} is not a record of adoption: {mistakes(error, most=5)[:500]}") from error
 
 
 def is_old(adopted: str | None, now: str, request: Request | None) -> bool:

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, Validation
 
 from leaderboard.budgets import Budgets
 from leaderboard.effects import Effects
+from leaderboard.mistakes import mistakes
 from leaderboard.policy import Policy
 from leaderboard.tiers import TierLimits
 
@@ -93,5 +94,4 @@ def parse_board(text: str) -> Board:
     except yaml.YAMLError as error:
         raise BadBoard(f"the board file is not YAML: {error}") from error
     except ValidationError as error:
-        wrong = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
-        raise BadBoard(f"the board file has mistakes: {wrong}") from error
+        raise BadBoard(f"the board file has mistakes: {mistakes(error)}") from error

@@ -45,6 +45,8 @@ _WORDS = (
     (r"chat|rlhf|dpo|\bift\b|instruct|\brl\b", Category.CHAT),
     (r"fine[- ]?tun", Category.FINE_TUNED),
 )
+MERGE_TAGS = ("merge", "mergekit", "moerge", "lazymergekit")
+"""Tags of a model card that call its model a merge."""
 _OLD_SYMBOLS = {"⭕": Category.CHAT, "🟦": Category.CHAT}
 
 

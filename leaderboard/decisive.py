@@ -9,6 +9,9 @@ from __future__ import annotations
 import re
 
 MOST, LONGEST = 6, 240
+"""Lines that are quoted, and characters of each."""
+_LOOKED_AT = 2_000
+"""Lines at the end of a log in which they are looked for."""
 _ERROR = re.compile(
     r"^(\s*(?:E\s+)?[A-Za-z_][\w.]*(?:Error|Exception|Interrupt|Exit|Warning|Fault)\b.*"
     r"|.*\b(?:[Oo]ut of memory|OOM|[Kk]illed|[Nn]o space left|CUDA error|NCCL|[Ss]egmentation fault)\b.*"
@@ -20,7 +23,7 @@ _PROGRESS = re.compile(r"\d{1,3}%\|.*\||\bit/s\b|\bs/it\b")
 
 def decisive_lines(log: str, *, most: int = MOST) -> list[str]:
     """Up to `most` lines of `log`, in their order: its last errors; where there is none, its last lines of all."""
-    lines = [line.rstrip() for line in log.splitlines()[-2_000:]]
+    lines = [line.rstrip() for line in log.splitlines()[-_LOOKED_AT:]]
     told = [line for line in lines if line.strip() and not _NOISE.match(line) and not _PROGRESS.search(line)]
     errors = list(dict.fromkeys(line.strip() for line in told if _ERROR.match(line)))
     chosen = errors[-most:] if errors else [line.strip() for line in told[-most:]]

@@ -176,7 +176,7 @@ class _Room:
         places = [(set(one.tiers), 1 + AHEAD - (one.doing in pinned)) for one in terms.takers]
         self._left = {
             tiers: sum(count for takes, count in places if takes & set(tiers))
-            for tiers in chain.from_iterable(combinations(TIERS, size) for size in (1, 2, 3))
+            for tiers in chain.from_iterable(combinations(TIERS, size) for size in range(1, len(TIERS) + 1))
         }
         for busy in running:
             if busy.attempt not in pinned:

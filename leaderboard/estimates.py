@@ -33,6 +33,10 @@ OUTSIDE = 0.05
 """Share of them that lie before the range, and as many behind it."""
 SLACK = 600.0
 """Seconds that count for nothing in a wait: the shorter it is, the more of it is chance."""
+LEFT = 0.1
+"""Of its mean, what an evaluation is expected to take still that has taken longer than that already."""
+FARTHEST = 4
+"""Classes of sizes, each twice the next, over which durations are scaled in proportion."""
 FEW = 3
 """Measurements below which a class of sizes borrows its spread."""
 
@@ -77,7 +81,7 @@ class Durations:
             pooled = [one for known in sizes for one in self.measured[suite, known]]
             return Expected(fmean(pooled), max(pstdev(pooled), BORROWED * fmean(pooled)))
         near = min((known for known in sizes if known), key=lambda known: abs(known - size))
-        scaled = fmean(self.measured[suite, near]) * math.ldexp(1.0, max(-4, min(4, size - near)))
+        scaled = fmean(self.measured[suite, near]) * math.ldexp(1.0, max(-FARTHEST, min(FARTHEST, size - near)))
         return Expected(scaled, BORROWED * scaled)
 
 
@@ -135,7 +139,7 @@ def starts(order: Iterable[Kind], running: Sequence[Work], workers: int, duratio
     free, variance = [0.0] * max(0, workers - len(running)), 0.0
     for work in running:
         known = expect(work.suite, work.size) or Expected(0.0, 0.0)
-        free.append(max(known.mean - work.elapsed, 0.1 * known.mean))
+        free.append(max(known.mean - work.elapsed, LEFT * known.mean))
         variance += known.spread**2
     heapq.heapify(free)
     for kind in order:

@@ -16,8 +16,13 @@ from pydantic import Field
 
 MAX_TEXT = 4_000
 MAX_TAIL = 4_000
+"""Characters of an exception's text, and of the end of a log."""
+MAX_NAME, MAX_CHAIN = 200, 8
+"""Characters of the name of an exception's type, and how far the chain of its causes is followed."""
+UNWALLED, UNFORKED = 70, 71
+"""Statuses with which a child ends whose walls did not go up, or that could not so much as try."""
 
-Name = Annotated[str, Field(max_length=200)]
+Name = Annotated[str, Field(max_length=MAX_NAME)]
 
 
 @dataclass(frozen=True)
@@ -34,7 +39,7 @@ class Evidence:
     phase: Name
     exception: Name = ""
     text: Annotated[str, Field(max_length=MAX_TEXT)] = ""
-    chain: Annotated[tuple[Name, ...], Field(max_length=8)] = ()
+    chain: Annotated[tuple[Name, ...], Field(max_length=MAX_CHAIN)] = ()
     exit_status: int | None = None
     signal: int | None = None
     stopped: Name = ""

@@ -14,12 +14,13 @@ from typing import Literal
 
 import yaml
 
+from leaderboard.links import HUB
 from leaderboard.reasons import Problem, Reason, bounded, table
 from leaderboard.requests import is_model
 
 MAX_TABLE = 5_000_000
 """Characters of a table that is read."""
-_ADDRESS = re.compile(r"^(?:https?://)?(?:www\.)?(?:huggingface\.co|hf\.co)/(?:models/)?", re.IGNORECASE)
+_ADDRESS = re.compile(rf"^{HUB}", re.IGNORECASE)
 _URL = re.compile(r"^https?://[^\s<>\"']{4,1000}$")
 
 REASONS = table(

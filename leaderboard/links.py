@@ -19,6 +19,9 @@ from urllib.parse import unquote
 from leaderboard.requests import is_repo_name, is_request_path
 
 LONGEST, MOST = 65_536, 20
+"""Characters of a text that are looked at, and links of each kind that are found in it."""
+HUB = r"(?:https?://)?(?:www\.)?(?:huggingface\.co|hf\.co)/(?:models/)?"
+"""Pattern of what stands before a model's name in its address on the Hub, for texts in lower case."""
 _HOST = r"https?://[A-Za-z0-9.-]{1,100}(?::\d{1,5})?"
 _REPO = r"(?P<repo>[\w.-]{1,96}/[\w.-]{1,96})"
 _END = r"[^\s<>\"'()\[\]{}|\\^`]"
@@ -60,7 +63,7 @@ def request_links(text: str) -> list[RequestLink]:
         path = unquote(_trimmed(match["rest"]))
         if _is_path(path):
             found.setdefault(path, RequestLink(path, match["repo"]))
-    for match in _BARE.finditer(_without_addresses(text)):
+    for match in _BARE.finditer(without_addresses(text)):
         if _is_path(match["path"]):
             found.setdefault(match["path"], RequestLink(match["path"]))
     return list(found.values())[:MOST]
@@ -100,12 +103,13 @@ def models_in(text: str) -> list[str]:
     """Words of `text` that may be the id or the address of a model, each once, in order; MOST at most."""
     text = text[:LONGEST]
     found: dict[str, None] = {}
-    for match in (*_ADDRESS.finditer(text), *_MODEL.finditer(_without_addresses(text))):
+    for match in (*_ADDRESS.finditer(text), *_MODEL.finditer(without_addresses(text))):
         org, name = match["org"], match["name"].rstrip(".")
         if org not in _NAMESPACES and is_repo_name(org) and is_repo_name(name) and not name.endswith(".json"):
             found[f"{org}/{name}"] = None
     return list(found)[:MOST]
 
 
-def _without_addresses(text: str) -> str:
+def without_addresses(text: str) -> str:
+    """`text` with a blank in the place of each address."""
     return re.sub(r"(?:https?|hf)://\S*", " ", text)

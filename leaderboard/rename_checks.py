@@ -59,6 +59,11 @@ WORDS = table(
             "Ask for the rename with /rename: it starts from what is there.",
         ),
         Reason("other-branch", "It is for the branch {name}, and files lie on main.", "Open it for main."),
+        Reason(
+            "does-nothing",
+            "It does nothing of what renaming {old} to {new} needs.",
+            "Ask for the rename with /rename.",
+        ),
         Reason("partial", "What it does is right: {count}. Left to do: {left}.", ""),
     )
 )
@@ -163,21 +168,12 @@ def _at_rest(facts: Facts) -> Line:
 def _files(facts: Facts, checked: Checked) -> Iterable[Line]:
     if checked.verdict == "wrong":
         if not checked.problems:
-            return [Line(False, _nothing_of_it(facts))]
+            return [_line(False, "does-nothing", old=facts.plan.old, new=facts.plan.new)]
         return [Line(False, problem) for problem in checked.problems]
     done = len(facts.plan.files) - len(checked.left)
     if checked.verdict == "exact":
         return [_line(True, "exact", count=_count(done))]
     return [_line(True, "partial", count=_count(done), left=_count(len(checked.left)))]
-
-
-def _nothing_of_it(facts: Facts) -> Problem:
-    return NOTHING.problem(old=facts.plan.old, new=facts.plan.new)
-
-
-NOTHING = Reason(
-    "does-nothing", "It does nothing of what renaming {old} to {new} needs.", "Ask for the rename with /rename."
-)
 
 
 def _count(number: int) -> str:

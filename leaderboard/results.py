@@ -17,6 +17,7 @@ from typing import Annotated, Any, Literal, get_args
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from leaderboard.attempts import ATTEMPT_ID
+from leaderboard.mistakes import mistakes
 from leaderboard.suites import Benchmark, Suite, Task
 
 MAX_BYTES = 4 * 1024 * 1024
@@ -209,8 +210,7 @@ def read_results(data: bytes, suite: Suite) -> Results:
     try:
         block = Block.model_validate(parsed.get(BLOCK))
     except ValidationError as error:
-        wrong = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()[:5])
-        raise BadResults(f"the steward block has mistakes: {wrong}") from error
+        raise BadResults(f"the steward block has mistakes: {mistakes(error, most=5)}") from error
     if (block.suite, block.suite_digest) != (suite.name, suite.digest):
         raise BadResults(f"the results are of the suite {block.suite} {block.suite_digest[:12]}, not of this one")
     scores = score(parsed["results"], suite)

@@ -9,6 +9,8 @@ from collections.abc import Set
 from dataclasses import dataclass
 from enum import StrEnum
 
+from leaderboard.reasons import choice
+
 
 class Role(StrEnum):
     """What a person can be; several at once. Everybody is ANYONE."""
@@ -81,5 +83,4 @@ def roles_of(
 
 def who_may(roles: Set[Role]) -> str:
     """`roles` in words: "a maintainer of this leaderboard or the model's owner"."""
-    words = [text for role, text in WORDS.items() if role in roles]
-    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} or {words[-1]}"
+    return choice(text for role, text in WORDS.items() if role in roles)

@@ -22,6 +22,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from leaderboard.links import HUB
+
 LONGEST, MOST = 1_000, 30
 """Characters of a query, and terms of it, that are looked at."""
 
@@ -101,7 +103,7 @@ class Query:
 
 
 _DASHES = str.maketrans(dict.fromkeys("‐‑‒–—―−﹘﹣－", "-"))
-_ADDRESS = re.compile(r"(?:https?://)?(?:www\.)?(?:huggingface\.co|hf\.co)/(?:models/)?")
+_ADDRESS = re.compile(HUB)
 _HEAD = re.compile(r"([^:]{1,60}):(?!//)(.*)", re.DOTALL)
 
 

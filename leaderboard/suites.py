@@ -17,6 +17,8 @@ from typing import Annotated, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
 
+from leaderboard.mistakes import mistakes
+
 TaskName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_]{0,99}$")]
 Metric = Annotated[str, StringConstraints(pattern=r"^[a-z0-9_]{1,60},[a-z0-9_-]{1,60}$")]
 Repo = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.-]{1,96}/[A-Za-z0-9_.-]{1,96}$")]
@@ -30,6 +32,10 @@ class _Data(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
+def _guessing(choices: int | None) -> float:
+    return 1 / choices if choices else 0.0
+
+
 class Task(_Data):
     """One task of the harness; `choices` is how many answers a guesser has, None where it cannot guess."""
 
@@ -39,7 +45,7 @@ class Task(_Data):
     @property
     def lower_bound(self) -> float:
         """What guessing scores, of 1."""
-        return 1 / self.choices if self.choices else 0.0
+        return _guessing(self.choices)
 
 
 class Benchmark(_Data):
@@ -63,7 +69,7 @@ class Benchmark(_Data):
     @property
     def lower_bound(self) -> float:
         """What guessing scores, of 1, where the benchmark is normalised as a whole."""
-        return 1 / self.choices if self.choices else 0.0
+        return _guessing(self.choices)
 
 
 class Dataset(_Data):
@@ -161,8 +167,7 @@ def parse_suite(text: str) -> Suite:
     except yaml.YAMLError as error:
         raise BadSuite(f"the suite file is not YAML: {error}") from error
     except ValidationError as error:
-        wrong = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
-        raise BadSuite(f"the suite file has mistakes: {wrong}") from error
+        raise BadSuite(f"the suite file has mistakes: {mistakes(error)}") from error
 
 
 def shipped() -> tuple[str, ...]:

@@ -15,13 +15,12 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from leaderboard.admission.facts import Card
-from leaderboard.categories import Category, read_category
+from leaderboard.categories import MERGE_TAGS, Category, read_category
 from leaderboard.flags import FlagRecord
 from leaderboard.reasons import Reason, choice, names, table
 
 Strength = Literal["proof", "hint"]
 _NAMED = re.compile(r"\b(?:model|base_model)\s*:\s*[\"']?([A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9][\w.-]{0,95})")
-_MERGE_TAGS = {"merge", "moerge", "mergekit", "lazymergekit"}
 
 REASONS = table(
     (
@@ -205,7 +204,7 @@ def _declared(case: Case) -> Iterator[Finding]:
 
 
 def _says_merge(card: Card) -> bool:
-    return card.relation == "merge" or bool(_MERGE_TAGS & {tag.casefold() for tag in card.tags})
+    return card.relation == "merge" or any(tag.casefold() in MERGE_TAGS for tag in card.tags)
 
 
 def _shows_merge(card: Card) -> bool:

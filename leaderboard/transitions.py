@@ -17,6 +17,8 @@ from leaderboard.requests import OURS, Kept, Request, Status
 
 RESTS_ON = ("status", "job_id", "steward.attempt", "steward.revision")
 """The fields that every decision about a running or waiting attempt rests on; `steward.x` is a member of `steward`."""
+MOST_CAUSES = 100
+"""Causes of its reopening that a file keeps; the oldest go first."""
 _COMMIT = re.compile(r"[0-9a-f]{40}$")
 JUDGED = (*RESTS_ON, "model", "base_model", "revision", "precision", "weight_type", "private", "use_chat_template")
 """The fields that a verdict about the submission itself rests on."""
@@ -46,7 +48,7 @@ def claimed(
     causes = request.file.steward.causes
     facts = {"attempt": now.number, "first": now.first, "spent": now.number, "revision": revision, "failure": None}
     if cause and cause not in causes:
-        facts["causes"] = [*causes, cause][-100:]
+        facts["causes"] = [*causes, cause][-MOST_CAUSES:]
     fields = {"status": Status.RUNNING.value, "job_id": attempt, "job_start_time": started}
     return Transition(fields, _with_thread(facts, thread))
 
@@ -106,7 +108,7 @@ def reopened(request: Request, *, now: Turn, cause: str, failure: Failure, threa
         "first": now.first,
         "spent": now.number,
         "failure": failure.model_dump(),
-        "causes": [*causes, cause][-100:],
+        "causes": [*causes, cause][-MOST_CAUSES:],
     }
     return Transition({"status": Status.RERUN.value, "job_id": -1}, _with_thread(facts, thread))
 
@@ -127,7 +129,7 @@ def relaunched(request: Request, *, cause: str, used: int = 0) -> Transition | N
         "first": over + 1,
         "spent": over,
         "revision": None,
-        "causes": [*causes, cause][-100:],
+        "causes": [*causes, cause][-MOST_CAUSES:],
         "kept": kept.model_dump(exclude_none=True) if kept is not None else None,
     }
     return Transition({"status": Status.RERUN.value, "job_id": -1}, facts)

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from leaderboard.links import RequestLink, ThreadLink, models_in, request_links, thread_links
+from leaderboard.links import RequestLink, ThreadLink, models_in, request_links, thread_links, without_addresses
 
 LONGEST = 4_000
 """Characters of a post in which a question is looked for."""
@@ -102,7 +102,7 @@ def words_only(text: str) -> str:
     """`text` without code, quotes and addresses: what its author says in words of their own."""
     text = re.sub(r"```.*?(```|\Z)|`[^`\n]*`", " ", text, flags=re.DOTALL)
     text = re.sub(r"^\s{0,3}>.*$", " ", text, flags=re.MULTILINE)
-    return re.sub(r"(?:https?|hf)://\S*", " ", text)
+    return without_addresses(text)
 
 
 _SMALL_WORDS = (

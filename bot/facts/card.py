@@ -9,6 +9,7 @@ from typing import Any
 from bot.facts.repo import ModelRepo
 from hub.records import ModelFacts as Found
 from leaderboard.admission.facts import Card
+from leaderboard.categories import MERGE_TAGS
 
 README = "README.md"
 MAX_TEXT = 200_000
@@ -20,7 +21,6 @@ MERGEKIT = (
     "mergekit_moe_config.yaml",
     "mergekit-config.yml",
 )
-MERGE_TAGS = ("merge", "mergekit", "moerge", "lazymergekit")
 _METADATA = re.compile(r"\A\ufeff?---[ \t]*\r?\n.*?^---[ \t]*(\r?\n|\Z)", re.DOTALL | re.MULTILINE)
 _MERGED = re.compile(
     r"\bmerge_method\s*:"

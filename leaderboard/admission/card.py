@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from leaderboard.admission.facts import Card
 from leaderboard.admission.submission import Rule, Submission
-from leaderboard.categories import Category
+from leaderboard.categories import MERGE_TAGS, Category
 from leaderboard.reasons import Problem, Reason, choice, names, table
 
 REASONS = table(
@@ -63,7 +63,6 @@ REASONS = table(
         ),
     )
 )
-_MERGE_TAGS = {"merge", "moerge", "mergekit", "lazymergekit"}
 
 
 def _card(it: Submission) -> Card:
@@ -114,7 +113,7 @@ def _merge(it: Submission) -> Iterator[Problem]:
     words = {"model": it.name, "traces": choice(card.merge_traces) or "so its files say"}
     if it.category not in (Category.MERGE, Category.UNKNOWN):
         yield REASONS["merge-undeclared"].problem(**words, category=it.category.value)
-    if card.relation != "merge" and not _MERGE_TAGS & {tag.casefold() for tag in card.tags}:
+    if card.relation != "merge" and all(tag.casefold() not in MERGE_TAGS for tag in card.tags):
         yield REASONS["merge-untagged"].problem(**words)
 
 

@@ -32,6 +32,11 @@ LATER = Retry(times=3, wait=900.0)
 ONCE = Retry(times=1, wait=300.0)
 LARGER = Retry(times=1, wait=300.0, tier="larger")
 
+TRIED_AGAIN = "Nothing to do for you: it is tried again."
+"""The advice where it is not the submitter's fault, and the retry policy sees to it."""
+LOADING = ("load",)
+"""The phase in which a model's own files are read."""
+
 
 @dataclass(frozen=True)
 class Cause:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from leaderboard.causes.cause import AT_ONCE, LATER, ONCE, SHORTLY, Cause
-from leaderboard.evidence import exited, raised, said, stopped
+from leaderboard.causes.cause import AT_ONCE, LATER, ONCE, SHORTLY, TRIED_AGAIN, Cause
+from leaderboard.evidence import UNFORKED, UNWALLED, exited, raised, said, stopped
 
 ROWS = (
     Cause(
@@ -32,7 +32,7 @@ ROWS = (
         "worker-lost",
         "us",
         "The evaluation machine stopped before the evaluation was finished: {detail}",
-        "Nothing to do for you: it is tried again.",
+        TRIED_AGAIN,
         AT_ONCE,
         (stopped("handed-back"),),
     ),
@@ -49,13 +49,13 @@ ROWS = (
         "The evaluation machine could not shut the model in safely, so it was not run.",
         "Nothing to do for you: it is tried again, and the maintainers see to the machine.",
         LATER,
-        (exited(70, 71), raised("WallMissing")),
+        (exited(UNWALLED, UNFORKED), raised("WallMissing")),
     ),
     Cause(
         "zygote-broken",
         "us",
         "The evaluation machine could not start an evaluation: {detail}",
-        "Nothing to do for you: it is tried again.",
+        TRIED_AGAIN,
         SHORTLY,
         (raised("ZygoteBroken"),),
     ),

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from leaderboard.causes.cause import LATER, ONCE, SHORTLY, Cause
+from leaderboard.causes.cause import LATER, ONCE, SHORTLY, TRIED_AGAIN, Cause
 from leaderboard.evidence import both, raised, said
 
 _FETCHING = ("claim", "download")
-_AGAIN = "Nothing to do for you: it is tried again."
 _OURS = "Nothing to do for you: the maintainers see it, and it is tried again."
 
 ROWS = (
@@ -79,7 +78,7 @@ ROWS = (
         "hub-rate-limit",
         "hub",
         "The Hub asks us to slow down: {detail}",
-        _AGAIN,
+        TRIED_AGAIN,
         LATER,
         (both(raised("HfHubHTTPError", "HTTPStatusError"), said(r"\b429\b|too many requests|rate limit")),),
     ),
@@ -108,7 +107,7 @@ ROWS = (
         "publication-failed",
         "us",
         "The evaluation is done, but its details could not be published: {detail}",
-        _AGAIN,
+        TRIED_AGAIN,
         SHORTLY,
         (raised("PublicationFailed"),),
     ),
@@ -116,7 +115,7 @@ ROWS = (
         "download-damaged",
         "hub",
         "A file of the model arrived damaged: {detail}",
-        _AGAIN,
+        TRIED_AGAIN,
         SHORTLY,
         (said(r"consistency check failed|checksum mismatch|incomplete ?read", ("download",)),),
     ),
@@ -124,7 +123,7 @@ ROWS = (
         "hub-error",
         "hub",
         "The Hub answered with an error: {detail}",
-        _AGAIN,
+        TRIED_AGAIN,
         SHORTLY,
         (both(raised("HfHubHTTPError", "HTTPStatusError"), said(r"\b5\d\d\b|server error")),),
     ),
@@ -132,7 +131,7 @@ ROWS = (
         "network",
         "hub",
         "The Hub could not be reached: {detail}",
-        _AGAIN,
+        TRIED_AGAIN,
         SHORTLY,
         (
             raised("HfHubHTTPError", "OfflineModeIsEnabled", "LocalEntryNotFoundError", "HTTPStatusError"),

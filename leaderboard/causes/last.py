@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 
-from leaderboard.causes.cause import AT_ONCE, ONCE, Cause
+from leaderboard.causes.cause import AT_ONCE, ONCE, TRIED_AGAIN, Cause
 from leaderboard.evidence import Sign, anything_raised, killed
 
 ROWS = (
@@ -12,7 +12,7 @@ ROWS = (
         "child-ended",
         "us",
         "The evaluation was ended from outside: {detail}",
-        "Nothing to do for you: it is tried again.",
+        TRIED_AGAIN,
         AT_ONCE,
         (killed(signal.SIGTERM, signal.SIGINT, signal.SIGHUP),),
     ),

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import signal
 
-from leaderboard.causes.cause import LARGER, LATER, ONCE, Cause
+from leaderboard.causes.cause import LARGER, LATER, ONCE, TRIED_AGAIN, Cause
 from leaderboard.evidence import asked_for, killed, raised, said, stopped
 
 TERABYTE = 1 << 40
-_AGAIN = "Nothing to do for you: it is tried again."
 _LARGER = (
     "Nothing to do for the moment: it is tried once more, on a larger machine where there is one. If that fails too, "
     "ask the maintainers."
@@ -65,7 +64,7 @@ ROWS = (
         "nccl",
         "us",
         "The GPUs of the evaluation machine lost touch with each other: {detail}",
-        _AGAIN,
+        TRIED_AGAIN,
         LATER,
         (raised("DistBackendError"), said(r"\bnccl\b")),
     ),
@@ -73,7 +72,7 @@ ROWS = (
         "gpu-fault",
         "us",
         "A GPU of the evaluation machine made an error: {detail}",
-        _AGAIN,
+        TRIED_AGAIN,
         LATER,
         (
             said(
@@ -86,7 +85,7 @@ ROWS = (
         "gpu-lost",
         "us",
         "The evaluation machine has lost its GPU: {detail}",
-        _AGAIN,
+        TRIED_AGAIN,
         LATER,
         (
             said(
@@ -120,7 +119,7 @@ ROWS = (
         "disk-full",
         "us",
         "The evaluation machine ran out of disk space.",
-        _AGAIN,
+        TRIED_AGAIN,
         LATER,
         (raised("DiskFull"), said(r"no space left on device|disk quota exceeded|not enough free disk space")),
     ),

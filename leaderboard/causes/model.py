@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from leaderboard.causes.cause import Cause
+from leaderboard.causes.cause import LOADING, Cause
 from leaderboard.evidence import both, logged, raised, said
 
-_LOADING = ("load",)
 _IN_GENERATE = (
     r"utils\.py\", line \d+, in (?:generate|_sample|_beam_search|_prepare_\w+|_get_\w+|_validate_\w+)\n(?: {4}.*\n)+\S"
 )
@@ -26,7 +25,7 @@ ROWS = (
         "submission",
         "The model is of a kind that does not generate text: {detail}",
         "Submit a causal language model: one that `AutoModelForCausalLM.from_pretrained` loads.",
-        signs=(said(r"unrecognized configuration class", _LOADING),),
+        signs=(said(r"unrecognized configuration class", LOADING),),
     ),
     Cause(
         "unknown-architecture",
@@ -36,7 +35,7 @@ ROWS = (
         "it is in a stable release of transformers.",
         signs=(
             said(r"does not recognize this architecture"),
-            said(r"unrecognized model in|should have a `?model_type`? key", _LOADING),
+            said(r"unrecognized model in|should have a `?model_type`? key", LOADING),
         ),
     ),
     Cause(
@@ -63,7 +62,7 @@ ROWS = (
             raised("StrictDataclassFieldValidationError", "StrictDataclassClassValidationError", "ConfigInvalid"),
             both(
                 raised("ValueError", "TypeError", "AssertionError", "ZeroDivisionError"),
-                logged(r"configuration_\w+\.py", _LOADING),
+                logged(r"configuration_\w+\.py", LOADING),
             ),
         ),
     ),
@@ -75,7 +74,7 @@ ROWS = (
         signs=(
             raised("ConfigUnreadable"),
             both(
-                said(r"config\.json|not a valid json|can't load the configuration|JSONDecodeError", _LOADING),
+                said(r"config\.json|not a valid json|can't load the configuration|JSONDecodeError", LOADING),
                 raised("OSError", "JSONDecodeError", "ValueError"),
             ),
         ),
@@ -88,7 +87,7 @@ ROWS = (
         "`AutoTokenizer.from_pretrained` loads them without remote code, and submit the new commit.",
         signs=(
             raised("TokenizerMissing"),
-            said(r"can't load tokenizer|couldn't instantiate the backend tokenizer|tokenizer class", _LOADING),
+            said(r"can't load tokenizer|couldn't instantiate the backend tokenizer|tokenizer class", LOADING),
         ),
     ),
     Cause(
@@ -98,8 +97,8 @@ ROWS = (
         "Save the tokenizer with `save_pretrained`, check that `AutoTokenizer.from_pretrained` loads it, and submit "
         "the new commit.",
         signs=(
-            said(r"tokenizer\.json|sentencepiece|tiktoken|did not match any variant|expected value at line", _LOADING),
-            logged(r"tokenization_\w+\.py", _LOADING),
+            said(r"tokenizer\.json|sentencepiece|tiktoken|did not match any variant|expected value at line", LOADING),
+            logged(r"tokenization_\w+\.py", LOADING),
         ),
     ),
     Cause(
@@ -135,7 +134,7 @@ ROWS = (
         "Check `quantization_config` in config.json, and that precision and checkpoint of the request belong together.",
         signs=(
             raised("NotQuantised"),
-            said(r"quantization_config|quantization method|bitsandbytes|gptq|awq|unknown quantization type", _LOADING),
+            said(r"quantization_config|quantization method|bitsandbytes|gptq|awq|unknown quantization type", LOADING),
         ),
     ),
     Cause(
@@ -201,13 +200,13 @@ ROWS = (
         "The adapter does not fit its base model: {detail}",
         "Check `base_model_name_or_path` in adapter_config.json, and that `PeftModel.from_pretrained` loads it on that "
         "base model.",
-        signs=(raised("AdapterUnusable"), said(r"adapter_config|target modules .{0,80}not found|peft", _LOADING)),
+        signs=(raised("AdapterUnusable"), said(r"adapter_config|target modules .{0,80}not found|peft", LOADING)),
     ),
     Cause(
         "delta-unusable",
         "submission",
         "The delta does not fit its base model: {detail}",
         "Check that the delta was made from the base model that the request names.",
-        signs=(raised("DeltaUnusable"), said(r"failed to add delta weights|delta", _LOADING)),
+        signs=(raised("DeltaUnusable"), said(r"failed to add delta weights|delta", LOADING)),
     ),
 )

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from leaderboard.causes.cause import Cause
+from leaderboard.causes.cause import LOADING, Cause
 from leaderboard.evidence import both, raised, said
 
 _SAVE_AGAIN = (
     "Save the model with `save_pretrained`, upload every file again, check that `from_pretrained` loads it without a "
     "warning, and submit the new commit."
 )
-_LOADING = ("load",)
 
 ROWS = (
     Cause(
@@ -27,8 +26,8 @@ ROWS = (
         "Upload every file that model.safetensors.index.json names, and submit the new commit.",
         signs=(
             raised("ShardMissing"),
-            said(r"no such file or directory: .{0,400}-of-\d+\.safetensors", _LOADING),
-            said(r"does not appear to have files? named .{0,200}-of-\d+\.safetensors", _LOADING),
+            said(r"no such file or directory: .{0,400}-of-\d+\.safetensors", LOADING),
+            said(r"does not appear to have files? named .{0,200}-of-\d+\.safetensors", LOADING),
         ),
     ),
     Cause(
@@ -42,7 +41,7 @@ ROWS = (
             said(
                 r"no file named .{0,200}(?:safetensors|\.bin)|does not appear to have files? named .{0,200}safetensors"
             ),
-            said(r"no such file or directory: .{0,400}\.safetensors", _LOADING),
+            said(r"no such file or directory: .{0,400}\.safetensors", LOADING),
         ),
     ),
     Cause(
@@ -96,7 +95,7 @@ ROWS = (
         "commit.",
         signs=(
             raised("WeightsOfWrongShape"),
-            said(r"size mismatch for|mismatched sizes|ignore_mismatched_sizes", _LOADING),
+            said(r"size mismatch for|mismatched sizes|ignore_mismatched_sizes", LOADING),
         ),
     ),
     Cause(
