@@ -24,7 +24,8 @@ from bot.flagging.naming import find_model
 from bot.mirror_folder import MirrorDamaged
 from bot.sync.contents import board_of
 from hub.records import Repo
-from leaderboard.contents import FILE, Row, columns, compile_rows, key_of
+from leaderboard.columns import FILE, Row, columns, key_of
+from leaderboard.contents import compile_rows
 from leaderboard.evaluations import Measured, Sources, measure
 from leaderboard.flags import FlagRecord, compile_tables
 from leaderboard.removals import ARCHIVE

@@ -12,7 +12,8 @@ from dataclasses import dataclass, field
 from importlib import util
 from typing import Any
 
-from leaderboard.contents import Column, Known, Row
+from leaderboard.columns import Column, Row
+from leaderboard.contents import Known
 from leaderboard.evaluations import Measured
 from leaderboard.requests import Request
 

@@ -1,9 +1,4 @@
-"""The aggregated table `contents`: one row for each published evaluation, in the columns that today's readers know.
-
-Names, order, types and polarity are those of the Open LLM Leaderboard's second table: `Flagged`, `Merged` and `MoE` are
-true where it is so, `Available on the hub` where the model is still there. (The first table stored them the other way
-round, as filters that hide.) What is not known is null; but a count of likes is 0, parameters are -1, an architecture
-is "?": there readers compare numbers, or split words. CO₂ is not measured here, so it is always null.
+"""The aggregated table `contents`: one row for each published evaluation, in the columns of `leaderboard.columns`.
 
 A row follows from a request, its results and the flags. What they do not tell (likes, licence, dates) comes from the
 Hub, and stays as the table has it until it is asked again. A row that others made, of results in no form that we read,
@@ -17,9 +12,11 @@ import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from html import escape
-from typing import Any, Literal
+from typing import Any
 
-from leaderboard.categories import Category, read_category
+from leaderboard.admission.sizes import BILLION
+from leaderboard.categories import MERGE_TAGS, Category, read_category
+from leaderboard.columns import Row, key_of, spelled
 from leaderboard.evaluations import (
     Evaluation,
     Key,
@@ -36,40 +33,6 @@ from leaderboard.requests import Request
 from leaderboard.suites import Suite
 from leaderboard.times import read_time, write_time
 
-FILE = "data/train-00000-of-00001.parquet"
-"""Where it lies: the split `train` of the config `default`, as loaders find it without being told."""
-Kind = Literal["text", "number", "count", "flag"]
-Row = dict[str, Any]
-_FRONT: tuple[tuple[str, Kind], ...] = (
-    ("eval_name", "text"),
-    ("Precision", "text"),
-    ("Type", "text"),
-    ("T", "text"),
-    ("Weight type", "text"),
-    ("Architecture", "text"),
-    ("Model", "text"),
-    ("fullname", "text"),
-    ("Model sha", "text"),
-    ("Average ⬆️", "number"),
-    ("Hub License", "text"),
-    ("Hub ❤️", "count"),
-    ("#Params (B)", "number"),
-    ("Available on the hub", "flag"),
-    ("MoE", "flag"),
-    ("Flagged", "flag"),
-    ("Chat Template", "flag"),
-    ("CO₂ cost (kg)", "number"),
-)
-_BACK: tuple[tuple[str, Kind], ...] = (
-    ("Merged", "flag"),
-    ("Official Providers", "flag"),
-    ("Upload To Hub Date", "text"),
-    ("Submission Date", "text"),
-    ("Generation", "count"),
-    ("Base Model", "text"),
-)
-_SPELLED = {"MuSR": "MUSR"}
-"""Benchmarks that the table spells in another way."""
 _TYPES = {
     Category.PRETRAINED: "pretrained",
     Category.CONTINUED: "continuously pretrained",
@@ -83,47 +46,10 @@ _LINK = (
     '<a target="_blank" href="{url}" style="color: var(--link-text-color); text-decoration: underline;'
     'text-decoration-style: dotted;">{text}</a>'
 )
-_MERGED, _MOE = {"merge", "moerge", "mergekit", "lazymergekit"}, {"moe", "moerge"}
+_MOE = {"moe", "moerge"}
 _PARTS = re.compile(r"[^a-z0-9]+")
 _DEEPEST = 20
 """Generations that are counted: whoever declares a longer line of ancestors declares a circle."""
-BILLION = 1e9
-
-
-@dataclass(frozen=True)
-class Column:
-    """One column: its name, and what it holds."""
-
-    name: str
-    kind: Kind
-
-    def read(self, value: Any) -> Any:
-        """`value`, from a table that others may have written, as this column holds it; None where it is no such."""
-        match self.kind:
-            case "text":
-                return value if isinstance(value, str) else None
-            case "flag":
-                return value if isinstance(value, bool) else None
-        if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-            return None
-        return int(value) if self.kind == "count" else float(value)
-
-
-def columns(suite: Suite) -> tuple[Column, ...]:
-    """The columns of a board's table, in order: its benchmarks stand in the middle, each raw (0-1) and normalised."""
-    names = [spelled(benchmark.name) for benchmark in suite.benchmarks]
-    scores = [Column(column, "number") for name in names for column in (f"{name} Raw", name)]
-    return (*(Column(*it) for it in _FRONT), *scores, *(Column(*it) for it in _BACK))
-
-
-def spelled(benchmark: str) -> str:
-    """The name of a benchmark's column."""
-    return _SPELLED.get(benchmark, benchmark)
-
-
-def key_of(row: Mapping[str, Any]) -> Key:
-    """Which evaluation a row is about."""
-    return (row.get("fullname") or "", row.get("Precision") or "", row.get("Weight type") or "Original")
 
 
 # --- what is known
@@ -159,7 +85,7 @@ class Board:
 def describe(tags: Iterable[str], name: str) -> tuple[bool, bool]:
     """Whether a model says of itself that it is merged, and that it is a mixture of experts."""
     words = {tag.casefold() for tag in tags}
-    return bool(words & _MERGED), bool(words & _MOE) or "moe" in _PARTS.split(name.casefold())
+    return not words.isdisjoint(MERGE_TAGS), bool(words & _MOE) or "moe" in _PARTS.split(name.casefold())
 
 
 def known_from(row: Mapping[str, Any]) -> Known:

@@ -25,19 +25,9 @@ from bot.mirror_folder import MirrorDamaged
 from hub.edits import PutFile
 from hub.errors import BadRequest, NotFound
 from hub.records import ModelFacts, Repo
-from leaderboard.contents import (
-    BILLION,
-    FILE,
-    Board,
-    Column,
-    Known,
-    Row,
-    columns,
-    compile_rows,
-    describe,
-    key_of,
-    known_from,
-)
+from leaderboard.admission.sizes import BILLION
+from leaderboard.columns import FILE, Column, Row, columns, key_of
+from leaderboard.contents import Board, Known, compile_rows, describe, known_from
 from leaderboard.evaluations import Measured, Sources, evaluations, is_results_path, measure, slim
 from leaderboard.requests import Request, is_request_path, parse_request
 from leaderboard.results import MAX_BYTES

@@ -29,7 +29,7 @@ from bot.sync import contents as sync
 from bot.sync.process import open_desk
 from hub.client import Hub
 from leaderboard.boards import parse_board
-from leaderboard.contents import FILE, columns
+from leaderboard.columns import FILE, columns
 from leaderboard.effects import Effect, Effects, Mode
 from localhub.testing import LocalHub
 from steward.commands.init import steps

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from leaderboard.contents import Board, Column, Known, Row, columns, compile_rows, describe, known_from
+from leaderboard.columns import Column, Row, columns
+from leaderboard.contents import Board, Known, compile_rows, describe, known_from
 from leaderboard.evaluations import Measured, Sources, evaluations, is_results_path, measure, slim
 from leaderboard.flags import FlagRecord
 from leaderboard.requests import Request, parse_request
