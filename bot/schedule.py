@@ -8,6 +8,7 @@ from __future__ import annotations
 import threading
 
 import structlog
+from redis.exceptions import RedisError
 
 from bot.desk import Desk, request_key
 from bot.flagging.cures import CAUSES
@@ -21,7 +22,6 @@ from wire import jobs
 from wire.attempts import LOST
 from wire.crashpoints import pass_by, point
 from wire.dirty import Priority
-from wire.redis import TRANSIENT
 
 log = structlog.get_logger()
 
@@ -47,8 +47,8 @@ class Schedule:
         while not self.stopping.is_set():
             try:
                 self.tick()
-            except TRANSIENT as error:
-                log.warning("redis does not answer", error=str(error))
+            except RedisError as error:
+                log.warning("redis does not answer, or refuses", error=str(error))
             self.stopping.wait(TICK)
 
     def stop(self) -> None:

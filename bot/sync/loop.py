@@ -19,6 +19,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import structlog
+from redis.exceptions import RedisError
 
 from bot.deliveries import FLAGS, REQUESTS
 from bot.desk import Desk, repo_of, thread_of
@@ -81,13 +82,13 @@ class SyncLoop:
         """Whether the Hub did not answer our last sync, and nobody else's since, as far as we know."""
 
     def run(self) -> None:
-        """Work until `stop`; Redis may go away and come back."""
+        """Work until `stop`; Redis may go away and come back, or refuse to write for a while: it is full, a replica."""
         while not self.stopping.is_set():
             try:
                 if not (self._may_ask() and self.step()):
                     self.desk.dirty.wait(IDLE)
-            except TRANSIENT as error:
-                log.warning("redis does not answer", error=str(error))
+            except RedisError as error:
+                log.warning("redis does not answer, or refuses", error=str(error))
                 self.stopping.wait(IDLE)
 
     def stop(self) -> None:
@@ -131,7 +132,7 @@ class SyncLoop:
                 try:
                     if not self.desk.dirty.renew(claim, lease=LEASE):
                         return  # lost: edits are compared, comments fenced, and finishing will change nothing
-                except TRANSIENT as error:
+                except RedisError as error:
                     log.warning("lease not renewed", error=str(error))
 
         renewer = threading.Thread(target=renew, daemon=True)

@@ -166,6 +166,32 @@ def test_a_sync_that_lost_its_lease_speaks_no_more(clockwork: Clockwork) -> None
     assert not desk.redis.exists(desk.keys.dirty_tries)
 
 
+def test_a_queue_server_that_refuses_to_write_is_waited_for(
+    clockwork: Clockwork, connection: redis.Redis, eventually: Callable[..., object]
+) -> None:
+    """Its memory is full for a while: no loop ends, nothing is parked, and what was dirty is synced afterwards."""
+    done = threading.Event()
+
+    def sync() -> None:
+        done.set()
+
+    clockwork.handler = sync
+    clockwork.desk.mark(KEY)
+    connection.config_set("maxmemory", 1)
+    thread = threading.Thread(target=clockwork.run)
+    try:
+        thread.start()
+        eventually(lambda: connection.info("errorstats").get("errorstat_OOM", {}).get("count", 0) > 1)
+        assert thread.is_alive() and not done.is_set()
+        connection.config_set("maxmemory", 0)
+        assert done.wait(20)
+        assert clockwork.desk.parking.all() == []
+    finally:
+        connection.config_set("maxmemory", 0)
+        clockwork.stop()
+        thread.join(20)
+
+
 def test_one_failing_key_holds_nobody_up(clockwork: Clockwork) -> None:
     """While one key fails, another is synced at once."""
     clockwork.handler = failing(BadRequest("no"))
