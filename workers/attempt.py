@@ -30,11 +30,11 @@ from wire.crashpoints import pass_by, point
 from wire.jobs import EvaluationJob
 from workers.beats import Beats
 from workers.bench import Bench
-from workers.canary import go_first, made
+from workers.canary import cannot_fly, go_first, made
 from workers.canary import job_of as canary_job
 from workers.canary import plan_of as canary_plan
 from workers.diagnosis import detail, diagnose, evidence_of, fit_to_leave
-from workers.errors import EvaluationFailed, WorkerError
+from workers.errors import DatasetUnavailable, EvaluationFailed, WorkerError
 from workers.later import Later, Stopped
 from workers.logs import BoundedLog
 from workers.outbox import Wire, keep, tell_left_over
@@ -162,7 +162,7 @@ class Run:
         self._phase("download")
         self._check_suite()
         self.bench.slot.prepare(own_user=self.bench.own_user)
-        provisions = fetched.wait(self._stop)
+        provisions = self._provided(fetched)
         go_first(self.wire, self.job.suite, self.bench.worker, lambda: self._fly(provisions))
         self.phase = "start"
         with self._turn():
@@ -175,6 +175,15 @@ class Run:
         details = self.bench.supply.publish(self._publication(plan, provisions))
         pass_by(PUBLISHED)
         return self._outcome(details=details)
+
+    def _provided(self, fetched: Later[Provisions]) -> Provisions:
+        try:
+            return fetched.wait(self._stop)
+        except DatasetUnavailable as error:
+            death = evidence_of(error, self.phase, self.log.tail())
+            words = scrub(detail(death), self.bench.secrets)
+            cannot_fly(self.wire, self.job.suite, self.bench.worker, diagnose(death).cause, words)
+            raise
 
     def _fly(self, provisions: Provisions) -> str:
         """Run the canary in the place of the model: what it died of, empty where it lives."""

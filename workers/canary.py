@@ -84,6 +84,22 @@ def go_first(wire: Wire, suite: str, worker: str, fly: Callable[[], str]) -> Non
         raise CanaryFailed(died_of)
 
 
+def cannot_fly(wire: Wire, suite: str, worker: str, cause: str, words: str) -> None:
+    """No attempt can begin, because of `cause` (say, the questions changed), and so no canary could.
+
+    Where one of `suite` is asked for because of that very cause, it counts as dead of it. Raises nothing.
+    """
+    found = _taken(wire, suite, worker)
+    if found is None:
+        return
+    canaries, asked = found
+    if asked == cause:
+        _tell(wire, canaries, Verdict(cause=cause, died_of=f"{cause} ({words})"[:500], worker=worker))
+        return
+    with suppress(redis.RedisError):  # then it is free when its time is over
+        canaries.release()
+
+
 def _taken(wire: Wire, suite: str, worker: str) -> tuple[Canaries, str] | None:
     """The canary that `worker` is to run now, and the cause; None where there is none, or Redis is away."""
     try:

@@ -231,6 +231,23 @@ def test_a_canary_that_dies_is_told_and_the_attempt_is_not_to_blame(bot: Bot, wo
     assert bot.outcome(second)[0].ok, "until the bot has acted on the verdict, no other canary runs"
 
 
+def test_a_canary_whose_questions_cannot_be_had_counts_as_dead(bot: Bot, worker: WorkerProcess) -> None:
+    """It is asked for because of that very cause; another cause tells nothing of it, and leaves it to the next."""
+    canaries = Canaries(bot.connection, bot.keys, job("fine").suite)
+    for number, cause in enumerate(("harness-error", "dataset-changed"), 1):
+        canaries.settle(cause, now=0)
+        canaries.ask(cause)
+        asked = job("questionless", number)
+        bot.enqueue(asked)
+        bot.grant(asked)
+        outcome, _ = bot.outcome(asked)
+        assert outcome.failure and (outcome.failure.cause, outcome.failure.fault) == ("dataset-changed", "us")
+        verdict = canaries.verdict()
+        assert (verdict is not None) == (cause == "dataset-changed")
+    assert verdict and verdict.died_of.startswith("dataset-changed (")
+    assert bot.connection.zscore(bot.keys.dirty, canaries.key) is not None
+
+
 @contextmanager
 def away(folder: Path) -> Iterator[None]:
     """Put a file in the place of `folder` for a while."""

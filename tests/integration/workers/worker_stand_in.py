@@ -18,6 +18,7 @@ from leaderboard.attempts import Details
 from wire.jobs import EvaluationJob
 from workers import kernel
 from workers.downloads import Questions
+from workers.errors import DatasetUnavailable
 from workers.provisions import Provisions
 from workers.publish import Publication
 from workers.settings import WorkerSettings
@@ -40,6 +41,8 @@ class StandIn:
         self.say(f"fetch {job.attempt}")
         if self.download:  # as questions are fetched: by a process of its own
             subprocess.run(["sleep", str(self.download)], check=True, preexec_fn=kernel.die_with_parent)
+        if job.model == "trial/questionless":
+            raise DatasetUnavailable("org/questions does not hold the questions that the suite pins")
         self.say(f"fetched {job.attempt}")
         model = self.folder / "model"
         model.mkdir(exist_ok=True)
