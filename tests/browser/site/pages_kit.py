@@ -22,6 +22,7 @@ PAGES = {
     "request-held": f"/requests/{path_of('bob/ash-9b')}",
     "model": f"/models/{quote(LONG)}",
     "missing": "/models/nobody/nothing",
+    "nowhere": "/nowhere",
     "flags": "/flags",
     "workers": "/workers",
     "times": "/times",
