@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import secrets
 import shutil
 import socket
 import subprocess
@@ -83,7 +85,7 @@ class Valkey:
         assert self.process is not None
         while True:
             try:
-                with redis.Redis(port=self.port, socket_connect_timeout=1) as client:
+                with redis.Redis.from_url(self.url, socket_connect_timeout=1) as client:
                     client.ping()
                 return
             except redis.RedisError as error:
@@ -112,3 +114,16 @@ class Valkey:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.stop()
+
+
+def locked(folder: Path) -> Valkey:
+    """A server in `folder` that nobody else on this machine can talk to, or read the data of: its only user has a
+    password that is new each time, and is found in the server's `url` alone."""
+    folder.mkdir(parents=True, exist_ok=True)
+    folder.chmod(0o700)
+    password, users = secrets.token_hex(32), folder / "users.acl"
+    digest = hashlib.sha256(password.encode()).hexdigest()
+    users.write_text(f"user default on #{digest} ~* &* +@all\n", "utf-8")
+    server = Valkey(folder, users=users)
+    server.url = f"redis://:{password}@127.0.0.1:{server.port}/0"
+    return server

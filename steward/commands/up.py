@@ -54,7 +54,7 @@ def up(
     from bot.web.signin_app import app_of
     from steward.commands.board import sentences
     from steward.supervisor import Supervisor
-    from steward.valkey import Valkey
+    from steward.valkey import locked
 
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
@@ -65,8 +65,8 @@ def up(
             settings = BotSettings()
             settings.read_board(), settings.token(), settings.secrets(), app_of(settings)
             if not any(environment.get(name) for name in REDIS):
-                environment["REDIS_URL"] = stack.enter_context(Valkey(data / "redis")).url
-                (data / URL_FILE).write_text(environment["REDIS_URL"], "utf-8")
+                environment["REDIS_URL"] = stack.enter_context(locked(data / "redis")).url
+                _keep(data / URL_FILE, environment["REDIS_URL"])
         wanted = _has(environment, WORK[0]) if worker is None else worker
         told = "" if wanted else " without a worker: nothing is evaluated here"
         _say(f"Starting on {settings.host}:{settings.port}{told}. Ctrl-C ends it.")
@@ -86,6 +86,13 @@ def parts(environment: Mapping[str, str], *, worker: bool) -> list[Part]:
         kept = {variable: value for variable, value in environment.items() if variable not in hidden}
         found.append(Part(name, (*STEWARD, name), kept))
     return found
+
+
+def _keep(file: Path, url: str) -> None:
+    """Write an address with its password for nobody else to read."""
+    file.unlink(missing_ok=True)
+    file.touch(mode=0o600)
+    file.write_text(url, "utf-8")
 
 
 def _has(environment: Mapping[str, str], name: str) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -24,6 +25,7 @@ from steward.commands.up import parts
 from steward.newboard import board_text
 from steward.supervisor import Part, Supervisor
 from steward.valkey import free_port
+from wire.errors import RedisMissing
 from wire.keys import Keys
 from wire.redis import connect
 from wire.shadow import ShadowList
@@ -75,6 +77,7 @@ def test_a_leaderboard_in_three_commands(tmp_path: Path, eventually: Callable[..
             shadowed = parse_board((tmp_path / "board.yaml").read_text("utf-8"))
             assert shadowed.effects.mode(*Effect) is Mode.SHADOW
             environment["REDIS_URL_FILE"] = str(tmp_path / "data" / "redis-url")
+            only_with_its_password(tmp_path / "data")
             doctor = steward("doctor", "--json")
             checks = json.loads(doctor.communicate(timeout=60)[0].splitlines()[-1])["checks"]
             assert [check for check in checks if check["state"] == "error"] == []
@@ -90,6 +93,14 @@ def test_a_leaderboard_in_three_commands(tmp_path: Path, eventually: Callable[..
             words = everything.communicate(timeout=30)[0]
         assert everything.returncode == 0, words
         assert not answers(port, "healthz")
+
+
+def only_with_its_password(data: Path) -> None:
+    """Others on this machine can neither read what the queue server keeps, nor its address, nor talk to it."""
+    file = data / "redis-url"
+    assert (file.stat().st_mode & 0o777, (data / "redis").stat().st_mode & 0o777) == (0o600, 0o700)
+    with pytest.raises(RedisMissing, match="refuses the user or the password"):
+        connect(re.sub("//.*@", "//", file.read_text()))
 
 
 def answers(port: int, page: str) -> bool:
