@@ -32,6 +32,7 @@ BEAT = float(os.environ.get("STEWARD_BEAT_SECONDS", "10"))
 LOST = 3.5 * BEAT
 """Seconds of silence after which an attempt, or a worker, is lost."""
 KEPT = 86_400
+"""Seconds for which Redis remembers an attempt of which nothing more is heard."""
 MAX_OUTCOME, MAX_LOG = 128 * 1024, 256 * 1024
 """Bytes of an outcome that are read at all, and of a log that are kept."""
 MOST = 10**12
@@ -138,6 +139,14 @@ class Attempts:
             }
             pipe.hset(self.keys.attempt(attempt), mapping={**fields, "beat": now})
             pipe.expire(self.keys.attempt(attempt), KEPT)
+            pipe.zadd(self.keys.attempts, {attempt: now})
+            pipe.hget(self.keys.attempt(attempt), "cancel")
+            return not pipe.execute()[-1]
+
+    def beat_before_claim(self, attempt: str, *, now: float) -> bool:
+        """`beat` of a worker that waits for its claim: the attempt lives, and has to be seen as `taken` still."""
+        with self.redis.pipeline() as pipe:
+            pipe.hset(self.keys.attempt(attempt), "beat", repr(now))
             pipe.zadd(self.keys.attempts, {attempt: now})
             pipe.hget(self.keys.attempt(attempt), "cancel")
             return not pipe.execute()[-1]

@@ -33,11 +33,13 @@ from workers.bench import Bench
 from workers.canary import cannot_fly, go_first, made
 from workers.canary import job_of as canary_job
 from workers.canary import plan_of as canary_plan
-from workers.diagnosis import detail, diagnose, evidence_of, fit_to_leave
+from workers.claim import Claim
+from workers.diagnosis import detail, diagnose, evidence_of
 from workers.errors import DatasetUnavailable, EvaluationFailed, WorkerError
 from workers.later import Later, Stopped
 from workers.logs import BoundedLog
 from workers.outbox import Wire, keep, tell_left_over
+from workers.outcomes import outcome_of
 from workers.planning import plan_of, smaller_batch
 from workers.plans import Progress, RunPlan
 from workers.provisions import Provisions
@@ -49,11 +51,9 @@ from workers.turns import turn
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
-CLAIM_SLICE = 1.0
+AWAY_SLICE = 1.0
+"""Seconds between two looks whether a beat gets through again."""
 
-TAKEN = point("job taken, claim not asked for")
-ASKED = point("claim asked for, answer not heard")
-GRANTED = point("claim granted, nothing evaluated")
 EVALUATED = point("evaluated, details not published")
 PUBLISHED = point("details published, outcome not laid down")
 LAID_DOWN = point("outcome laid down, bot not told")
@@ -72,6 +72,7 @@ class Run:
         self.log = BoundedLog()
         self.wire = Wire(bench.settings.redis_url, job.board)
         self.beats = Beats(self.wire.again().attempts, job.attempt)
+        self.claim = Claim(bench, job, self.wire, self._stop)
         self.phase = "claim"
         self.started = now()
         self.deadline = time.monotonic() + self._seconds()
@@ -79,7 +80,7 @@ class Run:
     def evaluate(self) -> dict[str, Any]:
         """The outcome as JSON, told to the bot by then; or a note that there is none, and why."""
         try:
-            if not self._patiently(self._take):
+            if not self._patiently(self.claim.ask):
                 return {"taken": self.job.attempt}
             with self.beats:
                 outcome = self._outcome_of_all()
@@ -97,8 +98,10 @@ class Run:
         fetched = Later(lambda: self.bench.supply.fetch(self.job))
         fetched.start()
         try:
-            if not self._claimed():
+            if not self.claim.is_granted():
                 return None
+            self.beats.claimed()
+            self.log.say(f"claim granted: {self.job.model} @ {self.job.revision}")
             return self._carry_out(fetched)
         except Stopped as stopped:
             if str(stopped) == "handed-back":
@@ -110,51 +113,6 @@ class Run:
             log.warning("attempt %s failed in %s", self.job.attempt, self.phase, exc_info=True)
             self.log.say(f"{type(error).__name__}: {error}")
             return self._outcome(death=evidence_of(error, self.phase, self.log.tail()))
-
-    # --- the claim
-
-    def _take(self) -> bool:
-        pass_by(TAKEN)
-        if not self.wire.attempts().take(self.job.attempt, self.job.path, self.bench.worker, now=now()):
-            log.warning("attempt %s is another worker's", self.job.attempt)
-            return False
-        self.wire.mark(self.job.path)
-        pass_by(ASKED)
-        return True
-
-    def _claimed(self) -> bool:
-        """Whether the bot grants the claim; asks again as long as it says nothing."""
-        asked = time.monotonic()
-        while True:
-            if reason := self._stop():
-                raise Stopped(reason)
-            try:
-                answer = self.wire.attempts().wait_for_claim(self.job.attempt, seconds=CLAIM_SLICE)
-                if answer is None and time.monotonic() - asked > self.bench.settings.claim_patience:
-                    asked = time.monotonic()
-                    answer = self._ask_again()
-            except redis.RedisError as error:
-                log.warning("attempt %s waits for its claim: %s", self.job.attempt, error)
-                time.sleep(CLAIM_SLICE)
-                continue
-            if answer:
-                pass_by(GRANTED)
-                self.beats.claimed()
-                self.log.say(f"claim granted: {self.job.model} @ {self.job.revision}")
-            if answer is not None:
-                return answer
-
-    def _ask_again(self) -> bool | None:
-        """The answer, where it was given and got lost on its way to us; else the bot is called once more."""
-        found = self.wire.attempts().read(self.job.attempt)
-        if found is None:
-            return None if self._take() else False  # Redis was lost
-        if found.worker == self.bench.worker and found.state == "claimed":
-            return True
-        if found.state == "void":
-            return False
-        self.wire.mark(self.job.path)
-        return None
 
     # --- the work
 
@@ -282,7 +240,7 @@ class Run:
         while self.beats.silence() > LOST:
             if self.bench.stopping():
                 raise Stopped("handed-back")
-            time.sleep(CLAIM_SLICE)
+            time.sleep(AWAY_SLICE)
         if self.beats.cancelled:
             raise Stopped("cancelled")
 
@@ -306,21 +264,7 @@ class Run:
     # --- the end
 
     def _outcome(self, *, details: Details | None = None, death: Evidence | None = None) -> Outcome:
-        return Outcome(
-            attempt=self.job.attempt,
-            path=self.job.path,
-            revision=self.job.revision,
-            suite=self.job.suite,
-            suite_digest=self.job.suite_digest,
-            started=self.started,
-            ended=now(),
-            phase=self.phase,
-            details=details,
-            failure=diagnose(death) if death else None,
-            evidence=fit_to_leave(death, self.bench.secrets) if death else None,
-            versions=self.bench.versions,
-            hardware=self.bench.hardware,
-        )
+        return outcome_of(self.bench, self.job, started=self.started, phase=self.phase, details=details, death=death)
 
     def _end(self, outcome: Outcome) -> None:
         keep(self.bench.slot.attempt, outcome, scrub(self.log.text(), self.bench.secrets))

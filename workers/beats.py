@@ -98,10 +98,4 @@ class Beats:
     def _beat(self, attempts: Attempts) -> bool:
         if self._claimed:
             return attempts.beat(self._attempt, self._progress, now=now())
-        # Alive, but not running yet: the bot still has to see that the attempt is `taken`.
-        key, at = attempts.keys.attempt(self._attempt), now()
-        with attempts.redis.pipeline() as pipe:
-            pipe.hset(key, "beat", repr(at))
-            pipe.zadd(attempts.keys.attempts, {self._attempt: at})
-            pipe.hget(key, "cancel")
-            return not pipe.execute()[-1]
+        return attempts.beat_before_claim(self._attempt, now=now())

@@ -18,8 +18,9 @@ from wire.clock import now
 from wire.errors import BadMessage
 from wire.jobs import EvaluationJob, parse
 from workers.bench import Bench
-from workers.diagnosis import diagnose, signal_name
+from workers.diagnosis import signal_name
 from workers.outbox import Wire, tell_left_over
+from workers.outcomes import outcome_of
 from workers.slots import Slot
 
 log = logging.getLogger(__name__)
@@ -78,20 +79,7 @@ def _lost(wire: Wire, message: EvaluationJob, bench: Bench, status: int | None) 
     state = wire.attempts().read(message.attempt)
     phase = state.progress.phase if state else "claim"
     death = Evidence(phase, stopped="handed-back", text=_how(status))
-    return Outcome(
-        attempt=message.attempt,
-        path=message.path,
-        revision=message.revision,
-        suite=message.suite,
-        suite_digest=message.suite_digest,
-        started=state.started if state else now(),
-        ended=now(),
-        phase=phase,
-        failure=diagnose(death),
-        evidence=death,
-        versions=bench.versions,
-        hardware=bench.hardware,
-    )
+    return outcome_of(bench, message, started=state.started if state else now(), phase=phase, death=death)
 
 
 def _how(status: int | None) -> str:

@@ -16,6 +16,8 @@ from workers.tasks import write_tasks
 from workers.weighing import weigh, weight_type
 
 OUT_OF_MEMORY = ("gpu-out-of-memory", "out-of-memory", "killed-by-kernel")
+OF_MEMORY = 0.9
+"""The share of the machine's memory that a child may hold where no setting says otherwise."""
 BUSY = ("prepare", "evaluate")
 """Phases in which a smaller batch takes less memory."""
 
@@ -27,7 +29,7 @@ def plan_of(
 
     Raises NoRoom, NotQuantised, NoQuantiser where this machine cannot run it.
     """
-    memory = bench.settings.memory_bytes or machine.memory_bytes() * 9 // 10
+    memory = bench.settings.memory_bytes or int(machine.memory_bytes() * OF_MEMORY)
     wanted = weigh(job, provisions.model, provisions.base)
     placed = place(wanted, _machine(bench, memory), batch_size=batch_size or bench.settings.batch_size)
     return RunPlan(
@@ -51,15 +53,19 @@ def plan_of(
         moved=provisions.questions.moved,
         use_chat_template=job.use_chat_template,
         shots={} if bench.suite.own else bench.suite.shots,
-        limits=Limits(
-            max_seconds=max(1.0, seconds),
-            stall_seconds=bench.settings.stall_seconds,
-            memory_bytes=memory,
-            spool_bytes=bench.settings.spool_bytes,
-        ),
+        limits=_limits(bench, memory, seconds),
         spool=bench.slot.spool,
         suite=bench.suite.name,
         suite_digest=bench.suite.digest,
+    )
+
+
+def _limits(bench: Bench, memory: int, seconds: float) -> Limits:
+    return Limits(
+        max_seconds=max(1.0, seconds),
+        stall_seconds=bench.settings.stall_seconds,
+        memory_bytes=memory,
+        spool_bytes=bench.settings.spool_bytes,
     )
 
 
