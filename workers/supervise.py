@@ -31,8 +31,11 @@ from workers.plans import Progress, RunPlan
 from workers.stream import Failed, Finished, Flood, Moved, StreamBroken, StreamReader
 
 TICK = 0.25
+"""Seconds for which it is waited without looking at the time."""
 DYING_SECONDS = 10.0
-MEMORY_EVERY = 2.0
+"""For which a zygote may take to bury a child that was killed."""
+LOOK_EVERY = 2.0
+"""Seconds between two looks at what a child holds, and wrote."""
 
 
 @dataclass(frozen=True)
@@ -107,7 +110,7 @@ class Watch:
 
     def _watch(self, stream: int, log: int, deadline: float) -> None:
         open_pipes = {stream: self._listen, log: self._record}
-        memory_due = give_up = float("inf")
+        look_at, give_up = time.monotonic() + LOOK_EVERY, float("inf")
         while self._ended is None:
             readable, _, _ = select.select([*open_pipes, self.nursery.descriptor], [], [], TICK)
             for pipe in readable:
@@ -118,7 +121,9 @@ class Watch:
             now = time.monotonic()
             if not self._stopped:
                 self._check(now, deadline)
-                memory_due = self._check_memory(now, memory_due)
+                if now >= look_at:
+                    self._check_use()
+                    look_at = now + LOOK_EVERY
             give_up = min(give_up, now + DYING_SECONDS) if self._stopped else give_up
             if now > give_up:
                 raise ZygoteBroken("the zygote does not bury its child")
@@ -131,20 +136,13 @@ class Watch:
         elif now - self._moved > self.plan.limits.stall_seconds:
             self._kill("stalled")
 
-    def _check_memory(self, now: float, due: float) -> float:
-        """Look at the child's memory where it is `due`; when to look again."""
-        limit = self.plan.limits.memory_bytes
-        if limit is None or not self._keeper or due == float("inf"):
-            return now + MEMORY_EVERY if due == float("inf") else due
-        if now < due:
-            return due
-        most = self.plan.limits.spool_bytes
-        if most is not None and (written := folder_bytes(self.plan.spool)) > most:
-            self._kill("spool-limit", f"it wrote {written >> 20} MiB, and may write {most >> 20} MiB")
-        held = anonymous_bytes(self._keeper)
-        if held > limit:
-            self._kill("memory-limit", f"it held {held >> 20} MiB, and may hold {limit >> 20} MiB")
-        return now + MEMORY_EVERY
+    def _check_use(self) -> None:
+        """Look at what the child wrote, and at the memory that it holds."""
+        may_write, may_hold = self.plan.limits.spool_bytes, self.plan.limits.memory_bytes
+        if may_write is not None and (written := folder_bytes(self.plan.spool)) > may_write:
+            self._kill("spool-limit", f"it wrote {written >> 20} MiB, and may write {may_write >> 20} MiB")
+        if may_hold is not None and self._keeper and (held := anonymous_bytes(self._keeper)) > may_hold:
+            self._kill("memory-limit", f"it held {held >> 20} MiB, and may hold {may_hold >> 20} MiB")
 
     def _kill(self, reason: str, problem: str = "") -> None:
         if self._stopped:
