@@ -23,6 +23,9 @@ MAX_LINE = 32 * 1024 * 1024
 MAX_TEXT = 200_000
 CUT = " … [cut]"
 BATCH = 500
+"""Rows of a table that are in memory at a time."""
+TEXTS = ("doc", "prompt", "continuations", "target", "responses", "answers", "filter", "metrics")
+"""The columns of text, beside `doc_id` and `score`."""
 
 
 def write_samples(samples: Path, table: Path, metrics: Sequence[str]) -> int:
@@ -34,8 +37,7 @@ def write_samples(samples: Path, table: Path, metrics: Sequence[str]) -> int:
     import pyarrow as pa  # heavy, and wanted at the end of an attempt only
     import pyarrow.parquet as pq
 
-    texts = ("doc", "prompt", "continuations", "target", "responses", "answers", "filter", "metrics")
-    schema = pa.schema([("doc_id", pa.int64()), *((name, pa.string()) for name in texts), ("score", pa.float64())])
+    schema = pa.schema([("doc_id", pa.int64()), *((name, pa.string()) for name in TEXTS), ("score", pa.float64())])
     names = tuple(metric.partition(",")[0] for metric in metrics)
     rows = (sample_row(line, names) for line in _lines(samples))
     count = 0

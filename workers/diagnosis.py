@@ -11,12 +11,9 @@ from dataclasses import replace
 
 from leaderboard import failures
 from leaderboard.attempts import Failure
-from leaderboard.evidence import MAX_TAIL, MAX_TEXT, Evidence
+from leaderboard.evidence import MAX_CHAIN, MAX_NAME, MAX_TAIL, MAX_TEXT, Evidence
 from workers import errors
 from workers.scrub import scrub
-
-MAX_CHAIN = 8
-"""How far the chain of an exception's causes is followed."""
 
 
 def diagnose(evidence: Evidence) -> Failure:
@@ -63,7 +60,7 @@ def signal_name(number: int) -> str:
 
 def evidence_of(error: BaseException, phase: str, log_tail: str = "") -> Evidence:
     """The evidence in an exception that was caught, with the types of all that led to it."""
-    name, text = type(error).__qualname__[:200], str(error)[:MAX_TEXT]
+    name, text = type(error).__qualname__[:MAX_NAME], str(error)[:MAX_TEXT]
     return Evidence(phase, name, text, chain_of(error), log_tail=log_tail[-MAX_TAIL:])
 
 
@@ -72,7 +69,7 @@ def chain_of(error: BaseException) -> tuple[str, ...]:
     chain: list[str] = []
     link = error.__cause__ or error.__context__
     while link is not None and len(chain) < MAX_CHAIN:
-        chain.append(type(link).__qualname__[:200])
+        chain.append(type(link).__qualname__[:MAX_NAME])
         link = link.__cause__ or link.__context__
     return tuple(chain)
 

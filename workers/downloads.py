@@ -51,6 +51,8 @@ SPARE = 2 * 1024**3
 """Bytes of disk that stay free beside a model."""
 
 FETCH_SECONDS = 3600
+ASK_SECONDS = 30
+"""For one answer of the Hub about a repo."""
 _AWAY = re.compile(r"(?:httpx2?|httpcore2?|requests|urllib3)\.|(?:Connection|Timeout)\w*Error:|.*\bServer [Ee]rror\b")
 """How the error of the process that fetches questions begins where the Hub is away, for which no suite can help."""
 _NAMED = re.compile(r"(?:\w+\.)*\w*(?:Error|Exception|Timeout|NotFound)\w*: ")
@@ -111,7 +113,7 @@ def _info(model: str, revision: str, hub: HubAccess) -> ModelInfo:
     another model, and then nobody would ask for them: so it is asked here.
     """
     try:
-        info = hub.api().model_info(model, revision=revision, files_metadata=True, timeout=30)
+        info = hub.api().model_info(model, revision=revision, files_metadata=True, timeout=ASK_SECONDS)
         if info.gated:
             hub.api().auth_check(model)
         return info
@@ -198,7 +200,7 @@ def _resolved(source: Dataset, hub: HubAccess) -> Dataset:
     if source.revision:
         return source
     try:
-        sha = hub.api().dataset_info(source.repo, timeout=30).sha
+        sha = hub.api().dataset_info(source.repo, timeout=ASK_SECONDS).sha
     except (RepositoryNotFoundError, RevisionNotFoundError) as error:  # gated ones are among them
         raise DatasetUnavailable(f"{source.repo}: {type(error).__name__}") from error
     return source.model_copy(update={"revision": sha})

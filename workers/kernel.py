@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import ctypes
+import errno
 import fcntl
 import os
 import platform
 import signal
 import socket
 import struct
-import sys
 from pathlib import Path
 
 CLONE_NEWNS = 0x00020000
@@ -23,8 +23,10 @@ MS_RDONLY, MS_NOSUID, MS_NODEV, MS_REMOUNT, MS_BIND, MS_REC, MS_PRIVATE = 1, 2, 
 MNT_DETACH = 2
 
 CAP_SETUID, CAP_SYS_ADMIN = 7, 21
+_CAPABILITY_VERSION_3 = 0x20080522
 
 _PR_SET_PDEATHSIG, _PR_SET_DUMPABLE, _PR_SET_NO_NEW_PRIVS, _PR_SET_CHILD_SUBREAPER = 1, 4, 38, 36
+_PR_SET_SECCOMP, _SECCOMP_MODE_FILTER = 22, 2
 _PIVOT_ROOT = {"x86_64": 155, "aarch64": 41}
 _MOUNT_SETATTR = 442
 _SIOCSIFFLAGS, _IFF_UP = 0x8914, 1
@@ -107,7 +109,7 @@ def harden(target: str, *, read_only: bool, devices: bool = False, recursive: bo
     attributes = struct.pack("=QQQQ", flags, 0, 0, 0)  # MOUNT_ATTR_* equal MS_* for these three
     where = (ctypes.c_int(_AT_FDCWD), os.fsencode(target), ctypes.c_uint(_AT_RECURSIVE if recursive else 0))
     result = _libc.syscall(ctypes.c_long(_MOUNT_SETATTR), *where, attributes, ctypes.c_size_t(len(attributes)))
-    if result < 0 and ctypes.get_errno() in (38, 95):  # ENOSYS, EOPNOTSUPP
+    if result < 0 and ctypes.get_errno() in (errno.ENOSYS, errno.EOPNOTSUPP):
         mount("none", target, None, MS_REMOUNT | MS_BIND | flags)
         return
     _checked(result, f"mount_setattr {target}")
@@ -117,7 +119,7 @@ def pivot_root(new: str, old: str) -> None:
     """Make `new` the root of this mount namespace and show the former root at `old`, a folder in it."""
     number = _PIVOT_ROOT.get(platform.machine())
     if number is None:
-        raise OSError(38, f"pivot_root is not known for {platform.machine()}")
+        raise OSError(errno.ENOSYS, f"pivot_root is not known for {platform.machine()}")
     _checked(_libc.syscall(ctypes.c_long(number), os.fsencode(new), os.fsencode(old)), "pivot_root")
 
 
@@ -128,7 +130,7 @@ def unmount(target: str) -> None:
 
 def drop_capabilities() -> None:
     """Give up every capability in this user namespace."""
-    header = struct.pack("=Ii", 0x20080522, 0)
+    header = struct.pack("=Ii", _CAPABILITY_VERSION_3, 0)
     _checked(_libc.capset(header, bytes(24)), "capset")
 
 
@@ -149,9 +151,7 @@ def set_seccomp_filter(program: bytes) -> None:
 
     head = Program(len(program) // 8, ctypes.cast(code, ctypes.c_void_p))
     zero = ctypes.c_ulong(0)
-    _checked(_libc.prctl(22, ctypes.c_ulong(2), ctypes.byref(head), zero, zero), "PR_SET_SECCOMP")
-
-
-def is_linux() -> bool:
-    """Whether any of this is to be had."""
-    return sys.platform == "linux"
+    _checked(
+        _libc.prctl(_PR_SET_SECCOMP, ctypes.c_ulong(_SECCOMP_MODE_FILTER), ctypes.byref(head), zero, zero),
+        "PR_SET_SECCOMP",
+    )

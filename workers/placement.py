@@ -20,10 +20,9 @@ batches, down to single questions.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
 
 from workers.errors import WorkerError
-from workers.plans import Spread
+from workers.plans import Spread, WeightType
 
 DTYPES = ("float16", "bfloat16", "float32")
 BYTES = {"float32": 4.0, "float16": 2.0, "bfloat16": 2.0, "8bit": 1.0, "4bit": 0.5}
@@ -86,7 +85,7 @@ class Wanted:
     precision: str
     parameters: int
     file_bytes: int
-    weight_type: Literal["Original", "Adapter", "Delta"] = "Original"
+    weight_type: WeightType = "Original"
     change_bytes: int = 0
     quantised: str = ""
     sequence_bytes: int = 0

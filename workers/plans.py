@@ -63,6 +63,7 @@ class Limits(BaseModel):
     spool_bytes: int | None = Field(default=None, gt=0, description="of all files in the spool; None: no limit")
 
 
+WeightType = Literal["Original", "Adapter", "Delta"]
 Spread = Literal["one", "copies", "parts"]
 """How an evaluation uses its devices: one of them; a copy of the model on each; or its layers, parted among them."""
 
@@ -76,7 +77,7 @@ class RunPlan(BaseModel):
     model: str = Field(max_length=200, description="org/name, for people")
     revision: str = Field(pattern=r"^[0-9a-f]{40}$")
     model_path: Path = Field(description="folder with the model's files at that revision")
-    weight_type: Literal["Original", "Adapter", "Delta"] = "Original"
+    weight_type: WeightType = "Original"
     base_model: str = Field(default="", max_length=200, description="org/name of what an Adapter or a Delta changes")
     base_revision: str = Field(default="", pattern=r"^([0-9a-f]{40})?$")
     base_path: Path | None = Field(default=None, description="folder with the base model's files at that revision")

@@ -24,6 +24,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NoReturn
 
+from leaderboard.evidence import UNWALLED
 from workers import kernel, seccomp
 from workers.boxes import Box, Mode, WallMissing
 from workers.view import give_up_files, rebuild_root
@@ -83,7 +84,7 @@ def _die_with(lifeline: int) -> None:
 
 def _exit_after(run: Callable[[], None]) -> NoReturn:
     """Run and leave without Python's shutdown, which belongs to the zygote (threads, atexit, buffers)."""
-    status = 70
+    status = UNWALLED
     try:
         run()
         status = 0

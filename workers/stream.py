@@ -16,7 +16,8 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
-from workers.diagnosis import MAX_CHAIN, chain_of
+from leaderboard.evidence import MAX_CHAIN, MAX_NAME, MAX_TEXT
+from workers.diagnosis import chain_of
 from workers.errors import WorkerError
 from workers.plans import Progress
 
@@ -24,6 +25,8 @@ MAX_LINE = 128 * 1024  # a trace of escapes fits
 BURST = 256 * 1024
 PER_SECOND = 4 * 1024
 MAX_COUNT = 1_000_000_000
+MAX_TRACE = 12_000
+"""Characters of the end of a trace."""
 
 
 class StreamBroken(WorkerError):
@@ -72,10 +75,10 @@ class Failed(_Message):
     """The evaluation raised; the words are the child's, cut to size."""
 
     kind: Literal["failed"] = "failed"
-    type: str = Field(max_length=200)
-    text: str = Field(max_length=4_000)
-    chain: tuple[Annotated[str, Field(max_length=200)], ...] = Field(default=(), max_length=MAX_CHAIN)
-    trace: str = Field(default="", max_length=12_000)
+    type: str = Field(max_length=MAX_NAME)
+    text: str = Field(max_length=MAX_TEXT)
+    chain: tuple[Annotated[str, Field(max_length=MAX_NAME)], ...] = Field(default=(), max_length=MAX_CHAIN)
+    trace: str = Field(default="", max_length=MAX_TRACE)
 
 
 Message = Annotated[Started | Moved | Finished | Failed, Field(discriminator="kind")]
@@ -151,8 +154,8 @@ class StreamWriter:
     def failed(self, error: BaseException, trace: str) -> None:
         """Send what `error` says, cut to size: the beginning of its text, the end of its trace."""
         name = f"{type(error).__module__}.{type(error).__qualname__}".removeprefix("builtins.")
-        text, end = _cut(str(error), 4_000), _clean(trace)[-12_000:]
-        self.send(Failed(type=_clean(name)[:200], text=text, chain=tuple(map(_clean, chain_of(error))), trace=end))
+        text, end = _cut(str(error), MAX_TEXT), _clean(trace)[-MAX_TRACE:]
+        self.send(Failed(type=_clean(name)[:MAX_NAME], text=text, chain=tuple(map(_clean, chain_of(error))), trace=end))
 
 
 def _clean(text: str) -> str:

@@ -70,16 +70,12 @@ class EvaluationWorker(Worker):  # type: ignore[misc]  # rq is typed in part
     job_class = OnlyEvaluations
 
     def __init__(self, queues: list[str], bench: Bench, connection: Redis, *, name: str) -> None:
+        how = {"connection": connection, "serializer": JSONSerializer, "job_class": OnlyEvaluations}
         super().__init__(
-            [
-                Queue(queue, connection=connection, serializer=JSONSerializer, job_class=OnlyEvaluations)
-                for queue in queues
-            ],
+            [Queue(queue, **how) for queue in queues],
             name=name,
-            connection=connection,
-            serializer=JSONSerializer,
-            job_class=OnlyEvaluations,
             job_monitoring_interval=int(BEAT),
+            **how,
         )
         self.bench = bench
         self.wire = Wire(bench.settings.redis_url, bench.board.name)

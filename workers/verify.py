@@ -28,7 +28,7 @@ from leaderboard.suites import Benchmark, Suite
 from wire.jobs import EvaluationJob
 from workers.access import HubAccess
 from workers.bench import Bench
-from workers.details import write_samples
+from workers.details import BATCH, TEXTS, write_samples
 from workers.diagnosis import detail, diagnose
 from workers.errors import WorkerError
 from workers.evaluate import RESULTS, SAMPLES
@@ -39,7 +39,7 @@ from workers.provisions import HubSupply
 from workers.supervise import Surroundings, Watch
 
 MAX_TABLE = 2 << 30
-_COMPARED = ("doc_id", "doc", "prompt", "continuations", "target", "responses", "answers", "filter", "metrics")
+_COMPARED = ("doc_id", *TEXTS)
 
 
 class CannotVerify(WorkerError):
@@ -231,7 +231,7 @@ def _rows(table: Path) -> Iterator[dict[str, Any]]:
     import pyarrow.parquet as pq  # heavy, and wanted here only
 
     with pq.ParquetFile(table) as file:
-        for batch in file.iter_batches(batch_size=500, columns=list(_COMPARED)):
+        for batch in file.iter_batches(batch_size=BATCH, columns=list(_COMPARED)):
             yield from batch.to_pylist()
 
 

@@ -13,6 +13,7 @@ from wire.jobs import EvaluationJob
 from workers import checkpoint
 from workers.errors import BadCheckpoint
 from workers.placement import BYTES, Wanted
+from workers.plans import WeightType
 
 MAX_HEADER = 8 << 20
 """Bytes of a header that is read here, by the worker itself; a larger one is the child's to read."""
@@ -38,9 +39,10 @@ def weigh(job: EvaluationJob, model: Path, base: Path | None) -> Wanted:
     )
 
 
-def weight_type(job: EvaluationJob) -> Any:
+def weight_type(job: EvaluationJob) -> WeightType:
     """`Original`, `Adapter` or `Delta`, whatever the case in the request; anything else is an Original."""
-    return {"adapter": "Adapter", "delta": "Delta"}.get(job.weight_type.casefold(), "Original")
+    known: dict[str, WeightType] = {"adapter": "Adapter", "delta": "Delta"}
+    return known.get(job.weight_type.casefold(), "Original")
 
 
 def _config(folder: Path) -> dict[str, Any]:
@@ -69,7 +71,7 @@ def _width(folder: Path, config: dict[str, Any]) -> float:
 
 def _sequence_bytes(config: dict[str, Any]) -> int:
     """Bytes of one question under way: its scores for every token of the vocabulary, twice, and its keys and values."""
-    context = min(CONTEXT, *(_number(config, name) for name in _CONTEXTS if _number(config, name)), CONTEXT)
+    context = min([CONTEXT, *filter(None, (_number(config, name) for name in _CONTEXTS))])
     layers = _number(config, "num_hidden_layers") or _number(config, "n_layer")
     hidden = _number(config, "hidden_size") or _number(config, "n_embd")
     return context * (_number(config, "vocab_size") * 6 + layers * hidden * 4)

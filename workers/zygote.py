@@ -25,6 +25,7 @@ import time
 from pathlib import Path
 from typing import Any, NoReturn
 
+from leaderboard.evidence import UNFORKED
 from workers import child, kernel
 from workers.boxes import Box, Mode, modes
 from workers.sandbox import confine
@@ -135,7 +136,7 @@ def _be_forked(run: Any) -> NoReturn:
     except BaseException:  # noqa: BLE001  # boundary: the words go to the log if it is connected by now, else to the worker's own
         sys.excepthook(*sys.exc_info())
     finally:
-        os._exit(71)
+        os._exit(UNFORKED)
 
 
 # --- the canary
