@@ -65,7 +65,7 @@ class Valkey:
             "--appendonly": "yes",
             "--maxmemory-policy": "noeviction",
             "--save": "",
-            **({"--aclfile": str(self.users)} if self.users is not None else {}),
+            **({"--aclfile": str(self.users.resolve())} if self.users is not None else {}),
         }
         arguments = [part for option in options.items() for part in option]
         log = (self.folder / "valkey.log").open("ab")

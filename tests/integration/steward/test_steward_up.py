@@ -24,7 +24,7 @@ from steward.cli import app
 from steward.commands.up import parts
 from steward.newboard import board_text
 from steward.supervisor import Part, Supervisor
-from steward.valkey import free_port
+from steward.valkey import free_port, locked
 from wire.errors import RedisMissing
 from wire.keys import Keys
 from wire.redis import connect
@@ -168,6 +168,15 @@ def test_folders_with_our_names_are_no_modules(tmp_path: Path) -> None:
     (part, *_) = parts({}, worker=False)
     python = part.arguments[: part.arguments.index("-m")]
     subprocess.run([*python, "-c", "from hub.lfs import upload"], cwd=tmp_path, check=True)
+
+
+def test_the_locked_server_starts_in_a_folder_that_is_named_from_here(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`steward-data`, where nobody names another: the server goes into its own folder before it reads its users."""
+    monkeypatch.chdir(tmp_path)
+    with locked(Path("steward-data/redis")) as server:
+        assert connect(server.url).ping()
 
 
 def test_a_new_board_file_takes_any_title() -> None:
