@@ -68,8 +68,8 @@ class Outcome(BaseModel):
     revision: str = Field(pattern=r"^[0-9a-f]{40}$")
     suite: str = Field(max_length=100)
     suite_digest: str = Field(max_length=64)
-    started: float = Field(description="seconds since the epoch, by the clock of wire")
-    ended: float
+    started: float = Field(ge=0, allow_inf_nan=False, description="seconds since the epoch, by the clock of wire")
+    ended: float = Field(ge=0, allow_inf_nan=False)
     phase: str = Field(max_length=32, description="where it ended: download, load, evaluate, publish …")
     details: Details | None = None
     failure: Failure | None = None

@@ -77,8 +77,8 @@ class Published(BaseModel):
     revision: str = Field(pattern=r"^[0-9a-f]{40}$")
     suite: str = Field(max_length=100)
     suite_digest: str = Field(max_length=64)
-    started: float
-    ended: float
+    started: float = Field(ge=0, allow_inf_nan=False)
+    ended: float = Field(ge=0, allow_inf_nan=False)
     results_path: str = Field(max_length=1_000)
     versions: dict[str, str] = Field(default_factory=dict)
     hardware: str = Field(default="", max_length=200)

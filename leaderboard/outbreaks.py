@@ -40,6 +40,11 @@ class Outbreak:
     cause: str
     models: tuple[str, ...]
 
+    @property
+    def is_one(self) -> bool:
+        """Whether it struck enough models: a worker's word alone is no outbreak."""
+        return len(self.models) >= MODELS
+
     def reason(self, died_of: str) -> str:
         """Why the suite is paused, for everybody to read; `died_of` is what the canary died of."""
         named = ", ".join(self.models[:MAX_NAMED]) + (", …" if len(self.models) > MAX_NAMED else "")
@@ -49,9 +54,11 @@ class Outbreak:
         )
 
 
-def struck(ended: Iterable[Ended], cause: str, *, now: float, since: float = float("-inf")) -> Outbreak:
-    """The models that died of `cause` within the window, and after `since`."""
-    deaths = (one for one in ended if one.cause == cause and now - WINDOW <= one.at <= now and one.at > since)
+def struck(
+    ended: Iterable[Ended], cause: str, *, now: float, since: float = float("-inf"), window: float = WINDOW
+) -> Outbreak:
+    """The models that died of `cause` within the `window`, and after `since`."""
+    deaths = (one for one in ended if one.cause == cause and now - window <= one.at <= now and one.at > since)
     return Outbreak(cause, tuple(dict.fromkeys(one.model for one in sorted(deaths, key=lambda one: one.at))))
 
 

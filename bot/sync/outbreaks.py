@@ -12,7 +12,7 @@ import structlog
 from bot.desk import Desk
 from bot.sync.queue_rules import pause
 from leaderboard.attempts import Outcome
-from leaderboard.outbreaks import BY, Ended, struck, suspicion
+from leaderboard.outbreaks import BY, WINDOW, Ended, struck, suspicion
 from wire.canaries import Canaries
 from wire.dirty import Priority
 
@@ -39,8 +39,11 @@ def sync_outbreak(desk: Desk, suite: str) -> None:
     canaries, now = _canaries(desk, suite), desk.now()
     paused = f"suite:{suite}" in desk.pauses.all()
     if (verdict := canaries.verdict()) is not None:
-        if verdict.died_of and not paused:
-            found = struck(canaries.ended(), verdict.cause, now=now)
+        # The canary may have taken long: those count who died before it was asked for.
+        found = struck(canaries.ended(), verdict.cause, now=now, window=2 * WINDOW)
+        if not found.is_one:
+            log.warning("a verdict that nobody asked for", suite=suite, cause=verdict.cause, worker=verdict.worker)
+        elif verdict.died_of and not paused:
             ruling = pause(desk, f"suite:{suite}", found.reason(verdict.died_of), BY)
             log.error("outbreak", suite=suite, cause=verdict.cause, died_of=verdict.died_of, ruling=ruling.code)
         elif not verdict.died_of:

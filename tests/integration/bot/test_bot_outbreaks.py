@@ -126,6 +126,18 @@ def test_a_canary_that_lives_changes_nothing(stand: Stand, canaries: Canaries) -
     assert canaries.take("w") == "harness-error"
 
 
+def test_a_verdict_upon_nothing_pauses_nothing(stand: Stand, canaries: Canaries) -> None:
+    """A worker's word, or a thief's, that a canary died: too few models did for anybody to have asked."""
+    strike(stand, "abc")
+    stand.desk.redis.hset(stand.desk.keys.canary("starter"), "asked", "harness-error")
+    for said in (Verdict(cause="harness-error", died_of=DIED), Verdict(cause="zork", died_of="<b>")):
+        canaries.report(said)
+        stand.desk.mark(canaries.key)
+        stand.work()
+        assert canaries.verdict() is None
+    assert reasons(stand) == {}
+
+
 def test_one_worker_at_a_time_runs_it(stand: Stand, canaries: Canaries) -> None:
     """It is asked of the next worker, not of all; one that cannot finish lets another try."""
     strike(stand, "abcd")
