@@ -213,10 +213,10 @@ class Gate:
         self._hub.set_status(repo, num, status)
         return True
 
-    def merge(self, repo: Repo, num: int, *, head: str, wake: str = "") -> Thread | None:
-        """`Hub.merge` of a pull request at the approved commit `head`; None where it is held back.
+    def may_merge(self, repo: Repo, num: int, *, head: str, wake: str = "") -> bool:
+        """Whether `merge` would be let through; where not, it is listed.
 
-        It is an edit too: files change, and have to be changed back where something else was merged.
+        A merge is an edit too: files change, and have to be changed back where something else was merged.
         """
         would = Would(
             id=f"merge {_name(repo)} {num} {head}",
@@ -225,7 +225,11 @@ class Gate:
             thread=num,
             does=f"Merge #{num} at {head[:8]}",
         )
-        if not self.allows(would, Effect.EDIT, wake=wake):
+        return self.allows(would, Effect.EDIT, wake=wake or _thread(repo, num))
+
+    def merge(self, repo: Repo, num: int, *, head: str, wake: str = "") -> Thread | None:
+        """`Hub.merge` of a pull request at the approved commit `head`; None where it is held back."""
+        if not self.may_merge(repo, num, head=head, wake=wake):
             return None
         still_ours()
         return self._hub.merge(repo, num, head=head)

@@ -144,8 +144,10 @@ def _check(desk: Desk, repo: Repo, number: int, reported: str) -> tuple[int, flo
     remember(desk, repo, number, Memo(head=now.head, heard=_heard(desk, fresh), held=held))
     if record.rename is not None:
         call_linked(desk, repo, number)
-    posted = int(told == "posted")
-    return posted, None if told == "held" else _go_on(desk, repo, fresh, record)
+    if told == "held":
+        _list_merge(desk, repo, number, record)
+        return 0, None
+    return int(told == "posted"), _go_on(desk, repo, fresh, record)
 
 
 def _read(desk: Desk, repo: Repo, number: int) -> tuple[Thread, list[FileChange] | None]:
@@ -169,10 +171,23 @@ def _look_at(desk: Desk, repo: Repo, seen: Thread, changes: list[FileChange] | N
 
 def _go_on(desk: Desk, repo: Repo, seen: Thread, record: Record | None) -> float | None:
     """Merge what passed, where the board lets us; when to look again."""
-    if record is None or record.result != "passed" or record.refused or record.rename is not None:
-        return None  # a rename is merged once a maintainer has approved it
-    now = record.situation
-    if now.draft or now.conflict or not now.merges_itself:
+    if record is None or not _is_ripe(record):
+        return None
+    if not record.situation.merges_itself:
+        _list_merge(desk, repo, seen.num, record)
         return None
     done = merge_checked(desk, repo, seen, record)
     return desk.now() + AGAIN if done.how == "moved" else None
+
+
+def _is_ripe(record: Record) -> bool:
+    """Whether it passed and can be merged; a rename is merged once a maintainer has approved it."""
+    now = record.situation
+    passed = record.result == "passed" and not record.refused and record.rename is None
+    return passed and not now.draft and not now.conflict
+
+
+def _list_merge(desk: Desk, repo: Repo, number: int, record: Record) -> None:
+    """Where the board merges by itself and that is held back: say so, and look again when it is not any more."""
+    if desk.board.pull_requests == "merge" and _is_ripe(record):
+        desk.effects.may_merge(repo, number, head=record.situation.head)

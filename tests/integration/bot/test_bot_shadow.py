@@ -249,6 +249,25 @@ def test_whoever_asked_in_shadow_is_answered_however_the_kinds_are_switched_on(s
     assert ours == {asked: 1, int(made.pr_num or 0): 1}
 
 
+def test_a_pull_request_that_passed_in_shadow_is_merged_once_merges_are_on(stand: Stand) -> None:
+    """The board merges by itself: in shadow that is listed, and done when all kinds that it needs are on."""
+    stand.desk.board = stand.desk.board.model_copy(update={"pull_requests": "merge"})
+    switch(stand, SHADOW)
+    fields = {"model": "ada/good", "status": "PENDING", "revision": "main", "precision": "float32"}
+    fields |= {"weight_type": "Original", "submitted_time": "2026-11-24T12:00:00Z"}
+    add = [CommitOperationAdd(path_of("float32"), json.dumps(fields).encode())]
+    stand.ada.create_commit(REQUESTS, add, commit_message="Add", repo_type="dataset", create_pr=True)
+    modes = dict(SHADOW)
+    for kind in (Effect.COMMENT, Effect.EDIT, Effect.MERGE):
+        later(stand, PERIOD + 1)
+        assert [would.thread for would in stand.desk.effects.shadow.read().things if would.effect == "merge"] == [1]
+        assert stand.threads()[0].status == "open"
+        modes[kind] = Mode.ON
+        switch(stand, modes)
+    later(stand, PERIOD + 1)
+    assert stand.threads()[0].status == "merged"
+
+
 def test_edits_that_were_staged_before_a_board_went_into_shadow_are_not_written(stand: Stand) -> None:
     """The ledger drops what waits for its turn, lists it, and lets go of whoever waited for it."""
     path = stand.submit("ada/good")

@@ -242,11 +242,11 @@ def test_a_hub_that_does_not_let_us_merge_is_told_about(stand: Stand) -> None:
 
 
 def test_after_amnesia_nothing_is_said_twice(stand: Stand) -> None:
-    """With Redis empty the report on the Hub tells what was checked: one call, no word."""
+    """With Redis empty the report on the Hub tells what was checked: no word, one call beside the board's record."""
     number, _ = propose(stand, {PATH: fields(stand, status="RUNNING")})
     look(stand, number)
     stand.desk.redis.flushall()
-    assert look(stand, number) == ["thread"]
+    assert look(stand, number) == ["resolve", "thread"]
     stand.form.merge_pull_request(REQUESTS, number, repo_type="dataset")
     stand.desk.redis.flushall()
     look(stand, number)
