@@ -105,13 +105,13 @@ class Town:
     def new(self, model: str) -> tuple[str, Fields]:
         """A request for a new model."""
         fields = {"model": model, "status": "PENDING", "revision": "main", "precision": "float16", "params": 0.1}
-        more = {"weight_type": "Original", "base_model": "", "submitted_time": self.now(), "sender": self.somebody()}
+        more = {"weight_type": "Original", "base_model": "", "submitted_time": self.now()}
         return f"{model}_eval_request_False_float16_Original.json", {**fields, **more}
 
     def submit(self, model: str, runs: bool) -> None:
         """The form adds a request; the old backend `runs` it, or does not come to it."""
         path, fields = self.new(model)
-        self.put(FORM, path, fields, f"Add {model} to eval queue")
+        self.put(FORM, path, {**fields, "sender": self.somebody()}, f"Add {model} to eval queue")
         if runs:
             self.backend_runs(path)
 
