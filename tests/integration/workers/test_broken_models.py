@@ -13,7 +13,6 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pygit2
 import pytest
@@ -22,6 +21,7 @@ import yaml
 from broken_kit import BROKEN, FINE, Broken
 from deaths_kit import record_outcome
 from huggingface_hub import CommitOperationAdd, HfApi
+from real_worker_kit import QUESTIONS, SUITE
 from workers_kit import BOARD, TIER, Bot
 
 from leaderboard.attempts import Outcome, attempt_id
@@ -41,24 +41,6 @@ WORLD = {
     ],
     "orgs": [{"name": "trial-details", "members": {"worker": "admin"}}],
 }
-QUESTIONS = "ada/questions"
-SUITE: dict[str, Any] = {
-    "name": "quick",
-    "title": "Two questions",
-    "version": 1,
-    "run": ["quick"],
-    "datasets": [{"repo": QUESTIONS, "configs": ["sums"]}],
-    "benchmarks": [
-        {"name": "Choose", "source": "quick_choose", "tasks": [{"name": "quick_choose", "choices": 2}],
-         "metrics": ["acc_norm,none"], "shots": 1, "choices": 2},
-        {"name": "Write", "source": "quick_write", "tasks": [{"name": "quick_write"}],
-         "metrics": ["exact_match,answer"], "shots": 1, "generative": True},
-    ],
-    "definitions": [
-        {"task": "quick_choose", "config": "sums", "output": "multiple_choice", "choices": ["one", "two"]},
-        {"task": "quick_write", "config": "sums", "output": "generate_until", "max_tokens": 4},
-    ],
-}  # fmt: skip
 
 
 @dataclass(frozen=True)

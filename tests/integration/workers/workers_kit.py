@@ -30,8 +30,8 @@ TOKEN = "hf_secret_of_the_worker!"
 PATH = "trial/{name}_eval_request_False_float32_Original.json"
 
 
-def eventually(condition: Callable[[], T], *, seconds: float = 20.0) -> T:
-    """Wait until `condition()` is true and return what it returned."""
+def eventually(condition: Callable[[], T], *, seconds: float = 60.0) -> T:
+    """Wait until `condition()` is true and return what it returned; a busy machine may take long to start a worker."""
     deadline = time.monotonic() + seconds
     while not (found := condition()):
         assert time.monotonic() < deadline, f"still {found!r} after {seconds} s"
