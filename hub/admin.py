@@ -55,19 +55,14 @@ class Admin(Reads):
 
     def gate(self, repo: Repo, *, manual: bool = True) -> None:
         """Lets people in on request only: one by one (`manual`) or whoever asks."""
-        gated = "manual" if manual else "auto"
-        self.retries.call(
-            lambda: self.session.send("PUT", f"{repo.api}/settings", route="repo-settings", json={"gated": gated}),
-            repeatable=True,
-        )
+        self._set(repo, {"gated": "manual" if manual else "auto"})
 
     def hide(self, repo: Repo) -> None:
         """Make it private: only its owner, and members of the owning organisation, may read it."""
-        request = {"visibility": "private"}
-        self.retries.call(
-            lambda: self.session.send("PUT", f"{repo.api}/settings", route="repo-settings", json=request),
-            repeatable=True,
-        )
+        self._set(repo, {"visibility": "private"})
+
+    def _set(self, repo: Repo, settings: dict[str, str]) -> None:
+        self._repeated("PUT", f"{repo.api}/settings", "repo-settings", settings)
 
     def move_repo(self, repo: Repo, name: str) -> None:
         """Rename `repo` to `name` (`owner/name`), which its old name then leads to; once, whatever goes wrong.
@@ -117,9 +112,7 @@ class Admin(Reads):
 
     def _webhook_call(self, hook_id: str, action: str, route: str, request: object) -> Webhook:
         address = f"/api/settings/webhooks/{hook_id}{action}"
-        answer = self.retries.call(
-            lambda: self.session.send("POST", address, route=route, json=request), repeatable=True
-        )
+        answer = self._repeated("POST", address, route, request)
         return parse.parsed(lambda it: parse.webhook(it["webhook"]), answer.json())
 
 

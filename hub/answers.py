@@ -48,8 +48,8 @@ _BY_STATUS: dict[int, type[HubError]] = {
 _WAITS = re.compile(r"(?:about|in|after)\s+(?:an?|(\d+))\s+(second|minute|hour)", re.IGNORECASE)
 _UNIT = {"second": 1.0, "minute": 60.0, "hour": 3600.0}
 
-DEFAULT_WAIT = 60.0
-"""Seconds to stay away where a 429 gives no time."""
+DEFAULT_WAIT, COMMITS_WAIT, QUEUE_WAIT = 60.0, 3600.0, 5.0
+"""Seconds to stay away where a 429 gives no time: in general, of commits, and of calls at the same time."""
 
 
 def error_for(
@@ -113,7 +113,7 @@ def wait_of(headers: Mapping[str, str], text: str) -> tuple[float, str]:
     The quota of commits per repo is told in the text alone, beside a `RateLimit` header that still has calls left.
     """
     if "repository commits" in text:
-        return _spoken(text) or 3600.0, "commits"
+        return _spoken(text) or COMMITS_WAIT, "commits"
     limit = limit_of(headers)
     if limit is not None and limit.remaining == 0:
         return limit.resets_in + 1.0, limit.resource
@@ -121,7 +121,7 @@ def wait_of(headers: Mapping[str, str], text: str) -> tuple[float, str]:
     if (seconds := _retry_after(headers)) is not None:
         return seconds, what
     if "concurrency queue" in text:
-        return 5.0, "concurrency"
+        return QUEUE_WAIT, "concurrency"
     return _spoken(text) or DEFAULT_WAIT, what
 
 

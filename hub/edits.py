@@ -26,6 +26,8 @@ from leaderboard.requests import OURS, ours_in
 MAX_EDITED = 1024 * 1024
 """Bytes: a larger file is not one whose fields we edit."""
 _TITLE, _DESCRIPTION = 200, 60_000
+"""Characters of a commit's title, and of its description."""
+_SHA1_DIGITS = 40
 
 
 class _Edit(BaseModel):
@@ -105,7 +107,7 @@ class Present:
     @property
     def large(self) -> bool:
         """Whether LFS keeps it."""
-        return len(self.oid) != 40
+        return not _is_blob_id(self.oid)
 
 
 Files = Mapping[str, Present | None]
@@ -221,9 +223,14 @@ def blob_id(data: bytes) -> str:
     return hashlib.sha1(b"blob %d\0" % len(data) + data, usedforsecurity=False).hexdigest()
 
 
+def _is_blob_id(oid: str) -> bool:
+    """Whether an id is that of git, and not the longer one of a file that LFS keeps."""
+    return len(oid) == _SHA1_DIGITS
+
+
 def is_content(oid: str, data: bytes) -> bool:
     """Whether the file `oid` (a git blob id, or the sha256 of one that LFS keeps) holds `data`."""
-    return oid == (blob_id(data) if len(oid) == 40 else hashlib.sha256(data).hexdigest())
+    return oid == (blob_id(data) if _is_blob_id(oid) else hashlib.sha256(data).hexdigest())
 
 
 def message(edits: Sequence[AnyEdit]) -> tuple[str, str]:

@@ -56,6 +56,14 @@ class Reads:
 
         return self.retries.call(once, repeatable=True)
 
+    def _repeated(
+        self, method: str, path: str, route: str, body: object, params: Mapping[str, str] | None = None
+    ) -> Answer:
+        """A call with a body that changes nothing, or nothing more the second time."""
+        return self.retries.call(
+            lambda: self.session.send(method, path, route=route, json=body, params=params), repeatable=True
+        )
+
     def _pages(self, path: str, route: str, params: Mapping[str, str]) -> Iterator[Any]:
         """The items of a list that goes on at the address in the `Link` header."""
         answer = self._get(path, route, params)
@@ -177,11 +185,7 @@ class Reads:
         found: dict[str, FileEntry] = {}
         for start in range(0, len(paths), _PATHS_BATCH):
             body = {"paths": list(paths[start : start + _PATHS_BATCH]), "expand": False}
-
-            def once(body: object = body) -> Answer:
-                return self.session.send("POST", at, route="paths-info", json=body)
-
-            items = parse.parsed(list, self.retries.call(once, repeatable=True).json())
+            items = parse.parsed(list, self._repeated("POST", at, "paths-info", body).json())
             entries = [parse.parsed(parse.file_entry, item) for item in items if item.get("type") == "file"]
             found |= {entry.path: entry for entry in entries}
         return found
@@ -190,9 +194,7 @@ class Reads:
         """The newest commit that touched `path`; None where there is no such file. Two calls."""
         at = f"{repo.api}/paths-info/{quote(revision, safe='')}"
         body = {"paths": [path], "expand": True}
-        answer = self.retries.call(
-            lambda: self.session.send("POST", at, route="paths-info", json=body), repeatable=True
-        )
+        answer = self._repeated("POST", at, "paths-info", body)
         found = parse.parsed(lambda items: [item["lastCommit"]["id"] for item in items], answer.json())
         return self.commits(repo, found[0], limit=1)[0] if found else None
 

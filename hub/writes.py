@@ -27,7 +27,7 @@ from hub.errors import BadRequest, Busy, EntryNotFound, RateLimited, StaleParent
 from hub.parse import parsed
 from hub.reads import Reads, quoted_path
 from hub.records import Change, Commit, Delete, File, Put, Repo
-from hub.session import Answer
+from hub.session import MIB
 
 Read = Callable[[str], File | None]
 """Gives the file at a path, at one commit that stays the same; None where there is none."""
@@ -87,7 +87,7 @@ class Writes(Reads):
         description: str = "",
         *,
         branch: str = "main",
-        max_bytes: int = 10 * 1024 * 1024,
+        max_bytes: int = 10 * MIB,
     ) -> Commit | None:
         """Reads files, lets `edit` decide what to change, and commits that on the very commit that was read.
 
@@ -133,14 +133,6 @@ class Writes(Reads):
             modes = parsed(lambda it: {file["path"]: file["uploadMode"] for file in it["files"]}, answer.json())
             large |= {path for path, mode in modes.items() if mode == "lfs" and sizes.get(path)}  # empty ones never are
         return large
-
-    def _repeated(
-        self, method: str, path: str, route: str, body: object, params: dict[str, str] | None = None
-    ) -> Answer:
-        """A call with a body that changes nothing, or nothing more the second time."""
-        return self.retries.call(
-            lambda: self.session.send(method, path, route=route, json=body, params=params), repeatable=True
-        )
 
     def _post(
         self, repo: Repo, header: dict[str, Any], lines: Sequence[dict[str, Any]], branch: str, *, create_pr: bool
