@@ -10,7 +10,8 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime
+
+from leaderboard.times import write_time
 
 Clock = Callable[[], float]
 """Returns seconds since the epoch."""
@@ -42,4 +43,4 @@ def now() -> float:
 
 def iso(seconds: float) -> str:
     """`2026-11-24T12:00:00Z`: how request files and people are told a time."""
-    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return write_time(seconds)
