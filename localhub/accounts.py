@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Literal, cast, get_args
@@ -198,6 +198,14 @@ class Accounts:
             return None
         account = self.by_id(row["user"]) if row else None
         return Caller(account, _token(row)) if row and account else None
+
+    def by_headers(self, headers: Iterable[tuple[bytes, bytes]]) -> Account | None:
+        """Whose token a call's headers carry, for what stands before the routes; None where that is nobody's."""
+        for name, value in headers:
+            if name == b"authorization" and value[:7].lower() == b"bearer ":
+                found = self.by_token(value[7:].decode("latin-1").strip())
+                return found.account if found else None
+        return None
 
     def _joined(self, wanted: str, given: str, account: Account) -> list[tuple[Account, Role]]:
         sql = f"SELECT a.*, m.role FROM members m JOIN accounts a ON a.id = {wanted} WHERE {given} = ? ORDER BY a.key"  # noqa: S608 (both names are this module's own)

@@ -40,7 +40,7 @@ class Box:
         self._subscribers: list[Subscriber] = []
         self.store = Store(data / "hub.sqlite")
         self.accounts = Accounts(self.store, clock)
-        self.repos = Repos(data, self.store, clock, self.accounts, self.emit)
+        self.repos = Repos(data, self.store, clock, self.emit)
         self.grants = Grants(self.store, clock)
         self.oauth = OAuth(self)
         self.lfs = LfsStore(data / "lfs", self.store, clock)

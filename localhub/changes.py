@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import pygit2
 
-from localhub.packs import LooseWriter, PackWriter
+from localhub.packs import LooseWriter, PackWriter, Writer
 from localhub.treeedit import TreeEdit
 from localhub.trees import FILE
 
@@ -50,7 +50,7 @@ _SYSTEM = Author("system", "system@huggingface.co")
 def write_tree(repo: pygit2.Repository, base: pygit2.Oid | None, changes: Sequence[Change]) -> str:
     """The tree that the changes make of `base`, written; a large commit goes into one pack."""
     puts = sum(isinstance(change, Put) for change in changes)
-    writer = PackWriter(repo) if puts >= _BULK else LooseWriter(repo)
+    writer: Writer = PackWriter(repo) if puts >= _BULK else LooseWriter(repo)
     try:
         edit = TreeEdit(repo, base)
         for change in changes:

@@ -160,11 +160,9 @@ class LimitMiddleware:
             await self.app(scope, receive, _with_headers(send, allowance.headers()))
 
     def _allowance(self, scope: Scope, family: Family) -> Allowance | None:
-        for name, value in scope["headers"]:
-            if name == b"authorization" and value.lower().startswith(b"bearer "):
-                found = self.accounts.by_token(value[7:].decode("latin-1").strip())
-                if found and found.account:
-                    return self.limits.take(found.account.id, family, anonymous=False)
+        account = self.accounts.by_headers(scope["headers"])
+        if account is not None:
+            return self.limits.take(account.id, family, anonymous=False)
         address = scope["client"][0] if scope.get("client") else ""
         return self.limits.take(address, family, anonymous=True)
 

@@ -54,14 +54,14 @@ def _repo(repo: Repo, url: str, *, with_head: bool) -> dict[str, Any]:
         "owner": {"id": repo.owner_id},
     }
     if repo.type == "space":
-        told["subdomain"] = repo.full_name.lower().replace("/", "-").replace(".", "-").replace("_", "-")
+        told["subdomain"] = repo.subdomain
     head = _head(repo) if with_head else None
     return {**told, "headSha": head} if head else told
 
 
 def _head(repo: Repo) -> str | None:
     """The head of main, whichever ref changed; none for a repo that is gone from the disk already."""
-    return repo.git.head("refs/heads/main") if repo.git.path.exists() else None
+    return repo.git.head() if repo.git.path.exists() else None
 
 
 def _discussion(repo: Repo, thread: Thread, url: str) -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -71,7 +70,7 @@ def info(
         if value is not None or name == "sha":
             shown[name] = value
     if repo.type == "space" and not expand:
-        shown["host"] = f"https://{_subdomain(view)}.hf.space"
+        shown["host"] = f"https://{repo.subdomain}.hf.space"
     return shown
 
 
@@ -142,10 +141,6 @@ def _runtime(_view: _View) -> dict[str, Any]:
     return {"stage": "RUNNING", "hardware": hardware, "storage": None, "gcTimeout": None}
 
 
-def _subdomain(view: _View) -> str:
-    return re.sub(r"[^a-z0-9]+", "-", view.repo.full_name.lower())
-
-
 def _main_size(view: _View) -> int:
     facts = view.repo.git.facts(entry.oid for entry in view.facts.files)
     return sum(facts[entry.oid].size for entry in view.facts.files)
@@ -188,7 +183,7 @@ _FIELDS: dict[str, Callable[[_View], Any]] = {
     "sha": lambda view: view.commit,
     "siblings": _siblings,
     "spaces": lambda _: [],
-    "subdomain": _subdomain,
+    "subdomain": lambda view: view.repo.subdomain,
     "tags": lambda view: view.facts.tags,
     "transformersInfo": lambda view: view.facts.transformers_info,
     "trendingScore": lambda _: 0,

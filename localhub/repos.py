@@ -6,6 +6,7 @@ A repo's git directory is named after its id, so that renaming it touches one ro
 
 from __future__ import annotations
 
+import re
 import shutil
 import sqlite3
 import threading
@@ -15,11 +16,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
-from localhub.accounts import Account, Accounts
+from localhub.accounts import Account
 from localhub.clock import Clock
 from localhub.errors import HubError
 from localhub.events import Event, Subscriber
-from localhub.git import Author, GitRepo, Put
+from localhub.git import MAIN, Author, GitRepo, Put
 from localhub.ids import new_id
 from localhub.store import Store
 
@@ -82,6 +83,11 @@ class Repo:
         return f"/{self.full_name}" if self.type == "model" else f"/{self.type}s/{self.full_name}"
 
     @property
+    def subdomain(self) -> str:
+        """Of a Space, where the Hub would serve it."""
+        return re.sub(r"[^a-z0-9]+", "-", self.full_name.lower())
+
+    @property
     def api_path(self) -> str:
         """Its path under the API: `/api/datasets/ns/name`."""
         return f"/api/{self.type}s/{self.full_name}"
@@ -90,12 +96,11 @@ class Repo:
 class Repos:
     """Every repo of the box. `emit` is told what happens to them."""
 
-    def __init__(self, data: Path, store: Store, clock: Clock, accounts: Accounts, emit: Subscriber) -> None:
+    def __init__(self, data: Path, store: Store, clock: Clock, emit: Subscriber) -> None:
         self._folder = data / "repos"
         self._folder.mkdir(parents=True, exist_ok=True)
         self._store = store
         self._clock = clock
-        self._accounts = accounts
         self._emit = emit
         self._git: dict[str, GitRepo] = {}
         self._git_lock = threading.Lock()
@@ -147,7 +152,7 @@ class Repos:
         # Committed before the row exists: a repo that can be found has its first commit.
         changes = [Put(".gitattributes", INITIAL_ATTRIBUTES.encode())]
         changes += [Put(path, content) for path, content in (files or {}).items()]
-        git.commit("refs/heads/main", changes, None, author_of(creator), "initial commit", when=now)
+        git.commit(MAIN, changes, None, author_of(creator), "initial commit", when=now)
         row = {**_defaults(), **_columns(settings), "oid": oid, "type": repo_type, "owner_id": owner.id}
         row |= {"namespace": owner.name, "name": name, "key": f"{owner.name}/{name}".lower()}
         row |= {"created_by": creator.id, "created_at": now, "updated_at": now}

@@ -35,16 +35,17 @@ class Stats:
         self._deliveries: dict[str, Counter[str]] = {}
 
     def call(self, method: str, route: str, account: str, status: int) -> None:
+        """Counts a call; status 0 is that of one that got no answer."""
         with self._lock:
             self._calls[method, route, account, status] += 1
 
     def commit(self, repo: Repo) -> None:
-        """Counts a commit under the repo as it stands in addresses: ``datasets/board/requests``."""
+        """Counts a commit under the repo as it stands in addresses: `datasets/board/requests`."""
         with self._lock:
             self._commits[repo.web_path[1:]] += 1
 
     def delivery(self, webhook_id: str, outcome: str) -> None:
-        """``outcome``: queued, attempted, delivered, failed, dropped, over-quota or suspended."""
+        """`outcome`: queued, attempted, delivered, failed, dropped, over-quota or suspended."""
         with self._lock:
             self._deliveries.setdefault(webhook_id, Counter())[outcome] += 1
 
@@ -62,11 +63,8 @@ class Stats:
 
     def account_of(self, headers: Iterable[tuple[bytes, bytes]]) -> str | None:
         """Whose token the headers carry."""
-        for name, value in headers:
-            if name == b"authorization" and value[:7].lower() == b"bearer ":
-                found = self._box.accounts.by_token(value[7:].decode("latin-1").strip())
-                return found.account.name if found and found.account else None
-        return None
+        account = self._box.accounts.by_headers(headers)
+        return account.name if account is not None else None
 
     def _count_commits(self, event: Event) -> None:
         for change in event.updated_refs:

@@ -13,7 +13,7 @@ from fastapi.responses import RedirectResponse
 from pydantic import BaseModel, Field
 from starlette.concurrency import run_in_threadpool
 
-from localhub import access, commits
+from localhub import access, bodies, commits
 from localhub.accounts import Caller
 from localhub.box import Box
 from localhub.cards import check_card
@@ -156,7 +156,7 @@ async def _receive(request: Request, body: IO[bytes]) -> None:
     body.seek(0)
 
 
-_MAX_BODY = (1 << 30) * 4 // 3
+_MAX_BODY = bodies.COMMIT * 4 // 3  # its files come as base64
 
 
 def _parse(body: IO[bytes], *, as_json: bool) -> CommitRequest:

@@ -58,6 +58,5 @@ Readable = Annotated[Repo, Depends(RepoAt("read"))]
 """A repo whose existence and list of files the caller may know."""
 Contents = Annotated[Repo, Depends(RepoAt("read", content=True))]
 """A repo whose files the caller may read."""
-Discussable = Annotated[Repo, Depends(RepoAt("discuss"))]
 Writable = Annotated[Repo, Depends(RepoAt("write"))]
 Owned = Annotated[Repo, Depends(RepoAt("admin"))]

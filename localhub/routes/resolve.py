@@ -7,9 +7,10 @@ from fastapi.responses import RedirectResponse
 
 from localhub import access
 from localhub.access import box_of
+from localhub.accounts import Caller
 from localhub.errors import EntryNotFound
 from localhub.paths import is_clean
-from localhub.repos import Repo
+from localhub.repos import Repo, RepoType
 from localhub.resolve import not_modified, quoted_etag, send_bytes
 from localhub.routes.deps import CallerDep, Name, Namespace, Rev, type_of
 from localhub.routing import Kind
@@ -25,12 +26,7 @@ def resolve(request: Request, who: CallerDep, prefix: Kind, ns: Namespace, name:
 
     The Hub redirects small files too, to a cache by commit; its description allows both, and this saves a call.
     """
-    repo = access.repo_for(request, type_of(prefix), f"{ns}/{name}", who=who)
-    access.check_content(box_of(request), who, repo)
-    commit = repo.git.resolve(rev)
-    entry = repo.git.entry(commit, path) if is_clean(path) else None
-    if entry is None or entry.type != "file":
-        raise EntryNotFound(path, commit)
+    repo, commit, entry = _file(request, who, type_of(prefix), f"{ns}/{name}", rev, path)
     pointer = repo.git.facts([entry.oid])[entry.oid].pointer
     if pointer and box_of(request).lfs.size(repo.oid, pointer.sha256) is not None:
         return _large(request, repo, commit, entry, pointer.sha256, pointer.size)
@@ -42,14 +38,22 @@ def resolve(request: Request, who: CallerDep, prefix: Kind, ns: Namespace, name:
 @router.head("/{prefix:prefix}{ns}/{name}/raw/{rev:seg}/{path:rest}")
 def raw(request: Request, who: CallerDep, prefix: Kind, ns: Namespace, name: Name, rev: Rev, path: str) -> Response:
     """A file as it stands in git: of a large one the pointer."""
-    repo = access.repo_for(request, type_of(prefix), f"{ns}/{name}", who=who)
+    repo, commit, entry = _file(request, who, type_of(prefix), f"{ns}/{name}", rev, path)
+    # Never as a type that a browser would run.
+    return send_bytes(request, repo.git.read(entry.oid), entry.oid, "file.txt", {"X-Repo-Commit": commit})
+
+
+def _file(
+    request: Request, who: Caller, repo_type: RepoType, full_name: str, rev: str, path: str
+) -> tuple[Repo, str, Entry]:
+    """The repo, the commit that `rev` names, and the file at `path`, if the caller may read it."""
+    repo = access.repo_for(request, repo_type, full_name, who=who)
     access.check_content(box_of(request), who, repo)
     commit = repo.git.resolve(rev)
     entry = repo.git.entry(commit, path) if is_clean(path) else None
     if entry is None or entry.type != "file":
         raise EntryNotFound(path, commit)
-    # Never as a type that a browser would run.
-    return send_bytes(request, repo.git.read(entry.oid), entry.oid, "file.txt", {"X-Repo-Commit": commit})
+    return repo, commit, entry
 
 
 def _large(request: Request, repo: Repo, commit: str, entry: Entry, sha256: str, size: int) -> Response:
