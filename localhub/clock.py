@@ -43,7 +43,8 @@ class HasClock(Protocol):
     """Whatever carries a clock: the box."""
 
     @property
-    def clock(self) -> Clock: ...
+    def clock(self) -> Clock:
+        """The clock."""
 
 
 def now(box: HasClock) -> datetime:

@@ -106,10 +106,12 @@ class Deliveries:
         self.log.end_pending(webhook_id, state)
 
     def drain(self, seconds: float) -> bool:
+        """Waits until nothing is on its way; False where that takes more than `seconds` (real ones)."""
         with self._changed:
             return self._changed.wait_for(lambda: not self._lanes and not self._busy, seconds)
 
     def close(self) -> None:
+        """Stops sending; what has not arrived is taken up by the next `start`."""
         with self._changed:
             self._closed = True
             self._changed.notify_all()

@@ -45,6 +45,7 @@ class Delivery:
 
     @property
     def body(self) -> dict[str, Any]:
+        """The payload as JSON data."""
         parsed: dict[str, Any] = json.loads(self.payload)
         return parsed
 
@@ -69,6 +70,7 @@ class DeliveryLog:
                 db.execute("DELETE FROM deliveries WHERE state != 'pending' AND created_at < ?", (now - _KEEP,))
 
     def update(self, delivery: Delivery, **columns: Any) -> Delivery:
+        """Stores other `columns` of a delivery; the delivery as it is then."""
         changed = replace(delivery, **columns)
         values = (changed.state, changed.attempts, changed.status, changed.error, changed.due, changed.id)
         with self.store.write() as db:
@@ -86,14 +88,17 @@ class DeliveryLog:
             return done.rowcount
 
     def find(self, webhook_id: str, log_id: str) -> Delivery | None:
+        """The entry `log_id` of a webhook's log, if it is there."""
         row = self.store.row("SELECT * FROM deliveries WHERE id = ? AND webhook_id = ?", (log_id.lower(), webhook_id))
         return _delivery(row) if row else None
 
     def pending(self) -> list[Delivery]:
+        """What is still to be sent, by the time at which it is due."""
         rows = self.store.rows("SELECT * FROM deliveries WHERE state = 'pending' ORDER BY due, rowid")
         return [_delivery(row) for row in rows]
 
     def latest(self, webhook_id: str, count: int) -> list[Delivery]:
+        """The newest `count` entries of a webhook's log, newest first."""
         rows = self.store.rows(
             "SELECT * FROM deliveries WHERE webhook_id = ? ORDER BY rowid DESC LIMIT ?", (webhook_id, count)
         )

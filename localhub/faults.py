@@ -1,8 +1,10 @@
 """Things that go wrong on request: calls that fail, stall or break off, webhooks that get lost.
 
-A rule names the calls it hits by a pattern such as ``POST /api/datasets/*/commit/*`` (``*`` crosses slashes; without a
-method, every method). Rules are tried in the order they were made; one that has hit ``times`` calls is gone.
+A rule names the calls it hits by a pattern such as `POST /api/datasets/*/commit/*` (`*` crosses slashes; without a
+method, every method). Rules are tried in the order they were made; one that has hit `times` calls is gone.
 """
+
+from __future__ import annotations
 
 import asyncio
 import threading
@@ -21,10 +23,10 @@ _LOOK_EVERY = 0.1  # seconds between two looks whether a hanging call was let go
 
 @dataclass(frozen=True, kw_only=True)
 class Rule:
-    """One fault: ``kind`` happens to the next ``times`` calls that ``route`` fits (None: until removed).
+    """One fault: `kind` happens to the next `times` calls that `route` fits (None: until removed).
 
-    fail: answered with ``status`` before anything happens. fail-after: the same, once the effect has happened.
-    delay: ``seconds`` later. hang, hang-after: no answer until the caller gives up (at most ``seconds``, if above 0).
+    fail: answered with `status` before anything happens. fail-after: the same, once the effect has happened.
+    delay: `seconds` later. hang, hang-after: no answer until the caller gives up (at most `seconds`, if above 0).
     cut: the connection breaks in the middle of the true answer's body.
     """
 
@@ -38,12 +40,14 @@ class Rule:
     id: str = field(default_factory=new_id)
 
     def fits(self, method: str, path: str) -> bool:
+        """Whether this call is one that the rule hits."""
         verb, space, rest = self.route.partition(" ")
         if not (space and verb.isalpha()):
             verb, rest = method, self.route
         return verb.upper() == method and fnmatchcase(path, rest)
 
     def as_dict(self) -> dict[str, Any]:
+        """The rule as the admin API words it."""
         return asdict(self)
 
 
@@ -58,31 +62,39 @@ class Faults:
         self.webhooks = WebhookFaults()
 
     def add(self, route: str, kind: Kind, **options: Any) -> Rule:
+        """Lets `kind` happen to calls that `route` fits; `options` are fields of a rule."""
         rule = Rule(route=route, kind=kind, **options)
         with self._lock:
             self._rules.append(rule)
         return rule
 
     def fail(self, route: str, *, times: int | None = 1, status: int = 500, **options: Any) -> Rule:
+        """Answers with `status` before anything happens."""
         return self.add(route, "fail", times=times, status=status, **options)
 
     def fail_after(self, route: str, *, times: int | None = 1, status: int = 500, **options: Any) -> Rule:
+        """Answers with `status` once the effect has happened."""
         return self.add(route, "fail-after", times=times, status=status, **options)
 
     def delay(self, route: str, *, seconds: float, times: int | None = 1) -> Rule:
+        """Serves calls `seconds` late."""
         return self.add(route, "delay", times=times, seconds=seconds)
 
     def hang(self, route: str, *, times: int | None = 1, after: bool = False) -> Rule:
+        """Leaves calls without an answer, before or `after` their effect."""
         return self.add(route, "hang-after" if after else "hang", times=times)
 
     def cut(self, route: str, *, times: int | None = 1) -> Rule:
+        """Breaks the connection in the middle of the answer."""
         return self.add(route, "cut", times=times)
 
     def rules(self) -> list[Rule]:
+        """The rules in force, in the order in which they are tried."""
         with self._lock:
             return list(self._rules)
 
     def remove(self, rule_id: str) -> bool:
+        """Takes a rule back; False where it is gone already."""
         with self._lock:
             kept = [rule for rule in self._rules if rule.id != rule_id]
             found = len(kept) < len(self._rules)
@@ -126,10 +138,11 @@ class Faults:
 
     @property
     def silent(self) -> bool:
+        """Whether nobody is to be told of what happens now."""
         return self._silent > 0
 
     async def hold(self, seconds: float, gone: Callable[[], bool]) -> None:
-        """Returns when the caller has ``gone``, the faults are cleared, or ``seconds`` (if above 0) are over."""
+        """Returns when the caller has `gone`, the faults are cleared, or `seconds` (if above 0) are over."""
         generation, waited = self._generation, 0.0
         while not gone() and self._generation == generation and not (0 < seconds <= waited):
             await asyncio.sleep(_LOOK_EVERY)
@@ -144,17 +157,19 @@ class WebhookFaults:
         self.clear()
 
     def clear(self) -> None:
+        """Deliveries arrive as they should."""
         with self._lock:
             self._drop = self._double = self._delay = self._shuffle = 0
             self._seconds = 0.0
 
     def set(self, *, drop: int = 0, double: int = 0, delay: int = 0, seconds: float = 0.0, shuffle: int = 0) -> None:
-        """``delay`` of them come ``seconds`` late; ``shuffle`` of them wait for each other and come in any order."""
+        """`delay` of them come `seconds` late; `shuffle` of them wait for each other and come in any order."""
         with self._lock:
             self._drop, self._double, self._delay, self._shuffle = drop, double, delay, shuffle
             self._seconds = seconds
 
     def as_dict(self) -> dict[str, float]:
+        """How many of the next deliveries still meet which fate."""
         with self._lock:
             return {
                 "drop": self._drop,
@@ -164,7 +179,7 @@ class WebhookFaults:
                 "shuffle": self._shuffle,
             }
 
-    def next_fate(self) -> "Fate":
+    def next_fate(self) -> Fate:
         """The fate of one delivery, counted down. A dropped one has no other."""
         with self._lock:
             if self._drop:
@@ -184,6 +199,8 @@ class WebhookFaults:
 
 @dataclass(frozen=True, kw_only=True)
 class Fate:
+    """What becomes of one delivery: how many copies of it come, how many seconds late, and whether in their turn."""
+
     copies: int = 1
     seconds: float = 0.0
     shuffled: bool = False

@@ -40,9 +40,11 @@ class LooseWriter:
         self._repo = repo
 
     def blob(self, data: bytes) -> str:
+        """Writes a file's content; its id."""
         return str(self._repo.odb.write(int(ObjectType.BLOB), data))
 
     def tree(self, base: pygit2.Oid | None, edits: dict[str, Entry | None]) -> pygit2.Oid:
+        """Writes `base` with the edits; its id."""
         found = self._repo[base] if base else None
         builder = self._repo.TreeBuilder(found) if isinstance(found, pygit2.Tree) else self._repo.TreeBuilder()
         for name, entry in edits.items():
@@ -68,9 +70,11 @@ class PackWriter:
         self._index: dict[bytes, tuple[int, int]] = {}
 
     def blob(self, data: bytes) -> str:
+        """Adds a file's content; its id."""
         return self._add("blob", data).hex()
 
     def tree(self, base: pygit2.Oid | None, edits: dict[str, Entry | None]) -> pygit2.Oid:
+        """Adds `base` with the edits; its id."""
         entries = {name: (mode, oid) for mode, name, oid in parse(self._repo, base)}
         for name, entry in edits.items():
             if entry is None:
@@ -80,6 +84,7 @@ class PackWriter:
         return pygit2.Oid(raw=self._add("tree", serialise(entries)))
 
     def finish(self) -> None:
+        """Completes the pack, writes its index, and lets both appear."""
         self._file.seek(8)
         self._file.write(struct.pack(">I", len(self._index)))
         self._file.seek(0)

@@ -72,6 +72,7 @@ class Commit:
 
     @classmethod
     def of(cls, commit: pygit2.Commit) -> Commit:
+        """What of libgit2's commit is needed."""
         subject = commit.message.strip().split("\n", 1)[0]
         author = f"{commit.author.name} <{commit.author.email}>"
         return cls(subject, str(commit.id), tuple(str(parent) for parent in commit.parent_ids), author)

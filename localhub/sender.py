@@ -40,6 +40,7 @@ class Sender:
         return status, None if 200 <= status < 300 else f"answered {status}"
 
     def close(self) -> None:
+        """Hangs up."""
         if self._client is not None:
             self._client.close()
 

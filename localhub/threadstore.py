@@ -35,7 +35,7 @@ _COLUMNS = frozenset({"title", "status", "pinned", "locked", "head_sha", "merge_
 
 @dataclass(frozen=True)
 class Thread:
-    """A discussion, or a pull request with its ``base`` ref and the commit its own ref points at."""
+    """A discussion, or a pull request with its `base` ref and the commit its own ref points at."""
 
     oid: str
     repo_oid: str
@@ -60,6 +60,7 @@ class Thread:
 
     @property
     def is_over(self) -> bool:
+        """Whether it is closed or merged."""
         return self.status in ("closed", "merged")
 
 
@@ -86,6 +87,7 @@ class Filter:
     sort: str = "recently-created"
 
     def where(self, repo_oid: str) -> tuple[str, list[object]]:
+        """The condition in SQL, and what its question marks stand for."""
         clauses, args = ["repo_oid = ?"], [repo_oid]
         if self.is_pull is not None:
             clauses.append("is_pull = 1" if self.is_pull else "is_pull = 0")
@@ -101,6 +103,7 @@ class Filter:
 
     @property
     def order(self) -> str:
+        """The order in SQL."""
         if self.sort == "pinned":
             return "pinned DESC, num DESC"
         # Nobody reacts to anything here, so the threads that most is said in stand for the trending ones.
@@ -117,7 +120,7 @@ class ThreadStore:
     def add(
         self, repo_oid: str, *, title: str, status: Status, author_id: str | None, now: str, base: str | None
     ) -> Thread:
-        """A new thread under the next number of its repo; ``base`` makes it a pull request."""
+        """A new thread under the next number of its repo; `base` makes it a pull request."""
         oid = new_id()
         with self.store.write() as db:
             num = _next_number(db, repo_oid)
@@ -129,10 +132,12 @@ class ThreadStore:
             return self.by_oid(oid)
 
     def find(self, repo_oid: str, num: int) -> Thread | None:
+        """The thread of that number, if there is one."""
         row = self.store.row("SELECT * FROM threads WHERE repo_oid = ? AND num = ?", (repo_oid, num))
         return _thread(row) if row else None
 
     def by_oid(self, oid: str) -> Thread:
+        """The thread of that id. Raises KeyError."""
         row = self.store.row("SELECT * FROM threads WHERE oid = ?", (oid,))
         if row is None:
             raise KeyError(oid)
@@ -152,11 +157,13 @@ class ThreadStore:
         return [_thread(row) for row in self.store.rows("SELECT * FROM threads ORDER BY rowid DESC LIMIT ?", (count,))]
 
     def count(self, repo_oid: str, wanted: Filter) -> int:
+        """How many threads fit the filter."""
         where, args = wanted.where(repo_oid)
         row = self.store.row(f"SELECT count(*) AS n FROM threads WHERE {where}", args)  # noqa: S608
         return int(row["n"]) if row else 0
 
     def change(self, thread: Thread, **columns: object) -> Thread:
+        """Sets columns of a thread; the thread as it is then. Raises ValueError for a column that is none."""
         unknown = columns.keys() - _COLUMNS
         if unknown:
             raise ValueError(f"a thread has no column {', '.join(sorted(unknown))}")
@@ -166,11 +173,13 @@ class ThreadStore:
             return self.by_oid(thread.oid)
 
     def remove(self, thread: Thread) -> None:
+        """Drops a thread with its timeline."""
         with self.store.write() as db:
             db.execute("DELETE FROM thread_events WHERE thread_oid = ?", (thread.oid,))
             db.execute("DELETE FROM threads WHERE oid = ?", (thread.oid,))
 
     def remove_repo(self, repo_oid: str) -> None:
+        """Drops all threads of a repo, and its counter."""
         with self.store.write() as db:
             db.execute(
                 "DELETE FROM thread_events WHERE thread_oid IN (SELECT oid FROM threads WHERE repo_oid = ?)",
@@ -182,6 +191,7 @@ class ThreadStore:
     def add_event(
         self, thread: Thread, type_: str, author_id: str | None, now: str, data: Mapping[str, Any]
     ) -> ThreadEvent:
+        """A new entry of the timeline; a comment is counted too."""
         event = ThreadEvent(new_id(), thread.oid, type_, author_id, now, data)
         with self.store.write() as db:
             db.execute(
@@ -194,12 +204,14 @@ class ThreadStore:
         return event
 
     def event(self, thread: Thread, event_id: str) -> ThreadEvent | None:
+        """The entry of that id in the timeline, if it is there."""
         row = self.store.row(
             "SELECT * FROM thread_events WHERE id = ? AND thread_oid = ?", (event_id.lower(), thread.oid)
         )
         return _event(row) if row else None
 
     def change_event(self, event: ThreadEvent, data: Mapping[str, Any]) -> ThreadEvent:
+        """Gives an entry other data; the entry as it is then."""
         with self.store.write() as db:
             db.execute("UPDATE thread_events SET data = ? WHERE id = ?", (json.dumps(data), event.id))
         return ThreadEvent(event.id, event.thread_oid, event.type, event.author_id, event.created_at, data)

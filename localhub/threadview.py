@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 
 def thread_url(box: Box, repo: Repo, thread: Thread) -> str:
+    """Where people read the thread."""
     return f"{box.url}{repo.web_path}/discussions/{thread.num}"
 
 

@@ -118,6 +118,7 @@ class Webhooks:
         return found
 
     def find(self, webhook_id: str) -> Webhook | None:
+        """The webhook of that id, if there is one."""
         row = self.box.store.row("SELECT * FROM webhooks WHERE id = ?", (webhook_id.lower(),))
         return _webhook(row) if row else None
 

@@ -26,6 +26,7 @@ class PageRoute(APIRoute):
     """A route whose refusals are pages for a browser; programs go on getting JSON."""
 
     def get_route_handler(self) -> Handler:
+        """FastAPI's handler, with refusals as pages."""
         serve = super().get_route_handler()
 
         async def handler(request: Request) -> Response:
