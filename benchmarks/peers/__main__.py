@@ -1,6 +1,6 @@
 """Ways of running a leaderboard, side by side in one run: on one Hub, with the same submissions and machines.
 
-    python -m benchmarks.peers [--machines 1 4] [--hours 12] [--load 0.6] [--seed 1] [--write] [--json]
+    python -m benchmarks.peers [--machines 1 4] [--hours 8] [--load 0.6] [--seed 1] [--write] [--json]
 
     steward     Steward's real syncs, ledger and schedule; its workers are played
     template    what the usual template for leaderboards does, written anew: a copy of it on each machine
@@ -36,7 +36,7 @@ def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--machines", type=int, nargs="+", default=[1, 4], help="the hours are played for each number")
-    parser.add_argument("--hours", type=float, default=12.0)
+    parser.add_argument("--hours", type=float, default=8.0)
     parser.add_argument("--load", type=float, default=0.6, help="of the machines' time that the submissions need")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--without-routes", action="store_true", help="leave out the routes: they need the real clock")

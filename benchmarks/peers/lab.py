@@ -126,17 +126,17 @@ class Lab:
         table, ended = Timetable(), dict[str, tuple[float, int]]()
         table.add(people, self.now)
         table.add(self._outage(), EPOCH + self.scenario.outage[0])
-        last = EPOCH + self.scenario.hours * 3600
+        over = EPOCH + self.scenario.hours * 3600
         while len(ended) < len(peers):
             at_work = [peer for peer in peers if peer.name not in ended]
-            self._turn_to(min(table.next_moment(), last, *(peer.next_moment() for peer in at_work)))
+            self._turn_to(
+                min(table.next_moment(), over if self.now < over else NEVER, *(peer.next_moment() for peer in at_work))
+            )
             table.go_on(self.now)
             for peer in at_work:
                 peer.act()
-                if self.now >= last and peer.has_ended():
+                if self.now >= over and peer.has_ended():
                     ended[peer.name] = (self.now, self._calls(peer))
-            if self.now >= last:
-                last = NEVER
         return ended
 
     def _turn_to(self, moment: float) -> None:

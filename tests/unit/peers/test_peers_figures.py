@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
 
 from benchmarks.adopted.past import Old, old_requests
 from benchmarks.adopted.witness import Deed, Past
 from benchmarks.peers.figures import figures, quantile
-from benchmarks.peers.lab import EPOCH, Life, Machines, Timetable, Try
+from benchmarks.peers.lab import EPOCH, Lab, Life, Machines, Timetable, Try
 from benchmarks.peers.scenario import HOUR, REPAIR, Scenario, Submission, scenario
 from benchmarks.peers.watch import Seen
 from leaderboard.requests import is_request_path
+from localhub.clock import Clock
 
 GOOD = Submission(0, "org/good", "float16", 0.0, 600.0, "good")
 BROKEN = Submission(1, "org/broken", "float16", 60.0, 600.0, "broken")
@@ -48,6 +51,36 @@ def test_everybody_goes_on_when_their_time_has_come() -> None:
     while table.next_moment() < 100.0:
         table.go_on(table.next_moment())
     assert said == ["a0", "b0", "b1", "a1"]
+
+
+class Slow:
+    """A peer whose last request ends so many seconds after the beginning."""
+
+    def __init__(self, lab: Lab, name: str, seconds: float) -> None:
+        self.lab, self.name, self.board, self.accounts = lab, name, name, (name,)
+        self.moments = [EPOCH + 10.0, EPOCH + seconds]
+
+    def next_moment(self) -> float:
+        return next((moment for moment in self.moments if moment > self.lab.now), EPOCH * 2)
+
+    def act(self) -> None:
+        """Nothing but time passes."""
+
+    def has_ended(self) -> bool:
+        return self.lab.now >= self.moments[-1]
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
+def test_who_takes_longer_than_the_day_is_waited_for() -> None:
+    """A peer is done at the end of the hours at the earliest, or later, when its last request ends."""
+    faults = SimpleNamespace(fail=lambda *_, **__: SimpleNamespace(id="x"), remove=lambda _: True)
+    stats = SimpleNamespace(read=lambda: {"calls": [{"account": "late", "count": 7}]})
+    hub = SimpleNamespace(box=SimpleNamespace(clock=Clock(f"{EPOCH},0"), faults=faults, stats=stats))
+    lab = Lab(hub, day(GOOD))
+    ended = lab.play([Slow(lab, "soon", 60.0), Slow(lab, "late", 2 * HOUR)], iter(()))
+    assert ended == {"soon": (EPOCH + HOUR, 0), "late": (EPOCH + 2 * HOUR, 7)}
 
 
 def test_machines_end_evaluations_as_the_day_says() -> None:
