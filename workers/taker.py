@@ -45,6 +45,7 @@ from wire.jobs import EvaluationJob, oldest_first, parse
 from wire.redis import TRANSIENT, Redis
 from workers import kernel
 from workers.ahead import Ahead
+from workers.alarms import alarm_held
 from workers.bench import BENCH, Bench
 from workers.handing_back import give_up, hand_back
 from workers.nursery import ZygoteBroken
@@ -254,7 +255,8 @@ class EvaluationWorker(Worker):  # type: ignore[misc]  # rq is typed in part
         try:
             while not select.select([descriptor], [], [], 0.5)[0]:
                 if not self.stopping:
-                    self.ahead.look()
+                    with alarm_held():
+                        self.ahead.look()
                 if (
                     self.stop_asked is not None
                     and time.monotonic() - self.stop_asked > self.bench.settings.grace_seconds

@@ -1,0 +1,46 @@
+"""RQ's alarm and what it must not interrupt."""
+
+from __future__ import annotations
+
+import signal
+
+import pytest
+
+from workers.alarms import alarm_held
+
+
+class WentOff(Exception):
+    """The alarm."""
+
+
+@pytest.fixture
+def alarm() -> object:
+    """A handler that raises, as RQ's does; gone afterwards."""
+
+    def ring(_number: int, _frame: object) -> None:
+        raise WentOff
+
+    before = signal.signal(signal.SIGALRM, ring)
+    yield ring
+    signal.signal(signal.SIGALRM, before)
+
+
+def test_an_alarm_inside_is_raised_right_after(alarm: object) -> None:
+    """What stands in the block is done to its end; then the alarm does what it always does."""
+    done = []
+    with pytest.raises(WentOff):
+        with alarm_held():
+            signal.raise_signal(signal.SIGALRM)
+            done.append("to its end")
+        done.append("never")
+    assert done == ["to its end"]
+    assert signal.getsignal(signal.SIGALRM) is alarm
+
+
+def test_without_an_alarm_nothing_is_raised(alarm: object) -> None:
+    """And an error inside comes out as it is."""
+    with alarm_held():
+        pass
+    with pytest.raises(ZeroDivisionError), alarm_held():
+        _ = 1 / 0
+    assert signal.getsignal(signal.SIGALRM) is alarm
