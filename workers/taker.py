@@ -267,12 +267,15 @@ class EvaluationWorker(Worker):  # type: ignore[misc]  # rq is typed in part
         return super().wait_for_horse()  # type: ignore[no-any-return]
 
     def maintain_heartbeats(self, job: Job, execution: Any) -> None:
-        """RQ's beats and ours; a Redis that is away for a while stops nothing."""
+        """RQ's beats and ours; a Redis that is away for a while, or answers nonsense, stops nothing.
+
+        An error that got out of here would end this life of the worker, but not its job: the next took its slot.
+        """
         self.announce(doing=job.id)
         try:
             super().maintain_heartbeats(job, execution)
-        except TRANSIENT as error:
-            log.warning("job %s goes on without Redis: %s", job.id, error)
+        except redis.RedisError as error:
+            log.warning("job %s goes on without RQ's beat: %s", job.id, error)
 
     def handle_work_horse_killed(self, job: Job, retpid: int, ret_val: int, rusage: Any) -> None:
         """The process of the job died. Its child shall not outlive it, and its attempt shall end."""

@@ -182,6 +182,22 @@ def test_redis_away_while_a_child_runs_loses_nothing(own_valkey: Valkey, start_w
         assert bot.outcome(following)[0].ok
 
 
+def test_a_beat_that_redis_refuses_leaves_the_job_and_its_slot_alone(bot: Bot, start_worker: Start) -> None:
+    """What RQ keeps about the worker is damaged: the job goes on, and the worker takes no other one meanwhile."""
+    worker, asked = start_worker(STEWARD_BEAT_SECONDS="1"), job("slow")
+    bot.enqueue(asked)
+    bot.grant(asked)
+    bot.running(asked)
+    running = worker.pids("job")
+    for key in bot.connection.keys("rq:worker:*"):
+        bot.connection.delete(key)
+        bot.connection.set(key, "damaged")
+    log = worker.folder / "worker.log"
+    eventually(lambda: "without RQ's beat" in log.read_text() or "begins anew" in log.read_text())
+    assert "begins anew" not in log.read_text()
+    assert worker.pids("job") == running
+
+
 def test_a_worker_can_be_stopped_while_redis_is_away(own_valkey: Valkey, start_worker: Start) -> None:
     """With Redis gone, an idle worker waits for it, and SIGTERM still ends it soon and leaves nothing."""
     worker = start_worker(REDIS_URL=own_valkey.url)
