@@ -131,7 +131,7 @@ def history(town: Town, repo: str) -> list[float]:
 
 def times(desk: Desk) -> tuple[list[float], list[float]]:
     """Of each evaluation: played seconds from its submission to its start, and to its end."""
-    starts, ends = [], []
+    starts, ends = dict[str, float](), dict[str, float]()
     for listed in desk.hub.list_files(desk.results):
         if not listed.path.endswith(".json") or "/results_" not in listed.path:
             continue
@@ -139,9 +139,10 @@ def times(desk: Desk) -> tuple[list[float], list[float]]:
         asked = desk.index.get(block["request"]).time
         started, ended = read_time(block["started"]), read_time(block["ended"])
         if asked and started and ended:
-            starts.append(started - asked)
-            ends.append(ended - asked)
-    return starts, ends
+            # Of several results the first counts: the others were asked for later.
+            starts[block["request"]] = min(started - asked, starts.get(block["request"], started - asked))
+            ends[block["request"]] = min(ended - asked, ends.get(block["request"], ended - asked))
+    return list(starts.values()), list(ends.values())
 
 
 def by_route(calls: list[dict[str, Any]]) -> dict[str, int]:

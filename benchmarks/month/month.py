@@ -106,9 +106,10 @@ def pending(town: Town) -> list[dict[str, Any]]:
 def sleep_till_morning(clock: PlayedClock, stage: Stage, town: Town) -> None:
     """The clocks jump to eight o'clock of the next day."""
     seconds = DAY - (clock.now() - MORNING) % DAY
-    clock.jump(seconds)
+    with town.frozen():  # or one would give work to another that lives in yesterday
+        clock.jump(seconds)
+        time.sleep(1.5)  # each process looks for its clock once a second
     stage.shift(seconds)
-    time.sleep(1.5)  # each process looks for its clock once a second
     town.wait(town.web_answers)
 
 

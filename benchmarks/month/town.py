@@ -9,7 +9,8 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -170,6 +171,18 @@ class Town:
         self.kill("queue")
         shutil.rmtree(self.folder / "queue")
         self.start_queue()
+
+    @contextmanager
+    def frozen(self) -> Iterator[None]:
+        """Everything stands still meanwhile."""
+        groups = [process.pid for process in self.processes.values()]
+        for pid in groups:
+            os.killpg(pid, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            for pid in groups:
+                os.killpg(pid, signal.SIGCONT)
 
     # --- looking
 
