@@ -247,6 +247,7 @@ class Run:
     def _publication(self, plan: RunPlan, provisions: Provisions) -> Publication:
         return Publication(
             repo=self.bench.board.repos.details(self.job.model),
+            be_sure=self._be_sure,
             plan=plan,
             suite=self.bench.suite,
             request=self.job.path,

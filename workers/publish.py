@@ -8,7 +8,7 @@ by a worker that was started anew.
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -66,6 +66,8 @@ class Publication:
     secrets: tuple[str, ...] = ()
     private: bool = False
     """Whether the repo has to be private: not everybody may see the model."""
+    be_sure: Callable[[], None] = lambda: None
+    """Called right before the commit, for the Hub may have been away for long: raises where nobody waits for it."""
 
     @property
     def time(self) -> str:
@@ -185,6 +187,7 @@ def _commit(client: Hub, publication: Publication, results: Results, files: list
             return landed
         paths = [entry.path for entry in client.list_files(repo, head)]
         readme = card(repo.id, [*paths, *(file.path for file in files)], results, publication.suite)
+        publication.be_sure()
         try:
             commit = client.commit(repo, [*files, Put(CARD, readme.encode())], _message(publication), parent=head)
         except StaleParent:

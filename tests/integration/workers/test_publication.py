@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,7 @@ from leaderboard.details import Published, log_path, outcome_path
 from leaderboard.results import read_results
 from localhub.testing import LocalHub
 from workers.errors import EvaluationFailed, PublicationFailed
+from workers.later import Stopped
 from workers.publish import publish
 
 COMMIT = "POST /api/datasets/*/commit/*"
@@ -64,6 +66,19 @@ def test_the_log_is_published_without_secrets(hub: LocalHub, spool: Path) -> Non
     """Neither the token nor a folder of the machine is in it."""
     publish(publication(spool), access(hub))
     assert read(hub, log_path("0123456789ab-00000000-1")) == b"reading \xe2\x80\xa6/results.json as [hidden]\n"
+
+
+def test_what_nobody_waits_for_any_more_is_not_published(hub: LocalHub, spool: Path) -> None:
+    """The Hub was away until another worker had the attempt: asked right before the commit, and none is made."""
+    publish(publication(spool), access(hub))
+
+    def given_up() -> None:
+        raise Stopped("cancelled")
+
+    late = replace(publication(spool, number=2, ended=1_795_525_200.0), be_sure=given_up)
+    with pytest.raises(Stopped):
+        publish(late, access(hub))
+    assert commits(hub) == 1
 
 
 def test_published_twice_is_published_once(hub: LocalHub, spool: Path) -> None:
