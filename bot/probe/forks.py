@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from bot.probe import adapters, configs, tokenizers, weights
-from bot.probe.questions import LIMITS, TOO_COSTLY, Kind, Limits
+from bot.probe.questions import LIMITS, STARVED, TOO_COSTLY, Kind, Limits
 
 Answers = Iterator[Mapping[str, Any]]
 Ask = Callable[[Path, Mapping[str, Any]], Answers]
@@ -35,14 +35,17 @@ _LIBC = ctypes.CDLL(None)
 
 
 def ask(question: Mapping[str, Any]) -> dict[str, Any]:
-    """The answer to `question`; TOO_COSTLY where the fork said nothing before its end."""
+    """The answer to `question`; TOO_COSTLY where the fork said nothing before its end, STARVED where it hardly ran."""
     reader, writer = os.pipe()
     child = os.fork()
     if child == 0:
         os.close(reader)
         _answer(writer, question)
     os.close(writer)
-    told = _read(reader, child, LIMITS[question["kind"]].wall)
+    limits = LIMITS[question["kind"]]
+    told, used = _read(reader, child, limits.wall)
+    if used is not None and limits.starves(used):
+        return dict(STARVED)
     # What comes after the last end of line was cut off.
     lines = told.rpartition(b"\n")[0].splitlines()
     answer: dict[str, Any] = {}
@@ -51,19 +54,21 @@ def ask(question: Mapping[str, Any]) -> dict[str, Any]:
     return answer or dict(TOO_COSTLY)
 
 
-def _read(reader: int, child: int, seconds: float) -> bytes:
-    """What the fork wrote until it ended, or its time was over."""
-    deadline, told = time.monotonic() + seconds, b""
-    while (left := deadline - time.monotonic()) > 0 and len(told) < MAX_ANSWER:
-        ready, _, _ = select.select([reader], [], [], left)
-        chunk = os.read(reader, 65_536) if ready else b""
+def _read(reader: int, child: int, seconds: float) -> tuple[bytes, float | None]:
+    """What the fork wrote until it ended; where its time was over before, also its seconds of the processor."""
+    deadline, told, is_over = time.monotonic() + seconds, b"", False
+    while not is_over and len(told) < MAX_ANSWER:
+        left = max(0.0, deadline - time.monotonic())
+        is_over = not select.select([reader], [], [], left)[0]
+        chunk = b"" if is_over else os.read(reader, 65_536)
         if not chunk:
             break
         told += chunk
+        is_over = time.monotonic() > deadline
     os.close(reader)
     os.kill(child, signal.SIGKILL)
-    os.waitpid(child, 0)
-    return told
+    _, _, usage = os.wait4(child, 0)
+    return told, usage.ru_utime + usage.ru_stime if is_over else None
 
 
 def _answer(writer: int, question: Mapping[str, Any]) -> None:

@@ -19,6 +19,7 @@ from pydantic import TypeAdapter
 
 from bot.probe.questions import (
     LIMITS,
+    STARVED,
     TOO_COSTLY,
     Adapter,
     Checked,
@@ -48,6 +49,10 @@ _TOKENIZER = TypeAdapter(TokenizerFacts)
 _INDEX = TypeAdapter(ShardIndex)
 _HEADERS = TypeAdapter(Headers)
 _ADAPTER = TypeAdapter(Adapter)
+
+
+class ProbeStarved(RuntimeError):
+    """This machine had no time for the question: it says nothing of the files, and may be asked again later."""
 
 
 class Probe:
@@ -103,6 +108,7 @@ class Probe:
         return AdapterFacts(found.base_model, found.kind, found.error)
 
     def _ask(self, kind: Kind, folder: Path, **more: Any) -> dict[str, Any]:
+        """The answer; TOO_COSTLY where the question killed whoever was asked. Raises ProbeStarved."""
         line = json.dumps({"kind": kind, "folder": str(folder), **more}).encode() + b"\n"
         with self._lock:
             process = self._start()
@@ -114,11 +120,16 @@ class Probe:
                 ready, _, _ = select.select([process.stdout], [], [], LIMITS[kind].wall + _IMPORTS)
                 answer = process.stdout.readline() if ready else b""
             except BrokenPipeError:
-                answer = b""
+                ready, answer = [process.stdout], b""
+            if not ready:
+                self._end()
+                raise ProbeStarved(f"the question about the {kind} was not answered in time")
             if not answer.endswith(b"\n"):
                 self._end()
                 return dict(TOO_COSTLY)
         found: dict[str, Any] = json.loads(answer)
+        if found == STARVED:
+            raise ProbeStarved(f"the question about the {kind} hardly got a processor")
         return found
 
     def _start(self) -> subprocess.Popen[bytes]:

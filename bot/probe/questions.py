@@ -11,6 +11,10 @@ Kind = Literal["config", "tokenizer", "index", "headers", "adapter"]
 MIB = 2**20
 TOO_COSTLY: Mapping[str, str] = {"state": "too-costly"}
 """The answer where the fork died of the question, or did not come to an end."""
+STARVED: Mapping[str, str] = {"state": "starved"}
+"""The answer where the time was over before the fork had got its share of the processor: that tells of our machine."""
+SHARE = 0.25
+"""The part of its seconds of the processor that a question must have used up to be called too costly."""
 INDEX_FILE = "model.safetensors.index.json"
 
 
@@ -21,6 +25,10 @@ class Limits:
     memory: int
     cpu: int
     wall: float
+
+    def starves(self, used: float) -> bool:
+        """Whether a fork that came to no end in `wall` seconds got too little of the processor to be blamed."""
+        return used < SHARE * self.cpu
 
 
 LIMITS: Mapping[Kind, Limits] = {

@@ -7,12 +7,15 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import pytest
 
-from bot.probe import MAX_CONFIG, Probe
+from bot.probe import MAX_CONFIG, Probe, forks, process
+from bot.probe.process import ProbeStarved
+from bot.probe.questions import LIMITS, MIB, STARVED, Limits
 from leaderboard.admission.facts import AdapterFacts, Quantization
 
 
@@ -51,6 +54,22 @@ def test_a_config_is_loaded_or_the_reason_is_told(probe: Probe, config: dict[str
 def test_what_is_no_config_is_unreadable(probe: Probe, data: bytes) -> None:
     """Files that are not JSON objects, or too large, are told apart without asking the child."""
     assert probe.load(data).state == "unreadable"
+
+
+def test_a_busy_machine_is_no_fault_of_the_model(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A fork whose time is over before it ran is no costly one; nor is a probe that does not answer in time."""
+
+    def idle(_folder: Path, _question: Mapping[str, object]) -> Iterator[Mapping[str, object]]:
+        yield {"state": "loaded"}
+        time.sleep(60)
+
+    monkeypatch.setitem(forks.LIMITS, "config", Limits(256 * MIB, cpu=2, wall=0.1))
+    monkeypatch.setitem(forks._BY_KIND, "config", idle)
+    assert forks.ask({"kind": "config", "folder": str(tmp_path)}) == STARVED
+    assert [LIMITS["tokenizer"].starves(used) for used in (0.0, 2.4, 2.6, 10.0)] == [True, True, False, False]
+    monkeypatch.setattr(process, "_IMPORTS", 0.0)
+    with Probe() as busy, pytest.raises(ProbeStarved):
+        busy.load(b'{"model_type": "gpt2"}')  # its imports take longer than that
 
 
 def test_absurd_sizes_end_in_an_answer_and_the_next_question_is_answered(probe: Probe) -> None:
