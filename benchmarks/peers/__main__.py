@@ -102,7 +102,12 @@ def measure(machines: int, options: argparse.Namespace) -> dict[str, Any]:
         for peer in peers:
             peer.close()
         redis.close()
-    return {"machines": machines, "peers": found, "seconds": round(time.monotonic() - started, 1)}
+    return {
+        "machines": machines,
+        "hours": options.hours,
+        "peers": found,
+        "seconds": round(time.monotonic() - started, 1),
+    }
 
 
 @contextmanager

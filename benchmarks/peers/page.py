@@ -55,7 +55,7 @@ def table(day: Day) -> str:
 def title(day: Day) -> str:
     """What the day was."""
     count = next(iter(day["peers"].values()))["submissions"]
-    return f"{day['machines']} machine{'s' if day['machines'] > 1 else ''}, {count} submissions"
+    return f"{day['hours']:g} hours, {day['machines']} machine{'s' if day['machines'] > 1 else ''}, {count} submissions"
 
 
 def write(found: dict[str, Any]) -> None:
@@ -74,8 +74,7 @@ def write(found: dict[str, Any]) -> None:
 
 def _figures(found: dict[str, Any]) -> Iterator[str]:
     options = found["options"]
-    hours, load = f"{options['hours']:g} hours", f"{options['load']:.0%}"
-    yield f"Seed {options['seed']}, {hours}, of which the submissions need {load} of the machines' time."
+    yield f"Seed {options['seed']}; the submissions need {options['load']:.0%} of the machines' time."
     for day in found["days"]:
         yield from _markdown(title(day), list(day["peers"]), rows(day))
     if routes := found.get("routes"):
