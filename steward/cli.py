@@ -98,13 +98,16 @@ def work() -> None:
 @app.command()
 def demo(
     headless: Annotated[bool, typer.Option(help="No live display; stop when all is done.")] = False,
+    suite: Annotated[
+        str, typer.Option(help="What is evaluated: `starter`, or a file with a suite that asks some of its questions.")
+    ] = "starter",
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object as the last line.")] = False,
 ) -> None:
     """Show the whole on this machine: a Hub of its own, a queue, a bot, a worker, and four submissions."""
     from steward.demo.run import run_demo
 
     with sentences():
-        raise typer.Exit(run_demo(headless=headless, as_json=as_json))
+        raise typer.Exit(run_demo(headless=headless, as_json=as_json, suite=suite))
 
 
 for group in GROUPS:

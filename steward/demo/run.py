@@ -15,14 +15,18 @@ from typing import Any
 
 from rich.console import Console
 
+from leaderboard.suites import find_suite
+
 DEFAULT_HUB_PORT = 7870
 GIVE_UP = 900.0
 """Seconds after which a demo that has not ended has failed."""
 LOOK_EVERY = 0.5
 
 
-def run_demo(*, headless: bool, as_json: bool) -> int:
-    """Run the demo; the exit status: 0 where every submission ended as it should, else 1."""
+def run_demo(*, headless: bool, as_json: bool, suite: str = "starter") -> int:
+    """Run the demo; the exit status: 0 where every submission ended as it should, else 1. Raises BadSuite."""
+    if find_suite(suite).name != suite:
+        suite = str(Path(suite).resolve())  # a file: no process of the demo need stand where we do
     os.environ["HF_HUB_DISABLE_XET"] = "1"  # read when huggingface_hub is imported, which is below
     os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
     os.environ["HF_HUB_DISABLE_PROGRESS_BARS"] = "1"
@@ -31,7 +35,7 @@ def run_demo(*, headless: bool, as_json: bool) -> int:
     console = Console(stderr=True)
     with tempfile.TemporaryDirectory(prefix="steward-demo-") as folder:
         try:
-            return _play(Path(folder), console, headless=headless, as_json=as_json)
+            return _play(Path(folder), console, headless=headless, as_json=as_json, suite=suite)
         except KeyboardInterrupt:
             console.print("Stopped. Nothing of the demo is left running.")
             return 130
@@ -41,7 +45,7 @@ def _interrupt(_number: int, _frame: object) -> None:
     raise KeyboardInterrupt
 
 
-def _play(folder: Path, console: Console, *, headless: bool, as_json: bool) -> int:
+def _play(folder: Path, console: Console, *, headless: bool, as_json: bool, suite: str) -> int:
     from steward.children import ChildDied, Children
     from steward.demo.stage import build_stage
     from steward.demo.timeline import Timeline
@@ -51,7 +55,7 @@ def _play(folder: Path, console: Console, *, headless: bool, as_json: bool) -> i
         timeline.say("Starting a queue server, a Hub, the bot and a worker on this machine")
         stage = build_stage(folder, children)
         try:
-            result = _story(stage, timeline)
+            result = _story(stage, timeline, suite)
             timeline.ending(result)
             if as_json:
                 print(json.dumps(result), flush=True)
@@ -68,7 +72,7 @@ def _play(folder: Path, console: Console, *, headless: bool, as_json: bool) -> i
             stage.valkey.stop()
 
 
-def _story(stage: Any, timeline: Any) -> dict[str, Any]:
+def _story(stage: Any, timeline: Any, suite: str) -> dict[str, Any]:
     from hub.client import Hub
     from steward.demo.models import UPLOADS, converted, upload
     from steward.demo.story import SUBMISSIONS, submit
@@ -79,7 +83,7 @@ def _story(stage: Any, timeline: Any) -> dict[str, Any]:
 
     began = time.monotonic()
     stage.start_hub(port=_port(DEFAULT_HUB_PORT))
-    stage.write_board()
+    stage.write_board(suite)
     stage.start_bot()
     stage.start_worker()
     timeline.say(f"The Hub of this demo: {stage.hub_url}, the board's pages: {stage.web_url}")

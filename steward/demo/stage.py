@@ -69,12 +69,12 @@ class Stage:
         )
         self.hub_url = json.loads(_first_line(child, seconds=30))["url"]
 
-    def write_board(self) -> None:
-        """Write the board file, with the ids that the Hub gave the accounts."""
+    def write_board(self, suite: str = "starter") -> None:
+        """Write the board file, with the ids that the Hub gave the accounts; `suite` is a name or an absolute path."""
         ids = {
             name: HfApi(self.hub_url, token=self.world.tokens[name]).whoami()["id"] for name in (FRONT_END, MAINTAINER)
         }
-        board = self.world.board_file(front_end_id=ids[FRONT_END], maintainer_id=ids[MAINTAINER])
+        board = self.world.board_file(suite, front_end_id=ids[FRONT_END], maintainer_id=ids[MAINTAINER])
         (self.folder / "board.yaml").write_text(board, "utf-8")
 
     def start_bot(self) -> None:

@@ -79,7 +79,7 @@ class World:
         app = {"clientId": APP, "clientSecret": self.app_secret, "name": "The Open Board", "redirects": [self.web_url]}
         return {"users": users, "orgs": orgs, "repos": repos, "webhooks": [hook], "oauthApps": [app]}
 
-    def board_file(self, *, front_end_id: str, maintainer_id: str) -> str:
+    def board_file(self, suite: str, *, front_end_id: str, maintainer_id: str) -> str:
         """The board, as an operator would write it."""
         board = {
             "name": "open-board",
@@ -92,7 +92,7 @@ class World:
                 "community_type": "space",
                 "details_namespace": DETAILS_ORG,
             },
-            "suite": "starter",
+            "suite": suite,
             "front_ends": [front_end_id],
             "maintainers": [maintainer_id],
             "threads": "always",

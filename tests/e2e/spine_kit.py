@@ -80,13 +80,13 @@ class Demo:
         return done.stdout
 
 
-def play(folder: Path) -> Iterator[Demo]:
+def play(folder: Path, suite: str = "starter") -> Iterator[Demo]:
     """Run the demo with all that it keeps below `folder`, until the caller is done with it."""
     log = (folder / "demo.log").open("w")
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as it is in the background of a script, and inherited
         signal.signal(signal.SIGINT, signal.default_int_handler)
     process = subprocess.Popen(
-        [sys.executable, "-m", "steward.cli", "demo", "--json"],
+        [sys.executable, "-m", "steward.cli", "demo", "--json", "--suite", suite],
         env={**os.environ, "TMPDIR": str(folder)},
         stdout=subprocess.PIPE,
         stderr=log,
