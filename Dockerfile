@@ -5,7 +5,7 @@
 #
 # Both run as user 1000 and keep what may be kept in /data. The worker needs no CUDA base image: torch's wheels carry the
 # CUDA runtime, and the driver comes from the host (NVIDIA's container toolkit).
-ARG BASE=docker.io/library/debian:trixie-slim
+ARG BASE=debian:trixie-slim
 
 FROM ${BASE} AS python
 RUN apt-get update \
