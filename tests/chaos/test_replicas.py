@@ -102,7 +102,7 @@ def test_two_of_everything(undisturbed: dict[str, Any]) -> None:
     assert len([name for name in undisturbed if name.startswith("requests/")]) == len(MODELS)
 
 
-@pytest.mark.parametrize("cut", CUTS if WHOLE else CUTS[:2], ids=lambda cut: f"{cut.kind}: {cut.when}")
+@pytest.mark.parametrize("cut", CUTS if WHOLE else CUTS[:1], ids=lambda cut: f"{cut.kind}: {cut.when}")
 def test_one_of_two_is_cut_off_for_longer_than_its_lease(cut: Cut, undisturbed: dict[str, Any], tmp_path: Path) -> None:
     """One of the replicas loses Redis in the middle of its work, and comes back: the same end, and nothing twice."""
     trap = Trap(re.compile(cut.words), cut.side, cut.keeps)
