@@ -114,7 +114,7 @@ def measure(folder: Path, rounds: int, batch_size: int) -> list[Round]:
 def compare(stage: Any, number: int, batch_size: int) -> Round:
     """One evaluation on either side, each alone on the machine."""
     revision = new_commit(stage, number)
-    seconds, phases, results = by_steward(stage, revision)
+    seconds, phases, results = by_steward(stage, revision, number + 1)
     began = time.monotonic()
     theirs = by_command(stage, stage.folder / f"command-{number}", revision, batch_size)
     command = time.monotonic() - began
@@ -134,8 +134,11 @@ def new_commit(stage: Any, number: int) -> str:
     return str(api.create_commit(submission.model, [operation], commit_message=f"Round {number}").oid)
 
 
-def by_steward(stage: Any, revision: str) -> tuple[float, dict[str, float], dict[str, Any]]:
-    """Seconds from queue to publication, seconds in each phase as Redis showed them, and the results file."""
+def by_steward(stage: Any, revision: str, number: int) -> tuple[float, dict[str, float], dict[str, Any]]:
+    """Seconds from queue to publication, seconds in each phase as Redis showed them, and the results file.
+
+    It is attempt `number` of the one request, whose model moves on between rounds.
+    """
     from huggingface_hub import HfApi
 
     from leaderboard.attempts import attempt_id
@@ -147,7 +150,7 @@ def by_steward(stage: Any, revision: str) -> tuple[float, dict[str, float], dict
 
     submission = SUBMISSIONS[0]
     keys, redis = Keys(ORG), connect(stage.valkey.url)
-    attempt = attempt_id(ORG, submission.path, revision, 1)
+    attempt = attempt_id(ORG, submission.path, revision, number)
     submit(stage.hub_url, stage.world, submission, revision)
     seen: dict[str, float] = {}
     attempts = Attempts(redis, keys)
