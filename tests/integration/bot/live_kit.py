@@ -36,18 +36,25 @@ def wait_until(condition: Callable[[], object], *, seconds: float = 60.0, every:
 
 
 @contextmanager
-def serving(settings: BotSettings) -> Iterator[str]:
-    """A web server that takes deliveries; where."""
+def served(settings: BotSettings) -> Iterator[str]:
+    """A web server; its address."""
     server = uvicorn.Server(server_config(create_app(settings), settings))
     runs = threading.Thread(target=server.run)
     runs.start()
     try:
         while not server.started:
             runs.join(0.01)
-        yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}/webhooks/hub"
+        yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
     finally:
         server.should_exit = True
         runs.join()
+
+
+@contextmanager
+def serving(settings: BotSettings) -> Iterator[str]:
+    """A web server that takes deliveries; where."""
+    with served(settings) as url:
+        yield f"{url}/webhooks/hub"
 
 
 @contextmanager

@@ -13,11 +13,10 @@ from urllib.parse import parse_qsl, urlsplit
 
 import httpx2
 import redis
-import uvicorn
 from bot_kit import BOARD, SECRET
+from live_kit import served
 from stand_kit import Stand, world
 
-from bot.app import create_app, server_config
 from bot.probe import Probe
 from bot.settings import BotSettings
 from leaderboard.boards import parse_board
@@ -42,21 +41,6 @@ def free_port() -> int:
     with socket.socket() as found:
         found.bind(("127.0.0.1", 0))
         return int(found.getsockname()[1])
-
-
-@contextmanager
-def served(settings: BotSettings) -> Iterator[str]:
-    """A web server; its address."""
-    server = uvicorn.Server(server_config(create_app(settings), settings))
-    runs = threading.Thread(target=server.run)
-    runs.start()
-    try:
-        while not server.started:
-            runs.join(0.01)
-        yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
-    finally:
-        server.should_exit = True
-        runs.join()
 
 
 @dataclass

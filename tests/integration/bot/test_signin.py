@@ -9,7 +9,8 @@ from urllib.parse import parse_qs, parse_qsl, urlsplit
 import httpx2
 import pytest
 import redis
-from signin_kit import APP_SECRET, Browser, Site, served, signing
+from live_kit import served
+from signin_kit import APP_SECRET, Browser, Site, signing
 
 from bot.probe import Probe
 from bot.settings import BotSettings, SettingsError
