@@ -9,11 +9,20 @@ from __future__ import annotations
 
 import sqlite3
 import threading
+import weakref
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 Args = Sequence[object]
+
+
+class _Opened:
+    """A connection that ends with the thread that has it: thread pools let idle threads go, and each leaves its own."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self.connection = connection
+        self.close = weakref.finalize(self, connection.close)
 
 
 class Store:
@@ -23,9 +32,10 @@ class Store:
         self._path = path
         self._lock = threading.RLock()
         self._local = threading.local()
-        self._opened: list[sqlite3.Connection] = []
+        self._opened: weakref.WeakSet[_Opened] = weakref.WeakSet()
         self._opening = threading.Lock()
-        self._writer = self._connect()
+        self._own = self._connect()
+        self._writer = self._own.connection
         self._writing_thread: int | None = None
         self._depth = 0
 
@@ -59,11 +69,10 @@ class Store:
         return found
 
     def close(self) -> None:
-        """Closes every connection, also those of threads that are gone."""
+        """Closes every connection, whichever thread has it."""
         with self._lock, self._opening:
-            for connection in self._opened:
-                connection.close()
-            self._opened.clear()
+            for opened in list(self._opened):
+                opened.close()
 
     def _enter(self) -> None:
         self._depth += 1
@@ -81,17 +90,18 @@ class Store:
     def _reader(self) -> sqlite3.Connection:
         if self._writing_thread == threading.get_ident():
             return self._writer
-        connection: sqlite3.Connection | None = getattr(self._local, "connection", None)
-        if connection is None:
-            connection = self._local.connection = self._connect()
-        return connection
+        opened: _Opened | None = getattr(self._local, "opened", None)
+        if opened is None:
+            opened = self._local.opened = self._connect()
+        return opened.connection
 
-    def _connect(self) -> sqlite3.Connection:
+    def _connect(self) -> _Opened:
         connection = sqlite3.connect(self._path, isolation_level=None, check_same_thread=False, timeout=30)
         connection.row_factory = sqlite3.Row
         connection.execute("PRAGMA journal_mode=WAL")
         connection.execute("PRAGMA synchronous=NORMAL")
         connection.execute("PRAGMA foreign_keys=ON")
+        opened = _Opened(connection)
         with self._opening:
-            self._opened.append(connection)
-        return connection
+            self._opened.add(opened)
+        return opened

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
+from threading import Thread
 from types import SimpleNamespace
 from typing import cast
 from urllib.parse import parse_qsl, urlsplit
@@ -104,6 +105,22 @@ def test_a_transaction_is_whole_or_not_at_all(tmp_path: Path) -> None:
         db.execute("INSERT INTO t VALUES (2)")
     row = store.row("SELECT n FROM t")
     assert row and row["n"] == 2
+    store.close()
+
+
+def test_threads_that_are_gone_leave_no_connection_open(tmp_path: Path) -> None:
+    """A pool that lets idle threads go and starts others does not fill the server with open files."""
+    store = Store(tmp_path / "x.sqlite")
+    store.ensure("CREATE TABLE IF NOT EXISTS t (n INTEGER)")
+
+    def reads_in_a_thread() -> int:
+        thread = Thread(target=store.rows, args=("SELECT * FROM t",))
+        thread.start()
+        thread.join()
+        return sum(path.resolve().name.startswith("x.sqlite") for path in Path("/proc/self/fd").iterdir())
+
+    first = reads_in_a_thread()
+    assert [reads_in_a_thread() for _ in range(5)] == [first] * 5
     store.close()
 
 
