@@ -40,7 +40,7 @@ ENTRANCES = {
 WEB_MODULES = {"bot.inbox", "bot.webhooks", "bot.groupcommit", "bot.app"}
 IN_PROCESS = {
     "a wrong merge is being undone, nobody told": "in process: test_pulls_races",
-    "command had its effect, reply not edited": "in process: test_commands_adversity",
+    "command had its effect, reply not edited": "in process: test_commands_conflicts",
     "a part of several landed, the next one did not": "in process: test_moderation_saga",
     "a part was taken back, the one before it was not": "in process: test_moderation_saga",
     "proposal approved, nothing done": "in process: test_moderation_saga",

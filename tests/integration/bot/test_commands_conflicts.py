@@ -1,0 +1,119 @@
+"""Commands that want opposite things at the same moment, and a bot that dies between effect and reply."""
+
+from __future__ import annotations
+
+import pytest
+from bell_kit import decisions, is_at_rest, settle
+from pulls_kit import fields, look, propose
+from pulls_kit import thread as pull_thread
+from stand_kit import REQUESTS, Stand
+from talk_kit import Talk
+
+from bot.commands import answering
+from bot.desk import thread_key
+from hub.comments import marker_of
+
+
+@pytest.fixture
+def waiting_request(stand: Stand) -> str:
+    """A request that waits, on a board whose maintainer is the form's account; its path."""
+    form = stand.desk.hub.user("form").id
+    stand.desk.board = stand.desk.board.model_copy(update={"maintainers": (form,), "front_ends": (form,)})
+    path = stand.submit("ada/good", sender="ada")
+    stand.settle()
+    return path
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_of_two_who_want_opposite_things_the_second_is_told(stand: Stand, waiting_request: str, threads: int) -> None:
+    """Ada withdraws a request and a maintainer puts it on hold at the same moment: the file says the first."""
+    talks = [Talk(stand) for _ in range(threads)]
+    stand.ada.comment_discussion(REQUESTS, talks[0].number, comment="/cancel ada/good mine", repo_type="dataset")
+    stand.form.comment_discussion(REQUESTS, talks[-1].number, comment="/hold ada/good no", repo_type="dataset")
+    stand.form.comment_discussion(REQUESTS, talks[-1].number, comment="/cancel ada/good", repo_type="dataset")
+    for one in talks:
+        stand.desk.mark(thread_key(stand.desk.requests, one.number))
+    stand.work()
+    said = [reply for one in talks for reply in one.replies()]
+    for reply, words in zip(
+        said, ("is being cancelled", "has come to its end (`CANCELLED`)", "is cancelled already"), strict=True
+    ):
+        assert words in reply
+    settle(stand)
+    file = stand.file(waiting_request)
+    assert file["status"] == "CANCELLED"
+    assert "hold" not in file["steward"]
+
+
+def test_hold_and_unhold_and_hold_again_at_once(stand: Stand, waiting_request: str) -> None:
+    """Three in a row before anything is committed: the last one stands."""
+    talk = Talk(stand)
+    for text in ("/hold ada/good one", "/unhold ada/good", "/hold ada/good one", "/hold ada/good one"):
+        stand.form.comment_discussion(REQUESTS, talk.number, comment=text, repo_type="dataset")
+    talk.look()
+    words = ("until the hold is lifted", "is lifted", "until the hold is lifted", "for this very reason already")
+    for reply, one in zip(talk.replies(), words, strict=True):
+        assert one in reply
+    settle(stand)
+    assert stand.file(waiting_request)["steward"]["hold"]["reason"] == "one"
+
+
+def test_pause_and_resume_at_once(stand: Stand, waiting_request: str) -> None:
+    """What was paused a moment ago can be resumed, before the pause is committed."""
+    talk = Talk(stand)
+    for text in ("/pause board moving", "/resume board", "/resume board"):
+        stand.form.comment_discussion(REQUESTS, talk.number, comment=text, repo_type="dataset")
+    talk.look()
+    for reply, one in zip(talk.replies(), ("Paused", "goes on", "is not paused"), strict=True):
+        assert one in reply
+
+
+def test_approve_and_reject_at_once(stand: Stand, waiting_request: str) -> None:
+    """The first decides about the pull request, and the second is told what became of it."""
+    path = "ada/good_eval_request_False_float16_Original.json"
+    number, head = propose(stand, {path: fields(stand, precision="float16")})
+    look(stand, number)
+    talk = Talk(stand)
+    talk.number = number
+    for text in (f"/approve {head[:12]}", "/reject I changed my mind"):
+        stand.form.comment_discussion(REQUESTS, number, comment=text, repo_type="dataset")
+    talk.look()
+    approved, rejected = (one for one in talk.replies() if (it := marker_of(one)) is not None and it.kind == "answer")
+    assert "exactly as it was checked" in approved
+    assert "is merged already; nothing was changed" in rejected
+    assert pull_thread(stand, number).status == "merged"
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("/hold ada/good no", "until the hold is lifted"),
+        ("/priority ada/good high", "has `high` priority from now on"),
+        ("/cancel ada/good", "is being cancelled"),
+        ("/pause board no", "Paused: `board`"),
+        ("/submit ada/good precision=float16", "was checked and is submitted"),
+        ("/resubmit ada/good revision=main", "waits for its turn at"),
+    ],
+)
+def test_a_bot_that_dies_after_the_effect_says_it_once_more_and_does_it_once(
+    stand: Stand, waiting_request: str, monkeypatch: pytest.MonkeyPatch, text: str, words: str
+) -> None:
+    """Whoever gave the command reads that it was done, not that it was so already; there is one edit of it."""
+    died: list[str] = []
+
+    def die_once(point: str) -> None:
+        if point == answering.ACTED and not died:
+            died.append(point)
+            raise KeyError("killed")
+
+    monkeypatch.setattr(answering, "pass_by", die_once)
+    talk = Talk(stand)
+    talk.say(text, stand.form)
+    assert died
+    settle(stand)
+    talk.look()
+    (reply,) = talk.replies()
+    assert words in reply
+    settle(stand)
+    assert is_at_rest(stand, talk)
+    assert len(decisions(stand)) == 1

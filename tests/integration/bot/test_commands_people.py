@@ -1,0 +1,150 @@
+"""Who gives commands while accounts, rights, clocks and other bots change under them."""
+
+from __future__ import annotations
+
+import pytest
+from bell_kit import Bell, hang_up, is_at_rest
+from huggingface_hub import HfApi
+from pulls_kit import PATH, fields, look, propose, report
+from pulls_kit import thread as pull_thread
+from stand_kit import BOT, REQUESTS, Stand
+from talk_kit import Talk
+
+from bot.commands import limits
+from hub.comments import marked
+from leaderboard.boards import MaintainingOrganisation
+
+KEEPERS = (MaintainingOrganisation(name="board", role="write"),)
+
+
+@pytest.fixture
+def bell(monkeypatch: pytest.MonkeyPatch) -> Bell:
+    """Verbs that are counted, and that die."""
+    return hang_up(monkeypatch)
+
+
+# --- people
+
+
+def test_accounts_that_are_deleted_or_renamed(stand: Stand, bell: Bell) -> None:
+    """A command of nobody is not run; a maintainer with another name is still one, and who took the name is none."""
+    box, talk = stand.hub.box, Talk(stand)
+    form = stand.desk.hub.user("form").id
+    stand.desk.board = stand.desk.board.model_copy(update={"maintainers": (form,)})
+    with box.store.write() as db:
+        db.execute("UPDATE accounts SET name = 'formerly', key = 'formerly' WHERE key = 'form'")
+        db.execute("UPDATE accounts SET name = 'form', key = 'form' WHERE key = 'bob'")
+    assert "Paused" in talk.ask("/pause tier:large I say so", stand.form)
+    assert "[formerly]" in talk.replies()[-1]
+    assert "can be used by a maintainer" in talk.ask("/pause tier:small I say so", stand.bob)
+    stand.bob.comment_discussion(REQUESTS, talk.number, comment="/bell", repo_type="dataset")
+    bob = box.accounts.by_name("form")
+    assert bob is not None
+    box.accounts.delete(bob)
+    talk.look()
+    assert bell.rung == []
+    assert len(talk.replies()) == 2
+    assert is_at_rest(stand, talk)
+
+
+def test_an_account_that_is_deleted_while_its_command_is_done(stand: Stand, bell: Bell) -> None:
+    """The bot dies at it, and its author is gone when it comes back: the reply says that it ends there."""
+    talk, box = Talk(stand), stand.hub.box
+
+    def die() -> None:
+        raise KeyError("killed")
+
+    bell.meanwhile = die
+    talk.say("/bell", stand.bob)
+    bob = box.accounts.by_name("bob")
+    assert bob is not None
+    box.accounts.delete(bob)
+    bell.meanwhile = lambda: None
+    talk.look()
+    assert "its author is gone" in talk.replies()[-1]
+    assert is_at_rest(stand, talk)
+
+
+def test_who_lost_membership_a_second_ago_approves_nothing(stand: Stand) -> None:
+    """What was known of a maintainer a moment before does not count where something cannot be undone."""
+    stand.desk.board = stand.desk.board.model_copy(update={"maintainer_organisations": KEEPERS})
+    number, head = propose(stand, {PATH: fields(stand)})
+    look(stand, number)
+    assert "Not yet" not in report(stand, number)
+    talk = Talk(stand)
+    assert "Paused" in talk.ask("/pause tier:large I say so", stand.form)
+    box = stand.hub.box
+    org, form = box.accounts.by_name("board"), box.accounts.by_name("form")
+    assert org is not None
+    assert form is not None
+    box.accounts.set_member(org, form, None)
+    talk.number = number
+    assert "can be used by a maintainer" in talk.ask(f"/approve {head[:12]}", stand.form)
+    assert pull_thread(stand, number).status == "open"
+    box.accounts.set_member(org, form, "write")
+    talk.say(f"/approve {head[:12]}", stand.form)
+    assert pull_thread(stand, number).status == "merged"
+
+
+# --- loops
+
+
+def test_a_bot_that_answers_ours_with_commands_is_left_alone(
+    stand: Stand, bell: Bell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After so many commands it is told once, and then ignored, also after the hour is over: so there is no loop."""
+    monkeypatch.setattr(limits, "MOST", 4)
+    talk = Talk(stand)
+    talk.say("/bell", stand.bob)
+    for _ in range(12):
+        if len(talk.replies()) == len(bell.rung) + 1:
+            break
+        talk.say("/bell", stand.bob)
+    assert "more than 4 commands" in talk.replies()[-1]
+    told = len(talk.replies())
+    for _ in range(3):
+        talk.say("/bell", stand.bob)
+    assert len(talk.replies()) == told
+    stand.time += limits.WINDOW + 60
+    talk.look()
+    assert (len(talk.replies()), len(bell.rung)) == (told, 4)
+    talk.say("/bell", stand.bob)
+    assert len(bell.rung) == 5
+
+
+def test_what_other_bots_copy_from_ours_is_no_command(stand: Stand, bell: Bell) -> None:
+    """A reply that somebody posts again, marker and all, or quotes, is answered by nobody."""
+    talk = Talk(stand)
+    reply = talk.ask("/bell")
+    talk.say(reply, stand.bob)
+    talk.say("\n".join(f"> {line}" for line in reply.splitlines()), stand.bob)
+    talk.say(marked(reply.partition("\n")[2], stand.desk.marker("answer", "0123")), stand.bob)
+    talk.look()
+    assert len(talk.replies()) == 1
+    assert len(bell.rung) == 1
+
+
+def test_our_own_words_are_no_commands_even_if_they_look_like_one(stand: Stand, bell: Bell) -> None:
+    """Whatever our own account writes, by hand or by program, is not run."""
+    talk = Talk(stand)
+    talk.say("/bell", HfApi(stand.hub.url, token=BOT))
+    assert bell.rung == []
+
+
+# --- clocks
+
+
+@pytest.mark.parametrize("apart", [-86_400.0, -3_700.0, 3_700.0, 3 * 86_400.0])
+def test_clocks_that_disagree_change_nothing(
+    stand: Stand, bell: Bell, monkeypatch: pytest.MonkeyPatch, apart: float
+) -> None:
+    """However far the Hub's clock is from ours, a command is run once, and its author held to the limit."""
+    monkeypatch.setattr(limits, "MOST", 3)
+    stand.time += apart
+    talk = Talk(stand)
+    for _ in range(4):
+        talk.say("/bell")
+    talk.look()
+    assert len(bell.rung) == 3
+    assert len(talk.replies()) == 4
+    assert "more than 3 commands" in talk.replies()[-1]
