@@ -4,6 +4,8 @@ It is read from Redis as a whole once, and then follows the stream of changes th
 (`Keys.request_changes`). Whoever finds that the entry it read last is no longer in the stream (it is from before an
 amnesia, or too far behind) reads everything again.
 
+Race closed: Redis goes away while changes are read. What was read is forgotten only after all of it has become rows, so
+the next look reads it again.
 Race accepted: scores are noted a moment before the index tells of the request's end; whoever reads in between sees them
 at the next change.
 """
@@ -42,6 +44,8 @@ class Table:
         self._lines: dict[str, Line] = {}
         self._rows: Rows | None = None
         self._building, self._built, self._took = False, 0.0, 0.0
+        self._changed = False
+        """Whether something was read that is not in the rows yet."""
         self._seen, self._flags = b"", ""
         self._flagged: tuple[frozenset[str], frozenset[str]] = (frozenset(), frozenset())
 
@@ -52,7 +56,7 @@ class Table:
         of some seconds ago.
         """
         with self._lock:
-            if self._rows is None or len(self._lines) < MANY:
+            if self._rows is None or (len(self._lines) < MANY and not self._building):
                 return self._build()
             if not self._building and time.monotonic() - self._built > REST * self._took:
                 self._building = True
@@ -69,9 +73,11 @@ class Table:
 
     def _build(self, *, before: Rows | None = None) -> Rows:
         began = time.monotonic()
-        changed = self._follow_flags()
-        if self._follow() or changed or self._rows is None:
+        self._changed |= self._follow_flags()
+        self._changed |= self._follow()
+        if self._changed or self._rows is None:
             self._rows = Rows(tuple(self._lines.values()), self._flagged, before)
+            self._changed = False
             self._built = time.monotonic()
             self._took = self._built - began
         return self._rows
@@ -83,27 +89,27 @@ class Table:
         if not found or found[0][0] != self._seen or len(found) == BEHIND:
             return self._read_all()
         paths = {path for _, fields in found[1:] for path in json.loads(fields[b"paths"])}
+        self._reread(sorted(paths), self._lines)
         self._seen = found[-1][0]
-        return self._reread(sorted(paths))
+        return bool(paths)
 
     def _read_all(self) -> bool:
         # The place in the stream first: what changes while everything is read is then read twice, and not missed.
         newest: Any = self.desk.redis.xrevrange(self.desk.keys.request_changes, count=1)
-        self._lines = {}
+        lines: dict[str, Line] = {}
         paths = self.desk.index.paths()
         while chunk := list(islice(paths, CHUNK)):
-            self._reread(chunk)
-        self._seen = newest[0][0] if newest else b""
+            self._reread(chunk, lines)
+        self._lines, self._seen = lines, newest[0][0] if newest else b""
         return True
 
-    def _reread(self, paths: Sequence[str]) -> bool:
+    def _reread(self, paths: Sequence[str], lines: dict[str, Line]) -> None:
         scores = self.desk.scores.find(paths)
         for path, entry in zip(paths, self.desk.index.find(paths), strict=True):
             if entry is None or shown.hidden(entry):
-                self._lines.pop(path, None)
+                lines.pop(path, None)
             else:
-                self._lines[path] = line_of(entry, scores.get(path))
-        return bool(paths)
+                lines[path] = line_of(entry, scores.get(path))
 
     def _follow_flags(self) -> bool:
         commit, records = self.desk.flag_book.known()

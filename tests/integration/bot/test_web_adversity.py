@@ -1,0 +1,113 @@
+"""What the web server shows while Redis comes and goes between two of its answers, and while others look too."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+import redis
+from bot_kit import BOARD
+from redis.exceptions import ConnectionError as RedisAway
+from site_kit import entry, flag, put_flags, score
+
+from bot.desk import Desk
+from bot.index import Entry, Index
+from bot.web import table as module
+from bot.web.table import Table
+from hub.client import Hub
+from leaderboard.boards import parse_board
+from leaderboard.suites import find_suite
+from wire import clock
+from wire.keys import Keys
+
+KEYS = Keys("demo")
+
+
+@pytest.fixture
+def desk(connection: redis.Redis) -> Iterator[Desk]:
+    """A desk that only looks."""
+    hub = Hub("http://127.0.0.1:9", None)
+    yield Desk(board=parse_board(BOARD), suite=find_suite("starter"), hub=hub, redis=connection, now=clock.now)
+    hub.close()
+
+
+def failing(monkeypatch: pytest.MonkeyPatch, where: object, name: str, *, after: int = 0) -> Callable[[], None]:
+    """Have a method of `where` find no Redis once it was called `after` times; what is returned ends that."""
+    plain, calls = getattr(where, name), list[int]()
+
+    def broken(*arguments: Any, **named: Any) -> Any:
+        calls.append(1)
+        if len(calls) > after:
+            raise RedisAway
+        return plain(*arguments, **named)
+
+    monkeypatch.setattr(where, name, broken)
+    return lambda: monkeypatch.setattr(where, name, plain)
+
+
+def finished(desk: Desk, model: str) -> Entry:
+    """A request that has scores."""
+    one = entry(model, "settled", "FINISHED", category="chat")
+    Index(desk.redis, KEYS).put(one)
+    score(desk.scores, one, 50.0, "chat")
+    return one
+
+
+def models(table: Table) -> set[str]:
+    """The models in the table."""
+    return {line.model for line in table.rows().lines}
+
+
+def test_a_change_that_was_seen_but_not_read_is_read_again(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Redis goes away after it has told what changed, and before it has told how that stands now."""
+    finished(desk, "ada/one")
+    table = Table(desk)
+    assert models(table) == {"ada/one"}
+    finished(desk, "ada/two")
+    mended = failing(monkeypatch, desk.scores, "find")
+    with pytest.raises(RedisAway):
+        table.rows()
+    mended()
+    assert models(table) == {"ada/one", "ada/two"}
+
+
+def test_a_flag_that_was_read_before_redis_went_away_hides_its_row(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The flags were read, and the changes were not: at the next look nothing is new, and the flag counts."""
+    desk.flag_book.repo = desk.requests
+    finished(desk, "ada/one")
+    table = Table(desk)
+    assert table.rows().flagged == frozenset()
+    put_flags(desk.redis, KEYS, flag("ada/one"))
+    mended = failing(monkeypatch, desk.redis, "xrange")
+    with pytest.raises(RedisAway):
+        table.rows()
+    mended()
+    assert table.rows().flagged == {0}
+
+
+def test_who_looks_while_all_is_read_again_neither_waits_nor_reads(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A large table is read anew in the background after an amnesia: meanwhile the rows are those from before."""
+    for number in range(8):
+        finished(desk, f"ada/m{number}")
+    monkeypatch.setattr(module, "MANY", 4)
+    table = Table(desk)
+    before = models(table)
+    desk.redis.delete(KEYS.request_changes)
+    seen, reads, find, paths = list[set[str]](), list[int](), desk.scores.find, desk.index.paths
+
+    def looked_at(wanted: Any) -> Any:
+        monkeypatch.setattr(desk.scores, "find", find)
+        seen.append(models(table))
+        return find(wanted)
+
+    def counted() -> Iterator[str]:
+        reads.append(1)
+        return paths()
+
+    monkeypatch.setattr(desk.scores, "find", looked_at)
+    monkeypatch.setattr(desk.index, "paths", counted)
+    table._building = True
+    table._build_aside()
+    assert (seen, len(reads)) == ([before], 1)
+    assert models(table) == before
