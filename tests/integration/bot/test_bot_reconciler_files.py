@@ -1,0 +1,201 @@
+"""What nobody told us of files: commits, rewritten history, a lost mirror, who submitted; a round finds it all."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from huggingface_hub import CommitOperationAdd
+from reconciler_kit import FINISHED, fill, look, member, modify, path_of, state, webhook
+from stand_kit import REQUESTS, Stand
+
+from bot.schedule import TICK
+from bot.sync.pull_record import MAIN
+from bot.sync.reconcile import PERIOD
+from hub.errors import RateLimited
+from wire.attempts import Progress
+
+
+def test_a_commit_that_no_webhook_told_of_is_found_within_one_period(stand: Stand) -> None:
+    """Before the period is over nobody looks; afterwards the new request is judged, and the removed one forgotten."""
+    webhook(stand)
+    gone = stand.submit("ada/remote")
+    look(stand)
+    modify(
+        stand, **{path_of("ada/good"): json.dumps({**FINISHED, "model": "ada/good", "status": "PENDING"}), gone: None}
+    )
+    look(stand, after=PERIOD - TICK)
+    assert (state(stand, path_of("ada/good")), state(stand, gone)) == (None, "settled")
+    look(stand, after=TICK)
+    assert (state(stand, path_of("ada/good")), state(stand, gone)) == ("waiting", None)
+
+
+def test_a_round_with_nothing_new_costs_the_same_few_calls_whatever_the_size(stand: Stand) -> None:
+    """At 100 and at 2,000 requests: eight calls, none of them a commit, and as much read from Redis."""
+    costs = []
+    for size in (100, 2_000):
+        fill(stand, size)
+        look(stand)
+        stats = stand.desk.redis.info("stats")
+        calls = look(stand)
+        read = stand.desk.redis.info("stats")["total_net_output_bytes"] - stats["total_net_output_bytes"]
+        costs.append((sorted(calls), read))
+    assert stand.desk.index.count() == 2_000
+    assert costs[0][0] == costs[1][0]
+    assert len(costs[0][0]) == 8
+    assert {method for method, _ in costs[0][0]} == {"GET"}
+    assert abs(costs[0][1] - costs[1][1]) < 2_000
+
+
+def test_old_requests_are_indexed_without_a_call_each_and_only_what_waits_is_synced(stand: Stand) -> None:
+    """From an empty Redis 300 finished requests take no call of their own; strange and foreign ones are left alone."""
+    fill(stand, 300)
+    strange = {"x/old_eval_request_False_float32_Original.json": '{"model": 7, "status": "FINISHED_OLD"}'}
+    foreign = json.dumps({**FINISHED, "model": "x/run", "status": "RUNNING", "job_id": 12})
+    modify(stand, **strange, **{path_of("x/run"): foreign}, **{"notes.json": "{}"})
+    waiting = stand.submit("ada/good")
+    calls = look(stand)
+    assert len(calls) < 33
+    assert stand.desk.index.count() == 303
+    assert state(stand, waiting) == "waiting"
+    assert [state(stand, path) for path in (*strange, path_of("x/run"))] == ["foreign", "foreign"]
+    assert state(stand, path_of("org-0/model-0")) == "settled"
+    assert [thread.title for thread in stand.threads()] == [stand.threads()[0].title]
+
+
+def test_a_squashed_history_wakes_nobody_whose_file_is_as_it_was(stand: Stand) -> None:
+    """After a super-squash only the file that changed with it is synced again; the others cost nothing."""
+    fill(stand, 50)
+    refused = stand.submit("ada/remote")
+    look(stand)
+    look(stand)
+    modify(stand, **{path_of("org-0/model-0"): json.dumps({**FINISHED, "model": "org-0/model-0", "note": 1})})
+    stand.form.super_squash_history(REQUESTS, repo_type="dataset")
+    commits = stand.commits()
+    before = len(stand.calls)
+    calls = look(stand)
+    assert [route for _, route in calls].count("resolve") == 1
+    assert stand.commits() == commits
+    assert state(stand, refused) == "settled"
+    assert stand.desk.index.get(path_of("org-0/model-0")).file_oid != ""
+    assert len(look(stand)) == 8
+    assert before < len(stand.calls)
+
+
+def test_a_request_that_history_lost_is_forgotten(stand: Stand) -> None:
+    """A file that is gone after a rewrite is gone from the index."""
+    gone = stand.submit("ada/remote")
+    fill(stand, 3)
+    look(stand)
+    modify(stand, **{gone: None})
+    stand.form.super_squash_history(REQUESTS, repo_type="dataset")
+    look(stand)
+    assert state(stand, gone) is None
+    assert stand.desk.index.count() == 3
+
+
+def test_the_mirror_may_be_lost_or_damaged_at_any_time(stand: Stand) -> None:
+    """With the clone deleted, or its packs cut off, the next commit is found all the same; nobody is judged twice."""
+    fill(stand, 20)
+    look(stand)
+    for number, harm in enumerate((_delete, _cut_off, _no_objects)):
+        harm(stand)
+        modify(stand, **{path_of(f"ada/m{number}"): json.dumps({**FINISHED, "model": f"ada/m{number}"})})
+        calls = look(stand)
+        for _ in range(3):
+            calls += look(stand)
+        assert state(stand, path_of(f"ada/m{number}")) == "settled"
+        assert [route for _, route in calls].count("resolve") <= 1
+    assert stand.desk.index.count() == 23
+
+
+def _delete(stand: Stand) -> None:
+    stand.desk.mirror.discard(stand.desk.requests)
+
+
+def _cut_off(stand: Stand) -> None:
+    for pack in (stand.hub.box.data / "mirrors").rglob("*.pack"):
+        pack.chmod(0o600)
+        pack.write_bytes(pack.read_bytes()[:40])
+
+
+def _no_objects(stand: Stand) -> None:
+    for pack in (stand.hub.box.data / "mirrors").rglob("pack-*"):
+        pack.unlink()
+
+
+def test_main_that_moves_under_our_eyes_is_looked_at_again(stand: Stand, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the commit that the refs named was not fetched, nothing is remembered, and the next look finds all."""
+    path = stand.submit("ada/good")
+    real = stand.desk.hub.heads
+    elsewhere = stand.hub.box.repos.get("dataset", "board/results")
+    assert elsewhere is not None
+    commits = stand.desk.hub.commits
+    monkeypatch.setattr(stand.desk.hub, "heads", lambda *_, **__: {MAIN: elsewhere.git.head()})
+    monkeypatch.setattr(stand.desk.hub, "commits", lambda repo, *_, limit: commits(repo, limit=limit))
+    look(stand)
+    assert stand.desk.index.head(REQUESTS) is None
+    monkeypatch.setattr(stand.desk.hub, "heads", real)
+    look(stand, after=2)
+    assert state(stand, path) == "waiting"
+
+
+def test_git_that_is_turned_away_waits_as_the_hub_asks(stand: Stand) -> None:
+    """A 429 to the fetch is a rate limit like any other: the look is put off, and done later."""
+    path = stand.submit("ada/good")
+    stand.hub.box.faults.fail("GET */info/refs", status=429, times=1)
+    look(stand)
+    assert state(stand, path) is None
+    look(stand, after=RateLimited("", seconds=61, what="").seconds)
+    assert state(stand, path) == "waiting"
+
+
+def test_files_of_several_commits_keep_their_own_submitters(stand: Stand) -> None:
+    """Between two looks three people commit: each file is its own committer's, without a call per commit."""
+    look(stand)
+    stand.hub.box.accounts.set_member(*member(stand, "ada", "write"))
+    stand.submit("ada/good")
+    operations = [
+        CommitOperationAdd(path_of("ada/other"), json.dumps({"model": "ada/other", "status": "PENDING"}).encode())
+    ]
+    stand.ada.create_commit(REQUESTS, operations, commit_message="Mine", repo_type="dataset")
+    calls = look(stand)
+    assert stand.desk.index.origin(path_of("ada/good")).author == "form"
+    assert stand.desk.index.origin(path_of("ada/other")).author == "ada"
+    assert ("GET", "compare") not in calls
+
+
+def test_who_submitted_survives_the_loss_of_redis(stand: Stand) -> None:
+    """Waiting, running and merged requests name the same submitter afterwards; our own commits hide nobody."""
+    stand.desk.board = stand.desk.board.model_copy(update={"front_ends": (stand.desk.hub.user("form").id,)})
+    look(stand, after=0)
+    job = stand.started()
+    waiting = stand.submit("ada/good", path="ada/good_eval_request_False_bfloat16_Original.json", precision="bfloat16")
+    merged = "ada/good_eval_request_False_float16_Original.json"
+    add = CommitOperationAdd(merged, json.dumps({"model": "ada/good", "status": "PENDING"}).encode())
+    pull = stand.ada.create_commit(REQUESTS, [add], commit_message="Add", repo_type="dataset", create_pr=True)
+    stand.form.merge_pull_request(REQUESTS, int(pull.pr_num or 0), repo_type="dataset")
+    stand.settle()
+    fill(stand, 1)
+    paths = (job.path, waiting, merged)
+    known = [stand.desk.index.origin(path).author for path in paths]
+    stand.desk.redis.flushall()
+    for _ in range(3):
+        stand.desk.attempts.beat(job.attempt, Progress("evaluate", 1, 10), now=stand.time)
+        look(stand, after=10)
+    assert [stand.desk.index.origin(path).author for path in paths] == known == ["form", "form", "ada"]
+    assert stand.desk.index.origin(merged).pull == int(pull.pr_num or 0)
+    assert stand.file(job.path)["steward"]["submitter"] == "form"
+    assert len(stand.threads()) == 3
+
+
+def test_a_submitter_is_believed_in_a_file_only_after_our_own_commit(stand: Stand) -> None:
+    """Whoever writes another's name into the object `steward` of a new file gets it overwritten, not believed."""
+    stand.worker()
+    stand.schedule.tick()
+    path = stand.submit("ada/good", steward={"submitter": "ada"})
+    stand.settle()
+    assert stand.desk.index.origin(path).author == "form"
+    (job,) = stand.queued()
+    assert stand.take(job) is True
+    assert stand.file(path)["steward"]["submitter"] == "form"
