@@ -1,61 +1,24 @@
-"""Off, shadow, on: what the bot does not do, what it says that it would have done, and what people did instead."""
+"""A board in shadow: what the bot says that it would have done, what people did instead, and what comes of it."""
 
 from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable
-from typing import Any
 
 import pytest
 from huggingface_hub import CommitOperationAdd, HfApi
+from shadow_kit import CORRUPTED, ON, SHADOW, begun, later, listed, path_of, submit, switch, written
 from stand_kit import REQUESTS, WORKER, Stand
 
-from bot.adopting import adopt
-from bot.effects import Gate
 from bot.hindsight import compare
 from bot.sync.reconcile import PERIOD
-from hub.comments import Marker
 from hub.edits import PutFile
-from hub.records import Repo
-from leaderboard.attempts import Details, Failure
-from leaderboard.effects import Effect, Effects, Mode
-from leaderboard.requests import RequestPath
+from leaderboard.attempts import Details
+from leaderboard.effects import Effect, Mode
 from leaderboard.results import Block, dump, score, scores_in_block, with_block
 from wire.attempts import LOST
-from wire.heartbeats import WorkerCard
 from wire.jobs import EvaluationJob
 from wire.shadow import KEPT, ShadowList, Would
-
-SHADOW, ON = (dict.fromkeys(Effect, mode) for mode in (Mode.SHADOW, Mode.ON))
-CORRUPTED = Failure(cause="weights-corrupted", fault="submission", message="The weights are cut off.")
-OURS = Failure(cause="disk-full", fault="us", message="The disk is full.")
-
-
-def switch(stand: Stand, modes: dict[Effect, Mode], **others: Mode) -> None:
-    """Give the board these effects, as a restart with another board file does."""
-    named = {Effect(kind.replace("_", "-")): mode for kind, mode in others.items()}
-    stand.desk.board = stand.desk.board.model_copy(update={"effects": Effects(modes={**modes, **named})})
-
-
-def path_of(precision: str, model: str = "ada/good") -> str:
-    """Where the request for a model at a precision lies."""
-    return str(RequestPath(*model.split("/"), private=False, precision=precision, weight_type="Original"))
-
-
-def submit(stand: Stand, precision: str, **fields: Any) -> str:
-    """The form submits ada/good at another precision."""
-    return stand.submit("ada/good", path=path_of(precision), precision=precision, **fields)
-
-
-def begun(stand: Stand, precision: str) -> EvaluationJob:
-    """An evaluation that a worker is at."""
-    stand.desk.workers.announce(WorkerCard(name=precision, tiers=("all",), since=stand.time, beat=stand.time))
-    path = submit(stand, precision)
-    stand.settle()
-    (job,) = (job for job in stand.queued() if job.path == path)
-    assert stand.take(job) is True
-    return job
 
 
 def published(stand: Stand, job: EvaluationJob) -> Details:
@@ -80,30 +43,6 @@ def published(stand: Stand, job: EvaluationJob) -> Details:
     add = CommitOperationAdd(path, dump(with_block({"results": raw}, block)))
     commit = gpu.create_commit(repo, [add], commit_message="Publish", repo_type="dataset")
     return Details(repo=repo, commit=commit.oid, results_path=path)
-
-
-def written(stand: Stand) -> dict[str, Any]:
-    """Everything that people can see of what the bot, or anybody, wrote."""
-    repos = [f"board/{name}" for name in ("requests", "results", "logs")]
-    heads = {name: stand.form.list_repo_commits(name, repo_type="dataset")[0].commit_id for name in repos}
-    texts = {t.num: (t.status, [getattr(e, "content", e.type) for e in t.events]) for t in stand.threads()}
-    return {**heads, "threads": texts}
-
-
-def later(stand: Stand, seconds: float) -> None:
-    """Time goes by, for us and for the Hub; the timer ticks, and all that is due is done."""
-    stand.hub.box.clock.advance(seconds)
-    # The Hub's clock goes on while a test runs, and ours does not: who compares the two needs them together.
-    stand.time = max(stand.time + seconds, stand.hub.box.clock.seconds())
-    stand.worker()
-    stand.schedule.tick()
-    stand.work()
-
-
-def listed(stand: Stand) -> list[tuple[str, str, str]]:
-    """The list, oldest first: kind, file, status."""
-    things = stand.desk.effects.shadow.read().things
-    return [(would.effect, would.path, would.status) for would in reversed(things)]
 
 
 def test_a_board_in_shadow_writes_nothing_for_a_day_and_its_list_is_right(stand: Stand) -> None:
@@ -293,146 +232,6 @@ def test_a_worker_that_asks_for_a_claim_in_shadow_is_sent_away(stand: Stand) -> 
     later(stand, PERIOD)
     assert stand.queued() == []
     assert [entry for entry in listed(stand) if entry[0] == "edit"] == [("edit", path, "RUNNING")]
-
-
-RELAUNCH = [(Mode.ON, "RERUN", []), (Mode.SHADOW, "FAILED", ["RERUN"]), (Mode.OFF, "FAILED", [])]
-
-
-@pytest.mark.parametrize("lost", [False, True])
-@pytest.mark.parametrize(("mode", "status", "held"), RELAUNCH)
-def test_without_relaunches_our_faults_end_in_failed(
-    stand: Stand, mode: Mode, status: str, held: list[str], lost: bool
-) -> None:
-    """Where the bot may not relaunch by itself, no request is left in limbo: it fails, and says whose fault it was."""
-    job = begun(stand, "float32")
-    switch(stand, ON, relaunch=mode)
-    if lost:
-        later(stand, 60)
-        later(stand, LOST + 1)
-    else:
-        stand.end(job, failure=OURS)
-    file = stand.file(job.path)
-    assert file["status"] == status
-    assert file["steward"]["failure"]["fault"] in ("us", "hub")
-    assert [entry[2] for entry in listed(stand)] == held
-
-
-def test_without_threads_the_file_says_it_all(stand: Stand) -> None:
-    """A kind that is off stops nothing else: the request is refused in its file, and no thread is opened or listed."""
-    switch(stand, ON, new_thread=Mode.OFF)
-    path = stand.submit("ada/remote")
-    stand.settle()
-    assert stand.file(path)["status"] == "FAILED"
-    assert stand.threads() == []
-    assert listed(stand) == []
-
-
-def test_a_comment_does_not_speak_of_an_edit_that_was_held_back(stand: Stand) -> None:
-    """With comments on and edits in shadow, nobody reads that a request failed whose file says PENDING."""
-    switch(stand, ON, edit=Mode.SHADOW)
-    stand.submit("ada/remote")
-    stand.settle()
-    assert stand.threads() == []
-    assert [entry[0] for entry in listed(stand)] == ["new-thread", "edit"]
-
-
-# --- each kind, in each mode
-
-
-MARKER = Marker("demo", "note", "x")
-REPO = Repo("dataset", REQUESTS)
-
-
-def edit(gate: Gate, _thread: int) -> None:
-    """A file is put."""
-    gate.stage(REPO, PutFile(id="put", path="x.txt", data=b"x", line="Add x"))
-
-
-def speak(gate: Gate, thread: int) -> None:
-    """A comment is written."""
-    gate.comment(REPO, thread, "Hello.", MARKER)
-
-
-def mention(gate: Gate, thread: int) -> None:
-    """Somebody is mentioned in a comment."""
-    gate.comment(REPO, thread, "Hello @ada and @ada, or mail a@b.", MARKER)
-
-
-def open_one(gate: Gate, _thread: int) -> None:
-    """A thread is opened."""
-    gate.open_thread(REPO, "A title", "A body.", MARKER)
-
-
-def close(gate: Gate, thread: int) -> None:
-    """A thread is closed."""
-    gate.set_status(REPO, thread, "closed", MARKER)
-
-
-def pause(gate: Gate, _thread: int) -> None:
-    """Something else that a sync asks for by name."""
-    gate.allows(Would(id="pause", effect=Effect.PAUSE, repo="dataset/board/requests", does="Pause the queue"))
-
-
-ACTS: list[tuple[Effect, Callable[[Gate, int], None]]] = [
-    (Effect.EDIT, edit),
-    (Effect.COMMENT, speak),
-    (Effect.MENTION, mention),
-    (Effect.NEW_THREAD, open_one),
-    (Effect.CLOSE, close),
-    (Effect.PAUSE, pause),
-]
-
-
-@pytest.mark.parametrize("mode", Mode)
-@pytest.mark.parametrize(("effect", "act"), ACTS)
-def test_each_kind_of_effect_is_off_shadowed_or_on(
-    stand: Stand, effect: Effect, act: Callable[[Gate, int], None], mode: Mode
-) -> None:
-    """Done only where it is on, listed only where it is in shadow, and once, however often it is tried."""
-    thread = stand.ada.create_discussion(REQUESTS, "A question", repo_type="dataset").num
-    switch(stand, ON)
-    still = written(stand)
-    switch(stand, {**ON, effect: mode})
-    for _ in range(2):
-        act(stand.desk.effects, thread)
-        stand.settle()
-    done = written(stand) != still
-    assert done is ((mode is Mode.ON and effect is not Effect.PAUSE) or effect is Effect.MENTION)
-    assert [entry[0] for entry in listed(stand)] == ([effect.value] if mode is Mode.SHADOW else [])
-    if effect is Effect.MENTION:
-        assert ("@ada" in stand.threads()[0].events[-1].content) is (mode is Mode.ON)
-        assert "a@b" in stand.threads()[0].events[-1].content
-
-
-@pytest.mark.parametrize("mode", Mode)
-def test_a_merge_is_off_shadowed_or_on(stand: Stand, mode: Mode) -> None:
-    """A pull request at its approved head is merged, listed, or neither."""
-    add = CommitOperationAdd("x.json", b"{}")
-    pull = stand.ada.create_commit(REQUESTS, [add], commit_message="Add", repo_type="dataset", create_pr=True)
-    number = int(pull.pr_num or 0)
-    head = stand.desk.hub.thread(REPO, number).head_commit
-    assert head is not None
-    switch(stand, {**ON, Effect.MERGE: mode})
-    merged = stand.desk.effects.merge(REPO, number, head=head)
-    assert (merged is not None) is (mode is Mode.ON)
-    assert stand.desk.hub.thread(REPO, number).status == ("merged" if mode is Mode.ON else "open")
-    assert [entry[0] for entry in listed(stand)] == (["merge"] if mode is Mode.SHADOW else [])
-
-
-def test_old_threads_are_left_alone_unless_somebody_asks(stand: Stand) -> None:
-    """Threads from before the adoption get no comment and keep their status; asked for, both happen."""
-    old = stand.ada.create_discussion(REQUESTS, "Old", repo_type="dataset").num
-    adopt(stand.desk)
-    stand.settle()
-    gate, still = stand.desk.effects, written(stand)
-    assert gate.comment(REPO, old, "Hello.", MARKER) is None
-    assert gate.set_status(REPO, old, "closed", MARKER) is False
-    assert written(stand) == still
-    assert gate.comment(REPO, old, "Hello.", MARKER, asked=True) is not None
-    assert gate.set_status(REPO, old, "closed", MARKER, asked=True) is True
-    assert stand.threads()[0].status == "closed"
-    new = stand.ada.create_discussion(REQUESTS, "New", repo_type="dataset").num
-    assert gate.comment(REPO, new, "Hello.", MARKER) is not None
 
 
 def test_the_list_is_bounded(stand: Stand, monkeypatch: pytest.MonkeyPatch) -> None:

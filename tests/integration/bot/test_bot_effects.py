@@ -1,0 +1,157 @@
+"""Each kind of effect: off, shadowed or on; and what the others do without it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from huggingface_hub import CommitOperationAdd
+from shadow_kit import ON, begun, later, listed, switch, written
+from stand_kit import REQUESTS, Stand
+
+from bot.adopting import adopt
+from bot.effects import Gate
+from hub.comments import Marker
+from hub.edits import PutFile
+from hub.records import Repo
+from leaderboard.attempts import Failure
+from leaderboard.effects import Effect, Mode
+from wire.attempts import LOST
+from wire.shadow import Would
+
+OURS = Failure(cause="disk-full", fault="us", message="The disk is full.")
+RELAUNCH = [(Mode.ON, "RERUN", []), (Mode.SHADOW, "FAILED", ["RERUN"]), (Mode.OFF, "FAILED", [])]
+
+
+@pytest.mark.parametrize("lost", [False, True])
+@pytest.mark.parametrize(("mode", "status", "held"), RELAUNCH)
+def test_without_relaunches_our_faults_end_in_failed(
+    stand: Stand, mode: Mode, status: str, held: list[str], lost: bool
+) -> None:
+    """Where the bot may not relaunch by itself, no request is left in limbo: it fails, and says whose fault it was."""
+    job = begun(stand, "float32")
+    switch(stand, ON, relaunch=mode)
+    if lost:
+        later(stand, 60)
+        later(stand, LOST + 1)
+    else:
+        stand.end(job, failure=OURS)
+    file = stand.file(job.path)
+    assert file["status"] == status
+    assert file["steward"]["failure"]["fault"] in ("us", "hub")
+    assert [entry[2] for entry in listed(stand)] == held
+
+
+def test_without_threads_the_file_says_it_all(stand: Stand) -> None:
+    """A kind that is off stops nothing else: the request is refused in its file, and no thread is opened or listed."""
+    switch(stand, ON, new_thread=Mode.OFF)
+    path = stand.submit("ada/remote")
+    stand.settle()
+    assert stand.file(path)["status"] == "FAILED"
+    assert stand.threads() == []
+    assert listed(stand) == []
+
+
+def test_a_comment_does_not_speak_of_an_edit_that_was_held_back(stand: Stand) -> None:
+    """With comments on and edits in shadow, nobody reads that a request failed whose file says PENDING."""
+    switch(stand, ON, edit=Mode.SHADOW)
+    stand.submit("ada/remote")
+    stand.settle()
+    assert stand.threads() == []
+    assert [entry[0] for entry in listed(stand)] == ["new-thread", "edit"]
+
+
+MARKER = Marker("demo", "note", "x")
+REPO = Repo("dataset", REQUESTS)
+
+
+def edit(gate: Gate, _thread: int) -> None:
+    """A file is put."""
+    gate.stage(REPO, PutFile(id="put", path="x.txt", data=b"x", line="Add x"))
+
+
+def speak(gate: Gate, thread: int) -> None:
+    """A comment is written."""
+    gate.comment(REPO, thread, "Hello.", MARKER)
+
+
+def mention(gate: Gate, thread: int) -> None:
+    """Somebody is mentioned in a comment."""
+    gate.comment(REPO, thread, "Hello @ada and @ada, or mail a@b.", MARKER)
+
+
+def open_one(gate: Gate, _thread: int) -> None:
+    """A thread is opened."""
+    gate.open_thread(REPO, "A title", "A body.", MARKER)
+
+
+def close(gate: Gate, thread: int) -> None:
+    """A thread is closed."""
+    gate.set_status(REPO, thread, "closed", MARKER)
+
+
+def pause(gate: Gate, _thread: int) -> None:
+    """Something else that a sync asks for by name."""
+    gate.allows(Would(id="pause", effect=Effect.PAUSE, repo="dataset/board/requests", does="Pause the queue"))
+
+
+ACTS: list[tuple[Effect, Callable[[Gate, int], None]]] = [
+    (Effect.EDIT, edit),
+    (Effect.COMMENT, speak),
+    (Effect.MENTION, mention),
+    (Effect.NEW_THREAD, open_one),
+    (Effect.CLOSE, close),
+    (Effect.PAUSE, pause),
+]
+
+
+@pytest.mark.parametrize("mode", Mode)
+@pytest.mark.parametrize(("effect", "act"), ACTS)
+def test_each_kind_of_effect_is_off_shadowed_or_on(
+    stand: Stand, effect: Effect, act: Callable[[Gate, int], None], mode: Mode
+) -> None:
+    """Done only where it is on, listed only where it is in shadow, and once, however often it is tried."""
+    thread = stand.ada.create_discussion(REQUESTS, "A question", repo_type="dataset").num
+    switch(stand, ON)
+    still = written(stand)
+    switch(stand, {**ON, effect: mode})
+    for _ in range(2):
+        act(stand.desk.effects, thread)
+        stand.settle()
+    done = written(stand) != still
+    assert done is ((mode is Mode.ON and effect is not Effect.PAUSE) or effect is Effect.MENTION)
+    assert [entry[0] for entry in listed(stand)] == ([effect.value] if mode is Mode.SHADOW else [])
+    if effect is Effect.MENTION:
+        assert ("@ada" in stand.threads()[0].events[-1].content) is (mode is Mode.ON)
+        assert "a@b" in stand.threads()[0].events[-1].content
+
+
+@pytest.mark.parametrize("mode", Mode)
+def test_a_merge_is_off_shadowed_or_on(stand: Stand, mode: Mode) -> None:
+    """A pull request at its approved head is merged, listed, or neither."""
+    add = CommitOperationAdd("x.json", b"{}")
+    pull = stand.ada.create_commit(REQUESTS, [add], commit_message="Add", repo_type="dataset", create_pr=True)
+    number = int(pull.pr_num or 0)
+    head = stand.desk.hub.thread(REPO, number).head_commit
+    assert head is not None
+    switch(stand, {**ON, Effect.MERGE: mode})
+    merged = stand.desk.effects.merge(REPO, number, head=head)
+    assert (merged is not None) is (mode is Mode.ON)
+    assert stand.desk.hub.thread(REPO, number).status == ("merged" if mode is Mode.ON else "open")
+    assert [entry[0] for entry in listed(stand)] == (["merge"] if mode is Mode.SHADOW else [])
+
+
+def test_old_threads_are_left_alone_unless_somebody_asks(stand: Stand) -> None:
+    """Threads from before the adoption get no comment and keep their status; asked for, both happen."""
+    old = stand.ada.create_discussion(REQUESTS, "Old", repo_type="dataset").num
+    adopt(stand.desk)
+    stand.settle()
+    gate, still = stand.desk.effects, written(stand)
+    assert gate.comment(REPO, old, "Hello.", MARKER) is None
+    assert gate.set_status(REPO, old, "closed", MARKER) is False
+    assert written(stand) == still
+    assert gate.comment(REPO, old, "Hello.", MARKER, asked=True) is not None
+    assert gate.set_status(REPO, old, "closed", MARKER, asked=True) is True
+    assert stand.threads()[0].status == "closed"
+    new = stand.ada.create_discussion(REQUESTS, "New", repo_type="dataset").num
+    assert gate.comment(REPO, new, "Hello.", MARKER) is not None
