@@ -86,6 +86,13 @@ class Bench:
         """A new file in the results repo."""
         return PutFile(id=name, path=f"{name}.json", data=b"{}\n", line=f"Add {name}", wake=("request:r",), **more)
 
+    def stage_some(self, number: int) -> list[str]:
+        """So many requests, and an edit of each staged; their paths."""
+        paths = [f"o/m{n}.json" for n in range(number)]
+        self.commit([CommitOperationAdd(path, b'{"status": "PENDING", "params": 1}') for path in paths], REQUESTS)
+        self.ledgers.stage(REQUESTS, *(self.edit(path, f"run {path}") for path in paths))
+        return paths
+
     def write(self, repo: Repo = REQUESTS) -> float | None:
         """One sync of the ledger of `repo`."""
         return self.ledgers.sync(repo.id)

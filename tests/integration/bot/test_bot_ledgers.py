@@ -5,9 +5,6 @@ from __future__ import annotations
 import json
 import os
 import random
-import subprocess
-import sys
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,14 +15,9 @@ from ledger_kit import REQUESTS, RESULTS, WORLD, Bench
 
 from hub.budget import DAY, HOUR, Commits
 from hub.edits import FieldEdit, Restore, blob_id
-from hub.errors import Denied, RateLimited, Transient
-from hub.ledger import APPLIED, LANDED, SEEN
-from hub.retries import Retries
 from localhub.testing import LocalHub
 from wire.dirty import Priority
 from wire.echoes import QUOTA
-
-COMMIT = "POST /api/datasets/board/requests/commit/main"
 
 
 @pytest.fixture
@@ -43,18 +35,9 @@ def bench(box: LocalHub, connection: redis.Redis) -> Iterator[Bench]:
     made.hub.close()
 
 
-def stage_some(bench: Bench, number: int) -> list[str]:
-    """So many requests, and an edit of each staged; their paths."""
-    paths = [f"o/m{n}.json" for n in range(number)]
-    operations = [ledger_kit.CommitOperationAdd(p, b'{"status": "PENDING", "params": 1}') for p in paths]
-    bench.commit(operations, REQUESTS)
-    bench.ledgers.stage(REQUESTS, *(bench.edit(path, f"run {path}") for path in paths))
-    return paths
-
-
 def test_a_single_edit_goes_out_at_once_in_two_calls(bench: Bench) -> None:
     """An edit of a file as it was just read is one commit and one look; whoever waits is told, nothing stays staged."""
-    (path,) = stage_some(bench, 1)
+    (path,) = bench.stage_some(1)
     assert bench.ledgers.pending(path)
     assert bench.marked() == {"ledger:board/requests"}
     bench.calls.clear()
@@ -67,7 +50,7 @@ def test_a_single_edit_goes_out_at_once_in_two_calls(bench: Bench) -> None:
 
 def test_what_gathers_meanwhile_is_one_commit(bench: Bench) -> None:
     """After a few commits the next waits for its time, without a call; then everything staged goes into one."""
-    paths = stage_some(bench, 30)
+    paths = bench.stage_some(30)
     for path in paths[:5]:
         bench.ledgers.end(REQUESTS, next(h for h in bench.ledgers.held(REQUESTS) if h.edit.path == path), "void")
         bench.ledgers.stage(REQUESTS, bench.result(f"r {path}"))
@@ -86,7 +69,7 @@ def test_what_gathers_meanwhile_is_one_commit(bench: Bench) -> None:
 
 def test_the_commit_tells_machines_what_it_did(bench: Bench) -> None:
     """Each line of the description that is an object names an edit, its file and the new status."""
-    paths = stage_some(bench, 3)
+    paths = bench.stage_some(3)
     bench.drain()
     entry = bench.hub.commits(REQUESTS, limit=1)[0]
     told = [json.loads(line) for line in entry.message.splitlines() if line.startswith("{")]
@@ -96,34 +79,17 @@ def test_the_commit_tells_machines_what_it_did(bench: Bench) -> None:
 
 def test_a_persons_change_to_another_field_survives(bench: Bench) -> None:
     """Between staging and landing somebody mends another field: both changes are in the file, in two commits."""
-    (path,) = stage_some(bench, 1)
+    (path,) = bench.stage_some(1)
     bench.put(path, {"status": "PENDING", "params": 7, "new": "x"})
     bench.drain()
     assert bench.fields(path) == {"status": "RUNNING", "params": 7, "new": "x"}
     assert len(bench.titles()) == 1
 
 
-def test_a_persons_change_in_the_instant_of_the_commit_survives(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Somebody commits between the look and the commit, again and again: nothing of theirs is lost, and ours lands."""
-    (path,) = stage_some(bench, 1)
-    bench.put("other.json", {})  # the staged view is old: the ledger has to look
-    push, left = bench.hub._post, [1, 2, 3]
-
-    def interrupted(*args: object, **kwargs: object) -> object:
-        if left:
-            bench.put(path, {"status": "PENDING", "params": left.pop()})
-        return push(*args, **kwargs)  # type: ignore[arg-type]
-
-    monkeypatch.setattr(bench.hub, "_post", interrupted)
-    bench.drain()
-    assert bench.fields(path) == {"status": "RUNNING", "params": 1}
-    assert len(bench.titles()) == 1
-
-
 @pytest.mark.parametrize("deleted", [False, True])
 def test_a_persons_change_to_a_guarded_field_voids_the_edit_and_wakes(bench: Bench, deleted: bool) -> None:
     """CANCELLED, or deleted, stays so; the edit is dropped without a commit, and its request is looked at again."""
-    (path,) = stage_some(bench, 1)
+    (path,) = bench.stage_some(1)
     if deleted:
         bench.delete(path)
     else:
@@ -160,62 +126,9 @@ def test_a_thousand_edits_stay_within_the_budget_and_in_order(bench: Bench) -> N
     assert len(bench.titles()) <= len(spent) + 2
 
 
-def test_a_commit_that_landed_although_the_hub_says_500_is_not_made_again(bench: Bench, box: LocalHub) -> None:
-    """The error comes after the effect: one commit, the edit dropped."""
-    (path,) = stage_some(bench, 1)
-    box.box.faults.fail_after(COMMIT, status=500, times=1)
-    bench.drain()
-    assert (len(bench.titles()), bench.staged()) == (1, [])
-    assert bench.fields(path)["status"] == "RUNNING"
-
-
-def test_an_edit_that_landed_unheard_is_seen_by_the_next_look(bench: Bench, box: LocalHub) -> None:
-    """Where no try hears of it, the edit stays staged; the next sync finds it in the repo and makes no commit."""
-    (path,) = stage_some(bench, 1)
-    box.box.faults.fail_after(COMMIT, status=500, times=1)
-    box.box.faults.fail("GET /api/datasets/board/requests/commits/main", status=500, times=9)
-    with pytest.raises(Transient):
-        bench.write()
-    assert bench.staged() == [f"run {path}"]
-    box.box.faults.clear()
-    bench.drain()
-    assert (len(bench.titles()), bench.staged()) == (1, [])
-    assert f"request:{path}" in bench.marked()
-
-
-def test_a_stale_parent_and_a_busy_repo_are_got_over(bench: Bench, box: LocalHub) -> None:
-    """409 while another commit is under way, and 412 for a reason that is gone, cost tries and nothing else."""
-    (path,) = stage_some(bench, 1)
-    busy = "Another commit is in progress; please try again."
-    box.box.faults.fail(COMMIT, status=409, times=1, error=busy)
-    box.box.faults.fail(COMMIT, status=412, times=2, error="A commit has happened since. Please refresh and try again.")
-    bench.drain()
-    assert (bench.fields(path)["status"], len(bench.titles())) == ("RUNNING", 1)
-
-
-def test_a_commit_quota_told_in_words_alone_is_waited_for(bench: Bench, box: LocalHub) -> None:
-    """429 without Retry-After: the ledger of this repo makes no call until the time that the words name."""
-    (path,) = stage_some(bench, 1)
-    words = (
-        "You have exceeded the rate limit for repository commits (128 per hour). You can retry this action in 1 hour."
-    )
-    box.box.faults.fail(COMMIT, status=429, times=1, error=words)
-    with pytest.raises(RateLimited) as limited:
-        bench.write()
-    assert limited.value.what == "commits"
-    bench.calls.clear()
-    bench.ledgers.stage(REQUESTS, bench.edit(path, "another"))
-    bench.calls.clear()
-    assert bench.write() == bench.time + HOUR
-    assert bench.calls == []
-    bench.time += HOUR
-    bench.drain()
-    assert bench.fields(path)["status"] == "RUNNING"
-
-
 def finish_after_result(bench: Bench) -> str:
     """A running request whose FINISHED comes after a result; its path."""
-    (path,) = stage_some(bench, 1)
+    (path,) = bench.stage_some(1)
     bench.drain()
     finish = bench.edit(path, "finish", was="RUNNING", becomes="FINISHED", after=("result",))
     bench.ledgers.stage(RESULTS, bench.result("result"))
@@ -250,7 +163,7 @@ def test_later_edits_of_a_file_wait_behind_an_earlier_one(bench: Bench) -> None:
 
 def test_what_comes_after_a_void_edit_is_void(bench: Bench) -> None:
     """Where the first of two is void the second is never written, and both requests are looked at again."""
-    first, second = stage_some(bench, 2)
+    first, second = bench.stage_some(2)
     bench.put(first, {"status": "CANCELLED"})
     bench.ledgers.stage(REQUESTS, bench.edit(second, f"run {second}", after=(f"run {first}",)))
     bench.drain()
@@ -267,60 +180,6 @@ def test_a_file_that_exists_counts_as_written(bench: Bench) -> None:
     bench.drain(RESULTS)
     assert (bench.titles(RESULTS), bench.fields("result.json", RESULTS)) == ([], {"mine": 1})
     assert bench.ledgers.landed("result")
-
-
-def test_an_edit_that_the_hub_never_takes_holds_up_nobody(bench: Bench) -> None:
-    """A path that no repo can hold is set aside with its reason; all others land."""
-    paths = stage_some(bench, 7)
-    bad = bench.result("bad").model_copy(update={"path": "../bad.json", "wake": ("request:bad",)})
-    bench.ledgers.stage(REQUESTS, bad)
-    bench.drain()
-    assert {bench.fields(path)["status"] for path in paths} == {"RUNNING"}
-    assert bench.staged() == []
-    (parked,) = bench.ledgers.parking.all()
-    assert (parked.key, "../bad.json" in parked.error) == ("request:bad", True)
-
-
-def test_what_the_token_may_not_write_stays_staged(bench: Bench, box: LocalHub) -> None:
-    """403 is everybody's trouble in that repo: nothing is dropped, and the sync fails where people see it."""
-    stage_some(bench, 3)
-    box.box.faults.fail(COMMIT, status=403, times=1, error="Forbidden")
-    with pytest.raises(Denied):
-        bench.write()
-    assert len(bench.staged()) == 3
-
-
-def test_two_writers_at_once_make_one_commit(bench: Bench, box: LocalHub, valkey_url: str) -> None:
-    """After a lapsed lease two processes may write the same edits: they land once, and nothing stays behind."""
-    paths = stage_some(bench, 5)
-    with redis.Redis.from_url(valkey_url) as second:
-        other = Bench(box.url, second, time=bench.time)
-        threads = [threading.Thread(target=one.drain) for one in (bench, other)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-        other.hub.close()
-    assert (len(bench.titles()), bench.staged()) == (1, [])
-    assert {bench.fields(path)["status"] for path in paths} == {"RUNNING"}
-
-
-def test_an_edit_replaced_while_it_is_committed_is_written_again(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The newer version of an edit, staged during the commit of the older one, is not dropped with it."""
-    put = bench.result("table").model_copy(update={"unless_exists": False})
-    bench.ledgers.stage(RESULTS, put)
-    push = bench.hub._post
-
-    def meanwhile(*args: object, **kwargs: object) -> object:
-        monkeypatch.setattr(bench.hub, "_post", push)
-        bench.ledgers.stage(RESULTS, put.model_copy(update={"data": b'{"newer": 1}'}))
-        return push(*args, **kwargs)  # type: ignore[arg-type]
-
-    monkeypatch.setattr(bench.hub, "_post", meanwhile)
-    bench.write(RESULTS)
-    assert bench.staged(RESULTS) == ["table"]
-    bench.drain(RESULTS)
-    assert bench.fields("table.json", RESULTS) == {"newer": 1}
 
 
 def test_fields_of_a_file_in_lfs_are_set_without_taking_it_out(bench: Bench) -> None:
@@ -343,40 +202,9 @@ def test_a_large_file_goes_the_way_of_large_files(bench: Bench) -> None:
     assert bench.staged(RESULTS) == []
 
 
-@pytest.mark.parametrize("point", [APPLIED, LANDED, SEEN])
-def test_whoever_dies_in_the_middle_leads_to_the_same_end(
-    bench: Bench, box: LocalHub, valkey_url: str, project: Path, point: str
-) -> None:
-    """A writer killed between any two effects: the next one ends with one commit, nothing staged, everybody told."""
-    paths = stage_some(bench, 3)
-    command = [sys.executable, ledger_kit.__file__, box.url, valkey_url, str(bench.time)]
-    environment = {**os.environ, "STEWARD_CRASH_AT": point, "PYTHONPATH": str(project)}
-    died = subprocess.run(command, env=environment, timeout=60, check=False)
-    assert died.returncode == -9
-    assert bench.staged() != []
-    assert len(bench.titles()) == (0 if point == APPLIED else 1)
-    bench.drain()
-    assert (len(bench.titles()), bench.staged()) == (1, [])
-    assert {bench.fields(path)["status"] for path in paths} == {"RUNNING"}
-    assert {f"request:{path}" for path in paths} <= bench.marked()
-    assert not any(bench.ledgers.pending(path) for path in paths)
-
-
-def test_a_clock_set_back_stops_nobody_for_long(bench: Bench) -> None:
-    """Commits noted at times that are yet to come count as made now: the wait is the usual one."""
-    for _ in range(10):
-        assert bench.ledgers.staging.spend("board/requests", seen=_, now=bench.time + DAY, name=str(_))
-    stage_some(bench, 1)
-    when = bench.write()
-    assert when is not None
-    assert when < bench.time + 60
-    bench.drain()
-    assert len(bench.titles()) == 1
-
-
 def test_commits_are_counted_as_deliveries_to_come(bench: Bench) -> None:
     """Each commit is one delivery about the content of its repo; past seven tenths of the quota the flag says: poll."""
-    stage_some(bench, 1)
+    bench.stage_some(1)
     bench.drain()
     echoes = bench.ledgers.echoes
     assert echoes.counts(now=bench.time) == {("own", "repo.content", "board/requests"): 1}
@@ -404,7 +232,7 @@ def test_a_small_budget_is_kept_too(box: LocalHub, connection: redis.Redis) -> N
     """The budget is a setting: three commits an hour are three, with everything in them."""
     bench = Bench(box.url, connection, budget=Commits(hour=3))
     began = bench.time
-    for path in stage_some(bench, 8):
+    for path in bench.stage_some(8):
         bench.ledgers.stage(RESULTS, bench.result(f"r {path}".replace("/", "-")))
         bench.write(RESULTS)
     assert len(bench.titles(RESULTS)) <= 3
@@ -412,15 +240,6 @@ def test_a_small_budget_is_kept_too(box: LocalHub, connection: redis.Redis) -> N
     assert len(bench.titles(RESULTS)) <= 4
     assert bench.time - began <= 2 * HOUR
     bench.hub.close()
-
-
-def test_retries_do_not_spend_the_budget(bench: Bench, box: LocalHub) -> None:
-    """A pass that has to try a few times counts as one commit."""
-    stage_some(bench, 1)
-    bench.hub.retries = Retries(attempts=1)
-    box.box.faults.fail(COMMIT, status=412, times=3, error="A commit has happened since.")
-    bench.drain()
-    assert len(bench.ledgers.staging.commits("board/requests", now=bench.time)) == 1
 
 
 def test_what_somebody_did_to_files_is_taken_back_in_one_commit(bench: Bench) -> None:

@@ -1,0 +1,202 @@
+"""The ledger while the Hub errs, refuses and limits, while others write, and killed in the middle."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import ledger_kit
+import pytest
+import redis
+from ledger_kit import REQUESTS, RESULTS, WORLD, Bench
+
+from hub.budget import DAY, HOUR
+from hub.errors import Denied, RateLimited, Transient
+from hub.ledger import APPLIED, LANDED, SEEN
+from hub.retries import Retries
+from localhub.testing import LocalHub
+
+COMMIT = "POST /api/datasets/board/requests/commit/main"
+
+
+@pytest.fixture
+def box(tmp_path: Path) -> Iterator[LocalHub]:
+    """A Hub with two shared repos."""
+    with LocalHub(tmp_path, WORLD) as hub:
+        yield hub
+
+
+@pytest.fixture
+def bench(box: LocalHub, connection: redis.Redis) -> Iterator[Bench]:
+    """Ledgers on that Hub."""
+    made = Bench(box.url, connection)
+    yield made
+    made.hub.close()
+
+
+def test_a_persons_change_in_the_instant_of_the_commit_survives(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Somebody commits between the look and the commit, again and again: nothing of theirs is lost, and ours lands."""
+    (path,) = bench.stage_some(1)
+    bench.put("other.json", {})  # the staged view is old: the ledger has to look
+    push, left = bench.hub._post, [1, 2, 3]
+
+    def interrupted(*args: object, **kwargs: object) -> object:
+        if left:
+            bench.put(path, {"status": "PENDING", "params": left.pop()})
+        return push(*args, **kwargs)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(bench.hub, "_post", interrupted)
+    bench.drain()
+    assert bench.fields(path) == {"status": "RUNNING", "params": 1}
+    assert len(bench.titles()) == 1
+
+
+def test_a_commit_that_landed_although_the_hub_says_500_is_not_made_again(bench: Bench, box: LocalHub) -> None:
+    """The error comes after the effect: one commit, the edit dropped."""
+    (path,) = bench.stage_some(1)
+    box.box.faults.fail_after(COMMIT, status=500, times=1)
+    bench.drain()
+    assert (len(bench.titles()), bench.staged()) == (1, [])
+    assert bench.fields(path)["status"] == "RUNNING"
+
+
+def test_an_edit_that_landed_unheard_is_seen_by_the_next_look(bench: Bench, box: LocalHub) -> None:
+    """Where no try hears of it, the edit stays staged; the next sync finds it in the repo and makes no commit."""
+    (path,) = bench.stage_some(1)
+    box.box.faults.fail_after(COMMIT, status=500, times=1)
+    box.box.faults.fail("GET /api/datasets/board/requests/commits/main", status=500, times=9)
+    with pytest.raises(Transient):
+        bench.write()
+    assert bench.staged() == [f"run {path}"]
+    box.box.faults.clear()
+    bench.drain()
+    assert (len(bench.titles()), bench.staged()) == (1, [])
+    assert f"request:{path}" in bench.marked()
+
+
+def test_a_stale_parent_and_a_busy_repo_are_got_over(bench: Bench, box: LocalHub) -> None:
+    """409 while another commit is under way, and 412 for a reason that is gone, cost tries and nothing else."""
+    (path,) = bench.stage_some(1)
+    busy = "Another commit is in progress; please try again."
+    box.box.faults.fail(COMMIT, status=409, times=1, error=busy)
+    box.box.faults.fail(COMMIT, status=412, times=2, error="A commit has happened since. Please refresh and try again.")
+    bench.drain()
+    assert (bench.fields(path)["status"], len(bench.titles())) == ("RUNNING", 1)
+
+
+def test_a_commit_quota_told_in_words_alone_is_waited_for(bench: Bench, box: LocalHub) -> None:
+    """429 without Retry-After: the ledger of this repo makes no call until the time that the words name."""
+    (path,) = bench.stage_some(1)
+    words = (
+        "You have exceeded the rate limit for repository commits (128 per hour). You can retry this action in 1 hour."
+    )
+    box.box.faults.fail(COMMIT, status=429, times=1, error=words)
+    with pytest.raises(RateLimited) as limited:
+        bench.write()
+    assert limited.value.what == "commits"
+    bench.calls.clear()
+    bench.ledgers.stage(REQUESTS, bench.edit(path, "another"))
+    bench.calls.clear()
+    assert bench.write() == bench.time + HOUR
+    assert bench.calls == []
+    bench.time += HOUR
+    bench.drain()
+    assert bench.fields(path)["status"] == "RUNNING"
+
+
+def test_an_edit_that_the_hub_never_takes_holds_up_nobody(bench: Bench) -> None:
+    """A path that no repo can hold is set aside with its reason; all others land."""
+    paths = bench.stage_some(7)
+    bad = bench.result("bad").model_copy(update={"path": "../bad.json", "wake": ("request:bad",)})
+    bench.ledgers.stage(REQUESTS, bad)
+    bench.drain()
+    assert {bench.fields(path)["status"] for path in paths} == {"RUNNING"}
+    assert bench.staged() == []
+    (parked,) = bench.ledgers.parking.all()
+    assert (parked.key, "../bad.json" in parked.error) == ("request:bad", True)
+
+
+def test_what_the_token_may_not_write_stays_staged(bench: Bench, box: LocalHub) -> None:
+    """403 is everybody's trouble in that repo: nothing is dropped, and the sync fails where people see it."""
+    bench.stage_some(3)
+    box.box.faults.fail(COMMIT, status=403, times=1, error="Forbidden")
+    with pytest.raises(Denied):
+        bench.write()
+    assert len(bench.staged()) == 3
+
+
+def test_two_writers_at_once_make_one_commit(bench: Bench, box: LocalHub, valkey_url: str) -> None:
+    """After a lapsed lease two processes may write the same edits: they land once, and nothing stays behind."""
+    paths = bench.stage_some(5)
+    with redis.Redis.from_url(valkey_url) as second:
+        other = Bench(box.url, second, time=bench.time)
+        threads = [threading.Thread(target=one.drain) for one in (bench, other)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        other.hub.close()
+    assert (len(bench.titles()), bench.staged()) == (1, [])
+    assert {bench.fields(path)["status"] for path in paths} == {"RUNNING"}
+
+
+def test_an_edit_replaced_while_it_is_committed_is_written_again(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The newer version of an edit, staged during the commit of the older one, is not dropped with it."""
+    put = bench.result("table").model_copy(update={"unless_exists": False})
+    bench.ledgers.stage(RESULTS, put)
+    push = bench.hub._post
+
+    def meanwhile(*args: object, **kwargs: object) -> object:
+        monkeypatch.setattr(bench.hub, "_post", push)
+        bench.ledgers.stage(RESULTS, put.model_copy(update={"data": b'{"newer": 1}'}))
+        return push(*args, **kwargs)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(bench.hub, "_post", meanwhile)
+    bench.write(RESULTS)
+    assert bench.staged(RESULTS) == ["table"]
+    bench.drain(RESULTS)
+    assert bench.fields("table.json", RESULTS) == {"newer": 1}
+
+
+@pytest.mark.parametrize("point", [APPLIED, LANDED, SEEN])
+def test_whoever_dies_in_the_middle_leads_to_the_same_end(
+    bench: Bench, box: LocalHub, valkey_url: str, project: Path, point: str
+) -> None:
+    """A writer killed between any two effects: the next one ends with one commit, nothing staged, everybody told."""
+    paths = bench.stage_some(3)
+    command = [sys.executable, ledger_kit.__file__, box.url, valkey_url, str(bench.time)]
+    environment = {**os.environ, "STEWARD_CRASH_AT": point, "PYTHONPATH": str(project)}
+    died = subprocess.run(command, env=environment, timeout=60, check=False)
+    assert died.returncode == -9
+    assert bench.staged() != []
+    assert len(bench.titles()) == (0 if point == APPLIED else 1)
+    bench.drain()
+    assert (len(bench.titles()), bench.staged()) == (1, [])
+    assert {bench.fields(path)["status"] for path in paths} == {"RUNNING"}
+    assert {f"request:{path}" for path in paths} <= bench.marked()
+    assert not any(bench.ledgers.pending(path) for path in paths)
+
+
+def test_a_clock_set_back_stops_nobody_for_long(bench: Bench) -> None:
+    """Commits noted at times that are yet to come count as made now: the wait is the usual one."""
+    for _ in range(10):
+        assert bench.ledgers.staging.spend("board/requests", seen=_, now=bench.time + DAY, name=str(_))
+    bench.stage_some(1)
+    when = bench.write()
+    assert when is not None
+    assert when < bench.time + 60
+    bench.drain()
+    assert len(bench.titles()) == 1
+
+
+def test_retries_do_not_spend_the_budget(bench: Bench, box: LocalHub) -> None:
+    """A pass that has to try a few times counts as one commit."""
+    bench.stage_some(1)
+    bench.hub.retries = Retries(attempts=1)
+    box.box.faults.fail(COMMIT, status=412, times=3, error="A commit has happened since.")
+    bench.drain()
+    assert len(bench.ledgers.staging.commits("board/requests", now=bench.time)) == 1
