@@ -127,15 +127,14 @@ class Ledgers:
     def next_commit(self, repo: Repo) -> float | None:
         """When the budget allows a commit; None where it does now."""
         now = self.now()
-        times = self.staging.commits(repo.id, now=now)
-        when = max(self.budget.next(times, now), self.staging.paused(repo.id))
+        when = max(self._allowed(repo, self.staging.commits(repo.id, now=now), now), self.staging.paused(repo.id))
         return when if when > now else None
 
     def spend(self, repo: Repo) -> bool:
         """Count a commit, and the delivery that it will cause."""
         now = self.now()
         times = self.staging.commits(repo.id, now=now)
-        if self.budget.next(times, now) > now:
+        if self._allowed(repo, times, now) > now:
             return False
         if not self.staging.spend(repo.id, seen=len(times), now=now, name=secrets.token_hex(8)):
             return False
@@ -145,6 +144,9 @@ class Ledgers:
     def pause(self, repo: Repo, seconds: float) -> None:
         """The Hub wants no commits in `repo` for `seconds`."""
         self.staging.pause(repo.id, self.now() + seconds)
+
+    def _allowed(self, repo: Repo, times: Sequence[float], now: float) -> float:
+        return self.budget.next(times, now, self.echoes.of_others("repo.content", repo.id, now=now))
 
     def _drop(self, repo: Repo, held: Held, how: End, wake: Sequence[str], due: float) -> None:
         staged = Staged(held.edit.id, held.version, b"")

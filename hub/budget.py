@@ -4,8 +4,9 @@ Calls. The Hub says with every answer how many calls are left in the present win
 waits for stop first, so that a person's answer finds a call left: `urgency` says, for the code inside its block, who
 waits. Without a block it is a person.
 
-Commits. A repo takes some 128 an hour, and each comes back as a delivery, of which a webhook has 1,000 a day. The first
-commits go out at once; the more there were within the hour, the longer the next one waits and gathers edits.
+Commits. A repo takes some 128 an hour, whoever makes them, and each comes back as a delivery, of which a webhook has
+1,000 a day. The first commits go out at once; the more there were within the hour, the longer the next one waits and
+gathers edits. What people commit in a busy hour comes out of ours: beyond the Hub's limit a repo is closed to all.
 
 Race accepted: several processes spend from one window and hear of each other only from their own answers' headers. The
 reserves are large against what all of them can have under way at once; a 429 all the same is told as such.
@@ -25,6 +26,8 @@ from hub.errors import RateLimited
 from hub.records import Limit
 
 HOUR, DAY = 3600.0, 86_400.0
+REPO_HOUR = 120
+"""Commits to one repo in an hour, of everybody, up to which ours go out. The Hub takes 128; of some we hear late."""
 
 
 class Urgency(IntEnum):
@@ -102,17 +105,24 @@ class Commits:
     """So many within an hour do not wait for each other."""
     first_wait: float = 0.5
     """Seconds; the waits grow from here, so that a steady stream settles at four fifths of what an hour may hold."""
+    least: int = 4
+    """So many an hour are tried however many others commit: nothing waits for ever on what a count says."""
 
-    def next(self, times: Sequence[float], now: float) -> float:
-        """When the next one may be made (up to `now`: at once), after those at `times`, of which none is later."""
+    def next(self, times: Sequence[float], now: float, others: int = 0) -> float:
+        """When the next one may be made (up to `now`: at once), after those at `times`, of which none is later.
+
+        `others`: commits of other people to the same repo within the last hour.
+        """
         hour = sorted(time for time in times if time > now - HOUR)
         day = sorted(time for time in times if time > now - DAY)
         if not day:
             return now
-        return max(day[-1] + self._wait(len(hour), len(day)), _freed(hour, self.hour, HOUR), _freed(day, self.day, DAY))
+        most = min(self.hour, max(self.least, REPO_HOUR - others))
+        wait = self._wait(len(hour), len(day), most)
+        return max(day[-1] + wait, _freed(hour, most, HOUR), _freed(day, self.day, DAY))
 
-    def _wait(self, hour: int, day: int) -> float:
-        calm = 0.8 * self.hour
+    def _wait(self, hour: int, day: int, most: int) -> float:
+        calm = 0.8 * most
         steady = HOUR / calm
         growing = self.first_wait * (steady / self.first_wait) ** (hour / calm) if hour >= self.at_once else 0.0
         # With half of the day's share gone, the other half is made to last for a whole day.

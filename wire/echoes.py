@@ -45,6 +45,16 @@ class Echoes:
         spent = self.counts(now=now).get(("own", domain, repo), 0)
         return max(0, int(QUOTA * OWN_SHARE) - spent)
 
+    def of_others(self, domain: Domain, repo: str, *, now: float) -> int:
+        """About how many writes of others came in as deliveries within the last 3,600 s.
+
+        Of the hour before this one so much counts as lies within them, as if it had been spread evenly.
+        """
+        fields = [field(side, domain, repo, now=at) for at in (now, now - 3600) for side in ("all", "own")]
+        came, ours, came_before, ours_before = (int(n or 0) for n in self._redis.hmget(self._keys.echoes, fields))
+        before = max(0, came_before - ours_before) * (1 - now % 3600 / 3600)
+        return max(0, came - ours) + round(before)
+
     def counts(self, *, now: float) -> dict[tuple[str, str, str], int]:
         """(side, domain, repo) → deliveries within the last 24 hours, and the hour that began before them."""
         totals: dict[tuple[str, str, str], int] = {}

@@ -49,6 +49,17 @@ def test_the_first_commits_go_out_at_once_and_a_steady_stream_waits_longer_and_l
     assert 60 < steady < 120
 
 
+@given(st.integers(0, 300))
+def test_what_others_commit_comes_out_of_our_hour(others: int) -> None:
+    """Ours and theirs stay within what the Hub takes in an hour, and a few of ours go out whatever they do."""
+    budget = Commits()
+    now, made = 0.0, list[float]()
+    while (now := max(now, budget.next(made, now, others))) < HOUR:
+        made.append(now)
+    assert len(made) <= max(budget.least, min(budget.hour, 120 - others))
+    assert len(made) >= min(budget.least, budget.hour)
+
+
 def test_after_a_quiet_hour_commits_go_out_at_once_again() -> None:
     """What was spent more than an hour ago slows nobody down."""
     made = times_of(Commits(), [0.0] * 20)
