@@ -37,7 +37,12 @@ _LIBC = ctypes.CDLL(None)
 def ask(question: Mapping[str, Any]) -> dict[str, Any]:
     """The answer to `question`; TOO_COSTLY where the fork said nothing before its end, STARVED where it hardly ran."""
     reader, writer = os.pipe()
-    child = os.fork()
+    try:
+        child = os.fork()
+    except OSError:  # no memory, or too many processes
+        os.close(reader)
+        os.close(writer)
+        return dict(STARVED)
     if child == 0:
         os.close(reader)
         _answer(writer, question)
@@ -75,6 +80,7 @@ def _answer(writer: int, question: Mapping[str, Any]) -> None:
     """In the fork: limits, then the answer; never returns."""
     status = 1
     try:
+        _turn_away()
         folder = Path(question["folder"]).resolve()
         _confine(LIMITS[question["kind"]], folder)
         for part in _BY_KIND[question["kind"]](folder, question):
@@ -82,6 +88,14 @@ def _answer(writer: int, question: Mapping[str, Any]) -> None:
         status = 0
     finally:
         os._exit(status)  # no exit handlers of the parent; an exception ends the answer where it is
+
+
+def _turn_away() -> None:
+    """Neither questions nor answers of the probe are the fork's: what the library prints would pass for an answer."""
+    nothing = os.open(os.devnull, os.O_RDWR)
+    for stream in (0, 1):
+        os.dup2(nothing, stream)
+    os.close(nothing)
 
 
 def _confine(limits: Limits, folder: Path) -> None:

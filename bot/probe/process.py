@@ -51,8 +51,16 @@ _HEADERS = TypeAdapter(Headers)
 _ADAPTER = TypeAdapter(Adapter)
 
 
-class ProbeStarved(RuntimeError):
-    """This machine had no time for the question: it says nothing of the files, and may be asked again later."""
+class ProbeError(RuntimeError):
+    """There is no answer, which says nothing of the files: the question may be put again later."""
+
+
+class ProbeStarved(ProbeError):
+    """This machine had no time for the question."""
+
+
+class ProbeDied(ProbeError):
+    """The probe process ended, or cannot be started: a question ends a fork of it, but never the probe itself."""
 
 
 class Probe:
@@ -108,7 +116,7 @@ class Probe:
         return AdapterFacts(found.base_model, found.kind, found.error)
 
     def _ask(self, kind: Kind, folder: Path, **more: Any) -> dict[str, Any]:
-        """The answer; TOO_COSTLY where the question killed whoever was asked. Raises ProbeStarved."""
+        """The answer; TOO_COSTLY where the question killed the fork that was asked. Raises ProbeError."""
         line = json.dumps({"kind": kind, "folder": str(folder), **more}).encode() + b"\n"
         with self._lock:
             process = self._start()
@@ -125,8 +133,7 @@ class Probe:
                 self._end()
                 raise ProbeStarved(f"the question about the {kind} was not answered in time")
             if not answer.endswith(b"\n"):
-                self._end()
-                return dict(TOO_COSTLY)
+                raise ProbeDied(f"the probe ended with status {self._end()} at a question about the {kind}")
         found: dict[str, Any] = json.loads(answer)
         if found == STARVED:
             raise ProbeStarved(f"the question about the {kind} hardly got a processor")
@@ -148,8 +155,10 @@ class Probe:
         return self._process
 
     def _folder_of_ours(self) -> str:
-        """Where everything lies. It outlives the process, which removes it only where we were killed."""
-        if self._folder is None:
+        """Where everything lies. It outlives the process, which removes it only where we were killed; but whoever
+        tidies up the machine may take away what was not used for days."""
+        if self._folder is None or not Path(self._folder.name).is_dir():
+            self._end()
             self._folder = tempfile.TemporaryDirectory(prefix="steward-probe-", ignore_cleanup_errors=True)
         return self._folder.name
 
@@ -166,14 +175,17 @@ class Probe:
                 self._folder.cleanup()
                 self._folder = None
 
-    def _end(self) -> None:
-        if self._process is not None:
-            self._process.kill()
-            self._process.wait()
-            for pipe in (self._process.stdin, self._process.stdout):
-                if pipe is not None:
-                    pipe.close()
-            self._process = None
+    def _end(self) -> int | None:
+        """End the probe process; the status that it ended with, None where there is none."""
+        if self._process is None:
+            return None
+        self._process.kill()
+        status = self._process.wait()
+        for pipe in (self._process.stdin, self._process.stdout):
+            if pipe is not None:
+                pipe.close()
+        self._process = None
+        return status
 
     def __enter__(self) -> Self:
         return self

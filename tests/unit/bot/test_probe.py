@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -14,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from bot.probe import MAX_CONFIG, Probe, forks, process
-from bot.probe.process import ProbeStarved
+from bot.probe.process import ProbeDied, ProbeStarved
 from bot.probe.questions import LIMITS, MIB, STARVED, Limits
 from leaderboard.admission.facts import AdapterFacts, Quantization
 
@@ -85,6 +87,41 @@ def test_a_probe_that_was_killed_is_started_again(probe: Probe) -> None:
     probe._process.kill()
     probe._process.wait()
     assert probe.load(b'{"model_type": "gpt2"}').state == "loaded"
+
+
+def test_no_model_is_blamed_for_a_probe_that_cannot_run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """One that ends at once, as where transformers is broken, gives no answer; nor does one that cannot fork."""
+    monkeypatch.setattr(sys, "executable", "/bin/false")
+    with Probe() as broken, pytest.raises(ProbeDied):
+        broken.load(b'{"model_type": "gpt2"}')
+
+    def full() -> int:
+        raise BlockingIOError("too many processes")
+
+    monkeypatch.setattr(os, "fork", full)
+    assert forks.ask({"kind": "config", "folder": str(tmp_path)}) == STARVED
+
+
+def test_a_folder_that_was_tidied_away_is_made_anew(probe: Probe) -> None:
+    """As after days in which nobody submitted anything, on a machine that clears its folder for temporary files."""
+    with probe.folder() as folder:
+        old = folder.parent
+    shutil.rmtree(old)
+    assert probe.load(b'{"model_type": "gpt2"}').state == "loaded"
+
+
+def test_what_a_fork_prints_is_no_answer(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Whatever the library writes to the standard output reaches nobody who reads answers there."""
+
+    def loud(_folder: Path, _question: Mapping[str, object]) -> Iterator[Mapping[str, object]]:
+        os.write(1, b'{"state": "loaded", "model_type": "gpt2"}\n')
+        yield {"state": "missing"}
+
+    monkeypatch.setitem(forks._BY_KIND, "config", loud)
+    assert forks.ask({"kind": "config", "folder": str(tmp_path)}) == {"state": "missing"}
+    assert capfd.readouterr().out == ""
 
 
 def test_the_probe_knows_no_secrets(probe: Probe, monkeypatch: pytest.MonkeyPatch) -> None:

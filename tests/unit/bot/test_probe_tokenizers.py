@@ -52,6 +52,14 @@ def test_a_tokenizer_tells_its_words(probe: Probe, model_type: str) -> None:
     assert facts.template == "absent"
 
 
+def test_a_type_whose_class_needs_what_is_not_here_ends_no_probe(probe: Probe) -> None:
+    """What cannot be imported for the next fork is left: nobody's tokenizer takes the probe from those after it."""
+    assert load(probe, tokenizer(), "nougat").state == "loaded"  # its own class needs an imaging library
+    asked = probe._process
+    assert load(probe, tokenizer()).state == "loaded"
+    assert probe._process is asked
+
+
 FOREVER = "{% for a in range(9999) %}" * 3 + "{% endfor %}" * 3
 
 
