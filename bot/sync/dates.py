@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
-
 from bot.desk import Desk
-from bot.sync.edits import stage_transition
+from bot.sync.edits import digest_of, stage_transition
 from bot.sync.gather import Gathered
 from leaderboard.times import corrected_time
 from leaderboard.transitions import RESTS_ON, Transition
@@ -20,7 +18,6 @@ def is_being_dated(desk: Desk, gathered: Gathered) -> bool:
     said = corrected_time(request.file.submitted_time, desk.now())
     if said is None:
         return False
-    digest = hashlib.sha256(str(request.path).encode(errors="surrogateescape")).hexdigest()[:12]
     step = Transition({"submitted_time": said})
-    name, line = f"date {file.oid} {digest}", f"Date {request.path.model}"
+    name, line = f"date {file.oid} {digest_of(str(request.path))}", f"Date {request.path.model}"
     return stage_transition(desk, request, file, step, name=name, line=line, rests_on=(*RESTS_ON, "submitted_time"))

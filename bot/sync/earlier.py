@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from bot.desk import Desk
 from bot.index import Entry
-from bot.sync.edits import stage_transition
+from bot.sync.edits import digest_of, stage_transition
 from bot.sync.gather import Gathered
 from leaderboard import transitions
 from leaderboard.requests import Kept, Request, Status
@@ -40,7 +40,7 @@ def show_earlier(desk: Desk, gathered: Gathered) -> None:
     kept, status = gathered.entry.kept, gathered.request.status
     if kept is None or status is not Status.PENDING or not desk.board.shows_new_evals:
         return
-    name = f"show {gathered.file.oid} {gathered.entry.path}"[:300]
+    name = f"show {gathered.file.oid} {digest_of(gathered.entry.path)}"
     line = f"Go on showing the result of {gathered.request.path.model}"
     step = transitions.shown(kept)
     stage_transition(desk, gathered.request, gathered.file, step, name=name, line=line)

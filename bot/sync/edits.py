@@ -9,6 +9,7 @@ they were told that it would be done.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -42,6 +43,12 @@ def read_ahead(desk: Desk, path: str, *, max_bytes: int) -> Ahead | None:
     there = desk.hub.find_file(desk.requests, path, max_bytes=max_bytes)
     data = desk.ledgers.ahead(desk.requests, path, there)
     return Ahead(data, there) if data is not None else None
+
+
+def digest_of(path: str) -> str:
+    """A short name of the file `path`, for ids of edits: an id that does not say which file it is about is one edit,
+    however many files it is staged for."""
+    return hashlib.sha256(path.encode(errors="surrogateescape")).hexdigest()[:12]
 
 
 def base_of(file: File | None) -> Base | None:

@@ -12,10 +12,8 @@ edit that was staged first decides.
 
 from __future__ import annotations
 
-import hashlib
-
 from bot.desk import Desk, request_key
-from bot.sync.edits import Ahead, base_of, read_ahead
+from bot.sync.edits import Ahead, base_of, digest_of, read_ahead
 from bot.sync.pauses import PAUSED
 from bot.texts.queue import Ruling
 from hub.edits import FieldEdit, PutFile
@@ -123,7 +121,7 @@ def _stage(
     """Stage `step`, which stands as long as the request has not come to its end."""
     path = str(request.path)
     edit = FieldEdit(
-        id=f"{code} {file.oid} {hashlib.sha256(path.encode()).hexdigest()[:12]}",
+        id=f"{code} {file.oid} {digest_of(path)}",
         path=path,
         line=f"{does} {request.path.model}",
         subject=path,

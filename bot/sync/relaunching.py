@@ -12,7 +12,7 @@ from typing import Literal
 
 from bot.desk import Desk
 from bot.index import Entry
-from bot.sync.edits import read_ahead, stage_transition
+from bot.sync.edits import digest_of, read_ahead, stage_transition
 from bot.sync.numbers import known_numbers
 from hub.errors import TooLarge
 from leaderboard import transitions
@@ -56,10 +56,11 @@ def relaunch(desk: Desk, entry: Entry, *, cause: str, once: str | None = None) -
     step = transitions.relaunched(request, cause=cause, used=known_numbers(desk, request, entry))
     if step is None:
         return known  # this cause has relaunched it before
-    name, line = f"relaunch {cause}", f"Evaluate {request.path.model} once more"
+    # One cause may be that of several requests: a report that links them all.
+    name, line = f"relaunch {cause} {digest_of(path)}", f"Evaluate {request.path.model} once more"
     if not stage_transition(desk, request, file.there, step, name=name, line=line, effect=Effect.RELAUNCH):
         return Relaunch("off", path, known.status, known.thread)
-    desk.redis.zadd(desk.keys.relaunches, {cause: desk.now()})
+    desk.redis.zadd(desk.keys.relaunches, {f"{cause} {path}": desk.now()})
     return known
 
 

@@ -12,7 +12,6 @@ Race closed: two workers take one attempt. Both ask, the file names one attempt,
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import replace
 
 import structlog
@@ -24,7 +23,7 @@ from bot.standing import standing_of
 from bot.sync import costs, outbreaks, places, publication, timing
 from bot.sync.dates import is_being_dated
 from bot.sync.earlier import earlier_result, show_earlier
-from bot.sync.edits import stage_transition
+from bot.sync.edits import digest_of, stage_transition
 from bot.sync.following import call_followers
 from bot.sync.gather import Gathered, asked, gather, life, note_spent
 from bot.sync.numbers import used_numbers
@@ -236,7 +235,7 @@ def refuse(desk: Desk, gathered: Gathered, reasons: tuple[Problem, ...]) -> None
         step = transitions.restored(entry.kept, failure=failure, log=None, thread=entry.thread)
     else:
         step = transitions.failed(failure=failure, log=None, thread=entry.thread)
-    name, line = f"refuse {gathered.file.oid} {_digest(entry.path)}", f"Refuse {request.path.model}"
+    name, line = f"refuse {gathered.file.oid} {digest_of(entry.path)}", f"Refuse {request.path.model}"
     if not stage_transition(desk, request, gathered.file, step, name=name, line=line, rests_on=transitions.JUDGED):
         desk.index.put(entry.model_copy(update={"state": "settled"}))  # judged: nobody shall look at it every minute
 
@@ -383,7 +382,3 @@ def _dismiss(desk: Desk, attempt: str | None, current: str | None) -> None:
         desk.attempts.answer_claim(attempt, granted=False)
     elif how == "running":
         desk.attempts.cancel(attempt)
-
-
-def _digest(path: str) -> str:
-    return hashlib.sha256(path.encode(errors="surrogateescape")).hexdigest()[:12]

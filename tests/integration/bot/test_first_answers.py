@@ -11,6 +11,7 @@ from talk_kit import Talk
 from bot.sync.waiting_threads import TITLE, waiting_threads
 from leaderboard.attempts import Failure
 from leaderboard.boards import MaintainingOrganisation
+from leaderboard.requests import RequestPath
 
 OURS = Failure(cause="gpu-lost", fault="us", message="The GPU fell off the bus.")
 THEIRS = Failure(cause="nan-weights", fault="submission", message="Weights are NaN.", advice="Save them again.")
@@ -25,9 +26,10 @@ def stand_with_maintainer(stand: Stand) -> Stand:
     return stand
 
 
-def fail(stand: Stand, failure: Failure) -> str:
-    """A request that failed; its path."""
-    path = stand.submit("ada/good")
+def fail(stand: Stand, failure: Failure, *, precision: str = "float32") -> str:
+    """A request for ada/good that failed; its path."""
+    path = str(RequestPath("ada", "good", private=False, precision=precision, weight_type="Original"))
+    stand.submit("ada/good", path=path)
     stand.settle()
     (job,) = stand.queued()
     stand.take(job)
@@ -70,6 +72,20 @@ def test_a_failure_of_ours_is_started_again_and_its_end_told(stand_with_maintain
     talk.look()
     assert talk.replies()[-1].splitlines()[1].startswith("@ada: the evaluation of **ada/good**")
     assert len(talk.replies()) == 2
+
+
+def test_a_report_of_several_failures_of_ours_starts_each_again(stand_with_maintainer: Stand) -> None:
+    """One thread links two requests: both wait again, for the same cause, and neither is kept from its next sync."""
+    stand = stand_with_maintainer
+    paths = [fail(stand, OURS), fail(stand, OURS, precision="bfloat16")]
+    talk = open_thread(stand, "Two failed", " and ".join(link(stand, path) for path in paths))
+    for _ in range(5):
+        stand.time += 30  # commits are written in batches
+        stand.work()
+    for path in paths:
+        assert stand.file(path)["status"] == "RERUN"
+        assert stand.file(path)["steward"]["causes"][-1] == f"report:dataset/{REQUESTS}:{talk.number}"
+    assert stand.desk.redis.zcard(stand.desk.keys.relaunches) == 2
 
 
 def test_a_failure_of_theirs_is_told_with_what_to_change(stand_with_maintainer: Stand) -> None:
