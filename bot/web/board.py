@@ -95,7 +95,7 @@ class Views:
         order = rows.once(("newest", q, state), lambda: rows.in_order(found, "time", rising=False))
         page, pages, part = _page(order, page, size)
         entries = self.desk.index.find([rows.lines[at].path for at in part])
-        told = [shown.summary(self.desk, one) for one in entries if one is not None and not shown.hidden(one)]
+        told = shown.summaries(self.desk, [one for one in entries if one is not None and not shown.hidden(one)])
         return models.Requests(searched=_searched(rows, q, query, len(found)), requests=told, page=page, pages=pages)
 
     def counts(self) -> dict[str, int]:
@@ -127,7 +127,7 @@ class Views:
         if not entries and not flags:
             return None
         entries.sort(key=lambda one: (-one.time, one.path))
-        told = [shown.summary(self.desk, one) for one in entries]
+        told = shown.summaries(self.desk, entries)
         called = told[0].model if told else flags[0].model
         scores = [one for one in map(self._scores_of, entries) if one is not None]
         return models.Model(

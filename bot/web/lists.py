@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import chain, islice, zip_longest
 
 from bot.catalog import submitter_of
@@ -13,6 +13,7 @@ from bot.index import Entry
 from bot.sync.line import Line, look
 from bot.web import models, shown
 from leaderboard.dispatch import Waiting, held_back
+from leaderboard.holds import Hold
 from wire.attempts import AttemptState
 
 LOOKED_AT = 2_000
@@ -40,16 +41,17 @@ class Pages:
     ) -> models.RequestList:
         """The requests that fit all filters, from `cursor` on. Raises BadCursor."""
         after = read_cursor(cursor) if cursor else None
-        found: list[models.Summary] = []
+        found: list[Entry] = []
         last: Cursor | None = None
         looked = 0
         for time, entry in self._candidates(status, model, submitter, after):
             if len(found) == limit or looked == LOOKED_AT:
-                return models.RequestList(requests=found, next=write_cursor(last) if last is not None else None)
+                following = write_cursor(last) if last is not None else None
+                return models.RequestList(requests=shown.summaries(self.desk, found), next=following)
             last, looked = (time, entry.path), looked + 1
             if _fits(entry, status, model, submitter):
-                found.append(shown.summary(self.desk, entry))
-        return models.RequestList(requests=found, next=None)
+                found.append(entry)
+        return models.RequestList(requests=shown.summaries(self.desk, found), next=None)
 
     def _candidates(
         self, status: str, model: str, submitter: str, after: Cursor | None
@@ -80,12 +82,13 @@ class Pages:
         entries = self._entries(chain((one.path for one in (*page, *back)), (busy.path for busy in running[:limit])))
         told = [entries[busy.path] for busy in running[:limit] if busy.path in entries]
         states = self.desk.attempts.read_all(one.attempt for one in told if one.attempt is not None)
+        pauses = self.desk.pauses.all() if back else {}
         return models.Queue(
             counts=models.Counts(
                 waiting=len(waiting), held=len(held), running=len(running), workers=len(line.terms.takers)
             ),
             waiting=[self._waiting(line, one, entries) for one in page],
-            held=[self._held(line, one, entries) for one in back],
+            held=[_held(line, one, entries.get(one.path), pauses) for one in back],
             running=[_running(one, states.get(one.attempt or "")) for one in told],
             next=after + limit if after + limit < len(waiting) else None,
             next_held=held_after + limit if held_after + limit < len(held) else None,
@@ -104,12 +107,13 @@ class Pages:
 
     def _in_turn(self, line: Line) -> tuple[Sequence[Waiting], Sequence[Waiting]]:
         """Those that have a position, by it, and those that are held back; worked out once for each line."""
-        if self._turns is None or self._turns[0] is not line:
+        turns_of = self._turns  # another thread may put those of another line in its place
+        if turns_of is None or turns_of[0] is not line:
             lanes = list(line.order.values())
             turns = lanes[0] if len(lanes) == 1 else [one for rank in zip_longest(*lanes) for one in rank if one]
             held = sorted(one for one in line.waiting if one.path not in line.positions)
-            self._turns = (line, turns, held)
-        return self._turns[1:]
+            self._turns = turns_of = (line, turns, held)
+        return turns_of[1:]
 
     def _entries(self, paths: Iterable[str]) -> dict[str, Entry]:
         found = self.desk.index.find(list(paths))
@@ -121,11 +125,13 @@ class Pages:
         place = shown.place(outlook)
         return models.Waiting(**dict(place), **_who(entries.get(one.path)), tier=one.tier)
 
-    def _held(self, line: Line, one: Waiting, entries: dict[str, Entry]) -> models.Held:
-        entry, back = entries.get(one.path), held_back(one, line.terms)
-        assert back is not None
-        who = {name: word for name, word in _who(entry).items() if name != "precision"}
-        return models.Held(**dict(shown.held(self.desk, entry, back)), **who, tier=one.tier)
+
+def _held(line: Line, one: Waiting, entry: Entry | None, pauses: Mapping[str, Hold]) -> models.Held:
+    back = held_back(one, line.terms)
+    assert back is not None
+    seen = entry if entry is not None and not shown.hidden(entry) else None  # a maintainer's words may name the model
+    who = {name: word for name, word in _who(seen).items() if name != "precision"}
+    return models.Held(**dict(shown.held(seen, back, pauses)), **who, tier=one.tier)
 
 
 def _running(entry: Entry, state: AttemptState | None) -> models.Running:

@@ -6,6 +6,7 @@ private one's nothing at all but that somebody has a place in the queue.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from bot.catalog import submitter_of
@@ -15,6 +16,7 @@ from bot.sync.line import Outlook, look
 from bot.web import models
 from leaderboard import dispatch, estimates
 from leaderboard.adoption import old_failure_of
+from leaderboard.holds import Hold
 from leaderboard.requests import RequestPath, Status, parse_path
 from wire.attempts import AttemptState
 from wire.clock import iso
@@ -24,7 +26,13 @@ ENDS: dict[str, models.State] = {"FINISHED": "finished", "FAILED": "failed", "CA
 
 def summary(desk: Desk, entry: Entry, *, public: bool = True) -> models.Summary:
     """One request; call it for the public only where `hidden` says no."""
-    return models.Summary(**_fields(desk, entry, public=public))
+    return summaries(desk, [entry], public=public)[0]
+
+
+def summaries(desk: Desk, entries: Sequence[Entry], *, public: bool = True) -> list[models.Summary]:
+    """`summary` of each. At most one round trip."""
+    adopted = _adopted(desk, entries)
+    return [models.Summary(**_fields(desk, entry, adopted, public=public)) for entry in entries]
 
 
 def hidden(entry: Entry) -> bool:
@@ -34,7 +42,7 @@ def hidden(entry: Entry) -> bool:
 
 def request(desk: Desk, entry: Entry, *, public: bool = True, state: AttemptState | None = None) -> models.Request:
     """One request with its place, what holds it back, or its progress; `state` of its attempt, where it was read."""
-    fields = _fields(desk, entry, public=public)
+    fields = _fields(desk, entry, _adopted(desk, [entry]), public=public)
     if state is None and entry.state == "running" and entry.attempt is not None:
         state = desk.attempts.read(entry.attempt)
     seen = look(desk).outlook(entry.path) if entry.state in ("waiting", "queued") else None
@@ -42,12 +50,24 @@ def request(desk: Desk, entry: Entry, *, public: bool = True, state: AttemptStat
         **fields,
         attempt=entry.number if entry.attempt is not None else 0,
         place=place(seen) if seen is not None and seen.position is not None else None,
-        held=held(desk, entry, seen.held) if seen is not None and seen.held is not None else None,
+        held=held(entry, seen.held, desk.pauses.all()) if seen is not None and seen.held is not None else None,
         progress=progress(state) if entry.state == "running" else None,
     )
 
 
-def _fields(desk: Desk, entry: Entry, *, public: bool) -> dict[str, Any]:
+def _adopted(desk: Desk, entries: Iterable[Entry]) -> str:
+    """When the board was adopted; asked only where one of `entries` failed before that."""
+    record = desk.adoption.record() if any(map(_failed_before, entries)) else None
+    return record.at if record is not None else ""
+
+
+def _failed_before(entry: Entry) -> bool:
+    """Whether it failed before the board was adopted, and nobody kept why."""
+    seen = entry.standing
+    return seen.failure is None and seen.old and seen.status == Status.FAILED
+
+
+def _fields(desk: Desk, entry: Entry, adopted: str, *, public: bool) -> dict[str, Any]:
     where, seen = parse_path(entry.path), entry.standing
     names = where if isinstance(where, RequestPath) else None
     tells = not public or seen.access == "public"
@@ -67,7 +87,7 @@ def _fields(desk: Desk, entry: Entry, *, public: bool) -> dict[str, Any]:
         "thread_url": thread if tells else None,
         "log_url": (seen.log or None) if tells else None,
         "results_url": desk.address(desk.results, seen.results) if seen.results else None,
-        "failure": why(desk, entry) if tells else None,
+        "failure": _why(entry, adopted) if tells else None,
         "access": seen.access,
         "from_before": seen.old,
     }
@@ -79,12 +99,9 @@ def precision_of(entry: Entry) -> str:
     return where.precision if isinstance(where, RequestPath) else ""
 
 
-def why(desk: Desk, entry: Entry) -> models.Why | None:
+def _why(entry: Entry, adopted: str) -> models.Why | None:
     """Why it failed; that no log was kept, where it did before the board was adopted."""
-    failure = entry.standing.failure
-    if failure is None and entry.standing.old and entry.standing.status == Status.FAILED:
-        record = desk.adoption.record()
-        failure = old_failure_of(record.at if record is not None else "")
+    failure = old_failure_of(adopted) if _failed_before(entry) else entry.standing.failure
     return models.Why(**failure.model_dump()) if failure is not None else None
 
 
@@ -114,10 +131,10 @@ def start(found: estimates.Start | None) -> models.Start | None:
     return models.Start(earliest=iso(found.earliest), expected=iso(found.expected), latest=iso(found.latest))
 
 
-def held(desk: Desk, entry: Entry | None, back: dispatch.HeldBack) -> models.HeldBack:
-    """What holds it back, with the reason that a maintainer gave."""
-    hold = desk.pauses.all().get(back.what) if back.kind == "pause" else entry.hold if entry is not None else None
-    told = hold if back.kind != "budget" else None
+def held(entry: Entry | None, back: dispatch.HeldBack, pauses: Mapping[str, Hold]) -> models.HeldBack:
+    """What holds it back, with the reason that a maintainer gave; of a hold none where `entry` may not be told of."""
+    known = {"pause": pauses.get(back.what), "hold": entry.hold if entry is not None else None}
+    told = known.get(back.kind)
     return models.HeldBack(
         kind=back.kind, what=back.what, reason=told.reason if told else "", by=told.by if told else ""
     )

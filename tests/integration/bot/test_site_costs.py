@@ -12,6 +12,7 @@ from site_kit import entry
 
 from bot.desk import Desk
 from bot.index import Index
+from bot.pauses import Pauses
 from bot.web.board import Views
 from hub.client import Hub
 from leaderboard.boards import parse_board
@@ -30,6 +31,8 @@ PAGES: dict[str, Callable[[Views], object]] = {
     "results": lambda views: views.results(size=25),
     "flags": Views.flags,
     "one": lambda views: views.history("none"),
+    "old": lambda views: views.requests(q="old", size=25),
+    "api": lambda views: views.pages.requests(status="FAILED", limit=25),
 }
 
 
@@ -45,10 +48,13 @@ def fill(connection: redis.Redis, count: int) -> None:
     """So many that run, each on its worker, and as many of each other kind."""
     index, attempts, workers = Index(connection, KEYS), Attempts(connection, KEYS), Workers(connection, KEYS)
     now = clock.now()
+    Pauses(connection, KEYS).learn("1", b'{"tier:large": {"reason": "The cluster moves."}}')
     for number in range(count):
         running = entry(f"run/{number}", "running", "RUNNING", attempt=f"{number:012x}-deadbeef-1")
         waiting = entry(f"wait/{number}", "waiting", "PENDING", attempt=f"{number:012x}-deadbeef-2")
-        index.put(running, waiting, entry(f"end/{number}", "settled", "FAILED"))
+        held = entry(f"held/{number}", "waiting", "PENDING", attempt=f"{number:012x}-deadbeef-3", tier="large")
+        old = entry(f"old/{number}", "foreign", "FAILED", old=True)
+        index.put(running, waiting, held, old, entry(f"end/{number}", "settled", "FAILED"))
         attempts.take(running.attempt or "", running.path, f"w{number:02}", now=now)
         attempts.beat(running.attempt or "", Progress("evaluate", number, 100), now=now)
         card = WorkerCard(
@@ -81,5 +87,7 @@ def test_no_page_asks_once_for_each_row(views: Views, connection: redis.Redis, m
     fill(connection, 15)
     assert trips() == few
     assert len(views.workers().workers) == 15
+    assert {one.reason for one in views.pages.queue().held} == {"The cluster moves."}
+    assert len(views.requests(q="old", size=25).requests) == 15
     assert views.workers().workers[3].request.progress.done == 3  # type: ignore[union-attr]
     assert max(few.values()) <= 20, few

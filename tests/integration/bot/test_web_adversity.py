@@ -13,10 +13,13 @@ from site_kit import entry, flag, put_flags, score
 
 from bot.desk import Desk
 from bot.index import Entry, Index
+from bot.sync.line import look
 from bot.web import table as module
+from bot.web.lists import Pages
 from bot.web.table import Table
 from hub.client import Hub
 from leaderboard.boards import parse_board
+from leaderboard.holds import Hold
 from leaderboard.suites import find_suite
 from wire import clock
 from wire.keys import Keys
@@ -111,3 +114,37 @@ def test_who_looks_while_all_is_read_again_neither_waits_nor_reads(desk: Desk, m
     table._build_aside()
     assert (seen, len(reads)) == ([before], 1)
     assert models(table) == before
+
+
+def waiting(desk: Desk, model: str, **changes: Any) -> None:
+    """A request that waits for its turn."""
+    Index(desk.redis, KEYS).put(entry(model, "waiting", "PENDING", attempt="a", **changes))
+
+
+def test_two_who_look_at_the_queue_at_once_each_see_one_queue(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another thread has put the turns of a newer queue in the place of those that were just worked out."""
+    waiting(desk, "ada/one")
+    pages, line = Pages(desk), look(desk)
+    waiting(desk, "ada/two")
+    other = look(desk)
+
+    class Meddled(Pages):
+        """Pages at which somebody else looks in between."""
+
+        def __setattr__(self, name: str, value: Any) -> None:
+            super().__setattr__(name, value)
+            if name == "_turns" and value is not None and value[0] is line:
+                pages._in_turn(other)
+                super().__setattr__("_turns", pages._turns)
+
+    turns, _ = Meddled(desk)._in_turn(line)
+    assert [one.path for one in turns] == [one.path for one in line.turns]
+
+
+@pytest.mark.parametrize(("access", "reason"), [("private", ""), ("public", "ada/secret has no licence.")])
+def test_why_a_private_model_is_held_back_is_not_told(desk: Desk, access: str, reason: str) -> None:
+    """The words of whoever holds it may name it: that it is on hold is all that everybody is told."""
+    hold = Hold(reason="ada/secret has no licence.", by="mia")
+    waiting(desk, "ada/secret", access=access, hold=hold)
+    (held,) = Pages(desk).queue().held
+    assert (held.kind, held.reason, held.by) == ("hold", reason, "mia" if reason else "")
