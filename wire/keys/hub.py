@@ -32,6 +32,11 @@ class HubKeys(BoardKeys):
         return self._key("thread-counts", repo)
 
     @property
+    def doubles(self) -> str:
+        """Set: `path NUL path` of each pair of requests that is there twice, and was told with a cure to approve."""
+        return self._key("doubles")
+
+    @property
     def waiting_threads(self) -> str:
         """Hash: dirty key of a thread that waits for a maintainer → JSON of what they want to know of it."""
         return self._key("waiting-threads")

@@ -13,6 +13,7 @@ from pulls_kit import board_on
 from rename_kit import MAYA, comments, look_at, maintained, path, rename_world, request
 from stand_kit import REQUESTS, Stand
 
+from bot.sync import duplicates
 from bot.sync.duplicates import DUPLICATES
 from leaderboard.duplicates import alike, doubles
 from leaderboard.requests import Request, parse_request
@@ -84,3 +85,16 @@ def test_a_pair_is_told_once_and_cured_when_a_maintainer_approves(stand: Stand) 
     stand.desk.mark(DUPLICATES)
     stand.work()
     assert len([one for one in stand.threads() if "twice" in one.title]) == 1
+
+
+def test_pairs_that_nobody_cures_keep_no_other_from_being_told(stand: Stand, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With room for one thread a look, the second pair is told in the second look, and then no call is made."""
+    monkeypatch.setattr(duplicates, "MOST", 1)
+    stand.put("ada/solo_eval_request_True_4bit_Original.json", request("ada/solo", "4bit", status="FAILED"))
+    stand.settle()
+    for told in (1, 2, 2):
+        stand.calls.clear()
+        stand.desk.mark(DUPLICATES)
+        stand.work()
+        assert len([one for one in stand.threads() if "twice" in one.title]) == told
+    assert stand.calls == []
