@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import redis
-from stand_kit import BOT, Stand, world
+from huggingface_hub import CommitOperationAdd, CommitOperationDelete
+from stand_kit import BOT, REQUESTS, Stand, world
 
+from bot import checking
 from bot.desk import Desk
 from bot.probe import Probe
 from bot.schedule import Schedule
 from bot.sync.loop import SyncLoop
 from hub.client import Hub
 from localhub.testing import LocalHub
+from steward.valkey import Valkey
+from wire import clock
 
 SPACE = "board/space"
 FLAGS = "board/flags"
@@ -92,6 +98,52 @@ class FlagStand(Stand):
         assert repo is not None
         found: dict[str, Any] = json.loads(self.desk.hub.read_file(repo, f"flags/{name}.json").data)
         return found
+
+    def codes(self, name: str, precision: str = "float32") -> set[str]:
+        """Why a submission of `name` would be refused."""
+        found = checking.check(self.desk, name, precision=precision)
+        return {reason.code for line in found.lines for reason in line.reasons}
+
+    def put_flags(self, **files: object) -> None:
+        """Somebody commits to the flags repo by hand: path → content."""
+        adds = [CommitOperationAdd(path, in_bytes(said)) for path, said in files.items()]
+        self.form.create_commit(FLAGS, adds, commit_message="By hand", repo_type="dataset")
+
+    def sync_flags(self) -> None:
+        """What the reconciler does about the flags repo."""
+        self.time += 300
+        self.desk.mark("flags")
+        self.work()
+
+    def clear(self) -> None:
+        """Take every file out of the flags repo and every request out of the other."""
+        for repo in (FLAGS, REQUESTS):
+            there = self.form.list_repo_files(repo, repo_type="dataset")
+            gone = [CommitOperationDelete(path) for path in there if path not in (".gitattributes", "README.md")]
+            if gone:
+                self.form.create_commit(repo, gone, commit_message="Clear", repo_type="dataset")
+
+
+@contextmanager
+def no_flags(hub: LocalHub, valkey: Valkey, probe: Probe) -> Iterator[FlagStand]:
+    """A board without flags and an empty Redis, on a Hub that others use afterwards."""
+    with redis.Redis.from_url(valkey.url) as connection:
+        connection.flushall()
+        made = FlagStand(hub, connection, probe)
+        made.time = clock.now() + 1
+        yield made
+        made.clear()
+        made.desk.hub.close()
+
+
+def in_bytes(said: object) -> bytes:
+    """A file's bytes."""
+    return said if isinstance(said, bytes) else json.dumps(said).encode()
+
+
+def by_hand(name: str, **more: Any) -> dict[str, Any]:
+    """A record as somebody writes it by hand."""
+    return {"model": name, "status": "flagged", "category": "other", "thread": "https://hub/d/1", **more}
 
 
 class Hearing:

@@ -1,35 +1,23 @@
-"""Flags on a board that runs: after Redis was lost, killed anywhere, by hand in the repo, from a shell, and in part."""
+"""Flags on a board that runs: who says what where, after Redis was lost, killed anywhere, and in part."""
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
-from typing import Any
 
 import pytest
-import redis
-from bot_kit import BOARD
-from flags_kit import FLAGS, SPACE, FlagStand, Hearing, flags_world, model
-from huggingface_hub import CommitOperationAdd, CommitOperationDelete
-from stand_kit import BOT, REQUESTS
-from typer.testing import CliRunner
+from flags_kit import FLAGS, SPACE, FlagStand, Hearing, by_hand, flags_world, model, no_flags
+from stand_kit import REQUESTS
 
-from bot import checking
-from bot.consistency import disagreements
-from bot.deliveries import read_delivery
 from bot.facts.surroundings import weights_digest
 from bot.flagging.reports import find_report, reports
 from bot.flagging.subjects import digest_of, gather_subject
 from bot.probe import Probe
-from bot.sync.waiting_threads import waiting_threads
 from leaderboard.admission.facts import ModelFacts, ModelFile, Weights
 from leaderboard.effects import Effect, Effects, Mode
 from leaderboard.flags import FlagRecord
 from localhub.testing import LocalHub
-from steward.cli import app
 from steward.valkey import Valkey
 from wire import clock
 
@@ -50,84 +38,22 @@ def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalHub]:
 @pytest.fixture
 def stand(hub: LocalHub, valkey: Valkey, probe: Probe) -> Iterator[FlagStand]:
     """A board without flags, and an empty Redis."""
-    with redis.Redis.from_url(valkey.url) as connection:
-        connection.flushall()
-        made = FlagStand(hub, connection, probe)
-        made.time = clock.now() + 1
+    with no_flags(hub, valkey, probe) as made:
         yield made
-        clear(made)
-        made.desk.hub.close()
-
-
-def clear(stand: FlagStand) -> None:
-    """Take every file out of the flags repo and every request out of the other."""
-    for repo in (FLAGS, REQUESTS):
-        there = stand.form.list_repo_files(repo, repo_type="dataset")
-        gone = [CommitOperationDelete(path) for path in there if path not in (".gitattributes", "README.md")]
-        if gone:
-            stand.form.create_commit(repo, gone, commit_message="Clear", repo_type="dataset")
-
-
-def put(stand: FlagStand, **files: object) -> None:
-    """Somebody commits to the flags repo by hand: path → content."""
-    adds = [CommitOperationAdd(path, text(said)) for path, said in files.items()]
-    stand.form.create_commit(FLAGS, adds, commit_message="By hand", repo_type="dataset")
-
-
-def text(said: object) -> bytes:
-    """A file's bytes."""
-    return said if isinstance(said, bytes) else json.dumps(said).encode()
-
-
-def record(name: str, **more: Any) -> dict[str, Any]:
-    """A record as somebody writes it by hand."""
-    return {"model": name, "status": "flagged", "category": "other", "thread": "https://hub/d/1", **more}
-
-
-def codes(stand: FlagStand, name: str, precision: str = "float32") -> set[str]:
-    """Why a submission of `name` would be refused."""
-    found = checking.check(stand.desk, name, precision=precision)
-    return {reason.code for line in found.lines for reason in line.reasons}
-
-
-def sync(stand: FlagStand) -> None:
-    """What the reconciler does about the flags repo."""
-    stand.time += 300
-    stand.desk.mark("flags")
-    stand.work()
 
 
 def test_a_flag_survives_the_loss_of_redis(stand: FlagStand) -> None:
     """The first model that is judged after it has the flags read; so no flag is escaped by an amnesia."""
-    put(stand, **{"flags/ada/good.json": record("ada/good", reason="it cheats")})
-    sync(stand)
-    assert "flagged" in codes(stand, "ada/good")
+    stand.put_flags(**{"flags/ada/good.json": by_hand("ada/good", reason="it cheats")})
+    stand.sync_flags()
+    assert "flagged" in stand.codes("ada/good")
     stand.desk.redis.flushall()
-    assert "flagged" in codes(stand, "ada/good")
+    assert "flagged" in stand.codes("ada/good")
     stand.desk.redis.flushall()
     stand.submit("ada/good")
     stand.settle()
     (path,) = [entry.path for entry in stand.desk.index.of_model("ada/good")]
     assert stand.file(path)["steward"]["failure"]["message"].startswith("The model ada/good is flagged: it cheats")
-
-
-def test_what_a_person_writes_by_hand_is_compiled_and_told(stand: FlagStand) -> None:
-    """A record that was committed or removed by hand has its place in the tables within a round."""
-    put(stand, **{"flags/ada/good.json": record("ada/good")})
-    sync(stand)
-    sync(stand)
-    assert stand.table() == {"ada/good": "https://hub/d/1"}
-    commits = len(stand.form.list_repo_commits(FLAGS, repo_type="dataset"))
-    stand.calls.clear()
-    sync(stand)
-    assert len(stand.calls) == 1, "nothing changed: one look at the head"
-    assert len(stand.form.list_repo_commits(FLAGS, repo_type="dataset")) == commits
-    gone = [CommitOperationDelete("flags/ada/good.json")]
-    stand.form.create_commit(FLAGS, gone, commit_message="By hand", repo_type="dataset")
-    sync(stand)
-    sync(stand)
-    assert stand.table() == {}
-    assert "flagged" not in codes(stand, "ada/good")
 
 
 def test_a_flag_of_one_precision_holds_for_no_other(stand: FlagStand) -> None:
@@ -136,8 +62,8 @@ def test_a_flag_of_one_precision_holds_for_no_other(stand: FlagStand) -> None:
     case.say("/flag other precision=float32 it is another model's", stand.form)
     assert stand.table() == {}
     assert [row["precision"] for row in stand.table("scoped.json")] == ["float32"]
-    assert "flagged" in codes(stand, "ada/good")
-    assert "flagged" not in codes(stand, "ada/good", "float16")
+    assert "flagged" in stand.codes("ada/good")
+    assert "flagged" not in stand.codes("ada/good", "float16")
     case.say("/unflag it is its own", stand.form)
     assert stand.table("scoped.json") == []
 
@@ -146,10 +72,10 @@ def test_the_original_of_a_copy_is_not_flagged_with_it(stand: FlagStand) -> None
     """They have the same weights; a flag for anything else is met by whoever has them."""
     case = Hearing(stand, "[FLAG] ada/copy", "It is bob/original.")
     case.say("/flag copy it is bob/original", stand.form)
-    assert "flagged" in codes(stand, "ada/copy")
-    assert not {"flagged", "flagged-elsewhere"} & codes(stand, "bob/original")
+    assert "flagged" in stand.codes("ada/copy")
+    assert not {"flagged", "flagged-elsewhere"} & stand.codes("bob/original")
     case.say("/flag contamination it was trained on the test set", stand.form)
-    assert "flagged-elsewhere" in codes(stand, "bob/original")
+    assert "flagged-elsewhere" in stand.codes("bob/original")
 
 
 def test_only_the_discussion_of_a_flag_is_closed(stand: FlagStand) -> None:
@@ -281,27 +207,6 @@ def test_a_report_comes_back_after_redis_was_lost(stand: FlagStand) -> None:
     assert reports(stand.desk) == []
 
 
-@pytest.mark.parametrize(("at", "waits"), [("2020-01-01T00:00:00Z", True), ("2100-01-01T00:00:00Z", False)])
-def test_the_thread_of_an_imported_flag_is_heard(stand: FlagStand, at: str, *, waits: bool) -> None:
-    """What is said there since the import waits for a maintainer; what was said before is old. Nothing is posted but
-    that it was opened again for the author."""
-    case = Hearing(stand, "About ada/good", "It is too good.")
-    url = f"{stand.hub.url}/spaces/{SPACE}/discussions/{case.number}"
-    decision = {"what": "flagged", "at": at, "by": "maya", "cause": "import ada/good"}
-    put(stand, **{"flags/ada/good.json": record("ada/good", thread=url, decisions=[decision])})
-    sync(stand)
-    case.say("It is not!", stand.ada)
-    assert (
-        [one.topic for one in waiting_threads(stand.desk) if one.title == "About ada/good"] == ["improper flag"]
-    ) is waits
-    case.say("I have looked at it.", stand.form)
-    stand.form.change_discussion_status(SPACE, case.number, "closed", repo_type="space")
-    case.look()
-    case.say("But look again.", stand.ada)
-    assert (case.status == "open") is waits
-    assert len(case.replies()) == int(waits)
-
-
 def test_nobody_learns_of_a_private_model(stand: FlagStand) -> None:
     """One that the bot may read is told from one that does not exist by nobody."""
     stand.form.create_repo("board/secret", private=True, exist_ok=True)
@@ -339,108 +244,6 @@ def test_weights_have_one_digest_wherever_they_are_looked_at(stand: FlagStand) -
     files = tuple(ModelFile(name, 1, digest) for name, digest in original.weights.items())
     facts = ModelFacts("found", files=files, weights=Weights(tuple(original.weights)))
     assert digest_of(copy) == digest_of(original) == weights_digest(facts) != ""
-
-
-def test_a_table_of_others_is_imported_from_a_shell(
-    stand: FlagStand, valkey: Valkey, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Ten dirty keys are told, each as what it is; addresses are kept; and a second time there is nothing to do."""
-    board = BOARD.replace("logs: board/logs", f"logs: board/logs, flags: {FLAGS}")
-    (tmp_path / "board.yaml").write_text(board)
-    environment = {"HF_ENDPOINT": stand.hub.url, "REDIS_URL": valkey.url, "STEWARD_BOT_TOKEN": BOT}
-    environment |= {"STEWARD_BOARD": str(tmp_path / "board.yaml"), "STEWARD_MIRRORS": str(tmp_path / "mirrors")}
-    for name, value in environment.items():
-        monkeypatch.setenv(name, value)
-    stand.ada.create_repo("ada/old-name")
-    stand.ada.move_repo("ada/old-name", "ada/new-name")
-    url = "https://huggingface.co/spaces/x/y/discussions/{}".format
-    table = {
-        "ada/good": url(1),
-        "ada/copy ": url(2),
-        "ada / merged": url(3),
-        "https://huggingface.co/ada/half": url(4),
-        "ada/pla\u200bin": url(5),
-        "ada/old-name": url(6),
-        "ada/nowhere": url(7),
-        "merged": url(510),
-        "\u0430da/good": url(8),
-        "ada/quiet": "see above",
-        " ada/good": url(9),
-    }
-    file = tmp_path / "flagged.json"
-    file.write_text(json.dumps(table))
-    shown = CliRunner().invoke(app, ["flags", "import", str(file), "--json"])
-    said = json.loads(shown.output)
-    assert (shown.exit_code, said["written"]) == (1, False)
-    codes = "address blanks blanks blanks invisible look-alike no-name no-thread renamed twice unknown"
-    assert sorted(one["code"] for one in said["problems"]) == codes.split()
-    assert CliRunner().invoke(app, ["flags", "import", str(file), "--write"]).exit_code == 1
-    stand.time = clock.now() + 1
-    sync(stand)
-    names = {"ada/good": 9, "ada/copy": 2, "ada/merged": 3, "ada/half": 4, "ada/plain": 5}
-    wanted = {name: url(number) for name, number in names.items()}
-    assert stand.table() == {**wanted, "ada/new-name": url(6), "ada/old-name": url(6)}
-    assert disagreements(stand.desk) == []
-    again = CliRunner().invoke(app, ["flags", "import", str(file)])
-    assert "0 flags would be imported, 6 were known." in again.output
-    assert "flagged   ada/copy  other" in CliRunner().invoke(app, ["flags", "list"]).output
-    seen = CliRunner().invoke(app, ["flags", "show", "ada/copy", "--with", "bob/original"]).output
-    assert "proof  same-weights-unnamed" in seen
-    assert "ada/copy is flagged: https://huggingface.co/spaces/x/y/discussions/2" in seen
-    assert CliRunner().invoke(app, ["flags", "show", "ada/nowhere"]).exit_code == 1
-    doctor = CliRunner().invoke(app, ["doctor", "--consistency"])
-    assert (doctor.exit_code, "agree with each other" in doctor.output) == (0, True)
-
-
-def test_each_disagreement_is_found(stand: FlagStand) -> None:
-    """Planted one by one in repos that agree: the checker names each, and the doctor ends with an error."""
-    stand.submit("ada/good")
-    assert disagreements(stand.desk) == []
-    path = "ada/copy_eval_request_False_float32_Original.json"
-    stand.put(path, text({"model": "ada/cpy", "status": "FINISHED"}))
-    done = {"model": "ada/half", "status": "FINISHED", "steward": {"results": "ada/half/results_x.json"}}
-    stand.put("ada/half_eval_request_False_float32_Original.json", text(done))
-    elsewhere = {"model": "ada/plain", "status": "FINISHED", "steward": {"results": "ada/lost/results_1.json"}}
-    stand.put("ada/plain_eval_request_False_float32_Original.json", text(elsewhere))
-    results = [CommitOperationAdd("ada/lost/results_1.json", text({"model_name": "ada/other", "results": {}}))]
-    stand.form.create_commit("board/results", results, commit_message="Add", repo_type="dataset")
-    put(
-        stand,
-        **{
-            "flags/ada/nowhere.json": record("ada/nowhere"),
-            "flags/ada/Good.json": record("ada/Good"),
-            "flags/ada/broken.json": b"{",
-            "flags/ada/quiet.json": record("ada/quiet", thread=""),
-            "flags/ada/again.json": record("ada/again", also=["ada/quiet"]),
-        },
-    )
-    found = {one.what for one in disagreements(stand.desk)}
-    gone = [CommitOperationDelete("ada/lost/results_1.json")]
-    stand.form.create_commit("board/results", gone, commit_message="Clear", repo_type="dataset")
-    assert found == {
-        "request-place",
-        "results-missing",
-        "results-elsewhere",
-        "results-without-request",
-        "results-name",
-        "flag-unreadable",
-        "flag-unmatched",
-        "flag-case",
-        "flag-twice",
-        "flag-without-thread",
-        "flag-table",
-    }
-
-
-def test_a_delivery_about_the_flags_repo_wakes_its_sync(stand: FlagStand) -> None:
-    """A commit by hand is looked at within seconds."""
-    body = {
-        "event": {"scope": "repo.content", "action": "update"},
-        "repo": {"type": "dataset", "name": FLAGS},
-        "updatedRefs": [{"ref": "refs/heads/main"}],
-    }
-    reading = read_delivery(json.dumps(body).encode(), stand.desk.board)
-    assert [mark.key for mark in reading.marks] == ["flags"]
 
 
 def test_evidence_is_kept_from_everybody_until_it_was_decided(stand: FlagStand) -> None:

@@ -1,0 +1,178 @@
+"""Flags that people write into the repo by hand or import from a shell, and whether all repos agree."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from bot_kit import BOARD
+from flags_kit import FLAGS, SPACE, FlagStand, Hearing, by_hand, flags_world, in_bytes, no_flags
+from huggingface_hub import CommitOperationAdd, CommitOperationDelete
+from stand_kit import BOT
+from typer.testing import CliRunner
+
+from bot.consistency import disagreements
+from bot.deliveries import read_delivery
+from bot.probe import Probe
+from bot.sync.waiting_threads import waiting_threads
+from localhub.testing import LocalHub
+from steward.cli import app
+from steward.valkey import Valkey
+from wire import clock
+
+
+@pytest.fixture(scope="module")
+def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalHub]:
+    """A Hub for all tests; each leaves no flag behind."""
+    with LocalHub(tmp_path_factory.mktemp("flags"), flags_world()) as made:
+        yield made
+
+
+@pytest.fixture
+def stand(hub: LocalHub, valkey: Valkey, probe: Probe) -> Iterator[FlagStand]:
+    """A board without flags, and an empty Redis."""
+    with no_flags(hub, valkey, probe) as made:
+        yield made
+
+
+def test_what_a_person_writes_by_hand_is_compiled_and_told(stand: FlagStand) -> None:
+    """A record that was committed or removed by hand has its place in the tables within a round."""
+    stand.put_flags(**{"flags/ada/good.json": by_hand("ada/good")})
+    stand.sync_flags()
+    stand.sync_flags()
+    assert stand.table() == {"ada/good": "https://hub/d/1"}
+    commits = len(stand.form.list_repo_commits(FLAGS, repo_type="dataset"))
+    stand.calls.clear()
+    stand.sync_flags()
+    assert len(stand.calls) == 1, "nothing changed: one look at the head"
+    assert len(stand.form.list_repo_commits(FLAGS, repo_type="dataset")) == commits
+    gone = [CommitOperationDelete("flags/ada/good.json")]
+    stand.form.create_commit(FLAGS, gone, commit_message="By hand", repo_type="dataset")
+    stand.sync_flags()
+    stand.sync_flags()
+    assert stand.table() == {}
+    assert "flagged" not in stand.codes("ada/good")
+
+
+@pytest.mark.parametrize(("at", "waits"), [("2020-01-01T00:00:00Z", True), ("2100-01-01T00:00:00Z", False)])
+def test_the_thread_of_an_imported_flag_is_heard(stand: FlagStand, at: str, *, waits: bool) -> None:
+    """What is said there since the import waits for a maintainer; what was said before is old. Nothing is posted but
+    that it was opened again for the author."""
+    case = Hearing(stand, "About ada/good", "It is too good.")
+    url = f"{stand.hub.url}/spaces/{SPACE}/discussions/{case.number}"
+    decision = {"what": "flagged", "at": at, "by": "maya", "cause": "import ada/good"}
+    stand.put_flags(**{"flags/ada/good.json": by_hand("ada/good", thread=url, decisions=[decision])})
+    stand.sync_flags()
+    case.say("It is not!", stand.ada)
+    assert (
+        [one.topic for one in waiting_threads(stand.desk) if one.title == "About ada/good"] == ["improper flag"]
+    ) is waits
+    case.say("I have looked at it.", stand.form)
+    stand.form.change_discussion_status(SPACE, case.number, "closed", repo_type="space")
+    case.look()
+    case.say("But look again.", stand.ada)
+    assert (case.status == "open") is waits
+    assert len(case.replies()) == int(waits)
+
+
+def test_a_table_of_others_is_imported_from_a_shell(
+    stand: FlagStand, valkey: Valkey, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ten dirty keys are told, each as what it is; addresses are kept; and a second time there is nothing to do."""
+    board = BOARD.replace("logs: board/logs", f"logs: board/logs, flags: {FLAGS}")
+    (tmp_path / "board.yaml").write_text(board)
+    environment = {"HF_ENDPOINT": stand.hub.url, "REDIS_URL": valkey.url, "STEWARD_BOT_TOKEN": BOT}
+    environment |= {"STEWARD_BOARD": str(tmp_path / "board.yaml"), "STEWARD_MIRRORS": str(tmp_path / "mirrors")}
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    stand.ada.create_repo("ada/old-name")
+    stand.ada.move_repo("ada/old-name", "ada/new-name")
+    url = "https://huggingface.co/spaces/x/y/discussions/{}".format
+    table = {
+        "ada/good": url(1),
+        "ada/copy ": url(2),
+        "ada / merged": url(3),
+        "https://huggingface.co/ada/half": url(4),
+        "ada/pla\u200bin": url(5),
+        "ada/old-name": url(6),
+        "ada/nowhere": url(7),
+        "merged": url(510),
+        "\u0430da/good": url(8),
+        "ada/quiet": "see above",
+        " ada/good": url(9),
+    }
+    file = tmp_path / "flagged.json"
+    file.write_text(json.dumps(table))
+    shown = CliRunner().invoke(app, ["flags", "import", str(file), "--json"])
+    said = json.loads(shown.output)
+    assert (shown.exit_code, said["written"]) == (1, False)
+    codes = "address blanks blanks blanks invisible look-alike no-name no-thread renamed twice unknown"
+    assert sorted(one["code"] for one in said["problems"]) == codes.split()
+    assert CliRunner().invoke(app, ["flags", "import", str(file), "--write"]).exit_code == 1
+    stand.time = clock.now() + 1
+    stand.sync_flags()
+    names = {"ada/good": 9, "ada/copy": 2, "ada/merged": 3, "ada/half": 4, "ada/plain": 5}
+    wanted = {name: url(number) for name, number in names.items()}
+    assert stand.table() == {**wanted, "ada/new-name": url(6), "ada/old-name": url(6)}
+    assert disagreements(stand.desk) == []
+    again = CliRunner().invoke(app, ["flags", "import", str(file)])
+    assert "0 flags would be imported, 6 were known." in again.output
+    assert "flagged   ada/copy  other" in CliRunner().invoke(app, ["flags", "list"]).output
+    seen = CliRunner().invoke(app, ["flags", "show", "ada/copy", "--with", "bob/original"]).output
+    assert "proof  same-weights-unnamed" in seen
+    assert "ada/copy is flagged: https://huggingface.co/spaces/x/y/discussions/2" in seen
+    assert CliRunner().invoke(app, ["flags", "show", "ada/nowhere"]).exit_code == 1
+    doctor = CliRunner().invoke(app, ["doctor", "--consistency"])
+    assert (doctor.exit_code, "agree with each other" in doctor.output) == (0, True)
+
+
+def test_each_disagreement_is_found(stand: FlagStand) -> None:
+    """Planted one by one in repos that agree: the checker names each, and the doctor ends with an error."""
+    stand.submit("ada/good")
+    assert disagreements(stand.desk) == []
+    path = "ada/copy_eval_request_False_float32_Original.json"
+    stand.put(path, in_bytes({"model": "ada/cpy", "status": "FINISHED"}))
+    done = {"model": "ada/half", "status": "FINISHED", "steward": {"results": "ada/half/results_x.json"}}
+    stand.put("ada/half_eval_request_False_float32_Original.json", in_bytes(done))
+    elsewhere = {"model": "ada/plain", "status": "FINISHED", "steward": {"results": "ada/lost/results_1.json"}}
+    stand.put("ada/plain_eval_request_False_float32_Original.json", in_bytes(elsewhere))
+    results = [CommitOperationAdd("ada/lost/results_1.json", in_bytes({"model_name": "ada/other", "results": {}}))]
+    stand.form.create_commit("board/results", results, commit_message="Add", repo_type="dataset")
+    stand.put_flags(
+        **{
+            "flags/ada/nowhere.json": by_hand("ada/nowhere"),
+            "flags/ada/Good.json": by_hand("ada/Good"),
+            "flags/ada/broken.json": b"{",
+            "flags/ada/quiet.json": by_hand("ada/quiet", thread=""),
+            "flags/ada/again.json": by_hand("ada/again", also=["ada/quiet"]),
+        },
+    )
+    found = {one.what for one in disagreements(stand.desk)}
+    gone = [CommitOperationDelete("ada/lost/results_1.json")]
+    stand.form.create_commit("board/results", gone, commit_message="Clear", repo_type="dataset")
+    assert found == {
+        "request-place",
+        "results-missing",
+        "results-elsewhere",
+        "results-without-request",
+        "results-name",
+        "flag-unreadable",
+        "flag-unmatched",
+        "flag-case",
+        "flag-twice",
+        "flag-without-thread",
+        "flag-table",
+    }
+
+
+def test_a_delivery_about_the_flags_repo_wakes_its_sync(stand: FlagStand) -> None:
+    """A commit by hand is looked at within seconds."""
+    body = {
+        "event": {"scope": "repo.content", "action": "update"},
+        "repo": {"type": "dataset", "name": FLAGS},
+        "updatedRefs": [{"ref": "refs/heads/main"}],
+    }
+    reading = read_delivery(json.dumps(body).encode(), stand.desk.board)
+    assert [mark.key for mark in reading.marks] == ["flags"]
