@@ -255,6 +255,11 @@ class Index:
         if mapping:
             self._redis.hset(self._keys.origins, mapping=mapping)
 
+    def forget_origins(self, paths: Iterable[str]) -> None:
+        """It is not known any more who brought the files at `paths`: whoever needs it finds out."""
+        if gone := list(paths):
+            self._redis.hdel(self._keys.origins, *gone)
+
     def head(self, repo: str) -> str | None:
         """The last commit of `repo` whose changes were marked dirty."""
         raw = self._redis.get(self._keys.head(repo))

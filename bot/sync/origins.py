@@ -1,8 +1,9 @@
 """Who brought a request file: the author of the pull request that a commit merged, else the commit's own author.
 
 Authors are the Hub's word, from its list of commits: what stands in a git commit anybody with a git could have written.
-It is noted when commits are looked at. Where that was not, or Redis was lost, the newest commit that touched the file
-says it; if that was our own, then what we wrote into the file beside our other facts, which nobody touched since.
+It is noted when commits are looked at. Where that was not, for the Hub did not answer, or where Redis was lost, the
+newest commit that touched the file says it; if that was our own, then what we wrote into the file beside our other
+facts, which nobody touched since.
 
 Race accepted: after history was squashed and Redis lost, whoever squashed it counts as having brought what waits.
 """
@@ -19,7 +20,7 @@ import structlog
 from bot.desk import Desk
 from bot.index import Origin
 from hub.comments import is_by
-from hub.errors import HubError, NotFound
+from hub.errors import BadToken, HubError, NotFound, RateLimited, Transient
 from hub.records import Account, LogEntry
 from leaderboard.requests import Request, is_request_path
 
@@ -69,11 +70,16 @@ def note_origins(desk: Desk, view: View, history: History) -> None:
     for entry in reversed(history.commits):
         if not entry.authors or history.is_own(entry):
             continue
-        origin = _pull(desk, entry)
+        try:
+            origin = _pull(desk, entry)
+        except (Transient, RateLimited) as error:  # one thread must not hold up all requests: theirs find out
+            log.warning("merged pull request not read now", commit=entry.oid, error=str(error))
+            desk.index.forget_origins(_requests(desk, view, entry))
+            continue
         if origin is None and (history.seen is None or is_ours(history.me, entry)):
             continue
         origin = origin or _author(desk, entry, front_ends)
-        desk.index.put_origins((path, origin) for path in _paths(desk, view, entry) if is_request_path(path))
+        desk.index.put_origins((path, origin) for path in _requests(desk, view, entry))
 
 
 def know_origin(desk: Desk, request: Request) -> None:
@@ -97,6 +103,11 @@ def _author(desk: Desk, entry: LogEntry, front_ends: dict[str, bool]) -> Origin:
     return Origin(author=author, front_end=front_ends[author], commit=entry.oid)
 
 
+def _requests(desk: Desk, view: View, entry: LogEntry) -> Iterator[str]:
+    """The request files that one commit changed."""
+    return (path for path in _paths(desk, view, entry) if is_request_path(path))
+
+
 def _paths(desk: Desk, view: View, entry: LogEntry) -> Iterator[str]:
     """What one commit changed: from the mirror where it has both sides, else in one call."""
     parent = view.parent(entry.oid) if view.has(entry.oid) else None
@@ -109,12 +120,17 @@ def _paths(desk: Desk, view: View, entry: LogEntry) -> Iterator[str]:
 
 
 def _pull(desk: Desk, entry: LogEntry) -> Origin | None:
-    """The pull request that `entry` merged. A title is a stranger's word, so the pull request must say so too."""
+    """The pull request that `entry` merged. A title is a stranger's word, so the pull request must say so too.
+
+    Raises Transient and RateLimited: who brought a file must not depend on whether the Hub answered just then.
+    """
     found = _MERGED.search(entry.title)
     if found is None:
         return None
     try:
         thread = desk.hub.thread(desk.requests, int(found[1]))
+    except (Transient, RateLimited, BadToken):
+        raise
     except HubError as error:
         log.warning("merged pull request not read", commit=entry.oid, error=str(error))
         return None

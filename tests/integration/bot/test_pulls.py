@@ -11,7 +11,9 @@ from huggingface_hub import HfApi
 from pulls_kit import PATH, board_on, bot_comments, fields, look, newer, policy, propose, report, said, settled, thread
 from stand_kit import REQUESTS, Stand, world
 
+from bot.index import Origin
 from hub.records import Repo
+from hub.retries import Retries
 from leaderboard.effects import Effect, Mode
 from localhub.testing import LocalHub
 
@@ -67,6 +69,21 @@ def test_where_the_board_says_so_it_is_merged_and_followed_in_its_own_thread(sta
     assert [job.model for job in stand.queued()] == ["ada/good"]
     assert look(stand, number) == ["thread"]
     assert len(stand.threads()) == threads
+
+
+def test_who_opened_it_brought_its_files_also_where_the_hub_does_not_say_so_at_once(stand: Stand) -> None:
+    """Merged by hand, while its thread cannot be read: its author is noted once it can, not whoever merged it."""
+    number, _ = propose(stand, {PATH: fields(stand)})
+    stand.form.merge_pull_request(REQUESTS, number, repo_type="dataset")
+    stand.desk.hub.retries = Retries(attempts=1)
+    stand.hub.box.faults.fail(f"GET /api/datasets/{REQUESTS}/discussions/{number}", status=503, times=None)
+    stand.settle()
+    assert stand.desk.index.origin(PATH) == Origin()
+    stand.hub.box.faults.clear()
+    stand.time += 60
+    stand.work()
+    found = stand.desk.index.origin(PATH)
+    assert (found.author, found.pull) == ("ada", number)
 
 
 def test_every_problem_of_every_file_is_told_at_once(stand: Stand) -> None:
