@@ -11,7 +11,7 @@ import threading
 import time
 import zlib
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
 import pytest
 import redis
@@ -194,6 +194,59 @@ def test_slow_senders_take_the_place_of_each_other(
         assert eventually(lambda: sum(map(is_closed, slow)) >= len(slow) - ROOM)
         for one in slow:
             one.close()
+
+
+def unread(port: int) -> socket.socket:
+    """A connection on which a lot is asked for, and nothing read of the answers."""
+    greedy = socket.socket()
+    greedy.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
+    greedy.settimeout(30)
+    greedy.connect(("127.0.0.1", port))
+    greedy.sendall(b"GET /openapi.json HTTP/1.1\r\nHost: x\r\n\r\n" * 400)
+    return greedy
+
+
+def is_cut_off(connection: socket.socket) -> bool:
+    """Whether the server has given a connection up; tells it without reading what came on it."""
+    try:
+        connection.send(b"x", socket.MSG_DONTWAIT)
+    except BlockingIOError:
+        return False
+    except ConnectionError:
+        return True
+    return False
+
+
+def test_who_reads_nothing_of_the_answers_is_let_go(
+    settings: BotSettings,
+    connection: redis.Redis,
+    eventually: Callable[..., object],
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    """What waits to be taken is given up after a while, and with it the connection, though nothing was overdue."""
+    with serving(settings, seconds=0.1) as port, unread(port) as greedy:
+        assert eventually(lambda: is_cut_off(greedy))
+        assert deliver(port, "next") == 202
+    assert "Traceback" not in capfd.readouterr().err
+
+
+def test_who_reads_nothing_takes_nobodys_place(
+    settings: BotSettings, connection: redis.Redis, eventually: Callable[..., object]
+) -> None:
+    """All places are taken by such, and deliveries come through, in the place of one of them."""
+    with serving(settings, seconds=60) as port, ExitStack() as opened:
+        for _ in range(ROOM):
+            opened.enter_context(unread(port))
+        assert eventually(lambda: comes_through(port))
+        assert [deliver(port, f"d{number}") for number in range(3)] == [202] * 3
+
+
+def comes_through(port: int) -> bool:
+    """Whether there is a place for a delivery."""
+    try:
+        return deliver(port, "first") == 202
+    except ConnectionError:
+        return False
 
 
 @pytest.mark.parametrize(
