@@ -46,7 +46,7 @@ class Look:
     """What a look saw: `lists` is another word whenever who waits, runs or ended is another; `told` the progress."""
 
     lists: str = ""
-    told: str = "{}"
+    told: str = "[]"
 
 
 class Live:
@@ -64,13 +64,14 @@ class Live:
     async def stream(self) -> AsyncGenerator[bytes, None]:
         """The events of one viewer."""
         self.viewers += 1
+        if self.viewers == 1:
+            self._last = Look()  # what was seen before the last viewer left may be hours old
         try:
-            if self._task is None or self._task.done():
-                self._task = asyncio.create_task(self._watch())
             clock = asyncio.get_running_loop()
             end, seen = clock.time() + LASTS, Look()
             yield b"retry: 5000\n\n"
             while clock.time() < end and not self.is_over():
+                self._have_watched()
                 look = await self._next(seen)
                 for name, word, before in (("progress", look.told, seen.told), ("lists", look.lists, seen.lists)):
                     if word != before:
@@ -80,6 +81,11 @@ class Live:
                 seen = look
         finally:
             self.viewers -= 1
+
+    def _have_watched(self) -> None:
+        """Start the task that looks, where there is none; also after one that failed, which asyncio logs."""
+        if self._task is None or self._task.done():
+            self._task = asyncio.create_task(self._watch())
 
     async def _next(self, seen: Look) -> Look:
         """The newest look, once it is another than `seen`; the same after a while in which nothing happened."""

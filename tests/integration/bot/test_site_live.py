@@ -90,6 +90,43 @@ def test_viewers_see_progress_and_changes(
     played(desk, valkey_url, monkeypatch, story)
 
 
+def test_a_look_that_fails_leaves_nobody_without_the_next(
+    desk: Desk, connection: redis.Redis, valkey_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever a look dies of, those who watch are told of what happens afterwards."""
+    monkeypatch.setattr(module, "ALIVE", 0.05)
+
+    async def story(live: Live) -> None:
+        stream = live.stream()
+        first = await until(stream, b"event: lists")
+        look = live._look
+        monkeypatch.setattr(live, "_look", lambda: 1 / 0)
+        assert live._task is not None
+        await asyncio.wait([live._task])
+        monkeypatch.setattr(live, "_look", look)
+        Index(connection, KEYS).put(entry("late/comer", "waiting", "PENDING", attempt="z"))
+        assert await until(stream, b"event: lists") != first
+
+    played(desk, valkey_url, monkeypatch, story)
+
+
+def test_who_comes_first_is_not_told_what_the_last_one_saw(
+    desk: Desk, connection: redis.Redis, valkey_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between two viewers nobody looks: what was known then is not told as news."""
+
+    async def story(live: Live) -> None:
+        early = live.stream()
+        await until(early, b"event: progress")
+        await early.aclose()
+        assert live._task is not None
+        await live._task
+        Attempts(connection, KEYS).beat(ATTEMPT, Progress("evaluate", 413, 540), now=clock.now())
+        assert b'"done": 413' in await until(live.stream(), b"event: progress")
+
+    played(desk, valkey_url, monkeypatch, story)
+
+
 def test_private_models_are_not_told_of(
     desk: Desk, connection: redis.Redis, valkey_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
