@@ -49,22 +49,23 @@ class TimesView:
     def times(self, length: int = USUAL) -> models.Times:
         """The last `length` days, which is one of PERIODS."""
         with self._lock:
-            known = self._look()
-            if length not in known.times:
-                known.times[length] = self._told(report(self._days.values(), now=self._desk.now(), length=length))
-            return known.times[length]
+            return self._times(self._look(), length)
 
     def picture(self, name: str, length: int, width: int) -> bytes | None:
         """The picture `name` of PICTURES as SVG; None where there is nothing to be seen on it."""
-        times = self.times(length)
         with self._lock:
-            known, asked = self._known, (name, length, width)
+            known, asked = self._look(), (name, length, width)
             if asked not in known.pictures:
-                picture = PICTURES[name](times)
+                picture = PICTURES[name](self._times(known, length))
                 if picture is None:
                     return None
                 known.pictures[asked] = draw(picture, width)
             return known.pictures[asked]
+
+    def _times(self, known: _Known, length: int) -> models.Times:
+        if length not in known.times:
+            known.times[length] = self._told(report(self._days.values(), now=self._desk.now(), length=length))
+        return known.times[length]
 
     def _look(self) -> _Known:
         """What is known by now; brought in step with what was counted since the last look."""

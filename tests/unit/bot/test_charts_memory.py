@@ -8,7 +8,7 @@ from typing import Any, cast
 import pytest
 
 from bot.desk import Desk
-from bot.web.charts import comparing
+from bot.web.charts import comparing, times
 from bot.web.charts.comparing import Standards, standards
 from bot.web.charts.times import TimesView
 from bot.web.rows import Line, Rows
@@ -59,6 +59,26 @@ def test_a_day_is_read_until_it_is_over_and_then_once() -> None:
     desk.time += DAY
     view.times(7)
     assert desk.reads[3:] == [[20_003, 20_004], [20_002]]
+
+
+def test_a_picture_of_older_figures_is_not_kept_as_that_of_newer_ones(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Something is counted, and somebody looks, between the reading of the figures and their picture."""
+    desk = Counts()
+    view = TimesView(cast(Desk, desk))
+    desk.days = {20_000: {"end|finished": "1"}}
+    monkeypatch.setattr(times, "draw", lambda picture, width: f"{picture.says} {width}".encode())
+    look = view.times
+
+    def meddled(length: int = 7) -> Any:
+        found = look(length)
+        desk.days[20_000]["end|finished"] = "4"
+        look(length)
+        return found
+
+    monkeypatch.setattr(view, "times", meddled)
+    view.picture("ended", 7, 360)
+    meddled()
+    assert b" 4 evaluations finished" in (view.picture("ended", 7, 360) or b"")
 
 
 def line(model: str, average: float | None, category: str = "chat", suite: str = "s") -> Line:
