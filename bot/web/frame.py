@@ -29,6 +29,7 @@ STATIC: Mapping[str, str] = {
     "icon.svg": "image/svg+xml",
 }
 FILES = {name: (resources.files("bot.web") / "static" / name).read_bytes() for name in STATIC}
+DIGESTS = {name: hashlib.sha256(content).hexdigest()[:12] for name, content in FILES.items()}
 PHASES = {
     "claim": "a worker asks for it",
     "download": "downloading the model",
@@ -115,22 +116,28 @@ def headers(ancestors: str = "") -> dict[str, str]:
 
 
 def static_routes() -> APIRouter:
-    """Style, script and icon, each at an address that changes with its contents and is kept for a year."""
+    """Style, script and icon, each at an address that changes with its contents and is kept for a year.
+
+    While servers are replaced, a page of the new one may ask the old one for a file that it has in older words: such an
+    answer is kept by nobody.
+    """
     routes = APIRouter(include_in_schema=False)
 
     @routes.get("/static/{name}")
-    def static(name: str) -> Response:
+    def static(request: Request, name: str) -> Response:
         if name not in FILES:
             return Response(status_code=404)
-        kept = {"cache-control": "public, max-age=31536000, immutable", "x-content-type-options": "nosniff"}
-        return Response(FILES[name], headers=kept, media_type=STATIC[name])
+        is_this = request.url.query == DIGESTS[name]
+        kept = "public, max-age=31536000, immutable" if is_this else "no-store"
+        headers = {"cache-control": kept, "x-content-type-options": "nosniff"}
+        return Response(FILES[name], headers=headers, media_type=STATIC[name])
 
     return routes
 
 
 def static_address(name: str) -> str:
     """Where a file of ours is."""
-    return f"/static/{name}?{hashlib.sha256(FILES[name]).hexdigest()[:12]}"
+    return f"/static/{name}?{DIGESTS[name]}"
 
 
 def time_tag(at: str | None) -> Markup:

@@ -259,6 +259,8 @@ def test_browsers_are_told_to_trust_nothing_else(site: Client) -> None:
                     assert (attributes[name] or "").startswith("/"), (path, tag, attributes)
     (address,) = re.findall(r'src="(/static/board.js[^"]+)"', site.get("/").text)
     assert "immutable" in site.get(address).headers["cache-control"]
+    for other in ("", "?0123456789ab"):  # as the page of another version asks, while servers are replaced
+        assert site.get(address.partition("?")[0] + other).headers["cache-control"] == "no-store"
     assert site.get("/static/..%2fapi.py").status_code == 404
 
 
