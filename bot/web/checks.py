@@ -87,10 +87,14 @@ class Checks:
 
 
 def who(client: str) -> str:
-    """A name for a client's address: of IPv6 the network, of which one customer has all addresses."""
+    """A name for a client's address: of IPv6 the network, of which one customer has all addresses.
+
+    Proxies write IPv4 as IPv6 too (`::ffff:192.0.2.1`), all of it in one such network.
+    """
     try:
         address = ipaddress.ip_address(client)
     except ValueError:
         return "unknown"
+    address = getattr(address, "ipv4_mapped", None) or address
     network = ipaddress.ip_network((address, 64 if address.version == 6 else 32), strict=False)
     return hashlib.sha256(str(network).encode()).hexdigest()[:16]

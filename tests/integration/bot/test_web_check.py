@@ -114,6 +114,7 @@ def test_one_customer_of_a_large_network_counts_as_one() -> None:
     """IPv6 addresses count by their network, IPv4 ones each for itself."""
     assert who("2001:db8:1:2::1") == who("2001:db8:1:2:ffff::2") != who("2001:db8:1:3::1")
     assert who("192.0.2.1") != who("192.0.2.2")
+    assert who("::ffff:192.0.2.1") == who("192.0.2.1") != who("::ffff:192.0.2.2")
     assert who("a unix socket") == "unknown"
 
 
