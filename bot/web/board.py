@@ -16,12 +16,12 @@ from bot.web.board_models import Searched
 from bot.web.charts.comparing import Comparing
 from bot.web.charts.models import Compared
 from bot.web.charts.times import TimesView
+from bot.web.flags import FlagsView
 from bot.web.lists import Pages
 from bot.web.rows import SORTS, Line, Rows, category_of
 from bot.web.table import Table
 from hub.errors import BadRequest
 from hub.records import Repo
-from leaderboard.flags import FlagRecord
 from leaderboard.past import Past, past
 from leaderboard.search import Query, parse
 from wire.attempts import AttemptState
@@ -41,6 +41,7 @@ class Views:
         self.columns = [benchmark.name for benchmark in desk.suite.benchmarks]
         self.times = TimesView(desk)
         self.comparing = Comparing(self.table)
+        self._flags = FlagsView(desk.flag_book)
 
     def warm(self) -> None:
         """Put table and queue in order before anybody looks: at 100,000 rows that takes seconds."""
@@ -117,13 +118,13 @@ class Views:
             request=request,
             past=[self._event(request.model, one) for one in before],
             scores=self._scores_of(entry),
-            flags=self._flags_of(request.model),
+            flags=self._flags.of(request.model),
         )
 
     def model(self, name: str) -> models.Model | None:
         """All requests for the model, in any case of letters; None where there is none that the public may know of."""
         entries = [one for one in self.desk.index.of_model(name) if not shown.hidden(one)]
-        flags = self._flags_of(name)
+        flags = self._flags.of(name)
         if not entries and not flags:
             return None
         entries.sort(key=lambda one: (-one.time, one.path))
@@ -164,15 +165,7 @@ class Views:
 
     def flags(self) -> models.Flags:
         """Every flag, those that stand first."""
-        found = sorted(self._records(), key=lambda one: (not one.stands, one.model.casefold()))
-        return models.Flags(flags=[flag(one) for one in found])
-
-    def _flags_of(self, model: str) -> list[models.Flag]:
-        name = model.casefold()
-        return [flag(one) for one in self._records() if name in map(str.casefold, one.names)]
-
-    def _records(self) -> list[FlagRecord]:
-        return self.desk.flag_book.known()[1]()
+        return models.Flags(flags=self._flags.all())
 
     def workers(self) -> models.Workers:
         """Who works, and at what."""
@@ -197,24 +190,6 @@ class Views:
             busy=bool(card.doing),
             request=request,
         )
-
-
-def flag(record: FlagRecord) -> models.Flag:
-    """One flag as people are told of it."""
-    decisions = [models.Ruling(what=one.what, at=one.at, by=one.by, reason=one.reason) for one in record.decisions]
-    return models.Flag(
-        model=record.model,
-        also=list(record.also),
-        stands=record.stands,
-        category=record.category,
-        words=record.kind.words,
-        reason=record.reason,
-        cure=record.kind.cure,
-        revision=record.scope.revision,
-        precision=record.scope.precision,
-        thread=record.thread,
-        decisions=decisions,
-    )
 
 
 def scored(line: Line, *, flagged: bool) -> models.Scored:

@@ -15,6 +15,7 @@ from bot.desk import Desk
 from bot.index import Entry, Index
 from bot.sync.line import look
 from bot.web import table as module
+from bot.web.flags import FlagsView
 from bot.web.lists import Pages
 from bot.web.table import Table
 from hub.client import Hub
@@ -148,3 +149,27 @@ def test_why_a_private_model_is_held_back_is_not_told(desk: Desk, access: str, r
     waiting(desk, "ada/secret", access=access, hold=hold)
     (held,) = Pages(desk).queue().held
     assert (held.kind, held.reason, held.by) == ("hold", reason, "mia" if reason else "")
+
+
+def test_flags_are_read_once_for_each_commit(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever looks at pages by the hundred has all flags read once, and sees each change of them."""
+    desk.flag_book.repo = desk.requests
+    flags, reads, known = FlagsView(desk.flag_book), list[str](), desk.flag_book.known
+
+    def counted() -> Any:
+        commit, records = known()
+
+        def read() -> Any:
+            reads.append(commit)
+            return records()
+
+        return commit, read
+
+    monkeypatch.setattr(desk.flag_book, "known", counted)
+    assert flags.all() == []
+    put_flags(desk.redis, KEYS, flag("ada/one"))
+    assert [[one.model for one in flags.of(name)] for name in ("Ada/One", "ada/two")] == [["ada/one"], []]
+    assert [one.model for one in flags.all()] == ["ada/one"]
+    assert len(reads) == 1
+    put_flags(desk.redis, KEYS)
+    assert (flags.of("ada/one"), len(reads)) == ([], 2)
