@@ -8,6 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from steward.commands.asked import Model, Precision, Revision, WeightType, reason_lines
+from steward.commands.board import MISCONFIGURED, AsJson, open_board
+
 if TYPE_CHECKING:
     from bot.checking import Checked
     from bot.texts.check import CheckLine
@@ -22,17 +25,16 @@ def register(app: typer.Typer) -> None:
 
 
 def check(
-    model: Annotated[str, typer.Argument(help="The model's id on the Hub: org/name.")],
-    precision: Annotated[str, typer.Option(help="At which it would be evaluated.")] = "float16",
-    revision: Annotated[str, typer.Option(help="A branch, a tag or a commit.")] = "main",
-    weight_type: Annotated[str, typer.Option(help="Original, Delta or Adapter.")] = "Original",
+    model: Model,
+    precision: Precision = "float16",
+    revision: Revision = "main",
+    weight_type: WeightType = "Original",
     submitter: Annotated[str, typer.Option(help="Whose quota counts; nobody's in particular if left out.")] = "",
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Say which rules of admission a model passes, and which it fails. Exit status 1 where it would be refused."""
     from bot.checking import check as judge
     from hub.errors import HubError
-    from steward.commands.board import MISCONFIGURED, open_board
 
     with open_board() as desk:
         try:
@@ -67,13 +69,8 @@ def _fields(found: Checked) -> dict[str, object]:
 
 
 def _shown(line: CheckLine) -> str:
-    from bot.texts.render import printable  # a stranger's words, without what moves a terminal's cursor
-
-    told = [f"{MARKS[line.outcome]:5} {line.title}"]
-    for reason in line.reasons:
-        told.append(f"      {printable(reason.message)}{f' (See {reason.link})' if reason.link else ''}")
-        told += [f"      → {printable(reason.advice)}"] if reason.advice else []
-    return "\n".join(told)
+    reasons = (words for reason in line.reasons for words in reason_lines(reason, " " * 6))
+    return "\n".join([f"{MARKS[line.outcome]:5} {line.title}", *reasons])
 
 
 def _end(found: Checked) -> str:

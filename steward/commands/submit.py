@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from steward.commands.board import MISCONFIGURED, AsJson
+from steward.commands.asked import Model, Precision, Revision, WeightType, reason_lines
+from steward.commands.board import MISCONFIGURED, AsJson, open_board
 
 if TYPE_CHECKING:
     from bot.submissions import Submission
@@ -33,10 +34,10 @@ def register(app: typer.Typer) -> None:
 
 
 def submit(
-    model: Annotated[str, typer.Argument(help="The model's id on the Hub: org/name.")],
-    precision: Annotated[str, typer.Option(help="At which it is evaluated.")] = "bfloat16",
-    revision: Annotated[str, typer.Option(help="A branch, a tag or a commit.")] = "main",
-    weight_type: Annotated[str, typer.Option(help="Original, Delta or Adapter.")] = "Original",
+    model: Model,
+    precision: Precision = "bfloat16",
+    revision: Revision = "main",
+    weight_type: WeightType = "Original",
     base_model: Annotated[str, typer.Option(help="What a Delta or an Adapter is applied to.")] = "",
     chat_template: Annotated[bool, typer.Option("--chat-template", help="Use its chat template.")] = False,
     server: Annotated[str, typer.Option(help="The leaderboard's address: submit there, with your own HF_TOKEN.")] = "",
@@ -120,7 +121,6 @@ def _here(asked: Asked, by: str) -> Submitted:
     from bot.submissions import Submissions
     from bot.sync.submissions import carry_out
     from hub.errors import HubError
-    from steward.commands.board import open_board
 
     with open_board() as desk:
         try:
@@ -176,9 +176,7 @@ def _lines(told: Submitted, server: str) -> Iterator[str]:
 
     yield printable(told.message)
     for reason in told.reasons:
-        yield f"  - {printable(reason.message)}{f' (See {reason.link})' if reason.link else ''}"
-        if reason.advice:
-            yield f"    → {printable(reason.advice)}"
+        yield from reason_lines(reason, "  - ")
     if told.path:
         followed = f"{server.rstrip('/')}{told.page_url}" if server else f"steward status {told.model}"
         yield f"Its file: {printable(told.request_url)}{f' ({printable(told.status)})' if told.status else ''}"
