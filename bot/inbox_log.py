@@ -6,7 +6,8 @@ written down with it: it is asked of the marks themselves, which know.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import json
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -19,6 +20,8 @@ from wire.redis import Redis, text
 Standing = Literal["done", "waiting", "failing", "in hand", "parked"]
 """Of a key: in step since, waiting for its sync, waiting after failures, being synced, given up until woken."""
 _PAGE = 200
+SPREAD = 16
+"""Times its own length that a body may have on many lines."""
 
 
 @dataclass(frozen=True)
@@ -76,22 +79,50 @@ class InboxLog:
             number, size = pipe.execute()
         return int(number), int(size or 0)
 
-    def standing(self, key: str) -> Standing:
-        """What has become of the dirty key `key` by now."""
+    def standings(self, keys: Iterable[str]) -> dict[str, Standing]:
+        """What has become of each of these dirty keys by now. One round trip."""
+        names = list(dict.fromkeys(keys))
         with self._redis.pipeline(transaction=False) as pipe:
-            pipe.hexists(self._keys.parked, key)
-            pipe.zscore(self._keys.dirty, key)
-            pipe.hexists(self._keys.dirty_leases, key)
-            pipe.hexists(self._keys.dirty_tries, key)
-            is_parked, due, is_held, has_failed = pipe.execute()
-        if due is None:
-            return "parked" if is_parked else "done"
-        return "in hand" if is_held else "failing" if has_failed else "waiting"
+            for key in names:
+                pipe.hexists(self._keys.parked, key)
+                pipe.zscore(self._keys.dirty, key)
+                pipe.hexists(self._keys.dirty_leases, key)
+                pipe.hexists(self._keys.dirty_tries, key)
+            found = pipe.execute()
+        return {key: _standing(*found[4 * at : 4 * at + 4]) for at, key in enumerate(names)}
+
+
+def _standing(is_parked: bool, due: float | None, is_held: bool, has_failed: bool) -> Standing:
+    if due is None:
+        return "parked" if is_parked else "done"
+    return "in hand" if is_held else "failing" if has_failed else "waiting"
 
 
 def again(kept: Kept, *, now: float) -> Delivery:
     """The delivery by which `kept` goes through the inbox once more, at `now`, under an id of its own."""
     return Delivery(f"replay-{kept.entry}-{int(now * 1000)}", kept.body, now)
+
+
+def readable(body: bytes) -> str:
+    """A body as people read it, in ASCII: JSON on many lines, anything else with all that is not plain escaped.
+
+    JSON that would be SPREAD times as long on many lines, for it is nested a thousand deep, stays on one.
+    """
+    try:
+        found, room, pieces = json.loads(body), SPREAD * len(body), list[str]()
+        for piece in json.JSONEncoder(indent=2).iterencode(found):
+            room -= len(piece)
+            if room < 0:
+                return json.dumps(found)
+            pieces.append(piece)
+        return "".join(pieces)
+    except (ValueError, RecursionError):
+        return plain(body.decode("utf-8", "backslashreplace"))
+
+
+def plain(words: str) -> str:
+    """A stranger's words in ASCII, without what moves a terminal's cursor or turns the direction of reading."""
+    return "".join(c if c.isascii() and c.isprintable() else c.encode("unicode_escape").decode() for c in words)
 
 
 def is_entry(name: str) -> bool:

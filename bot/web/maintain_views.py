@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from itertools import islice
 from urllib.parse import quote
 
 from bot.deliveries import VERDICTS
 from bot.desk import Desk
-from bot.inbox_log import InboxLog, Kept, Standing
+from bot.inbox_log import InboxLog, Kept, Standing, readable
 from bot.index import Entry
 from bot.web import maintain_models as models
 from bot.web import shown
@@ -57,7 +56,7 @@ class Maintenance:
         kept = self.log.find(name)
         if kept is None:
             return None
-        body = _readable(kept.body)
+        body = readable(kept.body)
         cut = max(0, len(body) - CHARACTERS)
         fields = _fields(kept, self._standings([kept]))
         return models.DeliveryBody(**fields, body=body[:CHARACTERS], cut=cut)
@@ -83,8 +82,7 @@ class Maintenance:
             yield from (one for one in self.desk.index.find(chunk) if one is not None)
 
     def _standings(self, found: Iterable[Kept]) -> dict[str, Standing]:
-        keys = {mark.key for one in found for mark in one.marks[:MARKS]}
-        return {key: self.log.standing(key) for key in keys}
+        return self.log.standings(mark.key for one in found for mark in one.marks[:MARKS])
 
 
 def _fields(kept: Kept, standings: dict[str, Standing]) -> dict[str, object]:
@@ -99,14 +97,6 @@ def _fields(kept: Kept, standings: dict[str, Standing]) -> dict[str, object]:
         "more_marks": len(kept.marks) - len(marks),
         "bytes": len(kept.body),
     }
-
-
-def _readable(body: bytes) -> str:
-    """A body as people read it: JSON on many lines; whatever is not plain ASCII is escaped, also what turns lines."""
-    try:
-        return json.dumps(json.loads(body), indent=2)
-    except (ValueError, RecursionError):
-        return body.decode("utf-8", "backslashreplace").encode("ascii", "backslashreplace").decode()
 
 
 def _parked(one: Parked, entries: dict[str, Entry | None]) -> models.ParkedSync:

@@ -54,7 +54,7 @@ def show(
     """Show one delivery: its body, what was made of it, and how what it marked stands now."""
     inbox = _inbox()
     kept = _find(inbox, delivery)
-    standings = {mark.key: inbox.standing(mark.key) for mark in kept.marks}
+    standings = inbox.standings(mark.key for mark in kept.marks)
     if as_json:
         body = kept.body.decode("utf-8", "backslashreplace")
         print(json.dumps({**_line(kept), "marks": standings, "body": body}))
@@ -69,6 +69,8 @@ def replay(
     as_json: JsonOption = False,
 ) -> None:
     """Read deliveries once more, by today's rules, and mark what they tell of."""
+    from bot.inbox_log import plain
+
     inbox = _inbox()
     if not deliveries and verdict is None:
         print("Name the deliveries to replay, or what was made of them with --verdict.")
@@ -81,7 +83,7 @@ def replay(
         print(json.dumps({"replayed": replayed}))
         return
     for one in replayed:
-        print(f"{_plain(one['id'])}: {one['verdict']}{_marked(one['marks'])}")
+        print(f"{plain(one['id'])}: {one['verdict']}{_marked(one['marks'])}")
     print(f"Replayed: {len(replayed)}.")
 
 
@@ -150,38 +152,29 @@ def _print_table(found: Sequence[Kept]) -> None:
     from rich.table import Table
     from rich.text import Text
 
+    from bot.inbox_log import plain
     from wire.clock import iso
 
     table = Table("Received", "Delivery", "Made of it", "Marked", "Bytes")
     for kept in found:
-        keys = Text(_plain(", ".join(mark.key for mark in kept.marks)))
-        table.add_row(iso(kept.received), Text(_plain(kept.id)), kept.verdict, keys, f"{len(kept.body):,}")
+        keys = Text(plain(", ".join(mark.key for mark in kept.marks)))
+        table.add_row(iso(kept.received), Text(plain(kept.id)), kept.verdict, keys, f"{len(kept.body):,}")
     Console().print(table)
 
 
 def _print_delivery(kept: Kept, standings: dict[str, Any]) -> None:
     from bot.deliveries import VERDICTS
+    from bot.inbox_log import plain, readable
     from wire.clock import iso
 
-    print(f"{_plain(kept.id)}, received {iso(kept.received)}, {len(kept.body):,} bytes, entry {kept.entry}")
+    print(f"{plain(kept.id)}, received {iso(kept.received)}, {len(kept.body):,} bytes, entry {kept.entry}")
     print(f"{kept.verdict}: {VERDICTS.get(kept.verdict, 'A word of another version of Steward.')}")
     for key, standing in standings.items():
-        print(f"  {_plain(key)}: {standing}")
-    print(_pretty(kept.body))
-
-
-def _pretty(body: bytes) -> str:
-    """The body for a terminal: JSON on many lines, anything else escaped."""
-    try:
-        return json.dumps(json.loads(body), indent=2)
-    except (ValueError, RecursionError):
-        return _plain(body.decode("utf-8", "backslashreplace"))
-
-
-def _plain(words: str) -> str:
-    """A stranger's words without what moves a terminal's cursor."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in words)
+        print(f"  {plain(key)}: {standing}")
+    print(readable(kept.body))
 
 
 def _marked(keys: Sequence[str]) -> str:
-    return f", marked {', '.join(map(_plain, keys))}" if keys else ", nothing to mark"
+    from bot.inbox_log import plain
+
+    return f", marked {', '.join(map(plain, keys))}" if keys else ", nothing to mark"

@@ -15,7 +15,7 @@ from redis.exceptions import RedisError
 
 from bot.deliveries import REQUESTS, Mark, Reading
 from bot.inbox import RECEIVE, Delivery, Inbox, connect_inbox
-from bot.inbox_log import InboxLog, again
+from bot.inbox_log import InboxLog, again, readable
 from wire.dirty import DirtyKeys, Priority
 from wire.keys import Keys
 from wire.parking import Parked, Parking
@@ -252,28 +252,43 @@ def test_what_is_kept_is_read_back_whole(valkey_url: str, connection: redis.Redi
     assert log.find("- +") is None
 
 
+@pytest.mark.parametrize(
+    ("body", "shown"),
+    [
+        ('{"é": ["\\u202e", 1]}'.encode(), '{\n  "\\u00e9": [\n    "\\u202e",\n    1\n  ]\n}'),
+        ("\x1b[2Jé\u202e\n".encode() + b"\xff", "\\x1b[2J\\xe9\\u202e\\n\\xff"),
+        (b"[" * 5_000, "[" * 5_000),
+        (b"[" * 90 + b"0," * 50_000 + b"0" + b"]" * 90, "[" * 90 + "0, " * 50_000 + "0" + "]" * 90),
+    ],
+    ids=["json", "bytes", "deep", "deep and wide"],
+)
+def test_a_body_is_readable_and_not_much_longer_than_it_is(body: bytes, shown: str) -> None:
+    """JSON on many lines, anything else escaped; what would be a hundred times as long on many lines stays on one."""
+    assert readable(body) == shown
+
+
 def test_how_a_key_stands_is_asked_of_the_marks(valkey_url: str, connection: redis.Redis) -> None:
     """From waiting to done, by way of failures and of giving up."""
     receive(valkey_url, [delivery("one")])
     log, dirty, parking = InboxLog(connection, KEYS), DirtyKeys(connection, KEYS), Parking(connection, KEYS)
-    assert log.standing(REQUESTS) == "waiting"
+    assert log.standings([REQUESTS]) == {REQUESTS: "waiting"}
     claim = dirty.claim(now=1_000, lease=60)
     assert claim is not None
-    assert log.standing(REQUESTS) == "in hand"
+    assert log.standings([REQUESTS]) == {REQUESTS: "in hand"}
     connection.hincrby(KEYS.dirty_tries, REQUESTS, 1)
     dirty.finish(claim, retry_at=2_000)
-    assert log.standing(REQUESTS) == "failing"
+    assert log.standings([REQUESTS]) == {REQUESTS: "failing"}
     claim = dirty.claim(now=3_000, lease=60)
     assert claim is not None
     parking.park(Parked(key=REQUESTS, error="no", tries=8, since=1.0))
     dirty.finish(claim)
-    assert log.standing(REQUESTS) == "parked"
+    assert log.standings([REQUESTS]) == {REQUESTS: "parked"}
     parking.wake(REQUESTS, now=4_000.0)
-    assert log.standing(REQUESTS) == "waiting"
+    assert log.standings([REQUESTS]) == {REQUESTS: "waiting"}
     claim = dirty.claim(now=5_000, lease=60)
     assert claim is not None
     dirty.finish(claim)
-    assert log.standing(REQUESTS) == "done"
+    assert log.standings([REQUESTS]) == {REQUESTS: "done"}
 
 
 def test_a_replay_is_a_delivery_of_its_own(valkey_url: str, connection: redis.Redis) -> None:
