@@ -28,11 +28,14 @@ LOOPS = 2
 
 def wait_until(condition: Callable[[], object], *, seconds: float = 60.0, every: float = 0.05) -> None:
     """`eventually`, for fixtures that a module shares."""
-    deadline = time.monotonic() + seconds
+    asked = time.monotonic()
+    deadline = asked + seconds
     while not (found := condition()):
-        if time.monotonic() > deadline:
+        now = time.monotonic()
+        if now > deadline:
             pytest.fail(f"still {found!r} after {seconds} s: {getattr(condition, '__qualname__', condition)}")
-        time.sleep(every)
+        time.sleep(max(every, 3 * (now - asked)))
+        asked = time.monotonic()
 
 
 @contextmanager
