@@ -283,7 +283,7 @@ def test_the_inbox_shows_what_came_and_what_became_of_it(site: Site, mia: Browse
     assert HOSTILE not in shown.text
     assert "&lt;script&gt;alert(1)&lt;/script&gt;\\u202e" in shown.text
     raw = mia.get("/api/maintain/inbox/more-0").json()
-    assert raw["body"] == f"no JSON \\xff\x1b[2J{HOSTILE}"
+    assert raw["body"] == f"no JSON \\xff\\x1b[2J{HOSTILE}"
     long = mia.get("/api/maintain/inbox/long").json()
     assert len(long["body"]) == 50_000
     assert long["cut"] > 0
