@@ -6,6 +6,7 @@ It only marks; syncs do the work, so any number of schedulers may run beside eac
 from __future__ import annotations
 
 import threading
+import traceback
 
 import structlog
 from redis.exceptions import RedisError
@@ -49,6 +50,8 @@ class Schedule:
                 self.tick()
             except RedisError as error:
                 log.warning("redis does not answer, or refuses", error=str(error))
+            except Exception:  # noqa: BLE001  the boundary: what one tick met must not be the end of all that follow
+                log.error("tick failed", trace=traceback.format_exc())
             self.stopping.wait(TICK)
 
     def stop(self) -> None:
@@ -153,4 +156,10 @@ class Schedule:
                 continue
             jobs.delete(self.desk.redis, entry.attempt)
             log.warning("job vanished from RQ", attempt=entry.attempt)
-            self.desk.index.put(entry.model_copy(update={"state": "waiting"}))
+            self._wait_again(entry)
+
+    def _wait_again(self, entry: Entry) -> None:
+        """Give the request its turn anew, unless a sync has found out something else about it since this tick began."""
+        present = self.desk.index.get(entry.path)
+        if (present.attempt, present.state) == (entry.attempt, entry.state):
+            self.desk.index.put(present.model_copy(update={"state": "waiting"}))

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Callable
+
 import pytest
 from reconciler_kit import fill, look, member, state, text_of, webhook
 from stand_kit import REQUESTS, Stand
@@ -12,7 +15,7 @@ from bot.sync.reconcile import PERIOD, POLLING
 from bot.sync.threads import staleness
 from hub.retries import Retries
 from localhub.webhooks import SUSPENDED
-from wire.attempts import LOST, Progress
+from wire.attempts import LOST, AttemptState, Progress
 from wire.dirty import Priority
 
 
@@ -174,6 +177,47 @@ def test_a_job_that_vanished_from_rq_is_queued_again(stand: Stand) -> None:
         stand.worker()
         look(stand, after=2)
     assert [one.attempt for one in stand.queued()] == [job.attempt]
+
+
+def test_what_a_sync_found_out_during_a_tick_stands(stand: Stand, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A request that is cancelled while the timer looks for its job stays so, and what else is known of it too."""
+    stand.worker()
+    stand.submit("ada/good")
+    look(stand, after=0)
+    (job,) = stand.queued()
+    stand.desk.redis.delete(*(f"rq:queue:{name}" for name in stand.desk.queues))
+    stand.time += 2 * STUCK_IN_RQ
+    stand.schedule.tick()
+    read = stand.desk.attempts.read
+
+    def cancelled_meanwhile(attempt: str) -> AttemptState | None:
+        entry = stand.desk.index.get(job.path)
+        stand.desk.index.put(entry.model_copy(update={"state": "settled", "thread": 7}))
+        return read(attempt)
+
+    monkeypatch.setattr(stand.desk.attempts, "read", cancelled_meanwhile)
+    stand.schedule.tick()
+    entry = stand.desk.index.get(job.path)
+    assert (entry.state, entry.thread) == ("settled", 7)
+    assert stand.desk.index.waiting() == ()
+
+
+def test_a_tick_that_fails_does_not_end_the_timer(
+    stand: Stand, monkeypatch: pytest.MonkeyPatch, eventually: Callable[..., object]
+) -> None:
+    """What one tick cannot read, the next ones may find mended."""
+    monkeypatch.setattr("bot.schedule.TICK", 0.01)
+    redis, keys = stand.desk.redis, stand.desk.keys
+    redis.set(keys.day, "some day")
+    timer = threading.Thread(target=stand.schedule.run)
+    timer.start()
+    try:
+        assert eventually(lambda: redis.hget(keys.rounds, "round"))
+        redis.delete(keys.day)
+        assert eventually(lambda: redis.get(keys.day))
+    finally:
+        stand.schedule.stop()
+        timer.join()
 
 
 def test_a_job_that_a_worker_has_just_got_is_not_lost(stand: Stand) -> None:
