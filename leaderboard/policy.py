@@ -113,9 +113,13 @@ class Policy(BaseModel):
 
     def quota_of(self, name: str) -> int | None:
         """How many models the account `name` may submit in a window; None where it is free to submit any number."""
-        if _is_among(name, self.official_providers):
+        if self.is_official(name):
             return None
         return next((quota for account, quota in self.quotas.items() if _is_among(name, (account,))), self.quota)
+
+    def is_official(self, account: str) -> bool:
+        """Whether the organisation `account` is an official provider."""
+        return _is_among(account, self.official_providers)
 
     def has_opted_out(self, model: str) -> bool:
         """Whether the authors of `model` asked that it be not submitted."""

@@ -169,7 +169,7 @@ def _call(
     if isinstance(target, Answer):
         return target
     about = {"model": target.model, "submitter": target.submitter}
-    person, roles = people.roles(desk, person, **about, fresh=verb.irreversible, enough=verb.who)
+    person, roles = people.roles(desk, person, **about, fresh=verb.irreversible, enough=verb.apart or verb.who)
     where = (heard.place, heard.repo, heard.thread, heard.comment, number)
     return Call(desk, verb, arguments, *where, person, roles, target.model, target.entries, resumed)
 

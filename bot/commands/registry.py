@@ -22,7 +22,7 @@ from leaderboard.roles import Role
 if TYPE_CHECKING:
     from bot.commands.call import Answer, Call
 
-Kind = Literal["model", "word", "choice", "integer", "words"]
+Kind = Literal["model", "word", "choice", "words"]
 LONGEST_WORDS = 500
 
 
@@ -51,7 +51,7 @@ class Param:
     @property
     def usage(self) -> str:
         """How it is written in a line of usage."""
-        shown = "|".join(self.choices) if self.choices else {"model": "org/model", "integer": "number"}.get(self.kind)
+        shown = "|".join(self.choices) or ("org/model" if self.kind == "model" else "")
         word = f"{self.name}={shown or '…'}" if self.by_name else (shown or self.name.replace("_", " "))
         return word if self.required else f"[{word}]"
 
@@ -75,6 +75,8 @@ class Verb:
     irreversible: bool = False
     decides: bool = False
     """Whether it changes something that others see: then it is kept in the record of decisions."""
+    apart: frozenset[Role] = frozenset()
+    """Roles for which it does more than for others who may use it, so that they are looked for in any case."""
 
     @property
     def usage(self) -> str:
@@ -167,8 +169,6 @@ def _fits(param: Param, value: str) -> bool:
         return model_in(value) is not None
     if param.kind == "choice":
         return value in param.choices
-    if param.kind == "integer":
-        return value.lstrip("#").isdecimal() and value.isascii() and len(value) < 10
     return param.kind == "words" or (len(value) <= 100 and value.isprintable())
 
 

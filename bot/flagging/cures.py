@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import structlog
 
 from bot.desk import Desk
-from bot.flagging.notices import CURED, after_maintainers, kind_of, say
+from bot.flagging.notices import CURED, after_maintainers, of_kind, say
 from bot.flagging.reports import gathered
 from bot.sync.waiting_threads import note
 from hub.records import Repo, Thread
@@ -98,4 +98,4 @@ def tell(desk: Desk, repo: Repo, thread: Thread, records: Iterable[FlagRecord]) 
 
 def is_untaken(desk: Desk, thread: Thread) -> bool:
     """Whether we told that a cause is gone, and no maintainer has spoken since."""
-    return any(kind_of(desk, comment) == CURED for comment in after_maintainers(desk, thread))
+    return bool(of_kind(desk, after_maintainers(desk, thread), CURED))

@@ -20,6 +20,7 @@ from bot.flagging import hearing
 from bot.flagging.naming import Named, find_model
 from bot.flagging.notices import DISMISSED, REPORTED, address
 from bot.flagging.reports import Report, drop_report, find_report, gathered, note_report, reports
+from bot.flagging.taking import reported_in
 from bot.flagging.writing import stage
 from bot.texts.render import Safe
 from hub.records import Repo, Thread
@@ -37,6 +38,8 @@ How = Literal[
     "reported",
     "no-repo",
     "which",
+    "no-reason",
+    "too-many",
     "unknown",
     "official",
     "not-flagged",
@@ -45,6 +48,8 @@ How = Literal[
 ]
 
 NO_MARK = Safe("")
+MOST, MOST_REPORTED = 20, 5
+"""Models of one command: a call for each, and where they are reported some dozen for the evidence."""
 
 
 @dataclass(frozen=True)
@@ -81,13 +86,15 @@ class Decided:
     thread: str = ""
     is_here: bool = True
     hides: bool = True
+    most: int = 0
+    """How many models are taken at once, where there were more."""
     mark: Safe = NO_MARK
     """A hidden line that the reply must hold."""
 
 
 def report(desk: Desk, wish: Wish, said: Said) -> Decided:
     """Somebody who is no maintainer says that models should be flagged."""
-    found = _named(desk, wish.models or models_of(said))
+    found = _wished(desk, wish, said, MOST_REPORTED)
     if isinstance(found, Decided):
         return found
     url = _address(desk, said)
@@ -114,10 +121,11 @@ def flag(desk: Desk, wish: Wish, said: Said) -> Decided:
     """Flag models, all or none of them. Raises HubError."""
     if desk.flags_repo is None:
         return Decided("no-repo")
-    found = _named(desk, wish.models or models_of(said))
+    found = _wished(desk, wish, said, MOST)
     if isinstance(found, Decided):
         return found
-    official = tuple(one.model for one in found if _is_official(desk, one.model))
+    providers = desk.board.admission
+    official = tuple(one.model for one in found if providers.is_official(one.model.partition("/")[0]))
     if official:
         return Decided("official", official)
     drafts = [_draft(desk, one, wish, said) for one in found]
@@ -166,6 +174,8 @@ def unflag(desk: Desk, reason: str, models: Sequence[str], said: Said) -> Decide
     """Lift flags: of `models`, or all that are spoken about in the thread. A discussion is closed with its last one."""
     if desk.flags_repo is None:
         return Decided("no-repo")
+    if (trouble := _trouble(models, reason, MOST)) is not None:
+        return trouble
     records = _meant(desk, models, said)
     already = [one for one in records if any(done.cause == said.cause for done in one.decisions)]
     standing = [one for one in records if one.stands]
@@ -198,7 +208,8 @@ def dismiss(desk: Desk, reason: str, said: Said) -> Decided:
         models, hides = tuple(one.model for one in standing), any(one.kind.hides for one in standing)
         return Decided("upheld", models, reason=reason, thread=url, hides=hides)
     key = thread_key(said.repo, said.thread.num)
-    reported = [one.model for one in reports(desk) if key in one.threads]
+    # What the thread says counts where Redis does not know: it was lost, or whoever began to dismiss it died.
+    reported = [one.model for one in reports(desk) if key in one.threads] or reported_in(desk, said.thread)
     if not reported and hearing.is_about_flags(desk, said.repo, said.thread):
         reported = list(models_of(said))
     if not reported:
@@ -222,18 +233,23 @@ def models_of(said: Said) -> tuple[str, ...]:
     return tuple(models_in(said.thread.title)) or ((model,) if found else ())
 
 
-def _named(desk: Desk, models: Sequence[str]) -> list[Named] | Decided:
+def _wished(desk: Desk, wish: Wish, said: Said, most: int) -> list[Named] | Decided:
     """What the names mean, each model once; or what is wrong with them, so that nothing is done."""
+    models = wish.models or models_of(said)
     if not models:
         return Decided("which")
+    if (trouble := _trouble(models, wish.reason, most)) is not None:
+        return trouble
     found = [find_model(desk, one) for one in models]
     unknown = tuple((one.said, tuple(near(desk, one.model))) for one in found if not one.is_known)
     return Decided("unknown", unknown=unknown) if unknown else list({one.model: one for one in found}.values())
 
 
-def _is_official(desk: Desk, model: str) -> bool:
-    author = model.partition("/")[0].casefold()
-    return any(author == one.strip().casefold() for one in desk.board.admission.official_providers)
+def _trouble(models: Sequence[str], reason: str, most: int) -> Decided | None:
+    """What is wrong with a command before anybody is asked what its names mean."""
+    if not reason.strip():
+        return Decided("no-reason")
+    return Decided("too-many", most=most) if len(models) > most else None
 
 
 def _address(desk: Desk, said: Said) -> str:

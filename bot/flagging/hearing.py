@@ -20,6 +20,7 @@ from bot.flagging.notices import FLAGGED, address
 from bot.flagging.pleas import Plea
 from bot.flagging.taking import may_report, take_reports
 from bot.sync.waiting_threads import note
+from bot.texts.flag import flag_title
 from bot.texts.render import render
 from hub.comments import find_marked
 from hub.records import Repo, Thread
@@ -36,11 +37,9 @@ def open_or_adopt(desk: Desk, drafts: Sequence[FlagRecord], repo: Repo, thread: 
     if is_about_flags(desk, repo, thread):
         return address(desk, repo, thread.num)
     marker = desk.marker(FLAGGED, cause)
-    more = f" and {len(drafts) - 1} more" if len(drafts) > 1 else ""
-    title = (
-        f"[FLAG] {drafts[0].model}{more}" if drafts[0].kind.hides else f"Not evaluated here: {drafts[0].model}{more}"
-    )
-    body = render("flag", records=drafts, pleas=(), hides=drafts[0].kind.hides, authors=_authors(drafts))
+    hides = drafts[0].kind.hides
+    title = flag_title([draft.model for draft in drafts], hides=hides)
+    body = render("flag", records=drafts, pleas=(), hides=hides, authors=_authors(drafts))
     number = desk.effects.open_thread(desk.community, title, body, marker, Effect.EDIT)
     if number is None:
         return None

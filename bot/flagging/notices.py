@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from bot.commands import people
 from bot.desk import Desk
 from bot.texts.render import render
 from hub.comments import Marker, find_marked, is_by, marker_of
 from hub.records import Comment, Repo, Thread
-from leaderboard.roles import Role
 
 FLAGGED, CURED, REOPENED, LIMIT = "flagged", "cured", "reopened", "not-reopened"
 REPORTED, DISMISSED, DECIDED = "reported", "dismissed", "decided"
@@ -33,10 +32,11 @@ def say(desk: Desk, repo: Repo, thread: Thread, kind: str, key: str, author: str
     return 1
 
 
-def kind_of(desk: Desk, comment: Comment) -> str:
-    """The kind of the marker that a comment of ours begins with; "" for one that is not ours."""
-    marker = marker_of(comment.text) if is_by(desk.me(), comment.author_id, comment.author_name) else None
-    return marker.kind if marker is not None and marker.board == desk.board.name else ""
+def of_kind(desk: Desk, comments: Sequence[Comment], kind: str) -> list[Comment]:
+    """Those of `comments` that are ours and begin with a marker of this kind."""
+    me, board = desk.me(), desk.board.name
+    ours = [(one, marker_of(one.text)) for one in comments if is_by(me, one.author_id, one.author_name)]
+    return [one for one, marker in ours if marker is not None and (marker.board, marker.kind) == (board, kind)]
 
 
 def our_lines(desk: Desk, thread: Thread) -> Iterator[Marker]:
@@ -50,15 +50,16 @@ def our_lines(desk: Desk, thread: Thread) -> Iterator[Marker]:
                     yield marker
 
 
-def is_maintainer(desk: Desk, comment: Comment) -> bool:
-    """Whether a maintainer wrote it."""
-    if comment.author_id in desk.board.maintainers or not desk.board.maintainer_organisations:
-        return comment.author_id in desk.board.maintainers
-    person = people.author(desk, comment)
-    return person is not None and Role.MAINTAINER in people.roles(desk, person, model="", submitter="", fresh=False)[1]
+def by_maintainers(desk: Desk, thread: Thread) -> frozenset[str]:
+    """The ids of the comments in `thread` that maintainers wrote. However many people speak there, it costs no more
+    than `people.maintainers` does, where the Hub tells the ids of authors."""
+    maintainers = people.maintainers(desk)
+    authors = ((comment.id, people.author(desk, comment)) for comment in thread.comments)
+    return frozenset(id for id, author in authors if author is not None and author.id in maintainers)
 
 
 def after_maintainers(desk: Desk, thread: Thread) -> tuple[Comment, ...]:
     """What was written after the last word of a maintainer."""
-    last = max((at for at, one in enumerate(thread.comments) if is_maintainer(desk, one)), default=-1)
+    theirs = by_maintainers(desk, thread)
+    last = max((at for at, one in enumerate(thread.comments) if one.id in theirs), default=-1)
     return thread.comments[last + 1 :]

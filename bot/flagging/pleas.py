@@ -20,8 +20,8 @@ from bot.flagging.notices import (
     REOPENED,
     address,
     after_maintainers,
-    is_maintainer,
-    kind_of,
+    by_maintainers,
+    of_kind,
     say,
 )
 from bot.sync.waiting_threads import note
@@ -54,13 +54,14 @@ class Plea:
 
 def find(desk: Desk, repo: Repo, thread: Thread, records: Sequence[FlagRecord], causes: Iterable[str]) -> list[Plea]:
     """What people said since the first of these flags, which `causes` flagged: neither we nor maintainers."""
-    me, found = desk.me(), list[Plea]()
-    for comment in _since(desk, thread, records, causes):
-        if comment.hidden or is_by(me, comment.author_id, comment.author_name) or is_maintainer(desk, comment):
-            continue
-        url = f"{address(desk, repo, thread.num)}#{comment.id}"
-        found.append(Plea(comment, _role(desk, comment, records), url))
-    return found[-MOST:]
+    me, theirs, url = desk.me(), by_maintainers(desk, thread), address(desk, repo, thread.num)
+    said = [
+        comment
+        for comment in _since(desk, thread, records, causes)
+        if not (comment.hidden or is_by(me, comment.author_id, comment.author_name) or comment.id in theirs)
+    ]
+    # Who they are is asked of the Hub: of those that are listed, and of no more.
+    return [Plea(one, _role(desk, one, records), f"{url}#{one.id}") for one in said[-MOST:]]
 
 
 def _since(desk: Desk, thread: Thread, records: Sequence[FlagRecord], causes: Iterable[str]) -> Sequence[Comment]:
@@ -119,5 +120,4 @@ def _known(desk: Desk, repo: Repo, thread: Thread) -> int:
 
 def _reopenings(desk: Desk, thread: Thread) -> int:
     since = desk.now() - REOPENING_DAYS * DAY
-    ours = [one for one in thread.comments if kind_of(desk, one) == REOPENED]
-    return sum(comment.created_at.timestamp() > since for comment in ours)
+    return sum(one.created_at.timestamp() > since for one in of_kind(desk, thread.comments, REOPENED))

@@ -3,6 +3,9 @@
 What is suspected of a model is told to nobody else before that: a suspicion that everybody reads is a verdict. So it
 lies in Redis, and `steward flags show` prints it. After Redis was lost it comes back as soon as the thread of the
 report is looked at again: open ones are, in turn.
+
+Race accepted: two syncs write one report within a millisecond, and the later one does not know what the earlier one
+added. Its thread adds it again when it is looked at next.
 """
 
 from __future__ import annotations
@@ -22,6 +25,8 @@ EVIDENCE = "evidence"
 """Dirty keys `evidence:{model}`: somebody reported that model."""
 MOST = 20
 """Threads, and other models, of one report."""
+GATHERED = ("gathered", "sha", "weights", "findings")
+"""Fields of a report that evidence fills in."""
 STALE = 86_400.0
 """Seconds after which evidence is gathered anew, when its thread is looked at."""
 
@@ -98,8 +103,11 @@ def sync_evidence(desk: Desk, model: str) -> None:
     if report is None:
         return
     found = gathered(desk, model, report.named)
-    known = found.model_dump(include={"gathered", "sha", "weights", "findings"})
-    _put(desk, report.model_copy(update={**known, "findings": found.findings}))
+    # That takes some dozen calls: meanwhile it may have been decided about, or reported once more.
+    report = find_report(desk, model)
+    if report is None:
+        return
+    _put(desk, report.model_copy(update={name: getattr(found, name) for name in GATHERED}))
     log.info("evidence", model=model, findings=[one.code for one in found.findings])
 
 

@@ -16,7 +16,7 @@ from bot.facts.repo import ModelRepo
 from bot.facts.surroundings import model_of
 from bot.index import Entry
 from bot.probe.questions import INDEX_FILE
-from bot.web.shown import hidden
+from bot.web.shown import hidden, precision_of
 from hub.errors import BadRequest, Disabled, Gated, NotFound, TooLarge
 from hub.records import Repo
 from leaderboard.admission.facts import ModelFile
@@ -48,7 +48,7 @@ def gather_case(desk: Desk, model: str, named: Iterable[str] = ()) -> Case:
         tuple(one for one in found.values() if one is not None and one.model != subject.model),
         tuple(_evaluated(desk, entry) for entry in entries),
         tuple(desk.flag_book.records()),
-        any(subject.author.casefold() == one.casefold() for one in desk.board.admission.official_providers),
+        desk.board.admission.is_official(subject.author),
         tuple(name for name in (*aliases, model) if name != subject.model),
     )
 
@@ -128,10 +128,9 @@ def twins_of(desk: Desk, subject: Subject) -> list[str]:
 
 
 def _evaluated(desk: Desk, entry: Entry) -> Evaluated:
-    where = entry.path.removesuffix(".json").split("_")
     return Evaluated(
         entry.path,
-        where[-2] if len(where) > 2 else "",
+        precision_of(entry),
         entry.sha or (entry.standing.revision if len(entry.standing.revision) == 40 else ""),
         entry.standing.category,
         desk.address(desk.requests, entry.path),

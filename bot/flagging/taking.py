@@ -1,14 +1,15 @@
 """Reports, as they are found in threads: by the title `[FLAG] org/model`, and by `/flag` of anybody but a maintainer.
 
-What was reported by a command stands in our reply to it, in a hidden line; so does that a report was dismissed. What is
-reported of a thread follows from these alone, in their order, so that nothing is forgotten when Redis is lost.
+What was reported by a command stands in our reply to it, in a hidden line; so does that a report was dismissed, or
+that the model was flagged elsewhere. What is reported of a thread follows from these alone, in their order, so that
+nothing is forgotten when Redis is lost.
 """
 
 from __future__ import annotations
 
 from bot.desk import Desk, thread_key
 from bot.flagging.naming import find_model
-from bot.flagging.notices import DISMISSED, REPORTED, address, is_maintainer, our_lines
+from bot.flagging.notices import DECIDED, DISMISSED, REPORTED, address, by_maintainers, our_lines
 from bot.flagging.reports import Report, find_report, note_report, reports
 from bot.sync.waiting_threads import note
 from hub.records import Repo, Thread
@@ -20,10 +21,10 @@ def take_reports(desk: Desk, repo: Repo, thread: Thread) -> None:
     """Have evidence gathered about the models that are reported in `thread`, until it was decided about them."""
     if thread.status != "open" or desk.effects.is_left_alone(repo, thread.num):
         return
-    for said in _reported(desk, thread):
+    for said in reported_in(desk, thread):
         _take(desk, repo, thread, said)
     key = thread_key(repo, thread.num)
-    if any(key in report.threads for report in reports(desk)) and not _has_maintainer(desk, thread):
+    if any(key in report.threads for report in reports(desk)) and not by_maintainers(desk, thread):
         note(desk, repo, thread, Topic.FLAG)
 
 
@@ -37,14 +38,17 @@ def _is_flag(thread: Thread) -> bool:
     return not opening.hidden and triage(thread.title, opening.text).topic is Topic.FLAG
 
 
-def _reported(desk: Desk, thread: Thread) -> list[str]:
-    """The models that are reported there and were not dismissed since, as people wrote them."""
+def reported_in(desk: Desk, thread: Thread) -> list[str]:
+    """The models that are reported there and were not decided about since, as people wrote them."""
     found = models_in(thread.title) if _is_flag(thread) else []
     for marker in our_lines(desk, thread):
         if marker.kind == REPORTED:
             found += marker.key.split(" ")
         elif marker.kind == DISMISSED:
             found = []
+        elif marker.kind == DECIDED:
+            decided = marker.key.partition(" ")[0].casefold()
+            found = [said for said in found if said.casefold() != decided]
     return list(dict.fromkeys(found))
 
 
@@ -66,7 +70,3 @@ def _take(desk: Desk, repo: Repo, thread: Thread, said: str) -> None:
         named=tuple(name for name in models_in(post.text) if name.casefold() != model.casefold()),
     )
     note_report(desk, report)
-
-
-def _has_maintainer(desk: Desk, thread: Thread) -> bool:
-    return any(is_maintainer(desk, comment) for comment in thread.comments)

@@ -1,11 +1,15 @@
-"""What is said about flags: replies to commands."""
+"""What is said about flags: replies to commands, and the titles of discussions."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-from bot.commands.call import say
-from bot.texts.render import Safe, plain
+from bot.texts.render import Safe, plain, printable, render
+from bot.texts.status import TITLE_LIMIT
+
+if TYPE_CHECKING:
+    from bot.flagging.deciding import Decided
 
 
 def listed(models: Sequence[str]) -> Safe:
@@ -14,6 +18,16 @@ def listed(models: Sequence[str]) -> Safe:
     return Safe(" and ".join(filter(None, (", ".join(names[:-1]), names[-1])))) if names else Safe("")
 
 
-def reply(done: object, models: Sequence[str], *, usage: str, example: str) -> Safe:
-    """The reply to a command about flags; `done` is a `bot.flagging.deciding.Decided`."""
-    return say("flag", done=done, models=listed(models), usage=usage, example=example)
+def reply(done: Decided, *, usage: str, example: str) -> Safe:
+    """The reply to a command about flags, whose `usage` and `example` are told where it was misunderstood."""
+    models = listed(done.models)
+    return Safe(render("commands/flag", done=done, models=models, usage=usage, example=example).strip())
+
+
+def flag_title(models: Sequence[str], *, hides: bool) -> str:
+    """The title of a discussion about these models, which is known as one by its beginning. The Hub takes 200
+    characters."""
+    begins = "[FLAG]" if hides else "Not evaluated here:"
+    more = f" and {len(models) - 1} more" if len(models) > 1 else ""
+    room = TITLE_LIMIT - len(begins) - len(more) - 1
+    return f"{begins} {printable(models[0])[:room]}{more}"

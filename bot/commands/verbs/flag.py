@@ -67,7 +67,7 @@ def _said(call: Call) -> Said:
 
 
 def _words(call: Call, done: Decided) -> Safe:
-    return reply(done, done.models, usage=call.verb.usage, example=next(iter(call.verb.examples), ""))
+    return reply(done, usage=call.verb.usage, example=next(iter(call.verb.examples), ""))
 
 
 FLAG = Verb(
@@ -82,6 +82,7 @@ FLAG = Verb(
     ),
     irreversible=True,
     decides=True,
+    apart=MAINTAINERS,
 )
 UNFLAG = Verb(
     name="unflag",

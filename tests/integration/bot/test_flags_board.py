@@ -11,12 +11,15 @@ from flags_kit import FLAGS, SPACE, FlagStand, Hearing, by_hand, flags_world, mo
 from stand_kit import REQUESTS
 
 from bot.facts.surroundings import weights_digest
-from bot.flagging.reports import find_report, reports
+from bot.flagging import deciding
+from bot.flagging.reports import Report, find_report, reports, sync_evidence
 from bot.flagging.subjects import digest_of, gather_subject
 from bot.probe import Probe
 from leaderboard.admission.facts import ModelFacts, ModelFile, Weights
+from leaderboard.boards import MaintainingOrganisation
 from leaderboard.effects import Effect, Effects, Mode
 from leaderboard.flags import FlagRecord
+from leaderboard.roles import Person
 from localhub.testing import LocalHub
 from steward.valkey import Valkey
 from wire import clock
@@ -234,6 +237,82 @@ def test_whoever_reported_it_elsewhere_is_told(stand: FlagStand) -> None:
             talk.look()
         assert sum("which was reported here, is flagged now" in one for one in talk.replies()) == 1
     assert reports(stand.desk) == []
+
+
+def test_a_report_that_was_decided_stays_so_when_the_flag_is_lifted(stand: FlagStand) -> None:
+    """Whoever reported it in another thread was told; nobody has to decide about the same words twice."""
+    other = Hearing(stand, "[FLAG] ada/copy", "It is bob/original.")
+    case = Hearing(stand, "Something else", "Hello.")
+    case.say("/flag copy ada/copy it is bob/original", stand.form)
+    other.look()
+    case.say("/unflag ada/copy its card names the original now", stand.form)
+    other.look()
+    assert (stand.table(), reports(stand.desk)) == ({}, [])
+
+
+def test_what_was_dismissed_while_evidence_was_gathered_stays_dismissed(
+    stand: FlagStand, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Gathering takes some dozen calls; a maintainer's word within them counts."""
+    case = Hearing(stand, "[FLAG] ada/copy", "It is bob/original.")
+
+    def meanwhile(*_: object) -> Report:
+        reply = deciding.dismiss(stand.desk, "it is known", said(stand, case))
+        assert reply.models == ("ada/copy",)
+        return Report(model="ada/copy", gathered=1.0)
+
+    monkeypatch.setattr("bot.flagging.reports.gathered", meanwhile)
+    sync_evidence(stand.desk, "ada/copy")
+    assert reports(stand.desk) == []
+
+
+def said(stand: FlagStand, case: Hearing) -> deciding.Said:
+    """A maintainer's word in a discussion."""
+    thread = stand.desk.hub.thread(stand.desk.community, case.number)
+    return deciding.Said(stand.desk.community, thread, Person("1", "form"), "c:0")
+
+
+def test_a_dismissal_that_died_half_way_is_one(stand: FlagStand) -> None:
+    """The report is dropped, and the bot dies before its reply says so: the next one says the same, so that nothing
+    comes back."""
+    case = Hearing(stand, "Strange", "Hm.")
+    case.say("/flag copy ada/copy it is bob/original", stand.bob)
+    first, second = (deciding.dismiss(stand.desk, "it is known", said(stand, case)) for _ in range(2))
+    assert first == second
+    assert (first.how, first.models) == ("dismissed", ("ada/copy",))
+
+
+def test_a_maintainer_by_an_organisation_flags(stand: FlagStand) -> None:
+    """As those do whom the board lists by name; and whoever is none reports."""
+    keepers = (MaintainingOrganisation(name="board", role="write"),)
+    stand.desk.board = stand.desk.board.model_copy(update={"maintainers": (), "maintainer_organisations": keepers})
+    case = Hearing(stand, "[FLAG] ada/good", "It cheats.")
+    case.say("/flag other it cheats", stand.bob)
+    assert "reported" in case.replies()[-1]
+    case.say("/flag other it cheats", stand.form)
+    assert set(stand.table()) == {"ada/good"}
+    case.say("It does not!", stand.ada)
+    stand.calls.clear()
+    case.look()
+    assert stand.calls == [("GET", "thread")], "who of many people is a maintainer is not asked for each"
+
+
+def test_nothing_is_decided_without_a_reason_or_about_too_many(stand: FlagStand) -> None:
+    """The models alone are none; of many, which would cost some dozen calls each, nothing is looked at."""
+    case = Hearing(stand, "Strange", "Hm.")
+    for api, words in ((stand.form, "/flag copy ada/copy"), (stand.bob, "/flag copy ada/copy bob/original")):
+        case.say(words, api)
+        assert "no reason is given" in case.replies()[-1]
+    many = " ".join(f"ada/try-{number}" for number in range(deciding.MOST_REPORTED + 1))
+    stand.calls.clear()
+    case.say(f"/flag copy {many} they are the same", stand.bob)
+    assert "up to 5 models" in case.replies()[-1]
+    assert "info" not in {route for _, route in stand.calls}
+    assert (stand.table(), reports(stand.desk)) == (None, [])
+    case.say("/flag other ada/good it cheats", stand.form)
+    case.say("/unflag ada/good", stand.form)
+    assert "no reason is given" in case.replies()[-1]
+    assert set(stand.table()) == {"ada/good"}
 
 
 def test_weights_have_one_digest_wherever_they_are_looked_at(stand: FlagStand) -> None:

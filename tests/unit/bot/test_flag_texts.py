@@ -14,7 +14,7 @@ from markdown_it import MarkdownIt
 
 from bot.flagging.deciding import Decided
 from bot.flagging.pleas import Plea
-from bot.texts.flag import reply
+from bot.texts.flag import flag_title, reply
 from bot.texts.render import render
 from hub.records import Comment
 from leaderboard.flags import Decision, Evidence, FlagRecord, Scope
@@ -58,7 +58,7 @@ def note(kind: str, **words: object) -> str:
 
 def answer(done: Decided) -> str:
     """The reply to a command."""
-    return str(reply(done, done.models, usage="/flag category reason", example="/flag merge org/model it is one"))
+    return str(reply(done, usage="/flag category reason", example="/flag merge org/model it is one"))
 
 
 ONE, TWO, THREE = ("ada/copy",), ("ada/copy", "ada/part"), ("ada/copy", "ada/part", "ada/more")
@@ -82,6 +82,8 @@ WORDS = {
     "/flag opt-out": answer(Decided("flagged", TWO, category="the authors asked for it", hides=False)),
     "/flag, by anybody else": answer(Decided("reported", TWO)),
     "/flag, without a model": answer(Decided("which")),
+    "/flag, without a reason": answer(Decided("no-reason")),
+    "/flag, of many": answer(Decided("too-many", most=5)),
     "/flag, of no model": answer(Decided("unknown", unknown=(("ada/cpy", ("ada/copy",)), ("x/y", ())))),
     "/flag, of an official provider": answer(Decided("official", TWO)),
     "/flag, and no repo": answer(Decided("no-repo")),
@@ -112,6 +114,14 @@ def test_every_word_is_as_it_is_written_down() -> None:
     if os.environ.get("STEWARD_WRITE_SNAPSHOTS"):
         SNAPSHOT.write_text(page)
     assert SNAPSHOT.read_text() == page
+
+
+def test_a_title_is_one_that_the_hub_takes() -> None:
+    """It names the first model and how many there are beside it, in 200 characters, however long the name is."""
+    assert flag_title(["a/b"], hides=True) == "[FLAG] a/b"
+    assert flag_title(["a/b", "c/d", "e/f"], hides=False) == "Not evaluated here: a/b and 2 more"
+    long = flag_title([f"{'o' * 96}/{'m' * 96}", "c/d"], hides=False)
+    assert (len(long), long.endswith("mmm and 1 more")) == (200, True)
 
 
 @pytest.mark.parametrize("words", HOSTILE)
