@@ -42,6 +42,8 @@ log = structlog.get_logger()
 
 LOOK_BACK = 50
 """Commits whose authors are looked up; files that came before are nobody's in particular."""
+MEANWHILE = 20
+"""Commits that may come between the look at the history and the fetch, without the one we know falling off its end."""
 CHUNK = 1_000
 """Files compared at a time: what bounds the memory of a start with a hundred thousand of them."""
 AGAIN = 1.0
@@ -98,9 +100,9 @@ def _depth(desk: Desk, history: History) -> int:
         return 1
     try:
         with desk.mirror.read(desk.requests) as view:
-            return 0 if view.has(history.seen) else len(history.commits) + 1
+            return 0 if view.has(history.seen) else len(history.commits) + 1 + MEANWHILE
     except MirrorDamaged:
-        return len(history.commits) + 1
+        return len(history.commits) + 1 + MEANWHILE
 
 
 def _mark(desk: Desk, view: View, history: History) -> None:
@@ -113,7 +115,7 @@ def _mark(desk: Desk, view: View, history: History) -> None:
         log.info("requests repo", head=history.head, since=history.seen, changed=files, marked=marked)
         return
     if history.seen is not None:
-        log.warning("history of the requests repo was rewritten, or its mirror lost", since=history.seen)
+        log.warning("what was seen last is far back, or in no history any more", since=history.seen)
     note_origins(desk, view, history.without_start())
     files, marked = compare(desk, view, history.head)
     log.info("requests repo compared", head=history.head, files=files, marked=marked)

@@ -1,15 +1,19 @@
-"""A repo to which people commit much: what they take of its hour is not taken twice."""
+"""A repo to which people commit much: what they take of its hour is not taken twice, nor all of it read again."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import redis
+import structlog
 from ledger_kit import RESULTS, WORLD, Bench
+from stand_kit import Stand
 
 from hub.budget import HOUR, REPO_HOUR
+from hub.records import Repo
 from localhub.testing import LocalHub
 from wire.echoes import field
 
@@ -58,3 +62,26 @@ def test_our_own_commits_come_back_and_are_not_held_against_us(bench: Bench) -> 
     came_in(bench, 20)
     fading = [echoes.of_others("repo.content", RESULTS.id, now=bench.time + n * HOUR) for n in (0, 0.5, 1, 1.5, 2)]
     assert fading == [20, 20, 20, 10, 0]
+
+
+def test_commits_between_the_look_and_the_fetch_cost_no_comparison(stand: Stand, monkeypatch: Any) -> None:
+    """What is new is looked at, not every file of the repo, though more came in while the mirror fetched."""
+    stand.submit("ada/strange")  # refused: the bot's own commit is the newest, which no mirror has
+    stand.settle()
+    stand.settle()
+    first = stand.submit("ada/pickled")
+    fetch = stand.desk.mirror.fetch
+
+    def late(repo: Repo, *, depth: int) -> str:
+        stand.submit("ada/remote")
+        monkeypatch.setattr(stand.desk.mirror, "fetch", fetch)
+        return fetch(repo, depth=depth)
+
+    monkeypatch.setattr(stand.desk.mirror, "fetch", late)
+    with structlog.testing.capture_logs() as logs:
+        stand.settle()
+        stand.settle()
+    looks = [entry for entry in logs if entry["event"].startswith("requests repo")]
+    assert {entry["event"] for entry in looks} == {"requests repo"}
+    assert stand.file(first)["status"] == "FAILED"
+    assert stand.desk.index.count() == 3
