@@ -14,7 +14,7 @@ from leaderboard.tiers import TIERS
 
 GB = 1 << 30
 LITTLE, VERY_LITTLE = 5 * GB, 1 * GB
-OLD_REDIS = (6, 2)
+OLDEST_REDIS = (7, 0)
 FULL = 0.9
 HOOK_PATH = "/webhooks/hub"
 
@@ -32,9 +32,9 @@ def queue_server(desk: Desk) -> Checks:
     """Whether the queue server is new enough, and has room."""
     server, memory = desk.redis.info("server"), desk.redis.info("memory")
     version = str(server.get("valkey_version") or server.get("redis_version", "0"))
-    if tuple(int(part) for part in version.split(".")[:2] if part.isdigit()) < OLD_REDIS:
-        mend = "Use Redis 6.2 or newer, or Valkey."
-        yield Check("redis version", "error", f"Redis {version} lacks commands that RQ needs.", mend)
+    if tuple(int(part) for part in version.split(".")[:2] if part.isdigit()) < OLDEST_REDIS:
+        mend = "Use Redis 7 or newer, or Valkey."
+        yield Check("redis version", "error", f"Redis {version} lacks commands that Steward needs.", mend)
     else:
         yield Check("redis version", "ok", f"The queue server is of version {version}.")
     used, limit = int(memory.get("used_memory", 0)), int(memory.get("maxmemory", 0))

@@ -157,7 +157,7 @@ def redis_that_evicts(ward: Ward) -> None:
 
 
 def redis_of_long_ago(ward: Ward) -> None:
-    ward.info(server={"redis_version": "5.0.7", "valkey_version": ""})
+    ward.info(server={"redis_version": "6.2.14", "valkey_version": ""})
 
 
 def redis_that_is_full(ward: Ward) -> None:
@@ -215,7 +215,7 @@ FAULTS: list[tuple[Callable[[Ward], None], str, str]] = [
     (webhook_to_elsewhere, "webhook address", "has to end in /webhooks/hub"),
     (redis_that_forgets, "redis", "appendonly yes"),
     (redis_that_evicts, "redis", "maxmemory-policy noeviction"),
-    (redis_of_long_ago, "redis version", "Redis 6.2 or newer"),
+    (redis_of_long_ago, "redis version", "Redis 7 or newer"),
     (redis_that_is_full, "redis version", "Raise `maxmemory`"),
     (clock_that_is_off, "clock", "Run an NTP client"),
     (mirrors_for_everybody, "mirrors", "chmod 700"),
