@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 from pydantic import ValidationError
 
 from bot.desk import Desk
-from hub.errors import HubError
+from hub.errors import NotFound, TooLarge
 from leaderboard.attempts import Outcome, attempt_id
-from leaderboard.failures import CAUSES, UNKNOWN, diagnose
+from leaderboard.failures import UNKNOWN, diagnose
 from leaderboard.requests import Request, Status, is_request_path, parse_request
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ def _failed(view: View, head: str) -> Iterator[Request]:
 
 def _is_unknown(request: Request) -> bool:
     failure = request.file.steward.failure
-    return failure is not None and (failure.cause == UNKNOWN or failure.cause not in CAUSES)
+    return failure is not None and failure.cause == UNKNOWN
 
 
 def _death(desk: Desk, request: Request) -> UnknownDeath:
@@ -78,5 +78,5 @@ def _outcome(desk: Desk, model: str, attempt: str) -> Outcome | None:
     try:
         file = desk.hub.find_file(desk.logs, f"{model}/{attempt}/outcome.json", max_bytes=MAX_OUTCOME)
         return Outcome.model_validate_json(file.data) if file is not None else None
-    except (HubError, ValidationError):
+    except (NotFound, TooLarge, ValidationError):
         return None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
@@ -21,13 +22,19 @@ def unknown(
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
 ) -> None:
     """List the failed requests whose cause is unknown, with the end of each log: the ones to teach the table about."""
+    from bot.mirror_folder import MirrorDamaged
     from bot.texts.render import printable, visible
     from bot.unknown import unknown_deaths
+    from hub.errors import HubError
     from leaderboard.failures import UNKNOWN
     from steward.commands.board import open_board
 
     with open_board(board) as desk:
-        found = unknown_deaths(desk, limit=limit)
+        try:
+            found = unknown_deaths(desk, limit=limit)
+        except (HubError, MirrorDamaged) as error:
+            print(f"steward: {error}", file=sys.stderr)
+            raise typer.Exit(1) from error
     if as_json:
         print(json.dumps({"unknown": [asdict(death) for death in found]}))
         return

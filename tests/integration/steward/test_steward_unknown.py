@@ -30,12 +30,12 @@ WORLD = {
 REVISION = "a" * 40
 
 
-def request(name: str, cause: str) -> CommitOperationAdd:
+def request(name: str, cause: str, **more: str) -> CommitOperationAdd:
     """A failed request."""
     failure = Failure(cause=cause, fault="unknown", message="The evaluation failed, and we do not know why yet: ?")
     steward: dict[str, Any] = {"attempt": 1, "revision": REVISION, "failure": failure.model_dump()}
     fields = {"model": f"ada/{name}", "status": "FAILED", "revision": "main", "precision": "float16"}
-    return CommitOperationAdd(path(name), json.dumps({**fields, "steward": steward}).encode())
+    return CommitOperationAdd(path(name), json.dumps({**fields, **more, "steward": steward}).encode())
 
 
 def path(name: str) -> str:
@@ -56,13 +56,14 @@ def outcome(name: str, evidence: Evidence) -> CommitOperationAdd:
 def test_unknown_deaths_are_listed_with_the_end_of_their_logs(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, valkey_url: str
 ) -> None:
-    """Only those that nobody knows; what today's table knows by now is said."""
+    """Only those that nobody knows, with what today's table knows by now; a Hub that refuses to tell is no silence."""
     (tmp_path / "board.yaml").write_text(BOARD)
     with LocalHub(tmp_path / "hub", WORLD) as hub:
         api = HfApi(hub.url, token="hf_bot")
         strange = Evidence("load", "RuntimeError", "?", log_tail="first\n\nthe moon is full")
         learned = Evidence("load", "WeightsTruncated", "model.safetensors is short")
         requests = [request("strange", "unknown"), request("learned", "unknown"), request("known", "time-limit")]
+        requests.append(request("refused", "licence-missing", license="unknown"))
         for repo, files in (
             ("fresh/requests", requests),
             ("fresh/logs", [outcome("strange", strange), outcome("learned", learned)]),
@@ -79,7 +80,11 @@ def test_unknown_deaths_are_listed_with_the_end_of_their_logs(
             monkeypatch.setenv(name, value)
         shown = CliRunner().invoke(app, ["unknown"])
         listed = json.loads(CliRunner().invoke(app, ["unknown", "--json"]).stdout)["unknown"]
+        hub.box.faults.fail("GET *fresh/logs/resolve/*", status=403, times=None)
+        refused = CliRunner().invoke(app, ["unknown"])
     assert shown.exit_code == 0, shown.output
+    assert refused.exit_code == 1
+    assert refused.stderr.startswith("steward: ")
     assert "2 failed of nobody knows what." in shown.stdout
     assert "| the moon is full" in shown.stdout
     assert "By today's table this is weights-truncated." in shown.stdout
