@@ -22,7 +22,8 @@ LONGEST = 65_536
 """Characters of a comment that are read, as many as the Hub takes."""
 MOST = 5
 """Commands of one comment that are run."""
-LONGEST_LINE, MOST_WORDS = 1_000, 50
+LONGEST_LINE = 2_000
+"""Characters of a line that are read: more than any verb takes, so that nobody's words are cut without being told."""
 
 _PARSER = MarkdownIt("commonmark").enable("table")
 _MAYBE = re.compile(r"^[ ]{0,3}/[^\W\d_]", re.MULTILINE)
@@ -100,10 +101,9 @@ def _command(line: str) -> Command | None:
 
 
 def _words(text: str) -> Iterator[Word]:
-    at, count = 0, 0
-    while (at := _skip_blanks(text, at)) < len(text) and count < MOST_WORDS:
+    at = 0
+    while (at := _skip_blanks(text, at)) < len(text):
         word, at = _word(text, at)
-        count += 1
         yield word
 
 

@@ -119,6 +119,16 @@ def test_what_is_written_is_what_is_read(verb: Verb, words: list[tuple[Word, str
     assert (command.verb, command.words) == (verb.name, tuple(word for word, _ in words))
 
 
+def test_a_long_reason_is_taken_as_a_whole_or_refused() -> None:
+    """Of many short words none is lost, up to the limit, and past it the person is told."""
+    verb = REGISTRY.find("reject")
+    assert verb is not None
+    for reason, is_taken in (("so I say " * 55, True), ("so I say " * 60, False), ("so I say " * 5_000, False)):
+        (command,) = commands_in(f"/reject {reason}")
+        found = bind(verb, command)
+        assert found == ({"reason": reason.strip()} if is_taken else Misused("reason has 1 to 500 characters."))
+
+
 def test_a_comment_of_many_commands_is_read_to_the_limit() -> None:
     """Of five hundred commands one more is read than are run, so that the reply can say so."""
     assert len(commands_in("/status\n" * 500)) == MOST + 1
