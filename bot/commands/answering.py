@@ -51,11 +51,15 @@ ACTED = point("command had its effect, reply not edited")
 
 def answer_commands(desk: Desk, registry: Registry, repo: Repo, thread: Thread, place: Place) -> int:
     """Answer every command in `thread` that has no final answer yet; how many replies were posted."""
-    replies = replies_in(desk, thread)
+    replies, new = replies_in(desk, thread), _may_hold_commands(desk, thread)
     posted, errors = 0, list[Exception]()
     for comment in thread.comments:
+        reply = replies.pop(comment.id, None)
+        is_done = reply.is_final if reply is not None else comment.id not in new
+        if is_done:
+            continue
         try:
-            posted += _see_to(desk, registry, Heard(repo, thread, place, comment), replies.pop(comment.id, None))
+            posted += _see_to(desk, registry, Heard(repo, thread, place, comment), reply)
         except (Transient, RateLimited, BadToken, LeaseLost, *TRANSIENT):
             raise  # it would be the same with all others
         except Exception as error:  # noqa: BLE001  one comment's trouble must not become that of those after it
@@ -69,12 +73,8 @@ def answer_commands(desk: Desk, registry: Registry, repo: Repo, thread: Thread, 
 
 
 def _see_to(desk: Desk, registry: Registry, heard: Heard, reply: Reply | None) -> int:
-    """Answer the commands of one comment, if there are any and it is not done; how many replies were posted."""
+    """Answer the commands of one comment, if there are any; how many replies were posted."""
     comment = heard.comment
-    if reply is not None and reply.is_final:
-        return 0
-    if reply is None and not _may_hold_commands(desk, comment):
-        return 0
     commands = known_commands(registry, comment)
     if reply is not None and (comment.hidden or comment.edited or not commands):
         give_up(desk, heard.repo, heard.thread, reply)
@@ -87,13 +87,16 @@ def known_commands(registry: Registry, comment: Comment) -> tuple[Command, ...]:
     return tuple(one for one in commands_in(comment.text) if registry.find(one.verb) or registry.nearest(one.verb))
 
 
-def _may_hold_commands(desk: Desk, comment: Comment) -> bool:
-    if comment.hidden or is_by(desk.me(), comment.author_id, comment.author_name):
-        return False
-    record = desk.adoption.record()
-    written = comment.created_at.timestamp()
-    is_before = record is not None and written < datetime.fromisoformat(record.at).timestamp()
-    return not is_before and written > desk.now() - OLDEST
+def _may_hold_commands(desk: Desk, thread: Thread) -> frozenset[str]:
+    """The ids of the comments that people wrote lately, and since the board was adopted."""
+    me, record, oldest = desk.me(), desk.adoption.record(), desk.now() - OLDEST
+    adopted = datetime.fromisoformat(record.at).timestamp() if record is not None else 0.0
+    return frozenset(
+        comment.id
+        for comment in thread.comments
+        if adopted <= (written := comment.created_at.timestamp()) and written > oldest
+        if not (comment.hidden or is_by(me, comment.author_id, comment.author_name))
+    )
 
 
 def _answer(desk: Desk, registry: Registry, heard: Heard, reply: Reply | None) -> int:

@@ -85,8 +85,11 @@ def test_every_command_costs_few_calls(stand: Stand, talk: Talk, capsys: pytest.
 
 
 def test_a_thread_of_five_hundred_comments_costs_as_many_calls_as_one_of_five(stand: Stand, talk: Talk) -> None:
-    """The thread is read in one call, and its comments are nobody's business but for the commands in them."""
+    """The thread is read in one call, and its comments are nobody's business but for the commands in them; Redis is
+    not asked about each of them either."""
+    before = redis_calls(stand)
     few = calls_of(stand, talk, "/status ada/good", stand.bob)
+    between = redis_calls(stand)
     box = stand.hub.box
     repo = box.repos.get("dataset", REQUESTS)
     assert repo is not None
@@ -94,8 +97,15 @@ def test_a_thread_of_five_hundred_comments_costs_as_many_calls_as_one_of_five(st
     with box.faults.silence():
         for number in range(500):
             box.threads.comment(repo, ada, box.threads.get(repo, talk.number), f"Comment {number}: I like it.")
+    start = redis_calls(stand)
     many = calls_of(stand, talk, "/status ada/good", stand.bob)
     assert many == few == ["thread", "comment"]
+    assert redis_calls(stand) - start <= between - before + 20
+
+
+def redis_calls(stand: Stand) -> int:
+    """Commands that the queue server has run since its start."""
+    return int(stand.desk.redis.info("stats")["total_commands_processed"])
 
 
 def test_a_decision_about_a_pull_request_costs_what_its_care_takes(
