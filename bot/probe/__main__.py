@@ -1,4 +1,4 @@
-"""The probe process: `python -m bot.probe FOLDER` answers questions until standard input ends.
+"""The probe process: `python -m bot.probe FOLDER` answers questions until standard input ends; first it says READY.
 
 It looks at nothing of a stranger itself: that is left to its forks. What they find a use for (the library's class for
 a type of model) it imports afterwards, so that the next fork need not.
@@ -17,6 +17,7 @@ from typing import Any
 
 from bot.probe import configs, tokenizers
 from bot.probe.forks import ask
+from bot.probe.questions import READY
 
 
 def main() -> int:
@@ -25,6 +26,8 @@ def main() -> int:
     sys.modules["torch"] = None  # type: ignore[assignment]
     configs.warm("llama")
     tokenizers.warm("llama")
+    sys.stdout.buffer.write(READY)
+    sys.stdout.buffer.flush()
     for line in sys.stdin.buffer:
         question = json.loads(line)
         answer = ask(question)

@@ -13,12 +13,13 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import IO, Any, Self
 
 from pydantic import TypeAdapter
 
 from bot.probe.questions import (
     LIMITS,
+    READY,
     STARVED,
     TOO_COSTLY,
     Adapter,
@@ -32,7 +33,9 @@ from leaderboard.admission.facts import AdapterFacts, ConfigFacts, TokenizerFact
 
 MAX_CONFIG = 1_000_000
 _IMPORTS = 60.0
-"""Seconds that the first question may wait for the probe's imports, on a machine that has much else to do."""
+"""Seconds that a question waits for the probe's imports. If that is not enough they go on, for the next one to find."""
+_ANSWER = 30.0
+"""Seconds beyond those of the fork in which an answer must be here."""
 _KEPT = ("PATH", "LANG", "LD_LIBRARY_PATH")
 _SET = {
     "HF_HUB_OFFLINE": "1",
@@ -68,6 +71,7 @@ class Probe:
 
     def __init__(self) -> None:
         self._process: subprocess.Popen[bytes] | None = None
+        self._is_ready = False
         self._folder: tempfile.TemporaryDirectory[str] | None = None
         self._lock = threading.Lock()
 
@@ -122,10 +126,12 @@ class Probe:
             process = self._start()
             assert process.stdin is not None
             assert process.stdout is not None
+            if not self._is_ready:
+                self._wait_for_imports(process.stdout)
             try:
                 process.stdin.write(line)
                 process.stdin.flush()
-                ready, _, _ = select.select([process.stdout], [], [], LIMITS[kind].wall + _IMPORTS)
+                ready, _, _ = select.select([process.stdout], [], [], LIMITS[kind].wall + _ANSWER)
                 answer = process.stdout.readline() if ready else b""
             except BrokenPipeError:
                 ready, answer = [process.stdout], b""
@@ -138,6 +144,14 @@ class Probe:
         if found == STARVED:
             raise ProbeStarved(f"the question about the {kind} hardly got a processor")
         return found
+
+    def _wait_for_imports(self, told: IO[bytes]) -> None:
+        """Raises ProbeError. A start that was killed for being slow would be as slow again, for ever."""
+        if not select.select([told], [], [], _IMPORTS)[0]:
+            raise ProbeStarved("the probe has not come to its first question yet")
+        if told.readline() != READY:
+            raise ProbeDied(f"the probe ended with status {self._end()} before its first question")
+        self._is_ready = True
 
     def _start(self) -> subprocess.Popen[bytes]:
         if self._process is None or self._process.poll() is not None:
@@ -184,7 +198,7 @@ class Probe:
         for pipe in (self._process.stdin, self._process.stdout):
             if pipe is not None:
                 pipe.close()
-        self._process = None
+        self._process, self._is_ready = None, False
         return status
 
     def __enter__(self) -> Self:

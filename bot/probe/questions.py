@@ -13,6 +13,8 @@ TOO_COSTLY: Mapping[str, str] = {"state": "too-costly"}
 """The answer where the fork died of the question, or did not come to an end."""
 STARVED: Mapping[str, str] = {"state": "starved"}
 """The answer where the time was over before the fork had got its share of the processor: that tells of our machine."""
+READY = b"ready\n"
+"""The probe's first line: its imports are done."""
 SHARE = 0.25
 """The part of its seconds of the processor that a question must have used up to be called too costly."""
 INDEX_FILE = "model.safetensors.index.json"
@@ -20,7 +22,10 @@ INDEX_FILE = "model.safetensors.index.json"
 
 @dataclass(frozen=True)
 class Limits:
-    """What one question may take: bytes beyond what the imports have taken, seconds of the processor, and in all."""
+    """What one question may take: bytes beyond what the imports have taken, seconds of the processor, and in all.
+
+    Nothing in a fork waits for anything but the processor, so the seconds in all are many: they are for busy machines.
+    """
 
     memory: int
     cpu: int
@@ -32,12 +37,12 @@ class Limits:
 
 
 LIMITS: Mapping[Kind, Limits] = {
-    "config": Limits(256 * MIB, cpu=2, wall=10),
+    "config": Limits(256 * MIB, cpu=2, wall=60),
     # The largest vocabularies that there are (256,000 tokens, 33 MB of JSON) take 500 MB and 3 seconds.
-    "tokenizer": Limits(1_024 * MIB, cpu=10, wall=25),
-    "index": Limits(384 * MIB, cpu=5, wall=10),
-    "headers": Limits(384 * MIB, cpu=5, wall=10),
-    "adapter": Limits(128 * MIB, cpu=2, wall=10),
+    "tokenizer": Limits(1_024 * MIB, cpu=10, wall=90),
+    "index": Limits(384 * MIB, cpu=5, wall=60),
+    "headers": Limits(384 * MIB, cpu=5, wall=60),
+    "adapter": Limits(128 * MIB, cpu=2, wall=60),
 }
 
 

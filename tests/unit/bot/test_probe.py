@@ -69,9 +69,18 @@ def test_a_busy_machine_is_no_fault_of_the_model(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setitem(forks._BY_KIND, "config", idle)
     assert forks.ask({"kind": "config", "folder": str(tmp_path)}) == STARVED
     assert [LIMITS["tokenizer"].starves(used) for used in (0.0, 2.4, 2.6, 10.0)] == [True, True, False, False]
+
+
+def test_a_slow_start_goes_on_for_whoever_asks_next(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the imports take longer than a question waits, the process is not begun anew for the next one."""
     monkeypatch.setattr(process, "_IMPORTS", 0.0)
-    with Probe() as busy, pytest.raises(ProbeStarved):
-        busy.load(b'{"model_type": "gpt2"}')  # its imports take longer than that
+    with Probe() as slow:
+        with pytest.raises(ProbeStarved):
+            slow.load(b'{"model_type": "gpt2"}')
+        started = slow._process
+        monkeypatch.setattr(process, "_IMPORTS", 300.0)
+        assert slow.load(b'{"model_type": "gpt2"}').state == "loaded"
+        assert slow._process is started
 
 
 def test_absurd_sizes_end_in_an_answer_and_the_next_question_is_answered(probe: Probe) -> None:
