@@ -17,7 +17,7 @@ from bot.consistency import disagreements
 from bot.desk import Desk
 from bot.findings import Check, Checks, State
 from bot.history import MAX_BYTES, FileChange, changes, status_in
-from bot.mirror_folder import MirrorDamaged, UnsafeFolder, trouble_with
+from bot.mirror_folder import MirrorDamaged, UnusableFolder, trouble_with
 from bot.sync.kept import missing_results
 from bot.sync.reconcile import thread_repos, watched
 from hub.client import Hub
@@ -96,7 +96,7 @@ def against_switching_on(desk: Desk) -> list[Check]:
 def _looked_at(name: str, part: Callable[[], Checks]) -> Checks:
     try:
         yield from part()
-    except (HubError, MirrorDamaged, UnsafeFolder, redis.ResponseError) as error:
+    except (HubError, MirrorDamaged, UnusableFolder, redis.ResponseError) as error:
         yield Check(name, "error", f"Could not be looked at: {error}", "Mend what is above, and look again.")
 
 

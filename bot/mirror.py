@@ -22,7 +22,7 @@ import pygit2
 import structlog
 
 from bot.gittrees import Blob, Difference, changed, differences, files, find
-from bot.mirror_folder import MirrorDamaged, UnsafeFolder, default_folder, trouble_with
+from bot.mirror_folder import MirrorDamaged, UnusableFolder, default_folder, trouble_with
 from hub.client import Hub
 from hub.errors import RevisionNotFound
 from hub.git import git_refusal
@@ -205,10 +205,14 @@ class Mirror:
             yield
 
     def _make_folder(self) -> None:
+        self._check_folder()
         self.root.mkdir(mode=0o700, parents=True, exist_ok=True)
-        if trouble := trouble_with(self.root):
-            raise UnsafeFolder(f"{trouble} Give Steward a folder of its own: see `steward doctor`.")
+        self._check_folder()  # somebody may have been quicker
         self._folder.mkdir(mode=0o700, exist_ok=True)
+
+    def _check_folder(self) -> None:
+        if trouble := trouble_with(self.root):
+            raise UnusableFolder(f"{trouble} Name a folder of this account alone in STEWARD_MIRRORS.")
 
 
 class _WithHeaders(pygit2.RemoteCallbacks):

@@ -10,13 +10,15 @@ import stat
 import tempfile
 from pathlib import Path
 
+from bot.settings import SettingsError
+
 
 class MirrorDamaged(Exception):
     """Something that a mirror should hold is not there; it has to be discarded."""
 
 
-class UnsafeFolder(Exception):
-    """The folder for the mirrors belongs to somebody else, or others may write into it; the message names it."""
+class UnusableFolder(SettingsError):
+    """The folder for the mirrors cannot be made, is another account's, or open to others; the message names it."""
 
 
 def trouble_with(folder: Path) -> str:
@@ -26,8 +28,10 @@ def trouble_with(folder: Path) -> str:
     """
     try:
         found = folder.lstat()
-    except FileNotFoundError:
-        return ""
+    except (FileNotFoundError, NotADirectoryError):
+        there = next(one for one in folder.absolute().parents if one.exists())
+        may = there.is_dir() and os.access(there, os.W_OK | os.X_OK)
+        return "" if may else f"{folder} cannot be made: this account may not write to {there}."
     if not stat.S_ISDIR(found.st_mode):
         return f"{folder} is not a folder."
     if found.st_uid != os.getuid():

@@ -226,12 +226,17 @@ def test_a_folder_for_mirrors_that_others_can_write_to_is_an_error(healthy: Stan
 
 
 def test_a_folder_for_mirrors_that_is_none_or_anothers_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A link, which somebody may turn elsewhere, counts as no folder; one that is yet to be made is fine."""
+    """A link, which somebody may turn elsewhere, counts as no folder; one that is yet to be made has to be possible."""
     (tmp_path / "link").symlink_to(tmp_path)
     assert "not a folder" in trouble_with(tmp_path / "link")
     assert trouble_with(tmp_path / "nothing") == ""
     tmp_path.chmod(0o700)
     assert trouble_with(tmp_path) == ""
+    (tmp_path / "file").touch()
+    for place in (tmp_path / "file", tmp_path / "file" / "below"):
+        assert trouble_with(place)
+    monkeypatch.setattr("os.access", lambda path, _: path != tmp_path)
+    assert f"may not write to {tmp_path}" in trouble_with(tmp_path / "one" / "two")
     monkeypatch.setattr("os.getuid", lambda: 4711)
     assert "another account" in trouble_with(tmp_path)
 

@@ -12,7 +12,7 @@ import pytest
 
 from bot import mirror as mirrors
 from bot.mirror import Mirror
-from bot.mirror_folder import MirrorDamaged, UnsafeFolder
+from bot.mirror_folder import MirrorDamaged, UnusableFolder
 from hub.client import Hub
 from hub.errors import Denied, HubError, RateLimited, RepoNotFound, RevisionNotFound, Transient, Unreachable
 from hub.git import git_refusal
@@ -115,7 +115,7 @@ def test_a_folder_that_others_can_write_to_is_refused(hub: Hub, tmp_path: Path) 
     (tmp_path / "link").symlink_to(tmp_path / "elsewhere")
     (tmp_path / "elsewhere").mkdir(mode=0o700)
     for name in ("open", "link"):
-        with pytest.raises(UnsafeFolder, match=name):
+        with pytest.raises(UnusableFolder, match=name):
             Mirror(hub, tmp_path / name).fetch(REPO, depth=1)
     Mirror(hub, tmp_path / "own").fetch(REPO, depth=1)
     assert (tmp_path / "own").stat().st_mode & 0o077 == 0
