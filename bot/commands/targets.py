@@ -39,9 +39,15 @@ def find_target(desk: Desk, verb: Verb, arguments: Arguments, repo: Repo, thread
         if not entries:
             return _no("no-request", model=model, near=", ".join(near(desk, model)))
         if len(entries) > 1:
-            choices = ", ".join(sorted({_where(entry).precision for entry in entries}))
-            return _no("which-request", model=model, count=len(entries), choices=choices)
+            return _no("which-request", model=model, count=len(entries), choices=_choices(entries))
     return Target(model, tuple(entries), _submitter(desk, entries[0]) if entries else "")
+
+
+def _choices(entries: Sequence[Entry]) -> list[str]:
+    """What to write to tell these requests apart, for each of them."""
+    places = [_where(entry) for entry in entries]
+    names = [name for name in ("precision", "weight_type") if len({getattr(place, name) for place in places}) > 1]
+    return sorted({" ".join(f"{name}={getattr(place, name)}" for name in names or ["precision"]) for place in places})
 
 
 def _submitter(desk: Desk, entry: Entry) -> str:

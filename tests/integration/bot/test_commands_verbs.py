@@ -54,6 +54,22 @@ def test_why_tells_the_cause_the_fault_the_log_and_the_cure(stand: Stand, talk: 
         assert words in said
 
 
+def test_requests_of_one_model_can_be_told_apart(stand: Stand, talk: Talk) -> None:
+    """Whoever does not say which one is meant is told what to write, be it the precision or the type of weights."""
+    stand.submit("ada/good", sender="ada")
+    adapter = "ada/good_eval_request_False_float32_Adapter.json"
+    stand.submit("ada/good", path=adapter, weight_type="Adapter", sender="ada")
+    stand.settle()
+    said = talk.ask("/why ada/good")
+    assert "Say which one: `weight_type=Adapter` or `weight_type=Original`." in said
+    assert "was accepted" in talk.ask("/why ada/good weight_type=Original")
+    stand.submit("ada/good", path=adapter.replace("32", "16"), precision="float16", weight_type="Adapter", sender="ada")
+    stand.settle()
+    assert "`precision=float16 weight_type=Adapter` or `precision=float32 weight_type=Adapter`" in talk.ask(
+        "/why ada/good"
+    )
+
+
 def test_check_lists_what_is_right_and_what_is_not(stand: Stand, talk: Talk) -> None:
     """Nothing is submitted, and both lists are there."""
     assert "passes every check" in talk.ask("/check ada/good precision=float32")
