@@ -10,11 +10,13 @@ from typing import TypeVar
 
 import pytest
 import redis
+from at_once import pytest_sessionstart
 from hypothesis import HealthCheck
 from hypothesis import settings as hypothesis_settings
 
 from steward.valkey import Valkey
 
+__all__ = ["pytest_sessionstart"]
 os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
 os.environ.setdefault("HF_HUB_DISABLE_XET", "1")
 
@@ -31,16 +33,21 @@ hypothesis_settings.load_profile("steward")
 T = TypeVar("T")
 
 
+ROOMS = ("leaderboard", "wire", "hub", "bot")
+"""Whose unit tests come first: the rules are tested soonest, and what all others build upon."""
 LONG = ("test_spine", "test_outage", "test_kill_matrix", "test_replicas")
-"""Files that mostly wait for processes and clocks: begun first, they fill the time of all others."""
+"""Files that mostly wait for processes and clocks: begun early, they fill the time of all others."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The long files first, then what tells of a mistake soonest."""
+    """What tells of a mistake soonest, then the long files, then all the rest."""
 
-    def turn(item: pytest.Item) -> tuple[int, bool]:
+    def turn(item: pytest.Item) -> tuple[int, int]:
+        kind, room, *_ = item.path.relative_to(Path(__file__).parent).parts
+        if kind == "unit":
+            return 0, ROOMS.index(room) if room in ROOMS else len(ROOMS)
         name = item.path.stem
-        return LONG.index(name) if name in LONG else len(LONG), "unit" not in item.path.parts
+        return 1, LONG.index(name) if name in LONG else len(LONG)
 
     items.sort(key=turn)
 

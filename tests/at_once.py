@@ -1,0 +1,45 @@
+"""A plugin of pytest that tells of each failure when it happens, not minutes later, when all tests are through."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+LINES = 20
+"""So many lines of a failure are told at once; the report at the end has all of it."""
+
+
+class AtOnce:
+    """Hears of every test, also of those that ran in another process of pytest-xdist."""
+
+    def __init__(self, terminal: pytest.TerminalReporter) -> None:
+        self.terminal, self.began = terminal, time.monotonic()
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """A test's set-up, call or tear-down ended."""
+        if report.failed:
+            self._tell(report, report.when or "")
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
+        """A file was imported, or could not be."""
+        if report.failed:
+            self._tell(report, "import")
+
+    def _tell(self, report: pytest.TestReport | pytest.CollectReport, phase: str) -> None:
+        crash = getattr(report.longrepr, "reprcrash", None)
+        words = f"{crash.path}:{crash.lineno}: {crash.message}" if crash else report.longreprtext
+        seconds = time.monotonic() - self.began
+        self.terminal.ensure_newline()
+        self.terminal.write_line(f"FAILED after {seconds:.0f} s: {report.nodeid} ({phase})", red=True)
+        for line in words.splitlines()[:LINES]:
+            self.terminal.write_line(f"    {line}")
+
+
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """Only who has a terminal tells: the processes of pytest-xdist have none."""
+    terminal = session.config.pluginmanager.get_plugin("terminalreporter")
+    if terminal is not None:
+        session.config.pluginmanager.register(AtOnce(terminal))
