@@ -4,6 +4,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 ARGS ?=
 ROOMS := leaderboard wire hub bot workers localhub steward
+# The tests start hundreds of processes, which should not all compile the same modules.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: setup demo test docs chaos deaths image hosts check clean
 
