@@ -15,8 +15,9 @@ from __future__ import annotations
 
 import threading
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 
 import structlog
 from redis.exceptions import RedisError
@@ -70,6 +71,32 @@ CLAIMED = point("key claimed, nothing done")
 DONE = point("sync done, key not given back")
 
 Handler = Callable[[], float | None]
+ALONE: Mapping[str, Callable[[Desk], float | None]] = {
+    REQUESTS: sync_requests_repo,
+    QUEUE: sync_queue,
+    KEPT: sync_kept,
+    DURATIONS: sync_durations,
+    PAUSED: sync_pauses,
+    CONTENTS: sync_contents,
+    FLAGS: sync_flags,
+    CAUSES: mark_causes,
+    DECISIONS: sync_decisions,
+    DUPLICATES: sync_duplicates,
+    DIGEST: sync_digest,
+    RECONCILE: sync_reconcile,
+    WEBHOOKS: sync_webhooks,
+}
+"""Dirty key → what syncs it."""
+OF_EACH: Mapping[str, Callable[[Desk, str], float | None]] = {
+    "request": sync_request,
+    CHECK: sync_check,
+    SUBMISSION: sync_submission,
+    ERRAND: sync_errand,
+    OUTBREAK: sync_outbreak,
+    EVIDENCE: sync_evidence,
+    CAUSE: sync_cause,
+}
+"""Kind of dirty key, `{kind}:{which}` → what syncs which; ledgers and threads have more to be read from their keys."""
 
 
 class SyncLoop:
@@ -89,6 +116,9 @@ class SyncLoop:
                     self.desk.dirty.wait(IDLE)
             except RedisError as error:
                 log.warning("redis does not answer, or refuses", error=str(error))
+                self.stopping.wait(IDLE)
+            except Exception:  # noqa: BLE001  the boundary: nobody would miss a loop that ended
+                log.error("the loop stumbled", trace=traceback.format_exc())
                 self.stopping.wait(IDLE)
 
     def stop(self) -> None:
@@ -165,48 +195,12 @@ class SyncLoop:
 
     def _handler(self, key: str) -> Handler:
         desk, (kind, _, rest) = self.desk, key.partition(":")
-        if key == REQUESTS:
-            return lambda: sync_requests_repo(desk)
-        if key == QUEUE:
-            return lambda: sync_queue(desk)
-        if key == KEPT:
-            return lambda: sync_kept(desk)
-        if key == DURATIONS:
-            return lambda: sync_durations(desk)
-        if key == PAUSED:
-            return lambda: sync_pauses(desk)
-        if kind == OUTBREAK and rest:
-            return lambda: sync_outbreak(desk, rest)
-        if kind == CHECK and rest:
-            return lambda: sync_check(desk, rest)
-        if kind == SUBMISSION and rest:
-            return lambda: sync_submission(desk, rest)
-        if kind == ERRAND and rest:
-            return lambda: sync_errand(desk, rest)
+        if key in ALONE:
+            return partial(ALONE[key], desk)
+        if kind in OF_EACH and rest:
+            return partial(OF_EACH[kind], desk, rest)
         if kind == LEDGER and rest in desk.shared:
             return lambda: desk.effects.write(rest)
-        if kind == "request" and rest:
-            return lambda: sync_request(desk, rest)
-        if key == CONTENTS:
-            return lambda: sync_contents(desk)
-        if key == FLAGS:
-            return lambda: sync_flags(desk)
-        if key == CAUSES:
-            return lambda: mark_causes(desk)
-        if kind == EVIDENCE and rest:
-            return lambda: sync_evidence(desk, rest)
-        if kind == CAUSE and rest:
-            return lambda: sync_cause(desk, rest)
-        if key == DECISIONS:
-            return lambda: sync_decisions(desk)
-        if key == DUPLICATES:
-            return lambda: sync_duplicates(desk)
-        if key == DIGEST:
-            return lambda: sync_digest(desk)
-        if key == RECONCILE:
-            return lambda: sync_reconcile(desk)
-        if key == WEBHOOKS:
-            return lambda: sync_webhooks(desk)
         if kind == "threads" and (repo := repo_of(rest)) is not None:
             return lambda: sync_threads(desk, repo)
         if kind == "thread" and (thread := thread_of(rest)) is not None:
