@@ -1,7 +1,12 @@
-"""The queue server for one machine: found, started with an append-only file, and stopped."""
+"""The queue server for one machine: found, started with an append-only file, and stopped.
+
+Two servers that append to one file would ruin it. So each holds a lock on its folder, from before it starts until it is
+gone, also where whoever started it was killed.
+"""
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import secrets
 import shutil
@@ -10,14 +15,18 @@ import subprocess
 import time
 from pathlib import Path
 from types import TracebackType
+from typing import IO
 
 import redis
 
 from steward.children import die_with_parent
 
+PATIENCE = 10.0
+"""Seconds for which a folder is waited for whose server is just ending."""
+
 
 class ValkeyMissing(RuntimeError):
-    """There is no redis-server or valkey-server to start, or it does not come up."""
+    """There is no redis-server or valkey-server to start, it does not come up, or its folder is another one's."""
 
 
 def find_server() -> str:
@@ -56,7 +65,10 @@ class Valkey:
         self.process: subprocess.Popen[bytes] | None = None
 
     def start(self, *, seconds: float = 15) -> Valkey:
-        """Start it and return once it answers. Raises ValkeyMissing with its last words where it does not."""
+        """Start it and return once it answers. Raises ValkeyMissing with its last words where it does not.
+
+        What it has on disk is loaded first, which may take longer than `seconds`.
+        """
         self.folder.mkdir(parents=True, exist_ok=True)
         options = {
             "--port": str(self.port),
@@ -69,9 +81,10 @@ class Valkey:
         }
         arguments = [part for option in options.items() for part in option]
         log = (self.folder / "valkey.log").open("ab")
-        with log:
+        with log, _held(self.folder) as lock:
             self.process = subprocess.Popen(
                 [find_server(), *arguments],
+                pass_fds=(lock.fileno(),),  # the lock is the server's from here on
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
@@ -89,7 +102,8 @@ class Valkey:
                     client.ping()
                 return
             except redis.RedisError as error:
-                if self.process.poll() is not None or time.monotonic() > deadline:
+                is_late = time.monotonic() > deadline and not isinstance(error, redis.BusyLoadingError)
+                if self.process.poll() is not None or is_late:
                     words = (self.folder / "valkey.log").read_text("utf-8", "replace")[-500:]
                     self.stop()
                     raise ValkeyMissing(f"The queue server did not come up: {words}") from error
@@ -114,6 +128,23 @@ class Valkey:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.stop()
+
+
+def _held(folder: Path) -> IO[bytes]:
+    """The lock on `folder`. Raises ValkeyMissing where another server has it."""
+    file, deadline = (folder / "lock").open("ab"), time.monotonic() + PATIENCE
+    while True:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return file
+        except BlockingIOError as error:
+            if time.monotonic() > deadline:
+                file.close()
+                raise ValkeyMissing(
+                    f"Another queue server has its data in {folder}: perhaps `steward up` runs already. "
+                    "End it, or set STEWARD_DATA to another folder."
+                ) from error
+            time.sleep(0.05)
 
 
 def locked(folder: Path) -> Valkey:
