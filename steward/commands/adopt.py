@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from steward.commands.board import AsJson
+
 if TYPE_CHECKING:
     from bot.adopting import Adopted
 
@@ -22,7 +24,7 @@ def register(app: typer.Typer) -> None:
 def adopt(
     by: Annotated[str, typer.Option(help="Name on the Hub of whoever decided it; the bot itself if left out.")] = "",
     again: Annotated[bool, typer.Option(help="Take all that is there by now for old, also what came since.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Take over a living board: what is there stays as it is, what comes from now on is in Steward's hands."""
     from bot.adopting import adopt as take_over

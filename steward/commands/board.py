@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+import getpass
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Annotated
+from functools import wraps
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, ParamSpec
 
 import typer
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from bot.desk import Desk
     from bot.settings import BotSettings
     from wire.keys import Keys
     from wire.redis import Redis
 
+P = ParamSpec("P")
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON object.")]
+BoardFile = Annotated[Path | None, typer.Option("--board", help="Another board file than STEWARD_BOARD.")]
 MISCONFIGURED = 2
 """Exit status where a setting is missing or wrong, or a service that is needed does not answer."""
 
@@ -44,6 +47,45 @@ def sentences() -> Iterator[None]:
         for one in error.errors(include_url=False):
             print(f"steward: the setting {_variable(one['loc'])}: {one['msg']}.", file=sys.stderr)
         raise typer.Exit(MISCONFIGURED) from error
+
+
+def in_sentences(command: Callable[P, None]) -> Callable[P, None]:
+    """`command`, which ends in a sentence also where the Hub or the queue server leaves it alone on the way."""
+
+    @wraps(command)
+    def run(*arguments: P.args, **named: P.kwargs) -> None:
+        with sentences(), _services():
+            command(*arguments, **named)
+
+    return run
+
+
+@contextmanager
+def _services() -> Iterator[None]:
+    """For commands alone: a process that is to run on has ways of its own to wait for a service."""
+    from redis.exceptions import NoPermissionError, RedisError
+
+    from hub.errors import HubError
+
+    try:
+        yield
+    except HubError as error:
+        print(f"steward: {error}", file=sys.stderr)
+        raise typer.Exit(MISCONFIGURED) from error
+    except NoPermissionError as error:
+        print("steward: the user in REDIS_URL may not do this. Use that of the sync process.", file=sys.stderr)
+        raise typer.Exit(MISCONFIGURED) from error
+    except RedisError as error:
+        print(f"steward: the queue server does not answer ({type(error).__name__}). Try again.", file=sys.stderr)
+        raise typer.Exit(MISCONFIGURED) from error
+
+
+def operator() -> str:
+    """Who gives a command, by their name on this machine. In a container an account may have a number alone."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return "an operator"
 
 
 def _variable(place: tuple[int | str, ...]) -> str:
@@ -74,7 +116,7 @@ def open_board(board: Path | None = None) -> Iterator[Desk]:
     """The board's desk, as the sync process has it, for one command."""
     from bot.sync.process import open_desk
 
-    with sentences():
+    with sentences(), _services():
         desk = open_desk(settings_of(board))
         try:
             yield desk

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-import sys
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from steward.commands.asked import Model, Precision, Revision, WeightType, reason_lines
-from steward.commands.board import MISCONFIGURED, AsJson, open_board
+from steward.commands.board import AsJson, open_board
 
 if TYPE_CHECKING:
     from bot.checking import Checked
@@ -34,22 +33,17 @@ def check(
 ) -> None:
     """Say which rules of admission a model passes, and which it fails. Exit status 1 where it would be refused."""
     from bot.checking import check as judge
-    from hub.errors import HubError
 
     with open_board() as desk:
-        try:
-            found = judge(
-                desk,
-                model,
-                revision=revision,
-                precision=precision,
-                weight_type=weight_type,
-                submitter=submitter,
-                public=False,
-            )
-        except HubError as error:
-            print(f"steward: {error}", file=sys.stderr)
-            raise typer.Exit(MISCONFIGURED) from error
+        found = judge(
+            desk,
+            model,
+            revision=revision,
+            precision=precision,
+            weight_type=weight_type,
+            submitter=submitter,
+            public=False,
+        )
     print(json.dumps(_fields(found)) if as_json else "\n".join([*map(_shown, found.lines), _end(found)]))
     raise typer.Exit(0 if found.accepted else REFUSED)
 

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from steward.commands.board import AsJson
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from contextlib import AbstractContextManager
@@ -31,7 +33,7 @@ def doctor(
     consistency: Annotated[
         bool, typer.Option("--consistency", help="Instead, read every file and say where the board's repos disagree.")
     ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Check tokens, repos, webhooks, Redis, clocks and who else is at work. Exit status 1 where something is wrong."""
     from bot.doctor import agreement, examine

@@ -13,13 +13,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from leaderboard.kinds import Effect, Mode
-from steward.commands.board import AsJson
+from steward.commands.board import AsJson, BoardFile, in_sentences
 
 if TYPE_CHECKING:
     from bot.findings import Check
 
 commands = typer.Typer(help="What the bot may do on this board: each kind is off, shadow or on.", no_args_is_help=True)
-BoardOption = Annotated[Path | None, typer.Option("--board", help="The board file; STEWARD_BOARD if left out.")]
 REFUSED = 1
 RESTART = "Processes that run read the board file when they start: restart `steward sync` and `steward schedule` now."
 
@@ -30,16 +29,16 @@ def register(app: typer.Typer) -> None:
 
 
 @commands.command("list")
+@in_sentences
 def list_effects(
-    board: BoardOption = None,
+    board: BoardFile = None,
     as_json: AsJson = False,
 ) -> None:
     """Show the mode of each kind, and how many effects of it were held back in shadow."""
-    from steward.commands.board import open_keys, sentences, settings_of
+    from steward.commands.board import open_keys, settings_of
     from wire.shadow import ShadowList
 
-    with sentences():
-        modes = settings_of(board).read_board().effects.modes
+    modes = settings_of(board).read_board().effects.modes
     would = Counter(thing.effect for thing in ShadowList(*open_keys(board)).read().things)
     rows = [(kind.value, modes[kind].value, would[kind]) for kind in Effect]
     if as_json:
@@ -53,7 +52,7 @@ def list_effects(
 def set_mode(
     kind: Annotated[Effect, typer.Argument(help="Which kind of effect.")],
     mode: Annotated[Mode, typer.Argument(help="Not done, only listed, or done.")],
-    board: BoardOption = None,
+    board: BoardFile = None,
     anyway: Annotated[bool, typer.Option("--anyway", help="Though another backend seems to be at work.")] = False,
     as_json: AsJson = False,
 ) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 import json
 import sys
 from collections.abc import Iterator
@@ -11,6 +10,8 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
+from steward.commands.board import AsJson, operator
+
 if TYPE_CHECKING:
     from bot.flagging.importing import Import
     from bot.flagging.reports import Report
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
 
 UNCHANGED, MISUSED = 1, 2
 Model = Annotated[str, typer.Argument(help="Its id on the Hub, org/name.")]
-AsJson = Annotated[bool, typer.Option("--json", help="One JSON object.")]
 
 
 def register(app: typer.Typer) -> None:
@@ -111,7 +111,7 @@ def import_table(
         if desk.flags_repo is None:
             _misused("the board has no repo of flags; name one in the board file: repos: {flags: …}")
         try:
-            found = importing.read(desk, table.read_text("utf-8"), category=category, by=getpass.getuser())
+            found = importing.read(desk, table.read_text("utf-8"), category=category, by=operator())
         except (OSError, UnicodeDecodeError, BadTable, HubError) as error:
             print(f"steward: {table} was not imported: {error}", file=sys.stderr)
             raise typer.Exit(MISUSED) from error

@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from steward.commands.board import AsJson, in_sentences
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from bot.inbox_log import InboxLog, Kept
 
 commands = typer.Typer(help="Deliveries of the Hub: what came, and what became of it.", no_args_is_help=True)
-JsonOption = Annotated[bool, typer.Option("--json", help="One JSON object.")]
 NOT_THERE, MISUSED = 1, 2
 """Exit statuses: what was named is not kept; nothing was named."""
 
@@ -24,10 +25,11 @@ def register(app: typer.Typer) -> None:
 
 
 @commands.command("list")
+@in_sentences
 def list_deliveries(
     limit: Annotated[int, typer.Option(min=1, help="How many, newest first.")] = 20,
     verdict: Annotated[str | None, typer.Option(help="Only those of which this was made.")] = None,
-    as_json: JsonOption = False,
+    as_json: AsJson = False,
 ) -> None:
     """Show the newest deliveries, and how many of each kind came."""
     from itertools import islice
@@ -47,9 +49,10 @@ def list_deliveries(
 
 
 @commands.command()
+@in_sentences
 def show(
     delivery: Annotated[str, typer.Argument(help="An id as `steward inbox list` shows it.")],
-    as_json: JsonOption = False,
+    as_json: AsJson = False,
 ) -> None:
     """Show one delivery: its body, what was made of it, and how what it marked stands now."""
     inbox = _inbox()
@@ -63,10 +66,11 @@ def show(
 
 
 @commands.command()
+@in_sentences
 def replay(
     deliveries: Annotated[list[str] | None, typer.Argument(help="Ids as `steward inbox list` shows them.")] = None,
     verdict: Annotated[str | None, typer.Option(help="All that are kept of which this was made.")] = None,
-    as_json: JsonOption = False,
+    as_json: AsJson = False,
 ) -> None:
     """Read deliveries once more, by today's rules, and mark what they tell of."""
     from bot.inbox_log import plain

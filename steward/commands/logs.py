@@ -5,13 +5,12 @@ from __future__ import annotations
 import json
 import sys
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from steward.commands.board import AsJson
-from steward.commands.status import UNKNOWN, meant, none_known, told
+from steward.commands.board import AsJson, BoardFile
+from steward.commands.status import UNKNOWN, What, meant, none_known, told
 
 if TYPE_CHECKING:
     from bot.desk import Desk
@@ -19,9 +18,6 @@ if TYPE_CHECKING:
 
 OPEN = ("PENDING", "RERUN", "PENDING_NEW_EVAL", "RUNNING")
 """Statuses of a request that has not come to its end."""
-
-What = Annotated[str, typer.Argument(metavar="PATH-OR-MODEL", help="A request's path, or a model's id.")]
-BoardFile = Annotated[Path | None, typer.Option(help="Another board file than STEWARD_BOARD.")]
 
 
 def register(app: typer.Typer) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from steward.commands.board import AsJson
+from steward.commands.board import AsJson, in_sentences
 
 if TYPE_CHECKING:
     from wire.parking import Parking
@@ -21,6 +21,7 @@ def register(app: typer.Typer) -> None:
 
 
 @commands.command("list")
+@in_sentences
 def list_parked(as_json: AsJson = False) -> None:
     """Show what is parked, since when and why."""
     from rich.console import Console
@@ -43,6 +44,7 @@ def list_parked(as_json: AsJson = False) -> None:
 
 
 @commands.command()
+@in_sentences
 def wake(
     keys: Annotated[list[str] | None, typer.Argument(help="Keys as `steward parked list` shows them.")] = None,
     everything: Annotated[bool, typer.Option("--all", help="Wake all of them.")] = False,

@@ -5,7 +5,6 @@ Each stages an edit of a file on the Hub, which a sync process writes within sec
 
 from __future__ import annotations
 
-import getpass
 import json
 import sys
 from collections.abc import Callable
@@ -13,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from steward.commands.board import AsJson
+from steward.commands.board import AsJson, operator
 
 if TYPE_CHECKING:
     from bot.desk import Desk
@@ -39,7 +38,7 @@ def pause(what: What, reason: Reason, by: By = "", as_json: AsJson = False) -> N
     """Give nothing of the board, of a tier or of a suite a turn; what runs goes on."""
     from bot.sync import queue_rules
 
-    _rule(lambda desk: queue_rules.pause(desk, what, reason, by or getpass.getuser()), as_json)
+    _rule(lambda desk: queue_rules.pause(desk, what, reason, by or operator()), as_json)
 
 
 def resume(what: What, as_json: AsJson = False) -> None:
@@ -53,7 +52,7 @@ def hold(path: Path, reason: Reason, by: By = "", as_json: AsJson = False) -> No
     """Give one request no turn until it is unheld; if it runs, it goes on."""
     from bot.sync import queue_rules
 
-    _rule(lambda desk: queue_rules.hold(desk, path, reason, by or getpass.getuser()), as_json)
+    _rule(lambda desk: queue_rules.hold(desk, path, reason, by or operator()), as_json)
 
 
 def unhold(path: Path, as_json: AsJson = False) -> None:
@@ -74,7 +73,7 @@ def cancel(path: Path, reason: Reason, by: By = "", as_json: AsJson = False) -> 
     """Withdraw a request, wherever it is; if it runs, its worker stops."""
     from bot.sync import queue_rules
 
-    _rule(lambda desk: queue_rules.cancel(desk, path, reason, by or getpass.getuser()), as_json)
+    _rule(lambda desk: queue_rules.cancel(desk, path, reason, by or operator()), as_json)
 
 
 def _rule(decide: Callable[[Desk], Ruling], as_json: bool) -> None:

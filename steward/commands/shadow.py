@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from steward.commands.board import AsJson
+from steward.commands.board import AsJson, in_sentences
 
 if TYPE_CHECKING:
     from bot.hindsight import Compared
@@ -32,14 +32,13 @@ def list_shadow(
     """Show what would have been done, where and when, and what people then did to the same file or thread."""
     from bot.hindsight import compare
     from bot.mirror_folder import MirrorDamaged
-    from hub.errors import HubError
     from steward.commands.board import open_board
 
     with open_board() as desk:
         listed = desk.effects.shadow.read(limit=limit)
         try:
             found = compare(desk, listed.things)
-        except (HubError, MirrorDamaged) as error:
+        except MirrorDamaged as error:
             print(f"steward: {error}", file=sys.stderr)
             raise typer.Exit(1) from error
     if as_json:
@@ -49,6 +48,7 @@ def list_shadow(
 
 
 @commands.command()
+@in_sentences
 def clear(as_json: AsJson = False) -> None:
     """Forget the list. What is still true is listed again when its sync runs."""
     from steward.commands.board import open_keys

@@ -8,32 +8,33 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from steward.commands.board import AsJson, in_sentences
+
 if TYPE_CHECKING:
     from bot.desk import Desk
     from bot.index import Entry
     from bot.web.models import Place, Request
 
 UNKNOWN = 1
+What = Annotated[str, typer.Argument(metavar="PATH-OR-MODEL", help="A request's path, or a model's id.")]
 
 
 def register(app: typer.Typer) -> None:
     """Add the command to `steward`."""
-    app.command()(status)
+    app.command()(in_sentences(status))
 
 
 def status(
-    what: Annotated[str, typer.Argument(metavar="PATH-OR-MODEL", help="A request's path, or a model's id.")],
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
+    what: What,
+    as_json: AsJson = False,
 ) -> None:
     """Show where requests stand: state, position, reason, log and thread. Exit status 1 where there is none."""
     from bot.settings import BotSettings
     from bot.web import shown
     from bot.web.desk import looking_desk
-    from steward.commands.board import sentences
 
-    with sentences():
-        settings = BotSettings()
-        desk = looking_desk(settings, settings.read_board())
+    settings = BotSettings()
+    desk = looking_desk(settings, settings.read_board())
     found = [shown.request(desk, entry, public=False) for entry in meant(desk, what)]
     if as_json:
         print(json.dumps({"requests": [request.model_dump() for request in found]}))

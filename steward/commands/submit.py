@@ -82,11 +82,15 @@ def _by_server(server: str, asked: Asked) -> Submitted:
         raise _cannot("your token would travel in the open; give the address with https.")
     headers = {"authorization": f"Bearer {_own_token()}"}
     address, deadline = f"{server.rstrip('/')}/api/requests", time.monotonic() + PATIENCE
+    unsent: tuple[type[Exception], ...] = (httpx2.InvalidURL, httpx2.UnsupportedProtocol, httpx2.ConnectError)
     while True:
         try:
             answer = httpx2.post(address, json=asked.model_dump(), headers=headers, timeout=60)
-        except (httpx2.HTTPError, httpx2.InvalidURL) as error:
+        except unsent as error:
             raise _cannot(f"{address} does not answer: {error}") from error
+        except httpx2.HTTPError as error:
+            raise _not_known(f"{address} does not answer: {error}") from error
+        unsent = ()  # from here on the server has it
         try:
             told = Submitted.model_validate_json(answer.content)
         except ValidationError:
@@ -162,6 +166,15 @@ def _own_token() -> str:
     if not token:
         raise _cannot("set HF_TOKEN to a token of yours, or log in with `hf auth login`; who submits is its owner.")
     return token
+
+
+def _not_known(words: str) -> typer.Exit:
+    """The server may have taken it before it fell silent."""
+    from bot.texts.render import printable
+
+    again = "Submit it again to hear what came of it: it counts once."
+    print(f"steward: nobody can say whether it was submitted: {printable(words)} {again}", file=sys.stderr)
+    return typer.Exit(MISCONFIGURED)
 
 
 def _cannot(words: str) -> typer.Exit:

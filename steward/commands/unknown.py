@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 import sys
 from dataclasses import asdict
-from pathlib import Path
 from typing import Annotated
 
 import typer
+
+from steward.commands.board import AsJson, BoardFile
 
 
 def register(app: typer.Typer) -> None:
@@ -17,9 +18,9 @@ def register(app: typer.Typer) -> None:
 
 
 def unknown(
-    board: Annotated[Path | None, typer.Option(help="Another board file than STEWARD_BOARD.")] = None,
+    board: BoardFile = None,
     limit: Annotated[int, typer.Option(min=1, help="How many to show at most.")] = 50,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """List the failed requests whose cause is unknown, with the end of each log: the ones to teach the table about."""
     from bot.mirror_folder import MirrorDamaged

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from steward.commands.board import AsJson
+
 if TYPE_CHECKING:
     from workers.verify import Verification
 
@@ -22,7 +24,7 @@ def register(app: typer.Typer) -> None:
 def verify(
     attempt: Annotated[str, typer.Argument(help="The attempt's id, as the request file and the thread name it.")],
     model: Annotated[str, typer.Option(help="org/name, where the requests cannot be listed.")] = "",
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Run a published evaluation again as recorded, and compare it sample by sample. Takes a worker's settings.
 

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from steward.commands.board import in_sentences
+
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
@@ -19,7 +21,7 @@ SHOWN = 20
 
 def register(app: typer.Typer) -> None:
     """Add the command to `steward`."""
-    app.command()(watch)
+    app.command()(in_sentences(watch))
 
 
 def watch(
@@ -31,11 +33,9 @@ def watch(
     from bot.settings import BotSettings
     from bot.web.desk import looking_desk
     from bot.web.lists import Pages
-    from steward.commands.board import sentences
 
-    with sentences():
-        settings = BotSettings()
-        pages = Pages(looking_desk(settings, settings.read_board()))
+    settings = BotSettings()
+    pages = Pages(looking_desk(settings, settings.read_board()))
     try:
         _follow(pages, every, once=once, as_json=as_json)
     except KeyboardInterrupt:
@@ -86,6 +86,6 @@ def shown(queue: Queue) -> RenderableType:
         waiting.add_row(str(turn.position), text(turn.model), text(turn.submitter), turn.tier, start)
     held = Table("Held back", "Why", expand=True)
     for back in queue.held:
-        held.add_row(text(back.model), text(f"{back.kind} {back.what}: {back.reason}"))
+        held.add_row(text(back.model), text(": ".join(filter(None, (f"{back.kind} {back.what}".strip(), back.reason)))))
     heading = f"{counts.running} run, {counts.waiting} wait, {counts.held} held back, {counts.workers} workers"
     return Group(Text(heading), running, waiting, *([held] if queue.held else []))

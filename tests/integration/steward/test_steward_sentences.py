@@ -1,0 +1,101 @@
+"""What is amiss while a command is under way ends in a sentence and a status, and in no traceback."""
+
+from __future__ import annotations
+
+import getpass
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import pytest
+from redis.exceptions import NoPermissionError, TimeoutError
+from typer.testing import CliRunner
+
+from bot.flagging.book import FlagBook
+from hub.errors import Unreachable
+from steward.cli import app
+from steward.commands import submit
+from steward.commands.board import operator
+from wire.parking import Parking
+
+UNDER_WAY = {"code": "under-way", "message": "ada/good is being checked.", "model": "ada/good"}
+BOARD = """
+name: demo
+title: Demo
+suite: starter
+repos: {requests: d/requests, results: d/results, logs: d/logs, flags: d/flags, community: d/board,
+        details_namespace: d-details}
+"""
+
+
+@pytest.fixture
+def board(tmp_path: Path, valkey_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A board, and a Hub that is not there."""
+    (tmp_path / "board.yaml").write_text(BOARD)
+    settings = {"HF_ENDPOINT": "http://127.0.0.1:9", "REDIS_URL": valkey_url, "STEWARD_BOT_TOKEN": "hf_bot"}
+    for name, value in {**settings, "STEWARD_BOARD": str(tmp_path / "board.yaml")}.items():
+        monkeypatch.setenv(name, value)
+
+
+@pytest.mark.parametrize(
+    ("command", "where", "name", "error", "words"),
+    [
+        (["parked", "list"], Parking, "all", TimeoutError(), "the queue server does not answer (TimeoutError)."),
+        (["parked", "list"], Parking, "all", NoPermissionError(), "the user in REDIS_URL may not do this."),
+        (["flags", "list"], FlagBook, "records", Unreachable("The Hub is away."), "The Hub is away."),
+        (["flags", "list"], FlagBook, "records", TimeoutError(), "the queue server does not answer (TimeoutError)."),
+    ],
+)
+def test_a_service_that_goes_away_is_told_of(
+    board: None,
+    monkeypatch: pytest.MonkeyPatch,
+    command: list[str],
+    where: type,
+    name: str,
+    error: Exception,
+    words: str,
+) -> None:
+    """With the status of a service that does not answer."""
+
+    def broken(*_arguments: Any) -> Any:
+        raise error
+
+    monkeypatch.setattr(where, name, broken)
+    found = CliRunner().invoke(app, command)
+    assert (found.exit_code, found.exception.__class__) == (2, SystemExit)
+    assert f"steward: {words}" in found.output
+
+
+def test_an_account_without_a_name_is_an_operator(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A container that runs under a number has nobody of that number among its users."""
+    assert operator() == getpass.getuser()
+    for error in (KeyError("getpwuid(): uid not found: 4242"), OSError("No username set in the environment")):
+        monkeypatch.setattr(getpass, "getuser", lambda error=error: (_ for _ in ()).throw(error))
+        assert operator() == "an operator"
+
+
+@pytest.mark.parametrize(
+    ("answers", "words"),
+    [
+        ([httpx2.ConnectError("no route")], "steward: nothing was submitted: "),
+        ([httpx2.ReadTimeout("silence")], "steward: nobody can say whether it was submitted: "),
+        ([UNDER_WAY, httpx2.ConnectError("no route")], "steward: nobody can say whether it was submitted: "),
+    ],
+)
+def test_a_server_that_falls_silent_may_have_taken_it(
+    monkeypatch: pytest.MonkeyPatch, answers: list[Any], words: str
+) -> None:
+    """That nothing was submitted is said only where nothing was ever sent."""
+
+    def post(*_arguments: Any, **_named: Any) -> httpx2.Response:
+        answer = answers.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        return httpx2.Response(202, json=answer)
+
+    monkeypatch.setenv("HF_TOKEN", "hf_ada")
+    monkeypatch.setattr(httpx2, "post", post)
+    monkeypatch.setattr(submit, "AGAIN", 0.0)
+    found = CliRunner().invoke(app, ["submit", "ada/good", "--server", "http://127.0.0.1:9"])
+    assert (found.exit_code, answers) == (2, [])
+    assert words in found.output
