@@ -9,13 +9,13 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from steward.children import die_with_parent
 from steward.commands.board import MISCONFIGURED
+from wire.ending import Stop
 
 STEADY = 60.0
 """Seconds after which a process counts as running well: its next death is its first one again."""
@@ -45,7 +45,7 @@ class Supervisor:
         self.parts = tuple(parts)
         self._say = say
 
-    def run(self, stop: threading.Event) -> int:
+    def run(self, stop: Stop) -> int:
         """Keep them running until `stop` is set: 0, or MISCONFIGURED where one of them cannot start."""
         try:
             while not stop.is_set():

@@ -1,9 +1,15 @@
-"""The processes that sync: several loops and one timer, or the timer apart, and a clean end on SIGTERM."""
+"""The processes that sync: several loops and one timer, or the timer apart, and their end on SIGTERM.
+
+What is under way then is finished within GRACE seconds, or let go of, which is as good as a kill: its key is free again
+once its lease has lapsed, and whoever syncs it next finds what was done.
+"""
 
 from __future__ import annotations
 
+import os
 import signal
 import threading
+import time
 from collections.abc import Sequence
 
 import structlog
@@ -17,6 +23,7 @@ from hub.budget import Commits
 from hub.client import Hub
 from leaderboard.suites import find_suite
 from wire import clock
+from wire.ending import Stop, stop_on
 from wire.logs import configure_logs
 from wire.redis import connect
 
@@ -24,6 +31,8 @@ log = structlog.get_logger()
 
 LOOPS = 4
 """Syncs wait for the Hub most of the time, so one process holds several of them."""
+GRACE = 8.0
+"""Seconds that what is under way has to end in, all of it together."""
 
 
 def open_desk(settings: BotSettings) -> Desk:
@@ -44,38 +53,42 @@ def open_desk(settings: BotSettings) -> Desk:
 
 
 def run_sync(settings: BotSettings, *, timer: bool = True) -> None:
-    """Sync until SIGTERM or Ctrl-C; what is under way is finished first. Without `timer`, `run_schedule` keeps it."""
+    """Sync until SIGTERM or Ctrl-C. Without `timer`, `run_schedule` keeps it."""
     configure_logs(settings.log_level, as_json=settings.log_json)
     desk = open_desk(settings)
     desk.probe.warm()
-    try:
-        _run(desk, [*(SyncLoop(desk) for _ in range(LOOPS)), *([Schedule(desk)] if timer else [])])
-    finally:
-        desk.probe.close()
-        desk.hub.close()
+    loops = [SyncLoop(desk) for _ in range(LOOPS)]
+    _run_until_told(desk, [*loops, *([Schedule(desk)] if timer else [])])
 
 
 def run_schedule(settings: BotSettings) -> None:
     """Keep the timer until SIGTERM or Ctrl-C, and nothing else: for those who run it apart from the syncs."""
     configure_logs(settings.log_level, as_json=settings.log_json)
     desk = open_desk(settings)
-    try:
-        _run(desk, [Schedule(desk)])
-    finally:
-        desk.hub.close()
+    _run_until_told(desk, [Schedule(desk)])
 
 
-def _run(desk: Desk, parts: Sequence[SyncLoop | Schedule]) -> None:
-    """Each of `parts` on a thread of its own, until a signal comes."""
-    stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
-    threads = [threading.Thread(target=part.run, name=f"part-{n}") for n, part in enumerate(parts)]
+def _run_until_told(desk: Desk, parts: Sequence[SyncLoop | Schedule]) -> None:
+    stop = stop_on(signal.SIGTERM, signal.SIGINT, within=GRACE + 1.0, say=log.warning)
+    if not _run(desk, parts, stop):
+        os._exit(0)  # Python's own end waits for threads, or breaks them off in the middle of what is no Python
+    desk.probe.close()
+    desk.hub.close()
+
+
+def _run(desk: Desk, parts: Sequence[SyncLoop | Schedule], stop: Stop) -> bool:
+    """Each of `parts` on a thread of its own, until `stop`; whether all of them ended within GRACE seconds then."""
+    threads = [threading.Thread(target=part.run, name=f"part-{n}", daemon=True) for n, part in enumerate(parts)]
     for thread in threads:
         thread.start()
     log.info("running", board=desk.board.name, hub=desk.hub.session.endpoint, parts=[type(p).__name__ for p in parts])
     stop.wait()
     for part in parts:
         part.stop()
+    until = time.monotonic() + GRACE
     for thread in threads:
-        thread.join(timeout=8)
+        thread.join(timeout=max(0.0, until - time.monotonic()))
+    late = [thread.name for thread in threads if thread.is_alive()]
+    if late:
+        log.warning("let go of what is under way", parts=late)
+    return not late

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import sys
-import threading
 from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
@@ -55,10 +54,9 @@ def up(
     from steward.commands.board import sentences
     from steward.supervisor import Supervisor
     from steward.valkey import locked
+    from wire.ending import stop_on
 
-    stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-        signal.signal(number, lambda *_: stop.set())
+    stop = stop_on(signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
     environment = dict(os.environ)
     with ExitStack() as stack:
         with sentences():

@@ -9,11 +9,13 @@ from pathlib import Path
 
 import pytest
 import redis
+import structlog
 from bot_kit import BOARD
 from typer.testing import CliRunner
 
 from bot.desk import Desk
 from bot.sync import loop as loops
+from bot.sync import process
 from bot.sync.loop import LAST_TRY, SyncLoop
 from hub.client import Hub
 from hub.errors import BadRequest, HubError, RateLimited, Transient
@@ -21,6 +23,7 @@ from hub.retries import Retries
 from leaderboard.boards import parse_board
 from leaderboard.suites import find_suite
 from steward.cli import app
+from wire.ending import Stop
 
 KEY = "request:ada/m_eval_request_False_float32_Original.json"
 
@@ -190,6 +193,55 @@ def test_a_queue_server_that_refuses_to_write_is_waited_for(
         connection.config_set("maxmemory", 0)
         clockwork.stop()
         thread.join(20)
+
+
+def test_what_nobody_could_have_written_ends_no_loop(
+    clockwork: Clockwork, connection: redis.Redis, eventually: Callable[..., object]
+) -> None:
+    """While the Hub is away somebody writes nonsense into Redis: the loop stumbles, and goes on once it is gone."""
+    clockwork._away = True
+    connection.hset(clockwork.desk.keys.hub_state, "probed", "yesterday")
+    done = threading.Event()
+    clockwork.handler = done.set
+    clockwork.desk.mark(KEY)
+    thread = threading.Thread(target=clockwork.run)
+    try:
+        with structlog.testing.capture_logs() as logs:
+            thread.start()
+            eventually(lambda: any(one["event"] == "the loop stumbled" for one in logs))
+        connection.delete(clockwork.desk.keys.hub_state)
+        assert done.wait(20)
+    finally:
+        clockwork.stop()
+        thread.join(20)
+
+
+def test_a_sync_that_does_not_end_does_not_keep_the_process(
+    clockwork: Clockwork, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Told to stop, it hangs at the Hub still: it is let go of, on a thread that keeps nobody."""
+    entered, leave, found, stop = threading.Event(), threading.Event(), list[threading.Thread](), Stop()
+
+    def hang() -> None:
+        found.append(threading.current_thread())
+        entered.set()
+        leave.wait(60)
+
+    def tell() -> None:
+        assert entered.wait(20)
+        stop.set()
+
+    monkeypatch.setattr(process, "GRACE", 2.0)
+    clockwork.handler = hang
+    clockwork.desk.mark(KEY)
+    teller = threading.Thread(target=tell)
+    try:
+        teller.start()
+        assert not process._run(clockwork.desk, [clockwork], stop)
+        assert found[0].is_alive() and found[0].daemon
+    finally:
+        leave.set()
+        found[0].join(20)
 
 
 def test_one_failing_key_holds_nobody_up(clockwork: Clockwork) -> None:

@@ -25,6 +25,7 @@ from steward.commands.up import parts
 from steward.newboard import board_text
 from steward.supervisor import Part, Supervisor
 from steward.valkey import free_port, locked
+from wire.ending import Stop
 from wire.errors import RedisMissing
 from wire.keys import Keys
 from wire.redis import connect
@@ -111,7 +112,7 @@ def answers(port: int, page: str) -> bool:
         return False
 
 
-def run(supervisor: Supervisor, stop: threading.Event) -> tuple[threading.Thread, list[int]]:
+def run(supervisor: Supervisor, stop: Stop) -> tuple[threading.Thread, list[int]]:
     """The supervisor on a thread of its own; its exit status, once it has one."""
     ended: list[int] = []
     thread = threading.Thread(target=lambda: ended.append(supervisor.run(stop)))
@@ -124,7 +125,7 @@ def test_who_dies_is_started_again_and_all_end_together(
 ) -> None:
     """One that is killed comes back as another process; told to stop, none is left."""
     monkeypatch.setattr("steward.supervisor.FIRST_WAIT", 0.05)
-    sleeper, said, stop = (sys.executable, "-c", "import time; time.sleep(60)"), list[str](), threading.Event()
+    sleeper, said, stop = (sys.executable, "-c", "import time; time.sleep(60)"), list[str](), Stop()
     supervisor = Supervisor([Part(name, sleeper, {}) for name in ("one", "two")], said.append)
     thread, ended = run(supervisor, stop)
     try:
@@ -145,7 +146,7 @@ def test_what_can_never_run_ends_everything_with_its_status() -> None:
     """A process that says at once that a setting is wrong is not tried for ever."""
     said: list[str] = []
     misconfigured = Part("serve", (sys.executable, "-c", "raise SystemExit(2)"), {})
-    assert Supervisor([misconfigured], said.append).run(threading.Event()) == 2
+    assert Supervisor([misconfigured], said.append).run(Stop()) == 2
     assert said == ["serve cannot start; what it says above has to be mended first."]
 
 
