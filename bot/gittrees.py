@@ -62,11 +62,11 @@ def find(read: Read, tree: bytes, path: str) -> str | None:
     """The id of the file at `path` below `tree`; None where there is none."""
     *folders, name = path.encode().split(b"/")
     for folder in folders:
-        below = _folder(next((entry for entry in _entries(read, tree) if entry[1] == folder), None))
+        below = _folder(_entry(read, tree, folder))
         if below is None:
             return None
         tree = below
-    found = next((entry for entry in _entries(read, tree) if entry[1] == name), None)
+    found = _entry(read, tree, name)
     return found[2].hex() if found is not None and _is_file(found) else None
 
 
@@ -106,6 +106,12 @@ def _leaf(entry: RawEntry | None) -> str | None:
 
 def _entries(read: Read, tree: bytes | None) -> set[RawEntry]:
     return set(_ENTRY.findall(read(tree))) if tree is not None else set()
+
+
+def _entry(read: Read, tree: bytes, name: bytes) -> RawEntry | None:
+    """The entry of this name in `tree`. Entries are read up to it and not kept: a tree may have very many."""
+    found = (entry.groups() for entry in _ENTRY.finditer(read(tree)))
+    return next(((mode, its, oid) for mode, its, oid in found if its == name), None)
 
 
 def _is_file(entry: RawEntry | None) -> bool:

@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any
 
 from bot.commands.record import keep
 from bot.desk import Desk
+from bot.gittrees import Blob
 from bot.sync.edits import known_facts, transition_edit
 from bot.sync.origins import know_origin
 from hub.edits import FieldEdit
@@ -129,16 +130,18 @@ def _is(one: Outdated, model: str) -> bool:
 
 def _with_suites(desk: Desk, finished: list[Outdated]) -> list[Outdated]:
     """The same, each with the suite that its result says it is of."""
-    if not any(one.request.file.steward.results for one in finished):
+    named = {path for one in finished if (path := one.request.file.steward.results) is not None}
+    if not named:
         return finished
     head = desk.mirror.fetch(desk.results, depth=0)
     with desk.mirror.read(desk.results) as view:
-        return [replace(one, made_with=_made_with(view, head, one.request.file.steward.results)) for one in finished]
+        # All files are listed once: to find a single one, the tree of all organisations is read.
+        made_with = {file.path: _made_with(view, file) for file in view.files(head) if file.path in named}
+    return [replace(one, made_with=made_with.get(one.request.file.steward.results or "", "")) for one in finished]
 
 
-def _made_with(view: View, head: str, path: str | None) -> str:
-    oid = view.find(head, path) if path is not None else None
-    data = view.blob(oid, max_bytes=MAX_BYTES) if oid is not None else None
+def _made_with(view: View, file: Blob) -> str:
+    data = view.blob(file.oid, max_bytes=MAX_BYTES) if file.oid is not None else None
     return (suite_digest(data) or "") if data is not None else ""
 
 

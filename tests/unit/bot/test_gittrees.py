@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bot.gittrees import MAX_DEPTH, Blob, changed, files
+from bot.gittrees import MAX_DEPTH, Blob, changed, files, find
 
 NAMES = st.sampled_from(["a", "b", "a.json", "ab", "z", "Ä"])
 PATHS = st.lists(NAMES, min_size=1, max_size=3).map("/".join)
@@ -45,7 +45,10 @@ def blob(git: pygit2.Repository, path: str, data: bytes | None) -> Blob:
 def test_two_trees_differ_in_just_the_files_that_differ(
     git: pygit2.Repository, old: dict[str, bytes], new: dict[str, bytes]
 ) -> None:
-    """Every path whose content is not the same on both sides is told once, as it is in the new one, and no other."""
+    """Every path whose content is not the same on both sides is told once, as it is in the new one, and no other.
+
+    Each file is listed, and found by its path.
+    """
     old, new = tidy(old), tidy(new)
 
     def read(oid: bytes) -> bytes:
@@ -56,6 +59,8 @@ def test_two_trees_differ_in_just_the_files_that_differ(
     assert sorted(found, key=lambda one: one.path) == [blob(git, path, new.get(path)) for path in sorted(differing)]
     listed = sorted(files(read, write(git, new)), key=lambda one: one.path)
     assert listed == [blob(git, path, data) for path, data in sorted(new.items())]
+    for path in {*old, *new}:
+        assert find(read, write(git, new), path) == blob(git, path, new.get(path)).oid
 
 
 def test_what_is_the_same_is_not_opened(git: pygit2.Repository) -> None:
