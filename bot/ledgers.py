@@ -78,7 +78,7 @@ class Ledgers:
     def ahead(self, repo: Repo, path: str, there: File | None) -> bytes | None:
         """What the file `path` will hold once all that is staged for it has landed, upon what it is now: `there`.
 
-        `there` is what it holds where nothing is staged. A few round trips, whatever else is staged with it.
+        `there` is what it holds where nothing is staged: one round trip. Else all that is staged for `repo` is read.
         """
         staged = [held.edit for held in self.held(repo) if held.edit.path == path] if self.pending(path) else []
         now = Present(there.oid, there.data) if there is not None else None
@@ -86,8 +86,9 @@ class Ledgers:
         return contents.get(path, there.data if there is not None else None)
 
     def landed(self, *ids: str) -> bool:
-        """Whether it is known that all of these edits landed; after a day, or amnesia, it is not."""
-        return all(self.staging.ended(ids).get(edit) == "landed" for edit in ids)
+        """Whether it is known that all of these edits landed; after a day, or amnesia, it is not. One round trip."""
+        ends = self.staging.ended(ids)
+        return all(ends.get(edit) == "landed" for edit in ids)
 
     def sync(self, repo_id: str) -> float | None:
         """The sync of `ledger:{repo_id}`: write what has gathered; when to go on, if that is known."""
