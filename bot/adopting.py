@@ -33,7 +33,7 @@ class Adopted:
 
 
 def adopt(desk: Desk, *, by: Account | None = None, again: bool = False) -> Adopted:
-    """Write the record, unless there is one already. Raises HubError and BadRecord.
+    """Write the record, unless there is one already. Raises HubError, MirrorDamaged and BadRecord.
 
     `by` is whom it names; None: the bot's own account. `again` writes another one over one that is there.
     """

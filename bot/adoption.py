@@ -125,8 +125,10 @@ class Adoption:
         gathered = f"{self._keys.adopted_files}:{secrets.token_hex(8)}"
         for chunk in _chunks(entry for entry in entries if is_request_path(entry.path)):
             mapping: Fields = {entry.path: bytes.fromhex(git_id(entry.oid, entry.size)) for entry in chunk}
-            self._redis.hset(gathered, mapping=mapping)
-            self._redis.expire(gathered, _HALF_DONE)
+            with self._redis.pipeline() as pipe:
+                pipe.hset(gathered, mapping=mapping)
+                pipe.expire(gathered, _HALF_DONE)
+                pipe.execute()
         with self._redis.pipeline() as pipe:
             pipe.delete(self._keys.adopted_files)
             if self._redis.exists(gathered):
