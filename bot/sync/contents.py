@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from typing import TYPE_CHECKING, TypeVar
 
 import structlog
@@ -23,7 +24,7 @@ from bot.contents import MAX_TABLE, MISSING, BadTable, Table, can_write, read_ta
 from bot.desk import Desk
 from bot.mirror_folder import MirrorDamaged
 from hub.edits import PutFile
-from hub.errors import BadRequest, NotFound
+from hub.errors import BadRequest, BadToken, Denied, Garbled, NotFound, TooLarge
 from hub.records import ModelFacts, Repo
 from leaderboard.admission.sizes import BILLION
 from leaderboard.columns import FILE, Column, Row, columns, key_of
@@ -184,11 +185,17 @@ def _next_look(desk: Desk, models: Iterable[str]) -> float:
 
 
 def _look(desk: Desk, model: str, before: Known) -> Known:
-    """One call. Of a model that is gone we keep what we knew, and say that it is."""
+    """One call. Of a model that is gone, hidden or switched off we keep what we knew, and say that it is; what the Hub
+    says of another may be more than we read, or not to be understood, and must not keep all others from the table."""
     try:
         found = desk.hub.model_facts(model)
-    except (NotFound, BadRequest):
-        return Known(**{**vars(before), "available": False})
+    except BadToken:
+        raise
+    except (NotFound, BadRequest, Denied):
+        return replace(before, available=False)
+    except (TooLarge, Garbled) as error:
+        log.warning("no facts about a model", model=model, error=str(error)[:200])
+        return before
     return _facts(found, model)
 
 

@@ -238,6 +238,27 @@ def test_a_model_that_is_gone_is_told_as_gone(stand: FlagStand) -> None:
     assert table(stand)["Architecture"][0] == before
 
 
+@pytest.mark.parametrize(
+    ("status", "error", "available"),
+    [(403, "Access to this resource is disabled.", False), (413, "Too large", True)],
+)
+def test_a_model_of_which_nothing_can_be_learned_keeps_no_other_from_the_table(
+    stand: FlagStand, status: int, error: str, available: bool
+) -> None:
+    """One is switched off by the Hub, or is more than we read: it keeps its row, and the next model gets one."""
+    finished(stand)
+    look(stand)
+    stand.hub.box.faults.fail(f"GET /api/models/{GOOD}/*", status=status, error=error, times=None)
+    finished(stand, "ada/plain")
+    stand.time += sync.DAY
+    look(stand)
+    rows = table(stand)
+    assert dict(zip(rows["fullname"], rows["Available on the hub"], strict=True)) == {
+        GOOD: available,
+        "ada/plain": True,
+    }
+
+
 def test_a_few_models_are_asked_about_at_a_time(stand: FlagStand, monkeypatch: pytest.MonkeyPatch) -> None:
     """New rows come as the Hub tells of their models, by and by."""
     monkeypatch.setattr(sync, "LOOKS", 1)
