@@ -39,6 +39,7 @@ from rq.worker import WorkerStatus
 
 from wire.attempts import BEAT
 from wire.clock import now
+from wire.ending import leave_in
 from wire.errors import BadMessage
 from wire.heartbeats import WorkerCard, Workers
 from wire.jobs import EvaluationJob, oldest_first, parse
@@ -61,6 +62,8 @@ ZYGOTES = 3
 """How many zygotes may fail to come up before a worker gives up."""
 AWAY_SLICE = 1.0
 """Seconds between two tries while Redis is away."""
+AFTER_GRACE = 3.0
+"""Seconds to hand an attempt back once its job has ended; a Redis that says nothing would take them by the minute."""
 IDLE_SLICE = 1
 """Seconds for which a worker waits for jobs without looking whether it is to stop."""
 
@@ -136,6 +139,7 @@ class EvaluationWorker(Worker):  # type: ignore[misc]  # rq is typed in part
         else:
             self.stop_asked = time.monotonic()
             self._stop_requested = True
+            leave_in(self.bench.settings.grace_seconds + AFTER_GRACE, log.warning)
         if self.horse_pid:
             self._tell_horse()
 

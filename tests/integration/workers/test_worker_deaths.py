@@ -210,6 +210,22 @@ def test_a_worker_can_be_stopped_while_redis_is_away(own_valkey: Valkey, start_w
     assert worker.process.wait(10) == 0 and worker.nothing_left()
 
 
+def test_a_redis_that_says_nothing_keeps_no_worker(own_valkey: Valkey, start_worker: Start) -> None:
+    """Redis is frozen, and calls to it take minutes to fail: the worker leaves in time, and leaves nothing behind."""
+    worker = start_worker(REDIS_URL=own_valkey.url, STEWARD_GRACE_SECONDS="0")
+    with redis.Redis.from_url(own_valkey.url) as connection:
+        eventually(lambda: Workers(connection, Keys(BOARD)).alive(now=time.time()))
+    worker.look()
+    assert own_valkey.process is not None
+    own_valkey.process.send_signal(signal.SIGSTOP)
+    try:
+        worker.process.send_signal(signal.SIGTERM)
+        assert worker.process.wait(15) == 0 and worker.nothing_left()
+    finally:
+        own_valkey.process.send_signal(signal.SIGCONT)
+    assert "told to stop" in worker.words()
+
+
 def test_an_emptied_redis_learns_of_the_end(bot: Bot, bring: Phases) -> None:
     """Redis forgets everything in the middle: the worker stays, beats bring the attempt back, and its end is told."""
     asked, worker = bring("evaluate")
