@@ -21,17 +21,15 @@ from bot.web.models import Problem
 PREFIX = "/api/"
 FRESH = {"cache-control": "no-cache", "x-content-type-options": "nosniff"}
 """Everything may be kept, and has to be asked for again: with an ETag, which costs nearly nothing."""
-
 PRIVATE = {"cache-control": "private, no-store"}
 """What is for one person alone is kept nowhere."""
-
-
 GUARD = {
     "x-content-type-options": "nosniff",
     "referrer-policy": "no-referrer",
     "content-security-policy": "default-src 'none'; frame-ancestors 'none'",
 }
 """What browsers are told about whatever is no page: nothing in it runs, loads, or may be framed."""
+
 Tell = Callable[[Request, int, Problem], Response]
 """Makes the page that tells a person of a problem."""
 
@@ -73,15 +71,22 @@ class CrossOriginReads(CORSMiddleware):
 
 def answer(request: Request, found: BaseModel, *, status: int = 200, headers: dict[str, str] | None = None) -> Response:
     """`found` as JSON, or 304 where the client has it already."""
-    body = found.model_dump_json().encode()
+    body, more = found.model_dump_json().encode(), {**FRESH, **(headers or {})}
+    return tagged(request, body, "application/json", more, status=status)
+
+
+def tagged(
+    request: Request, body: bytes, media_type: str, headers: Mapping[str, str], *, status: int = 200
+) -> Response:
+    """`body` with an ETag, or 304 where the client has it already."""
     tag = f'"{hashlib.sha256(body).hexdigest()[:32]}"'
-    more = {**FRESH, "etag": tag, **(headers or {})}
-    if status == 200 and has(request.headers.getlist("if-none-match"), tag):
+    more = {**headers, "etag": tag}
+    if status == 200 and _has(request.headers.getlist("if-none-match"), tag):
         return Response(status_code=304, headers=more)
-    return Response(body, status, more, media_type="application/json")
+    return Response(body, status, more, media_type=media_type)
 
 
-def has(said: Sequence[str], tag: str) -> bool:
+def _has(said: Sequence[str], tag: str) -> bool:
     """Whether `tag` is among the ETags that a client says it has."""
     return any(one.strip().removeprefix("W/") in (tag, "*") for line in said for one in line.split(","))
 

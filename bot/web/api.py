@@ -15,6 +15,7 @@ from bot.questions import Question
 from bot.web import models
 from bot.web.answers import CannotAnswer, answer
 from bot.web.checks import AGAIN, Checks
+from bot.web.incoming import client_of
 from bot.web.lists import BadCursor, Pages
 from bot.web.talks import decisions, threads_waiting
 
@@ -123,7 +124,7 @@ def api_routes(pages: Pages, checks: Checks) -> APIRouter:
     ) -> Response:
         """Judge a model by every rule of admission, without submitting it. What was found is kept for a minute."""
         question = Question(model=model, revision=revision, precision=precision, weight_type=weight_type)
-        found = await checks.ask(question, request.client.host if request.client is not None else "")
+        found = await checks.ask(question, client_of(request))
         if found is None:
             later = models.Checked(state="under-way", model=model)
             return answer(request, later, status=202, headers={"retry-after": str(AGAIN)})

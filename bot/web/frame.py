@@ -16,7 +16,7 @@ from fastapi.responses import HTMLResponse, Response
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
-from bot.web.answers import FRESH, PRIVATE, has
+from bot.web.answers import FRESH, PRIVATE, tagged
 from bot.web.models import Problem
 from bot.web.talks import readable
 from bot.web.visitors import Visitors
@@ -82,11 +82,7 @@ class Frame:
         body = self._body(request, name, visitor=visitor, **values)
         if alone or visitor is not None:
             return HTMLResponse(body, status, self.alone if alone else {**self.headers, **PRIVATE})
-        tag = f'"{hashlib.sha256(body).hexdigest()[:32]}"'
-        more = {**self.headers, "etag": tag}
-        if status == 200 and has(request.headers.getlist("if-none-match"), tag):
-            return Response(status_code=304, headers=more)
-        return HTMLResponse(body, status, more)
+        return tagged(request, body, "text/html", self.headers, status=status)
 
     def problem(self, request: Request, status: int, problem: Problem) -> Response:
         """The page that tells of a problem, also where nothing else can be read: whoever it is, it names nobody."""

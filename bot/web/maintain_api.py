@@ -18,11 +18,11 @@ from bot.texts.render import render
 from bot.web import maintain_models as models
 from bot.web.answers import PRIVATE, CannotAnswer, answer
 from bot.web.api import PROBLEMS
+from bot.web.incoming import client_of
 from bot.web.maintain_gate import Gate, No
 from bot.web.maintain_views import Maintenance
 from bot.web.models import Problem
-from bot.web.submit import BEARER, shown_token
-from bot.web.submit_who import Owners
+from bot.web.tokens import BEARER, Owners, shown_token
 from bot.web.visitors import Visitor
 from leaderboard.roles import Person, Role, who_may
 
@@ -70,8 +70,7 @@ class Door:
             if isinstance(found, Visitor):
                 return found
             raise _no(found)
-        client = request.client.host if request.client is not None else ""
-        account = await self.owners.person(shown_token(shown), client)
+        account = await self.owners.person(shown_token(shown), client_of(request))
         person = Person(account.id, account.name)
         if (why := await self.gate.refuses(person)) is not None:
             raise _no(why)

@@ -7,7 +7,6 @@ These calls to it have threads of their own, so that a Hub that is slow holds up
 from __future__ import annotations
 
 from typing import Literal
-from urllib.parse import parse_qs
 
 import structlog
 from anyio import CapacityLimiter, to_thread
@@ -24,8 +23,8 @@ from bot.web.answers import PRIVATE, answer
 from bot.web.api import PROBLEMS
 from bot.web.checks import who
 from bot.web.frame import Frame
+from bot.web.incoming import body_of, client_of, form_in
 from bot.web.signin_app import CALLBACK
-from bot.web.submit import body_of
 from bot.web.visitors import FORM_TOKEN, Visitors
 from hub.errors import BadRequest, Denied, HubError
 from hub.oauth import Provider
@@ -94,9 +93,8 @@ class SigningIn:
             return "denied" if said.get("error") == "access_denied" else "refused"
         if self._is_busy:
             return "away"
-        client = request.client.host if request.client is not None else ""
         try:
-            account = await to_thread.run_sync(self._identify, flow, code, client, limiter=self._calls)
+            account = await to_thread.run_sync(self._identify, flow, code, client_of(request), limiter=self._calls)
         except HubError as error:
             return _told(error)
         if account is None:
@@ -170,15 +168,6 @@ def signin_routes(signing: SigningIn, frame: Frame) -> APIRouter:
         return answer(request, found, headers=PRIVATE)
 
     return routes
-
-
-def form_in(body: bytes) -> dict[str, str]:
-    """The first of each field of a form in a body; none where it is no form."""
-    try:
-        found = parse_qs(body.decode(), keep_blank_values=True, max_num_fields=20)
-    except ValueError:
-        return {}
-    return {name: values[0] for name, values in found.items()}
 
 
 def _provider(signing: SigningIn) -> Provider:

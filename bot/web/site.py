@@ -13,6 +13,7 @@ from fastapi.responses import Response
 from bot.web.board import Views
 from bot.web.charts.shown import model_chart
 from bot.web.frame import Frame
+from bot.web.incoming import choice, number, words
 from bot.web.live import SHOWN
 from bot.web.rows import SORTS
 from leaderboard.categories import Category
@@ -20,7 +21,6 @@ from leaderboard.categories import Category
 ROWS, ENDED = 50, 8
 """Rows of a page, and of those that ended on the page of the queue."""
 STATES = ("waiting", "running", "finished", "failed", "cancelled", "new", "elsewhere")
-MOST_PAGE = 10_000_000
 
 
 def site_routes(views: Views, frame: Frame) -> APIRouter:
@@ -94,20 +94,3 @@ def site_routes(views: Views, frame: Frame) -> APIRouter:
 
 def _read(asked: dict[str, str]) -> dict[str, Any]:
     return {**asked, "rising": bool(asked["rising"]), "flagged": bool(asked["flagged"])}
-
-
-def words(request: Request, name: str) -> str:
-    """What the query says under `name`, bounded."""
-    return request.query_params.get(name, "")[:1_001].strip()
-
-
-def choice(request: Request, name: str, known: tuple[str, ...]) -> str:
-    """One of `known`, or "" for whatever else the query says."""
-    said = words(request, name)
-    return said if said in known else ""
-
-
-def number(request: Request, name: str, least: int) -> int:
-    """A number that is not below `least`; `least` for whatever else the query says."""
-    said = words(request, name)
-    return min(max(least, int(said)), MOST_PAGE) if said.isascii() and said.isdecimal() and len(said) < 12 else least

@@ -8,15 +8,13 @@ no token: there it is whoever is signed in, and the form token of the session pr
 
 from __future__ import annotations
 
-import re
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Request, Security
 from fastapi.responses import Response
-from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from fastapi.security import HTTPAuthorizationCredentials
 from pydantic import ValidationError
 from starlette.concurrency import run_in_threadpool
-from starlette.requests import ClientDisconnect
 
 from bot.checking import as_request
 from bot.commands.limits import MOST, wait_of
@@ -25,16 +23,14 @@ from bot.submissions import SUBMISSION, Submission, Submissions
 from bot.sync.submissions import arguments_of, where
 from bot.web.answers import FRESH, CannotAnswer
 from bot.web.checks import AGAIN, Patience
+from bot.web.incoming import body_of, client_of
 from bot.web.models import Problem
 from bot.web.submit_models import Asked, Submitted
-from bot.web.submit_who import Owners, unknown
+from bot.web.tokens import BEARER, Owners, shown_token, unknown
 from bot.web.visitors import Visitors
 from hub.records import Account
 from leaderboard.reasons import Problem as Reason
 
-LONGEST = 16_384
-"""Bytes of a body."""
-TOKEN = re.compile(r"[A-Za-z0-9\-._~+/]{1,4000}=*")
 STATUSES = {
     "submitted": 202,
     "under-way": 202,
@@ -46,7 +42,6 @@ STATUSES = {
     "not-allowed": 403,
     "hub-refused": 503,
 }
-BEARER = HTTPBearer(auto_error=False, description="A token of the person who submits; it only shows who they are.")
 BODY: dict[str, Any] = {
     "requestBody": {"required": True, "content": {"application/json": {"schema": Asked.model_json_schema()}}}
 }
@@ -156,18 +151,11 @@ def submit_routes(submitting: Submitting) -> APIRouter:
             token = shown_token(shown)
         arguments = arguments_in(await body_of(request))
         if account is None:
-            account = await submitting.owners.person(token, request.client.host if request.client is not None else "")
+            account = await submitting.owners.person(token, client_of(request))
         submission = _submission(account, arguments, idempotency_key, submitting.desk.now())
         return _answer(await submitting.submit(submission))
 
     return routes
-
-
-def shown_token(shown: HTTPAuthorizationCredentials) -> str:
-    """The token that was shown. Raises CannotAnswer where it can be none."""
-    if TOKEN.fullmatch(shown.credentials) is None:
-        raise unknown("There is no token.")
-    return shown.credentials
 
 
 def _submission(account: Account, arguments: dict[str, str], key: str, at: float) -> Submission:
@@ -179,22 +167,6 @@ def _answer(told: Submitted) -> Response:
     if told.code in ("under-way", "hub-refused"):
         headers["retry-after"] = str(AGAIN if told.code == "under-way" else 60)
     return Response(told.model_dump_json(), STATUSES[told.code], headers, media_type="application/json")
-
-
-async def body_of(request: Request) -> bytes:
-    """The body, cut off while reading. Raises CannotAnswer where it is too long."""
-    body = bytearray()
-    try:
-        async for piece in request.stream():
-            body += piece
-            if len(body) > LONGEST:
-                problem = Problem(
-                    code="too-large", message=f"A submission may hold {LONGEST} bytes.", advice="Send less."
-                )
-                raise CannotAnswer(413, problem, {"connection": "close"})
-    except ClientDisconnect:
-        raise CannotAnswer(400, Problem(code="bad-json", message="The body broke off.")) from None
-    return bytes(body)
 
 
 def arguments_in(body: bytes) -> dict[str, str]:

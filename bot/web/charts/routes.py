@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 from typing import Annotated
 
 from fastapi import APIRouter, Path, Query, Request
 from fastapi.responses import Response
 
-from bot.web.answers import answer, has
+from bot.web.answers import answer, tagged
 from bot.web.api import NOT_MODIFIED, PROBLEMS
 from bot.web.board import Views
 from bot.web.charts import models
@@ -18,7 +17,7 @@ from bot.web.charts.shown import shown
 from bot.web.charts.times import USUAL
 from bot.web.charts.words import ENDS, short_span
 from bot.web.frame import Frame
-from bot.web.site import choice
+from bot.web.incoming import choice
 from leaderboard.timings import PERIODS
 
 KEPT = {"cache-control": "public, max-age=60", "x-content-type-options": "nosniff", "content-security-policy": POLICY}
@@ -78,13 +77,7 @@ def chart_routes(views: Views, frame: Frame) -> APIRouter:
 
 
 def _picture(request: Request, svg: bytes | None) -> Response:
-    if svg is None:
-        return Response(status_code=404)
-    tag = f'"{hashlib.sha256(svg).hexdigest()[:32]}"'
-    more = {**KEPT, "etag": tag}
-    if has(request.headers.getlist("if-none-match"), tag):
-        return Response(status_code=304, headers=more)
-    return Response(svg, headers=more, media_type="image/svg+xml")
+    return Response(status_code=404) if svg is None else tagged(request, svg, "image/svg+xml", KEPT)
 
 
 def _length(request: Request) -> int:

@@ -15,7 +15,7 @@ from submit_kit import GOOD, KEYS, PATH, asked_whose, post, settled, syncs_besid
 
 from bot.commands.limits import MOST
 from bot.settings import BotSettings
-from bot.web.submit_who import WRONG
+from bot.web.tokens import WRONG
 from leaderboard.boards import parse_board
 
 Eventually = Callable[..., Any]

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bot.sessions import form_token
-from bot.web.signin import form_in
+from bot.web.incoming import form_in
 from bot.web.signin_flow import Flow, begin, local, read, written
 
 

@@ -11,12 +11,14 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import re
 import secrets
 import threading
 import time
 from collections import OrderedDict
 
 from anyio import CapacityLimiter, to_thread
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
 from bot.desk import Desk
 from bot.questions import Questions
@@ -29,6 +31,8 @@ from hub.records import Account
 from hub.retries import Retries
 from wire.redis import text
 
+BEARER = HTTPBearer(auto_error=False, description="A token of the person who calls; it only shows who they are.")
+TOKEN = re.compile(r"[A-Za-z0-9\-._~+/]{1,4000}=*")
 BELIEVED = 60.0
 REMEMBERED = 1_000
 """Tokens whose owner is remembered, at most."""
@@ -57,7 +61,7 @@ class Owners:
     async def person(self, token: str, client: str) -> Account:
         """The person who owns `token`, shown from the address `client`. Raises CannotAnswer where there is none."""
         if self._calls.statistics().tasks_waiting >= WAITING:
-            raise _away("More submit at the moment than can be served.", 10)
+            raise _away("More people show a token at the moment than the Hub can be asked about.", 10)
         return await to_thread.run_sync(self._person, token, client, limiter=self._calls)
 
     def _person(self, token: str, client: str) -> Account:
@@ -79,7 +83,7 @@ class Owners:
         me = self._desk.redis.hget(self._desk.keys.hub_state, "me")
         if kind == "user" and (me is None or text(me) != account.id):
             return account
-        message = "This token is not that of a person." if kind != "user" else "The leaderboard's bot submits nothing."
+        message = "This token is not that of a person." if kind != "user" else "The leaderboard's bot is no person."
         raise CannotAnswer(403, Problem(code="no-person", message=message, advice="Use a token of your own account."))
 
     def _ask(self, token: str) -> Owner | None:
@@ -116,6 +120,13 @@ class Owners:
                 self._known.popitem(last=False)
 
 
+def shown_token(shown: HTTPAuthorizationCredentials) -> str:
+    """The token that was shown. Raises CannotAnswer where it can be none."""
+    if TOKEN.fullmatch(shown.credentials) is None:
+        raise unknown("There is no token.")
+    return shown.credentials
+
+
 def unknown(message: str) -> CannotAnswer:
     """The answer to whoever shows no token, or none that the Hub knows."""
     advice = "Send `Authorization: Bearer hf_…` with a token of yours, from huggingface.co/settings/tokens."
@@ -124,5 +135,5 @@ def unknown(message: str) -> CannotAnswer:
 
 
 def _away(message: str, seconds: int) -> CannotAnswer:
-    problem = Problem(code="hub-away", message=message, advice=f"Nothing was submitted. Try again in {seconds} s.")
+    problem = Problem(code="hub-away", message=message, advice=f"Nothing was done. Try again in {seconds} s.")
     return CannotAnswer(503, problem, {"retry-after": str(seconds)})
