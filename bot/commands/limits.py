@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from bot.desk import Desk
 from hub.records import Comment
@@ -27,41 +28,49 @@ class TooFast:
 
 
 def may_go_on(desk: Desk, person: Person, comment: Comment) -> TooFast | None:
-    """None where `person` may give the commands of `comment`, which then count once. One round trip.
+    """None where `person` may give the commands of `comment`, which then count once. Two round trips.
 
     Times are those at which we read the comments: the Hub's clock may differ from ours.
     Accepted: after Redis was lost everybody begins anew, and what was ignored within a week is run.
     """
-    key, ignored, now = desk.keys.person(f"commands {person.id}"), desk.keys.person(f"ignored {person.id}"), desk.now()
-    with desk.redis.pipeline() as pipe:
-        pipe.sismember(ignored, comment.id)
-        pipe.zremrangebyscore(key, "-inf", now - WINDOW)
-        pipe.zadd(key, {comment.id: now}, nx=True)
-        pipe.expire(key, int(WINDOW))
-        pipe.zrank(key, comment.id)
-        pipe.zrange(key, 0, 0, withscores=True)
-        was_ignored, _, _, _, rank, first = pipe.execute()
-    if not was_ignored and (rank is None or rank < MOST):
+    ignored = desk.keys.person(f"ignored {person.id}")
+    was_ignored = bool(desk.redis.sismember(ignored, comment.id))
+    before, wait = _count(desk, person, comment.id)
+    if not was_ignored and before < MOST:
         return None
-    if rank > MOST or was_ignored:
-        desk.redis.sadd(ignored, comment.id)
-        desk.redis.expire(ignored, OLDEST)
-        desk.redis.zrem(key, comment.id)
-    return TooFast(MOST, max(60.0, first[0][1] + WINDOW - now), is_told=rank > MOST or bool(was_ignored))
+    is_told = was_ignored or before > MOST
+    if is_told:
+        with desk.redis.pipeline() as pipe:
+            pipe.sadd(ignored, comment.id)
+            pipe.expire(ignored, OLDEST)
+            pipe.zrem(_counted(desk, person), comment.id)
+            pipe.execute()
+    return TooFast(MOST, wait, is_told=is_told)
 
 
 def wait_of(desk: Desk, person: Person, name: str) -> float:
     """0 where `person` may have one more thing done, a command in all but its place, which then counts once by `name`;
     else the seconds to wait. It counts with those in threads; but whoever asks by a program is told each time."""
-    key, now = desk.keys.person(f"commands {person.id}"), desk.now()
+    before, wait = _count(desk, person, name)
+    if before < MOST:
+        return 0.0
+    desk.redis.zrem(_counted(desk, person), name)
+    return wait
+
+
+def _count(desk: Desk, person: Person, name: str) -> tuple[int, float]:
+    """Count `name`, once; how many came before it within the window, and the seconds until the first of them left."""
+    key, now = _counted(desk, person), desk.now()
     with desk.redis.pipeline() as pipe:
         pipe.zremrangebyscore(key, "-inf", now - WINDOW)
         pipe.zadd(key, {name: now}, nx=True)
         pipe.expire(key, int(WINDOW))
         pipe.zrank(key, name)
         pipe.zrange(key, 0, 0, withscores=True)
-        _, _, _, rank, first = pipe.execute()
-    if rank is None or rank < MOST:
-        return 0.0
-    desk.redis.zrem(key, name)
-    return max(60.0, float(first[0][1]) + WINDOW - now)
+        answers: list[Any] = pipe.execute()
+    before, ((_, first), *_) = answers[3:]
+    return int(before), max(60.0, float(first) + WINDOW - now)
+
+
+def _counted(desk: Desk, person: Person) -> str:
+    return desk.keys.person(f"commands {person.id}")
