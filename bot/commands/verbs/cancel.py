@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from bot.commands.call import Answer, Call
-from bot.commands.registry import Param, Verb
-from bot.commands.verbs.shared import MODEL, PRECISION, THEIRS, WEIGHTS, ruled
+from bot.commands.registry import Verb
+from bot.commands.verbs.shared import MODEL, PRECISION, THEIRS, WEIGHTS, WHY, ruled
 from bot.sync import queue_rules
-
-REASON = Param("reason", "words", "why, in a sentence that everybody can read")
 
 
 def run(call: Call) -> Answer:
@@ -21,7 +19,7 @@ CANCEL = Verb(
     summary="withdraw a request that waits or runs",
     who=THEIRS,
     run=run,
-    params=(MODEL, PRECISION, WEIGHTS, REASON),
+    params=(MODEL, PRECISION, WEIGHTS, WHY),
     about="request",
     examples=("/cancel", "/cancel org/model precision=4bit", "/cancel org/model the wrong revision"),
     irreversible=True,

@@ -5,11 +5,9 @@ from __future__ import annotations
 from bot import checking
 from bot.commands.call import Answer, Call, say
 from bot.commands.registry import Param, Verb
-from bot.commands.verbs.shared import ANYONE
+from bot.commands.verbs.shared import ANYONE, NAMED, WEIGHTS
 
-NAMED = Param("model", "model", "a model's id on the Hub, org/name", required=True)
 AT = Param("precision", "word", "as what it is to be evaluated, such as bfloat16", by_name=True)
-WEIGHT_TYPE = Param("weight_type", "word", "Original, Delta or Adapter", by_name=True)
 REVISION = Param("revision", "word", "a branch, a tag or a commit", by_name=True)
 
 
@@ -33,6 +31,6 @@ CHECK = Verb(
     summary="whether a model would be accepted, by every rule, without submitting it",
     who=ANYONE,
     run=run,
-    params=(NAMED, AT, WEIGHT_TYPE, REVISION),
+    params=(NAMED, AT, WEIGHTS, REVISION),
     examples=("/check org/model", "/check org/model precision=float16 revision=main"),
 )

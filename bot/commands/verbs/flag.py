@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from bot.commands.call import Answer, Call, doing
 from bot.commands.registry import Param, Place, Verb, model_in
-from bot.commands.verbs.shared import ANYONE, MAINTAINERS
+from bot.commands.verbs.shared import ANYONE, MAINTAINERS, REASON
 from bot.flagging import deciding
 from bot.flagging.deciding import Decided, Said, Wish
 from bot.texts.flag import reply
@@ -99,7 +99,7 @@ DISMISS = Verb(
     summary="say why nothing comes of a report; under a flag, why it stays",
     who=MAINTAINERS,
     run=run_dismiss,
-    params=(Param("reason", "words", "why, in a sentence that everybody can read", required=True),),
+    params=(REASON,),
     where=frozenset({Place.REQUEST, Place.COMMUNITY}),
     examples=("/dismiss the weights are not the same",),
     irreversible=True,

@@ -6,17 +6,14 @@ An owner asks and a maintainer grants it; a maintainer may do so alone. Nothing 
 from __future__ import annotations
 
 from bot.commands.call import Answer, Call, doing, say
-from bot.commands.registry import Param, Verb
-from bot.commands.verbs.shared import OWNERS, PRECISION, REASON, WEIGHTS
+from bot.commands.registry import Verb
+from bot.commands.verbs.shared import NAMED, OWNERS, PRECISION, REASON, WEIGHTS, WHY
 from bot.sync import proposals
 from bot.sync.proposals import What
 from bot.sync.removing import REMOVE, RESTORE, Undertaking
 from bot.texts.render import Safe
 from leaderboard.reasons import Problem
 from wire.clock import iso
-
-MODEL = Param("model", "model", "a model's id on the Hub, org/name", required=True)
-WHY = Param("reason", "words", "why, in a sentence that everybody can read")
 
 
 def run_remove(call: Call) -> Answer:
@@ -62,7 +59,7 @@ REMOVE_VERB = Verb(
     summary="take a model's results and requests off the leaderboard; they are kept, and can be put back",
     who=OWNERS,
     run=run_remove,
-    params=(MODEL, PRECISION, WEIGHTS, REASON),
+    params=(NAMED, PRECISION, WEIGHTS, REASON),
     about="model",
     examples=("/remove org/model its weights were wrong", "/remove org/model precision=4bit evaluated by mistake"),
     irreversible=True,
@@ -73,7 +70,7 @@ RESTORE_VERB = Verb(
     summary="put back what was removed",
     who=OWNERS,
     run=run_restore,
-    params=(MODEL, PRECISION, WEIGHTS, WHY),
+    params=(NAMED, PRECISION, WEIGHTS, WHY),
     about="model",
     examples=("/restore org/model",),
     irreversible=True,

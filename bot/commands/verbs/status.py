@@ -15,9 +15,8 @@ MOST = 10
 
 def run(call: Call) -> Answer:
     """Every request that is meant, with its state, its place or its progress, and its links."""
-    entries = [entry for entry in call.entries if not shown.hidden(entry)]
-    found = [shown.request(call.desk, entry) for entry in entries[:MOST]]
-    more = len(entries) - len(found)
+    found = [shown.request(call.desk, entry) for entry in call.entries[:MOST]]
+    more = len(call.entries) - len(found)
     others = near(call.desk, call.model) if not found else ()
     return Answer(say("status", model=call.model, requests=found, more=more, near=others, start=_start, held=_held))
 

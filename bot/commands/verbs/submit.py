@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from bot.commands.call import Answer, Call, doing, say
 from bot.commands.registry import Arguments, Param, Verb
-from bot.commands.verbs.check import AT, NAMED, REVISION, WEIGHT_TYPE
-from bot.commands.verbs.shared import ANYONE, MODEL, PRECISION, THEIRS, WEIGHTS
+from bot.commands.verbs.check import AT, REVISION
+from bot.commands.verbs.shared import ANYONE, MODEL, NAMED, PRECISION, THEIRS, WEIGHTS
 from bot.desk import Desk
 from bot.sync import submitting
 from bot.texts.render import Safe
@@ -61,7 +61,7 @@ SUBMIT = Verb(
     summary="submit a model; it is checked first",
     who=ANYONE,
     run=run_submit,
-    params=(NAMED, AT, WEIGHT_TYPE, REVISION, BASE, CHAT),
+    params=(NAMED, AT, WEIGHTS, REVISION, BASE, CHAT),
     examples=("/submit org/model precision=bfloat16", "/submit org/adapter weight_type=Adapter base_model=org/model"),
     decides=True,
 )
