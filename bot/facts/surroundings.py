@@ -1,4 +1,4 @@
-"""What the board knows around a submission: repetitions, copies, quotas, flags. Three round trips to Redis, no call.
+"""What the board knows around a submission: repetitions, copies, quotas, flags. Ten round trips to Redis, no call.
 
 Everything comes from the index of requests, by way of its lists (`bot.neighbours`): a handful of entries is read,
 however many the board has.
@@ -68,8 +68,13 @@ def weights_digest(facts: ModelFacts) -> str:
     """One digest for all weight files of a model, from those that LFS has; empty where it does not have them all."""
     digests = {file.name: file.sha256 for file in facts.files}
     names = facts.weights.names if facts.weights is not None else ()
-    found = sorted(digest for name in names if (digest := digests.get(name)))
-    return hashlib.sha256("\n".join(found).encode()).hexdigest() if found and len(found) == len(names) else ""
+    return one_digest([digests.get(name) for name in names])
+
+
+def one_digest(digests: Sequence[str | None]) -> str:
+    """One digest for files with these, in whatever order; empty where there are none, or one of theirs is not known."""
+    found = sorted(filter(None, digests))
+    return hashlib.sha256("\n".join(found).encode()).hexdigest() if found and len(found) == len(digests) else ""
 
 
 def worth_keeping(facts: ModelFacts) -> dict[str, object]:

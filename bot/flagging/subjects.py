@@ -6,14 +6,13 @@ config. Who else has the same weights is known from the index of requests, howev
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Iterable, Sequence
 
 from bot.desk import Desk
 from bot.facts.card import MERGEKIT, gather_card
 from bot.facts.repo import ModelRepo
-from bot.facts.surroundings import model_of
+from bot.facts.surroundings import model_of, one_digest
 from bot.index import Entry
 from bot.probe.questions import INDEX_FILE
 from bot.web.shown import hidden, precision_of
@@ -112,8 +111,7 @@ def _traces(repo: ModelRepo) -> dict[str, tuple[str, ...]]:
 
 def digest_of(subject: Subject) -> str:
     """One digest for all its weights, as the index of requests has it; "" where one file's is not known."""
-    found = sorted(filter(None, subject.weights.values()))
-    return hashlib.sha256("\n".join(found).encode()).hexdigest() if found and len(found) == len(subject.weights) else ""
+    return one_digest(list(subject.weights.values()))
 
 
 def twins_of(desk: Desk, subject: Subject) -> list[str]:
