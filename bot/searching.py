@@ -1,13 +1,13 @@
 """Search among the requests of a board: the language of `leaderboard.search` over what the index knows of them.
 
-Names are looked for in the list of models, which is in memory as a whole; of everything else only the newest requests
-are looked at, LOOKED_AT at most.
+Names are looked for in the list of all models; where none is asked for, the newest requests are looked at. LOOKED_AT
+requests are looked at, at most.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 
 from bot.desk import Desk
@@ -23,7 +23,7 @@ LOOKED_AT, CHUNK = 5_000, 500
 
 @dataclass(frozen=True)
 class Hit:
-    """A request that was found, and its average score (0-100) where that is known."""
+    """A request that was found: what it was found by, and its average score (0-100) where that is known."""
 
     entry: Entry
     row: Row
@@ -32,8 +32,8 @@ class Hit:
 
 @dataclass(frozen=True)
 class Found:
-    """What a search came to: the first hits by name, how many there are beside them, names that are like the query's
-    where there are none, and whether only the newest requests were looked at."""
+    """What a search came to: the best hits first, how many there are beside them, names that are like the query's
+    where there are none, and whether there were more requests than are looked at."""
 
     query: Query
     hits: tuple[Hit, ...] = ()
@@ -57,7 +57,7 @@ def find(desk: Desk, words: str, *, most: int) -> Found:
 
 
 def _paths(desk: Desk, query: Query) -> Iterator[str]:
-    """The requests to be looked at: those of models that are named, else the newest of all."""
+    """The requests to be looked at: those of models that are named, by name, else all of them, the newest first."""
     if not query.names:
         yield from (path for _, path in desk.index.catalog.newest())
         return
@@ -78,17 +78,18 @@ def _names(desk: Desk) -> Iterator[str]:
 def _hits(desk: Desk, query: Query, paths: list[str]) -> Iterator[Hit]:
     entries = [entry for entry in desk.index.find(paths) if entry is not None and not shown.hidden(entry)]
     scores = desk.scores.find(entry.path for entry in entries)
+    others = replace(query, terms=tuple(term for term in query.terms if term.column.key != "flagged"))
+    asks_for_flags = others != query
     for entry in entries:
         scored = scores.get(entry.path)
-        row = row_of(desk, entry, scored)
-        if query.finds(row):
+        row = Row(*values_of(entry, scored))
+        # Flags are asked of Redis one by one, so only where they decide.
+        if others.finds(row) and (not asks_for_flags or query.finds(_with_flag(desk, entry, row))):
             yield Hit(entry, row, scored.average if scored is not None else None)
 
 
-def row_of(desk: Desk, entry: Entry, scored: Scored | None) -> Row:
-    """What can be found of `entry`."""
-    name, values = values_of(entry, scored)
-    return Row(name, {**values, "flagged": bool(desk.flags([name], entry.weights))})
+def _with_flag(desk: Desk, entry: Entry, row: Row) -> Row:
+    return Row(row.name, {**row.values, "flagged": bool(desk.flags([row.name], entry.weights))})
 
 
 def values_of(entry: Entry, scored: Scored | None) -> tuple[str, dict[str, Value]]:

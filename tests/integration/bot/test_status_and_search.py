@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pytest
 from published_kit import publish
 from stand_kit import REQUESTS, Stand
@@ -105,7 +107,10 @@ def test_closing_can_be_held_back(board: Stand) -> None:
 
 
 def test_search_finds_what_the_index_knows(board: Stand) -> None:
-    """By name, state, submitter and score; misread words and near names are told; private models are nobody's."""
+    """By name, state, submitter and score; misread words and near names are told; private models are nobody's.
+
+    Flags are asked for only where they decide.
+    """
     finish(board, board.submit("ada/good", sender="ada", model_type="merge", license="mit"))
     board.submit("ada/pickled", sender="bob")
     board.settle()
@@ -118,6 +123,12 @@ def test_search_finds_what_the_index_knows(board: Stand) -> None:
     assert "Names like it: `ada/good`" in talk.ask("/search ada/god")
     assert "Did you mean `Hub License`?" in talk.ask("/search Hub Lisence: mit")
     assert "holds numbers" in talk.ask("/search Average: many")
+    asked: list[Sequence[str]] = []
+    board.desk.flags = lambda models, _: asked.append(models) or ()  # type: ignore[func-returns-value]
+    assert searching.find(board.desk, "ada", most=9).hits
+    assert not asked
+    assert not searching.find(board.desk, "ada; status: finished; flagged: yes", most=9).hits
+    assert asked == [["ada/good"]]
     entry = board.desk.index.get("ada/good_eval_request_False_float32_Original.json")
     hidden = entry.standing.model_copy(update={"access": "private"})
     board.desk.index.put(entry.model_copy(update={"standing": hidden}))
