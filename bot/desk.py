@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -13,7 +13,6 @@ from bot.adoption import Adoption
 from bot.contents import Memory
 from bot.decisions import Decisions
 from bot.effects import Gate
-from bot.flagged import Flags, no_flags
 from bot.flagging.book import FlagBook
 from bot.index import Index
 from bot.ledgers import Ledgers
@@ -27,6 +26,7 @@ from hub.client import Hub
 from hub.comments import Marker
 from hub.errors import BadRequest
 from hub.records import Account, Repo
+from leaderboard.admission.facts import Earlier
 from leaderboard.boards import Board
 from leaderboard.suites import Suite
 from leaderboard.tiers import TIERS, Tier
@@ -46,6 +46,9 @@ if TYPE_CHECKING:
     from bot.mirror import Mirror
     from bot.sync.line import Line
 
+Flags = Callable[[Sequence[str], str], tuple[Earlier, ...]]
+"""Says which flags hold for one of these models, in any case, or for weights of this digest ("": not known)."""
+
 
 @dataclass
 class Desk:
@@ -59,7 +62,6 @@ class Desk:
     probe: Probe = field(default_factory=Probe)
     mirrors: Path | None = None
     """Where clones of the board's repos lie; None: below the system's folder for temporary files."""
-    flags: Flags = no_flags
 
     def __post_init__(self) -> None:
         self.keys = Keys(self.board.name)
@@ -83,8 +85,7 @@ class Desk:
         self.contents = Repo("dataset", self.board.repos.contents) if self.board.repos.contents else None
         self.contents_memory = Memory()
         self.flag_book = FlagBook(self.redis, self.keys, self.hub, lambda: self.mirror, self.flags_repo)
-        if self.flags is no_flags:
-            self.flags = self.flag_book
+        self.flags: Flags = self.flag_book
         self.queues = tuple(self.queue(tier) for tier in TIERS)
         self.measures = Measures(self.redis, self.keys)
         self.timings = Timings(self.redis, self.keys)

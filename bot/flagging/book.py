@@ -44,7 +44,7 @@ class FlagBook:
     # --- what stands
 
     def __call__(self, models: Sequence[str], weights: str, /) -> tuple[Earlier, ...]:
-        """The flags that hold for one of `models` as a whole, or for weights of this digest: `bot.flagged.Flags`."""
+        """The flags that hold for one of `models` as a whole, or for weights of this digest: `bot.desk.Flags`."""
         found = self._by_names_or_weights(models, weights)
         return tuple(_earlier(one) for one in found if one.stands and one.kind.hides and one.scope.is_whole)
 
