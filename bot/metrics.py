@@ -13,6 +13,7 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, generate_latest
 from prometheus_client.registry import Collector
+from redis.exceptions import ResponseError
 
 from bot.catalog import STATUSES
 from bot.desk import Desk
@@ -145,6 +146,9 @@ def _workers(desk: Desk) -> Iterator[Metric]:
 
 
 def _redis(desk: Desk) -> Iterator[Metric]:
-    used = desk.redis.info("memory")
+    try:
+        used = desk.redis.info("memory")
+    except ResponseError:
+        return  # a server that is somebody else's may not tell; nobody shall miss all other figures for that
     yield _gauge("redis_memory_bytes", "Memory that the queue server uses.", [((), float(used["used_memory"]))])
     yield _gauge("redis_memory_limit_bytes", "What it may use; 0: no limit.", [((), float(used.get("maxmemory", 0)))])

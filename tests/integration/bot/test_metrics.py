@@ -10,6 +10,7 @@ import pytest
 import yaml
 from fastapi import FastAPI
 from prometheus_client.parser import text_string_to_metric_families
+from redis.exceptions import ResponseError
 from stand_kit import Stand
 from starlette.testclient import TestClient
 
@@ -31,8 +32,11 @@ def figures(stand: Stand) -> dict[tuple[str, ...], float]:
     return {(sample.name, *sample.labels.values()): sample.value for family in families for sample in family.samples}
 
 
-def test_a_board_at_work_tells_its_figures(stand: Stand) -> None:
-    """One attempt that runs, then dies: syncs, commits, calls, requests, workers and the cause are counted."""
+def test_a_board_at_work_tells_its_figures(stand: Stand, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One attempt that runs, then dies: syncs, commits, calls, requests, workers and the cause are counted.
+
+    So are they where the queue server does not tell of its memory.
+    """
     job = stand.started()
     stand.desk.meters.flush()
     running = figures(stand)
@@ -49,6 +53,16 @@ def test_a_board_at_work_tells_its_figures(stand: Stand) -> None:
     assert ended["steward_attempts_ended_total", "weights-nan"] == 1
     assert ended["steward_requests", "FAILED"] == 1
     assert ended["steward_running",] == 0
+    monkeypatch.setattr(stand.desk.redis, "info", refused)
+    assert figures(stand).keys() == ended.keys() - {
+        ("steward_redis_memory_bytes",),
+        ("steward_redis_memory_limit_bytes",),
+    }
+
+
+def refused(_section: str) -> dict[str, object]:
+    """A queue server that does not tell how it is."""
+    raise ResponseError("this user has no permissions to run the 'info' command")
 
 
 def test_counters_add_up_over_processes_and_keep_what_was_counted_at_once(stand: Stand) -> None:
