@@ -56,6 +56,23 @@ def test_what_a_person_writes_by_hand_is_compiled_and_told(stand: FlagStand) -> 
     assert "flagged" not in stand.codes("ada/good")
 
 
+def test_a_sync_that_died_over_a_change_leaves_it_to_the_next(stand: FlagStand) -> None:
+    """A flag is lifted by hand, and whoever read that died before its thread was looked at: it is told all the same."""
+    case = Hearing(stand, "Something else", "Hello.")
+    case.say("/flag other ada/good it is not what it says", stand.form)
+    stand.sync_flags()
+    record = stand.record("ada/good")
+    lifted = {**record["decisions"][-1], "what": "lifted", "reason": "A mistake of mine."}
+    stand.put_flags(
+        **{"flags/ada/good.json": {**record, "status": "lifted", "decisions": [*record["decisions"], lifted]}}
+    )
+    assert stand.desk.flag_book.refresh()
+    stand.sync_flags()
+    number = int(record["thread"].rpartition("/")[2])
+    thread = stand.form.get_discussion_details(SPACE, number, repo_type="space")
+    assert any(one.type == "comment" and "A mistake of mine." in one.content for one in thread.events)
+
+
 @pytest.mark.parametrize(("at", "waits"), [("2020-01-01T00:00:00Z", True), ("2100-01-01T00:00:00Z", False)])
 def test_the_thread_of_an_imported_flag_is_heard(stand: FlagStand, at: str, *, waits: bool) -> None:
     """What is said there since the import waits for a maintainer; what was said before is old. Nothing is posted but
