@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections import Counter
 from typing import Any
 
 import httpx2
 import pytest
 import schemathesis
-from hypothesis import HealthCheck, Phase, given, settings
-from hypothesis.errors import Unsatisfiable
+from schema_kit import generate
 from schemathesis.generation import GenerationMode
 from test_web_fuzz import asked
 
@@ -24,23 +22,13 @@ def statuses(operation: Any, client: httpx2.Client, mode: GenerationMode) -> Cou
     """How generated calls of one operation were answered. Raises AssertionError at a server error."""
     found: Counter[int] = Counter()
 
-    @settings(
-        max_examples=EXAMPLES[mode],
-        deadline=None,
-        derandomize=True,
-        database=None,
-        phases=[Phase.generate],
-        suppress_health_check=list(HealthCheck),
-    )
-    @given(case=operation.as_strategy(generation_mode=mode))
     def call(case: schemathesis.Case) -> None:
         case.headers.pop("Authorization", None)  # there is no Hub here that could be asked whose it is
         answer = case.call(base_url=str(client.base_url), timeout=30)
         found[answer.status_code] += 1
         assert answer.status_code < 500, f"{case.method} {case.formatted_path} {case.body!r:.200}: {answer.text[:200]}"
 
-    with contextlib.suppress(Unsatisfiable):  # an operation without parameters has no wrong ones
-        call()
+    generate(operation, mode, EXAMPLES[mode], call)
     return found
 
 
