@@ -23,7 +23,7 @@ from bot.commands.verbs.submit import SUBMIT, wish_of, words
 from bot.desk import Desk
 from bot.submissions import FORGOTTEN, KEPT, Submission, Submissions
 from bot.sync import submitting
-from bot.web.models import Reason
+from bot.web.check_models import Reason
 from bot.web.submit_models import Asked, Code, Submitted
 from hub.errors import BadToken, HubError, RateLimited, Transient
 from leaderboard.requests import Status

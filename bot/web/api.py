@@ -14,9 +14,11 @@ from fastapi.responses import Response
 from bot.questions import Question
 from bot.web import models
 from bot.web.answers import CannotAnswer, answer
+from bot.web.check_models import Checked
 from bot.web.checks import AGAIN, Checks
 from bot.web.incoming import client_of
 from bot.web.lists import BadCursor, Pages
+from bot.web.talk_models import DecisionList, ThreadsWaiting
 from bot.web.talks import decisions, threads_waiting
 
 MOST = 500
@@ -89,7 +91,7 @@ def api_routes(pages: Pages, checks: Checks) -> APIRouter:
         """For front ends: who waits, who is held back, who runs, and the newest that finished, or failed, and why."""
         return answer(request, pages.whole_queue(limit=limit))
 
-    @routes.get("/decisions", summary="What people decided", response_model=models.DecisionList)
+    @routes.get("/decisions", summary="What people decided", response_model=DecisionList)
     def decided(
         request: Request,
         cursor: Annotated[str, Query(max_length=2_000, description="`next` of the page before")] = "",
@@ -101,7 +103,7 @@ def api_routes(pages: Pages, checks: Checks) -> APIRouter:
         except BadCursor as error:
             raise CannotAnswer(422, BAD_CURSOR) from error
 
-    @routes.get("/threads-waiting", summary="Threads that wait", response_model=models.ThreadsWaiting)
+    @routes.get("/threads-waiting", summary="Threads that wait", response_model=ThreadsWaiting)
     def waiting(request: Request) -> Response:
         """Discussions that wait for a word of a maintainer, the longest first."""
         return answer(request, threads_waiting(pages.desk))
@@ -109,9 +111,9 @@ def api_routes(pages: Pages, checks: Checks) -> APIRouter:
     @routes.get(
         "/check",
         summary="Would it be accepted?",
-        response_model=models.Checked,
+        response_model=Checked,
         responses={
-            202: {"model": models.Checked, "description": "It is being checked: ask again after `Retry-After`."},
+            202: {"model": Checked, "description": "It is being checked: ask again after `Retry-After`."},
             429: {"model": models.Problem, "description": "Too much was asked within a minute."},
         },
     )
@@ -126,7 +128,7 @@ def api_routes(pages: Pages, checks: Checks) -> APIRouter:
         question = Question(model=model, revision=revision, precision=precision, weight_type=weight_type)
         found = await checks.ask(question, client_of(request))
         if found is None:
-            later = models.Checked(state="under-way", model=model)
+            later = Checked(state="under-way", model=model)
             return answer(request, later, status=202, headers={"retry-after": str(AGAIN)})
         return answer(request, found)
 

@@ -15,8 +15,9 @@ from starlette.concurrency import run_in_threadpool
 
 from bot.desk import Desk
 from bot.questions import CHECK, Question, Questions
-from bot.web import models
 from bot.web.answers import CannotAnswer
+from bot.web.check_models import Checked
+from bot.web.models import Problem
 
 PATIENCE, LOOK = 15.0, 0.1
 """Seconds that a client waits at most, and between two looks whether the answer is there."""
@@ -61,12 +62,12 @@ class Checks:
         self._per_minute, self._per_client = per_minute, per_client
         self._patience = Patience()
 
-    async def ask(self, question: Question, client: str) -> models.Checked | None:
+    async def ask(self, question: Question, client: str) -> Checked | None:
         """The answer; None where it is still to come. Raises CannotAnswer where too much is asked."""
         body = await run_in_threadpool(self._ask, question, client)
         if body is None:
             body = await self._patience.wait(lambda: self.questions.read(question.digest))
-        return models.Checked.model_validate_json(body) if body is not None else None
+        return Checked.model_validate_json(body) if body is not None else None
 
     def _ask(self, question: Question, client: str) -> bytes | None:
         """The answer, where there is one; else the question is put."""
@@ -82,7 +83,7 @@ class Checks:
     def _refuse_too_many(self, counter: str, most: int, message: str) -> None:
         if wait := self.questions.allows(counter, most=most):
             advice = f"Ask again in {wait} s. Each check costs a dozen calls to the Hub."
-            problem = models.Problem(code="too-many", message=message, advice=advice)
+            problem = Problem(code="too-many", message=message, advice=advice)
             raise CannotAnswer(429, problem, {"retry-after": str(wait)})
 
 

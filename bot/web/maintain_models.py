@@ -8,12 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from bot.errands import Code
 from bot.inbox_log import Standing
-
-
-class Shown(BaseModel):
-    """The root of these answers."""
-
-    model_config = ConfigDict(frozen=True)
+from bot.web.models import Shown
 
 
 class Marked(Shown):

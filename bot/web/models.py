@@ -1,4 +1,4 @@
-"""What the API answers, field by field. Times are ISO in UTC; addresses are of the Hub."""
+"""What the API answers about requests and the queue, field by field. Times are ISO in UTC; addresses are of the Hub."""
 
 from __future__ import annotations
 
@@ -41,43 +41,6 @@ START: dict[str, Any] = {
     "latest": "2026-11-24T15:30:00Z",
 }
 PLACE: dict[str, Any] = {"position": 3, "among": 12, "workers": 2, "start": START}
-
-DECIDED: dict[str, Any] = {
-    "at": "2026-11-24T12:00:00Z",
-    "person": "mia",
-    "person_id": "5f6b6d1a3a1f0a3f6f8e5b8b",
-    "roles": ["anyone", "maintainer"],
-    "command": "/hold ada/tiny the licence is not clear",
-    "verb": "hold",
-    "model": "ada/tiny",
-    "requests": [PATH],
-    "allowed": True,
-    "answer": "It gets no turn until the hold is lifted.",
-    "thread_url": "https://huggingface.co/datasets/board/requests/discussions/7",
-}
-CHECKED: dict[str, Any] = {
-    "state": "done",
-    "accepted": False,
-    "model": "ada/tiny",
-    "revision": "5f6b6d1a3a1f0a3f6f8e5b8b5c9d9a4f1c2e3d4b",
-    "rules": [
-        {"rule": "model-readable", "title": "The model can be read", "outcome": "passed", "reasons": []},
-        {
-            "rule": "safetensors",
-            "title": "Weights as safetensors",
-            "outcome": "failed",
-            "reasons": [
-                {
-                    "code": "weights-not-safetensors",
-                    "message": FAILURE["message"],
-                    "advice": FAILURE["advice"],
-                    "link": "",
-                }
-            ],
-        },
-    ],
-    "checked": "2026-11-24T12:00:00Z",
-}
 
 
 class Shown(BaseModel):
@@ -272,77 +235,3 @@ class WholeQueue(Queue):
     failed: list[Summary] = Field(description="each with its reason in `failure`, unless its model is gated")
     next_finished: str | None = Field(description="cursor of `/api/requests?status=FINISHED`; null where that is all")
     next_failed: str | None = Field(description="cursor of `/api/requests?status=FAILED`; null where that is all")
-
-
-class Decided(Shown):
-    """One command that decided something, or tried to: who gave it, whether they might, and what was answered."""
-
-    model_config = ConfigDict(frozen=True, json_schema_extra={"examples": [DECIDED]})
-
-    at: str
-    person: str = Field(description="name of the account at that time")
-    person_id: str = Field(description="its id, which no rename changes")
-    roles: list[str]
-    command: str = Field(description="the line as it was written")
-    verb: str
-    model: str = ""
-    requests: list[str] = Field(default_factory=list, description="paths of the requests that it was about")
-    allowed: bool = Field(description="whether they might, and it made sense as things were")
-    answer: str = Field(description="Markdown; the start of it where it is long")
-    thread_url: str
-
-
-class DecisionList(Shown):
-    """A page of decisions, newest first."""
-
-    model_config = ConfigDict(frozen=True, json_schema_extra={"examples": [{"decisions": [DECIDED], "next": None}]})
-
-    decisions: list[Decided]
-    next: str | None = Field(description="cursor of the next page; null where there is none")
-
-
-class ThreadWaiting(Shown):
-    """One thread that waits for a word of a maintainer."""
-
-    title: str
-    url: str
-    topic: str = Field(description="what it seems to be about")
-    author: str
-    since: str
-
-
-class ThreadsWaiting(Shown):
-    """Those that wait, the longest first."""
-
-    threads: list[ThreadWaiting]
-
-
-class Reason(Shown):
-    """One thing that is wrong, what to do about it, and where there is more to read, if anywhere."""
-
-    code: str
-    message: str
-    advice: str = ""
-    link: str = ""
-
-
-class Rule(Shown):
-    """What one rule of admission says; `not-looked-at` where another one has said why there was nothing to look at."""
-
-    rule: str
-    title: str
-    outcome: Literal["passed", "failed", "not-looked-at"]
-    reasons: list[Reason] = Field(default_factory=list)
-
-
-class Checked(Shown):
-    """Whether a model would be accepted, by every rule, without submitting it."""
-
-    model_config = ConfigDict(frozen=True, json_schema_extra={"examples": [CHECKED]})
-
-    state: Literal["done", "under-way"]
-    accepted: bool | None = Field(default=None, description="null while the check is under way")
-    model: str
-    revision: str | None = Field(default=None, description="the commit that was looked at")
-    rules: list[Rule] = Field(default_factory=list)
-    checked: str | None = None

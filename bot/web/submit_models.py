@@ -6,7 +6,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from bot.web.models import FAILURE, PATH, Problem, Reason
+from bot.web.check_models import Reason
+from bot.web.models import FAILURE, PATH, Problem
 
 Code = Literal[
     "submitted", "under-way", "refused", "quota", "exists", "unreadable", "off", "not-allowed", "hub-refused"

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from bot.web.models import Reason
+    from bot.web.check_models import Reason
     from leaderboard.reasons import Problem
 
 Model = Annotated[str, typer.Argument(help="The model's id on the Hub: org/name.")]
