@@ -24,6 +24,7 @@ from leaderboard.search import Query, Value, fold
 SORTS = ("average", "model", "parameters", "time")
 FEW = 8
 """One in so many rows, or fewer, are sorted by themselves; more are picked out of the order of all."""
+CATEGORIES: dict[str, Category] = {one.value: one for one in Category}
 CACHED = 64
 """Answers to searches that are kept as long as nothing changes."""
 
@@ -219,5 +220,4 @@ class Rows:
 
 def category_of(line: Line) -> Category:
     """What kind of model it says it is."""
-    said = line.values["category"]
-    return Category(said) if said in set(Category) else Category.UNKNOWN
+    return CATEGORIES.get(str(line.values["category"]), Category.UNKNOWN)
