@@ -10,7 +10,9 @@ import gc
 import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from types import FrameType
 
+import structlog
 import uvicorn
 from anyio import to_thread
 from fastapi import FastAPI
@@ -42,11 +44,16 @@ from bot.web.site import site_routes
 from bot.web.submit import Submitting, submit_routes
 from bot.web.visitors import Visitors
 from bot.webhooks import Webhooks
+from wire.ending import leave_in
 from wire.keys import Keys
 from wire.logs import configure_logs
 
+log = structlog.get_logger()
+
 THREADS = 4
 """Calls of the API that are worked on at a time."""
+GRACE = 8
+"""Seconds in which what was begun is answered when a signal comes."""
 
 
 class App(FastAPI):
@@ -125,8 +132,16 @@ def server_config(app: FastAPI, settings: BotSettings) -> uvicorn.Config:
         ws="none",
         log_level="error",  # warnings tell of what strangers send
         access_log=False,  # the inbox is the record of what came
-        timeout_graceful_shutdown=8,
+        timeout_graceful_shutdown=GRACE,
     )
+
+
+class _Server(uvicorn.Server):
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Threads that wait for a Redis that says nothing keep asyncio from ending on Ctrl-C, but not us."""
+        if not self.should_exit:
+            leave_in(GRACE + 1.0, log.warning)
+        super().handle_exit(sig, frame)
 
 
 def run(app: FastAPI, settings: BotSettings) -> None:
@@ -135,7 +150,7 @@ def run(app: FastAPI, settings: BotSettings) -> None:
     # deliveries, for 50 ms each time, in which nobody is answered.
     gc.collect()
     gc.freeze()
-    server = uvicorn.Server(server_config(app, settings))
+    server = _Server(server_config(app, settings))
     if isinstance(app, App):
         app.live.is_over = lambda: server.should_exit
     server.run()
