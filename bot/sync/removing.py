@@ -72,7 +72,10 @@ class Undertaking:
         for entry in desk.index.of_model(words["model"]):
             if not _is_meant(entry, words):
                 continue
-            file = desk.hub.find_file(repo, entry.path, commit, max_bytes=desk.board.max_request_bytes)
+            try:
+                file = desk.hub.find_file(repo, entry.path, commit, max_bytes=desk.board.max_request_bytes)
+            except TooLarge:
+                return REASONS["unreadable"].problem(path=entry.path)
             request = parse_request(entry.path, file.data) if file is not None else None
             if isinstance(request, list):
                 return REASONS["unreadable"].problem(path=entry.path)

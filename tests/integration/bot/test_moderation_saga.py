@@ -368,6 +368,19 @@ def test_nobody_removes_a_flagged_model_or_one_that_waits(stand: Stand) -> None:
     assert (on_main(stand), on_main(stand, RESULTS)) == was
 
 
+def test_a_request_that_cannot_be_read_ends_an_approved_removal(stand: Stand) -> None:
+    """It grew beyond all bounds since the plan: nothing is removed, the thread is told why, and commands go on."""
+    begin(stand)
+    talk = Talk(stand)
+    talk.say("/remove ada/solo please")
+    digest, was = talk.digest(), on_main(stand, RESULTS)
+    stand.put(path("ada/solo"), POINTED[path("ada/solo")] + b" " * stand.desk.board.max_request_bytes)
+    talk.say(f"/approve {digest}", MAYA)
+    assert "cannot be read as a request" in talk.proposal()
+    assert on_main(stand, RESULTS) == was
+    assert "/remove" in talk.say("/help", MAYA)
+
+
 def test_enough_files_take_part() -> None:
     """The rename that is killed above moves files, and changes one that stays."""
     files = requests_plan(files=POINTED).files
