@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from contextlib import AbstractContextManager
 
-    from bot.findings import Check
+    from bot.doctor.findings import Check
     from hub.client import Hub
 
 UNWELL = 1

@@ -16,7 +16,7 @@ from leaderboard.kinds import Effect, Mode
 from steward.commands.board import AsJson, BoardFile, in_sentences
 
 if TYPE_CHECKING:
-    from bot.findings import Check
+    from bot.doctor.findings import Check
 
 commands = typer.Typer(help="What the bot may do on this board: each kind is off, shadow or on.", no_args_is_help=True)
 REFUSED = 1

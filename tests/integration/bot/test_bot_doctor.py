@@ -14,7 +14,7 @@ from stand_kit import BOT, FORM, REQUESTS, WORKER, Stand
 from typer.testing import CliRunner, Result
 
 from bot.doctor import examine
-from bot.findings import Check
+from bot.doctor.findings import Check
 from bot.mirror_folder import trouble_with
 from hub.client import Hub
 from hub.records import Watched

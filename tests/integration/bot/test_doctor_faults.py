@@ -12,7 +12,7 @@ import pytest
 from stand_kit import BOT, FORM, WORKER, Stand
 
 from bot.doctor import examine
-from bot.findings import Check
+from bot.doctor.findings import Check
 from hub.client import Hub
 from hub.records import Watched
 from leaderboard.effects import Effect, Effects, Mode

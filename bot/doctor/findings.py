@@ -1,4 +1,4 @@
-"""What `steward doctor` finds: one line for each thing."""
+"""What is found: one line for each thing."""
 
 from __future__ import annotations
 
