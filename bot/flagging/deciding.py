@@ -19,7 +19,7 @@ from bot.desk import Desk, thread_key
 from bot.flagging import hearing
 from bot.flagging.naming import Named, find_model
 from bot.flagging.notices import DISMISSED, REPORTED, address
-from bot.flagging.reports import Report, drop_report, find_report, gathered, note_report, reports
+from bot.flagging.reports import MOST_REPORTED, Report, drop_report, find_report, gathered, note_report, reports
 from bot.flagging.taking import reported_in
 from bot.flagging.writing import stage
 from bot.texts.render import Safe
@@ -48,8 +48,8 @@ How = Literal[
 ]
 
 NO_MARK = Safe("")
-MOST, MOST_REPORTED = 20, 5
-"""Models of one command: a call for each, and where they are reported some dozen for the evidence."""
+MOST = 20
+"""Models of one command of a maintainer: a call for each."""
 
 
 @dataclass(frozen=True)

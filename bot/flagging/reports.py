@@ -25,6 +25,8 @@ EVIDENCE = "evidence"
 """Dirty keys `evidence:{model}`: somebody reported that model."""
 MOST = 20
 """Threads, and other models, of one report."""
+MOST_REPORTED = 5
+"""Models that one command or title reports: each costs some dozen calls."""
 GATHERED = ("gathered", "sha", "weights", "findings")
 """Fields of a report that evidence fills in."""
 STALE = 86_400.0

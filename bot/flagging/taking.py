@@ -10,7 +10,7 @@ from __future__ import annotations
 from bot.desk import Desk, thread_key
 from bot.flagging.naming import find_model
 from bot.flagging.notices import DECIDED, DISMISSED, REPORTED, address, by_maintainers, our_lines
-from bot.flagging.reports import Report, find_report, note_report, reports
+from bot.flagging.reports import MOST_REPORTED, Report, find_report, note_report, reports
 from bot.sync.waiting_threads import note
 from hub.records import Repo, Thread
 from leaderboard.links import models_in
@@ -40,7 +40,7 @@ def _is_flag(thread: Thread) -> bool:
 
 def reported_in(desk: Desk, thread: Thread) -> list[str]:
     """The models that are reported there and were not decided about since, as people wrote them."""
-    found = models_in(thread.title) if _is_flag(thread) else []
+    found = models_in(thread.title)[:MOST_REPORTED] if _is_flag(thread) else []
     for marker in our_lines(desk, thread):
         if marker.kind == REPORTED:
             found += marker.key.split(" ")

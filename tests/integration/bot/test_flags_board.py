@@ -12,7 +12,7 @@ from stand_kit import REQUESTS
 
 from bot.facts.surroundings import weights_digest
 from bot.flagging import deciding
-from bot.flagging.reports import Report, find_report, reports, sync_evidence
+from bot.flagging.reports import MOST_REPORTED, Report, find_report, reports, sync_evidence
 from bot.flagging.subjects import digest_of, gather_subject
 from bot.probe import Probe
 from leaderboard.admission.facts import ModelFacts, ModelFile, Weights
@@ -303,7 +303,10 @@ def test_nothing_is_decided_without_a_reason_or_about_too_many(stand: FlagStand)
     for api, words in ((stand.form, "/flag copy ada/copy"), (stand.bob, "/flag copy ada/copy bob/original")):
         case.say(words, api)
         assert "no reason is given" in case.replies()[-1]
-    many = " ".join(f"ada/try-{number}" for number in range(deciding.MOST_REPORTED + 1))
+    many = " ".join(f"ada/try-{number}" for number in range(0, MANY, STEP))
+    titled = Hearing(stand, f"[FLAG] {many}", "They are the same.")
+    assert len(reports(stand.desk)) == MOST_REPORTED
+    titled.say("/dismiss they are not", stand.form)
     stand.calls.clear()
     case.say(f"/flag copy {many} they are the same", stand.bob)
     assert "up to 5 models" in case.replies()[-1]
