@@ -25,6 +25,22 @@ def die_with_parent() -> None:
     _prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
+def end(processes: Sequence[subprocess.Popen[bytes]], *, within: float) -> None:
+    """SIGTERM to each; SIGKILL to the whole group of whoever is not gone `within` so many seconds, all together.
+
+    Each leads a group of its own, as those that are started here do.
+    """
+    for process in processes:
+        process.terminate()
+    deadline = time.monotonic() + within
+    for process in processes:
+        try:
+            process.wait(max(0.1, deadline - time.monotonic()))
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+
+
 @dataclass
 class Child:
     """One process, its log in a file."""
@@ -74,17 +90,8 @@ class Children:
                 raise ChildDied(f"{child.name} ended with status {status}:\n{child.last_words()}")
 
     def stop(self) -> None:
-        """SIGTERM to each, SIGKILL to the whole group of whoever is not gone in time."""
-        for child in reversed(self.started):
-            if child.process.poll() is None:
-                child.process.terminate()
-        deadline = time.monotonic() + self.grace
-        for child in reversed(self.started):
-            try:
-                child.process.wait(max(0.1, deadline - time.monotonic()))
-            except subprocess.TimeoutExpired:
-                os.killpg(child.process.pid, signal.SIGKILL)
-                child.process.wait()
+        """End all of them, the last first."""
+        end([child.process for child in reversed(self.started)], within=self.grace)
         self.started.clear()
 
     def __enter__(self) -> Children:

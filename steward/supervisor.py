@@ -1,19 +1,17 @@
 """Several processes kept running: whoever dies is started again, later each time; all end together.
 
-A process that ends with MISCONFIGURED before it has run for long would do so for ever: then everything ends, for its
-sentence has to be read by a person.
+A process that ends with MISCONFIGURED before it has ever run for long would do so for ever: then everything ends, for
+its sentence has to be read by a person. One that ran well before says so of a service that is away: it is tried again.
 """
 
 from __future__ import annotations
 
-import os
-import signal
 import subprocess
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-from steward.children import die_with_parent
+from steward.children import die_with_parent, end
 from steward.commands.board import MISCONFIGURED
 from wire.ending import Stop
 
@@ -35,20 +33,28 @@ class Part:
     process: subprocess.Popen[bytes] | None = None
     since: float = 0.0
     deaths: int = 0
-    due: float = field(default=0.0)
+    due: float = 0.0
+    ran_well: bool = False
+    """Whether it ever ran for long: then its settings are right, and what it misses now may come back."""
 
 
 class Supervisor:
-    """Runs `parts`; what they print goes where ours goes. `say` is told of every start after the first, and why."""
+    """Runs `parts`; what they print goes where ours goes. `say` is told of every start after the first, and why.
 
-    def __init__(self, parts: Sequence[Part], say: Callable[[str], None]) -> None:
+    `mind` is called at each look, before anything is started: it cares for what the parts need.
+    """
+
+    def __init__(
+        self, parts: Sequence[Part], say: Callable[[str], None], mind: Callable[[], object] = lambda: None
+    ) -> None:
         self.parts = tuple(parts)
-        self._say = say
+        self._say, self._mind = say, mind
 
     def run(self, stop: Stop) -> int:
         """Keep them running until `stop` is set: 0, or MISCONFIGURED where one of them cannot start."""
         try:
             while not stop.is_set():
+                self._mind()
                 for part in self.parts:
                     if self._look(part, time.monotonic()):
                         return MISCONFIGURED
@@ -68,7 +74,8 @@ class Supervisor:
             return False
         steady = now - part.since >= STEADY
         part.process, part.deaths = None, 1 if steady else part.deaths + 1
-        if status == MISCONFIGURED and not steady:
+        part.ran_well |= steady
+        if status == MISCONFIGURED and not part.ran_well:
             self._say(f"{part.name} cannot start; what it says above has to be mended first.")
             return True
         wait = min(LONGEST_WAIT, FIRST_WAIT * 2.0 ** (part.deaths - 1))
@@ -87,14 +94,5 @@ class Supervisor:
         )
 
     def end(self) -> None:
-        """SIGTERM to each, the last first; SIGKILL to the whole group of whoever is not gone in time."""
-        running = [part.process for part in reversed(self.parts) if part.process is not None]
-        for process in running:
-            process.terminate()
-        deadline = time.monotonic() + GRACE
-        for process in running:
-            try:
-                process.wait(max(0.1, deadline - time.monotonic()))
-            except subprocess.TimeoutExpired:
-                os.killpg(process.pid, signal.SIGKILL)
-                process.wait()
+        """End all of them, the last first."""
+        end([part.process for part in reversed(self.parts) if part.process is not None], within=GRACE)

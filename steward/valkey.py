@@ -13,6 +13,7 @@ import shutil
 import socket
 import subprocess
 import time
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 from typing import IO
@@ -108,6 +109,12 @@ class Valkey:
                     self.stop()
                     raise ValkeyMissing(f"The queue server did not come up: {words}") from error
                 time.sleep(0.02)
+
+    def revive(self, say: Callable[[str], object]) -> None:
+        """Start it again where it died, with all that it had written. Raises ValkeyMissing."""
+        if self.process is not None and (status := self.process.poll()) is not None:
+            say(f"The queue server ended with status {status}; it is started again.")
+            self.start()
 
     def stop(self) -> None:
         """Stop it, politely first."""

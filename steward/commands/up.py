@@ -7,6 +7,7 @@ import signal
 import sys
 from collections.abc import Mapping
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -57,18 +58,21 @@ def up(
     from wire.ending import stop_on
 
     stop = stop_on(signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
-    environment = dict(os.environ)
+    environment, server = dict(os.environ), None
     with ExitStack() as stack:
         with sentences():
             settings = BotSettings()
             settings.read_board(), settings.token(), settings.secrets(), app_of(settings)
             if not any(environment.get(name) for name in REDIS):
-                environment["REDIS_URL"] = stack.enter_context(locked(data / "redis")).url
-                _keep(data / URL_FILE, environment["REDIS_URL"])
+                server = stack.enter_context(locked(data / "redis"))
+                environment["REDIS_URL"] = server.url
+                _keep(data / URL_FILE, server.url)
         wanted = _has(environment, WORK[0]) if worker is None else worker
         told = "" if wanted else " without a worker: nothing is evaluated here"
         _say(f"Starting on {settings.host}:{settings.port}{told}. Ctrl-C ends it.")
-        status = Supervisor(parts(environment, worker=wanted), _say).run(stop)
+        mind = partial(server.revive, _say) if server is not None else lambda: None
+        with sentences():
+            status = Supervisor(parts(environment, worker=wanted), _say, mind).run(stop)
     raise typer.Exit(status)
 
 

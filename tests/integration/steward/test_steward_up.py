@@ -150,6 +150,25 @@ def test_what_can_never_run_ends_everything_with_its_status() -> None:
     assert said == ["serve cannot start; what it says above has to be mended first."]
 
 
+def test_what_ran_well_once_is_tried_again_whatever_it_says() -> None:
+    """It runs for a day, dies, and ends at once when it is started again, because the queue server is away."""
+
+    class Ended:
+        """A process that has ended with this status."""
+
+        def __init__(self, status: int) -> None:
+            self.poll = lambda: status
+
+    said: list[str] = []
+    supervisor = Supervisor([Part("sync", (), {})], said.append)
+    (part,) = supervisor.parts
+    for now, status in ((86_400.0, 1), (86_402.0, 2)):
+        part.process = Ended(status)  # type: ignore[assignment]
+        assert supervisor._look(part, now) is False
+        part.since = now
+    assert said[-1] == "sync ended with status 2; it is started again in 2 s."
+
+
 def test_each_process_gets_its_own_secrets_and_no_other() -> None:
     """The web server has no token; its secrets, also that of the app to sign in with, have no syncs and no workers."""
     secrets = ("STEWARD_BOT_TOKEN", "STEWARD_WEBHOOK_SECRET_FILE", "OAUTH_CLIENT_SECRET", "STEWARD_WORKER_TOKEN_FILE")

@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import os
 import signal
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 import pytest
 import redis
 
 from steward import valkey
+from steward.supervisor import Supervisor
 from steward.valkey import Valkey, ValkeyMissing
+from wire.ending import Stop
 
 
 def test_no_second_server_writes_into_a_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -45,3 +51,32 @@ def test_a_server_that_still_loads_its_data_is_waited_for(tmp_path: Path, monkey
         assert loading == [0]
     finally:
         server.stop()
+
+
+def read(client: redis.Redis, key: str) -> object:
+    """What is there; None also while nobody answers."""
+    with suppress(redis.ConnectionError):
+        return client.get(key)
+    return None
+
+
+def test_a_server_that_dies_is_started_again_with_what_it_had(
+    tmp_path: Path, eventually: Callable[..., object]
+) -> None:
+    """At the address that the processes beside it know; and told to stop, it is gone."""
+    said, stop = list[str](), Stop()
+    with Valkey(tmp_path) as server:
+        supervisor = Supervisor([], said.append, partial(server.revive, said.append))
+        thread = threading.Thread(target=supervisor.run, args=(stop,))
+        thread.start()
+        try:
+            client = redis.Redis.from_url(server.url)
+            client.set("kept", "1")
+            first = server.process
+            assert first is not None
+            first.kill()
+            eventually(lambda: read(client, "kept") == b"1" and server.process is not first)
+            assert said == ["The queue server ended with status -9; it is started again."]
+        finally:
+            stop.set()
+            thread.join(20)
