@@ -12,7 +12,6 @@ which the board goes on: edits that are on their way make two repos differ for a
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -28,6 +27,7 @@ from leaderboard.columns import FILE, Row, columns, key_of
 from leaderboard.contents import compile_rows
 from leaderboard.evaluations import Measured, Sources, measure
 from leaderboard.flags import FlagRecord, compile_tables
+from leaderboard.jsontext import object_in
 from leaderboard.removals import ARCHIVE
 from leaderboard.requests import Request, is_request_path, parse_request
 from leaderboard.results import MAX_BYTES
@@ -114,7 +114,7 @@ def _read_results(view: View, head: str, sides: Sides, desk: Desk) -> None:
             sides.archive.add(blob.path.removeprefix(ARCHIVE))
         elif blob.oid is not None and _is_results(blob.path):
             data = view.blob(blob.oid, max_bytes=MAX_BYTES)
-            sides.results[blob.path] = _object(data)
+            sides.results[blob.path] = object_in(data) if data is not None else None
             measured = measure(blob.path, data, desk.suite) if desk.contents is not None and data is not None else None
             sides.measured |= {blob.path: measured} if measured is not None else {}
 
@@ -137,14 +137,6 @@ def _is_results(path: str) -> bool:
 
 def _folder(path: str) -> str:
     return path.rpartition("/")[0]
-
-
-def _object(data: bytes | None) -> dict[str, Any] | None:
-    try:
-        found = json.loads(data.decode("utf-8-sig")) if data is not None else None
-    except (ValueError, RecursionError):
-        return None
-    return found if isinstance(found, dict) else None
 
 
 # --- comparing

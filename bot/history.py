@@ -5,7 +5,6 @@ For people who compare what was done with what the bot would have done, and for 
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from bot.desk import Desk
 from hub.records import LogEntry
+from leaderboard.jsontext import object_in
 from leaderboard.requests import is_request_path
 
 if TYPE_CHECKING:
@@ -70,9 +70,5 @@ def _status(view: View, oid: str | None) -> str | None:
 
 def status_in(data: bytes | None) -> str | None:
     """The word in the field `status` of a request file in whatever dialect; None where there is none to be read."""
-    try:
-        fields = json.loads(data.decode("utf-8-sig")) if data is not None else None
-    except (ValueError, RecursionError):
-        return None
-    status = fields.get("status") if isinstance(fields, dict) else None
+    status = (object_in(data) or {}).get("status") if data is not None else None
     return status.strip().upper()[:64] if isinstance(status, str) else None

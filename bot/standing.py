@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import json
-from typing import Any
-
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from leaderboard.attempts import Failure
 from leaderboard.categories import read_category
+from leaderboard.jsontext import object_in
 from leaderboard.privacy import said_access, strictest
 from leaderboard.requests import Access, Request, Status
 from leaderboard.times import read_time
@@ -71,7 +69,7 @@ def _said(request: Request, name: str) -> str:
 
 def standing_of_unreadable(data: bytes | None, *, old: bool = False) -> Standing:
     """How a file stands that cannot be read as a request, as far as it says; hidden, where it seems to be private."""
-    fields = _fields(data)
+    fields = (object_in(data) if data is not None else None) or {}
     word, facts = fields.get("status"), fields.get("steward")
     status = word.strip().upper() if isinstance(word, str) else ""
     return Standing(
@@ -80,14 +78,6 @@ def standing_of_unreadable(data: bytes | None, *, old: bool = False) -> Standing
         access="private" if fields.get("private") else "public",
         old=old,
     )
-
-
-def _fields(data: bytes | None) -> dict[str, Any]:
-    try:
-        found = json.loads(data.decode("utf-8-sig")) if data is not None else None
-    except (ValueError, RecursionError):
-        return {}
-    return found if isinstance(found, dict) else {}
 
 
 def _failure(said: object) -> Failure | None:

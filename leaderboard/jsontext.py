@@ -1,4 +1,4 @@
-"""Changing fields of a JSON object in its text: other programs' files stay theirs, byte for byte.
+"""Reading a JSON object from a stranger's bytes, and changing its fields in its text: what others wrote stays theirs.
 
 Only the values that change are written anew, in the layout that the file has: its indentation, its line ends, its blank
 after the colon, its way of writing characters beyond ASCII. A field that is not there is added behind the last one.
@@ -14,6 +14,15 @@ from typing import Any
 
 BOM = "\ufeff"
 _BLANK = re.compile(r"[ \t\n\r]*")
+
+
+def object_in(data: bytes) -> dict[str, Any] | None:
+    """The JSON object that a file of whoever holds; None where it holds none that can be read. Never raises."""
+    try:
+        found = json.loads(data.decode("utf-8-sig"))
+    except (ValueError, RecursionError):
+        return None
+    return found if isinstance(found, dict) else None
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from leaderboard.changes import REGULAR, FileChange
-from leaderboard.jsontext import edit, is_same
+from leaderboard.jsontext import edit, is_same, object_in
 from leaderboard.reasons import Problem, Reason, table
 from leaderboard.requests import OURS, RequestPath, is_model, parse_path
 
@@ -52,6 +52,7 @@ REASONS = table(
         ),
         Reason("mode", "{path} is no plain file any more.", "Keep it a plain file."),
         Reason("too-many", "It touches more than {most} files.", "A person has to look at it."),
+        Reason("too-much", "It is more than is looked through without a person: {what}.", "A maintainer has to do it."),
     )
 )
 
@@ -121,7 +122,7 @@ def _file(kind: Kind, old: str, new: str, path: str, data: bytes) -> FilePlan | 
     place = request_place(old, new, path) if kind == "requests" else result_place(old, new, path)
     if kind == "results" and place == path:
         return None
-    fields = _object(data)
+    fields = object_in(data)
     if fields is None:
         if place == path:
             return None
@@ -196,14 +197,6 @@ def sanitised(model: str) -> str:
     return re.sub(r"[\"<>:/\\|?*\[\]]+", "__", model)
 
 
-def _object(data: bytes) -> dict[str, Any] | None:
-    try:
-        found = json.loads(data.decode("utf-8-sig"))
-    except (ValueError, RecursionError):
-        return None
-    return found if isinstance(found, dict) else None
-
-
 def _written(data: bytes, before: dict[str, Any], after: dict[str, Any]) -> bytes:
     """The new contents, in the file's own text but for the values that change."""
     changes = {key: value for key, value in after.items() if before.get(key) != value}
@@ -265,13 +258,13 @@ def gone_in(change: FileChange) -> list[str]:
 def _compared(one: FilePlan, change: FileChange, data: bytes | None) -> list[Problem]:
     if change.mode not in ("", REGULAR):
         return [REASONS["mode"].problem(path=change.path)]
-    wanted, found = _object(one.data), _object(data) if data is not None else None
+    wanted, found = object_in(one.data), object_in(data) if data is not None else None
     if wanted is None:
         return [] if data == one.data else [REASONS["content"].problem(path=change.path, fields="its bytes differ")]
     if found is None:
         return [REASONS["content"].problem(path=change.path, fields="it is no JSON object")]
     names = sorted(name for name in {*wanted, *found} if not _equal(wanted.get(name, ...), found.get(name, ...)))
-    if names == [OURS] and _equal(found.get(OURS, ...), (_object(one.was) or {}).get(OURS, ...)):
+    if names == [OURS] and _equal(found.get(OURS, ...), (object_in(one.was) or {}).get(OURS, ...)):
         names = []
     fields = ", ".join(names)[:300]
     return [REASONS["content"].problem(path=change.path, fields=f"it differs in {fields}")] if names else []
@@ -281,7 +274,7 @@ def mended(it: Plan, contents: Mapping[str, bytes]) -> dict[str, dict[str, Any]]
     """Path → members of our block that still have to be set there: what a tool of others left as it was."""
     found: dict[str, dict[str, Any]] = {}
     for one in it.files:
-        wanted, there = _object(one.data), _object(contents.get(one.place, b""))
+        wanted, there = object_in(one.data), object_in(contents.get(one.place, b""))
         ours, theirs = (wanted or {}).get(OURS), (there or {}).get(OURS)
         if isinstance(ours, dict) and isinstance(theirs, dict):
             facts = {name: value for name, value in ours.items() if not _equal(theirs.get(name, ...), value)}

@@ -6,11 +6,10 @@ into the index from its file alone; what waits, runs, or is not understood gets 
 
 from __future__ import annotations
 
-import json
-
 from bot.index import Entry
 from bot.standing import standing_of, standing_of_unreadable
 from leaderboard.adoption import is_old
+from leaderboard.jsontext import object_in
 from leaderboard.lifecycle import spent
 from leaderboard.requests import Request, Status, parse_request
 
@@ -69,10 +68,9 @@ def _readable(path: str, oid: str, request: Request) -> tuple[Entry, bool]:
 
 def _is_at_rest(data: bytes) -> bool:
     """Whether a file that is no readable request says that nothing more is to come: an old one in a strange dialect."""
-    try:
-        fields = json.loads(data.decode("utf-8-sig"))
-    except (ValueError, RecursionError):
+    fields = object_in(data)
+    if fields is None:
         return False
-    status = fields.get("status") if isinstance(fields, dict) else None
+    status = fields.get("status")
     word = status.strip().upper() if isinstance(status, str) else Status.PENDING.value
-    return isinstance(fields, dict) and not (word in Status.__members__ and Status(word).waits)
+    return not (word in Status.__members__ and Status(word).waits)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Sequence
 
 from bot.commands import people
@@ -11,6 +10,7 @@ from bot.sync.rename_sources import Base
 from hub.errors import BadRequest, BadToken, Denied, NotFound
 from hub.records import ModelFacts, Repo, Thread
 from leaderboard.admission.facts import Earlier
+from leaderboard.jsontext import object_in
 from leaderboard.rename_checks import Facts
 from leaderboard.renames import Plan, request_place
 from leaderboard.requests import Status
@@ -86,11 +86,7 @@ def running(old: str, new: str, base: Base) -> tuple[str, ...]:
 
 
 def _status(data: bytes) -> str:
-    try:
-        fields = json.loads(data.decode("utf-8-sig"))
-    except (ValueError, RecursionError):
-        return ""
-    return str(fields.get("status")).strip().upper() if isinstance(fields, dict) else ""
+    return str((object_in(data) or {}).get("status", "")).strip().upper()
 
 
 def asking_for(desk: Desk, repo: Repo, thread: Thread) -> tuple[Person, ...]:

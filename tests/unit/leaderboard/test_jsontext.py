@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from leaderboard.jsontext import edit
+from leaderboard.jsontext import edit, object_in
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers(-(2**60), 2**60) | st.floats(allow_nan=False) | st.text(max_size=6),
@@ -96,3 +96,21 @@ def test_what_is_no_object_is_not_edited(raw: str) -> None:
     """Text that is no JSON object raises the same error as reading it does."""
     with pytest.raises(ValueError, match=r".+"):
         edit(raw, {"a": 2})
+
+
+@pytest.mark.parametrize(
+    ("data", "found"),
+    [
+        (b'{"a": 1}', {"a": 1}),
+        (b'\xef\xbb\xbf{"a": 1}', {"a": 1}),
+        (b"[1]", None),
+        (b"", None),
+        (b"\xff{}", None),
+        (b"[" * 100_000, None),
+        (b'{"a": ' + b"9" * 5_000 + b"}", None),
+    ],
+    ids=["object", "byte order mark", "list", "nothing", "not text", "too deep", "too large a number"],
+)
+def test_whatever_bytes_hold_is_an_object_or_nothing(data: bytes, found: dict[str, Any] | None) -> None:
+    """A stranger's file is read as far as it can be, and never an error."""
+    assert object_in(data) == found
