@@ -24,6 +24,8 @@ WEB = (
 )
 SYNC = ("STEWARD_BOT_TOKEN",)
 WORK = ("STEWARD_WORKER_TOKEN",)
+NOBODY = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN")
+"""Tokens of the person at the shell: no process speaks in their name."""
 REDIS = ("REDIS_URL", "STEWARD_REDIS_URL", "REDIS_URL_FILE", "STEWARD_REDIS_URL_FILE")
 
 STEWARD = (sys.executable, "-P", "-m", "steward.cli")
@@ -81,7 +83,7 @@ def parts(environment: Mapping[str, str], *, worker: bool) -> list[Part]:
     from steward.supervisor import Part
 
     named = {"serve": WEB, "sync": SYNC, **({"work": WORK} if worker else {})}
-    secrets = {variable for names in (WEB, SYNC, WORK) for name in names for variable in (name, f"{name}_FILE")}
+    secrets = {variable for names in (WEB, SYNC, WORK, NOBODY) for name in names for variable in (name, f"{name}_FILE")}
     found = []
     for name, own in named.items():
         hidden = secrets - {variable for word in own for variable in (word, f"{word}_FILE")}
