@@ -47,6 +47,8 @@ class Param:
     help: str
     required: bool = False
     choices: tuple[str, ...] = ()
+    by_name: bool = False
+    """Whether it can be given as `name=value` only."""
 
     @property
     def usage(self) -> str:
@@ -54,9 +56,6 @@ class Param:
         shown = "|".join(self.choices) or ("org/model" if self.kind == "model" else "")
         word = f"{self.name}={shown or '…'}" if self.by_name else (shown or self.name.replace("_", " "))
         return word if self.required else f"[{word}]"
-
-    by_name: bool = False
-    """Whether it can be given as `name=value` only."""
 
 
 @dataclass(frozen=True)
@@ -99,7 +98,7 @@ class Registry:
     """Verbs by name."""
 
     verbs: tuple[Verb, ...]
-    _names: dict[str, Verb] = field(default_factory=dict)
+    _names: dict[str, Verb] = field(init=False, repr=False, default_factory=dict)
 
     def __post_init__(self) -> None:
         self._names.update({verb.name: verb for verb in self.verbs})

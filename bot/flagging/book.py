@@ -6,6 +6,8 @@ read first: no flag is escaped by an amnesia.
 
 Race accepted: a model that is submitted between a maintainer's word and the commit of the flag, some seconds, is
 judged without it. Its row is hidden as flagged all the same.
+Race accepted: two processes read the repo at once, and the one that read the older commit writes last. The next look at
+the head, within a round of the reconciler, finds that it is another.
 """
 
 from __future__ import annotations
