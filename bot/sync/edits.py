@@ -12,13 +12,14 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from bot.desk import Desk, request_key
 from hub.edits import Base, FieldEdit, blob_id, guard_of
+from hub.errors import TooLarge
 from hub.records import File
 from leaderboard.effects import Effect
-from leaderboard.requests import Request
+from leaderboard.requests import Request, parse_request
 from leaderboard.transitions import RESTS_ON, Transition
 
 
@@ -43,6 +44,18 @@ def read_ahead(desk: Desk, path: str, *, max_bytes: int) -> Ahead | None:
     there = desk.hub.find_file(desk.requests, path, max_bytes=max_bytes)
     data = desk.ledgers.ahead(desk.requests, path, there)
     return Ahead(data, there) if data is not None else None
+
+
+def request_ahead(desk: Desk, path: str) -> tuple[Request, Ahead] | Literal["missing", "unreadable"]:
+    """The request at `path` as it will be, with its file; else why there is none. One call. Raises HubError."""
+    try:
+        file = read_ahead(desk, path, max_bytes=desk.board.max_request_bytes)
+    except TooLarge:
+        return "unreadable"
+    if file is None:
+        return "missing"
+    request = parse_request(path, file.data)
+    return (request, file) if isinstance(request, Request) else "unreadable"
 
 
 def digest_of(path: str) -> str:

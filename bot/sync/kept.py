@@ -21,7 +21,7 @@ from bot.desk import Desk
 from bot.sync import publication
 from bot.sync.origins import is_ours
 from hub.edits import PutFile
-from hub.errors import NotFound
+from hub.errors import NotFound, TooLarge
 from hub.records import LogEntry, Repo
 from leaderboard.attempts import number_in
 from leaderboard.requests import Request, Status, is_request_path, parse_request
@@ -123,7 +123,10 @@ def _restore(desk: Desk, path: str) -> bool:
 def _finished_with(desk: Desk, results: str) -> Request | None:
     """The request that says FINISHED with the results at this path. A call for each request of the model."""
     for entry in desk.index.of_model(results.rpartition("/")[0]):
-        file = desk.hub.find_file(desk.requests, entry.path, max_bytes=desk.board.max_request_bytes)
+        try:
+            file = desk.hub.find_file(desk.requests, entry.path, max_bytes=desk.board.max_request_bytes)
+        except TooLarge:
+            continue  # none of ours: it says nothing
         request = parse_request(entry.path, file.data) if file is not None else None
         if isinstance(request, Request) and _says(request, results):
             return request

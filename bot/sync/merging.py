@@ -16,7 +16,6 @@ Accepted: a link to another repo is no file for the Hub's API. It is told about,
 
 from __future__ import annotations
 
-import hashlib
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
@@ -28,6 +27,7 @@ from bot.desk import Desk, request_key, thread_key
 from bot.gittrees import Difference
 from bot.index import Origin
 from bot.sync import rename_pulls
+from bot.sync.edits import digest_of
 from bot.sync.pull_record import KIND, Memo, Record, forget, recall, remember
 from bot.sync.pull_report import tell_end, tell_refused
 from bot.sync.rename_sources import commit_and_parent
@@ -214,9 +214,8 @@ def _undo(desk: Desk, view: View, thread: Thread, commit: str, parent: str, one:
 
 
 def _restoring(thread: Thread, commit: str, path: str, data: bytes | None, left: str | None) -> Restore:
-    name = hashlib.sha256(path.encode(errors="surrogateescape")).hexdigest()[:16]
     return Restore(
-        id=f"take back {commit[:16]} {name}",
+        id=f"take back {commit[:16]} {digest_of(path)}",
         path=path,
         line=f"Take back what pull request {thread.num} brought unchecked",
         subject=path,

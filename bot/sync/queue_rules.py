@@ -13,15 +13,14 @@ edit that was staged first decides.
 from __future__ import annotations
 
 from bot.desk import Desk, request_key
-from bot.sync.edits import Ahead, base_of, digest_of, read_ahead
+from bot.sync.edits import Ahead, base_of, digest_of, read_ahead, request_ahead
 from bot.sync.pauses import PAUSED
 from bot.texts.queue import Ruling
 from hub.edits import FieldEdit, PutFile
-from hub.errors import TooLarge
 from leaderboard import rulings
 from leaderboard.attempts import number_in
 from leaderboard.holds import MAX_PAUSES, MAX_REASON, PAUSES, Hold, Priority, is_target, parse_pauses
-from leaderboard.requests import Request, Status, parse_request
+from leaderboard.requests import Request, Status
 from leaderboard.transitions import Transition
 from wire.clock import iso
 
@@ -91,15 +90,10 @@ def resume(desk: Desk, what: str) -> Ruling:
 
 def _open(desk: Desk, path: str) -> tuple[Request, Ahead] | Ruling:
     """The request at `path` with its file, if it has not come to its end; else why it cannot be ruled about."""
-    try:
-        file = read_ahead(desk, path, max_bytes=desk.board.max_request_bytes)
-    except TooLarge:
-        return Ruling("unreadable", False, path)
-    if file is None:
-        return Ruling("missing", False, path)
-    request = parse_request(path, file.data)
-    if not isinstance(request, Request):
-        return Ruling("unreadable", False, path)
+    found = request_ahead(desk, path)
+    if isinstance(found, str):
+        return Ruling(found, False, path)
+    request, file = found
     status = request.status
     if status is None or _is_foreign(desk, request):
         return Ruling("foreign", False, path)

@@ -12,12 +12,11 @@ from typing import Literal
 
 from bot.desk import Desk
 from bot.index import Entry
-from bot.sync.edits import digest_of, read_ahead, stage_transition
+from bot.sync.edits import digest_of, request_ahead, stage_transition
 from bot.sync.numbers import known_numbers
-from hub.errors import TooLarge
 from leaderboard import transitions
 from leaderboard.effects import Effect
-from leaderboard.requests import Request, Status, parse_request
+from leaderboard.requests import Request, Status
 
 How = Literal["done", "missing", "unreadable", "under-way", "spent", "budget", "finished", "off"]
 DAY = 86_400.0
@@ -40,14 +39,11 @@ def relaunch(desk: Desk, entry: Entry, *, cause: str, once: str | None = None) -
     right is so limited cannot relaunch what has finished. One call; where the index was lost, those of `used_numbers`.
     """
     path = entry.path
-    try:
-        file = read_ahead(desk, path, max_bytes=desk.board.max_request_bytes)
-    except TooLarge:
-        return Relaunch("unreadable", path)
-    if file is None:
-        return Relaunch("missing", path)
-    request = parse_request(path, file.data)
-    if not isinstance(request, Request) or request.status is None:
+    found = request_ahead(desk, path)
+    if isinstance(found, str):
+        return Relaunch(found, path)
+    request, file = found
+    if request.status is None:
         return Relaunch("unreadable", path)
     how = _how(desk, request, cause, once)
     known = Relaunch(how, path, request.status.value, request.file.steward.thread or entry.thread)

@@ -50,7 +50,7 @@ def _stage(
     line: str,
     guard: dict[str, tuple[object, ...]] | None = None,
 ) -> None:
-    digest = hashlib.sha256(f"{path} {sorted(facts.items())}".encode()).hexdigest()[:16]
+    digest = hashlib.sha256(f"{path} {sorted(facts.items())}".encode(errors="surrogateescape")).hexdigest()[:16]
     wake = (request_key(path),) if is_request_path(path) else ()
     edit = FieldEdit(id=f"mend {digest}", path=path, line=line, facts=dict(facts), guard=guard or {}, wake=wake)
     desk.effects.stage(repo, edit)

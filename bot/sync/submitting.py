@@ -14,13 +14,12 @@ from bot import checking
 from bot.desk import Desk, request_key
 from bot.facts import gather_submission
 from bot.index import Entry
-from bot.sync.edits import read_ahead, stage_transition
+from bot.sync.edits import digest_of, request_ahead, stage_transition
 from bot.sync.numbers import known_numbers
 from hub.edits import PutFile
-from hub.errors import TooLarge
 from leaderboard import transitions
 from leaderboard.effects import Effect
-from leaderboard.requests import Problem, Request, Status, parse_request
+from leaderboard.requests import Problem, Request, Status
 from wire.clock import iso
 
 How = Literal["submitted", "resubmitted", "refused", "exists", "under-way", "same", "missing", "unreadable", "off"]
@@ -60,14 +59,11 @@ def submit(desk: Desk, wish: Wish, *, cause: str) -> Submitted:
         return Submitted("refused", wish.model, reasons=(asked,))
     request = Request(asked.path, asked.file.model_copy(update=_asked(wish)), asked.raw)
     path = str(request.path)
-    try:
-        earlier = read_ahead(desk, path, max_bytes=desk.board.max_request_bytes)
-    except TooLarge:
-        return Submitted("unreadable", wish.model, path)
-    if earlier is not None:
-        known = parse_request(path, earlier.data)
-        if not isinstance(known, Request):
-            return Submitted("unreadable", wish.model, path)
+    found = request_ahead(desk, path)
+    if found == "unreadable":
+        return Submitted(found, wish.model, path)
+    if found != "missing":
+        known, _ = found
         ours = cause in known.file.steward.causes
         return Submitted("submitted" if ours else "exists", wish.model, path, status=known.file.status)
     refused, sha = _refused(desk, request, wish.submitter)
@@ -116,14 +112,11 @@ def _fields(desk: Desk, request: Request, wish: Wish, sha: str, cause: str) -> d
 def resubmit(desk: Desk, entry: Entry, *, revision: str, submitter: str, cause: str) -> Submitted:
     """Have the request of `entry` wait again at `revision`, if that is another commit and passes every check."""
     path = entry.path
-    try:
-        file = read_ahead(desk, path, max_bytes=desk.board.max_request_bytes)
-    except TooLarge:
-        return Submitted("unreadable", entry.model, path)
-    if file is None:
-        return Submitted("missing", entry.model, path)
-    known = parse_request(path, file.data)
-    if not isinstance(known, Request) or known.status is None:
+    found = request_ahead(desk, path)
+    if isinstance(found, str):
+        return Submitted(found, entry.model, path)
+    known, file = found
+    if known.status is None:
         return Submitted("unreadable", entry.model, path)
     model, status = known.path.model, known.file.status
     if cause in known.file.steward.causes:
@@ -139,7 +132,7 @@ def resubmit(desk: Desk, entry: Entry, *, revision: str, submitter: str, cause: 
     step = transitions.resubmitted(known, revision=sha, cause=cause, used=known_numbers(desk, known, entry))
     if step is None:
         return Submitted("resubmitted", model, path, sha=sha)  # this cause has done so before
-    line = f"Evaluate {model} at {sha[:8]}"
-    if not stage_transition(desk, known, file.there, step, name=f"resubmit {cause}", line=line, effect=Effect.RELAUNCH):
+    name, line = f"resubmit {cause} {digest_of(path)}", f"Evaluate {model} at {sha[:8]}"
+    if not stage_transition(desk, known, file.there, step, name=name, line=line, effect=Effect.RELAUNCH):
         return Submitted("off", model, path, status=status)
     return Submitted("resubmitted", model, path, sha=sha)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Sequence
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 from bot.desk import Desk, request_key
 from bot.index import Entry
 from bot.standing import standing_of_unreadable
+from bot.sync.edits import digest_of
 from bot.sync.status_thread import tell
 from bot.sync.views import view_of_unreadable
 from hub.edits import Base, FieldEdit
@@ -45,7 +45,7 @@ def _stage(desk: Desk, entry: Entry, file: File, problems: Sequence[Problem]) ->
     """What is not understood is not touched: only the status and our own object, and only in the file that was read."""
     step = failed(failure=refusal(tuple(problems)), log=None, thread=entry.thread)
     edit = FieldEdit(
-        id="refuse " + hashlib.sha256(f"{file.oid} {entry.path}".encode(errors="surrogateescape")).hexdigest(),
+        id=f"refuse {file.oid} {digest_of(entry.path)}",
         path=entry.path,
         line=f"Refuse {entry.path}"[:400],
         subject=entry.path,
