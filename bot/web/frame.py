@@ -16,6 +16,7 @@ from fastapi.responses import HTMLResponse, Response
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
+from bot.texts.phases import PHASES
 from bot.web.answers import FRESH, PRIVATE, tagged
 from bot.web.models import Problem
 from bot.web.talks import readable
@@ -30,16 +31,6 @@ STATIC: Mapping[str, str] = {
 }
 FILES = {name: (resources.files("bot.web") / "static" / name).read_bytes() for name in STATIC}
 DIGESTS = {name: hashlib.sha256(content).hexdigest()[:12] for name, content in FILES.items()}
-PHASES = {
-    "claim": "a worker asks for it",
-    "download": "downloading the model",
-    "start": "starting the sandbox",
-    "load": "loading the weights",
-    "prepare": "preparing the questions",
-    "evaluate": "answering questions",
-    "score": "scoring",
-    "publish": "publishing",
-}
 FAULTS: Mapping[Fault, str] = {"submission": "the submission", "us": "us", "hub": "the Hub", "unknown": "not known"}
 WORDS = {
     "new": "being checked",

@@ -7,7 +7,6 @@ import binascii
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import chain, islice, zip_longest
 
-from bot.catalog import submitter_of
 from bot.desk import Desk
 from bot.index import Entry
 from bot.sync.line import Line, look
@@ -58,7 +57,7 @@ class Pages:
     ) -> Iterator[tuple[float, Entry]]:
         index = self.desk.index
         if model:
-            known = sorted(((_time(entry), entry.path, entry) for entry in index.of_model(model)), reverse=True)
+            known = sorted(((entry.time, entry.path, entry) for entry in index.of_model(model)), reverse=True)
             yield from ((time, entry) for time, path, entry in known if after is None or (time, path) < after)
             return
         listed = index.catalog.newest(status=status, submitter=submitter, after=after)
@@ -143,17 +142,13 @@ def _who(entry: Entry | None) -> dict[str, str | None]:
     if entry is None or shown.hidden(entry):
         return {"path": None, "model": None, "precision": "", "submitter": ""}
     precision = shown.precision_of(entry)
-    return {"path": entry.path, "model": entry.model, "precision": precision, "submitter": submitter_of(entry)}
-
-
-def _time(entry: Entry) -> float:
-    return entry.standing.time or entry.submitted
+    return {"path": entry.path, "model": entry.model, "precision": precision, "submitter": entry.whose}
 
 
 def _fits(entry: Entry, status: str, model: str, submitter: str) -> bool:
     if shown.hidden(entry) or (status and entry.standing.status != status):
         return False
-    if submitter and submitter_of(entry).casefold() != submitter.casefold():
+    if submitter and entry.whose.casefold() != submitter.casefold():
         return False
     return not model or entry.model.casefold() == model.casefold()
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from bot.catalog import submitter_of
 from bot.desk import Desk
 from bot.index import Entry
 from bot.sync.line import Outlook, look
@@ -71,7 +70,6 @@ def _fields(desk: Desk, entry: Entry, adopted: str, *, public: bool) -> dict[str
     where, seen = parse_path(entry.path), entry.standing
     names = where if isinstance(where, RequestPath) else None
     tells = not public or seen.access == "public"
-    time = seen.time or entry.submitted
     thread = f"{desk.address(desk.requests)}/discussions/{entry.thread}" if entry.thread is not None else None
     return {
         "path": entry.path,
@@ -81,8 +79,8 @@ def _fields(desk: Desk, entry: Entry, adopted: str, *, public: bool) -> dict[str
         "weight_type": names.weight_type if names else "",
         "status": seen.status,
         "state": state_of(entry),
-        "submitter": submitter_of(entry),
-        "submitted": iso(time) if 0 < time < 1e11 else None,
+        "submitter": entry.whose,
+        "submitted": iso(entry.time) if 0 < entry.time < 1e11 else None,
         "request_url": desk.address(desk.requests, entry.path),
         "thread_url": thread if tells else None,
         "log_url": (seen.log or None) if tells else None,

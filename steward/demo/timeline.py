@@ -11,18 +11,8 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from bot.texts.phases import PHASES
 from steward.demo.watch import Standing
-
-PHASES = {
-    "claim": "a worker asks for it",
-    "download": "downloading the model",
-    "start": "starting the sandboxed child",
-    "load": "loading the weights",
-    "prepare": "preparing the questions",
-    "evaluate": "answering questions",
-    "score": "scoring",
-    "publish": "publishing",
-}
 
 
 class Timeline:

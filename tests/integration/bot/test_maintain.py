@@ -310,7 +310,7 @@ def test_unknown_causes_are_listed(site: Site, mia: Browser) -> None:
     assert "ada/a" in page
     assert HOSTILE not in page
     assert "javascript:" not in page
-    assert "1 more are of models" in page
+    assert "1 more is of a model" in page
 
 
 def test_a_page_of_ours_submits_for_whoever_is_signed_in(site: Site, eventually: Eventually) -> None:
