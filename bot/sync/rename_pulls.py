@@ -61,8 +61,8 @@ def check_rename(
         base = source.base(claim.old, claim.new)
         it = plan(source.kind, claim.old, claim.new, base.files, base.new_files)
         checked, outcome = _against(source, it, thread, changes)
-    except TooMuch:
-        return RenameChecked(Judged((Line(False, _NOT_LOOKED_AT.problems[0]),)), names)
+    except TooMuch as error:
+        return RenameChecked(Judged((Line(False, error.problem),)), names)
     facts = rename_facts.gather(desk, it, base, rename_facts.asking_for(desk, repo, thread))
     judged = judge(facts, checked)
     judged = Judged((*_of_thread(thread), *judged.lines), judged.partial)

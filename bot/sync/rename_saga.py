@@ -85,8 +85,8 @@ def plan(desk: Desk, words: dict[str, str], repo: Repo) -> Part | Problem:
     source = source_of(desk, repo)
     try:
         base = source.base(words["old"], words["new"])
-    except TooMuch:
-        return REASONS["too-many"].problem(most="2,000")
+    except TooMuch as error:
+        return error.problem
     it = plan_rename(source.kind, words["old"], words["new"], base.files, base.new_files)
     problems = _without_nothing(it).problems
     return problems[0] if problems else Part(repo, base.commit, _pointing(it))
@@ -99,8 +99,8 @@ def objection(desk: Desk, words: dict[str, str], its_title: str, parts: Sequence
     asking = [Person(words["asked_id"], words["asked"])] if words.get("asked_id") else []
     try:
         judged, _ = prepare(desk, words["old"], words["new"], asking)
-    except TooMuch:
-        return REASONS["too-many"].problem(most="2,000")
+    except TooMuch as error:
+        return error.problem
     return next((line.problem for line in judged.lines if not line.ok), None)
 
 

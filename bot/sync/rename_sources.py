@@ -20,7 +20,8 @@ from bot.mirror_folder import MirrorDamaged
 from hub.errors import EntryNotFound, TooLarge
 from hub.records import Repo
 from leaderboard.changes import FileChange
-from leaderboard.renames import Kind
+from leaderboard.reasons import Problem
+from leaderboard.renames import REASONS, Kind
 from leaderboard.requests import is_request_path
 
 if TYPE_CHECKING:
@@ -36,7 +37,12 @@ DEPTH = 50
 
 
 class TooMuch(Exception):
-    """More files, or larger ones, than are looked at without a person."""
+    """More files, or larger ones, than are looked at without a person; `str()` says what, in words."""
+
+    @property
+    def problem(self) -> Problem:
+        """The same as what is wrong with a rename."""
+        return REASONS["too-much"].problem(what=str(self))
 
 
 @dataclass(frozen=True)
@@ -161,9 +167,13 @@ def _in_view(view: View, commit: str, changes: Sequence[FileChange]) -> Head:
     for path, oid in oids.items():
         data = view.blob(oid, max_bytes=MAX_FILE) if oid is not None else None
         if oid is not None and data is None:
-            raise TooMuch(path)
+            raise TooMuch(_too_large(path))
         contents |= {path: data} if data is not None else {}
     return Head(contents, oids)
+
+
+def _too_large(path: str) -> str:
+    return f"{path} has more than {MAX_FILE // 2**20} MB"
 
 
 def touched(changes: Iterable[FileChange]) -> list[str]:
@@ -196,13 +206,13 @@ class Results:
 
     def _read(self, paths: Sequence[str], revision: str) -> dict[str, bytes]:
         if len(paths) > MOST_READ:
-            raise TooMuch(f"{len(paths):,} files")
+            raise TooMuch(f"{len(paths):,} files of results, and {MOST_READ} are read")
         found: dict[str, bytes] = {}
         for path in paths:
             try:
                 file = self._desk.hub.find_file(self._repo, path, revision, max_bytes=MAX_FILE)
             except TooLarge as error:
-                raise TooMuch(path) from error
+                raise TooMuch(_too_large(path)) from error
             found |= {path: file.data} if file is not None else {}
         return found
 

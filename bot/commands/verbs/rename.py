@@ -8,7 +8,6 @@ from bot.commands.verbs.shared import OWNERS
 from bot.sync import proposals, rename_saga
 from bot.sync.rename_sources import TooMuch
 from bot.texts.render import Safe
-from leaderboard.renames import REASONS
 
 OLD = Param("model", "model", "the model's id as this leaderboard knows it, org/name", required=True)
 NEW = Param("new", "model", "its id on the Hub now, org/name", required=True)
@@ -21,8 +20,8 @@ def run(call: Call) -> Answer:
     def act() -> Safe:
         try:
             judged, parts = rename_saga.prepare(call.desk, old, new, [call.person])
-        except TooMuch:
-            return say("propose", how="no", problems=[REASONS["too-many"].problem(most="2,000")], digest="")
+        except TooMuch as error:
+            return say("propose", how="no", problems=[error.problem], digest="")
         problems = [line.problem for line in judged.lines if not line.ok]
         if problems:
             return say("propose", how="no", problems=problems, digest="")

@@ -69,6 +69,15 @@ def status(stand: Stand, number: int) -> str:
     return str(stand.form.get_discussion_details(REQUESTS, number, repo_type="dataset").status)
 
 
+def test_what_is_too_much_to_look_through_is_said(stand: Stand, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a model with more results than are read, how many there are is told, and not a bound that it keeps."""
+    monkeypatch.setattr("bot.sync.rename_sources.MOST_READ", 0)
+    opened = stand.ada.create_discussion(REQUESTS, "Hello", description="Hm.", repo_type="dataset")
+    stand.ada.comment_discussion(REQUESTS, opened.num, comment=f"/rename {OLD} {NEW}", repo_type="dataset")
+    look_at(stand, REQUESTS, opened.num)
+    assert "3 files of results, and 0 are read" in comments(stand, REQUESTS, opened.num)[-1]
+
+
 def test_whoever_opened_the_discussion_asks_for_it(stand: Stand) -> None:
     """Twins of Ada's, in a pull request of a tool's account: right once she asks for it, and not when a stranger does;
     the discussion is answered once, and closed with it."""
