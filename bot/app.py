@@ -33,13 +33,13 @@ from bot.web.checks import Checks
 from bot.web.desk import looking_desk
 from bot.web.frame import Frame, static_routes
 from bot.web.live import Live, live_routes
-from bot.web.maintain import maintain_routes
-from bot.web.maintain_api import maintain_api_routes
-from bot.web.maintain_gate import Gate
-from bot.web.maintain_views import Maintenance
+from bot.web.maintain.api import maintain_api_routes
+from bot.web.maintain.gate import Gate
+from bot.web.maintain.routes import maintain_routes
+from bot.web.maintain.views import Maintenance
 from bot.web.pages import page_routes
-from bot.web.signin import SigningIn, signin_routes
-from bot.web.signin_app import app_of
+from bot.web.signin.app import app_of
+from bot.web.signin.routes import SigningIn, signin_routes
 from bot.web.site import site_routes
 from bot.web.submit import Submitting, submit_routes
 from bot.web.visitors import Visitors

@@ -53,7 +53,7 @@ def up(
     Exit status 0 when told to stop, 2 where a setting is missing or wrong.
     """
     from bot.settings import BotSettings
-    from bot.web.signin_app import app_of
+    from bot.web.signin.app import app_of
     from steward.commands.board import sentences
     from steward.supervisor import Supervisor
     from steward.valkey import locked

@@ -14,8 +14,8 @@ from signin_kit import APP_SECRET, Browser, Site, signing
 
 from bot.probe import Probe
 from bot.settings import BotSettings, SettingsError
-from bot.web.signin import MOST
-from bot.web.signin_app import app_of
+from bot.web.signin.app import app_of
+from bot.web.signin.routes import MOST
 from steward.valkey import Valkey
 from wire.redis import text
 
@@ -169,7 +169,7 @@ def test_a_hub_that_is_away_is_told(site: Site, browser: Browser) -> None:
 def test_nobody_waits_behind_many(site: Site, browser: Browser, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where the Hub is so slow that many wait already, one more is told so at once, on the way there and back."""
     address = browser.agree("ada")
-    monkeypatch.setattr("bot.web.signin.WAITING", 0)
+    monkeypatch.setattr("bot.web.signin.routes.WAITING", 0)
     assert [browser.get(one).status_code for one in (address, "/signin")] == [503, 503]
 
 
@@ -177,7 +177,7 @@ def test_an_address_that_brings_many_answers_has_to_wait(
     site: Site, browser: Browser, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The Hub is not asked about any more of them within the minute."""
-    monkeypatch.setattr("bot.web.signin.MOST", 0)
+    monkeypatch.setattr("bot.web.signin.routes.MOST", 0)
     assert MOST > 0
     answer = browser.sign_in("ada")
     assert (answer.status_code, "wait a minute" in answer.text) == (429, True)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from bot.sessions import form_token
 from bot.web.incoming import form_in
-from bot.web.signin_flow import Flow, begin, local, read, written
+from bot.web.signin.flow import Flow, begin, local, read, written
 
 
 @pytest.mark.parametrize(

@@ -10,8 +10,8 @@ from bot.deliveries import VERDICTS
 from bot.desk import Desk
 from bot.inbox_log import InboxLog, Kept, Standing, readable
 from bot.index import Entry
-from bot.web import maintain_models as models
 from bot.web import shown
+from bot.web.maintain import models
 from leaderboard.failures import CAUSES, UNKNOWN
 from wire.clock import iso
 from wire.parking import Parked

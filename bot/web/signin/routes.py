@@ -18,13 +18,13 @@ from starlette.concurrency import run_in_threadpool
 from bot.errands import look
 from bot.questions import Questions
 from bot.sessions import Session
-from bot.web import signin_flow
 from bot.web.answers import PRIVATE, answer
 from bot.web.api import PROBLEMS
 from bot.web.checks import who
 from bot.web.frame import Frame
 from bot.web.incoming import body_of, client_of, form_in
-from bot.web.signin_app import CALLBACK
+from bot.web.signin import flow as flows
+from bot.web.signin.app import CALLBACK
 from bot.web.visitors import FORM_TOKEN, Visitors
 from hub.errors import BadRequest, Denied, HubError
 from hub.oauth import Provider
@@ -68,7 +68,7 @@ class SigningIn:
             return "off"
         if self._is_busy:
             return "away"
-        flow = signin_flow.begin(next)
+        flow = flows.begin(next)
         try:
             url = await to_thread.run_sync(
                 lambda: _provider(self).authorize_url(state=flow.state, nonce=flow.nonce, challenge=flow.challenge),
@@ -77,7 +77,7 @@ class SigningIn:
         except HubError as error:
             return _told(error)
         response = RedirectResponse(url, 303, PRIVATE)
-        self.visitors.remember(response, "signin", signin_flow.written(flow), seconds=signin_flow.LASTS)
+        self.visitors.remember(response, "signin", flows.written(flow), seconds=flows.LASTS)
         return response
 
     async def end(self, request: Request) -> Response | Why:
@@ -85,7 +85,7 @@ class SigningIn:
         if self.provider is None:
             return "off"
         said = request.query_params
-        flow = signin_flow.read(request.cookies.get(self.visitors.cookie_name("signin"), ""))
+        flow = flows.read(request.cookies.get(self.visitors.cookie_name("signin"), ""))
         if flow is None or not flow.is_answered_by(said.get("state", "")):
             return "forged"
         code = said.get("code", "")
@@ -106,7 +106,7 @@ class SigningIn:
         """Whether the Hub is so slow that nobody more should wait for it here."""
         return self._calls.statistics().tasks_waiting >= WAITING
 
-    def _identify(self, flow: signin_flow.Flow, code: str, client: str) -> Account | None:
+    def _identify(self, flow: flows.Flow, code: str, client: str) -> Account | None:
         if self._questions.allows(f"signin {who(client)}", most=MOST):
             return None
         return _provider(self).identify(code, verifier=flow.verifier, nonce=flow.nonce)

@@ -16,9 +16,9 @@ from bot.deliveries import VERDICTS
 from bot.web.answers import PRIVATE, CannotAnswer
 from bot.web.frame import Frame
 from bot.web.incoming import body_of, choice, form_in, words
-from bot.web.maintain_gate import Gate, No
-from bot.web.maintain_models import Woken
-from bot.web.maintain_views import Maintenance
+from bot.web.maintain.gate import Gate, No
+from bot.web.maintain.models import Woken
+from bot.web.maintain.views import Maintenance
 from bot.web.visitors import FORM_TOKEN, Visitor
 
 STATUSES: dict[No | str, int] = {"signed-out": 401, "stranger": 403, "unsure": 503, "form": 403}

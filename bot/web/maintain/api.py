@@ -15,12 +15,12 @@ from starlette.concurrency import run_in_threadpool
 
 from bot.deliveries import VERDICTS
 from bot.texts.render import render
-from bot.web import maintain_models as models
 from bot.web.answers import PRIVATE, CannotAnswer, answer
 from bot.web.api import PROBLEMS
 from bot.web.incoming import client_of
-from bot.web.maintain_gate import Gate, No
-from bot.web.maintain_views import Maintenance
+from bot.web.maintain import models
+from bot.web.maintain.gate import Gate, No
+from bot.web.maintain.views import Maintenance
 from bot.web.models import Problem
 from bot.web.tokens import BEARER, Owners, shown_token
 from bot.web.visitors import Visitor

@@ -1,0 +1,1 @@
+"""Signing in with the Hub: one sign-in from the link to the way back, and our app there."""
