@@ -64,9 +64,9 @@ def call_followers(desk: Desk, path: str) -> None:
 
 def tell_ends(desk: Desk, repo: Repo, thread: Thread) -> int:
     """Tell in `thread` of each end that it waits for; how many comments were posted."""
-    posted, open_ends = 0, False
-    for followed in _followed(desk, thread):
-        entry = desk.index.find([followed.path])[0]
+    posted, open_ends, waits_for = 0, False, list(_followed(desk, thread))
+    entries = desk.index.find([followed.path for followed in waits_for])
+    for followed, entry in zip(waits_for, entries, strict=True):
         key = desk.keys.followers(followed.path)
         if entry is not None and not _has_ended(desk, entry, followed):
             desk.redis.sadd(key, thread_key(repo, thread.num))
@@ -120,7 +120,7 @@ def _who_asked(thread: Thread, followed: Followed) -> str:
 
 def _close(desk: Desk, repo: Repo, thread: Thread) -> None:
     """Close a thread in which a failure was reported, once all that it waited for has finished."""
-    ended = [desk.index.find([one.path])[0] for one in _followed(desk, thread)]
+    ended = desk.index.find([one.path for one in _followed(desk, thread)])
     finished = all(entry is not None and shown.summary(desk, entry).state == "finished" for entry in ended)
     if finished and _is_report(desk, thread):
         marker = desk.marker("close", f"{repo.kind}/{repo.id} {thread.num}")
@@ -129,8 +129,9 @@ def _close(desk: Desk, repo: Repo, thread: Thread) -> None:
 
 def _is_report(desk: Desk, thread: Thread) -> bool:
     """Whether our first answer in it was that to a report: it is about nothing else."""
+    me = desk.me()
     return any(
         (marker := marker_of(one.text)) is not None and marker.kind == "first"
         for one in thread.comments
-        if is_by(desk.me(), one.author_id, one.author_name)
+        if is_by(me, one.author_id, one.author_name)
     )

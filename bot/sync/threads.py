@@ -31,7 +31,7 @@ from bot.sync.pulls import sync_pull
 from bot.sync.rename_links import follow_links
 from bot.sync.status_thread import KIND
 from hub.comments import find_marked, marker_of
-from hub.errors import NotFound, ThreadNotFound
+from hub.errors import BadToken, Denied, NotFound, ThreadNotFound
 from hub.records import Repo, Thread
 from wire.crashpoints import pass_by, point
 from wire.dirty import Priority
@@ -94,14 +94,27 @@ def sync_thread(desk: Desk, repo: Repo, number: int) -> float | None:
     if path is not None:
         _check_status(desk, thread, path)
     go_on_with_approved(desk, repo, thread)
-    posted = answer_commands(desk, REGISTRY, repo, thread, _place(thread, path)) + tell_ends(desk, repo, thread)
-    linked = follow_links(desk, repo, thread)
-    posted += linked or (answer_first(desk, REGISTRY, repo, thread) if path is None else 0)
-    posted += hear(desk, repo, thread, is_stale=posted > 0)
+    posted = _speak(desk, repo, thread, path)
     is_pull = repo in (desk.requests, desk.results) and thread.is_pull_request
     reports, again = sync_pull(desk, repo, thread) if is_pull else (0, None)
     desk.redis.hset(counts, _read(number), len(thread.comments) + posted + reports)
     return again
+
+
+def _speak(desk: Desk, repo: Repo, thread: Thread, path: str | None) -> int:
+    """Answer what there is to answer, as far as the Hub lets us speak in this thread; how many comments were posted."""
+    posted = 0
+    try:
+        posted += answer_commands(desk, REGISTRY, repo, thread, _place(thread, path))
+        posted += tell_ends(desk, repo, thread)
+        linked = follow_links(desk, repo, thread)
+        posted += linked or (answer_first(desk, REGISTRY, repo, thread) if path is None else 0)
+        posted += hear(desk, repo, thread, is_stale=posted > 0)
+    except BadToken:
+        raise
+    except Denied as error:  # locked, or switched off: whoever lets us speak again, or writes there, calls us
+        log.warning("not allowed to speak", repo=repo.id, thread=thread.num, error=str(error))
+    return posted
 
 
 def _place(thread: Thread, path: str | None) -> Place:
@@ -114,9 +127,10 @@ def _request_of(desk: Desk, thread: Thread) -> str | None:
     """The path of the request that a thread is about: as the index has it, else as our own marker there says."""
     if (path := desk.index.of_thread(thread.num)) is not None:
         return path
+    me = desk.me()
     for comment in thread.comments:
         marker = marker_of(comment.text)
-        if marker is not None and find_marked([comment], desk.marker(KIND, marker.key), desk.me()) is not None:
+        if marker is not None and find_marked([comment], desk.marker(KIND, marker.key), me) is not None:
             return marker.key
     return None
 

@@ -258,6 +258,18 @@ def test_what_is_not_clear_is_left_to_people(stand_with_maintainer: Stand) -> No
     assert "No thread waits" in digest.events[0].content
 
 
+def test_where_the_hub_lets_us_not_speak_a_thread_comes_to_rest(stand_with_maintainer: Stand) -> None:
+    """A question in a locked thread gets no answer, and is nobody's trouble; once it is unlocked it gets one."""
+    stand = stand_with_maintainer
+    stand.hub.box.faults.fail("POST */comment", status=403, times=None)
+    talk = open_thread(stand, "Can I submit with trust_remote_code?", "Hello, my model needs it.")
+    assert (talk.replies(), stand.desk.parking.all(), len(stand.desk.dirty)) == ([], [], 0)
+    assert not stand.desk.redis.exists(stand.desk.keys.dirty_tries)
+    stand.hub.box.faults.clear()
+    talk.look()
+    assert len(talk.replies()) == 1
+
+
 def test_a_question_is_not_answered_over_a_maintainer(stand_with_maintainer: Stand) -> None:
     """Where a maintainer has spoken, the bot does not answer from its list."""
     stand = stand_with_maintainer
