@@ -34,11 +34,10 @@ class Catalog:
         statuses: dict[str, Fields] = {}
         submitters: dict[str, Fields] = {}
         for entry in entries:
-            time = entry.standing.time or entry.submitted
-            times[entry.path] = time
-            statuses.setdefault(entry.standing.status, {})[entry.path] = time
-            if whose := submitter_of(entry):
-                submitters.setdefault(whose.casefold(), {})[entry.path] = time
+            times[entry.path] = entry.time
+            statuses.setdefault(entry.standing.status, {})[entry.path] = entry.time
+            if entry.whose:
+                submitters.setdefault(entry.whose.casefold(), {})[entry.path] = entry.time
         if not times:
             return
         pipe.zadd(self._keys.catalog(), times)
@@ -80,8 +79,3 @@ class Catalog:
         if rank is not None:
             return int(rank) + 1
         return int(self._redis.zcount(name, f"({after[0]!r}", "+inf"))
-
-
-def submitter_of(entry: Entry) -> str:
-    """Whose request it is, as far as it is known."""
-    return entry.submitter or entry.standing.submitter

@@ -6,7 +6,6 @@ import difflib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from bot.catalog import submitter_of
 from bot.commands.call import Answer, say
 from bot.commands.registry import Arguments, Verb
 from bot.desk import Desk
@@ -52,7 +51,7 @@ def _choices(entries: Sequence[Entry]) -> list[str]:
 
 def _submitter(desk: Desk, entry: Entry) -> str:
     """Who brought it: as its acceptance saw it, else as we wrote into its file, else who made its last commit."""
-    return submitter_of(entry) or desk.index.origin(entry.path).author
+    return entry.whose or desk.index.origin(entry.path).author
 
 
 def _entries(desk: Desk, model: str, repo: Repo, thread: Thread) -> list[Entry]:
