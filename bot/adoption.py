@@ -17,8 +17,7 @@ from __future__ import annotations
 
 import hashlib
 import secrets
-from collections.abc import Iterable, Sequence
-from itertools import islice
+from collections.abc import Sequence
 
 import structlog
 
@@ -123,7 +122,9 @@ class Adoption:
                 "nobody can tell what is old. Run `steward adopt --again` to take all that is there now for old."
             ) from error
         gathered = f"{self._keys.adopted_files}:{secrets.token_hex(8)}"
-        for chunk in _chunks(entry for entry in entries if is_request_path(entry.path)):
+        ours = [entry for entry in entries if is_request_path(entry.path)]
+        for start in range(0, len(ours), _CHUNK):
+            chunk = ours[start : start + _CHUNK]
             mapping: Fields = {entry.path: bytes.fromhex(git_id(entry.oid, entry.size)) for entry in chunk}
             with self._redis.pipeline() as pipe:
                 pipe.hset(gathered, mapping=mapping)
@@ -143,9 +144,3 @@ def git_id(oid: str, size: int) -> str:
     if len(oid) == hashlib.sha1(usedforsecurity=False).digest_size * 2:
         return oid
     return blob_id(f"version https://git-lfs.github.com/spec/v1\noid sha256:{oid}\nsize {size}\n".encode())
-
-
-def _chunks(entries: Iterable[FileEntry]) -> Iterable[list[FileEntry]]:
-    rest = iter(entries)
-    while chunk := list(islice(rest, _CHUNK)):
-        yield chunk

@@ -16,7 +16,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from bot.catalog import Catalog
-from bot.neighbours import Neighbours
+from bot.neighbours import Neighbours, starting_with
 from bot.standing import Standing
 from bot.waiting import LINE, WaitingList
 from leaderboard.dispatch import Waiting
@@ -191,8 +191,7 @@ class Index:
 
     def of_model(self, model: str) -> list[Entry]:
         """The requests for `model`, whatever the case of its name, by path. Two round trips."""
-        start = model.lower().encode(errors="surrogateescape") + b"\0"
-        members = self._redis.zrangebylex(self._keys.models, b"[" + start, b"[" + start + b"\xff")
+        members = self._redis.zrangebylex(self._keys.models, *starting_with(model.lower()))
         paths = [text(member).partition("\0")[2] for member in members]
         return [entry for entry in self.find(paths) if entry is not None]
 

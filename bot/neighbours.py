@@ -55,9 +55,9 @@ class Neighbours:
         """
         with self._redis.pipeline(transaction=False) as pipe:
             for model in {model.lower() for model in models}:
-                pipe.zrangebylex(self._keys.models, *_starting_with(model), start=0, num=MOST)
+                pipe.zrangebylex(self._keys.models, *starting_with(model), start=0, num=MOST)
             if weights:
-                pipe.zrangebylex(self._keys.weights, *_starting_with(weights), start=0, num=MOST)
+                pipe.zrangebylex(self._keys.weights, *starting_with(weights), start=0, num=MOST)
             listed = len(pipe)
             for kind, name in accounts:
                 key = self._keys.submissions(kind, name.casefold())
@@ -67,6 +67,7 @@ class Neighbours:
         return after_nul | {text(path) for paths in found[listed:] for path in paths}
 
 
-def _starting_with(word: str) -> tuple[bytes, bytes]:
+def starting_with(word: str) -> tuple[bytes, bytes]:
+    """The bounds, for ZRANGEBYLEX, of the members that have `word` before their NUL."""
     start = word.encode(errors="surrogateescape") + b"\0"
     return b"[" + start, b"[" + start + b"\xff"

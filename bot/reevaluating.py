@@ -19,7 +19,6 @@ import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from bot.commands.record import keep
@@ -183,7 +182,5 @@ def _record(desk: Desk, edits: Sequence[FieldEdit], by: Account, command: str) -
         keep(desk, fields, at, cause=f"shell-{all_of_them}-{number}", line="Record steward reevaluate")
 
 
-def _chunks(edits: Sequence[FieldEdit]) -> Iterator[list[FieldEdit]]:
-    rest = iter(edits)
-    while chunk := list(islice(rest, AT_ONCE)):
-        yield chunk
+def _chunks(edits: Sequence[FieldEdit]) -> Iterator[Sequence[FieldEdit]]:
+    return (edits[start : start + AT_ONCE] for start in range(0, len(edits), AT_ONCE))
