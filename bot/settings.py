@@ -51,19 +51,28 @@ class BotSettings(SignInSettings):
         return _secret("STEWARD_BOT_TOKEN", self.bot_token, self.bot_token_file)
 
     def secrets(self) -> tuple[str, ...]:
-        """The webhook secrets that are accepted, the current one first. Raises SettingsError where there is none."""
+        """The webhook secrets that are accepted, the current one first.
+
+        Raises SettingsError where there is no current one, or a file that is named cannot be read.
+        """
         current = _secret("STEWARD_WEBHOOK_SECRET", self.webhook_secret, self.webhook_secret_file)
-        old = self.old_webhook_secret.get_secret_value() if self.old_webhook_secret else ""
-        if not old and self.old_webhook_secret_file is not None:
-            old = read_secret("STEWARD_OLD_WEBHOOK_SECRET_FILE", self.old_webhook_secret_file)
+        old = _found("STEWARD_OLD_WEBHOOK_SECRET", self.old_webhook_secret, self.old_webhook_secret_file)
         return (current, old) if old else (current,)
 
 
 def _secret(name: str, value: SecretStr | None, file: Path | None) -> str:
+    found = _found(name, value, file)
+    if not found:
+        raise SettingsError(f"Set {name}, or {name}_FILE to the path of a file that holds it.")
+    return found
+
+
+def _found(name: str, value: SecretStr | None, file: Path | None) -> str:
+    """The secret in one of the two; "" where neither is set."""
     if value is not None and value.get_secret_value():
         return value.get_secret_value()
     if file is None:
-        raise SettingsError(f"Set {name}, or {name}_FILE to the path of a file that holds it.")
+        return ""
     try:
         return read_secret(f"{name}_FILE", file)
     except SecretMissing as error:
