@@ -132,7 +132,7 @@ def _speaks(board: Board, repo: _Repo) -> bool:
 
 
 def _thread_key(repo: _Repo, number: int) -> str:
-    """The same as `bot.desk.thread_key`, without all that a desk needs: the web server has none."""
+    """The same as `bot.desk.thread_key`, without making a Repo for each of thousands of deliveries a second."""
     return f"thread:{repo[0]}/{repo[1]}:{number}"
 
 

@@ -88,11 +88,11 @@ def _threads(desk: Desk, things: Iterable[Would]) -> dict[str, Thread]:
 
 
 def _in_thread(desk: Desk, would: Would, thread: Thread) -> list[Deed]:
+    me = desk.me()
     deeds = [
         Deed(comment.author_name, iso(comment.created_at.timestamp()), "wrote a comment")
         for comment in thread.comments
-        if comment.created_at.timestamp() >= int(would.at)
-        and not is_by(desk.me(), comment.author_id, comment.author_name)
+        if comment.created_at.timestamp() >= int(would.at) and not is_by(me, comment.author_id, comment.author_name)
     ]
     ended = [Deed("somebody", "by now", f"the thread is {thread.status}")] if thread.status != "open" else []
     return deeds + ended
