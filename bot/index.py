@@ -134,7 +134,7 @@ class Index:
             return
         keys = self._keys
         threads: Fields = {entry.thread: entry.path for entry in entries if entry.thread is not None}
-        lines = [part for entry in entries for part in (entry.path, _turn(entry) if entry.state == "waiting" else "")]
+        lines = [part for e in entries for part in (e.path, json.dumps(turn_of(e)) if e.state == "waiting" else "")]
         lists = {
             keys.busy: {entry.path for entry in entries if entry.state in _BUSY},
             keys.unjudged: {entry.path for entry in entries if entry.state == "new"},
@@ -290,10 +290,6 @@ def turn_of(entry: Entry) -> Waiting:
         place=entry.place,
         why=entry.why,
     )
-
-
-def _turn(entry: Entry) -> str:
-    return json.dumps(turn_of(entry))
 
 
 def _entry(raw: bytes | str) -> Entry | None:
