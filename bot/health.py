@@ -63,7 +63,10 @@ def _hub(fields: dict[bytes, bytes]) -> dict[str, str]:
     known = {text(name): text(value) for name, value in fields.items()}
     answered, failed = float(known.get("answered", 0)), float(known.get("failed", 0))
     if failed > answered:
-        return {"state": "does not answer", "since": known.get("at", ""), "error": known.get("error", "")}
+        # The words behind the kind of error name what was asked for: perhaps a model that not everybody may know of.
+        kind = known.get("error", "").partition(":")[0]
+        error = f"{kind}: the log of `steward sync` says what it was asked."
+        return {"state": "does not answer", "since": known.get("at", ""), "error": error}
     if clock.now() - answered > SILENT:
         return {
             "state": "unknown",

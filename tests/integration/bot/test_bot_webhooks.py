@@ -132,13 +132,20 @@ def test_a_sender_that_hangs_up_leaves_the_server_well(web: httpx2.Client) -> No
 
 
 def test_health_says_what_is_missing(web: httpx2.Client, connection: redis.Redis) -> None:
-    """Alive is not ready: without a sync process that heard from the Hub, `/readyz` says so."""
+    """Alive is not ready: without a sync process that heard from the Hub, `/readyz` says so.
+
+    Everybody may read that, so it names nothing that was asked of the Hub.
+    """
     assert web.get("/healthz").status_code == 200
     before = web.get("/readyz")
     assert before.status_code == 503
     assert "steward sync" in before.json()["hub"]["error"]
-    connection.hset(KEYS.hub_state, mapping={"failed": 2e12, "error": "Unreachable: no", "at": "2026"})
-    assert web.get("/readyz").json()["hub"] == {"state": "does not answer", "since": "2026", "error": "Unreachable: no"}
+    error = "Transient: The Hub answered 503 to GET /api/models/ada/secret: no reason given"
+    connection.hset(KEYS.hub_state, mapping={"failed": 2e12, "error": error, "at": "2026"})
+    hub = web.get("/readyz").json()["hub"]
+    assert (hub["state"], hub["since"]) == ("does not answer", "2026")
+    assert hub["error"].startswith("Transient: ")
+    assert "secret" not in str(hub)
     connection.hset(KEYS.hub_state, "answered", 3e12)
     assert web.get("/readyz").status_code == 200
 
