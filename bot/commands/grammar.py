@@ -27,6 +27,8 @@ LONGEST_LINE = 2_000
 
 _PARSER = MarkdownIt("commonmark").enable("table")
 _MAYBE = re.compile(r"^[ ]{0,3}/[^\W\d_]", re.MULTILINE)
+_NO_LETTERS = re.compile("[\0\ud800-\udfff]")
+"""What JSON can hold and no file: what is written down of a command must be fit to be kept."""
 _VERB = re.compile(r"/([^\W\d_][\w-]{0,39})(?:\s+(.*))?", re.DOTALL)
 _KEY = re.compile(r"([a-z][a-z_]{0,30})=(.*)", re.DOTALL)
 _QUOTES = {'"': '"', "'": "'", "“": "”", "„": "“", "‘": "’"}
@@ -52,7 +54,7 @@ class Command:
 
 def commands_in(text: str) -> list[Command]:
     """The commands in a comment, in order. Never raises, whatever `text` holds; at most MOST + 1 are looked for."""
-    text = text[:LONGEST].replace("\0", "\ufffd")
+    text = _NO_LETTERS.sub("\ufffd", text[:LONGEST])
     if _MAYBE.search(text) is None:
         return []
     found: list[Command] = []

@@ -58,7 +58,11 @@ def code(value: object) -> Safe:
 
 def url(value: object) -> Safe:
     """An address that Steward put together itself, as the target of a link; whatever could end it is encoded."""
-    kept = re.sub(r"[^\w\-./:~%?=&#@+,]", lambda found: "".join(f"%{b:02X}" for b in found[0].encode()), str(value))
+    kept = re.sub(
+        r"[^\w\-./:~%?=&#@+,]",
+        lambda found: "".join(f"%{b:02X}" for b in found[0].encode(errors="replace")),
+        str(value),
+    )
     return Safe(kept)
 
 

@@ -119,6 +119,12 @@ def test_what_is_written_is_what_is_read(verb: Verb, words: list[tuple[Word, str
     assert (command.verb, command.words) == (verb.name, tuple(word for word, _ in words))
 
 
+def test_what_a_command_says_can_be_kept_in_a_file() -> None:
+    """Half a character, which JSON may hold and UTF-8 may not, is read as the sign for what cannot be read."""
+    (command,) = commands_in("/reject a\ud800b \0")
+    assert command.line == "/reject a\ufffdb \ufffd"
+
+
 def test_a_long_reason_is_taken_as_a_whole_or_refused() -> None:
     """Of many short words none is lost, up to the limit, and past it the person is told."""
     verb = REGISTRY.find("reject")
