@@ -19,6 +19,8 @@ from wire.redis import Redis, text
 
 REMEMBERED = 20_000
 """Changes that are kept; who is further behind reads everything."""
+_MORE = len(Waiting._fields) - 5
+"""Members of a line behind the five that `_line` names."""
 
 LINE = f"""
 local time = redis.call('TIME')
@@ -102,5 +104,9 @@ class WaitingList:
 
 
 def _line(path: str, attempt: str, submitter: str, submitted: float, tier: Tier, *more: Any) -> Waiting:
-    """One line. Names that many share are one object each: comparing thousands of them is quicker so."""
-    return Waiting(path, attempt, sys.intern(submitter), submitted, sys.intern(tier), *more)  # type: ignore[arg-type]
+    """One line; what a newer version wrote behind it is passed over, while both run.
+
+    Names that many share are one object each: comparing thousands of them is quicker so.
+    """
+    known = more[:_MORE]
+    return Waiting(path, attempt, sys.intern(submitter), submitted, sys.intern(tier), *known)  # type: ignore[arg-type]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import redis
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -51,6 +53,9 @@ def test_entries_come_back_as_they_were(connection: redis.Redis) -> None:
     assert (index.of_thread(7), index.of_thread(8)) == (entry.path, None)
     (turn,) = index.waiting()
     assert (turn.path, turn.attempt, turn.submitter, turn.submitted) == (entry.path, "x", "ada", 1.5)
+    newer = json.dumps([*turn, "of a newer version"])
+    connection.hset(Keys("demo").waiting, entry.path, newer)
+    assert Index(connection, Keys("demo")).waiting() == (turn,)
     connection.hset(Keys("demo").requests, "old", '{"path": 7}')
     assert index.get("old") == Entry(path="old")
 
