@@ -13,7 +13,7 @@ how many requests there are:
 
 So with a round every PERIOD seconds a commit that no webhook told of is found within PERIOD, and a comment within
 `threads.staleness`. What is done about it is up to the syncs of what is marked here: a silent attempt is first looked
-for in its details repo, and only then called lost (`bot.sync.request.recover`).
+for in its details repo, and only then called lost (`bot.sync.attempt.recover`).
 """
 
 from __future__ import annotations

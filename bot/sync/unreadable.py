@@ -30,13 +30,13 @@ def refuse_unreadable(desk: Desk, entry: Entry, file: File | None, problems: Seq
     seen = standing_of_unreadable(file.data if file is not None else None)
     entry = entry.model_copy(update={"standing": seen})
     if fields is not None and (foreign_dialect(entry.path, fields) or not _waits(fields)):
-        desk.index.put(entry.model_copy(update={"state": "settled" if entry.said else "foreign"}))
+        desk.index.put(entry.model_copy(update={"state": "settled" if entry.said else "foreign", "job": None}))
         return
     told = seen.model_copy(update={"status": Status.FAILED.value, "failure": refusal(tuple(problems))})
     entry = entry.model_copy(update={"standing": told})
     view = view_of_unreadable(desk, entry, problems, writable=fields is not None)
     entry = tell(desk, entry, view)
-    desk.index.put(entry.model_copy(update={"state": "settled"}))
+    desk.index.put(entry.model_copy(update={"state": "settled", "job": None}))
     if fields is not None and file is not None:
         _stage(desk, entry, file, problems)
 

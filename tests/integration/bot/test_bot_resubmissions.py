@@ -139,6 +139,36 @@ def test_what_is_asked_for_again_goes_to_the_end_of_the_line_and_is_judged_at_it
     assert stand.desk.index.get(job.path).submitted >= submitted + 100
 
 
+@pytest.mark.parametrize("runs", [True, False])
+def test_a_request_whose_file_is_spoilt_stops_its_worker(stand: Stand, *, runs: bool) -> None:
+    """What runs is asked to stop, what waits in the queue goes from there, and the file says why."""
+    if runs:
+        job = stand.started()
+        stand.desk.attempts.beat(job.attempt, Progress("evaluate", 1, 2), now=stand.time)
+    else:
+        stand.worker()
+        stand.submit("ada/good")
+        stand.settle()
+        (job,) = stand.queued()
+    stand.put(job.path, json.dumps({"status": "PENDING"}).encode())
+    stand.settle()
+    if runs:
+        assert not stand.desk.attempts.beat(job.attempt, Progress("evaluate", 2, 2), now=stand.time)
+    assert stand.queued() == []
+    assert stand.file(job.path)["status"] == "FAILED"
+
+
+def test_a_worker_that_asks_about_a_file_that_is_gone_is_sent_away(stand: Stand) -> None:
+    """It took the job just before; it need not wait for an answer that nobody would give."""
+    stand.worker()
+    stand.submit("ada/good")
+    stand.settle()
+    (job,) = stand.queued()
+    stand.form.delete_file(job.path, REQUESTS, repo_type="dataset", commit_message="Remove")
+    stand.desk.index.drop(job.path)
+    assert stand.take(job) is False
+
+
 def test_a_request_whose_file_is_removed_while_it_runs_stops_its_worker(stand: Stand) -> None:
     """Nobody waits for it any more: its worker is asked to stop with the next beat."""
     job = stand.started()
