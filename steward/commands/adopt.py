@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import sys
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from steward.commands.board import AsJson
+from steward.commands.saying import ending, say
 
 if TYPE_CHECKING:
     from bot.adopting import Adopted
@@ -36,9 +36,8 @@ def adopt(
         try:
             found = take_over(desk, by=desk.hub.user(by) if by else None, again=again)
         except (HubError, BadRecord) as error:
-            print(f"steward: {error}", file=sys.stderr)
-            raise typer.Exit(REFUSED) from error
-        print(_as_json(found) if as_json else _sentences(found))
+            raise ending(error, REFUSED) from error
+        print(_as_json(found)) if as_json else say(_sentences(found))
 
 
 def _as_json(found: Adopted) -> str:

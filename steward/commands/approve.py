@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import sys
 from typing import Annotated
 
 import typer
 
 from steward.commands.board import AsJson
+from steward.commands.saying import ending, say
 
 
 def register(app: typer.Typer) -> None:
@@ -34,8 +34,7 @@ def approve(
         try:
             answer = decide(desk, desk.requests, number, sha, by)
         except HubError as error:
-            print(f"steward: {error}", file=sys.stderr)
-            raise typer.Exit(1) from error
-    print(json.dumps({"merged": answer.merged, "message": answer.text}) if as_json else answer.text)
+            raise ending(error, 1) from error
+    print(json.dumps({"merged": answer.merged, "message": answer.text})) if as_json else say(answer.text)
     if not answer.merged:
         raise typer.Exit(1)

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Annotated, ParamSpec
 
 import typer
 
+from steward.commands.saying import ending
+
 if TYPE_CHECKING:
     from bot.desk import Desk
     from bot.settings import BotSettings
@@ -70,14 +72,13 @@ def _services() -> Iterator[None]:
     try:
         yield
     except HubError as error:
-        print(f"steward: {error}", file=sys.stderr)
-        raise typer.Exit(MISCONFIGURED) from error
+        raise ending(error, MISCONFIGURED) from error
     except NoPermissionError as error:
-        print("steward: the user in REDIS_URL may not do this. Use that of the sync process.", file=sys.stderr)
-        raise typer.Exit(MISCONFIGURED) from error
+        words = "the user in REDIS_URL may not do this. Use that of the sync process."
+        raise ending(words, MISCONFIGURED) from error
     except RedisError as error:
-        print(f"steward: the queue server does not answer ({type(error).__name__}). Try again.", file=sys.stderr)
-        raise typer.Exit(MISCONFIGURED) from error
+        words = f"the queue server does not answer ({type(error).__name__}). Try again."
+        raise ending(words, MISCONFIGURED) from error
 
 
 def operator() -> str:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from steward.commands.board import AsJson
+from steward.commands.saying import say
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -45,7 +46,7 @@ def doctor(
         print(json.dumps({"checks": [vars(check) for check in checks]}))
     else:
         for check in checks:
-            print("\n".join(_lines(check)))
+            say("\n".join(_lines(check)))
     raise typer.Exit(UNWELL if any(check.state == "error" for check in checks) else 0)
 
 

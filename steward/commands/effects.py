@@ -14,6 +14,7 @@ import typer
 
 from leaderboard.kinds import Effect, Mode
 from steward.commands.board import AsJson, BoardFile, in_sentences
+from steward.commands.saying import ending
 
 if TYPE_CHECKING:
     from bot.doctor.findings import Check
@@ -73,8 +74,7 @@ def set_mode(
     try:
         _replace(file, set_effect(file.read_text("utf-8"), kind, mode))
     except (BadBoard, OSError) as error:
-        print(f"steward: {settings.board} was not changed: {error}", file=sys.stderr)
-        raise typer.Exit(REFUSED) from error
+        raise ending(f"{settings.board} was not changed: {error}", REFUSED) from error
     _tell(f"{kind} is {mode} in {settings.board}; it was {known}.\n{RESTART}", kind, mode, known, as_json)
 
 
@@ -85,6 +85,7 @@ def _tell(words: str, kind: Effect, mode: Mode, before: Mode, as_json: bool) -> 
 def _refuse_beside_others(board: Path | None, kind: Effect) -> None:
     """Two backends on one queue undo each other's work: say who else is there, and end."""
     from bot.doctor import against_switching_on
+    from bot.texts.render import printable
     from steward.commands.board import open_board
 
     with open_board(board) as desk:
@@ -93,7 +94,7 @@ def _refuse_beside_others(board: Path | None, kind: Effect) -> None:
         return
     print(f"steward: {kind} was not switched on.", file=sys.stderr)
     for check in found:
-        print(f"  {check.words}\n  → {check.mend}", file=sys.stderr)
+        print(f"  {printable(check.words)}\n  → {printable(check.mend)}", file=sys.stderr)
     print("  → If you know that it is all right, say --anyway.", file=sys.stderr)
     raise typer.Exit(REFUSED)
 

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from steward.commands.board import AsJson, operator
+from steward.commands.saying import ending, say
 
 if TYPE_CHECKING:
     from bot.flagging.importing import Import
@@ -42,9 +42,9 @@ def list_flags(as_json: AsJson = False) -> None:
         print(json.dumps(found))
         return
     for report in reported:
-        print(f"reported  {report.model}  {len(report.findings)} findings  {report.url}")
+        say(f"reported  {report.model}  {len(report.findings)} findings  {report.url}")
     for record in flagged:
-        print(f"flagged   {record.model}  {record.category}  {record.thread}")
+        say(f"flagged   {record.model}  {record.category}  {record.thread}")
     if not (reported or flagged):
         print("Nothing is reported, and nothing is flagged.")
 
@@ -62,8 +62,7 @@ def show(
     with open_board() as desk:
         named = find_model(desk, model)
         if not named.is_known:
-            print(f"steward: there is no model {model}, neither on the Hub nor on the board.", file=sys.stderr)
-            raise typer.Exit(UNCHANGED)
+            raise ending(f"there is no model {model}, neither on the Hub nor on the board.", UNCHANGED)
         report = find_report(desk, named.model)
         if report is None or not report.gathered or others:
             fresh = gathered(desk, named.model, (*(report.named if report is not None else ()), *(others or ())))
@@ -72,7 +71,7 @@ def show(
     if as_json:
         print(json.dumps({"report": _json(report), "records": [_json(one) for one in records]}))
     else:
-        print("\n".join(_shown(report, records)))
+        say("\n".join(_shown(report, records)))
 
 
 def _json(one: Report | FlagRecord) -> object:
@@ -106,23 +105,17 @@ def import_table(
     from steward.commands.board import open_board
 
     if category not in CATEGORIES:
-        _misused(f"{category} is none of {', '.join(CATEGORIES)}.")
+        raise ending(f"{category} is none of {', '.join(CATEGORIES)}.", MISUSED)
     with open_board() as desk:
         if desk.flags_repo is None:
-            _misused("the board has no repo of flags; name one in the board file: repos: {flags: …}")
+            raise ending("the board has no repo of flags; name one in the board file: repos: {flags: …}", MISUSED)
         try:
             found = importing.read(desk, table.read_text("utf-8"), category=category, by=operator())
         except (OSError, UnicodeDecodeError, BadTable, HubError) as error:
-            print(f"steward: {table} was not imported: {error}", file=sys.stderr)
-            raise typer.Exit(MISUSED) from error
+            raise ending(f"{table} was not imported: {error}", MISUSED) from error
         written = write and importing.write(desk, found.records)
     _tell(found, as_json=as_json, written=written, wanted=write)
     raise typer.Exit(UNCHANGED if any(one.code in LOST for one in found.problems) or write > written else 0)
-
-
-def _misused(words: str) -> NoReturn:
-    print(f"steward: {words}", file=sys.stderr)
-    raise typer.Exit(MISUSED)
 
 
 def _tell(found: Import, *, as_json: bool, written: bool, wanted: bool) -> None:
@@ -131,7 +124,7 @@ def _tell(found: Import, *, as_json: bool, written: bool, wanted: bool) -> None:
         print(json.dumps({**said, "problems": [one.model_dump() for one in found.problems]}))
         return
     for problem in found.problems:
-        print(f"{problem.code:11} {problem.message} {problem.advice}")
+        say(f"{problem.code:11} {problem.message} {problem.advice}")
     done = "imported; a sync process writes them" if written else "not written" if wanted else "would be imported"
     held = " Edits are off or in shadow on this board." if wanted and not written else ""
     print(f"{len(found.records)} flags {done}, {len(found.known)} were known.{held}")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import secrets
-import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from steward.commands.board import AsJson
+from steward.commands.saying import ending
 
 if TYPE_CHECKING:
     from bot.settings import BotSettings
@@ -74,8 +74,7 @@ def init(
                 for line in steps(hub, board, url=url, secret=secret, apply=apply):
                     say(line)
             except HubError as error:
-                print(f"steward: {error}", file=sys.stderr)
-                raise typer.Exit(REFUSED) from error
+                raise ending(error, REFUSED) from error
     say(NEXT if apply else DRY)
     if as_json:
         print(json.dumps({"applied": apply, "steps": told[:-1], "next": told[-1]}))

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from steward.commands.board import AsJson, in_sentences
+from steward.commands.saying import cell, say
 
 if TYPE_CHECKING:
     from wire.parking import Parking
@@ -25,7 +26,6 @@ def register(app: typer.Typer) -> None:
 def list_parked(as_json: AsJson = False) -> None:
     """Show what is parked, since when and why."""
     from rich.console import Console
-    from rich.markup import escape
     from rich.table import Table
 
     from wire.clock import iso
@@ -39,7 +39,7 @@ def list_parked(as_json: AsJson = False) -> None:
         return
     table = Table("Key", "Since", "Tries", "Why")
     for parked in found:
-        table.add_row(escape(parked.key), iso(parked.since), str(parked.tries), escape(parked.error))
+        table.add_row(cell(parked.key), iso(parked.since), str(parked.tries), cell(parked.error))
     Console().print(table)
 
 
@@ -63,7 +63,7 @@ def wake(
     if as_json:
         print(json.dumps({"woken": woken, "missing": missing}))
     else:
-        print("\n".join([*(f"{key} is not parked." for key in missing), f"Woken: {len(woken)}."]))
+        say("\n".join([*(f"{key} is not parked." for key in missing), f"Woken: {len(woken)}."]))
     raise typer.Exit(1 if missing else 0)
 
 

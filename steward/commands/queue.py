@@ -6,13 +6,13 @@ Each stages an edit of a file on the Hub, which a sync process writes within sec
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from steward.commands.board import AsJson, operator
+from steward.commands.saying import ending, say
 
 if TYPE_CHECKING:
     from bot.desk import Desk
@@ -84,8 +84,7 @@ def _rule(decide: Callable[[Desk], Ruling], as_json: bool) -> None:
         try:
             ruling = decide(desk)
         except HubError as error:
-            print(f"steward: {error}", file=sys.stderr)
-            raise typer.Exit(UNCHANGED) from error
+            raise ending(error, UNCHANGED) from error
     words = ruling.words.replace("`", "")
-    print(json.dumps({"done": ruling.done, "code": ruling.code, "message": words}) if as_json else words)
+    print(json.dumps({"done": ruling.done, "code": ruling.code, "message": words})) if as_json else say(words)
     raise typer.Exit(0 if ruling.done else UNCHANGED)

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from steward.commands.saying import ending, say
+
 if TYPE_CHECKING:
     from bot.desk import Desk
     from bot.reevaluating import Survey
@@ -56,9 +58,8 @@ def reevaluate(
             found = survey(desk, model=model, old=adopted, limit=limit)
             done = Done(desk.suite.name, found, _put_back(desk, found, by) if yes else None)
         except (HubError, MirrorDamaged) as error:
-            print(f"steward: {error}", file=sys.stderr)
-            raise typer.Exit(REFUSED) from error
-    print(_as_json(done) if as_json else _sentences(done))
+            raise ending(error, REFUSED) from error
+    print(_as_json(done)) if as_json else say(_sentences(done))
     raise typer.Exit(REFUSED if found.due and done.put_back == 0 else 0)
 
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import sys
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from steward.commands.board import AsJson, in_sentences
+from steward.commands.saying import cell, ending
 
 if TYPE_CHECKING:
     from bot.hindsight import Compared
@@ -39,8 +39,7 @@ def list_shadow(
         try:
             found = compare(desk, listed.things)
         except MirrorDamaged as error:
-            print(f"steward: {error}", file=sys.stderr)
-            raise typer.Exit(1) from error
+            raise ending(error, 1) from error
     if as_json:
         print(json.dumps({"count": listed.count, "things": [_fields(one) for one in found]}))
     else:
@@ -64,7 +63,6 @@ def _fields(one: Compared) -> dict[str, object]:
 
 def _show(found: list[Compared], count: int) -> None:
     from rich.console import Console
-    from rich.markup import escape
     from rich.table import Table
 
     from wire.clock import iso
@@ -76,7 +74,7 @@ def _show(found: list[Compared], count: int) -> None:
     for one in found:
         where = one.would.path or f"{one.would.repo} #{one.would.thread}"
         does = f"{one.would.does} ({one.would.status})" if one.would.status else one.would.does
-        table.add_row(iso(one.would.at), one.would.effect, escape(where), escape(does), escape(_then(one)))
+        table.add_row(iso(one.would.at), one.would.effect, cell(where), cell(does), cell(_then(one)))
     Console().print(table)
     if len(found) < count:
         print(f"{count - len(found):,} older ones are not shown; see --limit.")

@@ -7,7 +7,6 @@ for whoever runs the bot: it asks the Hub itself, and a sync process writes the 
 from __future__ import annotations
 
 import json
-import sys
 import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Annotated
@@ -16,6 +15,7 @@ import typer
 
 from steward.commands.asked import Model, Precision, Revision, WeightType, reason_lines
 from steward.commands.board import MISCONFIGURED, AsJson, open_board
+from steward.commands.saying import ending
 
 if TYPE_CHECKING:
     from bot.submissions import Submission
@@ -170,18 +170,12 @@ def _own_token() -> str:
 
 def _not_known(words: str) -> typer.Exit:
     """The server may have taken it before it fell silent."""
-    from bot.texts.render import printable
-
     again = "Submit it again to hear what came of it: it counts once."
-    print(f"steward: nobody can say whether it was submitted: {printable(words)} {again}", file=sys.stderr)
-    return typer.Exit(MISCONFIGURED)
+    return ending(f"nobody can say whether it was submitted: {words} {again}", MISCONFIGURED)
 
 
 def _cannot(words: str) -> typer.Exit:
-    from bot.texts.render import printable  # strangers' words, without what moves a terminal's cursor
-
-    print(f"steward: nothing was submitted: {printable(words)}", file=sys.stderr)
-    return typer.Exit(MISCONFIGURED)
+    return ending(f"nothing was submitted: {words}", MISCONFIGURED)
 
 
 def _lines(told: Submitted, server: str) -> Iterator[str]:

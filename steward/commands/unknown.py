@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import sys
 from dataclasses import asdict
 from typing import Annotated
 
 import typer
 
 from steward.commands.board import AsJson, BoardFile
+from steward.commands.saying import ending
 
 
 def register(app: typer.Typer) -> None:
@@ -34,8 +34,7 @@ def unknown(
         try:
             found = unknown_deaths(desk, limit=limit)
         except (HubError, MirrorDamaged) as error:
-            print(f"steward: {error}", file=sys.stderr)
-            raise typer.Exit(1) from error
+            raise ending(error, 1) from error
     if as_json:
         print(json.dumps({"unknown": [asdict(death) for death in found]}))
         return

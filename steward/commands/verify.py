@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from steward.commands.board import AsJson
+from steward.commands.saying import ending, say
 
 if TYPE_CHECKING:
     from workers.verify import Verification
@@ -40,24 +40,21 @@ def verify(
         try:
             found = run(WorkerSettings(), attempt, model)
         except (WorkerError, OSError) as error:
-            print(f"steward: {attempt} cannot be verified: {error}", file=sys.stderr)
-            raise typer.Exit(MISCONFIGURED) from error
-    print(written(found) if as_json else "\n".join(_lines(found)))
+            raise ending(f"{attempt} cannot be verified: {error}", MISCONFIGURED) from error
+    print(written(found)) if as_json else say("\n".join(_lines(found)))
     raise typer.Exit(0 if found.equal else DIFFERS)
 
 
 def _lines(found: Verification) -> Iterator[str]:
-    from bot.texts.render import printable  # a stranger's words, without what moves a terminal's cursor
-
     block = found.block
-    yield printable(f"{block.model} @ {block.revision[:8]}, {block.precision}, suite {block.suite}")
+    yield f"{block.model} @ {block.revision[:8]}, {block.precision}, suite {block.suite}"
     yield f"{'task':48}{'samples':>9}{'equal':>9}   first that differs"
     for task in found.tasks:
         yield f"{task.task:48}{task.samples:>9}{task.equal:>9}   {'' if task.first is None else task.first}"
     for name, (then, now) in found.scores.items():
         yield f"{name:48}{then:>9.4f}{now:>9.4f}{'' if then == now else '   DIFFERS'}"
     for name, (old, new) in found.versions.items():
-        yield printable(f"{name} was {old}, and is {new} here")
+        yield f"{name} was {old}, and is {new} here"
     if found.hardware[0] != found.hardware[1]:
-        yield printable(f"it ran on {found.hardware[0]}, and now on {found.hardware[1]}")
+        yield f"it ran on {found.hardware[0]}, and now on {found.hardware[1]}"
     yield "Equal, sample by sample." if found.equal else "It differs from what was published."

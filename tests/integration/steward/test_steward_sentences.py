@@ -13,10 +13,11 @@ from typer.testing import CliRunner
 
 from bot.flagging.book import FlagBook
 from hub.errors import Unreachable
+from leaderboard.flags import FlagRecord
 from steward.cli import app
 from steward.commands import submit
 from steward.commands.board import operator
-from wire.parking import Parking
+from wire.parking import Parked, Parking
 
 UNDER_WAY = {"code": "under-way", "message": "ada/good is being checked.", "model": "ada/good"}
 BOARD = """
@@ -64,6 +65,22 @@ def test_a_service_that_goes_away_is_told_of(
     found = CliRunner().invoke(app, command)
     assert (found.exit_code, found.exception.__class__) == (2, SystemExit)
     assert f"steward: {words}" in found.output
+
+
+HOSTILE = "\x1b[2J\u202e[/red] it's gone"
+
+
+@pytest.mark.parametrize("command", [["parked", "list"], ["flags", "list"]], ids=" ".join)
+def test_no_strangers_word_moves_the_cursor(board: None, monkeypatch: pytest.MonkeyPatch, command: list[str]) -> None:
+    """In a table and on a line: the words are there, and what a terminal would obey is not."""
+    parked = Parked(key=f"request:{HOSTILE}", error=HOSTILE, tries=8, since=1.0)
+    record = FlagRecord(model=f"ada/{HOSTILE}", status="flagged", category="other", thread=HOSTILE)
+    monkeypatch.setattr(Parking, "all", lambda _: [parked])
+    monkeypatch.setattr(FlagBook, "records", lambda _: [record])
+    found = CliRunner().invoke(app, command, env={"COLUMNS": "200"})
+    assert found.exit_code == 0, found.output
+    assert "it's gone" in found.output
+    assert not {"\x1b", "\u202e"} & set(found.output)
 
 
 def test_an_account_without_a_name_is_an_operator(monkeypatch: pytest.MonkeyPatch) -> None:
