@@ -11,8 +11,10 @@ Race accepted: main moves on between a look at the refs and the fetch. The calle
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import hashlib
+import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -36,6 +38,8 @@ _MAIN = "refs/heads/main"
 _PULL = "refs/steward/pull"
 """Where the head of a pull request lies while it is looked at: whoever looks at another one next puts that there."""
 _CONNECT_MS, _SILENCE_MS = 10_000, 120_000
+_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EIO)
+"""What the system says of a disk that takes nothing."""
 
 
 class View:
@@ -120,7 +124,7 @@ class Mirror:
     def fetch(self, repo: Repo, *, depth: int) -> str:
         """Fetch the newest `depth` commits of main, and say which is the newest. Two to four calls.
 
-        0: all since the last fetch; where there was none, the newest. Raises HubError.
+        0: all since the last fetch; where there was none, the newest. Raises HubError and UnusableFolder.
         """
         path = self._path(repo)
         with self._held(path, fcntl.LOCK_EX):
@@ -129,7 +133,7 @@ class Mirror:
     def fetch_pull(self, repo: Repo, number: int) -> str:
         """Fetch the head of a pull request, without its history, and say which commit it is. Two to four calls.
 
-        Raises HubError.
+        Raises HubError and UnusableFolder.
         """
         path = self._path(repo)
         with self._held(path, fcntl.LOCK_EX):
@@ -175,11 +179,14 @@ class Mirror:
 
     def _fetch(self, repo: Repo, path: Path, depth: int, refs: tuple[str, str] = (_MAIN, _MAIN)) -> str:
         """Fetch the first of `refs` as the second."""
-        git = _open(path)
-        if git is None:
-            git, depth = _create(path), depth or 1
-        else:
-            _sweep(path)
+        try:
+            git = _open(path)
+            if git is None:
+                git, depth = _create(path), depth or 1
+            else:
+                _sweep(path)
+        except (pygit2.GitError, OSError) as error:
+            raise self._unusable(error) from error
         address = self._hub.session.git(repo)
         try:
             remote = git.remotes.create_anonymous(address.url)
@@ -190,7 +197,8 @@ class Mirror:
         except (pygit2.GitError, OSError) as error:
             if not _is_whole(git):
                 shutil.rmtree(path, ignore_errors=True)
-            raise git_refusal(repo.id, str(error)) from error
+            # A full disk must not pass for a Hub that is away: then all syncs would wait for it.
+            raise (self._unusable(error) if _is_ours(error) else git_refusal(repo.id, str(error))) from error
         finally:
             git.free()
 
@@ -199,10 +207,17 @@ class Mirror:
 
     @contextmanager
     def _held(self, path: Path, how: int) -> Iterator[None]:
-        self._make_folder()
-        with path.with_name(path.name + ".lock").open("ab") as lock:
+        try:
+            self._make_folder()
+            lock = path.with_name(path.name + ".lock").open("ab")
+        except OSError as error:
+            raise self._unusable(error) from error
+        with lock:
             fcntl.flock(lock, how)
             yield
+
+    def _unusable(self, error: Exception) -> UnusableFolder:
+        return UnusableFolder(f"{error}. Make room in {self.root}, or name another folder in STEWARD_MIRRORS.")
 
     def _make_folder(self) -> None:
         self._check_folder()
@@ -222,6 +237,11 @@ class _WithHeaders(pygit2.RemoteCallbacks):
 
     def custom_headers(self) -> list[str]:
         return list(self._headers)
+
+
+def _is_ours(error: Exception) -> bool:
+    """Whether it is about the disk: libgit2 has one kind of error for all, with the system's words at its end."""
+    return any(os.strerror(code) in str(error) for code in _DISK)
 
 
 def _open(path: Path) -> pygit2.Repository | None:

@@ -18,7 +18,10 @@ class MirrorDamaged(Exception):
 
 
 class UnusableFolder(SettingsError):
-    """The folder for the mirrors cannot be made, is another account's, or open to others; the message names it."""
+    """The folder for the mirrors is full, cannot be made, is another account's, or open to others.
+
+    The message names it, and what to do. Nothing of this is the Hub's fault.
+    """
 
 
 def trouble_with(folder: Path) -> str:

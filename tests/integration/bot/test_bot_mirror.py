@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+import pygit2
 import pytest
 
 from bot import mirror as mirrors
@@ -119,6 +122,24 @@ def test_a_folder_that_others_can_write_to_is_refused(hub: Hub, tmp_path: Path) 
             Mirror(hub, tmp_path / name).fetch(REPO, depth=1)
     Mirror(hub, tmp_path / "own").fetch(REPO, depth=1)
     assert (tmp_path / "own").stat().st_mode & 0o077 == 0
+
+
+def test_a_full_disk_is_not_the_hubs_fault(hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A Hub that is away stops all syncs; a disk without room is named, with the folder, to whoever can make some."""
+    mirror = Mirror(hub, tmp_path / "mirrors")
+
+    def full(*_words: object, **_names: object) -> None:
+        raise pygit2.GitError(f"cannot extend packfile 'x': {os.strerror(errno.ENOSPC)}")
+
+    for where, what in (("pygit2.init_repository", full), ("pygit2.remotes.Remote.fetch", full)):
+        with monkeypatch.context() as broken:
+            broken.setattr(where, what)
+            with pytest.raises(UnusableFolder, match=r"Make room in .*mirrors"):
+                mirror.fetch(REPO, depth=1)
+    (tmp_path / "file").touch()
+    with pytest.raises(UnusableFolder):
+        Mirror(hub, tmp_path / "file" / "below").fetch(REPO, depth=1)
+    assert mirror.fetch(REPO, depth=1)
 
 
 def test_what_a_killed_process_left_is_swept_away(mirror: Mirror, hub: Hub, tmp_path: Path) -> None:
