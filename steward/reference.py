@@ -12,7 +12,7 @@ from enum import EnumType
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin, get_type_hints
 
-from steward.reference_files import files_page
+from steward.reference_files import cell, files_page
 
 if TYPE_CHECKING:
     from pydantic.fields import FieldInfo
@@ -75,7 +75,7 @@ def cli_page() -> str:
     root = get_command(app)
     assert isinstance(root, TyperGroup)
     found = dict(_commands(root))
-    listed = [f"| [`{name}`](#{_anchor(name)}) | {_cell(_summary(command))} |" for name, command in found.items()]
+    listed = [f"| [`{name}`](#{_anchor(name)}) | {cell(_summary(command))} |" for name, command in found.items()]
     chapters = [line for name, command in found.items() for line in _command(name, command)]
     return "\n".join([CLI_HEAD, "| command | what it does |", "|---|---|", *listed, *chapters]).rstrip() + "\n"
 
@@ -100,13 +100,13 @@ def _command(name: str, command: Any) -> Iterator[str]:
     if arguments or options:
         yield "| argument or option | what it is | if left out |\n|---|---|---|"
     for param in arguments:
-        what, left_out = _cell(param.help) + _choices(kinds[param.name]), "needed" if param.required else ""
+        what, left_out = cell(param.help) + _choices(kinds[param.name]), "needed" if param.required else ""
         yield f"| `{_placeholder(param)}` | {what} | {left_out or _default(param)} |"
     for param in options:
         names = ", ".join(f"`{word}`" for word in (*param.opts, *param.secondary_opts))
         env = f" Or `{param.envvar}`." if isinstance(param.envvar, str) else ""
         left_out = "needed" if param.required else _default(param)
-        yield f"| {names} | {_cell(param.help or '')}{_choices(kinds[param.name])}{env} | {left_out} |"
+        yield f"| {names} | {cell(param.help or '')}{_choices(kinds[param.name])}{env} | {left_out} |"
 
 
 def _choices(kind: Any) -> str:
@@ -160,7 +160,7 @@ def settings_page() -> str:
 def _setting(name: str, settings: type[BaseSettings]) -> str:
     field = settings.model_fields[name]
     variables = " or ".join(f"`{word}`" for word in _variables(name, field, settings))
-    return f"| {variables} | {_cell(field.description)} | {_left_out(field)} |"
+    return f"| {variables} | {cell(field.description)} | {_left_out(field)} |"
 
 
 def _variables(name: str, field: FieldInfo, settings: type[BaseSettings]) -> list[str]:
@@ -182,10 +182,6 @@ def _left_out(field: FieldInfo) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     return f"`{','.join(map(str, value)) if isinstance(value, tuple) else value}`"
-
-
-def _cell(words: str | None) -> str:
-    return " ".join((words or "").split()).replace("|", "\\|")
 
 
 PAGES: dict[str, Callable[[], str]] = {

@@ -72,7 +72,7 @@ def _table(model: type[BaseModel]) -> Iterator[str]:
     for name, field in schema["properties"].items():
         known = WORDS.get(model.__name__, {}).get(name) or field.get("description") or COMMON.get(name, "")
         needed = "needed" if name in schema.get("required", ()) else _default(field)
-        yield f"| `{name}` | {_cell(known)} | {_cell(_kind(field))} | {needed} |"
+        yield f"| `{name}` | {cell(known)} | {cell(_kind(field))} | {needed} |"
 
 
 def _kind(field: dict[str, Any]) -> str:
@@ -98,5 +98,6 @@ def _default(field: dict[str, Any]) -> str:
     return ", ".join(f"`{one}`" for one in value) if isinstance(value, list) else ""
 
 
-def _cell(words: str) -> str:
-    return " ".join(words.split()).replace("|", "\\|")
+def cell(words: str | None) -> str:
+    """`words` as they stand in a table of Markdown."""
+    return " ".join((words or "").split()).replace("|", "\\|")

@@ -100,7 +100,9 @@ def _refuse_beside_others(board: Path | None, kind: Effect) -> None:
 
 
 def _replace(file: Path, text: str) -> None:
-    """Write the whole file or nothing, with the rights that it has: whoever reads meanwhile gets one or the other."""
+    """Write the whole file or nothing, with the owner and the rights that it has: whoever reads meanwhile gets one or
+    the other, and whoever could read it still can, also after root has changed it."""
+    was = file.stat()
     with tempfile.NamedTemporaryFile(
         "w", dir=file.parent, prefix=f".{file.name}.", encoding="utf-8", delete=False
     ) as new:
@@ -109,7 +111,9 @@ def _replace(file: Path, text: str) -> None:
             new.write(text)
             new.flush()
             os.fsync(new.fileno())
-            fresh.chmod(file.stat().st_mode & 0o777)
+            fresh.chmod(was.st_mode & 0o777)
+            if os.geteuid() == 0:
+                os.chown(fresh, was.st_uid, was.st_gid)
             fresh.replace(file)
         except OSError:
             fresh.unlink(missing_ok=True)

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
+from rich.text import Text
 
 from leaderboard.suites import find_suite
 
@@ -64,12 +65,17 @@ def _play(folder: Path, console: Console, *, headless: bool, as_json: bool, suit
                 timeline.serve_on(stage.hub_url, stage.web_url, children.check)
             return 0 if right else 1
         except ChildDied as error:
-            console.print(f"[red]{error}[/red]", markup=True, highlight=False)
+            console.print(died(error))
             return 1
         finally:
             timeline.close()
             children.stop()
             stage.valkey.stop()
+
+
+def died(error: Exception) -> Text:
+    """What a process died of: the end of its log is no markup."""
+    return Text(str(error), style="red")
 
 
 def _story(stage: Any, timeline: Any, suite: str) -> dict[str, Any]:
