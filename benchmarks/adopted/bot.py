@@ -8,6 +8,7 @@ from typing import Any
 
 from benchmarks.adopted.town import BOT, REQUESTS, Act, token
 from bot.desk import Desk, repo_of, thread_key
+from bot.probe import Probe
 from bot.schedule import Schedule
 from bot.sync.loop import SyncLoop
 from hub.client import Hub
@@ -33,6 +34,7 @@ class Bot:
         self.running: dict[str, str] = {}
         """Attempt → path of what our one worker evaluates: it never ends, as far as these days go."""
         self.desk: Desk
+        self.probe = Probe()  # its imports take seconds, and outlive a restart
         self._start()
         hub.box.subscribe(self._deliver)
 
@@ -40,18 +42,20 @@ class Bot:
         board = parse_board(self.board.read_text())
         door = Hub(self.hub.url, token(BOT))
         now = self.hub.box.clock.seconds
-        self.desk = Desk(board, find_suite(board.suite), door, self.redis, now=now, mirrors=self.mirrors)
+        self.desk = Desk(
+            board, find_suite(board.suite), door, self.redis, now=now, probe=self.probe, mirrors=self.mirrors
+        )
         self.loop, self.schedule = SyncLoop(self.desk), Schedule(self.desk)
 
     def restart(self) -> None:
         """Read the board file anew."""
-        self.close()
+        self.desk.hub.close()
         self._start()
 
     def close(self) -> None:
         """Stop what was started."""
-        self.desk.probe.close()
         self.desk.hub.close()
+        self.probe.close()
 
     def live(self, seconds: float, acts: Iterable[Act] = ()) -> None:
         """So much time passes, in which people act: `acts` by seconds from now."""

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from benchmarks.adopted.bot import Bot
+from benchmarks.adopted.commands import Operator
 from benchmarks.adopted.past import Old, double_of, flags, old_requests, talk
 from benchmarks.adopted.town import (
     BACKEND,
@@ -28,11 +27,9 @@ from benchmarks.adopted.town import (
     RESULTS,
     SPACE,
     Town,
-    token,
     world,
 )
 from benchmarks.adopted.witness import Past, Witness, keyed, mentioned
-from benchmarks.stage import peak_mb
 from hub.comments import marker_of
 from leaderboard.kinds import Effect
 from leaderboard.requests import is_request_path
@@ -40,7 +37,6 @@ from localhub.accounts import Caller
 from localhub.clock import Clock
 from localhub.git import Author, Put
 from localhub.testing import LocalHub
-from steward.children import Children
 from steward.valkey import Valkey
 from wire.shadow import Would
 
@@ -64,30 +60,28 @@ MORE = (
 QUOTAS = ("quota-submitter", "quota-organisation", "merge", "base-declared")
 
 
-def tell(folder: Path, options: argparse.Namespace) -> dict[str, Any]:
-    """Everything, from the past to the last effect that is switched on."""
+def tell(folder: Path, options: argparse.Namespace, operator: type[Operator] = Operator) -> dict[str, Any]:
+    """Everything, from the past to the last effect that is switched on; `operator` runs the commands."""
     past = list(old_requests(options.requests))
     with (
         LocalHub(folder / "hub", world(options.days), clock=Clock(f"{EPOCH},0")) as hub,
         Valkey(folder / "valkey") as valkey,
-        Children(folder / "logs") as children,
     ):
-        story = Story(hub, valkey.url, folder, children)
+        story = Story(hub, operator(hub, valkey.url, folder))
         story.past(past, options.threads)
         story.adopt()
-        story.first_look()
-        story.week(Town(hub, options.seed), past, options.days)
-        story.switch_on()
-        story.judge()
+        with closing(story.first_look()):
+            story.week(Town(hub, options.seed), past, options.days)
+            story.switch_on()
+            story.judge()
         return story.found
 
 
 class Story:
     """One adoption; `found` holds the figures and what was wrong."""
 
-    def __init__(self, hub: Any, redis_url: str, folder: Path, children: Children) -> None:
-        self.hub, self.redis_url, self.folder, self.children = hub, redis_url, folder, children
-        self.board = folder / "board.yaml"
+    def __init__(self, hub: Any, operator: Operator) -> None:
+        self.hub, self.operator = hub, operator
         self.found: dict[str, Any] = {"steps": {}, "wrong": []}
         self.witness = Witness(hub, BOT)
 
@@ -109,8 +103,8 @@ class Story:
             repo = places[number % 5]
             thread = self.hub.box.threads.open_discussion(repo, people[number % 12], title, post)
             self.hub.box.threads.comment(repo, people[(number + 1) % 12], thread, answer)
-        self.board.write_text(yaml.safe_dump(self._board()))
-        (self.folder / "flags.py").write_text(flags(self.hub.url))
+        self.operator.board.write_text(yaml.safe_dump(self._board()))
+        (self.operator.folder / "flags.py").write_text(flags(self.hub.url))
         self.hub.box.clock.advance(DAY)
 
     def _board(self) -> dict[str, Any]:
@@ -133,28 +127,26 @@ class Story:
         entries = self._repo(REQUESTS).git.entries(head, recursive=True)
         files = {entry.path: entry.oid for entry in entries if is_request_path(entry.path)}
         with self._step("steward adopt") as step:
-            done, step["memory_mb"] = self._steward("adopt", "--by", MAINTAINER, "--json")
-        record = json.loads(done)["record"]
+            ran = self.operator.steward("adopt", "--by", MAINTAINER, "--json")
+            step["memory_mb"] = ran.memory_mb
+        record = json.loads(ran.printed)["record"]
         self.before = Past(files, record["threads"])
         if record["files"] != len(files) or [deed.path for deed in self.witness.deeds] != [".steward/adopted.json"]:
             self._wrong(f"the record counts {record['files']} files of {len(files)}, by {self.witness.deeds}")
         self.witness.deeds.clear()
 
-    def first_look(self) -> None:
-        """The sync process, from its start until every request is known and nothing is left to do."""
+    def first_look(self) -> Bot:
+        """The sync process, from its start until every request is known and nothing is left to do; the bot after it."""
+        operator = self.operator
         with self._step("first steward sync") as step:
-            command = [sys.executable, "-m", "steward.cli", "sync"]
-            child = self.children.start("sync", command, environment=self._environment(rate=1))
-            self.bot = Bot(self.hub, self.redis_url, self.board, self.folder / "mirrors")
+            self.bot = Bot(self.hub, operator.redis_url, operator.board, operator.mirrors)
             desk = self.bot.desk
-            while desk.index.count() < len(self.before.files) or desk.redis.zcard(desk.keys.dirty):
-                self.children.check()
-                time.sleep(0.5)
-            step["memory_mb"] = peak_mb(child.process.pid)
-            child.process.terminate()
-            child.process.wait(60)
+            step["memory_mb"] = operator.sync_until(
+                lambda: desk.index.count() >= len(self.before.files) and not desk.redis.zcard(desk.keys.dirty)
+            )
         self.hub.box.clock.advance(HOUR)  # which the process's own clock may have gone ahead
         self._expect_silence("the first look")
+        return self.bot
 
     # --- in shadow
 
@@ -167,8 +159,8 @@ class Story:
         self._expect_silence("a week in shadow")
         with self._step("a round, nothing new"):
             self.bot.live(HOUR / 60)
-        if (done := self._try("effects", "set", "edit", "on")) != 1:
-            self._wrong(f"`steward effects set edit on` ended with {done} beside another backend")
+        if (ran := self.operator.run("effects", "set", "edit", "on")).status != 1:
+            self._wrong(f"`steward effects set edit on` ended with {ran.status} beside another backend")
         with self._step("a day without the other"):
             self.bot.live(DAY + HOUR)
         self._expect_silence("a quiet day")
@@ -193,13 +185,14 @@ class Story:
         assert set(ORDER) == {kind.value for kind in Effect}
         for kind in ORDER:
             with self._step(f"{kind} on, an hour"):
-                self._steward("effects", "set", kind, "on")
+                self.operator.steward("effects", "set", kind, "on")
                 self.bot.restart()
                 self.bot.live(HOUR)
         self.done = list(self.witness.deeds)
         with self._step("flags imported, a day"):
-            arguments = ("flags", "import", str(self.folder / "flags.py"), "--category", "contamination", "--write")
-            if self._try(*arguments) != 1:  # two of the keys name nothing: that is told, and the others imported
+            table = str(self.operator.folder / "flags.py")
+            ran = self.operator.run("flags", "import", table, "--category", "contamination", "--write")
+            if ran.status != 1:  # two of the keys name nothing: that is told, and the others imported
                 self._wrong("the flags were not imported as expected")
             self.bot.live(DAY)
 
@@ -251,32 +244,3 @@ class Story:
     def _calls(self) -> int:
         calls = self.hub.box.stats.read()["calls"]
         return sum(int(call["count"]) for call in calls if call["account"] == BOT)
-
-    def _environment(self, rate: int = 0) -> dict[str, str]:
-        secret = self.folder / "token"
-        secret.touch(mode=0o600)
-        secret.write_text(token(BOT))
-        return {
-            **{name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ},
-            **{"HF_ENDPOINT": self.hub.url, "REDIS_URL": self.redis_url, "HF_HUB_DISABLE_TELEMETRY": "1"},
-            **{"STEWARD_BOARD": str(self.board), "STEWARD_LOG_LEVEL": "warning"},
-            **{"STEWARD_MIRRORS": str(self.folder / "mirrors"), "STEWARD_BOT_TOKEN_FILE": str(secret)},
-            "STEWARD_CLOCK": f"{self.hub.box.clock.seconds()},{rate}",
-        }
-
-    def _try(self, *arguments: str) -> int:
-        """The exit status of a command."""
-        command = [sys.executable, "-m", "steward.cli", *arguments]
-        return subprocess.run(command, env=self._environment(), capture_output=True, check=False).returncode
-
-    def _steward(self, *arguments: str) -> tuple[str, float]:
-        """What a command printed, and the most memory it had, in MB. Raises where it failed."""
-        command = [sys.executable, "-m", "steward.cli", *arguments]
-        process = subprocess.Popen(command, env=self._environment(), stdout=subprocess.PIPE, text=True)
-        assert process.stdout is not None
-        printed = process.stdout.read()
-        _, status, usage = os.wait4(process.pid, 0)
-        process.returncode = os.waitstatus_to_exitcode(status)
-        if process.returncode:
-            raise SystemExit(f"steward {' '.join(arguments)} ended with {process.returncode}: {printed}")
-        return printed, usage.ru_maxrss / 1024

@@ -1,0 +1,51 @@
+"""A living board is taken over: the stage of `benchmarks.adopted` at its smallest, in one process."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from benchmarks.adopted.bot import Bot
+from benchmarks.adopted.commands import Operator, Ran
+from benchmarks.adopted.story import tell
+from bot.probe import Probe
+from steward.cli import app
+
+SMALL = Namespace(requests=60, threads=15, days=1, seed=1)
+
+
+@pytest.fixture
+def operator(monkeypatch: pytest.MonkeyPatch, probe: Probe) -> type[Operator]:
+    """Somebody who types commands in this process: a new one for each would cost more than all that they do."""
+    monkeypatch.setattr("benchmarks.adopted.bot.Probe", lambda: probe)
+    monkeypatch.setattr("benchmarks.adopted.bot.STEP", 21_600.0)
+
+    class InProcess(Operator):
+        def __init__(self, hub: Any, redis_url: str, folder: Path) -> None:
+            super().__init__(hub, redis_url, folder)
+            monkeypatch.setattr("wire.clock._clock", hub.box.clock.seconds)
+
+        def run(self, *arguments: str) -> Ran:
+            ran = CliRunner().invoke(app, arguments, env=self.environment())
+            return Ran(ran.exit_code, ran.stdout, 0.0)
+
+        def sync_until(self, condition: Callable[[], bool]) -> float:
+            bot = Bot(self.hub, self.redis_url, self.board, self.mirrors)
+            while not condition():
+                bot.tick()
+            return 0.0
+
+    return InProcess
+
+
+def test_nobody_hears_of_the_past_who_did_not_ask(tmp_path: Path, operator: type[Operator]) -> None:
+    """Adoption, a day in shadow, each kind of effect switched on, flags imported: nothing is wrong about any of it."""
+    found = tell(tmp_path, SMALL, operator)
+    assert found["wrong"] == []
+    assert {kind for kind, *_ in found["done"]} == {"comment", "edit", "merged", "new-thread"}
+    assert found["answered"] == found["asked"] == 5
