@@ -6,6 +6,7 @@ naming.py     which model a name means
 subjects.py   what evidence looks at, from the Hub and from the index
 reports.py    what was reported, and what was found: for the eyes of maintainers until they decide
 taking.py     reports, as they are found in threads
+wishes.py     what somebody wants to have flagged, and what is wrong with that
 deciding.py   /flag, /unflag, /dismiss
 hearing.py    the thread of a flag: what it says
 pleas.py      what was said there since, and when a closed one is opened again

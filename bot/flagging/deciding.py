@@ -11,90 +11,30 @@ stands; both replies tell it.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import replace
 from typing import Literal
 
-from bot.commands.targets import near
 from bot.desk import Desk, thread_key
 from bot.flagging import hearing
 from bot.flagging.naming import Named, find_model
 from bot.flagging.notices import DISMISSED, REPORTED, address
 from bot.flagging.reports import MOST_REPORTED, Report, drop_report, find_report, gathered, note_report, reports
 from bot.flagging.taking import reported_in
+from bot.flagging.wishes import Decided, Said, Wish, models_of, named_in, scope_of, trouble_with
 from bot.flagging.writing import stage
 from bot.texts.render import Safe
-from hub.records import Repo, Thread
 from leaderboard import flags
-from leaderboard.flags import Decision, FlagRecord, Scope
+from leaderboard.flags import Decision, FlagRecord
 from leaderboard.links import models_in
-from leaderboard.roles import Person
 from wire.clock import iso
 
-How = Literal[
-    "flagged",
-    "lifted",
-    "dismissed",
-    "upheld",
-    "reported",
-    "no-repo",
-    "which",
-    "no-reason",
-    "too-many",
-    "unknown",
-    "official",
-    "not-flagged",
-    "nothing",
-    "off",
-]
-
-NO_MARK = Safe("")
 MOST = 20
 """Models of one command of a maintainer: a call for each."""
 
 
-@dataclass(frozen=True)
-class Wish:
-    """What somebody wants flagged, and why; `models` as they wrote them, those of the thread where there are none."""
-
-    category: str
-    reason: str
-    models: tuple[str, ...] = ()
-    scope: Scope = field(default_factory=Scope)
-
-
-@dataclass(frozen=True)
-class Said:
-    """Who decides or reports, where, and the comment that does it."""
-
-    repo: Repo
-    thread: Thread
-    person: Person
-    cause: str
-    path: str = ""
-    """The request that the thread is about, if any."""
-
-
-@dataclass(frozen=True)
-class Decided:
-    """What came of it: the models that it is about, those that nobody knows with names like theirs, and the thread."""
-
-    how: How
-    models: tuple[str, ...] = ()
-    unknown: tuple[tuple[str, tuple[str, ...]], ...] = ()
-    reason: str = ""
-    category: str = ""
-    thread: str = ""
-    is_here: bool = True
-    hides: bool = True
-    most: int = 0
-    """How many models are taken at once, where there were more."""
-    mark: Safe = NO_MARK
-    """A hidden line that the reply must hold."""
-
-
 def report(desk: Desk, wish: Wish, said: Said) -> Decided:
     """Somebody who is no maintainer says that models should be flagged."""
-    found = _wished(desk, wish, said, MOST_REPORTED)
+    found = named_in(desk, wish, said, MOST_REPORTED)
     if isinstance(found, Decided):
         return found
     url = _address(desk, said)
@@ -121,7 +61,11 @@ def flag(desk: Desk, wish: Wish, said: Said) -> Decided:
     """Flag models, all or none of them. Raises HubError."""
     if desk.flags_repo is None:
         return Decided("no-repo")
-    found = _wished(desk, wish, said, MOST)
+    scope = scope_of(desk, wish.scope)
+    if scope is None:
+        return Decided("scope", precisions=desk.board.precisions)
+    wish = replace(wish, scope=scope)
+    found = named_in(desk, wish, said, MOST)
     if isinstance(found, Decided):
         return found
     providers = desk.board.admission
@@ -174,7 +118,7 @@ def unflag(desk: Desk, reason: str, models: Sequence[str], said: Said) -> Decide
     """Lift flags: of `models`, or all that are spoken about in the thread. A discussion is closed with its last one."""
     if desk.flags_repo is None:
         return Decided("no-repo")
-    if (trouble := _trouble(models, reason, MOST)) is not None:
+    if (trouble := trouble_with(models, reason, MOST)) is not None:
         return trouble
     records = _meant(desk, models, said)
     already = [one for one in records if any(done.cause == said.cause for done in one.decisions)]
@@ -225,31 +169,6 @@ def _close(desk: Desk, url: str, said: Said) -> None:
     place = hearing.thread_at(desk, url)
     if place is not None and not (place[0] == desk.requests and desk.index.of_thread(place[1]) is not None):
         desk.effects.set_status(*place, "closed", desk.marker("close", said.cause), asked=True)
-
-
-def models_of(said: Said) -> tuple[str, ...]:
-    """The models that a thread is about: those of its title, else the one of its request."""
-    model, found, _ = said.path.partition("_eval_request_")
-    return tuple(models_in(said.thread.title)) or ((model,) if found else ())
-
-
-def _wished(desk: Desk, wish: Wish, said: Said, most: int) -> list[Named] | Decided:
-    """What the names mean, each model once; or what is wrong with them, so that nothing is done."""
-    models = wish.models or models_of(said)
-    if not models:
-        return Decided("which")
-    if (trouble := _trouble(models, wish.reason, most)) is not None:
-        return trouble
-    found = [find_model(desk, one) for one in models]
-    unknown = tuple((one.said, tuple(near(desk, one.model))) for one in found if not one.is_known)
-    return Decided("unknown", unknown=unknown) if unknown else list({one.model: one for one in found}.values())
-
-
-def _trouble(models: Sequence[str], reason: str, most: int) -> Decided | None:
-    """What is wrong with a command before anybody is asked what its names mean."""
-    if not reason.strip():
-        return Decided("no-reason")
-    return Decided("too-many", most=most) if len(models) > most else None
 
 
 def _address(desk: Desk, said: Said) -> str:

@@ -41,10 +41,7 @@ def open_or_adopt(desk: Desk, drafts: Sequence[FlagRecord], repo: Repo, thread: 
     title = flag_title([draft.model for draft in drafts], hides=hides)
     body = render("flag", records=drafts, pleas=(), hides=hides, authors=_authors(drafts))
     number = desk.effects.open_thread(desk.community, title, body, marker, Effect.EDIT)
-    if number is None:
-        return None
-    desk.echoes.caused("discussion", desk.community.id, now=desk.now())
-    return address(desk, desk.community, number)
+    return address(desk, desk.community, number) if number is not None else None
 
 
 def is_about_flags(desk: Desk, repo: Repo, thread: Thread) -> bool:
@@ -122,8 +119,6 @@ def _state(desk: Desk, repo: Repo, thread: Thread, records: Sequence[FlagRecord]
             posted += written is not None
         else:
             desk.effects.edit_comment(repo, thread.num, comment.id, body, marker, seen=comment.text)
-    if posted:
-        desk.echoes.caused("discussion", repo.id, now=desk.now())
     return posted
 
 

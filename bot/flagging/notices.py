@@ -26,10 +26,7 @@ def say(desk: Desk, repo: Repo, thread: Thread, kind: str, key: str, author: str
     if find_marked(thread.comments, marker, desk.me()) is not None:
         return 0
     body = render("flag_note", kind=kind, author=author, **words)
-    if desk.effects.comment(repo, thread.num, body, marker, asked=True, seen=thread) is None:
-        return 0
-    desk.echoes.caused("discussion", repo.id, now=desk.now())
-    return 1
+    return int(desk.effects.comment(repo, thread.num, body, marker, asked=True, seen=thread) is not None)
 
 
 def of_kind(desk: Desk, comments: Sequence[Comment], kind: str) -> list[Comment]:

@@ -9,7 +9,7 @@ from bot.texts.render import Safe, plain, printable, render
 from bot.texts.status import TITLE_LIMIT
 
 if TYPE_CHECKING:
-    from bot.flagging.deciding import Decided
+    from bot.flagging.wishes import Decided
 
 
 def listed(models: Sequence[str]) -> Safe:

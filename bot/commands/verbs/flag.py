@@ -13,7 +13,7 @@ from bot.commands.call import Answer, Call, doing
 from bot.commands.registry import Param, Place, Verb, model_in
 from bot.commands.verbs.shared import ANYONE, MAINTAINERS, REASON
 from bot.flagging import deciding
-from bot.flagging.deciding import Decided, Said, Wish
+from bot.flagging.wishes import Decided, Said, Wish
 from bot.texts.flag import reply
 from bot.texts.render import Safe
 from leaderboard.flags import CATEGORIES, Scope

@@ -14,6 +14,7 @@ from bot.facts.surroundings import weights_digest
 from bot.flagging import deciding
 from bot.flagging.reports import MOST_REPORTED, Report, find_report, reports, sync_evidence
 from bot.flagging.subjects import digest_of, gather_subject
+from bot.flagging.wishes import Said
 from bot.probe import Probe
 from leaderboard.admission.facts import ModelFacts, ModelFile, Weights
 from leaderboard.boards import MaintainingOrganisation
@@ -62,7 +63,10 @@ def test_a_flag_survives_the_loss_of_redis(stand: FlagStand) -> None:
 def test_a_flag_of_one_precision_holds_for_no_other(stand: FlagStand) -> None:
     """It stands in a table of its own, and forbids only what it names."""
     case = Hearing(stand, "[FLAG] ada/good", "Its float32 is not what it says.")
-    case.say("/flag other precision=float32 it is another model's", stand.form)
+    for scope in ("precision=fp32", "revision=main"):
+        case.say(f"/flag other {scope} it is another model's", stand.form)
+        assert "would hold for no evaluation" in case.replies()[-1]
+    case.say("/flag other precision=Float32 it is another model's", stand.form)
     assert stand.table() == {}
     assert [row["precision"] for row in stand.table("scoped.json")] == ["float32"]
     assert "flagged" in stand.codes("ada/good")
@@ -266,10 +270,10 @@ def test_what_was_dismissed_while_evidence_was_gathered_stays_dismissed(
     assert reports(stand.desk) == []
 
 
-def said(stand: FlagStand, case: Hearing) -> deciding.Said:
+def said(stand: FlagStand, case: Hearing) -> Said:
     """A maintainer's word in a discussion."""
     thread = stand.desk.hub.thread(stand.desk.community, case.number)
-    return deciding.Said(stand.desk.community, thread, Person("1", "form"), "c:0")
+    return Said(stand.desk.community, thread, Person("1", "form"), "c:0")
 
 
 def test_a_dismissal_that_died_half_way_is_one(stand: FlagStand) -> None:

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 from markdown_it import MarkdownIt
 
-from bot.flagging.deciding import Decided
 from bot.flagging.pleas import Plea
+from bot.flagging.wishes import Decided
 from bot.texts.flag import flag_title, reply
 from bot.texts.render import render
 from hub.records import Comment
@@ -84,6 +84,7 @@ WORDS = {
     "/flag, without a model": answer(Decided("which")),
     "/flag, without a reason": answer(Decided("no-reason")),
     "/flag, of many": answer(Decided("too-many", most=5)),
+    "/flag, of no commit or precision": answer(Decided("scope", precisions=("float16", "GPTQ"))),
     "/flag, of no model": answer(Decided("unknown", unknown=(("ada/cpy", ("ada/copy",)), ("x/y", ())))),
     "/flag, of an official provider": answer(Decided("official", TWO)),
     "/flag, and no repo": answer(Decided("no-repo")),
