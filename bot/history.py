@@ -41,9 +41,12 @@ class FileChange:
         return self.before is not None and self.after is not None and self.before != self.after
 
 
-def changes(desk: Desk, *, since: float, limit: int = LOOK_BACK) -> Iterator[FileChange]:
-    """What happened to the request files since then, newest first. Raises HubError and MirrorDamaged."""
-    commits = desk.hub.commits(desk.requests, limit=limit)
+def changes(desk: Desk, *, since: float) -> Iterator[FileChange]:
+    """What happened to the request files since then (seconds since the epoch), newest first, LOOK_BACK commits at most.
+
+    The mirror is held while they are told, so fetch nothing meanwhile. Raises HubError and MirrorDamaged.
+    """
+    commits = desk.hub.commits(desk.requests, limit=LOOK_BACK)
     recent = [entry for entry in commits if entry.date is None or entry.date.timestamp() >= since]
     if not recent:
         return

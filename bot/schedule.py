@@ -1,6 +1,7 @@
 """What nobody tells us: a timer that marks what time alone has put out of step.
 
-It only marks; syncs do the work, so any number of schedulers may run beside each other.
+It marks, and puts right what Redis alone knows of; all that is done on the Hub is a sync's work. So any number of
+schedulers may run beside each other.
 """
 
 from __future__ import annotations

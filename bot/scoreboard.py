@@ -51,10 +51,6 @@ class Scoreboard:
         found = (_scored(raw) for raw in self._redis.hvals(self._keys.scores))
         return [one for one in found if one is not None]
 
-    def drop(self, path: str) -> None:
-        """The request at `path` is gone."""
-        self._redis.hdel(self._keys.scores, path)
-
 
 def _scored(raw: bytes | str) -> Scored | None:
     try:
