@@ -38,6 +38,8 @@ log = structlog.get_logger()
 LEDGER = "ledger"
 """Dirty keys `ledger:{repo}`: edits are staged for that dataset repo."""
 VOID_WAIT = 1.0
+ASK_AGAIN = 60.0
+"""The longest wait before the budget is asked again; that costs no call to the Hub."""
 
 for _name in (APPLIED, LANDED, SEEN):
     point(_name)
@@ -126,10 +128,13 @@ class Ledgers:
         self._drop(repo, held, "void", (), self.now())
 
     def next_commit(self, repo: Repo) -> float | None:
-        """When the budget allows a commit; None where it does now."""
+        """When to ask whether the budget allows a commit; None where it does now.
+
+        Not much later, however long it looks: what others commit comes out of the budget, and they may have stopped.
+        """
         now = self.now()
         when = max(self._allowed(repo, self.staging.commits(repo.id, now=now), now), self.staging.paused(repo.id))
-        return when if when > now else None
+        return min(when, now + ASK_AGAIN) if when > now else None
 
     def spend(self, repo: Repo) -> bool:
         """Count a commit, and the delivery that it will cause."""

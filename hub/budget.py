@@ -28,6 +28,8 @@ from hub.records import Limit
 HOUR, DAY = 3600.0, 86_400.0
 REPO_HOUR = 120
 """Commits to one repo in an hour, of everybody, up to which ours go out. The Hub takes 128; of some we hear late."""
+CREDIBLE = 2 * 128
+"""More commits of others than this did not happen, or this Hub has no such limit: they are not held against ours."""
 
 
 class Urgency(IntEnum):
@@ -111,8 +113,9 @@ class Commits:
     def next(self, times: Sequence[float], now: float, others: int = 0) -> float:
         """When the next one may be made (up to `now`: at once), after those at `times`, of which none is later.
 
-        `others`: commits of other people to the same repo within the last hour.
+        `others`: commits of other people to the same repo within the last hour, as far as deliveries tell.
         """
+        others = others if others <= CREDIBLE else 0
         hour = sorted(time for time in times if time > now - HOUR)
         day = sorted(time for time in times if time > now - DAY)
         if not day:

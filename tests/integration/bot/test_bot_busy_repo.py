@@ -52,6 +52,19 @@ def test_a_busy_hour_of_others_leaves_fewer_commits_to_us(bench: Bench) -> None:
     assert 5 <= ours <= REPO_HOUR - 105
 
 
+def test_who_waits_for_others_asks_again_soon(bench: Bench) -> None:
+    """Others took the hour: an edit that came too late asks again within minutes, and lands when they have stopped."""
+    came_in(bench, 120)
+    for number in range(5):
+        bench.ledgers.stage(RESULTS, bench.result(f"r{number}"))
+        when = bench.ledgers.sync(RESULTS.id)
+    assert when is not None
+    assert bench.time < when <= bench.time + 60
+    bench.redis.delete(bench.keys.echoes)
+    bench.time = when
+    assert bench.ledgers.sync(RESULTS.id) is None
+
+
 def test_our_own_commits_come_back_and_are_not_held_against_us(bench: Bench) -> None:
     """A delivery for each commit of ours is an echo, not somebody else's commit; an old hour fades away."""
     echoes = bench.ledgers.echoes
