@@ -38,6 +38,11 @@ class BotSettings(SignInSettings):
         default="", pattern=r"^(https://[\w.*-]+(:\d+)?( |$))*$", description="origins that may show pages in a frame"
     )
     commits_per_hour: int = Field(default=60, ge=1, le=300, description="that the bot makes in each shared repo")
+    probe_patience: float = Field(
+        default=1.0,
+        ge=1,
+        description="how many times longer than usual to wait for what is found out about a submission",
+    )
 
     def read_board(self) -> Board:
         """The board in the board file. Raises SettingsError."""

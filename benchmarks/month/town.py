@@ -130,6 +130,8 @@ class Town:
             "STEWARD_HARNESS": HARNESS,
             "STEWARD_PRELOAD": "",
             "STEWARD_DEVICE": "cpu",
+            # Waits run by the fast clock, the processor does not.
+            "STEWARD_PROBE_PATIENCE": f"{max(1.0, self.clock.rate):g}",
             "PYTHONFAULTHANDLER": "1",
             "PYTHONPATH": os.pathsep.join((str(self.folder / "harness"), str(ROOT))),
             **token[kind],

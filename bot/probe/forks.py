@@ -48,7 +48,7 @@ def ask(question: Mapping[str, Any]) -> dict[str, Any]:
         _answer(writer, question)
     os.close(writer)
     limits = LIMITS[question["kind"]]
-    told, used = _read(reader, child, limits.wall)
+    told, used = _read(reader, child, float(question.get("wall", limits.wall)))
     if used is not None and limits.starves(used):
         return dict(STARVED)
     # What comes after the last end of line was cut off.

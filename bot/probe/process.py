@@ -70,6 +70,9 @@ class Probe:
     """The probe process, started at the first question and again whenever it has died. Safe to share among threads."""
 
     def __init__(self) -> None:
+        self.patience = 1.0
+        """How many times longer than usual a start and an answer may take, on a machine that is slow or has much to do;
+        seconds of the processor are as few as ever."""
         self._process: subprocess.Popen[bytes] | None = None
         self._is_ready = False
         self._folder: tempfile.TemporaryDirectory[str] | None = None
@@ -121,7 +124,8 @@ class Probe:
 
     def _ask(self, kind: Kind, folder: Path, **more: Any) -> dict[str, Any]:
         """The answer; TOO_COSTLY where the question killed the fork that was asked. Raises ProbeError."""
-        line = json.dumps({"kind": kind, "folder": str(folder), **more}).encode() + b"\n"
+        wall = self.patience * LIMITS[kind].wall
+        line = json.dumps({"kind": kind, "folder": str(folder), "wall": wall, **more}).encode() + b"\n"
         with self._lock:
             process = self._start()
             assert process.stdin is not None
@@ -131,7 +135,7 @@ class Probe:
             try:
                 process.stdin.write(line)
                 process.stdin.flush()
-                ready, _, _ = select.select([process.stdout], [], [], LIMITS[kind].wall + _ANSWER)
+                ready, _, _ = select.select([process.stdout], [], [], wall + self.patience * _ANSWER)
                 answer = process.stdout.readline() if ready else b""
             except BrokenPipeError:
                 ready, answer = [process.stdout], b""
@@ -147,7 +151,7 @@ class Probe:
 
     def _wait_for_imports(self, told: IO[bytes]) -> None:
         """Raises ProbeError. A start that was killed for being slow would be as slow again, for ever."""
-        if not select.select([told], [], [], _IMPORTS)[0]:
+        if not select.select([told], [], [], self.patience * _IMPORTS)[0]:
             raise ProbeStarved("the probe has not come to its first question yet")
         if told.readline() != READY:
             raise ProbeDied(f"the probe ended with status {self._end()} before its first question")

@@ -49,6 +49,7 @@ def open_desk(settings: BotSettings) -> Desk:
         mirrors=settings.mirrors,
     )
     desk.ledgers.budget = Commits(hour=settings.commits_per_hour)
+    desk.probe.patience = settings.probe_patience
     return desk
 
 

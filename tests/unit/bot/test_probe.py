@@ -68,6 +68,8 @@ def test_a_busy_machine_is_no_fault_of_the_model(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setitem(forks.LIMITS, "config", Limits(256 * MIB, cpu=2, wall=0.1))
     monkeypatch.setitem(forks._BY_KIND, "config", idle)
     assert forks.ask({"kind": "config", "folder": str(tmp_path)}) == STARVED
+    monkeypatch.setitem(forks.LIMITS, "config", Limits(256 * MIB, cpu=2, wall=60))
+    assert forks.ask({"kind": "config", "folder": str(tmp_path), "wall": 0.1}) == STARVED
     assert [LIMITS["tokenizer"].starves(used) for used in (0.0, 2.4, 2.6, 10.0)] == [True, True, False, False]
 
 
@@ -78,7 +80,8 @@ def test_a_slow_start_goes_on_for_whoever_asks_next(monkeypatch: pytest.MonkeyPa
         with pytest.raises(ProbeStarved):
             slow.load(b'{"model_type": "gpt2"}')
         started = slow._process
-        monkeypatch.setattr(process, "_IMPORTS", 300.0)
+        monkeypatch.setattr(process, "_IMPORTS", 0.1)
+        slow.patience = 3_000
         assert slow.load(b'{"model_type": "gpt2"}').state == "loaded"
         assert slow._process is started
 
