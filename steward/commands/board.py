@@ -81,6 +81,18 @@ def _services() -> Iterator[None]:
         raise ending(words, MISCONFIGURED) from error
 
 
+def worker_token() -> str | None:
+    """The workers' token, where it is set on this machine. Raises SettingsError where its file cannot be read."""
+    from bot.settings import SettingsError
+    from workers.settings import WorkerSettings
+
+    settings = WorkerSettings()
+    try:
+        return settings.token()
+    except OSError as error:
+        raise SettingsError(f"STEWARD_WORKER_TOKEN_FILE={settings.worker_token_file}: {error}") from error
+
+
 def operator() -> str:
     """Who gives a command, by their name on this machine. In a container an account may have a number alone."""
     try:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -57,19 +56,12 @@ def _lines(check: Check) -> Iterator[str]:
 
 
 def _worker(endpoint: str) -> AbstractContextManager[Hub | None]:
-    """The Hub in the name of the workers' token, where the environment has it."""
+    """The Hub in the name of the workers' token, where that is set."""
     from contextlib import nullcontext
-    from pathlib import Path
 
-    from bot.settings import SettingsError
     from hub.client import Hub as Door
-    from steward.commands.board import sentences
+    from steward.commands.board import sentences, worker_token
 
-    token, file = os.environ.get("STEWARD_WORKER_TOKEN", ""), os.environ.get("STEWARD_WORKER_TOKEN_FILE", "")
-    if not token and file:
-        with sentences():
-            try:
-                token = Path(file).read_text("utf-8").strip()
-            except OSError as error:
-                raise SettingsError(f"STEWARD_WORKER_TOKEN_FILE={file}: {error}") from error
+    with sentences():
+        token = worker_token()
     return Door(endpoint, token) if token else nullcontext()

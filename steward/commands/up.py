@@ -26,7 +26,6 @@ SYNC = ("STEWARD_BOT_TOKEN",)
 WORK = ("STEWARD_WORKER_TOKEN",)
 NOBODY = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN")
 """Tokens of the person at the shell: no process speaks in their name."""
-REDIS = ("REDIS_URL", "STEWARD_REDIS_URL", "REDIS_URL_FILE", "STEWARD_REDIS_URL_FILE")
 
 STEWARD = (sys.executable, "-P", "-m", "steward.cli")
 """-P: what lies in the folder where it is started, as the data of a localhub in `hub`, is no module of ours."""
@@ -54,7 +53,7 @@ def up(
     """
     from bot.settings import BotSettings
     from bot.web.signin.app import app_of
-    from steward.commands.board import sentences
+    from steward.commands.board import sentences, worker_token
     from steward.supervisor import Supervisor
     from steward.valkey import locked
     from wire.ending import stop_on
@@ -65,11 +64,11 @@ def up(
         with sentences():
             settings = BotSettings()
             settings.read_board(), settings.token(), settings.secrets(), app_of(settings)
-            if not any(environment.get(name) for name in REDIS):
+            if not {"redis_url", "redis_url_file"} & settings.model_fields_set:
                 server = stack.enter_context(locked(data / "redis"))
                 environment["REDIS_URL"] = server.url
                 _keep(data / URL_FILE, server.url)
-        wanted = _has(environment, WORK[0]) if worker is None else worker
+            wanted = worker_token() is not None if worker is None else worker
         told = "" if wanted else " without a worker: nothing is evaluated here"
         _say(f"Starting on {settings.host}:{settings.port}{told}. Ctrl-C ends it.")
         mind = partial(server.revive, _say) if server is not None else lambda: None
@@ -97,10 +96,6 @@ def _keep(file: Path, url: str) -> None:
     file.unlink(missing_ok=True)
     file.touch(mode=0o600)
     file.write_text(url, "utf-8")
-
-
-def _has(environment: Mapping[str, str], name: str) -> bool:
-    return bool(environment.get(name) or environment.get(f"{name}_FILE"))
 
 
 def _say(words: str) -> None:

@@ -182,6 +182,46 @@ def test_each_process_gets_its_own_secrets_and_no_other() -> None:
     assert [part.name for part in parts(environment, worker=False)] == ["serve", "sync"]
 
 
+@pytest.mark.parametrize(
+    ("lines", "address", "names"),
+    [
+        (("REDIS_URL=redis://queue.example/0", "STEWARD_WORKER_TOKEN=hf_gpu"), "", ["serve", "sync", "work"]),
+        ((), "redis://own.example/0", ["serve", "sync"]),
+    ],
+)
+def test_what_stands_in_the_file_of_settings_counts_as_in_the_environment(
+    lines: tuple[str, ...], address: str, names: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A queue server that `.env` names is the one that is used, and a worker whose token it holds is started."""
+
+    class Own:
+        """A queue server that `up` would start."""
+
+        url = "redis://own.example/0"
+        revive = None
+
+        def __enter__(self) -> Own:
+            return self
+
+        def __exit__(self, *_: object) -> None:
+            """It has nothing to end."""
+
+    started: list[Part] = []
+    monkeypatch.setattr("steward.supervisor.Supervisor.run", lambda self, _: started.extend(self.parts) or 0)
+    monkeypatch.setattr("steward.valkey.locked", lambda _: Own())
+    monkeypatch.setattr("wire.ending.stop_on", lambda *_: Stop())
+    for name in ("REDIS_URL", "REDIS_URL_FILE", "STEWARD_WORKER_TOKEN", "STEWARD_WORKER_TOKEN_FILE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "data").mkdir()
+    board = board_text(org="fresh", details="d", title="Fresh", suite="starter", maintainers=["a1"])
+    (tmp_path / "board.yaml").write_text(board)
+    (tmp_path / ".env").write_text("\n".join(("STEWARD_BOT_TOKEN=hf_bot", "STEWARD_WEBHOOK_SECRET=s", *lines)))
+    found = CliRunner().invoke(app, ["up", "--data", str(tmp_path / "data")])
+    assert found.exit_code == 0, found.output
+    assert [(part.name, part.environment.get("REDIS_URL", "")) for part in started] == [(one, address) for one in names]
+
+
 def test_folders_with_our_names_are_no_modules(tmp_path: Path) -> None:
     """Where it is started there may be a folder `hub`, as the data of a localhub: its parts are not imported."""
     (tmp_path / "hub" / "lfs").mkdir(parents=True)
