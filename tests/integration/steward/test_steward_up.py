@@ -198,7 +198,9 @@ def test_what_stands_in_the_file_of_settings_counts_as_in_the_environment(
         """A queue server that `up` would start."""
 
         url = "redis://own.example/0"
-        revive = None
+
+        def revive(self, _: object) -> None:
+            """It does not die."""
 
         def __enter__(self) -> Own:
             return self
