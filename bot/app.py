@@ -45,7 +45,6 @@ from bot.web.submit import Submitting, submit_routes
 from bot.web.visitors import Visitors
 from bot.webhooks import Webhooks
 from wire.ending import leave_in
-from wire.keys import Keys
 from wire.logs import configure_logs
 
 log = structlog.get_logger()
@@ -75,7 +74,6 @@ def create_app(settings: BotSettings) -> App:
     desk = looking_desk(settings, board)
     views = Views(desk)
     redis = connect_inbox(settings.redis_url)
-    keys = Keys(board.name)
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
@@ -94,16 +92,21 @@ def create_app(settings: BotSettings) -> App:
         docs_url=None,  # its pages load scripts from other hosts
         redoc_url=None,
     )
-    inbox = Inbox(redis, keys)
+    inbox = Inbox(redis, desk.keys)
     app.door = Webhooks(board=board, inbox=inbox, secrets=secrets, limit=settings.max_delivery_bytes)
-    app.include_router(health_routes(redis, keys, inbox))
+    app.live = Live(redis, desk.keys, views.pages)
+    app.include_router(health_routes(redis, desk.keys, inbox))
     app.include_router(metric_routes(desk))
+    _add_pages_and_api(app, settings, views, Visitors(desk, app_on_hub))
+    return app
+
+
+def _add_pages_and_api(app: App, settings: BotSettings, views: Views, visitors: Visitors) -> None:
+    desk = views.desk
     checks = Checks(desk, per_minute=settings.checks_per_minute, per_client=settings.checks_per_client)
-    visitors = Visitors(desk, app_on_hub)
-    frame = Frame(board.title, settings.frame_ancestors, visitors)
+    frame = Frame(desk.board.title, settings.frame_ancestors, visitors)
     submitting, gate, maintenance = Submitting(desk, visitors), Gate(visitors), Maintenance(desk)
     signing = SigningIn(visitors, settings.openid_provider_url or settings.hf_endpoint)
-    app.live = Live(redis, keys, views.pages)
     for routes in (
         api_routes(views.pages, checks),
         board_api_routes(views),
@@ -119,7 +122,6 @@ def create_app(settings: BotSettings) -> App:
     ):
         app.include_router(routes)
     answers.add_to(app, frame.problem)
-    return app
 
 
 def server_config(app: FastAPI, settings: BotSettings) -> uvicorn.Config:
