@@ -30,6 +30,11 @@ GUARD = {
 }
 """What browsers are told about whatever is no page: nothing in it runs, loads, or may be framed."""
 
+BROKEN = Problem(
+    code="broken",
+    message="Something went wrong on this server, and its log says what.",
+    advice="Try again in a minute; if it stays so, tell the maintainers.",
+)
 Tell = Callable[[Request, int, Problem], Response]
 """Makes the page that tells a person of a problem."""
 
@@ -51,12 +56,15 @@ class Guarded:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         async def guarded(message: Message) -> None:
             if message["type"] == "http.response.start":
-                headers = MutableHeaders(scope=message)
-                for name, value in GUARD.items():
-                    headers.setdefault(name, value)
+                _guard(MutableHeaders(scope=message))
             await send(message)
 
         await self.app(scope, receive, guarded if scope["type"] == "http" else send)
+
+
+def _guard(headers: MutableHeaders) -> None:
+    for name, value in GUARD.items():
+        headers.setdefault(name, value)
 
 
 class CrossOriginReads(CORSMiddleware):
@@ -140,6 +148,13 @@ def add_to(app: FastAPI, tell: Tell) -> None:
         message = f"The queue's server does not answer ({type(error).__name__})."
         problem = Problem(code="away", message=message, advice="Ask again in a minute.")
         return say(request, 503, problem, {"retry-after": "60"})
+
+    @app.exception_handler(Exception)
+    async def broken(request: Request, _error: Exception) -> Response:
+        # Asked outside of all that is added above; the error itself goes on to whoever logs it.
+        answer = say(request, 500, BROKEN)
+        _guard(answer.headers)
+        return answer
 
 
 def wants_page(request: Request) -> bool:

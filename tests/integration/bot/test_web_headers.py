@@ -16,6 +16,7 @@ from signin_kit import Browser, Site, signing
 
 from bot.app import create_app
 from bot.probe import Probe
+from bot.web.lists import Pages
 from steward.valkey import Valkey
 
 READER = {"accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
@@ -118,6 +119,22 @@ def test_only_those_origins_that_are_named_may_frame_a_page(site: Site) -> None:
         assert "frame-ancestors https://huggingface.co" in policy(answer)
         assert "x-frame-options" not in answer.headers
     assert "frame-ancestors 'none'" in policy(alone)
+
+
+def test_a_fault_of_our_own_has_the_shape_of_all_errors(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As guarded as every other answer: JSON for programs, a page for people; and whoever keeps the log hears of it."""
+    monkeypatch.setattr(Pages, "queue", lambda *_, **__: 1 / 0)
+
+    async def play() -> tuple[httpx2.Response, ...]:
+        transport = httpx2.ASGITransport(app=create_app(site.settings), raise_app_exceptions=False)
+        async with httpx2.AsyncClient(transport=transport, base_url="http://x") as client:
+            return await client.get("/api/queue"), await client.get("/", headers=READER)
+
+    told, page = asyncio.run(play())
+    assert (told.status_code, told.json()["code"], policy(told)) == (500, "broken", PLAIN)
+    assert (page.status_code, "tell the maintainers" in page.text, policy(page) >= PAGE) == (500, True, True)
+    for answer in (told, page):
+        assert (answer.headers["x-content-type-options"], answer.headers["cache-control"]) == ("nosniff", "no-store")
 
 
 def test_people_are_told_of_problems_by_a_page_and_programs_as_json(site: Site, tmp_path: Path) -> None:
