@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from bot.commands.call import Answer, Call, doing, say
 from bot.commands.registry import Verb
-from bot.commands.verbs.shared import NAMED, OWNERS, PRECISION, REASON, WEIGHTS, WHY
+from bot.commands.verbs.shared import NAMED, OWNERS, PRECISION, REASON, WEIGHTS, WHY, proposed_by, told
 from bot.sync import proposals
 from bot.sync.proposals import What
 from bot.sync.removing import REMOVE, RESTORE, Undertaking
@@ -37,7 +37,7 @@ def _run(call: Call, what: What, undertaking: Undertaking) -> Answer:
     }
 
     def act() -> Safe:
-        known = next((one for one in proposals.find(call.desk, call.thread) if one.cause == call.cause), None)
+        known = proposed_by(call)
         if known is None:
             parts = undertaking.prepare(call.desk, words)
             if isinstance(parts, Problem):
@@ -45,11 +45,7 @@ def _run(call: Call, what: What, undertaking: Undertaking) -> Answer:
             by = call.person.name if call.is_maintainer else ""
             made = proposals.propose(call.desk, what, words, parts, by=by)
             known = proposals.post(call.desk, call.repo, call.thread, call.cause, made)
-        if known is None:
-            return say("propose", how="off", problems=[], digest="")
-        ended = proposals.go_on(call.desk, call.repo, call.thread, known)
-        how = "proposed" if ended.state == "open" else ended.state
-        return say("propose", how=how, problems=[], digest=ended.digest[:8])
+        return told(proposals.go_on(call.desk, call.repo, call.thread, known) if known is not None else None)
 
     return doing(act)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bot.commands.call import Answer, Call, doing, say
 from bot.commands.registry import Param, Verb
-from bot.commands.verbs.shared import OWNERS
+from bot.commands.verbs.shared import OWNERS, proposed_by, told
 from bot.sync import proposals, rename_saga
 from bot.sync.rename_sources import TooMuch
 from bot.texts.render import Safe
@@ -18,6 +18,9 @@ def run(call: Call) -> Answer:
     old, new = call.get("model"), call.get("new")
 
     def act() -> Safe:
+        known = proposed_by(call)
+        if known is not None:  # by a bot that died; what it planned may even be done by now
+            return told(known.proposal)
         try:
             judged, parts = rename_saga.prepare(call.desk, old, new, [call.person])
         except TooMuch as error:
@@ -28,8 +31,7 @@ def run(call: Call) -> Answer:
         words = {"old": old, "new": new, "asked": call.person.name, "asked_id": call.person.id}
         made = proposals.propose(call.desk, "rename", words, parts)
         posted = proposals.post(call.desk, call.repo, call.thread, call.cause, made, judged.lines)
-        how = "off" if posted is None else "proposed"
-        return say("propose", how=how, problems=[], digest=posted.proposal.digest[:8] if posted is not None else "")
+        return told(posted.proposal if posted is not None else None)
 
     return doing(act)
 

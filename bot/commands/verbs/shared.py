@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from bot.commands.call import Answer, Call, doing
+from bot.commands.call import Answer, Call, doing, say
 from bot.commands.registry import Param
+from bot.sync import proposals
 from bot.texts.queue import Ruling
 from bot.texts.render import Safe
 from leaderboard.roles import Role
@@ -33,3 +34,16 @@ def ruled(call: Call, rule: Callable[[], Ruling]) -> Answer:
         return Safe(ruling.words)
 
     return doing(act)
+
+
+def proposed_by(call: Call) -> proposals.Found | None:
+    """What this very command has proposed already, in the thread where it was given."""
+    return next((one for one in proposals.find(call.desk, call.thread) if one.cause == call.cause), None)
+
+
+def told(proposal: proposals.Proposal | None) -> Safe:
+    """How a proposal stands; None where the board let none be written."""
+    if proposal is None:
+        return say("propose", how="off", problems=[], digest="")
+    how = "proposed" if proposal.state == "open" else proposal.state
+    return say("propose", how=how, problems=[], digest=proposal.digest[:8])

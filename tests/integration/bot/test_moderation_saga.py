@@ -381,6 +381,25 @@ def test_a_request_that_cannot_be_read_ends_an_approved_removal(stand: Stand) ->
     assert "/remove" in talk.say("/help", MAYA)
 
 
+def test_a_rename_that_is_done_before_its_reply_is_told(stand: Stand, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The bot dies after the plan was proposed, and again after it was carried out: the reply says what became of it,
+    and not that there is nothing to rename."""
+    begin(stand)
+    talk = Talk(stand)
+
+    def die(*_: object) -> None:
+        raise RuntimeError("killed")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("bot.commands.answering.edit", die)
+        talk.say(f"/rename {OLD} {NEW}")
+        talk.say(f"/approve {talk.digest()}", MAYA)
+    assert path(NEW) in on_main(stand)
+    talk.look()
+    reply = next(text for text in talk.all() if f"/rename {OLD}" in text)
+    assert "Done, all of it" in reply
+
+
 def test_enough_files_take_part() -> None:
     """The rename that is killed above moves files, and changes one that stays."""
     files = requests_plan(files=POINTED).files
