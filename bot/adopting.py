@@ -14,6 +14,7 @@ from bot.adoption import TITLE
 from bot.deliveries import REQUESTS
 from bot.desk import Desk
 from bot.history import MAX_BYTES, status_in
+from bot.sync.reconcile import thread_repos
 from hub.errors import NotFound, StaleParent
 from hub.records import Account, Put, Repo
 from leaderboard.adoption import MAX_RECORD, RECORD, Person, Record, parse_record
@@ -54,7 +55,7 @@ def _once(desk: Desk, by: Account, *, again: bool) -> Adopted:
         at=iso(desk.now()),
         by=Person(id=by.id, name=by.name),
         commits={desk.requests.id: head, **_heads(desk, desk.results, desk.logs)},
-        threads={f"{repo.kind}/{repo.id}": _highest_thread(desk, repo) for repo in (desk.requests, desk.community)},
+        threads={f"{repo.kind}/{repo.id}": _highest_thread(desk, repo) for repo in thread_repos(desk)},
         files=statuses.total(),
     )
     change = Put(RECORD, record.model_dump_json(indent=2).encode() + b"\n")

@@ -7,6 +7,7 @@ from collections import Counter
 from typing import Any
 
 import pytest
+from huggingface_hub import CommitOperationAdd, CommitOperationDelete
 from old_kit import old_files
 from stand_kit import REQUESTS, Stand
 
@@ -145,7 +146,11 @@ def test_what_was_taken_for_work_before_the_adoption_is_let_go(stand: Stand) -> 
     adopted(stand)
     live(stand)
     assert (stand.desk.index.get(OLD).state, stand.desk.index.count_waiting()) == ("foreign", 0)
-    assert stand.take(job) is False
+    assert stand.queued() == []
+    stand.desk.attempts.take(job.attempt, job.path, "w", now=stand.time)  # it had just got the job
+    stand.desk.mark(f"request:{job.path}")
+    stand.work()
+    assert stand.desk.attempts.wait_for_claim(job.attempt, seconds=1) is False
     assert stand.file(OLD) == {**FIELDS, "mystery": [1, "é"]}
     assert stand.threads() == []
 
@@ -250,8 +255,6 @@ def test_an_old_failure_says_that_no_log_was_kept(stand: Stand) -> None:
 
 def test_a_request_merged_from_an_old_pull_request_is_followed_elsewhere(stand: Stand) -> None:
     """A pull request from before the adoption gets no comment; the file that it adds is new, and gets a thread."""
-    from huggingface_hub import CommitOperationAdd
-
     add = CommitOperationAdd(OLD, json.dumps(FIELDS).encode())
     pull = stand.ada.create_commit(REQUESTS, [add], commit_message="Add", repo_type="dataset", create_pr=True)
     number = int(pull.pr_num or 0)
@@ -263,6 +266,31 @@ def test_a_request_merged_from_an_old_pull_request_is_followed_elsewhere(stand: 
     assert old.num == number
     assert not [event for event in old.events if event.author == "steward-bot"]
     assert new.author == "steward-bot"
+
+
+def test_an_old_pull_request_in_the_results_repo_hears_nothing(stand: Stand) -> None:
+    """A rename that somebody proposed years ago is no question to us; the next one is."""
+    results = "board/results"
+    there = "ada/good/results_2024-01-01T00-00-00.json"
+    fields = json.dumps({"config_general": {"model_name": "ada/good"}, "results": {}}).encode()
+    stand.form.create_commit(results, [CommitOperationAdd(there, fields)], commit_message="Add", repo_type="dataset")
+
+    def proposed(new: str) -> int:
+        renamed = CommitOperationAdd(there.replace("good", new), fields.replace(b"good", new.encode()))
+        changes = [CommitOperationDelete(there), renamed]
+        title = f"Rename ada/good to ada/{new}"
+        pull = stand.ada.create_commit(results, changes, commit_message=title, repo_type="dataset", create_pr=True)
+        return int(pull.pr_num or 0)
+
+    def heard(number: int) -> list[str]:
+        thread = stand.ada.get_discussion_details(results, number, repo_type="dataset")
+        return [event.author for event in thread.events if event.author == "steward-bot"]
+
+    old = proposed("better")
+    adopted(stand)
+    new = proposed("best")
+    live(stand)
+    assert (heard(old), heard(new)) == ([], ["steward-bot"])
 
 
 @pytest.mark.parametrize("gone", [False, True])
