@@ -106,7 +106,10 @@ class Errands:
             pipe.expire(key, seconds)
             pipe.execute()
 
-    def read(self, name: str) -> bytes | None:
-        """The answer, where there is one: JSON of Answered."""
+    def read(self, name: str) -> Code | None:
+        """The answer, where there is one."""
         raw = self._redis.hget(self._keys.errand(name), "answer")
-        return text(raw).encode() if raw is not None else None
+        try:
+            return Answered.model_validate_json(text(raw)).code if raw is not None else None
+        except ValidationError:
+            return None  # of another version

@@ -10,6 +10,7 @@ import asyncio
 import hashlib
 import ipaddress
 from collections.abc import Callable
+from typing import TypeVar
 
 from starlette.concurrency import run_in_threadpool
 
@@ -25,6 +26,7 @@ AGAIN = 3
 WAITING = 32
 """Clients that may wait at a time; others are told at once to ask again."""
 ALL = "all"
+T = TypeVar("T")
 
 
 class Patience:
@@ -33,7 +35,7 @@ class Patience:
     def __init__(self) -> None:
         self._waiting = 0
 
-    async def wait(self, read: Callable[[], bytes | None]) -> bytes | None:
+    async def wait(self, read: Callable[[], T | None]) -> T | None:
         """What `read` finds, as soon as it finds something; None where that takes too long, or too many wait."""
         if self._waiting >= WAITING:
             return None
@@ -43,12 +45,12 @@ class Patience:
         finally:
             self._waiting -= 1
 
-    async def _wait(self, read: Callable[[], bytes | None]) -> bytes | None:
+    async def _wait(self, read: Callable[[], T | None]) -> T | None:
         clock = asyncio.get_running_loop()
         end = clock.time() + PATIENCE
         while clock.time() < end:
-            if (body := await run_in_threadpool(read)) is not None:
-                return body
+            if (found := await run_in_threadpool(read)) is not None:
+                return found
             await asyncio.sleep(LOOK)
         return None
 

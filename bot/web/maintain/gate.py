@@ -12,7 +12,7 @@ from typing import Literal
 from fastapi import Request
 from starlette.concurrency import run_in_threadpool
 
-from bot.errands import Answered, Code, Errand, look, wake
+from bot.errands import Code, Errand, look, wake
 from bot.web.checks import Patience
 from bot.web.visitors import Visitor, Visitors
 from leaderboard.roles import Person
@@ -58,5 +58,4 @@ class Gate:
     async def _run(self, errand: Errand) -> Code | None:
         """What came of `errand`, as soon as a sync has carried it out; None where that takes too long."""
         await run_in_threadpool(self.visitors.send, errand)
-        body = await self._patience.wait(lambda: self.visitors.errands.read(errand.id))
-        return Answered.model_validate_json(body).code if body is not None else None
+        return await self._patience.wait(lambda: self.visitors.errands.read(errand.id))

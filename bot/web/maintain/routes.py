@@ -13,17 +13,17 @@ from fastapi.responses import RedirectResponse, Response
 from starlette.concurrency import run_in_threadpool
 
 from bot.deliveries import VERDICTS
+from bot.errands import Code
 from bot.web.answers import PRIVATE, CannotAnswer
 from bot.web.frame import Frame
 from bot.web.incoming import body_of, choice, form_in, words
 from bot.web.maintain.gate import Gate, No
-from bot.web.maintain.models import Woken
 from bot.web.maintain.views import Maintenance
 from bot.web.visitors import FORM_TOKEN, Visitor
 
 STATUSES: dict[No | str, int] = {"signed-out": 401, "stranger": 403, "unsure": 503, "form": 403}
 SHOWN = 50
-OUTCOMES = tuple(code for kind in get_args(Woken.model_fields["code"].annotation) for code in get_args(kind))
+OUTCOMES = (*get_args(Code), "under-way")
 """What a wake may have come to, as a page is told by its own address."""
 
 
