@@ -11,7 +11,8 @@ marked when the board's effects change.
 
 Threads from before the board's adoption get no comment and keep their status, unless a person asked.
 
-A sync that lost its lease writes in no thread any more (`bot.fence`).
+A sync that lost its lease writes in no thread any more (`bot.fence`). What is written there is counted, for it comes
+back as a delivery.
 
 Not behind the gate: our own account's webhooks, and the record of adoption, which an operator asks for by name.
 
@@ -151,7 +152,9 @@ class Gate:
         if self.allows(would, *kinds, wake=wake, aliases=(says,)):
             text = self._without_mentions(repo, body, marker)
             still_ours()
-            return self._hub.open_thread(repo, title, text, marker, since=since, looked=looked)
+            number = self._hub.open_thread(repo, title, text, marker, since=since, looked=looked)
+            self._count(repo)
+            return number
         edits = f"Edit the opening post of “{title}”"
         self.allows(_about(repo, None, Effect.COMMENT, edits, marker, body, says), Effect.NEW_THREAD, *kinds)
         return None
@@ -176,7 +179,9 @@ class Gate:
             return None
         text = self._without_mentions(repo, body, marker)
         still_ours()
-        return self._hub.ensure_comment(repo, num, text, marker, seen=seen)
+        said = self._hub.ensure_comment(repo, num, text, marker, seen=seen)
+        self._count(repo)
+        return said
 
     def edit_comment(
         self,
@@ -197,7 +202,10 @@ class Gate:
             return "held"
         text = self._without_mentions(repo, body, marker)
         still_ours()
-        return "done" if self._hub.edit_comment(repo, num, comment_id, text, marker=marker, seen=seen) else "same"
+        if not self._hub.edit_comment(repo, num, comment_id, text, marker=marker, seen=seen):
+            return "same"
+        self._count(repo)
+        return "done"
 
     def set_status(
         self, repo: Repo, num: int, status: ThreadStatus, marker: Marker, *, asked: bool = False, wake: str = ""
@@ -210,7 +218,8 @@ class Gate:
         if not self.allows(would, wake=wake or _thread(repo, num)):
             return False
         still_ours()
-        self._hub.set_status(repo, num, status)
+        if self._hub.set_status(repo, num, status):
+            self._count(repo)
         return True
 
     def may_merge(self, repo: Repo, num: int, *, head: str, wake: str = "") -> bool:
@@ -232,12 +241,18 @@ class Gate:
         if not self.may_merge(repo, num, head=head, wake=wake):
             return None
         still_ours()
-        return self._hub.merge(repo, num, head=head)
+        merged = self._hub.merge(repo, num, head=head)
+        self._count(repo)
+        return merged
 
     def is_left_alone(self, repo: Repo, num: int) -> bool:
         """Whether a thread is from before the board's adoption."""
         record = self._adoption.record()
         return record is not None and record.is_old_thread(_name(repo), num)
+
+    def _count(self, repo: Repo) -> None:
+        """A write in a thread of `repo` comes back as a delivery, of which a day has so many."""
+        self._ledgers.echoes.caused("discussion", repo.id, now=self._now())
 
     def _without_mentions(self, repo: Repo, body: str, marker: Marker) -> str:
         """`body` as it is where people may be mentioned; else with their names, of which the Hub tells nobody."""

@@ -84,10 +84,7 @@ def post(desk: Desk, heard: Heard, sections: Sequence[Section]) -> Reply | None:
     except Denied as error:  # locked, or comments are switched off: what cannot be answered is not done either
         log.warning("reply not allowed", thread=heard.thread.num, comment=heard.comment.id, error=str(error))
         return None
-    if said is None:
-        return None
-    desk.echoes.caused("discussion", heard.repo.id, now=desk.now())
-    return Reply(said, heard.comment.id, is_final)
+    return Reply(said, heard.comment.id, is_final) if said is not None else None
 
 
 def edit(desk: Desk, heard: Heard, reply: Reply, sections: Sequence[Section]) -> None:
@@ -103,14 +100,11 @@ def give_up(desk: Desk, repo: Repo, thread: Thread, reply: Reply) -> None:
 
 def _edit(desk: Desk, repo: Repo, thread: Thread, reply: Reply, text: str, marker: Marker) -> None:
     try:
-        done = desk.effects.edit_comment(repo, thread.num, reply.comment.id, text, marker, seen=reply.comment.text)
+        desk.effects.edit_comment(repo, thread.num, reply.comment.id, text, marker, seen=reply.comment.text)
     except BadToken:
         raise
     except (NotFound, Denied) as error:  # deleted, or locked, since the reply was posted
         log.warning("reply not edited", thread=thread.num, comment=reply.key, error=str(error))
-        return
-    if done == "done":
-        desk.echoes.caused("discussion", repo.id, now=desk.now())
 
 
 def _marker(desk: Desk, key: str, *, is_final: bool) -> Marker:

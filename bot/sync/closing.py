@@ -14,12 +14,12 @@ import structlog
 
 from bot.desk import Desk, request_key
 from bot.index import Entry
+from bot.sync import quota
 from bot.texts.status import State
 from hub.comments import is_by
 from hub.errors import BadToken, Denied, ThreadNotFound
 from hub.records import ThreadStatus
 from leaderboard.effects import Effect, Mode
-from wire.echoes import OWN_SHARE, QUOTA
 
 log = structlog.get_logger()
 
@@ -34,7 +34,7 @@ def close_or_open(desk: Desk, entry: Entry, state: State) -> Entry:
     Three calls where something changes, none where nothing does.
     """
     wanted = state in OVER
-    if entry.thread is None or entry.closed == wanted or not _may_spend(desk):
+    if entry.thread is None or entry.closed == wanted or quota.left(desk, desk.requests) <= LEAVES:
         return entry
     try:
         done = _set(desk, entry, entry.thread, "closed" if wanted else "open")
@@ -54,11 +54,4 @@ def _set(desk: Desk, entry: Entry, number: int, status: ThreadStatus) -> bool:
         if thread.status == status:
             return True
     marker = desk.marker("close", f"{entry.attempt or entry.file_oid} {entry.path}")
-    if not desk.effects.set_status(desk.requests, number, status, marker, wake=request_key(entry.path)):
-        return False
-    desk.echoes.caused("discussion", desk.requests.id, now=desk.now())
-    return True
-
-
-def _may_spend(desk: Desk) -> bool:
-    return desk.echoes.own_left("discussion", desk.requests.id, now=desk.now()) > LEAVES * QUOTA * OWN_SHARE
+    return desk.effects.set_status(desk.requests, number, status, marker, wake=request_key(entry.path))

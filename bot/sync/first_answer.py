@@ -96,7 +96,6 @@ def answer_first(desk: Desk, registry: Registry, repo: Repo, thread: Thread) -> 
     posted = desk.effects.comment(repo, thread.num, body, marker, wake=thread_key(repo, thread.num), seen=thread)
     if posted is None:
         return 0
-    desk.echoes.caused("discussion", repo.id, now=desk.now())
     log.info("first answer", thread=thread.num, repo=repo.id, topic=found.topic.value)
     return 1
 

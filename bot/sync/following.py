@@ -104,11 +104,7 @@ def _tell(desk: Desk, repo: Repo, thread: Thread, followed: Followed, entry: Ent
         return 0
     is_here = (repo, thread.num) == (desk.requests, entry.thread)
     body = render("ended", one=shown.request(desk, entry), name=_who_asked(thread, followed), is_here=is_here)
-    said = desk.effects.comment(repo, thread.num, body, marker, asked=True, seen=thread)
-    if said is None:
-        return 0
-    desk.echoes.caused("discussion", repo.id, now=desk.now())
-    return 1
+    return int(desk.effects.comment(repo, thread.num, body, marker, asked=True, seen=thread) is not None)
 
 
 def _who_asked(thread: Thread, followed: Followed) -> str:

@@ -182,8 +182,7 @@ def _take_back(desk: Desk, repo: Repo, thread: Thread, record: Record, commit: s
     )
     marker = desk.marker(f"{KIND}-alarm", f"{thread.num} {commit}")
     wake = thread_key(repo, thread.num)
-    if desk.effects.comment(repo, thread.num, text, marker, wake=wake, seen=thread) is not None:
-        desk.echoes.caused("discussion", repo.id, now=desk.now())
+    desk.effects.comment(repo, thread.num, text, marker, wake=wake, seen=thread)
 
 
 def _undoing(desk: Desk, thread: Thread, commit: str) -> list[Restore]:

@@ -135,7 +135,6 @@ def post(
     said = desk.effects.comment(repo, thread.num, text, marker, asked=True, wake=thread_key(repo, thread.num))
     if said is None:
         return None
-    desk.echoes.caused("discussion", repo.id, now=desk.now())
     found = _read(said)
     return Found(said, cause, found or proposal)
 
@@ -234,10 +233,7 @@ def _tell(
     """Make the comment say `proposal`; False where the board holds that back."""
     marker: Marker = desk.marker(KIND, found.cause)
     text = _text(proposal, why=why, commits=commits, notes=notes)
-    done = desk.effects.edit_comment(repo, thread.num, found.comment.id, text, marker)
-    if done == "done":
-        desk.echoes.caused("discussion", repo.id, now=desk.now())
-    return done != "held"
+    return desk.effects.edit_comment(repo, thread.num, found.comment.id, text, marker) != "held"
 
 
 def _text(

@@ -6,13 +6,12 @@ from dataclasses import replace
 from typing import Any, Literal
 
 from bot.desk import Desk, thread_key
+from bot.sync import quota
 from bot.sync.pull_checks import Checked
 from bot.sync.pull_record import Record, Renaming, Situation, find_report, marker
 from bot.sync.rename_pulls import RenameChecked
 from bot.texts.pull import End, FileView, PullView, pull_report
 from bot.texts.rename import RenameView, rename_report
-from hub.budget import HOUR
-from hub.errors import RateLimited
 from hub.records import Repo, Thread
 from leaderboard.requests import RequestPath, parse_path
 from leaderboard.submissions import MOST_FILES
@@ -125,7 +124,7 @@ def _text(desk: Desk, view: PullView) -> str:
 
 def _tell(desk: Desk, repo: Repo, thread: Thread, text: str) -> Told:
     """Write the report into `thread`, as it was just read, or make the one that is there say `text`."""
-    _check_quota(desk, repo)
+    quota.check(desk, repo, "the pull request")
     mark, wake = marker(desk, thread.num), thread_key(repo, thread.num)
     report, _ = find_report(desk, thread)
     if report is None:
@@ -134,14 +133,4 @@ def _tell(desk: Desk, repo: Repo, thread: Thread, text: str) -> Told:
     else:
         done = desk.effects.edit_comment(repo, thread.num, report.id, text, mark, seen=report.text, wake=wake)
         told = "edited" if done == "done" else done
-    if told in ("posted", "edited"):
-        desk.echoes.caused("discussion", repo.id, now=desk.now())
     return told
-
-
-def _check_quota(desk: Desk, repo: Repo) -> None:
-    """Raises RateLimited where our half of the day's deliveries is spent: then people are told later, not never."""
-    now = desk.now()
-    if desk.echoes.own_left("discussion", repo.id, now=now) <= 0:
-        words = "Our half of the webhook's deliveries for today is spent; the pull request is told later."
-        raise RateLimited(words, seconds=HOUR - now % HOUR + 1.0, what="deliveries", status=None)

@@ -25,15 +25,14 @@ import structlog
 
 from bot.desk import Desk, request_key
 from bot.index import Entry
+from bot.sync import quota
 from bot.sync.closing import close_or_open
 from bot.sync.own_threads import Place, find_own, known_until
 from bot.texts.status import StatusView, status_comment, thread_title
-from hub.budget import HOUR
 from hub.comments import Marker, find_marked
-from hub.errors import BadToken, Denied, NotFound, RateLimited, ThreadNotFound
+from hub.errors import BadToken, Denied, NotFound, ThreadNotFound
 from leaderboard.effects import Effect
 from wire.crashpoints import pass_by, point
-from wire.echoes import OWN_SHARE, QUOTA
 
 log = structlog.get_logger()
 
@@ -127,8 +126,6 @@ def _edit(desk: Desk, entry: Entry, marker: Marker, view: StatusView, body: str,
     )
     if done == "held":
         raise _Spared
-    if done == "done":
-        _count(desk)
 
 
 def _find(desk: Desk, entry: Entry, marker: Marker, named: int | None) -> Place | None:
@@ -155,7 +152,6 @@ def _make(desk: Desk, entry: Entry, marker: Marker, view: StatusView, digest: st
         comment = desk.effects.comment(desk.requests, origin.pull, body, marker, Effect.EDIT, version=digest, wake=wake)
         if comment is None:
             raise _Spared
-        _count(desk)
         return _rendered(desk, entry, marker, view, (origin.pull, comment))
     if desk.board.threads == "failures" and view.state not in FINAL:
         return entry
@@ -171,25 +167,16 @@ def _make(desk: Desk, entry: Entry, marker: Marker, view: StatusView, digest: st
     )
     if number is None:
         raise _Spared
-    _count(desk)
     pass_by(OPENED)
     return entry.model_copy(update={"thread": number, "comment": None, "said": digest})
 
 
 def _check(desk: Desk, view: StatusView) -> None:
     """Raises _Spared where no delivery is left for this, and RateLimited where it must be said, only later."""
-    now = desk.now()
-    left = desk.echoes.own_left("discussion", desk.requests.id, now=now) / (QUOTA * OWN_SHARE)
     if view.state in (*FINAL, "finished"):
-        if left <= 0:
-            words = "Our half of the webhook's deliveries for today is spent; the thread is told later."
-            raise RateLimited(words, seconds=HOUR - now % HOUR + 1.0, what="deliveries", status=None)
-    elif left <= (LEAVES_PROGRESS if view.done else LEAVES_STATES):
+        quota.check(desk, desk.requests, "the thread")
+    elif quota.left(desk, desk.requests) <= (LEAVES_PROGRESS if view.done else LEAVES_STATES):
         raise _Spared
-
-
-def _count(desk: Desk) -> None:
-    desk.echoes.caused("discussion", desk.requests.id, now=desk.now())
 
 
 def _digest(view: StatusView) -> str:

@@ -266,3 +266,23 @@ def test_readyz_says_why_webhooks_are_not_relied_on(web: httpx2.Client, connecti
     answer = web.get("/readyz")
     assert answer.status_code == 200
     assert "700 of 1,000 deliveries about repo.content of board/requests" in answer.json()["polling"]
+
+
+def test_every_write_in_a_thread_is_counted_once(stand: Stand) -> None:
+    """Whoever writes: each comes back as a delivery, of which a day has so many; what changes nothing does not."""
+    desk, gate, marker = stand.desk, stand.desk.effects, stand.desk.marker("test", "x")
+
+    def counted() -> int:
+        return desk.echoes.counts(now=stand.time).get(("own", "discussion", REQUESTS), 0)
+
+    number = gate.open_thread(desk.requests, "Hello", "One", marker)
+    assert (number is not None, counted()) == (True, 1)
+    said = gate.comment(desk.requests, number, "Two", desk.marker("test", "y"))
+    assert (said is not None, counted()) == (True, 2)
+    for done in ("done", "same"):
+        seen = desk.hub.thread(desk.requests, number).comments[-1].text
+        edit = gate.edit_comment(desk.requests, number, said.id, "Three", desk.marker("test", "y"), seen=seen)
+        assert (edit, counted()) == (done, 3)
+    for _ in range(2):
+        assert gate.set_status(desk.requests, number, "closed", marker)
+    assert counted() == 4
