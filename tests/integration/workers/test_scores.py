@@ -23,17 +23,19 @@ from localhub.testing import LocalHub
 from workers.downloads import fetch_datasets, fetch_model
 from workers.plans import RunPlan
 from workers.tasks import write_tasks
+from workers.tiny import model as model_files
 
 CHILD = Path(__file__).with_name("evaluation_child.py")
 
 
 @dataclass(frozen=True)
 class Runs:
-    """The same evaluation twice: by the command, and by a child, with what the child said."""
+    """The same evaluation twice: by the command, and by a child, with what the child said; and one of GPQA."""
 
     command: Path
     child: Path
     said: str
+    gpqa: Path
 
 
 @dataclass(frozen=True)
@@ -82,11 +84,12 @@ def planned(folder: Path, tasks: Path, questions: Path, model: Path, revision: s
     )
 
 
-def child(plan: RunPlan) -> Work:
-    """A child that evaluates `plan`, in a network namespace of its own where nothing is."""
-    order = plan.spool.with_suffix(".json")
-    order.write_text(plan.model_dump_json())
-    return Work.start(plan.spool.with_suffix(".said"), *unshared(), sys.executable, str(CHILD), "run", str(order))
+def child(folder: Path, *plans: RunPlan) -> Work:
+    """A child for each of `plans`, one after the other, in a network namespace of its own where nothing is."""
+    orders = [str(one.spool.with_suffix(".json")) for one in plans]
+    for order, one in zip(orders, plans, strict=True):
+        Path(order).write_text(one.model_dump_json())
+    return Work.start(folder, *unshared(), sys.executable, str(CHILD), "run", *orders)
 
 
 def command(hub: LocalHub, out: Path, tasks: Path, revision: str) -> Work:
@@ -102,21 +105,32 @@ def command(hub: LocalHub, out: Path, tasks: Path, revision: str) -> Work:
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Runs]:
-    """Both, at the same time: each is a process that imports the harness."""
+    """The command and the children at the same time: each is a process that imports the harness."""
     folder = tmp_path_factory.mktemp("scores")
-    Work.start(folder / "made.said", sys.executable, str(CHILD), "make", str(folder / "made")).end()
     with LocalHub(folder / "hub", WORLD) as hub:
-        revision = upload(hub, MODEL, {file.name: file.read_bytes() for file in (folder / "made").iterdir()})
+        revision = upload(hub, MODEL, model_files())
         upload_questions(hub)
         questions = fetch_datasets(STARTER, access(hub), folder / "cache")
         model = fetch_model(MODEL, revision, access(hub), folder / "models")
         ((repo, commit),) = questions.revisions.items()
         tasks = write_tasks(STARTER, folder / "tasks", repo=repo, revision=commit)
         planned_run = planned(folder / "child", tasks, questions.folder, model, revision)
-        by_command, by_child = command(hub, folder / "command", tasks, revision), child(planned_run)
-        said = by_child.end()
+        of_gpqa = gpqa(hub, folder, model, revision)
+        by_command = command(hub, folder / "command", tasks, revision)
+        said = child(folder / "children.said", planned_run, of_gpqa).end()
         by_command.end()
-        yield Runs(next((folder / "command").iterdir()), planned_run.spool, said)
+        yield Runs(next((folder / "command").iterdir()), planned_run.spool, said.splitlines()[0], of_gpqa.spool)
+
+
+def gpqa(hub: LocalHub, folder: Path, model: str, revision: str) -> RunPlan:
+    """A plan of one of the harness's own tasks, with questions like its own."""
+    source = Dataset(repo="ada/gpqa", configs=("gpqa_diamond",))
+    upload_gpqa(hub, source.repo)
+    suite = STARTER.model_copy(update={"definitions": (), "datasets": (source,)})
+    questions = fetch_datasets(suite, access(hub), folder / "gpqa-cache")
+    tasks = gpqa_tasks(folder / "gpqa-tasks", source.repo)
+    run = planned(folder / "gpqa", tasks, questions.folder, model, revision)
+    return run.model_copy(update={"tasks": ("leaderboard_gpqa_diamond",)})
 
 
 def results(file: Path) -> dict[str, Any]:
@@ -197,18 +211,9 @@ def gpqa_tasks(folder: Path, repo: str) -> Path:
     return folder
 
 
-def test_gpqas_choices_are_shuffled_once_as_the_command_shuffles_them(tmp_path: Path) -> None:
+def test_gpqas_choices_are_shuffled_once_as_the_command_shuffles_them(runs: Runs) -> None:
     """The task shuffles whenever its table is derived anew; what is asked must be the first shuffle, from seed 0."""
-    source = Dataset(repo="ada/gpqa", configs=("gpqa_diamond",))
-    suite = STARTER.model_copy(update={"definitions": (), "datasets": (source,)})
-    with LocalHub(tmp_path / "hub", WORLD) as hub:
-        upload_gpqa(hub, source.repo)
-        questions = fetch_datasets(suite, access(hub), tmp_path / "cache")
-    tasks, model = gpqa_tasks(tmp_path / "tasks", source.repo), tmp_path / "made"
-    Work.start(tmp_path / "made.said", sys.executable, str(CHILD), "make", str(model)).end()
-    run = planned(tmp_path / "child", tasks, questions.folder, model, "0" * 40)
-    child(run.model_copy(update={"tasks": ("leaderboard_gpqa_diamond",)})).end()
-    asked = [json.loads(line)["doc"] for line in (run.spool / "samples/leaderboard_gpqa_diamond.jsonl").open()]
+    asked = [json.loads(line)["doc"] for line in (runs.gpqa / "samples/leaderboard_gpqa_diamond.jsonl").open()]
     shuffle = Random(0)
     for row, doc in zip(gpqa_questions(), asked, strict=True):
         choices = [row[name] for name in NAMES]
