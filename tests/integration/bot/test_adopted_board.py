@@ -23,6 +23,7 @@ SMALL = Namespace(requests=60, threads=15, days=1, seed=1)
 def operator(monkeypatch: pytest.MonkeyPatch, probe: Probe) -> type[Operator]:
     """Somebody who types commands in this process: a new one for each would cost more than all that they do."""
     monkeypatch.setattr("benchmarks.adopted.bot.Probe", lambda: probe)
+    monkeypatch.setattr(probe, "close", lambda: None)  # it is that of other tests too
     monkeypatch.setattr("benchmarks.adopted.bot.STEP", 21_600.0)
 
     class InProcess(Operator):
@@ -38,6 +39,7 @@ def operator(monkeypatch: pytest.MonkeyPatch, probe: Probe) -> type[Operator]:
             bot = Bot(self.hub, self.redis_url, self.board, self.mirrors)
             while not condition():
                 bot.tick()
+            bot.close()
             return 0.0
 
     return InProcess

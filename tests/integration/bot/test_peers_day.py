@@ -1,0 +1,30 @@
+"""Ways of running a leaderboard, side by side: `benchmarks.peers` with three submissions of a minute each."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+
+import pytest
+
+from benchmarks.peers.__main__ import measure
+from benchmarks.peers.page import table
+from benchmarks.peers.scenario import Fate, Scenario, Submission
+
+FATES: tuple[Fate, ...] = ("good", "broken", "unlucky")
+OPTIONS = Namespace(seed=1, hours=0.1, load=0.6)
+
+
+def test_peers_play_the_same_day(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each has its figures; Steward tells of what is broken, and scores the rest, also what was unlucky at first."""
+    three = tuple(Submission(n, f"org/model-{n}", "float16", 60.0 * n, 60.0, fate) for n, fate in enumerate(FATES))
+    day = Scenario(machines=2, hours=0.1, submissions=three, outage=(90.0, 100.0), deaths=())
+    monkeypatch.setattr("benchmarks.peers.scenario.scenario", lambda **_: day)
+    found = measure(2, OPTIONS)
+    peers = found["peers"]
+    assert set(peers) == {"steward", "template", "cluster", "bare queue"}
+    assert all(peer["submissions"] == 3 and peer["tries"] >= 3 for peer in peers.values())
+    steward = peers["steward"]
+    assert (steward["scored"], steward["finished"], steward["failed"]) == (2, 2, 1)
+    wrong = ("wrongly_failed", "wrongly_finished", "silent_ends", "without_end", "evaluated_twice")
+    assert {name: steward[name] for name in wrong} == dict.fromkeys(wrong, 0)
+    assert "never ended" in table(found)
