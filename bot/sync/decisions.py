@@ -13,12 +13,16 @@ import hashlib
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 
+import structlog
+
 from bot.commands.record import FOLDER
 from bot.decisions import Decision, parse
 from bot.desk import Desk
 from hub.edits import PutFile
 from hub.errors import NotFound
 from hub.records import FileEntry
+
+log = structlog.get_logger()
 
 DECISIONS, COMPILED = "decisions", "all.jsonl"
 MAX_MONTH, MAX_ONE, MAX_READ = 8_000_000, 100_000, 300
@@ -72,7 +76,10 @@ def _take_up(desk: Desk, entries: Iterable[FileEntry]) -> None:
 def _write(desk: Desk, month: str, written: str, decisions: Iterable[Decision]) -> None:
     ordered = sorted(decisions, key=lambda one: (one.at, one.id))
     data = "".join(f"{one.model_dump_json()}\n" for one in ordered).encode()
-    if data == written.encode() or len(data) > MAX_MONTH:
+    if len(data) > MAX_MONTH:
+        log.warning("more decisions than the log of a month holds", month=month, bytes=len(data))
+        return
+    if data == written.encode():
         return
     name = f"decisions {month} {hashlib.sha256(data).hexdigest()[:16]}"
     path = f"{FOLDER}/{month}/{COMPILED}"

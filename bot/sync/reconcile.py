@@ -63,20 +63,16 @@ def sync_reconcile(desk: Desk) -> None:
     alive = desk.attempts.alive(now=now)
     stuck = set(index.unjudged())
     stuck |= {entry.path for entry in index.busy() if entry.state == "running" and entry.attempt not in alive}
-    stuck |= {
-        state.path for state in map(desk.attempts.read, alive) if state is not None and _is_orphan(desk, state.path)
-    }
+    paths = sorted({state.path for state in desk.attempts.read_all(alive).values() if state.path})
+    # An attempt lives for each of these: for a request that, as far as the index knows, nobody evaluates?
+    found = zip(paths, index.find(paths), strict=True)
+    stuck |= {path for path, entry in found if entry is None or entry.state not in ("queued", "running")}
     if stuck:
         log.info("reconciling", requests=len(stuck))
         desk.mark_all(map(request_key, sorted(stuck)), Priority.BACKGROUND)
     for repo in (desk.requests, desk.results) if desk.contents is not None else (desk.requests,):
         if desk.mirror.tidy(repo):
             log.info("mirror made anew", repo=repo.id)
-
-
-def _is_orphan(desk: Desk, path: str) -> bool:
-    """Whether an attempt lives for a request that, as far as the index knows, nobody evaluates."""
-    return bool(path) and desk.index.get(path).state not in ("queued", "running")
 
 
 def sync_webhooks(desk: Desk) -> None:

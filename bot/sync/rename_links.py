@@ -61,11 +61,12 @@ def _renames(desk: Desk, repo: Repo, thread: Thread) -> Iterator[Linked]:
             continue
         if target not in (desk.requests, desk.results):
             continue
-        _note(desk, target, link.number, thread_key(repo, thread.num))
         try:
             pull = desk.hub.thread(target, link.number)
         except ThreadNotFound:
             continue
+        if pull.is_pull_request and pull.status != "merged":
+            _note(desk, target, link.number, thread_key(repo, thread.num))
         _, record = find_report(desk, pull)
         if pull.is_pull_request and record is not None and record.rename is not None:
             yield Linked(target, pull, record)
@@ -86,10 +87,7 @@ def _say(desk: Desk, repo: Repo, thread: Thread, found: list[Linked], marker: Ma
     links = [(_words(one), f"{desk.address(one.repo)}/discussions/{one.thread.num}") for one in found]
     text = linked_answer("over" if over else "open", links=links)
     said = desk.effects.comment(repo, thread.num, text, marker, wake=thread_key(repo, thread.num), seen=thread)
-    if said is None:
-        return 0
-    desk.echoes.caused("discussion", repo.id, now=desk.now())
-    return 1
+    return int(said is not None)
 
 
 def _words(one: Linked) -> str:
@@ -105,5 +103,7 @@ def _end(desk: Desk, repo: Repo, thread: Thread, found: list[Linked]) -> int:
     marker = desk.marker(OVER, f"{repo.kind}/{repo.id} {thread.num}")
     posted = _say(desk, repo, thread, found, marker, over=True)
     if posted or find_marked(thread.comments, marker, desk.me()) is not None:
+        for one in found:
+            desk.redis.srem(desk.keys.pull_links(f"{one.repo.id} {one.thread.num}"), thread_key(repo, thread.num))
         desk.effects.set_status(repo, thread.num, "closed", marker)
     return posted

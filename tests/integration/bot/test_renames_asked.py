@@ -100,6 +100,8 @@ def test_whoever_opened_the_discussion_asks_for_it(stand: Stand) -> None:
     before = len(comments(stand, REQUESTS, asked))
     look_at(stand, REQUESTS, asked)
     assert len(comments(stand, REQUESTS, asked)) == before
+    discuss(stand, 999_999)
+    assert stand.desk.redis.keys(stand.desk.keys.pull_links("*")) == [], "neither what is over nor what is not there"
 
 
 def test_a_step_is_taken_and_the_next_one_does_the_rest(stand: Stand) -> None:
