@@ -31,8 +31,19 @@ class Place:
     stand: RealStand
     provisions: Provisions
 
-    def run(self, name: str, **changes: object) -> subprocess.CompletedProcess[str]:
-        """A child that evaluates with `changes` of the plan, and leaves what it found in `name`."""
+    def run(self, **plans: dict[str, object]) -> subprocess.CompletedProcess[str]:
+        """A child for each of `plans`, name → changes of the plan, which leaves what it found under that name."""
+        orders = [self._order(name, changes) for name, changes in plans.items()]
+        return subprocess.run(
+            [sys.executable, str(CHILD), "run", *orders],
+            env={**os.environ, "OMP_NUM_THREADS": "1"},
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE,
+            check=False,
+        )
+
+    def _order(self, name: str, changes: dict[str, object]) -> str:
         spool = self.stand.folder / name
         spool.mkdir()
         ((repo, revision),) = self.provisions.questions.revisions.items()
@@ -53,14 +64,7 @@ class Place:
             }
         )
         spool.with_suffix(".json").write_text(plan.model_dump_json())
-        return subprocess.run(
-            [sys.executable, str(CHILD), "run", str(spool.with_suffix(".json"))],
-            env={**os.environ, "OMP_NUM_THREADS": "1"},
-            capture_output=True,
-            text=True,
-            timeout=PATIENCE,
-            check=False,
-        )
+        return str(spool.with_suffix(".json"))
 
     def found(self, name: str) -> tuple[object, list[dict[str, object]]]:
         """Results and samples, in the order of the questions."""
@@ -81,9 +85,8 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
 
 def test_two_copies_find_what_one_finds(place: Place) -> None:
     """Same scores, and the same answer to every question."""
-    alone, together = place.run("alone"), place.run("together", spread="copies", copies=2)
-    assert alone.returncode == 0, alone.stderr[-2000:]
-    assert together.returncode == 0, together.stderr[-3000:]
+    done = place.run(alone={}, together={"spread": "copies", "copies": 2})
+    assert done.returncode == 0, done.stderr[-3000:]
     results, samples = place.found("alone")
     results_of_two, samples_of_two = place.found("together")
     assert results_of_two == results
