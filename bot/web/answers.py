@@ -118,7 +118,10 @@ def add_to(app: FastAPI, tell: Tell) -> None:
         expose_headers=["ETag", "Retry-After"],
     )
     app.add_middleware(Guarded)
+    _answer_errors(app, tell)
 
+
+def _answer_errors(app: FastAPI, tell: Tell) -> None:
     def say(request: Request, status: int, problem: Problem, headers: Mapping[str, str] | None = None) -> Response:
         if not wants_page(request):
             return refuse(status, problem, dict(headers or {}))

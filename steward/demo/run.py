@@ -6,7 +6,6 @@ import json
 import os
 import signal
 import socket
-import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -146,7 +145,3 @@ def _port(preferred: int) -> int:
         except OSError:
             return 0
     return preferred
-
-
-if __name__ == "__main__":
-    sys.exit(run_demo(headless=True, as_json=True))

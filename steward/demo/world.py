@@ -14,7 +14,6 @@ ORG, DETAILS_ORG = "open-board", "open-board-details"
 BOT, FRONT_END, WORKER, MAINTAINER = "steward-bot", "board-front-end", "gpu-worker", "maya"
 APP = "the-open-board"
 """With which people sign in to the board's pages."""
-SUBMITTERS = ("ada", "bob", "chen")
 PEOPLE = {
     BOT: "Steward",
     FRONT_END: "The submit form",
