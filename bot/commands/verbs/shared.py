@@ -23,14 +23,18 @@ MAINTAINERS = frozenset({Role.MAINTAINER})
 OWNERS = frozenset({Role.MAINTAINER, Role.OWNER})
 THEIRS = frozenset({Role.MAINTAINER, Role.OWNER, Role.SUBMITTER})
 
+LIFTED = {"not-held": "unheld", "not-paused": "resumed"}
+"""What is said where there is nothing to lift, and where it was lifted."""
+
 
 def ruled(call: Call, rule: Callable[[], Ruling]) -> Answer:
     """A verb that is a ruling about the queue. What a bot that died had done already is told as done."""
 
     def act() -> Safe:
         ruling = rule()
-        if call.resumed and ruling.code.endswith("-already"):
-            ruling = Ruling(ruling.code.removesuffix("-already"), True, ruling.what, ruling.reason)
+        done = LIFTED.get(ruling.code, ruling.code.removesuffix("-already"))
+        if call.resumed and done != ruling.code:
+            ruling = Ruling(done, True, ruling.what, ruling.reason)
         return Safe(ruling.words)
 
     return doing(act)

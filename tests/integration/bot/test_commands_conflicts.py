@@ -91,6 +91,8 @@ def test_approve_and_reject_at_once(stand: Stand, waiting_request: str) -> None:
         ("/priority ada/good high", "has `high` priority from now on"),
         ("/cancel ada/good", "is being cancelled"),
         ("/pause board no", "Paused: `board`"),
+        ("/unhold ada/good", "is lifted"),
+        ("/resume board", "`board` goes on"),
         ("/submit ada/good precision=float16", "was checked and is submitted"),
         ("/resubmit ada/good revision=main", "waits for its turn at"),
     ],
@@ -100,6 +102,10 @@ def test_a_bot_that_dies_after_the_effect_says_it_once_more_and_does_it_once(
 ) -> None:
     """Whoever gave the command reads that it was done, not that it was so already; there is one edit of it."""
     died: list[str] = []
+    before = {"/unhold ada/good": "/hold ada/good no", "/resume board": "/pause board no"}.get(text)
+    if before is not None:
+        Talk(stand).say(before, stand.form)
+        settle(stand)
 
     def die_once(point: str) -> None:
         if point == answering.ACTED and not died:
@@ -116,4 +122,4 @@ def test_a_bot_that_dies_after_the_effect_says_it_once_more_and_does_it_once(
     assert words in reply
     settle(stand)
     assert is_at_rest(stand, talk)
-    assert len(decisions(stand)) == 1
+    assert len(decisions(stand)) == 1 + (before is not None)
