@@ -80,7 +80,7 @@ def test_what_did_not_pass_is_not_merged_for_anybody(stand: Stand) -> None:
     look(stand, draft)
     assert "still a draft" in ask(stand, draft, at).text
     talk = stand.ada.create_discussion(REQUESTS, title="A talk", repo_type="dataset").num
-    assert "no pull request of the requests" in ask(stand, talk, head).text
+    assert "no pull request on the requests or the results" in ask(stand, talk, head).text
     assert "There is no pull request #9999" in ask(stand, 9999, head).text
     stand.ada.change_discussion_status(REQUESTS, number, "closed", repo_type="dataset")
     assert "is closed already" in ask(stand, number, head).text
