@@ -31,6 +31,7 @@ SUMMARY: dict[str, Any] = {
     "thread_url": "https://huggingface.co/datasets/board/requests/discussions/7",
     "log_url": None,
     "results_url": None,
+    "details_url": None,
     "failure": None,
     "access": "public",
     "from_before": False,
@@ -126,6 +127,7 @@ class Summary(Shown):
     thread_url: str | None = None
     log_url: str | None = None
     results_url: str | None = None
+    details_url: str | None = Field(default=None, description="of the dataset with every question and answer")
     failure: Why | None = None
     access: Access = "public"
     from_before: bool = Field(default=False, description="whether it is from before Steward took over the board")

@@ -13,6 +13,8 @@ from bot.desk import Desk
 from bot.index import Entry
 from bot.sync.line import Outlook, look
 from bot.web import models
+from hub.errors import BadRequest
+from hub.records import Repo
 from leaderboard import dispatch, estimates
 from leaderboard.adoption import old_failure_of
 from leaderboard.holds import Hold
@@ -85,10 +87,19 @@ def _fields(desk: Desk, entry: Entry, adopted: str, *, public: bool) -> dict[str
         "thread_url": thread if tells else None,
         "log_url": (seen.log or None) if tells else None,
         "results_url": desk.address(desk.results, seen.results) if seen.results else None,
+        "details_url": _details(desk, names.model) if tells and names and seen.results and not seen.old else None,
         "failure": _why(entry, adopted) if tells else None,
         "access": seen.access,
         "from_before": seen.old,
     }
+
+
+def _details(desk: Desk, model: str) -> str | None:
+    """Where each question and each answer of a model's evaluations lies."""
+    try:
+        return desk.address(Repo("dataset", desk.board.repos.details(model)))
+    except BadRequest:
+        return None  # whoever wrote the file wrote something else than a name
 
 
 def precision_of(entry: Entry) -> str:

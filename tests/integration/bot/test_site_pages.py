@@ -111,6 +111,9 @@ def test_a_request_tells_its_life(site: Client) -> None:
     assert "Attempt 1 failed of <code>worker-lost</code>" in text
     assert "At fault: the submission." in text
     assert "/datasets/board/requests/discussions/7" in text
+    text = page(site, f"/requests/{path_of('north/birch-70b')}")
+    for address in ("results/blob/main/north/birch-70b/results_", "details/details_north__birch-70b"):
+        assert address in text, address
 
 
 def test_a_model_shows_its_flag_scores_and_requests(site: Client) -> None:

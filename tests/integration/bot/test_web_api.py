@@ -198,6 +198,7 @@ def test_gated_models_are_shown_without_details_and_private_ones_not_at_all(web:
     assert models_in(get(web, "/api/requests")) == ["ada/m1"]
     gated = get(web, f"/api/requests/{path_of(1)}")
     assert (gated["failure"], gated["log_url"], gated["thread_url"], gated["access"]) == (None, None, None, "gated")
+    assert (gated["results_url"] is not None, gated["details_url"]) == (True, None)
     for number, org in ((2, "ada"), (3, "secret"), (99, "nobody")):
         answer = web.get(f"/api/requests/{path_of(number, org)}")
         assert (answer.status_code, answer.json()["code"]) == (404, "no-request")
