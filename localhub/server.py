@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import uvicorn
 
@@ -14,14 +15,49 @@ from localhub.app import serve_app
 from localhub.box import Box
 
 _START_SECONDS = 10.0
+_TICK = 0.1
+"""Seconds between two ticks of uvicorn, which keeps the date of its answers by them."""
 
 
 class _Quiet(uvicorn.Server):
-    """uvicorn without signal handlers: its own would end the process before the box is closed."""
+    """uvicorn without signal handlers: its own would end the process before the box is closed.
+
+    It ends at once where nobody is being answered: tests make a Hub each, and would wait for a good part of their time.
+    """
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._over = asyncio.Event()
+
+    def end(self) -> None:
+        """Let it end, from any thread."""
+        self.should_exit = True
+        if self._loop is not None:
+            with suppress(RuntimeError):  # the loop has ended already
+                self._loop.call_soon_threadsafe(self._over.set)
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
         yield
+
+    async def main_loop(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        ticks = 0
+        while not await self.on_tick(ticks):
+            ticks += 1
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._over.wait(), _TICK)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        for connection in list(self.server_state.connections):
+            connection.shutdown()
+        await asyncio.sleep(0)  # those that were idle are gone after it
+        if self.server_state.connections or self.server_state.tasks:
+            await super().shutdown(sockets)
+            return
+        for server in self.servers:
+            server.close()
 
 
 class Server:
@@ -48,7 +84,7 @@ class Server:
 
     def stop(self) -> None:
         """Lets `run` return once the answers under way are out, after two seconds at most."""
-        self.uvicorn.should_exit = True
+        self.uvicorn.end()
 
     def wait(self) -> None:
         """Returns once it answers; `TimeoutError` where it does not."""
