@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import httpx2
 import pytest
 import redis
-import uvicorn
 from bot_kit import BOARD, OLD_SECRET, SECRET
+from live_kit import client_of
 from stand_kit import Stand, world
 
-from bot.app import create_app, server_config
 from bot.probe import Probe
 from bot.settings import BotSettings
 from localhub.testing import LocalHub
@@ -41,18 +39,8 @@ def settings(valkey_url: str, tmp_path: Path) -> BotSettings:
 @pytest.fixture
 def web(settings: BotSettings) -> Iterator[httpx2.Client]:
     """A client of a running web server."""
-    server = uvicorn.Server(server_config(create_app(settings), settings))
-    thread = threading.Thread(target=server.run)
-    thread.start()
-    try:
-        while not server.started:
-            thread.join(0.01)
-        port = server.servers[0].sockets[0].getsockname()[1]
-        with httpx2.Client(base_url=f"http://127.0.0.1:{port}", timeout=30) as client:
-            yield client
-    finally:
-        server.should_exit = True
-        thread.join()
+    with client_of(settings) as client:
+        yield client
 
 
 @pytest.fixture(scope="session")

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import httpx2
 import pytest
 import redis
 import uvicorn
@@ -51,6 +52,13 @@ def served(settings: BotSettings) -> Iterator[str]:
     finally:
         server.should_exit = True
         runs.join()
+
+
+@contextmanager
+def client_of(settings: BotSettings) -> Iterator[httpx2.Client]:
+    """A client of a web server."""
+    with served(settings) as url, httpx2.Client(base_url=url, timeout=30) as client:
+        yield client
 
 
 @contextmanager

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator
 from html.parser import HTMLParser
 from pathlib import Path
 
 import httpx2
-import uvicorn
 from bot_kit import BOARD, SECRET
+from live_kit import client_of
 
-from bot.app import create_app, server_config
 from bot.settings import BotSettings
 from steward.valkey import Valkey
 
@@ -23,18 +21,8 @@ def serving(valkey: Valkey, folder: Path, name: str) -> Iterator[Client]:
     board = BOARD.replace("name: demo", f"name: {name}").replace("repos: {", "repos: {flags: board/flags, ")
     (folder / "board.yaml").write_text(board)
     settings = BotSettings(redis_url=valkey.url, board=folder / "board.yaml", webhook_secret=SECRET, port=0)
-    server = uvicorn.Server(server_config(create_app(settings), settings))
-    thread = threading.Thread(target=server.run)
-    thread.start()
-    try:
-        while not server.started:
-            thread.join(0.01)
-        port = server.servers[0].sockets[0].getsockname()[1]
-        with Client(base_url=f"http://127.0.0.1:{port}", timeout=30) as client:
-            yield client
-    finally:
-        server.should_exit = True
-        thread.join()
+    with client_of(settings) as client:
+        yield client
 
 
 class Reader(HTMLParser):

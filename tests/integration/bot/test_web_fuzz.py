@@ -3,76 +3,27 @@
 from __future__ import annotations
 
 import json
-import threading
 from collections.abc import Iterator
-from pathlib import Path
 
 import httpx2
 import pytest
-import redis
-import uvicorn
-from bot_kit import BOARD, SECRET
+from fuzzed_kit import HOSTILE, fuzzed
 from hypothesis import HealthCheck, example, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from bot.app import create_app, server_config
-from bot.index import Entry, Index
-from bot.settings import BotSettings
-from bot.standing import Standing
-from leaderboard.attempts import Failure
 from steward.valkey import Valkey
-from wire.keys import Keys
 
 FUZZ = hypothesis_settings(
     max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
 )
-HOSTILE = "<script>alert(1)</script>"
 
 
 @pytest.fixture(scope="module")
 def asked(valkey: Valkey, tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx2.Client]:
-    """A client of one web server for all, of a board with a few requests; checks are answered at once."""
-    folder: Path = tmp_path_factory.mktemp("fuzz")
-    (folder / "board.yaml").write_text(BOARD.replace("name: demo", "name: fuzzed"))
-    settings = BotSettings(
-        redis_url=valkey.url,
-        board=folder / "board.yaml",
-        webhook_secret=SECRET,
-        port=0,
-        checks_per_minute=5,
-        oauth_client_id="an-app",
-        oauth_client_secret=SECRET,
-        public_url="http://127.0.0.1",
-    )
-    with redis.Redis.from_url(valkey.url) as connection:
-        fill(Index(connection, Keys("fuzzed")))
-    server = uvicorn.Server(server_config(create_app(settings), settings))
-    thread = threading.Thread(target=server.run)
-    thread.start()
-    try:
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr("bot.web.checks.PATIENCE", 0.0)
-            while not server.started:
-                thread.join(0.01)
-            port = server.servers[0].sockets[0].getsockname()[1]
-            with httpx2.Client(base_url=f"http://127.0.0.1:{port}", timeout=30) as client:
-                yield client
-    finally:
-        server.should_exit = True
-        thread.join()
-
-
-def fill(index: Index) -> None:
-    """A few requests, with strangers' words wherever strangers may put some."""
-    failure = Failure(cause="odd", fault="unknown", message=HOSTILE, advice=HOSTILE)
-    for number in range(30):
-        path = f"ada/m{number}_eval_request_False_float16_Original.json"
-        standing = Standing(status="FAILED" if number % 2 else "PENDING", time=float(number // 4), failure=failure)
-        state = "settled" if number % 2 else "waiting"
-        index.put(Entry(path=path, model=HOSTILE, state=state, submitter="é" * 40, attempt="x", standing=standing))
-    index.put(Entry(path="no request at all", standing=Standing(time=1e300)))
-    index.put(Entry(path="another.json", standing=Standing(time=-5.0), submitted=float("1e18")))
+    """A client of one web server for all."""
+    with fuzzed(valkey, tmp_path_factory.mktemp("fuzz")) as client:
+        yield client
 
 
 NAMES = st.sampled_from(

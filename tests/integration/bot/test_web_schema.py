@@ -3,19 +3,28 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
 from typing import Any
 
 import httpx2
 import pytest
 import schemathesis
+from fuzzed_kit import fuzzed
 from schema_kit import generate
 from schemathesis.generation import GenerationMode
-from test_web_fuzz import asked
 
-__all__ = ["asked"]
+from steward.valkey import Valkey
+
 NOT_READY = "/readyz"
 """Answers 503 here, and rightly: no sync process reports to this board."""
 EXAMPLES = {GenerationMode.POSITIVE: 12, GenerationMode.NEGATIVE: 12}
+
+
+@pytest.fixture(scope="module")
+def asked(valkey: Valkey, tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx2.Client]:
+    """A client of one web server for all."""
+    with fuzzed(valkey, tmp_path_factory.mktemp("schema")) as client:
+        yield client
 
 
 def statuses(operation: Any, client: httpx2.Client, mode: GenerationMode) -> Counter[int]:
