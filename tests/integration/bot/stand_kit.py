@@ -159,6 +159,17 @@ class Stand:
         self.desk.mark(f"request:{job.path}")
         self.settle()
 
+    def failed(self, failure: Failure, **changes: Any) -> str:
+        """A request for ada/good that a worker evaluated, which failed and is not tried again; its path."""
+        path = self.submit("ada/good", **changes)
+        self.settle()
+        (job,) = self.queued()
+        self.take(job)
+        self.end(job, failure=failure)
+        self.settle()
+        assert self.file(path)["status"] == "FAILED"
+        return path
+
     def started(self, model: str = "ada/good") -> jobs.EvaluationJob:
         """An evaluation of `model` that is under way."""
         self.schedule.tick()

@@ -24,18 +24,6 @@ def talk(stand: Stand) -> Talk:
     return Talk(stand)
 
 
-def failed(stand: Stand) -> str:
-    """A request of Ada's model that was evaluated and failed, for a reason that is not tried again; its path."""
-    path = stand.submit("ada/good", sender="ada")
-    stand.settle()
-    (job,) = stand.queued()
-    stand.take(job)
-    stand.end(job, failure=THEIRS)
-    stand.settle()
-    assert stand.file(path)["status"] == "FAILED"
-    return path
-
-
 def test_status_tells_where_every_request_of_a_model_stands(stand: Stand, talk: Talk) -> None:
     """The place of one that waits is told, and of an unknown model that there is none, with names like it."""
     stand.desk.workers.leave("w")
@@ -48,7 +36,7 @@ def test_status_tells_where_every_request_of_a_model_stands(stand: Stand, talk: 
 
 def test_why_tells_the_cause_the_fault_the_log_and_the_cure(stand: Stand, talk: Talk) -> None:
     """All that is known of a failure is in the reply, with the decisive lines of the log."""
-    failed(stand)
+    stand.failed(THEIRS, sender="ada")
     said = talk.ask("/why ada/good")
     for words in ("**What happened:**", "the submission's", "`nan-weights`", "decisive lines", "**What to do:**"):
         assert words in said
@@ -81,7 +69,7 @@ def test_check_lists_what_is_right_and_what_is_not(stand: Stand, talk: Talk) -> 
 
 def test_a_submitter_relaunches_once_and_a_maintainer_again(stand: Stand, talk: Talk) -> None:
     """The second time its submitter is told who can; the maintainer's command counts once, however often it is seen."""
-    path = failed(stand)
+    path = stand.failed(THEIRS, sender="ada")
     stand.file(path)
     assert "a maintainer of this leaderboard, the model's owner or whoever submitted it" in talk.ask(
         "/relaunch ada/good", stand.bob

@@ -11,10 +11,10 @@ from talk_kit import Talk
 from bot.sync.waiting_threads import TITLE, waiting_threads
 from leaderboard.attempts import Failure
 from leaderboard.boards import MaintainingOrganisation
-from leaderboard.requests import RequestPath
 
 OURS = Failure(cause="gpu-lost", fault="us", message="The GPU fell off the bus.")
 THEIRS = Failure(cause="nan-weights", fault="submission", message="Weights are NaN.", advice="Save them again.")
+BFLOAT16 = "ada/good_eval_request_False_bfloat16_Original.json"
 
 
 @pytest.fixture
@@ -24,19 +24,6 @@ def stand_with_maintainer(stand: Stand) -> Stand:
     stand.desk.board = stand.desk.board.model_copy(update={"maintainers": (form,), "attempts": 1})
     stand.worker()
     return stand
-
-
-def fail(stand: Stand, failure: Failure, *, precision: str = "float32") -> str:
-    """A request for ada/good that failed; its path."""
-    path = str(RequestPath("ada", "good", private=False, precision=precision, weight_type="Original"))
-    stand.submit("ada/good", path=path)
-    stand.settle()
-    (job,) = stand.queued()
-    stand.take(job)
-    stand.end(job, failure=failure)
-    stand.settle()
-    assert stand.file(path)["status"] == "FAILED"
-    return path
 
 
 def link(stand: Stand, path: str) -> str:
@@ -55,7 +42,7 @@ def open_thread(stand: Stand, title: str, post: str) -> Talk:
 def test_a_failure_of_ours_is_started_again_and_its_end_told(stand_with_maintainer: Stand) -> None:
     """The report is answered with what happened; the evaluation runs again, and the thread hears of its end."""
     stand = stand_with_maintainer
-    path = fail(stand, OURS)
+    path = stand.failed(OURS)
     talk = open_thread(stand, "My model failed", f"Here: {link(stand, path)}")
     (said,) = talk.replies()
     for words in ("The GPU fell off the bus.", "ours, not the model's", "it is evaluated once more"):
@@ -77,7 +64,7 @@ def test_a_failure_of_ours_is_started_again_and_its_end_told(stand_with_maintain
 def test_a_report_of_several_failures_of_ours_starts_each_again(stand_with_maintainer: Stand) -> None:
     """One thread links two requests: both wait again, for the same cause, and neither is kept from its next sync."""
     stand = stand_with_maintainer
-    paths = [fail(stand, OURS), fail(stand, OURS, precision="bfloat16")]
+    paths = [stand.failed(OURS), stand.failed(OURS, path=BFLOAT16)]
     talk = open_thread(stand, "Two failed", " and ".join(link(stand, path) for path in paths))
     for _ in range(5):
         stand.time += 30  # commits are written in batches
@@ -91,7 +78,7 @@ def test_a_report_of_several_failures_of_ours_starts_each_again(stand_with_maint
 def test_a_failure_of_theirs_is_told_with_what_to_change(stand_with_maintainer: Stand) -> None:
     """Nothing is started again, and the advice is there, with the lines of the log."""
     stand = stand_with_maintainer
-    path = fail(stand, THEIRS)
+    path = stand.failed(THEIRS)
     (said,) = open_thread(stand, "Why?", f"{link(stand, path)}?download=true").replies()
     for words in ("Weights are NaN.", "the submission's", "**What to do:** Save them again.", "decisive lines"):
         assert words in said
@@ -101,7 +88,7 @@ def test_a_failure_of_theirs_is_told_with_what_to_change(stand_with_maintainer: 
 def test_only_another_end_of_what_failed_is_told(stand_with_maintainer: Stand) -> None:
     """Somebody changes a field of the failed request: nothing is told. It is evaluated anew: its end is."""
     stand = stand_with_maintainer
-    path = fail(stand, THEIRS)
+    path = stand.failed(THEIRS)
     talk = open_thread(stand, "Why did it fail?", link(stand, path))
     stand.put(path, json.dumps({**stand.file(path), "likes": 7}).encode())
     stand.settle()
@@ -122,7 +109,7 @@ def test_only_another_end_of_what_failed_is_told(stand_with_maintainer: Stand) -
 def test_a_link_to_no_request_gets_names_that_are_like_it(stand_with_maintainer: Stand) -> None:
     """A wrong link is told from a failure, and the right model suggested."""
     stand = stand_with_maintainer
-    fail(stand, THEIRS)
+    stand.failed(THEIRS)
     wrong = "ada/god_eval_request_False_float32_Original.json"
     (said,) = open_thread(stand, "Failed", link(stand, wrong)).replies()
     assert "There is no request" in said
@@ -132,7 +119,7 @@ def test_a_link_to_no_request_gets_names_that_are_like_it(stand_with_maintainer:
 def test_a_name_that_is_nearly_a_models_gets_names_that_are_like_it(stand_with_maintainer: Stand) -> None:
     """Who names a model with a slip hears of the right one; words that are like no model go on the list, unanswered."""
     stand = stand_with_maintainer
-    fail(stand, THEIRS)
+    stand.failed(THEIRS)
     (said,) = open_thread(stand, "My model ada/god failed", "What happened?").replies()
     assert "Did you mean `ada/good`?" in said
     assert waiting_threads(stand.desk) == []
@@ -143,7 +130,7 @@ def test_a_name_that_is_nearly_a_models_gets_names_that_are_like_it(stand_with_m
 def test_a_second_report_is_told_that_it_runs_again_and_hears_of_the_end(stand_with_maintainer: Stand) -> None:
     """Two people report one failure of ours: it is started again once, and both threads are told how it ended."""
     stand = stand_with_maintainer
-    path = fail(stand, OURS)
+    path = stand.failed(OURS)
     talks = [Talk(stand, "My model failed", link(stand, path)) for _ in range(2)]
     for talk in (*talks, *talks):
         talk.look()
@@ -168,7 +155,7 @@ def test_a_second_report_is_told_that_it_runs_again_and_hears_of_the_end(stand_w
 def test_a_report_that_needs_a_person_is_on_the_list_also_after_redis_was_lost(stand_with_maintainer: Stand) -> None:
     """What was started again for an earlier report and failed again waits for a maintainer, as the answer says."""
     stand = stand_with_maintainer
-    path = fail(stand, OURS)
+    path = stand.failed(OURS)
     open_thread(stand, "My model failed", link(stand, path))
     stand.worker()
     stand.desk.mark("queue")
@@ -200,7 +187,7 @@ def test_who_writes_again_after_an_answer_is_heard_by_a_person(stand_with_mainta
 def test_a_report_is_answered_also_where_a_command_came_before_the_bot_looked(stand_with_maintainer: Stand) -> None:
     """The command gets its reply and the report its answer."""
     stand = stand_with_maintainer
-    path = fail(stand, THEIRS)
+    path = stand.failed(THEIRS)
     talk = Talk(stand, "Why?", link(stand, path))
     talk.say("/help status")
     assert len(talk.replies()) == 2
