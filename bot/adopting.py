@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from bot.adoption import TITLE
 from bot.deliveries import REQUESTS
 from bot.desk import Desk
-from bot.history import MAX_BYTES, status_in
+from bot.history import status_in
 from bot.sync.reconcile import thread_repos
 from hub.errors import NotFound, StaleParent
 from hub.records import Account, Put, Repo
@@ -73,7 +73,8 @@ def _statuses(desk: Desk, head: str) -> Counter[str]:
             raise StaleParent(f"{desk.requests.id} moved on while it was looked at.")
         for blob in view.files(head):
             if is_request_path(blob.path) and blob.oid is not None:
-                found[status_in(view.blob(blob.oid, max_bytes=MAX_BYTES)) or "unreadable"] += 1
+                data = view.blob(blob.oid, max_bytes=desk.board.max_request_bytes)
+                found[status_in(data) or "unreadable"] += 1
     return found
 
 

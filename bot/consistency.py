@@ -79,7 +79,7 @@ def disagreements(desk: Desk) -> list[Disagreement]:
 def read(desk: Desk) -> Sides:
     """All sides, from fresh clones. Raises HubError and MirrorDamaged."""
     sides = Sides()
-    _each(desk, desk.requests, lambda view, head: _read_requests(view, head, sides))
+    _each(desk, desk.requests, lambda view, head: _read_requests(view, head, sides, desk))
     _each(desk, desk.results, lambda view, head: _read_results(view, head, sides, desk))
     if desk.flags_repo is not None:
         _each(desk, desk.flags_repo, lambda view, head: _read_flags(view, head, sides))
@@ -96,9 +96,11 @@ def _each(desk: Desk, repo: Repo, look: Callable[[View, str], None]) -> None:
         raise
 
 
-def _read_requests(view: View, head: str, sides: Sides) -> None:
+def _read_requests(view: View, head: str, sides: Sides, desk: Desk) -> None:
     for blob in view.files(head):
-        data = view.blob(blob.oid, max_bytes=MAX_BYTES) if is_request_path(blob.path) and blob.oid else None
+        if blob.oid is None or not is_request_path(blob.path):
+            continue
+        data = view.blob(blob.oid, max_bytes=desk.board.max_request_bytes)
         found = parse_request(blob.path, data) if data is not None else []
         if isinstance(found, Request):
             sides.requests[blob.path] = found

@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
 LOOK_BACK = 500
 """Commits that are looked at, at most."""
-MAX_BYTES = 100_000
 
 
 @dataclass(frozen=True)
@@ -53,22 +52,22 @@ def changes(desk: Desk, *, since: float) -> Iterator[FileChange]:
     desk.mirror.fetch(desk.requests, depth=len(recent) + 1)
     with desk.mirror.read(desk.requests) as view:
         for entry in recent:
-            yield from _of(view, entry)
+            yield from _of(view, entry, desk.board.max_request_bytes)
 
 
-def _of(view: View, entry: LogEntry) -> Iterator[FileChange]:
+def _of(view: View, entry: LogEntry, most: int) -> Iterator[FileChange]:
     parent = view.parent(entry.oid) if view.has(entry.oid) else None
     if parent is None or not view.has(parent):
         return  # the first commit of all, or one that came after we fetched
     author = entry.authors[0] if entry.authors else ""
     for blob in view.changed(parent, entry.oid):
         if is_request_path(blob.path):
-            before, after = _status(view, view.find(parent, blob.path)), _status(view, blob.oid)
+            before, after = _status(view, view.find(parent, blob.path), most), _status(view, blob.oid, most)
             yield FileChange(entry.oid, author, entry.date, entry.title, blob.path, before, after)
 
 
-def _status(view: View, oid: str | None) -> str | None:
-    return status_in(view.blob(oid, max_bytes=MAX_BYTES)) if oid is not None else None
+def _status(view: View, oid: str | None, most: int) -> str | None:
+    return status_in(view.blob(oid, max_bytes=most)) if oid is not None else None
 
 
 def status_in(data: bytes | None) -> str | None:

@@ -17,7 +17,6 @@ from leaderboard.requests import Request, Status, is_request_path, parse_request
 if TYPE_CHECKING:
     from bot.mirror import View
 
-MAX_FILE = 100_000
 MAX_OUTCOME = 200_000
 LAST_LINES = 5
 
@@ -41,13 +40,13 @@ def unknown_deaths(desk: Desk, *, limit: int) -> list[UnknownDeath]:
     """
     head = desk.mirror.fetch(desk.requests, depth=0)
     with desk.mirror.read(desk.requests) as view:
-        found = sorted(_failed(view, head), key=lambda request: str(request.path))
+        found = sorted(_failed(view, head, desk.board.max_request_bytes), key=lambda request: str(request.path))
     return [_death(desk, request) for request in found[:limit]]
 
 
-def _failed(view: View, head: str) -> Iterator[Request]:
+def _failed(view: View, head: str, most: int) -> Iterator[Request]:
     for blob in view.files(head):
-        data = view.blob(blob.oid, max_bytes=MAX_FILE) if blob.oid and is_request_path(blob.path) else None
+        data = view.blob(blob.oid, max_bytes=most) if blob.oid and is_request_path(blob.path) else None
         # Most files say nothing of the kind: only those that may are parsed.
         if data is None or b'"unknown"' not in data:
             continue

@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from bot.desk import Desk
 from bot.doctor.findings import Check, Checks
-from bot.history import MAX_BYTES, FileChange, changes, status_in
+from bot.history import FileChange, changes, status_in
 from bot.sync.kept import missing_results
 from hub.errors import NotFound
 from leaderboard.adoption import MAX_RECORD, RECORD, BadRecord, parse_record
 from leaderboard.requests import is_request_path
 from wire.clock import iso
-
-if TYPE_CHECKING:
-    from bot.mirror import View
 
 QUIET = 24 * 3600.0
 """Seconds for which nobody else may have changed a status before effects are switched on."""
@@ -51,17 +47,16 @@ def _not_adopted(desk: Desk, *, on: bool) -> Check:
     """Without a record nothing is old. That is right for a new board, and for no other."""
     head = desk.mirror.fetch(desk.requests, depth=1)
     with desk.mirror.read(desk.requests) as view:
-        older = sum(_ended_without_us(view, blob.oid) for blob in view.files(head) if is_request_path(blob.path))
+        files = (blob.oid for blob in view.files(head) if is_request_path(blob.path) and blob.oid is not None)
+        older = sum(_ended_without_us(view.blob(oid, max_bytes=desk.board.max_request_bytes)) for oid in files)
     if not older:
         return Check("adoption", "ok", "There is nothing here from before Steward.")
     words = f"{older:,} requests ended without Steward, and the board was not adopted: all of them count as new."
     return Check("adoption", "error" if on else "warning", words, "Run `steward adopt` before effects are switched on.")
 
 
-def _ended_without_us(view: View, oid: str | None) -> bool:
-    data = view.blob(oid, max_bytes=MAX_BYTES) if oid is not None else None
-    status = status_in(data)
-    return data is not None and status in ENDS and b'"steward"' not in data
+def _ended_without_us(data: bytes | None) -> bool:
+    return data is not None and status_in(data) in ENDS and b'"steward"' not in data
 
 
 def other_accounts(desk: Desk, *, on: bool) -> Checks:
