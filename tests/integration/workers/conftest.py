@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 import redis
-from workers_kit import Bot, WorkerProcess
+from workers_kit import Bot, WorkerProcess, starting
 
 
 @pytest.fixture
@@ -20,12 +19,5 @@ def bot(connection: redis.Redis) -> Bot:
 @pytest.fixture
 def start_worker(valkey_url: str, tmp_path: Path) -> Iterator[Callable[..., WorkerProcess]]:
     """Starts workers; all of them are gone when the test ends, or it fails."""
-    started: list[WorkerProcess] = []
-
-    def start(name: str = "w", **options: Any) -> WorkerProcess:
-        started.append(WorkerProcess(tmp_path / name, valkey_url, **options))
-        return started[-1]
-
-    yield start
-    for worker in started:
-        worker.end()
+    with starting(tmp_path, valkey_url) as start:
+        yield start

@@ -8,10 +8,11 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import redis
 import yaml
@@ -228,3 +229,17 @@ def runs(pid: int) -> bool:
     except (FileNotFoundError, ProcessLookupError):
         return False
     return status.rpartition(")")[2].split()[0] != "Z"
+
+
+@contextmanager
+def starting(folder: Path, url: str, **usual: str) -> Iterator[Callable[..., WorkerProcess]]:
+    """What starts workers, with settings that are `usual`; all of them are gone in the end, or it fails."""
+    started: list[WorkerProcess] = []
+
+    def start(name: str = "w", **options: Any) -> WorkerProcess:
+        started.append(WorkerProcess(folder / name, url, **{**usual, **options}))
+        return started[-1]
+
+    yield start
+    for worker in started:
+        worker.end()
