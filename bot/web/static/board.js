@@ -31,7 +31,8 @@ async function refresh() {
   const mine = ++asked;
   isBehind = false;
   const answer = await fetch(location.href, { headers: { accept: "text/html" } });
-  if (!answer.ok || mine !== asked) return;
+  if (mine !== asked) return;
+  if (!answer.ok) throw new Error(`the page is not to be had: ${answer.status}`);
   const page = new DOMParser().parseFromString(await answer.text(), "text/html");
   for (const part of document.querySelectorAll("[data-live]")) {
     const fresh = page.getElementById(part.id);
@@ -51,7 +52,12 @@ function later() {
   if (document.hidden) return; // who looks elsewhere is shown it on coming back
   // Not everybody at once: many may watch the same queue.
   clearTimeout(later.timer);
-  later.timer = setTimeout(() => refresh().catch(() => {}), 100 + 900 * Math.random());
+  later.timer = setTimeout(() => refresh().catch(again), 100 + 900 * Math.random());
+}
+
+function again() { // nobody tells a second time of what changed
+  clearTimeout(later.timer);
+  later.timer = setTimeout(later, 3000);
 }
 
 function listen() {

@@ -51,6 +51,17 @@ def test_the_queue_moves_by_itself(tab: Page, rich: Site) -> None:
     expect(row).to_have_count(0)
 
 
+def test_a_change_that_could_not_be_fetched_is_fetched_again(tab: Page, rich: Site) -> None:
+    """The server tells of it once; the page that shows it may not be to be had at that moment."""
+    tab.goto("/")
+    expect(tab.locator("#live-state")).to_contain_text("Live")
+    tab.route(f"{rich.address}/", lambda route: route.fulfill(status=404), times=1)
+    with tab.expect_response(lambda answer: answer.status == 404):
+        Index(rich.redis, rich.keys).put(entry("missed/once", "waiting", "PENDING", attempt="z", number=900))
+    expect(tab.locator("#waiting-list tr", has_text="missed/once")).to_be_visible(timeout=20_000)
+    Index(rich.redis, rich.keys).drop(path_of("missed/once"))
+
+
 def test_nobodys_place_is_taken_from_under_them(tab: Page, rich: Site) -> None:
     """A list whose link has the focus stays as it is, and catches up once the focus is elsewhere."""
     tab.goto("/")
