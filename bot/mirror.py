@@ -154,6 +154,16 @@ class Mirror:
             finally:
                 git.free()
 
+    @contextmanager
+    def read_fetched(self, repo: Repo) -> Iterator[View]:
+        """`read`, of what was just fetched: where it is damaged all the same, it is thrown away for the next fetch."""
+        try:
+            with self.read(repo) as view:
+                yield view
+        except MirrorDamaged:
+            self.discard(repo)
+            raise
+
     def discard(self, repo: Repo) -> None:
         """Throw the mirror of `repo` away."""
         path = self._path(repo)

@@ -138,12 +138,8 @@ class FlagBook:
     def _read(self, repo: Repo) -> tuple[str, dict[str, FlagRecord | str]]:
         """The newest commit, and each record there, or what is wrong with it."""
         commit = self._mirror().fetch(repo, depth=1)
-        try:
-            with self._mirror().read(repo) as view:
-                return commit, dict(records_at(view, commit))
-        except MirrorDamaged:
-            self._mirror().discard(repo)
-            raise
+        with self._mirror().read_fetched(repo) as view:
+            return commit, dict(records_at(view, commit))
 
     def _put(self, commit: str, records: Iterable[FlagRecord]) -> None:
         fields: dict[str, list[object]] = {}

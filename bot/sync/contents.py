@@ -22,7 +22,6 @@ import structlog
 
 from bot.contents import MAX_TABLE, MISSING, BadTable, Table, can_write, read_table, write_table
 from bot.desk import Desk
-from bot.mirror_folder import MirrorDamaged
 from hub.edits import PutFile
 from hub.errors import BadRequest, BadToken, Denied, Garbled, NotFound, TooLarge
 from hub.records import ModelFacts, Repo
@@ -142,17 +141,13 @@ def _read(
 ) -> dict[tuple[str, str], T]:
     """Path and blob id → what each wanted file of `repo` holds; only those that are not `known` are read."""
     head = desk.mirror.fetch(repo, depth=0)
-    try:
-        with desk.mirror.read(repo) as view:
-            found: dict[tuple[str, str], T] = {}
-            for blob in view.files(head):
-                if wanted(blob.path) and blob.oid is not None:
-                    place = (blob.path, blob.oid)
-                    found[place] = known[place] if place in known else read(blob, view)
-            return found
-    except MirrorDamaged:
-        desk.mirror.discard(repo)
-        raise
+    found: dict[tuple[str, str], T] = {}
+    with desk.mirror.read_fetched(repo) as view:
+        for blob in view.files(head):
+            if wanted(blob.path) and blob.oid is not None:
+                place = (blob.path, blob.oid)
+                found[place] = known[place] if place in known else read(blob, view)
+    return found
 
 
 # --- what the Hub says of models

@@ -26,6 +26,7 @@ from bot.sync.pull_checks import Checked, check
 from bot.sync.pull_record import Memo, Record, find_report, forget, recall, recall_all, remember, situation
 from bot.sync.pull_report import record_of, tell_checked, tell_void
 from bot.sync.rename_pulls import RenameChecked, call_linked, check_rename
+from bot.sync.rename_sources import MovedOn
 from hub.comments import is_by
 from hub.diffs import changes_in
 from hub.errors import BadToken, Denied, ThreadNotFound, TooLarge
@@ -126,7 +127,11 @@ def _check(desk: Desk, repo: Repo, number: int, reported: str) -> tuple[int, flo
     seen, changes = _read(desk, repo, number)
     if changes == [] and seen.status == "draft":
         return 0, None  # it has only just been opened
-    checked = _look_at(desk, repo, seen, changes)
+    try:
+        checked = _look_at(desk, repo, seen, changes)
+    except MovedOn:
+        log.info("moved while it was checked", pull=number, status=seen.status)
+        return 0, desk.now() + AGAIN
     fresh = desk.hub.thread(repo, number)
     now = situation(desk, fresh)
     if fresh.status in ("merged", "closed") or now != situation(desk, seen):

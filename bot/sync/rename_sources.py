@@ -45,6 +45,10 @@ class TooMuch(Exception):
         return REASONS["too-much"].problem(what=str(self))
 
 
+class MovedOn(Exception):
+    """The pull request has another head by now than the one that is looked at."""
+
+
 @dataclass(frozen=True)
 class Base:
     """The files at `commit` from which the rename of a model is planned, and those that lie under its new name."""
@@ -77,7 +81,7 @@ class Merged:
 
 
 class Source(Protocol):
-    """One of the board's repos. Every method raises HubError, MirrorDamaged and TooMuch."""
+    """One of the board's repos. Every method raises HubError, MirrorDamaged and TooMuch; `head` MovedOn, too."""
 
     kind: Kind
 
@@ -107,7 +111,7 @@ class Requests:
     def base(self, old: str, new: str) -> Base:
         """Two to four calls, whatever there is."""
         commit = self._desk.mirror.fetch(self._repo, depth=0)
-        with self._desk.mirror.read(self._repo) as view:
+        with self._desk.mirror.read_fetched(self._repo) as view:
             return self._base(view, commit, old, new)
 
     def _base(self, view: View, commit: str, old: str, new: str) -> Base:
@@ -131,8 +135,8 @@ class Requests:
     def head(self, number: int, revision: str, changes: Sequence[FileChange]) -> Head:
         """Two to four calls."""
         if self._desk.mirror.fetch_pull(self._repo, number) != revision:
-            raise MirrorDamaged(f"pull request {number} moved on")
-        with self._desk.mirror.read(self._repo) as view:
+            raise MovedOn
+        with self._desk.mirror.read_fetched(self._repo) as view:
             return _in_view(view, revision, changes)
 
     def merged(self, old: str, new: str, commit: str) -> Merged:
@@ -147,7 +151,7 @@ def commit_and_parent(desk: Desk, repo: Repo, commit: str) -> Iterator[tuple[Vie
     """The mirror, once it has `commit` and the one before it, and which that is."""
     for depth in (0, DEPTH):
         desk.mirror.fetch(repo, depth=depth)
-        with desk.mirror.read(repo) as view:
+        with desk.mirror.read_fetched(repo) as view:
             parent = view.parent(commit) if view.has(commit) else None
             if parent is not None and view.has(parent):
                 yield view, parent

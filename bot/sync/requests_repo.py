@@ -66,14 +66,10 @@ def sync_requests_repo(desk: Desk) -> float | None:
         desk.index.put_head(desk.requests.id, head)  # nothing but our own echo
         return None
     desk.mirror.fetch(desk.requests, depth=_depth(desk, history))
-    try:
-        with desk.mirror.read(desk.requests) as view:
-            if not view.has(head):
-                return desk.now() + AGAIN
-            _mark(desk, view, history)
-    except MirrorDamaged:
-        desk.mirror.discard(desk.requests)
-        raise
+    with desk.mirror.read_fetched(desk.requests) as view:
+        if not view.has(head):
+            return desk.now() + AGAIN
+        _mark(desk, view, history)
     pass_by(MARKED)
     desk.index.put_head(desk.requests.id, head)
     return None

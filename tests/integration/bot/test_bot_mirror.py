@@ -170,6 +170,18 @@ def test_many_packs_are_put_together_while_others_read(
     assert not mirror.tidy(REPO)
 
 
+def test_what_turns_out_to_be_damaged_is_thrown_away_for_the_next_fetch(mirror: Mirror) -> None:
+    """Whoever reads a blob that is not there is told so, and the next fetch makes the clone anew."""
+    head = mirror.fetch(REPO, depth=1)
+    with pytest.raises(MirrorDamaged), mirror.read_fetched(REPO) as view:
+        view.content("0" * 40)
+    with pytest.raises(MirrorDamaged), mirror.read(REPO):
+        pass
+    assert mirror.fetch(REPO, depth=0) == head
+    with mirror.read_fetched(REPO) as view:
+        assert view.has(head)
+
+
 def test_a_clone_is_not_thrown_away_under_a_reader(mirror: Mirror, eventually: Any) -> None:
     """Whoever discards a clone waits until it is not read any more."""
     mirror.fetch(REPO, depth=1)
