@@ -131,10 +131,12 @@ class Ledgers:
         """When to ask whether the budget allows a commit; None where it does now.
 
         Not much later, however long it looks: what others commit comes out of the budget, and they may have stopped.
+        What the Hub itself asked to wait is waited for.
         """
         now = self.now()
-        when = max(self._allowed(repo, self.staging.commits(repo.id, now=now), now), self.staging.paused(repo.id))
-        return min(when, now + ASK_AGAIN) if when > now else None
+        allowed = self._allowed(repo, self.staging.commits(repo.id, now=now), now)
+        when = max(min(allowed, now + ASK_AGAIN), self.staging.paused(repo.id))
+        return when if when > now else None
 
     def spend(self, repo: Repo) -> bool:
         """Count a commit, and the delivery that it will cause."""
