@@ -15,7 +15,7 @@ from __future__ import annotations
 from bot.desk import Desk, request_key
 from bot.sync.edits import Ahead, base_of, digest_of, read_ahead, request_ahead
 from bot.sync.pauses import PAUSED
-from bot.texts.queue import Ruling
+from bot.texts.queue import Code, Ruling
 from hub.edits import FieldEdit, PutFile
 from leaderboard import rulings
 from leaderboard.attempts import number_in
@@ -110,7 +110,7 @@ def _is_foreign(desk: Desk, request: Request) -> bool:
 
 
 def _stage(
-    desk: Desk, request: Request, file: Ahead, step: Transition, does: str, code: str, reason: str = ""
+    desk: Desk, request: Request, file: Ahead, step: Transition, does: str, code: Code, reason: str = ""
 ) -> Ruling:
     """Stage `step`, which stands as long as the request has not come to its end."""
     path = str(request.path)
@@ -135,7 +135,7 @@ def _going_on(request: Request) -> tuple[str, ...]:
     return tuple(dict.fromkeys((request.file.status, *ours)))
 
 
-def _stage_pause(desk: Desk, what: str, why: Hold | None, code: str) -> Ruling:
+def _stage_pause(desk: Desk, what: str, why: Hold | None, code: Code) -> Ruling:
     """One member of the file of pauses, so that two pauses at a time do not undo each other."""
     at = iso(desk.now())
     line = f"{'Pause' if why is not None else 'Resume'} {what}"

@@ -4,8 +4,31 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Literal
 
 from bot.texts.render import render
+
+Code = Literal[
+    "cancelled",
+    "cancelled-already",
+    "over",
+    "missing",
+    "unreadable",
+    "foreign",
+    "held",
+    "held-already",
+    "unheld",
+    "not-held",
+    "priority",
+    "priority-already",
+    "paused",
+    "paused-already",
+    "resumed",
+    "not-paused",
+    "no-target",
+    "off",
+]
+"""What may come of a wish: each is a sentence in `ruling.md.j2`."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +62,7 @@ class Held:
 class Ruling:
     """What came of a maintainer's wish: `done` says whether anything will change; `code` names the sentence."""
 
-    code: str
+    code: Code
     done: bool
     what: str = ""
     reason: str = ""
@@ -62,8 +85,3 @@ def start_words(earliest: float, latest: float) -> str:
     early = datetime.fromtimestamp(earliest - earliest % STEP, UTC)
     end = f"{late:%H:%M}" if early.date() == late.date() else f"{late:%Y-%m-%d %H:%M}"
     return f"between {early:%Y-%m-%d %H:%M} and {end} UTC"
-
-
-def held_words(held: Held) -> str:
-    """Why a request gets no turn, as Markdown."""
-    return render("held", held=held).strip()

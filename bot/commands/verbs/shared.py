@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from bot.commands.call import Answer, Call, doing, say
 from bot.commands.registry import Param
 from bot.sync import proposals
-from bot.texts.queue import Ruling
+from bot.texts.queue import Code, Ruling
 from bot.texts.render import Safe
 from leaderboard.roles import Role
 
@@ -23,8 +23,15 @@ MAINTAINERS = frozenset({Role.MAINTAINER})
 OWNERS = frozenset({Role.MAINTAINER, Role.OWNER})
 THEIRS = frozenset({Role.MAINTAINER, Role.OWNER, Role.SUBMITTER})
 
-LIFTED = {"not-held": "unheld", "not-paused": "resumed"}
-"""What is said where there is nothing to lift, and where it was lifted."""
+DONE: Mapping[Code, Code] = {
+    "cancelled-already": "cancelled",
+    "held-already": "held",
+    "not-held": "unheld",
+    "priority-already": "priority",
+    "paused-already": "paused",
+    "not-paused": "resumed",
+}
+"""What is said where there is nothing to be done any more → where it was done."""
 
 
 def ruled(call: Call, rule: Callable[[], Ruling]) -> Answer:
@@ -32,8 +39,8 @@ def ruled(call: Call, rule: Callable[[], Ruling]) -> Answer:
 
     def act() -> Safe:
         ruling = rule()
-        done = LIFTED.get(ruling.code, ruling.code.removesuffix("-already"))
-        if call.resumed and done != ruling.code:
+        done = DONE.get(ruling.code) if call.resumed else None
+        if done is not None:
             ruling = Ruling(done, True, ruling.what, ruling.reason)
         return Safe(ruling.words)
 

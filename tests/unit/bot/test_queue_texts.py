@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import os
 import re
+from importlib.resources import files
 from itertools import product
 from pathlib import Path
+from typing import cast, get_args
 
 from hypothesis import given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
-from bot.sync import queue_rules
-from bot.texts.queue import Held, Ruling, held_words, start_words
+from bot.texts.queue import Code, Held, Ruling, start_words
+from bot.texts.render import render
 from bot.texts.status import StatusView, status_comment
 from leaderboard.holds import Hold
 
@@ -31,9 +33,8 @@ HELD = [
     Held("budget", "request", tier="small", hours=30),
 ]
 WHY = {"over": "FINISHED", "priority": "high", "priority-already": "high"}
-CODES = re.findall(
-    r'ruling\.code == "([a-z-]+)"', (Path(queue_rules.__file__).parent.parent / "texts/ruling.md.j2").read_text()
-)
+RULING = (files("bot.texts") / "ruling.md.j2").read_text("utf-8")
+CODES = cast(list[Code], re.findall(r'ruling\.code == "([a-z-]+)"', RULING))
 
 
 def waiting(**more: object) -> StatusView:
@@ -57,7 +58,7 @@ PLACES = [
 def everything() -> str:
     """All of it, one after the other."""
     texts = [status_comment(one) for one in PLACES]
-    texts += [held_words(one) + "\n" for one in HELD]
+    texts += [render("held", held=one) for one in HELD]
     texts += [Ruling(code, False, PATH, WHY.get(code, "")).words + "\n" for code in CODES]
     return "\n---\n\n".join(texts)
 
@@ -71,14 +72,8 @@ def test_the_texts_are_those_of_the_snapshot() -> None:
 
 def test_every_ruling_has_its_sentence() -> None:
     """Whatever may come of a wish is told in words, and no sentence is left that nothing comes to."""
-    source = Path(queue_rules.__file__).read_text()
-    used = set(re.findall(r'Ruling\("([a-z-]+)"', source)) | set(
-        re.findall(r', "([a-z-]+)"(?:, priority)?\)\n', source)
-    )
-    used |= set(re.findall(r'else "([a-z-]+)", done', source))
-    assert set(CODES) <= used
-    assert all(Ruling(code, False, PATH, "x").words for code in used if code in CODES)
-    assert {one for one in used if not Ruling(one, False, PATH, "x").words} <= {"utf-8"}
+    assert set(get_args(Code)) == set(CODES)
+    assert all(Ruling(code, False, PATH, "x").words for code in CODES)
 
 
 def test_a_range_says_the_day_once_where_it_is_the_same() -> None:
@@ -92,7 +87,7 @@ def test_a_range_says_the_day_once_where_it_is_the_same() -> None:
 def test_a_strangers_words_form_nothing(reason: str, name: str) -> None:
     """Reasons and names of any kind make no link, mention, heading or list of their own."""
     texts = [
-        held_words(Held(kind, what, reason=f"x {reason}", by=name))
+        render("held", held=Held(kind, what, reason=f"x {reason}", by=name))
         for kind, what in (*product(["hold"], [""]), *product(["pause"], ["board", f"suite:{name}"]))
     ]
     allowed = {"paragraph_open", "paragraph_close", "inline", "text", "text_special", "strong_open", "strong_close"}
