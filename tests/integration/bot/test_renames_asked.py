@@ -156,6 +156,19 @@ def test_a_push_voids_the_report_and_every_approval(stand: Stand) -> None:
     assert decide(stand.desk, stand.desk.requests, number, third, "maya").merged
 
 
+def test_a_push_in_the_middle_of_a_look_is_no_failure(stand: Stand, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The commit that was fetched is another one than the thread named: it is looked at again, and nothing failed."""
+    number, _ = open_pull(stand, done(requests_plan().files))
+    true, heads = stand.desk.mirror.fetch_pull, iter(["0" * 40])
+    monkeypatch.setattr(stand.desk.mirror, "fetch_pull", lambda *at: next(heads, None) or true(*at))
+    look_at(stand, REQUESTS, number)
+    assert comments(stand, REQUESTS, number) == []
+    assert not stand.desk.redis.exists(stand.desk.keys.dirty_tries)
+    stand.time += 2
+    stand.work()
+    assert len(comments(stand, REQUESTS, number)) == 1
+
+
 def test_a_base_that_moved_is_told_and_a_fresh_start_is_offered(stand: Stand) -> None:
     """Main changed the very file since the pull request was opened: it is in conflict, and the bot offers its own."""
     number, head = open_pull(stand, done(requests_plan().files))
