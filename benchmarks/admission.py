@@ -20,11 +20,11 @@ import struct
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from pathlib import Path
 from typing import Any
 
+from benchmarks.glancing import glancing
 from benchmarks.stage import peak_mb
 
 TOKEN = "hf_bench"
@@ -80,7 +80,12 @@ def measure(url: str, rounds: int) -> dict[str, Any]:
 
     calls: list[str] = []
     models: dict[str, Any] = {}
-    with Hub(url, TOKEN, on_call=lambda _, route: calls.append(route)) as hub, Probe() as probe, Watch() as watch:
+    watch = Watch()
+    with (
+        Hub(url, TOKEN, on_call=lambda _, route: calls.append(route)) as hub,
+        Probe() as probe,
+        glancing(watch.look, every=0.02),
+    ):
         probe.load(b'{"model_type": "llama"}')
         for name in MODELS:
             times = []
@@ -101,24 +106,14 @@ def measure(url: str, rounds: int) -> dict[str, Any]:
 
 
 class Watch:
-    """Looks every few milliseconds how much memory our children and theirs have together: each page counted once."""
+    """The most memory that our children and theirs had together when it was looked at: each page counted once."""
 
     def __init__(self) -> None:
         self.most = 0
-        self._over = threading.Event()
-        self._thread = threading.Thread(target=self._look)
 
-    def __enter__(self) -> Watch:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._over.set()
-        self._thread.join()
-
-    def _look(self) -> None:
-        while not self._over.wait(0.02):
-            self.most = max(self.most, sum(map(_proportional, _below(os.getpid()))))
+    def look(self) -> None:
+        """Look now."""
+        self.most = max(self.most, sum(map(_proportional, _below(os.getpid()))))
 
 
 def _below(pid: int) -> list[int]:

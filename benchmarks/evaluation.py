@@ -18,13 +18,11 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
-T = TypeVar("T")
-PATIENCE = 900.0
+from benchmarks.demo import demo, wait_for
 
 
 @dataclass(frozen=True)
@@ -89,26 +87,8 @@ def show(rounds: list[Round], found: dict[str, Any]) -> None:
 
 def measure(folder: Path, rounds: int, batch_size: int) -> list[Round]:
     """All rounds, on one stage."""
-    from steward.children import Children
-    from steward.demo.models import UPLOADS, converted, upload
-    from steward.demo.run import cache_folder
-    from steward.demo.stage import build_stage
-
-    with Children(folder / "logs") as children:
-        stage = build_stage(folder, children)
-        try:
-            stage.start_hub(port=0)
-            stage.write_board()
-            stage.start_bot()
-            start_worker(stage, batch_size)
-            stage.wait_until_ready()
-            what = UPLOADS[0]
-            upload(stage.hub_url, stage.world.tokens[what.owner], what, converted(cache_folder()))
-            wait_for(stage, lambda: ready_workers(stage))
-            return [compare(stage, number, batch_size) for number in range(rounds)]
-        finally:
-            children.stop()
-            stage.valkey.stop()
+    with demo(folder, lambda stage: start_worker(stage, batch_size)) as stage:
+        return [compare(stage, number, batch_size) for number in range(rounds)]
 
 
 def compare(stage: Any, number: int, batch_size: int) -> Round:
@@ -226,17 +206,6 @@ def start_worker(stage: Any, batch_size: int) -> None:
     stage.children.start("worker", [*STEWARD, "work"], environment=stage.environment(**settings))
 
 
-def ready_workers(stage: Any) -> bool:
-    """Whether a worker has said that it is there."""
-    from steward.demo.world import ORG
-    from wire.clock import now
-    from wire.heartbeats import Workers
-    from wire.keys import Keys
-    from wire.redis import connect
-
-    return bool(Workers(connect(stage.valkey.url), Keys(ORG)).alive(now=now()))
-
-
 def status(stage: Any, path: str) -> str:
     """What the request file says."""
     from hub.client import Hub
@@ -245,17 +214,6 @@ def status(stage: Any, path: str) -> str:
 
     with Hub(stage.hub_url, None) as hub:
         return str(json.loads(hub.read_file(Repo("dataset", REQUESTS), path).data)["status"])
-
-
-def wait_for(stage: Any, condition: Callable[[], T]) -> T:
-    """What `condition()` returns once it is true; the stage's processes must live meanwhile."""
-    deadline = time.monotonic() + PATIENCE
-    while not (found := condition()):
-        stage.children.check()
-        if time.monotonic() > deadline:
-            raise TimeoutError(f"nothing within {PATIENCE:.0f} s")
-        time.sleep(0.05)
-    return found
 
 
 if __name__ == "__main__":

@@ -14,11 +14,12 @@ import json
 import os
 import tempfile
 import time
-from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
-T = TypeVar("T")
+from benchmarks.demo import demo, wait_for
+
 CHILD_PHASES = ("load", "prepare", "evaluate", "score")
 POLL = 0.002
 
@@ -43,31 +44,13 @@ def main() -> None:
 
 def measure(folder: Path, rounds: int) -> dict[str, Any]:
     """The figures; times in seconds, one for each round."""
-    from steward.children import Children
-    from steward.demo.models import UPLOADS, converted, upload
-    from steward.demo.run import cache_folder
-    from steward.demo.stage import build_stage
-
-    with Children(folder / "logs") as children:
-        stage = build_stage(folder, children)
-        try:
-            stage.start_hub(port=0)
-            stage.write_board()
-            stage.start_bot()
-            stage.start_worker()
-            stage.wait_until_ready()
-            model, what = converted(cache_folder()), UPLOADS[0]
-            upload(stage.hub_url, stage.world.tokens[what.owner], what, model)
-            _wait_for(lambda: _workers(stage))
-            times = [_round(stage, number) for number in range(rounds)]
-            return {
-                "commit_to_job_seconds": [round(job, 3) for job, _ in times],
-                "job_to_child_seconds": [round(child, 3) for _, child in times],
-                **_weights(children),
-            }
-        finally:
-            children.stop()
-            stage.valkey.stop()
+    with demo(folder) as stage:
+        times = [_round(stage, number) for number in range(rounds)]
+        return {
+            "commit_to_job_seconds": [round(job, 3) for job, _ in times],
+            "job_to_child_seconds": [round(child, 3) for _, child in times],
+            **_weights(stage.children),
+        }
 
 
 def _round(stage: Any, number: int) -> tuple[float, float]:
@@ -87,29 +70,20 @@ def _round(stage: Any, number: int) -> tuple[float, float]:
     revision = owner.create_commit(submission.model, note, commit_message="A new commit").oid
     attempts = Attempts(connect(stage.valkey.url), Keys(ORG))
     attempt = attempt_id(ORG, submission.path, revision, 1)
+    moved = partial(wait_for, stage, seconds=120, every=POLL)
     began = time.monotonic()
     submit(stage.hub_url, stage.world, submission, revision)
-    _wait_for(lambda: attempts.read(attempt))
+    moved(lambda: attempts.read(attempt))
     queued = time.monotonic()
-    _wait_for(lambda: (state := attempts.read(attempt)) is not None and state.progress.phase in CHILD_PHASES)
+    moved(lambda: (state := attempts.read(attempt)) is not None and state.progress.phase in CHILD_PHASES)
     started = time.monotonic()
     form = HfApi(stage.hub_url, token=stage.world.tokens["board-front-end"])
     fields = {**json.loads(request_file(submission, revision)), "status": "CANCELLED"}
     cancel = [CommitOperationAdd(submission.path, json.dumps(fields).encode())]
     form.create_commit(REQUESTS, cancel, commit_message="Cancel", repo_type="dataset")
     attempts.cancel(attempt)
-    _wait_for(lambda: (state := attempts.read(attempt)) is not None and state.state == "ended", seconds=60)
+    moved(lambda: (state := attempts.read(attempt)) is not None and state.state == "ended")
     return queued - began, started - queued
-
-
-def _workers(stage: Any) -> bool:
-    from steward.demo.world import ORG
-    from wire.clock import now
-    from wire.heartbeats import Workers
-    from wire.keys import Keys
-    from wire.redis import connect
-
-    return bool(Workers(connect(stage.valkey.url), Keys(ORG)).alive(now=now()))
 
 
 def _weights(children: Any) -> dict[str, int]:
@@ -127,15 +101,6 @@ def _weights(children: Any) -> dict[str, int]:
 
 def _resident(pid: int) -> int:
     return int(Path(f"/proc/{pid}/status").read_text().partition("VmRSS:")[2].split()[0]) // 1024
-
-
-def _wait_for(condition: Callable[[], T], *, seconds: float = 120) -> T:
-    deadline = time.monotonic() + seconds
-    while not (found := condition()):
-        if time.monotonic() > deadline:
-            raise TimeoutError("the spine did not move")
-        time.sleep(POLL)
-    return found
 
 
 if __name__ == "__main__":

@@ -17,7 +17,6 @@ import os
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -26,6 +25,8 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+
+from benchmarks.glancing import glancing
 
 SMALL = "small"
 BOARD = "throughput"
@@ -44,25 +45,15 @@ WORLD = {
 
 
 class Device:
-    """Whether any child is there, looked at every few milliseconds, by a thread while its block is entered."""
+    """Whether any child of these workers was there, at each time that it was looked at."""
 
     def __init__(self, workers: list[int]) -> None:
         self.zygotes = [zygote for worker in workers for zygote in zygotes_of(worker)]
         self.looks: list[tuple[float, bool]] = []
-        self._ending = threading.Event()
-        self._thread = threading.Thread(target=self._watch, daemon=True)
 
-    def __enter__(self) -> Device:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._ending.set()
-        self._thread.join()
-
-    def _watch(self) -> None:
-        while not self._ending.wait(LOOK):
-            self.looks.append((time.monotonic(), any(map(children, self.zygotes))))
+    def look(self) -> None:
+        """Look now."""
+        self.looks.append((time.monotonic(), any(map(children, self.zygotes))))
 
     def _shares(self) -> tuple[float, float]:
         """Seconds with a child and without one, from the first child's start to the last one's end."""
@@ -123,7 +114,8 @@ def measure(folder: Path, count: int, workers: int, batch_size: int) -> dict[str
     with LocalHub(folder / "hub", WORLD) as hub, Valkey(folder / "valkey") as valkey:
         models = upload(hub.url, count)
         with started(folder, hub.url, valkey.url, workers, batch_size) as processes:
-            with Device([process.pid for process in processes]) as device:
+            device = Device([process.pid for process in processes])
+            with glancing(device.look, every=LOOK):
                 ours = by_steward(valkey.url, models, processes)
             resident = max(resident_mib(process.pid) for process in processes)
         theirs = by_commands(folder, hub.url, models, batch_size)

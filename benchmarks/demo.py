@@ -1,0 +1,62 @@
+"""The demo's processes with its first model uploaded, where `spine` and `evaluation` begin."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+PATIENCE = 900.0
+
+
+@contextmanager
+def demo(folder: Path, start_worker: Callable[[Any], object] | None = None) -> Iterator[Any]:
+    """The stage of the demo (queue server, localhub, web server, sync process, worker), once all of it is there."""
+    from steward.children import Children
+    from steward.demo.models import UPLOADS, converted, upload
+    from steward.demo.run import cache_folder
+    from steward.demo.stage import build_stage
+
+    with Children(folder / "logs") as children:
+        stage = build_stage(folder, children)
+        try:
+            stage.start_hub(port=0)
+            stage.write_board()
+            stage.start_bot()
+            if start_worker is None:
+                stage.start_worker()
+            else:
+                start_worker(stage)
+            stage.wait_until_ready()
+            what = UPLOADS[0]
+            upload(stage.hub_url, stage.world.tokens[what.owner], what, converted(cache_folder()))
+            wait_for(stage, lambda: has_worker(stage))
+            yield stage
+        finally:
+            children.stop()
+            stage.valkey.stop()
+
+
+def has_worker(stage: Any) -> bool:
+    """Whether a worker has said that it is there."""
+    from steward.demo.world import ORG
+    from wire.clock import now
+    from wire.heartbeats import Workers
+    from wire.keys import Keys
+    from wire.redis import connect
+
+    return bool(Workers(connect(stage.valkey.url), Keys(ORG)).alive(now=now()))
+
+
+def wait_for(stage: Any, condition: Callable[[], T], *, seconds: float = PATIENCE, every: float = 0.05) -> T:
+    """What `condition()` returns once it is true; the stage's processes must live meanwhile. Raises TimeoutError."""
+    deadline = time.monotonic() + seconds
+    while not (found := condition()):
+        stage.children.check()
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"nothing within {seconds:.0f} s")
+        time.sleep(every)
+    return found
