@@ -11,14 +11,23 @@ from dataclasses import dataclass, replace
 
 from bot.desk import Desk
 from bot.facts import gather_submission
-from bot.texts.check import CheckLine, CheckView, check_report
-from leaderboard.admission import Submission, Verdict, judge, unreadable
+from leaderboard.admission import Outcome, Submission, Verdict, judge, unreadable
 from leaderboard.admission.facts import ModelFacts
 from leaderboard.privacy import found_access
 from leaderboard.requests import REASONS, Access, Problem, Request, RequestFile, RequestPath, Status, is_repo_name
 
 GATED = "What exactly is wrong is not told in public, for not everybody may see the model."
 """In the place of what a rule says of a gated or private model."""
+
+
+@dataclass(frozen=True)
+class CheckLine:
+    """What one rule says: its name and title, and every reason where it failed."""
+
+    rule: str
+    title: str
+    outcome: Outcome
+    reasons: tuple[Problem, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -29,18 +38,11 @@ class Checked:
     verdict: Verdict
     lines: Sequence[CheckLine]
     access: Access = "public"
-    precision: str = ""
 
     @property
     def accepted(self) -> bool:
         """Whether it would be evaluated."""
         return self.verdict.accepted
-
-    @property
-    def report(self) -> str:
-        """All of it in Markdown, for a comment."""
-        sha = self.verdict.sha or ""
-        return check_report(CheckView(self.model, self.precision, self.accepted, sha, self.lines))
 
 
 def check(
@@ -59,13 +61,13 @@ def check(
     """
     asked = as_request(model, revision=revision, precision=precision, weight_type=weight_type)
     if isinstance(asked, Problem):
-        return _checked(model, precision, unreadable([asked]))
+        return _checked(model, unreadable([asked]))
     submission = gather_submission(desk, asked, submitter)
     if not public:
-        return _checked(model, precision, judge(submission), found_access(asked, submission.model))
+        return _checked(model, judge(submission), found_access(asked, submission.model))
     told = as_the_public_sees(desk, submission)
     verdict, access = judge(told), found_access(asked, told.model)
-    return _checked(model, precision, _without_details(verdict) if access == "gated" else verdict, access)
+    return _checked(model, _without_details(verdict) if access == "gated" else verdict, access)
 
 
 def as_request(model: str, *, revision: str, precision: str, weight_type: str) -> Request | Problem:
@@ -127,6 +129,6 @@ def _withheld(reasons: Sequence[Problem]) -> tuple[Problem, ...]:
     return tuple(Problem(code=reason.code, message=GATED) for reason in reasons)
 
 
-def _checked(model: str, precision: str, verdict: Verdict, access: Access = "public") -> Checked:
+def _checked(model: str, verdict: Verdict, access: Access = "public") -> Checked:
     lines = tuple(CheckLine(one.rule.name, one.rule.title, one.outcome, one.reasons) for one in verdict.results)
-    return Checked(model, verdict, lines, access, precision)
+    return Checked(model, verdict, lines, access)

@@ -11,8 +11,7 @@ from steward.commands.asked import Model, Precision, Revision, WeightType, reaso
 from steward.commands.board import AsJson, open_board
 
 if TYPE_CHECKING:
-    from bot.checking import Checked
-    from bot.texts.check import CheckLine
+    from bot.checking import Checked, CheckLine
 
 REFUSED = 1
 MARKS = {"passed": "ok", "failed": "FAIL", "not-looked-at": "-"}
