@@ -34,7 +34,7 @@ from bot.sync.rename_sources import commit_and_parent
 from bot.texts.pull import End, pull_alarm
 from hub.comments import is_by
 from hub.edits import Restore
-from hub.errors import BadRequest, BadToken, Conflict, Denied, Garbled, NotMergeable, TooLarge
+from hub.errors import BadRequest, BadToken, Busy, Conflict, Denied, Garbled, NotMergeable, TooLarge
 from hub.records import Repo, Thread
 from leaderboard.changes import REGULAR
 from leaderboard.requests import is_request_path
@@ -82,7 +82,7 @@ def merge_checked(desk: Desk, repo: Repo, thread: Thread, record: Record, *, by:
         log.info("not merged", pull=thread.num, why=str(error))
         remember(desk, repo, thread.num, memo.model_copy(update={"stale": True}))
         return Merging("moved")
-    except BadToken:
+    except (BadToken, Busy):
         raise
     except (Denied, BadRequest, Conflict) as error:
         tell_refused(desk, repo, desk.hub.thread(repo, thread.num), record, str(error))

@@ -258,6 +258,19 @@ def test_a_hub_that_does_not_let_us_merge_is_told_about(stand: Stand) -> None:
     assert bot_comments(stand, number) == 1
 
 
+def test_a_hub_that_is_busy_for_long_is_asked_again(stand: Stand) -> None:
+    """Another commit was under way at each try: nobody has to merge it by hand, for the next sync does."""
+    policy(stand, "merge")
+    number, _ = propose(stand, {PATH: fields(stand)})
+    stand.desk.hub.retries = Retries(attempts=1)
+    stand.hub.box.faults.fail("POST */merge", status=409, error="Another operation is in progress", times=1)
+    look(stand, number)
+    assert thread(stand, number).status == "open"
+    stand.time += 60
+    stand.work()
+    assert thread(stand, number).status == "merged"
+
+
 def test_after_amnesia_nothing_is_said_twice(stand: Stand) -> None:
     """With Redis empty the report on the Hub tells what was checked: no word, one call beside the board's record."""
     number, _ = propose(stand, {PATH: fields(stand, status="RUNNING")})
