@@ -23,17 +23,24 @@ SILENCE = 20.0
 def connect(url: str, **options: Any) -> Redis:
     """A client for `url`, checked with one PING.
 
-    Raises RedisMissing, with a sentence that names the setting, where nothing answers.
+    Raises RedisMissing, with a sentence that names the setting, where nothing answers, or it can be no address.
     """
-    client = redis.Redis.from_url(
-        url,
-        socket_connect_timeout=5,
-        socket_keepalive=True,
-        health_check_interval=30,
-        retry=Retry(ExponentialBackoff(cap=1.0, base=0.05), 3),
-        retry_on_error=list(TRANSIENT),
-        **{"socket_timeout": SILENCE, **options},
-    )
+    try:
+        client = redis.Redis.from_url(
+            url,
+            socket_connect_timeout=5,
+            socket_keepalive=True,
+            health_check_interval=30,
+            retry=Retry(ExponentialBackoff(cap=1.0, base=0.05), 3),
+            retry_on_error=list(TRANSIENT),
+            **{"socket_timeout": SILENCE, **options},
+        )
+    except ValueError:
+        # Its words may hold a part of a password.
+        raise RedisMissing(
+            "REDIS_URL is no address of a queue server: write redis://host:6379/0, or rediss://… with TLS. "
+            "What is special in a password is written as %2F and the like."
+        ) from None
     try:
         client.ping()
     except redis.RedisError as error:

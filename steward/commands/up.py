@@ -64,7 +64,7 @@ def up(
         with sentences():
             settings = BotSettings()
             settings.read_board(), settings.token(), settings.secrets(), app_of(settings)
-            if not {"redis_url", "redis_url_file"} & settings.model_fields_set:
+            if not ({"redis_url", "redis_url_file"} & settings.model_fields_set and settings.redis_url):
                 server = stack.enter_context(locked(data / "redis"))
                 environment["REDIS_URL"] = server.url
                 _keep(data / URL_FILE, server.url)

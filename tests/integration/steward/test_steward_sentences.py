@@ -67,6 +67,16 @@ def test_a_service_that_goes_away_is_told_of(
     assert f"steward: {words}" in found.output
 
 
+@pytest.mark.parametrize("url", ["localhost:6379", "", "redis://:se/cret@localhost:6379/0", "redis://localhost:x/0"])
+def test_an_address_that_is_none_is_told_of(board: None, monkeypatch: pytest.MonkeyPatch, url: str) -> None:
+    """By its setting, with what to write, and with nothing of a password that it may hold."""
+    monkeypatch.setenv("REDIS_URL", url)
+    found = CliRunner().invoke(app, ["parked", "list"])
+    assert found.exit_code == 2
+    assert "steward: REDIS_URL is no address of a queue server: write redis://host:6379/0" in found.output
+    assert "cret" not in found.output
+
+
 HOSTILE = "\x1b[2J\u202e[/red] it's gone"
 
 
