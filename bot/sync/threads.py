@@ -54,7 +54,9 @@ def sync_threads(desk: Desk, repo: Repo) -> None:
     try:
         newest, _ = desk.hub.threads_page(repo, 0)
         turn, more = desk.hub.threads_page(repo, page, are_open=True)
-    except NotFound as error:
+    except BadToken:
+        raise
+    except (NotFound, Denied) as error:
         log.info("no threads to look at", repo=repo.id, error=str(error))
         return
     _mark_changed(desk, repo, {summary.num: summary.comments for summary in (*newest, *turn)})

@@ -8,7 +8,8 @@ because of an outbreak is worth a comment there, one for each pause: nothing of 
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from bot.desk import Desk, thread_key
 from bot.sync.own_threads import find_own
@@ -19,7 +20,6 @@ from leaderboard.holds import Hold
 from leaderboard.outbreaks import called_off
 from leaderboard.times import read_time
 from leaderboard.triage import Topic
-from wire.redis import text
 
 DIGEST = "digest"
 DAY = 86_400.0
@@ -27,9 +27,10 @@ TITLE = "Threads that wait for a maintainer"
 MOST = 100
 
 
-@dataclass(frozen=True)
-class WaitingThread:
+class WaitingThread(BaseModel):
     """One thread that waits: since when (seconds since the epoch), and what it seems to be about."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
 
     title: str
     url: str
@@ -56,8 +57,15 @@ def note(desk: Desk, repo: Repo, thread: Thread, topic: Topic | None) -> None:
 
 def waiting_threads(desk: Desk) -> list[WaitingThread]:
     """Those that wait, the longest first."""
-    found = [WaitingThread(**json.loads(text(raw))) for raw in desk.redis.hvals(desk.keys.waiting_threads)]
-    return sorted(found, key=lambda one: one.since)
+    found = map(_waiting, desk.redis.hvals(desk.keys.waiting_threads))
+    return sorted((one for one in found if one is not None), key=lambda one: one.since)
+
+
+def _waiting(raw: bytes | str) -> WaitingThread | None:
+    try:
+        return WaitingThread.model_validate_json(raw)
+    except ValidationError:
+        return None  # noted by another version: the next look at its thread notes it anew
 
 
 def sync_digest(desk: Desk) -> float | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Callable
 
@@ -13,6 +14,7 @@ from bot.index import Entry
 from bot.schedule import STUCK_IN_RQ, TICK, Schedule
 from bot.sync.reconcile import PERIOD, POLLING
 from bot.sync.threads import staleness
+from bot.sync.waiting_threads import DIGEST, TITLE, waiting_threads
 from hub.retries import Retries
 from localhub.webhooks import SUSPENDED
 from wire.attempts import LOST, AttemptState, Progress
@@ -35,6 +37,25 @@ def test_a_comment_that_no_webhook_told_of_is_found_within_the_bound(stand: Stan
         assert (looks + 1) * PERIOD <= bound
     calls = look(stand)
     assert [route for _, route in calls].count("threads") == 6  # two for each repo
+
+
+def test_a_repo_without_discussions_is_nobodys_trouble(stand: Stand) -> None:
+    """The Hub refuses to list them: there is nothing to look at, and nothing failed."""
+    stand.hub.box.faults.fail("GET */board/results/discussions*", status=403, error="Discussions are disabled")
+    stand.desk.mark("threads:dataset/board/results")
+    stand.work()
+    assert not stand.desk.redis.exists(stand.desk.keys.dirty_tries)
+
+
+def test_what_another_version_noted_of_a_thread_keeps_no_digest_from_being_written(stand: Stand) -> None:
+    """One word more is passed over, and what is not enough is left out."""
+    known = {"title": "Hm", "url": "u", "topic": "other", "author": "ada", "since": stand.time, "mood": "blue"}
+    for key, said in (("thread:a", known), ("thread:b", {"title": "?"})):
+        stand.desk.redis.hset(stand.desk.keys.waiting_threads, key, json.dumps(said))
+    stand.desk.mark(DIGEST)
+    stand.work()
+    assert [one.title for one in waiting_threads(stand.desk)] == ["Hm"]
+    assert [one.title for one in stand.threads()] == [TITLE]
 
 
 def test_a_lost_status_comment_is_written_anew(stand: Stand) -> None:
