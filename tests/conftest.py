@@ -35,19 +35,22 @@ T = TypeVar("T")
 
 ROOMS = ("leaderboard", "wire", "hub", "bot")
 """Whose unit tests come first: the rules are tested soonest, and what all others build upon."""
-LONG = ("test_spine", "test_outage", "test_kill_matrix", "test_replicas")
-"""Files that mostly wait for processes and clocks: begun early, they fill the time of all others."""
+LONG = (
+    *("test_spine", "test_worker_deaths", "test_kill_matrix", "test_weight_types", "test_replicas", "test_outage"),
+    *("test_leaderboard_suite", "test_first_suite", "test_scores", "test_worker_attempts", "test_broken_models"),
+)
+"""Files that take longest: begun early, they do not keep one process busy when the others have nothing left to do."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What tells of a mistake soonest, then the long files, then all the rest."""
+    """What tells of a mistake soonest, then the long files and what else waits for real workers, then all the rest."""
 
     def turn(item: pytest.Item) -> tuple[int, int]:
         kind, room, *_ = item.path.relative_to(Path(__file__).parent).parts
         if kind == "unit":
             return 0, ROOMS.index(room) if room in ROOMS else len(ROOMS)
         name = item.path.stem
-        return 1, LONG.index(name) if name in LONG else len(LONG)
+        return 1, LONG.index(name) if name in LONG else len(LONG) + (room != "workers")
 
     items.sort(key=turn)
 
