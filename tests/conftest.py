@@ -91,7 +91,7 @@ def eventually(condition: Callable[[], T], *, seconds: float = 20.0, every: floa
         now = time.monotonic()
         if now > deadline:
             pytest.fail(f"still {found!r} after {seconds} s: {getattr(condition, '__qualname__', condition)}")
-        time.sleep(max(every, 3 * (now - asked)))
+        time.sleep(max(every, min(0.5, 3 * (now - asked))))
         asked = time.monotonic()
 
 

@@ -63,7 +63,7 @@ ENDED = ("FINISHED", "FAILED")
 KEYS = Keys("town")
 
 
-def wait_for(condition: Callable[[], T], *, seconds: float = 60, words: Callable[[], str] = str) -> T:
+def wait_for(condition: Callable[[], T], *, seconds: float = 120, words: Callable[[], str] = str) -> T:
     """Wait until `condition()` is true and return what it returned; `words` says how things stand if it stays false.
 
     What takes long to ask is asked seldom: the town has the processors, not who looks on.
@@ -73,7 +73,7 @@ def wait_for(condition: Callable[[], T], *, seconds: float = 60, words: Callable
     while not (found := condition()):
         now = time.monotonic()
         assert now < deadline, f"still {found!r} after {seconds} s: {words()}"
-        time.sleep(max(0.05, 3 * (now - asked)))
+        time.sleep(max(0.05, min(0.5, 3 * (now - asked))))
         asked = time.monotonic()
     return found
 

@@ -35,7 +35,7 @@ def wait_until(condition: Callable[[], object], *, seconds: float = 60.0, every:
         now = time.monotonic()
         if now > deadline:
             pytest.fail(f"still {found!r} after {seconds} s: {getattr(condition, '__qualname__', condition)}")
-        time.sleep(max(every, 3 * (now - asked)))
+        time.sleep(max(every, min(0.5, 3 * (now - asked))))
         asked = time.monotonic()
 
 
