@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from bot.desk import Desk, thread_key
 from bot.sync.pull_record import Record, find_report, recall, remember
-from bot.texts.rename import linked_answer
+from bot.texts.rename import Became, LinkedView, linked_answer
 from hub.comments import Marker, find_marked, is_by
 from hub.errors import BadRequest, ThreadNotFound
 from hub.records import Repo, Thread
@@ -84,19 +84,26 @@ def _note(desk: Desk, repo: Repo, number: int, key: str) -> None:
 def _say(desk: Desk, repo: Repo, thread: Thread, found: list[Linked], marker: Marker, *, over: bool) -> int:
     if find_marked(thread.comments, marker, desk.me()) is not None:
         return 0
-    links = [(_words(one), f"{desk.address(one.repo)}/discussions/{one.thread.num}") for one in found]
-    text = linked_answer("over" if over else "open", links=links)
+    text = linked_answer("over" if over else "open", links=[_shown(desk, one) for one in found])
     said = desk.effects.comment(repo, thread.num, text, marker, wake=thread_key(repo, thread.num), seen=thread)
     return int(said is not None)
 
 
-def _words(one: Linked) -> str:
-    rename = one.record.rename
+def _shown(desk: Desk, one: Linked) -> LinkedView:
+    rename, number = one.record.rename, one.thread.num
     assert rename is not None
-    state = "checked, and right" if one.record.result == "passed" else "checked, and not right as it is"
-    if one.thread.status in ("merged", "closed"):
-        state = "taken back" if one.record.end == "taken-back" else one.thread.status
-    return f"{rename.old} to {rename.new}, #{one.thread.num} of {one.repo.id}: {state}"
+    url = f"{desk.address(one.repo)}/discussions/{number}"
+    return LinkedView(rename.old, rename.new, number, one.repo.id, url, _became(one))
+
+
+def _became(one: Linked) -> Became:
+    match one.thread.status:
+        case "merged":
+            return "taken-back" if one.record.end == "taken-back" else "merged"
+        case "closed":
+            return "closed"
+        case _:
+            return "passed" if one.record.result == "passed" else "problems"
 
 
 def _end(desk: Desk, repo: Repo, thread: Thread, found: list[Linked]) -> int:

@@ -45,6 +45,21 @@ def rename_report(view: RenameView) -> str:
     return render("rename", view=view)
 
 
-def linked_answer(state: Literal["open", "over"], *, links: Sequence[tuple[str, str]]) -> str:
-    """What a discussion is told that links pull requests: each with its address and what became of it."""
+Became = Literal["passed", "problems", "merged", "closed", "taken-back"]
+
+
+@dataclass(frozen=True)
+class LinkedView:
+    """A pull request that a discussion links, and what became of it."""
+
+    old: str
+    new: str
+    number: int
+    repo: str
+    url: str
+    state: Became
+
+
+def linked_answer(state: Literal["open", "over"], *, links: Sequence[LinkedView]) -> str:
+    """What a discussion is told that links pull requests which rename."""
     return render("rename_linked", state=state, links=links)

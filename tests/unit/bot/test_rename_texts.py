@@ -14,7 +14,7 @@ from bot.commands.call import say
 from bot.sync.proposals import Proposal, Proposed
 from bot.sync.pull_record import Record, Renaming, Situation, hidden_line
 from bot.texts.proposal import ProposalView, proposal_text
-from bot.texts.rename import RenameView, linked_answer, rename_report
+from bot.texts.rename import Became, LinkedView, RenameView, linked_answer, rename_report
 from leaderboard.reasons import Problem
 from leaderboard.rename_checks import WORDS, Line
 from leaderboard.renames import REASONS
@@ -61,6 +61,11 @@ def proposal(what: str, state: str, **more: Any) -> str:
     return proposal_text(view)
 
 
+def linked(state: Became, number: int = 3) -> LinkedView:
+    """A pull request that a discussion links."""
+    return LinkedView("ada/lion", "ada/lioness", number, "board/requests", f"https://hub/{number}", state)
+
+
 def texts() -> dict[str, str]:
     """Every text, by what it is."""
     return {
@@ -74,10 +79,9 @@ def texts() -> dict[str, str]:
         "a step merged": report(passed=True, partial=True, end="merged", by="maya", **COMMIT),
         "merged by hand": report(passed=True, end="by-hand", **COMMIT),
         "taken back": report(passed=True, end="taken-back", **COMMIT),
-        "a discussion that links it": linked_answer(
-            "open", links=[("a to b, #3: checked, and right", "https://hub/3")]
-        ),
-        "and its end": linked_answer("over", links=[("a to b, #3: merged", "https://hub/3")]),
+        "a discussion that links it": linked_answer("open", links=[linked("passed"), linked("problems", 4)]),
+        "and its end": linked_answer("over", links=[linked("merged")]),
+        "and another end": linked_answer("over", links=[linked("taken-back"), linked("closed", 4)]),
         "a rename is proposed": proposal("rename", "open", lines=GOOD[:-1]),
         "approved": proposal("rename", "approved", by="maya"),
         "done, with a note": proposal(
