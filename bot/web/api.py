@@ -22,6 +22,7 @@ from bot.web.talk_models import DecisionList, ThreadsWaiting
 from bot.web.talks import decisions, threads_waiting
 
 MOST = 500
+"""Rows that one call answers with, at most."""
 Status = Literal["PENDING", "RERUN", "RUNNING", "FINISHED", "FAILED", "PENDING_NEW_EVAL", "CANCELLED", "OTHER"]
 Limit = Annotated[int, Query(ge=1, le=MOST, description="how many to answer with, at most")]
 Name = Annotated[str, Query(max_length=200)]

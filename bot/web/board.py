@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import structlog
 from redis.exceptions import RedisError
@@ -216,7 +216,7 @@ def _has_scores(rows: Rows, at: int) -> bool:
     return rows.lines[at].average is not None
 
 
-def _page(order: list[int], page: int, size: int) -> tuple[int, int, list[int]]:
+def _page(order: Sequence[int], page: int, size: int) -> tuple[int, int, Sequence[int]]:
     """The number of the page that there is, how many there are, and what is on it."""
     pages = max(1, math.ceil(len(order) / size))
     page = min(max(1, page), pages)

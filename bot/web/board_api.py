@@ -9,12 +9,11 @@ from fastapi.responses import Response
 
 from bot.web import board_models as models
 from bot.web.answers import CannotAnswer, answer
-from bot.web.api import NOT_MODIFIED, PROBLEMS
+from bot.web.api import MOST, NOT_MODIFIED, PROBLEMS
 from bot.web.board import Views
 from bot.web.models import PATH, Problem, State
 from leaderboard.categories import Category
 
-MOST = 500
 Words = Annotated[str, Query(max_length=1_000, description="a search, as in the FAQ: `yi-34b; Hub License: mit`")]
 Number = Annotated[int, Query(ge=1, le=10_000_000, description="page, from 1; past the end it is the last one")]
 Size = Annotated[int, Query(ge=1, le=MOST, description="rows of a page")]

@@ -82,7 +82,7 @@ class Rows:
             self._states.setdefault(line.state, []).append(at)
         self.with_scores = [at for at, line in enumerate(lines) if line.average is not None]
         self._columns: dict[str, list[Value]] = {}
-        self._answers: dict[object, list[int]] = {}
+        self._answers: dict[object, array[int]] = {}
         self._alike: Alike | None = None
         for sort in ("average", "time"):  # what every visitor asks for first
             self._order(sort)
@@ -96,13 +96,13 @@ class Rows:
         self.at("")
         self._alike = self._spelling()
 
-    def once(self, asked: object, work: Callable[[], list[int]]) -> list[int]:
-        """What `work` finds, remembered under what was `asked`."""
+    def once(self, asked: object, work: Callable[[], Iterable[int]]) -> Sequence[int]:
+        """What `work` finds, remembered under what was `asked`: four bytes a row, for strangers choose what that is."""
         found = self._answers.get(asked)
         if found is None:
             if len(self._answers) >= CACHED:
                 self._answers.clear()
-            found = self._answers[asked] = work()
+            found = self._answers[asked] = array("I", work())
         return found
 
     def count(self, state: str) -> int:

@@ -23,7 +23,6 @@ from leaderboard.timings import PERIODS
 KEPT = {"cache-control": "public, max-age=60", "x-content-type-options": "nosniff", "content-security-policy": POLICY}
 """A picture may be as old as a minute; then its ETag tells whether there is another."""
 LENGTHS = tuple(map(str, PERIODS))
-SHOWN = ("waiting", "running", "ended", "queue")
 
 
 def chart_routes(views: Views, frame: Frame) -> APIRouter:
@@ -34,7 +33,7 @@ def chart_routes(views: Views, frame: Frame) -> APIRouter:
     def times(request: Request) -> Response:
         length = _length(request)
         found = views.times.times(length)
-        pictures = {name: shown(PICTURES[name](found), f"/charts/{name}.svg?days={length}&") for name in SHOWN}
+        pictures = {name: shown(PICTURES[name](found), f"/charts/{name}.svg?days={length}&") for name in PICTURES}
         return frame.page(
             request,
             "times",

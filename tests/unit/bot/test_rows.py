@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import sys
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from bot.web import rows as module
 from bot.web.alike import Alike
-from bot.web.rows import Line, Rows
+from bot.web.rows import CACHED, Line, Rows
 from leaderboard.search import fold, parse
 
 NOBODY: tuple[frozenset[str], frozenset[str]] = (frozenset(), frozenset())
@@ -63,3 +65,13 @@ def test_names_are_found_among_all_and_among_some() -> None:
     everything = FLAGLESS.find(query, FLAGLESS.of_state(""))
     assert everything == [1, *range(10, 20)]
     assert FLAGLESS.find(query, [*range(5, 12)]) == [10, 11]
+
+
+def test_answers_that_are_remembered_take_four_bytes_a_row() -> None:
+    """Whoever asks for everything in many words fills no memory: at most so many answers, each of them small."""
+    rows = Rows((), NOBODY)
+    many = 10_000
+    found = [rows.once(number, lambda: range(many)) for number in range(2 * CACHED)]
+    assert list(found[0]) == list(range(many))
+    assert rows.once(2 * CACHED - 1, lambda: []) is found[-1]
+    assert sum(map(sys.getsizeof, rows._answers.values())) < 5 * many * CACHED
