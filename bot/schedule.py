@@ -129,10 +129,10 @@ class Schedule:
 
     def _progress(self, by_attempt: dict[str, Entry], now: float) -> None:
         """Attempts whose progress crossed a quarter since it was last shown."""
-        for attempt in self.desk.attempts.alive(now=now) & by_attempt.keys():
-            entry, state = by_attempt[attempt], self.desk.attempts.read(attempt)
-            total = state.progress.total if state is not None else 0
-            if state is not None and total and min(3, 4 * state.progress.done // total) > entry.shown:
+        alive = self.desk.attempts.alive(now=now) & by_attempt.keys()
+        for attempt, state in self.desk.attempts.read_all(alive).items():
+            entry, progress = by_attempt[attempt], state.progress
+            if progress.total and min(3, 4 * progress.done // progress.total) > entry.shown:
                 self.desk.mark(request_key(entry.path), Priority.BACKGROUND)
 
     def _vanished(self, entries: list[Entry], now: float) -> None:
