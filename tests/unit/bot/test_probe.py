@@ -101,6 +101,18 @@ def test_a_probe_that_was_killed_is_started_again(probe: Probe) -> None:
     assert probe.load(b'{"model_type": "gpt2"}').state == "loaded"
 
 
+def test_a_probe_that_dies_at_a_question_blames_no_model(probe: Probe, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It was alive when it was looked at, and could not be written to any more; the next question finds another."""
+    probe.load(b'{"model_type": "gpt2"}')
+    assert probe._process is not None
+    probe._process.kill()
+    probe._process.wait()
+    with monkeypatch.context() as patched, pytest.raises(ProbeDied):
+        patched.setattr(probe._process, "poll", lambda: None)
+        probe.load(b'{"model_type": "gpt2"}')
+    assert probe.load(b'{"model_type": "gpt2"}').state == "loaded"
+
+
 def test_no_model_is_blamed_for_a_probe_that_cannot_run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """One that ends at once, as where transformers is broken, gives no answer; nor does one that cannot fork."""
     monkeypatch.setattr(sys, "executable", "/bin/false")
