@@ -4,7 +4,8 @@ Redis holds a copy of what can mostly be found again: durations lie in the resul
 request's own sum in its file (`steward.gpu_seconds`). A day's sums by tier and submitter, and who had the last turn,
 begin anew where Redis was lost.
 
-Race closed: one attempt that two syncs take for ended. It counts under its id, once.
+Race closed: one attempt that two syncs take for ended, or one sync again after the Hub was away for days. It counts
+under its id, once, as in `bot.timings`.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from bot.timings import ONCE
 from leaderboard.budgets import DAY, Spent
 from leaderboard.estimates import Durations, Experience
 from leaderboard.places import level
@@ -23,9 +25,11 @@ KEPT = 60
 """Measurements of each suite and size that are kept: the last ones."""
 
 ADD = """
-local own = redis.call('HSETNX', KEYS[1], ARGV[1], ARGV[2])
-if own == 1 then redis.call('HINCRBYFLOAT', KEYS[2], ARGV[3], ARGV[4]) end
-return own
+if redis.call('ZADD', KEYS[3], 'NX', ARGV[5], 'spent ' .. ARGV[1]) == 0 then return 0 end
+redis.call('ZREMRANGEBYSCORE', KEYS[3], '-inf', ARGV[6])
+redis.call('HSET', KEYS[1], ARGV[1], ARGV[2])
+redis.call('HINCRBYFLOAT', KEYS[2], ARGV[3], ARGV[4])
+return 1
 """
 LEARN = f"""
 local known = cjson.decode(redis.call('HGET', KEYS[1], ARGV[1]) or '[]')
@@ -84,8 +88,10 @@ class Measures:
     def spend(self, cost: Cost) -> bool:
         """Count an attempt that has ended; False where it was counted already."""
         line = json.dumps([cost.tier, cost.submitter, cost.seconds, cost.ended])
-        keys = [self._keys.spent, self._keys.spent_requests]
-        return bool(self._add(keys=keys, args=[cost.attempt, line, cost.path, cost.seconds]))
+        keys = [self._keys.spent, self._keys.spent_requests, self._keys.timed]
+        return bool(
+            self._add(keys=keys, args=[cost.attempt, line, cost.path, cost.seconds, cost.ended, cost.ended - ONCE])
+        )
 
     def spent(self, *, now: float) -> Spent:
         """What counts of the attempts that ended: within a day by tier and submitter, ever by request."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import redis
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -62,7 +64,10 @@ def test_a_look_at_which_nothing_has_changed_gives_the_same_and_a_change_reads_o
 
 
 def test_costs_count_once_for_a_day_and_for_ever_by_request(connection: redis.Redis) -> None:
-    """An attempt counts under its id; after a day only its request remembers, until that is closed."""
+    """An attempt counts under its id; after a day only its request remembers, until that is closed.
+
+    It counts no second time, should its end be looked at again after an outage of days.
+    """
     measures = Measures(connection, KEYS)
     cost = Cost("attempt-1", "p", "small", "ada", 100.0, ended=1_000.0)
     assert measures.spend(cost)
@@ -71,6 +76,8 @@ def test_costs_count_once_for_a_day_and_for_ever_by_request(connection: redis.Re
     assert (spent.tiers, spent.submitters, spent.requests) == ({"small": 100.0}, {"ada": 100.0}, {"p": 100.0})
     later = measures.spent(now=1_001.0 + DAY)
     assert (later.tiers, later.submitters, later.requests) == ({}, {}, {"p": 100.0})
+    assert not measures.spend(replace(cost, ended=1_001.0 + DAY))
+    assert measures.spent(now=1_002.0 + DAY) == later
     measures.recall("p", 40.0)
     assert measures.spent_by("p") == 100.0
     measures.recall("p", 140.0)
