@@ -14,6 +14,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Any
 
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
@@ -25,11 +26,16 @@ MOST = 5
 LONGEST_LINE = 2_000
 """Characters of a line that are read: more than any verb takes, so that nobody's words are cut without being told."""
 
-_PARSER = MarkdownIt("commonmark").enable("table")
+LONGEST_PARAGRAPH = 8_000
+"""Characters of a paragraph in which commands are looked for: it can be written so that its markup takes a time that
+grows with the square of its length, and is read whenever its thread is."""
+
+_BLOCKS = MarkdownIt("commonmark").enable("table").disable("inline")
+_INLINE = MarkdownIt("commonmark")
 _MAYBE = re.compile(r"^[ ]{0,3}/[^\W\d_]", re.MULTILINE)
 _NO_LETTERS = re.compile("[\0\ud800-\udfff]")
 """What JSON can hold and no file: what is written down of a command must be fit to be kept."""
-_VERB = re.compile(r"/([^\W\d_][\w-]{0,39})(?:\s+(.*))?", re.DOTALL)
+_VERB = re.compile(r"/([^\W\d_][\w-]{0,39})[.,:;!?]{0,3}(?:\s+(.*))?", re.DOTALL)
 _KEY = re.compile(r"([a-z][a-z_]{0,30})=(.*)", re.DOTALL)
 _QUOTES = {'"': '"', "'": "'", "“": "”", "„": "“", "‘": "’"}
 
@@ -58,7 +64,7 @@ def commands_in(text: str) -> list[Command]:
     if _MAYBE.search(text) is None:
         return []
     found: list[Command] = []
-    for line in _lines(_PARSER.parse(text)):
+    for line in _lines(text):
         command = _command(line)
         if command is not None:
             found.append(command)
@@ -67,11 +73,13 @@ def commands_in(text: str) -> list[Command]:
     return found
 
 
-def _lines(tokens: Sequence[Token]) -> Iterator[str]:
+def _lines(text: str) -> Iterator[str]:
     """Each line of each paragraph that stands by itself, if it holds nothing but words."""
-    for opening, content in pairwise(tokens):
-        if opening.type == "paragraph_open" and opening.level == 0 and content.type == "inline":
-            yield from _plain_lines(content.children or ())
+    links: dict[str, Any] = {}  # what they are called at the end of the comment
+    for opening, content in pairwise(_BLOCKS.parse(text, links)):
+        if opening.type == "paragraph_open" and opening.level == 0 and "/" in content.content:
+            (inline,) = _INLINE.parseInline(content.content[:LONGEST_PARAGRAPH], links)
+            yield from _plain_lines(inline.children or ())
 
 
 def _plain_lines(children: Sequence[Token]) -> Iterator[str]:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.commands.grammar import MOST, Word, commands_in
+from bot.commands.grammar import LONGEST_PARAGRAPH, MOST, Word, commands_in
 from bot.commands.registry import Misused, Verb, bind, model_in
 from bot.commands.verbs import REGISTRY
 
@@ -41,6 +41,8 @@ def test_what_stands_in_a_container_is_no_command(wrap: str) -> None:
     [
         ("/status", []),
         ("  /status", []),
+        ("/status.", []),
+        ("/Status: org/model", [(None, "org/model")]),
         ("/STATUS org/my_model__x", [(None, "org/my_model__x")]),
         ("/status org/model precision=bfloat16", [(None, "org/model"), ("precision", "bfloat16")]),
         ('/hold reason="two words" x', [("reason", "two words"), (None, "x")]),
@@ -117,6 +119,13 @@ def test_what_is_written_is_what_is_read(verb: Verb, words: list[tuple[Word, str
     line = " ".join([f"/{verb.name}", *(text for _, text in words)])
     (command,) = commands_in(f"{around}{line}")
     assert (command.verb, command.words) == (verb.name, tuple(word for word, _ in words))
+
+
+def test_of_a_paragraph_without_end_the_beginning_is_read() -> None:
+    """Its markup can be made to cost the square of its length; what stands in the paragraphs after it is read."""
+    hostile = "![[]()" * (LONGEST_PARAGRAPH // 6)
+    found = commands_in(f"/status\n{hostile}\n/why\n\n/help")
+    assert [command.verb for command in found] == ["status", "help"]
 
 
 def test_what_a_command_says_can_be_kept_in_a_file() -> None:
