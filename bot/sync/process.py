@@ -71,10 +71,10 @@ def run_schedule(settings: BotSettings) -> None:
 
 def _run_until_told(desk: Desk, parts: Sequence[SyncLoop | Schedule]) -> None:
     stop = stop_on(signal.SIGTERM, signal.SIGINT, within=GRACE + 1.0, say=log.warning)
-    if not _run(desk, parts, stop):
-        os._exit(0)  # Python's own end waits for threads, or breaks them off in the middle of what is no Python
-    desk.probe.close()
-    desk.hub.close()
+    if _run(desk, parts, stop):
+        desk.probe.close()
+        desk.hub.close()
+    os._exit(0)  # Python's own end waits for threads, or breaks them off in what is no Python, and takes its time
 
 
 def _run(desk: Desk, parts: Sequence[SyncLoop | Schedule], stop: Stop) -> bool:
