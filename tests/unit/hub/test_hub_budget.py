@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hub.budget import CREDIBLE, DAY, HOUR, Calls, Commits, Urgency, urgency
+from hub.budget import CREDIBLE, DAY, HOUR, REPO_HOUR, Calls, Commits, Urgency, urgency
 from hub.errors import RateLimited
 from hub.records import Limit
 
@@ -56,7 +56,7 @@ def test_what_others_commit_comes_out_of_our_hour(others: int) -> None:
     now, made = 0.0, list[float]()
     while (now := max(now, budget.next(made, now, others))) < HOUR:
         made.append(now)
-    assert len(made) <= max(budget.least, min(budget.hour, 120 - others))
+    assert len(made) <= max(budget.least, min(budget.hour, REPO_HOUR - others))
     assert len(made) >= min(budget.least, budget.hour)
 
 
