@@ -29,6 +29,8 @@ HOUR, DAY = 3600.0, 86_400.0
 REPO_HOUR = 100
 """Commits to one repo in an hour, of everybody, up to which ours go out. The Hub takes 128; of those of others we know
 only about how many there were, and of some we hear late."""
+CREDIBLE = 2 * 128
+"""More commits of others than this did not happen, or this Hub has no such limit: they are not held against ours."""
 
 
 class Urgency(IntEnum):
