@@ -7,7 +7,7 @@ import re
 from typing import Any
 
 from huggingface_hub import HfApi
-from town import WORKER, Town, wait_for
+from town import PATIENCE, WORKER, Town, wait_for
 
 from hub.records import Repo
 
@@ -18,7 +18,7 @@ EARLIER = re.compile(r"<details>(?:(?!</details>).)*</details>(?:\\n)*")
 REQUESTS = Repo("dataset", "town/requests")
 
 
-def all_is_well(town: Town, *, seconds: float = 150) -> dict[str, Any]:
+def all_is_well(town: Town, *, seconds: float = PATIENCE) -> dict[str, Any]:
     """Every request has its right end, one status comment, and was evaluated and published once; the picture of it."""
     wait_for(town.ended, seconds=seconds, words=town.words)
     picture = town.last_picture()

@@ -8,7 +8,7 @@ import pytest
 from endings import MODELS, all_is_well
 from town import open_town, wait_for
 
-pytestmark = [pytest.mark.chaos, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.chaos, pytest.mark.timeout(900)]
 
 
 def test_redis_lost_in_the_middle_of_everything(tmp_path: Path) -> None:

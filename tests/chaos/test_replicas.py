@@ -27,7 +27,7 @@ from town import BOARD, KEYS, SECRET, Town, open_town, wait_for
 from leaderboard.attempts import attempt_id
 from leaderboard.requests import RequestPath
 
-pytestmark = [pytest.mark.chaos, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.chaos, pytest.mark.timeout(900)]
 WHOLE = bool(os.environ.get("STEWARD_WHOLE_MATRIX"))
 BEAT = 1.0
 LONGEST_LEASE = 3.5 * BEAT
@@ -110,7 +110,7 @@ def test_one_of_two_is_cut_off_for_longer_than_its_lease(cut: Cut, undisturbed: 
         trap.set.set()
         town.submit(*MODELS)
         answers = hub.submit(deliver, town, 200) if cut.kind == "web" else None
-        cable = wait_for(lambda: trap.sprung, seconds=120, words=town.words)  # a round may just have been
+        cable = wait_for(lambda: trap.sprung, words=town.words)  # a round may just have been
         began = time.monotonic()
         wait_for(lambda: time.monotonic() > began + CUT, words=town.words)
         (cable.heal if cut.heals else cable.forget)()
@@ -139,7 +139,7 @@ def deliver(town: Town, count: int) -> Counter[int]:
             answers[status] += 1
             return status == 202
 
-        wait_for(acknowledged, seconds=90)
+        wait_for(acknowledged)
 
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(send, range(count)))

@@ -61,9 +61,11 @@ BOARD = {
 }
 ENDED = ("FINISHED", "FAILED")
 KEYS = Keys("town")
+PATIENCE = 300.0
+"""Seconds: a machine that has much else to do takes minutes to start ten processes, or to come through a death."""
 
 
-def wait_for(condition: Callable[[], T], *, seconds: float = 120, words: Callable[[], str] = str) -> T:
+def wait_for(condition: Callable[[], T], *, seconds: float = PATIENCE, words: Callable[[], str] = str) -> T:
     """Wait until `condition()` is true and return what it returned; `words` says how things stand if it stays false.
 
     What takes long to ask is asked seldom: the town has the processors, not who looks on.

@@ -193,7 +193,7 @@ class Sandbox:
         """Ctrl-C, as in a terminal. Raises AssertionError where it does not end cleanly."""
         os.killpg(process.pid, signal.SIGINT)  # a terminal tells all that run in it
         try:
-            status = process.wait(30)
+            status = process.wait(PATIENCE)
         except subprocess.TimeoutExpired:
             os.killpg(process.pid, signal.SIGKILL)
             process.wait()
