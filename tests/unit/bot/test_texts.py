@@ -11,6 +11,7 @@ from markdown_it import MarkdownIt
 
 from bot.texts.render import ZERO_WIDTH_SPACE, code, plain, printable, url
 from bot.texts.status import PastLine, ScoreRow, StatusView, status_comment, thread_title
+from bot.texts.times import in_words
 from leaderboard.attempts import Failure
 from leaderboard.past import past
 from leaderboard.requests import Problem
@@ -96,6 +97,23 @@ def test_an_address_cannot_end_its_link(words: str) -> None:
     half = "\udc80"
     (token,) = MARKDOWN.parseInline(f"[x](http://h/{url(words)}{url(half)})")
     assert [child.type for child in token.children or ()] == ["link_open", "text", "link_close"]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [
+        (0.5, "a moment"),
+        (59, "59 seconds"),
+        (59.6, "about 1 minute"),
+        (3_569, "about 59 minutes"),
+        (3_570, "about 1 hour"),
+        (86_399, "about 1 day"),
+        (200_000, "about 2 days"),
+    ],
+)
+def test_a_span_is_told_in_its_largest_unit(seconds: float, words: str) -> None:
+    """Nobody waits for about 60 minutes, or for 24 hours."""
+    assert in_words(seconds) == words
 
 
 def view(state: Any, **more: Any) -> StatusView:
