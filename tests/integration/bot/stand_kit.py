@@ -163,12 +163,19 @@ class Stand:
         """A request for ada/good that a worker evaluated, which failed and is not tried again; its path."""
         path = self.submit("ada/good", **changes)
         self.settle()
+        self.fail_next(failure)
+        assert self.file(path)["status"] == "FAILED"
+        return path
+
+    def fail_next(self, failure: Failure) -> None:
+        """A worker takes the one request that has its turn, and its evaluation fails."""
+        self.worker()
+        self.desk.mark("queue")
+        self.settle()
         (job,) = self.queued()
         self.take(job)
         self.end(job, failure=failure)
         self.settle()
-        assert self.file(path)["status"] == "FAILED"
-        return path
 
     def started(self, model: str = "ada/good") -> jobs.EvaluationJob:
         """An evaluation of `model` that is under way."""

@@ -77,22 +77,11 @@ def test_a_submitter_relaunches_once_and_a_maintainer_again(stand: Stand, talk: 
     assert "will be evaluated once more" in talk.ask("/relaunch ada/good")
     assert stand.file(path)["status"] == "RERUN"
     assert "under way already" in talk.ask("/relaunch ada/good")
-    end_again(stand)
+    stand.fail_next(THEIRS)
     assert "You have relaunched" in talk.ask("/relaunch ada/good")
     assert "will be evaluated once more" in talk.ask("/relaunch ada/good", stand.form)
     talk.look()
     assert stand.file(path)["steward"]["attempt"] == 3
-
-
-def end_again(stand: Stand) -> None:
-    """What waits is taken, and fails again."""
-    stand.worker()
-    stand.desk.mark("queue")
-    stand.work()
-    (job,) = stand.queued()
-    stand.take(job)
-    stand.end(job, failure=THEIRS)
-    stand.settle()
 
 
 def test_rulings_about_the_queue_are_written_where_everybody_reads_them(stand: Stand, talk: Talk) -> None:
@@ -136,7 +125,7 @@ def test_a_model_is_submitted_and_resubmitted_from_a_thread(stand: Stand, talk: 
     assert entry.submitter == "ada"
     assert stand.file(entry.path)["sender"] == "ada"
     assert "already" in talk.ask("/submit ada/good precision=float32")
-    end_again(stand)
+    stand.fail_next(THEIRS)
     stand.ada.upload_file(path_or_fileobj=b"new", path_in_repo="more.txt", repo_id="ada/good")
     head = stand.ada.model_info("ada/good").sha
     assert "waits for an evaluation" in talk.ask("/resubmit ada/good")
@@ -151,7 +140,7 @@ def test_whoever_subscribed_is_told_of_the_end(stand: Stand, talk: Talk) -> None
     assert "I will write to you here" in talk.ask("/subscribe ada/good")
     stand.desk.redis.delete(stand.desk.keys.followers(path))
     talk.look()
-    end_again(stand)
+    stand.fail_next(THEIRS)
     talk.look()
     stand.work()
     told = talk.replies()[-1]

@@ -49,13 +49,7 @@ def test_a_failure_of_ours_is_started_again_and_its_end_told(stand_with_maintain
         assert words in said
     assert stand.file(path)["status"] == "RERUN"
     assert stand.file(path)["steward"]["causes"][-1] == f"report:dataset/{REQUESTS}:{talk.number}"
-    stand.worker()
-    stand.desk.mark("queue")
-    stand.work()
-    (job,) = stand.queued()
-    stand.take(job)
-    stand.end(job, failure=THEIRS)
-    stand.settle()
+    stand.fail_next(THEIRS)
     talk.look()
     assert talk.replies()[-1].splitlines()[1].startswith("@ada: the evaluation of **ada/good**")
     assert len(talk.replies()) == 2
@@ -95,13 +89,7 @@ def test_only_another_end_of_what_failed_is_told(stand_with_maintainer: Stand) -
     talk.look()
     assert len(talk.replies()) == 1
     talk.say("/relaunch ada/good", stand.form)
-    stand.worker()
-    stand.desk.mark("queue")
-    stand.settle()
-    (job,) = stand.queued()
-    stand.take(job)
-    stand.end(job, failure=THEIRS)
-    stand.settle()
+    stand.fail_next(THEIRS)
     talk.look()
     assert talk.replies()[-1].splitlines()[1].startswith("@ada: the evaluation of **ada/good** (float32) has failed")
 
@@ -139,13 +127,7 @@ def test_a_second_report_is_told_that_it_runs_again_and_hears_of_the_end(stand_w
     assert [one for one in stand.file(path)["steward"]["causes"] if one.startswith("report:")] == [
         f"report:dataset/{REQUESTS}:{talks[0].number}"
     ]
-    stand.worker()
-    stand.desk.mark("queue")
-    stand.work()
-    (job,) = stand.queued()
-    stand.take(job)
-    stand.end(job, failure=THEIRS)
-    stand.settle()
+    stand.fail_next(THEIRS)
     for talk in talks:
         talk.look()
         assert len(talk.replies()) == 2
@@ -157,13 +139,7 @@ def test_a_report_that_needs_a_person_is_on_the_list_also_after_redis_was_lost(s
     stand = stand_with_maintainer
     path = stand.failed(OURS)
     open_thread(stand, "My model failed", link(stand, path))
-    stand.worker()
-    stand.desk.mark("queue")
-    stand.work()
-    (job,) = stand.queued()
-    stand.take(job)
-    stand.end(job, failure=OURS)
-    stand.settle()
+    stand.fail_next(OURS)
     talk = open_thread(stand, "It failed again", link(stand, path))
     assert "A maintainer will look at it" in talk.replies()[0]
     stand.desk.redis.flushall()
