@@ -14,8 +14,9 @@ from bot.desk import Desk
 from bot.index import Entry
 from bot.scoreboard import Scored
 from bot.web import shown
+from bot.web.alike import Alike
 from leaderboard.requests import RequestPath, parse_path
-from leaderboard.search import Query, Row, Value, fold, near_names, parse
+from leaderboard.search import Query, Row, Value, fold, parse
 from wire.redis import text
 
 LOOKED_AT, CHUNK = 5_000, 500
@@ -52,7 +53,7 @@ def find(desk: Desk, words: str, *, most: int) -> Found:
     for start in range(0, min(len(paths), LOOKED_AT), CHUNK):
         hits += _hits(desk, query, paths[start : start + CHUNK])
     hits.sort(key=lambda hit: (-(hit.average if hit.average is not None else -1.0), fold(hit.row.name), hit.entry.path))
-    near = () if hits else tuple(near_names(_names(desk), query))
+    near = () if hits or not query.names else tuple(Alike((name, fold(name)) for name in _names(desk)).near(query))
     return Found(query, tuple(hits[:most]), max(0, len(hits) - most), near, len(paths) > LOOKED_AT)
 
 

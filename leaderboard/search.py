@@ -26,6 +26,9 @@ from leaderboard.links import HUB
 
 LONGEST, MOST = 1_000, 30
 """Characters of a query, and terms of it, that are looked at."""
+NEAR = 3
+"""Names that are suggested where nothing was found, and names of a query for which any are looked for: each of these is
+compared with very many, letter by letter."""
 
 Value = str | float | bool | None
 
@@ -213,12 +216,13 @@ def search(rows: Iterable[Row], query: Query) -> list[Row]:
     return [row for row in rows if query.finds(row)]
 
 
-def near_names(names: Iterable[str], query: Query, *, most: int = 3) -> list[str]:
-    """Names that are like those that were asked for, the likest first, for when nothing was found."""
+def near_names(names: Iterable[str], query: Query) -> list[str]:
+    """Names that are like the first that were asked for, the likest first, for when nothing was found."""
     by_fold: dict[str, str] = {}
     for name in names:
         folded = fold(name)
         by_fold.setdefault(folded, name)
         by_fold.setdefault(folded.rpartition("/")[2], name)
-    found = [near for one in query.names for near in difflib.get_close_matches(one, by_fold, n=most, cutoff=0.6)]
-    return list(dict.fromkeys(by_fold[near] for near in found))[:most]
+    asked = query.names[:NEAR]
+    found = [near for one in asked for near in difflib.get_close_matches(one, by_fold, n=NEAR, cutoff=0.6)]
+    return list(dict.fromkeys(by_fold[near] for near in found))[:NEAR]

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from array import array
 from bisect import bisect_left
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from itertools import chain
 
-from leaderboard.search import Query, near_names
+from leaderboard.search import NEAR, Query, near_names
 
 AROUND = 100
 """Names on either side that are looked at, in each order."""
@@ -28,14 +28,16 @@ class Alike:
         self._orders = {key: array("L", sorted(every, key=partial(self._spelt, key))) for key in KEYS}
 
     def near(self, query: Query) -> list[str]:
-        """The likest of those that are like what the query asks for."""
-        among = dict.fromkeys(chain.from_iterable(map(self._around, query.names)))
-        return near_names((self._names[at] for at in among), query)
+        """The likest of those that are like the first names that the query asks for."""
+        found = (near_names(self._around(one), Query(names=(one,))) for one in query.names[:NEAR])
+        return list(dict.fromkeys(chain.from_iterable(found)))[:NEAR]
 
-    def _around(self, name: str) -> Iterable[int]:
+    def _around(self, name: str) -> Iterator[str]:
+        among = dict[int, None]()
         for key, order in self._orders.items():
             at = bisect_left(order, key(name), key=partial(self._spelt, key))
-            yield from order[max(0, at - AROUND) : at + AROUND]
+            among |= dict.fromkeys(order[max(0, at - AROUND) : at + AROUND])
+        return (self._names[at] for at in among)
 
     def _spelt(self, key: Callable[[str], str], at: int) -> str:
         return key(self._folded[at])

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from bot.web import alike
 from bot.web.alike import Alike
-from leaderboard.search import Query, fold, near_names, parse
+from leaderboard.search import NEAR, Query, fold, near_names, parse
 
 FAMILIES = ("Qwen3", "Llama-3.1", "gemma-2", "Phi-4", "Mistral-Nemo", "Yi-1.5")
 NAMES = [f"org-{n % 97}/{FAMILIES[n % 6]}-{n % 70}B-tune-{n}" for n in range(5_000)] + [
@@ -35,7 +35,7 @@ def test_what_is_spelt_alike_is_found_among_many(asked: str) -> None:
 
 
 def test_a_few_hundred_are_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
-    """However many there are."""
+    """However many there are, and however many are asked for."""
     compared = list[int]()
 
     def count(names: Iterable[str], _query: Query) -> list[str]:
@@ -45,6 +45,9 @@ def test_a_few_hundred_are_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(alike, "near_names", count)
     MANY.near(parse("Qwen3-7B-tuned"))
     assert 0 < compared[0] <= 4 * alike.AROUND
+    MANY.near(parse("; ".join(f"Qwen3-{n}B-tuned" for n in range(30))))
+    assert len(compared) == 1 + NEAR
+    assert max(compared) <= 4 * alike.AROUND
 
 
 @given(st.lists(st.text("abAB-_/1é", min_size=1, max_size=12), max_size=20), st.text("abAB-_/1é", max_size=12))

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from leaderboard.search import COLUMNS, LONGEST, MOST, Row, fold, near_names, parse, search
+from leaderboard.search import COLUMNS, LONGEST, MOST, NEAR, Row, fold, near_names, parse, search
 
 
 def row(name: str, **values: str | float | bool | None) -> Row:
@@ -173,6 +173,14 @@ def test_names_like_the_one_that_was_not_found() -> None:
     assert near_names(ALL, parse("mixtrel-chat")) == [CHAT]
     assert near_names(ALL, parse("01-ai/Yi-34C")) == [YI]
     assert near_names(ALL, parse("license: mit")) == []
+
+
+def test_names_are_suggested_for_the_first_of_many_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A query of thirty names that nobody has costs no more than one of three: each is compared with all there are."""
+    compared: list[str] = []
+    monkeypatch.setattr("difflib.get_close_matches", lambda word, *_, **__: compared.append(word) or [])  # type: ignore[func-returns-value]
+    near_names(ALL, parse("; ".join(f"nobody-{n}" for n in range(30))))
+    assert compared == [f"nobody-{n}" for n in range(NEAR)]
 
 
 def test_every_column_answers_to_its_title_and_each_of_its_names() -> None:
