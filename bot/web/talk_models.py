@@ -35,7 +35,9 @@ class Decided(Shown):
     command: str = Field(description="the line as it was written")
     verb: str
     model: str = ""
-    requests: list[str] = Field(default_factory=list, description="paths of the requests that it was about")
+    requests: list[str] = Field(
+        default_factory=list, description="paths of requests that it was about: of many the first"
+    )
     allowed: bool = Field(description="whether they might, and it made sense as things were")
     answer: str = Field(description="Markdown; the start of it where it is long")
     thread_url: str

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 
 from bot.decisions import Decision
@@ -9,9 +10,11 @@ from bot.desk import Desk, repo_of
 from bot.sync.waiting_threads import waiting_threads
 from bot.web import talk_models as models
 from bot.web.lists import read_cursor, write_cursor
+from bot.web.shown import hidden
 from wire.clock import iso
 
-MOST_WAITING = 1_000
+MOST_WAITING, MOST_TOLD = 1_000, 20
+"""Threads, and requests of a decision that came from no thread, that are told at most."""
 
 
 def decisions(desk: Desk, *, cursor: str = "", limit: int = 100) -> models.DecisionList:
@@ -20,7 +23,31 @@ def decisions(desk: Desk, *, cursor: str = "", limit: int = 100) -> models.Decis
     found = desk.decisions.newest(limit=limit, after=after)
     last = found[-1] if len(found) == limit else None
     following = write_cursor((last.seconds, last.id)) if last is not None else None
-    return models.DecisionList(decisions=[_decided(desk, one) for one in found], next=following)
+    told = [_decided(desk, one) for one in _without_hidden(desk, found)]
+    return models.DecisionList(decisions=told, next=following)
+
+
+def _without_hidden(desk: Desk, found: Sequence[Decision]) -> Iterator[Decision]:
+    """`found`, without the names of models that not everybody may know of. At most one round trip.
+
+    What was written in a thread can be read there by everybody. What came by a program, by a page or from a shell is
+    told without the requests that nobody is shown, and without its words where it was about nothing else. Of very many
+    requests the first are told: the file of the decision has all of them.
+    """
+    paths = [path for one in found if one.thread is None for path in one.requests[:MOST_TOLD]]
+    # What nobody knows of, or not yet, may be private only where the board takes such models.
+    unknown = desk.board.admission.private_models
+    entries = dict(zip(paths, desk.index.find(paths), strict=True))
+    shown_ones = {path for path, entry in entries.items() if not (unknown if entry is None else hidden(entry))}
+    for one in found:
+        requests = [path for path in one.requests if one.thread is not None or path in shown_ones]
+        if requests == one.requests:
+            yield one
+        elif requests:
+            yield one.model_copy(update={"requests": requests})
+        else:
+            verb = one.command.split(maxsplit=1)[0] if one.command.split() else one.verb
+            yield one.model_copy(update={"requests": [], "model": "", "command": f"{verb} …", "answer": ""})
 
 
 def _decided(desk: Desk, one: Decision) -> models.Decided:

@@ -9,12 +9,21 @@ from typing import Any
 import httpx2
 import pytest
 import redis
+from bot_kit import BOARD
 from stand_kit import Stand
 from talk_kit import Talk
 
 from bot.commands.verbs import REGISTRY
 from bot.decisions import Decision, Decisions
+from bot.desk import Desk
+from bot.index import Entry
+from bot.standing import Standing
 from bot.sync.decisions import sync_decisions
+from bot.web import talks
+from hub.client import Hub
+from leaderboard.boards import parse_board
+from leaderboard.suites import find_suite
+from wire import clock
 from wire.clock import iso
 from wire.keys import Keys
 
@@ -60,6 +69,38 @@ def test_decisions_are_told_page_by_page(web: httpx2.Client, decisions: Decision
     assert third["thread_url"].endswith("/datasets/board/requests/discussions/7")
     assert web.get("/api/decisions", params={"cursor": "%%%"}).status_code == 422
     assert web.get("/decisions", params={"cursor": "%%%"}).status_code == 200
+
+
+@pytest.mark.parametrize("takes_private", [True, False])
+def test_what_a_program_did_with_a_private_model_names_it_to_nobody(
+    decisions: Decisions, connection: redis.Redis, takes_private: bool
+) -> None:
+    """Nor, where there may be such models, one that nobody knows of; what was written in a thread can be read there."""
+    board = parse_board(BOARD)
+    policy = board.admission.model_copy(update={"private_models": takes_private})
+    board = board.model_copy(update={"admission": policy})
+    hub = Hub("http://127.0.0.1:9", None)
+    desk = Desk(board=board, suite=find_suite("starter"), hub=hub, redis=connection, now=clock.now)
+    paths = {name: f"ada/{name}_eval_request_False_bfloat16_Original.json" for name in ("open", "secret", "gone")}
+    desk.index.put(
+        Entry(path=paths["open"], state="waiting", standing=Standing(access="public")),
+        Entry(path=paths["secret"], state="waiting", standing=Standing(access="private")),
+    )
+
+    def about(number: int, *names: str, **changes: Any) -> Decision:
+        named = {"command": f"/submit ada/{names[-1]}", "model": f"ada/{names[-1]}", "answer": f"It is {names[-1]}."}
+        requests = [paths[name] for name in names]
+        return decision(number, verb="submit", requests=requests, **{"thread": None, **named, **changes})
+
+    public = {"repo": "dataset/board/requests", "number": 7}
+    decisions.put(about(1, "open"), about(2, "secret"), about(3, "gone"))
+    decisions.put(about(4, "secret", "open"), about(5, "secret", thread=public))
+    told = talks.decisions(desk).decisions[::-1]
+    gone = "" if takes_private else "ada/gone"
+    assert [one.model for one in told] == ["ada/open", "", gone, "ada/open", "ada/secret"]
+    assert (told[1].command, told[1].answer, told[1].requests, told[1].person) == ("/submit …", "", [], "mia")
+    assert told[3].requests == [paths["open"]]
+    hub.close()
 
 
 def test_only_so_many_are_kept(decisions: Decisions, monkeypatch: pytest.MonkeyPatch) -> None:
