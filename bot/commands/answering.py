@@ -25,7 +25,7 @@ from datetime import datetime
 import structlog
 
 from bot.commands import people
-from bot.commands.call import Answer, Call, say
+from bot.commands.call import Answer, Call, refusal
 from bot.commands.grammar import MOST, Command, commands_in
 from bot.commands.limits import OLDEST, may_go_on
 from bot.commands.record import record
@@ -127,16 +127,16 @@ def _sections(desk: Desk, registry: Registry, heard: Heard, person: Person, *, i
     """What there is to say to each command; none where they are ignored."""
     first = heard.commands[0].line
     if is_first and (wait := may_go_on(desk, person, heard.comment)) is not None:
-        text = _no("too-fast", most=wait.most, wait=in_words(wait.seconds))
+        text = refusal("too-fast", most=wait.most, wait=in_words(wait.seconds))
         return [] if wait.is_told else [Section(first, text)]
     if is_first and heard.comment.edited:
-        return [Section(first, _no("edited"))]
+        return [Section(first, refusal("edited"))]
     sections = [
         _one(desk, registry, heard, person, command, number, resumed=not is_first)
         for number, command in enumerate(heard.commands[:MOST])
     ]
     if len(heard.commands) > MOST:
-        sections.append(Section(heard.commands[MOST].line, _no("too-many", most=MOST)))
+        sections.append(Section(heard.commands[MOST].line, refusal("too-many", most=MOST)))
     return sections
 
 
@@ -162,9 +162,9 @@ def _call(
     if verb is None:
         nearest = registry.nearest(command.verb)
         assert nearest is not None
-        return _no("unknown", verb=f"/{command.verb}", nearest=f"/{nearest.name}")
+        return refusal("unknown", verb=f"/{command.verb}", nearest=f"/{nearest.name}")
     if heard.place not in verb.where:
-        return _no("wrong-place", verb=f"/{verb.name}", where=" or ".join(sorted(verb.where)))
+        return refusal("wrong-place", verb=f"/{verb.name}", where=" or ".join(sorted(verb.where)))
     arguments = bind(verb, command)
     if isinstance(arguments, Misused):
         return _misused(verb, arguments)
@@ -178,17 +178,13 @@ def _call(
 
 
 def _misused(verb: Verb, misused: Misused) -> Answer:
-    return _no("misused", why=misused.why, usage=verb.usage, example=next(iter(verb.examples), ""))
+    return refusal("misused", why=misused.why, usage=verb.usage, example=next(iter(verb.examples), ""))
 
 
 def _not_allowed(call: Call) -> Answer:
     who, namespace = call.verb.who, call.model.partition("/")[0]
     unproven = Role.OWNER in who and call.person.role_in(namespace) == ""
-    return _no("not-allowed", verb=f"/{call.verb.name}", who=who_may(who), is_owner_unproven=unproven)
-
-
-def _no(kind: str, **words: object) -> Answer:
-    return Answer(say("trouble", kind=kind, **words), allowed=False)
+    return refusal("not-allowed", verb=f"/{call.verb.name}", who=who_may(who), is_owner_unproven=unproven)
 
 
 def _done(section: Section) -> Section:
@@ -209,4 +205,4 @@ def _refused(error: HubError) -> Answer:
     if isinstance(error, Transient | RateLimited | BadToken):
         raise error
     log.warning("a command failed", error=f"{type(error).__name__}: {error}")
-    return _no("hub", why=str(error)[:300])
+    return refusal("hub", why=str(error)[:300])

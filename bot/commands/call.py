@@ -75,3 +75,8 @@ def say(template: str, **words: object) -> Safe:
 def doing(act: Callable[[], Safe]) -> Answer:
     """The answer to a command that changes something."""
     return Answer(say("doing"), act)
+
+
+def refusal(kind: str, **words: object) -> Answer:
+    """The answer to a command that is not run, for one of the reasons in `trouble.md.j2`."""
+    return Answer(say("trouble", kind=kind, **words), allowed=False)

@@ -6,7 +6,7 @@ import difflib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from bot.commands.call import Answer, say
+from bot.commands.call import Answer, refusal
 from bot.commands.registry import Arguments, Verb
 from bot.desk import Desk
 from bot.index import Entry
@@ -31,14 +31,14 @@ def find_target(desk: Desk, verb: Verb, arguments: Arguments, repo: Repo, thread
     model = arguments.get("model", "")
     entries = _entries(desk, model, repo, thread)
     if not model and not entries:
-        return Target() if verb.about == "anything" else _no("which-model", usage=verb.usage)
+        return Target() if verb.about == "anything" else refusal("which-model", usage=verb.usage)
     model = model or _model(entries[0])
     entries = [entry for entry in entries if _is_meant(entry, arguments)]
     if verb.about == "request":
         if not entries:
-            return _no("no-request", model=model, near=", ".join(near(desk, model)))
+            return refusal("no-request", model=model, near=", ".join(near(desk, model)))
         if len(entries) > 1:
-            return _no("which-request", model=model, count=len(entries), choices=_choices(entries))
+            return refusal("which-request", model=model, count=len(entries), choices=_choices(entries))
     return Target(model, tuple(entries), _submitter(desk, entries[0]) if entries else "")
 
 
@@ -81,7 +81,3 @@ def _model(entry: Entry) -> str:
 def near(desk: Desk, model: str, *, most: int = 3) -> Sequence[str]:
     """Names of models on the board that are like `model`: of the same organisation, or with a like name."""
     return difflib.get_close_matches(model, desk.index.models_like(model), n=most, cutoff=0.6)
-
-
-def _no(kind: str, **words: object) -> Answer:
-    return Answer(say("trouble", kind=kind, **words), allowed=False)
