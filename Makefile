@@ -3,6 +3,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 ARGS ?=
+# So many files of tests at a time, also on two cores: they wait for processes and clocks as much as they compute.
+FILES ?= 3
 ROOMS := leaderboard wire hub bot workers localhub steward
 # The tests start hundreds of processes, which should not all compile the same modules.
 unexport PYTHONDONTWRITEBYTECODE
@@ -30,9 +32,8 @@ test: setup
 unit: setup
 	$(BIN)/python -m pytest tests/unit -n 2 --dist loadfile --no-loadscope-reorder $(ARGS) $(OR_NONE)
 
-# Three files at a time, also on two cores: these wait for processes and clocks as much as they compute.
 others: setup
-	$(BIN)/python -m pytest --ignore tests/unit -n 3 --dist loadfile --no-loadscope-reorder $(ARGS) $(OR_NONE)
+	$(BIN)/python -m pytest --ignore tests/unit -n $(FILES) --dist loadfile --no-loadscope-reorder $(ARGS) $(OR_NONE)
 
 # ARGS may choose tests that are all in one of the two.
 OR_NONE = $(if $(ARGS),|| [ $$? -eq 5 ])
