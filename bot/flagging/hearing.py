@@ -88,11 +88,9 @@ def _remind(desk: Desk, repo: Repo, thread: Thread, said: Sequence[Plea]) -> Non
 
 
 def mark_threads(desk: Desk, records: Iterable[FlagRecord]) -> None:
-    """Have the threads of these flags looked at, where they are ours to look at."""
-    for record in records:
-        place = thread_at(desk, record.thread)
-        if place is not None:
-            desk.mark(thread_key(*place), Priority.EVENT)
+    """Have the threads of these flags looked at, where they are ours to look at. One round trip."""
+    places = (thread_at(desk, url) for url in dict.fromkeys(record.thread for record in records))
+    desk.mark_all([thread_key(*place) for place in places if place is not None], Priority.EVENT)
 
 
 def thread_at(desk: Desk, url: str) -> tuple[Repo, int] | None:
