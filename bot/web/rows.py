@@ -160,9 +160,17 @@ class Rows:
         return self._columns[key]
 
     def _named(self, names: Iterable[str]) -> set[int]:
-        """The rows whose name holds one of `names`: each is looked for in all names at once."""
+        """The rows whose name holds one of `names`: each is looked for in all names at once.
+
+        One that is in very many, such as a single letter, is looked for in each of those that are left, not found anew.
+        """
         found: set[int] = set()
+        left: Sequence[int] = range(len(self.lines))
         for name in names:
+            if FEW * self._text.count(name) > len(self.lines):
+                left = [at for at in left if at not in found]
+                found.update([at for at in left if name in self.lines[at].folded])
+                continue
             at = self._text.find(name)
             while at >= 0:
                 row = bisect_right(self._starts, at) - 1

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from bot.web import rows as module
 from bot.web.alike import Alike
 from bot.web.rows import CACHED, Line, Rows
-from leaderboard.search import fold, parse
+from leaderboard.search import Query, Row, fold, parse
 
 NOBODY: tuple[frozenset[str], frozenset[str]] = (frozenset(), frozenset())
 
@@ -65,6 +65,14 @@ def test_names_are_found_among_all_and_among_some() -> None:
     everything = FLAGLESS.find(query, FLAGLESS.of_state(""))
     assert everything == [1, *range(10, 20)]
     assert FLAGLESS.find(query, [*range(5, 12)]) == [10, 11]
+
+
+@given(st.lists(st.text("model-/0123456789", min_size=1, max_size=3), max_size=6))
+def test_names_that_many_have_are_found_as_rare_ones_are(names: list[str]) -> None:
+    """Looked for in the text of all of them, or in one after the other: what the language itself would find."""
+    query = Query(names=tuple(names))
+    wanted = [at for at, one in enumerate(LINES) if query.finds(Row(one.model, one.values))]
+    assert FLAGLESS.find(query, FLAGLESS.of_state("")) == wanted
 
 
 def test_answers_that_are_remembered_take_four_bytes_a_row() -> None:
