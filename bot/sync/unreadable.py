@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from typing import Any
 
@@ -16,6 +15,7 @@ from hub.edits import Base, FieldEdit
 from hub.records import File
 from leaderboard.admission import refusal
 from leaderboard.dialects import foreign_dialect
+from leaderboard.jsontext import object_in
 from leaderboard.requests import Problem, Status
 from leaderboard.transitions import failed
 
@@ -26,7 +26,7 @@ def refuse_unreadable(desk: Desk, entry: Entry, file: File | None, problems: Seq
     An object with another status is an old file in a strange dialect, or one that was refused: it is left in peace. So
     is one that was written for another backend.
     """
-    fields = _object(file)
+    fields = object_in(file.data) if file is not None else None
     seen = standing_of_unreadable(file.data if file is not None else None)
     entry = entry.model_copy(update={"standing": seen})
     if fields is not None and (foreign_dialect(entry.path, fields) or not _waits(fields)):
@@ -56,14 +56,6 @@ def _stage(desk: Desk, entry: Entry, file: File, problems: Sequence[Problem]) ->
         wake=(request_key(entry.path),),
     )
     desk.effects.stage(desk.requests, edit)
-
-
-def _object(file: File | None) -> dict[str, Any] | None:
-    try:
-        found = json.loads(file.data.decode("utf-8-sig")) if file is not None else None
-    except (ValueError, RecursionError):
-        return None
-    return found if isinstance(found, dict) else None
 
 
 def _waits(fields: dict[str, Any]) -> bool:
