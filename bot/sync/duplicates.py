@@ -17,6 +17,7 @@ from bot.desk import Desk
 from bot.mirror_folder import MirrorDamaged
 from bot.sync.changesets import Approved, Part
 from bot.sync.own_threads import find_own
+from bot.texts.proposal import Note
 from bot.texts.render import render
 from hub.errors import TooLarge
 from hub.records import Repo
@@ -142,7 +143,7 @@ def objection(desk: Desk, words: dict[str, str], its_title: str, parts: Sequence
     return None
 
 
-def follow_up(desk: Desk, words: dict[str, str], commits: Sequence[tuple[Repo, str]], cause: str) -> tuple[str, ...]:
+def follow_up(desk: Desk, words: dict[str, str], commits: Sequence[tuple[Repo, str]], cause: str) -> tuple[Note, ...]:
     """Nothing more is to be done."""
     del desk, words, commits, cause
     return ()

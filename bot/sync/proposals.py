@@ -27,7 +27,7 @@ from bot.desk import Desk, thread_key
 from bot.sync import duplicates, removing, rename_saga
 from bot.sync.changesets import Approved, Carried, Part, carry_out
 from bot.sync.pull_record import hidden_line, second_line
-from bot.texts.proposal import ProposalView, proposal_text
+from bot.texts.proposal import Note, ProposalView, proposal_text
 from hub.comments import Marker, is_by, marker_of
 from hub.records import Comment, Repo, Thread
 from leaderboard.reasons import Problem
@@ -59,8 +59,8 @@ class Undertaking(Protocol):
 
     def follow_up(
         self, desk: Desk, words: dict[str, str], commits: Sequence[tuple[Repo, str]], cause: str
-    ) -> tuple[str, ...]:
-        """Do what follows, again and again until it was told; what is left to others, in words."""
+    ) -> tuple[Note, ...]:
+        """Do what follows, again and again until it was told; what there is to tell of it."""
 
 
 UNDERTAKINGS: dict[str, Undertaking] = {
@@ -228,7 +228,7 @@ def _tell(
     *,
     why: str = "",
     commits: Sequence[str] = (),
-    notes: Sequence[str] = (),
+    notes: Sequence[Note] = (),
 ) -> bool:
     """Make the comment say `proposal`; False where the board holds that back."""
     marker: Marker = desk.marker(KIND, found.cause)
@@ -242,7 +242,7 @@ def _text(
     lines: Sequence[Line] = (),
     why: str = "",
     commits: Sequence[str] = (),
-    notes: Sequence[str] = (),
+    notes: Sequence[Note] = (),
 ) -> str:
     view = ProposalView(
         what=proposal.what,

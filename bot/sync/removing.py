@@ -10,6 +10,7 @@ from bot.desk import Desk
 from bot.index import Entry
 from bot.sync import rename_facts
 from bot.sync.changesets import Approved, Part, landed
+from bot.texts.proposal import Note
 from hub.errors import EntryNotFound, TooLarge
 from hub.records import Repo
 from leaderboard.holds import Hold
@@ -132,7 +133,7 @@ class Undertaking:
 
     def follow_up(
         self, desk: Desk, words: dict[str, str], commits: Sequence[tuple[Repo, str]], cause: str
-    ) -> tuple[str, ...]:
+    ) -> tuple[Note, ...]:
         """Nothing more is to be done."""
         del desk, words, commits, cause
         return ()

@@ -17,6 +17,7 @@ from bot.flagging.writing import stage as stage_flags
 from bot.sync import rename_facts
 from bot.sync.changesets import Approved, Part, landed
 from bot.sync.rename_sources import TooMuch, source_of
+from bot.texts.proposal import Note
 from hub.errors import BadRequest, BadToken, Conflict, Denied, NotFound
 from hub.records import Repo
 from leaderboard.flags import renamed
@@ -104,8 +105,8 @@ def objection(desk: Desk, words: dict[str, str], its_title: str, parts: Sequence
     return next((line.problem for line in judged.lines if not line.ok), None)
 
 
-def follow_up(desk: Desk, words: dict[str, str], commits: Sequence[tuple[Repo, str]], cause: str) -> tuple[str, ...]:
-    """Flags, pointers and details follow; what is left to others, in words."""
+def follow_up(desk: Desk, words: dict[str, str], commits: Sequence[tuple[Repo, str]], cause: str) -> tuple[Note, ...]:
+    """Flags, pointers and details follow; where the details are then."""
     old, new = words["old"], words["new"]
     for repo, commit in commits:
         if repo == desk.requests:
@@ -123,8 +124,8 @@ def _rename_flags(desk: Desk, old: str, new: str, cause: str) -> None:
     stage_flags(desk, [renamed(one, new) for one in records], cause, "Rename")
 
 
-def _move_details(desk: Desk, old: str, new: str) -> tuple[str, ...]:
-    """Move the details dataset where our token may; else tell its owner."""
+def _move_details(desk: Desk, old: str, new: str) -> tuple[Note, ...]:
+    """Move the details dataset where our token may; else its owner is told."""
     repos = desk.board.repos
     there, wanted = Repo("dataset", repos.details(old)), repos.details(new)
     try:
@@ -135,5 +136,5 @@ def _move_details(desk: Desk, old: str, new: str) -> tuple[str, ...]:
         return ()
     except (Denied, BadRequest, Conflict) as error:
         log.info("details not moved", repo=there.id, error=str(error))
-        return (f"The details stay at {there.id}: its owner can rename that dataset to {wanted}.",)
-    return (f"The details are at {wanted} now.",)
+        return (Note(there.id, wanted, moved=False),)
+    return (Note(there.id, wanted, moved=True),)

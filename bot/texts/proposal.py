@@ -10,9 +10,18 @@ from leaderboard.rename_checks import Line
 
 
 @dataclass(frozen=True)
+class Note:
+    """Where the details of a renamed model are: at `wanted`, if they were `moved`, else still at `repo`."""
+
+    repo: str
+    wanted: str
+    moved: bool
+
+
+@dataclass(frozen=True)
 class ProposalView:
     """Everything that it may say. `record` is the line that tells the bot what it wrote here; `parts` are the kinds of
-    repo with the number of files that change there; `notes` are what is left to others."""
+    repo with the number of files that change there; `notes` tell what followed."""
 
     what: str
     words: Mapping[str, str]
@@ -24,7 +33,7 @@ class ProposalView:
     lines: Sequence[Line] = ()
     why: str = ""
     commits: Sequence[str] = ()
-    notes: Sequence[str] = ()
+    notes: Sequence[Note] = ()
 
     @property
     def reason(self) -> str:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from bot.commands.call import say
 from bot.sync.proposals import Proposal, Proposed
 from bot.sync.pull_record import Record, Renaming, Situation, hidden_line
-from bot.texts.proposal import ProposalView, proposal_text
+from bot.texts.proposal import Note, ProposalView, proposal_text
 from bot.texts.rename import Became, LinkedView, RenameView, linked_answer, rename_report
 from leaderboard.reasons import Problem
 from leaderboard.rename_checks import WORDS, Line
@@ -36,6 +36,7 @@ BAD = (
     Line(False, REASONS["content"].problem(path="ada/lioness/results_1.json", fields="it differs in results")),
     Line(False, REASONS["not-planned"].problem(path="README.md", old=OLD, new=NEW)),
 )
+NOTES = (Note("ada/details_lion", "ada/details_lioness", moved=False), Note("x/a", "x/b", moved=True))
 COMMIT = {"commit": MERGED, "commit_url": f"https://hub/datasets/board/requests/commit/{MERGED}"}
 
 
@@ -85,7 +86,7 @@ def texts() -> dict[str, str]:
         "a rename is proposed": proposal("rename", "open", lines=GOOD[:-1]),
         "approved": proposal("rename", "approved", by="maya"),
         "done, with a note": proposal(
-            "rename", "done", by="maya", commits=["https://hub/c/1", "https://hub/c/2"], notes=["The details stay."]
+            "rename", "done", by="maya", commits=["https://hub/c/1", "https://hub/c/2"], notes=NOTES
         ),
         "undone": proposal("rename", "undone", by="maya", why="Files in board/results changed since."),
         "rejected": proposal("rename", "rejected", why="not now"),
