@@ -74,7 +74,7 @@ class Demo:
             env={**clean, **environment},
             capture_output=True,
             text=True,
-            timeout=300,
+            timeout=600,
         )
         assert done.returncode == 0, done.stderr[-4_000:]
         return done.stdout
