@@ -44,18 +44,17 @@ def left_in_peace(entry: Entry, oid: str, request: Request | None) -> Entry:
     return entry.model_copy(update={**known, "state": state, "file_oid": oid, "job": None})
 
 
+def with_its_words(entry: Entry, request: Request) -> Entry:
+    """The entry with what the file alone says of model, commit, attempt and thread."""
+    facts = request.file.steward
+    said = {"model": request.path.model, "sha": facts.revision, "thread": facts.thread, "weights": facts.weights}
+    number = max(entry.number, facts.attempt)
+    return entry.model_copy(update={**{name: word for name, word in said.items() if word}, "number": number})
+
+
 def _readable(path: str, oid: str, request: Request) -> tuple[Entry, bool]:
     facts = request.file.steward
-    known = Entry(
-        path=path,
-        model=request.path.model,
-        sha=facts.revision,
-        number=max(1, facts.attempt),
-        used=spent(request) or None,
-        thread=facts.thread,
-        weights=facts.weights or "",
-        standing=standing_of(request),
-    )
+    known = with_its_words(Entry(path=path, used=spent(request) or None, standing=standing_of(request)), request)
     status = request.status
     if status is None or (status is Status.RUNNING and facts.attempt == 0):
         return known.model_copy(update={"state": "foreign", "file_oid": oid}), False

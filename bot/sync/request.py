@@ -20,6 +20,7 @@ from bot.sync import attempt as attempts
 from bot.sync import costs, outbreaks, places, publication
 from bot.sync.attempt import dismiss
 from bot.sync.earlier import earlier_result
+from bot.sync.first_look import with_its_words
 from bot.sync.following import call_followers
 from bot.sync.gather import Gathered, gather, note_spent
 from bot.sync.judging import admit
@@ -111,6 +112,8 @@ def _call_off(desk: Desk, entry: Entry) -> None:
 
 def _gather(desk: Desk, before: Entry, file: File, request: Request) -> Gathered:
     """What is known of `request`; whoever is at another attempt than the current one is told to stop."""
+    if not before.model:  # our own commit put it there, by a rename, or nobody could read it until now
+        before = with_its_words(before, request)
     standing = standing_of(request, before.standing.access)
     known = {"file_oid": file.oid, "kept": earlier_result(before, request), "standing": standing}
     entry = note_spent(desk, before.model_copy(update=known), request)

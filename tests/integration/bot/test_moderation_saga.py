@@ -172,7 +172,8 @@ def test_a_whole_rename_from_wish_to_end(stand: Stand) -> None:
     stand.settle()
     assert agrees(stand) == "new"
     assert disagree(stand) == []
-    assert stand.desk.index.get(path(NEW)).state == "settled"
+    entry = stand.desk.index.get(path(NEW))
+    assert (entry.state, entry.model) == ("settled", NEW)
     assert stand.desk.index.find([path(OLD)]) == [None]
     before = len(talk.all())
     talk.look()
