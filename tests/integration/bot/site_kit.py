@@ -15,7 +15,7 @@ from leaderboard.categories import Category
 from leaderboard.flags import Decision, FlagRecord
 from leaderboard.holds import Hold
 from wire import clock
-from wire.attempts import Attempts, Progress
+from wire.attempts import LOST, Attempts, Progress
 from wire.heartbeats import WorkerCard, Workers
 from wire.keys import Keys
 
@@ -135,8 +135,15 @@ def furnish(connection: redis.Redis, keys: Keys) -> None:
 
 
 def _worker(name: str, doing: str, now: float) -> WorkerCard:
+    """A worker that counts as there for as long as tests may take: nobody beats for it."""
     versions = {"lm-eval": "0.4.13", "torch": "2.9.1", "transformers": "5.24.0"}
     tiers = ("small", "medium", "large")
     return WorkerCard(
-        name=name, tiers=tiers, devices="NVIDIA H100 80GB", versions=versions, since=now - 8e4, beat=now, doing=doing
+        name=name,
+        tiers=tiers,
+        devices="NVIDIA H100 80GB",
+        versions=versions,
+        since=now - 8e4,
+        beat=now + 19 * LOST,
+        doing=doing,
     )
