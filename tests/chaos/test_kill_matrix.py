@@ -48,7 +48,7 @@ IN_PROCESS = {
 }
 """Points that nobody passes in this scenario, and where else one dies there (before every call to the Hub, thus between
 any two points): they need somebody who pushes between two calls of the bot, or proposals and their approvals."""
-DECLARES = "from wire.crashpoints import"
+DECLARES = "crashpoints"
 
 
 def kinds(module: str) -> list[str]:
