@@ -179,7 +179,7 @@ def test_the_same_delivery_five_times_changes_nothing(
     url = demo.world()["webhooks"][0]["url"]
     secret = demo.world()["webhooks"][0]["secret"]
     redis_port = (demo.folder / "valkey-port").read_text()
-    connection = redis.Redis(port=int(redis_port))
+    connection = redis.Redis("127.0.0.1", int(redis_port))
     before = state(demo, anybody)
     sender = """
 import sys, httpx2

@@ -85,7 +85,7 @@ def clients(users: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[d
         for role in ROLES:
             url = (users / f"redis-url-{role}").read_text().strip().replace("HERE", f"127.0.0.1:{server.port}")
             made[role] = redis.Redis.from_url(url)
-        made["nobody"] = redis.Redis(port=server.port)
+        made["nobody"] = redis.Redis("127.0.0.1", server.port)
         yield made
         for client in made.values():
             client.close()
