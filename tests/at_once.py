@@ -36,6 +36,7 @@ class AtOnce:
         self.terminal.write_line(f"FAILED after {seconds:.0f} s: {report.nodeid} ({phase})", red=True)
         for line in words.splitlines()[:LINES]:
             self.terminal.write_line(f"    {line}")
+        self.terminal.flush()  # a pipe is written to when a buffer is full, which may be minutes later
 
 
 def pytest_sessionstart(session: pytest.Session) -> None:

@@ -28,7 +28,12 @@ def test_that_lasts():
     while not Path("seen").exists():
         time.sleep(0.02)
 """
-ALONE = {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "PYTEST_ADDOPTS": "", "PYTHONPATH": str(Path(__file__).parent.parent)}
+ALONE = {
+    "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
+    "PYTEST_ADDOPTS": "",
+    "PYTHONPATH": str(Path(__file__).parent.parent),
+    "PYTHONUNBUFFERED": "",  # as on most machines: what is written to a pipe waits until it is flushed
+}
 
 
 @pytest.fixture
