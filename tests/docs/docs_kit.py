@@ -177,6 +177,7 @@ class Sandbox:
                 stdout=out,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
+                preexec_fn=_hear_ctrl_c,
             )
         self._running.append((process, log))
         deadline = time.monotonic() + PATIENCE
@@ -214,6 +215,11 @@ class Sandbox:
                 os.killpg(process.pid, signal.SIGKILL)
                 process.wait()
         self._running.clear()
+
+
+def _hear_ctrl_c() -> None:
+    """In the child, before exec: what a shell starts in the background, as these tests may be, ignores Ctrl-C."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def unseen(shown: list[str], said: str) -> str | None:

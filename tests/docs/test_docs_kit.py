@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from pathlib import Path
 
 import pytest
@@ -72,6 +73,19 @@ def test_what_does_not_go_as_the_page_says_is_told(tmp_path: Path, page: str, wo
     """With the command, and all that it said."""
     with pytest.raises(AssertionError, match=words):
         run(tmp_path, page)
+
+
+def test_ctrl_c_is_heard_where_the_tests_run_in_the_background(tmp_path: Path) -> None:
+    """A shell has what it starts in the background ignore it, and that is handed on to all that is started there."""
+    page = tmp_path / "page.md"
+    page.write_text("<!-- run: background until ready -->\n```sh\necho ready; exec sleep 1000\n```", "utf-8")
+    sandbox, before = Sandbox(tmp_path, {}, {}), signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        sandbox.run(next(iter(blocks(page, tmp_path))))
+        sandbox.close()
+    finally:
+        signal.signal(signal.SIGINT, before)
+        sandbox.kill()
 
 
 @pytest.mark.parametrize(
