@@ -265,6 +265,7 @@ def live(stand: Stand, at: int, act: Callable[[], object]) -> bool:
     return False
 
 
+@pytest.mark.timeout(1_800)
 @pytest.mark.parametrize("amnesia", [False, True])
 @pytest.mark.parametrize("spoilt", [False, True])
 def test_killed_anywhere_it_is_done_or_undone_and_never_in_between(stand: Stand, spoilt: bool, amnesia: bool) -> None:
