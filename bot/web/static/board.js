@@ -64,14 +64,11 @@ function listen() {
   const state = document.getElementById("live-state");
   const say = (words) => { if (state && state.textContent !== words) state.textContent = words; };
   const events = new EventSource("/events");
-  let isFirst = true;
   events.addEventListener("open", () => say("Live: this page follows the queue."));
   events.addEventListener("error", () => say("Not live at the moment; reload to see the newest."));
   events.addEventListener("progress", (event) => showProgress(JSON.parse(event.data)));
-  events.addEventListener("lists", () => {
-    if (!isFirst) later();
-    isFirst = false;
-  });
+  // The first, too: something may have changed between the making of this page and the first look for it.
+  events.addEventListener("lists", later);
   document.addEventListener("visibilitychange", () => { if (isBehind) later(); });
   document.addEventListener("focusout", (event) => {
     if (isBehind && !event.relatedTarget?.closest("[data-live]")) later();

@@ -9,7 +9,7 @@ import pytest
 from attack_kit import ATTEMPT as ATTACKERS_ATTEMPT
 from attack_kit import HOSTILE, attacked_pages, furnish_attacks
 from pages_kit import FAILED, PAGES, RUNNING
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Page, Route, expect
 from serving_kit import Site, serving
 from world_kit import entry, path_of
 
@@ -60,6 +60,19 @@ def test_a_change_that_could_not_be_fetched_is_fetched_again(tab: Page, rich: Si
         Index(rich.redis, rich.keys).put(entry("missed/once", "waiting", "PENDING", attempt="z", number=900))
     expect(tab.locator("#waiting-list tr", has_text="missed/once")).to_be_visible(timeout=20_000)
     Index(rich.redis, rich.keys).drop(path_of("missed/once"))
+
+
+def test_what_changed_before_the_first_look_is_shown(tab: Page, rich: Site) -> None:
+    """Between the making of a page and the opening of its stream of events nothing is lost."""
+
+    def late(route: Route) -> None:
+        Index(rich.redis, rich.keys).put(entry("early/bird", "waiting", "PENDING", attempt="z", number=900))
+        route.continue_()
+
+    tab.route(f"{rich.address}/events", late, times=1)
+    tab.goto("/")
+    expect(tab.locator("#waiting-list")).to_contain_text("early/bird")
+    Index(rich.redis, rich.keys).drop(path_of("early/bird"))
 
 
 def test_nobodys_place_is_taken_from_under_them(tab: Page, rich: Site) -> None:
