@@ -79,7 +79,7 @@ class Bot:
         found = self.attempts.read(asked.attempt)
         return found.state if found else ""
 
-    def reaches(self, asked: EvaluationJob, *states: str, seconds: float = 20) -> str:
+    def reaches(self, asked: EvaluationJob, *states: str, seconds: float = 60) -> str:
         return eventually(lambda: (now := self.state(asked)) in states and now, seconds=seconds)
 
     def grant(self, asked: EvaluationJob, *, granted: bool = True) -> None:
@@ -95,7 +95,7 @@ class Bot:
 
         return eventually(there)
 
-    def outcome(self, asked: EvaluationJob, *, seconds: float = 20) -> tuple[Outcome, str]:
+    def outcome(self, asked: EvaluationJob, *, seconds: float = 60) -> tuple[Outcome, str]:
         return eventually(lambda: self.attempts.outcome(asked.attempt), seconds=seconds)
 
     def dirty(self, asked: EvaluationJob) -> bool:
