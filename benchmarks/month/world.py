@@ -50,7 +50,11 @@ def world(script: Script, webhook_url: str) -> dict[str, Any]:
 
 def _model(one: Submission) -> dict[str, Any]:
     kind = KINDS[one.kind]
-    files = {name: _encoded(content) for name, content in files_of(kind, one.number).items()}
+    # The Hub keeps weights in LFS, which knows their sha256: by that copies are told.
+    files = {
+        name: {"lfs": _encoded(content)} if name.endswith((".safetensors", ".bin")) else _encoded(content)
+        for name, content in files_of(kind, one.number).items()
+    }
     gated = {"gated": "manual"} if kind.gated else {}
     return {"type": "model", "id": one.model, "private": kind.private, "files": files, **gated}
 
