@@ -102,7 +102,13 @@ def test_ctrl_c_ends_a_command_that_waits_without_a_traceback(
         address = f"http://127.0.0.1:{deaf.getsockname()[1]}"
         command = [sys.executable, "-m", "steward.cli", "submit", "ada/good", "--server", address]
         process = subprocess.Popen(
-            command, env={**kept, "HF_TOKEN": "hf_x"}, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+            command,
+            env={**kept, "HF_TOKEN": "hf_x"},
+            cwd=tmp_path,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            # Where the tests run in the background of a shell's script, Ctrl-C is ignored, by children too.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         )
         connection, _ = deaf.accept()
         with connection:
