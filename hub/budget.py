@@ -121,14 +121,17 @@ class Commits:
         day = sorted(time for time in times if time > now - DAY)
         if not day:
             return now
-        most = min(self.hour, max(self.least, REPO_HOUR - others))
+        # Who sets more for us than the Hub takes has a Hub that takes more.
+        most = min(self.hour, max(self.least, max(self.hour, REPO_HOUR) - others))
         wait = self._wait(len(hour), len(day), most)
         return max(day[-1] + wait, _freed(hour, most, HOUR), _freed(day, self.day, DAY))
 
     def _wait(self, hour: int, day: int, most: int) -> float:
         calm = 0.8 * most
         steady = HOUR / calm
-        growing = self.first_wait * (steady / self.first_wait) ** (hour / calm) if hour >= self.at_once else 0.0
+        # A crowd of others may leave less than we made already; and after an hour nothing of it counts any more.
+        share = min(hour, most) / calm
+        growing = min(HOUR, self.first_wait * (steady / self.first_wait) ** share) if hour >= self.at_once else 0.0
         # With half of the day's share gone, the other half is made to last for a whole day.
         sparing = 2 * DAY / self.day if day >= self.day // 2 else 0.0
         return max(growing, sparing)

@@ -60,6 +60,22 @@ def test_what_others_commit_comes_out_of_our_hour(others: int) -> None:
     assert len(made) >= min(budget.least, budget.hour)
 
 
+@given(st.integers(1, 300), st.integers(0, 300), st.integers(0, CREDIBLE + 1))
+def test_whatever_was_set_and_came_there_is_a_time_for_the_next_one(hour: int, made: int, others: int) -> None:
+    """Within an hour, also where a crowd of others comes after hundreds of our own."""
+    budget = Commits(hour=hour, day=10_000)
+    times = [HOUR * n / 300 for n in range(made)]
+    now = max(times, default=0.0)
+    assert now <= budget.next(times, now, others) <= now + HOUR
+
+
+def test_who_may_make_more_than_this_hub_takes_is_not_held_to_it() -> None:
+    """An hour that the operator set above the Hub's usual limit is as many; what others take still comes out of it."""
+    made = [n * 12.0 for n in range(200)]
+    assert Commits(hour=300, day=10_000).next(made, HOUR - 1) <= HOUR - 1
+    assert Commits(hour=300, day=10_000).next(made, HOUR - 1, 150) > HOUR - 1
+
+
 def test_more_than_the_hub_takes_of_others_is_not_held_against_us() -> None:
     """Thousands of deliveries tell of commits that cannot have been: they slow nobody down."""
     made = times_of(Commits(), [0.0] * 40)
