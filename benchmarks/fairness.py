@@ -288,7 +288,7 @@ def _desk(url: str, options: argparse.Namespace) -> tuple[Any, list[Any]]:
 
 
 def _timed(desk: Any, entries: list[Any], options: argparse.Namespace) -> dict[str, float]:
-    from bot.sync.line import look
+    from bot.sync.queue.line import look
     from leaderboard.dispatch import choose
 
     chance = random.Random(options.seed)

@@ -21,7 +21,7 @@ from bot.desk import Desk
 from bot.flagging.book import MAX_TABLE_FILE, records_at
 from bot.flagging.naming import find_model
 from bot.mirror_folder import MirrorDamaged
-from bot.sync.contents import board_of
+from bot.sync.board.contents import board_of
 from hub.records import Repo
 from leaderboard.columns import FILE, Row, columns, key_of
 from leaderboard.contents import compile_rows

@@ -1,7 +1,7 @@
 """The decisions of people, newest first: who had what done by a command, whether they might, and what was answered.
 
 The files in the logs repo are the record. This is its newest part in Redis, for a page and the API, and comes back from
-those files (`bot.sync.decisions`).
+those files (`bot.sync.board.decisions`).
 """
 
 from __future__ import annotations

@@ -44,7 +44,7 @@ from wire.staging import Staging
 
 if TYPE_CHECKING:
     from bot.mirror import Mirror
-    from bot.sync.line import Line
+    from bot.sync.queue.line import Line
 
 Flags = Callable[[Sequence[str], str], tuple[Earlier, ...]]
 """Says which flags hold for one of these models, in any case, or for weights of this digest ("": not known)."""

@@ -1,6 +1,6 @@
 """What evaluations took: durations for estimates, GPU-seconds for budgets, and whose turn was when.
 
-Redis holds a copy of what can mostly be found again: durations lie in the results files (`bot.sync.durations`), a
+Redis holds a copy of what can mostly be found again: durations lie in the results files (`bot.sync.queue.durations`), a
 request's own sum in its file (`steward.gpu_seconds`). A day's sums by tier and submitter, and who had the last turn,
 begin anew where Redis was lost.
 

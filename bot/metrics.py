@@ -17,7 +17,7 @@ from redis.exceptions import ResponseError
 
 from bot.catalog import STATUSES
 from bot.desk import Desk
-from bot.sync.line import look
+from bot.sync.queue.line import look
 from leaderboard.tiers import TIERS
 from wire.redis import text
 

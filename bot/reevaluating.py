@@ -4,7 +4,7 @@
     put_back those wait again, by as few commits as the ledger makes of them
 
 Their results stay, and stay shown, until there are newer ones; where the newer evaluation fails, they are put back
-(`bot.sync.earlier`). The suite is asked of the results on the Hub, where Redis may have been lost.
+(`bot.sync.requests.earlier`). The suite is asked of the results on the Hub, where Redis may have been lost.
 
 Race closed: dying in the middle, or asking twice. What was put back is not finished any more, what is about to be is
 passed over, and one result is put back for one suite once, also where the newer evaluation failed.
@@ -24,8 +24,8 @@ from typing import TYPE_CHECKING, Any
 from bot.commands.record import keep
 from bot.desk import Desk
 from bot.gittrees import Blob
-from bot.sync.edits import known_facts, transition_edit
-from bot.sync.origins import know_origin
+from bot.sync.repo.origins import know_origin
+from bot.sync.requests.edits import known_facts, transition_edit
 from hub.edits import FieldEdit
 from hub.records import Account, File
 from leaderboard import transitions

@@ -15,11 +15,11 @@ from redis.exceptions import RedisError
 from bot.desk import Desk, request_key
 from bot.flagging.cures import CAUSES
 from bot.index import Entry
-from bot.sync.decisions import DECISIONS
-from bot.sync.duplicates import DUPLICATES
-from bot.sync.queue import QUEUE
+from bot.sync.board.decisions import DECISIONS
+from bot.sync.changes.duplicates import DUPLICATES
+from bot.sync.queue.queue import QUEUE
 from bot.sync.reconcile import period, round_keys
-from bot.sync.waiting_threads import DAY, DIGEST
+from bot.sync.threads.waiting_threads import DAY, DIGEST
 from wire import jobs
 from wire.attempts import LOST
 from wire.crashpoints import pass_by, point

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from bot.desk import Desk
 from bot.doctor.findings import Check, Checks
 from bot.history import FileChange, changes, status_in
-from bot.sync.kept import missing_results
+from bot.sync.repo.kept import missing_results
 from hub.errors import NotFound
 from leaderboard.adoption import MAX_RECORD, RECORD, BadRecord, parse_record
 from leaderboard.requests import is_request_path

@@ -24,7 +24,7 @@ from collections.abc import Sequence
 
 from bot.desk import Desk
 from bot.index import Entry
-from bot.sync.gather import asked
+from bot.sync.requests.gather import asked
 from leaderboard.admission.facts import Earlier, ModelFacts, Surroundings
 from leaderboard.requests import Request, RequestPath, Status, parse_path
 

@@ -15,7 +15,7 @@ import structlog
 from bot.desk import Desk
 from bot.flagging.notices import CURED, after_maintainers, of_kind, say
 from bot.flagging.reports import gathered
-from bot.sync.waiting_threads import note
+from bot.sync.threads.waiting_threads import note
 from hub.records import Repo, Thread
 from leaderboard.flags import FlagRecord
 from leaderboard.triage import Topic

@@ -19,7 +19,7 @@ from bot.flagging import cures, pleas
 from bot.flagging.notices import FLAGGED, address
 from bot.flagging.pleas import Plea
 from bot.flagging.taking import may_report, take_reports
-from bot.sync.waiting_threads import note
+from bot.sync.threads.waiting_threads import note
 from bot.texts.flag import flag_title
 from bot.texts.render import render
 from hub.comments import find_marked

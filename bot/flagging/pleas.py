@@ -24,7 +24,7 @@ from bot.flagging.notices import (
     of_kind,
     say,
 )
-from bot.sync.waiting_threads import note
+from bot.sync.threads.waiting_threads import note
 from hub.comments import find_marked, is_by
 from hub.records import Comment, Repo, Thread
 from leaderboard.flags import FlagRecord

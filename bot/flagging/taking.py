@@ -11,7 +11,7 @@ from bot.desk import Desk, thread_key
 from bot.flagging.naming import find_model
 from bot.flagging.notices import DECIDED, DISMISSED, REPORTED, address, by_maintainers, our_lines
 from bot.flagging.reports import MOST_REPORTED, Report, find_report, note_report, reports
-from bot.sync.waiting_threads import note
+from bot.sync.threads.waiting_threads import note
 from hub.records import Repo, Thread
 from leaderboard.links import models_in
 from leaderboard.triage import Topic, triage

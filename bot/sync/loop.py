@@ -31,23 +31,23 @@ from bot.flagging.reports import EVIDENCE, sync_evidence
 from bot.ledgers import LEDGER
 from bot.questions import CHECK
 from bot.submissions import SUBMISSION
-from bot.sync.checks import sync_check
-from bot.sync.contents import CONTENTS, sync_contents
-from bot.sync.decisions import DECISIONS, sync_decisions
-from bot.sync.duplicates import DUPLICATES, sync_duplicates
-from bot.sync.durations import DURATIONS, sync_durations
-from bot.sync.errands import sync_errand
-from bot.sync.flags import sync_cause, sync_flags
-from bot.sync.kept import KEPT, sync_kept
-from bot.sync.outbreaks import OUTBREAK, sync_outbreak
-from bot.sync.pauses import PAUSED, sync_pauses
-from bot.sync.queue import QUEUE, sync_queue
+from bot.sync.board.contents import CONTENTS, sync_contents
+from bot.sync.board.decisions import DECISIONS, sync_decisions
+from bot.sync.board.flags import sync_cause, sync_flags
+from bot.sync.changes.duplicates import DUPLICATES, sync_duplicates
+from bot.sync.queue.durations import DURATIONS, sync_durations
+from bot.sync.queue.outbreaks import OUTBREAK, sync_outbreak
+from bot.sync.queue.pauses import PAUSED, sync_pauses
+from bot.sync.queue.queue import QUEUE, sync_queue
 from bot.sync.reconcile import RECONCILE, WEBHOOKS, sync_reconcile, sync_webhooks
-from bot.sync.request import sync_request
-from bot.sync.requests_repo import sync_requests_repo
-from bot.sync.submissions import sync_submission
-from bot.sync.threads import sync_thread, sync_threads
-from bot.sync.waiting_threads import DIGEST, sync_digest
+from bot.sync.repo.kept import KEPT, sync_kept
+from bot.sync.repo.requests_repo import sync_requests_repo
+from bot.sync.requests.request import sync_request
+from bot.sync.threads.threads import sync_thread, sync_threads
+from bot.sync.threads.waiting_threads import DIGEST, sync_digest
+from bot.sync.web.checks import sync_check
+from bot.sync.web.errands import sync_errand
+from bot.sync.web.submissions import sync_submission
 from hub.budget import Urgency, urgency
 from hub.errors import HubError, RateLimited, Transient
 from wire.attempts import BEAT

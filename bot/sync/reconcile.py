@@ -13,7 +13,7 @@ how many requests there are:
 
 So with a round every PERIOD seconds a commit that no webhook told of is found within PERIOD, and a comment within
 `threads.staleness`. What is done about it is up to the syncs of what is marked here: a silent attempt is first looked
-for in its details repo, and only then called lost (`bot.sync.attempt.recover`).
+for in its details repo, and only then called lost (`bot.sync.attempts.attempt.recover`).
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ import structlog
 
 from bot.deliveries import FLAGS, REQUESTS
 from bot.desk import Desk, request_key, threads_key
-from bot.sync.contents import CONTENTS
-from bot.sync.kept import KEPT, is_due
+from bot.sync.board.contents import CONTENTS
+from bot.sync.repo.kept import KEPT, is_due
 from hub.errors import Denied
 from hub.records import Repo, Webhook
 from wire.clock import iso

@@ -9,7 +9,7 @@ from itertools import chain, islice, zip_longest
 
 from bot.desk import Desk
 from bot.index import Entry
-from bot.sync.line import Line, look
+from bot.sync.queue.line import Line, look
 from bot.web import models, shown
 from leaderboard.dispatch import Waiting, held_back
 from leaderboard.holds import Hold

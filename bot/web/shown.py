@@ -11,7 +11,7 @@ from typing import Any
 
 from bot.desk import Desk
 from bot.index import Entry
-from bot.sync.line import Outlook, look
+from bot.sync.queue.line import Outlook, look
 from bot.web import models
 from hub.errors import BadRequest
 from hub.records import Repo

@@ -20,7 +20,7 @@ from bot.checking import as_request
 from bot.commands.limits import MOST, wait_of
 from bot.desk import Desk
 from bot.submissions import SUBMISSION, Submission, Submissions
-from bot.sync.submissions import arguments_of, where
+from bot.sync.web.submissions import arguments_of, where
 from bot.web.answers import FRESH, CannotAnswer
 from bot.web.checks import AGAIN, Patience
 from bot.web.incoming import body_of, client_of

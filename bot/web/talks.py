@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 from bot.decisions import Decision
 from bot.desk import Desk, repo_of
-from bot.sync.waiting_threads import waiting_threads
+from bot.sync.threads.waiting_threads import waiting_threads
 from bot.web import talk_models as models
 from bot.web.lists import read_cursor, write_cursor
 from bot.web.shown import hidden

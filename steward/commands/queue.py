@@ -36,42 +36,42 @@ def register(app: typer.Typer) -> None:
 
 def pause(what: What, reason: Reason, by: By = "", as_json: AsJson = False) -> None:
     """Give nothing of the board, of a tier or of a suite a turn; what runs goes on."""
-    from bot.sync import queue_rules
+    from bot.sync.queue import queue_rules
 
     _rule(lambda desk: queue_rules.pause(desk, what, reason, by or operator()), as_json)
 
 
 def resume(what: What, as_json: AsJson = False) -> None:
     """Give what was paused its turns again."""
-    from bot.sync import queue_rules
+    from bot.sync.queue import queue_rules
 
     _rule(lambda desk: queue_rules.resume(desk, what), as_json)
 
 
 def hold(path: Path, reason: Reason, by: By = "", as_json: AsJson = False) -> None:
     """Give one request no turn until it is unheld; if it runs, it goes on."""
-    from bot.sync import queue_rules
+    from bot.sync.queue import queue_rules
 
     _rule(lambda desk: queue_rules.hold(desk, path, reason, by or operator()), as_json)
 
 
 def unhold(path: Path, as_json: AsJson = False) -> None:
     """Give a request that is on hold its turn again."""
-    from bot.sync import queue_rules
+    from bot.sync.queue import queue_rules
 
     _rule(lambda desk: queue_rules.unhold(desk, path), as_json)
 
 
 def priority(path: Path, level: Level, as_json: AsJson = False) -> None:
     """Have a request's turn come before those of lower priority."""
-    from bot.sync import queue_rules
+    from bot.sync.queue import queue_rules
 
     _rule(lambda desk: queue_rules.set_priority(desk, path, level), as_json)
 
 
 def cancel(path: Path, reason: Reason, by: By = "", as_json: AsJson = False) -> None:
     """Withdraw a request, wherever it is; if it runs, its worker stops."""
-    from bot.sync import queue_rules
+    from bot.sync.queue import queue_rules
 
     _rule(lambda desk: queue_rules.cancel(desk, path, reason, by or operator()), as_json)
 

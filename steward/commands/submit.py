@@ -123,7 +123,7 @@ def _other_words(status: int, content: bytes) -> str:
 def _here(asked: Asked, by: str) -> Submitted:
     """What comes of it on the board of our own settings."""
     from bot.submissions import Submissions
-    from bot.sync.submissions import carry_out
+    from bot.sync.web.submissions import carry_out
     from hub.errors import HubError
 
     with open_board() as desk:
@@ -139,7 +139,7 @@ def _here(asked: Asked, by: str) -> Submitted:
 
 def _submission(asked: Asked, account: Account, at: float) -> Submission:
     from bot.submissions import Submission
-    from bot.sync.submissions import arguments_of
+    from bot.sync.web.submissions import arguments_of
 
     arguments = arguments_of(asked)
     if isinstance(arguments, str):

@@ -5,8 +5,8 @@ from __future__ import annotations
 from bot.commands.call import Answer, Call, doing, say
 from bot.commands.registry import Param, Place, Verb
 from bot.commands.verbs.shared import MAINTAINERS, REASON
-from bot.sync import proposals
-from bot.sync.approving import approve
+from bot.sync.changes import proposals
+from bot.sync.pulls.approving import approve
 from bot.texts.render import Safe
 from hub.errors import Conflict
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from bot.commands.call import Answer, Call
 from bot.commands.registry import Verb
 from bot.commands.verbs.shared import MODEL, PRECISION, THEIRS, WEIGHTS, WHY, ruled
-from bot.sync import queue_rules
+from bot.sync.queue import queue_rules
 
 
 def run(call: Call) -> Answer:

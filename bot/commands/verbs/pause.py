@@ -5,7 +5,7 @@ from __future__ import annotations
 from bot.commands.call import Answer, Call
 from bot.commands.registry import Param, Verb
 from bot.commands.verbs.shared import MAINTAINERS, REASON, ruled
-from bot.sync import queue_rules
+from bot.sync.queue import queue_rules
 
 WHAT = Param("what", "word", "board, tier:small, tier:medium, tier:large, or suite: and its name", required=True)
 

@@ -7,7 +7,7 @@ from typing import cast
 from bot.commands.call import Answer, Call
 from bot.commands.registry import Param, Verb
 from bot.commands.verbs.shared import MAINTAINERS, MODEL, PRECISION, WEIGHTS, ruled
-from bot.sync import queue_rules
+from bot.sync.queue import queue_rules
 from leaderboard.holds import RANK, Priority
 
 LEVEL = Param("level", "choice", "one of high, normal, low", required=True, choices=tuple(RANK))

@@ -9,7 +9,7 @@ from __future__ import annotations
 from bot.commands.call import Answer, Call, doing, say
 from bot.commands.registry import Verb
 from bot.commands.verbs.shared import MODEL, PRECISION, THEIRS, WEIGHTS
-from bot.sync.relaunching import Relaunch, relaunch
+from bot.sync.requests.relaunching import Relaunch, relaunch
 from bot.texts.render import Safe
 
 CAUSE = "relaunch"

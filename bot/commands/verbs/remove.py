@@ -8,9 +8,9 @@ from __future__ import annotations
 from bot.commands.call import Answer, Call, doing, say
 from bot.commands.registry import Verb
 from bot.commands.verbs.shared import NAMED, OWNERS, PRECISION, REASON, WEIGHTS, WHY, proposed_by, told
-from bot.sync import proposals
-from bot.sync.proposals import What
-from bot.sync.removing import REMOVE, RESTORE, Undertaking
+from bot.sync.changes import proposals
+from bot.sync.changes.proposals import What
+from bot.sync.changes.removing import REMOVE, RESTORE, Undertaking
 from bot.texts.render import Safe
 from leaderboard.reasons import Problem
 from wire.clock import iso

@@ -5,8 +5,9 @@ from __future__ import annotations
 from bot.commands.call import Answer, Call, doing, say
 from bot.commands.registry import Param, Verb
 from bot.commands.verbs.shared import OWNERS, proposed_by, told
-from bot.sync import proposals, rename_saga
-from bot.sync.rename_sources import TooMuch
+from bot.sync.changes import proposals
+from bot.sync.renames import saga as rename_saga
+from bot.sync.renames.sources import TooMuch
 from bot.texts.render import Safe
 
 OLD = Param("model", "model", "the model's id as this leaderboard knows it, org/name", required=True)

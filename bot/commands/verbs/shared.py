@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 
 from bot.commands.call import Answer, Call, doing, say
 from bot.commands.registry import Param
-from bot.sync import proposals
+from bot.sync.changes import proposals
 from bot.texts.queue import Code, Ruling
 from bot.texts.render import Safe
 from leaderboard.roles import Role

@@ -11,7 +11,7 @@ from bot.commands.registry import Arguments, Param, Verb
 from bot.commands.verbs.check import AT, REVISION
 from bot.commands.verbs.shared import ANYONE, MODEL, NAMED, PRECISION, THEIRS, WEIGHTS
 from bot.desk import Desk
-from bot.sync import submitting
+from bot.sync.requests import submitting
 from bot.texts.render import Safe
 
 CHAT = Param("chat_template", "choice", "whether to use its chat template", choices=("yes", "no"), by_name=True)

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from bot.desk import Desk
-from bot.sync.timing import OTHER
+from bot.sync.attempts.timing import OTHER
 from bot.timings import day_from
 from bot.web.charts import models
 from bot.web.charts.drawing import draw

@@ -51,7 +51,7 @@ def hang_up(monkeypatch: pytest.MonkeyPatch) -> Bell:
         raise Conflict("The repo is @maya's <b>no more</b>.")
 
     extra = (verb, replace(verb, name="toll", run=toll), replace(verb, name="knell", run=knell))
-    monkeypatch.setattr("bot.sync.threads.REGISTRY", Registry((*REGISTRY.verbs, *extra)))
+    monkeypatch.setattr("bot.sync.threads.threads.REGISTRY", Registry((*REGISTRY.verbs, *extra)))
     return bell
 
 

@@ -16,7 +16,7 @@ from huggingface_hub.community import DiscussionComment, DiscussionWithDetails
 from stand_kit import REQUESTS, Stand
 
 from bot.probe import Probe
-from bot.sync.pull_record import KIND
+from bot.sync.pulls.record import KIND
 from hub.comments import marker_of
 from leaderboard.times import write_time
 from localhub.testing import LocalHub

@@ -14,7 +14,7 @@ from live_kit import wait_until
 from pulls_kit import propose
 from stand_kit import CONFIG, FORM, REQUESTS, Stand, world
 
-from bot.sync.pull_record import find_report
+from bot.sync.pulls.record import find_report
 from hub.comments import marker_of
 from leaderboard.attempts import attempt_id
 from leaderboard.requests import RequestPath

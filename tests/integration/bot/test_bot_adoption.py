@@ -15,7 +15,7 @@ from bot.adopting import Adopted, adopt
 from bot.adoption import RecordLost, git_id
 from bot.desk import request_key, thread_key
 from bot.index import Entry
-from bot.sync.duplicates import DUPLICATES
+from bot.sync.changes.duplicates import DUPLICATES
 from bot.sync.reconcile import PERIOD
 from leaderboard.adoption import RECORD, BadRecord, old_failure, parse_record
 from leaderboard.requests import Request, is_request_path, parse_request

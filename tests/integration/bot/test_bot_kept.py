@@ -9,7 +9,7 @@ from published_kit import publish
 from stand_kit import Stand
 
 from bot.doctor import examine
-from bot.sync.kept import LOOK_EVERY, missing_results
+from bot.sync.repo.kept import LOOK_EVERY, missing_results
 from leaderboard.attempts import Failure
 
 

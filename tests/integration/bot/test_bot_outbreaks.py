@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from stand_kit import Stand
 
-from bot.sync import outbreaks, queue_rules
-from bot.sync.waiting_threads import DAY, TITLE
+from bot.sync.queue import outbreaks, queue_rules
+from bot.sync.threads.waiting_threads import DAY, TITLE
 from leaderboard.attempts import Outcome, attempt_id
 from leaderboard.failures import cause
 from wire.canaries import Canaries, Verdict

@@ -9,7 +9,7 @@ from stand_kit import CONFIG, Stand
 
 from bot.checking import GATED, as_request
 from bot.index import Entry
-from bot.sync.pull_checks import verdict_on
+from bot.sync.pulls.checks import verdict_on
 from bot.web import shown
 from hub.records import Put, Repo
 from leaderboard.attempts import Failure

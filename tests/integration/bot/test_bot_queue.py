@@ -9,8 +9,8 @@ from huggingface_hub import CommitOperationAdd
 from stand_kit import REQUESTS, Stand
 
 from bot.measures import Cost
-from bot.sync import queue_rules
-from bot.sync.line import look
+from bot.sync.queue import queue_rules
+from bot.sync.queue.line import look
 from hub.budget import Commits
 from hub.edits import blob_id
 from leaderboard.attempts import Failure, Outcome, attempt_id

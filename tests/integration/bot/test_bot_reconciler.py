@@ -13,8 +13,8 @@ from stand_kit import REQUESTS, Stand
 from bot.index import Entry
 from bot.schedule import STUCK_IN_RQ, TICK, Schedule
 from bot.sync.reconcile import PERIOD, POLLING
-from bot.sync.threads import staleness
-from bot.sync.waiting_threads import DIGEST, TITLE, waiting_threads
+from bot.sync.threads.threads import staleness
+from bot.sync.threads.waiting_threads import DIGEST, TITLE, waiting_threads
 from hub.retries import Retries
 from localhub.webhooks import SUSPENDED
 from wire.attempts import LOST, AttemptState, Progress

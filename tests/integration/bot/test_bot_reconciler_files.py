@@ -10,7 +10,7 @@ from reconciler_kit import FINISHED, fill, look, member, modify, path_of, state,
 from stand_kit import REQUESTS, Stand
 
 from bot.schedule import TICK
-from bot.sync.pull_record import MAIN
+from bot.sync.pulls.record import MAIN
 from bot.sync.reconcile import PERIOD
 from hub.errors import RateLimited
 from wire.attempts import Progress

@@ -43,7 +43,7 @@ def bell(monkeypatch: pytest.MonkeyPatch) -> Bell:
     bell = Bell()
     anyone = Verb("bell", "ring", frozenset({Role.ANYONE}), bell.run)
     maintainer = replace(anyone, name="alarm", who=frozenset({Role.MAINTAINER}), irreversible=True)
-    monkeypatch.setattr("bot.sync.threads.REGISTRY", Registry((*REGISTRY.verbs, anyone, maintainer)))
+    monkeypatch.setattr("bot.sync.threads.threads.REGISTRY", Registry((*REGISTRY.verbs, anyone, maintainer)))
     return bell
 
 

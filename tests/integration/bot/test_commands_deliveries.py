@@ -40,7 +40,7 @@ def live(tmp_path_factory: pytest.TempPathFactory, valkey: Valkey, probe: Probe)
     bell = Verb("bell", "ring", frozenset({Role.ANYONE}), run)
     with redis.Redis.from_url(valkey.url) as connection, pytest.MonkeyPatch.context() as patch:
         connection.flushall()
-        patch.setattr("bot.sync.threads.REGISTRY", Registry((*REGISTRY.verbs, bell)))
+        patch.setattr("bot.sync.threads.threads.REGISTRY", Registry((*REGISTRY.verbs, bell)))
         with running(tmp_path_factory.mktemp("live"), world(), connection, valkey.url, probe) as stand:
             yield stand, rung
 

@@ -13,7 +13,7 @@ from stand_kit import BOT, REQUESTS, Stand
 from talk_kit import Talk
 
 from bot.commands.grammar import commands_in
-from bot.sync.waiting_threads import TITLE, sync_digest, waiting_threads
+from bot.sync.threads.waiting_threads import TITLE, sync_digest, waiting_threads
 from hub.comments import marker_of
 
 HARMLESS = ("word", "two words", 'a "quoted word"')

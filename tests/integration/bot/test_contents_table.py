@@ -25,7 +25,7 @@ from bot.contents import Memory, read_table, write_table
 from bot.doctor import examine
 from bot.probe import Probe
 from bot.settings import BotSettings, SettingsError
-from bot.sync import contents as sync
+from bot.sync.board import contents as sync
 from bot.sync.process import open_desk
 from hub.client import Hub
 from leaderboard.boards import parse_board

@@ -15,7 +15,7 @@ from conversations_kit import BROKEN, LOST, Talk, Town, chapter, normalised, tow
 from stand_kit import REQUESTS, Stand, world
 
 from bot.probe import Probe
-from bot.sync.waiting_threads import TITLE, waiting_threads
+from bot.sync.threads.waiting_threads import TITLE, waiting_threads
 from localhub.testing import LocalHub
 from steward.valkey import Valkey
 

@@ -8,7 +8,7 @@ import pytest
 from stand_kit import REQUESTS, Stand
 from talk_kit import Talk
 
-from bot.sync.waiting_threads import TITLE, waiting_threads
+from bot.sync.threads.waiting_threads import TITLE, waiting_threads
 from leaderboard.attempts import Failure
 from leaderboard.boards import MaintainingOrganisation
 

@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 from bot.consistency import disagreements
 from bot.deliveries import read_delivery
 from bot.probe import Probe
-from bot.sync.waiting_threads import waiting_threads
+from bot.sync.threads.waiting_threads import waiting_threads
 from localhub.testing import LocalHub
 from steward.cli import app
 from steward.valkey import Valkey

@@ -17,7 +17,7 @@ from flags_kit import SPACE, FlagStand, Hearing, card, flags_world
 from bot.consistency import disagreements
 from bot.flagging.reports import find_report, reports
 from bot.probe import Probe
-from bot.sync.waiting_threads import waiting_threads
+from bot.sync.threads.waiting_threads import waiting_threads
 from hub.comments import marker_of
 from localhub.testing import LocalHub
 from steward.valkey import Valkey

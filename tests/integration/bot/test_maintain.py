@@ -18,7 +18,7 @@ from bot.errands import Errands, wake
 from bot.index import Entry
 from bot.probe import Probe
 from bot.standing import Standing
-from bot.sync.errands import sync_errand
+from bot.sync.web.errands import sync_errand
 from bot.web.visitors import Visitors
 from leaderboard.attempts import Failure
 from leaderboard.roles import Person

@@ -14,7 +14,7 @@ from pulls_kit import PATH, board_on, bot_comments, fields, look, policy, propos
 from stand_kit import REQUESTS, Stand, world
 
 from bot.settings import BotSettings
-from bot.sync import pulls
+from bot.sync.pulls import pulls
 from hub.records import Watched
 from localhub.testing import LocalHub
 

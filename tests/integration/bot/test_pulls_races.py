@@ -15,7 +15,7 @@ import redis
 from pulls_kit import PATH, board_on, bot_comments, fields, look, policy, propose, report, said, settled, thread
 from stand_kit import FORM, REQUESTS, Stand, world
 
-from bot.sync import merging, pulls
+from bot.sync.pulls import merging, pulls
 from hub.edits import blob_id
 from localhub.testing import LocalHub
 

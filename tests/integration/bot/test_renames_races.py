@@ -41,8 +41,8 @@ from rename_kit import (
 )
 from stand_kit import REQUESTS, Stand
 
-from bot.sync import merging
-from bot.sync.approving import decide
+from bot.sync.pulls import merging
+from bot.sync.pulls.approving import decide
 from hub.edits import blob_id
 from leaderboard.renames import plan
 from localhub.testing import LocalHub

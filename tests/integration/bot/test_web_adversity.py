@@ -13,7 +13,7 @@ from site_kit import entry, flag, put_flags, score
 
 from bot.desk import Desk
 from bot.index import Entry, Index
-from bot.sync.line import look
+from bot.sync.queue.line import look
 from bot.web import table as module
 from bot.web.flags import FlagsView
 from bot.web.lists import Pages

@@ -18,7 +18,7 @@ from bot.decisions import Decision, Decisions
 from bot.desk import Desk
 from bot.index import Entry
 from bot.standing import Standing
-from bot.sync.decisions import sync_decisions
+from bot.sync.board.decisions import sync_decisions
 from bot.web import talks
 from hub.client import Hub
 from leaderboard.boards import parse_board

@@ -14,7 +14,7 @@ LEDGER = re.compile(r"\b_?ledgers\.(stage|sync)\(")
 BESIDE = {
     "adopting.py": "an operator asks for the record by name",
     "doctor/rights.py": "its commit cannot land",
-    "sync/changesets.py": "it asks the gate before its one commit, which has to be a compare-and-swap",
+    "sync/changes/changesets.py": "it asks the gate before its one commit, which has to be a compare-and-swap",
 }
 
 

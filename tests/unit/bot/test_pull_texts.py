@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
-from bot.sync.pull_record import Planned, Record, Situation
+from bot.sync.pulls.record import Planned, Record, Situation
 from bot.texts.pull import (
     LONGEST,
     Approval,

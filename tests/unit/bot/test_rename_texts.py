@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bot.commands.call import say
-from bot.sync.proposals import Proposal, Proposed
-from bot.sync.pull_record import Record, Renaming, Situation, hidden_line
+from bot.sync.changes.proposals import Proposal, Proposed
+from bot.sync.pulls.record import Record, Renaming, Situation, hidden_line
 from bot.texts.proposal import Note, ProposalView, proposal_text
 from bot.texts.rename import Became, LinkedView, RenameView, linked_answer, rename_report
 from leaderboard.reasons import Problem

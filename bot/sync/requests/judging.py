@@ -1,0 +1,77 @@
+"""Judging a request that waits: refused with every reason, or accepted, and then it waits for its turn."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from bot.desk import Desk
+from bot.facts import gather_submission, worth_keeping
+from bot.sync.queue.queue import QUEUE, job_for
+from bot.sync.requests.dates import is_being_dated
+from bot.sync.requests.earlier import show_earlier
+from bot.sync.requests.edits import digest_of, stage_transition
+from bot.sync.requests.gather import Gathered, asked
+from bot.sync.requests.numbers import used_numbers
+from bot.sync.status import places
+from bot.sync.status.status_thread import tell
+from bot.sync.status.views import view_of
+from leaderboard import transitions
+from leaderboard.admission import judge, refusal
+from leaderboard.lifecycle import current_attempt, turn
+from leaderboard.privacy import found_access
+from leaderboard.requests import Problem
+from wire.dirty import Priority
+
+
+def admit(desk: Desk, gathered: Gathered) -> None:
+    """Judge the submission: refuse it with every reason, or let it wait for its turn."""
+    if is_being_dated(desk, gathered):
+        return
+    request, entry = gathered.request, gathered.entry
+    submitter = desk.index.origin(entry.path).submitter(request.file.sender)
+    submission = gather_submission(desk, request, submitter, revision=gathered.turn.revision or "")
+    facts, verdict = submission.model, judge(submission)
+    access = entry.standing.model_copy(update={"access": found_access(request, facts)})
+    entry = entry.model_copy(update={"standing": access, "submitter": submitter, **worth_keeping(facts)})
+    gathered = replace(gathered, entry=entry)
+    if not verdict.accepted:
+        _refuse(desk, gathered, verdict.reasons)
+        return
+    used = entry.used if entry.used is not None else used_numbers(desk, request, entry)
+    now = turn(request, used)
+    attempt = current_attempt(desk.board.name, request, now, verdict.sha)
+    entry = entry.model_copy(
+        update={
+            "state": "waiting",
+            "model": request.path.model,
+            "sha": now.revision or verdict.sha,
+            "asked": asked(request),
+            "number": now.number,
+            "used": used,
+            "attempt": attempt,
+            "submitted": desk.now() if now.first > entry.number else places.submitted(desk, request, entry),
+            "shown": 0,
+            **places.asks(desk, entry, request, facts),
+        }
+    )
+    entry = entry.model_copy(update={"job": job_for(desk, request, entry)})
+    desk.index.put(entry)
+    desk.mark(QUEUE, Priority.PERSON)
+    show_earlier(desk, replace(gathered, entry=entry))
+    places.tell_place(desk, entry, request)
+
+
+def _refuse(desk: Desk, gathered: Gathered, reasons: tuple[Problem, ...]) -> None:
+    """FAILED, with every reason in the thread and the file."""
+    request = gathered.request
+    view = view_of(desk, gathered.entry, request, "refused", reasons=reasons)
+    entry = tell(desk, gathered.entry, view, named=request.file.steward.thread)
+    desk.index.put(entry)
+    failure = refusal(reasons)
+    if entry.kept is not None:
+        step = transitions.restored(entry.kept, failure=failure, log=None, thread=entry.thread)
+    else:
+        step = transitions.failed(failure=failure, log=None, thread=entry.thread)
+    name, line = f"refuse {gathered.file.oid} {digest_of(entry.path)}", f"Refuse {request.path.model}"
+    if not stage_transition(desk, request, gathered.file, step, name=name, line=line, rests_on=transitions.JUDGED):
+        desk.index.put(entry.model_copy(update={"state": "settled"}))  # judged: nobody shall look at it every minute

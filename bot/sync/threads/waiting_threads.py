@@ -1,0 +1,95 @@
+"""Threads that wait for a maintainer: a list, and once a day the same list in a thread of its own.
+
+The list is kept by the syncs of threads and can be made again from the open ones, which are looked through in turn. The
+digest is one discussion of ours whose opening post is edited, so that it notifies nobody. Only that a suite was paused
+because of an outbreak is worth a comment there, one for each pause: nothing of it runs until a maintainer has looked.
+"""
+
+from __future__ import annotations
+
+import json
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from bot.desk import Desk, thread_key
+from bot.sync.threads.own_threads import find_own
+from bot.texts.render import render
+from bot.texts.times import when
+from hub.records import Repo, Thread
+from leaderboard.holds import Hold
+from leaderboard.outbreaks import called_off
+from leaderboard.times import read_time
+from leaderboard.triage import Topic
+
+DIGEST = "digest"
+DAY = 86_400.0
+TITLE = "Threads that wait for a maintainer"
+MOST = 100
+
+
+class WaitingThread(BaseModel):
+    """One thread that waits: since when (seconds since the epoch), and what it seems to be about."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    title: str
+    url: str
+    topic: str
+    author: str
+    since: float
+
+
+def note(desk: Desk, repo: Repo, thread: Thread, topic: Topic | None) -> None:
+    """Put `thread` on the list, or take it off where it waits for nobody (`topic` None). One round trip."""
+    key = thread_key(repo, thread.num)
+    if topic is None:
+        desk.redis.hdel(desk.keys.waiting_threads, key)
+        return
+    fields = {
+        "title": thread.title[:200],
+        "url": f"{desk.address(repo)}/discussions/{thread.num}",
+        "topic": topic.value,
+        "author": thread.author_name,
+        "since": thread.created_at.timestamp(),
+    }
+    desk.redis.hset(desk.keys.waiting_threads, key, json.dumps(fields))
+
+
+def waiting_threads(desk: Desk) -> list[WaitingThread]:
+    """Those that wait, the longest first."""
+    found = map(_waiting, desk.redis.hvals(desk.keys.waiting_threads))
+    return sorted((one for one in found if one is not None), key=lambda one: one.since)
+
+
+def _waiting(raw: bytes | str) -> WaitingThread | None:
+    try:
+        return WaitingThread.model_validate_json(raw)
+    except ValidationError:
+        return None  # noted by another version: the next look at its thread notes it anew
+
+
+def sync_digest(desk: Desk) -> float | None:
+    """Have the digest say what waits, and tell there of every outbreak that nobody was told of.
+
+    It is opened when there is something to say for the first time. Two or three calls a day, and one more for each
+    outbreak as long as its pause lasts.
+    """
+    waiting, outbreaks, now = waiting_threads(desk), called_off(desk.pauses.all()), desk.now()
+    marker = desk.marker(DIGEST, "maintainers")
+    body = render("digest", waiting=waiting[:MOST], more=max(0, len(waiting) - MOST), when=when, now=now)
+    place, number = find_own(desk, TITLE, marker, ""), None
+    if place is not None:
+        number, comment = place
+        desk.effects.edit_comment(desk.requests, number, comment.id, body, marker, seen=comment.text)
+    elif waiting or outbreaks:
+        number = desk.effects.open_thread(desk.requests, TITLE, body, marker)
+    if number is not None:
+        for name, hold in sorted(outbreaks.items()):
+            _tell(desk, number, name, hold)
+    return None
+
+
+def _tell(desk: Desk, number: int, name: str, hold: Hold) -> None:
+    """Say in the digest's thread that the suite `name` is paused, once for this pause."""
+    text = render("outbreak", name=name, hold=hold, at=read_time(hold.at) or desk.now(), when=when, now=desk.now())
+    desk.effects.comment(desk.requests, number, text, desk.marker("outbreak", f"{name} {hold.at}"))
