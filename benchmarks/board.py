@@ -7,10 +7,10 @@ from collections.abc import Iterator
 
 import redis
 
-from bot.index import Entry, Index
-from bot.measures import Measures
-from bot.scoreboard import Scored
-from bot.standing import Standing
+from bot.state.index import Entry, Index
+from bot.state.measures import Measures
+from bot.state.scoreboard import Scored
+from bot.state.standing import Standing
 from leaderboard.attempts import Failure
 from leaderboard.categories import Category
 from wire import clock

@@ -93,8 +93,8 @@ def evidence(desk: Any, calls: list[str]) -> tuple[float, int, list[str]]:
 
 def fill(desk: Any, count: int) -> None:
     """An index of `count` models that were judged, the original of the copy among them."""
-    from bot.index import Entry
-    from bot.standing import Standing
+    from bot.state.index import Entry
+    from bot.state.standing import Standing
     from leaderboard.requests import RequestPath
 
     def entry(model: str, weights: str) -> Entry:

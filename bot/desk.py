@@ -9,19 +9,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-from bot.adoption import Adoption
-from bot.contents import Memory
-from bot.decisions import Decisions
 from bot.effects import Gate
 from bot.flagging.book import FlagBook
-from bot.index import Index
 from bot.ledgers import Ledgers
-from bot.measures import Measures
-from bot.pauses import Pauses
+from bot.mirrors.contents import Memory
+from bot.past.adoption import Adoption
 from bot.probe import Probe
-from bot.scoreboard import Scoreboard
-from bot.timings import Timings
-from bot.visibility import Visibility
+from bot.state.decisions import Decisions
+from bot.state.index import Index
+from bot.state.measures import Measures
+from bot.state.pauses import Pauses
+from bot.state.scoreboard import Scoreboard
+from bot.state.timings import Timings
+from bot.state.visibility import Visibility
 from hub.client import Hub
 from hub.comments import Marker
 from hub.errors import BadRequest
@@ -43,7 +43,7 @@ from wire.shadow import ShadowList
 from wire.staging import Staging
 
 if TYPE_CHECKING:
-    from bot.mirror import Mirror
+    from bot.mirrors.mirror import Mirror
     from bot.sync.queue.line import Line
 
 Flags = Callable[[Sequence[str], str], tuple[Earlier, ...]]
@@ -106,7 +106,7 @@ class Desk:
     @cached_property
     def mirror(self) -> Mirror:
         """Clones of the board's repos, made when somebody first reads one: the web server never does."""
-        from bot.mirror import Mirror
+        from bot.mirrors.mirror import Mirror
 
         return Mirror(self.hub, self.mirrors)
 

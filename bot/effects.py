@@ -31,9 +31,9 @@ from typing import Literal
 
 import structlog
 
-from bot.adoption import Adoption
 from bot.fence import still_ours
 from bot.ledgers import Ledgers
+from bot.past.adoption import Adoption
 from bot.texts.render import ZERO_WIDTH_SPACE
 from hub.client import Hub
 from hub.comments import Marker

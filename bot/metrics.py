@@ -15,8 +15,8 @@ from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, generate_late
 from prometheus_client.registry import Collector
 from redis.exceptions import ResponseError
 
-from bot.catalog import STATUSES
 from bot.desk import Desk
+from bot.state.catalog import STATUSES
 from bot.sync.queue.line import look
 from leaderboard.tiers import TIERS
 from wire.redis import text

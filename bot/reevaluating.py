@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 
 from bot.commands.record import keep
 from bot.desk import Desk
-from bot.gittrees import Blob
+from bot.mirrors.gittrees import Blob
 from bot.sync.repo.origins import know_origin
 from bot.sync.requests.edits import known_facts, transition_edit
 from hub.edits import FieldEdit
@@ -36,7 +36,7 @@ from leaderboard.results import MAX_BYTES, suite_digest
 from wire.clock import iso
 
 if TYPE_CHECKING:
-    from bot.mirror import View
+    from bot.mirrors.mirror import View
 
 AT_ONCE = 250
 """Edits that are staged, and paths that are recorded, at a time: as many as the ledger brings into one commit."""

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 def files_page() -> str:
     """The page of files."""
-    from bot.decisions import Decision
+    from bot.state.decisions import Decision
     from leaderboard.adoption import Record
     from leaderboard.attempts import Failure, Outcome
     from leaderboard.boards import Board, Repos

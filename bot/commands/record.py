@@ -11,8 +11,8 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from bot.decisions import Decision
 from bot.desk import Desk
+from bot.state.decisions import Decision
 from hub.edits import PutFile
 from leaderboard.roles import Person
 from wire.clock import iso

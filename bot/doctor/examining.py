@@ -10,11 +10,11 @@ from collections.abc import Callable
 
 import redis
 
-from bot.consistency import disagreements
 from bot.desk import Desk
 from bot.doctor import hooks, machine, past, rights
 from bot.doctor.findings import Check, Checks
-from bot.mirror_folder import MirrorDamaged, UnusableFolder
+from bot.mirrors.consistency import disagreements
+from bot.mirrors.folder import MirrorDamaged, UnusableFolder
 from hub.client import Hub
 from hub.errors import HubError
 from leaderboard.effects import Effect, Mode

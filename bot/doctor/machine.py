@@ -11,7 +11,7 @@ import redis
 
 from bot.desk import Desk
 from bot.doctor.findings import Check, Checks, State
-from bot.mirror_folder import trouble_with
+from bot.mirrors.folder import trouble_with
 from leaderboard.tiers import TIERS
 
 GB = 1 << 30

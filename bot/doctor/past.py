@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from bot.desk import Desk
 from bot.doctor.findings import Check, Checks
-from bot.history import FileChange, changes, status_in
+from bot.mirrors.history import FileChange, changes, status_in
 from bot.sync.repo.kept import missing_results
 from hub.errors import NotFound
 from leaderboard.adoption import MAX_RECORD, RECORD, BadRecord, parse_record

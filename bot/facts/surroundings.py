@@ -1,6 +1,6 @@
 """What the board knows around a submission: repetitions, copies, quotas, flags. Ten round trips to Redis, no call.
 
-Everything comes from the index of requests, by way of its lists (`bot.neighbours`): a handful of entries is read,
+Everything comes from the index of requests, by way of its lists (`bot.state.neighbours`): a handful of entries is read,
 however many the board has.
 
 The request at the same path is never a repetition of itself. Whoever writes over a finished request asks for another
@@ -23,7 +23,7 @@ import hashlib
 from collections.abc import Sequence
 
 from bot.desk import Desk
-from bot.index import Entry
+from bot.state.index import Entry
 from bot.sync.requests.gather import asked
 from leaderboard.admission.facts import Earlier, ModelFacts, Surroundings
 from leaderboard.requests import Request, RequestPath, Status, parse_path

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from bot.mirror_folder import MirrorDamaged
+from bot.mirrors.folder import MirrorDamaged
 from hub.client import Hub
 from hub.records import Repo
 from leaderboard.admission.facts import Earlier
@@ -27,7 +27,7 @@ from wire.keys import Keys
 from wire.redis import Fields, Redis, text
 
 if TYPE_CHECKING:
-    from bot.mirror import Mirror, View
+    from bot.mirrors.mirror import Mirror, View
 
 log = structlog.get_logger()
 

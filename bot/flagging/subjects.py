@@ -13,8 +13,8 @@ from bot.desk import Desk
 from bot.facts.card import MERGEKIT, gather_card
 from bot.facts.repo import ModelRepo
 from bot.facts.surroundings import model_of, one_digest
-from bot.index import Entry
 from bot.probe.questions import INDEX_FILE
+from bot.state.index import Entry
 from bot.web.shown import hidden, precision_of
 from hub.errors import BadRequest, Disabled, Gated, NotFound, TooLarge
 from hub.records import Repo

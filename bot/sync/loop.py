@@ -24,13 +24,13 @@ from redis.exceptions import RedisError
 
 from bot.deliveries import FLAGS, REQUESTS
 from bot.desk import Desk, repo_of, thread_of
-from bot.errands import ERRAND
 from bot.fence import LeaseLost, fenced
 from bot.flagging.cures import CAUSE, CAUSES, mark_causes
 from bot.flagging.reports import EVIDENCE, sync_evidence
 from bot.ledgers import LEDGER
-from bot.questions import CHECK
-from bot.submissions import SUBMISSION
+from bot.state.errands import ERRAND
+from bot.state.questions import CHECK
+from bot.state.submissions import SUBMISSION
 from bot.sync.board.contents import CONTENTS, sync_contents
 from bot.sync.board.decisions import DECISIONS, sync_decisions
 from bot.sync.board.flags import sync_cause, sync_flags

@@ -14,8 +14,8 @@ from collections.abc import Sequence
 
 import structlog
 
-from bot.contents import MISSING, can_write
 from bot.desk import Desk
+from bot.mirrors.contents import MISSING, can_write
 from bot.schedule import Schedule
 from bot.settings import BotSettings, SettingsError
 from bot.sync.loop import SyncLoop

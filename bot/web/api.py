@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Path, Query, Request
 from fastapi.responses import Response
 
-from bot.questions import Question
+from bot.state.questions import Question
 from bot.web import models
 from bot.web.answers import CannotAnswer, answer
 from bot.web.check_models import Checked

@@ -15,7 +15,7 @@ from typing import TypeVar
 from starlette.concurrency import run_in_threadpool
 
 from bot.desk import Desk
-from bot.questions import CHECK, Question, Questions
+from bot.state.questions import CHECK, Question, Questions
 from bot.web.answers import CannotAnswer
 from bot.web.check_models import Checked
 from bot.web.models import Problem

@@ -13,9 +13,9 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import accumulate, chain
 
-from bot.index import Entry
-from bot.scoreboard import Scored
-from bot.searching import values_of
+from bot.state.index import Entry
+from bot.state.scoreboard import Scored
+from bot.state.searching import values_of
 from bot.web import shown
 from bot.web.alike import Alike
 from leaderboard.categories import Category

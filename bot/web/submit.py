@@ -19,7 +19,7 @@ from starlette.concurrency import run_in_threadpool
 from bot.checking import as_request
 from bot.commands.limits import MOST, wait_of
 from bot.desk import Desk
-from bot.submissions import SUBMISSION, Submission, Submissions
+from bot.state.submissions import SUBMISSION, Submission, Submissions
 from bot.sync.web.submissions import arguments_of, where
 from bot.web.answers import FRESH, CannotAnswer
 from bot.web.checks import AGAIN, Patience

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 
-from bot.decisions import Decision
 from bot.desk import Desk, repo_of
+from bot.state.decisions import Decision
 from bot.sync.threads.waiting_threads import waiting_threads
 from bot.web import talk_models as models
 from bot.web.lists import read_cursor, write_cursor

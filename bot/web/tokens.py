@@ -21,7 +21,7 @@ from anyio import CapacityLimiter, to_thread
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
 from bot.desk import Desk
-from bot.questions import Questions
+from bot.state.questions import Questions
 from bot.web.answers import CannotAnswer
 from bot.web.checks import who
 from bot.web.models import Problem

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from fastapi import Request, Response
 
 from bot.desk import Desk
-from bot.errands import ERRAND, Errand, Errands, look
-from bot.sessions import LASTS, Sessions, form_token
+from bot.state.errands import ERRAND, Errand, Errands, look
+from bot.state.sessions import LASTS, Sessions, form_token
 from bot.web.answers import CannotAnswer
 from bot.web.models import Problem
 from hub.oauth import OAuthApp

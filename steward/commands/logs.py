@@ -14,7 +14,7 @@ from steward.commands.status import UNKNOWN, What, meant, none_known, told
 
 if TYPE_CHECKING:
     from bot.desk import Desk
-    from bot.index import Entry
+    from bot.state.index import Entry
 
 OPEN = ("PENDING", "RERUN", "PENDING_NEW_EVAL", "RUNNING")
 """Statuses of a request that has not come to its end."""
@@ -32,7 +32,7 @@ def why(
     as_json: AsJson = False,
 ) -> None:
     """Say why a request failed or waits, with the decisive lines of its log. Exit status 1 where there is none."""
-    from bot.log_lines import lines_of
+    from bot.mirrors.log_lines import lines_of
     from bot.texts.render import printable
     from bot.web import shown
     from steward.commands.board import open_board
@@ -59,7 +59,7 @@ def logs(
 
     How far it is goes to standard error, the log to standard output. Ctrl-C ends the waiting, and nothing else.
     """
-    from bot.log_lines import log_of
+    from bot.mirrors.log_lines import log_of
     from bot.texts.render import printable, visible
     from steward.commands.board import open_board
 

@@ -48,7 +48,7 @@ def reevaluate(
 
     It comes after everything else that waits. Results stay, and stay shown, until there are newer ones.
     """
-    from bot.mirror_folder import MirrorDamaged
+    from bot.mirrors.folder import MirrorDamaged
     from bot.reevaluating import survey
     from hub.errors import HubError
     from steward.commands.board import open_board

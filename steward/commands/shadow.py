@@ -11,7 +11,7 @@ from steward.commands.board import AsJson, in_sentences
 from steward.commands.saying import cell, ending
 
 if TYPE_CHECKING:
-    from bot.hindsight import Compared
+    from bot.past.hindsight import Compared
 
 commands = typer.Typer(help="What the bot would have done, were its effects on.", no_args_is_help=True)
 
@@ -30,8 +30,8 @@ def list_shadow(
     as_json: AsJson = False,
 ) -> None:
     """Show what would have been done, where and when, and what people then did to the same file or thread."""
-    from bot.hindsight import compare
-    from bot.mirror_folder import MirrorDamaged
+    from bot.mirrors.folder import MirrorDamaged
+    from bot.past.hindsight import compare
     from steward.commands.board import open_board
 
     with open_board() as desk:

@@ -18,7 +18,7 @@ from steward.commands.board import MISCONFIGURED, AsJson, open_board
 from steward.commands.saying import ending
 
 if TYPE_CHECKING:
-    from bot.submissions import Submission
+    from bot.state.submissions import Submission
     from bot.web.submit_models import Asked, Submitted
     from hub.records import Account
 
@@ -122,7 +122,7 @@ def _other_words(status: int, content: bytes) -> str:
 
 def _here(asked: Asked, by: str) -> Submitted:
     """What comes of it on the board of our own settings."""
-    from bot.submissions import Submissions
+    from bot.state.submissions import Submissions
     from bot.sync.web.submissions import carry_out
     from hub.errors import HubError
 
@@ -138,7 +138,7 @@ def _here(asked: Asked, by: str) -> Submitted:
 
 
 def _submission(asked: Asked, account: Account, at: float) -> Submission:
-    from bot.submissions import Submission
+    from bot.state.submissions import Submission
     from bot.sync.web.submissions import arguments_of
 
     arguments = arguments_of(asked)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from bot import searching
 from bot.commands.call import Answer, Call, say
 from bot.commands.registry import Param, Verb
 from bot.commands.verbs.shared import ANYONE
+from bot.state import searching
 from bot.web import shown
 
 MOST = 10

@@ -5,7 +5,7 @@ from __future__ import annotations
 from bot.commands.call import Answer, Call, say
 from bot.commands.registry import Verb
 from bot.commands.verbs.shared import ANYONE, MODEL, PRECISION, WEIGHTS
-from bot.log_lines import lines_of
+from bot.mirrors.log_lines import lines_of
 from bot.web import shown
 
 

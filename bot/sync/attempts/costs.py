@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from bot.desk import Desk
-from bot.index import Entry
-from bot.measures import Cost
+from bot.state.index import Entry
+from bot.state.measures import Cost
 from leaderboard.attempts import Outcome
 
 AFTERWARDS = 3_600.0

@@ -9,8 +9,8 @@ from collections.abc import Iterable
 from typing import Any
 
 from bot.desk import Desk
-from bot.index import Entry
-from bot.scoreboard import Scored, of_model, same_category
+from bot.state.index import Entry
+from bot.state.scoreboard import Scored, of_model, same_category
 from bot.texts.status import ScoreRow
 from leaderboard.categories import read_category
 from leaderboard.requests import Request

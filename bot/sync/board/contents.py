@@ -20,8 +20,8 @@ from typing import TYPE_CHECKING, TypeVar
 
 import structlog
 
-from bot.contents import MAX_TABLE, MISSING, BadTable, Table, can_write, read_table, write_table
 from bot.desk import Desk
+from bot.mirrors.contents import MAX_TABLE, MISSING, BadTable, Table, can_write, read_table, write_table
 from hub.edits import PutFile
 from hub.errors import BadRequest, BadToken, Denied, Garbled, NotFound, TooLarge
 from hub.records import ModelFacts, Repo
@@ -34,8 +34,8 @@ from leaderboard.results import MAX_BYTES
 from wire.dirty import Priority
 
 if TYPE_CHECKING:
-    from bot.gittrees import Blob
-    from bot.mirror import View
+    from bot.mirrors.gittrees import Blob
+    from bot.mirrors.mirror import View
 
 log = structlog.get_logger()
 

@@ -16,8 +16,8 @@ from datetime import UTC, datetime, timedelta
 import structlog
 
 from bot.commands.record import FOLDER
-from bot.decisions import Decision, parse
 from bot.desk import Desk
+from bot.state.decisions import Decision, parse
 from hub.edits import PutFile
 from hub.errors import NotFound
 from hub.records import FileEntry

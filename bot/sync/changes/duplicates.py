@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from bot.desk import Desk
-from bot.mirror_folder import MirrorDamaged
+from bot.mirrors.folder import MirrorDamaged
 from bot.sync.changes.changesets import Approved, Part
 from bot.sync.threads.own_threads import find_own
 from bot.texts.proposal import Note
@@ -31,7 +31,7 @@ from wire.clock import iso
 from wire.redis import text
 
 if TYPE_CHECKING:
-    from bot.mirror import View
+    from bot.mirrors.mirror import View
 
 log = structlog.get_logger()
 

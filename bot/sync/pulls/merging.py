@@ -24,8 +24,8 @@ import structlog
 
 from bot.deliveries import REQUESTS
 from bot.desk import Desk, request_key, thread_key
-from bot.gittrees import Difference
-from bot.index import Origin
+from bot.mirrors.gittrees import Difference
+from bot.state.index import Origin
 from bot.sync.pulls.record import KIND, Memo, Record, forget, recall, remember
 from bot.sync.pulls.report import tell_end, tell_refused
 from bot.sync.renames import pulls as rename_pulls
@@ -42,7 +42,7 @@ from wire.crashpoints import pass_by, point
 from wire.dirty import Priority
 
 if TYPE_CHECKING:
-    from bot.mirror import View
+    from bot.mirrors.mirror import View
 
 log = structlog.get_logger()
 

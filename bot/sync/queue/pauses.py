@@ -13,7 +13,7 @@ from leaderboard.outbreaks import called_off
 from wire.dirty import Priority
 
 if TYPE_CHECKING:
-    from bot.mirror import View
+    from bot.mirrors.mirror import View
 
 PAUSED = "pauses"
 """Dirty key: the file of pauses may have changed."""

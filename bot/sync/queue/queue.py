@@ -17,7 +17,7 @@ from collections.abc import Mapping
 import structlog
 
 from bot.desk import Desk, request_key
-from bot.index import Entry
+from bot.state.index import Entry
 from bot.sync.queue.durations import ask_for_durations
 from bot.sync.queue.line import look
 from bot.sync.requests.gather import life

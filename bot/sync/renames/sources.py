@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from bot.desk import Desk
-from bot.gittrees import Difference
-from bot.mirror_folder import MirrorDamaged
+from bot.mirrors.folder import MirrorDamaged
+from bot.mirrors.gittrees import Difference
 from hub.errors import EntryNotFound, TooLarge
 from hub.records import Repo
 from leaderboard.changes import FileChange
@@ -25,7 +25,7 @@ from leaderboard.renames import REASONS, Kind
 from leaderboard.requests import is_request_path
 
 if TYPE_CHECKING:
-    from bot.mirror import View
+    from bot.mirrors.mirror import View
 
 _SLOT = "_eval_request_"
 MOST_READ = 60

@@ -6,8 +6,8 @@ into the index from its file alone; what waits, runs, or is not understood gets 
 
 from __future__ import annotations
 
-from bot.index import Entry
-from bot.standing import standing_of, standing_of_unreadable
+from bot.state.index import Entry
+from bot.state.standing import standing_of, standing_of_unreadable
 from leaderboard.adoption import is_old
 from leaderboard.jsontext import object_in
 from leaderboard.lifecycle import spent

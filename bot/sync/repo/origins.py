@@ -18,14 +18,14 @@ from typing import TYPE_CHECKING
 import structlog
 
 from bot.desk import Desk
-from bot.index import Origin
+from bot.state.index import Origin
 from hub.comments import is_by
 from hub.errors import BadToken, HubError, NotFound, RateLimited, Transient
 from hub.records import Account, LogEntry
 from leaderboard.requests import Request, is_request_path
 
 if TYPE_CHECKING:
-    from bot.mirror import View
+    from bot.mirrors.mirror import View
 
 log = structlog.get_logger()
 

@@ -19,10 +19,10 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from bot import adoption
 from bot.desk import Desk, request_key
-from bot.gittrees import Blob
-from bot.mirror_folder import MirrorDamaged
+from bot.mirrors.folder import MirrorDamaged
+from bot.mirrors.gittrees import Blob
+from bot.past import adoption
 from bot.sync.board.contents import mark_contents
 from bot.sync.pulls.pulls import mark_moved
 from bot.sync.pulls.record import MAIN
@@ -36,7 +36,7 @@ from wire.crashpoints import pass_by, point
 from wire.dirty import Priority
 
 if TYPE_CHECKING:
-    from bot.mirror import View
+    from bot.mirrors.mirror import View
 
 log = structlog.get_logger()
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from bot.adoption import git_id
 from bot.desk import Desk
-from bot.index import Entry
+from bot.past.adoption import git_id
+from bot.state.index import Entry
 from bot.sync.repo.first_look import left_in_peace
 from hub.records import File
 from leaderboard.requests import Problem, Request

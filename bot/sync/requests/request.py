@@ -14,8 +14,8 @@ from __future__ import annotations
 import structlog
 
 from bot.desk import Desk
-from bot.index import Entry
-from bot.standing import standing_of
+from bot.state.index import Entry
+from bot.state.standing import standing_of
 from bot.sync.attempts import attempt as attempts
 from bot.sync.attempts import costs, publication
 from bot.sync.attempts.attempt import dismiss

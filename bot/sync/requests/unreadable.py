@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from bot.desk import Desk, request_key
-from bot.index import Entry
-from bot.standing import standing_of_unreadable
+from bot.state.index import Entry
+from bot.state.standing import standing_of_unreadable
 from bot.sync.requests.edits import digest_of
 from bot.sync.status.status_thread import tell
 from bot.sync.status.views import view_of_unreadable

@@ -25,8 +25,8 @@ from bot.commands.answering import known_commands
 from bot.commands.registry import Registry
 from bot.commands.targets import near
 from bot.desk import Desk, thread_key
-from bot.index import Entry
-from bot.log_lines import lines_of
+from bot.mirrors.log_lines import lines_of
+from bot.state.index import Entry
 from bot.sync.requests.relaunching import Relaunch, relaunch
 from bot.sync.threads.following import follow
 from bot.sync.threads.waiting_threads import note

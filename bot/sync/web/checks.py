@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bot.checking import Checked, check
 from bot.desk import Desk
-from bot.questions import Question, Questions
+from bot.state.questions import Question, Questions
 from bot.web import check_models as models
 from wire.clock import iso
 

@@ -14,7 +14,7 @@ from typing import Any
 from bot.commands import people
 from bot.commands.record import keep
 from bot.desk import Desk
-from bot.errands import LOOKED, Code, Errand, Errands
+from bot.state.errands import LOOKED, Code, Errand, Errands
 from bot.texts.render import render
 from leaderboard.roles import Role
 from wire.clock import iso

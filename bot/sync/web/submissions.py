@@ -21,7 +21,7 @@ from bot.commands.record import keep
 from bot.commands.registry import Misused, bind
 from bot.commands.verbs.submit import SUBMIT, wish_of, words
 from bot.desk import Desk
-from bot.submissions import FORGOTTEN, KEPT, Submission, Submissions
+from bot.state.submissions import FORGOTTEN, KEPT, Submission, Submissions
 from bot.sync.requests import submitting
 from bot.web.check_models import Reason
 from bot.web.submit_models import Asked, Code, Submitted

@@ -14,8 +14,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from bot.desk import Desk
+from bot.state.timings import day_from
 from bot.sync.attempts.timing import OTHER
-from bot.timings import day_from
 from bot.web.charts import models
 from bot.web.charts.drawing import draw
 from bot.web.charts.pictures import PICTURES

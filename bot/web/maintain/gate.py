@@ -12,7 +12,7 @@ from typing import Literal
 from fastapi import Request
 from starlette.concurrency import run_in_threadpool
 
-from bot.errands import Code, Errand, look, wake
+from bot.state.errands import Code, Errand, look, wake
 from bot.web.checks import Patience
 from bot.web.visitors import Visitor, Visitors
 from leaderboard.roles import Person

@@ -6,8 +6,8 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from bot.errands import Code
 from bot.inbox_log import Standing
+from bot.state.errands import Code
 from bot.web.models import Shown
 
 

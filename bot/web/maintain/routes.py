@@ -13,7 +13,7 @@ from fastapi.responses import RedirectResponse, Response
 from starlette.concurrency import run_in_threadpool
 
 from bot.deliveries import VERDICTS
-from bot.errands import Code
+from bot.state.errands import Code
 from bot.web.answers import PRIVATE, CannotAnswer
 from bot.web.frame import Frame
 from bot.web.incoming import body_of, choice, form_in, words

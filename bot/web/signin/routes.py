@@ -15,9 +15,9 @@ from fastapi.responses import RedirectResponse, Response
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.concurrency import run_in_threadpool
 
-from bot.errands import look
-from bot.questions import Questions
-from bot.sessions import Session
+from bot.state.errands import look
+from bot.state.questions import Questions
+from bot.state.sessions import Session
 from bot.web.answers import PRIVATE, answer
 from bot.web.api import PROBLEMS
 from bot.web.checks import who

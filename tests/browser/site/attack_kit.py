@@ -9,9 +9,9 @@ from urllib.parse import quote
 import redis
 from world_kit import entry, flag, put_flags
 
-from bot.decisions import Decision, Decisions, Somebody, Where
-from bot.index import Index
-from bot.scoreboard import Scoreboard, Scored
+from bot.state.decisions import Decision, Decisions, Somebody, Where
+from bot.state.index import Index
+from bot.state.scoreboard import Scoreboard, Scored
 from leaderboard.attempts import Failure
 from wire import clock
 from wire.attempts import Attempts, Progress

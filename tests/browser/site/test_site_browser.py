@@ -13,7 +13,7 @@ from playwright.sync_api import Browser, Page, Route, expect
 from serving_kit import Site, serving
 from world_kit import entry, path_of
 
-from bot.index import Index
+from bot.state.index import Index
 from leaderboard.categories import Category
 from steward.valkey import Valkey
 from wire import clock

@@ -14,11 +14,11 @@ sys.path.append(str(Path(__file__).parents[2] / "integration" / "bot"))
 from site_kit import entry, flag, path_of, put_flags
 from times_kit import count
 
-from bot.decisions import Decision, Decisions, Somebody, Where
-from bot.index import Entry, Index
-from bot.measures import Measures
-from bot.pauses import Pauses
-from bot.scoreboard import Scoreboard, Scored
+from bot.state.decisions import Decision, Decisions, Somebody, Where
+from bot.state.index import Entry, Index
+from bot.state.measures import Measures
+from bot.state.pauses import Pauses
+from bot.state.scoreboard import Scoreboard, Scored
 from leaderboard.attempts import Failure
 from leaderboard.categories import Category
 from leaderboard.flags import Decision as Ruling

@@ -12,9 +12,9 @@ import redis
 from bot_kit import BOARD, SECRET
 from live_kit import client_of
 
-from bot.index import Entry, Index
 from bot.settings import BotSettings
-from bot.standing import Standing
+from bot.state.index import Entry, Index
+from bot.state.standing import Standing
 from leaderboard.attempts import Failure
 from steward.valkey import Valkey
 from wire.keys import Keys

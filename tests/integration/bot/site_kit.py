@@ -7,9 +7,9 @@ from typing import Any
 
 import redis
 
-from bot.index import Entry, Index
-from bot.scoreboard import Scoreboard, Scored
-from bot.standing import Standing
+from bot.state.index import Entry, Index
+from bot.state.scoreboard import Scoreboard, Scored
+from bot.state.standing import Standing
 from leaderboard.attempts import Failure
 from leaderboard.categories import Category
 from leaderboard.flags import Decision, FlagRecord

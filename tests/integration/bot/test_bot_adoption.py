@@ -11,10 +11,10 @@ from huggingface_hub import CommitOperationAdd, CommitOperationDelete
 from old_kit import old_files
 from stand_kit import REQUESTS, Stand
 
-from bot.adopting import Adopted, adopt
-from bot.adoption import RecordLost, git_id
 from bot.desk import request_key, thread_key
-from bot.index import Entry
+from bot.past.adopting import Adopted, adopt
+from bot.past.adoption import RecordLost, git_id
+from bot.state.index import Entry
 from bot.sync.changes.duplicates import DUPLICATES
 from bot.sync.reconcile import PERIOD
 from leaderboard.adoption import RECORD, BadRecord, old_failure, parse_record

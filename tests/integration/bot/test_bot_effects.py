@@ -9,8 +9,8 @@ from huggingface_hub import CommitOperationAdd
 from shadow_kit import ON, begun, later, listed, switch, written
 from stand_kit import REQUESTS, Stand
 
-from bot.adopting import adopt
 from bot.effects import Gate
+from bot.past.adopting import adopt
 from hub.comments import Marker
 from hub.edits import PutFile
 from hub.records import Repo

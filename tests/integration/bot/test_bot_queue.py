@@ -8,7 +8,7 @@ import pytest
 from huggingface_hub import CommitOperationAdd
 from stand_kit import REQUESTS, Stand
 
-from bot.measures import Cost
+from bot.state.measures import Cost
 from bot.sync.queue import queue_rules
 from bot.sync.queue.line import look
 from hub.budget import Commits

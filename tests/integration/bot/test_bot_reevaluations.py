@@ -14,7 +14,7 @@ from published_kit import publish
 from stand_kit import BOT, REQUESTS, Stand
 from typer.testing import CliRunner
 
-from bot.adopting import adopt
+from bot.past.adopting import adopt
 from bot.reevaluating import put_back, survey
 from bot.web.talks import decisions
 from hub.budget import Commits

@@ -10,7 +10,7 @@ from huggingface_hub import CommitOperationAdd, HfApi
 from shadow_kit import CORRUPTED, ON, SHADOW, begun, later, listed, path_of, submit, switch, written
 from stand_kit import REQUESTS, WORKER, Stand
 
-from bot.hindsight import compare
+from bot.past.hindsight import compare
 from bot.sync.reconcile import PERIOD
 from hub.edits import PutFile
 from leaderboard.attempts import Details

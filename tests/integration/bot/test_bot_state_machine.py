@@ -22,7 +22,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition,
 from life_kit import ENDED, Life
 from stand_kit import REQUESTS
 
-from bot import mirror
+from bot.mirrors import mirror
 from leaderboard.attempts import Failure
 from leaderboard.requests import RequestPath
 from wire import clock

@@ -5,7 +5,7 @@ from __future__ import annotations
 from published_kit import publish
 from stand_kit import Stand
 
-from bot.timings import Timings, day_from
+from bot.state.timings import Timings, day_from
 from leaderboard.attempts import Details, Failure
 from leaderboard.failures import cause
 from leaderboard.timings import SLOT, Day, Span, bin_of, day_of

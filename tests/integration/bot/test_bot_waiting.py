@@ -8,9 +8,9 @@ import redis
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from bot import waiting
-from bot.index import Entry, Index
-from bot.measures import Cost, Measures
+from bot.state import waiting
+from bot.state.index import Entry, Index
+from bot.state.measures import Cost, Measures
 from leaderboard.budgets import DAY
 from wire import jobs
 from wire.jobs import EvaluationJob

@@ -19,10 +19,10 @@ from huggingface_hub import CommitOperationAdd, HfApi
 from published_kit import publish
 from stand_kit import BOT, WORKER
 
-from bot import contents as tables
-from bot.consistency import disagreements
-from bot.contents import Memory, read_table, write_table
 from bot.doctor import examine
+from bot.mirrors import contents as tables
+from bot.mirrors.consistency import disagreements
+from bot.mirrors.contents import Memory, read_table, write_table
 from bot.probe import Probe
 from bot.settings import BotSettings, SettingsError
 from bot.sync.board import contents as sync

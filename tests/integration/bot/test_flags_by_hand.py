@@ -13,8 +13,8 @@ from huggingface_hub import CommitOperationAdd, CommitOperationDelete
 from stand_kit import BOT
 from typer.testing import CliRunner
 
-from bot.consistency import disagreements
 from bot.deliveries import read_delivery
+from bot.mirrors.consistency import disagreements
 from bot.probe import Probe
 from bot.sync.threads.waiting_threads import waiting_threads
 from localhub.testing import LocalHub

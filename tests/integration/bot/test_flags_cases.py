@@ -14,8 +14,8 @@ import pytest
 import redis
 from flags_kit import SPACE, FlagStand, Hearing, card, flags_world
 
-from bot.consistency import disagreements
 from bot.flagging.reports import find_report, reports
+from bot.mirrors.consistency import disagreements
 from bot.probe import Probe
 from bot.sync.threads.waiting_threads import waiting_threads
 from hub.comments import marker_of

@@ -15,7 +15,7 @@ import redis
 from flags_kit import SPACE, FlagStand, Hearing, card, flags_world
 from huggingface_hub import CommitOperationDelete
 
-from bot.consistency import disagreements
+from bot.mirrors.consistency import disagreements
 from bot.probe import Probe
 from hub.comments import marker_of
 from leaderboard.flags import record_path

@@ -14,10 +14,10 @@ from bot_kit import SECRET
 from signin_kit import MIA, Browser, Site, signing
 from stand_kit import ADA, BOB
 
-from bot.errands import Errands, wake
-from bot.index import Entry
 from bot.probe import Probe
-from bot.standing import Standing
+from bot.state.errands import Errands, wake
+from bot.state.index import Entry
+from bot.state.standing import Standing
 from bot.sync.web.errands import sync_errand
 from bot.web.visitors import Visitors
 from leaderboard.attempts import Failure

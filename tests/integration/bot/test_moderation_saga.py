@@ -36,7 +36,7 @@ from rename_kit import (
 )
 from stand_kit import ADA, REQUESTS, Stand
 
-from bot.consistency import disagreements
+from bot.mirrors.consistency import disagreements
 from hub.edits import blob_id
 from hub.records import Repo
 from leaderboard.admission.facts import Earlier

@@ -11,8 +11,8 @@ from redis.connection import Connection
 from site_kit import entry
 
 from bot.desk import Desk
-from bot.index import Index
-from bot.pauses import Pauses
+from bot.state.index import Index
+from bot.state.pauses import Pauses
 from bot.web.board import Views
 from hub.client import Hub
 from leaderboard.boards import parse_board

@@ -12,7 +12,7 @@ from site_kit import entry, furnish
 
 from bot.desk import Desk
 from bot.inbox import connect_inbox
-from bot.index import Index
+from bot.state.index import Index
 from bot.web import live as module
 from bot.web.lists import Pages
 from bot.web.live import Events, Live

@@ -17,9 +17,9 @@ from hypothesis import strategies as st
 from serve_pages_kit import Client, Reader, serving
 from site_kit import REASONS, entry, flag, furnish, path_of, put_flags, score
 
-from bot.index import Index
-from bot.scoreboard import Scoreboard
 from bot.settings import BotSettings
+from bot.state.index import Index
+from bot.state.scoreboard import Scoreboard
 from bot.web import board_models
 from bot.web.rows import Rows
 from bot.web.table import Table

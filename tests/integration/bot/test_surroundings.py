@@ -14,8 +14,8 @@ from bot_kit import BOARD
 
 from bot.desk import Desk
 from bot.facts.surroundings import gather_surroundings, weights_digest
-from bot.index import Entry
-from bot.standing import Standing
+from bot.state.index import Entry
+from bot.state.standing import Standing
 from hub.client import Hub
 from leaderboard.admission.facts import Earlier, ModelFacts, ModelFile, Surroundings, Weights
 from leaderboard.attempts import Failure

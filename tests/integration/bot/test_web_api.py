@@ -13,8 +13,8 @@ import pytest
 import redis
 from stand_kit import Stand
 
-from bot.index import Entry, Index
-from bot.standing import Standing
+from bot.state.index import Entry, Index
+from bot.state.standing import Standing
 from bot.web.lists import LOOKED_AT
 from leaderboard.adoption import RECORD
 from leaderboard.attempts import Failure
@@ -306,7 +306,7 @@ def test_ten_thousand_waiting_requests_are_shown_within_50_ms(
 
 def test_old_failures_say_that_no_log_was_kept(stand: Stand, web: httpx2.Client) -> None:
     """Of what failed before the board was adopted; the file stays as it is. After amnesia the same is told."""
-    from bot.adopting import adopt
+    from bot.past.adopting import adopt
 
     failed = stand.submit("ada/good", status="FAILED", submitted_time="2024-01-06T09:45:44Z")
     adopt(stand.desk)

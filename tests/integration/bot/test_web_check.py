@@ -17,8 +17,8 @@ from stand_kit import BOT, CONFIG, Stand
 from typer.testing import CliRunner, Result
 
 from bot.checking import GATED, check
-from bot.questions import Question, Questions
 from bot.settings import BotSettings
+from bot.state.questions import Question, Questions
 from bot.web.checks import who
 from hub.records import Put, Repo
 from leaderboard.attempts import Failure

@@ -14,7 +14,7 @@ from submit_kit import GOOD, KEYS, PATH, post, settled, syncs_beside
 
 from bot.commands.verbs.submit import SUBMIT
 from bot.settings import BotSettings
-from bot.submissions import Submission, Submissions
+from bot.state.submissions import Submission, Submissions
 from bot.sync.web.submissions import sync_submission
 from bot.web.submit import arguments_in
 from hub.errors import Transient

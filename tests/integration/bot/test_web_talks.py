@@ -14,10 +14,10 @@ from stand_kit import Stand
 from talk_kit import Talk
 
 from bot.commands.verbs import REGISTRY
-from bot.decisions import Decision, Decisions
 from bot.desk import Desk
-from bot.index import Entry
-from bot.standing import Standing
+from bot.state.decisions import Decision, Decisions
+from bot.state.index import Entry
+from bot.state.standing import Standing
 from bot.sync.board.decisions import sync_decisions
 from bot.web import talks
 from hub.client import Hub
@@ -105,7 +105,7 @@ def test_what_a_program_did_with_a_private_model_names_it_to_nobody(
 
 def test_only_so_many_are_kept(decisions: Decisions, monkeypatch: pytest.MonkeyPatch) -> None:
     """The oldest go; the files on the Hub stay."""
-    monkeypatch.setattr("bot.decisions.KEPT", 3)
+    monkeypatch.setattr("bot.state.decisions.KEPT", 3)
     decisions.put(*(decision(number) for number in range(5)))
     assert [one.comment for one in decisions.newest(limit=10)] == ["c4", "c3", "c2"]
     assert decisions.known(["c1-0", "c4-0"]) == {"c4-0"}

@@ -21,10 +21,10 @@ from serve_pages_kit import Client, Reader, serving
 from site_kit import BENCHMARKS, entry, flag, path_of, put_flags, score
 from times_kit import count
 
-from bot.index import Index
-from bot.scoreboard import Scoreboard
 from bot.settings import BotSettings
-from bot.timings import Timings
+from bot.state.index import Index
+from bot.state.scoreboard import Scoreboard
+from bot.state.timings import Timings
 from bot.web.board import Views
 from bot.web.charts.drawing import POLICY, WIDTHS
 from bot.web.charts.models import Compared, Times

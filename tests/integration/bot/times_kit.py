@@ -6,7 +6,7 @@ import random
 
 import redis
 
-from bot.timings import Timings
+from bot.state.timings import Timings
 from leaderboard.attempts import Fault
 from leaderboard.timings import DAY, SLOT, day_of
 from wire.keys import Keys

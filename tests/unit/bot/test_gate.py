@@ -12,7 +12,7 @@ DOOR = re.compile(
 )
 LEDGER = re.compile(r"\b_?ledgers\.(stage|sync)\(")
 BESIDE = {
-    "adopting.py": "an operator asks for the record by name",
+    "past/adopting.py": "an operator asks for the record by name",
     "doctor/rights.py": "its commit cannot land",
     "sync/changes/changesets.py": "it asks the gate before its one commit, which has to be a compare-and-swap",
 }

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from test_texts import HOSTILE, kinds
 
 from bot.commands.call import say
-from bot.searching import Found
+from bot.state.searching import Found
 from leaderboard.search import Query, parse
 
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.sessions import form_token
+from bot.state.sessions import form_token
 from bot.web.incoming import form_in
 from bot.web.signin.flow import Flow, begin, local, read, written
 

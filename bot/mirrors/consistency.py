@@ -16,11 +16,11 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from bot.contents import MAX_TABLE, MISSING, BadTable, can_write, read_table
 from bot.desk import Desk
 from bot.flagging.book import MAX_TABLE_FILE, records_at
 from bot.flagging.naming import find_model
-from bot.mirror_folder import MirrorDamaged
+from bot.mirrors.contents import MAX_TABLE, MISSING, BadTable, can_write, read_table
+from bot.mirrors.folder import MirrorDamaged
 from bot.sync.board.contents import board_of
 from hub.records import Repo
 from leaderboard.columns import FILE, Row, columns, key_of
@@ -33,7 +33,7 @@ from leaderboard.requests import Request, is_request_path, parse_request
 from leaderboard.results import MAX_BYTES
 
 if TYPE_CHECKING:
-    from bot.mirror import View
+    from bot.mirrors.mirror import View
 
 
 @dataclass(frozen=True)

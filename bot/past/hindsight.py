@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from bot.desk import Desk, repo_of
-from bot.history import FileChange, changes
+from bot.mirrors.history import FileChange, changes
 from hub.comments import is_by
 from hub.errors import NotFound
 from hub.records import Thread

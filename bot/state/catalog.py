@@ -9,13 +9,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
-from bot.standing import OTHER
+from bot.state.standing import OTHER
 from leaderboard.requests import Status
 from wire.keys import Keys
 from wire.redis import Fields, Redis, text
 
 if TYPE_CHECKING:
-    from bot.index import Entry
+    from bot.state.index import Entry
 
 STATUSES = (*Status.__members__, OTHER)
 CHUNK = 200

@@ -11,8 +11,8 @@ from dataclasses import dataclass, replace
 from itertools import islice
 
 from bot.desk import Desk
-from bot.index import Entry
-from bot.scoreboard import Scored
+from bot.state.index import Entry
+from bot.state.scoreboard import Scored
 from bot.web import shown
 from bot.web.alike import Alike
 from leaderboard.requests import RequestPath, parse_path

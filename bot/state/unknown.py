@@ -15,7 +15,7 @@ from leaderboard.failures import UNKNOWN, diagnose
 from leaderboard.requests import Request, Status, is_request_path, parse_request
 
 if TYPE_CHECKING:
-    from bot.mirror import View
+    from bot.mirrors.mirror import View
 
 MAX_OUTCOME = 200_000
 LAST_LINES = 5

@@ -1,4 +1,4 @@
-"""Where mirrors lie, and what can be wrong with them: apart from `bot.mirror`, for all who need no git.
+"""Where mirrors lie, and what can be wrong with them: apart from `bot.mirrors.mirror`, for all who need no git.
 
 The web server reads no repo; without git's library it is a tenth smaller.
 """

@@ -15,10 +15,10 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from bot.catalog import Catalog
-from bot.neighbours import Neighbours, starting_with
-from bot.standing import Standing
-from bot.waiting import LINE, WaitingList
+from bot.state.catalog import Catalog
+from bot.state.neighbours import Neighbours, starting_with
+from bot.state.standing import Standing
+from bot.state.waiting import LINE, WaitingList
 from leaderboard.dispatch import Waiting
 from leaderboard.holds import RANK, Hold, Priority
 from leaderboard.requests import Kept, RequestPath, parse_path

@@ -5,7 +5,7 @@ request's own sum in its file (`steward.gpu_seconds`). A day's sums by tier and 
 begin anew where Redis was lost.
 
 Race closed: one attempt that two syncs take for ended, or one sync again after the Hub was away for days. It counts
-under its id, once, as in `bot.timings`.
+under its id, once, as in `bot.state.timings`.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from bot.timings import ONCE
+from bot.state.timings import ONCE
 from leaderboard.budgets import DAY, Spent
 from leaderboard.estimates import Durations, Experience
 from leaderboard.places import level

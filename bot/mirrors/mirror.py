@@ -23,8 +23,8 @@ from pathlib import Path
 import pygit2
 import structlog
 
-from bot.gittrees import Blob, Difference, changed, differences, files, find
-from bot.mirror_folder import MirrorDamaged, UnusableFolder, default_folder, trouble_with
+from bot.mirrors.folder import MirrorDamaged, UnusableFolder, default_folder, trouble_with
+from bot.mirrors.gittrees import Blob, Difference, changed, differences, files, find
 from hub.client import Hub
 from hub.errors import RevisionNotFound
 from hub.git import git_refusal

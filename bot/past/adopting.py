@@ -10,10 +10,10 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass
 
-from bot.adoption import TITLE
 from bot.deliveries import REQUESTS
 from bot.desk import Desk
-from bot.history import status_in
+from bot.mirrors.history import status_in
+from bot.past.adoption import TITLE
 from bot.sync.reconcile import thread_repos
 from hub.errors import NotFound, StaleParent
 from hub.records import Account, Put, Repo

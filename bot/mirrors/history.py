@@ -16,7 +16,7 @@ from leaderboard.jsontext import object_in
 from leaderboard.requests import is_request_path
 
 if TYPE_CHECKING:
-    from bot.mirror import View
+    from bot.mirrors.mirror import View
 
 LOOK_BACK = 500
 """Commits that are looked at, at most."""
