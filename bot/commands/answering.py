@@ -84,7 +84,7 @@ def _see_to(desk: Desk, registry: Registry, heard: Heard, reply: Reply | None) -
 
 def known_commands(registry: Registry, comment: Comment) -> tuple[Command, ...]:
     """The commands in `comment`, as far as they are verbs or nearly so."""
-    return tuple(one for one in commands_in(comment.text) if registry.find(one.verb) or registry.nearest(one.verb))
+    return tuple(commands_in(comment.text, lambda verb: bool(registry.find(verb) or registry.nearest(verb))))
 
 
 def _may_hold_commands(desk: Desk, thread: Thread) -> frozenset[str]:

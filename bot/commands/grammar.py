@@ -11,7 +11,7 @@ a link is something that is spoken about. An argument may be put in backticks, a
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
@@ -23,6 +23,8 @@ LONGEST = 65_536
 """Characters of a comment that are read, as many as the Hub takes."""
 MOST = 5
 """Commands of one comment that are run."""
+MOST_VERBS = 100
+"""Different words behind a slash that are looked up for one comment; lines that begin with others are none of ours."""
 LONGEST_LINE = 2_000
 """Characters of a line that are read: more than any verb takes, so that nobody's words are cut without being told."""
 
@@ -58,15 +60,24 @@ class Command:
     line: str
 
 
-def commands_in(text: str) -> list[Command]:
-    """The commands in a comment, in order. Never raises, whatever `text` holds; at most MOST + 1 are looked for."""
+def commands_in(text: str, is_verb: Callable[[str], bool] = lambda _: True) -> list[Command]:
+    """The commands in a comment, in order: what begins like one, and has a word of which `is_verb` is true.
+
+    Never raises, whatever `text` holds; at most MOST + 1 are looked for. Paths and words of other bots, of which logs
+    are full, are passed over, and do not count.
+    """
     text = _NO_LETTERS.sub("\ufffd", text[:LONGEST])
     if _MAYBE.search(text) is None:
         return []
     found: list[Command] = []
+    verbs: dict[str, bool] = {}
     for line in _lines(text):
         command = _command(line)
-        if command is not None:
+        if command is None:
+            continue
+        if command.verb not in verbs and len(verbs) < MOST_VERBS:
+            verbs[command.verb] = is_verb(command.verb)
+        if verbs.get(command.verb):
             found.append(command)
         if len(found) > MOST:
             break

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.commands.grammar import LONGEST_PARAGRAPH, MOST, Word, commands_in
+from bot.commands.grammar import LONGEST_PARAGRAPH, MOST, MOST_VERBS, Word, commands_in
 from bot.commands.registry import Misused, Verb, bind, model_in
 from bot.commands.verbs import REGISTRY
 
@@ -147,6 +147,25 @@ def test_a_long_reason_is_taken_as_a_whole_or_refused() -> None:
 def test_a_comment_of_many_commands_is_read_to_the_limit() -> None:
     """Of five hundred commands one more is read than are run, so that the reply can say so."""
     assert len(commands_in("/status\n" * 500)) == MOST + 1
+
+
+def test_lines_that_only_look_like_commands_do_not_use_up_the_limit() -> None:
+    """A command after fifty lines of words that are no verbs is found; five hundred different words cost
+    no more than those that are looked up."""
+    asked = list[str]()
+
+    def is_verb(word: str) -> bool:
+        asked.append(word)
+        return word == "status"
+
+    paths = "\n".join("/usr lib\n/etc hosts" for _ in range(25))
+    assert [one.verb for one in commands_in(f"{paths}\n/status org/model\n/usr", is_verb)] == ["status"]
+    assert asked == ["usr", "etc", "status"]
+
+    words = "\n".join(f"/word-{number}" for number in range(500))
+    asked.clear()
+    assert commands_in(f"{words}\n/status", is_verb) == []
+    assert len(asked) == MOST_VERBS
 
 
 @pytest.mark.parametrize("verb", REGISTRY.verbs, ids=lambda verb: verb.name)
