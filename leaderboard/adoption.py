@@ -20,7 +20,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, Validation
 
 from leaderboard.attempts import Failure
 from leaderboard.mistakes import mistakes
-from leaderboard.requests import Request, Status
+from leaderboard.requests import Request
 
 RECORD = ".steward/adopted.json"
 """Path of the record in the requests repo."""
@@ -85,14 +85,7 @@ def is_old(adopted: str | None, now: str, request: Request | None) -> bool:
     return request is None or request.file.steward.attempt == 0
 
 
-def old_failure(request: Request, record: Record) -> Failure | None:
-    """What people are told where an old request had failed; None where it had not. The file itself stays as it is."""
-    if request.status is not Status.FAILED or request.file.steward.failure is not None:
-        return None
-    return old_failure_of(record.at)
-
-
-def old_failure_of(adopted: str) -> Failure:
+def old_failure(adopted: str) -> Failure:
     """What people are told of a request that had failed before the board was adopted, at this ISO time."""
     on = f" on {adopted[:10]}" if adopted else ""
     return Failure(

@@ -53,10 +53,6 @@ class Effects(BaseModel):
         """Whether something happens that is of all of these kinds at once: the weakest of their modes."""
         return min((self.modes[kind] for kind in kinds), key=_BY_STRENGTH.index)
 
-    def allow(self, *kinds: Effect) -> bool:
-        """Whether something of all of these kinds is done."""
-        return self.mode(*kinds) is Mode.ON
-
 
 def _word(said: Any) -> Any:
     """What YAML made of a word, as that word again; anything else is for the validator to refuse."""

@@ -16,7 +16,7 @@ from bot.web import models
 from hub.errors import BadRequest
 from hub.records import Repo
 from leaderboard import dispatch, estimates
-from leaderboard.adoption import old_failure_of
+from leaderboard.adoption import old_failure
 from leaderboard.holds import Hold
 from leaderboard.requests import RequestPath, Status, parse_path
 from wire.attempts import AttemptState
@@ -110,7 +110,7 @@ def precision_of(entry: Entry) -> str:
 
 def _why(entry: Entry, adopted: str) -> models.Why | None:
     """Why it failed; that no log was kept, where it did before the board was adopted."""
-    failure = old_failure_of(adopted) if _failed_before(entry) else entry.standing.failure
+    failure = old_failure(adopted) if _failed_before(entry) else entry.standing.failure
     return models.Why(**failure.model_dump()) if failure is not None else None
 
 

@@ -17,7 +17,7 @@ from bot.past.adoption import RecordLost, git_id
 from bot.state.index import Entry
 from bot.sync.changes.duplicates import DUPLICATES
 from bot.sync.reconcile import PERIOD
-from leaderboard.adoption import RECORD, BadRecord, old_failure, parse_record
+from leaderboard.adoption import RECORD, BadRecord, parse_record
 from leaderboard.requests import Request, is_request_path, parse_request
 from localhub.changes import Author, Put
 
@@ -238,19 +238,6 @@ def test_an_old_file_that_large_file_storage_keeps_is_recognised(stand: Stand) -
     assert stand.desk.adoption.is_old(file, None)
     assert stand.desk.index.get(OLD).state == "foreign"
     assert stand.threads() == []
-
-
-def test_an_old_failure_says_that_no_log_was_kept(stand: Stand) -> None:
-    """People are told so where they look, and the file stays as it is."""
-    fill(stand, [(OLD, json.dumps({**FIELDS, "status": "FAILED"}).encode())])
-    record = adopted(stand).record
-    file = stand.desk.hub.read_file(stand.desk.requests, OLD)
-    request = parse_request(OLD, file.data)
-    assert isinstance(request, Request)
-    failure = old_failure(request, record)
-    assert failure is not None
-    assert "no log of it was kept" in failure.message
-    assert "steward" not in stand.file(OLD)
 
 
 def test_a_request_merged_from_an_old_pull_request_is_followed_elsewhere(stand: Stand) -> None:
