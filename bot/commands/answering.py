@@ -24,7 +24,7 @@ from datetime import datetime
 
 import structlog
 
-from bot.commands import people
+from bot import people
 from bot.commands.call import Answer, Call, refusal
 from bot.commands.grammar import MOST, Command, commands_in
 from bot.commands.limits import OLDEST, may_go_on

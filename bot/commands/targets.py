@@ -10,7 +10,6 @@ from bot.commands.call import Answer, refusal
 from bot.commands.registry import Arguments, Verb
 from bot.desk import Desk
 from bot.state.index import Entry
-from bot.web.shown import hidden
 from hub.records import Repo, Thread
 from leaderboard.requests import RequestPath, parse_path
 
@@ -60,7 +59,7 @@ def _entries(desk: Desk, model: str, repo: Repo, thread: Thread) -> list[Entry]:
     else:
         path = desk.index.of_thread(thread.num) if repo == desk.requests else None
         found = [entry for entry in desk.index.find([path]) if entry is not None] if path else []
-    return [entry for entry in found if not hidden(entry)]  # a thread is read by everybody
+    return [entry for entry in found if not entry.is_private]  # a thread is read by everybody
 
 
 def _is_meant(entry: Entry, arguments: Arguments) -> bool:

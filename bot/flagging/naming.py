@@ -12,7 +12,6 @@ from typing import Literal
 
 from bot.desk import Desk
 from bot.facts.surroundings import model_of
-from bot.web.shown import hidden
 from hub.errors import BadRequest, Disabled, Gated, RepoNotFound, RevisionNotFound
 from leaderboard.flag_tables import tidy
 from leaderboard.requests import is_model
@@ -50,7 +49,7 @@ def find_model(desk: Desk, said: str) -> Named:
 
 def _rows(desk: Desk, model: str) -> tuple[str, ...]:
     """What rows that everybody may see call it."""
-    entries = (entry for entry in desk.index.of_model(model) if not hidden(entry))
+    entries = (entry for entry in desk.index.of_model(model) if not entry.is_private)
     return tuple(dict.fromkeys(model_of(entry) for entry in entries))
 
 

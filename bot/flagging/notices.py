@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from bot.commands import people
+from bot import people
 from bot.desk import Desk
 from bot.texts.render import render
 from hub.comments import Marker, find_marked, is_by, marker_of

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from bot.commands import people
+from bot import people
 from bot.desk import Desk
 from bot.flagging.notices import (
     FLAGGED,

@@ -15,7 +15,6 @@ from bot.facts.repo import ModelRepo
 from bot.facts.surroundings import model_of, one_digest
 from bot.probe.questions import INDEX_FILE
 from bot.state.index import Entry
-from bot.web.shown import hidden, precision_of
 from hub.errors import BadRequest, Disabled, Gated, NotFound, TooLarge
 from hub.records import Repo
 from leaderboard.admission.facts import ModelFile
@@ -41,7 +40,7 @@ def gather_case(desk: Desk, model: str, named: Iterable[str] = ()) -> Case:
     found = {name: gather_subject(desk, name) for name in list(unique.values())[:MOST_OTHERS]}
     # A name that leads to the model itself is an earlier one of it.
     aliases = tuple(name for name, one in found.items() if one is not None and one.model == subject.model)
-    entries = [entry for entry in desk.index.of_model(subject.model) if not hidden(entry)]
+    entries = [entry for entry in desk.index.of_model(subject.model) if not entry.is_private]
     return Case(
         subject,
         tuple(one for one in found.values() if one is not None and one.model != subject.model),
@@ -122,13 +121,13 @@ def twins_of(desk: Desk, subject: Subject) -> list[str]:
     flagged = [record.model for record in desk.flag_book.of_weights(weights)]
     paths = desk.index.neighbours.find(models=(), weights=weights, accounts=(), window=(0.0, 0.0))
     entries = [entry for entry in desk.index.find(sorted(paths)) if entry is not None and entry.weights == weights]
-    return list(dict.fromkeys([*flagged, *(model_of(entry) for entry in entries if not hidden(entry))]))
+    return list(dict.fromkeys([*flagged, *(model_of(entry) for entry in entries if not entry.is_private)]))
 
 
 def _evaluated(desk: Desk, entry: Entry) -> Evaluated:
     return Evaluated(
         entry.path,
-        precision_of(entry),
+        entry.precision,
         entry.sha or (entry.standing.revision if len(entry.standing.revision) == 40 else ""),
         entry.standing.category,
         desk.address(desk.requests, entry.path),

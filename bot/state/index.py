@@ -92,6 +92,17 @@ class Entry(BaseModel):
         """When it was submitted, as far as it is known."""
         return self.standing.time or self.submitted
 
+    @property
+    def precision(self) -> str:
+        """The precision at which it is to be evaluated, as the file's name has it."""
+        where = parse_path(self.path)
+        return where.precision if isinstance(where, RequestPath) else ""
+
+    @property
+    def is_private(self) -> bool:
+        """Whether the public may not even know that there is such a request."""
+        return self.standing.access == "private"
+
 
 class Origin(BaseModel):
     """Who brought a request file, and how: only what the Hub itself reports."""

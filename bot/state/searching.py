@@ -13,7 +13,6 @@ from itertools import islice
 from bot.desk import Desk
 from bot.state.index import Entry
 from bot.state.scoreboard import Scored
-from bot.web import shown
 from bot.web.alike import Alike
 from leaderboard.requests import RequestPath, parse_path
 from leaderboard.search import Query, Row, Value, fold, parse
@@ -73,11 +72,11 @@ def _names(desk: Desk) -> Iterator[str]:
     members = [text(member).partition("\0")[2] for member in desk.redis.zrange(desk.keys.models, 0, LOOKED_AT)]
     for start in range(0, len(members), CHUNK):
         entries = desk.index.find(members[start : start + CHUNK])
-        yield from (_name(entry) for entry in entries if entry is not None and not shown.hidden(entry))
+        yield from (_name(entry) for entry in entries if entry is not None and not entry.is_private)
 
 
 def _hits(desk: Desk, query: Query, paths: list[str]) -> Iterator[Hit]:
-    entries = [entry for entry in desk.index.find(paths) if entry is not None and not shown.hidden(entry)]
+    entries = [entry for entry in desk.index.find(paths) if entry is not None and not entry.is_private]
     scores = desk.scores.find(entry.path for entry in entries)
     others = replace(query, terms=tuple(term for term in query.terms if term.column.key != "flagged"))
     asks_for_flags = others != query

@@ -96,7 +96,7 @@ class Views:
         order = rows.once(("newest", q, state), lambda: rows.in_order(found, "time", rising=False))
         page, pages, part = _page(order, page, size)
         entries = self.desk.index.find([rows.lines[at].path for at in part])
-        told = shown.summaries(self.desk, [one for one in entries if one is not None and not shown.hidden(one)])
+        told = shown.summaries(self.desk, [one for one in entries if one is not None and not one.is_private])
         return models.Requests(searched=_searched(rows, q, query, len(found)), requests=told, page=page, pages=pages)
 
     def counts(self) -> dict[str, int]:
@@ -109,7 +109,7 @@ class Views:
     def history(self, path: str) -> models.History | None:
         """The request at `path`; None where there is none that the public may know of."""
         entry = self.desk.index.find([path])[0]
-        if entry is None or shown.hidden(entry):
+        if entry is None or entry.is_private:
             return None
         request = shown.request(self.desk, entry)
         tells = entry.standing.access == "public"
@@ -123,7 +123,7 @@ class Views:
 
     def model(self, name: str) -> models.Model | None:
         """All requests for the model, in any case of letters; None where there is none that the public may know of."""
-        entries = [one for one in self.desk.index.of_model(name) if not shown.hidden(one)]
+        entries = [one for one in self.desk.index.of_model(name) if not one.is_private]
         flags = self._flags.of(name)
         if not entries and not flags:
             return None
@@ -142,7 +142,7 @@ class Views:
 
     def compared(self, name: str) -> Compared | None:
         """The scores of a model beside others; None where there are none that the public may know of."""
-        return self.comparing.compared(one for one in self.desk.index.of_model(name) if not shown.hidden(one))
+        return self.comparing.compared(one for one in self.desk.index.of_model(name) if not one.is_private)
 
     def _address_of(self, model: str) -> str:
         try:
@@ -179,7 +179,7 @@ class Views:
         self, card: WorkerCard, state: AttemptState | None, entries: Mapping[str, Entry | None]
     ) -> models.Worker:
         entry = entries.get(state.path) if state is not None else None
-        is_told = entry is not None and not shown.hidden(entry)
+        is_told = entry is not None and not entry.is_private
         request = shown.request(self.desk, entry, state=state) if entry is not None and is_told else None
         return models.Worker(
             name=card.name,

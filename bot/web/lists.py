@@ -68,7 +68,7 @@ class Pages:
     def request(self, path: str) -> models.Request | None:
         """The request at `path`; None where there is none that the public may know of."""
         entry = self.desk.index.find([path])[0]
-        return shown.request(self.desk, entry) if entry is not None and not shown.hidden(entry) else None
+        return shown.request(self.desk, entry) if entry is not None and not entry.is_private else None
 
     # --- the queue
 
@@ -128,7 +128,7 @@ class Pages:
 def _held(line: Line, one: Waiting, entry: Entry | None, pauses: Mapping[str, Hold]) -> models.Held:
     back = held_back(one, line.terms)
     assert back is not None
-    seen = entry if entry is not None and not shown.hidden(entry) else None  # a maintainer's words may name the model
+    seen = entry if entry is not None and not entry.is_private else None  # a maintainer's words may name the model
     who = {name: word for name, word in _who(seen).items() if name != "precision"}
     return models.Held(**dict(shown.held(seen, back, pauses)), **who, tier=one.tier)
 
@@ -139,14 +139,14 @@ def _running(entry: Entry, state: AttemptState | None) -> models.Running:
 
 def _who(entry: Entry | None) -> dict[str, str | None]:
     """Which request it is; nothing of it where the public may not know."""
-    if entry is None or shown.hidden(entry):
+    if entry is None or entry.is_private:
         return {"path": None, "model": None, "precision": "", "submitter": ""}
-    precision = shown.precision_of(entry)
+    precision = entry.precision
     return {"path": entry.path, "model": entry.model, "precision": precision, "submitter": entry.whose}
 
 
 def _fits(entry: Entry, status: str, model: str, submitter: str) -> bool:
-    if shown.hidden(entry) or (status and entry.standing.status != status):
+    if entry.is_private or (status and entry.standing.status != status):
         return False
     if submitter and entry.whose.casefold() != submitter.casefold():
         return False

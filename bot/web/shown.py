@@ -36,11 +36,6 @@ def summaries(desk: Desk, entries: Sequence[Entry], *, public: bool = True) -> l
     return [models.Summary(**_fields(desk, entry, adopted, public=public)) for entry in entries]
 
 
-def hidden(entry: Entry) -> bool:
-    """Whether the public may not even know that there is such a request."""
-    return entry.standing.access == "private"
-
-
 def request(desk: Desk, entry: Entry, *, public: bool = True, state: AttemptState | None = None) -> models.Request:
     """One request with its place, what holds it back, or its progress; `state` of its attempt, where it was read."""
     fields = _fields(desk, entry, _adopted(desk, [entry]), public=public)
@@ -100,12 +95,6 @@ def _details(desk: Desk, model: str) -> str | None:
         return desk.address(Repo("dataset", desk.board.repos.details(model)))
     except BadRequest:
         return None  # whoever wrote the file wrote something else than a name
-
-
-def precision_of(entry: Entry) -> str:
-    """The precision at which it is to be evaluated, as the file's name has it."""
-    where = parse_path(entry.path)
-    return where.precision if isinstance(where, RequestPath) else ""
 
 
 def _why(entry: Entry, adopted: str) -> models.Why | None:

@@ -23,7 +23,6 @@ import structlog
 from redis.exceptions import RedisError
 
 from bot.desk import Desk
-from bot.web import shown
 from bot.web.rows import Line, Rows, line_of
 from leaderboard.flags import FlagRecord
 
@@ -106,7 +105,7 @@ class Table:
     def _reread(self, paths: Sequence[str], lines: dict[str, Line]) -> None:
         scores = self.desk.scores.find(paths)
         for path, entry in zip(paths, self.desk.index.find(paths), strict=True):
-            if entry is None or shown.hidden(entry):
+            if entry is None or entry.is_private:
                 lines.pop(path, None)
             else:
                 lines[path] = line_of(entry, scores.get(path))

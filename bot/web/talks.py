@@ -10,7 +10,6 @@ from bot.state.decisions import Decision
 from bot.sync.threads.waiting_threads import waiting_threads
 from bot.web import talk_models as models
 from bot.web.lists import read_cursor, write_cursor
-from bot.web.shown import hidden
 from wire.clock import iso
 
 MOST_WAITING, MOST_TOLD = 1_000, 20
@@ -38,7 +37,7 @@ def _without_hidden(desk: Desk, found: Sequence[Decision]) -> Iterator[Decision]
     # What nobody knows of, or not yet, may be private only where the board takes such models.
     unknown = desk.board.admission.private_models
     entries = dict(zip(paths, desk.index.find(paths), strict=True))
-    shown_ones = {path for path, entry in entries.items() if not (unknown if entry is None else hidden(entry))}
+    shown_ones = {path for path, entry in entries.items() if not (unknown if entry is None else entry.is_private)}
     for one in found:
         requests = [path for path in one.requests if one.thread is not None or path in shown_ones]
         if requests == one.requests:

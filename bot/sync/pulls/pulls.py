@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import structlog
 
-from bot.commands import people
+from bot import people
 from bot.desk import Desk, thread_key
 from bot.sync.pulls.checks import Checked, check
 from bot.sync.pulls.merging import MAX_DIFF, merge_checked, settle_merged

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from bot.commands import people
+from bot import people
 from bot.desk import Desk, thread_of
 from bot.sync.renames.sources import Base
 from hub.errors import BadRequest, BadToken, Denied, NotFound

@@ -16,8 +16,8 @@ from collections.abc import Iterable, Iterator
 
 import structlog
 
-from bot.commands.people import roles, user_id
 from bot.desk import Desk
+from bot.people import roles, user_id
 from bot.sync.attempts import publication
 from bot.sync.repo.origins import is_ours
 from hub.edits import PutFile

@@ -20,7 +20,7 @@ from datetime import datetime
 
 import structlog
 
-from bot.commands import people
+from bot import people
 from bot.commands.answering import known_commands
 from bot.commands.registry import Registry
 from bot.commands.targets import near
@@ -181,7 +181,7 @@ def _reports(desk: Desk, repo: Repo, thread: Thread, found: Triage) -> tuple[lis
 
 def _of_models(desk: Desk, repo: Repo, thread: Thread, found: Triage) -> tuple[list[Report], int]:
     """Of the requests of the models that are named; where there is none at all, of models with names like theirs."""
-    entries = [entry for model in found.models for entry in desk.index.of_model(model) if not shown.hidden(entry)]
+    entries = [entry for model in found.models for entry in desk.index.of_model(model) if not entry.is_private]
     entries.sort(key=lambda entry: (entry.standing.status != "FAILED", -entry.standing.time))
     if entries:
         paths = [entry.path for entry in entries]
@@ -196,7 +196,7 @@ def _of_paths(desk: Desk, repo: Repo, thread: Thread, paths: list[str], topic: T
 
 
 def _report(desk: Desk, repo: Repo, thread: Thread, path: str, entry: Entry | None, topic: Topic) -> Report:
-    if entry is None or shown.hidden(entry):
+    if entry is None or entry.is_private:
         model = path.partition("_eval_request_")[0]
         return Report(path, near=tuple(near(desk, model)), is_link=True)
     one = shown.request(desk, entry)

@@ -11,7 +11,7 @@ from collections.abc import Set
 from datetime import UTC, datetime
 from typing import Any
 
-from bot.commands import people
+from bot import people
 from bot.commands.record import keep
 from bot.desk import Desk
 from bot.state.errands import LOOKED, Code, Errand, Errands

@@ -15,7 +15,7 @@ from urllib.parse import quote
 
 import structlog
 
-from bot.commands import people
+from bot import people
 from bot.commands.grammar import Command, Word
 from bot.commands.record import keep
 from bot.commands.registry import Misused, bind

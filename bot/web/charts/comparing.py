@@ -10,7 +10,6 @@ import threading
 from collections.abc import Iterable
 
 from bot.state.index import Entry
-from bot.web import shown
 from bot.web.charts import models
 from bot.web.rows import Line, Rows
 from bot.web.table import MANY, Table
@@ -99,7 +98,7 @@ class Comparing:
         if not name or name.casefold() == own.model.casefold():
             return None
         entries = self._table.desk.index.of_model(name)
-        return best_of(_lines(rows, (one for one in entries if not shown.hidden(one)), flagged=False), own.suite)
+        return best_of(_lines(rows, (one for one in entries if not one.is_private), flagged=False), own.suite)
 
 
 def _lines(rows: Rows, entries: Iterable[Entry], *, flagged: bool = True) -> list[Line]:

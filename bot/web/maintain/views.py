@@ -102,7 +102,7 @@ def _fields(kept: Kept, standings: dict[str, Standing]) -> dict[str, object]:
 def _parked(one: Parked, entries: dict[str, Entry | None]) -> models.ParkedSync:
     path = one.key.removeprefix(_REQUEST)
     entry = entries.get(path) if one.key.startswith(_REQUEST) else None
-    page = f"/requests/{quote(path)}" if entry is not None and not shown.hidden(entry) else ""
+    page = f"/requests/{quote(path)}" if entry is not None and not entry.is_private else ""
     return models.ParkedSync(key=one.key, since=iso(one.since), tries=one.tries, error=one.error, page_url=page)
 
 
