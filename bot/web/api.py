@@ -40,7 +40,14 @@ NOT_MODIFIED: dict[int | str, dict[str, Any]] = {304: {"description": "You have 
 def api_routes(pages: Pages, checks: Checks) -> APIRouter:
     """The routes of one board."""
     routes = APIRouter(prefix="/api", tags=["api"], responses={**PROBLEMS, **NOT_MODIFIED})
+    _add_requests(routes, pages)
+    _add_queue(routes, pages)
+    _add_talks(routes, pages)
+    _add_check(routes, checks)
+    return routes
 
+
+def _add_requests(routes: APIRouter, pages: Pages) -> None:
     @routes.get("/requests", summary="List requests", response_model=models.RequestList)
     def requests(
         request: Request,
@@ -74,6 +81,8 @@ def api_routes(pages: Pages, checks: Checks) -> APIRouter:
             raise CannotAnswer(404, models.Problem(code="no-request", message=message, advice=advice))
         return answer(request, found)
 
+
+def _add_queue(routes: APIRouter, pages: Pages) -> None:
     @routes.get("/queue", summary="The queue", response_model=models.Queue)
     def queue(
         request: Request,
@@ -92,6 +101,8 @@ def api_routes(pages: Pages, checks: Checks) -> APIRouter:
         """For front ends: who waits, who is held back, who runs, and the newest that finished, or failed, and why."""
         return answer(request, pages.whole_queue(limit=limit))
 
+
+def _add_talks(routes: APIRouter, pages: Pages) -> None:
     @routes.get("/decisions", summary="What people decided", response_model=DecisionList)
     def decided(
         request: Request,
@@ -109,6 +120,8 @@ def api_routes(pages: Pages, checks: Checks) -> APIRouter:
         """Discussions that wait for a word of a maintainer, the longest first."""
         return answer(request, threads_waiting(pages.desk))
 
+
+def _add_check(routes: APIRouter, checks: Checks) -> None:
     @routes.get(
         "/check",
         summary="Would it be accepted?",
@@ -132,5 +145,3 @@ def api_routes(pages: Pages, checks: Checks) -> APIRouter:
             later = Checked(state="under-way", model=model)
             return answer(request, later, status=202, headers={"retry-after": str(AGAIN)})
         return answer(request, found)
-
-    return routes
