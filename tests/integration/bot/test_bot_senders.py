@@ -5,62 +5,32 @@ The server is the real one with its bounds drawn in, spoken to over raw sockets.
 
 from __future__ import annotations
 
-import json
 import socket
-import threading
 import time
-import zlib
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 
 import pytest
 import redis
-import uvicorn
-from bot_kit import SECRET
-from hypothesis import HealthCheck, given
-from hypothesis import settings as hypothesis_settings
-from hypothesis import strategies as st
+from senders_kit import (
+    BODY,
+    KEYS,
+    LIMIT,
+    PATIENCE,
+    ROOM,
+    answers,
+    connect,
+    deliver,
+    head,
+    is_closed,
+    running,
+    serving,
+    status,
+    stored,
+)
 
 from bot import webhooks
-from bot.app import create_app, server_config
-from bot.connections import bounded_http
 from bot.settings import BotSettings
-from wire.keys import Keys
-
-KEYS = Keys("demo")
-LIMIT = 100_000
-"""Bytes that a delivery may hold, as the settings of these tests have it."""
-PATIENCE = 0.5
-"""Seconds for which this server waits for the rest of a message."""
-ROOM = 6
-"""Connections that it holds at once."""
-BODY = json.dumps({"event": {"scope": "repo"}, "repo": {"name": "a/b"}}).encode()
-
-
-@contextmanager
-def running(
-    settings: BotSettings, *, seconds: float = PATIENCE, connections: int = ROOM
-) -> Iterator[tuple[uvicorn.Server, int]]:
-    """A web server with these bounds, and its port."""
-    config = server_config(create_app(settings), settings)
-    config.http = bounded_http(body=LIMIT, seconds=seconds, connections=connections)
-    server = uvicorn.Server(config)
-    thread = threading.Thread(target=server.run)
-    thread.start()
-    try:
-        while not server.started:
-            thread.join(0.01)
-        yield server, int(server.servers[0].sockets[0].getsockname()[1])
-    finally:
-        server.should_exit = True
-        thread.join()
-
-
-@contextmanager
-def serving(settings: BotSettings, *, seconds: float = PATIENCE, connections: int = ROOM) -> Iterator[int]:
-    """A web server with these bounds; its port."""
-    with running(settings, seconds=seconds, connections=connections) as (_, found):
-        yield found
 
 
 @pytest.fixture
@@ -68,62 +38,6 @@ def port(settings: BotSettings) -> Iterator[int]:
     """The port of a server with little patience and little room."""
     with serving(settings) as found:
         yield found
-
-
-def head(*lines: str, secret: str = SECRET, length: int | None = None) -> bytes:
-    """The head of a delivery."""
-    own = [f"X-Webhook-Secret: {secret}"] if secret else []
-    own += [f"Content-Length: {length}"] if length is not None else []
-    return "\r\n".join(["POST /webhooks/hub HTTP/1.1", "Host: x", *own, *lines, "", ""]).encode("latin-1")
-
-
-def connect(port: int) -> socket.socket:
-    """A connection that gives up after ten seconds."""
-    return socket.create_connection(("127.0.0.1", port), timeout=30)
-
-
-def answers(connection: socket.socket) -> bytes:
-    """All that the server says until it closes the connection."""
-    said = b""
-    try:
-        while chunk := connection.recv(65_536):
-            said += chunk
-    except ConnectionError:
-        pass  # closed while we had more to say
-    return said
-
-
-def is_closed(connection: socket.socket) -> bool:
-    """Whether the server has closed a connection on which it said nothing."""
-    connection.setblocking(False)
-    try:
-        return connection.recv(1, socket.MSG_PEEK) == b""
-    except BlockingIOError:
-        return False
-    except ConnectionError:
-        return True
-
-
-def status(said: bytes) -> int:
-    """The status of the first answer; 0 where there is none."""
-    return int(said.split(b" ", 2)[1]) if said else 0
-
-
-def stored(connection: socket.socket) -> bytes:
-    """One whole answer on a connection that stays open: it may come in pieces."""
-    said = b""
-    while not said.endswith((b"stored", b"known")):
-        piece = connection.recv(1_000)
-        assert piece, said
-        said += piece
-    return said
-
-
-def deliver(port: int, name: str) -> int:
-    """Send a delivery as the Hub does; the status of the answer."""
-    with connect(port) as sender:
-        sender.sendall(head(f"Webhook-Id: {name}", "Connection: close", length=len(BODY)) + BODY)
-        return status(answers(sender))
 
 
 @pytest.mark.parametrize("begun", [b"", b"POST /webh", head()[:-2], head("Transfer-Encoding: chunked") + b"5\r\nab"])
@@ -330,116 +244,3 @@ def test_half_read_bodies_are_bounded_all_together(
             first.sendall(b"x" * 10_000)
             assert status(first.recv(1_000)) == 202
         assert eventually(lambda: deliver(port, "after") == 202)
-
-
-# --- whatever bytes
-
-token = st.text(st.characters(min_codepoint=33, max_codepoint=126, exclude_characters=":"), min_size=1, max_size=12)
-value = st.binary(max_size=40) | st.sampled_from([b"chunked", b"gzip", b"0", b"-1", b"9" * 30, b"1e3", b"close"])
-known = st.sampled_from(
-    [
-        b"X-Webhook-Secret: " + SECRET.encode(),
-        b"X-Webhook-Secret: \xff\xfe",
-        b"Webhook-Id: \xe9\xff",
-        b"Webhook-Id: " + b"w" * 5_000,
-        b"Content-Length: 5",
-        b"Content-Length: 999999999999999999999",
-        b"Content-Length: -5",
-        b"Transfer-Encoding: chunked",
-        b"Content-Encoding: gzip",
-        b"Content-Type: application/json; charset=utf-32",
-        b"Expect: 100-continue",
-        b"Connection: Upgrade",
-        b"Upgrade: websocket",
-        b"Upgrade: h2c",
-        b"Host: [::1",
-        b"Host: x\x00y",
-        b'Forwarded: for="',
-        b"X-Forwarded-For: \xff, ,",
-        b"X-Forwarded-Proto: gopher",
-    ]
-)
-strange = st.tuples(token, value).map(lambda pair: pair[0].encode() + b": " + pair[1])
-request_lines = st.sampled_from(
-    [b"POST /webhooks/hub HTTP/1.1"] * 6
-    + [
-        b"POST /webhooks/hub/ HTTP/1.1",
-        b"POST /webhooks/hub?\xff#% HTTP/1.1",
-        b"POST /webhooks%2Fhub HTTP/1.0",
-        b"POST //x/%ff%00/../hub HTTP/1.1",
-        b"CONNECT /webhooks/hub HTTP/1.1",
-        b"CONNECT x:80 HTTP/1.1",
-        b"OPTIONS * HTTP/1.1",
-        b"PUT http://[/webhooks/hub HTTP/1.1",
-        b"GET /healthz HTTP/1.1",
-        b"POST /webhooks/hub HTTP/9.9",
-        b"PRI * HTTP/2.0",
-    ]
-)
-heads = st.builds(
-    lambda line, headers: b"\r\n".join([line, *headers, b"", b""]),
-    request_lines,
-    st.lists(known | strange, max_size=8),
-)
-bodies = st.binary(max_size=200) | st.sampled_from(
-    [b"5\r\n[1,2]\r\n0\r\n\r\n", b"ffffffffffffffffff\r\n", b"0\r\nA: b\r\n\r\n"]
-)
-harmless = st.sampled_from(
-    [
-        "Webhook-Id: \xe9\xff",
-        "Webhook-Id: " + "w" * 5_000,
-        "Webhook-Id:",
-        "X-Webhook-Secret: " + SECRET,
-        "Content-Encoding: gzip",
-        "Content-Type: application/json; charset=utf-32",
-        "Expect: 100-continue",
-        "Connection: close",
-        'Forwarded: for="',
-        "X-Forwarded-For: \xff, ,",
-        "X-Forwarded-Proto: gopher",
-        "Host: [::1",
-    ]
-)
-texts = st.sampled_from(["utf-8", "utf-16", "utf-32", "cp037", "zlib"]).map(
-    lambda name: zlib.compress(BODY) if name == "zlib" else BODY.decode().encode(name)
-)
-deliveries = st.builds(
-    lambda lines, body: head(*lines, length=len(body)) + body,
-    st.lists(harmless, max_size=3),
-    texts | st.binary(max_size=300),
-)
-chunked = st.lists(st.binary(min_size=1, max_size=50), max_size=4).map(
-    lambda chunks: (
-        head("Transfer-Encoding: chunked")
-        + b"".join(b"%x;a=b\r\n%b\r\n" % (len(chunk), chunk) for chunk in chunks)
-        + b"0\r\nA: b\r\n\r\n"
-    )
-)
-wild = st.tuples(heads, bodies).map(b"".join) | st.binary(max_size=300)
-streams = st.lists(st.one_of(deliveries, chunked, deliveries, chunked, wild), min_size=1, max_size=3)
-
-
-@hypothesis_settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
-@given(st.data())
-def test_no_bytes_lead_to_an_error_of_ours(fuzzed: int, data: st.DataObject) -> None:
-    """Requests good, bad and cut, in pieces: whatever is answered is no 5xx, and the next delivery is stored."""
-    stream = b"".join(data.draw(streams, "stream"))
-    cut = data.draw(st.just(len(stream)) | st.integers(0, len(stream)), "cut")
-    with connect(fuzzed) as stranger:
-        try:
-            stranger.sendall(stream[:cut])
-            stranger.sendall(stream[cut:])
-            stranger.shutdown(socket.SHUT_WR)
-        except OSError:
-            pass  # closed upon the first piece
-        said = answers(stranger)
-    for line in said.split(b"\r\n"):
-        assert not line.startswith(b"HTTP/1.1 5"), said
-    assert deliver(fuzzed, "next") == 202
-
-
-@pytest.fixture
-def fuzzed(settings: BotSettings) -> Iterator[int]:
-    """The port of one server for all examples of a test."""
-    with serving(settings, connections=100) as found:
-        yield found

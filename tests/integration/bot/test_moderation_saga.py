@@ -1,155 +1,39 @@
-"""Whole renames, removals and their undoing: proposed in a thread, approved, carried out at once, all of it or nothing.
+"""Whole renames and their undoing: proposed in a thread, approved, carried out at once, all of it or nothing.
 
 Killed before every call to the Hub: a sample in `make test`, all of them with STEWARD_WHOLE_MATRIX=1.
 """
 
 from __future__ import annotations
 
-import json
 import os
-import re
 from collections.abc import Callable, Iterator
-from typing import Any
 
 import pytest
-import redis
-from huggingface_hub import HfApi
-from pulls_kit import board_on
 from rename_kit import (
-    FILES,
     NEW,
     OLD,
-    RESULT_FILES,
     RESULTS,
-    comments,
-    fill_results,
-    look_at,
-    maintained,
     on_main,
     operations,
     path,
-    prepare,
-    rename_world,
     request,
     requests_plan,
     result_path,
 )
-from stand_kit import ADA, REQUESTS, Stand
+from saga_kit import MAYA, POINTED, Talk, agrees, begin, disagree, saga_board
+from stand_kit import REQUESTS, Stand
 
-from bot.mirrors.consistency import disagreements
-from hub.edits import blob_id
 from hub.records import Repo
-from leaderboard.admission.facts import Earlier
-from leaderboard.renames import plan
-from localhub.testing import LocalHub
 from steward.valkey import Valkey
 
 STEP = 1 if os.environ.get("STEWARD_WHOLE_MATRIX") else 19
-POINTED = {**FILES, path(OLD): request(OLD, note="é", steward={"results": result_path(OLD)})}
 
 
 @pytest.fixture(scope="module")
-def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalHub]:
-    """One Hub for all."""
-    with LocalHub(tmp_path_factory.mktemp("hub"), rename_world()) as made:
-        made.box.limits.set(commits_per_hour=None)
-        prepare(made)
+def stand(tmp_path_factory: pytest.TempPathFactory, valkey: Valkey) -> Iterator[Stand]:
+    """One board for all."""
+    with saga_board(tmp_path_factory.mktemp("hub"), valkey) as made:
         yield made
-
-
-@pytest.fixture(scope="module")
-def stand(hub: LocalHub, valkey: Valkey) -> Iterator[Stand]:
-    """A board that Maya maintains."""
-    with redis.Redis.from_url(valkey.url) as client:
-        client.flushall()
-        with board_on(hub, client, POINTED) as made:
-            maintained(made)
-            yield made
-
-
-def begin(stand: Stand) -> tuple[dict[str, str], dict[str, str]]:
-    """Both repos are as they were at the beginning, and the Hub is well; their files."""
-    stand.hub.box.faults.clear()
-    there = on_main(stand)
-    wanted = {it: blob_id(data) for it, data in POINTED.items()}
-    changes: dict[str, Any] = {it: None for it in there if it not in wanted}
-    changes |= {it: POINTED[it] for it in wanted if there.get(it) != wanted[it]}
-    if changes:
-        stand.form.create_commit(REQUESTS, operations(changes), commit_message="Begin", repo_type="dataset")
-    if on_main(stand, RESULTS) != {it: blob_id(data) for it, data in RESULT_FILES.items()}:
-        fill_results(stand, RESULT_FILES)
-    stand.desk.redis.flushall()
-    stand.desk.flags = lambda _models, _weights: ()
-    stand.desk.mark("requests")
-    stand.work()
-    return on_main(stand), on_main(stand, RESULTS)
-
-
-class Talk:
-    """A discussion on the requests repo, in which people give commands."""
-
-    def __init__(self, stand: Stand, api: HfApi | None = None) -> None:
-        self.stand = stand
-        opened = (api or stand.ada).create_discussion(REQUESTS, "My model", description="Hello.", repo_type="dataset")
-        self.number = opened.num
-
-    def write(self, text: str, token: str = ADA) -> None:
-        """Somebody writes a comment."""
-        api = HfApi(self.stand.hub.url, token=token)
-        api.comment_discussion(REQUESTS, self.number, comment=text, repo_type="dataset")
-
-    def say(self, text: str, token: str = ADA) -> str:
-        """Somebody writes a comment, and the bot looks; the newest thing that it says."""
-        self.write(text, token)
-        self.look()
-        return self.all()[-1]
-
-    def look(self) -> None:
-        """A while later the bot looks at the thread, and does what follows."""
-        self.stand.time += 120
-        look_at(self.stand, REQUESTS, self.number)
-
-    def all(self) -> list[str]:
-        """What the bot says there."""
-        return comments(self.stand, REQUESTS, self.number)
-
-    def proposal(self) -> str:
-        """The comment that proposes something."""
-        return next(text for text in reversed(self.all()) if "demo proposal " in text)
-
-    def digest(self) -> str:
-        """What is to be approved."""
-        found = re.search(r"/approve ([0-9a-f]{8})", self.proposal())
-        assert found is not None
-        return found[1]
-
-
-MAYA = "hf_maya"
-GAPS: set[str] = set()
-"""Not every request here ever had results."""
-
-
-def renamed(files: dict[str, bytes], kind: Any) -> set[str]:
-    """Where everything is after the rename."""
-    it = plan(kind, OLD, NEW, files if kind == "results" else {p: d for p, d in files.items() if p.endswith(".json")})
-    places = {one.path: one.place for one in it.files}
-    return {places.get(where, where) for where in files}
-
-
-def disagree(stand: Stand) -> list[str]:
-    """About what the repos do not agree, as front ends read them; the fixtures' own gaps left out."""
-    return sorted(f"{one.what} {one.path}" for one in disagreements(stand.desk) if one.what not in GAPS)
-
-
-def agrees(stand: Stand) -> str:
-    """Whether requests and results call the model alike: by its old name, by its new one; else a complaint."""
-    requests, results = set(on_main(stand)), set(on_main(stand, RESULTS))
-    if requests == set(POINTED) and results == set(RESULT_FILES):
-        return "old"
-    if requests == renamed(POINTED, "requests") and results == renamed(RESULT_FILES, "results"):
-        said = stand.file(path(NEW))["steward"]["results"]
-        return "new" if said == result_path(NEW) else f"points at {said}"
-    return f"{sorted(requests)} {sorted(results)}"
 
 
 def test_a_whole_rename_from_wish_to_end(stand: Stand) -> None:
@@ -319,68 +203,6 @@ def test_what_is_undone_does_not_wait_for_our_own_budget(stand: Stand, monkeypat
     assert spent.count(REQUESTS) == 2
     assert agrees(stand) == "old"
     assert "Not done" in talk.proposal()
-
-
-def test_an_owner_asks_for_a_removal_and_a_maintainer_grants_it(stand: Stand) -> None:
-    """Results go to the archive, the request is CANCELLED with the reason; /restore puts back every byte."""
-    was = begin(stand)
-    talk = Talk(stand)
-    talk.say("/remove ada/solo the weights were wrong")
-    assert (on_main(stand), on_main(stand, RESULTS)) == was
-    talk.say(f"/approve {talk.digest()}", MAYA)
-    assert "### ✅ Removed" in talk.proposal()
-    file = stand.file(path("ada/solo"))
-    assert file["status"] == "CANCELLED"
-    assert file["steward"]["cancelled"]["reason"] == "the weights were wrong"
-    assert f".steward/archive/{result_path('ada/solo')}" in on_main(stand, RESULTS)
-    assert result_path("ada/solo") not in on_main(stand, RESULTS)
-    assert disagree(stand) == []
-    assert "nothing on this leaderboard" in talk.say("/remove ada/solo again", MAYA)
-    talk.say("/restore ada/solo", MAYA)
-    assert "### ✅ Restored" in talk.proposal()
-    assert on_main(stand, RESULTS) == was[1]
-    assert json.loads(stand.read(path("ada/solo"))) == {**json.loads(POINTED[path("ada/solo")]), "steward": {}}
-    assert "was not removed" in talk.say("/restore ada/solo", MAYA)
-
-
-def test_one_precision_is_removed_and_the_others_stay(stand: Stand) -> None:
-    """A request names its results; those of other precisions, in the same folder, are not its business."""
-    begin(stand)
-    talk = Talk(stand)
-    talk.say(f"/remove {OLD} precision=float16 evaluated by mistake", MAYA)
-    assert stand.file(path(OLD))["status"] == "CANCELLED"
-    assert stand.file(path(OLD, "4bit"))["status"] == "FINISHED"
-    there = on_main(stand, RESULTS)
-    assert result_path(OLD) not in there
-    assert result_path(OLD, 2) in there
-
-
-def test_nobody_removes_a_flagged_model_or_one_that_waits(stand: Stand) -> None:
-    """A flag is not escaped by a removal, also where it was raised after the plan; what is at work is cancelled."""
-    begin(stand)
-    talk = Talk(stand)
-    talk.say("/remove ada/solo please")
-    digest = talk.digest()
-    flagged = (Earlier(path="", model="ada/solo", status="flagged"),)
-    stand.desk.flags = lambda models, _: flagged if "ada/solo" in models else ()
-    was = on_main(stand), on_main(stand, RESULTS)
-    talk.say(f"/approve {digest}", MAYA)
-    assert "is flagged" in talk.proposal()
-    assert "is flagged" in talk.say("/remove ada/solo please", MAYA)
-    assert (on_main(stand), on_main(stand, RESULTS)) == was
-
-
-def test_a_request_that_cannot_be_read_ends_an_approved_removal(stand: Stand) -> None:
-    """It grew beyond all bounds since the plan: nothing is removed, the thread is told why, and commands go on."""
-    begin(stand)
-    talk = Talk(stand)
-    talk.say("/remove ada/solo please")
-    digest, was = talk.digest(), on_main(stand, RESULTS)
-    stand.put(path("ada/solo"), POINTED[path("ada/solo")] + b" " * stand.desk.board.max_request_bytes)
-    talk.say(f"/approve {digest}", MAYA)
-    assert "cannot be read as a request" in talk.proposal()
-    assert on_main(stand, RESULTS) == was
-    assert "/remove" in talk.say("/help", MAYA)
 
 
 def test_a_rename_that_is_done_before_its_reply_is_told(stand: Stand, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,89 @@
+"""Removals and their undoing: asked for in a thread, approved, carried out at once in every repo."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+
+import pytest
+from rename_kit import (
+    OLD,
+    RESULTS,
+    on_main,
+    path,
+    result_path,
+)
+from saga_kit import MAYA, POINTED, Talk, begin, disagree, saga_board
+from stand_kit import Stand
+
+from leaderboard.admission.facts import Earlier
+from steward.valkey import Valkey
+
+
+@pytest.fixture(scope="module")
+def stand(tmp_path_factory: pytest.TempPathFactory, valkey: Valkey) -> Iterator[Stand]:
+    """One board for all."""
+    with saga_board(tmp_path_factory.mktemp("hub"), valkey) as made:
+        yield made
+
+
+def test_an_owner_asks_for_a_removal_and_a_maintainer_grants_it(stand: Stand) -> None:
+    """Results go to the archive, the request is CANCELLED with the reason; /restore puts back every byte."""
+    was = begin(stand)
+    talk = Talk(stand)
+    talk.say("/remove ada/solo the weights were wrong")
+    assert (on_main(stand), on_main(stand, RESULTS)) == was
+    talk.say(f"/approve {talk.digest()}", MAYA)
+    assert "### ✅ Removed" in talk.proposal()
+    file = stand.file(path("ada/solo"))
+    assert file["status"] == "CANCELLED"
+    assert file["steward"]["cancelled"]["reason"] == "the weights were wrong"
+    assert f".steward/archive/{result_path('ada/solo')}" in on_main(stand, RESULTS)
+    assert result_path("ada/solo") not in on_main(stand, RESULTS)
+    assert disagree(stand) == []
+    assert "nothing on this leaderboard" in talk.say("/remove ada/solo again", MAYA)
+    talk.say("/restore ada/solo", MAYA)
+    assert "### ✅ Restored" in talk.proposal()
+    assert on_main(stand, RESULTS) == was[1]
+    assert json.loads(stand.read(path("ada/solo"))) == {**json.loads(POINTED[path("ada/solo")]), "steward": {}}
+    assert "was not removed" in talk.say("/restore ada/solo", MAYA)
+
+
+def test_one_precision_is_removed_and_the_others_stay(stand: Stand) -> None:
+    """A request names its results; those of other precisions, in the same folder, are not its business."""
+    begin(stand)
+    talk = Talk(stand)
+    talk.say(f"/remove {OLD} precision=float16 evaluated by mistake", MAYA)
+    assert stand.file(path(OLD))["status"] == "CANCELLED"
+    assert stand.file(path(OLD, "4bit"))["status"] == "FINISHED"
+    there = on_main(stand, RESULTS)
+    assert result_path(OLD) not in there
+    assert result_path(OLD, 2) in there
+
+
+def test_nobody_removes_a_flagged_model_or_one_that_waits(stand: Stand) -> None:
+    """A flag is not escaped by a removal, also where it was raised after the plan; what is at work is cancelled."""
+    begin(stand)
+    talk = Talk(stand)
+    talk.say("/remove ada/solo please")
+    digest = talk.digest()
+    flagged = (Earlier(path="", model="ada/solo", status="flagged"),)
+    stand.desk.flags = lambda models, _: flagged if "ada/solo" in models else ()
+    was = on_main(stand), on_main(stand, RESULTS)
+    talk.say(f"/approve {digest}", MAYA)
+    assert "is flagged" in talk.proposal()
+    assert "is flagged" in talk.say("/remove ada/solo please", MAYA)
+    assert (on_main(stand), on_main(stand, RESULTS)) == was
+
+
+def test_a_request_that_cannot_be_read_ends_an_approved_removal(stand: Stand) -> None:
+    """It grew beyond all bounds since the plan: nothing is removed, the thread is told why, and commands go on."""
+    begin(stand)
+    talk = Talk(stand)
+    talk.say("/remove ada/solo please")
+    digest, was = talk.digest(), on_main(stand, RESULTS)
+    stand.put(path("ada/solo"), POINTED[path("ada/solo")] + b" " * stand.desk.board.max_request_bytes)
+    talk.say(f"/approve {digest}", MAYA)
+    assert "cannot be read as a request" in talk.proposal()
+    assert on_main(stand, RESULTS) == was
+    assert "/remove" in talk.say("/help", MAYA)
