@@ -10,6 +10,8 @@ request file says which attempt is the current one, and the details repo what it
 
 Race closed: one job lies in the queue twice, for a scheduler or a dispatch went on from what it had read before the
 network was cut. Whoever takes an attempt for which another worker beats is refused, in one script.
+Race closed: a dispatch looks whether somebody has an attempt, a worker takes it, and the dispatch says `queued`. The
+worker's claim would never be seen; so what a worker beats for cannot be queued, in one script too.
 """
 
 from __future__ import annotations
@@ -52,6 +54,15 @@ redis.call('ZADD', KEYS[4], ARGV[3], ARGV[6])
 return 1
 """
 
+QUEUED = """
+local state, beat = unpack(redis.call('HMGET', KEYS[1], 'state', 'beat'))
+local held = state == 'taken' or state == 'claimed' or state == 'running'
+if held and beat and tonumber(beat) > tonumber(ARGV[2]) - tonumber(ARGV[3]) then return 0 end
+redis.call('HSET', KEYS[1], 'state', 'queued', 'path', ARGV[1], 'queued', ARGV[2])
+redis.call('EXPIRE', KEYS[1], ARGV[4])
+return 1
+"""
+
 FIELDS = ("path", "state", "worker", "beat", "phase", "done", "total", "started")
 State = Literal["queued", "taken", "claimed", "void", "running", "ended", "handed-back"]
 
@@ -85,12 +96,13 @@ class Attempts:
         self.redis = redis
         self.keys = keys
         self._take = redis.register_script(TAKE)
+        self._queued = redis.register_script(QUEUED)
 
     # --- the bot's side
 
-    def queued(self, attempt: str, path: str, *, now: float) -> None:
-        """The bot put the attempt into RQ."""
-        self._write(attempt, {"state": "queued", "path": path, "queued": now})
+    def queued(self, attempt: str, path: str, *, now: float) -> bool:
+        """The bot puts the attempt into RQ; False, and nothing said, where a worker has it and beats for it."""
+        return bool(self._queued(keys=[self.keys.attempt(attempt)], args=[path, now, LOST, KEPT]))
 
     def answer_claim(self, attempt: str, *, granted: bool) -> None:
         """Tell the worker that took `attempt` whether the request file now says RUNNING with its id."""

@@ -67,8 +67,9 @@ class Claim:
     def _ask_again(self) -> bool | None:
         """The answer, where it was given and got lost on its way to us; else the bot is called once more."""
         found = self._wire.attempts().read(self._job.attempt)
-        if found is None:
-            return None if self.ask() else False  # Redis was lost
+        if found is None or found.state in ("queued", "handed-back"):
+            # Redis was lost, or whoever put it into the queue knew nothing of us: we were silent, for one.
+            return None if self.ask() else False
         if found.worker == self._bench.worker and found.state == "claimed":
             return True
         if found.state == "void":

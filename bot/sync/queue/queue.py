@@ -20,7 +20,6 @@ from bot.desk import Desk, request_key
 from bot.state.index import Entry
 from bot.sync.queue.durations import ask_for_durations
 from bot.sync.queue.line import look
-from bot.sync.requests.gather import life
 from leaderboard.dispatch import choose
 from leaderboard.effects import Effect
 from leaderboard.requests import Request, Status
@@ -89,13 +88,12 @@ def _dispatch(desk: Desk, entry: Entry, tier: Tier) -> None:
     if entry.job is None or entry.attempt is None:
         desk.mark(request_key(entry.path))  # its own sync knows what the job would be
         return
-    if life(desk, entry.attempt) in ("taken", "running"):
-        desk.mark(request_key(entry.path))  # somebody has it, whatever the index says
-        return
     if not _may_run(desk, entry):
         return
     now = desk.now()
-    desk.attempts.queued(entry.attempt, entry.path, now=now)
+    if not desk.attempts.queued(entry.attempt, entry.path, now=now):
+        desk.mark(request_key(entry.path))  # somebody has it, whatever the index says
+        return
     new = jobs.enqueue(desk.redis, desk.queue(tier), entry.job, timeout=desk.board.attempt_seconds)
     desk.index.put(entry.model_copy(update={"state": "queued", "queued": now}))
     log.info("queued", attempt=entry.attempt, path=entry.path, tier=tier, new=new)

@@ -129,6 +129,27 @@ def test_positions_are_told_as_they_cross_levels_and_not_in_between(stand: Stand
     assert len(paths) == 6
 
 
+def test_a_dispatch_that_comes_while_a_worker_takes_the_job_does_not_hide_its_claim(
+    stand: Stand, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The index says that it waits, a worker takes it between the look and the word: the claim is granted, once."""
+    stand.worker()
+    (path,) = submit(stand, "float32", sender="ada")
+    entry, (job,) = stand.desk.index.get(path), stand.queued()
+    stand.desk.index.put(entry.model_copy(update={"state": "waiting"}))
+    stand.desk.redis.delete(*(f"rq:queue:{name}" for name in stand.desk.queues))
+
+    def taken_meanwhile(*_: object) -> bool:
+        return stand.desk.attempts.take(job.attempt, path, "w", now=stand.time)
+
+    monkeypatch.setattr("bot.sync.queue.queue._may_run", taken_meanwhile)
+    stand.desk.mark("queue")
+    stand.settle()
+    assert stand.queued() == []
+    assert stand.desk.attempts.wait_for_claim(job.attempt, seconds=1) is True
+    assert stand.file(path)["status"] == "RUNNING"
+
+
 @pytest.mark.parametrize(
     ("stage", "by_hand"),
     [

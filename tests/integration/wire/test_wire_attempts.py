@@ -155,7 +155,6 @@ def test_a_missing_redis_is_named_with_its_setting() -> None:
 def test_an_attempt_is_taken_from_no_worker_that_beats_for_it(attempts: Attempts) -> None:
     """A job that lies in the queue twice runs once; a silent, a refused and a handed-back attempt may be taken."""
     assert attempts.take(ATTEMPT, PATH, "one", now=NOW)
-    attempts.queued(ATTEMPT, PATH, now=NOW + 1)  # by a dispatch that knew no better
     assert not attempts.take(ATTEMPT, PATH, "two", now=NOW + 2)
     assert attempts.take(ATTEMPT, PATH, "one", now=NOW + 3)
     assert attempts.take(ATTEMPT, PATH, "two", now=NOW + 4 + LOST)
@@ -163,6 +162,24 @@ def test_an_attempt_is_taken_from_no_worker_that_beats_for_it(attempts: Attempts
     assert attempts.take(ATTEMPT, PATH, "three", now=NOW + 5 + LOST)
     attempts.hand_back(ATTEMPT)
     assert attempts.take(ATTEMPT, PATH, "four", now=NOW + 6 + LOST)
+
+
+def test_what_a_worker_beats_for_is_not_queued(attempts: Attempts) -> None:
+    """A dispatch that knew of no worker changes nothing: the claim is still seen; a silent one's attempt is queued."""
+    assert attempts.queued(ATTEMPT, PATH, now=NOW)
+    assert attempts.queued(ATTEMPT, PATH, now=NOW)
+    assert attempts.take(ATTEMPT, PATH, "one", now=NOW)
+    assert not attempts.queued(ATTEMPT, PATH, now=NOW + 1)
+    assert attempts.asking(PATH) == ATTEMPT
+    attempts.answer_claim(ATTEMPT, granted=True)
+    assert not attempts.queued(ATTEMPT, PATH, now=NOW + 1)
+    attempts.beat(ATTEMPT, Progress("load"), now=NOW + 2)
+    assert not attempts.queued(ATTEMPT, PATH, now=NOW + 1 + LOST)
+    assert attempts.queued(ATTEMPT, PATH, now=NOW + 2 + LOST)
+    for end in (lambda: attempts.hand_back(ATTEMPT), lambda: attempts.answer_claim(ATTEMPT, granted=False)):
+        assert attempts.take(ATTEMPT, PATH, "two", now=NOW + 3 + LOST)
+        end()
+        assert attempts.queued(ATTEMPT, PATH, now=NOW + 3 + LOST)
 
 
 def test_many_attempts_are_read_at_once(attempts: Attempts) -> None:

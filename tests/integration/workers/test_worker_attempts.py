@@ -104,6 +104,16 @@ def test_an_unanswered_claim_is_asked_again_and_stays_alive(bot: Bot, worker: Wo
     bot.grant(asked, granted=False)
 
 
+def test_a_claim_that_was_overlooked_is_asked_for_anew(bot: Bot, worker: WorkerProcess) -> None:
+    """Where the attempt is said to be in the queue though its worker waits for an answer, it becomes `taken` again."""
+    asked = job("fine")
+    bot.enqueue(asked)
+    bot.reaches(asked, "taken")
+    bot.connection.hset(bot.keys.attempt(asked.attempt), "state", "queued")
+    bot.reaches(asked, "taken")
+    bot.grant(asked, granted=False)
+
+
 def test_progress_and_doing_are_seen_while_it_runs(bot: Bot, worker: WorkerProcess) -> None:
     """The bot reads how far the attempt is, and which worker does it; after it the worker is idle again."""
     asked = job("short")
