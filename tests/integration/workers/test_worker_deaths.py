@@ -40,7 +40,7 @@ def bring(bot: Bot, start_worker: Start) -> Phases:
             bot.grant(asked)
             bot.running(asked, phase)
         if phase == "evaluate":
-            eventually(lambda: len(worker.pids("child")) > 3)  # keeper, init, child, and what the child started
+            eventually(worker.busy_child)
         worker.look()
         return asked, worker
 

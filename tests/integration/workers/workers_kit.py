@@ -159,10 +159,16 @@ class WorkerProcess:
         """What was seen once and still runs."""
         return [f"{kind} {pid}" for pid, kind in self.family.items() if runs(pid)]
 
+    def busy_child(self) -> int | None:
+        """The child of the trial `slow`, once it has started its sleeper. Above it is a keeper, and an init only where
+        the kernel grants namespaces: in a container it may not."""
+        return next((pid for pid in self.pids("child") for below in children(pid) if is_sleeper(below)), None)
+
     def kill(self, kind: str) -> None:
-        """kill -9 of the first process of that kind; of a child itself, not of its keeper or init."""
-        found = self.pids(kind)
-        os.kill(found[2] if kind == "child" else found[0], signal.SIGKILL)
+        """kill -9 of the first process of that kind; of a child that is busy itself, not of its keeper or init."""
+        found = self.busy_child() if kind == "child" else self.pids(kind)[0]
+        assert found is not None
+        os.kill(found, signal.SIGKILL)
         if kind == "worker":
             self.process.wait()
 
@@ -220,6 +226,14 @@ def descendants(pid: int) -> list[int]:
     """Process ids of all below `pid`, parents first."""
     below = children(pid)
     return below + [deeper for child in below for deeper in descendants(child)]
+
+
+def is_sleeper(pid: int) -> bool:
+    """Whether that is what the trial `slow` starts."""
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes().startswith(b"sleep\0")
+    except (FileNotFoundError, ProcessLookupError):
+        return False
 
 
 def runs(pid: int) -> bool:
