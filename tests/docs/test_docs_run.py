@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 import types
 from collections.abc import Iterator
@@ -24,6 +25,8 @@ from steward.valkey import Valkey, free_port
 ROOT = Path(__file__).parents[2]
 SAMPLE = ("docs/api.md",)
 ALL = os.environ.get("STEWARD_ALL_DOCS") == "1"
+TOOLS = ("curl",)
+"""What pages type and a plain system may lack."""
 NOT_RUN_AT_MOST = 18
 """Blocks that may say why they are not run, in all pages together."""
 ON_THEIR_OWN = ("README.md", "docs/localhub.md", "docs/quickstart.md", "docs/tutorial.md")
@@ -102,6 +105,8 @@ def _environment(folder: Path) -> Path:
 @pytest.mark.parametrize("page", RUN)
 def test_what_a_page_tells_to_type_works(page: str, tmp_path: Path, request: pytest.FixtureRequest) -> None:
     """Block after block, in one folder and one shell; what runs beside them ends by Ctrl-C."""
+    if lacking := [tool for tool in TOOLS if not shutil.which(tool) and any(tool in one.text for one in PAGES[page])]:
+        pytest.skip(f"{page} types {', '.join(lacking)}, which is not installed here")
     sandbox = prepared(page, tmp_path, request)
     try:
         for block in PAGES[page]:

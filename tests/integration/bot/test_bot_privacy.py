@@ -10,7 +10,6 @@ from stand_kit import CONFIG, Stand
 from bot.checking import GATED, as_request
 from bot.state.index import Entry
 from bot.sync.pulls.checks import verdict_on
-from bot.web import shown
 from hub.records import Put, Repo
 from leaderboard.attempts import Failure
 from leaderboard.requests import Request, RequestPath
@@ -84,7 +83,7 @@ def test_what_was_found_out_about_access_outlives_redis(taking: Stand) -> None:
     taking.settle()
     entry: Entry = taking.desk.index.get(path_of("private"))
     assert entry.standing.access == "private"
-    assert shown.hidden(entry)
+    assert entry.is_private
     assert taking.threads() == []
 
 

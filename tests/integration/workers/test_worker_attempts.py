@@ -149,6 +149,8 @@ def test_progress_and_doing_are_seen_while_it_runs(bot: Bot, worker: WorkerProce
 )
 def test_a_death_is_diagnosed_and_the_queue_goes_on(bot: Bot, worker: WorkerProcess, trial: str, cause: str) -> None:
     """Whatever a child dies of, its attempt ends with the cause, nothing is published, and the next job runs."""
+    if trial == "writing" and not worker.has_namespaces:
+        pytest.skip("no mount namespace to be had: a child has no temporary folder of its own that it could fill")
     dying, following = job(trial), job("fine")
     bot.enqueue(dying)
     bot.enqueue(following)

@@ -158,8 +158,8 @@ class WorkerProcess:
     def left_running(self) -> list[str]:
         """What was seen once and still runs. Where no process namespace is to be had, what a child started may live on
         after kill -9 (see `workers.sandbox`): the sleeper ends by itself."""
-        excused = "no mount and process namespace" in self.words()
-        return [f"{kind} {pid}" for pid, kind in self.family.items() if runs(pid) and not (excused and is_sleeper(pid))]
+        seen = [(kind, pid) for pid, kind in self.family.items() if runs(pid)]
+        return [f"{kind} {pid}" for kind, pid in seen if self.has_namespaces or not is_sleeper(pid)]
 
     def busy_child(self) -> int | None:
         """The child of the trial `slow`, once it has started its sleeper. Above it is a keeper, and an init only where
@@ -196,6 +196,11 @@ class WorkerProcess:
         """What it did at the Hub, a line each: verb and attempt. Empty as long as it did nothing."""
         log = self.folder / "hub.log"
         return log.read_text().splitlines() if log.exists() else []
+
+    @property
+    def has_namespaces(self) -> bool:
+        """Whether the kernel granted it what its walls are built of: to an ordinary user in a container it may not."""
+        return "no mount and process namespace" not in self.words()
 
     def words(self) -> str:
         """Its log."""
