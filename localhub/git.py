@@ -38,6 +38,8 @@ class GitRepo:
         self.lock = threading.RLock()
         self._swept = False
         self._facts: dict[str, BlobFacts] = {}
+        self.counts: dict[str, int] = {}
+        """How many commits lead to a commit, as far as somebody asked."""
 
     def create(self) -> None:
         """Makes an empty repo whose HEAD is main."""

@@ -13,6 +13,7 @@ import pygit2
 
 from localhub import trees
 from localhub.git import GitRepo
+from localhub.gitrefs import commit_of
 
 _CO_AUTHOR = re.compile(r"^co-authored-by:\s*([^<\n]+?)\s*<[^>\n]*>\s*$", re.IGNORECASE | re.MULTILINE)
 
@@ -37,9 +38,20 @@ def log(git: GitRepo, start: str, *, skip: int = 0, limit: int | None = None) ->
 
 
 def count(git: GitRepo, start: str) -> int:
-    """How many commits lead to `start`."""
+    """How many commits lead to `start`. Each page of a log says so: of a commit with one parent it is one more than of
+    that parent, so the whole history is walked once, and not for each page."""
+    known, newer, at = git.counts, list[str](), start
     with git.open() as repo:
-        return sum(1 for _ in repo.walk(pygit2.Oid(hex=start)))
+        while at not in known:
+            parents = commit_of(repo, at).parent_ids
+            if len(parents) == 1:
+                newer.append(at)
+                at = str(parents[0])
+            else:
+                known[at] = sum(1 for _ in repo.walk(pygit2.Oid(hex=at)))
+    for number, commit in enumerate(reversed(newer), known[at] + 1):
+        known[commit] = number
+    return known[start]
 
 
 def commit_info(git: GitRepo, commit: str) -> CommitInfo:

@@ -9,8 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from localhub import history
 from localhub.errors import BadRequest, EntryNotFound, RepoNotFound, RevisionNotFound, StaleParent
 from localhub.git import MAIN, Author, Change, GitRepo, Put, Remove
+from localhub.gitrefs import commit_of
 from localhub.rewrite import without_blobs
 
 ADA = Author("ada", "ada@example.org")
@@ -132,6 +134,27 @@ def test_a_commit_upon_an_old_parent_is_refused(repo: GitRepo) -> None:
     with pytest.raises(StaleParent):
         repo.commit(MAIN, [Put("a", b"3")], base, ADA, "three")
     assert repo.head() == head
+
+
+def test_commits_are_counted_as_git_does_and_walked_once(repo: GitRepo, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before and after a merge of two lines; a commit more costs a look at that one, however long the history is."""
+    base = repo.commit(MAIN, [Put("a", b"1")], None, ADA, "one")
+    head = [repo.commit(MAIN, [Put("a", str(number).encode())], None, ADA, "more") for number in range(5)][-1]
+    tree = git(repo, "rev-parse", f"{head}^{{tree}}").strip()
+    other = git(repo, "-c", "user.name=a", "-c", "user.email=a", "commit-tree", tree, "-p", base, "-m", "b").strip()
+    merge = git(
+        *(repo, "-c", "user.name=a", "-c", "user.email=a"),
+        *("commit-tree", tree, "-p", head, "-p", other, "-m", "m"),
+    ).strip()
+    for commit in (head, base, other, merge):
+        assert history.count(repo, commit) == int(git(repo, "rev-list", "--count", commit))
+    repo.update_ref(MAIN, merge, head)
+    last = repo.commit(MAIN, [Put("b", b"1")], None, ADA, "last")
+    looked = list[str]()
+    monkeypatch.setattr(history, "commit_of", lambda handle, oid: looked.append(oid) or commit_of(handle, oid))
+    assert history.count(repo, last) == int(git(repo, "rev-list", "--count", last)) == 9
+    assert history.count(repo, last) == 9
+    assert looked == [last]
 
 
 def test_revisions(repo: GitRepo) -> None:
