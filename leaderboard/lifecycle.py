@@ -184,10 +184,10 @@ def _running(request: Request, attempt: str | None, seen: Seen, *, may_try_again
         return _ended(seen.outcome, may_try_again=may_try_again)
     if seen.life == "taken":
         return Claim(attempt, committed=True)
-    if seen.life in ("running", "queued"):
+    if seen.life == "running":
         return Watch(attempt)
-    if seen.life == "handed-back":
-        return Wait(attempt)
+    if seen.life in ("handed-back", "queued"):
+        return Wait(attempt)  # a worker gave it back, and no other has it yet
     return Recover(attempt)
 
 

@@ -28,7 +28,8 @@ from wire.shadow import Would
 def wait(desk: Desk, gathered: Gathered) -> None:
     """Put an attempt that nobody has yet into its place in the queue, and tell the submitter which place that is."""
     entry, request = gathered.entry, gathered.request
-    if gathered.seen.life == "handed-back" or entry.job is None:
+    is_lost = gathered.seen.life == "handed-back" or entry.state == "running"  # to nobody it is known where it waits
+    if is_lost or entry.job is None:
         ready = entry.model_copy(
             update={
                 "state": "waiting",

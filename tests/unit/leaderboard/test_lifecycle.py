@@ -63,6 +63,7 @@ OURS = Failure(cause="disk-full", fault="us", message="full")
         ("RUNNING", 1, FIRST, "running", None, False, "Watch"),
         ("RUNNING", 1, FIRST, "taken", None, False, "Claim"),
         ("RUNNING", 1, FIRST, "handed-back", None, False, "Wait"),
+        ("RUNNING", 1, FIRST, "queued", None, False, "Wait"),
         ("RUNNING", 1, FIRST, "ended", outcome(), False, "Finish"),
         ("RUNNING", 1, FIRST, "ended", outcome(OURS), True, "Reopen"),
         ("RUNNING", 1, FIRST, "ended", outcome(OURS), False, "Fail"),
