@@ -1,4 +1,4 @@
-"""What the bot knows of its board, kept in Redis, and found again on the Hub should that be lost.
+"""What the bot knows of its board, kept in Redis; what matters of it is found again on the Hub.
 
 By request: `index.py`, what the last sync of each saw, and beside it `catalog.py`, `standing.py`, `neighbours.py` and
 `waiting.py`; `searching.py` looks among them. By board: `pauses.py`, `decisions.py`, `unknown.py`, `visibility.py`, and

@@ -28,8 +28,10 @@ from wire.shadow import Would
 def wait(desk: Desk, gathered: Gathered) -> None:
     """Put an attempt that nobody has yet into its place in the queue, and tell the submitter which place that is."""
     entry, request = gathered.entry, gathered.request
-    is_lost = gathered.seen.life == "handed-back" or entry.state == "running"  # to nobody it is known where it waits
-    if is_lost or entry.job is None:
+    life_now = gathered.seen.life
+    # Where the index still says that it runs, dispatch would give no turn to it, and no place in the queue either.
+    has_no_place = life_now == "handed-back" or (life_now == "queued" and entry.state == "running")
+    if has_no_place or entry.job is None:
         ready = entry.model_copy(
             update={
                 "state": "waiting",

@@ -1,0 +1,53 @@
+"""Attempts that a worker gave back: the same ones are queued again, and none is forgotten there."""
+
+from __future__ import annotations
+
+from stand_kit import Stand
+
+
+def test_a_handed_back_attempt_is_queued_again_as_the_same(stand: Stand) -> None:
+    """A worker that stops gives its attempt back; the next one gets the same attempt, with no commit in between."""
+    job = stand.started()
+    commits = stand.commits()
+    stand.desk.attempts.hand_back(job.attempt)
+    stand.desk.mark(f"request:{job.path}")
+    stand.settle()
+    (again,) = stand.queued()
+    assert again == job
+    assert stand.take(again) is True
+    assert stand.commits() == commits
+
+
+def test_a_handed_back_attempt_that_loses_its_place_gets_another(stand: Stand) -> None:
+    """Looked at while it lies in the queue, recalled, queued again: a request that says RUNNING is not forgotten."""
+    job = stand.started()
+    stand.desk.attempts.hand_back(job.attempt)
+    for _ in range(2):
+        stand.desk.mark(f"request:{job.path}")
+        stand.settle()
+    assert stand.file(job.path)["status"] == "RUNNING"
+    assert stand.desk.index.get(job.path).state == "queued"
+    (card,) = stand.desk.workers.alive(now=stand.time)
+    stand.desk.workers.leave(card.name)
+    stand.desk.mark("queue")
+    stand.settle()
+    assert stand.queued() == []
+    stand.worker()
+    for _ in range(2):
+        stand.desk.mark(f"request:{job.path}")
+        stand.desk.mark("queue")
+        stand.settle()
+    (again,) = stand.queued()
+    assert stand.take(again) is True
+
+
+def test_what_an_older_bot_forgot_in_the_queue_is_found_again(stand: Stand) -> None:
+    """The index says that it runs, Redis that it lies in the queue, where it is not: it gets its turn."""
+    job = stand.started()
+    stand.desk.attempts.hand_back(job.attempt)
+    assert stand.desk.attempts.queued(job.attempt, job.path, now=stand.time)
+    assert stand.desk.index.get(job.path).state == "running"
+    stand.desk.mark(f"request:{job.path}")
+    stand.settle()
+    (again,) = stand.queued()
+    assert stand.take(again) is True
