@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from datetime import UTC, datetime
 from typing import Any
 
 from huggingface_hub import HfApi
@@ -14,7 +15,7 @@ from benchmarks.month.people import People
 from benchmarks.month.stage import Stage
 from benchmarks.month.town import EYES, Town
 from benchmarks.month.troubles import Troubles
-from benchmarks.month.watch import Watch, most_within
+from benchmarks.month.watch import Watch, most_within, total
 from benchmarks.month.world import CONTENTS, FLAGS, LOGS, REQUESTS, RESULTS
 from bot.desk import Desk
 from leaderboard.times import read_time
@@ -56,7 +57,7 @@ def look(
             name: most_within(list(zip(t, range(len(t)), strict=True)), 3600) for name, t in commits.items()
         },
         "comments": {"by_the_bot": comments, "per_request": per(comments, requests)},
-        "deliveries": total(stats["deliveries"]),
+        "deliveries": total(stats["deliveries"]) | {"most_in_24_hours": watch.most_triggers()},
         "cpu_seconds": watch.cpu(),
         "memory_mib": {
             name: {"early": g[0], "late": g[1], "most": lives.most}
@@ -84,7 +85,7 @@ def findings(
     wrong.add("no reason", looking.silent(entries))
     wrong.add("another end", looking.unexpected({e.path: e for e in entries}, people.expected, fates))
     wrong.add("refused by a limit", (f"{o['method']} {o['route']}: {o['count']}" for o in ours if o["status"] == 429))
-    wrong.add("beyond a limit", beyond(found))
+    wrong.add("beyond a limit", beyond(found, watch))
     wrong.add("grows", grown(watch))
     wrong.add("parked", (f"{one.key}: {one.error}" for one in people.desk.parking.all()))
     agreed = town.steward("doctor", "--consistency", "--json")
@@ -96,7 +97,7 @@ def findings(
     return {kind: where for kind, where in wrong.found.items() if where}
 
 
-def beyond(found: dict[str, Any]) -> list[str]:
+def beyond(found: dict[str, Any], watch: Watch) -> list[str]:
     """Where more was used than the Hub allows."""
     wrong = [
         f"{count} commits an hour in {name}"
@@ -108,7 +109,8 @@ def beyond(found: dict[str, Any]) -> list[str]:
     if found["files"]["most_in_5_minutes"] > FILES:
         wrong.append(f"{found['files']['most_in_5_minutes']} files in five minutes")
     if found["deliveries"].get("over-quota"):
-        wrong.append(f"{found['deliveries']['over-quota']} deliveries beyond the quota")
+        when = ", ".join(f"{count} by {datetime.fromtimestamp(at, UTC):%m-%d %H:%M}" for at, count in watch.beyond)
+        wrong.append(f"{found['deliveries']['over-quota']} deliveries beyond the quota: {when}")
     return wrong
 
 
@@ -151,12 +153,3 @@ def by_route(calls: list[dict[str, Any]]) -> dict[str, int]:
     for one in calls:
         counted[f"{one['method']} {one['route']}"] += one["count"]
     return dict(counted.most_common(12))
-
-
-def total(deliveries: dict[str, dict[str, int]]) -> dict[str, int]:
-    """Deliveries of all webhooks, by outcome."""
-    found: dict[str, int] = {}
-    for outcomes in deliveries.values():
-        for outcome, count in outcomes.items():
-            found[outcome] = found.get(outcome, 0) + count
-    return found

@@ -68,17 +68,20 @@ class Stage:
                 if self.clock.now() < end:
                     self._later(LOOK * self.clock.rate, name, flow, condition, end)
                     return
-                self.trouble.append(f"{name}: waited in vain at line {_line(flow)}")
+                self.trouble.append(f"{self._date()} {name}: waited in vain at line {_line(flow)}")
             wish = flow.send(answer)
         except StopIteration:
             return
         except Exception:  # noqa: BLE001  one person's trouble is told at the end, and the month goes on
-            self.trouble.append(f"{name}: {traceback.format_exc(limit=-3)}")
+            self.trouble.append(f"{self._date()} {name}: {traceback.format_exc(limit=-3)}")
             return
         if callable(wish):
             self._later(0.0, name, flow, wish, self.clock.now() + PATIENCE)
         else:
             self._later(float(wish), name, flow, None, 0.0)
+
+    def _date(self) -> str:
+        return time.strftime("%m-%d %H:%M", time.gmtime(self.clock.now()))
 
     def _later(self, seconds: float, name: str, flow: Flow, condition: Callable[[], Any] | None, end: float) -> None:
         heapq.heappush(self._due, (self.clock.now() + seconds, next(self._order), name, flow, condition, end))

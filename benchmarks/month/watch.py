@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 import threading
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import httpx2
 
-from benchmarks.month.played import PlayedClock
+from benchmarks.month.played import DAY, PlayedClock
 from benchmarks.month.town import Town
 
 EVERY = 1.0
@@ -50,6 +51,10 @@ class Watch:
     lives: dict[str, Lives] = field(default_factory=lambda: defaultdict(Lives))
     calls: list[tuple[float, int, int]] = field(default_factory=list)
     """Played time, the bot's calls to the API so far, and those for files."""
+    triggers: list[tuple[float, int]] = field(default_factory=list)
+    """Played time, and the deliveries so far that count for the webhook's quota."""
+    beyond: list[tuple[float, int]] = field(default_factory=list)
+    """The same for those beyond it: each time that there were more."""
     pace: float = EVERY
 
     def __post_init__(self) -> None:
@@ -69,9 +74,16 @@ class Watch:
             for name, process in list(self.town.processes.items()):
                 self._look(name, process.pid)
             try:
-                self.calls.append((self.clock.now(), *bot_calls(self.town.admin("GET", "stats")["calls"])))
+                self._count(self.clock.now(), self.town.admin("GET", "stats"))
             except httpx2.HTTPError:
                 continue  # it is busy; the next look counts what this one did not
+
+    def _count(self, now: float, stats: Mapping[str, Any]) -> None:
+        self.calls.append((now, *bot_calls(stats["calls"])))
+        sent = total(stats["deliveries"])
+        self.triggers.append((now, sent.get("queued", 0) + sent.get("dropped", 0)))
+        if sent.get("over-quota", 0) > (self.beyond[-1][1] if self.beyond else 0):
+            self.beyond.append((now, sent["over-quota"]))
 
     def _look(self, name: str, pid: int) -> None:
         try:
@@ -85,6 +97,10 @@ class Watch:
     def cpu(self) -> dict[str, float]:
         """Seconds of CPU by part."""
         return {name: round(sum(lives.seconds.values()), 1) for name, lives in sorted(self.lives.items())}
+
+    def most_triggers(self) -> int:
+        """The most deliveries within any 24 played hours."""
+        return most_within(self.triggers, DAY)
 
     def busiest(self, seconds: float) -> tuple[int, int]:
         """The most calls, to the API and for files, within any `seconds` played seconds."""
@@ -104,6 +120,15 @@ def bot_calls(counts: Iterable[dict[str, object]]) -> tuple[int, int]:
         else:
             api += int(str(one["count"]))
     return api, files
+
+
+def total(deliveries: Mapping[str, Mapping[str, int]]) -> dict[str, int]:
+    """Deliveries of all webhooks, by outcome."""
+    found: dict[str, int] = {}
+    for outcomes in deliveries.values():
+        for outcome, count in outcomes.items():
+            found[outcome] = found.get(outcome, 0) + count
+    return found
 
 
 def most_within(counted: list[tuple[float, int]], seconds: float) -> int:
