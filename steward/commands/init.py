@@ -50,6 +50,9 @@ def init(
     maintainer: Annotated[
         list[str] | None, typer.Option(help="Name on the Hub of a maintainer; several times.")
     ] = None,
+    new_secret: Annotated[
+        bool, typer.Option("--new-secret", help="Give the webhooks that are there the secret as it is now.")
+    ] = False,
     apply: Annotated[bool, typer.Option("--apply", help="Do it; without this it is only said.")] = False,
     as_json: AsJson = False,
 ) -> None:
@@ -72,6 +75,8 @@ def init(
                 wanted = Wanted(org, details or f"{org}-details", title or org, suite, tuple(maintainer or ()))
                 board = _board(settings, hub, wanted, say, apply=apply)
                 for line in steps(hub, board, url=url, secret=secret, apply=apply):
+                    say(line)
+                for line in rotated(hub, url=url, secret=secret, apply=apply) if new_secret else ():
                     say(line)
             except HubError as error:
                 raise ending(error, REFUSED) from error
@@ -171,6 +176,16 @@ def steps(hub: Hub, board: Board, *, url: str, secret: str, apply: bool) -> Iter
         if apply:
             hub.ensure_webhook(url, [watched], [hook.domain], secret)
         yield f"{'Made' if apply else 'Would make'} a webhook for the {hook.domain} events of {hook.repo.id}."
+
+
+def rotated(hub: Hub, *, url: str, secret: str, apply: bool) -> Iterator[str]:
+    """Every webhook of our account that leads to `url` gets `secret`, a line each. The Hub shows none."""
+    for hook in hub.webhooks():
+        if hook.url == url:
+            if apply:
+                hub.rotate_webhook(hook, secret)
+            named = ", ".join(sorted(one.name for one in hook.watched))
+            yield f"{'Gave' if apply else 'Would give'} the webhook of {named} the secret as it is now."
 
 
 def _repo(hub: Hub, board: Board, repo: Repo, *, private: bool, apply: bool) -> str:

@@ -56,3 +56,30 @@ def test_init_makes_what_is_missing_once(tmp_path: Path, monkeypatch: pytest.Mon
         )
         assert "says how it stands" in card.read_text()
         assert all(len(hook.watched) == len(hook.domains) == 1 for hook in api.list_webhooks())
+
+
+def test_init_gives_webhooks_another_secret_when_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each webhook that leads to our address gets it, one that leads elsewhere does not, and else nothing changes."""
+    (tmp_path / "board.yaml").write_text(BOARD)
+    with LocalHub(tmp_path / "hub", WORLD) as hub:
+        for name, value in {
+            "HF_ENDPOINT": hub.url,
+            "STEWARD_BOARD": str(tmp_path / "board.yaml"),
+            "STEWARD_BOT_TOKEN": "hf_bot",
+            "STEWARD_WEBHOOK_SECRET": "old",
+        }.items():
+            monkeypatch.setenv(name, value)
+        api, run, kept = HfApi(hub.url, token="hf_bot"), CliRunner().invoke, hub.box.webhooks.all
+        assert run(app, ["init", "--url", URL, "--apply"]).exit_code == 0
+        api.create_webhook(url="http://127.0.0.1:9/elsewhere", watched=[{"type": "org", "name": "fresh"}], secret="its")
+        before = api.list_webhooks()
+
+        monkeypatch.setenv("STEWARD_WEBHOOK_SECRET", "new")
+        said = run(app, ["init", "--url", URL, "--new-secret"])
+        assert said.output.count("Would give") == 4
+        assert sorted(str(one.secret) for one in kept()) == ["its", "old", "old", "old", "old"]
+        assert run(app, ["init", "--url", URL, "--new-secret", "--apply"]).output.count("Gave the webhook of") == 4
+        assert sorted(str(one.secret) for one in kept()) == ["its", "new", "new", "new", "new"]
+        assert [(one.url, one.watched, one.domains) for one in api.list_webhooks()] == [
+            (one.url, one.watched, one.domains) for one in before
+        ]
