@@ -2,7 +2,7 @@
 
     hub = Hub("https://huggingface.co", token)
     requests = Repo("dataset", "open-llm-leaderboard/requests")
-    hub.edit_files(requests, accept, "Accept meta-llama/Llama-3")
+    hub.commit(requests, [Put("a.json", b"{}")], "Add a", parent=hub.head(requests))
 
 The parts: `reads.py` (files, history, facts), `writes.py` (commits), `threads.py` (discussions and pull requests),
 `admin.py` (repos, webhooks). Below them, `session.py` makes one HTTP call, `retries.py` repeats what may be repeated.

@@ -47,9 +47,7 @@ class RevisionNotFound(NotFound):
 
 
 class EntryNotFound(NotFound):
-    """No such file or folder at that revision; `commit` is the one that was looked at, where the Hub said it."""
-
-    commit: str | None = None
+    """No such file or folder at that revision."""
 
 
 class ThreadNotFound(NotFound):

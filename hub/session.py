@@ -21,7 +21,7 @@ import httpx2
 from huggingface_hub import __version__ as client_version
 
 from hub.answers import error_for, limit_of
-from hub.errors import BadRequest, EntryNotFound, Garbled, HubError, TooLarge, Transient, Unreachable
+from hub.errors import BadRequest, Garbled, HubError, TooLarge, Transient, Unreachable
 from hub.git import GitAddress, git_address
 from hub.records import Limit, Repo
 
@@ -189,10 +189,7 @@ class Session:
         path = response.request.url.path
         call = f"{response.request.method} {path}"
         with_token = self._token is not None
-        error = error_for(response.status_code, headers, body, call=call, path=path, with_token=with_token)
-        if isinstance(error, EntryNotFound):
-            error.commit = headers.get("x-repo-commit")
-        return error
+        return error_for(response.status_code, headers, body, call=call, path=path, with_token=with_token)
 
     def _note_limits(self, response: httpx2.Response) -> None:
         limit = limit_of(response.headers)

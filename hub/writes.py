@@ -18,24 +18,19 @@ import base64
 import hashlib
 import json
 import re
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 from urllib.parse import quote
 
 from hub import lfs
-from hub.errors import BadRequest, Busy, EntryNotFound, RateLimited, StaleParent, Transient
+from hub.errors import BadRequest, Busy, RateLimited, StaleParent, Transient
 from hub.parse import parsed
 from hub.reads import Reads, quoted_path
-from hub.records import Change, Commit, Delete, File, Put, Repo
-from hub.session import MIB
-
-Read = Callable[[str], File | None]
-"""Gives the file at a path, at one commit that stays the same; None where there is none."""
+from hub.records import Change, Commit, Delete, Put, Repo
 
 _SAMPLE = 512
 _PREUPLOAD_BATCH = 256
 _LOOK_BACK = 100  # commits that may land on top of ours between an error and the look at the history
-_EDIT_TRIES = 8
 
 
 class Writes(Reads):
@@ -78,36 +73,6 @@ class Writes(Reads):
                 raise
 
         return self.retries.until(once, on=(Transient, Busy, RateLimited))
-
-    def edit_files(
-        self,
-        repo: Repo,
-        edit: Callable[[Read], Sequence[Change]],
-        message: str,
-        description: str = "",
-        *,
-        branch: str = "main",
-        max_bytes: int = 10 * MIB,
-    ) -> Commit | None:
-        """Reads files, lets `edit` decide what to change, and commits that on the very commit that was read.
-
-        Where the branch moved meanwhile, all of it is done again, at most eight times (then StaleParent). `edit` may so
-        be called more than once. None where nothing is left to do: no changes, or only such as are there already.
-        """
-        stale = False
-
-        def once() -> Commit | None:
-            nonlocal stale
-            # The first reading takes commit and file in one call. Should that come from a cache that lags behind, the
-            # next one asks for the branch's head first.
-            view = _View(self, repo, branch, max_bytes, at=self.head(repo, branch) if stale else None)
-            stale = True
-            changes = [change for change in edit(view.read) if not view.has(change)]
-            if not changes:
-                return None
-            return self.commit(repo, changes, message, description, parent=view.commit(), branch=branch)
-
-        return self.retries.until(once, on=(StaleParent,), attempts=_EDIT_TRIES)
 
     def _lines(
         self, repo: Repo, changes: Sequence[Change], branch: str, *, create_pr: bool, regular: Collection[str]
@@ -159,41 +124,6 @@ class Writes(Reads):
             if entry.title.strip() == message.strip() and trailer in entry.message.splitlines():
                 return Commit(entry.oid, f"{self.session.endpoint}{repo.web}/commit/{entry.oid}")
         return None
-
-
-class _View:
-    """The files of one commit, which the first reading finds."""
-
-    def __init__(self, hub: Reads, repo: Repo, branch: str, max_bytes: int, *, at: str | None) -> None:
-        self._hub, self._repo, self._branch, self._max_bytes = hub, repo, branch, max_bytes
-        self._at = at
-        self._files: dict[str, File | None] = {}
-
-    def commit(self) -> str:
-        if self._at is None:
-            self._at = self._hub.head(self._repo, self._branch)
-        return self._at
-
-    def read(self, path: str) -> File | None:
-        if path not in self._files:
-            self._files[path] = self._found(path)
-        return self._files[path]
-
-    def _found(self, path: str) -> File | None:
-        try:
-            file = self._hub.read_file(self._repo, path, self._at or self._branch, max_bytes=self._max_bytes)
-            self._at = self._at or file.commit
-            return file
-        except EntryNotFound as error:
-            self._at = self._at or error.commit
-            return None
-
-    def has(self, change: Change) -> bool:
-        """Whether a change is known to be there already; only files that were read are known."""
-        if change.path not in self._files:
-            return False
-        now = self._files[change.path]
-        return now is None if isinstance(change, Delete) else now is not None and now.data == change.data
 
 
 def _check(message: str, changes: Sequence[Change]) -> None:

@@ -11,9 +11,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from leaderboard.attempts import Failure
-from leaderboard.jsontext import edit
 from leaderboard.lifecycle import Turn, spent
-from leaderboard.requests import OURS, Kept, Request, Status
+from leaderboard.requests import Kept, Request, Status
 
 RESTS_ON = ("status", "job_id", "steward.attempt", "steward.revision")
 """The fields that every decision about a running or waiting attempt rests on; `steward.x` is a member of `steward`."""
@@ -30,12 +29,6 @@ class Transition:
 
     fields: Mapping[str, Any]
     facts: Mapping[str, Any] = field(default_factory=dict)
-
-    def upon(self, request: Request) -> str:
-        """The text of the file of `request` after this."""
-        kept = request.file.steward.model_dump(exclude_unset=True)
-        facts = {name: value for name, value in {**kept, **self.facts}.items() if value is not None}
-        return edit(request.raw, {**self.fields, OURS: facts})
 
 
 def claimed(

@@ -218,30 +218,6 @@ def test_a_forked_child_opens_connections_of_its_own(script: Script, scripted: H
     assert scripted.session._client is before
 
 
-def test_an_edit_asks_for_the_head_once_its_reading_proved_stale(script: Script, scripted: Hub) -> None:
-    """A cache that lags behind would else be read, and refused, again and again."""
-    old, new = "a" * 40, "b" * 40
-    refs = {"branches": [{"name": "main", "ref": "refs/heads/main", "targetCommit": new}]}
-    modes = Reply(body={"files": [{"path": "f", "uploadMode": "regular"}]})
-    script.say(
-        Reply(body=b"x", headers={"X-Repo-Commit": old}),
-        modes,
-        Reply(412, {"error": "The branch was updated"}),
-        Reply(body=[{"id": new, "title": "Another", "authors": []}, {"id": old, "title": "First", "authors": []}]),
-        Reply(body=refs),
-        Reply(body=b"y", headers={"X-Repo-Commit": new}),
-        modes,
-        Reply(body={"commitOid": "c" * 40, "commitUrl": "u"}),
-    )
-    done = scripted.edit_files(
-        REPO, lambda read: [Put("f", (file.data if (file := read("f")) else b"") + b"!")], "Edit"
-    )
-    assert done is not None
-    assert f"/resolve/{new}/f" in script.asked[5].path
-    header = json.loads(script.asked[7].body.splitlines()[0])
-    assert header["value"]["parentCommit"] == new
-
-
 def test_a_thread_that_moved_to_the_next_page_is_told_once(script: Script, scripted: Hub) -> None:
     """A thread opened while the list is read shifts all others by one."""
 

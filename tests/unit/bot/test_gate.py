@@ -7,9 +7,7 @@ from pathlib import Path
 
 import pytest
 
-DOOR = re.compile(
-    r"\b_?hub\.(commit|edit_files|open_thread|ensure_comment|edit_comment|set_status|merge|create_repo)\("
-)
+DOOR = re.compile(r"\b_?hub\.(commit|open_thread|ensure_comment|edit_comment|set_status|merge|create_repo)\(")
 LEDGER = re.compile(r"\b_?ledgers\.(stage|sync)\(")
 BESIDE = {
     "past/adopting.py": "an operator asks for the record by name",

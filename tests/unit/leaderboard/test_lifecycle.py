@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from transitions_kit import written
 
 from leaderboard import transitions
 from leaderboard.attempts import Details, Failure, Outcome, attempt_id
@@ -108,7 +109,7 @@ def test_the_claim_names_the_attempt() -> None:
     step = transitions.claimed(
         request("PENDING"), attempt=FIRST, now=now, revision=SHA, thread=7, started="2026", cause="commit:1"
     )
-    found = fields(step.upon(request("PENDING")))
+    found = fields(written(step, request("PENDING")))
     assert (found["status"], found["job_id"], found["job_start_time"]) == ("RUNNING", FIRST, "2026")
     said = {"attempt": 1, "first": 1, "spent": 1, "revision": SHA, "thread": 7, "causes": ["commit:1"]}
     assert found["steward"] == said
@@ -116,7 +117,9 @@ def test_the_claim_names_the_attempt() -> None:
 
 def test_a_failure_is_never_silent_and_success_forgets_it() -> None:
     """FAILED holds the failure and the log; FINISHED holds results and no failure any more."""
-    failed = transitions.failed(failure=OURS, log="http://log", thread=7, number=1).upon(request("RUNNING", attempt=1))
+    failed = written(
+        transitions.failed(failure=OURS, log="http://log", thread=7, number=1), request("RUNNING", attempt=1)
+    )
     assert fields(failed)["steward"]["failure"]["cause"] == "disk-full"
     assert fields(failed)["steward"]["log"] == "http://log"
     again = parse_request(PATH, failed.encode())
@@ -124,7 +127,7 @@ def test_a_failure_is_never_silent_and_success_forgets_it() -> None:
     end = transitions.finished(
         number=1, revision="a" * 40, results="o/m/results_x.json", log="http://log2", thread=None
     )
-    finished = fields(end.upon(again))
+    finished = fields(written(end, again))
     assert finished["status"] == "FINISHED"
     assert finished["steward"]["results"] == "o/m/results_x.json"
     assert "failure" not in finished["steward"]
@@ -136,7 +139,7 @@ def test_one_cause_reopens_a_request_once() -> None:
     before = request("RUNNING", attempt=1)
     step = transitions.reopened(before, now=Turn(1, 1, SHA), cause="c", failure=OURS, thread=None)
     assert step is not None
-    text = step.upon(before)
+    text = written(step, before)
     assert fields(text)["steward"]["attempt"] == 2
     assert (fields(text)["status"], fields(text)["job_id"]) == ("RERUN", -1)
     again = parse_request(PATH, text.encode())
@@ -195,7 +198,7 @@ def test_each_claim_makes_its_number_unusable(status: str, attempt: int, spent_:
     now = turn(found, used)
     assert 1 <= now.first <= now.number
     claim = transitions.claimed(found, attempt=FIRST, now=now, revision=SHA, thread=None, started="")
-    back = json.dumps({**json.loads(claim.upon(found)), "status": "PENDING", "job_id": -1})
+    back = json.dumps({**json.loads(written(claim, found)), "status": "PENDING", "job_id": -1})
     again = parse_request(PATH, back.encode())
     assert isinstance(again, Request)
     assert turn(again).number == now.number + 1
@@ -207,7 +210,7 @@ def test_a_person_who_asks_for_another_try_gets_a_fresh_one_once() -> None:
     before = request("FAILED", attempt=3, spent=3)
     step = transitions.relaunched(before, cause="comment:7")
     assert step is not None
-    again = parse_request(PATH, step.upon(before).encode())
+    again = parse_request(PATH, written(step, before).encode())
     assert isinstance(again, Request)
     assert (again.status, turn(again, 3)) == (Status.RERUN, Turn(4, 4, None))
     assert transitions.relaunched(again, cause="comment:7") is None
@@ -217,7 +220,7 @@ def test_what_ended_names_its_attempt_and_commit_also_in_a_file_that_was_written
     """Somebody put a bare file in the place of one that was being evaluated: readers still learn what was evaluated."""
     bare = request("PENDING")
     done = transitions.finished(number=2, revision="c" * 40, results="o/m/results_x.json", log=None, thread=None)
-    facts = fields(done.upon(bare))["steward"]
+    facts = fields(written(done, bare))["steward"]
     assert (facts["attempt"], facts["spent"], facts["revision"]) == (2, 2, "c" * 40)
-    facts = fields(transitions.failed(failure=OURS, log=None, thread=None, number=2).upon(bare))["steward"]
+    facts = fields(written(transitions.failed(failure=OURS, log=None, thread=None, number=2), bare))["steward"]
     assert (facts["attempt"], facts["spent"]) == (2, 2)

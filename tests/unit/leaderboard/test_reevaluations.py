@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 import pytest
+from transitions_kit import written
 
 from leaderboard import transitions
 from leaderboard.attempts import Failure
@@ -53,7 +54,7 @@ def test_the_same_commit_waits_again_after_everything_else_and_keeps_its_result(
     """With an attempt number and a budget of tries of its own; the same cause puts it back once."""
     step = transitions.reevaluated(request(**OURS), cause="suite:1:2", shown=True)
     assert step is not None
-    after = parse_request(PATH, step.upon(request(**OURS)).encode())
+    after = parse_request(PATH, written(step, request(**OURS)).encode())
     assert isinstance(after, Request)
     assert after.status is not None
     assert (after.status.value, after.file.revision) == ("PENDING_NEW_EVAL", "main")
@@ -68,7 +69,7 @@ def test_a_result_from_before_steward_is_of_what_its_file_asks_for() -> None:
         before = request(asks=revision)
         step = transitions.reevaluated(before, cause="suite:1:2", shown=True, used=4)
         assert step is not None
-        after = parse_request(PATH, step.upon(before).encode())
+        after = parse_request(PATH, written(step, before).encode())
         assert isinstance(after, Request)
         assert turn(after) == Turn(5, 5, pinned)
         assert after.file.steward.kept is not None
@@ -93,4 +94,4 @@ def test_a_low_priority_ends_with_the_turn_that_it_was_for() -> None:
         transitions.restored(kept, failure=FAILURE, log=None, thread=None, number=3),
     ]
     for end in ends:
-        assert "priority" not in json.loads(end.upon(before))["steward"]
+        assert "priority" not in json.loads(written(end, before))["steward"]

@@ -10,6 +10,7 @@ import pytest
 from admission_kit import MODEL, Case
 from hypothesis import given
 from hypothesis import strategies as st
+from transitions_kit import written
 
 from leaderboard import transitions
 from leaderboard.admission import Submission, judge, refusal
@@ -178,7 +179,7 @@ def test_a_status_change_leaves_every_other_byte(file: File) -> None:
     assert isinstance(request, Request)
     assert request.raw.encode() == file.data
     failure = refusal(parse_request("x_eval_request_.json", b"{}"))  # type: ignore[arg-type]
-    edited = transitions.failed(failure=failure, log=None, thread=7).upon(request).encode()
+    edited = written(transitions.failed(failure=failure, log=None, thread=7), request).encode()
     fields = json.loads(edited.decode("utf-8-sig"))
     assert fields["status"] == "FAILED"
     assert fields["steward"]["thread"] == 7

@@ -1,0 +1,17 @@
+"""What becomes of a request file by a transition, by the way that the bot writes it."""
+
+from __future__ import annotations
+
+from bot.sync.requests.edits import transition_edit
+from hub.edits import Present, blob_id, plan
+from leaderboard.requests import Request
+from leaderboard.transitions import Transition
+
+
+def written(step: Transition, request: Request) -> str:
+    """The text of the file of `request` once `step` has landed."""
+    path, data = str(request.path), request.raw.encode()
+    edit = transition_edit(request, None, step, name="a step", line="Do it", known={})
+    made = plan([edit], {path: Present(blob_id(data), data)})
+    assert made.written == [edit]
+    return (made.contents[path] or b"").decode()
