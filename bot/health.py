@@ -66,7 +66,11 @@ def _hub(fields: dict[bytes, bytes]) -> dict[str, str]:
         # The words behind the kind of error name what was asked for: perhaps a model that not everybody may know of.
         kind = known.get("error", "").partition(":")[0]
         error = f"{kind}: the log of `steward sync` says what it was asked."
-        return {"state": "does not answer", "since": known.get("at", ""), "error": error}
+        state = "does not answer"
+        if kind == "BadToken":
+            error = f"{kind}: put a good one into STEWARD_BOT_TOKEN or its file, and restart `steward sync`."
+            state = "does not accept the bot's token"
+        return {"state": state, "since": known.get("at", ""), "error": error}
     if clock.now() - answered > SILENT:
         return {
             "state": "unknown",

@@ -11,6 +11,8 @@ from hub.reads import Reads
 
 WRITE = "repo.write"
 TALK = "discussion.write"
+WEBHOOKS = ("user.webhooks.read", "user.webhooks.write")
+"""What a fine-grained token needs for the account itself, to list and to make webhooks."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +38,10 @@ class Rights:
         owner = repo.partition("/")[0].lower()
         granted = self.scoped.get(repo.lower(), frozenset()) | self.scoped.get(owner, frozenset()) | self.everywhere
         return tuple(one for one in wanted if one not in granted)
+
+    def missing_for_webhooks(self) -> tuple[str, ...]:
+        """Which of WEBHOOKS the token does not grant."""
+        return self.missing(f"{self.name}/", *WEBHOOKS)
 
     def may_create_in(self, namespace: str) -> bool:
         """Whether the account may make repos in `namespace`, and the token lets it."""

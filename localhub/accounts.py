@@ -76,6 +76,15 @@ class Token:
     reads_gated: bool
     created_at: datetime
 
+    def grants(self, account: Account, permission: str) -> bool:
+        """Whether a fine-grained token has `permission` for `account` itself."""
+        return self.role == "fineGrained" and any(
+            scope.entity_type == account.kind
+            and scope.entity_name.lower() == account.name.lower()
+            and permission in scope.permissions
+            for scope in self.scoped
+        )
+
 
 @dataclass(frozen=True)
 class Caller:

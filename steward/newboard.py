@@ -23,7 +23,7 @@ repos:
   flags: {org}/flags
   community: {org}/leaderboard
   community_type: space
-  # contents: {org}/contents    # one table of all evaluations, for which the sync process needs steward[contents]
+  # contents: {org}/contents    # one table of all evaluations, for which the sync process needs the extra contents
   # Workers write here and nowhere else, with a token of their own.
   details_namespace: {details}
 

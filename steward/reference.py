@@ -35,8 +35,9 @@ token too ([settings](reference-settings.md)).
 |---|---|
 | 0 | done, or found; the model passes, the board is well |
 | 1 | not done, or not found: the sentence says why. Also what `check`, `doctor`, `verify` and `logs` found wanting |
-| 2 | nothing was tried: an argument or a setting is missing or wrong, or a service that is needed does not answer |
+| 2 | nothing was tried: an argument or a setting is missing or wrong, or a service left it alone on the way |
 | 3 | `work` alone: no child can run on this machine |
+| 4 | the queue server did not answer at the start: the same command may do in a moment |
 | 130 | ended by Ctrl-C |
 
 Commands that run until they are stopped (`serve`, `sync`, `schedule`, `work`, `up`, `watch`) end with 0 when told so,

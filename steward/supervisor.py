@@ -1,7 +1,7 @@
 """Several processes kept running: whoever dies is started again, later each time; all end together.
 
-A process that ends with MISCONFIGURED before it has ever run for long would do so for ever: then everything ends, for
-its sentence has to be read by a person. One that ran well before says so of a service that is away: it is tried again.
+A process that ends with MISCONFIGURED or AWAY before it has ever run for long would perhaps do so for ever: then
+everything ends with that, for its sentence has to be read by a person. One that ran well before is tried again.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from steward.children import die_with_parent, end
-from steward.commands.board import MISCONFIGURED
+from steward.commands.board import AWAY, MISCONFIGURED
 from wire.ending import Stop
 
 STEADY = 60.0
@@ -51,37 +51,37 @@ class Supervisor:
         self._say, self._mind = say, mind
 
     def run(self, stop: Stop) -> int:
-        """Keep them running until `stop` is set: 0, or MISCONFIGURED where one of them cannot start."""
+        """Keep them running until `stop` is set: 0, else with what one of them ended that cannot start."""
         try:
             while not stop.is_set():
                 self._mind()
                 for part in self.parts:
-                    if self._look(part, time.monotonic()):
-                        return MISCONFIGURED
+                    if status := self._look(part, time.monotonic()):
+                        return status
                 stop.wait(LOOK_EVERY)
             return 0
         finally:
             self.end()
 
-    def _look(self, part: Part, now: float) -> bool:
-        """Start `part` where it is due; whether it can never run."""
+    def _look(self, part: Part, now: float) -> int:
+        """Start `part` where it is due; 0, or its status where it cannot run."""
         if part.process is None:
             if now >= part.due:
                 self._start(part, now)
-            return False
+            return 0
         status = part.process.poll()
         if status is None:
-            return False
+            return 0
         steady = now - part.since >= STEADY
         part.process, part.deaths = None, 1 if steady else part.deaths + 1
         part.ran_well |= steady
-        if status == MISCONFIGURED and not part.ran_well:
+        if status in (MISCONFIGURED, AWAY) and not part.ran_well:
             self._say(f"{part.name} cannot start; what it says above has to be mended first.")
-            return True
+            return status
         wait = min(LONGEST_WAIT, FIRST_WAIT * 2.0 ** (part.deaths - 1))
         part.due = now + wait
         self._say(f"{part.name} ended with status {status}; it is started again in {wait:.0f} s.")
-        return False
+        return 0
 
     def _start(self, part: Part, now: float) -> None:
         part.since = now

@@ -1,7 +1,8 @@
 """Errors of the wire.
 
 WireError
-├── RedisMissing     nothing answers at REDIS_URL
+├── RedisMissing     REDIS_URL leads to no Redis that lets us in
+│   └── RedisAway    nothing answers there just now
 ├── SecretMissing    the file that a secret should come from cannot be read
 └── BadMessage       a message in Redis is not what its writer should have written
 """
@@ -14,7 +15,11 @@ class WireError(Exception):
 
 
 class RedisMissing(WireError):
-    """Nothing answers at REDIS_URL."""
+    """REDIS_URL leads to no Redis that lets us in."""
+
+
+class RedisAway(RedisMissing):
+    """Nothing answers at REDIS_URL just now: it may be there in a moment."""
 
 
 class SecretMissing(WireError):

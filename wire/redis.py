@@ -9,7 +9,7 @@ import redis
 from redis.backoff import ExponentialBackoff
 from redis.retry import Retry
 
-from wire.errors import RedisMissing
+from wire.errors import RedisAway, RedisMissing
 
 Redis = redis.Redis
 Fields = dict[Any, Any]
@@ -23,7 +23,8 @@ SILENCE = 20.0
 def connect(url: str, **options: Any) -> Redis:
     """A client for `url`, checked with one PING.
 
-    Raises RedisMissing, with a sentence that names the setting, where nothing answers, or it can be no address.
+    Raises RedisAway, with a sentence that names the setting, where nothing answers, and RedisMissing where that will
+    stay so: it can be no address, or who answers does not let us in.
     """
     try:
         client = redis.Redis.from_url(
@@ -44,7 +45,9 @@ def connect(url: str, **options: Any) -> Redis:
     try:
         client.ping()
     except redis.RedisError as error:
-        raise RedisMissing(missing(url, error)) from error
+        refused = isinstance(error, redis.AuthenticationError) or "certificate" in str(error).lower()
+        kind = RedisAway if isinstance(error, TRANSIENT) and not refused else RedisMissing
+        raise kind(missing(url, error)) from error
     return client
 
 

@@ -1,6 +1,6 @@
 """`steward work`: one evaluation worker, from its settings to its end.
 
-Exit codes: 0 it was told to stop and did; 2 the settings are wrong, or Redis does not answer; 3 no child can run here.
+Exit codes: 0 it was told to stop and did; 2 the settings are wrong; 3 no child can run here; 4 Redis does not answer.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ import redis
 from leaderboard.boards import BadBoard, Board
 from leaderboard.suites import BadSuite, Suite, find_suite
 from leaderboard.tiers import taken
-from wire.errors import RedisMissing
+from wire.errors import RedisAway, RedisMissing
 from wire.keys import Keys
 from wire.redis import TRANSIENT, Redis, connect
 from workers import extras, kernel, machine
@@ -55,7 +55,7 @@ def main(settings: WorkerSettings, *, supply: Supply | None = None) -> int:
         return 3
     except (BadBoard, BadSuite, RedisMissing, WorkerError, OSError) as error:
         print(f"The worker cannot start. {error}", file=sys.stderr)
-        return 2
+        return 4 if isinstance(error, RedisAway) else 2
 
 
 @contextmanager

@@ -104,7 +104,7 @@ def workers(desk: Desk) -> Checks:
             mend = "Install the same version on both machines: messages may have changed."
             yield Check("workers", "warning", f"{card.name} runs Steward {theirs}, the bot {ours}.", mend)
         elif missing := [name for name, version in card.versions.items() if version == "missing"]:
-            mend = "Install `steward[worker]` there."
+            mend = "Run `pip install '.[worker]'` there, in a clone of Steward."
             yield Check("workers", "error", f"{card.name} lacks {', '.join(missing)}.", mend)
         elif card.devices.startswith("cpu"):
             mend = "Where it has GPUs: do `nvidia-smi` and STEWARD_DEVICE show them?"

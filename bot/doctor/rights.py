@@ -41,6 +41,10 @@ def bot_rights(desk: Desk, *, on: bool) -> Checks:
         mend = "Make one with the role write, or a fine-grained one, and put it into STEWARD_BOT_TOKEN_FILE."
         yield Check("rights", state, "The bot's token may only read.", mend)
         return
+    if missing := rights.missing_for_webhooks():
+        mend = f"Add {' and '.join(missing)} for {rights.name} itself to the token."
+        words = "The bot's token may not manage webhooks: `init` makes none, and one that the Hub suspends stays off."
+        yield Check("rights", "warning", words, mend)
     for repo in shared(desk):
         if missing := rights.missing(repo.id, WRITE, TALK):
             mend = f"Add {' and '.join(missing)} for {repo.id.partition('/')[0]} to the token."

@@ -1,7 +1,7 @@
 """The table `contents` as a file, and what one process remembers of what it was made from.
 
 pyarrow is wanted by boards that have such a table, and by nobody else: it is loaded when the table is first touched,
-in the process that syncs. It comes with `steward[contents]`.
+in the process that syncs. It comes with the extra `contents`.
 """
 
 from __future__ import annotations
@@ -18,7 +18,10 @@ from leaderboard.evaluations import Measured
 from leaderboard.requests import Request
 
 MAX_TABLE = 64 * 1024 * 1024
-MISSING = "The board has a table of contents, and pyarrow, which writes it, is not there: install `steward[contents]`."
+MISSING = (
+    "The board has a table of contents, and pyarrow, which writes it, is not there: "
+    "run `pip install '.[contents]'` in a clone of Steward."
+)
 
 
 class BadTable(ValueError):

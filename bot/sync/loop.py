@@ -1,9 +1,10 @@
 """The sync process: claim a dirty key, bring it in step, give it back; for ever, on several threads.
 
 A sync that fails is tried again with growing waits, and never holds up another key. After LAST_TRY failures of its own
-it is parked: kept apart with the reason, until somebody wakes it or an event marks it again. A Hub that is away or asks
-for patience is not the key's failure, and parks nothing. While it is away one key is tried every PROBE seconds, by all
-processes together; once it answers again, all that waits is tried at once. What the Hub said is kept in Redis, for
+it is parked: kept apart with the reason, until somebody wakes it or an event marks it again. A Hub that is away, that
+does not accept our token or that asks for patience is not the key's failure, nor is a full disk, and parks nothing.
+While the Hub is away one key is tried every PROBE seconds, by all processes together; once it answers again, all that
+waits is tried at once. What the Hub said is kept in Redis, for
 `/readyz` to tell.
 
 Race closed: a process that is killed in a sync. Its lease is short, and renewed while the sync runs; so the key is free
@@ -28,6 +29,7 @@ from bot.fence import LeaseLost, fenced
 from bot.flagging.cures import CAUSE, CAUSES, mark_causes
 from bot.flagging.reports import EVIDENCE, sync_evidence
 from bot.ledgers import LEDGER
+from bot.mirrors.folder import UnusableFolder
 from bot.state.errands import ERRAND
 from bot.state.questions import CHECK
 from bot.state.submissions import SUBMISSION
@@ -49,7 +51,7 @@ from bot.sync.web.checks import sync_check
 from bot.sync.web.errands import sync_errand
 from bot.sync.web.submissions import sync_submission
 from hub.budget import Urgency, urgency
-from hub.errors import HubError, RateLimited, Transient
+from hub.errors import BadToken, HubError, RateLimited, Transient
 from wire.attempts import BEAT
 from wire.clock import iso
 from wire.crashpoints import pass_by, point
@@ -215,9 +217,11 @@ class SyncLoop:
         wait = min(LONGEST_WAIT, FIRST_WAIT * 2.0 ** min(tries - 1, 10))
         if isinstance(error, RateLimited):
             wait = max(wait, error.seconds)
-        elif isinstance(error, Transient):
+        elif isinstance(error, (Transient, BadToken)):
             self._away, wait = True, min(wait, AWAY_WAIT)
             self._note({"failed": now, "error": words, "at": iso(now)})
+        elif isinstance(error, UnusableFolder):
+            wait = min(wait, AWAY_WAIT)  # the machine's trouble, not the key's
         elif tries >= LAST_TRY:
             log.error("sync parked", error=words, tries=tries)
             self.desk.meters.count("syncs", claim.key.partition(":")[0], "parked")

@@ -46,10 +46,11 @@ class WebhookBody(BaseModel):
 
 
 def _owner(who: CallerDep) -> Account:
-    """Webhooks belong to the account itself: a token that only reads, or is bound to repos, may not touch them [?]."""
+    """Webhooks belong to the account itself: a token that only reads may not touch them, nor one whose scopes do not
+    name the account with the permission for it [?]."""
     account = access.logged_in(who)
-    if who.token and who.token.role != "write":
-        raise Forbidden("This token cannot manage webhooks: use one with the write role.")
+    if who.token and who.token.role != "write" and not who.token.grants(account, "user.webhooks.write"):
+        raise Forbidden("This token cannot manage webhooks: use one with the write role, or user.webhooks.write.")
     return account
 
 

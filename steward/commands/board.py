@@ -24,7 +24,9 @@ P = ParamSpec("P")
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON object.")]
 BoardFile = Annotated[Path | None, typer.Option("--board", help="Another board file than STEWARD_BOARD.")]
 MISCONFIGURED = 2
-"""Exit status where a setting is missing or wrong, or a service that is needed does not answer."""
+"""Exit status where a setting is missing or wrong, or a service leaves a command alone on its way."""
+AWAY = 4
+"""Exit status where the queue server does not answer at the start: the same may go well in a moment."""
 
 
 @contextmanager
@@ -36,10 +38,13 @@ def sentences() -> Iterator[None]:
     from leaderboard.boards import BadBoard
     from leaderboard.suites import BadSuite
     from steward.valkey import ValkeyMissing
-    from wire.errors import WireError
+    from wire.errors import RedisAway, WireError
 
     try:
         yield
+    except RedisAway as error:
+        print(f"steward: {error}", file=sys.stderr)
+        raise typer.Exit(AWAY) from error
     except (SettingsError, BadBoard, BadSuite, WireError, ValkeyMissing) as error:
         print(f"steward: {error}", file=sys.stderr)
         raise typer.Exit(MISCONFIGURED) from error

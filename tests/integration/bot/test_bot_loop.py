@@ -14,11 +14,12 @@ from bot_kit import BOARD
 from typer.testing import CliRunner
 
 from bot.desk import Desk
+from bot.mirrors.folder import UnusableFolder
 from bot.sync import loop as loops
 from bot.sync import process
 from bot.sync.loop import LAST_TRY, SyncLoop
 from hub.client import Hub
-from hub.errors import BadRequest, HubError, RateLimited, Transient
+from hub.errors import BadRequest, BadToken, RateLimited, Transient
 from hub.retries import Retries
 from leaderboard.boards import parse_board
 from leaderboard.suites import find_suite
@@ -89,9 +90,12 @@ def test_an_event_gives_a_parked_sync_one_more_chance(clockwork: Clockwork) -> N
     assert clockwork.desk.parking.all() == []
 
 
-@pytest.mark.parametrize("error", [Transient("away"), RateLimited("slow", seconds=5, what="api")])
-def test_a_hub_that_is_away_parks_nothing(clockwork: Clockwork, error: HubError) -> None:
-    """However often the Hub does not answer, the key stays in line."""
+@pytest.mark.parametrize(
+    "error",
+    [Transient("away"), RateLimited("slow", seconds=5, what="api"), BadToken("expired"), UnusableFolder("full")],
+)
+def test_what_is_no_fault_of_the_key_parks_nothing(clockwork: Clockwork, error: Exception) -> None:
+    """However often the Hub does not answer or does not take our token, or the disk is full, the key stays in line."""
     clockwork.handler = failing(error)
     clockwork.desk.mark(KEY)
     assert tries(clockwork, 3 * LAST_TRY) == 3 * LAST_TRY
@@ -299,4 +303,4 @@ def test_operators_see_and_wake_what_is_parked(
     assert run(app, ["parked", "wake"]).exit_code == 2
     assert len(clockwork.desk.dirty) == 1
     monkeypatch.setenv("REDIS_URL", "redis://127.0.0.1:1/0")
-    assert run(app, ["parked", "list"]).exit_code == 2
+    assert run(app, ["parked", "list"]).exit_code == 4

@@ -146,6 +146,10 @@ def test_health_says_what_is_missing(web: httpx2.Client, connection: redis.Redis
     assert (hub["state"], hub["since"]) == ("does not answer", "2026")
     assert hub["error"].startswith("Transient: ")
     assert "secret" not in str(hub)
+    connection.hset(KEYS.hub_state, "error", "BadToken: The Hub answered 401 to GET /api/whoami-v2: no reason given")
+    refused = web.get("/readyz").json()["hub"]
+    assert refused["state"] == "does not accept the bot's token"
+    assert "STEWARD_BOT_TOKEN" in refused["error"]
     connection.hset(KEYS.hub_state, "answered", 3e12)
     assert web.get("/readyz").status_code == 200
 

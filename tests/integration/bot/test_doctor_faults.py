@@ -107,6 +107,15 @@ def token_that_may_not_talk(ward: Ward) -> None:
     ward.bot = ward.token("steward-bot", "hf_fine", role="fineGrained", scoped=scoped)
 
 
+def token_that_makes_no_webhooks(ward: Ward) -> None:
+    may = ["repo.content.read", "repo.write", "discussion.write"]
+    scoped = [
+        {"entity": {"name": "board", "type": "org"}, "permissions": may},
+        {"entity": {"name": "steward-bot", "type": "user"}, "permissions": ["user.webhooks.read"]},
+    ]
+    ward.bot = ward.token("steward-bot", "hf_fine", role="fineGrained", scoped=scoped)
+
+
 def bot_that_only_reads(ward: Ward) -> None:
     ward.member("board", "steward-bot", "read")
 
@@ -204,6 +213,7 @@ FAULTS: list[tuple[Callable[[Ward], None], str, str]] = [
     (dead_token, "token", "STEWARD_BOT_TOKEN"),
     (read_only_token, "rights", "may only read"),
     (token_that_may_not_talk, "rights", "Add discussion.write for board"),
+    (token_that_makes_no_webhooks, "rights", "Add user.webhooks.write for steward-bot itself"),
     (bot_that_only_reads, "rights", "Make steward-bot a member of board"),
     (worker_that_writes_everywhere, "worker token", "board-details alone"),
     (worker_that_publishes_nowhere, "worker details", "every attempt is lost"),
@@ -222,7 +232,7 @@ FAULTS: list[tuple[Callable[[Ward], None], str, str]] = [
     (no_worker, "workers", "Start `steward work`"),
     (worker_without_gpu, "workers", "nvidia-smi"),
     (worker_of_another_version, "workers", "Install the same version"),
-    (worker_without_harness, "workers", "steward[worker]"),
+    (worker_without_harness, "workers", "'.[worker]'"),
     (tier_that_nobody_takes, "workers", "STEWARD_TIERS=all"),
 ]
 

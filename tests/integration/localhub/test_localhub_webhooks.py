@@ -1,7 +1,9 @@
 """Reference 2.10 and 3.4: webhooks managed, delivered, retried, suspended and replayed."""
 
 import itertools
+import uuid
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import httpx
@@ -126,6 +128,28 @@ def test_webhooks_belong_to_their_owner(ada: HfApi, cleo: HfApi, http: httpx.Cli
             call(made["id"])
         assert caught.value.response.status_code in (403, 404)
     assert httpx.get(hub.url + HOOKS).status_code == 401
+
+
+def test_a_fine_grained_token_manages_webhooks_where_it_says_so(ada: HfApi, hub: LocalHub) -> None:
+    """The permission belongs to the account itself: one for an organisation's repos is not enough."""
+    owner = hub.box.accounts.by_name("ada")
+    assert owner is not None
+    watched = [{"type": "dataset", "name": make_repo(ada)}]
+    for entity, permission, allowed in (
+        ({"type": "user", "name": "ada"}, "user.webhooks.write", True),
+        ({"type": "user", "name": "ada"}, "repo.write", False),
+        ({"type": "org", "name": "ada"}, "user.webhooks.write", False),
+    ):
+        secret = f"hf_{uuid.uuid4().hex}"
+        scoped = [{"entity": entity, "permissions": [permission]}]
+        hub.box.accounts.add_token(owner, secret, {"role": "fineGrained", "scoped": scoped})
+        make = partial(HfApi(hub.url, token=secret).create_webhook, url="http://127.0.0.1:9/x", watched=watched)
+        if allowed:
+            assert make().watched[0].name == watched[0]["name"]
+        else:
+            with pytest.raises(HfHubHTTPError) as caught:
+                make()
+            assert caught.value.response.status_code == 403
 
 
 def test_a_webhook_on_what_one_may_not_read_delivers_nothing(

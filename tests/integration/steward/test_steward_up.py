@@ -21,6 +21,7 @@ from leaderboard.boards import parse_board
 from leaderboard.effects import Effect, Mode
 from localhub.testing import LocalHub
 from steward.cli import app
+from steward.commands.board import AWAY, MISCONFIGURED
 from steward.commands.up import parts
 from steward.newboard import board_text
 from steward.supervisor import Part, Supervisor
@@ -142,11 +143,12 @@ def test_who_dies_is_started_again_and_all_end_together(
     assert all(part.process is not None and part.process.poll() is not None for part in supervisor.parts)
 
 
-def test_what_can_never_run_ends_everything_with_its_status() -> None:
-    """A process that says at once that a setting is wrong is not tried for ever."""
+@pytest.mark.parametrize("status", [MISCONFIGURED, AWAY])
+def test_what_cannot_start_ends_everything_with_its_status(status: int) -> None:
+    """A process that says at once that a setting is wrong, or that nothing answers, is not tried for ever."""
     said: list[str] = []
-    misconfigured = Part("serve", (sys.executable, "-c", "raise SystemExit(2)"), {})
-    assert Supervisor([misconfigured], said.append).run(Stop()) == 2
+    misconfigured = Part("serve", (sys.executable, "-c", f"raise SystemExit({status})"), {})
+    assert Supervisor([misconfigured], said.append).run(Stop()) == status
     assert said == ["serve cannot start; what it says above has to be mended first."]
 
 
@@ -164,7 +166,7 @@ def test_what_ran_well_once_is_tried_again_whatever_it_says() -> None:
     (part,) = supervisor.parts
     for now, status in ((86_400.0, 1), (86_402.0, 2)):
         part.process = Ended(status)  # type: ignore[assignment]
-        assert supervisor._look(part, now) is False
+        assert supervisor._look(part, now) == 0
         part.since = now
     assert said[-1] == "sync ended with status 2; it is started again in 2 s."
 

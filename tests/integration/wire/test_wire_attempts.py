@@ -10,7 +10,7 @@ import redis
 from leaderboard.attempts import Failure, Outcome
 from wire import jobs
 from wire.attempts import LOST, MAX_LOG, Attempts, Progress
-from wire.errors import BadMessage, RedisMissing
+from wire.errors import BadMessage, RedisAway
 from wire.heartbeats import WorkerCard, Workers
 from wire.keys import Keys
 from wire.redis import connect
@@ -146,7 +146,7 @@ def test_what_is_not_a_job_is_refused(message: object) -> None:
 
 def test_a_missing_redis_is_named_with_its_setting() -> None:
     """Where nothing answers, the message names REDIS_URL and the address, and not the password."""
-    with pytest.raises(RedisMissing, match=r"REDIS_URL") as error:
+    with pytest.raises(RedisAway, match=r"REDIS_URL") as error:
         connect("redis://:secret@127.0.0.1:1/0")
     assert "127.0.0.1:1" in str(error.value)
     assert "secret" not in str(error.value)
