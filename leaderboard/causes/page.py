@@ -13,6 +13,8 @@ HEAD = """\
 Every death of an evaluation is looked up in one table: from evidence (exception, exit status, signal, why it was
 stopped, phase, the end of the log) to a cause, whose fault it is, a sentence, what to do, and whether it is tried
 again. The first row of which a sign fits decides; what no row knows is `unknown`, and is listed by `steward unknown`.
+All attempts together are at most the board's `attempts`, 3 unless it says otherwise: the first one counts, and so does
+one that died of another cause.
 
 This page is made from the table (`python -m leaderboard.causes.page`). *not seen* marks causes for which there is no
 evidence recorded from a real death yet; they are told by what the libraries' sources say. The records of the others
