@@ -12,6 +12,9 @@ Race closed: one job lies in the queue twice, for a scheduler or a dispatch went
 network was cut. Whoever takes an attempt for which another worker beats is refused, in one script.
 Race closed: a dispatch looks whether somebody has an attempt, a worker takes it, and the dispatch says `queued`. The
 worker's claim would never be seen; so what a worker beats for cannot be queued, in one script too.
+Race closed: a worker is cut off for longer than LOST, its attempt is given to another, and it comes back. Its beats
+tell it to stop; it can neither hear the other's answer, nor end, nor hand back what is not its own any more.
+Race closed: a claim is granted while its worker hands the attempt back. What nobody asks for any more is not granted.
 """
 
 from __future__ import annotations
@@ -25,6 +28,7 @@ from typing import Literal, get_args
 from pydantic import ValidationError
 
 from leaderboard.attempts import Outcome
+from wire import attempt_scripts as scripts
 from wire.errors import BadMessage
 from wire.keys import Keys
 from wire.redis import Fields, Redis, text
@@ -33,35 +37,12 @@ BEAT = float(os.environ.get("STEWARD_BEAT_SECONDS", "10"))
 """Seconds between two signs of life. All processes of a board must agree on it; only tests want another value."""
 LOST = 3.5 * BEAT
 """Seconds of silence after which an attempt, or a worker, is lost."""
-KEPT = 86_400
-"""Seconds for which Redis remembers an attempt of which nothing more is heard."""
+KEPT, KEPT_WAITING = 86_400, 30 * 86_400
+"""Seconds for which Redis remembers an attempt of which nothing more is heard, and one that nobody has."""
 MAX_OUTCOME, MAX_LOG = 128 * 1024, 256 * 1024
 """Bytes of an outcome that are read at all, and of a log that are kept."""
 MOST = 10**12
 """Requests of the harness that an attempt can have."""
-
-TAKE = """
-local worker, beat = unpack(redis.call('HMGET', KEYS[1], 'worker', 'beat'))
-local theirs = worker and worker ~= '' and worker ~= ARGV[1]
-if theirs and beat and tonumber(beat) > tonumber(ARGV[3]) - tonumber(ARGV[4]) then return 0 end
-redis.call('DEL', KEYS[2])
-redis.call('HDEL', KEYS[1], 'cancel', 'outcome', 'log')
-redis.call('HSET', KEYS[1], 'state', 'taken', 'path', ARGV[2], 'worker', ARGV[1], 'started', ARGV[3],
-  'phase', 'claim', 'done', 0, 'total', 0, 'beat', ARGV[3])
-redis.call('EXPIRE', KEYS[1], ARGV[5])
-redis.call('HSET', KEYS[3], ARGV[2], ARGV[6])
-redis.call('ZADD', KEYS[4], ARGV[3], ARGV[6])
-return 1
-"""
-
-QUEUED = """
-local state, beat = unpack(redis.call('HMGET', KEYS[1], 'state', 'beat'))
-local held = state == 'taken' or state == 'claimed' or state == 'running'
-if held and beat and tonumber(beat) > tonumber(ARGV[2]) - tonumber(ARGV[3]) then return 0 end
-redis.call('HSET', KEYS[1], 'state', 'queued', 'path', ARGV[1], 'queued', ARGV[2])
-redis.call('EXPIRE', KEYS[1], ARGV[4])
-return 1
-"""
 
 FIELDS = ("path", "state", "worker", "beat", "phase", "done", "total", "started")
 State = Literal["queued", "taken", "claimed", "void", "running", "ended", "handed-back"]
@@ -95,27 +76,27 @@ class Attempts:
     def __init__(self, redis: Redis, keys: Keys) -> None:
         self.redis = redis
         self.keys = keys
-        self._take = redis.register_script(TAKE)
-        self._queued = redis.register_script(QUEUED)
+        self._take = redis.register_script(scripts.TAKE)
+        self._queued = redis.register_script(scripts.QUEUED)
+        self._answer = redis.register_script(scripts.ANSWER)
+        self._beat = redis.register_script(scripts.BEAT)
+        self._hand_back = redis.register_script(scripts.HAND_BACK)
+        self._end = redis.register_script(scripts.END)
 
     # --- the bot's side
 
     def queued(self, attempt: str, path: str, *, now: float) -> bool:
         """The bot puts the attempt into RQ; False, and nothing said, where a worker has it and beats for it."""
-        return bool(self._queued(keys=[self.keys.attempt(attempt)], args=[path, now, LOST, KEPT]))
+        return bool(self._queued(keys=[self.keys.attempt(attempt)], args=[path, now, LOST, KEPT_WAITING]))
 
-    def answer_claim(self, attempt: str, *, granted: bool) -> None:
-        """Tell the worker that took `attempt` whether the request file now says RUNNING with its id."""
-        key = self.keys.claim(attempt)
-        state = "claimed" if granted else "void"
-        with self.redis.pipeline() as pipe:
-            pipe.hset(self.keys.attempt(attempt), "state", state)
-            if not granted:
-                pipe.hdel(self.keys.attempt(attempt), "worker")  # nobody's: whoever comes next may take it
-            pipe.delete(key)
-            pipe.rpush(key, state)
-            pipe.expire(key, KEPT)
-            pipe.execute()
+    def answer_claim(self, attempt: str, *, granted: bool) -> bool:
+        """Tell the worker that took `attempt` whether the request file now says RUNNING with its id.
+
+        False, and nothing told, where it is to be granted and nobody asks any more: it was handed back, for one.
+        What was refused is nobody's: whoever comes next may take it.
+        """
+        names = [self.keys.attempt(attempt), self.keys.claim(attempt)]
+        return bool(self._answer(keys=names, args=["claimed" if granted else "void", KEPT]))
 
     def cancel(self, attempt: str) -> None:
         """Ask whoever runs `attempt` to stop; its next beat tells it so."""
@@ -132,55 +113,40 @@ class Attempts:
         names = [self.keys.attempt(attempt), self.keys.claim(attempt), self.keys.claims, self.keys.attempts]
         return bool(self._take(keys=names, args=[worker, path, now, LOST, KEPT, attempt]))
 
-    def wait_for_claim(self, attempt: str, *, seconds: float) -> bool | None:
-        """Whether the claim was granted; None where no answer came within `seconds`."""
-        answer = self.redis.blpop([self.keys.claim(attempt)], timeout=seconds)
-        return None if answer is None else answer[1] == b"claimed"
+    def wait_for_claim(self, attempt: str, *, seconds: float, worker: str = "") -> bool | None:
+        """Whether the claim was granted to `worker` ("": to anybody); None where no answer to it came in `seconds`."""
+        if self.redis.blpop([self.keys.claim(attempt)], timeout=seconds) is None:
+            return None
+        found = self.read(attempt)
+        if found is None or (worker and found.worker not in ("", worker)):
+            return None
+        return {"claimed": True, "running": True, "void": False}.get(found.state)
 
-    def beat(self, attempt: str, progress: Progress, *, now: float) -> bool:
-        """Say that `attempt` lives and how far it is; the answer is whether it should go on (False: cancelled).
+    def beat(self, attempt: str, progress: Progress, *, now: float, worker: str = "", path: str = "") -> bool:
+        """Say that `attempt` lives and how far it is; the answer is whether it should go on.
 
-        One round trip. Call it every BEAT seconds, and when the progress changed (at most once a second).
+        It should not where it was cancelled, or is another's than `worker`'s ("": not asked). In the phase `claim` it
+        has to be seen as `taken` still; after that it runs. One round trip. Call it every BEAT seconds, and when the
+        progress changed (at most once a second).
         """
-        with self.redis.pipeline() as pipe:
-            fields: Fields = {
-                "state": "running",
-                "phase": progress.phase,
-                "done": progress.done,
-                "total": progress.total,
-            }
-            pipe.hset(self.keys.attempt(attempt), mapping={**fields, "beat": now})
-            pipe.expire(self.keys.attempt(attempt), KEPT)
-            pipe.zadd(self.keys.attempts, {attempt: now})
-            pipe.hget(self.keys.attempt(attempt), "cancel")
-            return not pipe.execute()[-1]
+        names = [self.keys.attempt(attempt), self.keys.attempts, self.keys.claims]
+        how_far = (progress.phase, progress.done, progress.total)
+        return bool(self._beat(keys=names, args=(worker, path, repr(now), KEPT, *how_far, attempt)))
 
-    def beat_before_claim(self, attempt: str, *, now: float) -> bool:
-        """`beat` of a worker that waits for its claim: the attempt lives, and has to be seen as `taken` still."""
-        with self.redis.pipeline() as pipe:
-            pipe.hset(self.keys.attempt(attempt), "beat", repr(now))
-            pipe.zadd(self.keys.attempts, {attempt: now})
-            pipe.hget(self.keys.attempt(attempt), "cancel")
-            return not pipe.execute()[-1]
+    def hand_back(self, attempt: str, *, worker: str = "") -> bool:
+        """The worker stops before the attempt ended. Mark the request dirty afterwards. False: it is another's."""
+        names = [self.keys.attempt(attempt), self.keys.attempts]
+        return bool(self._hand_back(keys=names, args=[worker, KEPT_WAITING, attempt]))
 
-    def hand_back(self, attempt: str) -> None:
-        """The worker stops before the attempt ended. Mark the request dirty afterwards."""
-        self._write(attempt, {"state": "handed-back", "worker": ""})
-        self.redis.zrem(self.keys.attempts, attempt)
+    def end(self, outcome: Outcome, log: str, *, worker: str = "") -> bool:
+        """Store how the attempt ended, with the last MAX_LOG bytes of its log. Mark the request dirty afterwards.
 
-    def end(self, outcome: Outcome, log: str) -> None:
-        """Store how the attempt ended, with the last MAX_LOG bytes of its log. Mark the request dirty afterwards."""
+        False, and nothing stored, where it is another's.
+        """
         bounded = log.encode("utf-8", "replace")[-MAX_LOG:]
-        fields: Fields = {
-            "state": "ended",
-            "outcome": outcome.model_dump_json(),
-            "log": bounded,
-        }
-        with self.redis.pipeline() as pipe:
-            pipe.hset(self.keys.attempt(outcome.attempt), mapping=fields)
-            pipe.expire(self.keys.attempt(outcome.attempt), KEPT)
-            pipe.zrem(self.keys.attempts, outcome.attempt)
-            pipe.execute()
+        names = [self.keys.attempt(outcome.attempt), self.keys.attempts]
+        args = (worker, KEPT, outcome.attempt, outcome.model_dump_json(), bounded)
+        return bool(self._end(keys=names, args=args))
 
     # --- either
 

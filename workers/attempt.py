@@ -71,7 +71,7 @@ class Run:
         self.job = job
         self.log = BoundedLog()
         self.wire = Wire(bench.settings.redis_url, job.board)
-        self.beats = Beats(self.wire.again().attempts, job.attempt)
+        self.beats = Beats(self.wire.again().attempts, job.attempt, worker=bench.worker, path=job.path)
         self.claim = Claim(bench, job, self.wire, self._stop)
         self.phase = "claim"
         self.started = now()
@@ -86,12 +86,18 @@ class Run:
                 outcome = self._outcome_of_all()
             # Only now, without beats: one that came later would call the attempt running again.
             if outcome is None:
-                self._patiently(lambda: self.wire.attempts().drop(self.job.attempt))
+                self._patiently(self._leave)
                 return {"void": self.job.attempt}
             self._patiently(lambda: self._end(outcome))
             return outcome.model_dump(mode="json")
         except Stopped:
             return {"handed-back": self.job.attempt}
+
+    def _leave(self) -> None:
+        """Stop being looked for: unless another worker has the attempt, which must be missed where it is silent."""
+        found = self.wire.attempts().read(self.job.attempt)
+        if found is None or found.worker in ("", self.bench.worker):
+            self.wire.attempts().drop(self.job.attempt)
 
     def _outcome_of_all(self) -> Outcome | None:
         """The outcome; None where the claim is void. Raises Stopped where the worker is to stop."""
@@ -100,7 +106,6 @@ class Run:
         try:
             if not self.claim.is_granted():
                 return None
-            self.beats.claimed()
             self.log.say(f"claim granted: {self.job.model} @ {self.job.revision}")
             return self._carry_out(fetched)
         except Stopped as stopped:
@@ -268,7 +273,7 @@ class Run:
         return outcome_of(self.bench, self.job, started=self.started, phase=self.phase, details=details, death=death)
 
     def _end(self, outcome: Outcome) -> None:
-        keep(self.bench.slot.attempt, outcome, scrub(self.log.text(), self.bench.secrets))
+        keep(self.bench.slot.attempt, outcome, scrub(self.log.text(), self.bench.secrets), worker=self.bench.worker)
         pass_by(LAID_DOWN)
         tell_left_over(self.bench.slot.attempt, self.wire)
 

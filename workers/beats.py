@@ -19,6 +19,8 @@ from wire.clock import now
 
 log = logging.getLogger(__name__)
 
+CLAIM = "claim"
+"""The phase of an attempt that waits for its claim."""
 EVERY = 1.0
 """Seconds between beats at most often, when the progress changes."""
 
@@ -26,12 +28,13 @@ EVERY = 1.0
 class Beats:
     """Beats while its block is entered."""
 
-    def __init__(self, attempts: Callable[[], Attempts], attempt: str) -> None:
-        """`attempts` makes the wire's view anew; it may raise while Redis is away."""
+    def __init__(self, attempts: Callable[[], Attempts], attempt: str, *, worker: str, path: str) -> None:
+        """`attempts` makes the wire's view anew; it may raise while Redis is away. `worker` has `attempt` at `path`."""
         self._connect = attempts
         self._attempt = attempt
-        self._progress = Progress("claim")
-        self._claimed = False
+        self._worker = worker
+        self._path = path
+        self._progress = Progress(CLAIM)
         self._wake = threading.Condition()
         self._ending = False
         self._changed = True
@@ -41,19 +44,15 @@ class Beats:
 
     @property
     def cancelled(self) -> bool:
-        """Whether somebody asked to stop the attempt."""
+        """Whether somebody asked to stop the attempt, or has it in our place."""
         return self._cancelled.is_set()
 
     def silence(self) -> float:
         """Seconds since a beat got through."""
         return time.monotonic() - self._heard
 
-    def claimed(self) -> None:
-        """The claim was granted: from now on a beat says that the attempt runs."""
-        self._claimed = True
-
     def tell(self, progress: Progress) -> None:
-        """Pass `progress` on with the next beat."""
+        """Pass `progress` on with the next beat. Any phase but CLAIM says that the attempt runs."""
         with self._wake:
             if progress != self._progress:
                 self._progress, self._changed = progress, True
@@ -96,6 +95,4 @@ class Beats:
         return False
 
     def _beat(self, attempts: Attempts) -> bool:
-        if self._claimed:
-            return attempts.beat(self._attempt, self._progress, now=now())
-        return attempts.beat_before_claim(self._attempt, now=now())
+        return attempts.beat(self._attempt, self._progress, now=now(), worker=self._worker, path=self._path)

@@ -51,7 +51,9 @@ class Claim:
             if reason := self._stop():
                 raise Stopped(reason)
             try:
-                answer = self._wire.attempts().wait_for_claim(self._job.attempt, seconds=SLICE)
+                answer = self._wire.attempts().wait_for_claim(
+                    self._job.attempt, seconds=SLICE, worker=self._bench.worker
+                )
                 if answer is None and time.monotonic() - asked > self._bench.settings.claim_patience:
                     asked = time.monotonic()
                     answer = self._ask_again()
@@ -67,12 +69,12 @@ class Claim:
     def _ask_again(self) -> bool | None:
         """The answer, where it was given and got lost on its way to us; else the bot is called once more."""
         found = self._wire.attempts().read(self._job.attempt)
-        if found is None or found.state in ("queued", "handed-back"):
-            # Redis was lost, or whoever put it into the queue knew nothing of us: we were silent, for one.
-            return None if self.ask() else False
-        if found.worker == self._bench.worker and found.state == "claimed":
-            return True
-        if found.state == "void":
+        if found is not None and found.state == "void":
             return False
+        if found is None or found.state in ("queued", "handed-back") or found.worker != self._bench.worker:
+            # Redis was lost, or whoever put it into the queue, or took it, knew nothing of us: we were silent, for one.
+            return None if self.ask() else False
+        if found.state == "claimed":
+            return True
         self._wire.mark(self._job.path)
         return None

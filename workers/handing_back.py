@@ -21,7 +21,6 @@ from workers.bench import Bench
 from workers.diagnosis import signal_name
 from workers.outbox import Wire, tell_left_over
 from workers.outcomes import outcome_of
-from workers.slots import Slot
 
 log = logging.getLogger(__name__)
 
@@ -29,20 +28,21 @@ OVER = ("ended", "void")
 TRIES = 5
 
 
-def hand_back(wire: Wire, slot: Slot, job: Job, queue: Queue) -> None:
+def hand_back(wire: Wire, bench: Bench, job: Job, queue: Queue) -> None:
     """The worker stops: unless the attempt has ended, let the same attempt be queued again, and tell the bot.
 
+    What another worker has by now is left to it.
     RQ's job goes first: while it is there, nobody can queue another of the same id.
     """
 
     def tell() -> None:
         message = _message(job)
-        tell_left_over(slot.attempt, wire)
-        if message is None or _over(wire, message.attempt):
+        tell_left_over(bench.slot.attempt, wire)
+        if message is None or _over(wire, message.attempt, bench.worker):
             return
         queue.intermediate_queue.remove(job.id)
         job.delete()
-        wire.attempts().hand_back(message.attempt)
+        wire.attempts().hand_back(message.attempt, worker=bench.worker)
         wire.mark(message.path)
         log.info("attempt %s was handed back", message.attempt)
 
@@ -55,9 +55,9 @@ def give_up(wire: Wire, job: Job, bench: Bench, status: int | None) -> None:
     def tell() -> None:
         message = _message(job)
         tell_left_over(bench.slot.attempt, wire)
-        if message is None or _over(wire, message.attempt):
+        if message is None or _over(wire, message.attempt, bench.worker):
             return
-        wire.attempts().end(_lost(wire, message, bench, status), f"[worker] {_how(status)}\n")
+        wire.attempts().end(_lost(wire, message, bench, status), f"[worker] {_how(status)}\n", worker=bench.worker)
         wire.mark(message.path)
 
     _try(tell, job.id)
@@ -70,9 +70,10 @@ def _message(job: Job) -> EvaluationJob | None:
         return None
 
 
-def _over(wire: Wire, attempt: str) -> bool:
+def _over(wire: Wire, attempt: str, worker: str) -> bool:
+    """Whether it has ended, or is another worker's: RQ lost its job for a while, and somebody else was given it."""
     state = wire.attempts().read(attempt)
-    return state is not None and state.state in OVER
+    return state is not None and (state.state in OVER or state.worker not in ("", worker))
 
 
 def _lost(wire: Wire, message: EvaluationJob, bench: Bench, status: int | None) -> Outcome:

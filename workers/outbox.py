@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 ENDED = point("bot told, request not marked")
 
 CALL_TIMEOUT = 5.0
-OUTCOME, LOG = "outcome.json", "log.txt"
+OUTCOME, LOG, WORKER = "outcome.json", "log.txt", "worker.txt"
 
 
 class OutcomeUntold(WorkerError):
@@ -60,10 +60,11 @@ class Wire:
         DirtyKeys(self.attempts().redis, self.keys).mark(key, due=now(), priority=Priority.PERSON)
 
 
-def keep(folder: Path, outcome: Outcome, text: str) -> None:
-    """Lay down how an attempt ended, before anybody is told."""
+def keep(folder: Path, outcome: Outcome, text: str, *, worker: str) -> None:
+    """Lay down how an attempt of `worker` ended, before anybody is told."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / LOG).write_text(text, "utf-8")
+    (folder / WORKER).write_text(worker, "utf-8")
     draft = folder / f"{OUTCOME}.new"
     draft.write_text(outcome.model_dump_json(), "utf-8")
     draft.rename(folder / OUTCOME)
@@ -87,7 +88,9 @@ def tell_left_over(folder: Path, wire: Wire) -> str | None:
         log.warning("%s holds an outcome that cannot be read; it is dropped", folder)
         (folder / OUTCOME).unlink()
         return None
-    wire.attempts().end(outcome, (folder / LOG).read_text("utf-8"))
+    worker = (folder / WORKER).read_text("utf-8") if (folder / WORKER).exists() else ""
+    if not wire.attempts().end(outcome, (folder / LOG).read_text("utf-8"), worker=worker):
+        log.warning("attempt %s is another worker's by now: how it ended for %s is not told", outcome.attempt, worker)
     pass_by(ENDED)
     wire.mark(outcome.path)
     (folder / OUTCOME).unlink()

@@ -217,7 +217,7 @@ class EvaluationWorker(Worker):  # type: ignore[misc]  # rq is typed in part
         if self.stopping:
             self.ahead.stop()
             self.bench.nursery.stop()
-            hand_back(self.wire, self.bench.slot, job, queue)
+            hand_back(self.wire, self.bench, job, queue)
         self.announce(at_once=True)
 
     def _sweep(self) -> None:

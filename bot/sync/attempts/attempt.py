@@ -53,7 +53,8 @@ def claim(desk: Desk, gathered: Gathered, *, committed: bool) -> None:
     request, entry, attempt = gathered.request, gathered.entry, gathered.attempt
     assert attempt is not None
     if committed:
-        desk.attempts.answer_claim(attempt, granted=True)
+        if not desk.attempts.answer_claim(attempt, granted=True):
+            return  # it was handed back in this instant, which calls for the request anew
         timing.began(desk, gathered)
         places.begun(desk, entry)
         watch(desk, gathered)
@@ -98,8 +99,11 @@ def watch(desk: Desk, gathered: Gathered) -> None:
 
 
 def had_published(desk: Desk, gathered: Gathered, failure: Failure) -> bool:
-    """Whether an attempt whose worker was lost had published its details by then; the request is finished if so."""
-    if failure.cause != "worker-lost" or gathered.attempt is None:
+    """Whether an attempt had published its details, though nobody heard of it; the request is finished if so.
+
+    Its worker was lost after that, or the Hub failed after the commit had landed, and stayed away.
+    """
+    if failure.cause not in ("worker-lost", "publication-failed") or gathered.attempt is None:
         return False
     found = publication.find_outcome(desk, gathered.request, gathered.attempt)
     if found is not None:
@@ -164,6 +168,8 @@ def recover(desk: Desk, gathered: Gathered, attempt: str) -> float | None:
     if found is not None:
         publication.finish(desk, request, file, entry, found, "")
         return None
+    if life(desk, attempt) not in ("silent", "unseen"):
+        return desk.now()  # it said something while we asked the Hub
     desk.attempts.cancel(attempt)  # should it live after all, its next beat tells it to publish nothing
     lost = cause("worker-lost").failure("it fell silent")
     if gathered.turn.tries < desk.board.attempts and _may_relaunch(desk, gathered):

@@ -1,0 +1,202 @@
+"""One attempt, and two workers that believe that it is theirs: one of them is told that it is not."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from rq import Queue
+from rq.job import Job
+from rq.serializers import JSONSerializer
+from stand_kit import Stand
+
+from wire import jobs
+from wire.attempts import LOST, Progress
+from workers import claim as claims
+from workers import outbox
+from workers.claim import Claim
+from workers.handing_back import give_up, hand_back
+from workers.later import Stopped
+from workers.outbox import Wire
+
+
+class Worker:
+    """A worker's hands, by the clock of the stand."""
+
+    def __init__(self, stand: Stand, name: str, url: str, folder: Path) -> None:
+        self.name = name
+        self.stand = stand
+        self.wire = Wire(url, stand.desk.board.name)
+        self.bench: Any = SimpleNamespace(
+            worker=name,
+            settings=SimpleNamespace(claim_patience=0.3),
+            slot=SimpleNamespace(attempt=folder / "none"),
+            suite=stand.desk.suite,
+            versions={},
+            hardware="",
+            secrets=(),
+        )
+
+    def pop(self) -> tuple[Job, Queue, jobs.EvaluationJob]:
+        """Get a job as RQ gives it: its id leaves the queue, and the rest stays."""
+        (message,) = self.stand.queued()
+        job = Job.fetch(message.attempt, connection=self.stand.desk.redis, serializer=JSONSerializer)
+        queues = [jobs.queue(self.stand.desk.redis, name) for name in self.stand.desk.queues]
+        (queue,) = [one for one in queues if self.stand.desk.redis.lrem(one.key, 1, message.attempt)]
+        return job, queue, message
+
+    def asks(self, job: jobs.EvaluationJob) -> Claim | None:
+        """Ask for the claim; None where it is another's."""
+        until = time.monotonic() + 5
+        made = Claim(self.bench, job, self.wire, lambda: "time-limit" if time.monotonic() > until else "")
+        return made if made.ask() else None
+
+    def beats(self, job: jobs.EvaluationJob, *, phase: str = "claim") -> bool:
+        """Beat; whether to go on."""
+        attempts = self.wire.attempts()
+        return attempts.beat(job.attempt, Progress(phase), now=self.stand.time, worker=self.name, path=job.path)
+
+
+@pytest.fixture
+def pair(
+    stand: Stand, valkey_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> tuple[Stand, Worker, Worker]:
+    """A board with one request in the queue, and two workers."""
+    for module in (claims, outbox):
+        monkeypatch.setattr(module, "now", lambda: stand.time)
+    stand.schedule.tick()
+    stand.worker()
+    stand.submit("ada/good")
+    stand.settle()
+    return stand, Worker(stand, "A", valkey_url, tmp_path), Worker(stand, "B", valkey_url, tmp_path)
+
+
+def granted(claim: Claim) -> bool | None:
+    """Its answer; None where there is none."""
+    try:
+        return claim.is_granted()
+    except Stopped:
+        return None
+
+
+def test_a_worker_that_waits_for_its_claim_is_known_again_after_amnesia(pair: tuple[Stand, Worker, Worker]) -> None:
+    """Its next beat says who it is and what it asks for: nobody else is given the attempt, and it hears its answer."""
+    stand, a, _ = pair
+    _, _, job = a.pop()
+    asked = a.asks(job)
+    assert asked is not None
+    stand.desk.redis.flushall()
+    assert a.beats(job)
+    stand.schedule.tick()
+    stand.worker()
+    stand.settle()
+    assert stand.queued() == []
+    stand.desk.mark(f"request:{job.path}")
+    stand.settle()
+    assert granted(asked) is True
+    assert stand.file(job.path)["status"] == "RUNNING"
+
+
+def given_away(stand: Stand, a: Worker, b: Worker) -> tuple[Claim, jobs.EvaluationJob, Claim]:
+    """A asks and is cut off for longer than LOST; its attempt is queued anew, and B asks."""
+    _, _, job = a.pop()
+    first = a.asks(job)
+    while not stand.queued():
+        stand.time += 2
+        stand.worker()
+        stand.schedule.tick()
+        state = stand.desk.attempts.read(job.attempt)
+        if state is not None and stand.time - state.beat > LOST:
+            stand.work()
+    b.pop()
+    second = b.asks(job)
+    assert first is not None and second is not None
+    return first, job, second
+
+
+def test_of_two_that_ask_one_is_granted_and_the_other_told(pair: tuple[Stand, Worker, Worker]) -> None:
+    """The one that was silent comes back: its beats tell it to stop, and the answer is not for it."""
+    stand, a, b = pair
+    first, job, second = given_away(stand, a, b)
+    assert not a.beats(job)
+    stand.settle()
+    assert (granted(first), granted(second)) == (False, True)
+    assert b.beats(job, phase="load")
+    assert not a.beats(job, phase="load")
+
+
+def test_beats_of_one_do_not_hide_the_death_of_the_other(pair: tuple[Stand, Worker, Worker]) -> None:
+    """B runs it and dies while A goes on beating: it is lost all the same, and tried again."""
+    stand, a, b = pair
+    _, job, second = given_away(stand, a, b)
+    stand.settle()
+    assert granted(second)
+    assert b.beats(job, phase="load")
+    for _ in range(20):
+        stand.time += 10
+        stand.worker()
+        a.beats(job)
+        stand.schedule.tick()
+        stand.work()
+    assert stand.file(job.path)["status"] == "RERUN"
+
+
+def taken_meanwhile(stand: Stand, a: Worker, b: Worker) -> tuple[Job, Queue, jobs.EvaluationJob]:
+    """A has a job and waits for its zygote; the job counts as vanished, and B runs the attempt."""
+    rq_job, queue, job = a.pop()
+    while not stand.queued():
+        stand.time += 2
+        stand.worker()
+        stand.schedule.tick()
+        stand.work()
+    b.pop()
+    claim = b.asks(job)
+    stand.settle()
+    assert claim is not None and granted(claim)
+    assert b.beats(job, phase="load")
+    return rq_job, queue, job
+
+
+def test_a_worker_that_stops_leaves_what_another_runs(pair: tuple[Stand, Worker, Worker]) -> None:
+    """It hands nothing back: the other goes on, and nobody is given the attempt once more."""
+    stand, a, b = pair
+    rq_job, queue, job = taken_meanwhile(stand, a, b)
+    stand.time += 1
+    hand_back(a.wire, a.bench, rq_job, queue)
+    stand.settle()
+    assert stand.queued() == []
+    assert b.beats(job, phase="evaluate")
+
+
+def test_a_worker_whose_job_died_ends_nothing_of_anothers(pair: tuple[Stand, Worker, Worker]) -> None:
+    """What it says of the attempt's end is not heard, neither from its job's death nor from an outcome left over."""
+    stand, a, b = pair
+    rq_job, _, job = taken_meanwhile(stand, a, b)
+    give_up(a.wire, rq_job, a.bench, 9)
+    stand.settle()
+    assert stand.file(job.path)["status"] == "RUNNING"
+    assert b.beats(job, phase="evaluate")
+
+
+def test_a_claim_is_not_granted_to_whoever_has_just_handed_it_back(
+    pair: tuple[Stand, Worker, Worker], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """RUNNING has landed, the worker stops, the bot would answer: it is queued again, and costs nobody a try."""
+    stand, a, _ = pair
+    rq_job, queue, job = a.pop()
+    claim = a.asks(job)
+    real = stand.desk.attempts.answer_claim
+
+    def late(attempt: str, *, granted: bool) -> bool:
+        monkeypatch.setattr(stand.desk.attempts, "answer_claim", real)
+        hand_back(a.wire, a.bench, rq_job, queue)
+        return real(attempt, granted=granted)
+
+    monkeypatch.setattr(stand.desk.attempts, "answer_claim", late)
+    stand.settle()
+    assert claim is not None and stand.file(job.path)["status"] == "RUNNING"
+    (again,) = stand.queued()
+    assert again.attempt == job.attempt
