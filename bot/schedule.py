@@ -63,7 +63,7 @@ class Schedule:
         """Mark what time has put out of step. Reads what is in motion, never all that there is."""
         desk = self.desk
         now = desk.now()
-        desk.redis.set(desk.keys.born, now, nx=True)
+        self._listen(now)
         self._round(now)
         self._daily(now)
         busy = desk.index.busy()
@@ -75,6 +75,12 @@ class Schedule:
         if waiting:
             desk.mark(QUEUE, Priority.EVENT)
         desk.timings.sample(waiting=waiting + len(busy) - running, running=running, now=now)
+
+    def _listen(self, now: float) -> None:
+        """Note since when somebody could say that it lives: Redis, or all timers, may have been away for a while."""
+        last = self.desk.redis.set(self.desk.keys.ticked, now, get=True)
+        is_new = last is not None and not 0 <= now - float(last) <= LOST
+        self.desk.redis.set(self.desk.keys.born, now, nx=not is_new)
 
     def _round(self, now: float) -> None:
         """Start a round of the reconciler: at our own start, after Redis was lost, and when the last one is old.

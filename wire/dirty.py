@@ -10,7 +10,8 @@ Race accepted: after a lapsed lease two syncs of one key can overlap for a momen
 compare-and-swap, so the slower one loses its write, not the board.
 
 The score of a key is `priority * 1e12 + due`, both exact enough in a double: what a person waits for goes first,
-and within a priority the oldest. Leases use the Redis server's clock, which all processes share.
+and within a priority the oldest. A mark never puts off what is due, nor takes from its priority. Leases use the Redis
+server's clock, which all processes share.
 """
 
 from __future__ import annotations
@@ -27,12 +28,16 @@ _SCALE = 1e12
 _PAGE = 1_000
 
 MARK = """
-local score = tonumber(ARGV[2]) * 1e12 + tonumber(ARGV[3])
+local priority, due = tonumber(ARGV[2]), tonumber(ARGV[3])
 redis.call('HINCRBY', KEYS[2], ARGV[1], 1)
 local present = redis.call('ZSCORE', KEYS[1], ARGV[1])
-if not present or tonumber(present) > score then
-  redis.call('ZADD', KEYS[1], score, ARGV[1])
+if present then
+  present = tonumber(present)
+  priority = math.min(priority, math.floor(present / 1e12))
+  due = math.min(due, present % 1e12)
 end
+local score = priority * 1e12 + due
+if score ~= present then redis.call('ZADD', KEYS[1], score, ARGV[1]) end
 if redis.call('LLEN', KEYS[3]) < 64 then redis.call('LPUSH', KEYS[3], '1') end
 return 1
 """
@@ -65,11 +70,12 @@ FINISH = """
 local lease = redis.call('HGET', KEYS[3], ARGV[1])
 if not lease or string.match(lease, '^(%S+)') ~= ARGV[2] then return 0 end
 redis.call('HDEL', KEYS[3], ARGV[1])
-if ARGV[4] ~= '' then
+local marked = (redis.call('HGET', KEYS[2], ARGV[1]) or '0') ~= ARGV[3]
+if ARGV[4] ~= '' and not (marked and ARGV[5] == '0') then
   redis.call('ZADD', KEYS[1], tonumber(ARGV[4]), ARGV[1])
   return 2
 end
-if (redis.call('HGET', KEYS[2], ARGV[1]) or '0') == ARGV[3] then
+if not marked then
   redis.call('ZREM', KEYS[1], ARGV[1])
   redis.call('HDEL', KEYS[2], ARGV[1])
   return 1
@@ -166,11 +172,14 @@ class DirtyKeys:
         """Hold `claim` for `lease` seconds from now; False where it was lost to somebody else, or to amnesia."""
         return bool(self._renew(keys=[self.keys.dirty_leases], args=[claim.key, claim.owner, lease]))
 
-    def finish(self, claim: Claim, *, retry_at: float | None = None) -> None:
-        """Give `claim` back. The key stays dirty if it was marked meanwhile, or comes due again at `retry_at`."""
+    def finish(self, claim: Claim, *, retry_at: float | None = None, failed: bool = False) -> None:
+        """Give `claim` back. The key stays dirty if it was marked meanwhile, or comes due again at `retry_at`.
+
+        Whoever marked it meanwhile is not put off until then, but where the sync `failed`.
+        """
         score = "" if retry_at is None else repr(int(claim.priority) * _SCALE + retry_at)
         names = [self.keys.dirty, self.keys.dirty_generations, self.keys.dirty_leases, self.keys.wake]
-        self._finish(keys=names, args=[claim.key, claim.owner, claim.generation, score])
+        self._finish(keys=names, args=[claim.key, claim.owner, claim.generation, score, int(failed)])
 
     def hasten(self, keys: Sequence[str], *, due: float) -> None:
         """Those of `keys` that come due later come due at `due`, each with its own priority."""

@@ -148,11 +148,15 @@ class SyncLoop:
             return False
         pass_by(CLAIMED)
         with structlog.contextvars.bound_contextvars(key=claim.key), self._held(claim):
-            again = self._sync(claim)
-            pass_by(DONE)
-            self.desk.dirty.finish(claim, retry_at=again)
+            self.sync(claim)
         self._measured()
         return True
+
+    def sync(self, claim: Claim) -> None:
+        """Sync the key of `claim`, and give it back."""
+        again, failed = self._sync(claim)
+        pass_by(DONE)
+        self.desk.dirty.finish(claim, retry_at=again, failed=failed)
 
     @contextmanager
     def _held(self, claim: Claim) -> Iterator[None]:
@@ -174,8 +178,8 @@ class SyncLoop:
         finally:
             done.set()
 
-    def _sync(self, claim: Claim) -> float | None:
-        """Sync the key; when to do so again, if that is known already."""
+    def _sync(self, claim: Claim) -> tuple[float | None, bool]:
+        """Sync the key; when to do so again, if that is known already, and whether it failed."""
         answers = self.desk.hub.session.answers
         try:
             with urgency(Urgency(claim.priority)), fenced(lambda: self.desk.dirty.renew(claim, lease=LEASE)):
@@ -184,16 +188,16 @@ class SyncLoop:
             raise
         except LeaseLost:
             log.warning("lease lost")  # whoever holds the key now does what there is to do
-            return None
+            return None, False
         except HubError as error:
-            return self._failed(claim, error)
+            return self._failed(claim, error), True
         except Exception as error:  # noqa: BLE001  the boundary: one key's trouble must not become another's
             log.error("sync failed", trace=traceback.format_exc())
-            return self._failed(claim, error)
+            return self._failed(claim, error), True
         self._succeeded(claim)
         if self.desk.hub.session.answers > answers:
             self._hub_answered()
-        return again
+        return again, False
 
     def _handler(self, key: str) -> Handler:
         desk, (kind, _, rest) = self.desk, key.partition(":")

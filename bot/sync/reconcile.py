@@ -22,6 +22,7 @@ import structlog
 
 from bot.deliveries import FLAGS, REQUESTS
 from bot.desk import Desk, request_key, threads_key
+from bot.ledgers import LEDGER
 from bot.sync.board.contents import CONTENTS
 from bot.sync.repo.kept import KEPT, is_due
 from hub.errors import Denied
@@ -43,6 +44,8 @@ def round_keys(desk: Desk) -> list[str]:
     keys = [REQUESTS, RECONCILE, WEBHOOKS, *(threads_key(repo) for repo in thread_repos(desk))]
     keys += [FLAGS] if desk.flags_repo is not None else []
     keys += [CONTENTS] if desk.contents is not None else []
+    # Requests wait for what is staged there, and nobody else would wake a ledger whose token was mended meanwhile.
+    keys += [one.key for one in desk.parking.all() if one.key.partition(":")[0] == LEDGER]
     return [*keys, KEPT] if is_due(desk) else keys
 
 

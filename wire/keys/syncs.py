@@ -89,8 +89,13 @@ class SyncKeys(BoardKeys):
 
     @property
     def born(self) -> str:
-        """String: when this Redis was first used for the board, so that a silence can be told from amnesia."""
+        """String: since when Redis and a timer listen without a break, so that a silence can be told from amnesia."""
         return self._key("born")
+
+    @property
+    def ticked(self) -> str:
+        """String: when a timer last ticked."""
+        return self._key("ticked")
 
     @property
     def echoes(self) -> str:

@@ -116,7 +116,7 @@ def _restore(desk: Desk, path: str) -> bool:
         log.warning("results not put back", path=path, error=str(error))
         return False
     line = f"Put back results of {request.path.model}"
-    put = PutFile(id=name, path=path, data=data, line=line, subject=str(request.path))
+    put = PutFile(id=name, path=path, data=data, line=line)  # of no subject: nothing about the request waits for it
     return found == path and desk.effects.stage(desk.results, put)
 
 

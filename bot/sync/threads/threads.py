@@ -139,7 +139,8 @@ def _request_of(desk: Desk, thread: Thread) -> str | None:
 
 def _check_status(desk: Desk, thread: Thread, path: str) -> None:
     """Note which comment is the status comment; where it is gone, have the request say anew what there is to say."""
-    entry, comment = desk.index.find([path])[0], find_marked(thread.comments, desk.marker(KIND, path), desk.me())
+    comment = find_marked(thread.comments, desk.marker(KIND, path), desk.me())
+    entry = desk.index.find([path])[0]  # last of all: what a sync of the request writes meanwhile must not be undone
     if entry is None:
         desk.mark(request_key(path), Priority.BACKGROUND)
         return

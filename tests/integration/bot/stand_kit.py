@@ -90,7 +90,7 @@ class Stand:
     def work(self) -> None:
         """Sync until nothing is dirty any more, or due only later."""
         while (claim := self.desk.dirty.claim(now=self.time, lease=60)) is not None:
-            self.desk.dirty.finish(claim, retry_at=self.loop._sync(claim))
+            self.loop.sync(claim)
 
     def submit(self, model: str, /, *, path: str | None = None, raw: bytes | None = None, **changes: Any) -> str:
         """The form commits a request for `model`; its path."""

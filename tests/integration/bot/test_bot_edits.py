@@ -45,10 +45,10 @@ def taken(stand: Stand, job: jobs.EvaluationJob) -> None:
     stand.desk.mark(key)
     claim = stand.desk.dirty.claim(now=stand.time, lease=60)
     while claim is not None and claim.key != key:
-        stand.desk.dirty.finish(claim, retry_at=stand.loop._sync(claim))
+        stand.loop.sync(claim)
         claim = stand.desk.dirty.claim(now=stand.time, lease=60)
     assert claim is not None
-    stand.desk.dirty.finish(claim, retry_at=stand.loop._sync(claim))
+    stand.loop.sync(claim)
     assert stand.desk.ledgers.pending(job.path)
 
 

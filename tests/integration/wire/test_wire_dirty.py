@@ -78,6 +78,28 @@ def test_a_failed_sync_comes_due_again_later(dirty: DirtyKeys) -> None:
     assert take(dirty, now=NOW + 31).key == "a"
 
 
+def test_a_mark_wakes_what_waits_with_a_higher_priority(dirty: DirtyKeys) -> None:
+    """An event that is due now hastens what a person waits for later, which stays what a person waits for."""
+    dirty.mark("k", due=NOW, priority=Priority.PERSON)
+    dirty.finish(take(dirty), retry_at=NOW + 600)
+    assert dirty.claim(now=NOW + 2, lease=60) is None
+    dirty.mark("k", due=NOW + 1, priority=Priority.BACKGROUND)
+    claim = dirty.claim(now=NOW + 2, lease=60)
+    assert claim is not None and claim.priority is Priority.PERSON
+
+
+def test_a_mark_during_a_sync_is_not_put_off_by_it(dirty: DirtyKeys) -> None:
+    """Whoever marks while a sync runs is heard at once, whenever that would look again; after a failure it waits."""
+    dirty.mark("k", due=NOW)
+    first = take(dirty)
+    dirty.mark("k", due=NOW)
+    dirty.finish(first, retry_at=NOW + 600)
+    second = take(dirty)
+    dirty.mark("k", due=NOW)
+    dirty.finish(second, retry_at=NOW + 600, failed=True)
+    assert dirty.claim(now=NOW + 2, lease=60) is None
+
+
 def test_who_lost_the_lease_cannot_finish_for_the_next(dirty: DirtyKeys) -> None:
     """After a lease has lapsed and another holds the key, the first one's finish changes nothing."""
     dirty.mark("a", due=NOW)

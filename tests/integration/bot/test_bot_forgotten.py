@@ -1,0 +1,156 @@
+"""Requests that nobody would come back to: each is found again, without a hand."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from published_kit import publish
+from stand_kit import Stand
+
+from bot.sync.repo.kept import LOOK_EVERY
+from bot.sync.requests.relaunching import relaunch
+from bot.sync.threads.threads import sync_thread
+from hub.errors import Denied
+from leaderboard.failures import cause
+from wire.attempts import KEPT, Progress
+
+
+def live(stand: Stand, seconds: float, *, step: float = 10, job: Any = None) -> None:
+    """Time passes: a worker lives, the timer ticks, syncs run."""
+    for _ in range(int(seconds // step)):
+        stand.time += step
+        stand.worker()
+        stand.schedule.tick()
+        stand.work()
+
+
+def test_a_request_is_relaunched_while_its_results_are_put_back(stand: Stand) -> None:
+    """What is staged for the results repo has to wait, and the request does not wait for it."""
+    job = stand.started()
+    stand.end(job, details=publish(stand.hub.url, job, stand.desk.suite))
+    live(stand, LOOK_EVERY, step=LOOK_EVERY)
+    stand.form.delete_file(
+        stand.file(job.path)["steward"]["results"], "board/results", repo_type="dataset", commit_message="Tidy up"
+    )
+    stand.desk.ledgers.staging.pause("board/results", stand.time + LOOK_EVERY + 300)
+    live(stand, LOOK_EVERY, step=LOOK_EVERY)
+    assert stand.desk.ledgers.staging.repos() == {"board/results": 1}
+    relaunch(stand.desk, stand.desk.index.get(job.path), cause="comment:1")
+    live(stand, 60)
+    assert [one.path for one in stand.queued()] == [job.path]
+
+
+def test_what_is_staged_is_written_once_the_token_is_good_again(stand: Stand, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The Hub refuses commits until the ledgers are parked; the requests that wait for them are closed afterwards."""
+    job = stand.started()
+
+    def refused(*_: Any, **__: Any) -> None:
+        raise Denied("403", status=403)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(stand.desk.hub, "commit", refused)
+        stand.end(job, failure=cause("time-limit").failure(""))
+        live(stand, 600, step=2)
+        assert [one.key for one in stand.desk.parking.all()]
+    live(stand, 180)
+    assert stand.file(job.path)["status"] == "FAILED"
+    assert stand.desk.parking.all() == []
+
+
+def test_what_landed_behind_an_error_is_no_failed_publication(stand: Stand) -> None:
+    """The worker's commit was answered with an error, and the Hub was away when it looked: its details count."""
+    job = stand.started()
+    publish(stand.hub.url, job, stand.desk.suite)
+    stand.end(job, failure=cause("publication-failed").failure("broke off"))
+    live(stand, 30)
+    assert stand.file(job.path)["status"] == "FINISHED"
+
+
+def test_an_attempt_is_not_lost_for_a_silence_that_nobody_could_break(stand: Stand) -> None:
+    """Redis and the bot were away for a minute, and lost nothing: workers are given the time to beat again."""
+    job = stand.started()
+    for _ in range(10):
+        stand.time += 10
+        stand.desk.attempts.beat(job.attempt, Progress("evaluate", 1, 10), now=stand.time)
+        stand.worker()
+        stand.schedule.tick()
+        stand.work()
+    stand.time += 60
+    stand.schedule.tick()
+    stand.work()
+    stand.time += 1
+    assert stand.desk.attempts.beat(job.attempt, Progress("evaluate", 2, 10), now=stand.time)
+    live(stand, 20)
+    assert stand.file(job.path)["status"] == "RUNNING"
+
+
+def test_who_was_cancelled_while_redis_was_lost_is_told(stand: Stand) -> None:
+    """The request rests, and an attempt beats for it: beats say of which request they are."""
+    job = stand.started()
+    stand.put(job.path, json.dumps({**stand.file(job.path), "status": "CANCELLED"}).encode())
+    stand.desk.redis.flushall()
+    for number in range(30):
+        stand.time += 10
+        progress = Progress("evaluate", number, 100)
+        if not stand.desk.attempts.beat(job.attempt, progress, now=stand.time, worker="w", path=job.path):
+            break
+        stand.worker()
+        stand.schedule.tick()
+        stand.work()
+    else:
+        pytest.fail("the worker was never told")
+
+
+def test_what_was_handed_back_is_remembered_for_longer_than_a_day(stand: Stand) -> None:
+    """No worker comes for two days: the attempt lies in the queue still, and nobody calls it lost."""
+    job = stand.started()
+    stand.desk.attempts.hand_back(job.attempt)
+    for card in stand.desk.workers.alive(now=stand.time):
+        stand.desk.workers.leave(card.name)
+    stand.desk.mark(f"request:{job.path}")
+    stand.settle()
+    assert stand.desk.redis.ttl(stand.desk.keys.attempt(job.attempt)) > 2 * KEPT
+    stand.desk.attempts.queued(job.attempt, job.path, now=stand.time)
+    assert stand.desk.redis.ttl(stand.desk.keys.attempt(job.attempt)) > 2 * KEPT
+
+
+def test_a_cancel_by_hand_is_seen_while_a_request_waits_to_be_tried_again(stand: Stand) -> None:
+    """A webhook wakes what was put off for a person: not only what was marked as urgently."""
+    job = stand.started()
+    stand.end(job, failure=cause("canary-failed").failure("x"))
+    for _ in range(4):
+        stand.settle()
+    assert stand.desk.index.get(job.path).again > stand.time + 300
+    stand.put(job.path, json.dumps({**stand.file(job.path), "status": "CANCELLED"}).encode())
+    stand.settle()
+    assert stand.desk.index.get(job.path).standing.status == "CANCELLED"
+
+
+def test_a_look_at_a_thread_undoes_nothing_that_came_of_its_request(
+    stand: Stand, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A sync of the thread asks the Hub who we are; meanwhile another one admits the relaunched request."""
+    job = stand.started()
+    stand.end(job, failure=cause("time-limit").failure(""))
+    stand.settle()
+    entry = stand.desk.index.get(job.path)
+    assert entry.thread is not None
+    stand.desk.index.put(entry.model_copy(update={"comment": None}))
+    relaunch(stand.desk, entry, cause="comment:1")
+    for card in stand.desk.workers.alive(now=stand.time):
+        stand.desk.workers.leave(card.name)
+    real, asked = stand.desk.hub.me, list[str]()
+
+    def me() -> Any:
+        asked.append("me")
+        if len(asked) == 1:
+            stand.work()
+        return real()
+
+    monkeypatch.setattr(stand.desk.hub, "me", me)
+    stand.desk.redis.hdel(stand.desk.keys.hub_state, "me")
+    sync_thread(stand.desk, stand.desk.requests, entry.thread)
+    assert asked
+    assert stand.desk.index.get(job.path).state == "waiting"
