@@ -64,18 +64,24 @@ _PLEA = re.compile(
     re.IGNORECASE,
 )
 _DUPLICATES = re.compile(
-    r"\b(duplicat(e|es|ed|ion)|(appear|listed|shown|show up)s? (twice|several times))\b", re.IGNORECASE
+    r"\b(duplicat(e|es|ed|ion)|(appears?|listed|shown|shows? up|(is|are)( there)?) (twice|(several|multiple) times))\b",
+    re.IGNORECASE,
 )
+_UPGRADE = re.compile(r"\b(upgrad(e|ed|ing)|new(er)? (version|commit))\b", re.IGNORECASE)
+_SHORT_CODE = re.compile(r"(?<!`)`([^`\n]{1,60})`(?!`)")
 
 
 def triage(title: str, post: str, questions: Sequence[Question] = ()) -> Triage:
     """What a thread with this title and opening post is about."""
     text = f"{title}\n{post}"
     requests, threads, models = request_links(text), thread_links(text), models_in(text)
-    said = words_only(f"{title}\n{post[:LONGEST]}")
-    topic = _topic(title, said, bool(requests), bool(threads), bool(models))
+    read = f"{title}\n{post[:LONGEST]}"
+    topic = _topic(title, words_only(read), bool(requests), bool(threads), bool(models))
     question = ""
-    if topic in (Topic.OTHER, Topic.DUPLICATES) or (topic is Topic.REMOVAL and not models):
+    # What names a model or a request asks about these, and not in general.
+    if topic is Topic.OTHER or (topic in (Topic.DUPLICATES, Topic.REMOVAL) and not models and not requests):
+        # A name in a question is often written as code: `trust_remote_code=True`.
+        said = words_only(_SHORT_CODE.sub(r" \1 ", read))
         question = ask(said, questions) if is_english(said) else ""
     if question:
         topic = Topic.QUESTION
@@ -83,26 +89,43 @@ def triage(title: str, post: str, questions: Sequence[Question] = ()) -> Triage:
 
 
 def _topic(title: str, said: str, has_requests: bool, has_threads: bool, has_models: bool) -> Topic:
+    """A title says what is wanted. Else a linked request with a word of failure is a report, whatever else its author
+    tells of it; without such a word it is what the other words say."""
+    if has_requests and _FAILURE.search(said) and not _wants_something_else(title):
+        return Topic.FAILURE
     if _PLEA.search(said):
         return Topic.PLEA
     if _FLAG.search(title.strip()) and has_models:
         return Topic.FLAG
     if _RENAME.search(said) and (has_threads or has_models):
         return Topic.RENAME
-    if _REMOVAL.search(title) and has_models:
+    if _REMOVAL.search(title) and (has_models or has_requests):
         return Topic.REMOVAL
-    if has_requests or (_FAILURE.search(said) and has_models):
+    if _FAILURE.search(said) and (has_models or has_requests):
         return Topic.FAILURE
     if _DUPLICATES.search(said):
         return Topic.DUPLICATES
-    return Topic.REMOVAL if _REMOVAL.search(said) and has_models else Topic.OTHER
+    if (_REMOVAL.search(said) and (has_models or has_requests)) or (_UPGRADE.search(said) and has_requests):
+        return Topic.REMOVAL
+    return Topic.FAILURE if has_requests else Topic.OTHER
+
+
+def _wants_something_else(title: str) -> bool:
+    """Whether the title is about a flag; or about a name or a removal, and not about a failure as well."""
+    if _PLEA.search(title) or _FLAG.search(title.strip()):
+        return True
+    return bool((_RENAME.search(title) or _REMOVAL.search(title)) and not _FAILURE.search(title))
 
 
 def words_only(text: str) -> str:
     """`text` without code, quotes and addresses: what its author says in words of their own."""
     text = re.sub(r"```.*?(```|\Z)|`[^`\n]*`", " ", text, flags=re.DOTALL)
-    text = re.sub(r"^\s{0,3}>.*$", " ", text, flags=re.MULTILINE)
-    return without_addresses(text)
+    return without_addresses(without_quotes(text))
+
+
+def without_quotes(text: str) -> str:
+    """`text` with a blank in the place of each line that quotes somebody."""
+    return re.sub(r"^\s{0,3}>.*$", " ", text, flags=re.MULTILINE)
 
 
 _SMALL_WORDS = (

@@ -14,19 +14,36 @@ ASKED = {
     "Is the architecture of my model supported?": "architecture",
     "How can I follow the status of my model?": "follow",
     "When is my model evaluated? It has been waiting since Monday": "follow",
-    "My model disappeared from all the queues, what happened?": "disappeared",
-    "What causes an evaluation failure?": "causes",
     "How can I report a failure of the evaluation?": "report",
     "Where can I find the details of the results?": "information",
-    "Why do models appear several times in the leaderboard?": "several-times",
     "What is this concept of flagging?": "flagging",
+    "I upgraded my model ada/good and want to re-submit": "resubmit",
+    "How can I change the name of my model?": "rename",
+    "Why do you differentiate between pretrained, fine-tuned and merges?": "categories",
+    "How do I search for a model by its license?": "search",
+}
+LINK = "https://hub.example/datasets/board/requests/blob/main/ada/good_eval_request_False_float32_Original.json"
+IN_ITS_OWN_WORDS = {
+    "My model requires `trust_remote_code=True`, can I submit it?": "remote-code",
+    "What about models of type X?": "architecture",
+    "How can I follow when my model is launched?": "follow",
+    "My model disappeared from all the queues, what happened?": "disappeared",
+    "What causes an evaluation failure?": "causes",
+    "How can I report an evaluation failure?": "report",
+    "What kind of information can I find?": "information",
+    "Why do models appear several times in the leaderboard?": "several-times",
+    'What is this concept of "flagging"?': "flagging",
     "I upgraded my model and want to re-submit, how can I do that?": "resubmit",
     "I need to rename my model, how can I do that?": "rename",
-    "Why do you differentiate between pretrained, fine-tuned and merges?": "categories",
+    "Why do you differentiate between pretrained, continuously pretrained, fine-tuned, merges, etc?": "categories",
     "What should I use the leaderboard for?": "purpose",
     "Why don't you display closed-source model scores?": "closed",
     "I have an issue with accessing the leaderboard through the Gradio API": "gradio-api",
-    "How do I search for a model by its license?": "search",
+}
+"""The FAQ of the Open LLM Leaderboard: all but the two that are for people."""
+FOR_PEOPLE = {
+    "My model has been flagged improperly, what can I do?": Topic.PLEA,
+    "I have another problem, help!": Topic.OTHER,
 }
 NOT_ASKED = [
     "Great work, thank you all",
@@ -44,6 +61,33 @@ def test_a_question_of_the_faq_is_known(title: str, name: str) -> None:
     """Each question, as people ask it, finds its own answer."""
     found = triage(title, "Hello, thanks for your work!", faq.questions())
     assert (found.topic, found.question) == (Topic.QUESTION, name)
+
+
+@pytest.mark.parametrize("post", ["", "Hello, thanks for your work!"])
+@pytest.mark.parametrize(("title", "name"), IN_ITS_OWN_WORDS.items())
+def test_a_question_of_the_faq_is_known_in_its_own_words(title: str, name: str, post: str) -> None:
+    """Who copies a question from the FAQ as it stands there, code and all, gets its answer."""
+    found = triage(title, post, faq.questions())
+    assert (found.topic, found.question) == (Topic.QUESTION, name)
+
+
+@pytest.mark.parametrize(("title", "topic"), FOR_PEOPLE.items())
+def test_what_the_faq_leaves_to_people_is_left_to_them(title: str, topic: Topic) -> None:
+    """Its two questions that only a person can answer get no standing answer."""
+    assert triage(title, "", faq.questions()).topic is topic
+
+
+@pytest.mark.parametrize(
+    ("title", "post", "topic"),
+    [
+        ("Why does my model appear twice?", "ada/good, with the same precision and model sha.", Topic.DUPLICATES),
+        ("Why do models appear several times?", f"{LINK} appears twice at one commit.", Topic.DUPLICATES),
+        ("I upgraded my model, how can I resubmit?", f"Please remove it: {LINK}", Topic.REMOVAL),
+    ],
+)
+def test_a_question_about_a_certain_model_is_no_general_one(title: str, post: str, topic: Topic) -> None:
+    """Where a model or its request is named already, the answer that asks for its name would be wrong."""
+    assert triage(title, post, faq.questions()).topic is topic
 
 
 @pytest.mark.parametrize("title", NOT_ASKED)

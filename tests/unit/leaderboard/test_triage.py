@@ -100,6 +100,32 @@ def test_a_thread_is_told_by_its_words(title: str, post: str, topic: Topic) -> N
     assert triage(title, post).topic is topic
 
 
+LINKED = f"See {REPO}/blob/main/{PATH}."
+
+
+@pytest.mark.parametrize(
+    ("title", "post", "topic"),
+    [
+        ("Evaluation failed", f"{LINKED} {HUB}/o/m-1.5 failed; I had renamed the weight files before.", Topic.FAILURE),
+        ("Failed evaluation", f"{LINKED} It failed. Could you remove the flag?", Topic.FAILURE),
+        ("o/m-1.5 failed after I renamed it", LINKED, Topic.FAILURE),
+        ("Please remove and relaunch o/m-1.5", f"{LINKED} It failed.", Topic.FAILURE),
+        ("Rename o/m-1.5 to o/m-2", f"{LINKED} Its name is an error.", Topic.RENAME),
+        ("o/m-1.5 was wrongly flagged", f"{LINKED} It is an error.", Topic.PLEA),
+        ("[FLAG] o/m-1.5", f"{LINKED} Its loss is gone.", Topic.FLAG),
+        ("Remove my model", f"{LINKED} It has an error.", Topic.REMOVAL),
+        ("o/m-1.5: new version", f"I want to re-submit, please remove it: {LINKED}", Topic.REMOVAL),
+        ("A better commit", f"I upgraded my model. {LINKED}", Topic.REMOVAL),
+        ("My model appears twice", LINKED, Topic.DUPLICATES),
+        ("One model is there several times", LINKED, Topic.DUPLICATES),
+    ],
+)
+def test_what_is_wanted_of_a_linked_request_is_told_by_words(title: str, post: str, topic: Topic) -> None:
+    """A word of failure makes it a report whatever else is told, unless the title wants something else; without one
+    the other words count, before the bare link."""
+    assert triage(title, post).topic is topic
+
+
 def test_what_is_quoted_says_nothing() -> None:
     """A quote and code are somebody else's words."""
     assert triage("A thought", "> it failed, please rename\n\n`removal`\n\nWhat of org/foo?").topic is Topic.OTHER
