@@ -7,7 +7,8 @@ Threads whose opening post holds a command, those that a maintainer opened, and 
 get none. On the maintainers' list (`waiting_threads`) is, until one of them has spoken there or it is closed,
 
     what only a person can settle, and what we could say nothing to
-    a report to which our answer says that a maintainer will look at it: a hidden marker there keeps that
+    a report to which our answer says that a maintainer will look at it: a hidden marker there keeps that. That of
+    what has not failed is one: whoever wants a result gone, or a newer one, links its request, too
     a thread that we answered, where somebody wrote again
 
 Race accepted: a maintainer answers while ours is being posted. Both answers stand.
@@ -162,11 +163,18 @@ def _body(desk: Desk, repo: Repo, thread: Thread, found: Triage) -> tuple[str, b
     reports, more = _reports(desk, repo, thread, found) if found.topic in (Topic.FAILURE, Topic.DUPLICATES) else ([], 0)
     if found.topic is Topic.FAILURE and not reports:
         return "", True
-    waits = found.topic is not Topic.FAILURE or any(one.needs_person for one in reports)
+    no_failure = found.topic is Topic.FAILURE and _is_no_failure(reports)
+    waits = found.topic is not Topic.FAILURE or no_failure or any(one.needs_person for one in reports)
     mark = Safe(_waits_marker(desk)) if waits and found.topic is Topic.FAILURE else NOTHING
     model = next(iter(found.models), "")
-    body = render("first", topic=found.topic, answer="", reports=reports, more=more, model=model, waits=mark)
-    return body, waits
+    told = {"reports": reports, "more": more, "no_failure": no_failure, "waits": mark}
+    return render("first", topic=found.topic, answer="", model=model, **told), waits
+
+
+def _is_no_failure(reports: list[Report]) -> bool:
+    """Whether all that is reported is at its end, and nothing of it failed."""
+    known = [it.one for it in reports if it.one is not None]
+    return bool(known) and all(one.failure is None and one.state not in ("failed", *UNDER_WAY) for one in known)
 
 
 def _reports(desk: Desk, repo: Repo, thread: Thread, found: Triage) -> tuple[list[Report], int]:

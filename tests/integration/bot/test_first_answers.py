@@ -115,6 +115,29 @@ def test_a_name_that_is_nearly_a_models_gets_names_that_are_like_it(stand_with_m
     assert [one.title for one in waiting_threads(stand.desk)] == ["The input/output page failed"]
 
 
+def test_a_report_of_what_has_finished_is_for_people_and_names_resubmit(stand_with_maintainer: Stand) -> None:
+    """Who asks to have an upgraded model evaluated again hears how, and waits for a maintainer, also without Redis; as
+    long as something failed or runs, nobody has to look."""
+    stand = stand_with_maintainer
+    path = stand.failed(THEIRS)
+    open_thread(stand, "Why did it fail?", link(stand, path))
+    assert waiting_threads(stand.desk) == []
+    ours = {name: value for name, value in stand.file(path)["steward"].items() if name != "failure"}
+    stand.put(path, json.dumps({**stand.file(path), "status": "FINISHED", "steward": ours}).encode())
+    stand.settle()
+    talk = open_thread(stand, "I upgraded ada/good", "Could you please re-run the evaluation?")
+    (said,) = talk.replies()
+    for words in ("has not failed: it has finished", "`/resubmit ada/good`", "on the maintainers' list"):
+        assert words in said
+    stand.desk.redis.flushall()
+    stand.settle()
+    talk.look()
+    assert [one.title for one in waiting_threads(stand.desk)] == ["I upgraded ada/good"]
+    assert len(talk.replies()) == 1
+    talk.say("I will look at it.", stand.form)
+    assert waiting_threads(stand.desk) == []
+
+
 def test_a_second_report_is_told_that_it_runs_again_and_hears_of_the_end(stand_with_maintainer: Stand) -> None:
     """Two people report one failure of ours: it is started again once, and both threads are told how it ended."""
     stand = stand_with_maintainer
@@ -190,6 +213,8 @@ def test_members_of_a_maintaining_organisation_are_maintainers_here_too(stand: S
         ("Remove ada/good", "Please.", "when its owner asks"),
         ("ada/good was wrongly flagged", "The data is clean.", "look at the flag again"),
         ("Duplicates", "ada/good is listed twice", "only two rows with both alike"),
+        ("Why does my model appear twice?", "ada/good is, with one sha", "only two rows with both alike"),
+        ("ada/good: new version", "I want to re-submit, please remove it", "`/resubmit` does that"),
     ],
 )
 def test_each_kind_of_thread_has_its_answer(stand_with_maintainer: Stand, title: str, post: str, words: str) -> None:
