@@ -3,6 +3,9 @@
 What the thread is about is told by `leaderboard.triage` from its title and opening post. Where evaluations failed by
 our fault they are started again before the answer is posted; that they were stands in their files, so it happens once.
 
+Where the opening post reports nothing that we know, a report that its author makes later (`later`) is answered, once,
+under a marker of its own: also after an answer from the list of questions, which asks for the link.
+
 Threads whose opening post holds a command, those that a maintainer opened, and those from before the board's adoption
 get none. On the maintainers' list (`waiting_threads`) is, until one of them has spoken there or it is closed,
 
@@ -30,11 +33,12 @@ from bot.mirrors.log_lines import lines_of
 from bot.state.index import Entry
 from bot.sync.requests.relaunching import Relaunch, relaunch
 from bot.sync.threads.following import follow
+from bot.sync.threads.later import later_report
 from bot.sync.threads.waiting_threads import note
 from bot.texts import faq
 from bot.texts.render import Safe, render
 from bot.web import models, shown
-from hub.comments import find_marked, is_by
+from hub.comments import Marker, find_marked, is_by
 from hub.records import Comment, Repo, Thread
 from leaderboard.adoption import Record
 from leaderboard.triage import Topic, Triage, triage
@@ -80,12 +84,11 @@ def answer_first(desk: Desk, registry: Registry, repo: Repo, thread: Thread) -> 
     """Give `thread` its first answer, if it is to have one; how many comments were posted."""
     if not _is_ours_to_answer(desk, repo, thread):
         return 0
-    found = triage(thread.title, thread.comments[0].text, faq.questions())
+    found, marker = _asked(desk, registry, repo, thread)
     if _has_spoken(desk, thread):
         note(desk, repo, thread, None)
         if found.topic is Topic.QUESTION:
             return 0
-    marker = desk.marker(FIRST, f"{repo.kind}/{repo.id} {thread.num}")
     said = find_marked(thread.comments, marker, desk.me())
     if said is not None or known_commands(registry, thread.comments[0]):
         _note(desk, repo, thread, found, _waits_still(desk, registry, thread, found, said))
@@ -99,6 +102,17 @@ def answer_first(desk: Desk, registry: Registry, repo: Repo, thread: Thread) -> 
         return 0
     log.info("first answer", thread=thread.num, repo=repo.id, topic=found.topic.value)
     return 1
+
+
+def _asked(desk: Desk, registry: Registry, repo: Repo, thread: Thread) -> tuple[Triage, Marker]:
+    """What is to be answered, and the marker of that answer: the opening post, or what its author reported later."""
+    first, later = (desk.marker(FIRST, f"{repo.kind}/{repo.id} {thread.num}{more}") for more in ("", " later"))
+    opening = thread.comments[0]
+    if find_marked(thread.comments, later, desk.me()) is not None:
+        return Triage(Topic.FAILURE), later
+    found = triage(thread.title, opening.text, faq.questions())
+    report = None if known_commands(registry, opening) else later_report(desk, registry, thread, found)
+    return (found, first) if report is None else (report, later)
 
 
 def _is_ours_to_answer(desk: Desk, repo: Repo, thread: Thread) -> bool:

@@ -1,0 +1,113 @@
+"""What the author of a thread reports in a later comment: it is answered once, as in an opening post."""
+
+from __future__ import annotations
+
+import pytest
+from stand_kit import REQUESTS, Stand
+from talk_kit import Talk
+
+from bot.sync.threads.waiting_threads import waiting_threads
+from leaderboard.attempts import Failure
+
+OURS = Failure(cause="gpu-lost", fault="us", message="The GPU fell off the bus.")
+BFLOAT16 = "ada/good_eval_request_False_bfloat16_Original.json"
+
+
+@pytest.fixture
+def failed(stand: Stand) -> tuple[Stand, str]:
+    """A board that the form's account maintains, and a request that failed by our fault."""
+    form = stand.desk.hub.user("form").id
+    stand.desk.board = stand.desk.board.model_copy(update={"maintainers": (form,), "attempts": 1})
+    stand.worker()
+    return stand, stand.failed(OURS)
+
+
+def link(stand: Stand, path: str) -> str:
+    """The address of a request file, as people copy it."""
+    return f"{stand.hub.url}/datasets/{REQUESTS}/blob/main/{path}"
+
+
+def opened(stand: Stand, title: str, post: str) -> Talk:
+    """Ada opens a thread, and the bot looks at it."""
+    talk = Talk(stand, title, post)
+    talk.look()
+    return talk
+
+
+@pytest.mark.parametrize(
+    ("title", "post", "answers"),
+    [
+        ("My evaluation failed", "Could you have a look?", 0),
+        ("How can I report an evaluation failure?", "It failed over night, where do I report it?", 1),
+        ("It failed", "The input/output page says so.", 0),
+        ("Failed", "ada/god_eval_request_False_float32_Original.json", 1),
+    ],
+)
+def test_a_link_in_a_later_comment_is_a_report(failed: tuple[Stand, str], title: str, post: str, answers: int) -> None:
+    """Whatever was said to an opening post that reports nothing we know, the link is answered, once, and the evaluation
+    started again; also after Redis was lost."""
+    stand, path = failed
+    talk = opened(stand, title, post)
+    assert len(talk.replies()) == answers
+    talk.say(f"The request file is {link(stand, path)}")
+    assert len(talk.replies()) == answers + 1
+    assert "it is evaluated once more" in talk.replies()[-1]
+    assert stand.file(path)["status"] == "RERUN"
+    assert waiting_threads(stand.desk) == []
+    stand.desk.redis.flushall()
+    stand.settle()
+    talk.say(f"Thank you! It is {link(stand, path)}, and `ada/good`.")
+    assert len(talk.replies()) == answers + 1
+    assert len(waiting_threads(stand.desk)) == 1, "who writes again is heard by a person"
+
+
+def test_a_name_in_a_later_comment_is_a_report_as_long_as_nobody_else_spoke(failed: tuple[Stand, str]) -> None:
+    """Its author adds which model failed: answered. Once others talk there, models are named that nobody reports."""
+    stand, _ = failed
+    talk = opened(stand, "My evaluation failed", "Could you have a look?")
+    talked = opened(stand, "Failed evaluations should be a column", "Hello!")
+    talked.say("What would it show?", stand.bob)
+    for one in (talk, talked):
+        one.say("It is ada/good.")
+    assert "it is evaluated once more" in talk.replies()[-1]
+    assert talked.replies() == []
+
+
+@pytest.mark.parametrize(
+    ("title", "post"),
+    [("[FLAG] ada/good", "It was trained on the test set."), ("Rename ada/good", "To ada/better."), ("Hello", "/help")],
+)
+def test_a_link_that_is_no_report_is_none(failed: tuple[Stand, str], title: str, post: str) -> None:
+    """A thread about something else, or a command, has its answer; a link in it starts nothing."""
+    stand, path = failed
+    talk = opened(stand, title, post)
+    talk.look()
+    assert len(talk.replies()) == 1
+    talk.say(f"It failed: {link(stand, path)}")
+    assert len(talk.replies()) == 1
+    assert stand.file(path)["status"] == "FAILED"
+
+
+def test_only_the_first_comments_of_the_author_without_commands_are_read(failed: tuple[Stand, str]) -> None:
+    """Neither somebody else's link, nor a quoted one, nor one beside a command, nor one after much talk is a report."""
+    stand, path = failed
+    talk = opened(stand, "My evaluation failed", "Could you have a look?")
+    talk.say(f"Is it {link(stand, path)}?", stand.bob)
+    talk.say(f"Let me see. {link(stand, path)}\n\n/help")
+    assert ["`/help`" in one for one in talk.replies()] == [True]
+    talk.say(f"> Is it {link(stand, path)}?\n\nThat is the question.")
+    for number in range(3):
+        talk.say(f"Hm, {number}.")
+    talk.say(link(stand, path))
+    assert len(talk.replies()) == 1
+    assert stand.file(path)["status"] == "FAILED"
+
+
+def test_a_second_link_of_one_who_was_answered_is_for_people(failed: tuple[Stand, str]) -> None:
+    """An opening post that reports a failure has its answer: what its author adds is on the maintainers' list."""
+    stand, path = failed
+    other = stand.failed(OURS, path=BFLOAT16)
+    talk = opened(stand, "It failed", link(stand, path))
+    talk.say(f"And so did {link(stand, other)}")
+    assert len(talk.replies()) == 1
+    assert [one.title for one in waiting_threads(stand.desk)] == ["It failed"]
