@@ -2,6 +2,12 @@
 
 Which discussions link which pull request is noted in Redis. After it was lost the open discussions are read again one
 by one, and each notes it anew.
+
+The link may stand in the opening post, or in a later comment of its author where that post is about nothing else. What
+is linked there and was over before we told of it is only mentioned, and ends nothing.
+
+What came of the checks is told once of each pull request: in the first answer, if there is none yet, else in a comment
+of its own, for a link may be read before its pull request was checked. One is told whose address we have written there.
 """
 
 from __future__ import annotations
@@ -9,18 +15,23 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from bot.commands.registry import Registry
 from bot.desk import Desk, thread_key
 from bot.sync.pulls.record import Record, find_report, recall, remember
+from bot.sync.threads.later import later_posts
 from bot.texts.rename import Became, LinkedView, linked_answer
-from hub.comments import Marker, find_marked, is_by
+from hub.comments import Marker, find_marked, is_by, marker_of
 from hub.errors import BadRequest, ThreadNotFound
 from hub.records import Repo, Thread
-from leaderboard.links import thread_links
+from leaderboard.links import ThreadLink, thread_links
+from leaderboard.triage import Topic, triage
 from wire.dirty import Priority
 
-FIRST, OVER = "first", "rename-over"
+FIRST, CHECKED, OVER = "first", "rename-checked", "rename-over"
 MOST = 3
 """Links of one discussion that are followed."""
+MAY_ASK_LATER = (Topic.RENAME, Topic.OTHER)
+"""What a discussion may be about that is ended by a rename which is linked in it later."""
 
 
 @dataclass(frozen=True)
@@ -32,44 +43,72 @@ class Linked:
     record: Record
 
 
-def follow_links(desk: Desk, repo: Repo, thread: Thread) -> int:
-    """Note what the discussion `thread` links, answer it once, and close it with the last of that; how many comments
-    were posted. A call for each link to a pull request of ours."""
+def follow_links(desk: Desk, registry: Registry, repo: Repo, thread: Thread) -> int:
+    """Note what the discussion `thread` links, tell once what came of it, and close it with the last of that; how many
+    comments were posted. A call for each link to a pull request of ours."""
     if thread.is_pull_request or thread.status != "open" or not thread.comments:
         return 0
     if is_by(desk.me(), thread.author_id, thread.author_name) or desk.effects.is_left_alone(repo, thread.num):
         return 0
-    found = list(_renames(desk, repo, thread))
+    found = list(_renames(desk, registry, repo, thread))
     if not found:
         return 0
-    if all(one.thread.status in ("merged", "closed") for one in found):
+    if all(map(_is_over, found)):
         return _end(desk, repo, thread, found)
-    return _say(desk, repo, thread, found, _first(desk, repo, thread), over=False)
+    new = [one for one in found if not _is_told(desk, thread, one)]
+    return _say(desk, repo, thread, new, _checked(desk, repo, thread, new), over=False) if new else 0
 
 
-def _first(desk: Desk, repo: Repo, thread: Thread) -> Marker:
-    """The marker of the first answer to a thread: this is it, where there is none yet."""
-    return desk.marker(FIRST, f"{repo.kind}/{repo.id} {thread.num}")
+def _is_over(one: Linked) -> bool:
+    return one.thread.status in ("merged", "closed")
 
 
-def _renames(desk: Desk, repo: Repo, thread: Thread) -> Iterator[Linked]:
-    text = f"{thread.title}\n{thread.comments[0].text}"
-    for link in [one for one in thread_links(text) if one.kind == "dataset"][:MOST]:
-        try:
-            target = Repo("dataset", link.repo)
-        except BadRequest:
-            continue
-        if target not in (desk.requests, desk.results):
-            continue
-        try:
-            pull = desk.hub.thread(target, link.number)
-        except ThreadNotFound:
-            continue
-        if pull.is_pull_request and pull.status != "merged":
-            _note(desk, target, link.number, thread_key(repo, thread.num))
-        _, record = find_report(desk, pull)
-        if pull.is_pull_request and record is not None and record.rename is not None:
-            yield Linked(target, pull, record)
+def _is_told(desk: Desk, thread: Thread, one: Linked) -> bool:
+    """Whether we told there what came of checking it."""
+    me, target = desk.me(), f"]({_address(desk, one)})"
+    return any(
+        target in comment.text and (marker := marker_of(comment.text)) is not None and marker.kind in (FIRST, CHECKED)
+        for comment in thread.comments
+        if is_by(me, comment.author_id, comment.author_name)
+    )
+
+
+def _checked(desk: Desk, repo: Repo, thread: Thread, new: list[Linked]) -> Marker:
+    """The marker of what tells of the checks: that of the first answer, where there is none yet."""
+    first = desk.marker(FIRST, f"{repo.kind}/{repo.id} {thread.num}")
+    if find_marked(thread.comments, first, desk.me()) is None:
+        return first
+    return desk.marker(CHECKED, f"{first.key} {new[0].repo.id} {new[0].thread.num}")
+
+
+def _renames(desk: Desk, registry: Registry, repo: Repo, thread: Thread) -> Iterator[Linked]:
+    asked = thread_links(f"{thread.title}\n{thread.comments[0].text}")
+    is_open = triage(thread.title, thread.comments[0].text).topic in MAY_ASK_LATER
+    later = [link for post in later_posts(registry, thread) for link in thread_links(post)] if is_open else []
+    links = [one for one in dict.fromkeys([*asked, *later]) if one.kind == "dataset"]
+    for link in links[:MOST]:
+        one = _look_at(desk, repo, thread, link)
+        if one is not None and (link in asked or not _is_over(one) or _is_told(desk, thread, one)):
+            yield one
+
+
+def _look_at(desk: Desk, repo: Repo, thread: Thread, link: ThreadLink) -> Linked | None:
+    """The pull request that `link` leads to, if it is one of ours that renames."""
+    try:
+        target = Repo("dataset", link.repo)
+    except BadRequest:
+        return None
+    if target not in (desk.requests, desk.results):
+        return None
+    try:
+        pull = desk.hub.thread(target, link.number)
+    except ThreadNotFound:
+        return None
+    if pull.is_pull_request and pull.status != "merged":
+        _note(desk, target, link.number, thread_key(repo, thread.num))
+    _, record = find_report(desk, pull)
+    is_rename = pull.is_pull_request and record is not None and record.rename is not None
+    return Linked(target, pull, record) if is_rename and record is not None else None
 
 
 def _note(desk: Desk, repo: Repo, number: int, key: str) -> None:
@@ -90,10 +129,13 @@ def _say(desk: Desk, repo: Repo, thread: Thread, found: list[Linked], marker: Ma
 
 
 def _shown(desk: Desk, one: Linked) -> LinkedView:
-    rename, number = one.record.rename, one.thread.num
+    rename = one.record.rename
     assert rename is not None
-    url = f"{desk.address(one.repo)}/discussions/{number}"
-    return LinkedView(rename.old, rename.new, number, one.repo.id, url, _became(one))
+    return LinkedView(rename.old, rename.new, one.thread.num, one.repo.id, _address(desk, one), _became(one))
+
+
+def _address(desk: Desk, one: Linked) -> str:
+    return f"{desk.address(one.repo)}/discussions/{one.thread.num}"
 
 
 def _became(one: Linked) -> Became:

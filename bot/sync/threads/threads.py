@@ -109,7 +109,7 @@ def _speak(desk: Desk, repo: Repo, thread: Thread, path: str | None) -> int:
     try:
         posted += answer_commands(desk, REGISTRY, repo, thread, _place(thread, path))
         posted += tell_ends(desk, repo, thread)
-        linked = follow_links(desk, repo, thread)
+        linked = follow_links(desk, REGISTRY, repo, thread)
         posted += linked or (answer_first(desk, REGISTRY, repo, thread) if path is None else 0)
         posted += hear(desk, repo, thread, is_stale=posted > 0)
     except BadToken:

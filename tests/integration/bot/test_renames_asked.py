@@ -34,6 +34,7 @@ from bot.sync.pulls.approving import decide
 from leaderboard.renames import plan
 from localhub.testing import LocalHub
 from steward.valkey import Valkey
+from wire.dirty import Priority
 
 
 @pytest.fixture(scope="module")
@@ -62,6 +63,23 @@ def discuss(stand: Stand, number: int, *, repo: str = REQUESTS, who: str = "ada"
     opened = api.create_discussion(REQUESTS, "Rename my model", description=text, repo_type="dataset")
     look_at(stand, REQUESTS, opened.num)
     return int(opened.num)
+
+
+def talk(stand: Stand, title: str, *texts: str) -> int:
+    """Ada opens a discussion, and writes comments; the bot looks after each, and then at what that woke. Its number."""
+    first, *later = texts
+    number = int(stand.ada.create_discussion(REQUESTS, title, description=first, repo_type="dataset").num)
+    look_at(stand, REQUESTS, number)
+    for text in later:
+        stand.ada.comment_discussion(REQUESTS, number, comment=text, repo_type="dataset")
+        look_at(stand, REQUESTS, number)
+    stand.settle()
+    return number
+
+
+def link(stand: Stand, number: int) -> str:
+    """The address of a pull request."""
+    return f"{stand.hub.url}/datasets/{REQUESTS}/discussions/{number}"
 
 
 def status(stand: Stand, number: int) -> str:
@@ -102,6 +120,55 @@ def test_whoever_opened_the_discussion_asks_for_it(stand: Stand) -> None:
     assert len(comments(stand, REQUESTS, asked)) == before
     discuss(stand, 999_999)
     assert stand.desk.redis.keys(stand.desk.keys.pull_links("*")) == [], "neither what is over nor what is not there"
+
+
+@pytest.mark.parametrize(
+    ("title", "post", "answers"),
+    [
+        ("Model rename", "I used the renamer tool.", 0),
+        ("How can I rename my model?", "I need to rename it.", 1),
+        (f"Rename {OLD}", f"It is {NEW} now.", 1),
+    ],
+)
+def test_a_link_in_a_later_comment_asks_for_it(stand: Stand, title: str, post: str, answers: int) -> None:
+    """Whatever was said to the opening post, what came of the checks is told, once; and the discussion ends with it."""
+    number, head = open_pull(stand, done(requests_plan().files))
+    look_at(stand, REQUESTS, number)
+    asked = talk(stand, title, post, f"Here: {link(stand, number)}/files", f"{link(stand, number)}, thank you!")
+    said = comments(stand, REQUESTS, asked)
+    assert ["a maintainer decides" in one for one in said] == [False] * answers + [True]
+    assert decide(stand.desk, stand.desk.requests, number, head, "maya").merged
+    stand.work()
+    assert status(stand, asked) == "closed"
+    assert f"{OLD} to {NEW}" in comments(stand, REQUESTS, asked)[-1]
+
+
+def test_checks_are_told_that_came_after_the_first_answer(stand: Stand) -> None:
+    """The discussion is read before its pull request was checked: the checks are told in their own comment, once."""
+    number, _ = open_pull(stand, done(requests_plan().files))
+    text = f"Please: {link(stand, number)}"
+    asked = int(stand.ada.create_discussion(REQUESTS, "Rename my model", description=text, repo_type="dataset").num)
+    stand.desk.mark(f"thread:dataset/{REQUESTS}:{asked}", Priority.PERSON)
+    for _ in range(2):
+        stand.settle()
+        look_at(stand, REQUESTS, asked)
+    first, checked = comments(stand, REQUESTS, asked)
+    assert "link it here if you have not yet" in first
+    assert "a maintainer decides" in checked
+
+
+def test_what_is_mentioned_in_a_talk_ends_nothing(stand: Stand) -> None:
+    """A rename that was over before, or one that is linked in a talk about something else, is not asked for there."""
+    number, head = open_pull(stand, done(requests_plan().files))
+    look_at(stand, REQUESTS, number)
+    report = talk(stand, f"[FLAG] {OLD}", "It is a copy.", f"And it is to be renamed: {link(stand, number)}")
+    assert decide(stand.desk, stand.desk.requests, number, head, "maya").merged
+    stand.settle()
+    idea = talk(stand, "An idea for names", "Hello.", f"As in {link(stand, number)}.")
+    for one, answers in ((report, 1), (idea, 0)):
+        look_at(stand, REQUESTS, one)
+        assert status(stand, one) == "open"
+        assert len(comments(stand, REQUESTS, one)) == answers
 
 
 def test_a_step_is_taken_and_the_next_one_does_the_rest(stand: Stand) -> None:
