@@ -9,9 +9,9 @@ outlives its lease cannot finish the key for the one who holds it now (the lease
 Race accepted: after a lapsed lease two syncs of one key can overlap for a moment. Effects are idempotent and commits
 compare-and-swap, so the slower one loses its write, not the board.
 
-The score of a key is `priority * 1e12 + due`, both exact enough in a double: what a person waits for goes first,
-and within a priority the oldest. A mark never puts off what is due, nor takes from its priority. Leases use the Redis
-server's clock, which all processes share.
+The score of a key is `priority * 1e12 + due`, both exact enough in a double: what a person waits for goes first, and
+within a priority the oldest. A mark never puts off what is due, nor takes from its priority; one of the background
+hastens nothing that an event or a person called for. Leases use the Redis server's clock, which all processes share.
 """
 
 from __future__ import annotations
@@ -33,7 +33,9 @@ redis.call('HINCRBY', KEYS[2], ARGV[1], 1)
 local present = redis.call('ZSCORE', KEYS[1], ARGV[1])
 if present then
   present = tonumber(present)
-  priority = math.min(priority, math.floor(present / 1e12))
+  local waits = math.floor(present / 1e12)
+  if priority == 2 and waits < 2 then return 1 end
+  priority = math.min(priority, waits)
   due = math.min(due, present % 1e12)
 end
 local score = priority * 1e12 + due

@@ -113,7 +113,7 @@ class Life:
 
     def work(self) -> None:
         """The timer ticks, and all that is due is done."""
-        self.stand.schedule.tick()
+        self.stand.tick()
         self.stand.work()
 
     # --- deliveries

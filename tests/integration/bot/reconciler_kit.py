@@ -18,7 +18,7 @@ def look(stand: Stand, *, after: float = PERIOD) -> list[tuple[str, str]]:
     """Let `after` seconds go by, let the timer tick, do what is to do; the calls that it took."""
     before = len(stand.calls)
     stand.time += after
-    stand.schedule.tick()
+    stand.tick()
     stand.work()
     return stand.calls[before:]
 

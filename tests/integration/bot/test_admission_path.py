@@ -170,7 +170,7 @@ def path(tmp_path_factory: pytest.TempPathFactory, valkey: Valkey) -> Iterator[P
     with redis.Redis.from_url(valkey.url) as connection, LocalHub(tmp_path_factory.mktemp("hub"), people) as hub:
         connection.flushall()
         made = Path(hub, connection)
-        made.stand.schedule.tick()
+        made.stand.tick()
         made.submit(*((f"ada/{case.name}", f"person-{number}", case) for number, case in enumerate(CASES)))
         yield made
         made.stand.desk.probe.close()
@@ -249,7 +249,7 @@ def test_after_redis_is_lost_the_same_verdicts_follow(path: Path) -> None:
     """What waited waits, and what was refused is not judged again; a copy is still one, a quota still used up."""
     before = {entry.path: entry.state for entry in _entries(path)}
     path.stand.desk.redis.flushall()
-    path.stand.schedule.tick()
+    path.stand.tick()
     path.stand.settle()
     after = {entry.path: entry.state for entry in _entries(path)}
     assert after == before

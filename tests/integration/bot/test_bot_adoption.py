@@ -38,7 +38,7 @@ def live(stand: Stand, rounds: int = 3) -> None:
     for _ in range(rounds):
         stand.time += PERIOD + 1
         stand.worker()
-        stand.schedule.tick()
+        stand.tick()
         stand.work()
 
 

@@ -33,7 +33,7 @@ def resubmit(stand: Stand, path: str, revision: str = "main") -> None:
 def run(stand: Stand, **end: Any) -> None:
     """What waits is taken and ends."""
     stand.worker()
-    stand.schedule.tick()
+    stand.tick()
     stand.settle()
     (job,) = stand.queued()
     assert stand.take(job) is True

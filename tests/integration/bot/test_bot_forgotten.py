@@ -22,7 +22,7 @@ def live(stand: Stand, seconds: float, *, step: float = 10, job: Any = None) -> 
     for _ in range(int(seconds // step)):
         stand.time += step
         stand.worker()
-        stand.schedule.tick()
+        stand.tick()
         stand.work()
 
 
@@ -75,7 +75,7 @@ def test_an_attempt_is_not_lost_for_a_silence_that_nobody_could_break(stand: Sta
         stand.time += 10
         stand.desk.attempts.beat(job.attempt, Progress("evaluate", 1, 10), now=stand.time)
         stand.worker()
-        stand.schedule.tick()
+        stand.tick()
         stand.work()
     stand.time += 60
     stand.schedule.tick()
@@ -97,7 +97,7 @@ def test_who_was_cancelled_while_redis_was_lost_is_told(stand: Stand) -> None:
         if not stand.desk.attempts.beat(job.attempt, progress, now=stand.time, worker="w", path=job.path):
             break
         stand.worker()
-        stand.schedule.tick()
+        stand.tick()
         stand.work()
     else:
         pytest.fail("the worker was never told")

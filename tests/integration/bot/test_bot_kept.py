@@ -27,7 +27,7 @@ def look(stand: Stand) -> list[tuple[str, str]]:
     """Let the next look come; the calls that it took."""
     before = len(stand.calls)
     stand.time += LOOK_EVERY
-    stand.schedule.tick()
+    stand.tick()
     stand.work()
     return stand.calls[before:]
 

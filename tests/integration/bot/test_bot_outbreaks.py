@@ -93,7 +93,7 @@ def test_maintainers_are_told_in_their_thread_once(stand: Stand, canaries: Canar
     for _ in range(2):
         stand.desk.redis.flushall()
         stand.time += DAY
-        stand.schedule.tick()
+        stand.tick()
         stand.settle()
     assert [len(one) for one in digests(stand)] == [2]
     stand.time += 60

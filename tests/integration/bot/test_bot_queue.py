@@ -114,13 +114,13 @@ def test_positions_are_told_as_they_cross_levels_and_not_in_between(stand: Stand
     last = order[-1]
     assert "It is number 6 in the queue" in said(stand, last)
     stand.worker()
-    stand.schedule.tick()
+    stand.tick()
     stand.settle()
     told = []
     for path in order[:-1]:
         stand.end(start(stand, path), failure=THEIRS)
         stand.worker()
-        stand.schedule.tick()
+        stand.tick()
         stand.settle()
         outlook = look(stand.desk).outlook(last)
         assert outlook is not None
@@ -196,7 +196,7 @@ def test_a_request_can_be_cancelled_at_every_stage(stand: Stand, stage: str, by_
     again = queue_rules.cancel(stand.desk, path, "The authors asked for it.", "maya")
     assert (again.code, again.done) == ("cancelled-already", False)
     stand.worker()
-    stand.schedule.tick()
+    stand.tick()
     stand.settle()
     assert stand.queued() == []
 
@@ -216,7 +216,7 @@ def test_a_hold_takes_a_request_out_of_rq_and_survives_amnesia(stand: Stand) -> 
     assert queue_rules.hold(stand.desk, path, "The licence is <unclear>.", "max").code == "held-already"
     stand.desk.redis.flushall()
     stand.worker()
-    stand.schedule.tick()
+    stand.tick()
     stand.settle()
     assert queued(stand) == []
     assert queue_rules.unhold(stand.desk, path).done
@@ -240,14 +240,14 @@ def test_a_pause_stops_turns_and_not_what_runs_and_survives_amnesia(stand: Stand
     assert stand.desk.attempts.beat(job.attempt, Progress("evaluate", 1, 2), now=stand.time)
     (pause,) = stand.file(PAUSES).values()
     assert (pause["reason"], pause["by"]) == ("The machines are moved.", "maya")
-    stand.schedule.tick()
+    stand.tick()
     stand.settle()
     assert "paused" in said(stand, waits)
     assert "The machines are moved." in said(stand, waits)
     assert queue_rules.pause(stand.desk, what, "The machines are moved.", "maya").code == "paused-already"
     stand.desk.redis.flushall()
     stand.worker()
-    stand.schedule.tick()
+    stand.tick()
     stand.settle()
     assert queued(stand) == []
     assert queue_rules.resume(stand.desk, what).done
@@ -304,7 +304,7 @@ def test_a_budget_holds_back_until_a_day_has_passed_and_says_so(stand: Stand) ->
     stand.desk.attempts.end(outcome(stand, job, seconds=2 * HOUR), "log")
     stand.desk.mark(f"request:{job.path}")
     stand.settle()
-    stand.schedule.tick()
+    stand.tick()
     stand.settle()
     assert queued(stand) == []
     assert "the 2 GPU-hours that each submitter has in 24 hours are used up" in said(stand, waits)
@@ -313,7 +313,7 @@ def test_a_budget_holds_back_until_a_day_has_passed_and_says_so(stand: Stand) ->
     assert queued(stand) == [bobs]
     stand.time += DAY
     stand.worker()
-    stand.schedule.tick()
+    stand.tick()
     stand.settle()
     assert sorted(queued(stand)) == sorted([bobs, waits])
 
@@ -322,10 +322,10 @@ def test_what_attempts_took_is_forgotten_after_a_day_also_where_nothing_is_limit
     """The day's counts are kept for budgets; on a board without any nobody else would ever look at them."""
     cost = Cost("a-1", "p", "small", "ada", 100.0, ended=stand.time)
     stand.desk.measures.spend(cost)
-    stand.schedule.tick()
+    stand.tick()
     assert stand.desk.redis.hlen(stand.desk.keys.spent) == 1
     stand.time += DAY
-    stand.schedule.tick()
+    stand.tick()
     assert stand.desk.redis.hlen(stand.desk.keys.spent) == 0
 
 

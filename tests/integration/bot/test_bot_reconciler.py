@@ -208,7 +208,7 @@ def test_what_a_sync_found_out_during_a_tick_stands(stand: Stand, monkeypatch: p
     (job,) = stand.queued()
     stand.desk.redis.delete(*(f"rq:queue:{name}" for name in stand.desk.queues))
     stand.time += 2 * STUCK_IN_RQ
-    stand.schedule.tick()
+    stand.tick()
     read = stand.desk.attempts.read
 
     def cancelled_meanwhile(attempt: str) -> AttemptState | None:
@@ -217,7 +217,7 @@ def test_what_a_sync_found_out_during_a_tick_stands(stand: Stand, monkeypatch: p
         return read(attempt)
 
     monkeypatch.setattr(stand.desk.attempts, "read", cancelled_meanwhile)
-    stand.schedule.tick()
+    stand.tick()
     entry = stand.desk.index.get(job.path)
     assert (entry.state, entry.thread) == ("settled", 7)
     assert stand.desk.index.waiting() == ()

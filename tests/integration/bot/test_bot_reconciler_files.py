@@ -192,7 +192,7 @@ def test_who_submitted_survives_the_loss_of_redis(stand: Stand) -> None:
 def test_a_submitter_is_believed_in_a_file_only_after_our_own_commit(stand: Stand) -> None:
     """Whoever writes another's name into the object `steward` of a new file gets it overwritten, not believed."""
     stand.worker()
-    stand.schedule.tick()
+    stand.tick()
     path = stand.submit("ada/good", steward={"submitter": "ada"})
     stand.settle()
     assert stand.desk.index.origin(path).author == "form"

@@ -39,7 +39,7 @@ def path_of(precision: str) -> str:
 def evaluate(stand: Stand, path: str, number: int, failure: Failure | None = None) -> None:
     """A worker takes what waits at `path`, and it ends."""
     stand.worker()
-    stand.schedule.tick()
+    stand.tick()
     stand.settle()
     (job,) = [one for one in stand.queued() if one.path == path]
     assert stand.take(job) is True
@@ -90,7 +90,7 @@ def shell(stand: Stand, valkey_url: str, tmp_path: Path, monkeypatch: pytest.Mon
 
 def test_finished_requests_wait_for_the_new_suite_on_command_and_once(stand: Stand, shell: Any) -> None:
     """Shown first, done by --yes in one commit, kept as a decision, and never done twice, whatever becomes of it."""
-    stand.schedule.tick()
+    stand.tick()
     paths = [finish(stand, precision, i) for i, precision in enumerate(("float32", "bfloat16"))]
     before = {path: stand.file(path) for path in paths}
     suite = change_suite(stand)
@@ -145,7 +145,7 @@ def test_finished_requests_wait_for_the_new_suite_on_command_and_once(stand: Sta
 
 def test_a_model_and_a_number_narrow_it_down(stand: Stand) -> None:
     """The first by path, of one model; what is staged already is passed over, and not staged again."""
-    stand.schedule.tick()
+    stand.tick()
     paths = sorted(finish(stand, precision, i) for i, precision in enumerate(("float32", "bfloat16")))
     change_suite(stand)
     assert survey(stand.desk, model="ada/other").due == ()
@@ -158,7 +158,7 @@ def test_a_model_and_a_number_narrow_it_down(stand: Stand) -> None:
 
 def test_results_that_are_gone_are_told_and_left(stand: Stand) -> None:
     """Nobody knows what they were made with: an operator looks into it first."""
-    stand.schedule.tick()
+    stand.tick()
     path = finish(stand, "float32", 0)
     stand.desk.workers.leave("w")
     change_suite(stand)
@@ -179,7 +179,7 @@ def fill(stand: Stand, models: list[str]) -> None:
     ]
     repo.git.commit("refs/heads/main", changes, None, Author("form", "form@example.com"), "Update")
     adopt(stand.desk)
-    stand.schedule.tick()
+    stand.tick()
     stand.settle()
 
 
@@ -215,7 +215,7 @@ def test_many_are_put_back_by_one_commit(stand: Stand) -> None:
 
 def test_a_board_that_holds_relaunches_back_puts_nothing_back(stand: Stand) -> None:
     """It is listed as what would be done; no decision is kept, for there was none."""
-    stand.schedule.tick()
+    stand.tick()
     path = finish(stand, "float32", 0)
     change_suite(stand)
     modes = {"edit": "on", "comment": "on", "relaunch": "shadow"}

@@ -44,7 +44,7 @@ WAYS = [put_back, put_back_as_new, overwrite, remove_and_submit]
 def run_again(stand: Stand) -> str:
     """What is submitted again is queued, taken, and published; its attempt."""
     stand.worker()
-    stand.schedule.tick()
+    stand.tick()
     stand.settle()
     (job,) = stand.queued()
     assert stand.take(job) is True
@@ -106,14 +106,14 @@ def test_tries_of_an_earlier_submission_are_not_held_against_a_new_one(stand: St
     seen = [job.attempt]
     for ends in ("RERUN", "RERUN", "FAILED", "RERUN", "RERUN", "FAILED"):
         stand.time += 1_000
-        stand.schedule.tick()
+        stand.tick()
         stand.settle()
         assert stand.file(job.path)["status"] == ends
         if ends == "FAILED":
             put_back(stand, job.path)
         stand.time += 1_000  # so that the budget has a commit for the claim
         stand.worker()
-        stand.schedule.tick()
+        stand.tick()
         stand.settle()
         (job,) = stand.queued()
         seen.append(job.attempt)

@@ -253,7 +253,7 @@ class Board(RuleBasedStateMachine):
     @rule(steps=st.integers(1, 12))
     def sync(self, steps: int) -> None:
         """The timer ticks and a sync process does a little work, while the Hub has its troubles."""
-        self.life.stand.schedule.tick()
+        self.life.stand.tick()
         for where, kind, options in self.troubles:
             self.life.hub.box.faults.add(where, kind, **options)  # type: ignore[arg-type]
         self.troubles.clear()

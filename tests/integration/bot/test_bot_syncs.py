@@ -38,7 +38,7 @@ def test_without_a_worker_a_request_waits_and_is_queued_when_one_comes(stand: St
     stand.settle()
     assert stand.queued() == []
     stand.worker()
-    stand.schedule.tick()
+    stand.tick()
     stand.settle()
     assert len(stand.queued()) == 1
 
@@ -133,7 +133,7 @@ def test_progress_is_shown_at_quarters_and_only_then(stand: Stand) -> None:
     for done, edits in ((10, 0), (24, 0), (26, 1), (40, 0), (51, 1), (99, 1)):
         stand.desk.attempts.beat(job.attempt, Progress("evaluate", done, 100), now=stand.time)
         before = stand.calls.count(("POST", "comment-edit"))
-        stand.schedule.tick()
+        stand.tick()
         stand.settle()
         stand.desk.mark(f"request:{job.path}")
         stand.settle()
@@ -147,7 +147,7 @@ def test_a_lost_worker_is_our_fault_and_the_request_is_tried_again_within_the_bu
     for number in (2, 3):
         stand.time += LOST + 1
         stand.worker()
-        stand.schedule.tick()
+        stand.tick()
         stand.settle()
         file = stand.file(job.path)
         assert (file["status"], file["steward"]["attempt"]) == ("RERUN", number)
@@ -155,7 +155,7 @@ def test_a_lost_worker_is_our_fault_and_the_request_is_tried_again_within_the_bu
         assert job.attempt.endswith(f"-{number}")
         assert stand.take(job) is True
     stand.time += LOST + 1
-    stand.schedule.tick()
+    stand.tick()
     stand.settle()
     file = stand.file(job.path)
     assert file["status"] == "FAILED"
@@ -166,7 +166,7 @@ def test_after_redis_is_lost_nobody_is_judged_before_two_beats(stand: Stand) -> 
     """With an empty Redis a running attempt is first waited for; its next beat keeps it running."""
     job = stand.started()
     stand.desk.redis.flushall()
-    stand.schedule.tick()
+    stand.tick()
     stand.settle()
     assert stand.file(job.path)["status"] == "RUNNING"
     stand.time += 10
@@ -328,7 +328,7 @@ def test_what_was_published_before_the_worker_was_lost_is_not_evaluated_again(st
         stand.end(job, failure=cause("worker-lost").failure("killed"))
     else:
         stand.time += 100
-        stand.schedule.tick()
+        stand.tick()
         stand.settle()
     file = stand.file(job.path)
     assert (file["status"], file["steward"]["attempt"]) == ("FINISHED", 1)
@@ -344,7 +344,7 @@ def test_what_failed_for_a_while_is_tried_again_after_a_while(stand: Stand) -> N
     assert (stand.file(job.path)["status"], stand.file(job.path)["steward"]["attempt"]) == ("RERUN", 2)
     stand.time += 800
     stand.worker()
-    stand.schedule.tick()
+    stand.tick()
     stand.settle()
     assert stand.queued() == []
     stand.time += 200

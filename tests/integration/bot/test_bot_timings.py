@@ -31,7 +31,7 @@ def test_a_wait_and_each_end_are_counted_once(stand: Stand) -> None:
     stand.settle()
     stand.time += 1_000
     stand.worker()
-    stand.schedule.tick()
+    stand.tick()
     stand.work()
     (job,) = stand.queued()
     stand.take(job)
@@ -43,7 +43,7 @@ def test_a_wait_and_each_end_are_counted_once(stand: Stand) -> None:
     assert today(stand).ended == {"us": 1}
     stand.time += 3_600
     stand.worker()
-    stand.schedule.tick()
+    stand.tick()
     stand.settle()
     (job,) = stand.queued()
     stand.take(job)
@@ -71,12 +71,12 @@ def test_the_timer_counts_the_queue_once_a_slot(stand: Stand) -> None:
     job = stand.started()
     stand.submit("ada/good", path="ada/good_eval_request_False_bfloat16_Original.json", precision="bfloat16")
     stand.settle()
-    stand.schedule.tick()
+    stand.tick()
     assert today(stand).queue == {0: (0, 0)}, "it was told when nothing was there yet"
     stand.time += SLOT
     stand.worker()
     stand.desk.attempts.beat(job.attempt, stand.desk.attempts.read(job.attempt).progress, now=stand.time)  # type: ignore[union-attr]
-    stand.schedule.tick()
+    stand.tick()
     assert today(stand).queue == {0: (0, 0), 1: (1, 1)}
 
 

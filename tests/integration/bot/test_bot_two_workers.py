@@ -67,7 +67,7 @@ def pair(
     """A board with one request in the queue, and two workers."""
     for module in (claims, outbox):
         monkeypatch.setattr(module, "now", lambda: stand.time)
-    stand.schedule.tick()
+    stand.tick()
     stand.worker()
     stand.submit("ada/good")
     stand.settle()
@@ -90,7 +90,7 @@ def test_a_worker_that_waits_for_its_claim_is_known_again_after_amnesia(pair: tu
     assert asked is not None
     stand.desk.redis.flushall()
     assert a.beats(job)
-    stand.schedule.tick()
+    stand.tick()
     stand.worker()
     stand.settle()
     assert stand.queued() == []
@@ -107,7 +107,7 @@ def given_away(stand: Stand, a: Worker, b: Worker) -> tuple[Claim, jobs.Evaluati
     while not stand.queued():
         stand.time += 2
         stand.worker()
-        stand.schedule.tick()
+        stand.tick()
         state = stand.desk.attempts.read(job.attempt)
         if state is not None and stand.time - state.beat > LOST:
             stand.work()
@@ -139,7 +139,7 @@ def test_beats_of_one_do_not_hide_the_death_of_the_other(pair: tuple[Stand, Work
         stand.time += 10
         stand.worker()
         a.beats(job)
-        stand.schedule.tick()
+        stand.tick()
         stand.work()
     assert stand.file(job.path)["status"] == "RERUN"
 
@@ -150,7 +150,7 @@ def taken_meanwhile(stand: Stand, a: Worker, b: Worker) -> tuple[Job, Queue, job
     while not stand.queued():
         stand.time += 2
         stand.worker()
-        stand.schedule.tick()
+        stand.tick()
         stand.work()
     b.pop()
     claim = b.asks(job)

@@ -71,7 +71,7 @@ def look(stand: FlagStand, rounds: int = 3) -> list[tuple[str, str]]:
     for _ in range(rounds):
         before = len(stand.calls)
         stand.time += 300
-        stand.schedule.tick()
+        stand.tick()
         stand.work()
     return stand.calls[before:]
 
@@ -351,7 +351,7 @@ def test_without_the_library_the_sync_process_does_not_start(
     monkeypatch.setattr("bot.sync.process.can_write", lambda: False)
     file = tmp_path / "board.yaml"
     file.write_text(BOARD.replace("results: board/results", "results: board/results, contents: board/contents"))
-    with pytest.raises(SettingsError, match=r"steward\[contents\]"):
+    with pytest.raises(SettingsError, match=r"'\.\[contents\]'"):
         open_desk(BotSettings(board=file))
 
 

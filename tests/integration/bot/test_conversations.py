@@ -202,7 +202,7 @@ def for_a_person(place: Town) -> Told:
     assert talk.told() == []
     assert "An idea for the leaderboard" in str(waiting_threads(place.stand.desk))
     place.stand.desk.mark("digest")
-    place.stand.schedule.tick()
+    place.stand.tick()
     place.stand.work()
     (digest,) = [one for one in place.stand.threads() if one.title == TITLE]
     talk.say("mia", "I like it. Let us measure it first.")

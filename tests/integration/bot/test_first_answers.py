@@ -235,11 +235,11 @@ def test_what_is_not_clear_is_left_to_people(stand_with_maintainer: Stand) -> No
     talk = open_thread(stand, "Thank you", "This is a great leaderboard.")
     assert talk.replies() == []
     assert [one.title for one in waiting_threads(stand.desk)] == ["Thank you"]
-    stand.schedule.tick()
+    stand.tick()
     stand.work()
     stand.time += 86_400
     talk.say("Seen.", stand.form)
-    stand.schedule.tick()
+    stand.tick()
     stand.work()
     (digest,) = [one for one in stand.threads() if one.title == TITLE]
     assert len(digest.events) == 1

@@ -96,7 +96,7 @@ def test_a_merge_that_says_nothing_is_flagged_from_elsewhere(stand: FlagStand, t
     assert {one["code"] for one in stand.record("ada/merged")["evidence"]} == {"merge-undeclared", "base-undeclared"}
     mend(stand, "ada/merged", "tags: [merge]\nbase_model: [bob/original, eve/lion]\n")
     stand.time += 86_400
-    stand.schedule.tick()
+    stand.tick()
     stand.work()
     opened.look()
     assert "seems to be gone" in opened.replies()[-1]

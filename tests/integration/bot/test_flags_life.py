@@ -99,7 +99,7 @@ class Life:
         text = card(name, more).encode()
         self.stand.ada.upload_file(path_or_fileobj=text, path_in_repo="README.md", repo_id=name)
         self.stand.time += 86_400
-        self.stand.schedule.tick()
+        self.stand.tick()
         return f"a card of {name}"
 
     def by_hand(self) -> str:

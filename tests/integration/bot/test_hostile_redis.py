@@ -88,12 +88,12 @@ def test_forged_words_about_an_attempt_stop_neither_the_queue_nor_the_pages(stan
             assert forged.read(running.attempt) is None or number in ("9" * 30, "-1", "٣"), f"{name}={number!r}"
         stand.desk.redis.hset(key, name, "x")
     stand.desk.mark("queue")
-    stand.schedule.tick()
+    stand.tick()
     stand.settle()
     stand.desk.redis.hset(key, mapping={"state": "<b>", "path": "p" * 10_000, "worker": "w" * 10_000})
     assert forged.read(running.attempt) is None
     stand.desk.mark("queue")
-    stand.schedule.tick()
+    stand.tick()
     stand.settle()
     is_well(stand)
     all_pages_answer(pages)
@@ -153,7 +153,7 @@ def test_marks_that_are_no_keys_of_ours_are_dropped_and_the_rest_goes_on(stand: 
 
 def test_forged_jobs_neither_run_nor_hold_up_the_queue(stand: Stand, tmp_path: Path) -> None:
     """Under the very id of the attempt whose turn it is: packed bombs, pickles, statuses that there are none of."""
-    stand.schedule.tick()
+    stand.tick()
     stand.worker()
     path = stand.submit("ada/good")
     mark = tmp_path / "unpickled"

@@ -79,11 +79,13 @@ def test_a_failed_sync_comes_due_again_later(dirty: DirtyKeys) -> None:
 
 
 def test_a_mark_wakes_what_waits_with_a_higher_priority(dirty: DirtyKeys) -> None:
-    """An event that is due now hastens what a person waits for later, which stays what a person waits for."""
+    """An event that is due now hastens what a person waits for later, which stays that; the background does not."""
     dirty.mark("k", due=NOW, priority=Priority.PERSON)
     dirty.finish(take(dirty), retry_at=NOW + 600)
     assert dirty.claim(now=NOW + 2, lease=60) is None
     dirty.mark("k", due=NOW + 1, priority=Priority.BACKGROUND)
+    assert dirty.claim(now=NOW + 2, lease=60) is None
+    dirty.mark("k", due=NOW + 1, priority=Priority.EVENT)
     claim = dirty.claim(now=NOW + 2, lease=60)
     assert claim is not None and claim.priority is Priority.PERSON
 
