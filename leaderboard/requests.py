@@ -193,6 +193,9 @@ class StewardFacts(BaseModel):
     cancelled: Hold | None = Field(default=None, description="why, by whom and when it was withdrawn")
     gpu_seconds: float = Field(default=0.0, ge=0, description="what its attempts took so far")
     kept: Kept | None = Field(default=None, description="the earlier result, while a newer evaluation is under way")
+    tried: str | None = Field(
+        default=None, max_length=200, description="commit of a newer evaluation that failed; the earlier result stayed"
+    )
 
 
 def _a_hint(kind: type | tuple[type, ...], longest: int) -> BeforeValidator:
@@ -243,6 +246,12 @@ class Request:
         if word.startswith("FINISHED"):
             return Status.FINISHED
         return Status(word) if word in Status.__members__ else None
+
+    @property
+    def tried(self) -> str | None:
+        """The commit of a newer evaluation that failed, where the file says FINISHED for an earlier one."""
+        facts = self.file.steward
+        return facts.tried if self.status is Status.FINISHED and facts.failure is not None else None
 
 
 def parse_request(path: str, data: bytes) -> Request | list[Problem]:

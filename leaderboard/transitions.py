@@ -52,9 +52,10 @@ def shown(kept: Kept) -> Transition:
 
 
 def restored(
-    kept: Kept, *, failure: Failure, log: str | None, thread: int | None, number: int | None = None
+    kept: Kept, *, tried: str, failure: Failure, log: str | None, thread: int | None, number: int | None = None
 ) -> Transition:
-    """FINISHED as it was before, with what became of the newer evaluation noted: its failure, and its log."""
+    """FINISHED as it was before, with what became of the newer evaluation noted: its failure, its log, and its commit,
+    `tried`, which can be evaluated once more."""
     facts: dict[str, Any] = {
         "failure": failure.model_dump(),
         "log": log or kept.log,
@@ -62,6 +63,7 @@ def restored(
         "revision": kept.revision if _COMMIT.match(kept.revision) else None,
         "kept": None,
         "priority": None,
+        "tried": tried,
     }
     if number is not None:
         facts["spent"] = number
@@ -76,7 +78,7 @@ def finished(*, number: int, revision: str, results: str, log: str | None, threa
     was that of the turn which it had: should it wait again, it waits like all others.
     """
     facts = {"attempt": number, "revision": revision, "results": results, "log": log, "failure": None, "spent": number}
-    facts |= {"kept": None, "priority": None}
+    facts |= {"kept": None, "priority": None, "tried": None}
     return Transition({"status": Status.FINISHED.value}, _with_thread(facts, thread))
 
 
@@ -124,8 +126,21 @@ def relaunched(request: Request, *, cause: str, used: int = 0) -> Transition | N
         "revision": None,
         "causes": [*causes, cause][-MOST_CAUSES:],
         "kept": kept.model_dump(exclude_none=True) if kept is not None else None,
+        "tried": None,
     }
     return Transition({"status": Status.RERUN.value, "job_id": -1}, facts)
+
+
+def retried(request: Request, *, cause: str, shown: bool, used: int = 0) -> Transition | None:
+    """`relaunched`; where a newer evaluation failed and an earlier result stayed, at the commit that was tried.
+
+    `shown` says whether front ends show that result meanwhile.
+    """
+    step, tried = relaunched(request, cause=cause, used=used), request.tried
+    if step is None or tried is None:
+        return step
+    status = Status.PENDING_NEW_EVAL if shown else Status.RERUN
+    return Transition({**step.fields, "status": status.value, "revision": tried}, step.facts)
 
 
 def resubmitted(request: Request, *, revision: str, cause: str, used: int = 0) -> Transition | None:

@@ -33,6 +33,7 @@ SUMMARY: dict[str, Any] = {
     "results_url": None,
     "details_url": None,
     "failure": None,
+    "failed": False,
     "access": "public",
     "from_before": False,
 }
@@ -129,6 +130,10 @@ class Summary(Shown):
     results_url: str | None = None
     details_url: str | None = Field(default=None, description="of the dataset with every question and answer")
     failure: Why | None = None
+    failed: bool = Field(
+        default=False,
+        description="whether its newest evaluation failed: where it has finished, an earlier result stays",
+    )
     access: Access = "public"
     from_before: bool = Field(default=False, description="whether it is from before Steward took over the board")
 
@@ -225,7 +230,7 @@ class WholeQueue(Queue):
                     "next": None,
                     "next_held": None,
                     "finished": [],
-                    "failed": [{**SUMMARY, "status": "FAILED", "state": "failed", "failure": FAILURE}],
+                    "failed": [{**SUMMARY, "status": "FAILED", "state": "failed", "failure": FAILURE, "failed": True}],
                     "next_finished": None,
                     "next_failed": None,
                 }

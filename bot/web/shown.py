@@ -84,6 +84,7 @@ def _fields(desk: Desk, entry: Entry, adopted: str, *, public: bool) -> dict[str
         "results_url": desk.address(desk.results, seen.results) if seen.results else None,
         "details_url": _details(desk, names.model) if tells and names and seen.results and not seen.old else None,
         "failure": _why(entry, adopted) if tells else None,
+        "failed": _has_failed(entry),
         "access": seen.access,
         "from_before": seen.old,
     }
@@ -101,6 +102,12 @@ def _why(entry: Entry, adopted: str) -> models.Why | None:
     """Why it failed; that no log was kept, where it did before the board was adopted."""
     failure = old_failure(adopted) if _failed_before(entry) else entry.standing.failure
     return models.Why(**failure.model_dump()) if failure is not None else None
+
+
+def _has_failed(entry: Entry) -> bool:
+    """Whether its newest evaluation failed, be it that the result of an earlier one stays."""
+    state = state_of(entry)
+    return state == "failed" or (state == "finished" and entry.standing.failure is not None)
 
 
 def state_of(entry: Entry) -> models.State:

@@ -16,7 +16,7 @@ CAUSE = "relaunch"
 
 
 def run(call: Call) -> Answer:
-    """Have it wait for its turn again, judged anew at the commit that its file asks for."""
+    """Have it wait for its turn again, judged anew at the commit that its file asks for, or that was tried last."""
     cause = f"{CAUSE}:{call.person.id}:{call.cause}"
     limit = None if call.is_maintainer else f"{CAUSE}:{call.person.id}:"
 

@@ -12,7 +12,7 @@ from bot.web import shown
 def run(call: Call) -> Answer:
     """What there is to say; the log is looked at where it failed, which is one call."""
     found = shown.request(call.desk, call.entry)
-    told = found.state == "failed" and found.failure is not None and found.access == "public"
+    told = found.failed and found.failure is not None and found.access == "public"
     lines = lines_of(call.desk, call.entry) if told else []
     return Answer(say("why", one=found, lines=lines))
 

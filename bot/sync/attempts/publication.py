@@ -106,7 +106,11 @@ def fail(
     pass_by(TOLD)
     number = number_in(attempt) or None
     if entry.kept is not None:
-        step = transitions.restored(entry.kept, failure=failure, log=log_url, thread=entry.thread, number=number)
+        said = request.file.steward.revision or request.file.revision or "main"
+        tried = outcome.revision if outcome is not None else said
+        step = transitions.restored(
+            entry.kept, tried=tried, failure=failure, log=log_url, thread=entry.thread, number=number
+        )
     else:
         step = transitions.failed(failure=failure, log=log_url, thread=entry.thread, number=number)
     after = _log_edits(outcome) if outcome is not None and kept else ()

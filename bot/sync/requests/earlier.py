@@ -3,7 +3,7 @@
 The path of a request has no revision, so whoever submits a newer commit writes over the request that has results, and
 front ends that show what has FINISHED would lose the model for as long as that takes. So the request says
 PENDING_NEW_EVAL while it waits, where the board's front end shows those; its results stay; and should the newer
-evaluation fail, it says FINISHED again, with that failure noted.
+evaluation fail, it says FINISHED again, with that failure noted, and the commit at which it can be made once more.
 
 Race accepted: somebody writes a new file over a finished one, and Redis is lost before it was looked at. The results
 stay in their repo all the same, and the request ends as the new evaluation does.

@@ -69,7 +69,8 @@ def _refuse(desk: Desk, gathered: Gathered, reasons: tuple[Problem, ...]) -> Non
     desk.index.put(entry)
     failure = refusal(reasons)
     if entry.kept is not None:
-        step = transitions.restored(entry.kept, failure=failure, log=None, thread=entry.thread)
+        tried = gathered.turn.revision or request.file.revision or "main"
+        step = transitions.restored(entry.kept, tried=tried, failure=failure, log=None, thread=entry.thread)
     else:
         step = transitions.failed(failure=failure, log=None, thread=entry.thread)
     name, line = f"refuse {gathered.file.oid} {digest_of(entry.path)}", f"Refuse {request.path.model}"

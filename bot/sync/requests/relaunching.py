@@ -36,7 +36,8 @@ def relaunch(desk: Desk, entry: Entry, *, cause: str, once: str | None = None) -
     """Have the request of `entry` wait again.
 
     `once` is how causes begin of which one request may have one: those of whoever may ask only once. Somebody whose
-    right is so limited cannot relaunch what has finished. One call; where the index was lost, those of `used_numbers`.
+    right is so limited cannot relaunch what has finished, unless a newer evaluation of it failed; then that is made
+    once more. One call; where the index was lost, those of `used_numbers`.
     """
     path = entry.path
     found = request_ahead(desk, path)
@@ -49,7 +50,8 @@ def relaunch(desk: Desk, entry: Entry, *, cause: str, once: str | None = None) -
     known = Relaunch(how, path, request.status.value, request.file.steward.thread or entry.thread)
     if how != "done":
         return known
-    step = transitions.relaunched(request, cause=cause, used=known_numbers(desk, request, entry))
+    used, is_shown = known_numbers(desk, request, entry), desk.board.shows_new_evals
+    step = transitions.retried(request, cause=cause, shown=is_shown, used=used)
     if step is None:
         return known  # this cause has relaunched it before
     # One cause may be that of several requests: a report that links them all.
@@ -66,7 +68,7 @@ def _how(desk: Desk, request: Request, cause: str, once: str | None) -> How:
         return "done"
     if status is None or status.waits or status is Status.RUNNING:
         return "under-way"
-    if once is not None and status is Status.FINISHED:
+    if once is not None and status is Status.FINISHED and request.tried is None:
         return "finished"
     if once is not None and any(earlier.startswith(once) for earlier in causes):
         return "spent"

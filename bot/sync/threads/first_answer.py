@@ -73,7 +73,7 @@ class Report:
     @property
     def needs_person(self) -> bool:
         """Whether nobody but a maintainer can go on with it."""
-        if self.one is None or self.one.state != "failed":
+        if self.one is None or not self.one.failed:
             return False
         if self.relaunch is not None:
             return self.relaunch.how not in ("done", "under-way")
@@ -226,7 +226,7 @@ def _report(desk: Desk, repo: Repo, thread: Thread, path: str, entry: Entry | No
         return Report(path, one)
     if one.state in UNDER_WAY:
         return Report(path, one, follow=follow(desk, entry, repo, thread.num))
-    if one.state != "failed" or one.failure is None:
+    if not one.failed or one.failure is None:
         return Report(path, one)
     done = None
     if one.failure.fault in ("us", "hub"):

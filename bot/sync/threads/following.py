@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from bot.desk import Desk, thread_key
 from bot.state.index import Entry
 from bot.texts.render import Safe, render
-from bot.web import shown
+from bot.web import models, shown
 from hub.comments import Marker, find_marked, is_by, marker_of
 from hub.records import Comment, Repo, Thread
 from wire.dirty import Priority
@@ -117,10 +117,15 @@ def _who_asked(thread: Thread, followed: Followed) -> str:
 def _close(desk: Desk, repo: Repo, thread: Thread) -> None:
     """Close a thread in which a failure was reported, once all that it waited for has finished."""
     ended = desk.index.find([one.path for one in _followed(desk, thread)])
-    finished = all(entry is not None and shown.summary(desk, entry).state == "finished" for entry in ended)
+    finished = all(entry is not None and _has_finished(shown.summary(desk, entry)) for entry in ended)
     if finished and _is_report(desk, thread):
         marker = desk.marker("close", f"{repo.kind}/{repo.id} {thread.num}")
         desk.effects.set_status(repo, thread.num, "closed", marker, asked=True)
+
+
+def _has_finished(one: models.Summary) -> bool:
+    """Whether its evaluation has finished, and not only an earlier one."""
+    return one.state == "finished" and not one.failed
 
 
 def _is_report(desk: Desk, thread: Thread) -> bool:

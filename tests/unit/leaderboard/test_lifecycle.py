@@ -13,7 +13,7 @@ from transitions_kit import written
 from leaderboard import transitions
 from leaderboard.attempts import Details, Failure, Outcome, attempt_id
 from leaderboard.lifecycle import Life, Seen, Turn, current_attempt, next_step, spent, turn
-from leaderboard.requests import Request, Status, parse_request
+from leaderboard.requests import Kept, Request, Status, parse_request
 
 PATH, SHA, BOARD = "o/m_eval_request_False_float32_Original.json", "b" * 40, "demo"
 FIRST, SECOND = (attempt_id(BOARD, PATH, SHA, number) for number in (1, 2))
@@ -214,6 +214,26 @@ def test_a_person_who_asks_for_another_try_gets_a_fresh_one_once() -> None:
     assert isinstance(again, Request)
     assert (again.status, turn(again, 3)) == (Status.RERUN, Turn(4, 4, None))
     assert transitions.relaunched(again, cause="comment:7") is None
+
+
+@pytest.mark.parametrize(("shown", "status"), [(True, "PENDING_NEW_EVAL"), (False, "RERUN")])
+def test_where_an_earlier_result_stayed_it_is_the_failed_commit_that_is_tried_again(shown: bool, status: str) -> None:
+    """It keeps that result, is judged anew at the commit that was tried, and forgets that it was once it waits."""
+    kept = Kept(revision=SHA, results="o/m/results_x.json")
+    restored = transitions.restored(kept, tried="c" * 40, failure=OURS, log=None, thread=None, number=2)
+    running = request("RUNNING", attempt=2)
+    over = parse_request(PATH, written(restored, running).encode())
+    assert isinstance(over, Request)
+    assert (over.status, over.file.revision, over.tried) == (Status.FINISHED, SHA, "c" * 40)
+    step = transitions.retried(over, cause="report:7", shown=shown)
+    assert step is not None
+    again = parse_request(PATH, written(step, over).encode())
+    assert isinstance(again, Request)
+    assert (again.file.status, again.file.revision, again.file.steward.tried) == (status, "c" * 40, None)
+    assert (turn(again), again.file.steward.kept) == (Turn(3, 3, None), kept)
+    plain = transitions.retried(request("FAILED", attempt=2), cause="report:7", shown=shown)
+    assert plain is not None
+    assert (plain.fields["status"], "revision" in plain.fields) == ("RERUN", False)
 
 
 def test_what_ended_names_its_attempt_and_commit_also_in_a_file_that_was_written_anew() -> None:

@@ -91,7 +91,7 @@ def test_a_low_priority_ends_with_the_turn_that_it_was_for() -> None:
     assert kept is not None
     ends = [
         transitions.finished(number=3, revision="b" * 40, results="o/m/newer", log=None, thread=None),
-        transitions.restored(kept, failure=FAILURE, log=None, thread=None, number=3),
+        transitions.restored(kept, tried="b" * 40, failure=FAILURE, log=None, thread=None, number=3),
     ]
     for end in ends:
         assert "priority" not in json.loads(written(end, before))["steward"]

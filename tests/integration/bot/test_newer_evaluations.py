@@ -1,0 +1,164 @@
+"""A newer evaluation fails and the earlier result stays: whoever asks hears of the failure, and can have it mended."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from conversations_kit import BROKEN, LOST, Talk, Town, town
+from stand_kit import REQUESTS, Stand, world
+
+from bot.probe import Probe
+from bot.sync.threads.waiting_threads import waiting_threads
+from leaderboard.attempts import Failure
+from localhub.testing import LocalHub
+from wire.redis import Redis
+
+MODEL = "ada/corona"
+PATH = f"{MODEL}_eval_request_False_float32_Original.json"
+NEWER = f"newer evaluation of **{MODEL}**"
+AGAIN = "it is evaluated once more"
+
+
+@pytest.fixture
+def place(tmp_path: Path, connection: Redis, probe: Probe) -> Iterator[Town]:
+    """A board on which Ada's model has finished."""
+    with LocalHub(tmp_path, town(world())) as hub:
+        stand = Stand(hub, connection, probe)
+        ids = {name: stand.desk.hub.user(name).id for name in ("mia", "form")}
+        changes = {"maintainers": (ids["mia"],), "front_ends": (ids["form"],), "attempts": 1}
+        stand.desk.board = stand.desk.board.model_copy(update=changes)
+        stand.settle()
+        made = Town(stand)
+        made.submit(MODEL)
+        made.run(PATH)
+        assert stand.file(PATH)["status"] == "FINISHED"
+        yield made
+        stand.desk.hub.close()
+
+
+def resubmit(place: Town) -> str:
+    """Ada uploads a newer commit and has it evaluated; which commit that is."""
+    count = place.people["ada"].list_repo_commits(MODEL)
+    more = {"path_or_fileobj": str(len(count)).encode(), "path_in_repo": "more.txt"}
+    place.people["ada"].upload_file(repo_id=MODEL, **more)
+    said = place.open("ada", "A newer version", f"It is out.\n\n/resubmit {MODEL}").told()[-1]
+    assert "waits for an evaluation" in said
+    tried: str = place.stand.file(PATH)["revision"]
+    return tried
+
+
+def newer_fails(place: Town, failure: Failure) -> str:
+    """A newer commit is submitted, and its evaluation fails, so that the earlier result stays; which commit that is."""
+    tried = resubmit(place)
+    place.run(PATH, failure)
+    file = place.stand.file(PATH)
+    assert (file["status"], file["steward"]["failure"]["cause"]) == ("FINISHED", failure.cause)
+    assert file["revision"] != tried
+    return tried
+
+
+def report(place: Town) -> Talk:
+    """Ada reports the failure as the FAQ says: with a link to the request file."""
+    return place.open("ada", "My new version failed", f"It failed: {place.link(PATH)}")
+
+
+def listed(place: Town) -> list[str]:
+    """What is on the maintainers' list."""
+    return [one.title for one in waiting_threads(place.stand.desk)]
+
+
+def test_a_reported_failure_of_ours_is_evaluated_once_more_at_the_commit_that_failed(place: Town) -> None:
+    """The earlier result is shown meanwhile, two reporters hear of the end, and the newer result takes its place."""
+    earlier = place.stand.file(PATH)["steward"]["results"]
+    tried = newer_fails(place, LOST)
+    first, second = report(place), report(place)
+    (said,) = first.told()
+    for words in (NEWER, "the earlier result](", "ours, not the model's", AGAIN):
+        assert words in said
+    assert "is evaluated once more already" in second.told()[0]
+    waiting = place.stand.file(PATH)
+    assert (waiting["status"], waiting["revision"]) == ("PENDING_NEW_EVAL", tried)
+    assert waiting["steward"]["kept"]["results"] == earlier
+    place.run(PATH)
+    facts = place.stand.file(PATH)["steward"]
+    assert (facts["revision"], facts["results"] != earlier, "tried" in facts) == (tried, True, False)
+    for one in (first, second):
+        one.look()
+        assert "has finished" in one.told()[-1]
+        assert one.events()[-1].new_status == "closed"
+
+
+def test_what_fails_again_after_a_report_is_for_a_maintainer_and_its_thread_stays_open(place: Town) -> None:
+    """The reporter hears that it failed, not of the scores; a second report of that commit goes on the list."""
+    newer_fails(place, LOST)
+    first = report(place)
+    place.run(PATH, LOST)
+    first.look()
+    assert "has failed; its earlier result stays" in first.told()[-1]
+    assert "scores" not in first.told()[-1].lower()
+    found = place.people["mia"].get_discussion_details(REQUESTS, first.number, repo_type="dataset")
+    assert found.status == "open"
+    assert listed(place) == []
+    assert "it was started again before" in report(place).told()[0]
+    assert listed(place) == ["My new version failed"]
+    assert place.stand.file(PATH)["status"] == "FINISHED"
+
+
+def test_whoever_subscribed_or_asks_hears_of_the_failure(place: Town) -> None:
+    """`/subscribe`, `/why` and `/status` tell that the newer evaluation failed, and that the earlier result stays."""
+    resubmit(place)
+    talk = place.open("bob", "How is it going?", f"/subscribe {MODEL}")
+    place.run(PATH, LOST)
+    talk.look()
+    said = talk.told()[-1]
+    for words in ("@bob: ", "has failed; its earlier result stays", LOST.message):
+        assert words in said
+    said = talk.say("bob", f"/why {MODEL}").told()[-1]
+    for words in (NEWER, "ours, not the model's", "decisive lines", "`/relaunch` has it evaluated once more"):
+        assert words in said
+    assert f"a newer evaluation failed: {LOST.message}" in talk.say("bob", f"/status {MODEL}").told()[-1]
+    assert "it failed, and its earlier result stays" in talk.say("bob", f"/subscribe {MODEL}").told()[-1]
+
+
+def test_its_submitter_relaunches_what_the_status_comment_says_can_be_relaunched(place: Town) -> None:
+    """The commit that failed is tried once more, once for its submitter; no status is written that the board drops."""
+    place.stand.desk.board = place.stand.desk.board.model_copy(update={"shows_new_evals": False})
+    tried = newer_fails(place, BROKEN)
+    assert "`/relaunch` to have the same one tried once more" in place.thread_of(PATH).told()[0]
+    talk = place.open("ada", "It failed", f"/relaunch {MODEL}")
+    assert "will be evaluated once more" in talk.told()[-1]
+    waiting = place.stand.file(PATH)
+    assert (waiting["status"], waiting["revision"]) == ("RERUN", tried)
+    place.run(PATH, BROKEN)
+    assert "You have relaunched" in talk.say("ada", f"/relaunch {MODEL}").told()[-1]
+    assert "will be evaluated once more" in talk.say("mia", f"/relaunch {MODEL}").told()[-1]
+    place.run(PATH)
+    assert place.stand.file(PATH)["steward"]["revision"] == tried
+    assert "only a maintainer can have the same one" in talk.say("ada", f"/relaunch {MODEL}").told()[-1]
+
+
+def test_a_report_of_a_refused_newer_commit_tells_why_it_was_refused(place: Town) -> None:
+    """A form asks for a revision that there is not; nothing is started again, and nobody hears that it had finished."""
+    place.submit(MODEL, revision="nowhere", submitted_time="2026-11-25T00:00:00Z")
+    file = place.stand.file(PATH)
+    assert (file["status"], file["steward"]["tried"]) == ("FINISHED", "nowhere")
+    (said,) = report(place).told()
+    for words in (NEWER, "the submission's", "**What to do:**"):
+        assert words in said
+    assert place.stand.file(PATH)["status"] == "FINISHED"
+    assert listed(place) == []
+
+
+def test_a_failed_newer_evaluation_of_a_gated_model_is_for_a_maintainer(place: Town) -> None:
+    """Its reasons are told nobody in public, but nobody hears that it had not failed either."""
+    newer_fails(place, LOST)
+    entry = place.stand.desk.index.get(PATH)
+    gated = entry.standing.model_copy(update={"access": "gated"})
+    place.stand.desk.index.put(entry.model_copy(update={"standing": gated}))
+    (said,) = report(place).told()
+    assert NEWER in said
+    assert "A maintainer will look at it" in said
+    assert LOST.message not in said
+    assert listed(place) == ["My new version failed"]
