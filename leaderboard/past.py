@@ -17,6 +17,8 @@ _BY_PEOPLE: dict[str, Kind] = {
     "commit": "put-back",
     "suite": "new-suite",
 }
+_ANEW = ("resubmit", "commit", "suite")
+"""How causes begin that ask for another evaluation, not for the same one again."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +37,12 @@ def past(causes: Sequence[str], *, most: int = 20) -> tuple[Past, ...]:
     """The newest `most` reopenings, oldest first; causes that say nothing to people are left out."""
     found = (_read(one) for one in causes)
     return tuple(one for one in found if one is not None)[-most:]
+
+
+def since_asked_anew(causes: Sequence[str]) -> Sequence[str]:
+    """Those of `causes` that are about what is evaluated now: not what came before another commit, or suite."""
+    starts = (place for place, one in enumerate(causes, 1) if one.partition(":")[0] in _ANEW)
+    return causes[max(starts, default=0) :]
 
 
 def _read(said: str) -> Past | None:

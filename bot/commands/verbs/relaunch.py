@@ -1,7 +1,7 @@
 """`/relaunch`: a request that has come to its end is evaluated once more.
 
-Its submitter may do so once for each request, a maintainer as often as the board's budget for a day allows. What caused
-it stands in the file, so that one comment relaunches once, also after Redis was lost.
+Its submitter may do so once for each commit that was submitted, a maintainer as often as the board's budget for a day
+allows. What caused it stands in the file, so that one comment relaunches once, also after Redis was lost.
 """
 
 from __future__ import annotations

@@ -16,6 +16,7 @@ from bot.sync.requests.edits import digest_of, request_ahead, stage_transition
 from bot.sync.requests.numbers import known_numbers
 from leaderboard import transitions
 from leaderboard.effects import Effect
+from leaderboard.past import since_asked_anew
 from leaderboard.requests import Request, Status
 
 How = Literal["done", "missing", "unreadable", "under-way", "spent", "budget", "finished", "off"]
@@ -35,9 +36,9 @@ class Relaunch:
 def relaunch(desk: Desk, entry: Entry, *, cause: str, once: str | None = None) -> Relaunch:
     """Have the request of `entry` wait again.
 
-    `once` is how causes begin of which one request may have one: those of whoever may ask only once. Somebody whose
-    right is so limited cannot relaunch what has finished, unless a newer evaluation of it failed; then that is made
-    once more. One call; where the index was lost, those of `used_numbers`.
+    `once` is how causes begin of which a request may have one for each commit that was asked for: those of whoever may
+    ask only once. Somebody whose right is so limited cannot relaunch what has finished, unless a newer evaluation of it
+    failed; then that is made once more. One call; where the index was lost, those of `used_numbers`.
     """
     path = entry.path
     found = request_ahead(desk, path)
@@ -70,7 +71,7 @@ def _how(desk: Desk, request: Request, cause: str, once: str | None) -> How:
         return "under-way"
     if once is not None and status is Status.FINISHED and request.tried is None:
         return "finished"
-    if once is not None and any(earlier.startswith(once) for earlier in causes):
+    if once is not None and any(earlier.startswith(once) for earlier in since_asked_anew(causes)):
         return "spent"
     return "done" if _in_budget(desk) else "budget"
 

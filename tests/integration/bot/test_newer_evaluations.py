@@ -162,3 +162,24 @@ def test_a_failed_newer_evaluation_of_a_gated_model_is_for_a_maintainer(place: T
     assert "A maintainer will look at it" in said
     assert LOST.message not in said
     assert listed(place) == ["My new version failed"]
+
+
+@pytest.mark.parametrize("has_result", [True, False], ids=["with a result", "without one"])
+def test_each_commit_may_be_started_again_for_a_report(place: Town, has_result: bool) -> None:
+    """A commit was started again for a report and failed again: that is not held against the next one."""
+    path = PATH if has_result else place.submit("ada/borealis")
+    model = path.partition("_eval")[0]
+    if has_result:
+        resubmit(place)
+    for failure in (LOST, BROKEN):
+        place.run(path, failure)
+        talk = place.open("ada", "It failed", place.link(path))
+    place.people["ada"].upload_file(path_or_fileobj=b"y", path_in_repo="model.safetensors", repo_id=model)
+    talk.say("ada", f"/resubmit {model}")
+    tried = place.stand.file(path)["revision"]
+    place.run(path, LOST)
+    assert AGAIN in place.open("ada", "The next one failed", place.link(path)).told()[0]
+    assert place.stand.file(path)["status"] == ("PENDING_NEW_EVAL" if has_result else "RERUN")
+    assert place.stand.file(path)["revision"] == tried
+    place.run(path, LOST)
+    assert "it was started again before" in place.open("ada", "Again", place.link(path)).told()[0]

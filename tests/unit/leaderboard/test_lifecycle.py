@@ -13,6 +13,7 @@ from transitions_kit import written
 from leaderboard import transitions
 from leaderboard.attempts import Details, Failure, Outcome, attempt_id
 from leaderboard.lifecycle import Life, Seen, Turn, current_attempt, next_step, spent, turn
+from leaderboard.past import since_asked_anew
 from leaderboard.requests import Kept, Request, Status, parse_request
 
 PATH, SHA, BOARD = "o/m_eval_request_False_float32_Original.json", "b" * 40, "demo"
@@ -234,6 +235,21 @@ def test_where_an_earlier_result_stayed_it_is_the_failed_commit_that_is_tried_ag
     plain = transitions.retried(request("FAILED", attempt=2), cause="report:7", shown=shown)
     assert plain is not None
     assert (plain.fields["status"], "revision" in plain.fields) == ("RERUN", False)
+
+
+@pytest.mark.parametrize(
+    ("causes", "found"),
+    [
+        ([], []),
+        (["report:7", "relaunch:1:8"], ["report:7", "relaunch:1:8"]),
+        (["report:7", "resubmit:9", "relaunch:1:8"], ["relaunch:1:8"]),
+        (["commit:abc", "report:7", "suite:1:2"], []),
+        ([f"{FIRST}:gpu-lost", "resubmitted", "report:7"], [f"{FIRST}:gpu-lost", "resubmitted", "report:7"]),
+    ],
+)
+def test_causes_count_since_people_asked_for_another_evaluation(causes: list[str], found: list[str]) -> None:
+    """What was done for one commit, or one suite, is not held against the next."""
+    assert since_asked_anew(causes) == found
 
 
 def test_what_ended_names_its_attempt_and_commit_also_in_a_file_that_was_written_anew() -> None:
