@@ -167,6 +167,11 @@ class Schedule:
 
     def _wait_again(self, entry: Entry) -> None:
         """Give the request its turn anew, unless a sync has found out something else about it since this tick began."""
-        present = self.desk.index.get(entry.path)
-        if (present.attempt, present.state) == (entry.attempt, entry.state):
-            self.desk.index.put(present.model_copy(update={"state": "waiting"}))
+        self.desk.index.change(
+            entry.path,
+            lambda now: (
+                now.model_copy(update={"state": "waiting"})
+                if (now.attempt, now.state) == (entry.attempt, entry.state)
+                else None
+            ),
+        )

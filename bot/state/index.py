@@ -10,10 +10,11 @@ whoever ticks reads these lists and never all of the entries.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from redis.exceptions import WatchError
 
 from bot.state.catalog import Catalog
 from bot.state.neighbours import Neighbours, starting_with
@@ -140,9 +141,35 @@ class Index:
         return [_entry(raw) if raw is not None else None for raw in found]
 
     def put(self, *entries: Entry) -> None:
-        """Remember `entries`. One round trip."""
-        if not entries:
-            return
+        """Remember `entries`. One round trip. For whoever holds the lease of their requests: see `change`."""
+        if entries:
+            with self._redis.pipeline() as pipe:
+                self._write(pipe, entries)
+                pipe.execute()
+
+    def change(self, path: str, update: Callable[[Entry], Entry | None]) -> None:
+        """Remember what `update` makes of the entry at `path` as it is by then (None: leave it), if there is one.
+
+        For all who look at a request beside its own sync, which may write meanwhile: nothing that it wrote is undone.
+        `update` may be called more than once. Three round trips.
+        """
+        with self._redis.pipeline() as pipe:
+            while True:
+                pipe.watch(self._keys.requests)  # type: ignore[no-untyped-call]
+                raw = pipe.hget(self._keys.requests, path)
+                entry = _entry(raw) if raw is not None else None
+                changed = update(entry) if entry is not None else None
+                if changed is None or changed == entry:
+                    return
+                pipe.multi()
+                self._write(pipe, [changed])
+                try:
+                    pipe.execute()
+                except WatchError:  # whatever request it was: the hash of all of them is watched
+                    continue
+                return
+
+    def _write(self, pipe: Any, entries: Sequence[Entry]) -> None:
         keys = self._keys
         threads: Fields = {entry.thread: entry.path for entry in entries if entry.thread is not None}
         lines = [part for e in entries for part in (e.path, json.dumps(turn_of(e)) if e.state == "waiting" else "")]
@@ -151,21 +178,19 @@ class Index:
             keys.unjudged: {entry.path for entry in entries if entry.state == "new"},
         }
         paths = {entry.path for entry in entries}
-        with self._redis.pipeline() as pipe:
-            pipe.hset(keys.requests, mapping={e.path: e.model_dump_json(exclude_defaults=True) for e in entries})
-            self._line(keys=[keys.waiting, keys.waiting_changes, keys.waiting_version], args=lines, client=pipe)
-            pipe.zadd(keys.models, {_by_model(path): 0 for path in paths})
-            self._tell(pipe, paths)
-            self.catalog.add(pipe, entries)
-            self.neighbours.add(pipe, entries)
-            for name, members in lists.items():
-                if members:
-                    pipe.sadd(name, *members)
-                if others := paths - members:
-                    pipe.srem(name, *others)
-            if threads:
-                pipe.hset(keys.request_threads, mapping=threads)
-            pipe.execute()
+        pipe.hset(keys.requests, mapping={e.path: e.model_dump_json(exclude_defaults=True) for e in entries})
+        self._line(keys=[keys.waiting, keys.waiting_changes, keys.waiting_version], args=lines, client=pipe)
+        pipe.zadd(keys.models, {_by_model(path): 0 for path in paths})
+        self._tell(pipe, paths)
+        self.catalog.add(pipe, entries)
+        self.neighbours.add(pipe, entries)
+        for name, members in lists.items():
+            if members:
+                pipe.sadd(name, *members)
+            if others := paths - members:
+                pipe.srem(name, *others)
+        if threads:
+            pipe.hset(keys.request_threads, mapping=threads)
 
     def judged(self, path: str, file_oid: str, standing: Standing | None = None) -> None:
         """The file with this blob id was looked at, and stands so, whatever else is known of `path`.

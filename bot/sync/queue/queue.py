@@ -13,6 +13,7 @@ Race closed: the bot dies between recalling and noting it. A job that is in no q
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 
 import structlog
 
@@ -57,8 +58,13 @@ def _recall(desk: Desk, lying: Mapping[str, str], wanted: Mapping[str, str]) -> 
         state = desk.attempts.read(attempt)
         entry = desk.index.get(state.path) if state is not None else None
         log.info("recalled", attempt=attempt, path=entry.path if entry is not None else "")
-        if entry is not None and entry.attempt == attempt and entry.state == "queued":
-            desk.index.put(entry.model_copy(update={"state": "waiting"}))
+        if entry is not None:
+            desk.index.change(entry.path, partial(_moved, attempt, "queued", {"state": "waiting"}))
+
+
+def _moved(attempt: str, state: str, to: Mapping[str, object], entry: Entry) -> Entry | None:
+    """`entry` with `to`, unless its request has gone on since: it is at another attempt, or in another state."""
+    return entry.model_copy(update=to) if (entry.attempt, entry.state) == (attempt, state) else None
 
 
 def job_for(desk: Desk, request: Request, entry: Entry) -> jobs.EvaluationJob:
@@ -95,7 +101,7 @@ def _dispatch(desk: Desk, entry: Entry, tier: Tier) -> None:
         desk.mark(request_key(entry.path))  # somebody has it, whatever the index says
         return
     new = jobs.enqueue(desk.redis, desk.queue(tier), entry.job, timeout=desk.board.attempt_seconds)
-    desk.index.put(entry.model_copy(update={"state": "queued", "queued": now}))
+    desk.index.change(entry.path, partial(_moved, entry.attempt, "waiting", {"state": "queued", "queued": now}))
     log.info("queued", attempt=entry.attempt, path=entry.path, tier=tier, new=new)
 
 

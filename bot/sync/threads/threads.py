@@ -140,14 +140,15 @@ def _request_of(desk: Desk, thread: Thread) -> str | None:
 def _check_status(desk: Desk, thread: Thread, path: str) -> None:
     """Note which comment is the status comment; where it is gone, have the request say anew what there is to say."""
     comment = find_marked(thread.comments, desk.marker(KIND, path), desk.me())
-    entry = desk.index.find([path])[0]  # last of all: what a sync of the request writes meanwhile must not be undone
+    entry = desk.index.find([path])[0]
     if entry is None:
         desk.mark(request_key(path), Priority.BACKGROUND)
         return
     now = (thread.num, comment.id) if comment is not None else (entry.thread, None)
     if (entry.thread, entry.comment) == now:
         return
-    desk.index.put(entry.model_copy(update={"thread": now[0], "comment": now[1], "said": ""}))
+    noted = {"thread": now[0], "comment": now[1], "said": ""}
+    desk.index.change(path, lambda entry: entry.model_copy(update=noted))
     if entry.state not in AT_REST:
         desk.mark(request_key(path), Priority.BACKGROUND)
 

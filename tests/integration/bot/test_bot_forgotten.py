@@ -9,6 +9,7 @@ import pytest
 from published_kit import publish
 from stand_kit import Stand
 
+from bot.state.index import Entry
 from bot.sync.repo.kept import LOOK_EVERY
 from bot.sync.requests.relaunching import relaunch
 from bot.sync.threads.threads import sync_thread
@@ -154,3 +155,22 @@ def test_a_look_at_a_thread_undoes_nothing_that_came_of_its_request(
     sync_thread(stand.desk, stand.desk.requests, entry.thread)
     assert asked
     assert stand.desk.index.get(job.path).state == "waiting"
+
+
+def test_what_is_noted_beside_a_sync_undoes_nothing_of_it(stand: Stand) -> None:
+    """Whoever notes something about a request does so upon what its sync has written by then."""
+    path = stand.submit("ada/good")
+    stand.settle()
+    index, tries = stand.desk.index, list[str]()
+
+    def noted(entry: Entry) -> Entry:
+        tries.append(entry.state)
+        if len(tries) == 1:
+            index.put(entry.model_copy(update={"state": "settled"}))
+        return entry.model_copy(update={"comment": "c1"})
+
+    index.change(path, noted)
+    assert len(tries) == 2
+    assert (index.get(path).state, index.get(path).comment) == ("settled", "c1")
+    index.change("nobody/x_eval_request_False_float32_Original.json", noted)
+    assert len(tries) == 2
