@@ -123,7 +123,7 @@ def by_steward(stage: Any, revision: str, number: int) -> tuple[float, dict[str,
 
     from leaderboard.attempts import attempt_id
     from steward.demo.story import SUBMISSIONS, submit
-    from steward.demo.world import DETAILS_ORG, ORG
+    from steward.demo.world import ORG
     from wire.attempts import Attempts
     from wire.keys import Keys
     from wire.redis import connect
@@ -143,10 +143,9 @@ def by_steward(stage: Any, revision: str, number: int) -> tuple[float, dict[str,
     queued = float(redis.hget(keys.attempt(attempt), "queued") or 0)
     if outcome.details is None:
         raise RuntimeError(f"the evaluation failed: {outcome.failure}")
-    repo = f"{DETAILS_ORG}/details_{submission.model.replace('/', '__')}"
     api = HfApi(stage.hub_url, token=False)
     path = api.hf_hub_download(
-        repo, outcome.details.results_path, repo_type="dataset", revision=outcome.details.commit,
+        outcome.details.repo, outcome.details.results_path, repo_type="dataset", revision=outcome.details.commit,
         cache_dir=stage.folder / "read",
     )  # fmt: skip
     wait_for(stage, lambda: status(stage, submission.path) == "FINISHED")  # the machine is to be quiet afterwards

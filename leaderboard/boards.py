@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import re
 from typing import Annotated, Literal
 
 import yaml
@@ -16,6 +18,8 @@ from leaderboard.tiers import TierLimits
 # Letters are spelt out: `\w` is all of Unicode, of which a bounded repetition takes ten megabytes of every process.
 RepoId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.-]{1,96}(/[A-Za-z0-9_.-]{1,96})?$")]
 PinnedRepo = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.-]{1,96}/[A-Za-z0-9_.-]{1,96}(@[0-9a-f]{40})?$")]
+LONGEST_NAME = 96
+"""Characters that the Hub allows in the name of a repo, after its owner's."""
 
 
 class BadBoard(ValueError):
@@ -37,8 +41,17 @@ class Repos(BaseModel):
     contents: RepoId | None = Field(default=None, description="where the aggregated table is kept, if there is one")
 
     def details(self, model: str) -> str:
-        """The details dataset of `model` (`org/name`): `details_{org}__{name}` in its own namespace."""
-        return f"{self.details_namespace}/details_{model.replace('/', '__')}"
+        """The details dataset of `model` (`org/name`): `details_{org}__{name}` in its own namespace, or a shorter one.
+
+        What is too long for the Hub is cut and ends in a digest of the whole. It holds no `__`, as others do, so no
+        two models meet in one repo.
+        """
+        name = f"details_{model.replace('/', '__')}"
+        if len(name) > LONGEST_NAME:
+            digest = hashlib.sha256(model.encode()).hexdigest()[:16]
+            head = re.sub(r"_+", "_", name)[: LONGEST_NAME - len(digest) - 1]
+            name = f"{head.rstrip('-._')}_{digest}"
+        return f"{self.details_namespace}/{name}"
 
 
 class MaintainingOrganisation(BaseModel):

@@ -72,8 +72,9 @@ PLACES = (
 )
 """What lies where."""
 FOOT = """
-Each model has a details repo of its own, `details_{org}__{model}`. `{time}` is ISO, with `-` for `:`. The id of an
-attempt is `{12 digits of the request}-{8 of the commit}-{number}`.
+Each model has a details repo of its own, `details_{org}__{model}`. The Hub allows no name of more than 96 characters:
+such a one is cut and ends in `_` and 16 digits of the model's sha256, and the status comment links it. `{time}` is ISO,
+with `-` for `:`. The id of an attempt is `{12 digits of the request}-{8 of the commit}-{number}`.
 """
 
 WORDS = {

@@ -141,8 +141,7 @@ class Steward:
 
     def _publish(self, job: jobs.EvaluationJob) -> Details | None:
         """The one commit of a worker; None where the Hub is away. The scores are the same for everybody."""
-        org, model = job.model.split("/")
-        repo = f"{self.desk.board.repos.details_namespace}/details_{org}__{model}"
+        repo = self.desk.board.repos.details(job.model)
         path = f"results_{datetime.fromtimestamp(self.lab.now, UTC).strftime('%Y-%m-%dT%H-%M-%S.%f')}.json"
         add = CommitOperationAdd(path, results(self.desk, job))
         try:

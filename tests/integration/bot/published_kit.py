@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+from bot_kit import BOARD
 from huggingface_hub import CommitOperationAdd, HfApi
 from stand_kit import WORKER
 
 from leaderboard.attempts import Details
+from leaderboard.boards import parse_board
 from leaderboard.details import Published, outcome_path
 from leaderboard.results import Block, dump, score, scores_in_block, with_block
 from leaderboard.suites import Suite
@@ -16,7 +18,7 @@ from wire.jobs import EvaluationJob
 
 def publish(url: str, job: EvaluationJob, suite: Suite, *, number: int = 0) -> Details:
     """Commit it for `job` to the Hub at `url`; runs that are complete in the same second have different numbers."""
-    repo = f"board-details/details_{job.model.replace('/', '__')}"
+    repo = parse_board(BOARD).repos.details(job.model)
     name = f"results_2026-11-24T12-00-00.{number:06}.json"
     fields: dict[str, Any] = {"attempt": job.attempt, "revision": job.revision, "suite": job.suite}
     fields["suite_digest"] = job.suite_digest

@@ -4,13 +4,21 @@ from __future__ import annotations
 
 import re
 
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from hub.records import Repo
+from leaderboard.boards import Repos
 from leaderboard.details import Published, parse_table_path, split_name, table_path
+from leaderboard.requests import is_repo_name
 from leaderboard.results import file_time
 
 TIMES = st.floats(0, 4_000_000_000).map(file_time)
+REPOS = Repos(requests="o/a", results="o/b", logs="o/c", community="o/d", details_namespace="o")
+PARTS = st.text("ab_.-9", min_size=1, max_size=12).flatmap(
+    lambda some: st.integers(1, 24).map(lambda n: (some * n)[:96])
+)
+MODELS = st.tuples(PARTS.filter(is_repo_name), PARTS.filter(is_repo_name)).map("/".join)
 
 
 @given(st.from_regex(r"[a-z][a-z0-9_]{0,60}", fullmatch=True) | st.just("results"), TIMES)
@@ -23,6 +31,31 @@ def test_a_tables_path_is_read_back(config: str, time: str) -> None:
 def test_other_paths_are_no_tables(path: str) -> None:
     """Whatever else lies in the repo does not get into the card."""
     assert parse_table_path(path) is None
+
+
+@given(MODELS)
+def test_every_model_has_a_details_repo_that_the_hub_takes(model: str) -> None:
+    """A name that fits is `details_{org}__{name}` to the letter; what is too long for the Hub is cut to fit."""
+    plain, repo = f"details_{model.replace('/', '__')}", Repo("dataset", REPOS.details(model))
+    name = repo.id.removeprefix("o/")
+    assert (name == plain) == (len(plain) <= 96)
+    assert is_repo_name(name)
+    assert name.startswith("details_")
+
+
+@given(MODELS, st.text("ab_.-9", min_size=1, max_size=3), st.text("ab_.-9", min_size=1, max_size=3))
+def test_long_names_that_end_in_another_way_do_not_meet(model: str, one: str, other: str) -> None:
+    """Two models that differ in their last letters alone have two details repos."""
+    names = [f"{model[:180]}{end}" for end in (one, other)]
+    assume(one != other and all(is_repo_name(part) for name in names for part in name.split("/")))
+    assert REPOS.details(names[0]) != REPOS.details(names[1])
+
+
+def test_the_name_of_a_model_does_not_change_by_an_update() -> None:
+    """What was published under a shortened name is found there by every later version."""
+    assert REPOS.details("ada/good") == "o/details_ada__good"
+    assert REPOS.details(f"ada/m{'x' * 82}") == f"o/details_ada__m{'x' * 82}"
+    assert REPOS.details(f"ada/m{'x' * 83}") == f"o/details_ada_m{'x' * 66}_73aba8c7ecd74cf3"
 
 
 @given(TIMES)

@@ -1,0 +1,41 @@
+"""A model whose name leaves too little room for that of its details repo: it is evaluated as any other."""
+
+from __future__ import annotations
+
+import pytest
+from huggingface_hub import CommitOperationAdd
+from published_kit import publish
+from stand_kit import CONFIG, Stand
+
+from wire.jobs import EvaluationJob
+
+MODEL = f"ada/m{'x' * 95}"
+
+
+@pytest.fixture
+def started(stand: Stand) -> EvaluationJob:
+    """An evaluation of it that is under way."""
+    stand.ada.create_repo(MODEL)
+    files = {"README.md": "# A model\n", "config.json": CONFIG, "model.safetensors": "x"}
+    operations = [CommitOperationAdd(path, content.encode()) for path, content in files.items()]
+    stand.ada.create_commit(MODEL, operations, commit_message="Add")
+    return stand.started(MODEL)
+
+
+def test_a_model_with_a_long_name_gets_its_results(stand: Stand, started: EvaluationJob) -> None:
+    """Its worker publishes to a repo with a shorter name, and the bot copies the results from there."""
+    details = publish(stand.hub.url, started, stand.desk.suite)
+    stand.end(started, details=details)
+    file = stand.file(started.path)
+    assert (file["status"], file["steward"]["results"].startswith(MODEL)) == ("FINISHED", True)
+    assert f"/datasets/{details.repo}" in stand.threads()[0].events[0].content
+
+
+def test_a_model_with_a_long_name_is_given_up_when_its_worker_is_lost(stand: Stand, started: EvaluationJob) -> None:
+    """What its worker may have published is looked for, and the request waits for another try; nothing is parked."""
+    stand.time += 3600
+    stand.schedule.tick()
+    stand.settle()
+    file = stand.file(started.path)
+    assert (file["status"], file["steward"]["attempt"]) == ("RERUN", 2)
+    assert stand.desk.parking.all() == []
