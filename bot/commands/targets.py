@@ -38,7 +38,7 @@ def find_target(desk: Desk, verb: Verb, arguments: Arguments, repo: Repo, thread
             return refusal("no-request", model=model, near=", ".join(near(desk, model)))
         if len(entries) > 1:
             return refusal("which-request", model=model, count=len(entries), choices=_choices(entries))
-    return Target(model, tuple(entries), _submitter(desk, entries[0]) if entries else "")
+    return Target(model, tuple(entries), submitter_of(desk, entries[0]) if entries else "")
 
 
 def _choices(entries: Sequence[Entry]) -> list[str]:
@@ -48,7 +48,7 @@ def _choices(entries: Sequence[Entry]) -> list[str]:
     return sorted({" ".join(f"{name}={getattr(place, name)}" for name in names or ["precision"]) for place in places})
 
 
-def _submitter(desk: Desk, entry: Entry) -> str:
+def submitter_of(desk: Desk, entry: Entry) -> str:
     """Who brought it: as its acceptance saw it, else as we wrote into its file, else who made its last commit."""
     return entry.whose or desk.index.origin(entry.path).author
 

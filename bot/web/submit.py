@@ -33,6 +33,7 @@ from leaderboard.reasons import Problem as Reason
 
 STATUSES = {
     "submitted": 202,
+    "resubmitted": 202,
     "under-way": 202,
     "refused": 422,
     "quota": 429,
@@ -50,7 +51,10 @@ ANSWERS: dict[int | str, dict[str, Any]] = {
     400: {"model": Problem, "description": "The body is no JSON."},
     401: {"model": Problem, "description": "There is no token, or none that the Hub knows."},
     403: {"model": Problem, "description": "This account may not submit."},
-    409: {"model": Submitted, "description": "There is such a request already, or edits are off."},
+    409: {
+        "model": Submitted,
+        "description": "There is a request that has not ended, or is for this commit; or edits are off.",
+    },
     413: {"model": Problem, "description": "The body is too long."},
     422: {"model": Submitted, "description": "It would be refused, with every reason; or a field is not right."},
     429: {"model": Submitted, "description": "The quota is used up; or too much was asked within an hour."},

@@ -10,7 +10,16 @@ from bot.web.check_models import Reason
 from bot.web.models import FAILURE, PATH, Problem
 
 Code = Literal[
-    "submitted", "under-way", "refused", "quota", "exists", "unreadable", "off", "not-allowed", "hub-refused"
+    "submitted",
+    "resubmitted",
+    "under-way",
+    "refused",
+    "quota",
+    "exists",
+    "unreadable",
+    "off",
+    "not-allowed",
+    "hub-refused",
 ]
 ASKED: dict[str, Any] = {"model": "ada/tiny", "revision": "main", "precision": "bfloat16", "weight_type": "Original"}
 WHERE: dict[str, Any] = {

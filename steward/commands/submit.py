@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from hub.records import Account
 
 REFUSED = 1
-STATUSES = {"submitted": 0, "under-way": MISCONFIGURED, "hub-refused": MISCONFIGURED}
+STATUSES = {"submitted": 0, "resubmitted": 0, "under-way": MISCONFIGURED, "hub-refused": MISCONFIGURED}
 PATIENCE, AGAIN = 300.0, 2.0
 """Seconds for which a server that is still checking is asked again, and between two times."""
 

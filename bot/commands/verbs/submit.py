@@ -6,13 +6,20 @@ refused leaves no request behind, and its author reads every reason in the reply
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
+from bot import people
 from bot.commands.call import Answer, Call, doing, say
 from bot.commands.registry import Arguments, Param, Verb
+from bot.commands.targets import submitter_of
 from bot.commands.verbs.check import AT, REVISION
 from bot.commands.verbs.shared import ANYONE, MODEL, NAMED, PRECISION, THEIRS, WEIGHTS
 from bot.desk import Desk
+from bot.facts.surroundings import model_of
+from bot.state.index import Entry
 from bot.sync.requests import submitting
 from bot.texts.render import Safe
+from leaderboard.roles import Person, who_may
 
 CHAT = Param("chat_template", "choice", "whether to use its chat template", choices=("yes", "no"), by_name=True)
 BASE = Param("base_model", "model", "the model that a Delta or an Adapter is applied to", by_name=True)
@@ -20,8 +27,22 @@ BASE = Param("base_model", "model", "the model that a Delta or an Adapter is app
 
 def run_submit(call: Call) -> Answer:
     """Write the request file, once the model has passed every check."""
-    wish = wish_of(call.arguments, submitter=call.person.name)
-    return doing(lambda: words(call.desk, submitting.submit(call.desk, wish, cause=call.cause)))
+    desk, wish = call.desk, wish_of(call.arguments, submitter=call.person.name)
+    may = may_resubmit(desk, call.person)
+    return doing(lambda: words(desk, submitting.submit(desk, wish, cause=call.cause, may_resubmit=may)))
+
+
+def may_resubmit(desk: Desk, person: Person) -> Callable[[Entry], bool]:
+    """Whether `person` could give `/resubmit` about a request, who submits its model anew."""
+
+    def may(entry: Entry) -> bool:
+        if entry.is_private:
+            return False  # nobody is told in public that there is one
+        about = {"model": model_of(entry), "submitter": submitter_of(desk, entry)}
+        _, roles = people.roles(desk, person, **about, fresh=RESUBMIT.irreversible, enough=RESUBMIT.who)
+        return bool(roles & RESUBMIT.who)
+
+    return may
 
 
 def wish_of(arguments: Arguments, *, submitter: str) -> submitting.Wish:
@@ -53,7 +74,7 @@ def run_resubmit(call: Call) -> Answer:
 def words(desk: Desk, done: submitting.Submitted, *, by_program: bool = False) -> Safe:
     """What there is to say to whoever submitted, in a thread or by a program."""
     address = desk.address(desk.requests, done.path) if done.path else ""
-    return say("submit", done=done, address=address, by_program=by_program)
+    return say("submit", done=done, address=address, by_program=by_program, who=who_may(RESUBMIT.who))
 
 
 SUBMIT = Verb(

@@ -19,7 +19,7 @@ from bot import people
 from bot.commands.grammar import Command, Word
 from bot.commands.record import keep
 from bot.commands.registry import Misused, bind
-from bot.commands.verbs.submit import SUBMIT, wish_of, words
+from bot.commands.verbs.submit import SUBMIT, may_resubmit, wish_of, words
 from bot.desk import Desk
 from bot.state.submissions import FORGOTTEN, KEPT, Submission, Submissions
 from bot.sync.requests import submitting
@@ -38,6 +38,10 @@ SENTENCES: dict[Code, tuple[str, str]] = {
         "{model} was checked and is submitted.",
         "Follow it at json_url; its file appears within a minute or two. Is there none after ten, send this again.",
     ),
+    "resubmitted": (
+        "{model} was checked, and its request waits for an evaluation of the commit that you ask for.",
+        "Follow it at json_url. A result that it has stays until the new one is there.",
+    ),
     "refused": (
         "{model} was not submitted, because it would be refused as it is.",
         "Mend what the reasons say, then submit it again.",
@@ -48,7 +52,8 @@ SENTENCES: dict[Code, tuple[str, str]] = {
     ),
     "exists": (
         "There is a request for {model} at this precision already.",
-        "Follow it at json_url. Once it has ended, /resubmit in a thread has a newer commit evaluated.",
+        "Follow it at json_url. Once it has ended, its submitter, the model's owner and maintainers may submit a newer "
+        "commit.",
     ),
     "unreadable": (
         "There is a file for {model} already that cannot be read as a request; it was left as it is.",
@@ -64,8 +69,10 @@ SENTENCES: dict[Code, tuple[str, str]] = {
         "Try again in a few minutes. Should it go on, tell the maintainers.",
     ),
 }
+DONE = ("submitted", "resubmitted")
 CODES: dict[str, Code] = {
     "submitted": "submitted",
+    "resubmitted": "resubmitted",
     "refused": "refused",
     "exists": "exists",
     "unreadable": "unreadable",
@@ -81,7 +88,7 @@ def sync_submission(desk: Desk, digest: str) -> None:
     if submission is None or submissions.read(digest) is not None:
         return
     told = carry_out(desk, submission)
-    lasts = told.code == "submitted" or (submission.key and told.code not in ("off", "hub-refused"))
+    lasts = told.code in DONE or (submission.key and told.code not in ("off", "hub-refused"))
     submissions.answer(digest, told.model_dump_json(), seconds=KEPT if lasts else FORGOTTEN)
 
 
@@ -99,8 +106,9 @@ def carry_out(desk: Desk, submission: Submission) -> Submitted:
         _, roles = people.roles(desk, submission.person, model=wish.model, submitter="", fresh=False, enough=SUBMIT.who)
         if not roles & SUBMIT.who:
             return _told("not-allowed", wish.model)
-        done = submitting.submit(desk, wish, cause=submission.cause)
-        if done.how == "submitted":
+        may = may_resubmit(desk, submission.person)
+        done = submitting.submit(desk, wish, cause=submission.cause, may_resubmit=may)
+        if done.how in DONE:
             _record(desk, submission, done, roles)
         return _shown(desk, done)
     except (Transient, RateLimited, BadToken):
@@ -149,7 +157,7 @@ def _shown(desk: Desk, done: submitting.Submitted) -> Submitted:
             "reasons": [Reason(**one.model_dump()) for one in done.reasons],
         }
     )
-    return told.model_copy(update=where(desk, done.path)) if code in ("submitted", "exists", "unreadable") else told
+    return told.model_copy(update=where(desk, done.path)) if code in (*DONE, "exists", "unreadable") else told
 
 
 def _told(code: Code, model: str) -> Submitted:

@@ -1,0 +1,178 @@
+"""Somebody submits a model anew whose request has ended: at a newer commit it waits again, in the same file."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import httpx2
+import pytest
+from published_kit import publish
+from stand_kit import Stand
+from submit_kit import PATH, post
+from talk_kit import Talk
+
+from bot.settings import BotSettings
+from bot.state.index import Entry
+from bot.state.submissions import Submission, Submissions
+from bot.sync.requests.submitting import Wish, submit
+from bot.sync.web.submissions import arguments_of, sync_submission
+from bot.web.submit_models import Asked
+from leaderboard.attempts import Failure
+from wire import clock
+
+THEIRS = Failure(cause="nan-weights", fault="submission", message="Weights are NaN.", advice="Save them again.")
+SUBMIT = "/submit ada/good precision=float32"
+
+
+@pytest.fixture
+def talk(stand: Stand) -> Talk:
+    """A discussion that Ada opened; the form is a maintainer."""
+    form = stand.desk.hub.user("form").id
+    stand.desk.board = stand.desk.board.model_copy(update={"maintainers": (form,), "front_ends": (form,)})
+    return Talk(stand)
+
+
+@pytest.fixture
+def settings(settings: BotSettings, stand: Stand) -> BotSettings:
+    """The settings of a web server that asks the Hub of `stand` whose token was shown."""
+    return settings.model_copy(update={"hf_endpoint": stand.hub.url})
+
+
+def ended(stand: Stand, failure: Failure | None = None) -> dict[str, Any]:
+    """Ada's model was evaluated, and failed of `failure` or has results; what its file says."""
+    stand.submit("ada/good", sender="ada")
+    stand.settle()
+    stand.worker()
+    stand.desk.mark("queue")
+    stand.settle()
+    (job,) = stand.queued()
+    stand.take(job)
+    stand.end(job, failure=failure, details=None if failure else publish(stand.hub.url, job, stand.desk.suite))
+    file = stand.file(PATH)
+    assert file["status"] == ("FAILED" if failure else "FINISHED")
+    return file
+
+
+def commit(stand: Stand) -> str:
+    """Ada commits to her model; the commit."""
+    made = stand.ada.upload_file(path_or_fileobj=b"new", path_in_repo="more.txt", repo_id="ada/good")
+    return str(made.oid)
+
+
+@pytest.mark.parametrize(("failure", "status"), [(None, "PENDING_NEW_EVAL"), (THEIRS, "PENDING")])
+def test_a_newer_commit_is_submitted_directly(stand: Stand, talk: Talk, failure: Failure | None, status: str) -> None:
+    """With its hash `/submit` does what `/resubmit` does: the request waits again, and keeps the result that it has."""
+    before = ended(stand, failure)
+    head = commit(stand)
+    told = talk.ask(f"{SUBMIT} revision={head}")
+    assert "waits for an evaluation" in told
+    assert head[:8] in told
+    stand.settle()
+    file = stand.file(PATH)
+    assert (file["status"], file["revision"], file["steward"]["attempt"]) == (status, head, 2)
+    if failure is None:
+        assert file["steward"]["kept"]["results"] == before["steward"]["results"]
+
+
+@pytest.mark.parametrize("failure", [None, THEIRS])
+def test_the_same_commit_is_not_evaluated_again(stand: Stand, talk: Talk, failure: Failure | None) -> None:
+    """Whoever asks for it is told which commit that is, and what has a newer one evaluated; the file stays."""
+    before = ended(stand, failure)
+    for revision in (before["steward"]["revision"], "main"):
+        told = talk.ask(f"{SUBMIT} revision={revision}")
+        assert f"`{before['steward']['revision'][:8]}`, the very commit" in told
+        assert "`/resubmit`" in told
+        assert ("`/relaunch`" in told) == (failure is not None)
+    assert stand.file(PATH) == before
+
+
+def test_only_who_may_resubmit_it_submits_it_anew(stand: Stand, talk: Talk) -> None:
+    """Anybody else is told who can, and nothing happens; a maintainer can."""
+    before = ended(stand)
+    head = commit(stand)
+    told = talk.ask(f"{SUBMIT} revision={head}", stand.bob)
+    assert "There is a [request]" in told
+    assert "by a maintainer of this leaderboard, the model's owner or whoever submitted it" in told
+    assert stand.file(PATH) == before
+    assert "waits for an evaluation" in talk.ask(f"{SUBMIT} revision={head}", stand.form)
+
+
+def test_what_has_not_ended_is_left_alone(stand: Stand, talk: Talk) -> None:
+    """A request that waits, or is evaluated at this moment, is not taken to another commit by `/submit`."""
+    job = stand.started()
+    head = commit(stand)
+    assert "There is nothing more to do" in talk.ask(f"{SUBMIT} revision={head}")
+    assert stand.file(PATH)["status"] == "RUNNING"
+    stand.end(job, failure=Failure(cause="disk-full", fault="us", message="The disk is full."))
+    assert "There is nothing more to do" in talk.ask(f"{SUBMIT} revision={head}")
+    assert stand.file(PATH)["revision"] != head
+
+
+def test_what_the_request_says_otherwise_is_told(stand: Stand, talk: Talk) -> None:
+    """A newer commit is evaluated as the earlier one; who asked for a chat template reads that it is not used."""
+    ended(stand)
+    told = talk.ask(f"{SUBMIT} chat_template=yes revision={commit(stand)}")
+    assert "In its use of a chat template the request stays as it is, not as you asked." in told
+    stand.settle()
+    assert not stand.file(PATH).get("use_chat_template")
+
+
+def test_it_is_checked_and_counted_as_any_submission(stand: Stand, talk: Talk) -> None:
+    """A commit that would be refused leaves the request as it is, and so does a quota that is used up."""
+    before = ended(stand)
+    stand.submit("ada/good", path=PATH.replace("float32", "float16"), precision="float16", sender="ada")
+    stand.settle()
+    admission = stand.desk.board.admission
+    off = tuple(name for name in admission.off if name != "quota-submitter")
+    stand.desk.board = stand.desk.board.model_copy(
+        update={"admission": admission.model_copy(update={"off": off, "quota": 1})}
+    )
+    told = talk.ask(f"{SUBMIT} revision={commit(stand)}")
+    assert "'ada' has submitted 1 models" in told
+    stand.desk.board = stand.desk.board.model_copy(update={"admission": admission})
+    stand.ada.delete_file("model.safetensors", "ada/good")
+    stand.ada.upload_file(path_or_fileobj=b"x", path_in_repo="pytorch_model.bin", repo_id="ada/good")
+    assert "would be refused" in talk.ask(f"{SUBMIT} revision=main")
+    assert stand.file(PATH) == before
+
+
+def test_a_bot_that_died_reopens_it_once(stand: Stand) -> None:
+    """The same command after it had its effect, before and after the edit landed: it is told as done, and done once."""
+    ended(stand)
+    head = commit(stand)
+    wish = Wish("ada/good", head, "float32", "Original", "", use_chat_template=False, submitter="ada")
+    commits = stand.commits()
+
+    def anybody(entry: Entry) -> bool:
+        return entry.path == PATH
+
+    for _ in range(2):
+        assert submit(stand.desk, wish, cause="c1:0", may_resubmit=anybody).how == "resubmitted"
+    stand.work()
+    assert submit(stand.desk, wish, cause="c1:0", may_resubmit=anybody).how == "resubmitted"
+    stand.work()
+    assert (stand.commits(), stand.file(PATH)["steward"]["attempt"]) == (commits + 1, 2)
+
+
+def test_a_newer_commit_is_submitted_by_a_program(
+    web: httpx2.Client, stand: Stand, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """202 with where to follow it, for whoever may resubmit it, and on record; for others 409, as ever."""
+    monkeypatch.setattr("bot.web.checks.PATIENCE", 0.0)
+    ended(stand)
+    asked = Asked(model="ada/good", precision="float32", revision=commit(stand))
+    for who, status, code in (("bob", 409, "exists"), ("ada", 202, "resubmitted")):
+        account = stand.desk.hub.user(who)
+        arguments = arguments_of(asked)
+        assert isinstance(arguments, dict)
+        submission = Submission(person_id=account.id, person_name=who, arguments=arguments, at=clock.now())
+        Submissions(stand.desk.redis, stand.desk.keys).put(submission)
+        sync_submission(stand.desk, submission.digest)
+        answer = post(web, json.loads(asked.model_dump_json()), f"hf_{who}")
+        assert (answer.status_code, answer.json()["code"], answer.json()["path"]) == (status, code, PATH)
+    assert (answer.json()["revision"], answer.json()["status"]) == (asked.revision, "PENDING_NEW_EVAL")
+    (decision,) = stand.desk.decisions.newest(limit=10)
+    assert (decision.verb, decision.person.name, decision.requests) == ("submit", "ada", [PATH])
+    stand.work()
+    assert stand.file(PATH)["revision"] == asked.revision
