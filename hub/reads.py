@@ -117,6 +117,13 @@ class Reads:
         found = self._pages(f"/api/organizations/{quote(org, safe='')}/members", "members", {"limit": "1000"})
         return {parse.parsed(lambda it: str(it["_id"]), one): str(one.get("role") or "") for one in found}
 
+    def present_id(self, repo: Repo) -> str:
+        """What the repo is called now: the Hub sends a name that it had before on to it. One call.
+
+        One property is asked for, for all of them hold the names of all files.
+        """
+        return parse.parsed(lambda it: str(it["id"]), self._get(repo.api, "info", {"expand": "private"}).json())
+
     def head(self, repo: Repo, branch: str = "main") -> str:
         """The commit that `branch` points at; a pull request's is `refs/pr/3`.
 

@@ -34,6 +34,7 @@ REASONS = table(
         Reason("no-thread", "'{key}' has no address of a discussion: '{value}'.", "Say where it is spoken about."),
         Reason("case", "'{key}' is called {model}, with other capitals.", "It did nothing until now."),
         Reason("renamed", "'{key}' is called {model} now.", "Both names are flagged."),
+        Reason("moved", "'{key}' is spoken about at {thread} by now.", "That address is written."),
         Reason("unknown", "There is no model '{key}', neither on the Hub nor on the board.", "Drop it, or mend it."),
     )
 )

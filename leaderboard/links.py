@@ -99,6 +99,11 @@ def thread_links(text: str) -> list[ThreadLink]:
     return list(dict.fromkeys(found))[:MOST]
 
 
+def is_on_the_hub(url: str, endpoint: str) -> bool:
+    """Whether `url` is an address on the Hub: that of our settings, or the public one."""
+    return url.startswith(f"{endpoint}/") or re.match(HUB, url, re.IGNORECASE) is not None
+
+
 def models_in(text: str) -> list[str]:
     """Words of `text` that may be the id or the address of a model, each once, in order; MOST at most."""
     text = text[:LONGEST]

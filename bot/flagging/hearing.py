@@ -16,7 +16,7 @@ from collections.abc import Iterable, Sequence
 
 from bot.desk import Desk, repo_of, thread_key
 from bot.flagging import cures, pleas
-from bot.flagging.notices import FLAGGED, address
+from bot.flagging.notices import FLAGGED, address, heard_in
 from bot.flagging.pleas import Plea
 from bot.flagging.taking import may_report, take_reports
 from bot.sync.threads.waiting_threads import note
@@ -97,7 +97,7 @@ def thread_at(desk: Desk, url: str) -> tuple[Repo, int] | None:
     """The thread at an address; None where it is in none of the board's repos."""
     for link in thread_links(url):
         repo = repo_of(f"{link.kind}/{link.repo}")
-        if repo in (desk.requests, desk.results, desk.community) and address(desk, repo, link.number) == url:
+        if repo in heard_in(desk) and address(desk, repo, link.number) == url:
             return repo, link.number
     return None
 

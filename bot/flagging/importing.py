@@ -1,18 +1,25 @@
 """Tables of flags that were kept by hand become records: their addresses are kept, their dirty keys are told.
 
+A discussion of the board's own under an earlier name of its repo gets its present address: by that it is known when
+somebody speaks there.
 Nothing is written until an operator has seen what would be. A model that has a record already keeps it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import cache
 
-from bot.desk import Desk
+from bot.desk import Desk, repo_of
+from bot.earlier_names import called_now
 from bot.flagging.naming import Named, find_model
+from bot.flagging.notices import address, heard_in
 from bot.flagging.writing import stage
+from hub.records import Repo
 from leaderboard.flag_tables import REASONS, Row, read_table
 from leaderboard.flags import Decision, FlagRecord, flagged
+from leaderboard.links import is_on_the_hub, thread_links
 from leaderboard.reasons import Problem
 from wire.clock import iso
 
@@ -29,7 +36,11 @@ class Import:
 
 
 def read(desk: Desk, text: str, *, category: str, by: str) -> Import:
-    """What importing the table `text` would do: a call for each key. Raises BadTable and HubError."""
+    """What importing the table `text` would do: a call for each key, and for each repo that is none of the board's.
+
+    Raises BadTable and HubError.
+    """
+    now = cache(lambda repo: called_now(desk, repo))
     rows, problems = read_table(text)
     records, known = dict[str, FlagRecord](), list[str]()
     for row in rows:
@@ -40,9 +51,12 @@ def read(desk: Desk, text: str, *, category: str, by: str) -> Import:
         if desk.flag_book.of([named.model, *named.also]):
             known.append(named.model)
             continue
+        thread = _present(desk, row.thread, now)
+        if thread != row.thread:
+            problems.append(REASONS["moved"].problem(key=row.key, thread=thread))
         decision = Decision(what="flagged", at=iso(desk.now()), by=by, category=category, cause=f"{CAUSE} {row.model}")
         record = FlagRecord(
-            model=named.model, status="flagged", category=category, thread=row.thread, also=_also(row, named)
+            model=named.model, status="flagged", category=category, thread=thread, also=_also(row, named)
         )
         records[named.model] = flagged(None, record, decision)
     return Import(tuple(records.values()), tuple(known), tuple(problems))
@@ -60,6 +74,16 @@ def _trouble(row: Row, named: Named) -> list[Problem]:
         return []
     code = "case" if named.model.casefold() == row.model.casefold() else "renamed"
     return [REASONS[code].problem(key=row.key, model=named.model)]
+
+
+def _present(desk: Desk, url: str, now: Callable[[Repo], Repo]) -> str:
+    """The address that a discussion of ours has by now; any other is kept as it is."""
+    link = next(iter(thread_links(url)), None)
+    repo = repo_of(f"{link.kind}/{link.repo}") if link is not None and is_on_the_hub(url, desk.hub.endpoint) else None
+    if link is None or repo is None:
+        return url
+    there = repo if repo in heard_in(desk) else now(repo)
+    return address(desk, there, link.number) if there in heard_in(desk) else url
 
 
 def _also(row: Row, named: Named) -> tuple[str, ...]:

@@ -15,6 +15,11 @@ REPORTED, DISMISSED, DECIDED = "reported", "dismissed", "decided"
 """Kinds of our markers."""
 
 
+def heard_in(desk: Desk) -> tuple[Repo, ...]:
+    """The repos of the board in whose threads people talk about flags."""
+    return (desk.requests, desk.results, desk.community)
+
+
 def address(desk: Desk, repo: Repo, number: int) -> str:
     """Where people find a thread."""
     return f"{desk.address(repo)}/discussions/{number}"

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from bot.desk import Desk
 from bot.flagging.book import MAX_TABLE_FILE, records_at
+from bot.flagging.hearing import thread_at
 from bot.flagging.naming import find_model
 from bot.mirrors.contents import MAX_TABLE, MISSING, BadTable, can_write, read_table
 from bot.mirrors.folder import MirrorDamaged
@@ -70,7 +71,7 @@ def disagreements(desk: Desk) -> list[Disagreement]:
     """Everything about which the board's repos disagree. A few calls to fetch, one for each flag without a row."""
     sides = read(desk)
     found = [*sides.trouble, *_requests(sides), *_results(sides), *_tables(sides), *_contents(desk, sides)]
-    return [*found, *_flags(sides, lambda model: find_model(desk, model).is_known)]
+    return [*found, *_flags(sides, lambda model: find_model(desk, model).is_known, lambda url: _is_heard(desk, url))]
 
 
 # --- reading
@@ -190,7 +191,7 @@ def _names_in(fields: dict[str, Any]) -> Iterator[tuple[str, str]]:
             yield f"{place}.{name}".lstrip("."), said
 
 
-def _flags(sides: Sides, is_known: Callable[[str], bool]) -> Iterator[Disagreement]:
+def _flags(sides: Sides, is_known: Callable[[str], bool], is_heard: Callable[[str], bool]) -> Iterator[Disagreement]:
     models, seen = sides.models, dict[str, str]()
     for record in sides.flags:
         for name in record.names:
@@ -202,10 +203,17 @@ def _flags(sides: Sides, is_known: Callable[[str], bool]) -> Iterator[Disagreeme
             yield Disagreement("flag-unmatched", record.path, f"There is no model {record.model}: it flags nothing.")
         if record.stands and not record.thread and not record.is_opt_out:
             yield Disagreement("flag-without-thread", record.path, "Nobody can read where it is spoken about.")
+        elif record.stands and record.thread and not is_heard(record.thread):
+            words = f"{record.thread} is the address of no thread of this board: nobody hears what is said there."
+            yield Disagreement("flag-elsewhere", record.path, words)
         unnamed = _unnamed(record, sides.requests.values())
         if unnamed:
             words = f"Rows are called {', '.join(sorted(unnamed))}, of which it does not know."
             yield Disagreement("flag-case", record.path, words)
+
+
+def _is_heard(desk: Desk, url: str) -> bool:
+    return thread_at(desk, url) is not None
 
 
 def _unnamed(record: FlagRecord, requests: Iterable[Request]) -> set[str]:

@@ -19,6 +19,10 @@ class HubKeys(BoardKeys):
         """String: the Hub's answer to a question about a person, for a short time."""
         return self._key("person", question)
 
+    def called_now(self, dataset: str) -> str:
+        """String: what the dataset that somebody linked by this name is called now, for a day."""
+        return self._key("called-now", dataset)
+
     def own_threads(self, repo: str) -> str:
         """Sorted set by name: `title NUL number` of each thread in `repo` that we opened and saw in its list."""
         return self._key("own-threads", repo)

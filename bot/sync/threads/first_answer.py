@@ -29,6 +29,7 @@ from bot.commands.answering import known_commands
 from bot.commands.registry import Registry
 from bot.commands.targets import near
 from bot.desk import Desk, thread_key
+from bot.earlier_names import paths_in_requests
 from bot.mirrors.log_lines import lines_of
 from bot.state.index import Entry
 from bot.sync.requests.relaunching import Relaunch, relaunch
@@ -196,7 +197,7 @@ def _reports(desk: Desk, repo: Repo, thread: Thread, found: Triage) -> tuple[lis
     how many there are of which nothing is said."""
     if not found.requests:
         return _of_models(desk, repo, thread, found)
-    ours = [link.path for link in found.requests if link.repo is None or link.repo.lower() == desk.requests.id.lower()]
+    ours = paths_in_requests(desk, found.requests)
     elsewhere = [Report(link.path, is_link=True) for link in found.requests if link.path not in ours]
     return [*_of_paths(desk, repo, thread, ours, found.topic), *elsewhere][:MOST], max(0, len(found.requests) - MOST)
 

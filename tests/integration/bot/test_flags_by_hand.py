@@ -106,7 +106,7 @@ def test_a_table_of_others_is_imported_from_a_shell(
         monkeypatch.setenv(name, value)
     stand.ada.create_repo("ada/old-name")
     stand.ada.move_repo("ada/old-name", "ada/new-name")
-    url = "https://huggingface.co/spaces/x/y/discussions/{}".format
+    url = f"{stand.hub.url}/spaces/{SPACE}/discussions/{{}}".format
     table = {
         "ada/good": url(1),
         "ada/copy ": url(2),
@@ -139,7 +139,7 @@ def test_a_table_of_others_is_imported_from_a_shell(
     assert "flagged   ada/copy  other" in CliRunner().invoke(app, ["flags", "list"]).output
     seen = CliRunner().invoke(app, ["flags", "show", "ada/copy", "--with", "bob/original"]).output
     assert "proof  same-weights-unnamed" in seen
-    assert "ada/copy is flagged: https://huggingface.co/spaces/x/y/discussions/2" in seen
+    assert f"ada/copy is flagged: {url(2)}" in seen
     assert CliRunner().invoke(app, ["flags", "show", "ada/nowhere"]).exit_code == 1
     doctor = CliRunner().invoke(app, ["doctor", "--consistency"])
     assert (doctor.exit_code, "agree with each other" in doctor.output) == (0, True)
@@ -164,6 +164,7 @@ def test_each_disagreement_is_found(stand: FlagStand) -> None:
             "flags/ada/broken.json": b"{",
             "flags/ada/quiet.json": by_hand("ada/quiet", thread=""),
             "flags/ada/again.json": by_hand("ada/again", also=["ada/quiet"]),
+            "flags/ada/loud.json": by_hand("ada/loud", thread=f"{stand.hub.url}/spaces/old/space/discussions/1"),
         },
     )
     found = {one.what for one in disagreements(stand.desk)}
@@ -180,6 +181,7 @@ def test_each_disagreement_is_found(stand: FlagStand) -> None:
         "flag-case",
         "flag-twice",
         "flag-without-thread",
+        "flag-elsewhere",
         "flag-table",
     }
 

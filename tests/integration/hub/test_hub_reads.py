@@ -148,6 +148,7 @@ def test_a_renamed_repo_is_read_and_written_under_its_old_name(local: LocalHub, 
     assert bot.read_file(Repo("dataset", new_name), "a").data == b"1"
     assert bot.read_file(repo, "a").data == b"1"
     assert bot.list_files(repo)
+    assert bot.present_id(repo) == new_name
     num = bot.open_thread(repo, "Hello there", "body", Marker("board", "kind", "key"))
     assert bot.thread(Repo("dataset", new_name), num).title == "Hello there"
 

@@ -1,0 +1,121 @@
+"""The board's repos had other names before, which people's links and tables still have: the Hub sends them on."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import redis
+from flags_kit import SPACE, FlagStand, Hearing, flags_world
+from stand_kit import REQUESTS
+from talk_kit import Talk
+
+from bot.flagging import importing
+from bot.mirrors.consistency import disagreements
+from bot.probe import Probe
+from bot.sync.threads.waiting_threads import waiting_threads
+from leaderboard.attempts import Failure
+from localhub.testing import LocalHub
+
+FORMER = {SPACE: "old/leaderboard", REQUESTS: "old/requests"}
+LOST = Failure(cause="gpu-lost", fault="us", message="A GPU of ours fell out in the middle of the evaluation.")
+
+
+@pytest.fixture
+def stand(tmp_path: Path, connection: redis.Redis, probe: Probe) -> Iterator[FlagStand]:
+    """A board whose Space and requests repo were renamed before it was adopted."""
+    world = flags_world()
+    for repo in world["repos"]:
+        if repo["id"] in FORMER:
+            repo["aliases"] = [FORMER[repo["id"]]]
+    with LocalHub(tmp_path, world) as hub:
+        made = FlagStand(hub, connection, probe)
+        made.desk.board = made.desk.board.model_copy(update={"attempts": 1})
+        yield made
+        made.desk.hub.close()
+
+
+def test_an_author_is_heard_in_a_thread_that_a_table_names_by_an_earlier_name(stand: FlagStand) -> None:
+    """The record has the address that the thread has by now, and its operator is told so; a name is asked for once."""
+    title = "Contamination of ada/good"
+    number = stand.bob.create_discussion(SPACE, title, description="It is too good.", repo_type="space").num
+    stand.time -= 60  # what is said from now on is said after the import
+    present = f"{stand.hub.url}/spaces/{SPACE}/discussions/{number}"
+    earlier = present.replace(SPACE, FORMER[SPACE])
+    stand.calls.clear()
+    found = importing.read(stand.desk, json.dumps({"ada/good": earlier, "ada/copy": earlier}), category="other", by="m")
+    assert [one.code for one in found.problems] == ["moved", "moved"]
+    assert [one.thread for one in found.records] == [present, present]
+    assert [route for _, route in stand.calls].count("info") == 4, (
+        "one for each model, and two for the name: the Hub sends it on"
+    )
+    assert importing.write(stand.desk, found.records)
+    stand.sync_flags()
+    stand.sync_flags()
+    case = Hearing(stand, number=number)
+    case.say("My model has been flagged improperly: it is no copy.", stand.ada)
+    assert [one.topic for one in waiting_threads(stand.desk)] == ["improper flag"]
+    stand.form.change_discussion_status(SPACE, case.number, "closed", repo_type="space")
+    case.look()
+    case.say("Please look again.", stand.ada)
+    assert case.status == "open"
+    assert disagreements(stand.desk) == []
+
+
+@pytest.mark.parametrize(
+    "thread",
+    [
+        "https://forum.example/t/1",
+        "https://hub.example/spaces/old/leaderboard/discussions/1",
+        "{}/spaces/x/y/discussions/2",
+    ],
+)
+def test_an_address_elsewhere_is_kept_and_found_to_be_no_thread_of_ours(stand: FlagStand, thread: str) -> None:
+    """Of another site, or of a repo that is not the board's: as the operator wrote it, and said by the doctor."""
+    thread = thread.format(stand.hub.url)
+    found = importing.read(stand.desk, json.dumps({"ada/good": thread}), category="other", by="m")
+    assert ([one.thread for one in found.records], found.problems) == ([thread], ())
+    importing.write(stand.desk, found.records)
+    stand.sync_flags()
+    stand.sync_flags()
+    (one,) = disagreements(stand.desk)
+    assert (one.what, thread in one.words) == ("flag-elsewhere", True)
+
+
+def report(stand: FlagStand, name: str, path: str) -> str:
+    """Ada reports a failure with a link by the requests repo's `name`; what she is told."""
+    link = f"{stand.hub.url}/datasets/{name}/blob/main/{path}"
+    talk = Talk(stand, "My evaluation failed", link)
+    talk.look()
+    stand.settle()
+    return talk.replies()[0]
+
+
+def test_a_report_that_links_the_repo_by_an_earlier_name_is_taken(stand: FlagStand) -> None:
+    """The evaluation is started again, as by a link to the present one; the name is asked for once a day."""
+    path = stand.failed(LOST)
+    assert "There is no request" not in report(stand, "Old/requests", path)
+    assert stand.file(path)["status"] == "RERUN"
+    stand.calls.clear()
+    report(stand, FORMER[REQUESTS], path)
+    assert "info" not in [route for _, route in stand.calls]
+
+
+def test_links_to_repos_of_strangers_are_hardly_asked_about(stand: FlagStand) -> None:
+    """About none by a path at which we have no request; of those with such a path, about two in a thread."""
+    path = stand.failed(LOST)
+    known = [path, *(path.replace("float32", word) for word in ("float16", "bfloat16", "4bit"))]
+    unknown = [path.replace("float32", f"{n}bit") for n in range(10, 15)]
+    for one in known[1:]:
+        stand.submit("ada/good", path=one, precision=one.split("_")[-2])
+    stand.settle()
+    for paths, asked in ((unknown, 0), (known, 2)):
+        stand.calls.clear()
+        links = [f"{stand.hub.url}/datasets/eve/r{n}/blob/main/{one}" for n, one in enumerate(paths)]
+        talk = Talk(stand, "My evaluation failed", "\n".join(links))
+        talk.look()
+        assert "There is no request" in talk.replies()[0]
+        assert [route for _, route in stand.calls].count("info") == asked
+    assert stand.file(path)["status"] == "FAILED"
