@@ -17,6 +17,7 @@ from bot.past.adoption import Adoption
 from bot.probe import Probe
 from bot.state.decisions import Decisions
 from bot.state.index import Index
+from bot.state.licences import Licences
 from bot.state.measures import Measures
 from bot.state.pauses import Pauses
 from bot.state.scoreboard import Scoreboard
@@ -73,6 +74,7 @@ class Desk:
         self.index = Index(self.redis, self.keys)
         self.decisions = Decisions(self.redis, self.keys)
         self.scores = Scoreboard(self.redis, self.keys)
+        self.licences = Licences(self.redis, self.keys)
         self.echoes = Echoes(self.redis, self.keys)
         # The clock is looked up at each call: whoever sets another one sets it for the ledgers too.
         staging = Staging(self.redis, self.keys)

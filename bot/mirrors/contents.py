@@ -40,7 +40,10 @@ class Table:
 
 @dataclass
 class Memory:
-    """What was read, by path and blob id, so that a changed file costs the reading of one; never more than there is."""
+    """What was read, by path and blob id, so that a changed file costs the reading of one; never more than there is.
+
+    Requests and results are also what the scoreboard is filled up from.
+    """
 
     requests: dict[tuple[str, str], Request | None] = field(default_factory=dict)
     results: dict[tuple[str, str], Measured | None] = field(default_factory=dict)

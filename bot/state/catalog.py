@@ -73,6 +73,13 @@ class Catalog:
             yield from ((float(pair[1]), text(pair[0])) for pair in found)
             start += len(found)
 
+    def of(self, *statuses: str) -> list[str]:
+        """The paths of all requests in one of `statuses`, in no order that means anything. One round trip."""
+        with self._redis.pipeline(transaction=False) as pipe:
+            for status in statuses:
+                pipe.zrange(self._keys.catalog("status", status), 0, -1)
+            return [text(path) for found in pipe.execute() for path in found]
+
     def _start(self, name: str, after: tuple[float, str]) -> int:
         """The rank that follows `after`; where that is gone, the rank of what is as old as it was."""
         rank: Any = self._redis.zrevrank(name, after[1])

@@ -181,7 +181,7 @@ class Index:
         pipe.hset(keys.requests, mapping={e.path: e.model_dump_json(exclude_defaults=True) for e in entries})
         self._line(keys=[keys.waiting, keys.waiting_changes, keys.waiting_version], args=lines, client=pipe)
         pipe.zadd(keys.models, {_by_model(path): 0 for path in paths})
-        self._tell(pipe, paths)
+        self.tell(paths, pipe)
         self.catalog.add(pipe, entries)
         self.neighbours.add(pipe, entries)
         for name, members in lists.items():
@@ -211,7 +211,7 @@ class Index:
                 pipe.hdel(name, path)
             for name in (keys.busy, keys.unjudged):
                 pipe.srem(name, path)
-            self._tell(pipe, [path])
+            self.tell([path], pipe)
             self.catalog.drop(pipe, path)
             pipe.zrem(keys.models, _by_model(path))
             pipe.execute()
@@ -221,9 +221,11 @@ class Index:
         newest: Any = self._redis.xrevrange(self._keys.request_changes, count=1)
         return text(newest[0][0]) if newest else "0-0"
 
-    def _tell(self, pipe: Any, paths: Iterable[str]) -> None:
-        """Have `pipe` tell those who follow the index that `paths` changed."""
-        pipe.xadd(self._keys.request_changes, {"paths": json.dumps(list(paths))}, maxlen=CHANGES, approximate=True)
+    def tell(self, paths: Iterable[str], pipe: Any = None) -> None:
+        """Tell those who follow the index, by `pipe`, that `paths` changed, or what is kept beside their entries."""
+        if told := list(paths):
+            fields: Fields = {"paths": json.dumps(told)}
+            (pipe or self._redis).xadd(self._keys.request_changes, fields, maxlen=CHANGES, approximate=True)
 
     def of_model(self, model: str) -> list[Entry]:
         """The requests for `model`, whatever the case of its name, by path. Two round trips."""

@@ -1,18 +1,32 @@
 """What evaluations came to, for whoever compares: a model's scores beside its base model's, and its category's best.
 
-Noted when results are published. After Redis was lost the scores of what finished before are not known here until it
-is evaluated again; where something is not known, nothing is said about it.
+Noted when results are published, and filled up from the results repo by `bot.sync.board.scoreboard`: after Redis was
+lost, and for what others published before the board was adopted. Where something is not known, nothing is said of it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from leaderboard.categories import Category
 from wire.keys import Keys
 from wire.redis import Redis, text
+
+MEND = """
+local put = {}
+for at = 1, #ARGV, 3 do
+  if (redis.call('HGET', KEYS[1], ARGV[at]) or '') == ARGV[at + 1] then
+    redis.call('HSET', KEYS[1], ARGV[at], ARGV[at + 2])
+    put[#put + 1] = ARGV[at]
+  end
+end
+return put
+"""
+"""Keys: the scores. Arguments, three for each: path, what is noted there now ('' for nothing), what is to be.
+Answers the paths of those that were noted."""
 
 
 class Scored(BaseModel):
@@ -26,6 +40,8 @@ class Scored(BaseModel):
     category: Category = Category.UNKNOWN
     average: float
     benchmarks: dict[str, float] = Field(default_factory=dict)
+    revision: str = Field(default="", description="the commit that was evaluated, as far as it is known")
+    results: str = Field(default="", description="path of the file that they are from")
 
 
 class Scoreboard:
@@ -34,6 +50,7 @@ class Scoreboard:
     def __init__(self, redis: Redis, keys: Keys) -> None:
         self._redis = redis
         self._keys = keys
+        self._mend = redis.register_script(MEND)
 
     def put(self, scored: Scored) -> None:
         """Remember one, in place of an earlier one of the same request. One round trip."""
@@ -43,20 +60,54 @@ class Scoreboard:
         """Those of the requests at `paths` that are known. One round trip."""
         wanted = list(paths)
         found = self._redis.hmget(self._keys.scores, wanted) if wanted else []
-        read = (_scored(raw) for raw in found if raw is not None)
+        read = (read_scored(raw) for raw in found if raw is not None)
         return {one.path: one for one in read if one is not None}
 
     def all(self) -> list[Scored]:
         """All that are known: a few thousand on the largest of boards. One round trip."""
-        found = (_scored(raw) for raw in self._redis.hvals(self._keys.scores))
+        found = (read_scored(raw) for raw in self._redis.hvals(self._keys.scores))
         return [one for one in found if one is not None]
 
+    # --- filling up
 
-def _scored(raw: bytes | str) -> Scored | None:
+    def noted(self) -> dict[str, bytes | str]:
+        """All that is known, by path, as it stands there. One round trip."""
+        return {text(path): raw for path, raw in self._redis.hgetall(self._keys.scores).items()}
+
+    def mend(self, changes: Sequence[tuple[bytes | str | None, Scored]]) -> list[str]:
+        """Remember each where what it follows upon still stands there; the paths of those. One round trip.
+
+        What was published meanwhile stays: it is newer than what a change was made of.
+        """
+        args = [part for was, one in changes for part in (one.path, was or b"", one.model_dump_json())]
+        found: Any = self._mend(keys=[self._keys.scores], args=args) if args else []
+        return [text(path) for path in found]
+
+    def missing(self, paths: Iterable[str]) -> list[str]:
+        """Those of `paths` whose scores are not known. One round trip."""
+        known = {text(path) for path in self._redis.hkeys(self._keys.scores)}
+        return sorted(path for path in paths if path not in known)
+
+    def state(self) -> tuple[str, str]:
+        """What they were filled up from last, and the commit at which somebody else changed the results repo last."""
+        filled, told = self._redis.hmget(self._keys.scores_state, ["filled", "told"])
+        return text(filled or b""), text(told or b"")
+
+    def note_filled(self, word: str) -> None:
+        """They were filled up from what `word` stands for."""
+        self._redis.hset(self._keys.scores_state, "filled", word)
+
+    def note_told(self, commit: str) -> None:
+        """Somebody else changed the results repo, up to `commit`."""
+        self._redis.hset(self._keys.scores_state, "told", commit)
+
+
+def read_scored(raw: bytes | str) -> Scored | None:
+    """What stands there; None where that cannot be read."""
     try:
         return Scored.model_validate_json(text(raw))
     except ValidationError:
-        return None  # written by another version: the next evaluation writes it anew
+        return None  # written by another version: whoever fills them up writes it anew
 
 
 def same_category(scored: Iterable[Scored], like: Scored) -> list[Scored]:

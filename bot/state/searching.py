@@ -6,7 +6,7 @@ requests are looked at, at most.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from itertools import islice
 
@@ -77,12 +77,12 @@ def _names(desk: Desk) -> Iterator[str]:
 
 def _hits(desk: Desk, query: Query, paths: list[str]) -> Iterator[Hit]:
     entries = [entry for entry in desk.index.find(paths) if entry is not None and not entry.is_private]
-    scores = desk.scores.find(entry.path for entry in entries)
+    scores, licences = desk.scores.find(entry.path for entry in entries), licences_of(desk, entries)
     others = replace(query, terms=tuple(term for term in query.terms if term.column.key != "flagged"))
     asks_for_flags = others != query
     for entry in entries:
         scored = scores.get(entry.path)
-        row = Row(*values_of(entry, scored))
+        row = Row(*values_of(entry, scored, licences.get(entry.path, "")))
         # Flags are asked of Redis one by one, so only where they decide.
         if others.finds(row) and (not asks_for_flags or query.finds(_with_flag(desk, entry, row))):
             yield Hit(entry, row, scored.average if scored is not None else None)
@@ -92,12 +92,19 @@ def _with_flag(desk: Desk, entry: Entry, row: Row) -> Row:
     return Row(row.name, {**row.values, "flagged": bool(desk.flags([row.name], entry.weights))})
 
 
-def values_of(entry: Entry, scored: Scored | None) -> tuple[str, dict[str, Value]]:
-    """Its name, and what each column has of it; all but whether it is flagged."""
+def licences_of(desk: Desk, entries: Iterable[Entry]) -> dict[str, str]:
+    """Path → licence, for those of `entries` that do not know it themselves. At most one round trip."""
+    models = {entry.path: _name(entry) for entry in entries if not (entry.licence or entry.standing.licence)}
+    known = desk.licences.find(models.values())
+    return {path: known[model] for path, model in models.items() if model in known}
+
+
+def values_of(entry: Entry, scored: Scored | None, licence: str = "") -> tuple[str, dict[str, Value]]:
+    """Its name, and what each column has of it; all but whether it is flagged. `licence`: where the entry has none."""
     where, seen = parse_path(entry.path), entry.standing
     names = where if isinstance(where, RequestPath) else None
     values: dict[str, Value] = {
-        "licence": entry.licence or seen.licence,
+        "licence": entry.licence or seen.licence or licence,
         "precision": names.precision if names else "",
         "weights": names.weight_type if names else "",
         "organisation": names.org if names else "",

@@ -36,6 +36,7 @@ from bot.state.submissions import SUBMISSION
 from bot.sync.board.contents import CONTENTS, sync_contents
 from bot.sync.board.decisions import DECISIONS, sync_decisions
 from bot.sync.board.flags import sync_cause, sync_flags
+from bot.sync.board.scoreboard import SCORES, sync_scores
 from bot.sync.changes.duplicates import DUPLICATES, sync_duplicates
 from bot.sync.queue.durations import DURATIONS, sync_durations
 from bot.sync.queue.outbreaks import OUTBREAK, sync_outbreak
@@ -80,6 +81,7 @@ ALONE: Mapping[str, Callable[[Desk], float | None]] = {
     DURATIONS: sync_durations,
     PAUSED: sync_pauses,
     CONTENTS: sync_contents,
+    SCORES: sync_scores,
     FLAGS: sync_flags,
     CAUSES: mark_causes,
     DECISIONS: sync_decisions,

@@ -6,10 +6,11 @@ how many requests there are:
     requests     a look at the refs; where they moved, the history, a fetch, and marks for what changed      1 call
     threads:…    the newest threads and one page of the open ones, for each of three repos                   6 calls
     webhooks     disabled or suspended ones are switched on again                                            1 call
-    reconcile    requests that nobody judged, or whose attempt nobody runs; the mirror, once it got large    0 calls
+    reconcile    requests that nobody judged, or whose attempt nobody runs; the mirrors, once they got large 0 calls
     flags        a look at the head of the flags repo, where the board has one                               1 call
     contents     a look at what the aggregated table is made of, where the board has one                    3 calls
     kept         every LOOK_EVERY seconds: what others removed from the results and logs repos               2 calls
+    scores       with it: whether a finished request lacks its scores                                        0 calls
 
 So with a round every PERIOD seconds a commit that no webhook told of is found within PERIOD, and a comment within
 `threads.staleness`. What is done about it is up to the syncs of what is marked here: a silent attempt is first looked
@@ -24,6 +25,7 @@ from bot.deliveries import FLAGS, REQUESTS
 from bot.desk import Desk, request_key, threads_key
 from bot.ledgers import LEDGER
 from bot.sync.board.contents import CONTENTS
+from bot.sync.board.scoreboard import SCORES
 from bot.sync.repo.kept import KEPT, is_due
 from hub.errors import Denied
 from hub.records import Repo, Webhook
@@ -46,7 +48,7 @@ def round_keys(desk: Desk) -> list[str]:
     keys += [CONTENTS] if desk.contents is not None else []
     # Requests wait for what is staged there, and nobody else would wake a ledger whose token was mended meanwhile.
     keys += [one.key for one in desk.parking.all() if one.key.partition(":")[0] == LEDGER]
-    return [*keys, KEPT] if is_due(desk) else keys
+    return [*keys, KEPT, SCORES] if is_due(desk) else keys
 
 
 def thread_repos(desk: Desk) -> tuple[Repo, ...]:
@@ -61,7 +63,7 @@ def period(desk: Desk) -> float:
 
 
 def sync_reconcile(desk: Desk) -> None:
-    """Mark the requests whose state in the index calls for somebody who is not there; keep the mirror small."""
+    """Mark the requests whose state in the index calls for somebody who is not there; keep the mirrors small."""
     now, index = desk.now(), desk.index
     alive = desk.attempts.alive(now=now)
     stuck = set(index.unjudged())
@@ -73,7 +75,7 @@ def sync_reconcile(desk: Desk) -> None:
     if stuck:
         log.info("reconciling", requests=len(stuck))
         desk.mark_all(map(request_key, sorted(stuck)), Priority.BACKGROUND)
-    for repo in (desk.requests, desk.results) if desk.contents is not None else (desk.requests,):
+    for repo in (desk.requests, desk.results):
         if desk.mirror.tidy(repo):
             log.info("mirror made anew", repo=repo.id)
 

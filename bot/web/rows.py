@@ -51,9 +51,9 @@ class Line:
         return found if isinstance(found, float) else None
 
 
-def line_of(entry: Entry, scored: Scored | None) -> Line:
+def line_of(entry: Entry, scored: Scored | None, licence: str = "") -> Line:
     """The line of one request that everybody may know of."""
-    name, values = values_of(entry, scored)
+    name, values = values_of(entry, scored, licence)
     told = shown.state_of(entry)
     benchmarks, suite = (scored.benchmarks, scored.suite) if scored is not None else ({}, "")
     return Line(entry.path, name, fold(name), told, entry.time, values, entry.weights, sys.intern(suite), benchmarks)

@@ -23,6 +23,7 @@ import structlog
 from redis.exceptions import RedisError
 
 from bot.desk import Desk
+from bot.state.searching import licences_of
 from bot.web.rows import Line, Rows, line_of
 from leaderboard.flags import FlagRecord
 
@@ -103,12 +104,13 @@ class Table:
         return True
 
     def _reread(self, paths: Sequence[str], lines: dict[str, Line]) -> None:
-        scores = self.desk.scores.find(paths)
-        for path, entry in zip(paths, self.desk.index.find(paths), strict=True):
+        scores, entries = self.desk.scores.find(paths), self.desk.index.find(paths)
+        licences = licences_of(self.desk, (entry for entry in entries if entry is not None))
+        for path, entry in zip(paths, entries, strict=True):
             if entry is None or entry.is_private:
                 lines.pop(path, None)
             else:
-                lines[path] = line_of(entry, scores.get(path))
+                lines[path] = line_of(entry, scores.get(path), licences.get(path, ""))
 
     def _follow_flags(self) -> bool:
         commit, records = self.desk.flag_book.known()

@@ -126,3 +126,14 @@ class RequestKeys(BoardKeys):
     def scores(self) -> str:
         """Hash: path of a request that finished → JSON of its scores."""
         return self._key("scores")
+
+    @property
+    def scores_state(self) -> str:
+        """Hash: `filled`, a word for what the scores were filled up from last; `told`, the commit of the results repo
+        at which somebody else changed it last."""
+        return self._key("scores-state")
+
+    @property
+    def licences(self) -> str:
+        """Hash: model with a finished request → its licence as the Hub has it, "" where it names none."""
+        return self._key("licences")

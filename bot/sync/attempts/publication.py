@@ -69,7 +69,7 @@ def finish(desk: Desk, request: Request, file: File, entry: Entry, outcome: Outc
         entry,
         request,
         "finished",
-        **compared(desk, keep_scores(desk, entry, request, results), request, results),
+        **compared(desk, keep_scores(desk, request, path, results), request, results),
         results_url=desk.address(desk.results, path),
         details_url=desk.address(details_repo(desk, request)),
         log_url=log_url,

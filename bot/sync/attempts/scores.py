@@ -9,26 +9,32 @@ from collections.abc import Iterable
 from typing import Any
 
 from bot.desk import Desk
-from bot.state.index import Entry
 from bot.state.scoreboard import Scored, of_model, same_category
 from bot.texts.status import ScoreRow
 from leaderboard.categories import read_category
 from leaderboard.requests import Request
-from leaderboard.results import Results
+from leaderboard.results import Results, Scores
 
 
-def keep_scores(desk: Desk, entry: Entry, request: Request, results: Results) -> Scored:
-    """Remember what the evaluation of `entry` came to."""
-    scored = Scored(
-        path=entry.path,
-        model=request.path.model,
-        suite=results.block.suite_digest,
-        category=read_category(request.file.model_type),
-        average=results.scores.average,
-        benchmarks=results.scores.by_name,
-    )
+def keep_scores(desk: Desk, request: Request, path: str, results: Results) -> Scored:
+    """Remember what an evaluation of `request` came to, whose results lie at `path`."""
+    scored = scored_of(request, path, results.scores, results.block.revision, results.block.suite_digest)
     desk.scores.put(scored)
     return scored
+
+
+def scored_of(request: Request, results: str, scores: Scores, revision: str, suite: str) -> Scored:
+    """What is remembered of an evaluation of `request` at `revision`, whose results lie at the path `results`."""
+    return Scored(
+        path=str(request.path),
+        model=request.path.model,
+        suite=suite,
+        category=read_category(request.file.model_type),
+        average=scores.average,
+        benchmarks=scores.by_name,
+        revision=revision,
+        results=results,
+    )
 
 
 def compared(desk: Desk, own: Scored, request: Request, results: Results) -> dict[str, Any]:

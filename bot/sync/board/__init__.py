@@ -1,4 +1,4 @@
-"""The tables and logs of a whole board: contents, flags, decisions.
+"""The tables and logs of a whole board: contents, scores, flags, decisions.
 
-`contents.py`, `flags.py` and `decisions.py` are a sync each.
+`contents.py`, `scoreboard.py`, `flags.py` and `decisions.py` are a sync each.
 """

@@ -83,8 +83,12 @@ def sync_contents(desk: Desk) -> float | None:
 def _seen(desk: Desk, repo: Repo) -> tuple[str, ...]:
     """What decides about the table: the heads of its sources, what may be done, and the table's own id (last)."""
     flags, may = desk.flag_book.known()[0], desk.effects.words()
+    return (desk.hub.head(desk.requests), desk.hub.head(desk.results), flags, may, _table_id(desk, repo))
+
+
+def _table_id(desk: Desk, repo: Repo) -> str:
     file = desk.hub.paths_info(repo, [FILE]).get(FILE)
-    return (desk.hub.head(desk.requests), desk.hub.head(desk.results), flags, may, file.oid if file is not None else "")
+    return file.oid if file is not None else ""
 
 
 def board_of(desk: Desk) -> Board:
@@ -104,6 +108,18 @@ def table_of(desk: Desk, repo: Repo, oid: str, shape: tuple[Column, ...]) -> Tab
             log.error("a table that cannot be read is written anew", error=str(error))
             memory.table = Table(oid=oid)
     return memory.table
+
+
+def table_licences(desk: Desk) -> dict[str, str]:
+    """Model → its licence, as the table tells it; nothing where the board has none. Two calls at most."""
+    repo = desk.contents
+    if repo is None:
+        return {}
+    if not can_write():
+        raise CannotWrite(MISSING)
+    there = table_of(desk, repo, _table_id(desk, repo), columns(desk.suite))
+    known = ((key_of(row)[0], known_from(row).licence) for row in there.rows)
+    return {model: licence for model, licence in known if licence}
 
 
 # --- what the repos hold
@@ -167,7 +183,7 @@ def _ask(desk: Desk, sources: Sources, there: Table) -> tuple[dict[str, Known], 
     new = [model for model in models if model not in known]
     old = sorted((model for model in models if looked.get(model, now) <= now - DAY), key=lambda one: looked[one])
     for model in (new + old)[:LOOKS]:
-        known[model] = _look(desk, model, known.get(model, Known()))
+        known[model] = look_at_model(desk, model, known.get(model, Known()))
         memory.known[model] = (there.oid, known[model])
         looked[model] = now
     memory.due = _next_look(desk, models)
@@ -179,7 +195,7 @@ def _next_look(desk: Desk, models: Iterable[str]) -> float:
     return min((looked[model] + DAY for model in models if model in looked), default=desk.now() + DAY)
 
 
-def _look(desk: Desk, model: str, before: Known) -> Known:
+def look_at_model(desk: Desk, model: str, before: Known) -> Known:
     """One call. Of a model that is gone, hidden or switched off we keep what we knew, and say that it is; what the Hub
     says of another may be more than we read, or not to be understood, and must not keep all others from the table."""
     try:

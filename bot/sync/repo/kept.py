@@ -19,6 +19,7 @@ import structlog
 from bot.desk import Desk
 from bot.people import roles, user_id
 from bot.sync.attempts import publication
+from bot.sync.board.scoreboard import SCORES
 from bot.sync.repo.origins import is_ours
 from hub.edits import PutFile
 from hub.errors import NotFound, TooLarge
@@ -26,6 +27,7 @@ from hub.records import LogEntry, Repo
 from leaderboard.attempts import number_in
 from leaderboard.requests import Request, Status, is_request_path, parse_request
 from leaderboard.roles import Person, Role
+from wire.dirty import Priority
 
 log = structlog.get_logger()
 
@@ -50,9 +52,12 @@ def sync_kept(desk: Desk) -> None:
     """Look at what others committed to the results and logs repos since the last look."""
     for repo in (desk.results, desk.logs):
         head, seen = desk.hub.head(repo), desk.index.head(repo.id)
-        if seen is not None and head != seen:
-            for entry in _others(desk, repo, seen, head):
-                _look_at(desk, repo, entry, head)
+        others = list(_others(desk, repo, seen, head)) if seen is not None and head != seen else []
+        for entry in others:
+            _look_at(desk, repo, entry, head)
+        if others and repo == desk.results:
+            desk.scores.note_told(head)
+            desk.mark(SCORES, Priority.BACKGROUND)
         if head != seen:
             desk.index.put_head(repo.id, head)
     desk.redis.hset(desk.keys.rounds, KEPT, desk.now())

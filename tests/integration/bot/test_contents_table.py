@@ -25,7 +25,9 @@ from bot.mirrors.consistency import disagreements
 from bot.mirrors.contents import Memory, read_table, write_table
 from bot.probe import Probe
 from bot.settings import BotSettings, SettingsError
+from bot.state.searching import find
 from bot.sync.board import contents as sync
+from bot.sync.board import scoreboard
 from bot.sync.process import open_desk
 from hub.client import Hub
 from leaderboard.boards import parse_board
@@ -361,3 +363,20 @@ def test_the_doctor_looks_at_the_repo(stand: FlagStand) -> None:
         checks = examine(stand.desk, worker=worker)
     assert f"It may not write to {CONTENTS}." in [one.words for one in checks if one.name == "worker token"]
     assert FLAGS in "".join(one.words for one in checks if one.name == "repos")
+
+
+def test_licences_that_the_table_has_are_not_asked_for_again(stand: FlagStand, monkeypatch: pytest.MonkeyPatch) -> None:
+    """After Redis was lost scores and licences come back, and no model is asked about for it."""
+    card = b"---\nlicense: mit\n---\n# It\n"
+    stand.ada.upload_file(path_or_fileobj=card, path_in_repo="README.md", repo_id=GOOD)
+    path = finished(stand)
+    look(stand)
+    before = stand.desk.scores.all()
+    stand.desk.redis.flushall()
+    stand.desk.contents_memory = Memory()
+    asked = list[str]()
+    monkeypatch.setattr(scoreboard, "look_at_model", lambda _, model, known: asked.append(model) or known)
+    look(stand, rounds=4)
+    assert (asked, stand.desk.scores.all()) == ([], before)
+    (hit,) = find(stand.desk, "good; Hub License: mit", most=5).hits
+    assert (hit.entry.path, hit.average) == (path, before[0].average)

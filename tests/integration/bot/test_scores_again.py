@@ -1,0 +1,190 @@
+"""Scores and licences that Redis does not know: they are found again in the results repo, and on the Hub."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from huggingface_hub import CommitOperationAdd
+from published_kit import publish
+from stand_kit import Stand
+
+from bot.mirrors import contents as tables
+from bot.state.scoreboard import Scored
+from bot.state.searching import find
+from bot.sync.board import scoreboard
+from bot.sync.repo.kept import LOOK_EVERY
+from bot.web.board import Views
+
+OLD = "ada/plain_eval_request_False_float32_Original.json"
+"""A request of a model from before us, by the path that its form gave it."""
+
+
+def licensed(stand: Stand, model: str, licence: str = "mit") -> None:
+    """The author says which licence it has."""
+    card = f"---\nlicense: {licence}\n---\n# It\n".encode()
+    stand.ada.create_repo(model, exist_ok=True)
+    stand.ada.upload_file(path_or_fileobj=card, path_in_repo="README.md", repo_id=model)
+
+
+def finished(stand: Stand, model: str = "ada/good") -> str:
+    """The request of a model that was evaluated."""
+    job = stand.started(model)
+    stand.end(job, details=publish(stand.hub.url, job, stand.desk.suite))
+    look(stand)
+    assert stand.file(job.path)["status"] == "FINISHED"
+    return job.path
+
+
+def look(stand: Stand, rounds: int = 2) -> list[str]:
+    """Some looks at what changed; the calls that the last one took for scores and licences alone."""
+    for _ in range(rounds):
+        stand.time += LOOK_EVERY
+        stand.schedule.tick()
+        stand.work()
+    before = len(stand.calls)
+    stand.desk.mark(scoreboard.SCORES)
+    stand.work()
+    return [route for _, route in stand.calls[before:]]
+
+
+def old(stand: Stand, model: str = "ada/plain", *, score: float | None = 0.5, day: int = 1) -> str:
+    """A request and results from before us, in the forms of that time; no results where there is no `score`."""
+    fields = {"model": model, "base_model": "", "revision": "a" * 40, "precision": "float32", "params": 1.0}
+    more = {"architectures": "X", "weight_type": "Original", "status": "FINISHED", "model_type": "pretrained"}
+    path = OLD.replace("ada/plain", model)
+    stand.put(path, json.dumps({**fields, **more, "submitted_time": "2024-01-01T00:00:00Z"}).encode())
+    if score is not None:
+        suite = stand.desk.suite
+        raw = {task: {"acc_norm,none": score, "exact_match,answer": score} for task in (*suite.tasks, *suite.run)}
+        config = {"model_dtype": "torch.float32", "model_sha": "a" * 40}
+        commit(stand, f"{model}/results_2024-01-0{day}T00-00-00.000000.json", {"results": raw, "config": config})
+    return path
+
+
+def commit(stand: Stand, path: str, content: object) -> None:
+    """Somebody else adds a file of results."""
+    operations = [CommitOperationAdd(path, json.dumps(content).encode())]
+    stand.form.create_commit("board/results", operations, commit_message="Add", repo_type="dataset")
+
+
+def page(views: Views) -> list[tuple[str, str, str, float]]:
+    """What the page of results tells: model, commit, licence and average."""
+    return [(one.model, one.revision, one.licence, one.average) for one in views.results(size=10).results]
+
+
+def found(stand: Stand, words: str) -> list[tuple[str, float | None]]:
+    """What a search finds, with the score that it tells."""
+    return [(hit.entry.path, hit.average) for hit in find(stand.desk, words, most=9).hits]
+
+
+def watched(monkeypatch: pytest.MonkeyPatch, name: str) -> list[tuple[Any, ...]]:
+    """With what a part of the sync is called from now on."""
+    told, real = list[tuple[Any, ...]](), getattr(scoreboard, name)
+    monkeypatch.setattr(scoreboard, name, lambda *given: (told.append(given), real(*given))[1])
+    return told
+
+
+def test_what_finished_is_shown_and_found_by_licence_after_redis_was_lost(
+    stand: Stand, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The same scores and the licence come back, on a board without a table, where pyarrow is not installed."""
+    monkeypatch.setattr(tables, "can_write", lambda: False)
+    licensed(stand, "ada/good")
+    path = finished(stand)
+    before, rows = stand.desk.scores.all(), page(Views(stand.desk))
+    assert found(stand, "good; Hub License: MIT") == [(path, before[0].average)]
+    stand.desk.redis.flushall()
+    stand.settle()
+    views = Views(stand.desk)
+    assert page(views) == []
+    look(stand)
+    assert stand.desk.scores.all() == before
+    assert found(stand, "good; Hub License: MIT") == [(path, before[0].average)]
+    assert page(views) == rows, "a process that serves pages hears of it"
+
+
+def test_what_is_from_before_us_is_shown_and_found_by_licence(stand: Stand) -> None:
+    """A request whose file has no licence, with results as the harness writes them; one whose results are gone, too."""
+    licensed(stand, "ada/plain", "apache-2.0")
+    licensed(stand, "ada/lost", "mit")
+    path, lost = old(stand), old(stand, "ada/lost", score=None)
+    look(stand)
+    (scored,) = stand.desk.scores.all()
+    assert scored.path == path
+    assert page(Views(stand.desk)) == [("ada/plain", "a" * 40, "apache-2.0", scored.average)]
+    assert found(stand, "Hub License: apache-2.0") == [(path, scored.average)]
+    assert found(stand, "lost; Hub License: MIT") == [(lost, None)]
+
+
+def test_where_nothing_is_missing_nothing_is_read_or_asked(stand: Stand, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not after a publication of a model without a licence, nor again for what was looked for in vain."""
+    old(stand)
+    old(stand, "ada/lost", score=None)
+    assert look(stand) == []
+    done, asked = watched(monkeypatch, "fill"), watched(monkeypatch, "look_at_model")
+    path = finished(stand)
+    assert look(stand) == []
+    assert path in {one.path for one in stand.desk.scores.all()}
+    assert (done, asked) == ([], [])
+
+
+def test_results_that_others_replace_are_read_again(stand: Stand) -> None:
+    """Another program goes on publishing for a while: its newer results count."""
+    path = old(stand, score=0.4)
+    look(stand)
+    before = found(stand, "plain")
+    old(stand, score=0.9, day=2)
+    look(stand)
+    ((there, average),) = found(stand, "plain")
+    assert (there, before[0][0]) == (path, path)
+    assert average != before[0][1]
+
+
+def test_a_few_models_are_asked_about_at_a_time(stand: Stand, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The rest follows a while later; a private model is not asked about at all."""
+    monkeypatch.setattr(scoreboard, "LOOKS", 1)
+    asked = watched(monkeypatch, "look_at_model")
+    for name in ("a", "b", "c"):
+        licensed(stand, f"ada/{name}")
+        old(stand, f"ada/{name}", score=None)
+    hidden = old(stand, "ada/hidden", score=None)
+    stand.put(hidden, json.dumps({**stand.file(hidden), "private": True}).encode())
+    stand.settle()
+    stand.desk.mark(scoreboard.SCORES)
+    stand.work()
+    assert len(found(stand, "Hub License: MIT")) == 1
+    for count in (2, 3):
+        stand.time += scoreboard.PACE
+        stand.work()
+        assert len(found(stand, "Hub License: MIT")) == count
+    assert stand.desk.licences.models() == {"ada/a", "ada/b", "ada/c", "ada/hidden"}
+    assert sorted(model for _, model, _ in asked) == ["ada/a", "ada/b", "ada/c"]
+
+
+def test_older_results_never_take_the_place_of_newer_ones(stand: Stand) -> None:
+    """Published, and the request does not say so yet; or while the results repo is read."""
+    path = old(stand)
+    look(stand)
+    (was,) = stand.desk.scores.all()
+    newer = was.model_copy(update={"results": "ada/plain/results_2026-01-01T00-00-00.000000.json", "average": 99.0})
+    stand.desk.scores.put(newer)
+    commit(stand, newer.results, {"results": {}})
+    scoreboard.fill(stand.desk)
+    assert stand.desk.scores.find([path]) == {path: newer}
+    assert stand.desk.scores.mend([(was.model_dump_json(), was), (None, was)]) == []
+    assert stand.desk.scores.mend([(newer.model_dump_json(), was)]) == [path]
+    assert stand.desk.scores.find([path]) == {path: was}
+
+
+def test_scores_of_an_earlier_version_are_noted_anew(stand: Stand) -> None:
+    """What was noted without the commit gets it, from the results."""
+    path = finished(stand)
+    (whole,) = stand.desk.scores.all()
+    bare = whole.model_dump_json(exclude={"revision", "results"})
+    assert Scored.model_validate_json(bare).revision == ""
+    stand.desk.redis.hset(stand.desk.keys.scores, path, bare)
+    stand.desk.redis.delete(stand.desk.keys.scores_state)
+    look(stand)
+    assert stand.desk.scores.all() == [whole]
