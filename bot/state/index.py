@@ -19,9 +19,9 @@ from redis.exceptions import WatchError
 from bot.state.catalog import Catalog
 from bot.state.neighbours import Neighbours, starting_with
 from bot.state.standing import Standing
-from bot.state.waiting import LINE, WaitingList
+from bot.state.waiting import LINE, WaitingList, turn_of
 from leaderboard.dispatch import Waiting
-from leaderboard.holds import RANK, Hold, Priority
+from leaderboard.holds import Hold, Priority
 from leaderboard.requests import Kept, RequestPath, parse_path
 from leaderboard.tiers import Tier
 from wire.jobs import EvaluationJob
@@ -92,6 +92,12 @@ class Entry(BaseModel):
     def time(self) -> float:
         """When it was submitted, as far as it is known."""
         return self.standing.time or self.submitted
+
+    @property
+    def commit(self) -> str:
+        """The commit that it is about: of one that finished that of its results, whatever was tried since."""
+        seen = self.standing
+        return seen.revision if seen.status == "FINISHED" and seen.revision else self.sha or seen.revision
 
     @property
     def precision(self) -> str:
@@ -311,23 +317,6 @@ def _by_model(path: str) -> str:
     """A path in the list that is ordered by model; one that cannot be a request's stands under its own name."""
     where = parse_path(path)
     return f"{(where.model if isinstance(where, RequestPath) else path).lower()}\0{path}"
-
-
-def turn_of(entry: Entry) -> Waiting:
-    """What decides about the turn of a request."""
-    return Waiting(
-        path=entry.path,
-        attempt=entry.attempt or "",
-        submitter=entry.submitter,
-        submitted=entry.submitted,
-        tier=entry.tier,
-        rank=RANK[entry.priority],
-        size=entry.size,
-        suite=entry.job.suite if entry.job is not None else "",
-        held=entry.hold is not None,
-        place=entry.place,
-        why=entry.why,
-    )
 
 
 def _entry(raw: bytes | str) -> Entry | None:

@@ -113,11 +113,18 @@ def values_of(entry: Entry, scored: Scored | None, licence: str = "") -> tuple[s
         "status": seen.status,
         "submitter": entry.whose,
         "base": entry.base_model or seen.base_model,
-        "revision": entry.sha or seen.revision,
+        "revision": _commit(entry, scored),
         "average": scored.average if scored is not None else None,
         "parameters": entry.parameters / 1e9 if entry.parameters else None,
     }
     return _name(entry), values
+
+
+def _commit(entry: Entry, scored: Scored | None) -> str:
+    """Of what has scores the commit that they are of: a newer one may wait, or have failed."""
+    if scored is None:
+        return entry.commit
+    return scored.revision or (entry.kept.revision if entry.kept is not None else "") or entry.commit
 
 
 def _name(entry: Entry) -> str:

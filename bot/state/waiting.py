@@ -10,12 +10,16 @@ from __future__ import annotations
 import json
 import sys
 import threading
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from leaderboard.dispatch import Waiting
+from leaderboard.holds import RANK
 from leaderboard.tiers import Tier
 from wire.keys import Keys
 from wire.redis import Redis, text
+
+if TYPE_CHECKING:
+    from bot.state.index import Entry
 
 REMEMBERED = 20_000
 """Changes that are kept; who is further behind reads everything."""
@@ -110,3 +114,20 @@ def _line(path: str, attempt: str, submitter: str, submitted: float, tier: Tier,
     """
     known = more[:_MORE]
     return Waiting(path, attempt, sys.intern(submitter), submitted, sys.intern(tier), *known)  # type: ignore[arg-type]
+
+
+def turn_of(entry: Entry) -> Waiting:
+    """What decides about the turn of a request."""
+    return Waiting(
+        path=entry.path,
+        attempt=entry.attempt or "",
+        submitter=entry.submitter,
+        submitted=entry.submitted,
+        tier=entry.tier,
+        rank=RANK[entry.priority],
+        size=entry.size,
+        suite=entry.job.suite if entry.job is not None else "",
+        held=entry.hold is not None,
+        place=entry.place,
+        why=entry.why,
+    )

@@ -50,7 +50,7 @@ class Scored(Shown):
     model: str
     category: str
     precision: str
-    revision: str
+    revision: str = Field(description="the commit that was evaluated: a newer one may wait, or have failed")
     licence: str
     parameters: float | None
     average: float

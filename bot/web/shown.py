@@ -71,7 +71,7 @@ def _fields(desk: Desk, entry: Entry, adopted: str, *, public: bool) -> dict[str
     return {
         "path": entry.path,
         "model": entry.model or (names.model if names else ""),
-        "revision": entry.sha or seen.revision,
+        "revision": entry.commit,
         "precision": names.precision if names else "",
         "weight_type": names.weight_type if names else "",
         "status": seen.status,

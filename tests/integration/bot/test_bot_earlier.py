@@ -8,6 +8,9 @@ import pytest
 from published_kit import publish
 from stand_kit import Stand
 
+from bot.state.searching import find
+from bot.web import shown
+from bot.web.board import Views
 from leaderboard.attempts import Failure
 
 THEIRS = Failure(cause="weights-not-finite", fault="submission", message="Weights are NaN.")
@@ -41,6 +44,16 @@ def run(stand: Stand, **end: Any) -> None:
         end["details"] = publish(stand.hub.url, job, stand.desk.suite, number=1)
     stand.end(job, **end)
     stand.settle()
+
+
+def scored(stand: Stand) -> list[tuple[str, float]]:
+    """Commit and average on the page of results."""
+    return [(one.revision, one.average) for one in Views(stand.desk).results(size=9).results]
+
+
+def found(stand: Stand, revision: str) -> list[float | None]:
+    """The averages of what a search for a commit finds."""
+    return [hit.average for hit in find(stand.desk, f"Model sha: {revision}", most=9).hits]
 
 
 def test_while_a_newer_evaluation_waits_front_ends_go_on_showing_the_old_result(
@@ -92,3 +105,33 @@ def test_a_board_whose_front_end_drops_that_status_never_writes_it(stand: Stand,
     assert stand.file(path)["status"] == "PENDING"
     run(stand, failure=THEIRS)
     assert stand.file(path)["status"] == "FINISHED"
+
+
+@pytest.mark.parametrize("is_known", [True, False])
+def test_a_score_is_shown_at_the_commit_that_was_evaluated(
+    stand: Stand, finished: dict[str, Any], is_known: bool
+) -> None:
+    """While a newer one waits, and for ever after it failed; also of scores that were noted without their commit."""
+    path, old = finished["path"], finished["steward"]["revision"]
+    new = stand.ada.model_info("ada/good").sha
+    (noted,) = stand.desk.scores.all()
+    if not is_known:
+        stand.desk.redis.hset(stand.desk.keys.scores, path, noted.model_dump_json(exclude={"revision", "results"}))
+    stand.desk.workers.leave("w")
+    resubmit(stand, path)
+    assert (scored(stand), found(stand, old), found(stand, str(new))) == ([(old, noted.average)], [noted.average], [])
+    assert shown.summary(stand.desk, stand.desk.index.get(path)).revision == new, "what waits is the newer one"
+    run(stand, failure=THEIRS)
+    assert (scored(stand), found(stand, old), found(stand, str(new))) == ([(old, noted.average)], [noted.average], [])
+    assert shown.summary(stand.desk, stand.desk.index.get(path)).revision == old
+
+
+def test_a_newer_score_is_shown_at_the_newer_commit(stand: Stand, finished: dict[str, Any]) -> None:
+    """Once that was evaluated, the page, the search and the request tell of it alone."""
+    path, old = finished["path"], finished["steward"]["revision"]
+    resubmit(stand, path)
+    run(stand)
+    new = stand.file(path)["steward"]["revision"]
+    ((revision, average),) = scored(stand)
+    assert (revision, found(stand, old), found(stand, new)) == (new, [], [average])
+    assert shown.summary(stand.desk, stand.desk.index.get(path)).revision == new
