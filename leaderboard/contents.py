@@ -21,6 +21,7 @@ from leaderboard.evaluations import (
     Evaluation,
     Key,
     Sources,
+    differ,
     evaluations,
     is_results_path,
     is_shown,
@@ -106,23 +107,36 @@ def known_from(row: Mapping[str, Any]) -> Known:
 
 
 def kept(old: Iterable[Row], found: Mapping[Key, Evaluation], sources: Sources, board: Board) -> Iterator[Row]:
-    """The rows that others made and that still stand, by their models' present names."""
+    """The rows that others made and that still stand, by their models' present names; also of commits before the newest
+    evaluation, as long as the results that others made of them are there."""
     asked = {key_of_request(request): request for request in sources.requests.values()}
     folders = {path.rpartition("/")[0] for path in sources.results if is_results_path(path)}
+    theirs = {(one.model, one.precision, one.revision) for one in sources.measured.values() if not one.request}
     left: dict[tuple[str, str, str], list[Row]] = {}
-    taken = set(found)
+    taken, earlier = set(found), set[tuple[Key, str]]()
     for row in old:
-        key = key_of(row)
-        if key not in found and _stands(asked.get(key), key[0], folders, sources):
+        key, sha = key_of(row), row.get("Model sha") or ""
+        if key in found:
+            known = (key[0], key[1], sha) in theirs or (key[0], "", sha) in theirs
+            if known and differ(sha, found[key].revision) and (key, sha) not in earlier:
+                earlier.add((key, sha))
+                yield row
+        elif _stands(asked.get(key), key[0], folders, sources):
             taken.add(key)
             yield row
-        elif key not in found and key not in asked:
-            left.setdefault((row.get("Model sha") or "", *key[1:]), []).append(row)
+        elif key not in asked:
+            left.setdefault((sha, *key[1:]), []).append(row)
     for key, request in asked.items():
         # A request without a row, and a row of the same commit without a request: the model was renamed.
         same = left.get((revision_of(request), *key[1:]), ())
         if revision_of(request) and key not in taken and len(same) == 1 and _stands(request, key[0], folders, sources):
             yield {**same[0], "fullname": key[0], "eval_name": _eval_name(*key), "Model": _model(key[0], board)}
+
+
+def rows_of(found: Mapping[Key, Evaluation], rows: Iterable[Row]) -> list[Row]:
+    """Those of `rows` that are about the evaluations in `found`, and at no other commit."""
+    known = ((found.get(key_of(row)), row) for row in rows)
+    return [row for it, row in known if it is not None and not differ(row.get("Model sha") or "", it.revision)]
 
 
 def _stands(request: Request | None, model: str, folders: Collection[str], sources: Sources) -> bool:
@@ -143,13 +157,15 @@ def compile_rows(
     found = evaluations(sources)
     bases = {key[0]: _base(one, known.get(key[0], Known())) for key, one in found.items()}
     old = list(old)
-    before = {key_of(row): row for row in old}
+    stay = list(kept(old, found, sources, board))
+    same = {id(row) for row in stay}
+    before = {key_of(row): row for row in old if id(row) not in same}
     rows = [
         _with_more(_row(key, one, known.get(key[0], Known()), bases, board), before.get(key, {}))
         for key, one in found.items()
         if key[0] not in waits
     ]
-    rows += [dict(row) for row in kept(old, found, sources, board)]
+    rows += [dict(row) for row in stay]
     if sources.flags is not None:
         rows = _flagged(rows, sources, Flags(sources.flags))
     return sorted(rows, key=lambda row: (row.get("eval_name") or "", *key_of(row)))
@@ -166,8 +182,11 @@ def _flagged(rows: Iterable[Row], sources: Sources, flags: Flags) -> list[Row]:
     shown = [row for row in rows if not flags.opted_out(row.get("fullname") or "")]
     for row in shown:
         model, precision, _ = key = key_of(row)
-        weights = asked[key].file.steward.weights or "" if key in asked else ""
-        row["Flagged"] = flags.flagged(model, row.get("Model sha") or "", precision, weights)
+        revision, request = row.get("Model sha") or "", asked.get(key)
+        # The digest is that of the commit that the request is about; a row of another one has other weights.
+        is_same = request is not None and not differ(revision, revision_of(request))
+        weights = request.file.steward.weights or "" if request is not None and is_same else ""
+        row["Flagged"] = flags.flagged(model, revision, precision, weights)
     return shown
 
 

@@ -19,6 +19,7 @@ from leaderboard.suites import Suite
 Key = tuple[str, str, str]
 """Model, precision and weight type: what a request's path tells apart."""
 _NO_FACTS = StewardFacts()
+_COMMIT = re.compile(r"[0-9a-f]{40}")
 
 
 @dataclass(frozen=True)
@@ -130,9 +131,12 @@ def _results_of(request: Request, measured: Mapping[str, Measured], of_model: It
 def _fits(one: Measured, request: Request) -> bool:
     if one.request:
         return one.request == str(request.path)
-    asked, sha = revision_of(request), re.fullmatch(r"[0-9a-f]{40}", one.revision)
-    same_commit = sha is None or re.fullmatch(r"[0-9a-f]{40}", asked) is None or asked == one.revision
-    return same_commit and one.precision in ("", request.path.precision)
+    return one.precision in ("", request.path.precision) and not differ(revision_of(request), one.revision)
+
+
+def differ(one: str, other: str) -> bool:
+    """Whether two revisions are known to be different commits: a branch, or none at all, may be any."""
+    return one != other and bool(_COMMIT.fullmatch(one) and _COMMIT.fullmatch(other))
 
 
 def is_shown(request: Request) -> bool:

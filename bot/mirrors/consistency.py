@@ -245,8 +245,8 @@ def _contents(desk: Desk, sides: Sides) -> Iterator[Disagreement]:
         return
     flags = sides.flags if desk.flags_repo is not None else None
     sources = Sources(sides.requests, sides.measured, set(sides.results), flags)
-    wanted = {key_of(row): row for row in compile_rows(rows, sources, {}, board_of(desk))}
-    found = {key_of(row): row for row in rows}
+    wanted = {_which(row): row for row in compile_rows(rows, sources, {}, board_of(desk))}
+    found = {_which(row): row for row in rows}
     for key in sorted(wanted.keys() - found.keys()):
         yield Disagreement("contents-missing", FILE, f"{' '.join(key)} was evaluated, and has no row.")
     for key in sorted(found.keys() - wanted.keys()):
@@ -257,8 +257,13 @@ def _contents(desk: Desk, sides: Sides) -> Iterator[Disagreement]:
         yield Disagreement("contents-twice", FILE, f"{len(rows) - len(found)} evaluations have more rows than one.")
 
 
+def _which(row: Row) -> tuple[str, ...]:
+    """Which evaluation a row is about, at which commit."""
+    return (*key_of(row), row.get("Model sha") or "")
+
+
 def _row(found: Row, wanted: Row) -> Iterator[Disagreement]:
-    name = " ".join(key_of(found))
+    name = " ".join(_which(found))
     if found["Flagged"] != wanted["Flagged"]:
         words = "is flagged, and its row does not say so" if wanted["Flagged"] else "is not flagged, as its row says"
         yield Disagreement("contents-flagged", FILE, f"{name} {words}.")

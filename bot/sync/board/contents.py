@@ -27,7 +27,7 @@ from hub.errors import BadRequest, BadToken, Denied, Garbled, NotFound, TooLarge
 from hub.records import ModelFacts, Repo
 from leaderboard.admission.sizes import BILLION
 from leaderboard.columns import FILE, Column, Row, columns, key_of
-from leaderboard.contents import Board, Known, compile_rows, describe, known_from
+from leaderboard.contents import Board, Known, compile_rows, describe, known_from, rows_of
 from leaderboard.evaluations import Measured, Sources, evaluations, is_results_path, measure, slim
 from leaderboard.requests import Request, is_request_path, parse_request
 from leaderboard.results import MAX_BYTES
@@ -172,9 +172,11 @@ def _read(
 def _ask(desk: Desk, sources: Sources, there: Table) -> tuple[dict[str, Known], set[str]]:
     """What is known of each model with a row, and the models that nobody was asked about yet."""
     memory = desk.contents_memory
-    known = {key_of(row)[0]: known_from(row) for row in there.rows}
+    found = evaluations(sources)
+    # A row that others made tells what was known in their days: it counts only where there is none of ours.
+    known = {key_of(row)[0]: known_from(row) for row in (*there.rows, *rows_of(found, there.rows))}
     known |= {one: said for one, (oid, said) in memory.known.items() if oid == there.oid or one not in known}
-    models = sorted({key[0] for key in evaluations(sources)})
+    models = sorted({key[0] for key in found})
     now, looked = desk.now(), memory.looked
     for model in models:
         if model in known and model not in looked:

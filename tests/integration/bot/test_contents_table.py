@@ -380,3 +380,27 @@ def test_licences_that_the_table_has_are_not_asked_for_again(stand: FlagStand, m
     assert (asked, stand.desk.scores.all()) == ([], before)
     (hit,) = find(stand.desk, "good; Hub License: mit", most=5).hits
     assert (hit.entry.path, hit.average) == (path, before[0].average)
+
+
+def test_a_row_of_an_earlier_commit_that_others_evaluated_stays(stand: FlagStand) -> None:
+    """Their row and ours stand side by side, not written in turns; what theirs tells of the model stays theirs."""
+    path = finished(stand)
+    look(stand)
+    results = json.loads(stand.desk.hub.read_file(stand.desk.results, stand.file(path)["steward"]["results"]).data)
+    config = {"model_dtype": "torch.float32", "model_sha": "e" * 40}
+    theirs = json.dumps({"results": results["results"], "config": config}).encode()
+    operations = [CommitOperationAdd(f"{GOOD}/results_2024-01-01T00-00-00.000000.json", theirs)]
+    stand.form.create_commit("board/results", operations, commit_message="Theirs", repo_type="dataset")
+    shape = columns(stand.desk.suite)
+    (ours,) = (dict(row) for row in read_table(data(stand), "", shape).rows)
+    earlier = {**ours, "Model sha": "e" * 40, "Average ⬆️": 11.0, "Hub ❤️": 99}
+    operations = [CommitOperationAdd(FILE, write_table([earlier, ours], shape, {}))]
+    stand.form.create_commit(CONTENTS, operations, commit_message="Theirs", repo_type="dataset")
+    look(stand)
+    before = commits(stand)
+    stand.desk.contents_memory = Memory()
+    look(stand)
+    found = table(stand)
+    assert list(found["Model sha"]) == [ours["Model sha"], "e" * 40]
+    assert (list(found["Average ⬆️"]), list(found["Hub ❤️"])) == ([ours["Average ⬆️"], 11.0], [0, 99])
+    assert (commits(stand), disagreements(stand.desk)) == (before, [])

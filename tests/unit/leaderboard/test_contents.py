@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from leaderboard.columns import Column, Row, columns
-from leaderboard.contents import Board, Known, compile_rows, describe, known_from
+from leaderboard.contents import Board, Known, compile_rows, describe, known_from, rows_of
 from leaderboard.evaluations import Measured, Sources, evaluations, is_results_path, measure, slim
 from leaderboard.flags import FlagRecord
 from leaderboard.requests import Request, parse_request
@@ -215,6 +215,39 @@ def test_rows_of_others_stand_as_long_as_their_results_do() -> None:
     assert (moved["fullname"], moved["eval_name"]) == ("acme/lioness", "acme_lioness_bfloat16")
     assert "lioness</a>" in moved["Model"]
     assert (moved["Average ⬆️"], moved["theirs"]) == (1.5, 7)
+
+
+def test_a_row_that_others_made_of_an_earlier_commit_stays_once() -> None:
+    """Its results, and those of the newer one, are theirs or ours; it has a flag, and weights, of its own."""
+    earlier = {**one_row(request()), "Model sha": OTHER, "Average ⬆️": 11.0, "theirs": 7}
+    newer, results = one_row(request()), [measured(day=1, revision=OTHER), measured(day=2)]
+    both = sources([request()], results)
+    assert compile_rows([earlier, newer, earlier], both, {}, BOARD) == [newer, earlier]
+    assert compile_rows([earlier], both, {}, BOARD) == [newer, earlier], "what they noted of it stays with it"
+    ours = Measured(results[1].path, results[1].scores, str(request().path), "bfloat16", SHA)
+    named = request(steward={"results": ours.path, "revision": SHA, "weights": "c" * 64})
+    flags = [flag("acme/other", weights="c" * 64)]
+    rows = compile_rows([earlier, newer], sources([named], [results[0], ours], flags), {}, BOARD)
+    assert [(row["Model sha"], row["Flagged"]) for row in rows] == [(SHA, True), (OTHER, False)]
+
+
+@pytest.mark.parametrize(
+    ("earlier", "results"),
+    [
+        ({"Model sha": OTHER}, []),
+        ({"Model sha": OTHER}, [measured(revision=OTHER, request=str(request().path))]),
+        ({"Model sha": OTHER}, [measured(revision=OTHER, precision="4bit")]),
+        ({"Model sha": "main"}, [measured(revision="main")]),
+        ({"Model sha": ""}, [measured(revision="")]),
+        ({}, [measured()]),
+    ],
+)
+def test_the_newest_evaluation_takes_the_place_of_all_other_rows(earlier: Row, results: list[Measured]) -> None:
+    """Of ours at an earlier commit, of one without results, and of one at a commit that may be the same."""
+    row = {**one_row(request()), "Average ⬆️": 11.0, **earlier}
+    it = sources([request()], [*results, measured(day=2)])
+    assert compile_rows([row], it, {}, BOARD) == [one_row(request())]
+    assert rows_of(evaluations(it), [row]) == ([] if earlier == {"Model sha": OTHER} else [row])
 
 
 def test_generations_are_counted_and_circles_end() -> None:
