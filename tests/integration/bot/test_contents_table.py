@@ -163,10 +163,10 @@ def test_a_flag_and_its_end_are_told(stand: FlagStand) -> None:
 
 
 def test_a_removal_takes_the_row_and_a_restoration_brings_it_back(stand: FlagStand) -> None:
-    """The same row, byte for byte of the whole table."""
+    """The same row, byte for byte of the whole table; and the same scores."""
     finished(stand)
     look(stand)
-    before = data(stand)
+    before, scores = data(stand), stand.desk.scores.all()
     talk = Hearing(stand, "My model", "Hello.")
     talk.say(f"/remove {GOOD} the weights were wrong", stand.form)
     look(stand)
@@ -174,12 +174,12 @@ def test_a_removal_takes_the_row_and_a_restoration_brings_it_back(stand: FlagSta
     assert disagreements(stand.desk) == []
     talk.say(f"/restore {GOOD}", stand.form)
     look(stand)
-    assert data(stand) == before
+    assert (data(stand), stand.desk.scores.all()) == (before, scores)
     assert disagreements(stand.desk) == []
 
 
 def test_a_renamed_model_keeps_its_row_under_the_new_name(stand: FlagStand) -> None:
-    """Requests and results are renamed on approval; the table follows."""
+    """Requests and results are renamed on approval; the table follows, and so do the scores."""
     finished(stand)
     look(stand)
     stand.ada.move_repo(GOOD, "ada/better")
@@ -191,6 +191,8 @@ def test_a_renamed_model_keeps_its_row_under_the_new_name(stand: FlagStand) -> N
     look(stand)
     assert names(stand) == ["ada/better"]
     assert "ada/better" in table(stand)["Model"][0]
+    (scored,) = stand.desk.scores.all()
+    assert (scored.model, scored.average) == ("ada/better", table(stand)["Average ⬆️"][0])
     assert disagreements(stand.desk) == []
 
 
