@@ -100,6 +100,11 @@ class Entry(BaseModel):
         return seen.revision if seen.status == "FINISHED" and seen.revision else self.sha or seen.revision
 
     @property
+    def has_results(self) -> bool:
+        """Whether results of it are on the board: it finished, perhaps waits for newer ones, and was not removed."""
+        return self.standing.status in ("FINISHED", "PENDING_NEW_EVAL") or self.kept is not None
+
+    @property
     def precision(self) -> str:
         """The precision at which it is to be evaluated, as the file's name has it."""
         where = parse_path(self.path)

@@ -6,7 +6,7 @@ requests are looked at, at most.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 
@@ -77,7 +77,7 @@ def _names(desk: Desk) -> Iterator[str]:
 
 def _hits(desk: Desk, query: Query, paths: list[str]) -> Iterator[Hit]:
     entries = [entry for entry in desk.index.find(paths) if entry is not None and not entry.is_private]
-    scores, licences = desk.scores.find(entry.path for entry in entries), licences_of(desk, entries)
+    scores, licences = scores_of(desk, entries), licences_of(desk, entries)
     others = replace(query, terms=tuple(term for term in query.terms if term.column.key != "flagged"))
     asks_for_flags = others != query
     for entry in entries:
@@ -90,6 +90,12 @@ def _hits(desk: Desk, query: Query, paths: list[str]) -> Iterator[Hit]:
 
 def _with_flag(desk: Desk, entry: Entry, row: Row) -> Row:
     return Row(row.name, {**row.values, "flagged": bool(desk.flags([row.name], entry.weights))})
+
+
+def scores_of(desk: Desk, entries: Sequence[Entry]) -> dict[str, Scored]:
+    """Path → scores, of those of `entries` that have results on the board. One round trip."""
+    known = desk.scores.find(entry.path for entry in entries)
+    return {entry.path: known[entry.path] for entry in entries if entry.path in known and entry.has_results}
 
 
 def licences_of(desk: Desk, entries: Iterable[Entry]) -> dict[str, str]:

@@ -23,7 +23,7 @@ import structlog
 from redis.exceptions import RedisError
 
 from bot.desk import Desk
-from bot.state.searching import licences_of
+from bot.state.searching import licences_of, scores_of
 from bot.web.rows import Line, Rows, line_of
 from leaderboard.flags import FlagRecord
 
@@ -104,8 +104,9 @@ class Table:
         return True
 
     def _reread(self, paths: Sequence[str], lines: dict[str, Line]) -> None:
-        scores, entries = self.desk.scores.find(paths), self.desk.index.find(paths)
-        licences = licences_of(self.desk, (entry for entry in entries if entry is not None))
+        entries = self.desk.index.find(paths)
+        there = [entry for entry in entries if entry is not None]
+        scores, licences = scores_of(self.desk, there), licences_of(self.desk, there)
         for path, entry in zip(paths, entries, strict=True):
             if entry is None or entry.is_private:
                 lines.pop(path, None)

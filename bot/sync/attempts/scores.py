@@ -57,10 +57,12 @@ def compared(desk: Desk, own: Scored, request: Request, results: Results) -> dic
 
 
 def _first(desk: Desk, scored: Iterable[Scored]) -> Scored | None:
-    """The first whose model everybody may know of, and that is not flagged."""
+    """The first that is on the board, whose model everybody may know of, and that is not flagged."""
     for one in scored:
         entry = desk.index.find([one.path])[0]
-        if entry is not None and entry.standing.access == "public" and not desk.flags([one.model], entry.weights):
+        if entry is None or not entry.has_results or entry.standing.access != "public":
+            continue
+        if not desk.flags([one.model], entry.weights):
             return one
     return None
 

@@ -13,6 +13,7 @@ from stand_kit import Stand
 from bot.mirrors import contents as tables
 from bot.state.scoreboard import Scored
 from bot.state.searching import find
+from bot.sync.attempts.scores import _first
 from bot.sync.board import scoreboard
 from bot.sync.repo.kept import LOOK_EVERY
 from bot.web.board import Views
@@ -194,3 +195,18 @@ def test_scores_of_an_earlier_version_are_noted_anew(stand: Stand) -> None:
     stand.desk.redis.delete(stand.desk.keys.scores_state)
     look(stand)
     assert stand.desk.scores.all() == [whole]
+
+
+def test_what_was_removed_is_shown_no_more(stand: Stand) -> None:
+    """No score on the page, in a search or beside another model's; a request that is put back has it again."""
+    path = finished(stand)
+    file, views = stand.file(path), Views(stand.desk)
+    (row,) = page(views)
+    assert _first(stand.desk, stand.desk.scores.all()) is not None
+    stand.put(path, json.dumps({**file, "status": "CANCELLED"}).encode())
+    stand.settle()
+    assert (page(views), found(stand, "good")) == ([], [(path, None)])
+    assert _first(stand.desk, stand.desk.scores.all()) is None
+    stand.put(path, json.dumps(file).encode())
+    stand.settle()
+    assert (page(views), found(stand, "good")) == ([row], [(path, row[-1])])
