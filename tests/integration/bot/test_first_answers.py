@@ -212,8 +212,12 @@ def test_members_of_a_maintaining_organisation_are_maintainers_here_too(stand: S
         ("Rename ada/good", "It is ada/better now.", "checked file by file"),
         ("Remove ada/good", "Please.", "when its owner asks"),
         ("ada/good was wrongly flagged", "The data is clean.", "look at the flag again"),
-        ("Duplicates", "ada/good is listed twice", "only two rows with both alike"),
-        ("Why does my model appear twice?", "ada/good is, with one sha", "only two rows with both alike"),
+        ("Duplicates", "ada/good is listed twice", "only two rows with precision and commit alike"),
+        (
+            "Why does my model appear twice?",
+            "ada/good is, with one sha",
+            "only two rows with precision and commit alike",
+        ),
         ("ada/good: new version", "I want to re-submit, please remove it", "`/resubmit` does that"),
     ],
 )
