@@ -7,7 +7,8 @@ from collections.abc import Iterator
 
 import redis
 
-from bot.state.index import Entry, Index
+from bot.state.entry import Entry
+from bot.state.index import Index
 from bot.state.measures import Measures
 from bot.state.scoreboard import Scored
 from bot.state.standing import Standing

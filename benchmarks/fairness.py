@@ -256,7 +256,7 @@ def speed(options: argparse.Namespace) -> dict[str, float]:
 def _desk(url: str, options: argparse.Namespace) -> tuple[Any, list[Any]]:
     from benchmarks.turned import board_of
     from bot.desk import Desk
-    from bot.state.index import Entry
+    from bot.state.entry import Entry
     from hub.client import Hub
     from leaderboard.suites import find_suite
     from wire.heartbeats import WorkerCard

@@ -93,7 +93,7 @@ def evidence(desk: Any, calls: list[str]) -> tuple[float, int, list[str]]:
 
 def fill(desk: Any, count: int) -> None:
     """An index of `count` models that were judged, the original of the copy among them."""
-    from bot.state.index import Entry
+    from bot.state.entry import Entry
     from bot.state.standing import Standing
     from leaderboard.requests import RequestPath
 

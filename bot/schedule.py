@@ -14,7 +14,7 @@ from redis.exceptions import RedisError
 
 from bot.desk import Desk, request_key
 from bot.flagging.cures import CAUSES
-from bot.state.index import Entry
+from bot.state.entry import Entry
 from bot.sync.board.decisions import DECISIONS
 from bot.sync.changes.duplicates import DUPLICATES
 from bot.sync.queue.queue import QUEUE

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from bot.desk import Desk, thread_key
-from bot.state.index import Entry
+from bot.state.entry import Entry
 from hub.comments import Marker, marker_of
 from hub.records import Comment, Repo, Thread
 from wire.redis import text

@@ -19,7 +19,7 @@ from benchmarks.month.stage import Flow
 from benchmarks.month.town import FORM
 from benchmarks.month.world import MAINTAINERS, REQUESTS, SPACE, token_of
 from bot.desk import Desk
-from bot.state.index import Entry
+from bot.state.entry import Entry
 from hub.comments import marker_of
 from hub.records import Comment, Repo
 from leaderboard.requests import RequestPath, parse_path

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from bot.commands.registry import Arguments, Place, Verb
 from bot.desk import Desk
-from bot.state.index import Entry
+from bot.state.entry import Entry
 from bot.texts.render import Safe, render
 from hub.records import Comment, Repo, Thread
 from leaderboard.roles import Person, Role

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from bot.commands.call import Answer, refusal
 from bot.commands.registry import Arguments, Verb
 from bot.desk import Desk
-from bot.state.index import Entry
+from bot.state.entry import Entry
 from hub.records import Repo, Thread
 from leaderboard.requests import RequestPath, parse_path
 

@@ -23,7 +23,7 @@ import hashlib
 from collections.abc import Sequence
 
 from bot.desk import Desk
-from bot.state.index import Entry
+from bot.state.entry import Entry
 from bot.sync.requests.gather import asked
 from leaderboard.admission.facts import Earlier, ModelFacts, Surroundings
 from leaderboard.requests import Request, RequestPath, Status, parse_path

@@ -14,7 +14,7 @@ from bot.facts.card import MERGEKIT, gather_card
 from bot.facts.repo import ModelRepo
 from bot.facts.surroundings import model_of, one_digest
 from bot.probe.questions import INDEX_FILE
-from bot.state.index import Entry
+from bot.state.entry import Entry
 from hub.errors import BadRequest, Disabled, Gated, NotFound, TooLarge
 from hub.records import Repo
 from leaderboard.admission.facts import ModelFile

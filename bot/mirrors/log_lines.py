@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bot.desk import Desk
-from bot.state.index import Entry
+from bot.state.entry import Entry
 from hub.errors import NotFound, TooLarge
 from leaderboard.decisive import decisive_lines
 from leaderboard.requests import RequestPath, parse_path

@@ -15,7 +15,7 @@ from wire.keys import Keys
 from wire.redis import Fields, Redis, text
 
 if TYPE_CHECKING:
-    from bot.state.index import Entry
+    from bot.state.entry import Entry
 
 STATUSES = (*Status.__members__, OTHER)
 CHUNK = 200

@@ -16,7 +16,7 @@ from wire.keys import Keys
 from wire.redis import Fields, Redis, text
 
 if TYPE_CHECKING:
-    from bot.state.index import Entry
+    from bot.state.entry import Entry
 
 MOST = 1_000
 """Requests of one set that are looked at; a window in which one account submitted more is over its quota anyway."""

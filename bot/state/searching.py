@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from itertools import islice
 
 from bot.desk import Desk
-from bot.state.index import Entry
+from bot.state.entry import Entry
 from bot.state.scoreboard import Scored
 from bot.web.alike import Alike
 from leaderboard.requests import RequestPath, parse_path

@@ -19,7 +19,7 @@ from wire.keys import Keys
 from wire.redis import Redis, text
 
 if TYPE_CHECKING:
-    from bot.state.index import Entry
+    from bot.state.entry import Entry
 
 REMEMBERED = 20_000
 """Changes that are kept; who is further behind reads everything."""

@@ -9,7 +9,7 @@ import structlog
 from redis.exceptions import RedisError
 
 from bot.desk import Desk
-from bot.state.index import Entry
+from bot.state.entry import Entry
 from bot.web import board_models as models
 from bot.web import shown
 from bot.web.board_models import Searched

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import chain, islice, zip_longest
 
 from bot.desk import Desk
-from bot.state.index import Entry
+from bot.state.entry import Entry
 from bot.sync.queue.line import Line, look
 from bot.web import models, shown
 from leaderboard.dispatch import Waiting, held_back

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import accumulate, chain
 
-from bot.state.index import Entry
+from bot.state.entry import Entry
 from bot.state.scoreboard import Scored
 from bot.state.searching import values_of
 from bot.web import shown

@@ -14,7 +14,7 @@ from steward.commands.status import UNKNOWN, What, meant, none_known, told
 
 if TYPE_CHECKING:
     from bot.desk import Desk
-    from bot.state.index import Entry
+    from bot.state.entry import Entry
 
 OPEN = ("PENDING", "RERUN", "PENDING_NEW_EVAL", "RUNNING")
 """Statuses of a request that has not come to its end."""

@@ -12,7 +12,7 @@ from steward.commands.board import AsJson, in_sentences
 
 if TYPE_CHECKING:
     from bot.desk import Desk
-    from bot.state.index import Entry
+    from bot.state.entry import Entry
     from bot.web.models import Place, Request
 
 UNKNOWN = 1

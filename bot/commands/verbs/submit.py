@@ -16,7 +16,7 @@ from bot.commands.verbs.check import AT, REVISION
 from bot.commands.verbs.shared import ANYONE, MODEL, NAMED, PRECISION, THEIRS, WEIGHTS
 from bot.desk import Desk
 from bot.facts.surroundings import model_of
-from bot.state.index import Entry
+from bot.state.entry import Entry
 from bot.sync.requests import submitting
 from bot.texts.render import Safe
 from leaderboard.roles import Person, who_may

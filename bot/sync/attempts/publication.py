@@ -14,7 +14,7 @@ import structlog
 from pydantic import ValidationError
 
 from bot.desk import Desk, request_key
-from bot.state.index import Entry
+from bot.state.entry import Entry
 from bot.sync.attempts import costs, timing
 from bot.sync.attempts.scores import compared, keep_scores
 from bot.sync.queue.queue import QUEUE

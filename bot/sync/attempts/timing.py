@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bot.desk import Desk
-from bot.state.index import Entry
+from bot.state.entry import Entry
 from bot.sync.attempts.costs import AFTERWARDS
 from bot.sync.requests.gather import Gathered
 from leaderboard.requests import RequestPath, parse_path

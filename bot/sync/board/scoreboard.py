@@ -21,7 +21,7 @@ from collections.abc import Container, Iterable, Iterator, Mapping
 import structlog
 
 from bot.desk import Desk
-from bot.state.index import Entry
+from bot.state.entry import Entry
 from bot.state.scoreboard import Scored, read_scored
 from bot.sync.attempts.scores import scored_of
 from bot.sync.board.contents import LOOKS, PACE, gather, look_at_model, table_licences

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from bot.desk import Desk
-from bot.state.index import Entry
+from bot.state.entry import Entry
 from bot.sync.changes.changesets import Approved, Part, landed
 from bot.sync.renames import facts as rename_facts
 from bot.texts.proposal import Note

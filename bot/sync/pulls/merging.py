@@ -25,7 +25,7 @@ import structlog
 from bot.deliveries import REQUESTS
 from bot.desk import Desk, request_key, thread_key
 from bot.mirrors.gittrees import Difference
-from bot.state.index import Origin
+from bot.state.entry import Origin
 from bot.sync.pulls.record import KIND, Memo, Record, forget, recall, remember
 from bot.sync.pulls.report import tell_end, tell_refused
 from bot.sync.renames import pulls as rename_pulls

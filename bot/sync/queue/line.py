@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 from bot.desk import Desk
-from bot.state.index import Entry
+from bot.state.entry import Entry
 from bot.state.waiting import turn_of
 from leaderboard.budgets import Spent
 from leaderboard.dispatch import Busy, HeldBack, Taker, Terms, Waiting, held_back, in_turn

@@ -18,7 +18,7 @@ from functools import partial
 import structlog
 
 from bot.desk import Desk, request_key
-from bot.state.index import Entry
+from bot.state.entry import Entry
 from bot.sync.queue.durations import ask_for_durations
 from bot.sync.queue.line import look
 from leaderboard.dispatch import choose

@@ -6,7 +6,7 @@ into the index from its file alone; what waits, runs, or is not understood gets 
 
 from __future__ import annotations
 
-from bot.state.index import Entry
+from bot.state.entry import Entry
 from bot.state.standing import standing_of, standing_of_unreadable
 from leaderboard.adoption import is_old
 from leaderboard.jsontext import object_in

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from bot.desk import Desk
-from bot.state.index import Origin
+from bot.state.entry import Origin
 from hub.comments import is_by
 from hub.errors import BadToken, HubError, NotFound, RateLimited, Transient
 from hub.records import Account, LogEntry

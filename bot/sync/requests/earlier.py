@@ -12,7 +12,7 @@ stay in their repo all the same, and the request ends as the new evaluation does
 from __future__ import annotations
 
 from bot.desk import Desk
-from bot.state.index import Entry
+from bot.state.entry import Entry
 from bot.sync.requests.edits import digest_of, stage_transition
 from bot.sync.requests.gather import Gathered
 from leaderboard import transitions

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import structlog
 
 from bot.desk import Desk
-from bot.state.index import Entry
+from bot.state.entry import Entry
 from hub.records import File
 from leaderboard.lifecycle import Life, Seen, Turn, current_attempt, spent, turn
 from leaderboard.requests import Request

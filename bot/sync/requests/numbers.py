@@ -12,7 +12,7 @@ history was squashed, or behind more than VERSIONS files without our facts, and 
 from __future__ import annotations
 
 from bot.desk import Desk
-from bot.state.index import Entry
+from bot.state.entry import Entry
 from hub.errors import NotFound, TooLarge
 from leaderboard.attempts import number_in
 from leaderboard.lifecycle import spent

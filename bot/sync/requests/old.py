@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bot.desk import Desk
 from bot.past.adoption import git_id
-from bot.state.index import Entry
+from bot.state.entry import Entry
 from bot.sync.repo.first_look import left_in_peace
 from hub.records import File
 from leaderboard.requests import Problem, Request

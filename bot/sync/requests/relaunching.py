@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from bot.desk import Desk
-from bot.state.index import Entry
+from bot.state.entry import Entry
 from bot.sync.requests.edits import digest_of, request_ahead, stage_transition
 from bot.sync.requests.numbers import known_numbers
 from leaderboard import transitions

@@ -14,7 +14,7 @@ from __future__ import annotations
 import structlog
 
 from bot.desk import Desk
-from bot.state.index import Entry
+from bot.state.entry import Entry
 from bot.state.standing import standing_of
 from bot.sync.attempts import attempt as attempts
 from bot.sync.attempts import costs, publication

@@ -15,7 +15,7 @@ from typing import Literal
 from bot import checking
 from bot.desk import Desk, request_key
 from bot.facts import gather_submission
-from bot.state.index import Entry
+from bot.state.entry import Entry
 from bot.sync.requests.edits import Ahead, digest_of, request_ahead, stage_transition
 from bot.sync.requests.numbers import known_numbers
 from hub.edits import PutFile

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from bot.desk import Desk, request_key
-from bot.state.index import Entry
+from bot.state.entry import Entry
 from bot.state.standing import standing_of_unreadable
 from bot.sync.requests.edits import digest_of
 from bot.sync.status.status_thread import tell

@@ -13,7 +13,7 @@ from __future__ import annotations
 import structlog
 
 from bot.desk import Desk, request_key
-from bot.state.index import Entry
+from bot.state.entry import Entry
 from bot.sync.status import quota
 from bot.texts.status import State
 from hub.comments import is_by

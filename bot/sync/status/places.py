@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from bot.desk import Desk
-from bot.state.index import Entry
+from bot.state.entry import Entry
 from bot.sync.queue.line import look, why_of
 from bot.sync.status.status_thread import tell
 from bot.sync.status.views import view_of

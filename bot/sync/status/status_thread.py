@@ -24,7 +24,7 @@ from dataclasses import replace
 import structlog
 
 from bot.desk import Desk, request_key
-from bot.state.index import Entry
+from bot.state.entry import Entry
 from bot.sync.status import quota
 from bot.sync.status.closing import close_or_open
 from bot.sync.threads.own_threads import Place, find_own, known_until

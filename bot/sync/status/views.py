@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from bot.desk import Desk
-from bot.state.index import Entry
+from bot.state.entry import Entry
 from bot.texts.status import PastLine, State, StatusView
 from hub.records import Repo
 from leaderboard.attempts import Failure

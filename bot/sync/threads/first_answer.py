@@ -31,7 +31,7 @@ from bot.commands.targets import near
 from bot.desk import Desk, thread_key
 from bot.earlier_names import paths_in_requests
 from bot.mirrors.log_lines import lines_of
-from bot.state.index import Entry
+from bot.state.entry import Entry
 from bot.sync.requests.relaunching import Relaunch, relaunch
 from bot.sync.threads.following import follow
 from bot.sync.threads.later import later_report

@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from bot.desk import Desk, thread_key
-from bot.state.index import Entry
+from bot.state.entry import Entry
 from bot.texts.render import Safe, render
 from bot.web import models, shown
 from hub.comments import Marker, find_marked, is_by, marker_of

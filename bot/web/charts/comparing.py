@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterable
 
-from bot.state.index import Entry
+from bot.state.entry import Entry
 from bot.web.charts import models
 from bot.web.rows import Line, Rows
 from bot.web.table import MANY, Table

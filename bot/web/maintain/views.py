@@ -9,7 +9,7 @@ from urllib.parse import quote
 from bot.deliveries import VERDICTS
 from bot.desk import Desk
 from bot.inbox_log import InboxLog, Kept, Standing, readable
-from bot.state.index import Entry
+from bot.state.entry import Entry
 from bot.web import shown
 from bot.web.maintain import models
 from leaderboard.failures import CAUSES, UNKNOWN

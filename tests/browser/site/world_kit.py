@@ -15,7 +15,8 @@ from site_kit import entry, flag, path_of, put_flags
 from times_kit import count
 
 from bot.state.decisions import Decision, Decisions, Somebody, Where
-from bot.state.index import Entry, Index
+from bot.state.entry import Entry
+from bot.state.index import Index
 from bot.state.measures import Measures
 from bot.state.pauses import Pauses
 from bot.state.scoreboard import Scoreboard, Scored

@@ -13,7 +13,8 @@ from bot_kit import BOARD, SECRET
 from live_kit import client_of
 
 from bot.settings import BotSettings
-from bot.state.index import Entry, Index
+from bot.state.entry import Entry
+from bot.state.index import Index
 from bot.state.standing import Standing
 from leaderboard.attempts import Failure
 from steward.valkey import Valkey

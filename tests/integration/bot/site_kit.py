@@ -7,7 +7,8 @@ from typing import Any
 
 import redis
 
-from bot.state.index import Entry, Index
+from bot.state.entry import Entry
+from bot.state.index import Index
 from bot.state.scoreboard import Scoreboard, Scored
 from bot.state.standing import Standing
 from leaderboard.attempts import Failure

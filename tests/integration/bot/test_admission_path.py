@@ -17,7 +17,7 @@ from huggingface_hub import CommitOperationAdd
 from stand_kit import ADA, REQUESTS, Stand, world
 
 from bot.facts import gather_submission
-from bot.state.index import Entry
+from bot.state.entry import Entry
 from hub.client import Hub
 from hub.records import Put, Repo
 from leaderboard.admission import judge

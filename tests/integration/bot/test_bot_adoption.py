@@ -14,7 +14,7 @@ from stand_kit import REQUESTS, Stand
 from bot.desk import request_key, thread_key
 from bot.past.adopting import Adopted, adopt
 from bot.past.adoption import RecordLost, git_id
-from bot.state.index import Entry
+from bot.state.entry import Entry
 from bot.sync.changes.duplicates import DUPLICATES
 from bot.sync.reconcile import PERIOD
 from leaderboard.adoption import RECORD, BadRecord, parse_record

@@ -9,7 +9,7 @@ import pytest
 from published_kit import publish
 from stand_kit import Stand
 
-from bot.state.index import Entry
+from bot.state.entry import Entry
 from bot.sync.repo.kept import LOOK_EVERY
 from bot.sync.requests.relaunching import relaunch
 from bot.sync.threads.threads import sync_thread

@@ -8,7 +8,8 @@ import redis
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from bot.state.index import Entry, EntryState, Index, Origin
+from bot.state.entry import Entry, EntryState, Origin
+from bot.state.index import Index
 from wire.keys import Keys
 
 STATES: tuple[EntryState, ...] = ("new", "waiting", "queued", "running", "settled", "foreign")

@@ -8,7 +8,7 @@ import pytest
 from stand_kit import CONFIG, Stand
 
 from bot.checking import GATED, as_request
-from bot.state.index import Entry
+from bot.state.entry import Entry
 from bot.sync.pulls.checks import verdict_on
 from hub.records import Put, Repo
 from leaderboard.attempts import Failure

@@ -11,7 +11,7 @@ from reconciler_kit import fill, look, member, state, text_of, webhook
 from stand_kit import REQUESTS, Stand
 
 from bot.schedule import STUCK_IN_RQ, TICK, Schedule
-from bot.state.index import Entry
+from bot.state.entry import Entry
 from bot.sync.reconcile import PERIOD, POLLING
 from bot.sync.threads.threads import staleness
 from bot.sync.threads.waiting_threads import DIGEST, TITLE, waiting_threads

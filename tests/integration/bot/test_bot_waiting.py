@@ -9,7 +9,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from bot.state import waiting
-from bot.state.index import Entry, Index
+from bot.state.entry import Entry
+from bot.state.index import Index
 from bot.state.measures import Cost, Measures
 from leaderboard.budgets import DAY
 from wire import jobs

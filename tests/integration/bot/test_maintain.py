@@ -15,8 +15,8 @@ from signin_kit import MIA, Browser, Site, signing
 from stand_kit import ADA, BOB
 
 from bot.probe import Probe
+from bot.state.entry import Entry
 from bot.state.errands import Errands, wake
-from bot.state.index import Entry
 from bot.state.standing import Standing
 from bot.sync.web.errands import sync_errand
 from bot.web.visitors import Visitors

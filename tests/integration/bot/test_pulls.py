@@ -11,7 +11,7 @@ from huggingface_hub import HfApi
 from pulls_kit import PATH, board_on, bot_comments, fields, look, newer, policy, propose, report, said, settled, thread
 from stand_kit import REQUESTS, Stand, world
 
-from bot.state.index import Origin
+from bot.state.entry import Origin
 from hub.records import Repo
 from hub.retries import Retries
 from leaderboard.effects import Effect, Mode

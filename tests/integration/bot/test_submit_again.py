@@ -13,7 +13,7 @@ from submit_kit import PATH, post
 from talk_kit import Talk
 
 from bot.settings import BotSettings
-from bot.state.index import Entry
+from bot.state.entry import Entry
 from bot.state.submissions import Submission, Submissions
 from bot.sync.requests.submitting import Wish, submit
 from bot.sync.web.submissions import arguments_of, sync_submission

@@ -14,7 +14,7 @@ from bot_kit import BOARD
 
 from bot.desk import Desk
 from bot.facts.surroundings import gather_surroundings, weights_digest
-from bot.state.index import Entry
+from bot.state.entry import Entry
 from bot.state.standing import Standing
 from hub.client import Hub
 from leaderboard.admission.facts import Earlier, ModelFacts, ModelFile, Surroundings, Weights

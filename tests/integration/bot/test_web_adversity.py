@@ -12,7 +12,8 @@ from redis.exceptions import ConnectionError as RedisAway
 from site_kit import entry, flag, put_flags, score
 
 from bot.desk import Desk
-from bot.state.index import Entry, Index
+from bot.state.entry import Entry
+from bot.state.index import Index
 from bot.sync.queue.line import look
 from bot.web import table as module
 from bot.web.flags import FlagsView

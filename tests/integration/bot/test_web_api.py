@@ -13,7 +13,8 @@ import pytest
 import redis
 from stand_kit import Stand
 
-from bot.state.index import Entry, Index
+from bot.state.entry import Entry
+from bot.state.index import Index
 from bot.state.standing import Standing
 from bot.web.lists import LOOKED_AT
 from leaderboard.adoption import RECORD

@@ -16,7 +16,7 @@ from talk_kit import Talk
 from bot.commands.verbs import REGISTRY
 from bot.desk import Desk
 from bot.state.decisions import Decision, Decisions
-from bot.state.index import Entry
+from bot.state.entry import Entry
 from bot.state.standing import Standing
 from bot.sync.board.decisions import sync_decisions
 from bot.web import talks

@@ -13,7 +13,7 @@ from benchmarks.month.figures import spread, table
 from benchmarks.month.recorded import fate_of
 from benchmarks.month.script import MONTH, TROUBLES, Scale, write
 from benchmarks.month.watch import bot_calls, most_within
-from bot.state.index import Entry
+from bot.state.entry import Entry
 from bot.state.standing import Standing
 from hub.records import Comment, Repo, Thread
 from leaderboard.attempts import Failure
