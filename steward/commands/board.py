@@ -126,7 +126,8 @@ def open_keys(board: Path | None = None) -> tuple[Redis, Keys]:
 
     with sentences():
         settings = settings_of(board)
-        return connect(settings.redis_url), Keys(settings.read_board().name)
+        keys = Keys(settings.read_board().name)  # first: what is wrong for good is told before what may pass
+        return connect(settings.redis_url), keys
 
 
 @contextmanager

@@ -34,7 +34,7 @@ def test_a_model_with_a_long_name_gets_its_results(stand: Stand, started: Evalua
 def test_a_model_with_a_long_name_is_given_up_when_its_worker_is_lost(stand: Stand, started: EvaluationJob) -> None:
     """What its worker may have published is looked for, and the request waits for another try; nothing is parked."""
     stand.time += 3600
-    stand.schedule.tick()
+    stand.tick()
     stand.settle()
     file = stand.file(started.path)
     assert (file["status"], file["steward"]["attempt"]) == ("RERUN", 2)

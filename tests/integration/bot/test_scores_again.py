@@ -42,7 +42,7 @@ def look(stand: Stand) -> None:
     """Time enough for two looks at what changed."""
     for _ in range(2):
         stand.time += LOOK_EVERY
-        stand.schedule.tick()
+        stand.tick()
         stand.work()
 
 
