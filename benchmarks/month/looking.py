@@ -14,6 +14,7 @@ from hub.records import Comment, Repo, Thread
 from wire.redis import text
 
 BOT = "bot"
+ENDS = ("FINISHED", "FAILED", "CANCELLED")
 ANSWER, DOING = "answer", "doing"
 
 
@@ -98,10 +99,12 @@ def _ours(thread: Thread) -> list[Comment]:
 
 
 def unended(entries: Iterable[Entry]) -> Iterator[str]:
-    """Requests that wait or run for no reason that anybody could read."""
+    """Requests that wait or run for no reason that anybody could read, and ends that the index did not hear of."""
     for entry in entries:
         if entry.state not in ("settled", "foreign") and entry.hold is None:
             yield f"{entry.path} is {entry.state}"
+        elif entry.state == "settled" and entry.standing.status not in ENDS:
+            yield f"{entry.path} is settled, and known as {entry.standing.status}"
 
 
 def unexpected(entries: Mapping[str, Entry], expected: Mapping[str, str], fates: Mapping[str, str]) -> Iterator[str]:

@@ -68,7 +68,7 @@ IDLE = 1.0
 FIRST_WAIT, LONGEST_WAIT = 2.0, 600.0
 LAST_TRY = 8
 AWAY_WAIT, PROBE = 60.0, 5.0
-"""The longest wait while the Hub is away, and the time between two looks whether it is back."""
+"""The longest wait of ours while the Hub is away or limits us, and the time between two looks whether it is back."""
 
 CLAIMED = point("key claimed, nothing done")
 DONE = point("sync done, key not given back")
@@ -222,7 +222,7 @@ class SyncLoop:
         tries = self.desk.redis.hincrby(self.desk.keys.dirty_tries, claim.key, 1)
         wait = min(LONGEST_WAIT, FIRST_WAIT * 2.0 ** min(tries - 1, 10))
         if isinstance(error, RateLimited):
-            wait = max(wait, error.seconds)
+            wait = max(min(wait, AWAY_WAIT), error.seconds)  # who says how long need not be asked ever more rarely
         elif isinstance(error, (Transient, BadToken)):
             self._away, wait = True, min(wait, AWAY_WAIT)
             self._note({"failed": now, "error": words, "at": iso(now)})

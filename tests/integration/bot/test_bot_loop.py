@@ -145,6 +145,19 @@ def test_a_hub_that_is_away_is_asked_now_and_then(clockwork: Clockwork, monkeypa
     assert all(later - before >= loops.PROBE for before, later in pairwise(asked[1:]))
 
 
+def test_a_limit_that_is_met_again_and_again_is_asked_about_every_minute(clockwork: Clockwork) -> None:
+    """A person may wait for it: the waits do not grow to many times of what was asked for."""
+    clockwork.handler = failing(RateLimited("slow", seconds=15, what="commits"))
+    clockwork.desk.mark(KEY)
+    tries(clockwork, 10)
+    before = clockwork.time  # type: ignore[attr-defined]
+    clockwork.step()
+    clockwork.time = before + 59  # type: ignore[attr-defined]
+    assert not clockwork.step()
+    clockwork.time = before + 61  # type: ignore[attr-defined]
+    assert clockwork.step()
+
+
 def test_the_hubs_word_on_how_long_to_wait_is_kept(clockwork: Clockwork) -> None:
     """After a rate limit the key is not tried before the time that the Hub named."""
     clockwork.handler = failing(RateLimited("slow", seconds=300, what="api"))

@@ -258,7 +258,7 @@ def test_an_outcome_that_could_not_be_told_is_told_by_the_next_worker(bot: Bot, 
     eventually(lambda: first.pids("zygote"))
     first.kill("worker")
     first.nothing_left()
-    keep(first.folder / "work" / "slots" / "0" / "attempt", outcome, "the log")
+    keep(first.folder / "work" / "slots" / "0" / "attempt", outcome, "the log", worker="one that is gone")
     start_worker()
     told, log = bot.outcome(asked)
     assert told == outcome and log == "the log"

@@ -120,8 +120,9 @@ def test_ends_that_nobody_deserved_are_found() -> None:
         entry("lost", "FAILED", "gpu-lost"),
         entry("dying", "FAILED", "weights-header"),
         entry("waits", "PENDING", state="waiting"),
+        entry("unheard", "RUNNING"),
     ]
     expected = {"bad": "copy", "other": "copy", "quota": "", "good": "", "lost": "", "dying": "", "waits": ""}
     wrong = looking.unexpected({one.path: one for one in entries}, expected, {"dying": "dies"})
     assert [line.partition(":")[0] for line in wrong] == ["lost", "other"]
-    assert list(looking.unended(entries)) == ["waits is waiting"]
+    assert list(looking.unended(entries)) == ["waits is waiting", "unheard is settled, and known as RUNNING"]
