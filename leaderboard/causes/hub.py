@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from leaderboard.causes.cause import LATER, ONCE, SHORTLY, TRIED_AGAIN, Cause
+from leaderboard.causes.cause import AT_ONCE, LATER, ONCE, SHORTLY, TRIED_AGAIN, Cause
 from leaderboard.evidence import both, raised, said
 
 _FETCHING = ("claim", "download")
@@ -146,6 +146,13 @@ ROWS = (
         "Check that the model computes finite numbers in the precision that was asked for. The maintainers have "
         "the log.",
         signs=(raised("EvaluationFailed"),),
+    ),
+    Cause(
+        "suite-changed",
+        "us",
+        "The suite got a new version while the model was evaluated: {detail}",
+        "Nothing to do for you: it is evaluated once more, by the new version.",
+        AT_ONCE,
     ),
     Cause(
         "results-refused",

@@ -212,7 +212,8 @@ def _is_on_main(desk: Desk, repo: Repo, details: Details, file: File) -> bool:
 
 
 def find_outcome(desk: Desk, request: Request, attempt: str) -> Outcome | None:
-    """The outcome that a worker published before it, or Redis, was lost; None where there is none that can be read."""
+    """The outcome that a worker published before it, or Redis, was lost; None where there is none that can be read, or
+    that is of the suite as it is now."""
     repo, path = details_repo(desk, request), outcome_path(attempt)
     try:
         file = desk.hub.find_file(repo, path, max_bytes=MAX_OUTCOME)
@@ -222,7 +223,7 @@ def find_outcome(desk: Desk, request: Request, attempt: str) -> Outcome | None:
     except (NotFound, TooLarge, ValidationError) as error:
         log.warning("no outcome to recover", attempt=attempt, error=str(error)[:200])
         return None
-    return outcome if outcome.attempt == attempt else None
+    return outcome if (outcome.attempt, outcome.suite_digest) == (attempt, desk.suite.digest) else None
 
 
 def details_repo(desk: Desk, request: Request) -> Repo:

@@ -64,6 +64,28 @@ def change_suite(stand: Stand) -> Suite:
     return stand.desk.suite
 
 
+@pytest.mark.parametrize("told", [True, False], ids=["told", "its worker was lost"])
+def test_what_ended_while_the_suite_got_a_new_version_is_evaluated_once_more(stand: Stand, told: bool) -> None:
+    """Its results are of no use, and that is no fault of the submission: the next attempt is by the new version."""
+    job = stand.started()
+    details = publish(stand.hub.url, job, stand.desk.suite)
+    change_suite(stand)
+    if told:
+        stand.end(job, details=details)
+    else:
+        stand.time += 100
+        stand.tick()
+        stand.settle()
+    file = stand.file(job.path)
+    assert (file["status"], file["steward"]["attempt"]) == ("RERUN", 2)
+    assert file["steward"]["failure"]["cause"] == ("suite-changed" if told else "worker-lost")
+    stand.worker()
+    stand.tick()
+    stand.settle()
+    (again,) = stand.queued()
+    assert again.suite_digest == stand.desk.suite.digest != job.suite_digest
+
+
 @pytest.fixture
 def shell(stand: Stand, valkey_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     """Runs a command on the board with the newer suite, and then whatever follows from it; its status and words."""

@@ -66,7 +66,7 @@ LIKELY: dict[str, Evidence] = {
 }  # fmt: skip
 """For causes that nobody has seen here: what the libraries' own sources say."""
 
-BY_THE_BOT = {"results-refused"}
+BY_THE_BOT = {"results-refused", "suite-changed"}
 """Found by the bot when it reads what was published, not by a sign."""
 
 
