@@ -48,13 +48,16 @@ class Demo:
         return {user["name"]: user["tokens"][0]["token"] for user in self.world()["users"]}
 
     def processes(self) -> dict[int, str]:
-        """Everything that descends from it: process id → command line."""
+        """Everything that descends from it and has not ended, reaped or not: process id → command line."""
         parents: dict[int, int] = {}
         commands: dict[int, str] = {}
         for entry in Path("/proc").iterdir():
             if entry.name.isdigit():
                 try:
-                    parents[int(entry.name)] = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
+                    state, parent, *_ = (entry / "stat").read_text().rpartition(")")[2].split()
+                    if state == "Z":
+                        continue  # it has ended; whoever adopted it reaps it when it comes to that
+                    parents[int(entry.name)] = int(parent)
                     commands[int(entry.name)] = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode()
                 except (FileNotFoundError, ProcessLookupError):
                     continue  # it ended while we looked
