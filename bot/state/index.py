@@ -14,7 +14,6 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 from pydantic import ValidationError
-from redis.exceptions import WatchError
 
 from bot.state.catalog import Catalog
 from bot.state.entry import Entry, Origin
@@ -65,21 +64,16 @@ class Index:
         For all who look at a request beside its own sync, which may write meanwhile: nothing that it wrote is undone.
         `update` may be called more than once. Three round trips.
         """
-        with self._redis.pipeline() as pipe:
-            while True:
-                pipe.watch(self._keys.requests)  # type: ignore[no-untyped-call]
-                raw = pipe.hget(self._keys.requests, path)
-                entry = _entry(raw) if raw is not None else None
-                changed = update(entry) if entry is not None else None
-                if changed is None or changed == entry:
-                    return
-                pipe.multi()
+
+        def written(pipe: Any) -> None:
+            raw = pipe.hget(self._keys.requests, path)
+            entry = _entry(raw) if raw is not None else None
+            changed = update(entry) if entry is not None else None
+            pipe.multi()
+            if changed is not None and changed != entry:
                 self._write(pipe, [changed])
-                try:
-                    pipe.execute()
-                except WatchError:  # whatever request it was: the hash of all of them is watched
-                    continue
-                return
+
+        self._redis.transaction(written, self._keys.requests)  # tried again where any entry changed: one hash holds all
 
     def _write(self, pipe: Any, entries: Sequence[Entry]) -> None:
         keys = self._keys

@@ -48,7 +48,7 @@ class Demo:
         return {user["name"]: user["tokens"][0]["token"] for user in self.world()["users"]}
 
     def processes(self) -> dict[int, str]:
-        """Everything that descends from it and has not ended, reaped or not: process id → command line."""
+        """Everything that descends from it and runs: process id → command line."""
         parents: dict[int, int] = {}
         commands: dict[int, str] = {}
         for entry in Path("/proc").iterdir():

@@ -33,6 +33,7 @@ class Clockwork(SyncLoop):
     """A loop whose syncs do what a test says."""
 
     handler: Callable[[], float | None]
+    time = 1_000_000.0
 
     def _handler(self, key: str) -> Callable[[], float | None]:
         return self.handler
@@ -43,7 +44,6 @@ def clockwork(connection: redis.Redis) -> Iterator[Clockwork]:
     """A loop with a clock of its own and nobody at the other end."""
     with Hub("http://127.0.0.1:1", "hf_x", retries=Retries(attempts=1)) as hub:
         made = Clockwork(Desk(parse_board(BOARD), find_suite("starter"), hub, connection, now=lambda: made.time))
-        made.time = 1_000_000.0  # type: ignore[attr-defined]
         yield made
 
 
@@ -60,7 +60,7 @@ def tries(clockwork: Clockwork, times: int) -> int:
     """Let `times` tries happen, each when it is due; how many did."""
     done = 0
     for _ in range(times):
-        clockwork.time += 700  # type: ignore[attr-defined]
+        clockwork.time += 700
         done += clockwork.step()
     return done
 
@@ -126,7 +126,7 @@ def test_a_hub_that_is_away_is_asked_now_and_then(clockwork: Clockwork, monkeypa
     asked: list[float] = []
 
     def away() -> None:
-        asked.append(clockwork.time)  # type: ignore[attr-defined]
+        asked.append(clockwork.time)
         raise Transient("away")
 
     clockwork.handler = away
@@ -135,8 +135,8 @@ def test_a_hub_that_is_away_is_asked_now_and_then(clockwork: Clockwork, monkeypa
         clockwork.desk.mark(f"thread:dataset/town/requests:{number}")
 
     def a_second_later(_seconds: float) -> None:
-        clockwork.time += 1  # type: ignore[attr-defined]
-        if clockwork.time >= 1_000_060:  # type: ignore[attr-defined]
+        clockwork.time += 1
+        if clockwork.time >= 1_000_060:
             clockwork.stop()
 
     monkeypatch.setattr(clockwork.desk.dirty, "wait", a_second_later)
@@ -150,11 +150,11 @@ def test_a_limit_that_is_met_again_and_again_is_asked_about_every_minute(clockwo
     clockwork.handler = failing(RateLimited("slow", seconds=15, what="commits"))
     clockwork.desk.mark(KEY)
     tries(clockwork, 10)
-    before = clockwork.time  # type: ignore[attr-defined]
+    before = clockwork.time
     clockwork.step()
-    clockwork.time = before + 59  # type: ignore[attr-defined]
+    clockwork.time = before + 59
     assert not clockwork.step()
-    clockwork.time = before + 61  # type: ignore[attr-defined]
+    clockwork.time = before + 61
     assert clockwork.step()
 
 
@@ -163,9 +163,9 @@ def test_the_hubs_word_on_how_long_to_wait_is_kept(clockwork: Clockwork) -> None
     clockwork.handler = failing(RateLimited("slow", seconds=300, what="api"))
     clockwork.desk.mark(KEY)
     assert clockwork.step()
-    clockwork.time += 299  # type: ignore[attr-defined]
+    clockwork.time += 299
     assert not clockwork.step()
-    clockwork.time += 2  # type: ignore[attr-defined]
+    clockwork.time += 2
     assert clockwork.step()
 
 
