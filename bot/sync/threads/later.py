@@ -12,6 +12,7 @@ from dataclasses import replace
 from bot.commands.answering import known_commands
 from bot.commands.registry import Registry
 from bot.desk import Desk
+from bot.earlier_names import paths_in_requests
 from hub.comments import is_by
 from hub.records import Comment, Thread
 from leaderboard.links import RequestLink
@@ -51,7 +52,8 @@ def later_report(desk: Desk, registry: Registry, thread: Thread, opening: Triage
 
 def _known_links(desk: Desk, found: Triage) -> tuple[RequestLink, ...]:
     """The links that lead to requests of this board."""
-    ours = [one for one in found.requests if one.repo is None or one.repo.lower() == desk.requests.id.lower()]
+    paths = set(paths_in_requests(desk, found.requests))
+    ours = [one for one in found.requests if one.path in paths]
     entries = desk.index.find([one.path for one in ours])
     return tuple(one for one, entry in zip(ours, entries, strict=True) if entry is not None and not entry.is_private)
 

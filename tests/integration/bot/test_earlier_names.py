@@ -103,6 +103,16 @@ def test_a_report_that_links_the_repo_by_an_earlier_name_is_taken(stand: FlagSta
     assert "info" not in [route for _, route in stand.calls]
 
 
+def test_a_later_comment_that_links_the_repo_by_an_earlier_name_is_a_report_too(stand: FlagStand) -> None:
+    """The author adds the link when they have found it."""
+    path = stand.failed(LOST)
+    talk = Talk(stand, "My evaluation failed", "Could you have a look?")
+    talk.look()
+    talk.say(f"It is {stand.hub.url}/datasets/{FORMER[REQUESTS]}/blob/main/{path}")
+    assert "it is evaluated once more" in talk.replies()[-1]
+    assert stand.file(path)["status"] == "RERUN"
+
+
 def test_links_to_repos_of_strangers_are_hardly_asked_about(stand: FlagStand) -> None:
     """About none by a path at which we have no request; of those with such a path, about two in a thread."""
     path = stand.failed(LOST)
