@@ -7,6 +7,8 @@ sync sees the file as it is then. An edit that only *waits* (for the budget, for
 Race closed: staged, and dead before the ledger was told. Staging marks the ledger's key in the same script.
 Race closed: dropped, and dead before those who wait were told. Dropping marks their keys in the same script.
 Race closed: edits that come after one in another repo. Its end marks the ledger of theirs.
+Race closed: Redis was lost, and with it the count of the hour. Before a repo gets busy, what it got before is counted
+from its history, once in the life of a Redis.
 Race accepted: an edit that is void at once, again and again (a file that a cache shows older than it is), would make
 its sync and its ledger chase each other: who waits is told of a void edit only VOID_WAIT seconds later.
 """
@@ -14,13 +16,14 @@ its sync and its ledger chase each other: who waits is told of a void edit only 
 from __future__ import annotations
 
 import secrets
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Literal
 
 import structlog
 from pydantic import ValidationError
 
-from hub.budget import Commits
+from hub.budget import DAY, HOUR, Commits
 from hub.client import Hub
 from hub.edits import EDIT, AnyEdit, Present, plan
 from hub.errors import HubError
@@ -29,7 +32,7 @@ from hub.records import File, Repo
 from wire.clock import Clock
 from wire.crashpoints import pass_by, point
 from wire.dirty import Priority
-from wire.echoes import Echoes
+from wire.echoes import Echoes, Side, field
 from wire.parking import Parked, Parking
 from wire.staging import NewEdit, Staged, Staging
 
@@ -40,6 +43,10 @@ LEDGER = "ledger"
 VOID_WAIT = 1.0
 ASK_AGAIN = 60.0
 """The longest wait before the budget is asked again; that costs no call to the Hub."""
+EARLIER = 1_000
+"""Earlier commits that are counted, at most: as many as the Hub tells in one answer."""
+PRECISION = 2.0
+"""Seconds by which the Hub may tell a commit earlier than we counted it: it tells whole ones."""
 
 for _name in (APPLIED, LANDED, SEEN):
     point(_name)
@@ -62,6 +69,7 @@ class Ledgers:
         self.parking = parking
         self.now = now
         self.budget = budget or Commits()
+        self._hub = hub
         self._ledger = Ledger(hub, self, passing=pass_by)
 
     # --- for syncs
@@ -134,7 +142,11 @@ class Ledgers:
         What the Hub itself asked to wait is waited for.
         """
         now = self.now()
-        allowed = self._allowed(repo, self.staging.commits(repo.id, now=now), now)
+        times = self.staging.commits(repo.id, now=now)
+        if self.budget.is_busy(times, now) and not self.staging.is_counted(repo.id):
+            self._count_earlier(repo, min(times), now)
+            times = self.staging.commits(repo.id, now=now)
+        allowed = self._allowed(repo, times, now)
         when = max(min(allowed, now + ASK_AGAIN), self.staging.paused(repo.id))
         return when if when > now else None
 
@@ -152,6 +164,27 @@ class Ledgers:
     def pause(self, repo: Repo, seconds: float) -> None:
         """The Hub wants no commits in `repo` for `seconds`."""
         self.staging.pause(repo.id, self.now() + seconds)
+
+    def _count_earlier(self, repo: Repo, first: float, now: float) -> None:
+        """Count what was committed within a day before `first`, our first commit that this Redis knows. Two calls.
+
+        The Hub has them still where Redis was lost, or is new: its limits hold for them as well.
+        """
+        me = self._hub.me().name
+        ours: dict[str, float] = {}
+        deliveries: Counter[str] = Counter()
+        for entry in self._hub.commits(repo, limit=EARLIER):
+            time = entry.date.timestamp() if entry.date else 0.0
+            if not now - DAY < time < first - PRECISION:
+                continue
+            sides: tuple[Side, ...] = ("all",)
+            if me in entry.authors:
+                ours[entry.oid] = time
+                sides = ("all", "own")
+            if time > now - 2 * HOUR:  # older ones do not count for the budget, and may have caused no deliveries
+                deliveries.update(field(side, "repo.content", repo.id, now=time) for side in sides)
+        self.staging.count(repo.id, ours, deliveries)
+        log.info("counted earlier commits", repo=repo.id, ours=len(ours), deliveries=deliveries.total())
 
     def _allowed(self, repo: Repo, times: Sequence[float], now: float) -> float:
         return self.budget.next(times, now, self.echoes.of_others("repo.content", repo.id, now=now))

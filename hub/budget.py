@@ -111,6 +111,10 @@ class Commits:
     least: int = 4
     """So many an hour are tried however many others commit: nothing waits for ever on what a count says."""
 
+    def is_busy(self, times: Sequence[float], now: float) -> bool:
+        """Whether the next commit will have to wait for those at `times`, because there were many within the hour."""
+        return sum(time > now - HOUR for time in times) >= self.at_once
+
     def next(self, times: Sequence[float], now: float, others: int = 0) -> float:
         """When the next one may be made (up to `now`: at once), after those at `times`, of which none is later.
 

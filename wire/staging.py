@@ -12,7 +12,7 @@ to the same edit under the same id.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -88,6 +88,19 @@ redis.call('EXPIRE', KEYS[1], ARGV[5])
 return 1
 """
 
+COUNT = """
+if not redis.call('SET', KEYS[1], '1', 'NX') then return 0 end
+local commits = tonumber(ARGV[1])
+for i = 2, 2 * commits, 2 do
+  redis.call('ZADD', KEYS[2], ARGV[i], ARGV[i + 1])
+end
+if commits > 0 then redis.call('EXPIRE', KEYS[2], ARGV[#ARGV]) end
+for i = 2 * commits + 2, #ARGV - 1, 2 do
+  redis.call('HINCRBY', KEYS[3], ARGV[i], ARGV[i + 1])
+end
+return 1
+"""
+
 
 @dataclass(frozen=True)
 class NewEdit:
@@ -115,7 +128,7 @@ class Staging:
         self._redis = redis
         self._keys = keys
         self._stage, self._end = redis.register_script(STAGE), redis.register_script(END)
-        self._spend = redis.register_script(SPEND)
+        self._spend, self._count = redis.register_script(SPEND), redis.register_script(COUNT)
 
     def stage(self, repo: str, edits: Sequence[NewEdit], *, tell: str, due: float, priority: Priority) -> int:
         """Stage `edits` and mark `tell` dirty; how many of them are new or changed.
@@ -204,6 +217,21 @@ class Staging:
         """Note a commit at `now`; False, and nothing noted, where there are not `seen` of them any more."""
         arguments: list[str | int | float] = [seen, now, name, now - REMEMBERED, REMEMBERED]
         return bool(self._spend(keys=[self._keys.commits(repo)], args=arguments))
+
+    def is_counted(self, repo: str) -> bool:
+        """Whether this Redis knows what was committed in `repo` in the day before it heard of it."""
+        return bool(self._redis.exists(self._keys.commits_counted(repo)))
+
+    def count(self, repo: str, ours: Mapping[str, float], deliveries: Mapping[str, int]) -> bool:
+        """Note, once in the life of a Redis, what was committed before it: our commits' names and times, and the
+        deliveries that came of all (`wire.echoes.field` → how many). False, and nothing noted, where it was before."""
+        arguments: list[str | int | float] = [len(ours)]
+        for name, time in ours.items():
+            arguments += [time, name]
+        for name, number in deliveries.items():
+            arguments += [name, number]
+        names = [self._keys.commits_counted(repo), self._keys.commits(repo), self._keys.echoes]
+        return bool(self._count(keys=names, args=[*arguments, REMEMBERED]))
 
     def pause(self, repo: str, until: float) -> None:
         """No commits in `repo` before `until`."""

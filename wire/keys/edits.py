@@ -44,6 +44,10 @@ class EditKeys(BoardKeys):
         """Sorted set: our commits in `repo` within the last day, by time."""
         return self._key("commits", repo)
 
+    def commits_counted(self, repo: str) -> str:
+        """String: there, once it is known what was committed in `repo` in the day before this Redis heard of it."""
+        return self._key("commits-counted", repo)
+
     def commits_paused(self, repo: str) -> str:
         """String: the time before which the Hub wants no commit in `repo`."""
         return self._key("commits-paused", repo)

@@ -12,9 +12,10 @@ from pathlib import Path
 import ledger_kit
 import pytest
 import redis
-from ledger_kit import REQUESTS, RESULTS, WORLD, Bench
+from huggingface_hub import CommitOperationAdd
+from ledger_kit import BOT, REQUESTS, RESULTS, WORLD, Bench
 
-from hub.budget import DAY, HOUR
+from hub.budget import DAY, HOUR, REPO_HOUR, Commits
 from hub.errors import Denied, RateLimited, Transient
 from hub.ledger import APPLIED, LANDED, SEEN
 from hub.retries import Retries
@@ -200,3 +201,44 @@ def test_retries_do_not_spend_the_budget(bench: Bench, box: LocalHub) -> None:
     box.box.faults.fail(COMMIT, status=412, times=3, error="A commit has happened since.")
     bench.drain()
     assert len(bench.ledgers.staging.commits("board/requests", now=bench.time)) == 1
+
+
+def test_a_busy_hour_is_remembered_when_redis_is_lost(box: LocalHub, connection: redis.Redis) -> None:
+    """What the Hub's history holds is counted once, ours and others', before a repo without a count gets busy."""
+    ours, others = 20, 75
+    bench, clock = Bench(box.url, connection), box.box.clock
+    bench.ledgers.now = clock.seconds
+    for number in range(ours):
+        bench.ada.create_commit(
+            RESULTS.id, [CommitOperationAdd(f"{number}", b"")], commit_message=".", repo_type="dataset", token=BOT
+        )
+    for number in range(others):
+        bench.put(f"{number}", b"a", RESULTS)
+    clock.advance(60)
+    made = 0
+    for number in range(60):  # a request after the other, a second apart
+        bench.ledgers.stage(RESULTS, bench.result(f"r{number}"))
+        bench.calls.clear()
+        made += bench.write(RESULTS) is None
+        clock.advance(1)
+    assert bench.ledgers.echoes.of_others("repo.content", RESULTS.id, now=clock.seconds()) >= others * 0.9
+    assert len(bench.titles(RESULTS)) == ours + made
+    assert ours + others + made <= REPO_HOUR + Commits().at_once
+    times = bench.ledgers.staging.commits(RESULTS.id, now=clock.seconds())
+    assert len(times) == ours + made
+    bench.calls.clear()
+    assert bench.write(RESULTS) is not None
+    assert bench.calls == []
+    bench.hub.close()
+
+
+def test_commits_of_a_repo_that_is_not_busy_are_never_counted(bench: Bench) -> None:
+    """The history is read before the sixth commit within an hour, and only then."""
+    read = []
+    for number in range(9):
+        bench.ledgers.stage(RESULTS, bench.result(f"r{number}"))
+        bench.calls.clear()
+        bench.write(RESULTS)
+        read.append(bench.calls.count("commits"))
+        bench.time += HOUR if number < 2 else 60
+    assert read == [0] * 7 + [1, 0]
