@@ -6,6 +6,7 @@ looked at afresh in every sync, so a lost, doubled or late event costs time and 
     waits    and nobody evaluates it          -> admit: refuse, or let it wait for its turn
     waits    and a worker took it             -> claim: the commit of RUNNING, then the worker may go on
     RUNNING  by us, and it ended              -> publish, or fail, or try again where the fault is ours
+             with results of an earlier suite -> they count as none, and the fault is ours
     RUNNING  by us, and it is silent          -> look for what it published; else it is lost: try again
     RUNNING  by another backend               -> none of our business
     an end                                    -> report it; stop whoever still evaluates it
@@ -23,6 +24,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from leaderboard.attempts import Failure, Outcome, attempt_id, number_in
+from leaderboard.failures import cause
 from leaderboard.requests import Request, Status
 
 Life = Literal["unseen", "queued", "taken", "running", "ended", "handed-back", "silent"]
@@ -102,10 +104,20 @@ Step = Admit | Wait | Claim | Watch | Finish | Fail | Reopen | Recover | Settled
 
 @dataclass(frozen=True)
 class Seen:
-    """What is known of a request's current attempt."""
+    """What is known of a request's current attempt: its life, what it reported, and the digest of the board's suite."""
 
     life: Life = "unseen"
-    outcome: Outcome | None = None
+    reported: Outcome | None = None
+    suite: str = ""
+
+    @property
+    def outcome(self) -> Outcome | None:
+        """What it reported, as it counts: results of another version of the suite than the board has now are none."""
+        outcome = self.reported
+        if outcome is None or outcome.details is None or outcome.suite_digest == self.suite:
+            return outcome
+        words = f"from {outcome.suite_digest[:12]} to {self.suite[:12]}."
+        return outcome.model_copy(update={"details": None, "failure": cause("suite-changed").failure(words)})
 
 
 @dataclass(frozen=True)

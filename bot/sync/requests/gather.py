@@ -9,8 +9,6 @@ import structlog
 from bot.desk import Desk
 from bot.state.entry import Entry
 from hub.records import File
-from leaderboard.attempts import Outcome
-from leaderboard.failures import cause
 from leaderboard.lifecycle import Life, Seen, Turn, current_attempt, spent, turn
 from leaderboard.requests import Request
 from wire.attempts import LOST
@@ -44,16 +42,9 @@ def gather(desk: Desk, entry: Entry, request: Request, file: File) -> Gathered:
         log.error("what a worker said is no outcome", attempt=attempt, error=str(error)[:500])
         return Gathered(request, file, entry, now, attempt, Seen("silent"), "")
     if ended is not None and ended[0].attempt == attempt:
-        return Gathered(request, file, entry, now, attempt, Seen("ended", _by_this_suite(desk, ended[0])), ended[1])
+        seen = Seen("ended", ended[0], desk.suite.digest)
+        return Gathered(request, file, entry, now, attempt, seen, ended[1])
     return Gathered(request, file, entry, now, attempt, Seen(life(desk, attempt)), "")
-
-
-def _by_this_suite(desk: Desk, outcome: Outcome) -> Outcome:
-    """`outcome`; where it has results of another version of the suite than the board has by now, as none of them."""
-    if outcome.details is None or outcome.suite_digest == desk.suite.digest:
-        return outcome
-    words = f"from {outcome.suite_digest[:12]} to {desk.suite.digest[:12]}."
-    return outcome.model_copy(update={"details": None, "failure": cause("suite-changed").failure(words)})
 
 
 def note_spent(desk: Desk, entry: Entry, request: Request) -> Entry:

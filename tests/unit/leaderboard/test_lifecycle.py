@@ -12,11 +12,12 @@ from transitions_kit import written
 
 from leaderboard import transitions
 from leaderboard.attempts import Details, Failure, Outcome, attempt_id
-from leaderboard.lifecycle import Life, Seen, Turn, current_attempt, next_step, spent, turn
+from leaderboard.lifecycle import Fail, Life, Reopen, Seen, Turn, current_attempt, next_step, spent, turn
 from leaderboard.past import since_asked_anew
 from leaderboard.requests import Kept, Request, Status, parse_request
 
 PATH, SHA, BOARD = "o/m_eval_request_False_float32_Original.json", "b" * 40, "demo"
+SUITE, NEWER = "0" * 64, "1" * 64
 FIRST, SECOND = (attempt_id(BOARD, PATH, SHA, number) for number in (1, 2))
 
 
@@ -37,7 +38,7 @@ def outcome(failure: Failure | None = None) -> Outcome:
         path=PATH,
         revision=SHA,
         suite="starter",
-        suite_digest="0",
+        suite_digest=SUITE,
         started=1,
         ended=2,
         phase="publish",
@@ -85,7 +86,26 @@ def test_the_step_follows_from_the_file_and_from_who_lives(
     """Each combination of what the file says and what Redis knows leads to one step."""
     found = request(status, attempt=attempt, job_id=job)
     current = current_attempt(BOARD, found, turn(found), SHA)
-    assert type(next_step(found, current, Seen(life, ended), may_try_again=again)).__name__ == step
+    assert type(next_step(found, current, Seen(life, ended, SUITE), may_try_again=again)).__name__ == step
+
+
+@pytest.mark.parametrize(("again", "what"), [(True, Reopen), (False, Fail)])
+@pytest.mark.parametrize(("status", "attempt", "job"), [("PENDING", 0, -1), ("RUNNING", 1, FIRST)])
+def test_results_of_an_earlier_suite_count_as_none(
+    status: str, attempt: int, job: Any, again: bool, what: type[Reopen | Fail]
+) -> None:
+    """The board's suite got a new version meanwhile: nothing is published, and that is no fault of the submission."""
+    found = request(status, attempt=attempt, job_id=job)
+    step = next_step(found, FIRST, Seen("ended", outcome(), NEWER), may_try_again=again)
+    assert isinstance(step, what) and step.outcome is not None
+    assert (step.failure.cause, step.failure.fault) == ("suite-changed", "us")
+    assert "from 000000000000 to 111111111111." in step.failure.message
+    assert (step.outcome.ok, step.outcome.details, step.outcome.failure) == (False, None, step.failure)
+
+
+def test_a_failure_is_the_same_by_any_suite() -> None:
+    """What it died of is told, whatever the board's suite is by now."""
+    assert Seen("ended", outcome(OURS), NEWER).outcome == outcome(OURS)
 
 
 def test_an_attempts_id_is_the_same_for_everybody_and_legal_in_rq() -> None:
