@@ -38,10 +38,8 @@ from rq.serializers import JSONSerializer
 from rq.worker import WorkerStatus
 
 from wire.attempts import BEAT
-from wire.clock import now
 from wire.ending import leave_in
 from wire.errors import BadMessage
-from wire.heartbeats import WorkerCard, Workers
 from wire.jobs import EvaluationJob, oldest_first, parse
 from wire.redis import TRANSIENT, Redis
 from workers import kernel
@@ -52,6 +50,7 @@ from workers.handing_back import give_up, hand_back
 from workers.nursery import ZygoteBroken
 from workers.only import NoPenalty, OnlyEvaluations
 from workers.outbox import Wire
+from workers.presence import Presence
 from workers.supervise import children
 
 log = logging.getLogger(__name__)
@@ -83,39 +82,12 @@ class EvaluationWorker(Worker):  # type: ignore[misc]  # rq is typed in part
         )
         self.bench = bench
         self.wire = Wire(bench.settings.redis_url, bench.board.name)
-        self.since = now()
+        self.presence = Presence(bench, self.wire)
         self.stop_asked: float | None = None
         self.at_once = False
         self.broken = False
         self.seconds: float | None = None
         self.ahead = Ahead(bench.supply, self._next)
-        self._announced = float("-inf")
-
-    # --- being seen
-
-    def announce(self, *, doing: str = "", at_once: bool = False) -> None:
-        """Say that this worker lives, every BEAT seconds at most unless `at_once`."""
-        if not at_once and time.monotonic() - self._announced < BEAT:
-            return
-        card = WorkerCard(
-            name=self.bench.worker,
-            tiers=self.bench.settings.tiers,
-            devices=self.bench.hardware,
-            versions=self.bench.versions,
-            since=self.since,
-            beat=now(),
-            doing=doing,
-        )
-        try:
-            self.workers().announce(card)
-            self._announced = time.monotonic()
-        except redis.RedisError as error:
-            log.warning("the worker could not announce itself: %s", error)
-
-    def workers(self) -> Workers:
-        """The workers of the board, as Redis knows them. Raises RedisError while Redis is away."""
-        attempts = self.wire.attempts()
-        return Workers(attempts.redis, attempts.keys)
 
     def subscribe(self) -> None:
         """No commands by message, hence no thread for them beside the forks."""
@@ -158,7 +130,7 @@ class EvaluationWorker(Worker):  # type: ignore[misc]  # rq is typed in part
     def dequeue_job_and_maintain_ttl(self, timeout: int | None, max_idle_time: int | None = None) -> Any:  # noqa: ARG002
         """The next job, or None when the worker is to stop. Waits in slices: a signal never interrupts a pop."""
         while not self.stopping:
-            self.announce()
+            self.presence.announce()
             if not self.bench.nursery.alive():
                 self.bench.nursery.start()
             try:
@@ -207,7 +179,7 @@ class EvaluationWorker(Worker):  # type: ignore[misc]  # rq is typed in part
 
     def execute_job(self, job: Job, queue: Queue) -> None:
         """Run `job` in a process of its own and see to it that its attempt ends in a state that is true."""
-        self.announce(doing=job.id, at_once=True)
+        self.presence.announce(doing=job.id, at_once=True)
         self.seconds = float(job.timeout) if job.timeout and job.timeout > 0 else None
         # Of this object, not in Redis. As long again, because another attempt may have the device first.
         job.timeout = -1 if self.seconds is None else int(2 * self.seconds) + AFTERWARDS
@@ -218,7 +190,7 @@ class EvaluationWorker(Worker):  # type: ignore[misc]  # rq is typed in part
             self.ahead.stop()
             self.bench.nursery.stop()
             hand_back(self.wire, self.bench, job, queue)
-        self.announce(at_once=True)
+        self.presence.announce(at_once=True)
 
     def _sweep(self) -> None:
         """End what the job left running, such as a download: it became ours when the job ended."""
@@ -275,7 +247,7 @@ class EvaluationWorker(Worker):  # type: ignore[misc]  # rq is typed in part
 
         An error that got out of here would end this life of the worker, but not its job: the next took its slot.
         """
-        self.announce(doing=job.id)
+        self.presence.announce(doing=job.id)
         try:
             super().maintain_heartbeats(job, execution)
         except redis.RedisError as error:

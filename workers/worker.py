@@ -18,8 +18,6 @@ from importlib import metadata
 from itertools import count
 from types import FrameType
 
-import redis
-
 from leaderboard.boards import BadBoard, Board
 from leaderboard.suites import BadSuite, Suite, find_suite
 from leaderboard.tiers import taken
@@ -122,7 +120,7 @@ def work(lent: Bench) -> int:
             log.warning("the worker begins anew: %s", error)
         _end_on_signals()
         if worker.stopping:
-            _leave(worker)
+            worker.presence.leave()
             return 3 if worker.broken else 0
         log.warning("the worker begins anew")
     raise AssertionError("count() ended")
@@ -145,13 +143,6 @@ def _end_on_signals() -> None:
 def _end_early(signum: int, frame: FrameType | None) -> None:  # noqa: ARG001  # as handlers are called
     """A signal while there is no job to hand back: leave through all `finally`."""
     raise SystemExit(0)
-
-
-def _leave(worker: EvaluationWorker) -> None:
-    try:
-        worker.workers().leave(worker.bench.worker)
-    except redis.RedisError as error:
-        log.warning("the worker could not say goodbye: %s", error)
 
 
 def report_walls(lent: Bench) -> None:
