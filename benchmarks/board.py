@@ -64,8 +64,9 @@ def fill(connection: redis.Redis, keys: Keys, rows: int) -> None:
             name=f"gpu-{number}:1", tiers=("all",), since=now, beat=now + 19 * LOST, doing=attempt_of(number)
         )
         workers.announce(card)
-        attempts.take(attempt_of(number), path_of(number), card.name, now=now - 600)
-        attempts.beat(attempt_of(number), Progress("evaluate", number, 540), now=now)
+        attempt, path, progress = attempt_of(number), path_of(number), Progress("evaluate", number, 540)
+        attempts.take(attempt, path, card.name, now=now - 600)
+        attempts.beat(attempt, progress, now=now, worker=card.name, path=path)
     for _ in range(10):
         measures.learn("starter", 34, dice.uniform(600, 1_800))
 

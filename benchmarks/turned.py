@@ -140,10 +140,11 @@ class Stand:
             card = WorkerCard(name=f"w{number}", tiers=("all",), since=self.time, beat=self.time)
             self.desk.workers.announce(card)
         for job in list(self.running.values()):
+            path = path_of(job.number)
             if job.claimed:
-                self.desk.attempts.beat(job.attempt, Progress("evaluate"), now=self.time)
+                self.desk.attempts.beat(job.attempt, Progress("evaluate"), now=self.time, worker="w", path=path)
             else:
-                self.desk.attempts.take(job.attempt, path_of(job.number), "w", now=self.time)
+                self.desk.attempts.take(job.attempt, path, "w", now=self.time)
             if job.ends <= self.time:
                 self.end(job)
 
@@ -198,7 +199,7 @@ class Stand:
             failure=failure if fails(job.number) else None,
             details=None if fails(job.number) else details,
         )
-        self.desk.attempts.end(outcome, "The log.\n")
+        self.desk.attempts.end(outcome, "The log.\n", worker="w")
         self.desk.mark(f"request:{outcome.path}")
         del self.running[job.attempt]
 

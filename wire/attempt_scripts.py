@@ -43,7 +43,7 @@ return 1
 
 _IS_ANOTHERS = """
 local worker, state = unpack(redis.call('HMGET', KEYS[1], 'worker', 'state'))
-if ARGV[1] ~= '' and worker and worker ~= '' and worker ~= ARGV[1] then return 0 end
+if worker and worker ~= '' and worker ~= ARGV[1] then return 0 end
 """
 
 BEAT = (
@@ -52,11 +52,11 @@ BEAT = (
 local runs = ARGV[5] ~= 'claim'
 if runs then
   redis.call('HSET', KEYS[1], 'state', 'running', 'phase', ARGV[5], 'done', ARGV[6], 'total', ARGV[7])
-elseif not state and ARGV[1] ~= '' then
+elseif not state then
   redis.call('HSET', KEYS[1], 'state', 'taken', 'phase', 'claim', 'done', 0, 'total', 0, 'started', ARGV[3])
   redis.call('HSET', KEYS[3], ARGV[2], ARGV[8])
 end
-if ARGV[1] ~= '' and (runs or not state) then redis.call('HSET', KEYS[1], 'worker', ARGV[1], 'path', ARGV[2]) end
+if runs or not state then redis.call('HSET', KEYS[1], 'worker', ARGV[1], 'path', ARGV[2]) end
 redis.call('HSET', KEYS[1], 'beat', ARGV[3])
 redis.call('EXPIRE', KEYS[1], ARGV[4])
 redis.call('ZADD', KEYS[2], ARGV[3], ARGV[8])

@@ -113,35 +113,35 @@ class Attempts:
         names = [self.keys.attempt(attempt), self.keys.claim(attempt), self.keys.claims, self.keys.attempts]
         return bool(self._take(keys=names, args=[worker, path, now, LOST, KEPT, attempt]))
 
-    def wait_for_claim(self, attempt: str, *, seconds: float, worker: str = "") -> bool | None:
-        """Whether the claim was granted to `worker` ("": to anybody); None where no answer to it came in `seconds`."""
+    def wait_for_claim(self, attempt: str, *, seconds: float, worker: str) -> bool | None:
+        """Whether the claim was granted to `worker`; None where no answer to it came in `seconds`."""
         if self.redis.blpop([self.keys.claim(attempt)], timeout=seconds) is None:
             return None
         found = self.read(attempt)
-        if found is None or (worker and found.worker not in ("", worker)):
+        if found is None or found.worker not in ("", worker):
             return None
         return {"claimed": True, "running": True, "void": False}.get(found.state)
 
-    def beat(self, attempt: str, progress: Progress, *, now: float, worker: str = "", path: str = "") -> bool:
-        """Say that `attempt` lives and how far it is; the answer is whether it should go on.
+    def beat(self, attempt: str, progress: Progress, *, now: float, worker: str, path: str) -> bool:
+        """Say that `attempt` at `path` lives and how far it is; the answer is whether it should go on.
 
-        It should not where it was cancelled, or is another's than `worker`'s ("": not asked). In the phase `claim` it
-        has to be seen as `taken` still; after that it runs. One round trip. Call it every BEAT seconds, and when the
-        progress changed (at most once a second).
+        It should not where it was cancelled, or is another's than `worker`'s. In the phase `claim` it has to be seen as
+        `taken` still; after that it runs. One round trip. Call it every BEAT seconds, and when the progress changed (at
+        most once a second).
         """
         names = [self.keys.attempt(attempt), self.keys.attempts, self.keys.claims]
         how_far = (progress.phase, progress.done, progress.total)
         return bool(self._beat(keys=names, args=(worker, path, repr(now), KEPT, *how_far, attempt)))
 
-    def hand_back(self, attempt: str, *, worker: str = "") -> bool:
-        """The worker stops before the attempt ended. Mark the request dirty afterwards. False: it is another's."""
+    def hand_back(self, attempt: str, *, worker: str) -> bool:
+        """`worker` stops before the attempt ended. Mark the request dirty afterwards. False: it is another's."""
         names = [self.keys.attempt(attempt), self.keys.attempts]
         return bool(self._hand_back(keys=names, args=[worker, KEPT_WAITING, attempt]))
 
-    def end(self, outcome: Outcome, log: str, *, worker: str = "") -> bool:
-        """Store how the attempt ended, with the last MAX_LOG bytes of its log. Mark the request dirty afterwards.
+    def end(self, outcome: Outcome, log: str, *, worker: str) -> bool:
+        """Store how the attempt of `worker` ended, with the last MAX_LOG bytes of its log.
 
-        False, and nothing stored, where it is another's.
+        Mark the request dirty afterwards. False, and nothing stored, where it is another's.
         """
         bounded = log.encode("utf-8", "replace")[-MAX_LOG:]
         names = [self.keys.attempt(outcome.attempt), self.keys.attempts]

@@ -88,7 +88,7 @@ def tell_left_over(folder: Path, wire: Wire) -> str | None:
         log.warning("%s holds an outcome that cannot be read; it is dropped", folder)
         (folder / OUTCOME).unlink()
         return None
-    worker = (folder / WORKER).read_text("utf-8") if (folder / WORKER).exists() else ""
+    worker = (folder / WORKER).read_text("utf-8")
     if not wire.attempts().end(outcome, (folder / LOG).read_text("utf-8"), worker=worker):
         log.warning("attempt %s is another worker's by now: how it ended for %s is not told", outcome.attempt, worker)
     pass_by(ENDED)

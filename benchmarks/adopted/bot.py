@@ -72,8 +72,8 @@ class Bot:
         """Do all that is to be done now."""
         now = self.desk.now()
         self.desk.workers.announce(WorkerCard(name=WORKER, tiers=("all",), since=now, beat=now))
-        for attempt in self.running:
-            self.desk.attempts.beat(attempt, Progress("evaluate"), now=now)
+        for attempt, path in self.running.items():
+            self.desk.attempts.beat(attempt, Progress("evaluate"), now=now, worker=WORKER, path=path)
         self.schedule.tick()
         while self.loop.step() or self._take():
             pass

@@ -97,10 +97,10 @@ class Steward:
         for name in self.names:
             if self.doing.get(name) != "":
                 self.desk.workers.announce(WorkerCard(name=name, tiers=("all",), since=now, beat=now))
-        for attempt in filter(None, self.doing.values()):
-            state = self.desk.attempts.read(attempt)
+        for name, attempt in self.doing.items():
+            state = self.desk.attempts.read(attempt) if attempt else None
             if state is not None and state.state in ("claimed", "running"):
-                self.desk.attempts.beat(attempt, Progress("evaluate"), now=now)
+                self.desk.attempts.beat(attempt, Progress("evaluate"), now=now, worker=name, path=state.path)
             elif state is not None and state.state == "taken":
                 self.desk.attempts.take(attempt, state.path, state.worker, now=now)
 
@@ -134,9 +134,9 @@ class Steward:
         elif begun.ending == "well":
             while (details := self._publish(job)) is None:
                 yield ASK  # its spool is kept until the Hub has taken it
-            self._end(job, begun, started, details)
+            self._end(name, job, begun, started, details)
         else:
-            self._end(job, begun, started, None)
+            self._end(name, job, begun, started, None)
         del self.doing[name]
 
     def _publish(self, job: jobs.EvaluationJob) -> Details | None:
@@ -151,7 +151,7 @@ class Steward:
             return None
         return Details(repo=repo, commit=commit.oid, results_path=path)
 
-    def _end(self, job: jobs.EvaluationJob, begun: Try, started: float, details: Details | None) -> None:
+    def _end(self, name: str, job: jobs.EvaluationJob, begun: Try, started: float, details: Details | None) -> None:
         died = cause(DEATHS.get(begun.ending, ""))
         outcome = Outcome(
             attempt=job.attempt,
@@ -165,7 +165,7 @@ class Steward:
             failure=died.failure() if details is None else None,
             details=details,
         )
-        self.desk.attempts.end(outcome, "The log.\n")
+        self.desk.attempts.end(outcome, "The log.\n", worker=name)
         self.desk.mark(f"request:{outcome.path}")
 
 

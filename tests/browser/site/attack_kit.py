@@ -19,7 +19,7 @@ from wire.heartbeats import WorkerCard, Workers
 from wire.keys import Keys
 
 HOSTILE = "\"'><img src=x onerror=alert(1)><script>alert(1)</script>{{7*7}}"
-ATTEMPT = f"{1:012x}-deadbeef-1"
+ATTEMPT, RUNNING = f"{1:012x}-deadbeef-1", f"{HOSTILE}/runs.json"
 
 
 def furnish_attacks(connection: redis.Redis, keys: Keys) -> None:
@@ -29,15 +29,14 @@ def furnish_attacks(connection: redis.Redis, keys: Keys) -> None:
     words = ("submitter", "licence", "category", "architecture", "base_model", "revision", "results")
     said: dict[str, Any] = {**dict.fromkeys(words, HOSTILE), "failure": bad, "log": "javascript:alert(1)"}
     said["causes"] = (f"{'a' * 12}-deadbeef-1:{HOSTILE}", f"report:{HOSTILE}")
-    running = f"{HOSTILE}/runs.json"
     index.put(
         entry(HOSTILE, "settled", "FAILED", path=f"{HOSTILE}/failed.json", **said),
         entry(HOSTILE, "settled", "FINISHED", path=f"{HOSTILE}/done.json", number=1, **said),
         entry(HOSTILE, "waiting", "PENDING", path=f"{HOSTILE}/waits.json", attempt="x", number=2),
-        entry(HOSTILE, "running", "RUNNING", path=running, attempt=ATTEMPT, number=3),
+        entry(HOSTILE, "running", "RUNNING", path=RUNNING, attempt=ATTEMPT, number=3),
     )
-    Attempts(connection, keys).take(ATTEMPT, running, "w", now=now)
-    Attempts(connection, keys).beat(ATTEMPT, Progress(HOSTILE, 1, 2), now=now)
+    Attempts(connection, keys).take(ATTEMPT, RUNNING, "w", now=now)
+    Attempts(connection, keys).beat(ATTEMPT, Progress(HOSTILE, 1, 2), now=now, worker="w", path=RUNNING)
     scored = Scored(path=f"{HOSTILE}/done.json", model=HOSTILE, suite="s", average=50.0)
     Scoreboard(connection, keys).put(scored)
     put_flags(connection, keys, flag(HOSTILE, reason=HOSTILE, thread="javascript:alert(1)"))

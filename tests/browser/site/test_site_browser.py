@@ -6,8 +6,9 @@ import re
 from collections.abc import Iterator
 
 import pytest
-from attack_kit import ATTEMPT as ATTACKERS_ATTEMPT
+from attack_kit import ATTEMPT as ATTACKED
 from attack_kit import HOSTILE, attacked_pages, furnish_attacks
+from attack_kit import RUNNING as ATTACKED_PATH
 from pages_kit import FAILED, PAGES, RUNNING
 from playwright.sync_api import Browser, Page, Route, expect
 from serving_kit import Site, serving
@@ -41,7 +42,8 @@ def test_the_queue_moves_by_itself(tab: Page, rich: Site) -> None:
     """Progress and lists change under the eyes of whoever looks, with how far off each time is."""
     tab.goto("/")
     expect(tab.locator("#live-state")).to_contain_text("Live")
-    Attempts(rich.redis, rich.keys).beat(ATTEMPT, Progress("evaluate", 30_001, 35_210), now=clock.now())
+    attempts, progress = Attempts(rich.redis, rich.keys), Progress("evaluate", 30_001, 35_210)
+    attempts.beat(ATTEMPT, progress, now=clock.now(), worker="gpu-0", path=path_of(RUNNING))
     expect(tab.locator("#running-list")).to_contain_text("30,001 of 35,210")
     Index(rich.redis, rich.keys).put(entry("late/comer", "waiting", "PENDING", attempt="z", number=900))
     row = tab.locator("#waiting-list tr", has_text="late/comer")
@@ -222,7 +224,8 @@ def test_strangers_words_are_text_and_nothing_happens(
             ), path
         page.goto("/")
         expect(page.locator("#live-state")).to_contain_text("Live")
-        Attempts(site.redis, site.keys).beat(ATTACKERS_ATTEMPT, Progress(HOSTILE, 2, 3), now=clock.now())
+        attempts, progress = Attempts(site.redis, site.keys), Progress(HOSTILE, 2, 3)
+        attempts.beat(ATTACKED, progress, now=clock.now(), worker="w", path=ATTACKED_PATH)
         expect(page.locator("#running-list")).to_contain_text("2 of 3")
         Index(site.redis, site.keys).put(entry(HOSTILE, "waiting", "PENDING", path="late.json", attempt="z", number=9))
         expect(page.locator("#waiting-list tbody tr")).to_have_count(2)

@@ -178,8 +178,9 @@ def _running(connection: redis.Redis, keys: Keys, index: Index, longest: str) ->
     for number, (model, progress, tier, said) in enumerate(seen):
         attempt = f"{number:012x}-deadbeef-1"
         index.put(entry(model, "running", "RUNNING", number=number + 3, attempt=attempt, tier=tier, **said))
-        attempts.take(attempt, path_of(model), f"gpu-{number}", now=now - 600 * (number + 1))
-        attempts.beat(attempt, progress, now=now)
+        worker, path = f"gpu-{number}", path_of(model)
+        attempts.take(attempt, path, worker, now=now - 600 * (number + 1))
+        attempts.beat(attempt, progress, now=now, worker=worker, path=path)
         workers.announce(_worker(f"gpu-{number}.cluster.example:4711", attempt, now))
     workers.announce(_worker("gpu-4.cluster.example:4711", "", now))
 

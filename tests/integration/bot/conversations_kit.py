@@ -90,7 +90,8 @@ class Town:
             failure=failure,
             details=done,
         )
-        stand.desk.attempts.end(outcome, LOG.format(ERRORS[failure.cause]) if failure is not None else "Done.")
+        log = LOG.format(ERRORS[failure.cause]) if failure is not None else "Done."
+        stand.desk.attempts.end(outcome, log, worker="w")
         stand.desk.mark(f"request:{path}")
         stand.settle()
         while stand.desk.ledgers.pending(path):

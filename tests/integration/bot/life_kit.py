@@ -28,7 +28,6 @@ from localhub.deliverylog import Delivery
 from localhub.testing import LocalHub
 from localhub.webhooks import Webhook
 from wire import jobs
-from wire.attempts import Progress
 from wire.jobs import EvaluationJob
 
 ENDED = ("FINISHED", "FAILED", "CANCELLED")
@@ -109,7 +108,7 @@ class Life:
         self.elapsed += max(0.0, seconds)
         self.stand.worker()
         for job in self.granted():
-            self.stand.desk.attempts.beat(job.attempt, Progress("evaluate", 1, 100), now=self.stand.time)
+            self.stand.beat(job, 1, 100)
 
     def work(self) -> None:
         """The timer ticks, and all that is due is done."""
@@ -170,7 +169,8 @@ class Life:
         """Say how an attempt ended."""
         fields: dict[str, Any] = {name: getattr(job, name) for name in ("attempt", "path", "revision", "suite")}
         times = {"started": 1.0, "ended": 2.0, "phase": "evaluate", "suite_digest": job.suite_digest}
-        self.stand.desk.attempts.end(Outcome(**fields, **times, failure=failure, details=details), "log")
+        outcome = Outcome(**fields, **times, failure=failure, details=details)
+        self.stand.desk.attempts.end(outcome, "log", worker="w")
         self.stand.desk.mark(f"request:{job.path}")
         self.running.pop(job.attempt, None)
         self.over.add(job.attempt)

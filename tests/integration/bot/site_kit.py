@@ -123,8 +123,9 @@ def furnish(connection: redis.Redis, keys: Keys) -> None:
     for number, (model, done) in enumerate((("north/spruce-3b", 412), ("chen/maple-1b", 31))):
         attempt = f"{number:012x}-deadbeef-1"
         index.put(entry(model, "running", "RUNNING", number=number + 3, attempt=attempt, tier="small"))
-        attempts.take(attempt, path_of(model), f"gpu-{number}", now=now - 600)
-        attempts.beat(attempt, Progress("evaluate", done, 540), now=now)
+        worker, path = f"gpu-{number}", path_of(model)
+        attempts.take(attempt, path, worker, now=now - 600)
+        attempts.beat(attempt, Progress("evaluate", done, 540), now=now, worker=worker, path=path)
         workers.announce(_worker(f"gpu-{number}.cluster:4711", attempt, now))
     workers.announce(_worker("gpu-2.cluster:4711", "", now))
     for number in range(8):

@@ -20,6 +20,7 @@ from leaderboard.requests import RequestPath
 from leaderboard.suites import find_suite
 from localhub.testing import LocalHub
 from wire import clock, jobs
+from wire.attempts import Progress
 from wire.heartbeats import WorkerCard
 
 BOT, FORM, WORKER, ADA, BOB = "hf_bot", "hf_form", "hf_worker", "hf_ada", "hf_bob"
@@ -144,7 +145,20 @@ class Stand:
         self.desk.attempts.take(job.attempt, job.path, "w", now=self.time)
         self.desk.mark(f"request:{job.path}")
         self.settle()
-        return self.desk.attempts.wait_for_claim(job.attempt, seconds=1)
+        return self.answer(job)
+
+    def answer(self, job: jobs.EvaluationJob) -> bool | None:
+        """Whether the worker is granted the claim of `job`; None where it is told nothing."""
+        return self.desk.attempts.wait_for_claim(job.attempt, seconds=1, worker="w")
+
+    def beat(self, job: jobs.EvaluationJob, done: int = 1, total: int = 2) -> bool:
+        """The worker says how far it is with `job`; whether it should go on."""
+        progress = Progress("evaluate", done, total)
+        return self.desk.attempts.beat(job.attempt, progress, now=self.time, worker="w", path=job.path)
+
+    def hand_back(self, job: jobs.EvaluationJob) -> None:
+        """The worker stops before `job` ended."""
+        self.desk.attempts.hand_back(job.attempt, worker="w")
 
     def end(self, job: jobs.EvaluationJob, *, failure: Failure | None = None, details: Details | None = None) -> None:
         """The worker reports the end of `job`."""
@@ -160,7 +174,7 @@ class Stand:
             failure=failure,
             details=details,
         )
-        self.desk.attempts.end(outcome, "the last line of the log")
+        self.desk.attempts.end(outcome, "the last line of the log", worker="w")
         self.desk.mark(f"request:{job.path}")
         self.settle()
 

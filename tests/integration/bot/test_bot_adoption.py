@@ -150,7 +150,7 @@ def test_what_was_taken_for_work_before_the_adoption_is_let_go(stand: Stand) -> 
     stand.desk.attempts.take(job.attempt, job.path, "w", now=stand.time)  # it had just got the job
     stand.desk.mark(f"request:{job.path}")
     stand.work()
-    assert stand.desk.attempts.wait_for_claim(job.attempt, seconds=1) is False
+    assert stand.answer(job) is False
     assert stand.file(OLD) == {**FIELDS, "mystery": [1, "é"]}
     assert stand.threads() == []
 

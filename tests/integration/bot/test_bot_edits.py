@@ -18,7 +18,6 @@ from hub.records import Repo
 from hub.retries import Retries
 from leaderboard.attempts import Failure
 from wire import clock, jobs
-from wire.attempts import Progress
 from wire.echoes import Echoes
 from wire.keys import Keys
 
@@ -72,7 +71,7 @@ def test_a_person_who_edits_another_field_during_the_claim_keeps_the_change(stan
     stand.settle()
     file = stand.file(job.path)
     assert (file["status"], file["job_id"], file["params"]) == ("RUNNING", job.attempt, 7.2)
-    assert stand.desk.attempts.wait_for_claim(job.attempt, seconds=1) is True
+    assert stand.answer(job) is True
 
 
 def test_a_person_who_cancels_during_the_claim_wins(stand: Stand) -> None:
@@ -86,7 +85,7 @@ def test_a_person_who_cancels_during_the_claim_wins(stand: Stand) -> None:
     stand.settle()
     assert stand.file(job.path)["status"] == "CANCELLED"
     assert stand.commits() == commits
-    assert stand.desk.attempts.wait_for_claim(job.attempt, seconds=1) is False
+    assert stand.answer(job) is False
 
 
 def test_a_person_who_asks_for_another_commit_during_the_claim_gets_a_new_attempt(stand: Stand) -> None:
@@ -98,7 +97,7 @@ def test_a_person_who_asks_for_another_commit_during_the_claim_gets_a_new_attemp
     stand.settle()
     stand.time += 2
     stand.settle()
-    assert stand.desk.attempts.wait_for_claim(job.attempt, seconds=1) is False
+    assert stand.answer(job) is False
     assert other in {queued.revision for queued in stand.queued()}
 
 
@@ -118,7 +117,7 @@ def test_while_an_edit_waits_its_request_costs_no_call(stand: Stand) -> None:
     stand.time += 10
     stand.work()
     assert stand.file(job.path)["status"] == "RUNNING"
-    assert stand.desk.attempts.wait_for_claim(job.attempt, seconds=1) is True
+    assert stand.answer(job) is True
 
 
 def test_the_thread_is_told_only_once_the_log_is_kept_and_the_file_last(stand: Stand) -> None:
@@ -165,7 +164,7 @@ def test_progress_goes_silent_first_when_the_webhooks_day_runs_out(stand: Stand)
     job = stand.started()
     for _ in range(260):
         stand.desk.echoes.caused("discussion", REQUESTS, now=stand.time)
-    stand.desk.attempts.beat(job.attempt, Progress("evaluate", 30, 100), now=stand.time)
+    stand.beat(job, 30, 100)
     before = stand.calls.count(("POST", "comment-edit"))
     stand.desk.mark(f"request:{job.path}")
     stand.work()

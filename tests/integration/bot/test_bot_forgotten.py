@@ -15,7 +15,7 @@ from bot.sync.requests.relaunching import relaunch
 from bot.sync.threads.threads import sync_thread
 from hub.errors import Denied
 from leaderboard.failures import cause
-from wire.attempts import KEPT, Progress
+from wire.attempts import KEPT
 
 
 def live(stand: Stand, seconds: float, *, step: float = 10, job: Any = None) -> None:
@@ -74,7 +74,7 @@ def test_an_attempt_is_not_lost_for_a_silence_that_nobody_could_break(stand: Sta
     job = stand.started()
     for _ in range(10):
         stand.time += 10
-        stand.desk.attempts.beat(job.attempt, Progress("evaluate", 1, 10), now=stand.time)
+        stand.beat(job, 1, 10)
         stand.worker()
         stand.tick()
         stand.work()
@@ -82,7 +82,7 @@ def test_an_attempt_is_not_lost_for_a_silence_that_nobody_could_break(stand: Sta
     stand.schedule.tick()
     stand.work()
     stand.time += 1
-    assert stand.desk.attempts.beat(job.attempt, Progress("evaluate", 2, 10), now=stand.time)
+    assert stand.beat(job, 2, 10)
     live(stand, 20)
     assert stand.file(job.path)["status"] == "RUNNING"
 
@@ -94,8 +94,7 @@ def test_who_was_cancelled_while_redis_was_lost_is_told(stand: Stand) -> None:
     stand.desk.redis.flushall()
     for number in range(30):
         stand.time += 10
-        progress = Progress("evaluate", number, 100)
-        if not stand.desk.attempts.beat(job.attempt, progress, now=stand.time, worker="w", path=job.path):
+        if not stand.beat(job, number, 100):
             break
         stand.worker()
         stand.tick()
@@ -107,7 +106,7 @@ def test_who_was_cancelled_while_redis_was_lost_is_told(stand: Stand) -> None:
 def test_what_was_handed_back_is_remembered_for_longer_than_a_day(stand: Stand) -> None:
     """No worker comes for two days: the attempt lies in the queue still, and nobody calls it lost."""
     job = stand.started()
-    stand.desk.attempts.hand_back(job.attempt)
+    stand.hand_back(job)
     for card in stand.desk.workers.alive(now=stand.time):
         stand.desk.workers.leave(card.name)
     stand.desk.mark(f"request:{job.path}")

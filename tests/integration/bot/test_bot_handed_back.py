@@ -9,7 +9,7 @@ def test_a_handed_back_attempt_is_queued_again_as_the_same(stand: Stand) -> None
     """A worker that stops gives its attempt back; the next one gets the same attempt, with no commit in between."""
     job = stand.started()
     commits = stand.commits()
-    stand.desk.attempts.hand_back(job.attempt)
+    stand.hand_back(job)
     stand.desk.mark(f"request:{job.path}")
     stand.settle()
     (again,) = stand.queued()
@@ -21,7 +21,7 @@ def test_a_handed_back_attempt_is_queued_again_as_the_same(stand: Stand) -> None
 def test_a_handed_back_attempt_that_loses_its_place_gets_another(stand: Stand) -> None:
     """Looked at while it lies in the queue, recalled, queued again: a request that says RUNNING is not forgotten."""
     job = stand.started()
-    stand.desk.attempts.hand_back(job.attempt)
+    stand.hand_back(job)
     for _ in range(2):
         stand.desk.mark(f"request:{job.path}")
         stand.settle()
@@ -44,7 +44,7 @@ def test_a_handed_back_attempt_that_loses_its_place_gets_another(stand: Stand) -
 def test_what_an_older_bot_forgot_in_the_queue_is_found_again(stand: Stand) -> None:
     """The index says that it runs, Redis that it lies in the queue, where it is not: it gets its turn."""
     job = stand.started()
-    stand.desk.attempts.hand_back(job.attempt)
+    stand.hand_back(job)
     assert stand.desk.attempts.queued(job.attempt, job.path, now=stand.time)
     assert stand.desk.index.get(job.path).state == "running"
     stand.desk.mark(f"request:{job.path}")

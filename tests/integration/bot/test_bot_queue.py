@@ -18,7 +18,6 @@ from leaderboard.budgets import DAY, HOUR, Budgets
 from leaderboard.holds import PAUSES
 from leaderboard.requests import RequestPath
 from leaderboard.results import Block, dump, score, scores_in_block, with_block
-from wire.attempts import Progress
 from wire.heartbeats import WorkerCard
 from wire.jobs import EvaluationJob
 
@@ -146,7 +145,7 @@ def test_a_dispatch_that_comes_while_a_worker_takes_the_job_does_not_hide_its_cl
     stand.desk.mark("queue")
     stand.settle()
     assert stand.queued() == []
-    assert stand.desk.attempts.wait_for_claim(job.attempt, seconds=1) is True
+    assert stand.answer(job) is True
     assert stand.file(path)["status"] == "RUNNING"
 
 
@@ -165,12 +164,11 @@ def test_a_request_can_be_cancelled_at_every_stage(stand: Stand, stage: str, by_
     if stage != "waiting":
         stand.worker()
     (path,) = submit(stand, "float32", sender="ada")
-    attempt = stand.desk.index.get(path).attempt or ""
     if stage in ("running", "handed-back"):
-        start(stand, path)
-        stand.desk.attempts.beat(attempt, Progress("evaluate", 1, 2), now=stand.time)
+        job = start(stand, path)
+        stand.beat(job)
     if stage == "handed-back":
-        stand.desk.attempts.hand_back(attempt)
+        stand.hand_back(job)
         stand.desk.mark(f"request:{path}")
         stand.settle()
     if stage == "taken":
@@ -188,9 +186,9 @@ def test_a_request_can_be_cancelled_at_every_stage(stand: Stand, stage: str, by_
     assert stand.queued() == []
     assert stand.desk.index.get(path).state == "settled"
     if stage == "taken":
-        assert stand.desk.attempts.wait_for_claim(attempt, seconds=1) is False
+        assert stand.answer(job) is False
     if stage == "running":
-        assert not stand.desk.attempts.beat(attempt, Progress("evaluate", 2, 2), now=stand.time)
+        assert not stand.beat(job, 2, 2)
     assert "Cancelled" in said(stand, path)
     assert ("by `maya`: The authors asked for it." in said(stand, path)) is not by_hand
     again = queue_rules.cancel(stand.desk, path, "The authors asked for it.", "maya")
@@ -237,7 +235,7 @@ def test_a_pause_stops_turns_and_not_what_runs_and_survives_amnesia(stand: Stand
     assert queue_rules.pause(stand.desk, what, "The machines are moved.", "maya").done
     stand.settle()
     assert queued(stand) == []
-    assert stand.desk.attempts.beat(job.attempt, Progress("evaluate", 1, 2), now=stand.time)
+    assert stand.beat(job)
     (pause,) = stand.file(PAUSES).values()
     assert (pause["reason"], pause["by"]) == ("The machines are moved.", "maya")
     stand.tick()
@@ -299,9 +297,9 @@ def test_a_budget_holds_back_until_a_day_has_passed_and_says_so(stand: Stand) ->
     job = start(stand, queued(stand)[0])
     waits = other if job.path == one else one
     stand.time += 2 * HOUR
-    stand.desk.attempts.beat(job.attempt, Progress("evaluate", 1, 2), now=stand.time)
+    stand.beat(job)
     stand.worker()
-    stand.desk.attempts.end(outcome(stand, job, seconds=2 * HOUR), "log")
+    stand.desk.attempts.end(outcome(stand, job, seconds=2 * HOUR), "log", worker="w")
     stand.desk.mark(f"request:{job.path}")
     stand.settle()
     stand.tick()

@@ -143,7 +143,7 @@ def test_after_redis_is_lost_everything_is_as_before(stand: Stand) -> None:
     def live() -> object:
         for _ in range(4):
             stand.worker()
-            stand.desk.attempts.beat(job.attempt, Progress("evaluate", 1, 10), now=stand.time)
+            stand.beat(job, 1, 10)
             look(stand, after=10)
         bodies = [[text_of(event).partition("<sub>")[0] for event in one.events] for one in stand.threads()]
         queued = [one.attempt for one in stand.queued()]
@@ -170,7 +170,8 @@ def test_an_attempt_that_lives_without_its_request_is_looked_into(stand: Stand) 
     job = stand.started()
     entry = stand.desk.index.get(job.path)
     stand.desk.index.put(entry.model_copy(update={"state": "settled"}))
-    stand.desk.attempts.beat(job.attempt, Progress("evaluate", 1, 10), now=stand.time + PERIOD)
+    later = stand.time + PERIOD
+    stand.desk.attempts.beat(job.attempt, Progress("evaluate", 1, 10), now=later, worker="w", path=job.path)
     look(stand)
     assert state(stand, job.path) == "running"
 

@@ -13,7 +13,6 @@ from bot.schedule import TICK
 from bot.sync.pulls.record import MAIN
 from bot.sync.reconcile import PERIOD
 from hub.errors import RateLimited
-from wire.attempts import Progress
 
 
 def test_a_commit_that_no_webhook_told_of_is_found_within_one_period(stand: Stand) -> None:
@@ -181,7 +180,7 @@ def test_who_submitted_survives_the_loss_of_redis(stand: Stand) -> None:
     known = [stand.desk.index.origin(path).author for path in paths]
     stand.desk.redis.flushall()
     for _ in range(3):
-        stand.desk.attempts.beat(job.attempt, Progress("evaluate", 1, 10), now=stand.time)
+        stand.beat(job, 1, 10)
         look(stand, after=10)
     assert [stand.desk.index.origin(path).author for path in paths] == known == ["form", "form", "ada"]
     assert stand.desk.index.origin(merged).pull == int(pull.pr_num or 0)

@@ -11,7 +11,6 @@ from published_kit import publish
 from stand_kit import REQUESTS, Stand
 
 from leaderboard.attempts import Failure
-from wire.attempts import Progress
 
 THEIRS = Failure(cause="weights-corrupted", fault="submission", message="The weights are cut off.")
 
@@ -144,7 +143,7 @@ def test_a_request_whose_file_is_spoilt_stops_its_worker(stand: Stand, *, runs: 
     """What runs is asked to stop, what waits in the queue goes from there, and the file says why."""
     if runs:
         job = stand.started()
-        stand.desk.attempts.beat(job.attempt, Progress("evaluate", 1, 2), now=stand.time)
+        stand.beat(job)
     else:
         stand.worker()
         stand.submit("ada/good")
@@ -153,7 +152,7 @@ def test_a_request_whose_file_is_spoilt_stops_its_worker(stand: Stand, *, runs: 
     stand.put(job.path, json.dumps({"status": "PENDING"}).encode())
     stand.settle()
     if runs:
-        assert not stand.desk.attempts.beat(job.attempt, Progress("evaluate", 2, 2), now=stand.time)
+        assert not stand.beat(job, 2, 2)
     assert stand.queued() == []
     assert stand.file(job.path)["status"] == "FAILED"
 
@@ -172,7 +171,7 @@ def test_a_worker_that_asks_about_a_file_that_is_gone_is_sent_away(stand: Stand)
 def test_a_request_whose_file_is_removed_while_it_runs_stops_its_worker(stand: Stand) -> None:
     """Nobody waits for it any more: its worker is asked to stop with the next beat."""
     job = stand.started()
-    stand.desk.attempts.beat(job.attempt, Progress("evaluate", 1, 2), now=stand.time)
+    stand.beat(job)
     stand.form.delete_file(job.path, REQUESTS, repo_type="dataset", commit_message="Remove")
     stand.settle()
-    assert not stand.desk.attempts.beat(job.attempt, Progress("evaluate", 2, 2), now=stand.time)
+    assert not stand.beat(job, 2, 2)

@@ -26,7 +26,6 @@ from bot.mirrors import mirror
 from leaderboard.attempts import Failure
 from leaderboard.requests import RequestPath
 from wire import clock
-from wire.attempts import Progress
 
 WHOLE = bool(os.environ.get("STEWARD_WHOLE_MATRIX"))
 LIVES, STEPS = (int(os.environ.get("STEWARD_LIVES", "200")), 60) if WHOLE else (5, 25)
@@ -172,8 +171,7 @@ class Board(RuleBasedStateMachine):
     def beat(self, done: int) -> None:
         """The worker goes on with what it was granted, or hears that nobody wants it any more."""
         for job in self.life.granted():
-            progress = Progress("evaluate", done, 100)
-            if not self.life.stand.desk.attempts.beat(job.attempt, progress, now=self.life.stand.time):
+            if not self.life.stand.beat(job, done, 100):
                 self.life.tell(job, failure=STOPPED)
 
     @precondition(lambda self: self.life.running)
@@ -202,7 +200,7 @@ class Board(RuleBasedStateMachine):
     def stop(self) -> None:
         """The worker is told to stop, and hands back what it was granted."""
         for job in self.life.granted():
-            self.life.stand.desk.attempts.hand_back(job.attempt)
+            self.life.stand.hand_back(job)
             self.life.stand.desk.mark(f"request:{job.path}")
             del self.life.running[job.attempt]
 

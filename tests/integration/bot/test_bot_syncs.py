@@ -15,7 +15,7 @@ from leaderboard.attempts import Details, Failure
 from leaderboard.details import Published, outcome_path
 from leaderboard.failures import cause
 from leaderboard.results import Block, dump, score, scores_in_block, with_block
-from wire.attempts import LOST, Progress
+from wire.attempts import LOST
 
 
 def test_an_accepted_request_waits_in_one_thread_and_is_queued_for_a_worker(stand: Stand) -> None:
@@ -131,7 +131,7 @@ def test_progress_is_shown_at_quarters_and_only_then(stand: Stand) -> None:
     """Beats between two quarters edit nothing; crossing one edits the comment once."""
     job = stand.started()
     for done, edits in ((10, 0), (24, 0), (26, 1), (40, 0), (51, 1), (99, 1)):
-        stand.desk.attempts.beat(job.attempt, Progress("evaluate", done, 100), now=stand.time)
+        stand.beat(job, done, 100)
         before = stand.calls.count(("POST", "comment-edit"))
         stand.tick()
         stand.settle()
@@ -170,7 +170,7 @@ def test_after_redis_is_lost_nobody_is_judged_before_two_beats(stand: Stand) -> 
     stand.settle()
     assert stand.file(job.path)["status"] == "RUNNING"
     stand.time += 10
-    stand.desk.attempts.beat(job.attempt, Progress("evaluate", 1, 2), now=stand.time)
+    stand.beat(job)
     stand.time += 20
     stand.desk.mark(f"request:{job.path}")
     stand.settle()
@@ -186,16 +186,16 @@ def test_a_worker_that_slept_through_an_amnesia_is_told_that_nobody_waits(stand:
     stand.desk.attempts.take(job.attempt, job.path, "w", now=stand.time)
     stand.desk.mark(f"request:{job.path}")
     stand.settle()
-    assert stand.desk.attempts.wait_for_claim(job.attempt, seconds=1) is False
+    assert stand.answer(job) is False
 
 
 def test_a_request_that_somebody_cancels_stops_its_worker(stand: Stand) -> None:
     """When people write CANCELLED into the file, the worker hears so with its next beat, and the file stays theirs."""
     job = stand.started()
-    stand.desk.attempts.beat(job.attempt, Progress("evaluate", 1, 2), now=stand.time)
+    stand.beat(job)
     stand.put(job.path, json.dumps({**stand.file(job.path), "status": "CANCELLED"}).encode())
     stand.settle()
-    assert not stand.desk.attempts.beat(job.attempt, Progress("evaluate", 2, 2), now=stand.time)
+    assert not stand.beat(job, 2, 2)
     stand.end(job, failure=Failure(cause="cancelled", fault="submission", message="Cancelled."))
     assert stand.file(job.path)["status"] == "CANCELLED"
 

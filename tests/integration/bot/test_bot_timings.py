@@ -75,7 +75,7 @@ def test_the_timer_counts_the_queue_once_a_slot(stand: Stand) -> None:
     assert today(stand).queue == {0: (0, 0)}, "it was told when nothing was there yet"
     stand.time += SLOT
     stand.worker()
-    stand.desk.attempts.beat(job.attempt, stand.desk.attempts.read(job.attempt).progress, now=stand.time)  # type: ignore[union-attr]
+    stand.beat(job)
     stand.tick()
     assert today(stand).queue == {0: (0, 0), 1: (1, 1)}
 

@@ -55,8 +55,9 @@ def fill(connection: redis.Redis, count: int) -> None:
         held = entry(f"held/{number}", "waiting", "PENDING", attempt=f"{number:012x}-deadbeef-3", tier="large")
         old = entry(f"old/{number}", "foreign", "FAILED", old=True)
         index.put(running, waiting, held, old, entry(f"end/{number}", "settled", "FAILED"))
-        attempts.take(running.attempt or "", running.path, f"w{number:02}", now=now)
-        attempts.beat(running.attempt or "", Progress("evaluate", number, 100), now=now)
+        attempt, worker, progress = running.attempt or "", f"w{number:02}", Progress("evaluate", number, 100)
+        attempts.take(attempt, running.path, worker, now=now)
+        attempts.beat(attempt, progress, now=now, worker=worker, path=running.path)
         card = WorkerCard(
             name=f"w{number:02}", tiers=("all",), since=now, beat=now + 19 * LOST, doing=running.attempt or ""
         )

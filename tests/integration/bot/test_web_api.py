@@ -129,7 +129,7 @@ def test_one_request_tells_where_it_stands(web: httpx2.Client, index: Index, con
     running = entry(3, state="running")
     index.put(entry(1), entry(2, hold=hold), running, ended(4, "FAILED", failure=FAILURE, log="https://hub/log"))
     attempts.queued(running.attempt or "", running.path, now=now)
-    attempts.beat(running.attempt or "", Progress("evaluate", 3, 12), now=now)
+    attempts.beat(running.attempt or "", Progress("evaluate", 3, 12), now=now, worker="w", path=running.path)
     first = get(web, f"/api/requests/{path_of(1)}")
     assert (first["state"], first["place"]["position"], first["place"]["workers"]) == ("waiting", 1, 1)
     assert first["request_url"].endswith(f"/datasets/board/requests/blob/main/{path_of(1)}")

@@ -120,12 +120,13 @@ def test_a_worker_can_all_that_its_work_needs(clients: dict[str, redis.Redis]) -
     client = clients["worker"]
     attempts, canaries = Attempts(client, KEYS), Canaries(client, KEYS, "starter")
     Workers(client, KEYS).announce(WorkerCard(name="w", tiers=("all",), since=1, beat=1))
-    assert attempts.take(MINE, "p", "w", now=1) and attempts.beat(MINE, Progress("load"), now=2)
-    attempts.hand_back(MINE)
+    assert attempts.take(MINE, "p", "w", now=1)
+    assert attempts.beat(MINE, Progress("load"), now=2, worker="w", path="p")
+    attempts.hand_back(MINE, worker="w")
     canaries.take("w")
     DirtyKeys(client, KEYS).mark("request:p", due=1)
     assert clients["sync"].zscore(KEYS.dirty, "request:p") is not None
-    assert attempts.wait_for_claim(MINE, seconds=0.01) is None
+    assert attempts.wait_for_claim(MINE, seconds=0.01, worker="w") is None
 
 
 def test_who_has_no_password_may_ask_whether_it_lives(clients: dict[str, redis.Redis]) -> None:

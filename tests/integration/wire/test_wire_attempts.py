@@ -45,32 +45,32 @@ def test_a_claim_is_asked_for_and_granted(attempts: Attempts) -> None:
     """The worker waits and hears the bot's answer, whichever comes first."""
     attempts.take(ATTEMPT, PATH, "w", now=NOW)
     heard: list[bool | None] = []
-    waiter = threading.Thread(target=lambda: heard.append(attempts.wait_for_claim(ATTEMPT, seconds=20)))
+    waiter = threading.Thread(target=lambda: heard.append(attempts.wait_for_claim(ATTEMPT, seconds=20, worker="w")))
     waiter.start()
     attempts.answer_claim(ATTEMPT, granted=True)
     waiter.join()
     assert heard == [True]
     attempts.answer_claim(ATTEMPT, granted=False)
-    assert attempts.wait_for_claim(ATTEMPT, seconds=1) is False
+    assert attempts.wait_for_claim(ATTEMPT, seconds=1, worker="w") is False
 
 
 def test_an_old_answer_does_not_count_for_a_new_claim(attempts: Attempts) -> None:
     """Taking an attempt again forgets what was answered before."""
     attempts.answer_claim(ATTEMPT, granted=True)
     attempts.take(ATTEMPT, PATH, "w", now=NOW)
-    assert attempts.wait_for_claim(ATTEMPT, seconds=0.1) is None
+    assert attempts.wait_for_claim(ATTEMPT, seconds=0.1, worker="w") is None
 
 
 def test_an_attempt_lives_by_its_beats_and_ends_with_its_outcome(attempts: Attempts) -> None:
     """It is alive while it beats, lost when it is silent, and neither once it has ended."""
     attempts.take(ATTEMPT, PATH, "w", now=NOW)
-    assert attempts.beat(ATTEMPT, Progress("evaluate", 3, 9), now=NOW + 5)
+    assert attempts.beat(ATTEMPT, Progress("evaluate", 3, 9), now=NOW + 5, worker="w", path=PATH)
     state = attempts.read(ATTEMPT)
     assert state is not None
     assert (state.state, state.progress, state.path, state.worker) == ("running", Progress("evaluate", 3, 9), PATH, "w")
     assert attempts.alive(now=NOW + 6) == {ATTEMPT}
     assert attempts.lost(now=NOW + 6 + LOST) == {ATTEMPT}
-    attempts.end(outcome(), "log")
+    attempts.end(outcome(), "log", worker="w")
     assert attempts.alive(now=NOW + 6) == set() == attempts.lost(now=NOW + 6 + LOST)
     assert attempts.outcome(ATTEMPT) == (outcome(), "log")
 
@@ -78,12 +78,12 @@ def test_an_attempt_lives_by_its_beats_and_ends_with_its_outcome(attempts: Attem
 def test_a_cancelled_attempt_hears_it_with_its_next_beat(attempts: Attempts) -> None:
     """The beat's answer is whether to go on."""
     attempts.cancel(ATTEMPT)
-    assert not attempts.beat(ATTEMPT, Progress("load"), now=NOW)
+    assert not attempts.beat(ATTEMPT, Progress("load"), now=NOW, worker="w", path=PATH)
 
 
 def test_a_log_is_bounded_and_its_end_is_kept(attempts: Attempts) -> None:
     """Of a log that is too long the last bytes are stored, whatever characters they cut."""
-    attempts.end(outcome(), "é" * MAX_LOG + "the end")
+    attempts.end(outcome(), "é" * MAX_LOG + "the end", worker="w")
     found = attempts.outcome(ATTEMPT)
     assert found is not None
     assert found[1].endswith("the end")
@@ -160,8 +160,21 @@ def test_an_attempt_is_taken_from_no_worker_that_beats_for_it(attempts: Attempts
     assert attempts.take(ATTEMPT, PATH, "two", now=NOW + 4 + LOST)
     attempts.answer_claim(ATTEMPT, granted=False)
     assert attempts.take(ATTEMPT, PATH, "three", now=NOW + 5 + LOST)
-    attempts.hand_back(ATTEMPT)
+    attempts.hand_back(ATTEMPT, worker="three")
     assert attempts.take(ATTEMPT, PATH, "four", now=NOW + 6 + LOST)
+
+
+@pytest.mark.parametrize("name", ["two", ""])
+def test_whoever_does_not_have_an_attempt_changes_nothing_of_it(attempts: Attempts, name: str) -> None:
+    """Another worker, or somebody without a name, is told to stop, and hears, hands back and ends nothing."""
+    attempts.take(ATTEMPT, PATH, "one", now=NOW)
+    attempts.answer_claim(ATTEMPT, granted=True)
+    before = attempts.read(ATTEMPT)
+    assert attempts.wait_for_claim(ATTEMPT, seconds=1, worker=name) is None
+    assert not attempts.beat(ATTEMPT, Progress("load"), now=NOW + 1, worker=name, path="elsewhere")
+    assert not attempts.hand_back(ATTEMPT, worker=name)
+    assert not attempts.end(outcome(), "log", worker=name)
+    assert (attempts.read(ATTEMPT), attempts.outcome(ATTEMPT)) == (before, None)
 
 
 def test_what_a_worker_beats_for_is_not_queued(attempts: Attempts) -> None:
@@ -173,10 +186,13 @@ def test_what_a_worker_beats_for_is_not_queued(attempts: Attempts) -> None:
     assert attempts.asking(PATH) == ATTEMPT
     attempts.answer_claim(ATTEMPT, granted=True)
     assert not attempts.queued(ATTEMPT, PATH, now=NOW + 1)
-    attempts.beat(ATTEMPT, Progress("load"), now=NOW + 2)
+    attempts.beat(ATTEMPT, Progress("load"), now=NOW + 2, worker="one", path=PATH)
     assert not attempts.queued(ATTEMPT, PATH, now=NOW + 1 + LOST)
     assert attempts.queued(ATTEMPT, PATH, now=NOW + 2 + LOST)
-    for end in (lambda: attempts.hand_back(ATTEMPT), lambda: attempts.answer_claim(ATTEMPT, granted=False)):
+    for end in (
+        lambda: attempts.hand_back(ATTEMPT, worker="two"),
+        lambda: attempts.answer_claim(ATTEMPT, granted=False),
+    ):
         assert attempts.take(ATTEMPT, PATH, "two", now=NOW + 3 + LOST)
         end()
         assert attempts.queued(ATTEMPT, PATH, now=NOW + 3 + LOST)
@@ -187,6 +203,6 @@ def test_many_attempts_are_read_at_once(attempts: Attempts) -> None:
     others = [f"{number:012x}-cccccccc-1" for number in range(3)]
     for number, one in enumerate(others[:2]):
         attempts.take(one, f"{number}", "w", now=NOW)
-    attempts.beat(others[0], Progress("load", 1, 2), now=NOW + 1)
+    attempts.beat(others[0], Progress("load", 1, 2), now=NOW + 1, worker="0", path="0")
     assert attempts.read_all([]) == {}
     assert attempts.read_all([*others, others[0]]) == {one: attempts.read(one) for one in others[:2]}
