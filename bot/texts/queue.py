@@ -26,6 +26,7 @@ Code = Literal[
     "resumed",
     "not-paused",
     "no-target",
+    "bad-pauses",
     "off",
 ]
 """What may come of a wish: each is a sentence in `ruling.md.j2`."""

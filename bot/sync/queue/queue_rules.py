@@ -19,7 +19,7 @@ from bot.texts.queue import Code, Ruling
 from hub.edits import FieldEdit, PutFile
 from leaderboard import rulings
 from leaderboard.attempts import number_in
-from leaderboard.holds import MAX_PAUSES, MAX_REASON, PAUSES, Hold, Priority, is_target, parse_pauses
+from leaderboard.holds import MAX_PAUSES, MAX_REASON, PAUSES, BadPauses, Hold, Priority, is_target, parse_pauses
 from leaderboard.requests import Request, Status
 from leaderboard.transitions import Transition
 from wire.clock import iso
@@ -73,7 +73,10 @@ def pause(desk: Desk, what: str, reason: str, by: str) -> Ruling:
     """Give nothing of `what` (`board`, `tier:…`, `suite:…`) a turn until `resume`; what runs goes on."""
     if not is_target(what):
         return Ruling("no-target", False, what)
-    known, why = _pauses(desk).get(what), _hold(desk, reason, by)
+    pauses = _pauses(desk)
+    if isinstance(pauses, Ruling):
+        return pauses
+    known, why = pauses.get(what), _hold(desk, reason, by)
     if known is not None and known.reason == why.reason:
         return Ruling("paused-already", False, what)
     return _stage_pause(desk, what, why, "paused")
@@ -83,7 +86,10 @@ def resume(desk: Desk, what: str) -> Ruling:
     """Give what was paused its turns again."""
     if not is_target(what):
         return Ruling("no-target", False, what)
-    if what not in _pauses(desk):
+    pauses = _pauses(desk)
+    if isinstance(pauses, Ruling):
+        return pauses
+    if what not in pauses:
         return Ruling("not-paused", False, what)
     return _stage_pause(desk, what, None, "resumed")
 
@@ -147,10 +153,13 @@ def _stage_pause(desk: Desk, what: str, why: Hold | None, code: Code) -> Ruling:
     return Ruling(code if done else "off", done, what)
 
 
-def _pauses(desk: Desk) -> dict[str, Hold]:
-    """What is paused according to the Hub, and to all that was decided since. One call."""
+def _pauses(desk: Desk) -> dict[str, Hold] | Ruling:
+    """What is paused according to the Hub, and to all that was decided since; or why nobody can tell. One call."""
     file = read_ahead(desk, PAUSES, max_bytes=MAX_PAUSES)
-    return parse_pauses(file.data) if file is not None else {}
+    try:
+        return parse_pauses(file.data) if file is not None else {}
+    except BadPauses:
+        return Ruling("bad-pauses", False, PAUSES)  # people write it by hand, too
 
 
 def _hold(desk: Desk, reason: str, by: str) -> Hold:

@@ -104,6 +104,16 @@ def test_rulings_about_the_queue_are_written_where_everybody_reads_them(stand: S
     assert json.loads(stand.read(".steward/queue.json"))["board"] is None
 
 
+def test_pauses_that_cannot_be_read_are_told_to_whoever_wants_another(stand: Stand, talk: Talk) -> None:
+    """A slip of whoever wrote the file by hand leaves nobody without an answer, and the file as it is."""
+    stand.put(".steward/queue.json", b'{"tier:large": "Moved.",}')
+    for command in ("/pause board moving house", "/resume tier:large"):
+        assert "`.steward/queue.json` cannot be read" in talk.ask(command, stand.form)
+    assert stand.read(".steward/queue.json") == b'{"tier:large": "Moved.",}'
+    stand.put(".steward/queue.json", b"{}")
+    assert "Paused: `board`" in talk.ask("/pause board moving house", stand.form)
+
+
 def test_whoever_submitted_it_cancels_it(stand: Stand, talk: Talk) -> None:
     """A stranger is refused; the submitter's reason is in the file."""
     stand.desk.workers.leave("w")
