@@ -177,11 +177,12 @@ def _settle(desk: Desk, gathered: Gathered, step: Step) -> None:
         costs.count(desk, entry, attempt, gathered.seen.outcome)
     if attempt is not None and gathered.seen.life == "ended":
         desk.attempts.drop(attempt)
-    if gathered.request.status is Status.CANCELLED:
-        entry = places.tell_cancelled(desk, entry, gathered.request)
     desk.measures.close(entry.path)
     state = "foreign" if isinstance(step, Foreign) else "settled"
     if entry.state != state:
-        desk.index.put(entry.model_copy(update={"state": state, "job": None}))
+        entry = entry.model_copy(update={"state": state, "job": None})
+        desk.index.put(entry)
         desk.mark(QUEUE, Priority.PERSON)
+    if gathered.request.status is Status.CANCELLED:  # last, for it may have to be told later
+        places.tell_cancelled(desk, entry, gathered.request)
     call_followers(desk, entry.path)

@@ -106,16 +106,15 @@ def tell_place(desk: Desk, entry: Entry, request: Request) -> None:
     desk.index.put(merged(desk, tell(desk, entry, view, named=request.file.steward.thread)))
 
 
-def tell_cancelled(desk: Desk, entry: Entry, request: Request) -> Entry:
+def tell_cancelled(desk: Desk, entry: Entry, request: Request) -> None:
     """Show that a request was withdrawn, where its thread is known; it is no reason to open one."""
     named = request.file.steward.thread
     if entry.thread is None and named is None:
-        return entry
+        return
     view = view_of(desk, entry, request, "cancelled", why=request.file.steward.cancelled)
     told = tell(desk, entry, view, named=named)
     if told != entry:
         desk.index.put(told)
-    return told
 
 
 def merged(desk: Desk, told: Entry) -> Entry:

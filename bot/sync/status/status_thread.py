@@ -38,6 +38,7 @@ log = structlog.get_logger()
 
 KIND = "status"
 FINAL = ("refused", "failed")
+ENDS = (*FINAL, "finished", "cancelled")
 PLAIN = "Original"
 """The type of weights that goes without saying."""
 LEAVES_PROGRESS, LEAVES_STATES = 0.5, 0.2
@@ -173,7 +174,7 @@ def _make(desk: Desk, entry: Entry, marker: Marker, view: StatusView, digest: st
 
 def _check(desk: Desk, view: StatusView) -> None:
     """Raises _Spared where no delivery is left for this, and RateLimited where it must be said, only later."""
-    if view.state in (*FINAL, "finished"):
+    if view.state in ENDS:
         quota.check(desk, desk.requests, "the thread")
     elif quota.left(desk, desk.requests) <= (LEAVES_PROGRESS if view.done else LEAVES_STATES):
         raise _Spared

@@ -13,6 +13,7 @@ from stand_kit import REQUESTS, Stand
 
 from bot.settings import BotSettings
 from bot.sync.process import open_desk
+from bot.sync.queue import queue_rules
 from hub.budget import HOUR, Commits
 from hub.records import Repo
 from hub.retries import Retries
@@ -187,6 +188,21 @@ def test_with_nothing_left_of_the_webhooks_day_an_end_is_told_later(stand: Stand
     stand.work()
     assert stand.calls.count(("POST", "comment-edit")) == before + 1
     assert stand.file(job.path)["status"] == "FAILED"
+
+
+@pytest.mark.parametrize("spent", [450, 500])
+def test_a_withdrawal_is_told_like_every_end_when_the_webhooks_day_runs_out(stand: Stand, spent: int) -> None:
+    """With little left its comment is still edited, with nothing left later; it is given to no worker meanwhile."""
+    job = queued(stand)
+    for _ in range(spent):
+        stand.desk.echoes.caused("discussion", REQUESTS, now=stand.time)
+    assert queue_rules.cancel(stand.desk, job.path, "The authors asked for it.", "maya").done
+    stand.settle()
+    assert (stand.desk.index.get(job.path).state, stand.queued()) == ("settled", [])
+    assert ("Cancelled" in opening_post(stand)) == (spent < 500)
+    stand.time += 25 * HOUR
+    stand.work()
+    assert "Cancelled" in opening_post(stand)
 
 
 def test_where_the_bot_may_not_speak_the_file_still_says_it(stand: Stand) -> None:
