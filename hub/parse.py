@@ -25,7 +25,7 @@ from hub.records import (
 T = TypeVar("T")
 Json = Mapping[str, Any]
 
-_NEXT = re.compile(r'<([^>]+)>\s*;\s*rel="?next"?')
+_NEXT = re.compile(r'<([^>]+)>[^<]*;\s*rel="?next\b')
 
 DELETED = "deleted"
 """The name of an author whose account is gone, as huggingface_hub writes it too."""
@@ -44,10 +44,8 @@ def parsed(read: Callable[[Any], T], answer: Any) -> T:
 
 def next_page(headers: Mapping[str, str]) -> str:
     """The address after `rel="next"` in the `Link` header; empty on the last page."""
-    for link in headers.get("link", "").split(","):
-        if match := _NEXT.fullmatch(link.strip()):
-            return match[1]
-    return ""
+    found = _NEXT.search(headers.get("link", ""))  # an address may hold commas, which part links too
+    return found[1] if found is not None else ""
 
 
 def when(text: str) -> datetime:

@@ -138,6 +138,8 @@ def test_lists_go_on_where_the_link_header_points() -> None:
     """Only `rel="next"` counts."""
     link = '<https://h/api?a=1&cursor=x>; rel="next", <https://h/first>; rel="first"'
     assert parse.next_page({"link": link}) == "https://h/api?a=1&cursor=x"
+    comma = '<https://h/first>; rel="first", <https://h/api?cursor=a,b>; title="more"; rel="next"'
+    assert parse.next_page({"link": comma}) == "https://h/api?cursor=a,b", "or a list would end there, unnoticed"
     assert parse.next_page({"link": '<https://h/first>; rel="first"'}) == ""
     assert parse.next_page({}) == ""
 
