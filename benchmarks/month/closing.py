@@ -18,6 +18,7 @@ from benchmarks.month.troubles import Troubles
 from benchmarks.month.watch import Watch, most_within, total
 from benchmarks.month.world import CONTENTS, FLAGS, LOGS, REQUESTS, RESULTS
 from bot.desk import Desk
+from leaderboard.requests import is_request_path
 from leaderboard.times import read_time
 
 CALLS, FILES, COMMITS, TRIGGERS = 1_000, 5_000, 128, 1_000
@@ -39,7 +40,8 @@ def look(
     comments = sum(1 for one in seen for comment in one.thread.comments if comment.author_name == looking.BOT)
     ours = [one for one in stats["calls"] if one["account"] == "bot"]
     calls, requests = sum(one["count"] for one in ours), len(people.expected)
-    waits, results = times(desk)
+    blocks = result_blocks(desk)
+    waits, results = times(desk, blocks)
     found = {
         "requests": len(entries),
         "submitted": requests,
@@ -67,15 +69,18 @@ def look(
         "processes_started": town.started,
         "troubles": troubles.history + troubles.told,
     }
-    return found | {"findings": findings(town, people, stage, watch, seen, entries, found, ours)}
+    twice = list(looking.twice(block["attempt"] for block in blocks))
+    return found | {"findings": findings(town, people, stage, watch, seen, entries, found, ours, twice)}
 
 
 def findings(
-    town: Town, people: People, stage: Stage, watch: Watch, seen: Any, entries: Any, found: Any, ours: Any
+    town: Town, people: People, stage: Stage, watch: Watch, seen: Any, entries: Any, found: Any, ours: Any, twice: Any
 ) -> dict[str, list[str]]:
     """What is wrong, by kind."""
     wrong = looking.Findings()
     fates = {one.model: one.fate for one in people.script.submissions}
+    by_path, hub, requests = {e.path: e for e in entries}, people.desk.hub, people.desk.requests
+    there = {file.path: file.oid for file in hub.list_files(requests) if is_request_path(file.path)}
     wrong.add("the script stumbled", stage.trouble)
     wrong.add("no answer", looking.unanswered(seen, looking.waiting(people.desk)))
     wrong.add("no reply", looking.without_reply(seen))
@@ -83,7 +88,11 @@ def findings(
     wrong.add("reply not finished", looking.unfinished(seen))
     wrong.add("no end", looking.unended(entries))
     wrong.add("no reason", looking.silent(entries))
-    wrong.add("another end", looking.unexpected({e.path: e for e in entries}, people.expected, fates))
+    wrong.add("another end", looking.unexpected(by_path, people.expected, fates))
+    wrong.add("not heard of", looking.unheard(there, by_path))
+    wrong.add("told otherwise", looking.mistold(seen, by_path))
+    wrong.add("published twice", twice)
+    wrong.add("stumbled", looking.stumbles(logs(town)))
     wrong.add("refused by a limit", (f"{o['method']} {o['route']}: {o['count']}" for o in ours if o["status"] == 429))
     wrong.add("beyond a limit", beyond(found, watch))
     wrong.add("grows", grown(watch))
@@ -131,13 +140,23 @@ def history(town: Town, repo: str) -> list[float]:
     return sorted(commit.created_at.timestamp() for commit in commits)
 
 
-def times(desk: Desk) -> tuple[list[float], list[float]]:
+def logs(town: Town) -> dict[str, str]:
+    """The logs of the bot's processes. Workers' tell of their models' deaths, with traces."""
+    parts = [name for name in town.parts if not name.startswith("worker")]
+    return {name: (town.children.logs / f"{name}.log").read_text("utf-8", "replace") for name in parts}
+
+
+def result_blocks(desk: Desk) -> list[dict[str, Any]]:
+    """Our block in each results file of the board."""
+    paths = [file.path for file in desk.hub.list_files(desk.results)]
+    wanted = [path for path in paths if path.endswith(".json") and "/results_" in path]
+    return [json.loads(desk.hub.read_file(desk.results, path).data)["steward"] for path in wanted]
+
+
+def times(desk: Desk, blocks: list[dict[str, Any]]) -> tuple[list[float], list[float]]:
     """Of each evaluation: played seconds from its submission to its start, and to its end."""
     starts, ends = dict[str, float](), dict[str, float]()
-    for listed in desk.hub.list_files(desk.results):
-        if not listed.path.endswith(".json") or "/results_" not in listed.path:
-            continue
-        block = json.loads(desk.hub.read_file(desk.results, listed.path).data)["steward"]
+    for block in blocks:
         asked = desk.index.get(block["request"]).time
         started, ended = read_time(block["started"]), read_time(block["ended"])
         if asked and started and ended:

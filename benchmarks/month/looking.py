@@ -15,7 +15,10 @@ from wire.redis import text
 
 BOT = "bot"
 ENDS = ("FINISHED", "FAILED", "CANCELLED")
-ANSWER, DOING = "answer", "doing"
+ANSWER, DOING, STATUS = "answer", "doing", "status"
+HEADINGS = {"FINISHED": ("Finished",), "FAILED": ("Failed", "Not accepted"), "CANCELLED": ("Cancelled",)}
+"""Status of the file → how its status comment may be headed; where a newer evaluation failed, as one that failed."""
+TRACE = "Traceback (most recent call last)"
 
 
 @dataclass(frozen=True)
@@ -105,6 +108,45 @@ def unended(entries: Iterable[Entry]) -> Iterator[str]:
             yield f"{entry.path} is {entry.state}"
         elif entry.state == "settled" and entry.standing.status not in ENDS:
             yield f"{entry.path} is settled, and known as {entry.standing.status}"
+
+
+def unheard(there: Mapping[str, str], entries: Mapping[str, Entry]) -> Iterator[str]:
+    """What the index made nothing of: files that it lacks or saw otherwise last, and entries without a file.
+
+    `there`: path of each request file on the Hub → its blob id.
+    """
+    yield from (f"{path} is on the Hub, and in no index" for path in sorted(there.keys() - entries.keys()))
+    for path, entry in sorted(entries.items()):
+        if path not in there:
+            yield f"{path} is {entry.state}, and not on the Hub"
+        elif entry.state in ("settled", "foreign") and entry.file_oid != there[path]:
+            yield f"{path} is {entry.state}, and changed since"
+
+
+def mistold(seen: Iterable[Seen], entries: Mapping[str, Entry]) -> Iterator[str]:
+    """Status comments that tell something else of a request than how it came to its end."""
+    for one in seen:
+        for comment in _ours(one.thread):
+            marker = marker_of(comment.text)
+            entry = entries.get(marker.key) if marker is not None and marker.kind == STATUS else None
+            if entry is None or entry.state != "settled" or entry.standing.access != "public":
+                continue  # renamed, under way, or nothing that everybody may hear about
+            standing = entry.standing
+            status = "FAILED" if standing.status == "FINISHED" and standing.failure else standing.status
+            heading = next((line for line in comment.text.splitlines() if line.startswith("### ")), "")
+            if not heading.endswith(HEADINGS.get(status, ())):
+                yield f"{one.key} {entry.path} is {standing.status}, and its thread says {heading[4:]!r}"
+
+
+def twice(attempts: Iterable[str]) -> Iterator[str]:
+    """Attempts of which the board has more results than one; `attempts`: that of each results file."""
+    yield from (f"{attempt} {count} times" for attempt, count in Counter(attempts).items() if count > 1)
+
+
+def stumbles(logs: Mapping[str, str]) -> Iterator[str]:
+    """Errors that nobody foresaw, though what was begun may have been done all the same later; process → its log."""
+    for name, log in sorted(logs.items()):
+        yield from (f"{name}: {line.strip()[-300:]}" for line in log.splitlines() if TRACE in line)
 
 
 def unexpected(entries: Mapping[str, Entry], expected: Mapping[str, str], fates: Mapping[str, str]) -> Iterator[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from datetime import UTC, datetime, timedelta
+from typing import cast, get_args
 
 import pytest
 
@@ -15,6 +16,7 @@ from benchmarks.month.script import MONTH, TROUBLES, Scale, write
 from benchmarks.month.watch import bot_calls, most_within
 from bot.state.entry import Entry
 from bot.state.standing import Standing
+from bot.texts.status import State, StatusView, status_comment
 from hub.records import Comment, Repo, Thread
 from leaderboard.attempts import Failure
 
@@ -102,6 +104,48 @@ def test_silence_and_repetition_are_found_in_threads() -> None:
     assert list(looking.doubled([command, thread(("bot", mark.format(f"{0:024x}")))]))
     assert list(looking.unfinished([thread(("bot", "<!-- steward:1 month doing abc -->"))]))
     assert looking.answer_seconds([command]) == [60.0]
+
+
+def settled(path: str, status: str, cause: str = "", *, oid: str = "") -> Entry:
+    """A request that has come to its end."""
+    failure = Failure(cause=cause, fault="submission", message="No.") if cause else None
+    return Entry(path=path, state="settled", file_oid=oid, standing=Standing(status=status, failure=failure))
+
+
+def test_files_that_the_index_did_not_hear_of_are_found() -> None:
+    """One that it lacks, one that it saw otherwise last, one that is gone; what waits is looked at again anyway."""
+    entries = [settled("same", "FINISHED", oid="1"), settled("changed", "FAILED", oid="1"), settled("gone", "FAILED")]
+    known = {one.path: one for one in [*entries, Entry(path="waits", state="waiting", file_oid="1")]}
+    wrong = list(looking.unheard({"same": "1", "changed": "2", "missed": "3", "waits": "4"}, known))
+    assert [line.partition(" ")[0] for line in wrong] == ["missed", "changed", "gone"]
+
+
+def test_threads_that_tell_another_end_are_found() -> None:
+    """A status comment is headed by how its request ended; of what goes on, or has another name now, it may lag."""
+    entries = {one.path: one for one in [settled("good", "FINISHED"), settled("bad", "FAILED", "copy")]}
+    entries |= {"off": settled("off", "CANCELLED"), "kept": settled("kept", "FINISHED", "gpu-lost")}
+    entries |= {"waits": Entry(path="waits", state="waiting")}
+
+    def wrong(path: str, state: str) -> bool:
+        failure = Failure(cause="copy", fault="submission", message="No.")
+        text = status_comment(StatusView(cast(State, state), path, "", "", failure=failure))
+        said = f"<!-- steward:1 month status {path} -->\n{text}"
+        return bool(list(looking.mistold([thread(("bot", said), author="bot")], entries)))
+
+    right = {"good": {"finished"}, "bad": {"failed", "refused"}, "off": {"cancelled"}, "kept": {"failed", "refused"}}
+    for path, states in right.items():
+        assert {state for state in get_args(State) if not wrong(path, state)} == states
+    assert not wrong("waits", "running")
+    assert not wrong("old-name", "running")
+
+
+def test_an_attempt_that_was_published_twice_and_an_error_that_passed_are_found() -> None:
+    """However well everything ended."""
+    assert list(looking.twice(["a-1", "b-1", "a-1", "a-2"])) == ["a-1 2 times"]
+    failed = "2026-01-01 [error    ] sync failed  trace='Traceback (most recent call last):\\n  KeyError: 1\\n'"
+    (found,) = looking.stumbles({"web": "[info ] running\n", "sync-0": f"[info ] request\n{failed}\n"})
+    assert found.startswith("sync-0: ")
+    assert "KeyError" in found
 
 
 def test_ends_that_nobody_deserved_are_found() -> None:
