@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from bot.desk import Desk, repo_of
 from hub.errors import BadRequest, BadToken, Denied, NotFound
@@ -29,15 +29,27 @@ def called_now(desk: Desk, repo: Repo) -> Repo:
 def paths_in_requests(desk: Desk, links: Sequence[RequestLink]) -> list[str]:
     """The paths of those `links` that lead to our requests repo, by its name or by one that it had before.
 
-    Of another name the Hub is asked only where we have a request at that very path, about MOST of them, once a day
-    each: links to strangers' repos have us call nobody.
+    Of another name the Hub is asked only where we have a request at that very path: links to strangers' repos have us
+    call nobody.
     """
-    home = desk.requests.id.lower()
-    names = {link.path: (link.repo or home).lower() for link in links}
-    strange = [path for path, name in names.items() if name != home]
+    home = desk.requests.id
+    names = {link.path: link.repo or home for link in links}
+    strange = [path for path, name in names.items() if name.lower() != home.lower()]
     known = [one.path for one in desk.index.find(strange) if one is not None and not one.is_private]
-    earlier = [name for name in list(dict.fromkeys(names[path] for path in known))[:MOST] if _now(desk, name) == home]
-    return [path for path, name in names.items() if name in (home, *earlier)]
+    meant = ours_among(desk, [home, *(names[path] for path in known)])
+    return [path for path, name in names.items() if meant.get(name.lower()) == desk.requests]
+
+
+def ours_among(desk: Desk, names: Iterable[str]) -> dict[str, Repo]:
+    """Those of these datasets' `names`, in lower case, that are our requests or results repo's, or were before.
+
+    Of others the Hub is asked, about MOST of them, once a day each.
+    """
+    ours = {repo.id.lower(): repo for repo in (desk.requests, desk.results)}
+    wanted = dict.fromkeys(name.lower() for name in names)
+    strange = [name for name in wanted if name not in ours][:MOST]
+    now = {name: name for name in wanted} | {name: _now(desk, name) for name in strange}
+    return {name: ours[present] for name, present in now.items() if present in ours}
 
 
 def _now(desk: Desk, name: str) -> str:

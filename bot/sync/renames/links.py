@@ -17,13 +17,14 @@ from dataclasses import dataclass
 
 from bot.commands.registry import Registry
 from bot.desk import Desk, thread_key
+from bot.earlier_names import ours_among
 from bot.sync.pulls.record import Record, find_report, recall, remember
 from bot.sync.threads.later import later_posts
 from bot.texts.rename import Became, LinkedView, linked_answer
 from hub.comments import Marker, find_marked, is_by, marker_of
-from hub.errors import BadRequest, ThreadNotFound
+from hub.errors import ThreadNotFound
 from hub.records import Repo, Thread
-from leaderboard.links import ThreadLink, thread_links
+from leaderboard.links import thread_links
 from leaderboard.triage import Topic, triage
 from wire.dirty import Priority
 
@@ -85,27 +86,26 @@ def _renames(desk: Desk, registry: Registry, repo: Repo, thread: Thread) -> Iter
     asked = thread_links(f"{thread.title}\n{thread.comments[0].text}")
     is_open = triage(thread.title, thread.comments[0].text).topic in MAY_ASK_LATER
     later = [link for post in later_posts(registry, thread) for link in thread_links(post)] if is_open else []
-    links = [one for one in dict.fromkeys([*asked, *later]) if one.kind == "dataset"]
-    for link in links[:MOST]:
-        one = _look_at(desk, repo, thread, link)
-        if one is not None and (link in asked or not _is_over(one) or _is_told(desk, thread, one)):
+    links = [one for one in (*asked, *later) if one.kind == "dataset"]
+    ours = ours_among(desk, [one.repo for one in links])
+    places: dict[tuple[Repo, int], bool] = {}
+    for link in links:
+        if (target := ours.get(link.repo.lower())) is not None:
+            places.setdefault((target, link.number), link in asked)
+    for place, is_asked in list(places.items())[:MOST]:
+        one = _look_at(desk, repo, thread, *place)
+        if one is not None and (is_asked or not _is_over(one) or _is_told(desk, thread, one)):
             yield one
 
 
-def _look_at(desk: Desk, repo: Repo, thread: Thread, link: ThreadLink) -> Linked | None:
-    """The pull request that `link` leads to, if it is one of ours that renames."""
+def _look_at(desk: Desk, repo: Repo, thread: Thread, target: Repo, number: int) -> Linked | None:
+    """The pull request `number` of `target`, if it is one that renames."""
     try:
-        target = Repo("dataset", link.repo)
-    except BadRequest:
-        return None
-    if target not in (desk.requests, desk.results):
-        return None
-    try:
-        pull = desk.hub.thread(target, link.number)
+        pull = desk.hub.thread(target, number)
     except ThreadNotFound:
         return None
     if pull.is_pull_request and pull.status != "merged":
-        _note(desk, target, link.number, thread_key(repo, thread.num))
+        _note(desk, target, number, thread_key(repo, thread.num))
     _, record = find_report(desk, pull)
     is_rename = pull.is_pull_request and record is not None and record.rename is not None
     return Linked(target, pull, record) if is_rename and record is not None else None

@@ -36,11 +36,16 @@ from localhub.testing import LocalHub
 from steward.valkey import Valkey
 from wire.dirty import Priority
 
+FORMER = "old/requests"
+
 
 @pytest.fixture(scope="module")
 def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalHub]:
-    """One Hub for all."""
-    with LocalHub(tmp_path_factory.mktemp("hub"), rename_world()) as made:
+    """One Hub for all, on which the requests repo had another name before."""
+    made_of = rename_world()
+    for repo in made_of["repos"]:
+        repo |= {"aliases": [FORMER]} if repo["id"] == REQUESTS else {}
+    with LocalHub(tmp_path_factory.mktemp("hub"), made_of) as made:
         prepare(made)
         yield made
 
@@ -141,6 +146,25 @@ def test_a_link_in_a_later_comment_asks_for_it(stand: Stand, title: str, post: s
     stand.work()
     assert status(stand, asked) == "closed"
     assert f"{OLD} to {NEW}" in comments(stand, REQUESTS, asked)[-1]
+
+
+def test_a_link_by_an_earlier_name_of_the_repo_asks_for_it_too(stand: Stand) -> None:
+    """The discussion is answered once and ends as by a link to the present name, which it may have, too. The Hub is
+    asked about two strange names in a talk, once a day."""
+    number, head = open_pull(stand, done(requests_plan().files))
+    look_at(stand, REQUESTS, number)
+    asked = talk(stand, "Rename my model", link(stand, number).replace(REQUESTS, "Old/Requests"), link(stand, number))
+    (answer,) = comments(stand, REQUESTS, asked)
+    assert "a maintainer decides" in answer
+    assert decide(stand.desk, stand.desk.requests, number, head, "maya").merged
+    stand.work()
+    assert status(stand, asked) == "closed"
+    assert comments(stand, REQUESTS, asked)[-1].count(f"{OLD} to {NEW}") == 1
+    strange = [link(stand, number).replace(REQUESTS, f"eve/r{n}") for n in range(3)]
+    for count in (2, 0):
+        stand.calls.clear()
+        talk(stand, "Hello", "\n".join(strange))
+        assert [route for _, route in stand.calls].count("info") == count
 
 
 def test_checks_are_told_that_came_after_the_first_answer(stand: Stand) -> None:
