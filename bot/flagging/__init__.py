@@ -5,7 +5,7 @@ writing.py    records and tables, written in one commit
 naming.py     which model a name means
 subjects.py   what evidence looks at, from the Hub and from the index
 reports.py    what was reported, and what was found: for the eyes of maintainers until they decide
-taking.py     reports, as they are found in threads
+taking.py     reports, as they are found in threads, and the end of them told there
 wishes.py     what somebody wants to have flagged, and what is wrong with that
 deciding.py   /flag, /unflag, /dismiss
 hearing.py    the thread of a flag: what it says

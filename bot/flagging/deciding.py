@@ -18,8 +18,17 @@ from bot.desk import Desk, thread_key
 from bot.flagging import hearing
 from bot.flagging.naming import Named, find_model
 from bot.flagging.notices import DISMISSED, REPORTED, address
-from bot.flagging.reports import MOST_REPORTED, Report, drop_report, find_report, gathered, note_report, reports
-from bot.flagging.taking import reported_in
+from bot.flagging.reports import (
+    MOST_REPORTED,
+    Report,
+    drop_report,
+    find_report,
+    gathered,
+    note_report,
+    reported_before,
+    reports,
+)
+from bot.flagging.taking import reported_in, tell_reporters
 from bot.flagging.wishes import Decided, Said, Wish, models_of, named_in, scope_of, trouble_with
 from bot.flagging.writing import stage
 from bot.texts.render import Safe
@@ -38,11 +47,13 @@ def report(desk: Desk, wish: Wish, said: Said) -> Decided:
     if isinstance(found, Decided):
         return found
     url = _address(desk, said)
+    models = tuple(one.model for one in found)
+    before = reported_before(desk, models[0], thread_key(said.repo, said.thread.num)) if len(models) == 1 else ""
     for one in found:
         if not any(record.stands for record in desk.flag_book.of([one.model])):
             note_report(desk, _report(desk, one.model, said, url, models_in(f"{said.thread.title}\n{wish.reason}")))
-    models = tuple(one.model for one in found)
-    return Decided("reported", models, thread=url, mark=Safe(str(desk.marker(REPORTED, " ".join(models)))))
+    mark = Safe(str(desk.marker(REPORTED, " ".join(models))))
+    return Decided("reported", models, thread=before or url, is_here=not before, mark=mark)
 
 
 def _report(desk: Desk, model: str, said: Said, url: str, named: Iterable[str]) -> Report:
@@ -158,6 +169,8 @@ def dismiss(desk: Desk, reason: str, said: Said) -> Decided:
         reported = list(models_of(said))
     if not reported:
         return Decided("nothing")
+    for report in filter(None, (find_report(desk, model) for model in reported)):
+        tell_reporters(desk, report, url, said.cause, hides=True, dismissed=reason)
     drop_report(desk, *reported)
     _close(desk, url, said)
     mark = Safe(str(desk.marker(DISMISSED, said.cause)))

@@ -23,8 +23,8 @@ log = structlog.get_logger()
 
 EVIDENCE = "evidence"
 """Dirty keys `evidence:{model}`: somebody reported that model."""
-MOST = 20
-"""Threads, and other models, of one report."""
+MOST_THREADS, MOST_NAMED = 50, 20
+"""Threads, and other models, of one report: each thread is told what was decided, which takes three calls."""
 MOST_REPORTED = 5
 """Models that one command or title reports: each costs some dozen calls."""
 GATHERED = ("gathered", "sha", "weights", "findings")
@@ -71,14 +71,24 @@ def note_report(desk: Desk, report: Report) -> None:
     known = find_report(desk, report.model)
     new = known or report
     if known is not None:
-        threads = tuple(dict.fromkeys((*known.threads, *report.threads)))[:MOST]
-        named = tuple(dict.fromkeys((*known.named, *report.named)))[:MOST]
+        threads = tuple(dict.fromkeys((*known.threads, *report.threads)))[:MOST_THREADS]
+        named = tuple(dict.fromkeys((*known.named, *report.named)))[:MOST_NAMED]
         new = known.model_copy(update={"threads": threads, "named": named})
     if new != known:
         _put(desk, new)
-    elif known is not None and known.gathered > desk.now() - STALE:
+    # One thread more has nothing more to be looked at, unless it names a model to compare with.
+    if known is not None and known.named == new.named and known.gathered > desk.now() - STALE:
         return
     desk.mark(evidence_key(report.model), Priority.EVENT)
+
+
+def reported_before(desk: Desk, model: str, key: str) -> str:
+    """The address at which `model` was reported first, where what is reported in the thread with this dirty key belongs
+    to that; "" where it does not."""
+    known = find_report(desk, model)
+    if known is None or key in known.threads[:1]:
+        return ""
+    return known.url if key in known.threads or len(known.threads) < MOST_THREADS else ""
 
 
 def find_report(desk: Desk, model: str) -> Report | None:

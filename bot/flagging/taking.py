@@ -3,15 +3,18 @@
 What was reported by a command stands in our reply to it, in a hidden line; so does that a report was dismissed, or
 that the model was flagged elsewhere. What is reported of a thread follows from these alone, in their order, so that
 nothing is forgotten when Redis is lost.
+
+Reports of one model in several threads are one: what was decided is told in each of them.
 """
 
 from __future__ import annotations
 
-from bot.desk import Desk, thread_key
+from bot.desk import Desk, thread_key, thread_of
 from bot.flagging.naming import find_model
-from bot.flagging.notices import DECIDED, DISMISSED, REPORTED, address, by_maintainers, our_lines
+from bot.flagging.notices import DECIDED, DISMISSED, REPORTED, address, by_maintainers, our_lines, say
 from bot.flagging.reports import MOST_REPORTED, Report, find_report, note_report, reports
 from bot.sync.threads.waiting_threads import note
+from hub.errors import ThreadNotFound
 from hub.records import Repo, Thread
 from leaderboard.links import models_in
 from leaderboard.triage import Topic, triage
@@ -70,3 +73,20 @@ def _take(desk: Desk, repo: Repo, thread: Thread, said: str) -> None:
         named=tuple(name for name in models_in(post.text) if name.casefold() != model.casefold()),
     )
     note_report(desk, report)
+
+
+def tell_reporters(desk: Desk, report: Report, url: str, cause: str, **words: object) -> None:
+    """Say once, in each thread of `report` but that at `url`, what was decided there by `cause`; close those that are
+    about nothing else. Three calls for each at most."""
+    key = f"{report.model} {cause}"
+    for repo, number in filter(None, (thread_of(one.partition(":")[2]) for one in report.threads)):
+        if address(desk, repo, number) == url:
+            continue
+        try:
+            thread = desk.hub.thread(repo, number)
+        except ThreadNotFound:
+            continue  # nobody is left to be told
+        say(desk, repo, thread, DECIDED, key, thread.author_name, model=report.model, url=url, **words)
+        left = [said for said in reported_in(desk, thread) if said.casefold() != report.model.casefold()]
+        if thread.status == "open" and _is_flag(thread) and not left:
+            desk.effects.set_status(repo, number, "closed", desk.marker(DECIDED, key))

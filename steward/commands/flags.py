@@ -80,7 +80,8 @@ def _json(one: Report | FlagRecord) -> object:
 
 def _shown(report: Report, records: tuple[FlagRecord, ...]) -> Iterator[str]:
     if report.url:
-        yield f"{report.model} was reported by {report.reporter} in {report.url}"
+        more = f", and in {len(report.threads) - 1} more" if len(report.threads) > 1 else ""
+        yield f"{report.model} was reported by {report.reporter} in {report.url}{more}"
     for finding in report.findings:
         yield f"{finding.strength:6} {finding.code:22} {finding.message}{f' {finding.link}' if finding.link else ''}"
     if not report.findings:

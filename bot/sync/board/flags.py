@@ -14,14 +14,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from bot.desk import Desk, thread_of
+from bot.desk import Desk
 from bot.flagging import cures
 from bot.flagging.hearing import mark_threads
-from bot.flagging.notices import DECIDED, address, say
-from bot.flagging.reports import Report, drop_report, reports
+from bot.flagging.reports import drop_report, reports
+from bot.flagging.taking import tell_reporters
 from bot.flagging.writing import table_edits
 from bot.sync.board.contents import mark_contents
-from hub.errors import ThreadNotFound
 from leaderboard.flags import FlagRecord
 
 
@@ -51,22 +50,9 @@ def _tell_reporters(desk: Desk, records: Iterable[FlagRecord]) -> None:
     for record in records:
         report = reported.get(record.model.casefold())
         if record.stands and report is not None:
-            _tell_of(desk, record, report)
-
-
-def _tell_of(desk: Desk, record: FlagRecord, report: Report) -> None:
-    decision = record.flagged_by
-    words = {"model": record.model, "url": record.thread, "hides": record.kind.hides}
-    for repo, number in filter(None, (thread_of(key.partition(":")[2]) for key in report.threads)):
-        if address(desk, repo, number) == record.thread:
-            continue
-        try:
-            thread = desk.hub.thread(repo, number)
-        except ThreadNotFound:
-            continue  # nobody is left to be told
-        cause = f"{record.model} {decision.cause if decision is not None else ''}"
-        say(desk, repo, thread, DECIDED, cause, thread.author_name, **words)
-    drop_report(desk, record.model)
+            cause = record.flagged_by.cause if record.flagged_by is not None else ""
+            tell_reporters(desk, report, record.thread, cause, hides=record.kind.hides, dismissed="")
+            drop_report(desk, record.model)
 
 
 def sync_cause(desk: Desk, model: str) -> None:

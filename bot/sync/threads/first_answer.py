@@ -30,6 +30,7 @@ from bot.commands.registry import Registry
 from bot.commands.targets import near
 from bot.desk import Desk, thread_key
 from bot.earlier_names import paths_in_requests
+from bot.flagging.reports import reported_before
 from bot.mirrors.log_lines import lines_of
 from bot.state.entry import Entry
 from bot.sync.requests.relaunching import Relaunch, relaunch
@@ -182,7 +183,8 @@ def _body(desk: Desk, repo: Repo, thread: Thread, found: Triage) -> tuple[str, b
     waits = found.topic is not Topic.FAILURE or no_failure or any(one.needs_person for one in reports)
     mark = Safe(_waits_marker(desk)) if waits and found.topic is Topic.FAILURE else NOTHING
     model = next(iter(found.models), "")
-    told = {"reports": reports, "more": more, "no_failure": no_failure, "waits": mark}
+    before = reported_before(desk, model, thread_key(repo, thread.num)) if found.topic is Topic.FLAG else ""
+    told = {"reports": reports, "more": more, "no_failure": no_failure, "waits": mark, "before": before}
     return render("first", topic=found.topic, answer="", model=model, **told), waits
 
 

@@ -8,10 +8,12 @@ because of an outbreak is worth a comment there, one for each pause: nothing of 
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from bot.desk import Desk, thread_key
+from bot.flagging.reports import reports
 from bot.sync.threads.own_threads import find_own
 from bot.texts.render import render
 from bot.texts.times import when
@@ -19,7 +21,8 @@ from hub.records import Repo, Thread
 from leaderboard.holds import Hold
 from leaderboard.outbreaks import called_off
 from leaderboard.times import read_time
-from leaderboard.triage import Topic
+from leaderboard.triage import Topic, triage
+from wire.redis import text
 
 DIGEST = "digest"
 DAY = 86_400.0
@@ -56,9 +59,24 @@ def note(desk: Desk, repo: Repo, thread: Thread, topic: Topic | None) -> None:
 
 
 def waiting_threads(desk: Desk) -> list[WaitingThread]:
-    """Those that wait, the longest first."""
-    found = map(_waiting, desk.redis.hvals(desk.keys.waiting_threads))
-    return sorted((one for one in found if one is not None), key=lambda one: one.since)
+    """Those that wait, the longest first; of the discussions that report one model, the first."""
+    noted = {text(key): _waiting(raw) for key, raw in desk.redis.hgetall(desk.keys.waiting_threads).items()}
+    there = ((key, one) for key, one in noted.items() if one is not None)
+    found = dict(sorted(there, key=lambda it: it[1].since))
+    further = _further(desk, found)
+    return [one for key, one in found.items() if key not in further]
+
+
+def _further(desk: Desk, found: Mapping[str, WaitingThread]) -> set[str]:
+    """The discussions that report nothing but what an earlier one on the list reports, too. Only the title makes one of
+    these: what a stranger reports by a command takes no other matter off the list."""
+    first, several = set[str](), set[str]()
+    titled = [key for key, one in found.items() if triage(one.title, "").topic is Topic.FLAG]
+    for report in reports(desk):
+        about = [key for key in titled if key in report.threads]
+        first.update(about[:1])
+        several.update(about)
+    return several - first
 
 
 def _waiting(raw: bytes | str) -> WaitingThread | None:
@@ -91,5 +109,5 @@ def sync_digest(desk: Desk) -> float | None:
 
 def _tell(desk: Desk, number: int, name: str, hold: Hold) -> None:
     """Say in the digest's thread that the suite `name` is paused, once for this pause."""
-    text = render("outbreak", name=name, hold=hold, at=read_time(hold.at) or desk.now(), when=when, now=desk.now())
-    desk.effects.comment(desk.requests, number, text, desk.marker("outbreak", f"{name} {hold.at}"))
+    body = render("outbreak", name=name, hold=hold, at=read_time(hold.at) or desk.now(), when=when, now=desk.now())
+    desk.effects.comment(desk.requests, number, body, desk.marker("outbreak", f"{name} {hold.at}"))

@@ -16,6 +16,7 @@ from bot.flagging.reports import MOST_REPORTED, Report, find_report, reports, sy
 from bot.flagging.subjects import digest_of, gather_subject
 from bot.flagging.wishes import Said
 from bot.probe import Probe
+from bot.sync.threads.waiting_threads import waiting_threads
 from leaderboard.admission.facts import ModelFacts, ModelFile, Weights
 from leaderboard.boards import MaintainingOrganisation
 from leaderboard.effects import Effect, Effects, Mode
@@ -240,7 +241,34 @@ def test_whoever_reported_it_elsewhere_is_told(stand: FlagStand) -> None:
         for _ in range(2):
             talk.look()
         assert sum("which was reported here, is flagged now" in one for one in talk.replies()) == 1
+    assert (first.status, second.status) == ("open", "closed"), "only what is about nothing else"
     assert reports(stand.desk) == []
+
+
+def test_reports_of_one_model_in_several_discussions_are_one(stand: FlagStand) -> None:
+    """Each is told of the first, one of them is on the list, and evidence is gathered once. What is decided in one is
+    told in all; those that are about nothing else are closed, and none brings the report back."""
+    first = Hearing(stand, "[FLAG] ada/copy", "It is too good.")
+    gathered = [one.gathered for one in reports(stand.desk)]
+    again = Hearing(stand, "[FLAG] ada/copy once more", "It is too good.", stand.ada)
+    assert [one.gathered for one in reports(stand.desk)] == gathered
+    wider = Hearing(stand, "[FLAG] ada/copy ada/plain", "Both are.", stand.ada)
+    other = Hearing(stand, "The page is white", "Hello?")
+    other.say("/flag other ada/copy it is too good", stand.bob)
+    there = f"[in another discussion]({stand.hub.url}/spaces/{SPACE}/discussions/{first.number})"
+    for talk in (again, wider, other):
+        assert there in talk.replies()[0]
+    assert "in another discussion" not in first.replies()[0]
+    listed = {one.title for one in waiting_threads(stand.desk)}
+    assert listed == {"[FLAG] ada/copy", "[FLAG] ada/copy ada/plain", "The page is white"}
+    again.say("/dismiss it is as good as that", stand.form)
+    for talk in (first, again, wider, other):
+        for _ in range(2):
+            talk.look()
+        assert sum("not flagged: it is as good as that" in one for one in talk.replies()) == 1
+    assert [talk.status for talk in (first, again, wider, other)] == ["closed", "closed", "open", "open"]
+    assert [one.model for one in reports(stand.desk)] == ["ada/plain"]
+    assert first.number not in {int(one.url.rpartition("/")[2]) for one in waiting_threads(stand.desk)}
 
 
 def test_a_report_that_was_decided_stays_so_when_the_flag_is_lifted(stand: FlagStand) -> None:

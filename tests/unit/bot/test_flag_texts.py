@@ -74,13 +74,15 @@ WORDS = {
     "the cause is gone": note("cured"),
     "opened again": note("reopened"),
     "not opened again": note("not-reopened"),
-    "reported, and flagged elsewhere": note("decided", url="https://hub/d/2", hides=True),
+    "reported, and flagged elsewhere": note("decided", url="https://hub/d/2", hides=True, dismissed=""),
+    "reported, and dismissed elsewhere": note("decided", url="https://hub/d/2", dismissed="They are not the same."),
     "/flag": answer(Decided("flagged", ONE, category="another model's weights", thread="https://hub/d/1")),
     "/flag, in a discussion of its own": answer(
         Decided("flagged", THREE, category="another model's weights", thread="https://hub/d/1", is_here=False)
     ),
     "/flag opt-out": answer(Decided("flagged", TWO, category="the authors asked for it", hides=False)),
     "/flag, by anybody else": answer(Decided("reported", TWO)),
+    "/flag, of what was reported before": answer(Decided("reported", ONE, thread="https://hub/d/2", is_here=False)),
     "/flag, without a model": answer(Decided("which")),
     "/flag, without a reason": answer(Decided("no-reason")),
     "/flag, of many": answer(Decided("too-many", most=5)),
