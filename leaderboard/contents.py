@@ -1,8 +1,9 @@
 """The aggregated table `contents`: one row for each published evaluation, in the columns of `leaderboard.columns`.
 
 A row follows from a request, its results and the flags. What they do not tell (likes, licence, dates) comes from the
-Hub, and stays as the table has it until it is asked again. A row that others made, of results in no form that we read,
-is left as it is, as long as its request and its results stand; its flag is ours to tell all the same.
+Hub, and stays as the table has it until it is asked again. A commit that we evaluated keeps its row when a newer one
+was evaluated; what its request said of it is then told by the table alone. A row that others made, of results in no
+form that we read, is left as it is, as long as its request and its results stand; its flag is ours to tell.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from leaderboard.evaluations import (
     Key,
     Sources,
     differ,
+    earlier_evaluations,
     evaluations,
     is_results_path,
     is_shown,
@@ -49,6 +51,8 @@ _LINK = (
 )
 _MOE = {"moe", "moerge"}
 _PARTS = re.compile(r"[^a-z0-9]+")
+_OF_REQUEST = ("Architecture", "#Params (B)", "Chat Template", "Submission Date")
+"""Columns that a request tells of the commit that it is about."""
 _DEEPEST = 20
 """Generations that are counted: whoever declares a longer line of ancestors declares a circle."""
 
@@ -106,14 +110,20 @@ def known_from(row: Mapping[str, Any]) -> Known:
     )
 
 
-def kept(old: Iterable[Row], found: Mapping[Key, Evaluation], sources: Sources, board: Board) -> Iterator[Row]:
+def kept(
+    old: Iterable[Row],
+    found: Mapping[Key, Evaluation],
+    sources: Sources,
+    board: Board,
+    ours: Collection[tuple[Key, str]] = (),
+) -> Iterator[Row]:
     """The rows that others made and that still stand, by their models' present names; also of commits before the newest
-    evaluation, as long as the results that others made of them are there."""
+    evaluation, as long as the results that others made of them are there. `ours`: earlier commits that we evaluated."""
     asked = {key_of_request(request): request for request in sources.requests.values()}
     folders = {path.rpartition("/")[0] for path in sources.results if is_results_path(path)}
     theirs = {(one.model, one.precision, one.revision) for one in sources.measured.values() if not one.request}
     left: dict[tuple[str, str, str], list[Row]] = {}
-    taken, earlier = set(found), set[tuple[Key, str]]()
+    taken, earlier = set(found), set(ours)
     for row in old:
         key, sha = key_of(row), row.get("Model sha") or ""
         if key in found:
@@ -155,20 +165,34 @@ def compile_rows(
 ) -> list[Row]:
     """The table: a row for each evaluation, and those of others that stand. `waits`: models without a new row yet."""
     found = evaluations(sources)
+    earlier = earlier_evaluations(sources, found)
     bases = {key[0]: _base(one, known.get(key[0], Known())) for key, one in found.items()}
     old = list(old)
-    stay = list(kept(old, found, sources, board))
+    stay = list(kept(old, found, sources, board, earlier))
     same = {id(row) for row in stay}
-    before = {key_of(row): row for row in old if id(row) not in same}
-    rows = [
-        _with_more(_row(key, one, known.get(key[0], Known()), bases, board), before.get(key, {}))
-        for key, one in found.items()
-        if key[0] not in waits
-    ]
+    before: dict[Key, Row] = {}
+    remembered: dict[tuple[Key, str], Row] = {}
+    for row in old:
+        if (at := (key_of(row), row.get("Model sha") or "")) in earlier:
+            remembered[at] = row
+        elif id(row) not in same:
+            before[at[0]] = row
+
+    def new(key: Key, one: Evaluation) -> Row:
+        return _row(key, one, known.get(key[0], Known()), bases, board)
+
+    rows = [_with_more(new(key, one), before.get(key, {})) for key, one in found.items() if key[0] not in waits]
+    rows += [_earlier(new(at[0], one), remembered.get(at, {})) for at, one in earlier.items() if at[0][0] not in waits]
     rows += [dict(row) for row in stay]
     if sources.flags is not None:
         rows = _flagged(rows, sources, Flags(sources.flags))
     return sorted(rows, key=lambda row: (row.get("eval_name") or "", *key_of(row)))
+
+
+def _earlier(row: Row, before: Row) -> Row:
+    """The row of an earlier commit: when that was submitted, and how, only the table remembers."""
+    told = {name: before[name] for name in _OF_REQUEST if before.get(name) is not None}
+    return _with_more(row | {"Submission Date": None} | told, before)
 
 
 def _with_more(row: Row, before: Row) -> Row:

@@ -1,6 +1,7 @@
 """Which evaluations a board shows: its requests, and the results that stand for each of them.
 
-A results file of ours names its request; of one from before us the newest that fits a request stands for it.
+A results file of ours names its request; of one from before us the newest that fits a request stands for it. What we
+evaluated of it at earlier commits is shown beside it.
 """
 
 from __future__ import annotations
@@ -117,6 +118,22 @@ def evaluations(sources: Sources) -> dict[Key, Evaluation]:
         if results is not None:
             found.setdefault(key_of_request(request), Evaluation(request, results))
     return found
+
+
+def earlier_evaluations(sources: Sources, found: Mapping[Key, Evaluation]) -> dict[tuple[Key, str], Evaluation]:
+    """What we evaluated for the requests in `found` at other commits before: by commit, the newest results of each.
+
+    A request's file tells only of its newest commit; the results of the earlier ones name it still.
+    """
+    asked = {str(one.request.path): key for key, one in found.items()}
+    made: dict[tuple[Key, str], Evaluation] = {}
+    for path, measured in sorted(sources.measured.items()):
+        key = asked.get(measured.request)
+        if key is None or measured.model != key[0] or path > found[key].measured.path:
+            continue
+        if differ(measured.revision, found[key].revision):
+            made[key, measured.revision] = Evaluation(found[key].request, measured)
+    return made
 
 
 def _results_of(request: Request, measured: Mapping[str, Measured], of_model: Iterable[Measured]) -> Measured | None:

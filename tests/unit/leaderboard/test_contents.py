@@ -10,7 +10,7 @@ import pytest
 from leaderboard.columns import Column, Row, columns
 from leaderboard.contents import Board, Known, compile_rows, describe, known_from, rows_of
 from leaderboard.evaluations import Measured, Sources, evaluations, is_results_path, measure, slim
-from leaderboard.flags import FlagRecord
+from leaderboard.flags import FlagRecord, Scope
 from leaderboard.requests import Request, parse_request
 from leaderboard.results import BenchmarkScore, Scores
 from leaderboard.suites import find_suite
@@ -231,11 +231,33 @@ def test_a_row_that_others_made_of_an_earlier_commit_stays_once() -> None:
     assert [(row["Model sha"], row["Flagged"]) for row in rows] == [(SHA, True), (OTHER, False)]
 
 
+def test_a_commit_that_we_evaluated_keeps_its_row_beside_the_newer_one() -> None:
+    """With the scores of its own results, the newest of them; when it was submitted is told as long as the table tells
+    it, and its flag is its own. What is not published yet, or is another model's, makes no row."""
+    asked = str(request().path)
+    first, again, now = (
+        measured(day=day, score=day / 10, request=asked, revision=revision)
+        for day, revision in ((1, OTHER), (2, OTHER), (3, SHA))
+    )
+    before = request(revision=OTHER, submitted_time="2026-01-01T00:00:00Z", steward={"results": first.path})
+    it = request(revision=SHA, submitted_time="2026-01-03T00:00:00Z", steward={"results": now.path})
+    (old,) = compile_rows((), sources([before], [first]), {}, BOARD)
+    flags = [flag(scope=Scope(revision=OTHER))]
+    more = [measured(day=9, request=asked, revision="c" * 40), measured("acme/tiger", request=asked, revision="c" * 40)]
+    both = sources([it], [first, again, now, *more], flags)
+    rows = compile_rows([{**old, "theirs": 7}], both, {}, BOARD)
+    shown = [(row["Model sha"], row["Average ⬆️"], row["Submission Date"], row["Flagged"]) for row in rows]
+    assert shown == [(SHA, 30.0, "2026-01-03", False), (OTHER, 20.0, "2026-01-01", True)]
+    assert ["theirs" in row for row in rows] == [False, True]
+    assert compile_rows(rows, both, {}, BOARD) == rows
+    assert [row["Submission Date"] for row in compile_rows((), both, {}, BOARD)] == ["2026-01-03", None]
+    assert [row["Model sha"] for row in compile_rows(rows, sources([it], [now]), {}, BOARD)] == [SHA]
+
+
 @pytest.mark.parametrize(
     ("earlier", "results"),
     [
         ({"Model sha": OTHER}, []),
-        ({"Model sha": OTHER}, [measured(revision=OTHER, request=str(request().path))]),
         ({"Model sha": OTHER}, [measured(revision=OTHER, precision="4bit")]),
         ({"Model sha": "main"}, [measured(revision="main")]),
         ({"Model sha": ""}, [measured(revision="")]),
@@ -243,7 +265,7 @@ def test_a_row_that_others_made_of_an_earlier_commit_stays_once() -> None:
     ],
 )
 def test_the_newest_evaluation_takes_the_place_of_all_other_rows(earlier: Row, results: list[Measured]) -> None:
-    """Of ours at an earlier commit, of one without results, and of one at a commit that may be the same."""
+    """Of one without results, of one with those of another precision, and of one at a commit that may be the same."""
     row = {**one_row(request()), "Average ⬆️": 11.0, **earlier}
     it = sources([request()], [*results, measured(day=2)])
     assert compile_rows([row], it, {}, BOARD) == [one_row(request())]
