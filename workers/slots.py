@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import fcntl
 import os
-import shutil
+import uuid
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -72,7 +72,30 @@ class Slot:
         """Remove what the last attempt left."""
         for folder in (self.home, self.attempt):
             if folder.exists():
-                shutil.rmtree(folder)
+                remove(folder)
+
+
+def remove(folder: Path) -> None:
+    """Remove `folder` and all below it, whatever a child that is gone made of it.
+
+    Folders that are locked, or lie deeper than paths may be long and functions may call each other, would stop the
+    library's own way, and with it every later attempt: here each is opened, and moved to the top before it is emptied.
+    """
+    left = [folder]
+    while left:
+        place = left.pop()
+        place.chmod(0o700)
+        with os.scandir(place) as found:
+            entries = list(found)
+        for entry in entries:
+            if not entry.is_dir(follow_symlinks=False):
+                Path(entry).unlink()
+                continue
+            Path(entry).chmod(0o700)  # what is locked cannot be moved
+            left.append(Path(entry).rename(folder / uuid.uuid4().hex))
+        if place != folder:
+            place.rmdir()
+    folder.rmdir()
 
 
 def take_slot(work_dir: Path, *, first_uid: int) -> Slot:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import struct
 from pathlib import Path
 
@@ -101,6 +102,22 @@ def test_slots_are_taken_once_each(tmp_path: Path) -> None:
     first.lock.close()
     assert take_slot(tmp_path, first_uid=61_184).number == 0
     second.lock.close()
+
+
+def test_a_slot_is_emptied_of_whatever_a_child_nested(tmp_path: Path) -> None:
+    """Folders too deep for the ways of the system's library would keep every later attempt from its start."""
+    slot = take_slot(tmp_path, first_uid=61_184)
+    slot.prepare(own_user=False)
+    inner = slot.home
+    for _ in range(1_500):
+        os.mkdir("d", dir_fd=(at := os.open(inner, os.O_RDONLY)))
+        os.close(at)
+        inner = inner / "d"
+    (slot.spool / "locked" / "in").mkdir(parents=True)
+    (slot.spool / "locked").chmod(0)
+    slot.prepare(own_user=False)
+    assert list(slot.spool.iterdir()) == [] and [path.name for path in slot.home.iterdir()] == ["tmp"]
+    slot.lock.close()
 
 
 def test_a_slot_is_empty_before_every_attempt(tmp_path: Path) -> None:
