@@ -139,10 +139,20 @@ class Watch:
     def _check_use(self) -> None:
         """Look at what the child wrote, and at the memory that it holds."""
         may_write, may_hold = self.plan.limits.spool_bytes, self.plan.limits.memory_bytes
-        if may_write is not None and (written := folder_bytes(self.plan.spool)) > may_write:
-            self._kill("spool-limit", f"it wrote {written >> 20} MiB, and may write {may_write >> 20} MiB")
+        if may_write is not None:
+            self._check_written(may_write)
         if may_hold is not None and self._keeper and (held := anonymous_bytes(self._keeper)) > may_hold:
             self._kill("memory-limit", f"it held {held >> 20} MiB, and may hold {may_hold >> 20} MiB")
+
+    def _check_written(self, most: int) -> None:
+        """Its home lies on the same disk as its spool; nothing but a child that hides something makes odd folders."""
+        try:
+            written = sum(map(folder_bytes, (self.plan.spool, self.box.home)))
+        except OSError as error:
+            self._kill("spool-limit", f"it made folders that cannot be looked into: {error.strerror}")
+            return
+        if written > most:
+            self._kill("spool-limit", f"it wrote {written >> 20} MiB, and may write {most >> 20} MiB")
 
     def _kill(self, reason: str, problem: str = "") -> None:
         if self._stopped:
@@ -252,13 +262,20 @@ def children(pid: int) -> list[int]:
 
 
 def folder_bytes(folder: Path) -> int:
-    """Bytes of the files below `folder`, links not followed."""
-    found = 0
-    for place, _, names in os.walk(folder):
-        for name in names:
-            with suppress(FileNotFoundError):
-                found += (Path(place) / name).lstat().st_size
-    return found
+    """Bytes of the files below `folder`, links not followed.
+
+    Raises OSError where a folder cannot be looked into: it is locked, or too deep for a path.
+    """
+    total, left = 0, [str(folder)]
+    while left:
+        with suppress(FileNotFoundError), os.scandir(left.pop()) as found:
+            for entry in found:
+                if entry.is_dir(follow_symlinks=False):
+                    left.append(entry.path)
+                else:
+                    with suppress(FileNotFoundError):
+                        total += entry.stat(follow_symlinks=False).st_size
+    return total
 
 
 def _anonymous(pid: int) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, cast
 
@@ -13,6 +14,7 @@ from workers.boxes import Box
 from workers.logs import BoundedLog
 from workers.nursery import Nursery
 from workers.plans import Limits, RunPlan
+from workers.slots import remove
 from workers.supervise import Surroundings, Watch
 
 
@@ -42,27 +44,72 @@ class NoNursery:
         raise Killed(number)
 
 
-def test_a_spool_has_its_bound_where_memory_has_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A child that writes more than it may is ended, whatever it may hold in memory."""
+def look(folder: Path, home: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Watch a child that may write a megabyte to its spool and its home, and holds any memory; the log, if it is ended
+    for what lies there."""
     monkeypatch.setattr("workers.supervise.LOOK_EVERY", 0.0)
-    spool = tmp_path / "spool"
-    spool.mkdir()
-    (spool / "answers").write_bytes(bytes(2 << 20))
     plan = RunPlan(
         attempt="0" * 12 + "-" + "a" * 8 + "-1",
         model="org/m",
         revision="a" * 40,
-        model_path=tmp_path,
+        model_path=folder,
         tasks=("t",),
-        datasets=tmp_path,
+        datasets=folder,
         limits=Limits(memory_bytes=None, spool_bytes=1 << 20),
-        spool=spool,
+        spool=folder / "spool",
         suite="s",
         suite_digest="d",
     )
     log = BoundedLog()
     around = Surroundings(tell=lambda _: None, stop=lambda: "", log=log)
-    watch = Watch(cast(Nursery, NoNursery()), Box(home=tmp_path, root=tmp_path, uid=1), plan, around)
+    watch = Watch(cast(Nursery, NoNursery()), Box(home=home, root=folder, uid=1), plan, around)
     with pytest.raises(Killed):
-        watch.run(tmp_path, deadline=time.monotonic() + 20)
-    assert "spool-limit" in log.text()
+        watch.run(folder, deadline=time.monotonic() + 20)
+    return log.text()
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Iterator[Path]:
+    """A child's home, beside its spool."""
+    (tmp_path / "spool").mkdir()
+    (tmp_path / "home").mkdir()
+    yield tmp_path / "home"
+    remove(tmp_path / "spool")  # what is nested there is too deep for whoever tidies up after tests
+
+
+def test_a_spool_has_its_bound_where_memory_has_none(
+    tmp_path: Path, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A child that writes more than it may is ended, whatever it may hold in memory."""
+    (tmp_path / "spool" / "answers").write_bytes(bytes(2 << 20))
+    assert "spool-limit" in look(tmp_path, home, monkeypatch)
+
+
+def test_what_a_child_writes_at_home_counts_too(tmp_path: Path, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its home lies on the same disk as its spool, and holds its temporary files."""
+    (home / "tmp").mkdir()
+    (home / "tmp" / "heap").write_bytes(bytes(2 << 20))
+    assert "spool-limit" in look(tmp_path, home, monkeypatch)
+
+
+@pytest.mark.parametrize(("name", "depth"), [("d", 1_500), ("d" * 200, 25)], ids=["many", "long"])
+def test_a_child_cannot_hide_what_it_wrote(
+    name: str, depth: int, tmp_path: Path, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Folders nested deeper than a path may be long, or than functions may call each other, count as too much."""
+    nest(tmp_path / "spool", name, depth)
+    assert "spool-limit" in look(tmp_path, home, monkeypatch)
+
+
+def nest(folder: Path, name: str, depth: int) -> None:
+    """Folders in folders in `folder`, and two megabytes at the bottom."""
+    at = os.open(folder, os.O_RDONLY)
+    for _ in range(depth):
+        os.mkdir(name, dir_fd=at)
+        inner = os.open(name, os.O_RDONLY, dir_fd=at)
+        os.close(at)
+        at = inner
+    heap = os.open("heap", os.O_WRONLY | os.O_CREAT, dir_fd=at)
+    os.ftruncate(heap, 2 << 20)
+    os.close(heap)
+    os.close(at)
