@@ -102,13 +102,18 @@ def read_spool(publication: Publication) -> Results:
 
 def _read(path: Path, limit: int) -> bytes:
     """A file that the child wrote: a plain one, and no larger than `limit`."""
-    if path.is_symlink() or not path.is_file():
+    if not _is_plain(path):
         raise EvaluationFailed(f"the evaluation left no {path.name}")
     with path.open("rb") as file:
         data = file.read(limit + 1)
     if len(data) > limit:
         raise EvaluationFailed(f"{path.name} has more than {limit} bytes")
     return data
+
+
+def _is_plain(path: Path) -> bool:
+    """Whether it is a file in a folder, and neither is a link: a child's could lead to what another child wrote."""
+    return path.is_file() and not path.is_symlink() and not path.parent.is_symlink()
 
 
 def _block(publication: Publication, found: dict[str, object]) -> Block:
@@ -165,7 +170,7 @@ def _tables(publication: Publication, results: Results) -> Iterator[Change]:
         for benchmark in publication.suite.benchmarks:
             for task in benchmark.tasks:
                 samples = publication.plan.spool / SAMPLES / f"{task.name}.jsonl"
-                if samples.is_symlink() or not samples.is_file():
+                if not _is_plain(samples):
                     raise EvaluationFailed(f"the evaluation left no answers of {task.name}")
                 write_samples(samples, table, benchmark.metrics)
                 yield Put(table_path(task.name, publication.time), table.read_bytes())

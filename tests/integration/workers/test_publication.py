@@ -162,6 +162,14 @@ def test_a_link_in_the_spool_is_not_followed(hub: LocalHub, spool: Path, tmp_pat
         publish(publication(spool), access(hub))
 
 
+def test_a_linked_folder_in_the_spool_is_not_followed(hub: LocalHub, spool: Path, tmp_path: Path) -> None:
+    """Nor does one that links the folder of its answers get those of another child, maybe of a private model."""
+    (spool / "samples").rename(tmp_path / "of-another-slot")
+    (spool / "samples").symlink_to(tmp_path / "of-another-slot", target_is_directory=True)
+    with pytest.raises(EvaluationFailed, match="left no answers"):
+        publish(publication(spool), access(hub))
+
+
 def test_a_nan_in_the_results_is_not_published(hub: LocalHub, spool: Path) -> None:
     """JSON has no word for it, and a leaderboard no place."""
     text = (spool / "results.json").read_text().replace("0.5", "NaN", 1)
