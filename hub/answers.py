@@ -97,7 +97,7 @@ def said(headers: Mapping[str, str], body: bytes) -> str:
 def _json_error(body: bytes) -> str:
     try:
         answer = json.loads(body)
-    except ValueError:  # a page of some proxy: nothing that a person should have to read
+    except (ValueError, RecursionError):  # a page of some proxy: nothing that a person should have to read
         return ""
     if not isinstance(answer, dict):
         return ""

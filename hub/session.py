@@ -49,7 +49,7 @@ class Answer:
         """The body as JSON; Garbled where it is not."""
         try:
             return jsonlib.loads(self.body)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:  # a card's metadata, say, are as deep as a stranger nested them
             raise Garbled("The Hub answered with something that is not JSON; a proxy may stand in between.") from error
 
 

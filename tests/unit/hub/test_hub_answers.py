@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from hub import errors
 from hub.answers import error_for, limit_of, wait_of
+from hub.session import Answer
 
 API = "/api/datasets/board/requests/tree/main"
 
@@ -138,3 +139,12 @@ def test_a_page_of_a_proxy_is_not_shown_to_people() -> None:
     """HTML that is no answer of the Hub says nothing to a person."""
     error = error_for(502, {}, b"<html>Bad gateway</html>", call="GET /x", path="/x", with_token=False)
     assert "<html>" not in str(error)
+
+
+def test_an_answer_that_is_nested_without_end_is_garbled() -> None:
+    """The Hub hands on what strangers wrote, such as a card's metadata; what cannot be read is an error of ours."""
+    deep = b"[" * 100_000
+    with pytest.raises(errors.Garbled):
+        Answer(200, {}, deep).json()
+    error = error_for(502, {}, deep, call="GET /x", path="/x", with_token=False)
+    assert isinstance(error, errors.Transient)
