@@ -37,6 +37,7 @@ from workers.errors import (
     ModelGated,
     ModelGone,
     RevisionGone,
+    TooManyFiles,
     WeightsMissing,
     WeightsPickled,
 )
@@ -45,7 +46,11 @@ from workers.store import Blob, Held, Store, locked
 WANTED = ("*.safetensors", "*.json", "*.txt", "*.model", "*.jinja", "*.tiktoken")
 """What a model folder may hold: weights as safetensors, configs, tokenizers. No code, no pickles."""
 
-UNWANTED = ("*.py", "*.bin", "*.pt", "*.pth", "*.pkl", "*.gguf", "onnx/*", "openvino/*", "original/*", "checkpoint-*/*")
+MOST_FILES = 2_000
+"""Files of one model: each is a call to the Hub, and the library that fetches them compares each with every other."""
+UNWANTED = ("*.py", "*.bin", "*.pt", "*.pth", "*.pkl", "*.gguf")
+TEMPLATES = "additional_chat_templates"
+"""The one folder below that a tokenizer is read from: everything else lies at the top, shards by their index too."""
 PICKLES = (".bin", ".pt", ".pth", ".pkl", ".ckpt")
 SPARE = 2 * 1024**3
 """Bytes of disk that stay free beside a model."""
@@ -86,8 +91,8 @@ def hold_model(
 ) -> Held:
     """What is needed of `model` at the commit `revision`, in the store in `cache`, which has `most` bytes at most.
 
-    An `adapter` has a config of its own. Raises ModelGone, WeightsMissing, kinds of these, ConfigMissing,
-    AdapterUnusable, DiskFull, BlobDiffers, and what the Hub's client raises where the Hub cannot be reached.
+    An `adapter` has a config of its own. Raises ModelGone, WeightsMissing, kinds of these, TooManyFiles,
+    ConfigMissing, AdapterUnusable, DiskFull, BlobDiffers, and what the Hub's client raises where the Hub is away.
     """
     files = wanted_files(_info(model, revision, hub))
 
@@ -131,7 +136,9 @@ def head_of(model: str, hub: HubAccess) -> str:
 
 
 def _check_whole(model: str, revision: str, hub: HubAccess, files: dict[str, Blob], *, adapter: bool) -> None:
-    """Raises what is missing, before anything is fetched."""
+    """Raises what is missing, or too much, before anything is fetched."""
+    if len(files) > MOST_FILES:
+        raise TooManyFiles(f"{len(files):,}, and {MOST_FILES:,} are fetched at most")
     if not any(name.endswith(".safetensors") for name in files):
         _explain_missing_weights(_info(model, revision, hub))
     if adapter:
@@ -147,15 +154,16 @@ def _explain_missing_weights(info: ModelInfo) -> NoReturn:
     pickles = [file.rfilename for file in info.siblings or () if file.rfilename.endswith(PICKLES)]
     if pickles:
         raise WeightsPickled(", ".join(pickles[:3]))
-    raise WeightsMissing("there is no safetensors file in the repo")
+    raise WeightsMissing("there is no safetensors file at the top of the repo")
 
 
 def wanted_files(info: ModelInfo) -> dict[str, Blob]:
-    """The files of a model repo that an evaluation reads, and what they contain, as far as the Hub says it."""
+    """The files of a model repo that an evaluation may read, and what they contain, as far as the Hub says it."""
     return {
         file.rfilename: Blob(file.size or 0, file.lfs.sha256 if file.lfs else "", file.blob_id or "")
         for file in info.siblings or ()
-        if any(fnmatch(file.rfilename, pattern) for pattern in WANTED)
+        if file.rfilename.rpartition("/")[0] in ("", TEMPLATES)
+        and any(fnmatch(file.rfilename, pattern) for pattern in WANTED)
         and not any(fnmatch(file.rfilename, bad) for bad in UNWANTED)
     }
 

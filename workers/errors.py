@@ -7,6 +7,7 @@ WorkerError
 │   │   └── RevisionGone     the repo is there, the commit is not
 │   ├── WeightsMissing       the repo holds no weights that we load (safetensors)
 │   │   └── WeightsPickled   it holds pickles instead
+│   ├── TooManyFiles         the repo holds more files than any model consists of
 │   ├── ConfigMissing        the repo has no config.json
 │   ├── BaseModelGone        the model that an adapter or a delta changes is not on the Hub, or not ours to read
 │   ├── DiskFull             the model does not fit beside what is there
@@ -65,6 +66,10 @@ class WeightsMissing(DownloadError):
 
 class WeightsPickled(WeightsMissing):
     """The repo holds its weights as pickles alone."""
+
+
+class TooManyFiles(DownloadError):
+    """The repo holds more files than any model consists of."""
 
 
 class ConfigMissing(DownloadError):

@@ -45,6 +45,13 @@ ROWS = (
         ),
     ),
     Cause(
+        "too-many-files",
+        "submission",
+        "The top folder of the repo holds more files than any model consists of: {detail}",
+        "Keep what is not part of the model in folders below, or in another repo, and submit the new commit.",
+        signs=(raised("TooManyFiles"),),
+    ),
+    Cause(
         "index-unusable",
         "submission",
         "The index of the weights, model.safetensors.index.json, cannot be used: {detail}",

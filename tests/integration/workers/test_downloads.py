@@ -14,7 +14,7 @@ from leaderboard.suites import Dataset
 from localhub.testing import LocalHub
 from workers import downloads
 from workers.downloads import fetch_datasets, fetch_model, sources_of
-from workers.errors import ConfigMissing, DatasetUnavailable, DiskFull, ModelGone, WeightsMissing
+from workers.errors import ConfigMissing, DatasetUnavailable, DiskFull, ModelGone, TooManyFiles, WeightsMissing
 
 FILES = {
     "config.json": b"{}",
@@ -23,6 +23,7 @@ FILES = {
     "pytorch_model.bin": b"a pickle",
     "modeling_tiny.py": b"raise SystemExit",
     "onnx/model.json": b"{}",
+    "notes/of/a/run.json": b"{}",
     "README.md": b"---\nlicense: mit\n---\n# tiny",
 }
 
@@ -45,6 +46,14 @@ def test_neither_code_nor_pickles_are_fetched(hub: LocalHub, tmp_path: Path) -> 
     folder = fetch_model(MODEL, revision, access(hub), tmp_path / "models")
     assert names(folder) == {"config.json", "model.safetensors", "tokenizer.json"}
     assert not any(file.is_symlink() for file in folder.iterdir())
+
+
+def test_a_heap_of_files_is_not_fetched(hub: LocalHub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each costs a call, and to compare them takes a time that grows with the square of their number."""
+    monkeypatch.setattr(downloads, "MOST_FILES", 10)
+    revision = upload(hub, MODEL, FILES | {f"{number}.json": b"{}" for number in range(8)})
+    with pytest.raises(TooManyFiles, match="11, and 10"):
+        fetch_model(MODEL, revision, access(hub), tmp_path / "models")
 
 
 def test_the_commit_that_was_submitted_is_the_one_that_is_fetched(hub: LocalHub, tmp_path: Path) -> None:

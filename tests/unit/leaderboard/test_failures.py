@@ -24,6 +24,7 @@ LIKELY: dict[str, Evidence] = {
         "evaluate", "OutOfMemoryError", "CUDA out of memory. Tried to allocate 2.00 GiB. GPU 0 has a total capacity of"
     ),
     "nccl": Evidence("evaluate", "DistBackendError", "NCCL error in: ProcessGroupNCCL.cpp, unhandled system error"),
+    "too-many-files": Evidence("download", "TooManyFiles", "25,000, and 2,000 are fetched at most"),
     "gpu-fault": Evidence(
         "evaluate", "AcceleratorError", "CUDA error: an illegal memory access was encountered\nCUDA kernel errors might"
     ),
