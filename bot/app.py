@@ -104,7 +104,8 @@ def create_app(settings: BotSettings) -> App:
 def _add_pages_and_api(app: App, settings: BotSettings, views: Views, visitors: Visitors) -> None:
     desk = views.desk
     checks = Checks(desk, per_minute=settings.checks_per_minute, per_client=settings.checks_per_client)
-    frame = Frame(desk.board.title, settings.frame_ancestors, visitors)
+    discussions = f"{desk.address(desk.community)}/discussions"
+    frame = Frame(desk.board.title, discussions, settings.frame_ancestors, visitors)
     submitting, gate, maintenance = Submitting(desk, visitors), Gate(visitors), Maintenance(desk)
     signing = SigningIn(visitors, settings.openid_provider_url or settings.hf_endpoint)
     for routes in (

@@ -40,12 +40,14 @@ WORDS = {
 
 
 class Frame:
-    """Makes the pages of one board. `ancestors` are the origins that may show them in a frame, none by default.
+    """Makes the pages of one board, whose people write in `discussions`, an address of the Hub.
+
+    `ancestors` are the origins that may show them in a frame, none by default.
 
     With `visitors` who is signed in is named on every page. What they see is kept by nobody.
     """
 
-    def __init__(self, title: str, ancestors: str = "", visitors: Visitors | None = None) -> None:
+    def __init__(self, title: str, discussions: str, ancestors: str = "", visitors: Visitors | None = None) -> None:
         self.title = title
         self.visitors = visitors if visitors is not None and visitors.app is not None else None
         varying = {"vary": "cookie"} if self.visitors is not None else {}
@@ -60,6 +62,7 @@ class Frame:
         )
         self._templates.filters.update(time=time_tag, path=as_path, query=as_query, short=short)
         self._templates.globals.update(PHASES=PHASES, FAULTS=FAULTS, WORDS=WORDS, static=static_address)
+        self._templates.globals.update(discussions=discussions)
         self._templates.globals.update(can_sign_in=self.visitors is not None, framed=bool(ancestors))
 
     def page(

@@ -254,6 +254,14 @@ def test_that_a_newer_evaluation_failed_is_told_beside_the_result_that_stays(hos
     assert found == {"failed": True, "finished": True, "waiting": False, "running": False}
 
 
+def test_every_page_leads_to_where_people_write(site: Client) -> None:
+    """Also one that says that there is nothing; the page of commands says it where it tells to write one."""
+    link = re.compile(r'<a href="http[^"]+/spaces/board/space/discussions">([^<]+)</a>')
+    for path in (*PAGES, "/models/none", "/nowhere"):
+        assert "Write in the discussions" in link.findall(site.get(path, headers={"accept": "text/html"}).text), path
+    assert any(words.startswith("any discussion of") for words in link.findall(page(site, "/commands")))
+
+
 def test_browsers_are_told_to_trust_nothing_else(site: Client) -> None:
     """A policy without exceptions, no frame, no guessed types, no referrer; style and script are kept for a year."""
     for path in (*PAGES, "/models/none", f"/requests/{path_of('ada/oak-13b')}"):

@@ -32,5 +32,5 @@ from bot.web.models import HeldBack
 )
 def test_what_holds_a_request_back_is_told_in_its_own_words(held: HeldBack, words: str) -> None:
     """Names as they are written, whose GPU-hours are meant, and whether it goes on by itself."""
-    macros = Frame("Demo")._templates.get_template("parts.html").module
+    macros = Frame("Demo", "https://hub/discussions")._templates.get_template("parts.html").module
     assert " ".join(macros.held(held).split()) == words  # type: ignore[attr-defined]
