@@ -50,7 +50,7 @@ def check(
     model: str,
     *,
     revision: str = "main",
-    precision: str = "float16",
+    precision: str = "bfloat16",
     weight_type: str = "Original",
     submitter: str = "",
     public: bool = True,

@@ -135,7 +135,7 @@ def _add_check(routes: APIRouter, checks: Checks) -> None:
         request: Request,
         model: Annotated[str, Query(min_length=1, max_length=200, description="`org/name`", examples=["ada/tiny"])],
         revision: Annotated[str, Query(min_length=1, max_length=200, description="branch, tag or commit")] = "main",
-        precision: Annotated[str, Query(min_length=1, max_length=32)] = "float16",
+        precision: Annotated[str, Query(min_length=1, max_length=32)] = "bfloat16",
         weight_type: Annotated[str, Query(min_length=1, max_length=32)] = "Original",
     ) -> Response:
         """Judge a model by every rule of admission, without submitting it. What was found is kept for a minute."""

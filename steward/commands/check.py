@@ -24,7 +24,7 @@ def register(app: typer.Typer) -> None:
 
 def check(
     model: Model,
-    precision: Precision = "float16",
+    precision: Precision = "bfloat16",
     revision: Revision = "main",
     weight_type: WeightType = "Original",
     submitter: Annotated[str, typer.Option(help="Whose quota counts; nobody's in particular if left out.")] = "",

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import os
+from inspect import signature
 from io import StringIO
 from pathlib import Path
 
 import pytest
+from fastapi import FastAPI
 from rich.console import Console
 
+from bot.web.api import _add_check
+from bot.web.submit_models import Asked
 from steward.children import ChildDied
+from steward.commands.check import check
 from steward.commands.effects import _replace
+from steward.commands.submit import submit
 from steward.demo.run import died
 
 
@@ -33,6 +39,16 @@ def test_a_board_file_that_root_changes_stays_its_owners(tmp_path: Path) -> None
     os.chown(file, 1000, 1000)
     _replace(file, "new")
     assert (file.stat().st_uid, file.stat().st_gid, file.stat().st_mode & 0o777) == (1000, 1000, 0o600)
+
+
+def test_what_is_checked_is_what_would_be_submitted() -> None:
+    """Precision, commit and type of weights that nobody names are the same, at a shell and by program."""
+    app = FastAPI()
+    _add_check(app.router, None)  # type: ignore[arg-type]  # nobody is asked
+    asked = {one["name"]: one["schema"].get("default") for one in app.openapi()["paths"]["/check"]["get"]["parameters"]}
+    for name in ("precision", "revision", "weight_type"):
+        said = [signature(command).parameters[name].default for command in (check, submit)]
+        assert {*said, asked[name]} == {Asked.model_fields[name].default}, name
 
 
 def test_the_last_words_of_a_process_are_no_markup() -> None:
