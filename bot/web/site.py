@@ -80,7 +80,8 @@ def site_routes(views: Views, frame: Frame) -> APIRouter:
 
     @routes.get("/flags")
     def flags(request: Request) -> Response:
-        return frame.page(request, "flags", flags=views.flags().flags)
+        kept = bool(views.desk.board.repos.flags)  # without a repo for them, the bot takes no report
+        return frame.page(request, "flags", flags=views.flags().flags, kept=kept)
 
     @routes.get("/workers")
     def workers(request: Request) -> Response:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -111,6 +112,7 @@ def test_a_request_tells_its_life(site: Client) -> None:
     assert "Attempt 1 failed of <code>worker-lost</code>" in text
     assert "At fault: the submission." in text
     assert "/datasets/board/requests/discussions/7" in text
+    assert re.search(r'Write <a href="/commands#resubmit">.*discussions/7">its thread</a>', text)
     text = page(site, f"/requests/{path_of('north/birch-70b')}")
     for address in ("results/blob/main/north/birch-70b/results_", "details/details_north__birch-70b"):
         assert address in text, address
@@ -119,7 +121,7 @@ def test_a_request_tells_its_life(site: Client) -> None:
 def test_a_model_shows_its_flag_scores_and_requests(site: Client) -> None:
     """In any case of letters."""
     text = page(site, "/models/ADA/Willow-1.5b-Merge")
-    for word in ("Half of its answers", "The thread about it", "47.90", "finished"):
+    for word in ("Half of its answers", "The thread about it", "47.90", "finished", "no better than guessing"):
         assert word in text
     assert site.get("/models/no/body").status_code == 404
 
@@ -149,6 +151,15 @@ def test_results_are_found_and_sorted(site: Client, query: dict[str, str], model
     assert [one["model"] for one in answer.json()["results"]] == models
     rows = re.findall(r'<th scope="row"><a href="/models/([^"]+)"', page(site, "/results", **query))
     assert rows == models
+
+
+def test_lists_say_what_they_mean_and_what_to_do(site: Client, tmp_path: Path, server: Valkey) -> None:
+    """What a score is, how a model is reported, and, where there is nothing, that there is nothing and how to begin."""
+    assert "no better than guessing, to 100" in page(site, "/results")
+    assert re.search(r'report a model, with <a href="/commands#flag">', page(site, "/flags"))
+    assert "No request is in this state" in page(site, "/requests", state="cancelled")
+    with contextmanager(serving)(server, tmp_path, "empty") as empty:
+        assert "Nobody has submitted a model yet." in page(empty, "/requests")
 
 
 def test_what_finds_nothing_says_so_and_what_is_near(site: Client) -> None:
