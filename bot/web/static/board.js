@@ -82,3 +82,10 @@ setInterval(() => sayTimes(document), 30000);
 const here = document.querySelector("nav [aria-current]");
 if (here) here.parentElement.parentElement.scrollLeft = here.offsetLeft - 16;
 if (parts.length) listen();
+if (window.top !== window.self) {
+  // In a frame, as a Space is shown, other sites would be shown in that frame too, and most refuse.
+  document.addEventListener("click", (event) => {
+    const link = event.target.closest("a[href]");
+    if (link && link.origin !== location.origin) Object.assign(link, { target: "_blank", rel: "noopener" });
+  });
+}

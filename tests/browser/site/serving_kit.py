@@ -30,15 +30,19 @@ class Site:
 
 
 @contextmanager
-def serving(valkey: Valkey, folder: Path, name: str, furnish: Furnish | None = None) -> Iterator[Site]:
-    """Serve the board `name`, furnished before its server starts."""
+def serving(
+    valkey: Valkey, folder: Path, name: str, furnish: Furnish | None = None, *, framed_by: str = ""
+) -> Iterator[Site]:
+    """Serve the board `name`, furnished before its server starts; the origin `framed_by` may show it in a frame."""
     board = folder / f"{name}.yaml"
     board.write_text(BOARD.format(name=name))
     keys = Keys(name)
     with redis.Redis.from_url(valkey.url) as client:
         if furnish is not None:
             furnish(client, keys)
-        settings = BotSettings(redis_url=valkey.url, board=board, webhook_secret="s3cret", port=0)
+        settings = BotSettings(
+            redis_url=valkey.url, board=board, webhook_secret="s3cret", port=0, frame_ancestors=framed_by
+        )
         app = create_app(settings)
         server = uvicorn.Server(server_config(app, settings))
         app.live.is_over = lambda: server.should_exit

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 from attack_kit import ATTEMPT as ATTACKED
@@ -232,3 +234,27 @@ def test_strangers_words_are_text_and_nothing_happens(
         assert page.locator("main img, main script, [onerror], [style]").count() == 0
         assert alarms == []
         context.close()
+
+
+def test_in_a_frame_the_hub_opens_a_tab_of_its_own(browser: Browser, server: Valkey, tmp_path: Path) -> None:
+    """As a Space is shown: what leads elsewhere does not load inside the frame, what leads on here does."""
+    hub, ours = "https://hub.example", "https://board.example"
+    with serving(server, tmp_path, "framed", framed_by=hub) as site, browser.new_context() as context:
+        frame = f"<iframe src={ours}/flags width=900 height=700></iframe>"
+        context.route(f"{hub}/**", lambda route: route.fulfill(content_type="text/html", body=frame))
+        context.route(f"{ours}/**", lambda route: forward(route, site.address))
+        context.route("https://huggingface.co/**", lambda route: route.fulfill(body="the Hub"))
+        page = context.new_page()
+        page.goto(hub)
+        shown = page.frame_locator("iframe")
+        with context.expect_page() as opened:
+            shown.get_by_role("link", name="Write in the discussions").click()
+        assert opened.value.url.startswith("https://huggingface.co/")
+        shown.get_by_role("link", name="Commands").click()
+        expect(shown.get_by_role("heading", level=1)).to_have_text("Commands")
+        assert len(context.pages) == 2
+
+
+def forward(route: Route, address: str) -> None:
+    """Answer as the server at `address` does, under another name."""
+    route.fulfill(response=route.fetch(url=address + urlsplit(route.request.url).path))
