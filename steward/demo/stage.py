@@ -135,5 +135,6 @@ def _first_line(child: Child, *, seconds: float) -> bytes:
     ready, _, _ = select.select([child.process.stdout], [], [], seconds)
     line = child.process.stdout.readline() if ready else b""
     if not line.strip():
-        raise ChildDied(f"{child.name} did not start:\n{child.last_words()}")
+        how = "ended before it started" if ready else f"did not start within {seconds:.0f} s; is the machine very busy?"
+        raise ChildDied(f"{child.name} {how}\n{child.last_words()}")
     return line

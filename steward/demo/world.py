@@ -25,12 +25,15 @@ PEOPLE = {
 }
 
 REQUESTS, RESULTS, LOGS = f"{ORG}/requests", f"{ORG}/results", f"{ORG}/logs"
+CONTENTS, FLAGS = f"{ORG}/contents", f"{ORG}/flags"
 SUITES_ORG, QUESTIONS, SPACE = "steward-suites", "steward-suites/starter", f"{ORG}/leaderboard"
 
 CARDS = {
     REQUESTS: "# Requests\n\nEach file is one submission, and says how it stands.\n",
     RESULTS: "# Results\n\nThe scores of every evaluation, a folder for each model.\n",
     LOGS: "# Logs\n\nThe log and the outcome of every attempt, good or bad.\n",
+    CONTENTS: "# Contents\n\nThe whole leaderboard as one table: a row for every evaluation.\n",
+    FLAGS: "# Flags\n\nWhat maintainers hold against models, and what became of it.\n",
 }
 
 
@@ -72,7 +75,11 @@ class World:
             "owner": BOT,
             "url": f"{self.web_url}/webhooks/hub",
             "secret": self.secret,
-            "watched": [{"type": "dataset", "name": REQUESTS}, {"type": "space", "name": SPACE}],
+            "watched": [
+                {"type": "dataset", "name": REQUESTS},
+                {"type": "dataset", "name": FLAGS},
+                {"type": "space", "name": SPACE},
+            ],
             "domains": ["repo", "discussion"],
         }
         app = {"clientId": APP, "clientSecret": self.app_secret, "name": "The Open Board", "redirects": [self.web_url]}
@@ -87,6 +94,8 @@ class World:
                 "requests": REQUESTS,
                 "results": RESULTS,
                 "logs": LOGS,
+                "flags": FLAGS,
+                "contents": CONTENTS,
                 "community": SPACE,
                 "community_type": "space",
                 "details_namespace": DETAILS_ORG,
