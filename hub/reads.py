@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import islice
 from typing import Any, BinaryIO
 from urllib.parse import quote
 
@@ -227,14 +228,13 @@ class Reads:
         return parse.parsed(parse.model_facts, self._get(at, "info", {"blobs": "true"}).json())
 
     def commits(self, repo: Repo, revision: str = "main", *, limit: int = 50) -> list[LogEntry]:
-        """The newest `limit` commits, newest first."""
+        """The newest `limit` commits, newest first: a call per thousand."""
+        return list(islice(self.history(repo, revision, page=min(limit, 1000)), limit))
+
+    def history(self, repo: Repo, revision: str = "main", *, page: int = 100) -> Iterator[LogEntry]:
+        """All commits, newest first: a call for each `page` of them, once somebody wants its first."""
         at = f"{repo.api}/commits/{quote(revision, safe='')}"
-        found: list[LogEntry] = []
-        for item in self._pages(at, "commits", {"limit": str(min(limit, 1000))}):
-            if len(found) == limit:
-                break
-            found.append(parse.parsed(parse.log_entry, item))
-        return found
+        return (parse.parsed(parse.log_entry, item) for item in self._pages(at, "commits", {"limit": str(page)}))
 
 
 def _resolve(repo: Repo, path: str, revision: str) -> str:

@@ -20,6 +20,8 @@ import hashlib
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import datetime, timedelta
+from itertools import islice
 from typing import Literal
 
 import structlog
@@ -40,8 +42,10 @@ from wire.shadow import Would
 log = structlog.get_logger()
 
 TRIES = 5
-LOOK_BACK = 500
-"""Commits among which a part is looked for."""
+LOOK_BACK = 5_000
+"""Commits among which a part is looked for, at most."""
+PRECISION = timedelta(seconds=2)
+"""The Hub tells whole seconds of a commit."""
 MAX_FILE = 10 * 1024 * 1024
 
 LANDED = point("a part of several landed, the next one did not")
@@ -82,11 +86,15 @@ Planner = Callable[[Repo], Part | Problem]
 
 @dataclass(frozen=True)
 class Approved:
-    """A part by its digest, as it was approved; `cause` tells two approvals of the same thing apart."""
+    """A part by its digest, as it was approved; `cause` tells two approvals of the same thing apart.
+
+    Nothing of it was done before `proposed`, by the Hub's clock.
+    """
 
     repo: Repo
     digest: str
     cause: str
+    proposed: datetime
 
 
 @dataclass(frozen=True)
@@ -123,11 +131,17 @@ def _may(desk: Desk, title: str, parts: Sequence[Approved]) -> bool:
 
 
 def landed(desk: Desk, title: str, part: Approved) -> str | None:
-    """The commit as which `part` is in; None where it is not, or was taken back. A call or two."""
+    """The commit as which `part` is in; None where it is not, or was taken back.
+
+    A call for each hundred commits since it was proposed. Only ours are in the order of their times: anybody with a git
+    can date a commit as they like.
+    """
     me = desk.me()
-    for entry in desk.hub.commits(part.repo, limit=LOOK_BACK):
+    for entry in islice(desk.hub.history(part.repo), LOOK_BACK):
         if not is_ours(me, entry):
             continue
+        if entry.date is not None and entry.date < part.proposed - PRECISION:
+            return None
         if _says(entry, _undoing(title), _undo(part)):
             return None
         if _says(entry, title, _do(part)):

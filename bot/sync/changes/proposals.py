@@ -184,7 +184,8 @@ def go_on(desk: Desk, repo: Repo, thread: Thread, found: Found) -> Proposal:
     if it.state != "approved":
         return it
     how = UNDERTAKINGS[it.what]
-    parts = [Approved(_repo(desk, part), part.digest, found.cause) for part in it.parts]
+    made = found.comment.created_at
+    parts = [Approved(_repo(desk, part), part.digest, found.cause, made) for part in it.parts]
     if (objection := how.objection(desk, it.words, it.title, parts)) is not None:
         carried = Carried("undone", objection)
     else:

@@ -23,7 +23,7 @@ from rename_kit import (
 from saga_kit import MAYA, POINTED, Talk, agrees, begin, disagree, saga_board
 from stand_kit import REQUESTS, Stand
 
-from hub.records import Repo
+from hub.records import Put, Repo
 from steward.valkey import Valkey
 
 STEP = 1 if os.environ.get("STEWARD_WHOLE_MATRIX") else 19
@@ -203,6 +203,21 @@ def test_what_is_undone_does_not_wait_for_our_own_budget(stand: Stand, monkeypat
     assert spent.count(REQUESTS) == 2
     assert agrees(stand) == "old"
     assert "Not done" in talk.proposal()
+
+
+def test_what_was_committed_before_a_proposal_is_not_read(stand: Stand) -> None:
+    """Whether a part landed is looked for among the commits since it was proposed, however long the history is."""
+    begin(stand)
+    for number in range(120):
+        stand.desk.hub.commit(stand.desk.requests, [Put("README.md", str(number).encode())], "Busy", "")
+    stand.hub.box.clock.advance(60)
+    talk = Talk(stand)
+    talk.say(f"/rename {OLD} {NEW}")
+    talk.write(f"/approve {talk.digest()}", MAYA)
+    stand.calls.clear()
+    talk.look()
+    assert agrees(stand) == "new"
+    assert [route for _, route in stand.calls].count("commits") == 2 * 2  # before it is begun, and part by part
 
 
 def test_a_rename_that_is_done_before_its_reply_is_told(stand: Stand, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -130,14 +130,19 @@ def test_a_models_facts_come_in_one_call(bot: Hub, new_repo: Callable[..., Repo]
         bot.model_facts("board/no-such-model")
 
 
-def test_history_is_newest_first_and_as_long_as_asked(bot: Hub, repo: Repo) -> None:
-    """Title and description of a commit are told apart."""
+def test_history_is_newest_first_and_as_long_as_asked(bot: Hub, repo: Repo, calls: list[str]) -> None:
+    """Title and description of a commit are told apart, and no page is fetched that nobody wants."""
     done = [bot.commit(repo, [Put("n", str(n).encode())], f"Count {n}", f"because of {n}") for n in range(3)]
+    calls.clear()
     newest, older = bot.commits(repo, limit=2)
+    assert calls == ["commits"]
     assert (newest.oid, older.oid) == (done[2].oid, done[1].oid)
     assert (newest.title, newest.authors) == ("Count 2", ("bot",))
     assert "because of 2" in newest.message
     assert len(bot.commits(repo)) == 4
+    calls.clear()
+    assert [entry.oid for entry in bot.history(repo, page=3)][:3] == [one.oid for one in reversed(done)]
+    assert calls == ["commits", "commits"]
 
 
 def test_a_renamed_repo_is_read_and_written_under_its_old_name(local: LocalHub, bot: Hub, repo: Repo) -> None:
