@@ -7,6 +7,8 @@ Races closed, by a lock file beside each clone, shared by threads and processes:
 thrown away under somebody who reads it. A process that dies leaves no lock behind, only git's own lock and temporary
 files, which the next one to fetch takes away.
 Race accepted: main moves on between a look at the refs and the fetch. The caller asks for the commit that it saw.
+Race accepted: a clone is tidied between somebody's fetch and their read, and has only newer commits then. They come
+again two seconds later.
 """
 
 from __future__ import annotations

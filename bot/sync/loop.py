@@ -29,7 +29,7 @@ from bot.fence import LeaseLost, fenced
 from bot.flagging.cures import CAUSE, CAUSES, mark_causes
 from bot.flagging.reports import EVIDENCE, sync_evidence
 from bot.ledgers import LEDGER
-from bot.mirrors.folder import UnusableFolder
+from bot.mirrors.folder import MirrorDamaged, UnusableFolder
 from bot.state.errands import ERRAND
 from bot.state.questions import CHECK
 from bot.state.submissions import SUBMISSION
@@ -191,7 +191,7 @@ class SyncLoop:
         except LeaseLost:
             log.warning("lease lost")  # whoever holds the key now does what there is to do
             return None, False
-        except HubError as error:
+        except (HubError, MirrorDamaged) as error:
             return self._failed(claim, error), True
         except Exception as error:  # noqa: BLE001  the boundary: one key's trouble must not become another's
             log.error("sync failed", trace=traceback.format_exc())

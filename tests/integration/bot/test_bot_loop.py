@@ -14,7 +14,7 @@ from bot_kit import BOARD
 from typer.testing import CliRunner
 
 from bot.desk import Desk
-from bot.mirrors.folder import UnusableFolder
+from bot.mirrors.folder import MirrorDamaged, UnusableFolder
 from bot.sync import loop as loops
 from bot.sync import process
 from bot.sync.loop import LAST_TRY, SyncLoop
@@ -75,6 +75,18 @@ def test_a_sync_that_keeps_failing_is_parked_and_can_be_woken(clockwork: Clockwo
     assert clockwork.desk.parking.wake(KEY, now=clockwork.desk.now())
     assert not clockwork.desk.parking.wake(KEY, now=clockwork.desk.now())
     assert tries(clockwork, LAST_TRY + 3) == LAST_TRY
+
+
+def test_a_clone_that_was_put_in_anothers_place_is_no_fault_of_ours(clockwork: Clockwork) -> None:
+    """Whoever reads it just then tries again soon, and no trace in the log calls for an operator."""
+    clockwork.handler = failing(MirrorDamaged("no commit 1f"))
+    clockwork.desk.mark(KEY)
+    with structlog.testing.capture_logs() as logs:
+        assert tries(clockwork, 2) == 2
+    assert [(line["log_level"], line["again_in"]) for line in logs if line["event"] == "sync failed"] == [
+        ("warning", loops.FIRST_WAIT),
+        ("warning", 2 * loops.FIRST_WAIT),
+    ]
 
 
 def test_an_event_gives_a_parked_sync_one_more_chance(clockwork: Clockwork) -> None:
