@@ -26,7 +26,7 @@ class Question(BaseModel):
 
     model: str = Field(min_length=1, max_length=200)
     revision: str = Field(default="main", min_length=1, max_length=200)
-    precision: str = Field(default="float16", min_length=1, max_length=32)
+    precision: str = Field(default="bfloat16", min_length=1, max_length=32)
     weight_type: str = Field(default="Original", min_length=1, max_length=32)
 
     @property

@@ -282,15 +282,21 @@ def test_the_document_names_every_address_and_every_error(web: httpx2.Client, pr
     assert {code for code in codes if f"`{code}`" not in document} == set()
 
 
-def test_ten_thousand_waiting_requests_are_shown_within_50_ms(
-    web: httpx2.Client, index: Index, connection: redis.Redis
-) -> None:
-    """The queue of 500 submitters, in turn, with estimates: quick when it changed, and when it did not."""
+def test_ten_thousand_waiting_requests_are_read_once(web: httpx2.Client, index: Index, connection: redis.Redis) -> None:
+    """The queue of 500 submitters, in turn, with estimates: when one came, and when none did, it is not all read anew.
+
+    How many milliseconds that takes is measured by `benchmarks.pages`.
+    """
     for start in range(0, 10_000, 1_000):
         index.put(*(entry(number, org=f"org{number % 500}") for number in range(start, start + 1_000)))
     now = clock.now()
     Workers(connection, KEYS).announce(WorkerCard(name="w", tiers=("small", "medium", "large"), since=now, beat=now))
     assert get(web, "/api/queue")["counts"]["waiting"] == 10_000
+    bodies = [entry(number, org="x").model_dump_json() for number in range(10_000)]
+    began = time.process_time()
+    for body in bodies:
+        Entry.model_validate_json(body)
+    anew = time.process_time() - began
     quick, changed = list[float](), list[float]()
     for number in range(7):
         # Processor time of client and server together: what others do on this machine is none of our business.
@@ -301,8 +307,7 @@ def test_ten_thousand_waiting_requests_are_shown_within_50_ms(
         began = time.process_time()
         assert get(web, "/api/queue")["counts"]["waiting"] == 10_001 + number
         changed.append(time.process_time() - began)
-    print(f"\nqueue of 10,000, at best: {1e3 * min(quick):.1f} ms; {1e3 * min(changed):.1f} ms when it changed")
-    assert max(min(quick), min(changed)) < 0.05
+    assert max(min(quick), min(changed)) < anew
 
 
 def test_old_failures_say_that_no_log_was_kept(stand: Stand, web: httpx2.Client) -> None:
