@@ -253,6 +253,7 @@ def test_in_a_frame_the_hub_opens_a_tab_of_its_own(browser: Browser, server: Val
         shown.get_by_role("link", name="Commands").click()
         expect(shown.get_by_role("heading", level=1)).to_have_text("Commands")
         assert len(context.pages) == 2
+        context.unroute_all(behavior="ignoreErrors")  # icons and the like may be on their way still
 
 
 def forward(route: Route, address: str) -> None:
