@@ -142,18 +142,14 @@ class Ledgers:
         What the Hub itself asked to wait is waited for.
         """
         now = self.now()
-        times = self.staging.commits(repo.id, now=now)
-        if self.budget.is_busy(times, now) and not self.staging.is_counted(repo.id):
-            self._count_earlier(repo, min(times), now)
-            times = self.staging.commits(repo.id, now=now)
-        allowed = self._allowed(repo, times, now)
+        allowed = self._allowed(repo, self._commits(repo, now), now)
         when = max(min(allowed, now + ASK_AGAIN), self.staging.paused(repo.id))
         return when if when > now else None
 
     def spend(self, repo: Repo) -> bool:
         """Count a commit, and the delivery that it will cause."""
         now = self.now()
-        times = self.staging.commits(repo.id, now=now)
+        times = self._commits(repo, now)
         if self._allowed(repo, times, now) > now:
             return False
         if not self.staging.spend(repo.id, seen=len(times), now=now, name=secrets.token_hex(8)):
@@ -164,6 +160,14 @@ class Ledgers:
     def pause(self, repo: Repo, seconds: float) -> None:
         """The Hub wants no commits in `repo` for `seconds`."""
         self.staging.pause(repo.id, self.now() + seconds)
+
+    def _commits(self, repo: Repo, now: float) -> list[float]:
+        """The times of our commits within a day, also of those that this Redis had not heard of."""
+        times = self.staging.commits(repo.id, now=now)
+        if not self.budget.is_busy(times, now) or self.staging.is_counted(repo.id):
+            return times
+        self._count_earlier(repo, min(times), now)
+        return self.staging.commits(repo.id, now=now)
 
     def _count_earlier(self, repo: Repo, first: float, now: float) -> None:
         """Count what was committed within a day before `first`, our first commit that this Redis knows. Two calls.

@@ -242,3 +242,12 @@ def test_commits_of_a_repo_that_is_not_busy_are_never_counted(bench: Bench) -> N
         read.append(bench.calls.count("commits"))
         bench.time += HOUR if number < 2 else 60
     assert read == [0] * 7 + [1, 0]
+
+
+def test_who_commits_past_the_ledger_counts_earlier_commits_too(bench: Bench) -> None:
+    """A change to several repos spends from the same budget, without a ledger's sync before it."""
+    assert all(bench.ledgers.spend(RESULTS) for _ in range(Commits().at_once))
+    bench.calls.clear()
+    bench.time += HOUR / 2
+    assert bench.ledgers.spend(RESULTS)
+    assert bench.calls == ["whoami", "commits"]
