@@ -13,6 +13,7 @@ from bot.desk import Desk
 from bot.facts import gather_submission
 from leaderboard.admission import Outcome, Submission, Verdict, judge, unreadable
 from leaderboard.admission.facts import ModelFacts
+from leaderboard.precisions import USUAL_PRECISION
 from leaderboard.privacy import found_access
 from leaderboard.requests import REASONS, Access, Problem, Request, RequestFile, RequestPath, Status, is_repo_name
 
@@ -50,7 +51,7 @@ def check(
     model: str,
     *,
     revision: str = "main",
-    precision: str = "bfloat16",
+    precision: str = USUAL_PRECISION,
     weight_type: str = "Original",
     submitter: str = "",
     public: bool = True,

@@ -10,6 +10,7 @@ import hashlib
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from leaderboard.precisions import USUAL_PRECISION
 from wire.keys import Keys
 from wire.redis import Redis
 
@@ -26,7 +27,7 @@ class Question(BaseModel):
 
     model: str = Field(min_length=1, max_length=200)
     revision: str = Field(default="main", min_length=1, max_length=200)
-    precision: str = Field(default="bfloat16", min_length=1, max_length=32)
+    precision: str = Field(default=USUAL_PRECISION, min_length=1, max_length=32)
     weight_type: str = Field(default="Original", min_length=1, max_length=32)
 
     @property

@@ -20,6 +20,7 @@ from bot.web.incoming import client_of
 from bot.web.lists import BadCursor, Pages
 from bot.web.talk_models import DecisionList, ThreadsWaiting
 from bot.web.talks import decisions, threads_waiting
+from leaderboard.precisions import USUAL_PRECISION
 
 MOST = 500
 """Rows that one call answers with, at most."""
@@ -135,7 +136,7 @@ def _add_check(routes: APIRouter, checks: Checks) -> None:
         request: Request,
         model: Annotated[str, Query(min_length=1, max_length=200, description="`org/name`", examples=["ada/tiny"])],
         revision: Annotated[str, Query(min_length=1, max_length=200, description="branch, tag or commit")] = "main",
-        precision: Annotated[str, Query(min_length=1, max_length=32)] = "bfloat16",
+        precision: Annotated[str, Query(min_length=1, max_length=32)] = USUAL_PRECISION,
         weight_type: Annotated[str, Query(min_length=1, max_length=32)] = "Original",
     ) -> Response:
         """Judge a model by every rule of admission, without submitting it. What was found is kept for a minute."""

@@ -6,6 +6,7 @@ from bot import checking
 from bot.commands.call import Answer, Call, say
 from bot.commands.registry import Param, Verb
 from bot.commands.verbs.shared import ANYONE, NAMED, WEIGHTS
+from leaderboard.precisions import USUAL_PRECISION
 
 AT = Param("precision", "word", "as what it is to be evaluated, such as bfloat16", by_name=True)
 REVISION = Param("revision", "word", "a branch, a tag or a commit", by_name=True)
@@ -17,7 +18,7 @@ def run(call: Call) -> Answer:
         call.desk,
         call.get("model"),
         revision=call.get("revision", "main"),
-        precision=call.get("precision", "bfloat16"),
+        precision=call.get("precision", USUAL_PRECISION),
         weight_type=call.get("weight_type", "Original"),
         submitter=call.person.name,
     )

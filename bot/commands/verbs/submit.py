@@ -19,6 +19,7 @@ from bot.facts.surroundings import model_of
 from bot.state.entry import Entry
 from bot.sync.requests import submitting
 from bot.texts.render import Safe
+from leaderboard.precisions import USUAL_PRECISION
 from leaderboard.roles import Person, who_may
 
 CHAT = Param("chat_template", "choice", "whether to use its chat template", choices=("yes", "no"), by_name=True)
@@ -50,7 +51,7 @@ def wish_of(arguments: Arguments, *, submitter: str) -> submitting.Wish:
     return submitting.Wish(
         model=arguments["model"],
         revision=arguments.get("revision", "main"),
-        precision=arguments.get("precision", "bfloat16"),
+        precision=arguments.get("precision", USUAL_PRECISION),
         weight_type=arguments.get("weight_type", "Original"),
         base_model=arguments.get("base_model", ""),
         use_chat_template=arguments.get("chat_template") == "yes",
