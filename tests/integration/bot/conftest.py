@@ -17,6 +17,7 @@ from stand_kit import Stand, world
 from bot.probe import Probe
 from bot.settings import BotSettings
 from localhub.testing import LocalHub
+from steward.valkey import Valkey
 
 ROOM = 2 * 1024**3
 """Bytes that have to be free in memory before tests put their files there."""
@@ -40,6 +41,20 @@ def settings(valkey_url: str, tmp_path: Path) -> BotSettings:
 def web(settings: BotSettings) -> Iterator[httpx2.Client]:
     """A client of a running web server."""
     with client_of(settings) as client:
+        yield client
+
+
+@pytest.fixture(scope="module")
+def lasting_valkey(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Valkey]:
+    """A queue server for all tests of a file: they change nothing that another one looks at."""
+    with Valkey(tmp_path_factory.mktemp("lasting-valkey")) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def lasting_redis(lasting_valkey: Valkey) -> Iterator[redis.Redis]:
+    """A client of it."""
+    with redis.Redis.from_url(lasting_valkey.url) as client:
         yield client
 
 

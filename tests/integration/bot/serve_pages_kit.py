@@ -14,6 +14,7 @@ from bot.settings import BotSettings
 from steward.valkey import Valkey
 
 Client = httpx2.Client
+PAGES = ("/", "/requests", "/results", "/flags", "/workers", "/times", "/commands", "/decisions", "/threads-waiting")
 
 
 def serving(valkey: Valkey, folder: Path, name: str) -> Iterator[Client]:
@@ -23,6 +24,14 @@ def serving(valkey: Valkey, folder: Path, name: str) -> Iterator[Client]:
     settings = BotSettings(redis_url=valkey.url, board=folder / "board.yaml", webhook_secret=SECRET, port=0)
     with client_of(settings) as client:
         yield client
+
+
+def page(client: Client, path: str, **params: str) -> str:
+    """The HTML of a good answer."""
+    answer = client.get(path, params=params or None)
+    assert answer.status_code == 200, answer.text
+    assert answer.headers["content-type"] == "text/html; charset=utf-8"
+    return answer.text
 
 
 class Reader(HTMLParser):
