@@ -31,7 +31,7 @@ from leaderboard.evaluations import (
     named_results,
     revision_of,
 )
-from leaderboard.flags import FlagRecord
+from leaderboard.flags import StandingFlags
 from leaderboard.requests import Request
 from leaderboard.suites import Suite
 from leaderboard.times import read_time, write_time
@@ -185,7 +185,7 @@ def compile_rows(
     rows += [_earlier(new(at[0], one), remembered.get(at, {})) for at, one in earlier.items() if at[0][0] not in waits]
     rows += [dict(row) for row in stay]
     if sources.flags is not None:
-        rows = _flagged(rows, sources, Flags(sources.flags))
+        rows = _flagged(rows, sources, StandingFlags(sources.flags))
     return sorted(rows, key=lambda row: (row.get("eval_name") or "", *key_of(row)))
 
 
@@ -200,7 +200,7 @@ def _with_more(row: Row, before: Row) -> Row:
     return row | {name: value for name, value in before.items() if name not in row}
 
 
-def _flagged(rows: Iterable[Row], sources: Sources, flags: Flags) -> list[Row]:
+def _flagged(rows: Iterable[Row], sources: Sources, flags: StandingFlags) -> list[Row]:
     """The rows with their flags, without those whose authors asked that they be not here."""
     asked = {key_of_request(request): request for request in sources.requests.values()}
     shown = [row for row in rows if not flags.opted_out(row.get("fullname") or "")]
@@ -212,31 +212,6 @@ def _flagged(rows: Iterable[Row], sources: Sources, flags: Flags) -> list[Row]:
         weights = request.file.steward.weights or "" if request is not None and is_same else ""
         row["Flagged"] = flags.flagged(model, revision, precision, weights)
     return shown
-
-
-class Flags:
-    """The flags that stand, by name and by weights."""
-
-    def __init__(self, records: Iterable[FlagRecord]) -> None:
-        self._names: dict[str, list[FlagRecord]] = {}
-        self._weights: set[str] = set()
-        for record in records:
-            if not record.stands:
-                continue
-            for name in record.names:
-                self._names.setdefault(name.casefold(), []).append(record)
-            if record.weights and record.kind.hides and record.scope.is_whole:
-                self._weights.add(record.weights)
-
-    def flagged(self, model: str, revision: str, precision: str, weights: str) -> bool:
-        """Whether an evaluation is hidden as flagged."""
-        records = self._names.get(model.casefold(), ())
-        hit = any(one.kind.hides and one.scope.covers(revision, precision) for one in records)
-        return hit or bool(weights and weights in self._weights)
-
-    def opted_out(self, model: str) -> bool:
-        """Whether its authors asked that it be not here."""
-        return any(one.is_opt_out for one in self._names.get(model.casefold(), ()))
 
 
 def _row(key: Key, it: Evaluation, known: Known, bases: Mapping[str, str], board: Board) -> Row:

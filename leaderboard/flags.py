@@ -258,3 +258,28 @@ def compile_tables(records: Iterable[FlagRecord]) -> dict[str, bytes]:
     opted_out = sorted({name for one in standing if one.is_opt_out for name in one.names}, key=str.casefold)
     tables = {FLAGGED: whole, SCOPED: scoped, DO_NOT_SUBMIT: opted_out}
     return {path: (json.dumps(table, indent=1, ensure_ascii=False) + "\n").encode() for path, table in tables.items()}
+
+
+class StandingFlags:
+    """The flags that stand, by name and by weights."""
+
+    def __init__(self, records: Iterable[FlagRecord]) -> None:
+        self._names: dict[str, list[FlagRecord]] = {}
+        self._weights: set[str] = set()
+        for record in records:
+            if not record.stands:
+                continue
+            for name in record.names:
+                self._names.setdefault(name.casefold(), []).append(record)
+            if record.weights and record.kind.hides and record.scope.is_whole:
+                self._weights.add(record.weights)
+
+    def flagged(self, model: str, revision: str, precision: str, weights: str) -> bool:
+        """Whether an evaluation is hidden as flagged."""
+        records = self._names.get(model.casefold(), ())
+        hit = any(one.kind.hides and one.scope.covers(revision, precision) for one in records)
+        return hit or bool(weights and weights in self._weights)
+
+    def opted_out(self, model: str) -> bool:
+        """Whether its authors asked that it be not here."""
+        return any(one.is_opt_out for one in self._names.get(model.casefold(), ()))
