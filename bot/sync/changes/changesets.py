@@ -29,7 +29,7 @@ import structlog
 from bot.desk import Desk, request_key
 from bot.sync.repo.origins import is_ours
 from hub.budget import HOUR
-from hub.errors import BadRequest, BadToken, Denied, RateLimited, StaleParent
+from hub.errors import BadRequest, BadToken, Denied, RateLimited, StaleParent, TooLarge
 from hub.records import Change, Delete, LogEntry, Put, Repo
 from leaderboard.effects import Effect
 from leaderboard.reasons import Problem, Reason, table
@@ -179,7 +179,7 @@ def _land(desk: Desk, title: str, part: Approved, plan: Planner) -> str | Proble
             continue
         except BadToken:
             raise
-        except (Denied, BadRequest) as error:
+        except (Denied, BadRequest, TooLarge) as error:
             return REASONS["refused"].problem(repo=part.repo.id, why=str(error))
     return REASONS["busy"].problem(repo=part.repo.id)
 

@@ -186,12 +186,15 @@ def test_killed_anywhere_it_is_done_or_undone_and_never_in_between(stand: Stand,
     assert at > 20
 
 
-def test_what_is_undone_does_not_wait_for_our_own_budget(stand: Stand, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("status", [403, 413])
+def test_what_is_undone_does_not_wait_for_our_own_budget(
+    stand: Stand, monkeypatch: pytest.MonkeyPatch, status: int
+) -> None:
     """The second part is refused when the first one's repo has no commit left for an hour: it is put back at once."""
     begin(stand)
     talk = Talk(stand)
     talk.say(f"/rename {OLD} {NEW}")
-    stand.hub.box.faults.fail("POST */datasets/board/results/commit/*", status=403, times=None)
+    stand.hub.box.faults.fail("POST */datasets/board/results/commit/*", status=status, times=None)
     spent: list[str] = []
 
     def spend(repo: Repo) -> bool:
