@@ -44,6 +44,12 @@ class Hold(BaseModel):
     at: str = Field(default="", max_length=40)
 
 
+UNKNOWN: Mapping[str, Hold] = {
+    BOARD: Hold(reason=f"{PAUSES} cannot be read, so nobody knows what is paused. A maintainer has to mend that file.")
+}
+"""The pauses while their file is broken, and what it said before is not known: whoever knows nothing starts nothing."""
+
+
 def is_target(what: str) -> bool:
     """Whether `what` can be paused: `board`, `tier:…` or `suite:…`."""
     kind, _, name = what.partition(":")

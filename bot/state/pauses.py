@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import structlog
 
-from leaderboard.holds import BadPauses, Hold, parse_pauses
+from leaderboard.holds import UNKNOWN, BadPauses, Hold, parse_pauses
 from wire.keys import Keys
 from wire.redis import Fields, Redis, text
 
@@ -19,9 +19,11 @@ class Pauses:
         self._keys = keys
 
     def all(self) -> dict[str, Hold]:
-        """What is paused, and why, as the file was last read."""
-        raw = self._redis.hget(self._keys.pauses, "file")
-        return parse_pauses(raw if isinstance(raw, bytes) else raw.encode()) if raw is not None else {}
+        """What is paused, and why, as the file was last read; everything, where it is broken from the first."""
+        raw, oid = self._redis.hmget(self._keys.pauses, ["file", "oid"])
+        if raw is None:
+            return dict(UNKNOWN) if oid is not None else {}
+        return parse_pauses(raw if isinstance(raw, bytes) else raw.encode())
 
     def is_read(self, oid: str | None) -> bool:
         """Whether the file whose git blob id is `oid` (None: that there is none) is the one that is known here."""
@@ -29,7 +31,10 @@ class Pauses:
         return text(known or b"") == (oid or "")
 
     def learn(self, oid: str | None, data: bytes | None) -> None:
-        """The file is this one; None: there is none. One that cannot be read changes nothing: the last one holds."""
+        """The file is this one; None: there is none. One that cannot be read changes nothing: the last one holds.
+
+        Where none was read before, as after Redis was lost, everything is paused until somebody mends the file.
+        """
         if oid is None or data is None:
             self._redis.delete(self._keys.pauses)
             return

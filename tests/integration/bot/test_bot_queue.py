@@ -255,7 +255,8 @@ def test_a_pause_stops_turns_and_not_what_runs_and_survives_amnesia(stand: Stand
 
 
 def test_people_may_pause_by_hand_and_a_broken_file_changes_nothing(stand: Stand) -> None:
-    """A bare reason in the file counts; what cannot be read leaves the last pauses in force."""
+    """A bare reason in the file counts; what cannot be read leaves the last pauses in force, or, after an amnesia, all
+    paused."""
     stand.put(PAUSES, b'{"board": "Back on Monday."}')
     stand.worker()
     (path,) = submit(stand, "float32", sender="ada")
@@ -264,6 +265,12 @@ def test_people_may_pause_by_hand_and_a_broken_file_changes_nothing(stand: Stand
     stand.put(PAUSES, b"{")
     stand.settle()
     assert queued(stand) == []
+    stand.desk.redis.flushall()
+    stand.worker()
+    stand.tick()
+    stand.settle()
+    assert queued(stand) == []
+    assert "**The queue is paused**: .steward/queue.json cannot be read" in said(stand, path)
     stand.put(PAUSES, b"{}")
     stand.settle()
     assert queued(stand) == [path]
