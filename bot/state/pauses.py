@@ -31,17 +31,18 @@ class Pauses:
         return text(known or b"") == (oid or "")
 
     def learn(self, oid: str | None, data: bytes | None) -> None:
-        """The file is this one; None: there is none. One that cannot be read changes nothing: the last one holds.
+        """The file is this one; `oid` None: there is none, `data` None: it is too large to be read. One that cannot be
+        read changes nothing: the last one holds.
 
         Where none was read before, as after Redis was lost, everything is paused until somebody mends the file.
         """
-        if oid is None or data is None:
+        if oid is None:
             self._redis.delete(self._keys.pauses)
             return
         fields: Fields = {"oid": oid}
         try:
-            parse_pauses(data)
-            fields["file"] = data
+            parse_pauses(data or b"")
+            fields["file"] = data or b""
         except BadPauses as error:
             log.error("the pauses that were there stay", error=str(error))
         self._redis.hset(self._keys.pauses, mapping=fields)

@@ -34,9 +34,7 @@ def learn_pauses(desk: Desk, view: View, head: str) -> None:
     oid = view.find(head, PAUSES)
     if desk.pauses.is_read(oid):
         return
-    data = view.blob(oid, max_bytes=MAX_PAUSES) if oid is not None else None
-    if oid is None or data is not None:
-        desk.pauses.learn(oid, data)
+    desk.pauses.learn(oid, view.blob(oid, max_bytes=MAX_PAUSES) if oid is not None else None)
     _call(desk)
 
 

@@ -17,6 +17,7 @@ from bot.sync.queue.pauses import PAUSED
 from bot.sync.requests.edits import Ahead, base_of, digest_of, read_ahead, request_ahead
 from bot.texts.queue import Code, Ruling
 from hub.edits import FieldEdit, PutFile
+from hub.errors import TooLarge
 from leaderboard import rulings
 from leaderboard.attempts import number_in
 from leaderboard.holds import MAX_PAUSES, MAX_REASON, PAUSES, BadPauses, Hold, Priority, is_target, parse_pauses
@@ -155,10 +156,10 @@ def _stage_pause(desk: Desk, what: str, why: Hold | None, code: Code) -> Ruling:
 
 def _pauses(desk: Desk) -> dict[str, Hold] | Ruling:
     """What is paused according to the Hub, and to all that was decided since; or why nobody can tell. One call."""
-    file = read_ahead(desk, PAUSES, max_bytes=MAX_PAUSES)
     try:
+        file = read_ahead(desk, PAUSES, max_bytes=MAX_PAUSES)
         return parse_pauses(file.data) if file is not None else {}
-    except BadPauses:
+    except (BadPauses, TooLarge):
         return Ruling("bad-pauses", False, PAUSES)  # people write it by hand, too
 
 

@@ -15,7 +15,7 @@ from hub.budget import Commits
 from hub.edits import blob_id
 from leaderboard.attempts import Failure, Outcome, attempt_id
 from leaderboard.budgets import DAY, HOUR, Budgets
-from leaderboard.holds import PAUSES
+from leaderboard.holds import MAX_PAUSES, PAUSES
 from leaderboard.requests import RequestPath
 from leaderboard.results import Block, dump, score, scores_in_block, with_block
 from wire.heartbeats import WorkerCard
@@ -254,7 +254,8 @@ def test_a_pause_stops_turns_and_not_what_runs_and_survives_amnesia(stand: Stand
     assert queue_rules.resume(stand.desk, what).code == "not-paused"
 
 
-def test_people_may_pause_by_hand_and_a_broken_file_changes_nothing(stand: Stand) -> None:
+@pytest.mark.parametrize("broken", [b"{", b"{}" + b" " * MAX_PAUSES])
+def test_people_may_pause_by_hand_and_a_broken_file_changes_nothing(stand: Stand, broken: bytes) -> None:
     """A bare reason in the file counts; what cannot be read leaves the last pauses in force, or, after an amnesia, all
     paused."""
     stand.put(PAUSES, b'{"board": "Back on Monday."}')
@@ -262,7 +263,7 @@ def test_people_may_pause_by_hand_and_a_broken_file_changes_nothing(stand: Stand
     (path,) = submit(stand, "float32", sender="ada")
     assert queued(stand) == []
     assert "**The queue is paused**: Back on Monday." in said(stand, path)
-    stand.put(PAUSES, b"{")
+    stand.put(PAUSES, broken)
     stand.settle()
     assert queued(stand) == []
     stand.desk.redis.flushall()
