@@ -160,11 +160,12 @@ def _read(comment: Comment) -> Proposal | None:
 
 
 def meant(desk: Desk, thread: Thread, sha: str) -> Found | None:
-    """The proposal in `thread` whose digest begins with `sha`."""
+    """The newest proposal in `thread` whose digest begins with `sha`: what was turned down, or undone, and is asked for
+    anew may be the very same plan."""
     said = sha.strip().lower()
     if len(said) < SHORTEST:
         return None
-    return next((found for found in find(desk, thread) if found.proposal.digest.startswith(said)), None)
+    return next((found for found in reversed(find(desk, thread)) if found.proposal.digest.startswith(said)), None)
 
 
 def approve(desk: Desk, repo: Repo, thread: Thread, found: Found, by: str) -> Proposal:

@@ -104,6 +104,20 @@ def test_what_is_turned_down_is_not_done(stand: Stand) -> None:
     assert (on_main(stand), on_main(stand, RESULTS)) == was
 
 
+def test_what_was_turned_down_can_be_asked_for_anew(stand: Stand) -> None:
+    """The very same plan has the very same digest: what is approved then is the one that waits, and it is done."""
+    begin(stand)
+    talk = Talk(stand)
+    talk.say(f"/rename {OLD} {NEW}")
+    digest = talk.digest()
+    talk.say("/reject not before the paper is out", MAYA)
+    talk.say(f"/rename {OLD} {NEW}")
+    assert talk.digest() == digest
+    assert "Done, all of it" in talk.say(f"/approve {digest}", MAYA)
+    assert "### ✅ Renamed" in talk.proposal()
+    assert agrees(stand) == "new"
+
+
 @pytest.mark.parametrize("repo", [REQUESTS, RESULTS])
 def test_files_that_changed_since_the_plan_are_not_renamed_on_trust(stand: Stand, repo: str) -> None:
     """Whatever changed in either repo since: nothing of it is done, and what was done is taken back."""
