@@ -9,6 +9,8 @@ Redis was lost: an approved proposal comes to its end, all of it or none.
                      -> undone      it could not be done as it was approved: what was done is taken back
          -> rejected
 
+Race closed: it is approved and turned down at once, before the thread was read again. The first decides, and the second
+is told how it is since.
 Race accepted: two maintainers approve at the same moment. It is done once, and both are told so.
 """
 
@@ -170,6 +172,7 @@ def meant(desk: Desk, thread: Thread, sha: str) -> Found | None:
 
 def approve(desk: Desk, repo: Repo, thread: Thread, found: Found, by: str) -> Proposal:
     """Note that `by` approved it, and do it; the proposal as it is then. Asked again, it says the same."""
+    found = _as_it_is(desk, repo, thread, found)
     if found.proposal.state == "open":
         approved = found.proposal.model_copy(update={"state": "approved", "by": by})
         if not _tell(desk, repo, thread, found, approved):
@@ -177,6 +180,14 @@ def approve(desk: Desk, repo: Repo, thread: Thread, found: Found, by: str) -> Pr
         found = Found(found.comment, found.cause, approved)
         pass_by(APPROVED)
     return go_on(desk, repo, thread, found)
+
+
+def _as_it_is(desk: Desk, repo: Repo, thread: Thread, found: Found) -> Found:
+    """What was open when `thread` was read: a command before this one may have decided since. A call where it was."""
+    if found.proposal.state != "open":
+        return found
+    there = find(desk, desk.hub.thread(repo, thread.num))
+    return next((one for one in there if one.cause == found.cause), found)
 
 
 def go_on(desk: Desk, repo: Repo, thread: Thread, found: Found) -> Proposal:
@@ -211,7 +222,8 @@ def go_on_with_approved(desk: Desk, repo: Repo, thread: Thread) -> None:
 
 def reject(desk: Desk, repo: Repo, thread: Thread, why: str) -> int:
     """Turn down what is open in `thread`; how much that was."""
-    is_open = [found for found in find(desk, thread) if found.proposal.state == "open"]
+    known = (_as_it_is(desk, repo, thread, found) for found in find(desk, thread))
+    is_open = [found for found in known if found.proposal.state == "open"]
     for found in is_open:
         rejected = found.proposal.model_copy(update={"state": "rejected"})
         _tell(desk, repo, thread, found, rejected, why=why)

@@ -104,6 +104,25 @@ def test_what_is_turned_down_is_not_done(stand: Stand) -> None:
     assert (on_main(stand), on_main(stand, RESULTS)) == was
 
 
+@pytest.mark.parametrize("approval_is_first", [True, False])
+def test_approved_and_turned_down_at_once_the_first_decides(stand: Stand, approval_is_first: bool) -> None:
+    """Both are written before the bot looks: the thread says what was done, and the second is told so."""
+    begin(stand)
+    talk = Talk(stand)
+    talk.say(f"/rename {OLD} {NEW}")
+    words = [f"/approve {talk.digest()}", "/reject not before the paper is out"]
+    for text in words if approval_is_first else words[::-1]:
+        talk.write(text, MAYA)
+    talk.look()
+    said = talk.all()[-1]
+    if approval_is_first:
+        assert (agrees(stand), "### ✅ Renamed" in talk.proposal()) == ("new", True)
+        assert "Nothing here waits for a decision" in said
+    else:
+        assert (agrees(stand), "Turned down" in talk.proposal()) == ("old", True)
+        assert "It is turned down" in said
+
+
 def test_what_was_turned_down_can_be_asked_for_anew(stand: Stand) -> None:
     """The very same plan has the very same digest: what is approved then is the one that waits, and it is done."""
     begin(stand)
