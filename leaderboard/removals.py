@@ -41,6 +41,11 @@ REASONS = table(
 )
 
 
+def part_of(words: Mapping[str, str]) -> str:
+    """Which of a model's evaluations `words` mean: "4bit", "Adapter", or both; "" for all of them."""
+    return ", ".join(filter(None, (words.get("precision"), words.get("weight_type"))))
+
+
 def archived(path: str) -> str:
     """Where a file of the results repo is kept once it is removed."""
     return ARCHIVE + path

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from bot.texts.render import Safe, render
+from leaderboard.removals import part_of
 from leaderboard.rename_checks import Line
 
 
@@ -47,7 +48,7 @@ def proposal_text(view: ProposalView) -> str:
 
 
 def _subject(view: ProposalView) -> str:
-    """What it is about, in code: a model, with its precision where one is meant."""
+    """What it is about, in code: a model, with its precision and type of weights where those are meant."""
     name = view.words.get("model") or view.words.get("old", "")
-    precision = view.words.get("precision", "")
-    return f"{name} ({precision})" if precision else name
+    part = part_of(view.words)
+    return f"{name} ({part})" if part else name

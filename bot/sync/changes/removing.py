@@ -20,6 +20,7 @@ from leaderboard.removals import (
     REASONS,
     archived,
     belongs,
+    part_of,
     remove_request,
     restore_request,
 )
@@ -32,14 +33,14 @@ MAX_FILE = 10 * 1024 * 1024
 
 @dataclass(frozen=True)
 class Undertaking:
-    """`remove` or `restore`, of `words["model"]`, and of one precision where `words` name it."""
+    """`remove` or `restore`, of `words["model"]`, and of one precision or type of weights where `words` name it."""
 
     what: Literal["remove", "restore"]
 
     def title(self, words: dict[str, str]) -> str:
         """What the commits are called."""
-        precision = f" ({words['precision']})" if words.get("precision") else ""
-        return f"{self.what.title()} {words['model']}{precision}"
+        part = part_of(words)
+        return f"{self.what.title()} {words['model']}{f' ({part})' if part else ''}"
 
     def prepare(self, desk: Desk, words: dict[str, str]) -> list[Part] | Problem:
         """The parts of it, or why it cannot be done."""
@@ -111,7 +112,7 @@ class Undertaking:
                 data = desk.hub.read_file(desk.results, path, commit, max_bytes=MAX_FILE).data
             except TooLarge:
                 return REASONS["too-much"].problem()
-            if words.get("precision") and not any(belongs(plain, data, request) for request in requests):
+            if part_of(words) and not any(belongs(plain, data, request) for request in requests):
                 continue
             if plain in taken:
                 return REASONS["in-the-way"].problem(path=plain)

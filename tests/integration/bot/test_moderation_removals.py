@@ -10,11 +10,14 @@ from rename_kit import (
     OLD,
     RESULTS,
     on_main,
+    operations,
     path,
+    request,
     result_path,
+    results,
 )
 from saga_kit import MAYA, POINTED, Talk, begin, disagree, saga_board
-from stand_kit import Stand
+from stand_kit import REQUESTS, Stand
 
 from leaderboard.admission.facts import Earlier
 from steward.valkey import Valkey
@@ -59,6 +62,23 @@ def test_one_precision_is_removed_and_the_others_stay(stand: Stand) -> None:
     there = on_main(stand, RESULTS)
     assert result_path(OLD) not in there
     assert result_path(OLD, 2) in there
+
+
+def test_one_type_of_weights_is_removed_and_the_results_of_the_others_stay(stand: Stand) -> None:
+    """What an adapter scored goes with its request; what the model itself scored is not its business."""
+    begin(stand)
+    model, its = "ada/solo", result_path("ada/solo", 2)
+    adapter = path(model).replace("Original", "Adapter")
+    asked = request(model, weight_type="Adapter", base_model="ada/puma", steward={"results": its})
+    for repo, files in ((RESULTS, {its: results(model, 0.6)}), (REQUESTS, {adapter: asked})):
+        stand.form.create_commit(repo, operations(files), commit_message="Add", repo_type="dataset")
+    stand.settle()
+    talk = Talk(stand)
+    talk.say(f"/remove {model} weight_type=Adapter evaluated by mistake", MAYA)
+    assert "### ✅ Removed: `ada/solo (Adapter)`" in talk.proposal()
+    assert (stand.file(adapter)["status"], stand.file(path(model))["status"]) == ("CANCELLED", "FINISHED")
+    there = on_main(stand, RESULTS)
+    assert (its in there, result_path(model) in there) == (False, True)
 
 
 def test_nobody_removes_a_flagged_model_or_one_that_waits(stand: Stand) -> None:
