@@ -123,7 +123,9 @@ def transition_edit(
 def known_facts(desk: Desk, request: Request) -> dict[str, Any]:
     """What we know of the request beside the step, and would not know any more after Redis was lost."""
     path = str(request.path)
-    known: dict[str, Any] = {"submitter": desk.index.origin(path).submitter(request.file.sender) or None}
+    submitter = desk.index.origin(path).submitter(request.file.sender)
+    # After Redis was lost it is not known who submitted what is at its end: then it stays as the file has it.
+    known: dict[str, Any] = {"submitter": submitter} if submitter else {}
     if desk.board.budgets.by_request is not None:
         known["gpu_seconds"] = round(max(desk.measures.spent_by(path), request.file.steward.gpu_seconds), 1)
     entry = desk.index.get(path)

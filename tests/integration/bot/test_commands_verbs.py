@@ -84,6 +84,18 @@ def test_a_submitter_relaunches_once_and_a_maintainer_again(stand: Stand, talk: 
     assert stand.file(path)["steward"]["attempt"] == 3
 
 
+def test_who_submitted_it_is_known_after_a_relaunch_without_redis(stand: Stand, talk: Talk) -> None:
+    """What only the file says by then goes on standing there, and counts when it is judged anew."""
+    path = stand.failed(THEIRS, sender="ada")
+    stand.desk.redis.flushall()
+    stand.settle()
+    assert "will be evaluated once more" in talk.ask("/relaunch ada/good", stand.form)
+    stand.settle()
+    file = stand.file(path)
+    assert (file["status"], file["steward"]["submitter"]) == ("RERUN", "ada")
+    assert stand.desk.index.get(path).submitter == "ada"
+
+
 def test_rulings_about_the_queue_are_written_where_everybody_reads_them(stand: Stand, talk: Talk) -> None:
     """Hold, priority and pause change the files on the Hub, and are lifted again."""
     stand.desk.workers.leave("w")
