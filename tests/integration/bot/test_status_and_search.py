@@ -10,6 +10,7 @@ from stand_kit import REQUESTS, Stand
 from talk_kit import Talk
 
 from bot.state import searching
+from hub.records import Repo
 from leaderboard.attempts import number_in
 from leaderboard.effects import Effects
 
@@ -104,6 +105,17 @@ def test_closing_can_be_held_back(board: Stand) -> None:
     finish(board, path)
     assert told(board, "ada/good")[0] == "open"
     assert any(one.does.startswith("Close #") for one in board.desk.effects.shadow.read().things)
+
+
+def test_status_links_all_that_there_is_to_see_of_a_result(board: Stand) -> None:
+    """As the FAQ says: the request file, the scores, and the dataset with every question and answer."""
+    path = board.submit("ada/good", sender="ada")
+    finish(board, path)
+    said, desk = Talk(board).ask("/status ada/good"), board.desk
+    details = desk.address(Repo("dataset", desk.board.repos.details("ada/good")))
+    assert f"[details]({details})" in said
+    assert f"[request file]({desk.address(desk.requests, path)})" in said
+    assert f"[results]({desk.address(desk.results, board.file(path)['steward']['results'])})" in said
 
 
 def test_search_finds_what_the_index_knows(board: Stand) -> None:
