@@ -98,10 +98,10 @@ class Schedule:
 
     def _release(self) -> None:
         """Mark what the board's effects held back, where they have changed since."""
-        effects = self.desk.effects
-        keys = effects.shadow.held_back(effects.words())
+        shadow, words = self.desk.effects.shadow, self.desk.effects.words()
+        keys = shadow.held_back(words)
         self.desk.mark_all(keys, Priority.BACKGROUND)
-        effects.shadow.release(keys)
+        shadow.release(keys, words)
 
     def _call(self, entry: Entry, now: float) -> None:
         """Mark a request about whose attempt something must be done: once, for a sync that fails has its own waits.

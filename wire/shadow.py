@@ -4,6 +4,8 @@ Syncs are repeated, and a sync whose effect does not happen decides the same eve
 follows from what it is, and is listed when the id is new. Beside the list lie the keys whose syncs were held back, and
 under which effects: when those change, the keys are marked dirty, and what is still true then is done.
 
+Race closed: a sync that was marked because the effects changed is held back again, before the list says that it was
+marked. Only what was held back under other effects is taken off.
 Accepted: Redis is lost, and the list with it. What is still true is listed again by the syncs that follow.
 """
 
@@ -27,6 +29,12 @@ for i = 5, #ARGV do redis.call('ZADD', KEYS[2], 'NX', ARGV[2], ARGV[i]) end
 redis.call('ZREMRANGEBYRANK', KEYS[2], 0, -1 - 2 * ARGV[4])
 redis.call('XADD', KEYS[1], 'MAXLEN', ARGV[4], '*', 'would', ARGV[3])
 return 1
+"""
+
+RELEASE = """
+for n = 2, #ARGV do
+  if redis.call('HGET', KEYS[1], ARGV[n]) ~= ARGV[1] then redis.call('HDEL', KEYS[1], ARGV[n]) end
+end
 """
 
 
@@ -62,6 +70,7 @@ class ShadowList:
         self._redis = redis
         self._keys = keys
         self._add = redis.register_script(ADD)
+        self._release = redis.register_script(RELEASE)
 
     def add(self, would: Would, *aliases: str) -> bool:
         """List `would`; False where it is listed already. What has one of the ids `aliases` is not listed later."""
@@ -90,10 +99,10 @@ class ShadowList:
         held = self._redis.hgetall(self._keys.held_back)
         return sorted(text(key) for key, under in held.items() if text(under) != effects)
 
-    def release(self, keys: Iterable[str]) -> None:
-        """These were marked dirty."""
+    def release(self, keys: Iterable[str], effects: str) -> None:
+        """These were marked dirty; what a sync held back under these `effects` meanwhile is still held back."""
         if chosen := list(keys):
-            self._redis.hdel(self._keys.held_back, *chosen)
+            self._release(keys=[self._keys.held_back], args=[effects, *chosen])
 
 
 def _parsed(entry: Any) -> Would | None:

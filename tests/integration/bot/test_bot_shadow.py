@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from collections.abc import Iterable
 
 import pytest
 from huggingface_hub import CommitOperationAdd, HfApi
@@ -17,6 +18,7 @@ from leaderboard.attempts import Details
 from leaderboard.effects import Effect, Mode
 from leaderboard.results import Block, dump, score, scores_in_block, with_block
 from wire.attempts import LOST
+from wire.dirty import Priority
 from wire.jobs import EvaluationJob
 from wire.shadow import KEPT, ShadowList, Would
 
@@ -164,6 +166,29 @@ def test_what_was_held_back_is_done_once_effects_are_on(stand: Stand) -> None:
     assert stand.file(good)["status"] == "RUNNING"
     assert len(stand.threads()) == 2
     assert stand.desk.effects.shadow.held_back("") == []
+
+
+def test_what_is_held_back_again_while_it_is_marked_is_not_forgotten(
+    stand: Stand, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its sync is quicker than the timer that marks thousands with it: the next change of effects calls it too."""
+    desk, key = stand.desk, "request:ada/good"
+    switch(stand, SHADOW)
+    desk.effects.held_still(key)
+    mark_all = desk.mark_all
+
+    def synced_at_once(keys: Iterable[str], priority: Priority) -> None:
+        marked = list(keys)
+        mark_all(marked, priority)
+        if key in marked:
+            desk.effects.held_still(key)
+
+    monkeypatch.setattr(desk, "mark_all", synced_at_once)
+    switch(stand, {**SHADOW, Effect.COMMENT: Mode.ON})
+    stand.tick()
+    assert desk.effects.shadow.held_back(desk.effects.words()) == []
+    switch(stand, ON)
+    assert desk.effects.shadow.held_back(desk.effects.words()) == [key]
 
 
 def test_whoever_asked_in_shadow_is_answered_however_the_kinds_are_switched_on(stand: Stand) -> None:
