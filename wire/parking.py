@@ -1,12 +1,23 @@
-"""Syncs that failed too often: kept apart with their reason, shown, and woken by hand or by the next event."""
+"""Syncs that failed too often: kept apart with their reason, shown, and woken by hand or by the next event.
+
+Race closed: whoever wakes one dies, or Redis refuses to take more, between taking it off the list and marking it. One
+script does both: it would be neither parked nor dirty, and nobody would ever try it again.
+"""
 
 from __future__ import annotations
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from wire.dirty import DirtyKeys, Priority
+from wire import dirty
+from wire.dirty import Priority
 from wire.keys import Keys
 from wire.redis import Redis, text
+
+WAKE = f"""
+if redis.call('HDEL', KEYS[4], ARGV[1]) == 0 then return 0 end
+redis.call('HDEL', KEYS[5], ARGV[1])
+{dirty.MARK}
+"""
 
 
 class Parked(BaseModel):
@@ -26,6 +37,7 @@ class Parking:
     def __init__(self, redis: Redis, keys: Keys) -> None:
         self._redis = redis
         self._keys = keys
+        self._wake = redis.register_script(WAKE)
 
     def park(self, parked: Parked) -> None:
         """Do not try this sync again by itself."""
@@ -38,11 +50,9 @@ class Parking:
 
     def wake(self, key: str, *, now: float) -> bool:
         """Try the sync of `key` again, with all its tries; False where it is not parked."""
-        if not self._redis.hdel(self._keys.parked, key):
-            return False
-        self._redis.hdel(self._keys.dirty_tries, key)
-        DirtyKeys(self._redis, self._keys).mark(key, due=now, priority=Priority.PERSON)
-        return True
+        keys = self._keys
+        names = [keys.dirty, keys.dirty_generations, keys.wake, keys.parked, keys.dirty_tries]
+        return bool(self._wake(keys=names, args=[key, int(Priority.PERSON), now]))
 
 
 def _parse(raw: bytes | str) -> Parked | None:

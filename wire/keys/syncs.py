@@ -54,8 +54,13 @@ class SyncKeys(BoardKeys):
 
     @property
     def dirty_tries(self) -> str:
-        """Hash: dirty key → failed syncs in a row, and the last error."""
+        """Hash: dirty key → failed syncs in a row, whatever they failed of."""
         return self._key("dirty-tries")
+
+    @property
+    def dirty_faults(self) -> str:
+        """Hash: dirty key → those among its failed syncs that nobody but the key itself was to blame for."""
+        return self._key("dirty-faults")
 
     @property
     def parked(self) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections.abc import Callable, Iterator
 from itertools import pairwise
@@ -75,6 +76,20 @@ def test_a_sync_that_keeps_failing_is_parked_and_can_be_woken(clockwork: Clockwo
     assert clockwork.desk.parking.wake(KEY, now=clockwork.desk.now())
     assert not clockwork.desk.parking.wake(KEY, now=clockwork.desk.now())
     assert tries(clockwork, LAST_TRY + 3) == LAST_TRY
+
+
+def test_waking_loses_nothing_where_redis_is_full(clockwork: Clockwork, connection: redis.Redis) -> None:
+    """To take a key off the list needs no memory, and to mark it does: it is dirty afterwards, or parked still."""
+    clockwork.handler = failing(BadRequest("no"))
+    clockwork.desk.mark(KEY)
+    tries(clockwork, LAST_TRY)
+    connection.config_set("maxmemory", 1)
+    try:
+        with contextlib.suppress(redis.ResponseError):
+            clockwork.desk.parking.wake(KEY, now=clockwork.desk.now())
+    finally:
+        connection.config_set("maxmemory", 0)
+    assert len(clockwork.desk.dirty) + len(clockwork.desk.parking.all()) == 1
 
 
 def test_a_clone_that_was_put_in_anothers_place_is_no_fault_of_ours(clockwork: Clockwork) -> None:
