@@ -16,6 +16,7 @@ from wire.redis import Redis, text
 WAKE = f"""
 if redis.call('HDEL', KEYS[4], ARGV[1]) == 0 then return 0 end
 redis.call('HDEL', KEYS[5], ARGV[1])
+redis.call('HDEL', KEYS[6], ARGV[1])
 {dirty.MARK}
 """
 
@@ -51,7 +52,8 @@ class Parking:
     def wake(self, key: str, *, now: float) -> bool:
         """Try the sync of `key` again, with all its tries; False where it is not parked."""
         keys = self._keys
-        names = [keys.dirty, keys.dirty_generations, keys.wake, keys.parked, keys.dirty_tries]
+        names = [keys.dirty, keys.dirty_generations, keys.wake, keys.parked]
+        names += [keys.dirty_tries, keys.dirty_faults]
         return bool(self._wake(keys=names, args=[key, int(Priority.PERSON), now]))
 
 

@@ -69,6 +69,8 @@ FIRST_WAIT, LONGEST_WAIT = 2.0, 600.0
 LAST_TRY = 8
 AWAY_WAIT, PROBE = 60.0, 5.0
 """The longest wait of ours while the Hub is away or limits us, and the time between two looks whether it is back."""
+NOT_ITS_OWN = (RateLimited, Transient, BadToken, UnusableFolder)
+"""Errors that are no failure of the key whose sync met them, and park nothing."""
 
 CLAIMED = point("key claimed, nothing done")
 DONE = point("sync done, key not given back")
@@ -220,6 +222,8 @@ class SyncLoop:
         """When to try again; None where the key is parked."""
         now, words = self.desk.now(), f"{type(error).__name__}: {error}"[:500]
         tries = self.desk.redis.hincrby(self.desk.keys.dirty_tries, claim.key, 1)
+        if not isinstance(error, NOT_ITS_OWN):
+            tries = self.desk.redis.hincrby(self.desk.keys.dirty_faults, claim.key, 1)
         wait = min(LONGEST_WAIT, FIRST_WAIT * 2.0 ** min(tries - 1, 10))
         if isinstance(error, RateLimited):
             wait = max(min(wait, AWAY_WAIT), error.seconds)  # who says how long need not be asked ever more rarely
@@ -248,6 +252,7 @@ class SyncLoop:
         self.desk.meters.count("syncs", claim.key.partition(":")[0], "done")
         with self.desk.redis.pipeline(transaction=False) as pipe:
             pipe.hdel(self.desk.keys.dirty_tries, claim.key)
+            pipe.hdel(self.desk.keys.dirty_faults, claim.key)
             pipe.hdel(self.desk.keys.parked, claim.key)
             pipe.execute()
 

@@ -129,6 +129,20 @@ def test_what_is_no_fault_of_the_key_parks_nothing(clockwork: Clockwork, error: 
     assert clockwork.desk.parking.all() == []
 
 
+def test_what_was_no_fault_of_the_key_takes_none_of_its_tries(clockwork: Clockwork) -> None:
+    """A Hub that was away for an hour leaves the key all its tries, and its first wait, for failures of its own."""
+    clockwork.handler = failing(Transient("away"))
+    clockwork.desk.mark(KEY)
+    assert tries(clockwork, 2 * LAST_TRY) == 2 * LAST_TRY
+    clockwork.handler = failing(BadRequest("no"))
+    assert tries(clockwork, 1) == 1
+    clockwork.time += loops.FIRST_WAIT + 1
+    assert clockwork.step()
+    assert tries(clockwork, LAST_TRY) == LAST_TRY - 2
+    (parked,) = clockwork.desk.parking.all()
+    assert parked.tries == LAST_TRY
+
+
 def test_what_failed_while_the_hub_was_away_is_tried_once_it_answers(clockwork: Clockwork) -> None:
     """A long wait ends with the Hub's first answer; a sync that never asked the Hub says nothing about it."""
     clockwork.handler = failing(Transient("away"))
