@@ -98,7 +98,8 @@ def sync_webhooks(desk: Desk) -> None:
 def watched(desk: Desk, hook: Webhook) -> list[Repo]:
     """The board's repos that a webhook tells of."""
     seen = {(one.type, one.name.lower()) for one in hook.watched}
-    repos = (desk.requests, desk.results, desk.logs, desk.community)
+    repos = [desk.requests, desk.results, desk.logs, desk.community]
+    repos += [desk.flags_repo] if desk.flags_repo is not None else []
     return [repo for repo in repos if any(name in seen for name in _names(repo))]
 
 

@@ -16,7 +16,9 @@ from typer.testing import CliRunner
 from bot.deliveries import read_delivery
 from bot.mirrors.consistency import disagreements
 from bot.probe import Probe
+from bot.sync.reconcile import sync_webhooks
 from bot.sync.threads.waiting_threads import waiting_threads
+from hub.records import Watched
 from localhub.testing import LocalHub
 from steward.cli import app
 from steward.valkey import Valkey
@@ -195,3 +197,15 @@ def test_a_delivery_about_the_flags_repo_wakes_its_sync(stand: FlagStand) -> Non
     }
     reading = read_delivery(json.dumps(body).encode(), stand.desk.board)
     assert [mark.key for mark in reading.marks] == ["flags"]
+
+
+def test_the_webhook_of_the_flags_repo_is_switched_on_again_too(stand: FlagStand) -> None:
+    """`steward init` makes one for that repo, and the Hub suspends it with all others when our server is away."""
+    hub = stand.desk.hub
+    hook = hub.ensure_webhook("http://127.0.0.1:9/hook", [Watched("dataset", FLAGS)], ["repo"], "s3cret")
+    try:
+        hub.session.send("POST", f"/api/settings/webhooks/{hook.id}/disable", route="webhook-disable")
+        sync_webhooks(stand.desk)
+        assert [one.disabled for one in hub.webhooks()] == [None]
+    finally:
+        hub.session.send("DELETE", f"/api/settings/webhooks/{hook.id}", route="webhook-delete")
