@@ -92,7 +92,8 @@ class Calls:
             return None, None, 0.0
         known = self._heard.get(resource)
         if known is None or known[0] is not limit:
-            known = self._heard[resource] = (limit, now, 0)
+            # From the answer on: after a quiet hour its window is long over.
+            known = self._heard[resource] = (limit, now if limit.at is None else limit.at, 0)
         _, at, since = known
         resets = at + limit.resets_in - now
         return (limit, limit.remaining - since, resets) if resets > 0 else (limit, None, 0.0)

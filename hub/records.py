@@ -221,3 +221,5 @@ class Limit:
     remaining: int
     resets_in: float
     quota: int | None
+    at: float | None = None
+    """When that answer came, by `time.monotonic`; None where nobody noted it."""

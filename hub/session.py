@@ -13,7 +13,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, BinaryIO
 from urllib.parse import urlsplit
 
@@ -194,7 +194,7 @@ class Session:
     def _note_limits(self, response: httpx2.Response) -> None:
         limit = limit_of(response.headers)
         if limit is not None:
-            self.limits[limit.resource] = limit
+            self.limits[limit.resource] = replace(limit, at=time.monotonic())
 
     def _headers(self, url: str) -> dict[str, str]:
         """The token goes to the endpoint alone: uploads are sent to addresses of other hosts that the Hub names."""

@@ -85,6 +85,15 @@ def test_the_hubs_quota_is_noted_from_every_answer(script: Script, scripted: Hub
     assert scripted.session.limits["api"].remaining == 17
 
 
+def test_a_quota_counts_from_the_answer_that_told_it(script: Script, scripted: Hub) -> None:
+    """A bot that was quiet since must not take an old word for the present one."""
+    before = time.monotonic()
+    script.say(Reply(body=WHO.body, headers={"RateLimit": '"api";r=17;t=240'}))
+    scripted.whoami()
+    at = scripted.session.limits["api"].at
+    assert at is not None and before <= at <= time.monotonic()
+
+
 def test_nobody_there_is_told_apart_from_an_answer_lost(scripted: Hub) -> None:
     """No connection means that nothing happened; that is what makes repeating safe."""
     with socket.create_server(("127.0.0.1", 0)) as server:

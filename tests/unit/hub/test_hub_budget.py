@@ -154,6 +154,20 @@ def test_calls_are_counted_until_an_answer_tells_better() -> None:
         calls("GET", "refs")
 
 
+def test_a_window_that_ended_while_nobody_called_holds_nobody_back() -> None:
+    """How long it lasts is counted from the answer that told so, and not from the next call."""
+    calls, limits, time = calls_left(5)
+    limits["api"] = Limit("api", 5, 50.0, 1000, at=time.now)
+    time.now += 30
+    with urgency(Urgency.BACKGROUND), pytest.raises(RateLimited) as refused:
+        calls("GET", "refs")
+    assert refused.value.seconds == 21.0
+    limits["api"] = Limit("api", 5, 50.0, 1000, at=time.now)
+    time.now += 51
+    with urgency(Urgency.BACKGROUND):
+        calls("GET", "refs")
+
+
 def test_files_have_a_window_of_their_own() -> None:
     """An empty window of resolved files stops no other call."""
     calls, _, _ = calls_left(0, resource="resolvers")
