@@ -4,7 +4,8 @@
     snapshots/{org--name}/{commit}/…          one model at one commit: hard links to blobs, and nothing else
     snapshots/{org--name}/{commit}.complete   it is all there; touched whenever it is used
     snapshots/{org--name}/{commit}.lock       held shared by those who use it, alone by whoever fills or evicts it
-    staging/{org--name}/{commit}/…            a download under way, and how many bytes it will take
+    staging/{org--name}/{commit}/…            a download under way, with links to what of it was here already, and how
+                                              many bytes it will take
     lock                                      held for a moment by whoever links or evicts
 
 A commit that changes a README costs no byte of weights: it names the same blobs. Where the bound, or the disk, would
@@ -29,6 +30,8 @@ from workers.errors import DiskFull, DownloadError
 
 POLL = 0.1
 CHUNK = 1 << 20
+KEPT = ".kept"
+"""The folder of a download with links to what of it was here already."""
 
 
 class BlobDiffers(DownloadError):
@@ -96,41 +99,53 @@ class Store:
     def _fill(self, folder: Path, files: Mapping[str, Blob], download: Download) -> None:
         staging = self.root / "staging" / folder.parent.name / folder.name
         staging.mkdir(parents=True, exist_ok=True)
-        staging.with_name(f"{staging.name}.bytes").unlink(missing_ok=True)  # of an earlier try: counted anew
-        missing = {name: blob for name, blob in files.items() if not (self.blobs / (blob.name or "-")).exists()}
-        self._make_room(sum(blob.size for blob in missing.values()), staging)
+        missing = self._make_room(files, staging)
         if missing:
             download(staging, list(missing))
         for name, blob in missing.items():
             _check(staging / name, blob)
         with self._moment():
             self._link(folder, staging, files)
-        shutil.rmtree(staging)
-        staging.with_name(f"{staging.name}.bytes").unlink()
+            shutil.rmtree(staging)
+            _note(staging).unlink()
 
     def _link(self, folder: Path, staging: Path, files: Mapping[str, Blob]) -> None:
-        self.blobs.mkdir(parents=True, exist_ok=True)
         shutil.rmtree(folder, ignore_errors=True)  # what a fill that was killed left behind
         for name, blob in files.items():
             here, stored = folder / name, self.blobs / (blob.name or f"nameless-{time.monotonic_ns()}")
             if not here.resolve().is_relative_to(folder.resolve()):
                 raise DownloadError(f"the repo holds a file of the name {name[:80]!r}")
             here.parent.mkdir(parents=True, exist_ok=True)
-            if not stored.exists():  # also where it was evicted since we looked: then the download is short of it
-                if not (staging / name).exists():
-                    raise DownloadError(f"{name[:80]} was evicted while its model was fetched")
+            if not stored.exists():
                 (staging / name).rename(stored)
             os.link(stored, here)
 
     # --- the bound
 
-    def _make_room(self, needed: int, staging: Path) -> None:
-        """Evict until `needed` bytes more may come, and note that they will. Raises DiskFull."""
+    def _make_room(self, files: Mapping[str, Blob], staging: Path) -> dict[str, Blob]:
+        """Evict until what is missing of `files` may come, and note how much it is; what that is. Raises DiskFull.
+
+        With a snapshot may go what it shares with `files`: then that is missing too. What is here in the end is kept,
+        for others that have it may be evicted while the rest is fetched.
+        """
         with self._moment():
-            while not self._fits(needed):
+            self.blobs.mkdir(parents=True, exist_ok=True)
+            _note(staging).unlink(missing_ok=True)  # of an earlier try: counted anew
+            missing = self._missing(files)
+            while not self._fits(_bytes(missing)):
                 if not self._evict_one():
-                    raise DiskFull(self._shortage(needed))
-            (staging.with_name(f"{staging.name}.bytes")).write_text(str(needed))
+                    raise DiskFull(self._shortage(_bytes(missing)))
+                missing = self._missing(files)
+            _note(staging).write_text(str(_bytes(missing)))
+            (staging / KEPT).mkdir(exist_ok=True)
+            for name in files.keys() - missing.keys():
+                with suppress(FileExistsError):  # of an earlier try, or another file of the same content
+                    os.link(self.blobs / files[name].name, staging / KEPT / files[name].name)
+        return missing
+
+    def _missing(self, files: Mapping[str, Blob]) -> dict[str, Blob]:
+        """Those of `files` whose content is not here."""
+        return {name: blob for name, blob in files.items() if not (self.blobs / (blob.name or "-")).exists()}
 
     def _shortage(self, needed: int) -> str:
         free = shutil.disk_usage(self.root).free
@@ -163,6 +178,7 @@ class Store:
             with suppress(BlockingIOError), _lock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB):
                 shutil.rmtree(note.with_suffix(""), ignore_errors=True)
                 note.unlink()
+                self._sweep()
                 return True
         used = sorted((self.root / "snapshots").glob("*/*.complete"), key=lambda mark: mark.stat().st_mtime)
         for mark in used:
@@ -174,7 +190,7 @@ class Store:
         return False
 
     def _sweep(self) -> None:
-        """Remove blobs that no snapshot links to."""
+        """Remove blobs that neither a snapshot nor a download links to."""
         for blob in _files(self.blobs):
             if blob.stat().st_nlink == 1:
                 blob.unlink()
@@ -213,6 +229,15 @@ def locked(file: Path) -> Iterator[None]:
 
 def _files(folder: Path) -> list[Path]:
     return list(folder.iterdir()) if folder.is_dir() else []
+
+
+def _note(staging: Path) -> Path:
+    """Where it is noted how many bytes the download into `staging` will take."""
+    return staging.with_name(f"{staging.name}.bytes")
+
+
+def _bytes(files: Mapping[str, Blob]) -> int:
+    return sum(blob.size for blob in files.values())
 
 
 def _check(file: Path, blob: Blob) -> None:

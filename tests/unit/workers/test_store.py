@@ -105,6 +105,51 @@ def test_a_shared_file_stays_while_anybody_has_it(tmp_path: Path, hub: Hub) -> N
     assert (hub.hold(store, "b").folder / "shared").read_bytes() == shared
 
 
+def test_a_file_that_goes_with_what_makes_room_comes_again(tmp_path: Path, hub: Hub) -> None:
+    """The same tokenizer lies in many repos: where the last that has it is evicted for the next, that brings it."""
+    store = Store(tmp_path, most=3 * SIZE)
+    shared = b"s" * SIZE
+    hub.hold(store, "a", shared=shared, own=b"a" * SIZE).release()
+    held = hub.hold(store, "b", shared=shared, own=b"b" * 2 * SIZE)
+    assert kept(store) == ["b"]
+    assert (held.folder / "shared").read_bytes() == shared
+    assert hub.asked[-2:] == ["b shared", "b own"]
+
+
+def test_a_shared_file_stays_while_the_rest_is_fetched(tmp_path: Path, hub: Hub) -> None:
+    """Whoever has it may be evicted for another model meanwhile."""
+    store = Store(tmp_path, most=4 * SIZE)
+    shared, own = b"s" * SIZE, b"b" * SIZE
+    hub.hold(store, "a", shared=shared, own=b"a" * SIZE).release()
+
+    def slow(folder: Path, names: list[str]) -> None:
+        assert names == ["own"]
+        hub.hold(store, "c", own=b"c" * 2 * SIZE).release()
+        assert kept(store) == ["c"]
+        (folder / "own").write_bytes(own)
+
+    held = store.hold("org/model", "b", {"shared": blob(shared), "own": blob(own)}, slow)
+    assert kept(store) == ["b", "c"]
+    assert (held.folder / "shared").read_bytes() == shared
+    assert store.size() == 4 * SIZE and not list(tmp_path.glob("staging/*/*"))
+
+
+def test_what_a_download_kept_goes_with_it(tmp_path: Path, hub: Hub) -> None:
+    """One that was given up keeps nothing on the disk that no model has any more."""
+    store = Store(tmp_path, most=3 * SIZE)
+    shared = b"s" * SIZE
+    hub.hold(store, "a", shared=shared, own=b"a" * SIZE).release()
+
+    def breaks(folder: Path, names: list[str]) -> None:
+        hub.hold(store, "c").release()
+        raise ConnectionError("cut")
+
+    with pytest.raises(ConnectionError):
+        store.hold("org/model", "x", {"shared": blob(shared), "own": blob(b"x" * SIZE)}, breaks)
+    hub.hold(store, "b", own=b"b" * 2 * SIZE).release()
+    assert kept(store) == ["b", "c"] and store.size() == 3 * SIZE
+
+
 def test_a_download_that_was_given_up_makes_room(tmp_path: Path, hub: Hub) -> None:
     """What it left, and what it had still to bring, counts until then."""
     store = Store(tmp_path, most=2 * SIZE)
