@@ -72,7 +72,7 @@ class Run:
         self.log = BoundedLog()
         self.wire = Wire(bench.settings.redis_url, job.board)
         self.beats = Beats(self.wire.again().attempts, job.attempt, worker=bench.worker, path=job.path)
-        self.claim = Claim(bench, job, self.wire, self._stop)
+        self.claim = Claim(bench, job, self.wire, self._stop_waiting)
         self.phase = "claim"
         self.started = now()
         self.deadline = time.monotonic() + self._seconds()
@@ -103,9 +103,11 @@ class Run:
         """The outcome; None where the claim is void. Raises Stopped where the worker is to stop."""
         fetched = Later(lambda: self.bench.supply.fetch(self.job))
         fetched.start()
+        asked = time.monotonic()
         try:
             if not self.claim.is_granted():
                 return None
+            self.deadline += time.monotonic() - asked  # a bot, or a Hub, that is away is no fault of the model's
             self.log.say(f"claim granted: {self.job.model} @ {self.job.revision}")
             return self._carry_out(fetched)
         except Stopped as stopped:
@@ -190,7 +192,7 @@ class Run:
 
     @contextmanager
     def _turn(self) -> Iterator[None]:
-        """The device is this attempt's alone; the time for which it is waited for is no time of the attempt."""
+        """The device is this attempt's alone; as for the claim, the time for which it is waited for is not its own."""
         if not self.bench.settings.take_turns:
             yield
             return

@@ -225,6 +225,18 @@ def test_time_is_up_when_the_job_says_so(bot: Bot, worker: WorkerProcess) -> Non
     record_outcome("an attempt with two seconds to live", outcome)
 
 
+def test_the_time_for_which_a_claim_is_waited_for_is_no_time_of_the_attempt(bot: Bot, worker: WorkerProcess) -> None:
+    """A bot that is away for longer than an attempt may take finds it waiting, and it is evaluated then."""
+    asked = job("fine")
+    bot.enqueue(asked, timeout=5)
+    for _ in range(8):  # it asks again once a second at most
+        eventually(lambda: bot.dirty(asked))
+        assert bot.state(asked) == "taken"
+        bot.clean()
+    bot.attempts.answer_claim(asked.attempt, granted=True)
+    assert bot.outcome(asked)[0].ok
+
+
 def test_a_canary_that_dies_is_told_and_the_attempt_is_not_to_blame(bot: Bot, worker: WorkerProcess) -> None:
     """Asked for, it runs first, once; where it dies, the attempt ends as ours, and the bot is woken."""
     canaries = Canaries(bot.connection, bot.keys, job("fine").suite)
