@@ -1,0 +1,60 @@
+"""What a worker takes when it starts, and what it leaves when it ends."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from leaderboard.attempts import Outcome, attempt_id
+from workers.outbox import is_left_over, keep
+from workers.settings import WorkerSettings
+from workers.worker import bench
+
+BOARD = """
+name: trial
+title: Trial
+suite: starter
+repos:
+  requests: trial/requests
+  results: trial/results
+  logs: trial/logs
+  community: trial/board
+  details_namespace: trial-details
+"""
+
+
+@pytest.fixture
+def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> WorkerSettings:
+    """Those of a worker of this machine's CPU."""
+    (tmp_path / "board.yaml").write_text(BOARD)
+    monkeypatch.chdir(tmp_path)
+    for name, value in {
+        "STEWARD_BOARD": "board.yaml",
+        "STEWARD_WORK_DIR": str(tmp_path / "work"),
+        "STEWARD_DEVICE": "cpu",
+    }.items():
+        monkeypatch.setenv(name, value)
+    return WorkerSettings()
+
+
+def test_an_outcome_that_nobody_was_told_outlives_its_worker(settings: WorkerSettings) -> None:
+    """It stays in the slot when a worker is stopped while Redis is away; what else lies there goes."""
+    outcome = Outcome(
+        attempt=attempt_id("trial", "org/m.json", "a" * 40, 1),
+        path="org/m.json",
+        revision="a" * 40,
+        suite="starter",
+        suite_digest="d",
+        started=1,
+        ended=2,
+        phase="publish",
+    )
+    with bench(settings, alone=True) as lent:
+        keep(lent.slot.attempt, outcome, "the log", worker=lent.worker)
+    assert is_left_over(lent.slot.attempt)
+    (lent.slot.attempt / "outcome.json").unlink()
+    lent.slot.lock.close()
+    with bench(settings, alone=True) as lent:
+        pass
+    assert not lent.slot.attempt.exists()
