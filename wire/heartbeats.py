@@ -19,7 +19,7 @@ class WorkerCard(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
-    name: str = Field(max_length=200, description="unique: host and process id")
+    name: str = Field(max_length=200, description="unique: host, process id, and a few letters more")
     tiers: tuple[Word, ...] = Field(max_length=50, description="the tiers from whose queues it takes, or `all`")
     devices: str = Field(default="cpu", max_length=200)
     versions: dict[Word, Word] = Field(default_factory=dict, max_length=50)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 import os
 import platform
+import secrets
 import signal
 import socket
 import sys
@@ -88,7 +89,7 @@ def bench(settings: WorkerSettings, supply: Supply | None = None, *, alone: bool
             nursery=nursery,
             slot=slot,
             supply=supply or hub_supply(settings, suite, board),
-            worker=f"{socket.gethostname()}-{os.getpid()}",
+            worker=new_name(),
             versions=versions(),
             devices=devices,
             hardware=machine.description(devices),
@@ -98,6 +99,15 @@ def bench(settings: WorkerSettings, supply: Supply | None = None, *, alone: bool
         nursery.stop()
         if not is_left_over(slot.attempt):  # what Redis was not there to hear is told by whoever has the slot next
             slot.clear()
+
+
+def new_name() -> str:
+    """A name that no other worker has or had.
+
+    Host and process id are not enough: a container that is started again has those of the worker that was killed in it,
+    for which RQ still keeps the name, and refuses it.
+    """
+    return f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}"
 
 
 def hub_supply(settings: WorkerSettings, suite: Suite, board: Board) -> HubSupply:

@@ -152,7 +152,7 @@ class HostTown(Town):
         for raw in self.redis.zrevrange(KEYS.attempts, 0, -1):
             state = attempts.read(text(raw))
             if state is not None and state.state == "running" and state.path.startswith(f"ada/{model}_"):
-                pid = state.worker.rpartition("-")[2]
+                pid = state.worker.split("-")[-2]
                 return next(home for name, home in self.homes.items() if str(self.processes[name].pid) == pid)
         return None
 

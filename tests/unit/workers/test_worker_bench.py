@@ -38,6 +38,12 @@ def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> WorkerSettings:
     return WorkerSettings()
 
 
+def test_a_worker_has_a_name_that_none_had_before_it(settings: WorkerSettings) -> None:
+    """Also one with the same process id on the same host, as in a container that is started again after a kill."""
+    with bench(settings, alone=True) as first, bench(settings, alone=True) as second:
+        assert first.worker != second.worker
+
+
 def test_an_outcome_that_nobody_was_told_outlives_its_worker(settings: WorkerSettings) -> None:
     """It stays in the slot when a worker is stopped while Redis is away; what else lies there goes."""
     outcome = Outcome(
