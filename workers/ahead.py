@@ -15,8 +15,6 @@ import time
 from collections.abc import Callable
 from typing import NoReturn
 
-import redis
-
 from wire.jobs import EvaluationJob
 from workers import kernel
 from workers.provisions import Supply
@@ -39,19 +37,21 @@ class Ahead:
         self._looked = float("-inf")
 
     def look(self) -> None:
-        """Start the download of what is next, unless one is under way, or was made already. Never waits."""
+        """Start the download of what is next, unless one is under way, or was made already. Never waits nor raises.
+
+        An error that got out of here would end this life of the worker, but not its job: the next took its slot.
+        """
         now = time.monotonic()
         if now - self._looked < EVERY or self._busy():
             return
         self._looked = now
         try:
             job = self.peek()
-        except redis.RedisError as error:  # also what stands where a job should be must not disturb the one that runs
-            log.warning("what is next is not known: %s", error)
-            return
-        if job is not None and job.attempt != self._last:
-            self._last = job.attempt
-            self._start(job)
+            if job is not None and job.attempt != self._last:
+                self._start(job)
+                self._last = job.attempt
+        except Exception as error:  # noqa: BLE001  # boundary: Redis is away, that is no job, no process is to be had
+            log.warning("nothing is fetched ahead for now: %s: %s", type(error).__name__, error)
 
     def _busy(self) -> bool:
         if self.pid is None:

@@ -1,0 +1,59 @@
+"""Prefetching: it promises nothing, and disturbs nobody."""
+
+from __future__ import annotations
+
+import errno
+import os
+from typing import cast
+
+import pytest
+
+from leaderboard.attempts import attempt_id
+from wire.jobs import EvaluationJob
+from workers import ahead
+from workers.ahead import Ahead
+from workers.provisions import Supply
+
+PATH, REVISION = "org/m_eval_request_False_float16_Original.json", "a" * 40
+JOB = EvaluationJob(
+    board="trial",
+    attempt=attempt_id("trial", PATH, REVISION, 1),
+    path=PATH,
+    model="org/m",
+    revision=REVISION,
+    precision="float16",
+    weight_type="Original",
+    suite="starter",
+    suite_digest="d",
+)
+
+
+def test_a_process_that_cannot_be_had_is_no_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The job that runs goes on, and the download is tried again at the next look."""
+    tries = []
+
+    def refused() -> int:
+        tries.append(1)
+        raise BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable")
+
+    monkeypatch.setattr(os, "fork", refused)
+    monkeypatch.setattr(ahead, "EVERY", 0.0)
+    fetching = Ahead(cast(Supply, None), lambda: JOB)
+    for _ in range(2):
+        fetching.look()
+    assert fetching.pid is None and len(tries) == 2
+
+
+def test_what_is_no_job_is_no_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever looking at it raises: RQ hands out a list where a job's arguments by name should be."""
+    looks = []
+
+    def peek() -> EvaluationJob | None:
+        looks.append(1)
+        raise AttributeError("'list' object has no attribute 'get'")
+
+    monkeypatch.setattr(ahead, "EVERY", 0.0)
+    fetching = Ahead(cast(Supply, None), peek)
+    for _ in range(2):
+        fetching.look()
+    assert fetching.pid is None and len(looks) == 2
