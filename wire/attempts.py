@@ -159,6 +159,11 @@ class Attempts:
         state = self.read(text(raw)) if raw is not None else None
         return text(raw) if raw is not None and state is not None and state.state == "taken" else None
 
+    def is_over(self, attempt: str) -> bool:
+        """Whether `attempt` has ended, or was asked to stop and will."""
+        state, cancelled = self.redis.hmget(self.keys.attempt(attempt), ["state", "cancel"])
+        return cancelled is not None or (state is not None and text(state) == "ended")
+
     def read(self, attempt: str) -> AttemptState | None:
         """The state of `attempt`; None where Redis knows nothing of it."""
         return _state(attempt, self.redis.hmget(self.keys.attempt(attempt), list(FIELDS)))

@@ -11,7 +11,7 @@ from bot.sync.requests.dates import is_being_dated
 from bot.sync.requests.earlier import show_earlier
 from bot.sync.requests.edits import digest_of, stage_transition
 from bot.sync.requests.gather import Gathered, asked
-from bot.sync.requests.numbers import used_numbers
+from bot.sync.requests.numbers import numbers_before
 from bot.sync.status import places
 from bot.sync.status.status_thread import tell
 from bot.sync.status.views import view_of
@@ -37,7 +37,7 @@ def admit(desk: Desk, gathered: Gathered) -> None:
     if not verdict.accepted:
         _refuse(desk, gathered, verdict.reasons)
         return
-    used = entry.used if entry.used is not None else used_numbers(desk, request, entry)
+    used = numbers_before(desk, request, entry, verdict.sha)
     now = turn(request, used)
     attempt = current_attempt(desk.board.name, request, now, verdict.sha)
     entry = entry.model_copy(

@@ -4,9 +4,13 @@ That is so where somebody wrote a new file over ours, or removed it and submitte
 gone meanwhile. What is left is looked at: every attempt that ended has a folder in the logs repo, and every one that
 was claimed stands in an earlier version of the file. A file that we saw appear where there was none has none.
 
-Race accepted: a request that runs is removed and submitted again at the same commit before its attempt ended. That is
-the same attempt still, and it goes on. Accepted too: what was claimed and never ended is not known any more after
-history was squashed, or behind more than VERSIONS files without our facts, and only if Redis was lost as well.
+Race closed: a request that runs is removed, which stops its worker, and submitted again at the same commit. No file is
+there to keep how that attempt ended, but Redis knows it: its end is not that of the new request.
+Race accepted: it is removed and submitted again between two looks. That is the same attempt still, and it goes on; so
+does one of which only a worker knows any more, for Redis was lost meanwhile.
+
+Accepted too: what was claimed and never ended is not known any more after history was squashed, or behind more than
+VERSIONS files without our facts, and only if Redis was lost as well.
 """
 
 from __future__ import annotations
@@ -15,7 +19,7 @@ from bot.desk import Desk
 from bot.state.entry import Entry
 from hub.errors import NotFound, TooLarge
 from leaderboard.attempts import number_in
-from leaderboard.lifecycle import spent
+from leaderboard.lifecycle import current_attempt, spent, turn
 from leaderboard.requests import Request, parse_request
 
 VERSIONS = 3
@@ -31,6 +35,18 @@ def used_numbers(desk: Desk, request: Request, entry: Entry) -> int:
 def known_numbers(desk: Desk, request: Request, entry: Entry) -> int:
     """`used_numbers`, without a call where the index knows."""
     return entry.used if entry.used is not None else used_numbers(desk, request, entry)
+
+
+def numbers_before(desk: Desk, request: Request, entry: Entry, sha: str | None) -> int:
+    """`known_numbers` of a request that is accepted at `sha`, and those of attempts there that Redis knows to be over:
+    whoever has the next one must find nothing said of it."""
+    used = known_numbers(desk, request, entry)
+    while True:
+        now = turn(request, used)
+        attempt = current_attempt(desk.board.name, request, now, sha)
+        if attempt is None or now.number <= used or not desk.attempts.is_over(attempt):
+            return used
+        used = now.number
 
 
 def _logged(desk: Desk, request: Request) -> int:

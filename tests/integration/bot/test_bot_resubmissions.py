@@ -11,6 +11,7 @@ from published_kit import publish
 from stand_kit import REQUESTS, Stand
 
 from leaderboard.attempts import Failure
+from leaderboard.failures import cause
 
 THEIRS = Failure(cause="weights-corrupted", fault="submission", message="The weights are cut off.")
 
@@ -175,3 +176,26 @@ def test_a_request_whose_file_is_removed_while_it_runs_stops_its_worker(stand: S
     stand.form.delete_file(job.path, REQUESTS, repo_type="dataset", commit_message="Remove")
     stand.settle()
     assert not stand.beat(job, 2, 2)
+
+
+@pytest.mark.parametrize("told_before", [True, False])
+def test_what_was_removed_while_it_ran_says_nothing_about_the_same_submitted_again(
+    stand: Stand, *, told_before: bool
+) -> None:
+    """The old worker was told to stop, and says so before or after the file is there again: another attempt runs."""
+    job = stand.started()
+    stand.beat(job)
+    stand.form.delete_file(job.path, REQUESTS, repo_type="dataset", commit_message="Remove")
+    stand.settle()
+    if told_before:
+        stand.end(job, failure=cause("cancelled").failure())
+    stand.submit("ada/good", path=job.path)
+    stand.settle()
+    if not told_before:
+        stand.end(job, failure=cause("cancelled").failure())
+    stand.desk.mark(f"request:{job.path}")
+    stand.settle()
+    assert stand.file(job.path)["status"] == "PENDING"
+    attempt = run_again(stand)
+    assert attempt == job.attempt.removesuffix("-1") + "-2"
+    assert stand.file(job.path)["status"] == "FINISHED"
