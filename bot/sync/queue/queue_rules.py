@@ -5,12 +5,15 @@ that was decided before has landed, and the edit is void where the status has ch
 sync that the edit wakes. They ask nobody for permission: whoever calls them has done that.
 
 Race closed: two maintainers want opposite things of one request, before the first of them is committed. The second is
-told how it is since the first.
+told how it is since the first. Should a third want what the first wanted, it is another edit, behind the two: under the
+id of the first it would take the first one's place.
 Race accepted: they do so at the very same instant, in two threads. Then both are told that it will be done, and the
 edit that was staged first decides.
 """
 
 from __future__ import annotations
+
+import secrets
 
 from bot.desk import Desk, request_key
 from bot.sync.queue.pauses import PAUSED
@@ -121,8 +124,10 @@ def _stage(
 ) -> Ruling:
     """Stage `step`, which stands as long as the request has not come to its end."""
     path = str(request.path)
+    # Where others are staged, what the file will be may be what it was before them: no name for the place behind them.
+    place = f" {secrets.token_hex(4)}" if desk.ledgers.pending(path) else ""
     edit = FieldEdit(
-        id=f"{code} {file.oid} {digest_of(path)}",
+        id=f"{code} {file.oid} {digest_of(path)}{place}",
         path=path,
         line=f"{does} {request.path.model}",
         subject=path,

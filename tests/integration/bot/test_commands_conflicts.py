@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 from bell_kit import decisions, is_at_rest, settle
 from pulls_kit import fields, look, propose
@@ -56,6 +58,28 @@ def test_hold_and_unhold_and_hold_again_at_once(stand: Stand, waiting_request: s
         assert one in reply
     settle(stand)
     assert stand.file(waiting_request)["steward"]["hold"]["reason"] == "one"
+
+
+@pytest.mark.parametrize(
+    ("texts", "fact", "stands"),
+    [
+        (("/hold ada/good one", "/unhold ada/good", "/hold ada/good one"), "hold", True),
+        (("/priority ada/good high", "/priority ada/good normal", "/priority ada/good high"), "priority", True),
+        (("/hold ada/good one", "/unhold ada/good", "/hold ada/good one", "/unhold ada/good"), "hold", False),
+    ],
+)
+def test_the_last_one_stands_also_where_it_wants_what_the_first_wanted(
+    stand: Stand, waiting_request: str, texts: tuple[str, ...], fact: str, *, stands: bool
+) -> None:
+    """A file with facts of ours is, byte for byte, what it was before, once a decision is taken back."""
+    stand.put(waiting_request, json.dumps({**stand.file(waiting_request), "steward": {"submitter": "ada"}}).encode())
+    settle(stand)
+    talk = Talk(stand)
+    for text in texts:
+        stand.form.comment_discussion(REQUESTS, talk.number, comment=text, repo_type="dataset")
+    talk.look()
+    settle(stand)
+    assert (fact in stand.file(waiting_request)["steward"]) == stands
 
 
 def test_pause_and_resume_at_once(stand: Stand, waiting_request: str) -> None:
