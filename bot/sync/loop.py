@@ -31,6 +31,7 @@ from bot.flagging.reports import EVIDENCE, sync_evidence
 from bot.ledgers import LEDGER
 from bot.mirrors.folder import MirrorDamaged, UnusableFolder
 from bot.state.errands import ERRAND
+from bot.state.pauses import PAUSED
 from bot.state.questions import CHECK
 from bot.state.submissions import SUBMISSION
 from bot.sync.board.contents import CONTENTS, sync_contents
@@ -40,7 +41,7 @@ from bot.sync.board.scoreboard import SCORES, sync_scores
 from bot.sync.changes.duplicates import DUPLICATES, sync_duplicates
 from bot.sync.queue.durations import DURATIONS, sync_durations
 from bot.sync.queue.outbreaks import OUTBREAK, sync_outbreak
-from bot.sync.queue.pauses import PAUSED, sync_pauses
+from bot.sync.queue.pauses import sync_pauses
 from bot.sync.queue.queue import QUEUE, sync_queue
 from bot.sync.reconcile import RECONCILE, WEBHOOKS, sync_reconcile, sync_webhooks
 from bot.sync.repo.kept import KEPT, sync_kept

@@ -15,8 +15,8 @@ from wire.dirty import Priority
 if TYPE_CHECKING:
     from bot.mirrors.mirror import View
 
-PAUSED = "pauses"
-"""Dirty key: the file of pauses may have changed."""
+TOO_LARGE = "too large"
+"""Stands for the blob id of a file that is too large to be read."""
 
 
 def sync_pauses(desk: Desk) -> None:
@@ -24,8 +24,9 @@ def sync_pauses(desk: Desk) -> None:
     try:
         file = desk.hub.find_file(desk.requests, PAUSES, max_bytes=MAX_PAUSES)
     except TooLarge:
-        return  # the pauses that were there stay
-    desk.pauses.learn(file.oid if file is not None else None, file.data if file is not None else None)
+        desk.pauses.learn(TOO_LARGE, None)
+    else:
+        desk.pauses.learn(file.oid if file is not None else None, file.data if file is not None else None)
     _call(desk)
 
 

@@ -8,6 +8,8 @@ is its job's id, so that even an overlap after a lapsed lease puts nothing twice
 Race closed: the bot dies between queueing and noting it. The job is found in RQ by its id, and noted then.
 Race closed: a worker takes what is being recalled. Taking it out of RQ's list decides: one of the two has it.
 Race closed: the bot dies between recalling and noting it. A job that is in no queue and was not taken waits again.
+Race closed: Redis was lost, and a request is accepted again, for somebody wrote in its thread, before the requests repo
+was looked at as a whole. Nobody has a turn before the pauses were read.
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ import structlog
 
 from bot.desk import Desk, request_key
 from bot.state.entry import Entry
+from bot.state.pauses import PAUSED
 from bot.sync.queue.durations import ask_for_durations
 from bot.sync.queue.line import look
 from leaderboard.dispatch import choose
@@ -39,6 +42,9 @@ RETOLD = 100
 
 def sync_queue(desk: Desk) -> None:
     """Put those whose turn it is into RQ, take back those whose turn it is not, and have new positions told."""
+    if not desk.pauses.are_known():
+        desk.mark(PAUSED, Priority.PERSON)  # whose sync calls us again
+        return
     line = look(desk)
     chosen = {one.attempt: one for one in choose(line.turns, line.running, line.terms)}
     places = {attempt: line.terms.queue_of(one.tier) for attempt, one in chosen.items()}

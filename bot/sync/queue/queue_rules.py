@@ -16,7 +16,7 @@ from __future__ import annotations
 import secrets
 
 from bot.desk import Desk, request_key
-from bot.sync.queue.pauses import PAUSED
+from bot.state.pauses import PAUSED
 from bot.sync.requests.edits import Ahead, base_of, digest_of, read_ahead, request_ahead
 from bot.texts.queue import Code, Ruling
 from hub.edits import FieldEdit, PutFile

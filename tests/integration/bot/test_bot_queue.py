@@ -277,6 +277,24 @@ def test_people_may_pause_by_hand_and_a_broken_file_changes_nothing(stand: Stand
     assert queued(stand) == [path]
 
 
+@pytest.mark.parametrize(
+    ("content", "why"),
+    [(b'{"board": "Back on Monday."}', "Back on Monday."), (b" " * (MAX_PAUSES + 1), f"{PAUSES} cannot be read")],
+)
+def test_after_an_amnesia_nobody_has_a_turn_before_the_pauses_were_read(stand: Stand, content: bytes, why: str) -> None:
+    """A request that is looked at before the requests repo as a whole is accepted, and waits like all others."""
+    stand.put(PAUSES, content)
+    stand.worker()
+    (path,) = submit(stand, "float32", sender="ada")
+    stand.desk.redis.flushall()
+    stand.worker()
+    stand.desk.mark(f"request:{path}")
+    stand.work()
+    assert stand.desk.index.get(path).state == "waiting"
+    assert queued(stand) == []
+    assert f"**The queue is paused**: {why}" in said(stand, path)
+
+
 def test_priorities_reorder_what_waits_and_what_lies_in_rq(stand: Stand) -> None:
     """High comes first, also before what was in RQ already; low last; told twice changes nothing."""
     stand.worker()
