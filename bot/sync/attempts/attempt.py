@@ -38,6 +38,7 @@ def wait(desk: Desk, gathered: Gathered) -> None:
                 "attempt": gathered.attempt,
                 "sha": gathered.turn.revision or entry.sha,
                 "model": request.path.model,
+                **places.untold(entry),
             }
         )
         entry = ready.model_copy(update={"job": job_for(desk, request, ready)})

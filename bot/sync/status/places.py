@@ -1,7 +1,8 @@
 """What a waiting request is told of its place: position and start, or what holds it back.
 
 Told once, it stays as it was told until the position crosses a level (`leaderboard.places`) or the reason changes: a
-comment that changed with every step of the queue would be rewritten a hundred times.
+comment that changed with every step of the queue would be rewritten a hundred times. Who waits anew is told anew: a
+start that was worked out for an earlier wait is nobody's experience of this one.
 """
 
 from __future__ import annotations
@@ -29,7 +30,6 @@ SOON = 60.0
 
 def asks(desk: Desk, entry: Entry, request: Request, facts: ModelFacts) -> dict[str, Any]:
     """What a request asks of the queue, as fields of its entry: its size, once facts about the model are known."""
-    untold = {} if entry.state == "waiting" else {"place": 0, "starts": None, "why": "", "foretold": None}
     files = sum(file.size or 0 for file in facts.files if file.name.endswith((".safetensors", ".bin")))
     stored = facts.weights.nbytes if facts.weights is not None else None
     parameters = sum(one for one in (facts.parameters, facts.base.parameters if facts.base else None) if one)
@@ -38,7 +38,12 @@ def asks(desk: Desk, entry: Entry, request: Request, facts: ModelFacts) -> dict[
     if any(climbs(what.rpartition(":")[2]) for what in request.file.steward.causes):
         tier = larger(tier, {one for card in desk.workers.alive(now=desk.now()) for one in card.takes})
     base = {"base_model": facts.base_name, "base_sha": (facts.base.sha or "") if facts.base is not None else ""}
-    return {"tier": tier, "size": size_class(size), **base, **ruled(request), **untold}
+    return {"tier": tier, "size": size_class(size), **base, **ruled(request), **untold(entry)}
+
+
+def untold(entry: Entry) -> dict[str, Any]:
+    """Nothing was told yet of the place of a request that begins to wait, as fields of its entry."""
+    return {} if entry.state == "waiting" else {"place": 0, "starts": None, "why": "", "foretold": None}
 
 
 def ruled(request: Request) -> dict[str, Any]:

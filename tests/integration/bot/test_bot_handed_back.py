@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from stand_kit import Stand
 
+from leaderboard.budgets import HOUR
+
 
 def test_a_handed_back_attempt_is_queued_again_as_the_same(stand: Stand) -> None:
     """A worker that stops gives its attempt back; the next one gets the same attempt, with no commit in between."""
@@ -16,6 +18,25 @@ def test_a_handed_back_attempt_is_queued_again_as_the_same(stand: Stand) -> None
     assert again == job
     assert stand.take(again) is True
     assert stand.commits() == commits
+
+
+def test_a_handed_back_attempt_is_told_its_start_anew(stand: Stand) -> None:
+    """What was told before it ran lies in the past; and the hours for which it ran are nobody's wait."""
+    for _ in range(3):
+        stand.desk.measures.learn(stand.desk.suite.name, 1, HOUR)
+    job = stand.started()
+    assert stand.desk.measures.experience().shares == {1: [1]}
+    stand.time += 3 * HOUR
+    stand.worker()
+    stand.hand_back(job)
+    stand.desk.mark(f"request:{job.path}")
+    stand.settle()
+    starts = stand.desk.index.get(job.path).starts
+    assert starts is not None
+    assert starts[1] >= stand.time
+    (again,) = stand.queued()
+    assert stand.take(again) is True
+    assert stand.desk.measures.experience().shares == {1: [1, 1]}
 
 
 def test_a_handed_back_attempt_that_loses_its_place_gets_another(stand: Stand) -> None:
