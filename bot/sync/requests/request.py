@@ -78,6 +78,8 @@ def sync_request(desk: Desk, path: str) -> float | None:
         know_origin(desk, request)
     again = _act(desk, gathered, step)
     desk.index.judged(path, gathered.file.oid, entry.standing)
+    if isinstance(step, Settled | Foreign):
+        call_followers(desk, path)  # now that the index says how it ended, for that is where they look
     return again
 
 
@@ -185,4 +187,3 @@ def _settle(desk: Desk, gathered: Gathered, step: Step) -> None:
         desk.mark(QUEUE, Priority.PERSON)
     if gathered.request.status is Status.CANCELLED:  # last, for it may have to be told later
         places.tell_cancelled(desk, entry, gathered.request)
-    call_followers(desk, entry.path)

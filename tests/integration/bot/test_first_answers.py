@@ -8,6 +8,8 @@ import pytest
 from stand_kit import REQUESTS, Stand
 from talk_kit import Talk
 
+from bot.desk import Desk
+from bot.sync.threads.threads import sync_thread
 from bot.sync.threads.waiting_threads import TITLE, waiting_threads
 from leaderboard.attempts import Failure
 from leaderboard.boards import MaintainingOrganisation
@@ -91,6 +93,24 @@ def test_only_another_end_of_what_failed_is_told(stand_with_maintainer: Stand) -
     talk.say("/relaunch ada/good", stand.form)
     stand.fail_next(THEIRS)
     talk.look()
+    assert talk.replies()[-1].splitlines()[1].startswith("@ada: the evaluation of **ada/good** (float32) has failed")
+
+
+def test_a_thread_that_is_looked_at_as_soon_as_it_is_called_is_told_of_the_end(
+    stand_with_maintainer: Stand, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another process may be there before the sync of the request has returned; nobody calls a second time."""
+    stand = stand_with_maintainer
+    path = stand.failed(THEIRS)
+    talk = open_thread(stand, "Why did it fail?", link(stand, path))
+    talk.say("/relaunch ada/good", stand.form)
+
+    def look(desk: Desk, called: str) -> None:
+        assert called == path
+        sync_thread(desk, desk.requests, talk.number)
+
+    monkeypatch.setattr("bot.sync.requests.request.call_followers", look)
+    stand.fail_next(THEIRS)
     assert talk.replies()[-1].splitlines()[1].startswith("@ada: the evaluation of **ada/good** (float32) has failed")
 
 
