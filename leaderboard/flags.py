@@ -239,10 +239,17 @@ def lifted(before: FlagRecord, decision: Decision) -> FlagRecord:
     return before.model_copy(update={"status": "lifted", "decisions": (*before.decisions, decision)})
 
 
-def renamed(before: FlagRecord, new: str) -> FlagRecord:
-    """The record of a model that is called `new` now: no flag is escaped by a new name, so the old one stays known."""
-    also = tuple(name for name in before.names if name != new)
-    return before.model_copy(update={"model": new, "also": also})
+def renamed(records: Iterable[FlagRecord], new: str) -> FlagRecord:
+    """The one record of a model that is called `new` now, of those (one at least) that there are under its names.
+
+    No flag is escaped by a new name, so the others stay known. What weighs most stands; every decision is kept.
+    """
+    known = list(records)
+    heaviest = max(known, key=lambda one: (one.stands, one.is_opt_out, one.kind.hides and one.scope.is_whole))
+    names = {name.casefold(): name for one in known for name in one.names}
+    names.pop(new.casefold(), None)  # the same in other letters is no other name
+    decisions = sorted(dict.fromkeys(one for record in known for one in record.decisions), key=lambda one: one.at)
+    return heaviest.model_copy(update={"model": new, "also": tuple(names.values()), "decisions": tuple(decisions)})
 
 
 def compile_tables(records: Iterable[FlagRecord]) -> dict[str, bytes]:

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from bot.deliveries import FLAGS
 from bot.desk import Desk
 from hub.edits import AnyEdit, PutFile, Restore, blob_id
-from leaderboard.flags import FlagRecord, compile_tables
+from leaderboard.flags import FlagRecord, compile_tables, renamed
 
 
 def stage(desk: Desk, records: Iterable[FlagRecord], cause: str, does: str) -> bool:
@@ -24,6 +24,13 @@ def stage(desk: Desk, records: Iterable[FlagRecord], cause: str, does: str) -> b
     replaced = {record.path for record in records} | {old.path for one in records for old in _old(desk, one)}
     others = [one for one in desk.flag_book.records() if one.path not in replaced]
     return desk.effects.stage(desk.flags_repo, *edits, *table_edits(desk, [*others, *records]))
+
+
+def rename(desk: Desk, old: str, new: str, cause: str) -> None:
+    """Have the flag of `old` follow to `new`, as which that model is known now: joined with one that lies there."""
+    if all(one.model == new for one in desk.flag_book.of([old])):
+        return
+    stage(desk, [renamed(desk.flag_book.of([old, new]), new)], cause, "Rename")
 
 
 def edits_of(desk: Desk, record: FlagRecord, cause: str, line: str) -> list[AnyEdit]:

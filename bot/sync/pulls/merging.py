@@ -131,7 +131,7 @@ def _see_to(desk: Desk, repo: Repo, thread: Thread, record: Record, commit: str,
     if record.rename is not None:
         merged = rename_pulls.is_exact(desk, repo, record.rename, commit)
         if merged is not None:
-            rename_pulls.carry_on(desk, repo, record.rename, merged)
+            rename_pulls.carry_on(desk, repo, record.rename, merged, commit)
         rename_pulls.call_linked(desk, repo, thread.num)
         return merged is not None
     if not is_ours or not _is_exact(desk, record, commit):

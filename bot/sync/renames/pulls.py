@@ -16,6 +16,7 @@ from dataclasses import dataclass
 import structlog
 
 from bot.desk import Desk
+from bot.flagging.writing import rename as rename_flags
 from bot.sync.pulls.record import MAIN, Renaming
 from bot.sync.renames import facts as rename_facts
 from bot.sync.renames.after import follow_up
@@ -121,11 +122,12 @@ def is_exact(desk: Desk, repo: Repo, rename: Renaming, commit: str) -> Merged | 
     return merged if same and checked.verdict != "wrong" else None
 
 
-def carry_on(desk: Desk, repo: Repo, rename: Renaming, merged: Merged) -> None:
-    """What follows from a merge that was right: our own facts are mended, requests looked at, discussions told."""
+def carry_on(desk: Desk, repo: Repo, rename: Renaming, merged: Merged, commit: str) -> None:
+    """What follows from `commit`, a merge that was right: our own facts are mended, requests looked at, flags renamed."""
     kind = source_of(desk, repo).kind
     it = plan(kind, rename.old, rename.new, merged.base.files, merged.base.new_files)
     follow_up(desk, it, merged.head.contents)
+    rename_flags(desk, rename.old, rename.new, commit)
 
 
 def call_linked(desk: Desk, repo: Repo, number: int) -> None:

@@ -13,14 +13,13 @@ from dataclasses import replace
 import structlog
 
 from bot.desk import Desk
-from bot.flagging.writing import stage as stage_flags
+from bot.flagging.writing import rename as rename_flags
 from bot.sync.changes.changesets import Approved, Part, landed
 from bot.sync.renames import facts as rename_facts
 from bot.sync.renames.sources import TooMuch, source_of
 from bot.texts.proposal import Note
 from hub.errors import BadRequest, BadToken, Conflict, Denied, NotFound
 from hub.records import Repo
-from leaderboard.flags import renamed
 from leaderboard.jsontext import edit
 from leaderboard.reasons import Problem
 from leaderboard.rename_checks import Judged, judge
@@ -113,15 +112,8 @@ def follow_up(desk: Desk, words: dict[str, str], commits: Sequence[tuple[Repo, s
             paths = desk.hub.changed_paths(repo, f"{commit}^", commit)
             places = [(path, request_place(old, new, path)) for path in paths]
             desk.index.put_origins((place, desk.index.origin(path)) for path, place in places if path != place)
-    _rename_flags(desk, old, new, cause)
+    rename_flags(desk, old, new, cause)
     return _move_details(desk, old, new)
-
-
-def _rename_flags(desk: Desk, old: str, new: str, cause: str) -> None:
-    if desk.flags_repo is None:
-        return
-    records = [one for one in desk.flag_book.of([old]) if one.model != new]
-    stage_flags(desk, [renamed(one, new) for one in records], cause, "Rename")
 
 
 def _move_details(desk: Desk, old: str, new: str) -> tuple[Note, ...]:

@@ -14,6 +14,7 @@ from stand_kit import BOT
 from typer.testing import CliRunner
 
 from bot.deliveries import read_delivery
+from bot.flagging.writing import rename
 from bot.mirrors.consistency import disagreements
 from bot.probe import Probe
 from bot.sync.reconcile import sync_webhooks
@@ -209,3 +210,21 @@ def test_the_webhook_of_the_flags_repo_is_switched_on_again_too(stand: FlagStand
         assert [one.disabled for one in hub.webhooks()] == [None]
     finally:
         hub.session.send("DELETE", f"/api/settings/webhooks/{hook.id}", route="webhook-delete")
+
+
+@pytest.mark.parametrize("both", [False, True])
+def test_a_renamed_model_has_one_flag_that_knows_both_names(stand: FlagStand, *, both: bool) -> None:
+    """It follows from the old name, and joins one that lies under the new name already."""
+    scope = {"precision": "float16"}
+    files = {"flags/ada/loud.json": by_hand("ada/loud", category="opt-out" if both else "other", scope=scope)}
+    files |= {"flags/ada/hushed.json": by_hand("ada/hushed", scope=scope)} if both else {}
+    stand.put_flags(**files)
+    stand.sync_flags()
+    for _ in range(2):
+        rename(stand.desk, "ada/loud", "ada/hushed", "a merge")
+        stand.sync_flags()
+    there = stand.form.list_repo_files(FLAGS, repo_type="dataset")
+    assert [path for path in there if path.startswith("flags/")] == ["flags/ada/hushed.json"]
+    assert stand.record("ada/hushed")["also"] == ["ada/loud"]
+    named = stand.table("do_not_submit.json") if both else [one["model"] for one in stand.table("scoped.json")]
+    assert set(named) == {"ada/loud", "ada/hushed"}

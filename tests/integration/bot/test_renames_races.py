@@ -169,6 +169,17 @@ def test_whatever_is_pushed_whenever_nothing_unapproved_stays(
     assert ("### 🎉 Renamed" in told[0]) == (path(NEW) in there)
 
 
+def test_flags_follow_what_a_pull_request_renamed(stand: Stand, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A flag of one precision, or its authors' wish, holds for the model under its new name as well."""
+    begin(stand)
+    followed: list[tuple[str, ...]] = []
+    monkeypatch.setattr("bot.sync.renames.pulls.rename_flags", lambda _desk, *words: followed.append(words))
+    number, head = open_pull(stand, RIGHT, title=f"Rename {OLD} to {NEW}")
+    look_at(stand, REQUESTS, number)
+    assert decide(stand.desk, stand.desk.requests, number, head, "maya").merged
+    assert [words[:2] for words in followed] == [(OLD, NEW)]
+
+
 def test_a_push_between_the_last_look_and_the_merge_is_taken_back_in_both_repos(stand: Stand) -> None:
     """Requests and results alike are as they were before, and the thread is told."""
     begin(stand)

@@ -86,11 +86,23 @@ def test_one_comment_decides_once() -> None:
 
 def test_no_flag_is_escaped_by_a_new_name() -> None:
     """The old name stays known, in the record and in the table; the same name in other capitals is no other name."""
-    moved = renamed(RECORD, "ada/lion")
+    moved = renamed([RECORD], "ada/lion")
     assert (moved.path, moved.names) == ("flags/ada/lion.json", ("ada/lion", "ada/tiger"))
     assert set(json.loads(compile_tables([moved])[FLAGGED])) == {"ada/lion", "ada/tiger"}
     again = flagged(moved, FlagRecord(model="ada/lion", status="flagged", category="copy", also=("ADA/Tiger",)), LIFT)
     assert again.also == ("ada/tiger",)
+
+
+def test_flags_of_both_names_become_one() -> None:
+    """Of a model that has one under each name: what weighs most stands, and nothing that was decided is lost."""
+    lighter = RECORD.model_copy(
+        update={"model": "ada/lion", "scope": Scope(precision="float16"), "decisions": (LIFT,), "also": ()}
+    )
+    assert RECORD.scope.is_whole and RECORD.stands
+    for records in ([RECORD, lighter], [lighter, RECORD]):
+        one = renamed(records, "ada/lion")
+        assert (one.stands, one.scope, set(one.decisions)) == (True, Scope(), {*RECORD.decisions, LIFT})
+        assert one.names == ("ada/lion", "ada/tiger")
 
 
 @pytest.mark.parametrize(
