@@ -37,6 +37,7 @@ _BY_CODE: dict[str, type[HubError]] = {
     "GatedRepo": Gated,
 }
 _BY_STATUS: dict[int, type[HubError]] = {
+    402: Denied,
     403: Denied,
     404: NotFound,
     408: Transient,
@@ -44,6 +45,7 @@ _BY_STATUS: dict[int, type[HubError]] = {
     412: StaleParent,
     413: TooLarge,
     425: Transient,
+    451: Denied,
 }
 _WAITS = re.compile(r"(?:about|in|after)\s+(?:an?|(\d+))\s+(second|minute|hour)", re.IGNORECASE)
 _UNIT = {"second": 1.0, "minute": 60.0, "hour": 3600.0}

@@ -6,7 +6,7 @@ HubError                     anything the Hub, or the way to it, did not let us 
 │   ├── RevisionNotFound
 │   ├── EntryNotFound        no such file or folder at that revision
 │   └── ThreadNotFound
-├── Denied                   403: the token may not do this
+├── Denied                   402, 403, 451: the token may not do this, or not before somebody has paid
 │   ├── BadToken             401: the token itself is not accepted
 │   ├── Gated                the repo asks for permission that our account was not given
 │   └── Disabled             the Hub switched the repo off
