@@ -55,7 +55,7 @@ REASONS = table(
     (
         Reason("changed", "Files in {repo} changed since that was planned.", "Ask for it again."),
         Reason("refused", "The Hub did not let me write to {repo}: {why}", "A maintainer has to see to it."),
-        Reason("busy", "{repo} changes faster than I can commit to it.", "Approve it again in a while."),
+        Reason("busy", "{repo} changes faster than I can commit to it.", "Ask for it again in a while."),
     )
 )
 
