@@ -123,7 +123,7 @@ def is_exact(desk: Desk, repo: Repo, rename: Renaming, commit: str) -> Merged | 
 
 
 def carry_on(desk: Desk, repo: Repo, rename: Renaming, merged: Merged, commit: str) -> None:
-    """What follows from `commit`, a merge that was right: our own facts are mended, requests looked at, flags renamed."""
+    """What follows from `commit`, a merge that was right: our facts are mended, requests looked at, flags renamed."""
     kind = source_of(desk, repo).kind
     it = plan(kind, rename.old, rename.new, merged.base.files, merged.base.new_files)
     follow_up(desk, it, merged.head.contents)

@@ -127,6 +127,15 @@ def test_pauses_that_cannot_be_read_are_told_to_whoever_wants_another(stand: Sta
     assert "Paused: `board`" in talk.ask("/pause board moving house", stand.form)
 
 
+def test_whoever_asks_why_while_an_end_is_written_down_is_told_so(stand: Stand, talk: Talk) -> None:
+    """It may have failed: nothing is said to be fine before the file says how it ended."""
+    stand.desk.workers.leave("w")
+    path = stand.submit("ada/good", sender="ada")
+    stand.settle()
+    stand.desk.index.put(stand.desk.index.get(path).model_copy(update={"state": "settled"}))
+    assert "has come to its end, which is being written down" in talk.ask("/why ada/good")
+
+
 def test_whoever_submitted_it_cancels_it(stand: Stand, talk: Talk) -> None:
     """A stranger is refused; the submitter's reason is in the file."""
     stand.desk.workers.leave("w")
