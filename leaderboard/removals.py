@@ -19,6 +19,7 @@ from leaderboard.requests import OURS, Request, Status, ours_in
 ARCHIVE = ".steward/archive/"
 REMOVED = "removed"
 """The member of ours that keeps what a request said before its removal."""
+_PUT_BY = ("results", "kept", "cancelled")
 
 REASONS = table(
     (
@@ -59,8 +60,8 @@ def remove_request(request: Request, why: Hold) -> FilePlan | Problem | None:
         return None
     if status is None or status.waits or status is Status.RUNNING:
         return REASONS["at-work"].problem(path=path, status=request.file.status)
-    kept = {"status": request.file.status, "results": ours.get("results"), "cancelled": ours.get("cancelled")}
-    facts = {**ours, "results": None, "cancelled": why.model_dump(), REMOVED: kept}
+    kept = {"status": request.file.status, **{name: ours.get(name) for name in _PUT_BY}}
+    facts = {**ours, "results": None, "kept": None, "cancelled": why.model_dump(), REMOVED: kept}
     return _edited(request, Status.CANCELLED.value, facts)
 
 
@@ -70,7 +71,7 @@ def restore_request(request: Request) -> FilePlan | Problem | None:
     kept = ours.get(REMOVED)
     if not isinstance(kept, dict) or request.status is not Status.CANCELLED:
         return None
-    facts = {**ours, "results": kept.get("results"), "cancelled": kept.get("cancelled"), REMOVED: None}
+    facts = {**ours, **{name: kept.get(name) for name in _PUT_BY}, REMOVED: None}
     return _edited(request, str(kept.get("status", Status.FAILED.value)), facts)
 
 

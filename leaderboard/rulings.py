@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from leaderboard.holds import Hold, Priority
-from leaderboard.requests import Status
+from leaderboard.requests import Kept, Status
 from leaderboard.transitions import Transition
 
 
-def cancelled(why: Hold) -> Transition:
-    """CANCELLED, with reason and name; a hold is over with it."""
-    return Transition({"status": Status.CANCELLED.value}, {"cancelled": why.model_dump(), "hold": None})
+def cancelled(why: Hold, kept: Kept | None = None) -> Transition:
+    """CANCELLED, with reason and name; a hold is over with it. The result that is `kept` was not what was withdrawn."""
+    facts = {"cancelled": why.model_dump(), "hold": None}
+    facts |= {"kept": kept.model_dump(exclude_none=True)} if kept is not None else {}
+    return Transition({"status": Status.CANCELLED.value}, facts)
 
 
 def held(why: Hold | None) -> Transition:

@@ -25,17 +25,18 @@ from leaderboard import rulings
 from leaderboard.attempts import number_in
 from leaderboard.holds import MAX_PAUSES, MAX_REASON, PAUSES, BadPauses, Hold, Priority, is_target, parse_pauses
 from leaderboard.requests import Request, Status
-from leaderboard.transitions import Transition
+from leaderboard.transitions import Transition, kept_of
 from wire.clock import iso
 
 
 def cancel(desk: Desk, path: str, reason: str, by: str) -> Ruling:
-    """Withdraw the request at `path`, wherever it is: waiting, in RQ, or running."""
+    """Withdraw the request at `path`, wherever it is: waiting, in RQ, or running. An earlier result of it stays."""
     found = _open(desk, path)
     if isinstance(found, Ruling):
         return found if found.reason != Status.CANCELLED.value else Ruling("cancelled-already", False, path)
     request, file = found
-    return _stage(desk, request, file, rulings.cancelled(_hold(desk, reason, by)), "Cancel", "cancelled")
+    step = rulings.cancelled(_hold(desk, reason, by), kept_of(request) or desk.index.get(path).kept)
+    return _stage(desk, request, file, step, "Cancel", "cancelled")
 
 
 def hold(desk: Desk, path: str, reason: str, by: str) -> Ruling:

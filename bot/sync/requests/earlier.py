@@ -24,6 +24,8 @@ OVER = ("FINISHED", "PENDING_NEW_EVAL")
 def earlier_result(before: Entry, request: Request) -> Kept | None:
     """The result that `request` has, as its file says it, else as the entry `before` knew the file that was there."""
     status = request.status
+    if status is Status.CANCELLED:
+        return request.file.steward.kept
     if status is None or not (status.waits or status is Status.RUNNING):
         return None
     kept = transitions.kept_of(request)

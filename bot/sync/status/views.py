@@ -46,7 +46,7 @@ def view_of(
         attempt=entry.attempt or "",
         reasons=reasons,
         failure=failure,
-        has_earlier=entry.kept is not None and state in ("refused", "failed", "again"),
+        has_earlier=entry.kept is not None and state in ("refused", "failed", "again", "cancelled"),
         past=[_line(desk, model, one) for one in past(request.file.steward.causes)],
         **more,
     )

@@ -9,6 +9,7 @@ from published_kit import publish
 from stand_kit import Stand
 
 from bot.state.searching import find
+from bot.sync.queue.queue_rules import cancel
 from bot.web import shown
 from bot.web.board import Views
 from leaderboard.attempts import Failure
@@ -105,6 +106,23 @@ def test_a_board_whose_front_end_drops_that_status_never_writes_it(stand: Stand,
     assert stand.file(path)["status"] == "PENDING"
     run(stand, failure=THEIRS)
     assert stand.file(path)["status"] == "FINISHED"
+
+
+@pytest.mark.parametrize("shows_new_evals", [True, False])
+def test_a_newer_evaluation_that_is_cancelled_leaves_the_old_result(
+    stand: Stand, finished: dict[str, Any], *, shows_new_evals: bool
+) -> None:
+    """What was withdrawn is the newer evaluation alone: the row stays, and the thread says so."""
+    stand.desk.board = stand.desk.board.model_copy(update={"shows_new_evals": shows_new_evals})
+    path, old = finished["path"], finished["steward"]["revision"]
+    stand.desk.workers.leave("w")
+    resubmit(stand, path)
+    assert cancel(stand.desk, path, "The wrong commit.", "ada").done
+    stand.settle()
+    file = stand.file(path)
+    assert (file["status"], file["steward"]["kept"]["results"]) == ("CANCELLED", finished["steward"]["results"])
+    assert [revision for revision, _ in scored(stand)] == [old]
+    assert "The earlier result of this model stays as it is." in stand.threads()[0].events[0].content
 
 
 @pytest.mark.parametrize("is_known", [True, False])
