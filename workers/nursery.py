@@ -10,10 +10,12 @@ from __future__ import annotations
 import json
 import os
 import select
+import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -132,6 +134,12 @@ class Nursery:
         self._process = None
         os.close(self._orders)
         os.close(self._answers)
+
+    def give_up(self) -> None:
+        """Kill the zygote, from whichever process: the worker finds it gone, and starts another for the next job."""
+        if self._process is not None:
+            with suppress(ProcessLookupError):
+                os.kill(self._process.pid, signal.SIGKILL)
 
     @property
     def pid(self) -> int | None:

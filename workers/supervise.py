@@ -34,6 +34,8 @@ TICK = 0.25
 """Seconds for which it is waited without looking at the time."""
 DYING_SECONDS = 10.0
 """For which a zygote may take to bury a child that was killed."""
+FORK_SECONDS = 300.0
+"""For which a zygote may take to fork a child, on a machine that is busy."""
 LOOK_EVERY = 2.0
 """Seconds between two looks at what a child holds, and wrote."""
 
@@ -105,12 +107,14 @@ class Watch:
                 self._watch(stream, log, deadline)
             except ZygoteBroken as error:  # its children die with it: nothing is left to watch
                 self._problem = str(error)
+                self.nursery.give_up()
             self._drain(stream, log)
         return self._ending()
 
     def _watch(self, stream: int, log: int, deadline: float) -> None:
         open_pipes = {stream: self._listen, log: self._record}
-        look_at, give_up = time.monotonic() + LOOK_EVERY, float("inf")
+        began, give_up = time.monotonic(), float("inf")
+        look_at = began + LOOK_EVERY
         while self._ended is None:
             readable, _, _ = select.select([*open_pipes, self.nursery.descriptor], [], [], TICK)
             for pipe in readable:
@@ -127,6 +131,8 @@ class Watch:
             give_up = min(give_up, now + DYING_SECONDS) if self._stopped else give_up
             if now > give_up:
                 raise ZygoteBroken("the zygote does not bury its child")
+            if not self._keeper and now > began + FORK_SECONDS:
+                raise ZygoteBroken("the zygote does not fork")
 
     def _check(self, now: float, deadline: float) -> None:
         if reason := self.around.stop():
@@ -165,6 +171,8 @@ class Watch:
         for answer in self.nursery.hear():
             if answer.get("forked") == self.number:
                 self._keeper = int(answer["pid"])
+            elif answer.get("ended") == self.number and "problem" in answer:
+                raise ZygoteBroken(f"the zygote does not fork: {answer['problem']}")
             elif answer.get("ended") == self.number:
                 self._ended = answer
 
@@ -215,7 +223,7 @@ class Watch:
             exit=ended.get("exit"),
             signal=None if stopped else ended.get("signal"),
             peak_bytes=int(ended.get("peak_bytes", 0)),
-            problem=self._problem or str(ended.get("problem", "")),
+            problem=self._problem,
         )
 
 

@@ -44,11 +44,28 @@ class NoNursery:
         raise Killed(number)
 
 
-def look(folder: Path, home: Path, monkeypatch: pytest.MonkeyPatch) -> str:
-    """Watch a child that may write a megabyte to its spool and its home, and holds any memory; the log, if it is ended
-    for what lies there."""
-    monkeypatch.setattr("workers.supervise.LOOK_EVERY", 0.0)
-    plan = RunPlan(
+class Wedged(NoNursery):
+    """Has a zygote that forks nobody: it says nothing, or that it cannot."""
+
+    def __init__(self, *, speaks: bool) -> None:
+        super().__init__()
+        self.is_given_up = False
+        self.words = [{"ended": 1, "exit": None, "signal": None, "problem": "another child is running"}]
+        if speaks:
+            os.write(self._silent, b"!")
+
+    def hear(self) -> list[dict[str, Any]]:
+        """Hears why not."""
+        return self.words
+
+    def give_up(self) -> None:
+        """Notes it."""
+        self.is_given_up = True
+
+
+def plan_in(folder: Path) -> RunPlan:
+    """A child that may write a megabyte, and hold any memory."""
+    return RunPlan(
         attempt="0" * 12 + "-" + "a" * 8 + "-1",
         model="org/m",
         revision="a" * 40,
@@ -60,9 +77,14 @@ def look(folder: Path, home: Path, monkeypatch: pytest.MonkeyPatch) -> str:
         suite="s",
         suite_digest="d",
     )
+
+
+def look(folder: Path, home: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Watch a child that may write a megabyte to its spool and home; the log, if it is ended for what lies there."""
+    monkeypatch.setattr("workers.supervise.LOOK_EVERY", 0.0)
     log = BoundedLog()
     around = Surroundings(tell=lambda _: None, stop=lambda: "", log=log)
-    watch = Watch(cast(Nursery, NoNursery()), Box(home=home, root=folder, uid=1), plan, around)
+    watch = Watch(cast(Nursery, NoNursery()), Box(home=home, root=folder, uid=1), plan_in(folder), around)
     with pytest.raises(Killed):
         watch.run(folder, deadline=time.monotonic() + 20)
     return log.text()
@@ -75,6 +97,19 @@ def home(tmp_path: Path) -> Iterator[Path]:
     (tmp_path / "home").mkdir()
     yield tmp_path / "home"
     remove(tmp_path / "spool")  # what is nested there is too deep for whoever tidies up after tests
+
+
+@pytest.mark.parametrize("speaks", [True, False])
+def test_a_zygote_that_forks_nobody_is_given_up(
+    tmp_path: Path, home: Path, monkeypatch: pytest.MonkeyPatch, *, speaks: bool
+) -> None:
+    """It hangs, or has a child that nothing can kill: the attempt is handed back, and the next job gets another."""
+    monkeypatch.setattr("workers.supervise.FORK_SECONDS", 20.0 if speaks else 0.0)
+    nursery, around = Wedged(speaks=speaks), Surroundings(tell=lambda _: None, stop=lambda: "", log=BoundedLog())
+    watch = Watch(cast(Nursery, nursery), Box(home=home, root=tmp_path, uid=1), plan_in(tmp_path), around)
+    ending = watch.run(tmp_path, deadline=time.monotonic() + 20)
+    assert (ending.finished, ending.stopped, nursery.is_given_up) == (False, "handed-back", True)
+    assert ("another child is running" in ending.problem) == speaks
 
 
 def test_a_spool_has_its_bound_where_memory_has_none(
