@@ -126,6 +126,8 @@ class Run:
     def _carry_out(self, fetched: Later[Provisions]) -> Outcome:
         self._phase("download")
         self._check_suite()
+        # Of the job before this one, which died while Redis was away.
+        self._patiently(lambda: tell_left_over(self.bench.slot.attempt, self.wire))
         self.bench.slot.prepare(own_user=self.bench.own_user)
         provisions = self._provided(fetched)
         go_first(self.wire, self.job.suite, self.bench.worker, lambda: self._fly(provisions))

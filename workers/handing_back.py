@@ -65,7 +65,8 @@ def give_up(wire: Wire, job: Job, bench: Bench, status: int | None) -> None:
 
 def _message(job: Job) -> EvaluationJob | None:
     try:
-        return parse(job.kwargs.get("message"))
+        kwargs = job.kwargs  # whatever somebody wrote into Redis
+        return parse(kwargs.get("message") if isinstance(kwargs, dict) else None)
     except (BadMessage, DeserializationError):
         return None
 

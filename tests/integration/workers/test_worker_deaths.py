@@ -241,9 +241,12 @@ def test_an_emptied_redis_learns_of_the_end(bot: Bot, bring: Phases) -> None:
     assert bot.outcome(following)[0].ok and worker.process.poll() is None
 
 
-def test_an_outcome_that_could_not_be_told_is_told_by_the_next_worker(bot: Bot, start_worker: Start) -> None:
-    """A worker that is killed with an untold outcome leaves it in its slot; whoever has the slot next tells it."""
-    asked = job("fine")
+@pytest.mark.parametrize("dies", ["worker", "job"])
+def test_an_outcome_that_could_not_be_told_is_told_by_whoever_has_the_slot_next(
+    bot: Bot, start_worker: Start, dies: str
+) -> None:
+    """A worker, or the process of a job, that is killed with an untold outcome leaves it in its slot."""
+    asked, following = job("fine"), job("fine", 2)
     outcome = Outcome(
         attempt=asked.attempt,
         path=asked.path,
@@ -256,10 +259,15 @@ def test_an_outcome_that_could_not_be_told_is_told_by_the_next_worker(bot: Bot, 
     )
     first = start_worker()
     eventually(lambda: first.pids("zygote"))
-    first.kill("worker")
-    first.nothing_left()
+    if dies == "worker":
+        first.kill("worker")
+        first.nothing_left()
     keep(first.folder / "work" / "slots" / "0" / "attempt", outcome, "the log", worker="one that is gone")
-    start_worker()
+    if dies == "worker":
+        start_worker()
+    else:
+        bot.enqueue(following)
+        bot.grant(following)
     told, log = bot.outcome(asked)
     assert told == outcome and log == "the log"
     eventually(lambda: bot.dirty(asked))  # told first, marked after
