@@ -82,7 +82,7 @@ if not marked then
   redis.call('HDEL', KEYS[2], ARGV[1])
   return 1
 end
-redis.call('LPUSH', KEYS[4], '1')
+if redis.call('LLEN', KEYS[4]) < 64 then redis.call('LPUSH', KEYS[4], '1') end
 return 3
 """
 
@@ -101,7 +101,7 @@ for n = 2, #ARGV do
   local due = math.floor(score / 1e12) * 1e12 + tonumber(ARGV[1])
   if score > due then redis.call('ZADD', KEYS[1], due, ARGV[n]) end
 end
-redis.call('LPUSH', KEYS[2], '1')
+if redis.call('LLEN', KEYS[2]) < 64 then redis.call('LPUSH', KEYS[2], '1') end
 """
 
 

@@ -49,6 +49,17 @@ def test_a_finished_key_leaves_nothing_behind(dirty: DirtyKeys, connection: redi
     assert [key for key in connection.scan_iter() if b"wake" not in key] == []
 
 
+def test_tokens_that_wake_do_not_pile_up(dirty: DirtyKeys, connection: redis.Redis) -> None:
+    """Where nobody waits, a few dozen are as good as thousands, of which each would cost an idle process a look."""
+    dirty.mark("a", due=NOW)
+    for _ in range(100):
+        claim = take(dirty)
+        dirty.mark("a", due=NOW)
+        dirty.finish(claim)
+        dirty.hasten(["a"], due=NOW)
+    assert connection.llen(dirty.keys.wake) <= 64
+
+
 def test_people_go_first_then_the_oldest(dirty: DirtyKeys) -> None:
     """A key that a person waits for overtakes background keys; within a priority the oldest mark counts."""
     dirty.mark("background", due=NOW - 100, priority=Priority.BACKGROUND)
