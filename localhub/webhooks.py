@@ -158,13 +158,21 @@ class Webhooks:
         self._changed += 1
 
     def note_outcome(self, webhook: Webhook, *, delivered: bool) -> None:
-        """Counts deliveries given up in a row, and suspends the webhook when there are too many."""
+        """Counts deliveries given up in a row, and suspends the webhook when there are too many.
+
+        While the delivery was under way the webhook may have been deleted, disabled, or enabled with a new count.
+        """
         if delivered and not webhook.failures:
             return
-        failures = 0 if delivered else webhook.failures + 1
-        self._set(webhook, {"failures": failures})
-        if failures >= self.policy.suspend_after:
-            self.disable(webhook, SUSPENDED)
+        with self.box.store.write():
+            current = self.find(webhook.id)
+            if current is None:
+                return
+            failures = 0 if delivered else current.failures + 1
+            self._set(current, {"failures": failures})
+            if failures >= self.policy.suspend_after and not current.disabled:
+                self.disable(current, SUSPENDED)
+        self._changed += 1  # once more: before the end of the transaction the rows were still the old ones
 
     def as_json(self, webhook: Webhook) -> dict[str, Any]:
         """The webhook as the API words it: never with its secret."""

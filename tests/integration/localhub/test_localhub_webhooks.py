@@ -10,8 +10,9 @@ import httpx
 import pytest
 from huggingface_hub import HfApi
 from huggingface_hub.errors import HfHubHTTPError
-from localhub_kit import TOKENS, Listener, fresh, make_repo, put, wait_until, watching
+from localhub_kit import TOKENS, Listener, Received, fresh, make_repo, put, wait_until, watching
 
+from localhub.delivery import _THREADS, Policy
 from localhub.testing import LocalHub
 
 HOOKS = "/api/settings/webhooks"
@@ -372,3 +373,48 @@ def test_deliveries_survive_a_restart(tmp_path: Any, listener: Listener) -> None
     with LocalHub(tmp_path, the_world()):
         again = listener.wait(path, tries + 1, seconds=15)
     assert len({d.headers["webhook-id"] for d in again}) == 1
+
+
+def test_a_webhook_that_is_deleted_under_way_stops_no_other(tmp_path: Any, listener: Listener) -> None:
+    """Deliveries fail while their webhooks are taken away, as often as would stop every sender; the next is told."""
+    from localhub_kit import the_world
+
+    with LocalHub(tmp_path, the_world()) as hub, Listener() as last_straw:
+        hooks = hub.box.webhooks
+        hooks.policy = Policy(retries=0)
+
+        def delete_it(_item: Received) -> int:
+            (hook,) = hooks.all()
+            hooks.delete(hook)
+            return 500
+
+        last_straw._take = delete_it
+        api = HfApi(endpoint=hub.url, token=TOKENS["ada"])
+        repo_id = make_repo(api)
+        target = [{"type": "dataset", "name": repo_id}]
+        for number in range(_THREADS):
+            api.create_webhook(url=f"{last_straw.url}/gone", watched=target, domains=["repo"])
+            put(api, repo_id, {"a.txt": str(number)})
+            wait_until(lambda: not hooks.all(), "the webhook to be deleted")
+            assert hooks.drain(10)
+        with watching(api, listener, target) as path:
+            put(api, repo_id, {"a.txt": "told"})
+            listener.wait(path, 1)
+
+
+def test_a_failure_from_before_it_was_enabled_suspends_no_webhook(
+    ada: HfApi, http: httpx.Client, hub: LocalHub
+) -> None:
+    """What counts is how the webhook stands when the delivery ends, and not how it stood when that began."""
+    policy(http, suspend_after=3)
+    hooks, owner = hub.box.webhooks, hub.box.accounts.by_name("ada")
+    assert owner is not None
+    watched = [{"type": "dataset", "name": make_repo(ada)}]
+    begun = hooks.create(owner, url="http://127.0.0.1:9/x", watched=watched)
+    for _ in range(hooks.policy.suspend_after - 1):
+        begun = hooks.get(begun.id)
+        hooks.note_outcome(begun, delivered=False)
+    begun = hooks.get(begun.id)
+    hooks.enable(begun)
+    hooks.note_outcome(begun, delivered=False)
+    assert (hooks.get(begun.id).disabled, hooks.get(begun.id).failures) == ("", 1)
