@@ -34,14 +34,17 @@ def checked_base(repo: Repo, base: str) -> str:
     return ref
 
 
-def make_ref(box: Box, repo: Repo, thread: Thread, author: Account, head: str | None = None) -> Thread:
-    """Lets `refs/pr/N` start at `head`, or where the base is."""
+def make_ref(box: Box, repo: Repo, thread: Thread, author: Account, head: str | None = None) -> tuple[Thread, Event]:
+    """Lets `refs/pr/N` start at `head`, or where the base is; the thread as it is then, and what is to be told.
+
+    Called in the transaction that makes the thread: a ref of that number that is there already was left by a server
+    which was killed before the end of such a one, and belongs to nothing.
+    """
     base = _head_of(repo, thread.base or "")
     head = head or base
-    repo.git.update_ref(thread.ref, head, None)
+    repo.git.update_ref(thread.ref, head, repo.git.head(thread.ref))
     thread = box.threads.note_commits(repo, thread, base, head, author)
-    box.emit(Event("repo.content", "update", repo, author, (RefChange(thread.ref, None, head),)))
-    return thread
+    return thread, Event("repo.content", "update", repo, author, (RefChange(thread.ref, None, head),))
 
 
 def drop_ref(box: Box, repo: Repo, thread: Thread, actor: Account) -> None:

@@ -62,7 +62,10 @@ class Threads:
         """A new discussion with its first comment."""
         author = rules.opener(self.box, repo, caller)
         title, text = checked_title(title), checked_text(description.strip() or _OPENED, "description")
-        return self._open(repo, author, title, text, base=None, status="open")
+        with self.box.store.write():
+            thread, first = self._add_thread(repo, author, title, text, base=None, status="open")
+        self._tell("discussion", "create", repo, thread, author, first)
+        return thread
 
     def open_pull(
         self,
@@ -81,8 +84,14 @@ class Threads:
         author = rules.opener(self.box, repo, caller)
         title, text = checked_title(title), checked_text(description.strip() or _OPENED, "description")
         base_ref = pulls.checked_base(repo, base)
-        thread = self._open(repo, author, title, text, base=base_ref, status="draft" if draft else "open")
-        return pulls.make_ref(self.box, repo, thread, author, head)
+        status: Literal["draft", "open"] = "draft" if draft else "open"
+        # Nobody finds the thread before its ref is there. The repo's lock comes before the transaction, as always.
+        with repo.git.lock, self.box.store.write():
+            thread, first = self._add_thread(repo, author, title, text, base=base_ref, status=status)
+            thread, born = pulls.make_ref(self.box, repo, thread, author, head)
+        self._tell("discussion", "create", repo, thread, author, first)
+        self.box.emit(born)
+        return thread
 
     def check_push(self, repo: Repo, caller: Caller, num: int) -> None:
         """Raises unless the caller may commit to `refs/pr/{num}`: its author may, and who may write to the repo."""
@@ -207,16 +216,14 @@ class Threads:
                 self._add(thread, "commit", actor, data)
             return self.rows.change(thread, head_sha=new)
 
-    def _open(
+    def _add_thread(
         self, repo: Repo, author: Account, title: str, text: str, *, base: str | None, status: Literal["draft", "open"]
-    ) -> Thread:
-        with self.box.store.write():
-            moment = self._now()
-            thread = self.rows.add(repo.oid, title=title, status=status, author_id=author.id, now=moment, base=base)
-            first = self._add_comment(thread, author, text)
-            thread = self.rows.by_oid(thread.oid)
-        self._tell("discussion", "create", repo, thread, author, first)
-        return thread
+    ) -> tuple[Thread, ThreadEvent]:
+        """A thread with its first comment, in the transaction around it."""
+        moment = self._now()
+        thread = self.rows.add(repo.oid, title=title, status=status, author_id=author.id, now=moment, base=base)
+        first = self._add_comment(thread, author, text)
+        return self.rows.by_oid(thread.oid), first
 
     def _switch(self, repo: Repo, caller: Caller, thread: Thread, kind: str, column: str, on: bool) -> Thread:
         account = rules.writer(self.box, repo, caller)

@@ -7,7 +7,10 @@ import httpx
 import pytest
 from huggingface_hub import DiscussionCommit, HfApi
 from huggingface_hub.errors import HfHubHTTPError
-from localhub_kit import head, make_repo, put
+from localhub_kit import TOKENS, head, make_repo, put, the_world
+
+from localhub.events import Event
+from localhub.testing import LocalHub
 
 
 def details(api: HfApi, repo_id: str, num: int = 1) -> Any:
@@ -234,3 +237,33 @@ def test_concurrent_commits_during_a_merge_are_not_lost(ada: HfApi) -> None:
     put(ada, repo_id, {"b.txt": "b"})
     ada.merge_pull_request(repo_id, 1, repo_type="dataset")
     assert {"a.txt", "b.txt"} <= set(ada.list_repo_files(repo_id, repo_type="dataset"))
+
+
+def test_nobody_finds_a_pull_request_before_its_commits(tmp_path: Any) -> None:
+    """By the time that it is told of, its ref and its head are there, made by hand or with a commit."""
+    with LocalHub(tmp_path, the_world()) as hub:
+        api = HfApi(endpoint=hub.url, token=TOKENS["ada"])
+        repo_id = make_repo(api)
+        found: list[tuple[str | None, str | None]] = []
+
+        def look(event: Event) -> None:
+            if event.kind == "discussion" and event.action == "create":
+                thread = hub.box.threads.get(event.repo, event.thread.num)
+                found.append((event.repo.git.head(thread.ref), thread.head_sha))
+
+        hub.box.subscribe(look)
+        pull = put(api, repo_id, {"a.txt": "a"}, create_pr=True)
+        api.create_pull_request(repo_id, title="A draft", repo_type="dataset")
+        main = head(api, repo_id)
+        assert found == [(pull.oid, pull.oid), (main, main)]
+
+
+def test_a_ref_that_a_killed_server_left_is_nobodys(ada: HfApi, hub: LocalHub) -> None:
+    """The pull request that gets its number starts at its own commit."""
+    repo_id = make_repo(ada)
+    repo = hub.box.repos.get("dataset", repo_id)
+    assert repo is not None
+    repo.git.update_ref("refs/pr/1", repo.git.head(), None)
+    pull = put(ada, repo_id, {"a.txt": "a"}, create_pr=True)
+    assert repo.git.head("refs/pr/1") == pull.oid
+    assert details(ada, repo_id).conflicting_files == []
