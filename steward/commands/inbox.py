@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from steward.commands.board import AsJson, in_sentences
+from steward.commands.saying import ending
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -77,8 +78,7 @@ def replay(
 
     inbox = _inbox()
     if not deliveries and verdict is None:
-        print("Name the deliveries to replay, or what was made of them with --verdict.")
-        raise typer.Exit(MISUSED)
+        raise ending("name the deliveries to replay, or what was made of them with --verdict.", MISUSED)
     chosen = [_find(inbox, name) for name in deliveries or []]
     if verdict is not None:
         chosen += reversed(list(inbox.newest(verdict=verdict)))
@@ -102,8 +102,8 @@ def _find(inbox: InboxLog, name: str) -> Kept:
     kept = inbox.find(name)
     if kept is None:
         known = inbox.is_known(name)
-        print(f"{name} was received, but its body had to make room." if known else f"{name} is not in the inbox.")
-        raise typer.Exit(NOT_THERE)
+        words = f"{name} was received, but its body had to make room." if known else f"{name} is not in the inbox."
+        raise ending(words, NOT_THERE)
     return kept
 
 

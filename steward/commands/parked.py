@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from steward.commands.board import AsJson, in_sentences
-from steward.commands.saying import cell, say
+from steward.commands.saying import cell, ending, say
 
 if TYPE_CHECKING:
     from wire.parking import Parking
@@ -56,8 +56,7 @@ def wake(
     parking = _parking()
     chosen = [parked.key for parked in parking.all()] if everything else keys or []
     if not chosen and not everything:
-        print("Name the keys to wake, or use --all.")
-        raise typer.Exit(2)
+        raise ending("name the keys to wake, or use --all.", 2)
     missing = [key for key in chosen if not parking.wake(key, now=now())]
     woken = [key for key in chosen if key not in missing]
     if as_json:

@@ -110,13 +110,15 @@ def test_strangers_cannot_move_the_cursor(steward: Steward, receive: Callable[..
 def test_what_is_not_there_is_told_from_what_had_to_make_room(
     steward: Steward, receive: Callable[..., None], connection: redis.Redis
 ) -> None:
-    """Both end with a status of their own and a sentence."""
+    """Both end with a status and a sentence on standard error: no reader of JSON stumbles over it."""
     receive({"gone": COMMIT})
     connection.delete(KEYS.inbox)
-    gone, never = steward("show", "gone"), steward("replay", "never")
-    assert (gone.exit_code, never.exit_code) == (1, 1)
-    assert "had to make room" in gone.stdout
-    assert "never is not in the inbox" in never.stdout
+    gone, never = steward("show", "gone", "--json"), steward("replay", "never", "--json")
+    assert (gone.exit_code, gone.stdout, never.exit_code, never.stdout) == (1, "", 1, "")
+    assert "had to make room" in gone.stderr
+    assert "never is not in the inbox" in never.stderr
+    unnamed = steward("replay", "--json")
+    assert (unnamed.exit_code, unnamed.stdout, "name the deliveries" in unnamed.stderr) == (2, "", True)
 
 
 def test_a_delivery_is_replayed_by_todays_rules(

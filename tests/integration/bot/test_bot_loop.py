@@ -354,7 +354,8 @@ def test_operators_see_and_wake_what_is_parked(
     assert '"error": "BadRequest: no"' in run(app, ["parked", "list", "--json"]).output
     assert run(app, ["parked", "wake", "request:other"]).exit_code == 1
     assert run(app, ["parked", "wake", KEY]).exit_code == 0
-    assert run(app, ["parked", "wake"]).exit_code == 2
+    unnamed = run(app, ["parked", "wake", "--json"])
+    assert (unnamed.exit_code, unnamed.stdout, "name the keys" in unnamed.stderr) == (2, "", True)
     assert len(clockwork.desk.dirty) == 1
     monkeypatch.setenv("REDIS_URL", "redis://127.0.0.1:1/0")
     assert run(app, ["parked", "list"]).exit_code == 4
