@@ -28,7 +28,7 @@ class Watched(BaseModel):
 
 
 class WebhookBody(BaseModel):
-    """A webhook as it is to be. In an update `url`, `watched` and `domains` may be missing or empty: they stay [?]."""
+    """A webhook as it is to be. In an update `url`, `secret` and `domains` may be missing: they stay [?]."""
 
     url: str | None = Field(None, max_length=2000)
     watched: list[Watched] | None = Field(None, max_length=MOST)
