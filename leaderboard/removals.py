@@ -56,7 +56,7 @@ def remove_request(request: Request, why: Hold) -> FilePlan | Problem | None:
     """What becomes of a request file; None where it is removed already."""
     path, status = str(request.path), request.status
     ours = ours_in(request.fields)
-    if REMOVED in ours:
+    if REMOVED in ours and status is Status.CANCELLED:
         return None
     if status is None or status.waits or status is Status.RUNNING:
         return REASONS["at-work"].problem(path=path, status=request.file.status)

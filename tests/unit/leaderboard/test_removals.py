@@ -1,0 +1,45 @@
+"""Removals: what becomes of a request file, and what undoes it."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from leaderboard.holds import Hold
+from leaderboard.removals import REMOVED, remove_request, restore_request
+from leaderboard.renames import FilePlan
+from leaderboard.requests import OURS, Request, Status, ours_in, parse_request
+
+PATH = "ada/lion_eval_request_False_float16_Original.json"
+OLD, NEW = "ada/lion/results_2026-01-01T00-00-00.000000.json", "ada/lion/results_2026-02-01T00-00-00.000000.json"
+WHY = Hold(reason="the weights were wrong", by="maya", at="2026-03-01T00:00:00Z")
+
+
+def read(data: bytes) -> Request:
+    """The request in a file's bytes."""
+    found = parse_request(PATH, data)
+    assert isinstance(found, Request)
+    return found
+
+
+def finished(**ours: Any) -> Request:
+    """A request that finished, with these facts of ours."""
+    return read(json.dumps({"model": "ada/lion", "status": "FINISHED", OURS: ours}).encode())
+
+
+def done(plan: object) -> Request:
+    """The request as a plan leaves it."""
+    assert isinstance(plan, FilePlan)
+    return read(plan.data)
+
+
+def test_what_was_submitted_again_after_its_removal_can_be_removed_again() -> None:
+    """The first removal stays noted in the file; the second takes the newer results, and is what /restore undoes."""
+    first = done(remove_request(finished(results=OLD), WHY))
+    assert (first.status, first.file.steward.results) == (Status.CANCELLED, None)
+    assert remove_request(first, WHY) is None, "it is removed already"
+    again = finished(**{REMOVED: ours_in(first.fields)[REMOVED], "results": NEW})
+    second = done(remove_request(again, WHY))
+    assert (second.status, second.file.steward.results) == (Status.CANCELLED, None)
+    back = done(restore_request(second))
+    assert (back.status, back.file.steward.results) == (Status.FINISHED, NEW)
