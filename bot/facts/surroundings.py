@@ -26,6 +26,7 @@ from bot.desk import Desk
 from bot.state.entry import Entry
 from bot.sync.requests.gather import asked
 from leaderboard.admission.facts import Earlier, ModelFacts, Surroundings
+from leaderboard.admission.sizes import parameters
 from leaderboard.requests import Request, RequestPath, Status, parse_path
 
 DAY = 86_400.0
@@ -77,11 +78,11 @@ def one_digest(digests: Sequence[str | None]) -> str:
     return hashlib.sha256("\n".join(found).encode()).hexdigest() if found and len(found) == len(digests) else ""
 
 
-def worth_keeping(facts: ModelFacts) -> dict[str, object]:
+def worth_keeping(facts: ModelFacts, weight_type: str) -> dict[str, object]:
     """What the index keeps of a model that was judged, whatever the verdict: fields of `Entry`."""
     nbytes = facts.weights.nbytes if facts.weights is not None else None
     licence = facts.card.license if facts.card is not None else None
-    known = {"parameters": facts.parameters, "nbytes": nbytes, "licence": licence or ""}
+    known = {"parameters": parameters(facts, weight_type), "nbytes": nbytes, "licence": licence or ""}
     return {**known, "weights": weights_digest(facts)}
 
 

@@ -139,11 +139,6 @@ class ModelFacts:
     base_name: str = ""
     base: ModelFacts | None = None
 
-    @property
-    def parameters(self) -> int | None:
-        """Parameters in its weights, without those of a base model."""
-        return self.weights.parameters if self.weights is not None else None
-
 
 @dataclass(frozen=True)
 class Earlier:

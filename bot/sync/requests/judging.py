@@ -32,7 +32,8 @@ def admit(desk: Desk, gathered: Gathered) -> None:
     submission = gather_submission(desk, request, submitter, revision=gathered.turn.revision or "")
     facts, verdict = submission.model, judge(submission)
     access = entry.standing.model_copy(update={"access": found_access(request, facts)})
-    entry = entry.model_copy(update={"standing": access, "submitter": submitter, **worth_keeping(facts)})
+    known = worth_keeping(facts, request.path.weight_type)
+    entry = entry.model_copy(update={"standing": access, "submitter": submitter, **known})
     gathered = replace(gathered, entry=entry)
     if not verdict.accepted:
         _refuse(desk, gathered, verdict.reasons)

@@ -16,6 +16,7 @@ from bot.sync.status.status_thread import tell
 from bot.sync.status.views import view_of
 from bot.texts.queue import Held
 from leaderboard.admission.facts import ModelFacts
+from leaderboard.admission.sizes import parameters
 from leaderboard.budgets import Whose, hours
 from leaderboard.estimates import share_waited
 from leaderboard.failures import climbs
@@ -32,8 +33,8 @@ def asks(desk: Desk, entry: Entry, request: Request, facts: ModelFacts) -> dict[
     """What a request asks of the queue, as fields of its entry: its size, once facts about the model are known."""
     files = sum(file.size or 0 for file in facts.files if file.name.endswith((".safetensors", ".bin")))
     stored = facts.weights.nbytes if facts.weights is not None else None
-    parameters = sum(one for one in (facts.parameters, facts.base.parameters if facts.base else None) if one)
-    size = weight_bytes(parameters or None, request.path.precision, stored or files)
+    counts = (parameters(one, "Original") for one in (facts, facts.base) if one is not None)
+    size = weight_bytes(sum(count for count in counts if count) or None, request.path.precision, stored or files)
     tier = tier_of(size, desk.board.tiers)
     if any(climbs(what.rpartition(":")[2]) for what in request.file.steward.causes):
         tier = larger(tier, {one for card in desk.workers.alive(now=desk.now()) for one in card.takes})

@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 from huggingface_hub import CommitOperationAdd
 from stand_kit import REQUESTS, Stand
 
+from bot.facts import worth_keeping
+from bot.state.entry import Entry
 from bot.state.measures import Cost
 from bot.sync.queue import queue_rules
 from bot.sync.queue.line import look
+from bot.sync.status.places import asks
 from hub.budget import Commits
 from hub.edits import blob_id
+from leaderboard.admission.facts import ConfigFacts, ModelFacts, Quantization, Weights
 from leaderboard.attempts import Failure, Outcome, attempt_id
 from leaderboard.budgets import DAY, HOUR, Budgets
 from leaderboard.holds import MAX_PAUSES, PAUSES
-from leaderboard.requests import RequestPath
+from leaderboard.requests import Request, RequestPath, parse_request
 from leaderboard.results import Block, dump, score, scores_in_block, with_block
 from wire.heartbeats import WorkerCard
 from wire.jobs import EvaluationJob
@@ -416,3 +421,19 @@ def test_how_long_evaluations_take_is_learned_again_from_the_results(stand: Stan
     start(stand, queued(stand)[0])
     (late,) = submit(stand, "p3", sender="ada")
     assert "and should start between " in said(stand, late)
+
+
+def test_packed_weights_are_as_large_as_what_is_packed_in_them(stand: Stand) -> None:
+    """One number of a GPTQ checkpoint holds eight parameters of four bits: 70 billion of them are no small model, and
+    no small base of an adapter."""
+    packed = Weights(("model.safetensors",), dtypes={"I32": 8_500_000_000, "F16": 2_000_000_000}, nbytes=38_000_000_000)
+    packed = replace(packed, parameters=sum(packed.dtypes.values()))
+    model = ModelFacts("found", "a" * 40, ConfigFacts("loaded", quantization=Quantization("gptq", 4)), weights=packed)
+    lora = Weights(("adapter_model.safetensors",), dtypes={"F32": 20_000_000}, parameters=20_000_000, nbytes=80_000_000)
+    adapter = ModelFacts("found", "b" * 40, ConfigFacts("missing"), weights=lora, base_name="ada/base", base=model)
+    for facts, weight_type, count in ((model, "Original", 70_000_000_000), (adapter, "Adapter", 70_020_000_000)):
+        path = f"ada/large_eval_request_False_GPTQ_{weight_type}.json"
+        request = parse_request(path, json.dumps({"model": "ada/large", "status": "PENDING"}).encode())
+        assert isinstance(request, Request)
+        assert asks(stand.desk, Entry(path=path), request, facts)["tier"] == "medium"
+        assert worth_keeping(facts, weight_type)["parameters"] == count
