@@ -51,7 +51,7 @@ _LINK = (
 )
 _MOE = {"moe", "moerge"}
 _PARTS = re.compile(r"[^a-z0-9]+")
-_OF_REQUEST = ("Architecture", "#Params (B)", "Chat Template", "Submission Date")
+_OF_REQUEST = ("Architecture", "#Params (B)", "Submission Date")
 """Columns that a request tells of the commit that it is about."""
 _DEEPEST = 20
 """Generations that are counted: whoever declares a longer line of ancestors declares a circle."""
@@ -235,7 +235,7 @@ def _row(key: Key, it: Evaluation, known: Known, bases: Mapping[str, str], board
         "Available on the hub": known.available,
         "MoE": bool(known.moe),
         "Flagged": False,
-        "Chat Template": bool(file.use_chat_template),
+        "Chat Template": _chat_template(it),
         "CO₂ cost (kg)": None,
     }
     for one in it.measured.scores.benchmarks:
@@ -264,6 +264,12 @@ def _model(model: str, board: Board) -> str:
 def _architecture(request: Request) -> str:
     said = (request.file.model_extra or {}).get("architectures")
     return said[:200] if isinstance(said, str) and said != "?" else ""
+
+
+def _chat_template(it: Evaluation) -> bool:
+    """As the results tell: a request that is submitted again may ask for another one than its earlier results have."""
+    said = it.measured.chat_template
+    return said if said is not None else bool(it.request.file.use_chat_template)
 
 
 def _params(it: Evaluation, known: Known) -> float:

@@ -33,6 +33,8 @@ class Measured:
     precision: str = ""
     revision: str = ""
     parameters: int = 0
+    chat_template: bool | None = None
+    """Whether it was made with the chat template; None where the file does not say."""
 
     @property
     def model(self) -> str:
@@ -76,11 +78,18 @@ def measure(path: str, data: bytes, suite: Suite) -> Measured | None:
         if f'"{BLOCK}"'.encode() in data:
             results = read_results(data, suite)
             block = results.block
-            said = {"request": block.request, "precision": block.precision, "revision": block.revision}
-            return Measured(path, _slim(results.scores), **said, parameters=_parameters(results.data))
+            return Measured(
+                path,
+                _slim(results.scores),
+                request=block.request,
+                precision=block.precision,
+                revision=block.revision,
+                parameters=_parameters(results.data),
+                chat_template=block.use_chat_template,
+            )
         fields = parse_harness(data)
         scores = _slim(score(fields["results"], suite))
-        return Measured(path, scores, **_told(fields), parameters=_parameters(fields))
+        return Measured(path, scores, **_told(fields), parameters=_parameters(fields), chat_template=None)
     except BadResults:
         return None
 

@@ -12,7 +12,7 @@ from leaderboard.contents import Board, Known, compile_rows, describe, known_fro
 from leaderboard.evaluations import Measured, Sources, evaluations, is_results_path, measure, slim
 from leaderboard.flags import FlagRecord, Scope
 from leaderboard.requests import Request, parse_request
-from leaderboard.results import BenchmarkScore, Scores
+from leaderboard.results import BenchmarkScore, Block, Scores, dump, score, scores_in_block, with_block
 from leaderboard.suites import find_suite
 
 SHA, OTHER = "a" * 40, "b" * 40
@@ -229,6 +229,46 @@ def test_a_row_that_others_made_of_an_earlier_commit_stays_once() -> None:
     flags = [flag("acme/other", weights="c" * 64)]
     rows = compile_rows([earlier, newer], sources([named], [results[0], ours], flags), {}, BOARD)
     assert [(row["Model sha"], row["Flagged"]) for row in rows] == [(SHA, True), (OTHER, False)]
+
+
+def test_results_are_told_with_the_chat_template_that_they_were_made_with() -> None:
+    """A request that is submitted again asks for another one: that says nothing of the results that it has so far."""
+    asked = str(request().path)
+    first = measured(request=asked, revision=OTHER, chat_template=False)
+    kept = {"revision": OTHER, "results": first.path}
+    it = request(status="PENDING_NEW_EVAL", use_chat_template=True, steward={"kept": kept})
+    (row,) = compile_rows((), sources([it], [first]), {}, BOARD)
+    assert (row["Model sha"], row["Chat Template"]) == (OTHER, False)
+    now = measured(day=2, request=asked, chat_template=True)
+    it = request(use_chat_template=True, steward={"results": now.path})
+    rows = compile_rows((), sources([it], [first, now]), {}, BOARD)
+    assert [(row["Model sha"], row["Chat Template"]) for row in rows] == [(SHA, True), (OTHER, False)]
+
+
+def test_a_results_file_of_ours_says_whether_it_was_made_with_the_chat_template() -> None:
+    """Its block does; what others made does not."""
+    raw = {one.source: dict.fromkeys(one.metrics, 0.5) for one in SUITE.benchmarks}
+    raw |= {task.name: dict.fromkeys(one.metrics, 0.5) for one in SUITE.benchmarks for task in one.tasks}
+    block = Block.model_validate(
+        {
+            "attempt": "0123456789ab-01234567-1",
+            "request": str(request().path),
+            "model": "acme/lion",
+            "revision": SHA,
+            "precision": "bfloat16",
+            "use_chat_template": True,
+            "suite": SUITE.name,
+            "suite_digest": SUITE.digest,
+            "started": "2026-01-01T00:00:00Z",
+            "ended": "2026-01-01T00:01:00Z",
+            **scores_in_block(score(raw, SUITE)),
+        }
+    )
+    path, theirs = measured().path, {"results": raw}
+    for data, told in ((with_block(theirs, block), True), (theirs, None)):
+        found = measure(path, dump(data), SUITE)
+        assert found is not None
+        assert found.chat_template is told
 
 
 def test_a_commit_that_we_evaluated_keeps_its_row_beside_the_newer_one() -> None:
