@@ -3,7 +3,7 @@
 Names, order, types and polarity are those of the Open LLM Leaderboard's second table: `Flagged`, `Merged` and `MoE` are
 true where it is so, `Available on the hub` where the model is still there. (The first table stored them the other way
 round, as filters that hide.) What is not known is null; but a count of likes is 0, parameters are -1, an architecture
-is "?": there readers compare numbers, or split words. CO₂ is not measured here, so it is always null.
+is "?": there readers compare numbers, or split words. CO₂ is not measured here: it is null but where others noted it.
 """
 
 from __future__ import annotations

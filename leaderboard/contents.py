@@ -51,6 +51,7 @@ _LINK = (
 )
 _MOE = {"moe", "moerge"}
 _PARTS = re.compile(r"[^a-z0-9]+")
+_CO2 = "CO₂ cost (kg)"
 _OF_REQUEST = ("Architecture", "#Params (B)", "Submission Date")
 """Columns that a request tells of the commit that it is about."""
 _DEEPEST = 20
@@ -181,12 +182,18 @@ def compile_rows(
     def new(key: Key, one: Evaluation) -> Row:
         return _row(key, one, known.get(key[0], Known()), bases, board)
 
-    rows = [_with_more(new(key, one), before.get(key, {})) for key, one in found.items() if key[0] not in waits]
+    rows = [_newest(new(key, one), before.get(key, {}), one) for key, one in found.items() if key[0] not in waits]
     rows += [_earlier(new(at[0], one), remembered.get(at, {})) for at, one in earlier.items() if at[0][0] not in waits]
     rows += [dict(row) for row in stay]
     if sources.flags is not None:
         rows = _flagged(rows, sources, StandingFlags(sources.flags))
     return sorted(rows, key=lambda row: (row.get("eval_name") or "", *key_of(row)))
+
+
+def _newest(row: Row, before: Row, it: Evaluation) -> Row:
+    """The row of what counts now. We measure no CO₂: what others measured stays with the results that are theirs."""
+    theirs = not it.measured.request and not differ(it.revision, before.get("Model sha") or "")
+    return _with_more(row | {_CO2: before.get(_CO2)} if theirs else row, before)
 
 
 def _earlier(row: Row, before: Row) -> Row:
@@ -236,7 +243,7 @@ def _row(key: Key, it: Evaluation, known: Known, bases: Mapping[str, str], board
         "MoE": bool(known.moe),
         "Flagged": False,
         "Chat Template": _chat_template(it),
-        "CO₂ cost (kg)": None,
+        _CO2: None,
     }
     for one in it.measured.scores.benchmarks:
         row |= {f"{spelled(one.name)} Raw": one.raw, spelled(one.name): one.normalised}

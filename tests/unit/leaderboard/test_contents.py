@@ -217,6 +217,16 @@ def test_rows_of_others_stand_as_long_as_their_results_do() -> None:
     assert (moved["Average ⬆️"], moved["theirs"]) == (1.5, 7)
 
 
+def test_the_cost_that_others_measured_stays_with_their_results() -> None:
+    """A row of results that we can read is written anew, and its CO₂ is not lost; of other results it tells nothing."""
+    noted = {**one_row(request()), "CO₂ cost (kg)": 1.5}
+    assert compile_rows([noted], sources([request()], [measured()]), {}, BOARD) == [noted]
+    ours = sources([request()], [measured(request=str(request().path))])
+    newer = sources([request(revision=OTHER)], [measured(day=2, revision=OTHER)])
+    for it in (ours, newer):
+        assert [row["CO₂ cost (kg)"] for row in compile_rows([noted], it, {}, BOARD)] == [None]
+
+
 def test_a_row_that_others_made_of_an_earlier_commit_stays_once() -> None:
     """Its results, and those of the newer one, are theirs or ours; it has a flag, and weights, of its own."""
     earlier = {**one_row(request()), "Model sha": OTHER, "Average ⬆️": 11.0, "theirs": 7}
