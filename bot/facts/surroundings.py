@@ -36,6 +36,7 @@ def gather_surroundings(desk: Desk, request: Request, facts: ModelFacts, submitt
     """What the board knows around `request`, whose model has these `facts`."""
     own = desk.index.get(str(request.path))
     models = list(dict.fromkeys(filter(None, (request.path.model, facts.id))))
+    bases = list(dict.fromkeys(filter(None, (facts.base_name, facts.base.id if facts.base is not None else ""))))
     weights = weights_digest(facts)
     window = _window(desk, own)
     organisation = request.path.org
@@ -57,6 +58,7 @@ def gather_surroundings(desk: Desk, request: Request, facts: ModelFacts, submitt
             *desk.flag_book.scoped(models, facts.sha or "", request.path.precision),
         ),
         opted_out=any(map(desk.board.admission.has_opted_out, models)) or desk.flag_book.has_opted_out(models),
+        base_opted_out=any(map(desk.board.admission.has_opted_out, bases)) or desk.flag_book.has_opted_out(bases),
     )
 
 

@@ -169,3 +169,5 @@ class Surroundings:
     by_organisation: int = 0
     flags: tuple[Earlier, ...] = ()
     opted_out: bool = False
+    base_opted_out: bool = False
+    """The same of the model that a Delta or an Adapter is applied to, by any name of it."""

@@ -105,7 +105,8 @@ def _gated(it: Submission) -> Iterator[Problem]:
 
 
 def _opted_out(it: Submission) -> Iterator[Problem]:
-    if it.policy.has_opted_out(it.name) or (it.around.opted_out and not it.base_name):
+    noted = it.around.base_opted_out if it.base_name else it.around.opted_out
+    if noted or it.policy.has_opted_out(it.name):
         yield REASONS["opted-out"].problem(model=it.name)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -14,6 +14,7 @@ from bot_kit import BOARD
 
 from bot.desk import Desk
 from bot.facts.surroundings import gather_surroundings, weights_digest
+from bot.flagging.book import FlagBook
 from bot.state.entry import Entry
 from bot.state.standing import Standing
 from hub.client import Hub
@@ -191,3 +192,25 @@ def test_authors_who_opted_out_have_under_every_name(desk: Desk) -> None:
     desk.board = desk.board.model_copy(update={"admission": policy})
     assert around(desk, asked=request("ada/old-name")).opted_out
     assert not around(desk, id="ada/lion", asked=request("ada/lion")).opted_out
+
+
+def test_authors_of_a_base_model_who_opted_out_have_under_every_name(desk: Desk) -> None:
+    """By the board file, or by a record in the flags repo: the name that was asked for, and the one the Hub has now."""
+    base = replace(FACTS, id="eve/root")
+    policy = desk.board.admission.model_copy(update={"do_not_submit": ("Eve/Root",)})
+    board, desk.board = desk.board, desk.board.model_copy(update={"admission": policy})
+    found = around(desk, base_name="eve/old-root", base=base)
+    assert (found.opted_out, found.base_opted_out) == (False, True)
+    desk.board = board
+    assert not around(desk, base_name="eve/old-root", base=base).base_opted_out
+    desk.flag_book = OptedOut(desk.redis, desk.keys, desk.hub, lambda: desk.mirror, None)
+    found = around(desk, base_name="eve/old-root", base=base)
+    assert (found.opted_out, found.base_opted_out) == (False, True)
+
+
+class OptedOut(FlagBook):
+    """Flags in which the authors of eve/root asked that it be not here."""
+
+    def has_opted_out(self, models: Sequence[str]) -> bool:
+        """Whether that is one of `models`."""
+        return "eve/root" in models

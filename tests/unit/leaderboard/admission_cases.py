@@ -98,6 +98,13 @@ BASES = (
         weight_type="Adapter",
         policy={"do_not_submit": ["meta-llama"]},
     ),
+    Case(
+        "a base whose authors object, by a flag",
+        ("base-opted-out",),
+        ADAPTER,
+        weight_type="Adapter",
+        around={"base_opted_out": True},
+    ),
     Case("an adapter without a config", ("adapter-config-missing",), upon(BASE, adapter=None), weight_type="Adapter"),
     Case(
         "an adapter with a torn config",
