@@ -51,6 +51,8 @@ class Sides:
     """What each repo says, as far as it is held against the others."""
 
     requests: dict[str, Request] = field(default_factory=dict)
+    unread: set[str] = field(default_factory=set)
+    """Models of which there is a request file that cannot be read."""
     results: dict[str, dict[str, Any] | None] = field(default_factory=dict)
     archive: set[str] = field(default_factory=set)
     """Where results lay that were removed, and are kept."""
@@ -107,6 +109,7 @@ def _read_requests(view: View, head: str, sides: Sides, desk: Desk) -> None:
             sides.requests[blob.path] = found
         else:
             # What cannot be read at all is told in its thread; what tells two models is ours to tell.
+            sides.unread.add(blob.path.partition("_eval_request_")[0])
             wrong = [one for one in found if one.code == "place"]
             sides.trouble += [Disagreement("request-place", blob.path, one.message) for one in wrong]
 
@@ -168,7 +171,7 @@ def _removed(sides: Sides, path: str, request: Request) -> Iterator[Disagreement
 
 
 def _results(sides: Sides) -> Iterator[Disagreement]:
-    asked = {request.path.model for request in sides.requests.values()}
+    asked = {request.path.model for request in sides.requests.values()} | sides.unread
     for path, fields in sides.results.items():
         model = _folder(path)
         if model not in asked:

@@ -158,7 +158,10 @@ def test_each_disagreement_is_found(stand: FlagStand) -> None:
     stand.put("ada/half_eval_request_False_float32_Original.json", in_bytes(done))
     elsewhere = {"model": "ada/plain", "status": "FINISHED", "steward": {"results": "ada/lost/results_1.json"}}
     stand.put("ada/plain_eval_request_False_float32_Original.json", in_bytes(elsewhere))
-    results = [CommitOperationAdd("ada/lost/results_1.json", in_bytes({"model_name": "ada/other", "results": {}}))]
+    stand.put("ada/merged_eval_request_False_float32_Original.json", b"{")
+    of_unread = CommitOperationAdd("ada/merged/results_1.json", in_bytes({"model_name": "ada/merged", "results": {}}))
+    lost = CommitOperationAdd("ada/lost/results_1.json", in_bytes({"model_name": "ada/other", "results": {}}))
+    results = [of_unread, lost]
     stand.form.create_commit("board/results", results, commit_message="Add", repo_type="dataset")
     stand.put_flags(
         **{
@@ -170,9 +173,11 @@ def test_each_disagreement_is_found(stand: FlagStand) -> None:
             "flags/ada/loud.json": by_hand("ada/loud", thread=f"{stand.hub.url}/spaces/old/space/discussions/1"),
         },
     )
-    found = {one.what for one in disagreements(stand.desk)}
-    gone = [CommitOperationDelete("ada/lost/results_1.json")]
+    told = disagreements(stand.desk)
+    found = {one.what for one in told}
+    gone = [CommitOperationDelete(one.path_in_repo) for one in results]
     stand.form.create_commit("board/results", gone, commit_message="Clear", repo_type="dataset")
+    assert [one.path for one in told if one.path.startswith("ada/merged")] == [], "its request is there, and unreadable"
     assert found == {
         "request-place",
         "results-missing",
