@@ -134,7 +134,7 @@ RULES = (
     Rule(
         "causal",
         "It continues texts",
-        "An architecture for causal language modelling (or sequence to sequence); not, say, for embeddings.",
+        "An architecture for causal language modelling; not, say, for embeddings, and none with an encoder.",
         "FAQ: failures come from “wrong parameters selected for eval”",
         _causal,
         _causal_known,
