@@ -45,7 +45,7 @@ class Hold(BaseModel):
 
 
 UNKNOWN: Mapping[str, Hold] = {
-    BOARD: Hold(reason=f"{PAUSES} cannot be read, so nobody knows what is paused. A maintainer has to mend that file.")
+    BOARD: Hold(reason=f"The file {PAUSES} cannot be read, so nobody knows what is paused. A maintainer must mend it.")
 }
 """The pauses while their file is broken, and what it said before is not known: whoever knows nothing starts nothing."""
 

@@ -276,7 +276,7 @@ def test_people_may_pause_by_hand_and_a_broken_file_changes_nothing(stand: Stand
     stand.tick()
     stand.settle()
     assert queued(stand) == []
-    assert "**The queue is paused**: .steward/queue.json cannot be read" in said(stand, path)
+    assert "**The queue is paused**: The file .steward/queue.json cannot be read" in said(stand, path)
     stand.put(PAUSES, b"{}")
     stand.settle()
     assert queued(stand) == [path]
@@ -284,7 +284,10 @@ def test_people_may_pause_by_hand_and_a_broken_file_changes_nothing(stand: Stand
 
 @pytest.mark.parametrize(
     ("content", "why"),
-    [(b'{"board": "Back on Monday."}', "Back on Monday."), (b" " * (MAX_PAUSES + 1), f"{PAUSES} cannot be read")],
+    [
+        (b'{"board": "Back on Monday."}', "Back on Monday."),
+        (b" " * (MAX_PAUSES + 1), f"The file {PAUSES} cannot be read"),
+    ],
 )
 def test_after_an_amnesia_nobody_has_a_turn_before_the_pauses_were_read(stand: Stand, content: bytes, why: str) -> None:
     """A request that is looked at before the requests repo as a whole is accepted, and waits like all others."""
