@@ -45,7 +45,7 @@ _BY_STATUS: dict[int, type[HubError]] = {
     412: StaleParent,
     413: TooLarge,
     425: Transient,
-    451: Denied,
+    451: Disabled,
 }
 _WAITS = re.compile(r"(?:about|in|after)\s+(?:an?|(\d+))\s+(second|minute|hour)", re.IGNORECASE)
 _UNIT = {"second": 1.0, "minute": 60.0, "hour": 3600.0}

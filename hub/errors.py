@@ -6,10 +6,10 @@ HubError                     anything the Hub, or the way to it, did not let us 
 │   ├── RevisionNotFound
 │   ├── EntryNotFound        no such file or folder at that revision
 │   └── ThreadNotFound
-├── Denied                   402, 403, 451: the token may not do this, or not before somebody has paid
+├── Denied                   402, 403: the token may not do this, or not before somebody has paid
 │   ├── BadToken             401: the token itself is not accepted
 │   ├── Gated                the repo asks for permission that our account was not given
-│   └── Disabled             the Hub switched the repo off
+│   └── Disabled             the Hub switched the repo off, or 451: the law does not allow it
 ├── Conflict                 409: the repo is not as the call expected; nothing was changed
 │   ├── StaleParent          412: the branch moved since it was read
 │   ├── Busy                 409: another commit or creation is under way; worth repeating at once
@@ -67,7 +67,7 @@ class Gated(Denied):
 
 
 class Disabled(Denied):
-    """The Hub switched this repo off."""
+    """The Hub switched this repo off, or the law does not allow that it is shown."""
 
 
 class Conflict(HubError):

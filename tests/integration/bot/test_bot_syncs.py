@@ -74,6 +74,15 @@ def test_a_refused_request_says_why_in_its_file_and_its_thread(
     assert stand.commits() == 3
 
 
+def test_a_model_that_the_law_forbids_is_refused_as_one_that_is_switched_off(stand: Stand) -> None:
+    """The Hub answers 451 for it: its request ends with that reason, and is not asked about until it is parked."""
+    stand.hub.box.faults.fail("GET /api/models/ada/good/*", status=451, times=None)
+    path = stand.submit("ada/good")
+    stand.settle()
+    file = stand.file(path)
+    assert (file["status"], file["steward"]["failure"]["cause"]) == ("FAILED", "model-disabled")
+
+
 UNREADABLE = [
     ("not json", None, b"{", "not JSON"),
     ("large", None, b" " * 200_000 + b"{}", "more than 100,000 bytes"),

@@ -42,7 +42,7 @@ def refusal(
         (403, "", "Access to this resource is disabled.", errors.Disabled),
         (403, "", "Forbidden: you must be in the organisation", errors.Denied),
         (402, "", "Payment required: your private storage is used up", errors.Denied),
-        (451, "", "Unavailable for legal reasons", errors.Denied),
+        (451, "", "Unavailable for legal reasons", errors.Disabled),
         (409, "", "Another commit operation is in progress for this repository. Please try again later.", errors.Busy),
         (409, "", "You already created this dataset repo", errors.Conflict),
         (412, "", "The branch was updated since you opened this page.", errors.StaleParent),
