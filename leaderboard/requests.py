@@ -192,7 +192,9 @@ class StewardFacts(BaseModel):
     hold: Hold | None = Field(default=None, description="why it gets no turn for now")
     cancelled: Hold | None = Field(default=None, description="why, by whom and when it was withdrawn")
     gpu_seconds: float = Field(default=0.0, ge=0, description="what its attempts took so far")
-    kept: Kept | None = Field(default=None, description="the earlier result, while a newer evaluation is under way")
+    kept: Kept | None = Field(
+        default=None, description="the earlier result, where a newer evaluation is under way or was cancelled"
+    )
     tried: str | None = Field(
         default=None, max_length=200, description="commit of a newer evaluation that failed; the earlier result stayed"
     )

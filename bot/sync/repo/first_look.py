@@ -62,7 +62,8 @@ def _readable(path: str, oid: str, request: Request) -> tuple[Entry, bool]:
         return known.model_copy(update={"state": "running", "attempt": str(request.file.job_id)}), True
     if status.waits:
         return known, True
-    return known.model_copy(update={"state": "settled", "file_oid": oid}), False
+    kept = facts.kept if status is Status.CANCELLED else None  # what was withdrawn is a newer evaluation alone
+    return known.model_copy(update={"state": "settled", "file_oid": oid, "kept": kept}), False
 
 
 def _is_at_rest(data: bytes) -> bool:

@@ -9,6 +9,7 @@ from published_kit import publish
 from stand_kit import Stand
 
 from bot.state.searching import find
+from bot.sync.board.scoreboard import SCORES
 from bot.sync.queue.queue_rules import cancel
 from bot.web import shown
 from bot.web.board import Views
@@ -123,6 +124,11 @@ def test_a_newer_evaluation_that_is_cancelled_leaves_the_old_result(
     assert (file["status"], file["steward"]["kept"]["results"]) == ("CANCELLED", finished["steward"]["results"])
     assert [revision for revision, _ in scored(stand)] == [old]
     assert "The earlier result of this model stays as it is." in stand.threads()[0].events[0].content
+    stand.desk.redis.flushall()
+    stand.settle()
+    stand.desk.mark(SCORES)
+    stand.work()
+    assert [revision for revision, _ in scored(stand)] == [old], "also after Redis was lost"
 
 
 @pytest.mark.parametrize("is_known", [True, False])
