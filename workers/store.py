@@ -130,7 +130,7 @@ class Store:
         """
         with self._moment():
             self.blobs.mkdir(parents=True, exist_ok=True)
-            _note(staging).unlink(missing_ok=True)  # of an earlier try: counted anew
+            _note(staging).write_text("0")  # counted anew; where there is no room, others may take away what is here
             missing = self._missing(files)
             while not self._fits(_bytes(missing)):
                 if not self._evict_one():

@@ -150,6 +150,25 @@ def test_what_a_download_kept_goes_with_it(tmp_path: Path, hub: Hub) -> None:
     assert kept(store) == ["b", "c"] and store.size() == 3 * SIZE
 
 
+def test_what_a_download_kept_goes_also_where_there_was_no_room_for_the_rest(tmp_path: Path, hub: Hub) -> None:
+    """A second try that does not fit any more leaves nothing on the disk that nobody may take away."""
+    shared = b"s" * SIZE
+    held = hub.hold(Store(tmp_path, most=3 * SIZE), "a", shared=shared, own=b"a" * SIZE)
+    wanted = {"shared": blob(shared), "own": blob(b"x" * SIZE)}
+
+    def breaks(folder: Path, names: list[str]) -> None:
+        raise ConnectionError("cut")
+
+    with pytest.raises(ConnectionError):
+        Store(tmp_path, most=3 * SIZE).hold("org/model", "x", wanted, breaks)
+    store = Store(tmp_path, most=2 * SIZE)
+    with pytest.raises(DiskFull):
+        store.hold("org/model", "x", wanted, breaks)
+    held.release()
+    hub.hold(store, "b", own=b"b" * 2 * SIZE).release()
+    assert kept(store) == ["b"] and store.size() == 2 * SIZE
+
+
 def test_a_download_that_was_given_up_makes_room(tmp_path: Path, hub: Hub) -> None:
     """What it left, and what it had still to bring, counts until then."""
     store = Store(tmp_path, most=2 * SIZE)
