@@ -1,12 +1,13 @@
 """How attempts of a suite ended lately, and its canary: asked for by the bot, run by a worker, judged by the bot.
 
     bot      note(…)                 how an attempt ended
-             ask(cause)              many died of it: a model that is known to work is to run first
+             ask(cause)              most die of it: a model that is known to work is to run first
     worker   take()                  one worker at a time, for RUN seconds; `release` where it comes to no verdict
              report(verdict)         and the bot is woken
     bot      verdict(), settle()     acted upon
 
-All of it may be lost with Redis: the next deaths bring the suspicion back.
+All of it may be lost with Redis: the next deaths bring the suspicion back. Only the sync of an outbreak, of which there
+is one at a time, asks and settles.
 Race accepted: a worker is killed in a canary. The next one may take it when RUN seconds are over.
 """
 
@@ -79,10 +80,19 @@ class Canaries:
         return cleared
 
     def ask(self, cause: str) -> bool:
-        """Have the next worker run the canary; False where it is asked for already."""
-        asked = self.redis.hsetnx(self._canary, "asked", cause)
-        self.redis.expire(self._canary, KEPT)
-        return bool(asked)
+        """Have the next worker run the canary; False where it is asked for already because of `cause`.
+
+        What it was asked for before is replaced: most die of this by now, and it may be what keeps any canary from
+        being run. One that runs already reports about the other cause, and this one is asked for still.
+        """
+        known = self.redis.hget(self._canary, "asked")
+        if text(known or b"") == cause:
+            return False
+        with self.redis.pipeline() as pipe:
+            pipe.hset(self._canary, "asked", cause)
+            pipe.expire(self._canary, KEPT)
+            pipe.execute()
+        return True
 
     def verdict(self) -> Verdict | None:
         """What a worker reported; None where nothing was, or nothing that can be read."""
@@ -94,9 +104,11 @@ class Canaries:
 
     def settle(self, cause: str, *, now: float) -> None:
         """The verdict was acted upon: deaths of `cause` count from now on."""
+        asked = self.redis.hget(self._canary, "asked")
+        over = ["verdict"] if asked is not None and text(asked) != cause else ["asked", "verdict"]
         with self.redis.pipeline() as pipe:
             pipe.hset(self._canary, f"cleared:{cause}", repr(now))
-            pipe.hdel(self._canary, "asked", "verdict")
+            pipe.hdel(self._canary, *over)
             pipe.execute()
 
     # --- a worker

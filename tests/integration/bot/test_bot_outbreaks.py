@@ -147,6 +147,27 @@ def test_one_worker_at_a_time_runs_it(stand: Stand, canaries: Canaries) -> None:
     assert canaries.take("v") == "harness-error"
 
 
+def test_what_most_die_of_by_now_is_what_the_canary_is_asked_for(stand: Stand, canaries: Canaries) -> None:
+    """Where nothing can begin any more no canary gives a verdict about an earlier cause: it is not waited for."""
+    strike(stand, "abcd")
+    assert canaries.take("w") == "harness-error"
+    strike(stand, "efghi", "dataset-unavailable")
+    canaries.release()
+    judge(stand, canaries, DIED)
+    assert "5 models died of dataset-unavailable" in reasons(stand)["suite:starter"]
+
+
+def test_a_verdict_about_an_earlier_cause_takes_the_later_one_off_no_list(stand: Stand, canaries: Canaries) -> None:
+    """A canary that was under way lives: the other cause is asked for still."""
+    strike(stand, "abcd")
+    asked = canaries.take("w")
+    strike(stand, "efghi", "dataset-unavailable")
+    canaries.report(Verdict(cause=str(asked), worker="w"))
+    stand.desk.mark(canaries.key)
+    stand.work()
+    assert canaries.take("v") == "dataset-unavailable"
+
+
 def test_the_end_of_a_real_attempt_is_noted(stand: Stand, canaries: Canaries) -> None:
     """From the worker's outcome to the record that the suspicion is drawn from."""
     job = stand.started()
