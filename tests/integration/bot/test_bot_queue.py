@@ -259,7 +259,7 @@ def test_a_pause_stops_turns_and_not_what_runs_and_survives_amnesia(stand: Stand
     assert queue_rules.resume(stand.desk, what).code == "not-paused"
 
 
-@pytest.mark.parametrize("broken", [b"{", b"{}" + b" " * MAX_PAUSES])
+@pytest.mark.parametrize("broken", [b"{", b"{}" + b" " * MAX_PAUSES], ids=["cut off", "too large"])
 def test_people_may_pause_by_hand_and_a_broken_file_changes_nothing(stand: Stand, broken: bytes) -> None:
     """A bare reason in the file counts; what cannot be read leaves the last pauses in force, or, after an amnesia, all
     paused."""
@@ -288,6 +288,7 @@ def test_people_may_pause_by_hand_and_a_broken_file_changes_nothing(stand: Stand
         (b'{"board": "Back on Monday."}', "Back on Monday."),
         (b" " * (MAX_PAUSES + 1), f"The file {PAUSES} cannot be read"),
     ],
+    ids=["a pause", "too large"],
 )
 def test_after_an_amnesia_nobody_has_a_turn_before_the_pauses_were_read(stand: Stand, content: bytes, why: str) -> None:
     """A request that is looked at before the requests repo as a whole is accepted, and waits like all others."""

@@ -116,7 +116,7 @@ def test_rulings_about_the_queue_are_written_where_everybody_reads_them(stand: S
     assert json.loads(stand.read(".steward/queue.json"))["board"] is None
 
 
-@pytest.mark.parametrize("slip", [b'{"tier:large": "Moved.",}', b"{}" + b" " * 100_000])
+@pytest.mark.parametrize("slip", [b'{"tier:large": "Moved.",}', b"{}" + b" " * 100_000], ids=["comma", "large"])
 def test_pauses_that_cannot_be_read_are_told_to_whoever_wants_another(stand: Stand, talk: Talk, slip: bytes) -> None:
     """A slip of whoever wrote the file by hand leaves nobody without an answer, and the file as it is."""
     stand.put(".steward/queue.json", slip)

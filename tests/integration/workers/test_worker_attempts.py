@@ -228,8 +228,8 @@ def test_time_is_up_when_the_job_says_so(bot: Bot, worker: WorkerProcess) -> Non
 def test_the_time_for_which_a_claim_is_waited_for_is_no_time_of_the_attempt(bot: Bot, worker: WorkerProcess) -> None:
     """A bot that is away for longer than an attempt may take finds it waiting, and it is evaluated then."""
     asked = job("fine")
-    bot.enqueue(asked, timeout=5)
-    for _ in range(8):  # it asks again once a second at most
+    bot.enqueue(asked, timeout=8)
+    for _ in range(11):  # it asks again once a second at most
         eventually(lambda: bot.dirty(asked))
         assert bot.state(asked) == "taken"
         bot.clean()
