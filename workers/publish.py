@@ -204,11 +204,13 @@ def _commit(client: Hub, publication: Publication, results: Results, files: list
 
 
 def _landed(client: Hub, publication: Publication, repo: Repo, head: str) -> Details | None:
-    """What an earlier try of the same attempt published."""
+    """What an earlier try of the same attempt published, with the same suite: that may have changed in between."""
     file = client.find_file(repo, outcome_path(publication.plan.attempt), head, max_bytes=MAX_BYTES)
     if file is None:
         return None
     earlier = Published.model_validate_json(file.data)
+    if earlier.suite_digest != publication.suite.digest:
+        return None
     return Details(repo=repo.id, commit=head, results_path=earlier.results_path)
 
 

@@ -89,6 +89,17 @@ def test_published_twice_is_published_once(hub: LocalHub, spool: Path) -> None:
     assert commits(hub) == 1
 
 
+def test_what_was_published_with_another_suite_is_no_earlier_try(hub: LocalHub, spool: Path) -> None:
+    """An attempt that was handed back while the suite changed publishes what it found with the suite of now."""
+    before = type(STARTER).model_validate(STARTER.model_dump() | {"version": STARTER.version + 1})
+    assert before.digest != STARTER.digest
+    publish(publication(spool, suite=before), access(hub))
+    details = publish(publication(spool, ended=1_795_525_200.0), access(hub))
+    assert json.loads(read(hub, details.results_path))["steward"]["suite_digest"] == STARTER.digest
+    assert publish(publication(spool, ended=1_795_528_800.0), access(hub)) == details
+    assert commits(hub) == 2
+
+
 @pytest.mark.parametrize("fault", ["fail", "fail-after", "cut"])
 def test_a_commit_whose_answer_is_lost_lands_once(hub: LocalHub, spool: Path, fault: str) -> None:
     """Whether the Hub failed before or after it, the commit is there, once."""
