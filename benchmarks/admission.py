@@ -26,6 +26,7 @@ from typing import Any
 
 from benchmarks.glancing import glancing
 from benchmarks.stage import peak_mb
+from leaderboard.admission.sizes import parameters
 
 TOKEN = "hf_bench"
 LARGE = 200_000_000
@@ -96,7 +97,8 @@ def measure(url: str, rounds: int) -> dict[str, Any]:
                 times.append(time.monotonic() - started)
             assert facts.config is not None
             assert facts.tokenizer is not None
-            words = f"config {facts.config.state}, tokenizer {facts.tokenizer.state}, {facts.parameters} parameters"
+            count = parameters(facts, "Original")
+            words = f"config {facts.config.state}, tokenizer {facts.tokenizer.state}, {count} parameters"
             assert facts.config.state == EXPECTED.get(name, "loaded"), words
             assert facts.tokenizer.state == ("too-large" if name == MODELS[-1] else "loaded"), words
             models[name] = {"calls": len(calls), "seconds": round(statistics.median(times), 3), "words": words}
