@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import pytest
 from huggingface_hub import CommitOperationAdd
+from queue_kit import path_of, queued, said, start, submit
 from stand_kit import REQUESTS, Stand
 
 from bot.facts import worth_keeping
@@ -20,39 +21,12 @@ from hub.edits import blob_id
 from leaderboard.admission.facts import ConfigFacts, ModelFacts, Quantization, Weights
 from leaderboard.attempts import Failure, Outcome, attempt_id
 from leaderboard.budgets import DAY, HOUR, Budgets
-from leaderboard.holds import MAX_PAUSES, PAUSES
-from leaderboard.requests import Request, RequestPath, parse_request
+from leaderboard.requests import Request, parse_request
 from leaderboard.results import Block, dump, score, scores_in_block, with_block
 from wire.heartbeats import WorkerCard
 from wire.jobs import EvaluationJob
 
 THEIRS = Failure(cause="weights-corrupted", fault="submission", message="Cut off.")
-
-
-def path_of(precision: str) -> str:
-    """The request for the one good model at a made-up precision."""
-    return str(RequestPath("ada", "good", private=False, precision=precision, weight_type="Original"))
-
-
-def submit(stand: Stand, *precisions: str, sender: str = "") -> list[str]:
-    """The form commits requests of `sender`, all at once; their paths."""
-    form = stand.desk.hub.user("form").id
-    known = tuple(dict.fromkeys((*stand.desk.board.precisions, *precisions)))
-    stand.desk.board = stand.desk.board.model_copy(update={"front_ends": (form,), "precisions": known})
-    files = [
-        CommitOperationAdd(
-            path_of(one), json.dumps({"model": "ada/good", "status": "PENDING", "sender": sender}).encode()
-        )
-        for one in precisions
-    ]
-    stand.form.create_commit(REQUESTS, files, commit_message="Add", repo_type="dataset")
-    stand.settle()
-    return [path_of(one) for one in precisions]
-
-
-def queued(stand: Stand) -> list[str]:
-    """The paths of what lies in RQ."""
-    return [job.path for job in stand.queued()]
 
 
 def judged_like(stand: Stand, path: str, *precisions: str) -> list[str]:
@@ -71,22 +45,6 @@ def judged_like(stand: Stand, path: str, *precisions: str) -> list[str]:
     stand.desk.mark("queue")
     stand.settle()
     return [one.path for one in entries]
-
-
-def start(stand: Stand, path: str) -> EvaluationJob:
-    """The worker takes the job of `path`, says that it does it, and is granted the claim."""
-    (job,) = (job for job in stand.queued() if job.path == path)
-    card = WorkerCard(name="w", tiers=("all",), since=stand.time, beat=stand.time, doing=job.attempt)
-    stand.desk.workers.announce(card)
-    assert stand.take(job) is True
-    return job
-
-
-def said(stand: Stand, path: str) -> str:
-    """The status comment of the request at `path`."""
-    thread = stand.desk.index.get(path).thread
-    (post,) = (one.events[0].content for one in stand.threads() if one.num == thread)
-    return str(post).replace("\u200b", "")
 
 
 def test_two_hundred_models_of_one_submitter_do_not_delay_the_first_of_another(stand: Stand) -> None:
@@ -228,80 +186,6 @@ def test_a_hold_takes_a_request_out_of_rq_and_survives_amnesia(stand: Stand) -> 
     assert "hold" not in stand.file(path)["steward"]
     assert "On hold" not in said(stand, path)
     assert queue_rules.unhold(stand.desk, path).code == "not-held"
-
-
-@pytest.mark.parametrize("what", ["board", "tier:small"])
-def test_a_pause_stops_turns_and_not_what_runs_and_survives_amnesia(stand: Stand, what: str) -> None:
-    """Everyone can read the reason in the repo and the thread; resumed, the queue goes on."""
-    stand.worker()
-    one, other = submit(stand, "p1", "p2", sender="ada")
-    job = start(stand, queued(stand)[0])
-    waits = other if job.path == one else one
-    assert queue_rules.pause(stand.desk, what, "The machines are moved.", "maya").done
-    stand.settle()
-    assert queued(stand) == []
-    assert stand.beat(job)
-    (pause,) = stand.file(PAUSES).values()
-    assert (pause["reason"], pause["by"]) == ("The machines are moved.", "maya")
-    stand.tick()
-    stand.settle()
-    assert "paused" in said(stand, waits)
-    assert "The machines are moved." in said(stand, waits)
-    assert queue_rules.pause(stand.desk, what, "The machines are moved.", "maya").code == "paused-already"
-    stand.desk.redis.flushall()
-    stand.worker()
-    stand.tick()
-    stand.settle()
-    assert queued(stand) == []
-    assert queue_rules.resume(stand.desk, what).done
-    stand.settle()
-    assert waits in queued(stand)
-    assert queue_rules.resume(stand.desk, what).code == "not-paused"
-
-
-@pytest.mark.parametrize("broken", [b"{", b"{}" + b" " * MAX_PAUSES], ids=["cut off", "too large"])
-def test_people_may_pause_by_hand_and_a_broken_file_changes_nothing(stand: Stand, broken: bytes) -> None:
-    """A bare reason in the file counts; what cannot be read leaves the last pauses in force, or, after an amnesia, all
-    paused."""
-    stand.put(PAUSES, b'{"board": "Back on Monday."}')
-    stand.worker()
-    (path,) = submit(stand, "float32", sender="ada")
-    assert queued(stand) == []
-    assert "**The queue is paused**: Back on Monday." in said(stand, path)
-    stand.put(PAUSES, broken)
-    stand.settle()
-    assert queued(stand) == []
-    stand.desk.redis.flushall()
-    stand.worker()
-    stand.tick()
-    stand.settle()
-    assert queued(stand) == []
-    assert "**The queue is paused**: The file .steward/queue.json cannot be read" in said(stand, path)
-    stand.put(PAUSES, b"{}")
-    stand.settle()
-    assert queued(stand) == [path]
-
-
-@pytest.mark.parametrize(
-    ("content", "why"),
-    [
-        (b'{"board": "Back on Monday."}', "Back on Monday."),
-        (b" " * (MAX_PAUSES + 1), f"The file {PAUSES} cannot be read"),
-    ],
-    ids=["a pause", "too large"],
-)
-def test_after_an_amnesia_nobody_has_a_turn_before_the_pauses_were_read(stand: Stand, content: bytes, why: str) -> None:
-    """A request that is looked at before the requests repo as a whole is accepted, and waits like all others."""
-    stand.put(PAUSES, content)
-    stand.worker()
-    (path,) = submit(stand, "float32", sender="ada")
-    stand.desk.redis.flushall()
-    stand.worker()
-    stand.desk.mark(f"request:{path}")
-    stand.work()
-    assert stand.desk.index.get(path).state == "waiting"
-    assert queued(stand) == []
-    assert f"**The queue is paused**: {why}" in said(stand, path)
 
 
 def test_priorities_reorder_what_waits_and_what_lies_in_rq(stand: Stand) -> None:

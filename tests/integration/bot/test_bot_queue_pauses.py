@@ -1,0 +1,84 @@
+"""Pauses through the real path: the file on the Hub, however it is written, decides who gets a turn."""
+
+from __future__ import annotations
+
+import pytest
+from queue_kit import queued, said, start, submit
+from stand_kit import Stand
+
+from bot.sync.queue import queue_rules
+from leaderboard.holds import MAX_PAUSES, PAUSES
+
+
+@pytest.mark.parametrize("what", ["board", "tier:small"])
+def test_a_pause_stops_turns_and_not_what_runs_and_survives_amnesia(stand: Stand, what: str) -> None:
+    """Everyone can read the reason in the repo and the thread; resumed, the queue goes on."""
+    stand.worker()
+    one, other = submit(stand, "p1", "p2", sender="ada")
+    job = start(stand, queued(stand)[0])
+    waits = other if job.path == one else one
+    assert queue_rules.pause(stand.desk, what, "The machines are moved.", "maya").done
+    stand.settle()
+    assert queued(stand) == []
+    assert stand.beat(job)
+    (pause,) = stand.file(PAUSES).values()
+    assert (pause["reason"], pause["by"]) == ("The machines are moved.", "maya")
+    stand.tick()
+    stand.settle()
+    assert "paused" in said(stand, waits)
+    assert "The machines are moved." in said(stand, waits)
+    assert queue_rules.pause(stand.desk, what, "The machines are moved.", "maya").code == "paused-already"
+    stand.desk.redis.flushall()
+    stand.worker()
+    stand.tick()
+    stand.settle()
+    assert queued(stand) == []
+    assert queue_rules.resume(stand.desk, what).done
+    stand.settle()
+    assert waits in queued(stand)
+    assert queue_rules.resume(stand.desk, what).code == "not-paused"
+
+
+@pytest.mark.parametrize("broken", [b"{", b"{}" + b" " * MAX_PAUSES], ids=["cut off", "too large"])
+def test_people_may_pause_by_hand_and_a_broken_file_changes_nothing(stand: Stand, broken: bytes) -> None:
+    """A bare reason in the file counts; what cannot be read leaves the last pauses in force, or, after an amnesia, all
+    paused."""
+    stand.put(PAUSES, b'{"board": "Back on Monday."}')
+    stand.worker()
+    (path,) = submit(stand, "float32", sender="ada")
+    assert queued(stand) == []
+    assert "**The queue is paused**: Back on Monday." in said(stand, path)
+    stand.put(PAUSES, broken)
+    stand.settle()
+    assert queued(stand) == []
+    stand.desk.redis.flushall()
+    stand.worker()
+    stand.tick()
+    stand.settle()
+    assert queued(stand) == []
+    assert "**The queue is paused**: The file .steward/queue.json cannot be read" in said(stand, path)
+    stand.put(PAUSES, b"{}")
+    stand.settle()
+    assert queued(stand) == [path]
+
+
+@pytest.mark.parametrize(
+    ("content", "why"),
+    [
+        (b'{"board": "Back on Monday."}', "Back on Monday."),
+        (b" " * (MAX_PAUSES + 1), f"The file {PAUSES} cannot be read"),
+    ],
+    ids=["a pause", "too large"],
+)
+def test_after_an_amnesia_nobody_has_a_turn_before_the_pauses_were_read(stand: Stand, content: bytes, why: str) -> None:
+    """A request that is looked at before the requests repo as a whole is accepted, and waits like all others."""
+    stand.put(PAUSES, content)
+    stand.worker()
+    (path,) = submit(stand, "float32", sender="ada")
+    stand.desk.redis.flushall()
+    stand.worker()
+    stand.desk.mark(f"request:{path}")
+    stand.work()
+    assert stand.desk.index.get(path).state == "waiting"
+    assert queued(stand) == []
+    assert f"**The queue is paused**: {why}" in said(stand, path)
