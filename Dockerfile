@@ -24,7 +24,7 @@ ENV PATH=/opt/steward/bin:$PATH \
 FROM scratch AS source
 COPY pyproject.toml README.md ./
 COPY leaderboard leaderboard
-COPY wire wire
+COPY redis_state redis_state
 COPY hub hub
 COPY bot bot
 COPY workers workers

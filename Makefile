@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 ARGS ?=
 # So many files of tests at a time, also on two cores: they wait for processes and clocks as much as they compute.
 FILES ?= 3
-ROOMS := leaderboard wire hub bot workers localhub steward
+ROOMS := leaderboard redis_state hub bot workers localhub steward
 # The tests start hundreds of processes, which should not all compile the same modules.
 unexport PYTHONDONTWRITEBYTECODE
 

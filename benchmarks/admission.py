@@ -75,7 +75,7 @@ def in_a_process(rounds: int) -> dict[str, Any]:
 
 def measure(url: str, rounds: int) -> dict[str, Any]:
     """Gather the facts of each model, and watch what that takes."""
-    from bot.facts import gather_model_facts
+    from bot.model_facts import gather_model_facts
     from bot.probe import Probe
     from hub.client import Hub
 

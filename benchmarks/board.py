@@ -7,18 +7,18 @@ from collections.abc import Iterator
 
 import redis
 
-from bot.state.entry import Entry
-from bot.state.index import Index
-from bot.state.measures import Measures
-from bot.state.scoreboard import Scored
-from bot.state.standing import Standing
 from leaderboard.attempts import Failure
 from leaderboard.categories import Category
-from wire import clock
-from wire.attempts import LOST, Attempts, Progress
-from wire.heartbeats import WorkerCard, Workers
-from wire.jobs import EvaluationJob
-from wire.keys import Keys
+from redis_state import clock
+from redis_state.attempts import LOST, Attempts, Progress
+from redis_state.board.entry import Entry
+from redis_state.board.index import Index
+from redis_state.board.measures import Measures
+from redis_state.board.request_snapshot import Standing
+from redis_state.board.scoreboard import Scored
+from redis_state.heartbeats import WorkerCard, Workers
+from redis_state.jobs import EvaluationJob
+from redis_state.keys import Keys
 
 BENCHMARKS = (
     "Boolean Expressions",

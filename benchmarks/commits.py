@@ -157,8 +157,8 @@ def _through(points: Sequence[tuple[int, int]], at: int) -> int:
 
 def measure_steward(options: argparse.Namespace) -> dict[str, Any]:
     """The figures of Steward."""
+    from redis_state.logs import configure_logs
     from steward.valkey import Valkey
-    from wire.logs import configure_logs
 
     configure_logs("error")
     started = time.monotonic()

@@ -42,11 +42,11 @@ def demo(folder: Path, start_worker: Callable[[Any], object] | None = None) -> I
 
 def has_worker(stage: Any) -> bool:
     """Whether a worker has said that it is there."""
+    from redis_state.clock import now
+    from redis_state.heartbeats import Workers
+    from redis_state.keys import Keys
+    from redis_state.redis import connect
     from steward.demo.world import ORG
-    from wire.clock import now
-    from wire.heartbeats import Workers
-    from wire.keys import Keys
-    from wire.redis import connect
 
     return bool(Workers(connect(stage.valkey.url), Keys(ORG)).alive(now=now()))
 

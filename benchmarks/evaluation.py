@@ -122,11 +122,11 @@ def by_steward(stage: Any, revision: str, number: int) -> tuple[float, dict[str,
     from huggingface_hub import HfApi
 
     from leaderboard.attempts import attempt_id
+    from redis_state.attempts import Attempts
+    from redis_state.keys import Keys
+    from redis_state.redis import connect
     from steward.demo.story import SUBMISSIONS, submit
     from steward.demo.world import ORG
-    from wire.attempts import Attempts
-    from wire.keys import Keys
-    from wire.redis import connect
 
     submission = SUBMISSIONS[0]
     keys, redis = Keys(ORG), connect(stage.valkey.url)

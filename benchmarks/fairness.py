@@ -255,12 +255,12 @@ def speed(options: argparse.Namespace) -> dict[str, float]:
 
 def _desk(url: str, options: argparse.Namespace) -> tuple[Any, list[Any]]:
     from benchmarks.turned import board_of
-    from bot.desk import Desk
-    from bot.state.entry import Entry
+    from bot.core.context import Desk
     from hub.client import Hub
     from leaderboard.suites import find_suite
-    from wire.heartbeats import WorkerCard
-    from wire.redis import connect
+    from redis_state.board.entry import Entry
+    from redis_state.heartbeats import WorkerCard
+    from redis_state.redis import connect
 
     options.attempts, options.threads = 1, "never"
     chance, now = random.Random(options.seed), time.time()
@@ -288,7 +288,7 @@ def _desk(url: str, options: argparse.Namespace) -> tuple[Any, list[Any]]:
 
 
 def _timed(desk: Any, entries: list[Any], options: argparse.Namespace) -> dict[str, float]:
-    from bot.sync.queue.line import look
+    from bot.read_models.queue_snapshot import look
     from leaderboard.dispatch import choose
 
     chance = random.Random(options.seed)

@@ -41,15 +41,15 @@ def main() -> None:
 
 def measure(options: argparse.Namespace) -> dict[str, Any]:
     """The figures."""
-    from bot.desk import Desk
+    from bot.core.context import Desk
     from bot.probe import Probe
     from hub.client import Hub
     from leaderboard.boards import parse_board
     from leaderboard.suites import find_suite
     from localhub.testing import LocalHub
+    from redis_state import clock
+    from redis_state.redis import connect
     from steward.valkey import Valkey
-    from wire import clock
-    from wire.redis import connect
 
     with tempfile.TemporaryDirectory(prefix="steward-bench-") as name:
         folder, calls = Path(name), list[str]()
@@ -79,7 +79,7 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
 
 def evidence(desk: Any, calls: list[str]) -> tuple[float, int, list[str]]:
     """From a report to its evidence: seconds, calls, and what was found."""
-    from bot.flagging.reports import Report, drop_report, find_report, note_report, sync_evidence
+    from bot.flags.reports import Report, drop_report, find_report, note_report, sync_evidence
 
     drop_report(desk, "ada/copy")
     calls.clear()
@@ -93,9 +93,9 @@ def evidence(desk: Any, calls: list[str]) -> tuple[float, int, list[str]]:
 
 def fill(desk: Any, count: int) -> None:
     """An index of `count` models that were judged, the original of the copy among them."""
-    from bot.state.entry import Entry
-    from bot.state.standing import Standing
     from leaderboard.requests import RequestPath
+    from redis_state.board.entry import Entry
+    from redis_state.board.request_snapshot import Standing
 
     def entry(model: str, weights: str) -> Entry:
         org, _, name = model.partition("/")

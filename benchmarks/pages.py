@@ -29,10 +29,10 @@ import httpx2
 import redis
 
 from benchmarks.board import BENCHMARKS, fill, model_of, path_of
-from bot.app import App, create_app
-from bot.settings import BotSettings
+from bot.core.settings import BotSettings
+from bot.processes.web_app import App, create_app
+from redis_state.keys import Keys
 from steward.valkey import Valkey
-from wire.keys import Keys
 
 BOARD = """
 name: bench

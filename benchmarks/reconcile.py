@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.stage import Stage, peak_mb, request_file, request_path, stage, write_hub
-from bot.sync.reconcile import round_keys
-from wire.dirty import Priority
+from bot.processes.reconcile import round_keys
+from redis_state.dirty import Priority
 
 SIZES = (1_000, 10_000, 100_000)
 WAITING = 10

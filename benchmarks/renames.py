@@ -21,10 +21,10 @@ from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi
 
 from benchmarks.reconcile import requests
 from benchmarks.stage import FORM, REQUESTS, Stage, request_file, request_path, stage, write_hub
-from bot.sync.pulls.pulls import sync_pull
-from bot.sync.pulls.record import find_report
-from bot.sync.renames.pulls import stands
-from bot.sync.renames.sources import source_of
+from bot.changes.rename_sources import source_of
+from bot.core.pull_records import find_report
+from bot.pulls.pull import sync_pull
+from bot.pulls.rename_pulls import stands
 from leaderboard.renames import plan
 from localhub.box import Box
 

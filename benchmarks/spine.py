@@ -58,11 +58,11 @@ def _round(stage: Any, number: int) -> tuple[float, float]:
     from huggingface_hub import CommitOperationAdd, HfApi
 
     from leaderboard.attempts import attempt_id
+    from redis_state.attempts import Attempts
+    from redis_state.keys import Keys
+    from redis_state.redis import connect
     from steward.demo.story import SUBMISSIONS, request_file, submit
     from steward.demo.world import ORG, REQUESTS
-    from wire.attempts import Attempts
-    from wire.keys import Keys
-    from wire.redis import connect
 
     submission = SUBMISSIONS[0]
     owner = HfApi(stage.hub_url, token=stage.world.tokens[submission.sender])

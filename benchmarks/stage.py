@@ -20,16 +20,16 @@ from typing import Any, TypeVar
 import httpx2
 import yaml
 
-from bot.desk import Desk
+from bot.core.context import Desk
 from hub.client import Hub
 from leaderboard.boards import parse_board
 from leaderboard.suites import find_suite
 from localhub.box import Box
 from localhub.git import Author, Put
+from redis_state import clock
+from redis_state.redis import connect
 from steward.children import Child, Children
 from steward.valkey import Valkey
-from wire import clock
-from wire.redis import connect
 
 T = TypeVar("T")
 

@@ -159,10 +159,10 @@ def started(
     folder: Path, hub: str, queue: str, workers: int, batch_size: int
 ) -> Iterator[list[subprocess.Popen[bytes]]]:
     """Workers that are ready to take jobs; they share a work folder, and so a store and the device."""
-    from wire.clock import now
-    from wire.heartbeats import Workers
-    from wire.keys import Keys
-    from wire.redis import connect
+    from redis_state.clock import now
+    from redis_state.heartbeats import Workers
+    from redis_state.keys import Keys
+    from redis_state.redis import connect
 
     repos = {name: f"bench/{name}" for name in ("requests", "results", "logs", "community")}
     board = {"name": BOARD, "title": "Throughput", "suite": "starter"}
@@ -201,10 +201,10 @@ def by_steward(queue: str, models: dict[str, str], processes: list[subprocess.Po
     """Seconds from the first place in the queue to the last published details."""
     from leaderboard.attempts import attempt_id
     from leaderboard.suites import find_suite
-    from wire.attempts import Attempts
-    from wire.jobs import EvaluationJob, enqueue
-    from wire.keys import Keys
-    from wire.redis import connect
+    from redis_state.attempts import Attempts
+    from redis_state.jobs import EvaluationJob, enqueue
+    from redis_state.keys import Keys
+    from redis_state.redis import connect
 
     suite, keys = find_suite("starter"), Keys(BOARD)
     attempts, granted = Attempts(connect(queue), keys), set[str]()

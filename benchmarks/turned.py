@@ -48,12 +48,12 @@ class Stand:
     """Steward's sync process on a clock that is turned, and the workers around it."""
 
     def __init__(self, hub: Any, redis_url: str, options: argparse.Namespace, folder: Path) -> None:
-        from bot.desk import Desk
-        from bot.schedule import Schedule
-        from bot.sync.loop import SyncLoop
+        from bot.core.context import Desk
+        from bot.processes.schedule import Schedule
+        from bot.processes.sync_loop import SyncLoop
         from hub.client import Hub
         from leaderboard.suites import find_suite
-        from wire.redis import connect
+        from redis_state.redis import connect
 
         self.time, self.options, self.hub_url = time.time(), options, hub.url
         self.desk = Desk(
@@ -133,8 +133,8 @@ class Stand:
 
     def beat(self) -> None:
         """The workers say that they live, and those who have finished say so."""
-        from wire.attempts import Progress
-        from wire.heartbeats import WorkerCard
+        from redis_state.attempts import Progress
+        from redis_state.heartbeats import WorkerCard
 
         for number in range(self.options.workers):
             card = WorkerCard(name=f"w{number}", tiers=("all",), since=self.time, beat=self.time)
@@ -158,7 +158,7 @@ class Stand:
 
     def take(self) -> bool:
         """An idle worker takes the next job; whether one did."""
-        from wire import jobs
+        from redis_state import jobs
 
         queues = [jobs.queue(self.desk.redis, name) for name in self.desk.queues]
         found = [job for queue in queues for job in queue.jobs]

@@ -169,9 +169,9 @@ def print_table(found: dict[str, Any]) -> None:
 
 def serve(name: str) -> None:
     """Serve one of the two, both as `steward serve` would."""
-    from bot.app import create_app, run
-    from bot.settings import BotSettings
-    from wire.logs import configure_logs
+    from bot.core.settings import BotSettings
+    from bot.processes.web_app import create_app, run
+    from redis_state.logs import configure_logs
 
     settings = BotSettings()
     configure_logs(settings.log_level, as_json=settings.log_json)

@@ -15,7 +15,7 @@ Attempts are numbered by path, and no number is ever used twice. The file keeps 
 `steward.spent`. A file that waits at such a number was put back by somebody, be it from an end or out of the middle,
 and its next attempt is the one after that, at the commit that the file asks for now. So the commit that reopens a
 request raises its number, whoever makes it and whatever else it says. Where somebody wrote a new file over ours, what
-was spent is known to the index, or looked for elsewhere (`bot.sync.requests.numbers`).
+was spent is known to the index, or looked for elsewhere (`bot.request_files.attempt_numbers`).
 """
 
 from __future__ import annotations

@@ -56,8 +56,8 @@ app = typer.Typer(
 @app.command()
 def serve() -> None:
     """Run the web server: the Hub's webhooks in, health out."""
-    from bot.app import serve as run
-    from bot.settings import BotSettings
+    from bot.core.settings import BotSettings
+    from bot.processes.web_app import serve as run
 
     with sentences():
         run(BotSettings())
@@ -68,8 +68,8 @@ def sync(
     timer: Annotated[bool, typer.Option(help="Keep the timer too; where `steward schedule` runs, it need not.")] = True,
 ) -> None:
     """Run a sync process: bring requests and threads in step with the Hub."""
-    from bot.settings import BotSettings
-    from bot.sync.process import run_sync
+    from bot.core.settings import BotSettings
+    from bot.processes.sync_process import run_sync
 
     with sentences():
         run_sync(BotSettings(), timer=timer)
@@ -78,8 +78,8 @@ def sync(
 @app.command()
 def schedule() -> None:
     """Run the timer alone: mark what time has put out of step, for the sync processes to mend."""
-    from bot.settings import BotSettings
-    from bot.sync.process import run_schedule
+    from bot.core.settings import BotSettings
+    from bot.processes.sync_process import run_schedule
 
     with sentences():
         run_schedule(BotSettings())
@@ -140,7 +140,7 @@ def main() -> None:
 
 def _quiet() -> None:
     """Only what is amiss is logged, on standard error: what a command says stands alone. Processes say more."""
-    from wire.logs import configure_logs
+    from redis_state.logs import configure_logs
 
     configure_logs("warning")
 

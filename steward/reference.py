@@ -139,8 +139,8 @@ def _anchor(name: str) -> str:
 
 def settings_page() -> str:
     """The page of settings."""
-    from bot.settings import BotSettings
-    from wire.settings import WireSettings
+    from bot.core.settings import BotSettings
+    from redis_state.settings import WireSettings
     from workers.settings import WorkerSettings
 
     shared = set(WireSettings.model_fields)

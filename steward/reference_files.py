@@ -13,7 +13,6 @@ if TYPE_CHECKING:
 
 def files_page() -> str:
     """The page of files."""
-    from bot.state.decisions import Decision
     from leaderboard.adoption import Record
     from leaderboard.attempts import Failure, Outcome
     from leaderboard.boards import Board, Repos
@@ -25,6 +24,7 @@ def files_page() -> str:
     from leaderboard.results import Block
     from leaderboard.suites import Benchmark, Dataset, Definition, Suite
     from leaderboard.tiers import TierLimits
+    from redis_state.board.decisions import Decision
 
     chapters: tuple[tuple[str, str, tuple[tuple[str, type[BaseModel]], ...]], ...] = (
         (

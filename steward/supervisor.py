@@ -11,9 +11,9 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+from redis_state.stopping import Stop
 from steward.children import die_with_parent, end
 from steward.commands.board import AWAY, MISCONFIGURED
-from wire.ending import Stop
 
 STEADY = 60.0
 """Seconds after which a process counts as running well: its next death is its first one again."""

@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable
 from typing import NoReturn
 
-from wire.jobs import EvaluationJob
+from redis_state.jobs import EvaluationJob
 from workers import kernel
 from workers.provisions import Supply
 

@@ -23,11 +23,11 @@ import redis
 
 from leaderboard.attempts import Details, Outcome
 from leaderboard.evidence import Evidence
-from wire.attempts import LOST
-from wire.attempts import Progress as Told
-from wire.clock import now
-from wire.crashpoints import pass_by, point
-from wire.jobs import EvaluationJob
+from redis_state.attempts import LOST
+from redis_state.attempts import Progress as Told
+from redis_state.clock import now
+from redis_state.crashpoints import pass_by, point
+from redis_state.jobs import EvaluationJob
 from workers.beats import Beats
 from workers.bench import Bench
 from workers.canary import cannot_fly, go_first, made

@@ -14,8 +14,8 @@ from types import TracebackType
 
 import redis
 
-from wire.attempts import BEAT, Attempts, Progress
-from wire.clock import now
+from redis_state.attempts import BEAT, Attempts, Progress
+from redis_state.clock import now
 
 log = logging.getLogger(__name__)
 

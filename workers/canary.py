@@ -12,8 +12,8 @@ from pathlib import Path
 
 import redis
 
-from wire.canaries import Canaries, Verdict
-from wire.jobs import EvaluationJob
+from redis_state.canaries import Canaries, Verdict
+from redis_state.jobs import EvaluationJob
 from workers.errors import CanaryFailed
 from workers.later import Stopped
 from workers.outbox import Wire

@@ -8,9 +8,9 @@ from collections.abc import Callable
 
 import redis
 
-from wire.clock import now
-from wire.crashpoints import pass_by, point
-from wire.jobs import EvaluationJob
+from redis_state.clock import now
+from redis_state.crashpoints import pass_by, point
+from redis_state.jobs import EvaluationJob
 from workers.bench import Bench
 from workers.later import Stopped
 from workers.outbox import Wire

@@ -14,9 +14,9 @@ from rq.job import Job
 
 from leaderboard.attempts import Outcome
 from leaderboard.evidence import Evidence
-from wire.clock import now
-from wire.errors import BadMessage
-from wire.jobs import EvaluationJob, parse
+from redis_state.clock import now
+from redis_state.errors import BadMessage
+from redis_state.jobs import EvaluationJob, parse
 from workers.bench import Bench
 from workers.diagnosis import signal_name
 from workers.outbox import Wire, tell_left_over

@@ -5,8 +5,8 @@ from __future__ import annotations
 import logging
 from typing import Any
 
-from wire.errors import BadMessage
-from wire.jobs import parse
+from redis_state.errors import BadMessage
+from redis_state.jobs import parse
 from workers.attempt import Run
 from workers.bench import BENCH
 

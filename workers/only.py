@@ -9,7 +9,7 @@ from rq.exceptions import NoSuchJobError
 from rq.job import Job
 from rq.timeouts import BaseDeathPenalty
 
-from wire.jobs import EVALUATE
+from redis_state.jobs import EVALUATE
 
 MOST_OF_A_JOB = 64 * 1024
 """Bytes that a job may hold in Redis. RQ's packing makes a thousandth of what it packs at best: 64 MB unfolded."""

@@ -9,13 +9,13 @@ import redis
 from pydantic import ValidationError
 
 from leaderboard.attempts import Outcome
-from wire.attempts import Attempts
-from wire.clock import now
-from wire.crashpoints import pass_by, point
-from wire.dirty import DirtyKeys, Priority
-from wire.errors import WireError
-from wire.keys import Keys
-from wire.redis import connect
+from redis_state.attempts import Attempts
+from redis_state.clock import now
+from redis_state.crashpoints import pass_by, point
+from redis_state.dirty import DirtyKeys, Priority
+from redis_state.errors import WireError
+from redis_state.keys import Keys
+from redis_state.redis import connect
 from workers.errors import WorkerError
 
 log = logging.getLogger(__name__)

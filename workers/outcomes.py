@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from leaderboard.attempts import Details, Outcome
 from leaderboard.evidence import Evidence
-from wire.clock import now
-from wire.jobs import EvaluationJob
+from redis_state.clock import now
+from redis_state.jobs import EvaluationJob
 from workers.bench import Bench
 from workers.diagnosis import diagnose, fit_to_leave
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from leaderboard.evidence import Evidence
-from wire.jobs import EvaluationJob
+from redis_state.jobs import EvaluationJob
 from workers import machine
 from workers.bench import Bench
 from workers.diagnosis import diagnose

@@ -7,9 +7,9 @@ import time
 
 import redis
 
-from wire.attempts import BEAT
-from wire.clock import now
-from wire.heartbeats import WorkerCard, Workers
+from redis_state.attempts import BEAT
+from redis_state.clock import now
+from redis_state.heartbeats import WorkerCard, Workers
 from workers.bench import Bench
 from workers.outbox import Wire
 

@@ -9,7 +9,7 @@ from typing import Protocol
 
 from leaderboard.attempts import Details
 from leaderboard.suites import Suite
-from wire.jobs import EvaluationJob
+from redis_state.jobs import EvaluationJob
 from workers.access import HubAccess
 from workers.downloads import Questions, fetch_datasets, head_of, hold_model
 from workers.errors import BaseModelGone, ModelGone

@@ -31,8 +31,8 @@ from leaderboard.results import (
     with_block,
 )
 from leaderboard.suites import Suite
-from wire.attempts import MAX_LOG
-from wire.clock import iso
+from redis_state.attempts import MAX_LOG
+from redis_state.clock import iso
 from workers.access import HubAccess
 from workers.details import card, write_samples, write_scores
 from workers.errors import EvaluationFailed, PublicationFailed

@@ -10,7 +10,7 @@ from pydantic_settings import NoDecode
 
 from leaderboard.boards import Board, parse_board
 from leaderboard.tiers import ALL, TIERS, taken
-from wire.settings import WireSettings
+from redis_state.settings import WireSettings
 from workers.access import HubAccess
 
 

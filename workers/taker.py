@@ -37,11 +37,11 @@ from rq.job import Job
 from rq.serializers import JSONSerializer
 from rq.worker import WorkerStatus
 
-from wire.attempts import BEAT
-from wire.ending import leave_in
-from wire.errors import BadMessage
-from wire.jobs import EvaluationJob, oldest_first, parse
-from wire.redis import TRANSIENT, Redis
+from redis_state.attempts import BEAT
+from redis_state.errors import BadMessage
+from redis_state.jobs import EvaluationJob, oldest_first, parse
+from redis_state.redis import TRANSIENT, Redis
+from redis_state.stopping import leave_in
 from workers import kernel
 from workers.ahead import Ahead
 from workers.alarms import alarm_held

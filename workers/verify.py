@@ -25,7 +25,7 @@ from leaderboard.details import Published, outcome_path, parse_table_path, table
 from leaderboard.requests import RequestPath, parse_path
 from leaderboard.results import MAX_BYTES, BadResults, Block, Results, parse_harness, read_results, score
 from leaderboard.suites import Benchmark, Suite
-from wire.jobs import EvaluationJob
+from redis_state.jobs import EvaluationJob
 from workers.access import HubAccess
 from workers.bench import Bench
 from workers.details import BATCH, TEXTS, write_samples

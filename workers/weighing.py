@@ -9,7 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from wire.jobs import EvaluationJob
+from redis_state.jobs import EvaluationJob
 from workers import checkpoint
 from workers.errors import BadCheckpoint
 from workers.placement import BYTES, Wanted

@@ -22,9 +22,9 @@ from types import FrameType
 from leaderboard.boards import BadBoard, Board
 from leaderboard.suites import BadSuite, Suite, find_suite
 from leaderboard.tiers import taken
-from wire.errors import RedisAway, RedisMissing
-from wire.keys import Keys
-from wire.redis import TRANSIENT, Redis, connect
+from redis_state.errors import RedisAway, RedisMissing
+from redis_state.keys import Keys
+from redis_state.redis import TRANSIENT, Redis, connect
 from workers import extras, kernel, machine
 from workers.bench import Bench
 from workers.boxes import Box

@@ -41,7 +41,7 @@ def main() -> None:
     from huggingface_hub.utils import disable_progress_bars  # type: ignore[attr-defined]  # documented to be there
 
     from benchmarks.adopted.story import tell
-    from wire.logs import configure_logs
+    from redis_state.logs import configure_logs
 
     disable_progress_bars()
     configure_logs("error")

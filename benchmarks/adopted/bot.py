@@ -7,19 +7,19 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.adopted.town import BOT, REQUESTS, Act, token
-from bot.desk import Desk, repo_of, thread_key
+from bot.core.context import Desk, repo_of, thread_key
 from bot.probe import Probe
-from bot.schedule import Schedule
-from bot.sync.loop import SyncLoop
+from bot.processes.schedule import Schedule
+from bot.processes.sync_loop import SyncLoop
 from hub.client import Hub
 from leaderboard.boards import parse_board
 from leaderboard.suites import find_suite
 from localhub.events import Event
-from wire import jobs
-from wire.attempts import Progress
-from wire.dirty import Priority
-from wire.heartbeats import WorkerCard
-from wire.redis import connect
+from redis_state import jobs
+from redis_state.attempts import Progress
+from redis_state.dirty import Priority
+from redis_state.heartbeats import WorkerCard
+from redis_state.redis import connect
 
 STEP = 1_800.0
 """Seconds between two ticks, at most."""

@@ -37,8 +37,8 @@ from localhub.accounts import Caller
 from localhub.clock import Clock
 from localhub.git import Author, Put
 from localhub.testing import LocalHub
+from redis_state.shadowed_writes import Would
 from steward.valkey import Valkey
-from wire.shadow import Would
 
 EPOCH = 1_790_000_000.0
 ASKED_AT_MOST = 7 * DAY

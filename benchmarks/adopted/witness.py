@@ -11,7 +11,7 @@ from typing import Any
 from hub.comments import marker_of
 from leaderboard.requests import is_request_path
 from localhub.events import Event
-from wire.shadow import Would
+from redis_state.shadowed_writes import Would
 
 MAIN = "refs/heads/main"
 FLAGS_REPO = "board/flags"

@@ -17,7 +17,7 @@ from benchmarks.month.town import EYES, Town
 from benchmarks.month.troubles import Troubles
 from benchmarks.month.watch import Watch, most_within, total
 from benchmarks.month.world import CONTENTS, FLAGS, LOGS, REQUESTS, RESULTS
-from bot.desk import Desk
+from bot.core.context import Desk
 from leaderboard.requests import is_request_path
 from leaderboard.times import read_time
 

@@ -7,11 +7,11 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from bot.desk import Desk, thread_key
-from bot.state.entry import Entry
+from bot.core.context import Desk, thread_key
 from hub.comments import Marker, marker_of
 from hub.records import Comment, Repo, Thread
-from wire.redis import text
+from redis_state.board.entry import Entry
+from redis_state.redis import text
 
 BOT = "bot"
 ENDS = ("FINISHED", "FAILED", "CANCELLED")

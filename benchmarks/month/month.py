@@ -17,7 +17,7 @@ from benchmarks.month.town import Town
 from benchmarks.month.troubles import Troubles
 from benchmarks.month.watch import Watch
 from benchmarks.month.world import board, token_of, world
-from bot.desk import Desk
+from bot.core.context import Desk
 from hub.client import Hub
 from steward.children import Children
 

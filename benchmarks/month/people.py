@@ -18,11 +18,11 @@ from benchmarks.month.script import Script, Submission
 from benchmarks.month.stage import Flow
 from benchmarks.month.town import FORM
 from benchmarks.month.world import MAINTAINERS, REQUESTS, SPACE, token_of
-from bot.desk import Desk
-from bot.state.entry import Entry
+from bot.core.context import Desk
 from hub.comments import marker_of
 from hub.records import Comment, Repo
 from leaderboard.requests import RequestPath, parse_path
+from redis_state.board.entry import Entry
 
 DIGEST = re.compile(r"`/approve ([0-9a-f]{6,64})`")
 SOON, LATER = 120.0, 600.0

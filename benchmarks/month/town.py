@@ -21,13 +21,13 @@ import yaml
 
 from benchmarks.month import recorded
 from benchmarks.month.played import PlayedClock
-from bot.desk import Desk
+from bot.core.context import Desk
 from hub.client import Hub
 from leaderboard.boards import parse_board
 from leaderboard.suites import find_suite
+from redis_state.redis import connect
 from steward.children import Children
 from steward.valkey import find_server, free_port
-from wire.redis import connect
 
 BOT, FORM, WORKER, EYES, SECRET = "hf_bot", "hf_form", "hf_worker", "hf_eyes", "s3cret"
 COMMANDS = {"web": ["serve"], "sync": ["sync", "--no-timer"], "schedule": ["schedule"], "worker": ["work"]}

@@ -46,7 +46,7 @@ def main() -> None:
     from huggingface_hub.utils import disable_progress_bars, logging  # type: ignore[attr-defined]  # documented
 
     from benchmarks.peers.page import table, write
-    from wire.logs import configure_logs
+    from redis_state.logs import configure_logs
 
     disable_progress_bars()
     logging.set_verbosity(CRITICAL)  # an outage has many words
@@ -76,8 +76,8 @@ def measure(machines: int, options: argparse.Namespace) -> dict[str, Any]:
     from benchmarks.peers.world import people, world
     from localhub.clock import Clock
     from localhub.testing import LocalHub
+    from redis_state.redis import connect
     from steward.valkey import Valkey
-    from wire.redis import connect
 
     started = time.monotonic()
     day = scenario(seed=options.seed, machines=machines, hours=options.hours, load=options.load)

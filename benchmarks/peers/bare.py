@@ -11,7 +11,7 @@ from typing import Any
 from rq import Queue
 
 from benchmarks.peers.lab import EPOCH, Lab, Life, Machines, Timetable
-from wire.redis import Redis
+from redis_state.redis import Redis
 
 ROUNDS = 3
 

@@ -11,9 +11,9 @@ from huggingface_hub.errors import HfHubHTTPError
 
 from benchmarks.peers.lab import EPOCH, Lab, Life, Machines, Timetable, Try
 from benchmarks.turned import BEAT, KEPT_RULES
-from bot.desk import Desk
-from bot.schedule import Schedule
-from bot.sync.loop import SyncLoop
+from bot.core.context import Desk
+from bot.processes.schedule import Schedule
+from bot.processes.sync_loop import SyncLoop
 from hub.client import Hub
 from hub.retries import Retries
 from leaderboard.attempts import Details, Outcome
@@ -23,10 +23,10 @@ from leaderboard.policy import Switchable
 from leaderboard.results import Block, dump, score, scores_in_block, with_block
 from leaderboard.suites import find_suite
 from localhub.events import Event
-from wire import jobs
-from wire.attempts import Progress
-from wire.heartbeats import WorkerCard
-from wire.redis import Redis
+from redis_state import jobs
+from redis_state.attempts import Progress
+from redis_state.heartbeats import WorkerCard
+from redis_state.redis import Redis
 
 DEATHS = {"broken": "weights-truncated", "disk full": "disk-full"}
 ASK = 5.0

@@ -16,7 +16,7 @@ from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from bot.web.models import Problem
+from bot.read_models.models import Problem
 
 PREFIX = "/api/"
 FRESH = {"cache-control": "no-cache", "x-content-type-options": "nosniff"}

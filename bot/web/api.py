@@ -11,16 +11,16 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Path, Query, Request
 from fastapi.responses import Response
 
-from bot.state.questions import Question
-from bot.web import models
+from bot.read_models import models
+from bot.read_models.check_models import Checked
+from bot.read_models.lists import BadCursor, Pages
+from bot.read_models.talk_models import DecisionList, ThreadsWaiting
 from bot.web.answers import CannotAnswer, answer
-from bot.web.check_models import Checked
 from bot.web.checks import AGAIN, Checks
 from bot.web.incoming import client_of
-from bot.web.lists import BadCursor, Pages
-from bot.web.talk_models import DecisionList, ThreadsWaiting
 from bot.web.talks import decisions, threads_waiting
 from leaderboard.precisions import USUAL_PRECISION
+from redis_state.board.check_questions import Question
 
 MOST = 500
 """Rows that one call answers with, at most."""

@@ -8,25 +8,25 @@ from collections.abc import Mapping, Sequence
 import structlog
 from redis.exceptions import RedisError
 
-from bot.desk import Desk
-from bot.state.entry import Entry
+from bot.core.context import Desk
+from bot.read_models import serializers
+from bot.read_models.lists import Pages
 from bot.web import board_models as models
-from bot.web import shown
 from bot.web.board_models import Searched
 from bot.web.charts.comparing import Comparing
 from bot.web.charts.models import Compared
 from bot.web.charts.times import TimesView
 from bot.web.flags import FlagsView
-from bot.web.lists import Pages
 from bot.web.rows import SORTS, Line, Rows, category_of
 from bot.web.table import Table
 from hub.errors import BadRequest
 from hub.records import Repo
 from leaderboard.past import Past, past
 from leaderboard.search import Query, parse
-from wire.attempts import AttemptState
-from wire.clock import iso
-from wire.heartbeats import WorkerCard
+from redis_state.attempts import AttemptState
+from redis_state.board.entry import Entry
+from redis_state.clock import iso
+from redis_state.heartbeats import WorkerCard
 
 log = structlog.get_logger()
 
@@ -96,7 +96,7 @@ class Views:
         order = rows.once(("newest", q, state), lambda: rows.in_order(found, "time", rising=False))
         page, pages, part = _page(order, page, size)
         entries = self.desk.index.find([rows.lines[at].path for at in part])
-        told = shown.summaries(self.desk, [one for one in entries if one is not None and not one.is_private])
+        told = serializers.summaries(self.desk, [one for one in entries if one is not None and not one.is_private])
         return models.Requests(searched=_searched(rows, q, query, len(found)), requests=told, page=page, pages=pages)
 
     def counts(self) -> dict[str, int]:
@@ -111,7 +111,7 @@ class Views:
         entry = self.desk.index.find([path])[0]
         if entry is None or entry.is_private:
             return None
-        request = shown.request(self.desk, entry)
+        request = serializers.request(self.desk, entry)
         tells = entry.standing.access == "public"
         before = past(entry.standing.causes) if tells else ()
         return models.History(
@@ -128,7 +128,7 @@ class Views:
         if not entries and not flags:
             return None
         entries.sort(key=lambda one: (-one.time, one.path))
-        told = shown.summaries(self.desk, entries)
+        told = serializers.summaries(self.desk, entries)
         called = told[0].model if told else flags[0].model
         scores = [one for one in map(self._scores_of, entries) if one is not None]
         return models.Model(
@@ -180,7 +180,7 @@ class Views:
     ) -> models.Worker:
         entry = entries.get(state.path) if state is not None else None
         is_told = entry is not None and not entry.is_private
-        request = shown.request(self.desk, entry, state=state) if entry is not None and is_told else None
+        request = serializers.request(self.desk, entry, state=state) if entry is not None and is_told else None
         return models.Worker(
             name=card.name,
             tiers=list(card.takes),

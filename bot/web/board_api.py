@@ -7,11 +7,11 @@ from typing import Annotated, Any, TypeVar
 from fastapi import APIRouter, Path, Query, Request
 from fastapi.responses import Response
 
+from bot.read_models.models import PATH, Problem, State
 from bot.web import board_models as models
 from bot.web.answers import CannotAnswer, answer
 from bot.web.api import MOST, NOT_MODIFIED, PROBLEMS
 from bot.web.board import Views
-from bot.web.models import PATH, Problem, State
 from leaderboard.categories import Category
 
 Words = Annotated[str, Query(max_length=1_000, description="a search, as in the FAQ: `yi-34b; Hub License: mit`")]

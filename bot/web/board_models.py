@@ -6,8 +6,8 @@ from typing import Any, Literal
 
 from pydantic import ConfigDict, Field
 
+from bot.read_models.models import PATH, SUMMARY, Request, Shown, Summary
 from bot.web.charts.models import Compared
-from bot.web.models import PATH, SUMMARY, Request, Shown, Summary
 
 SCORED: dict[str, Any] = {
     "path": PATH,

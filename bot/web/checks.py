@@ -14,11 +14,11 @@ from typing import TypeVar
 
 from starlette.concurrency import run_in_threadpool
 
-from bot.desk import Desk
-from bot.state.questions import CHECK, Question, Questions
+from bot.core.context import Desk
+from bot.read_models.check_models import Checked
+from bot.read_models.models import Problem
 from bot.web.answers import CannotAnswer
-from bot.web.check_models import Checked
-from bot.web.models import Problem
+from redis_state.board.check_questions import CHECK, Question, Questions
 
 PATIENCE, LOOK = 15.0, 0.1
 """Seconds that a client waits at most, and between two looks whether the answer is there."""

@@ -6,7 +6,7 @@ id before, until the next look.
 
 from __future__ import annotations
 
-from bot.flagging.book import FlagBook
+from bot.core.flag_table import FlagBook
 from bot.web import board_models as models
 from leaderboard.flags import FlagRecord
 

@@ -16,9 +16,9 @@ from fastapi.responses import HTMLResponse, Response
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
-from bot.texts.phases import PHASES
+from bot.read_models.models import Problem
+from bot.read_models.phases import PHASES
 from bot.web.answers import FRESH, PRIVATE, tagged
-from bot.web.models import Problem
 from bot.web.talks import readable
 from bot.web.visitors import Visitors
 from leaderboard.attempts import Fault

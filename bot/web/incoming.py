@@ -7,8 +7,8 @@ from urllib.parse import parse_qs
 from fastapi import Request
 from starlette.requests import ClientDisconnect
 
+from bot.read_models.models import Problem
 from bot.web.answers import CannotAnswer
-from bot.web.models import Problem
 
 LONGEST = 16_384
 """Bytes of a body."""

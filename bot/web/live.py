@@ -21,10 +21,10 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect
 from starlette.types import Receive, Scope, Send
 
-from bot.web import models
+from bot.read_models import models
+from bot.read_models.lists import Pages
 from bot.web.answers import CannotAnswer
-from bot.web.lists import Pages
-from wire.keys import Keys
+from redis_state.keys import Keys
 
 VIEWERS = 500
 """Streams at a time; whoever comes later looks at pages that stand still."""

@@ -5,10 +5,10 @@ from __future__ import annotations
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
-from bot.commands.verbs import REGISTRY
-from bot.desk import Desk
+from bot.core.context import Desk
+from bot.read_models.lists import BadCursor
+from bot.threads.verbs import REGISTRY
 from bot.web.frame import Frame
-from bot.web.lists import BadCursor
 from bot.web.talks import decisions, threads_waiting
 from leaderboard.roles import who_may
 

@@ -13,13 +13,13 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import accumulate, chain
 
-from bot.state.entry import Entry
-from bot.state.scoreboard import Scored
-from bot.state.searching import values_of
-from bot.web import shown
-from bot.web.alike import Alike
+from bot.read_models import serializers
+from bot.results.fuzzy_names import Alike
+from bot.results.searching import values_of
 from leaderboard.categories import Category
 from leaderboard.search import Query, Value, fold
+from redis_state.board.entry import Entry
+from redis_state.board.scoreboard import Scored
 
 SORTS = ("average", "model", "parameters", "time")
 FEW = 8
@@ -54,7 +54,7 @@ class Line:
 def line_of(entry: Entry, scored: Scored | None, licence: str = "") -> Line:
     """The line of one request that everybody may know of."""
     name, values = values_of(entry, scored, licence)
-    told = shown.state_of(entry)
+    told = serializers.state_of(entry)
     benchmarks, suite = (scored.benchmarks, scored.suite) if scored is not None else ({}, "")
     return Line(entry.path, name, fold(name), told, entry.time, values, entry.weights, sys.intern(suite), benchmarks)
 

@@ -11,7 +11,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
 from bot.web.board import Views
-from bot.web.charts.shown import model_chart
+from bot.web.charts.serializers import model_chart
 from bot.web.frame import Frame
 from bot.web.incoming import choice, number, words
 from bot.web.live import SHOWN

@@ -16,20 +16,20 @@ from fastapi.security import HTTPAuthorizationCredentials
 from pydantic import ValidationError
 from starlette.concurrency import run_in_threadpool
 
-from bot.checking import as_request
-from bot.commands.limits import MOST, wait_of
-from bot.desk import Desk
-from bot.state.submissions import SUBMISSION, Submission, Submissions
-from bot.sync.web.submissions import arguments_of, where
+from bot.core.context import Desk
+from bot.model_facts.checking import as_request
+from bot.read_models.models import Problem
+from bot.read_models.submit_models import Asked, Submitted
+from bot.threads.limits import MOST, wait_of
 from bot.web.answers import FRESH, CannotAnswer
 from bot.web.checks import AGAIN, Patience
 from bot.web.incoming import body_of, client_of
-from bot.web.models import Problem
-from bot.web.submit_models import Asked, Submitted
+from bot.web.submission_sync import arguments_of, where
 from bot.web.tokens import BEARER, Owners, shown_token, unknown
 from bot.web.visitors import Visitors
 from hub.records import Account
 from leaderboard.reasons import Problem as Reason
+from redis_state.board.submissions import SUBMISSION, Submission, Submissions
 
 STATUSES = {
     "submitted": 202,

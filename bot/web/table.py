@@ -22,8 +22,8 @@ from typing import Any
 import structlog
 from redis.exceptions import RedisError
 
-from bot.desk import Desk
-from bot.state.searching import licences_of, scores_of
+from bot.core.context import Desk
+from bot.results.searching import licences_of, scores_of
 from bot.web.rows import Line, Rows, line_of
 from leaderboard.flags import FlagRecord
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 
-from bot.desk import Desk, repo_of
-from bot.state.decisions import Decision
-from bot.sync.threads.waiting_threads import waiting_threads
-from bot.web import talk_models as models
-from bot.web.lists import read_cursor, write_cursor
-from wire.clock import iso
+from bot.core.context import Desk, repo_of
+from bot.core.waiting_threads import waiting_threads
+from bot.read_models import talk_models as models
+from bot.read_models.lists import read_cursor, write_cursor
+from redis_state.board.decisions import Decision
+from redis_state.clock import iso
 
 MOST_WAITING, MOST_TOLD = 1_000, 20
 """Threads, and requests of a decision that came from no thread, that are told at most."""

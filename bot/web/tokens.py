@@ -20,16 +20,16 @@ from collections import OrderedDict
 from anyio import CapacityLimiter, to_thread
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
-from bot.desk import Desk
-from bot.state.questions import Questions
+from bot.core.context import Desk
+from bot.read_models.models import Problem
 from bot.web.answers import CannotAnswer
 from bot.web.checks import who
-from bot.web.models import Problem
 from hub.client import Hub
 from hub.errors import BadRequest, Denied, HubError, RateLimited
 from hub.records import Account
 from hub.retries import Retries
-from wire.redis import text
+from redis_state.board.check_questions import Questions
+from redis_state.redis import text
 
 BEARER = HTTPBearer(auto_error=False, description="A token of the person who calls; it only shows who they are.")
 TOKEN = re.compile(r"[A-Za-z0-9\-._~+/]{1,4000}=*")

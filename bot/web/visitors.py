@@ -12,14 +12,14 @@ from dataclasses import dataclass
 
 from fastapi import Request, Response
 
-from bot.desk import Desk
-from bot.state.errands import ERRAND, Errand, Errands, look
-from bot.state.sessions import LASTS, Sessions, form_token
+from bot.core.context import Desk
+from bot.read_models.models import Problem
 from bot.web.answers import CannotAnswer
-from bot.web.models import Problem
 from hub.oauth import OAuthApp
 from leaderboard.roles import Person
-from wire.dirty import Priority
+from redis_state.board.maintainer_actions import ERRAND, Errand, Errands, look
+from redis_state.board.sessions import LASTS, Sessions, form_token
+from redis_state.dirty import Priority
 
 FORM_TOKEN, FORM_HEADER = "csrf", "x-csrf-token"
 NOT_OURS = Problem(

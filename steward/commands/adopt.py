@@ -11,7 +11,7 @@ from steward.commands.board import AsJson
 from steward.commands.saying import ending, say
 
 if TYPE_CHECKING:
-    from bot.past.adopting import Adopted
+    from bot.setup.adopting import Adopted
 
 REFUSED = 1
 
@@ -27,7 +27,7 @@ def adopt(
     as_json: AsJson = False,
 ) -> None:
     """Take over a living board: what is there stays as it is, what comes from now on is in Steward's hands."""
-    from bot.past.adopting import adopt as take_over
+    from bot.setup.adopting import adopt as take_over
     from hub.errors import HubError
     from leaderboard.adoption import BadRecord
     from steward.commands.board import open_board

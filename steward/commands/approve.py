@@ -26,7 +26,7 @@ def approve(
 
     Exit status 1 where it was not merged.
     """
-    from bot.sync.pulls.approving import decide
+    from bot.pulls.approving import decide
     from hub.errors import HubError
     from steward.commands.board import open_board
 

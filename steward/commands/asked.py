@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from bot.web.check_models import Reason
+    from bot.read_models.check_models import Reason
     from leaderboard.reasons import Problem
 
 Model = Annotated[str, typer.Argument(help="The model's id on the Hub: org/name.")]
@@ -19,7 +19,7 @@ WeightType = Annotated[str, typer.Option(help="Original, Delta or Adapter.")]
 
 def reason_lines(reason: Problem | Reason, mark: str) -> Iterator[str]:
     """One reason behind `mark`, and below it what to do about it, where there is anything."""
-    from bot.texts.render import printable  # strangers' words, without what moves a terminal's cursor
+    from bot.core.render import printable  # strangers' words, without what moves a terminal's cursor
 
     yield f"{mark}{printable(reason.message)}{f' (See {reason.link})' if reason.link else ''}"
     if reason.advice:

@@ -15,10 +15,10 @@ import typer
 from steward.commands.saying import ending
 
 if TYPE_CHECKING:
-    from bot.desk import Desk
-    from bot.settings import BotSettings
-    from wire.keys import Keys
-    from wire.redis import Redis
+    from bot.core.context import Desk
+    from bot.core.settings import BotSettings
+    from redis_state.keys import Keys
+    from redis_state.redis import Redis
 
 P = ParamSpec("P")
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON object.")]
@@ -34,11 +34,11 @@ def sentences() -> Iterator[None]:
     """What an operator can mend ends in a sentence, not in a traceback."""
     from pydantic import ValidationError
 
-    from bot.settings import SettingsError
+    from bot.core.settings import SettingsError
     from leaderboard.boards import BadBoard
     from leaderboard.suites import BadSuite
+    from redis_state.errors import RedisAway, WireError
     from steward.valkey import ValkeyMissing
-    from wire.errors import RedisAway, WireError
 
     try:
         yield
@@ -88,7 +88,7 @@ def _services() -> Iterator[None]:
 
 def worker_token() -> str | None:
     """The workers' token, where it is set on this machine. Raises SettingsError where its file cannot be read."""
-    from bot.settings import SettingsError
+    from bot.core.settings import SettingsError
     from workers.settings import WorkerSettings
 
     settings = WorkerSettings()
@@ -114,15 +114,15 @@ def _variable(place: tuple[int | str, ...]) -> str:
 
 def settings_of(board: Path | None) -> BotSettings:
     """The settings, with another board file than STEWARD_BOARD where one is given."""
-    from bot.settings import BotSettings
+    from bot.core.settings import BotSettings
 
     return BotSettings() if board is None else BotSettings(board=board)
 
 
 def open_keys(board: Path | None = None) -> tuple[Redis, Keys]:
     """The Redis and the keys of the board that the settings, or the file `board`, name."""
-    from wire.keys import Keys
-    from wire.redis import connect
+    from redis_state.keys import Keys
+    from redis_state.redis import connect
 
     with sentences():
         settings = settings_of(board)
@@ -133,7 +133,7 @@ def open_keys(board: Path | None = None) -> tuple[Redis, Keys]:
 @contextmanager
 def open_board(board: Path | None = None) -> Iterator[Desk]:
     """The board's desk, as the sync process has it, for one command."""
-    from bot.sync.process import open_desk
+    from bot.processes.sync_process import open_desk
 
     with sentences(), _services():
         desk = open_desk(settings_of(board))

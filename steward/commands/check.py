@@ -12,7 +12,7 @@ from steward.commands.asked import Model, Precision, Revision, WeightType, reaso
 from steward.commands.board import AsJson, open_board
 
 if TYPE_CHECKING:
-    from bot.checking import Checked, CheckLine
+    from bot.model_facts.checking import Checked, CheckLine
 
 REFUSED = 1
 MARKS = {"passed": "ok", "failed": "FAIL", "not-looked-at": "-"}
@@ -32,7 +32,7 @@ def check(
     as_json: AsJson = False,
 ) -> None:
     """Say which rules of admission a model passes, and which it fails. Exit status 1 where it would be refused."""
-    from bot.checking import check as judge
+    from bot.model_facts.checking import check as judge
 
     with open_board() as desk:
         found = judge(

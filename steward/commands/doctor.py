@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from contextlib import AbstractContextManager
 
-    from bot.doctor.findings import Check
+    from bot.setup.doctor.findings import Check
     from hub.client import Hub
 
 UNWELL = 1
@@ -36,7 +36,7 @@ def doctor(
     as_json: AsJson = False,
 ) -> None:
     """Check tokens, repos, webhooks, Redis, clocks and who else is at work. Exit status 1 where something is wrong."""
-    from bot.doctor import agreement, examine
+    from bot.setup.doctor import agreement, examine
     from steward.commands.board import open_board
 
     with open_board() as desk, _worker(desk.hub.endpoint) as worker:

@@ -17,7 +17,7 @@ from steward.commands.board import AsJson, BoardFile, in_sentences
 from steward.commands.saying import ending
 
 if TYPE_CHECKING:
-    from bot.doctor.findings import Check
+    from bot.setup.doctor.findings import Check
 
 commands = typer.Typer(help="What the bot may do on this board: each kind is off, shadow or on.", no_args_is_help=True)
 REFUSED = 1
@@ -36,8 +36,8 @@ def list_effects(
     as_json: AsJson = False,
 ) -> None:
     """Show the mode of each kind, and how many effects of it were held back in shadow."""
+    from redis_state.shadowed_writes import ShadowList
     from steward.commands.board import open_keys, settings_of
-    from wire.shadow import ShadowList
 
     modes = settings_of(board).read_board().effects.modes
     would = Counter(thing.effect for thing in ShadowList(*open_keys(board)).read().things)
@@ -84,8 +84,8 @@ def _tell(words: str, kind: Effect, mode: Mode, before: Mode, as_json: bool) -> 
 
 def _refuse_beside_others(board: Path | None, kind: Effect) -> None:
     """Two backends on one queue undo each other's work: say who else is there, and end."""
-    from bot.doctor import against_switching_on
-    from bot.texts.render import printable
+    from bot.core.render import printable
+    from bot.setup.doctor import against_switching_on
     from steward.commands.board import open_board
 
     with open_board(board) as desk:

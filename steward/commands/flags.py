@@ -13,8 +13,8 @@ from steward.commands.board import AsJson, operator
 from steward.commands.saying import ending, say
 
 if TYPE_CHECKING:
-    from bot.flagging.importing import Import
-    from bot.flagging.reports import Report
+    from bot.flags.importing import Import
+    from bot.flags.reports import Report
     from leaderboard.flags import FlagRecord
 
 UNCHANGED, MISUSED = 1, 2
@@ -32,7 +32,7 @@ def register(app: typer.Typer) -> None:
 
 def list_flags(as_json: AsJson = False) -> None:
     """List the models that are reported, and those that are flagged."""
-    from bot.flagging.reports import reports
+    from bot.flags.reports import reports
     from steward.commands.board import open_board
 
     with open_board() as desk:
@@ -55,8 +55,8 @@ def show(
     as_json: AsJson = False,
 ) -> None:
     """Show what speaks for a flag on a model, and what was decided about it. Gathered now, where nobody reported it."""
-    from bot.flagging.naming import find_model
-    from bot.flagging.reports import find_report, gathered
+    from bot.flags.model_names import find_model
+    from bot.flags.reports import find_report, gathered
     from steward.commands.board import open_board
 
     with open_board() as desk:
@@ -99,7 +99,7 @@ def import_table(
     as_json: AsJson = False,
 ) -> None:
     """Import flags that were kept by hand; each key that is not clean is told. Exit status 1 where one was lost."""
-    from bot.flagging import importing
+    from bot.flags import importing
     from hub.errors import HubError
     from leaderboard.flag_tables import LOST, BadTable
     from leaderboard.flags import CATEGORIES

@@ -13,7 +13,7 @@ from steward.commands.saying import ending
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from bot.inbox_log import InboxLog, Kept
+    from bot.intake.inbox_log import InboxLog, Kept
 
 commands = typer.Typer(help="Deliveries of the Hub: what came, and what became of it.", no_args_is_help=True)
 NOT_THERE, MISUSED = 1, 2
@@ -74,7 +74,7 @@ def replay(
     as_json: AsJson = False,
 ) -> None:
     """Read deliveries once more, by today's rules, and mark what they tell of."""
-    from bot.inbox_log import plain
+    from bot.intake.inbox_log import plain
 
     inbox = _inbox()
     if not deliveries and verdict is None:
@@ -92,7 +92,7 @@ def replay(
 
 
 def _inbox() -> InboxLog:
-    from bot.inbox_log import InboxLog
+    from bot.intake.inbox_log import InboxLog
     from steward.commands.board import open_keys
 
     return InboxLog(*open_keys())
@@ -112,12 +112,12 @@ def _replay(chosen: Sequence[Kept]) -> list[dict[str, Any]]:
     import asyncio
     from dataclasses import replace
 
-    from bot.deliveries import read_delivery
-    from bot.inbox import Inbox, connect_inbox
-    from bot.inbox_log import again
-    from bot.settings import BotSettings
-    from wire.clock import now
-    from wire.keys import Keys
+    from bot.core.settings import BotSettings
+    from bot.intake.deliveries import read_delivery
+    from bot.intake.inbox import Inbox, connect_inbox
+    from bot.intake.inbox_log import again
+    from redis_state.clock import now
+    from redis_state.keys import Keys
 
     settings = BotSettings()
     board = settings.read_board()
@@ -139,7 +139,7 @@ def _replay(chosen: Sequence[Kept]) -> list[dict[str, Any]]:
 
 
 def _line(kept: Kept) -> dict[str, Any]:
-    from wire.clock import iso
+    from redis_state.clock import iso
 
     return {
         "id": kept.id,
@@ -156,8 +156,8 @@ def _print_table(found: Sequence[Kept]) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    from bot.inbox_log import plain
-    from wire.clock import iso
+    from bot.intake.inbox_log import plain
+    from redis_state.clock import iso
 
     table = Table("Received", "Delivery", "Made of it", "Marked", "Bytes")
     for kept in found:
@@ -167,9 +167,9 @@ def _print_table(found: Sequence[Kept]) -> None:
 
 
 def _print_delivery(kept: Kept, standings: dict[str, Any]) -> None:
-    from bot.deliveries import VERDICTS
-    from bot.inbox_log import plain, readable
-    from wire.clock import iso
+    from bot.intake.deliveries import VERDICTS
+    from bot.intake.inbox_log import plain, readable
+    from redis_state.clock import iso
 
     print(f"{plain(kept.id)}, received {iso(kept.received)}, {len(kept.body):,} bytes, entry {kept.entry}")
     print(f"{kept.verdict}: {VERDICTS.get(kept.verdict, 'A word of another version of Steward.')}")
@@ -179,6 +179,6 @@ def _print_delivery(kept: Kept, standings: dict[str, Any]) -> None:
 
 
 def _marked(keys: Sequence[str]) -> str:
-    from bot.inbox_log import plain
+    from bot.intake.inbox_log import plain
 
     return f", marked {', '.join(map(plain, keys))}" if keys else ", nothing to mark"

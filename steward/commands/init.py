@@ -14,7 +14,7 @@ from steward.commands.board import AsJson
 from steward.commands.saying import ending
 
 if TYPE_CHECKING:
-    from bot.settings import BotSettings
+    from bot.core.settings import BotSettings
     from hub.client import Hub
     from hub.records import Repo
     from leaderboard.boards import Board
@@ -60,7 +60,7 @@ def init(
 
     A dry run unless told to apply. A board file that is there is left as it is, and says which repos there should be.
     """
-    from bot.settings import BotSettings
+    from bot.core.settings import BotSettings
     from hub.client import Hub
     from hub.errors import HubError
     from steward.commands.board import sentences
@@ -98,7 +98,7 @@ class Wanted:
 
 def _board(settings: BotSettings, hub: Hub, wanted: Wanted, say: Say, *, apply: bool) -> Board:
     """The board in its file; where there is none, the one that is written there."""
-    from bot.settings import SettingsError
+    from bot.core.settings import SettingsError
     from leaderboard.boards import parse_board
     from steward.newboard import board_text
 

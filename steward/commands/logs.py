@@ -13,8 +13,8 @@ from steward.commands.board import AsJson, BoardFile
 from steward.commands.status import UNKNOWN, What, meant, none_known, told
 
 if TYPE_CHECKING:
-    from bot.desk import Desk
-    from bot.state.entry import Entry
+    from bot.core.context import Desk
+    from redis_state.board.entry import Entry
 
 OPEN = ("PENDING", "RERUN", "PENDING_NEW_EVAL", "RUNNING")
 """Statuses of a request that has not come to its end."""
@@ -32,14 +32,14 @@ def why(
     as_json: AsJson = False,
 ) -> None:
     """Say why a request failed or waits, with the decisive lines of its log. Exit status 1 where there is none."""
-    from bot.mirrors.log_lines import lines_of
-    from bot.texts.render import printable
-    from bot.web import shown
+    from bot.core.render import printable
+    from bot.read_models import serializers
+    from bot.read_models.log_lines import lines_of
     from steward.commands.board import open_board
 
     with open_board(board) as desk:
         entries = meant(desk, what)
-        found = [(shown.request(desk, entry, public=False), lines_of(desk, entry)) for entry in entries]
+        found = [(serializers.request(desk, entry, public=False), lines_of(desk, entry)) for entry in entries]
     if as_json:
         print(json.dumps({"requests": [{**request.model_dump(), "lines": lines} for request, lines in found]}))
     else:
@@ -59,8 +59,8 @@ def logs(
 
     How far it is goes to standard error, the log to standard output. Ctrl-C ends the waiting, and nothing else.
     """
-    from bot.mirrors.log_lines import log_of
-    from bot.texts.render import printable, visible
+    from bot.core.render import printable, visible
+    from bot.read_models.log_lines import log_of
     from steward.commands.board import open_board
 
     with open_board(board) as desk:
@@ -86,14 +86,14 @@ def logs(
 
 def _ended(desk: Desk, entry: Entry, every: float) -> Entry:
     """`entry` once nothing of it waits or runs; until then each change of how far it is, on standard error."""
-    from bot.web import shown
+    from bot.read_models import serializers
 
     before = ""
     while True:
         (now,) = desk.index.find([entry.path])
         if now is None:
             return entry
-        lines = told(shown.request(desk, now, public=False))
+        lines = told(serializers.request(desk, now, public=False))
         said = "\n".join(line for line in lines if line.split()[0] in ("state", "place", "progress"))
         if said != before:
             print(said, file=sys.stderr, flush=True)

@@ -11,7 +11,7 @@ from steward.commands.board import AsJson, in_sentences
 from steward.commands.saying import cell, ending, say
 
 if TYPE_CHECKING:
-    from wire.parking import Parking
+    from redis_state.parking import Parking
 
 commands = typer.Typer(help="Syncs that failed too often and wait to be woken.", no_args_is_help=True)
 
@@ -28,7 +28,7 @@ def list_parked(as_json: AsJson = False) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from wire.clock import iso
+    from redis_state.clock import iso
 
     found = _parking().all()
     if as_json:
@@ -51,7 +51,7 @@ def wake(
     as_json: AsJson = False,
 ) -> None:
     """Try parked syncs again. Exit status 1 where one of them is not parked."""
-    from wire.clock import now
+    from redis_state.clock import now
 
     parking = _parking()
     chosen = [parked.key for parked in parking.all()] if everything else keys or []
@@ -67,7 +67,7 @@ def wake(
 
 
 def _parking() -> Parking:
+    from redis_state.parking import Parking
     from steward.commands.board import open_keys
-    from wire.parking import Parking
 
     return Parking(*open_keys())

@@ -15,8 +15,8 @@ from steward.commands.board import AsJson, operator
 from steward.commands.saying import ending, say
 
 if TYPE_CHECKING:
-    from bot.desk import Desk
-    from bot.texts.queue import Ruling
+    from bot.core.context import Desk
+    from bot.read_models.queue_texts import Ruling
 
 UNCHANGED = 1
 """Exit status where nothing will change: it was so already, or it cannot be done. The sentence says which."""
@@ -36,44 +36,44 @@ def register(app: typer.Typer) -> None:
 
 def pause(what: What, reason: Reason, by: By = "", as_json: AsJson = False) -> None:
     """Give nothing of the board, of a tier or of a suite a turn; what runs goes on."""
-    from bot.sync.queue import queue_rules
+    from bot.queue import rulings
 
-    _rule(lambda desk: queue_rules.pause(desk, what, reason, by or operator()), as_json)
+    _rule(lambda desk: rulings.pause(desk, what, reason, by or operator()), as_json)
 
 
 def resume(what: What, as_json: AsJson = False) -> None:
     """Give what was paused its turns again."""
-    from bot.sync.queue import queue_rules
+    from bot.queue import rulings
 
-    _rule(lambda desk: queue_rules.resume(desk, what), as_json)
+    _rule(lambda desk: rulings.resume(desk, what), as_json)
 
 
 def hold(path: Path, reason: Reason, by: By = "", as_json: AsJson = False) -> None:
     """Give one request no turn until it is unheld; if it runs, it goes on."""
-    from bot.sync.queue import queue_rules
+    from bot.queue import rulings
 
-    _rule(lambda desk: queue_rules.hold(desk, path, reason, by or operator()), as_json)
+    _rule(lambda desk: rulings.hold(desk, path, reason, by or operator()), as_json)
 
 
 def unhold(path: Path, as_json: AsJson = False) -> None:
     """Give a request that is on hold its turn again."""
-    from bot.sync.queue import queue_rules
+    from bot.queue import rulings
 
-    _rule(lambda desk: queue_rules.unhold(desk, path), as_json)
+    _rule(lambda desk: rulings.unhold(desk, path), as_json)
 
 
 def priority(path: Path, level: Level, as_json: AsJson = False) -> None:
     """Have a request's turn come before those of lower priority."""
-    from bot.sync.queue import queue_rules
+    from bot.queue import rulings
 
-    _rule(lambda desk: queue_rules.set_priority(desk, path, level), as_json)
+    _rule(lambda desk: rulings.set_priority(desk, path, level), as_json)
 
 
 def cancel(path: Path, reason: Reason, by: By = "", as_json: AsJson = False) -> None:
     """Withdraw a request, wherever it is; if it runs, its worker stops."""
-    from bot.sync.queue import queue_rules
+    from bot.queue import rulings
 
-    _rule(lambda desk: queue_rules.cancel(desk, path, reason, by or operator()), as_json)
+    _rule(lambda desk: rulings.cancel(desk, path, reason, by or operator()), as_json)
 
 
 def _rule(decide: Callable[[Desk], Ruling], as_json: bool) -> None:

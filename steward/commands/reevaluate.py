@@ -12,8 +12,8 @@ import typer
 from steward.commands.saying import ending, say
 
 if TYPE_CHECKING:
-    from bot.desk import Desk
-    from bot.reevaluating import Survey
+    from bot.core.context import Desk
+    from bot.setup.reevaluating import Survey
 
 REFUSED = 1
 SHOWN = 20
@@ -48,8 +48,8 @@ def reevaluate(
 
     It comes after everything else that waits. Results stay, and stay shown, until there are newer ones.
     """
-    from bot.mirrors.folder import MirrorDamaged
-    from bot.reevaluating import survey
+    from bot.core.mirrors.folder import MirrorDamaged
+    from bot.setup.reevaluating import survey
     from hub.errors import HubError
     from steward.commands.board import open_board
 
@@ -64,7 +64,7 @@ def reevaluate(
 
 
 def _put_back(desk: Desk, found: Survey, by: str) -> int:
-    from bot.reevaluating import put_back
+    from bot.setup.reevaluating import put_back
 
     if not found.due:
         return 0

@@ -11,7 +11,7 @@ from steward.commands.board import AsJson, in_sentences
 from steward.commands.saying import cell, ending
 
 if TYPE_CHECKING:
-    from bot.past.hindsight import Compared
+    from bot.setup.shadow_report import Compared
 
 commands = typer.Typer(help="What the bot would have done, were its effects on.", no_args_is_help=True)
 
@@ -30,8 +30,8 @@ def list_shadow(
     as_json: AsJson = False,
 ) -> None:
     """Show what would have been done, where and when, and what people then did to the same file or thread."""
-    from bot.mirrors.folder import MirrorDamaged
-    from bot.past.hindsight import compare
+    from bot.core.mirrors.folder import MirrorDamaged
+    from bot.setup.shadow_report import compare
     from steward.commands.board import open_board
 
     with open_board() as desk:
@@ -50,8 +50,8 @@ def list_shadow(
 @in_sentences
 def clear(as_json: AsJson = False) -> None:
     """Forget the list. What is still true is listed again when its sync runs."""
+    from redis_state.shadowed_writes import ShadowList
     from steward.commands.board import open_keys
-    from wire.shadow import ShadowList
 
     ShadowList(*open_keys()).clear()
     print(json.dumps({"cleared": True}) if as_json else "The list is empty.")
@@ -65,7 +65,7 @@ def _show(found: list[Compared], count: int) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from wire.clock import iso
+    from redis_state.clock import iso
 
     if not found:
         print("Nothing was held back.")

@@ -11,9 +11,9 @@ import typer
 from steward.commands.board import AsJson, in_sentences
 
 if TYPE_CHECKING:
-    from bot.desk import Desk
-    from bot.state.entry import Entry
-    from bot.web.models import Place, Request
+    from bot.core.context import Desk
+    from bot.read_models.models import Place, Request
+    from redis_state.board.entry import Entry
 
 UNKNOWN = 1
 What = Annotated[str, typer.Argument(metavar="PATH-OR-MODEL", help="A request's path, or a model's id.")]
@@ -29,13 +29,13 @@ def status(
     as_json: AsJson = False,
 ) -> None:
     """Show where requests stand: state, position, reason, log and thread. Exit status 1 where there is none."""
-    from bot.settings import BotSettings
-    from bot.web import shown
-    from bot.web.desk import looking_desk
+    from bot.core.reader_context import looking_desk
+    from bot.core.settings import BotSettings
+    from bot.read_models import serializers
 
     settings = BotSettings()
     desk = looking_desk(settings, settings.read_board())
-    found = [shown.request(desk, entry, public=False) for entry in meant(desk, what)]
+    found = [serializers.request(desk, entry, public=False) for entry in meant(desk, what)]
     if as_json:
         print(json.dumps({"requests": [request.model_dump() for request in found]}))
     elif found:
@@ -61,7 +61,7 @@ def meant(desk: Desk, what: str) -> list[Entry]:
 
 def told(request: Request) -> Iterator[str]:
     """What is known of one, a line each."""
-    from bot.texts.render import printable  # strangers' words, without what moves a terminal's cursor
+    from bot.core.render import printable  # strangers' words, without what moves a terminal's cursor
 
     yield printable(request.path)
     known = {

@@ -19,9 +19,9 @@ from steward.commands.board import MISCONFIGURED, AsJson, open_board
 from steward.commands.saying import ending
 
 if TYPE_CHECKING:
-    from bot.state.submissions import Submission
-    from bot.web.submit_models import Asked, Submitted
+    from bot.read_models.submit_models import Asked, Submitted
     from hub.records import Account
+    from redis_state.board.submissions import Submission
 
 REFUSED = 1
 STATUSES = {"submitted": 0, "resubmitted": 0, "under-way": MISCONFIGURED, "hub-refused": MISCONFIGURED}
@@ -52,7 +52,7 @@ def submit(
     """
     from pydantic import ValidationError
 
-    from bot.web.submit_models import Asked
+    from bot.read_models.submit_models import Asked
 
     try:
         asked = Asked(
@@ -77,7 +77,7 @@ def _by_server(server: str, asked: Asked) -> Submitted:
     import httpx2
     from pydantic import ValidationError
 
-    from bot.web.submit_models import Submitted
+    from bot.read_models.submit_models import Submitted
 
     if not _keeps_a_secret(server):
         raise _cannot("your token would travel in the open; give the address with https.")
@@ -123,9 +123,9 @@ def _other_words(status: int, content: bytes) -> str:
 
 def _here(asked: Asked, by: str) -> Submitted:
     """What comes of it on the board of our own settings."""
-    from bot.state.submissions import Submissions
-    from bot.sync.web.submissions import carry_out
+    from bot.web.submission_sync import carry_out
     from hub.errors import HubError
+    from redis_state.board.submissions import Submissions
 
     with open_board() as desk:
         try:
@@ -139,8 +139,8 @@ def _here(asked: Asked, by: str) -> Submitted:
 
 
 def _submission(asked: Asked, account: Account, at: float) -> Submission:
-    from bot.state.submissions import Submission
-    from bot.sync.web.submissions import arguments_of
+    from bot.web.submission_sync import arguments_of
+    from redis_state.board.submissions import Submission
 
     arguments = arguments_of(asked)
     if isinstance(arguments, str):
@@ -180,7 +180,7 @@ def _cannot(words: str) -> typer.Exit:
 
 
 def _lines(told: Submitted, server: str) -> Iterator[str]:
-    from bot.texts.render import printable  # strangers' words, without what moves a terminal's cursor
+    from bot.core.render import printable  # strangers' words, without what moves a terminal's cursor
 
     yield printable(told.message)
     for reason in told.reasons:

@@ -23,9 +23,9 @@ def unknown(
     as_json: AsJson = False,
 ) -> None:
     """List the failed requests whose cause is unknown, with the end of each log: the ones to teach the table about."""
-    from bot.mirrors.folder import MirrorDamaged
-    from bot.state.unknown import unknown_deaths
-    from bot.texts.render import printable, visible
+    from bot.core.mirrors.folder import MirrorDamaged
+    from bot.core.render import printable, visible
+    from bot.read_models.unknown_failures import unknown_deaths
     from hub.errors import HubError
     from leaderboard.failures import UNKNOWN
     from steward.commands.board import open_board

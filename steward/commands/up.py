@@ -51,12 +51,12 @@ def up(
 
     Exit status 0 when told to stop, 2 where a setting is missing or wrong.
     """
-    from bot.settings import BotSettings
+    from bot.core.settings import BotSettings
     from bot.web.signin.app import app_of
+    from redis_state.stopping import stop_on
     from steward.commands.board import sentences, worker_token
     from steward.supervisor import Supervisor
     from steward.valkey import locked
-    from wire.ending import stop_on
 
     stop = stop_on(signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
     environment, server = dict(os.environ), None

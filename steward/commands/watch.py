@@ -12,8 +12,8 @@ from steward.commands.board import in_sentences
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-    from bot.web.lists import Pages
-    from bot.web.models import Queue
+    from bot.read_models.lists import Pages
+    from bot.read_models.models import Queue
 
 SHOWN = 20
 """Requests that wait, at most: what fits a screen."""
@@ -30,9 +30,9 @@ def watch(
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object a look.")] = False,
 ) -> None:
     """Show who runs, how far, who waits and when they start; Ctrl-C ends it."""
-    from bot.settings import BotSettings
-    from bot.web.desk import looking_desk
-    from bot.web.lists import Pages
+    from bot.core.reader_context import looking_desk
+    from bot.core.settings import BotSettings
+    from bot.read_models.lists import Pages
 
     settings = BotSettings()
     pages = Pages(looking_desk(settings, settings.read_board()))
@@ -70,7 +70,7 @@ def shown(queue: Queue) -> RenderableType:
     from rich.table import Table
     from rich.text import Text
 
-    from bot.texts.render import printable
+    from bot.core.render import printable
 
     def text(words: str | None) -> Text:
         return Text(printable(words or "(not public)"))

@@ -79,12 +79,12 @@ def died(error: Exception) -> Text:
 
 def _story(stage: Any, timeline: Any, suite: str) -> dict[str, Any]:
     from hub.client import Hub
+    from redis_state.keys import Keys
+    from redis_state.redis import connect
     from steward.demo.models import UPLOADS, converted, upload
     from steward.demo.story import SUBMISSIONS, submit
     from steward.demo.watch import Watch
     from steward.demo.world import ORG
-    from wire.keys import Keys
-    from wire.redis import connect
 
     began = time.monotonic()
     stage.start_hub(port=_port(DEFAULT_HUB_PORT))

@@ -11,11 +11,11 @@ from hub.errors import HubError
 from hub.records import Repo
 from leaderboard.attempts import Failure
 from leaderboard.requests import Request, parse_request
+from redis_state.attempts import Attempts, AttemptState
+from redis_state.keys import Keys
+from redis_state.redis import Redis
 from steward.demo.story import SUBMISSIONS, Submission
 from steward.demo.world import REQUESTS, RESULTS
-from wire.attempts import Attempts, AttemptState
-from wire.keys import Keys
-from wire.redis import Redis
 
 ENDED = ("FINISHED", "FAILED")
 

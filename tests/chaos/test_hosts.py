@@ -26,8 +26,8 @@ from roles import MAKE_USERS, ROLES, refused
 from town import BOARD, BOT, ENDED, KEYS, SECRET, WORKER, Town, wait_for, world
 
 from localhub.testing import LocalHub
-from wire.attempts import Attempts
-from wire.redis import text
+from redis_state.attempts import Attempts
+from redis_state.redis import text
 
 SERVER = shutil.which("valkey-server") or shutil.which("redis-server")
 WHOLE = bool(os.environ.get("STEWARD_WHOLE_MATRIX"))

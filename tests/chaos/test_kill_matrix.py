@@ -24,20 +24,20 @@ from town import Town, open_town, wait_for
 
 import bot
 import workers
-from wire.crashpoints import POINTS
+from redis_state.crashpoints import POINTS
 
 pytestmark = [pytest.mark.chaos, pytest.mark.timeout(900)]
 WHOLE = bool(os.environ.get("STEWARD_WHOLE_MATRIX"))
 BEAT = "1"
 MODELS, PROPOSED = ("good", "remote", "good-dies", "other"), "another"
 ENTRANCES = {
-    "web": "bot.app",
-    "sync": "bot.sync.process",
-    "schedule": "bot.sync.process",
+    "web": "bot.processes.web_app",
+    "sync": "bot.processes.sync_process",
+    "schedule": "bot.processes.sync_process",
     "worker": "workers.worker, workers.jobs",
 }
 """Kind of process → what it imports before it serves."""
-WEB_MODULES = {"bot.inbox", "bot.webhooks", "bot.groupcommit", "bot.app"}
+WEB_MODULES = {"bot.intake.inbox", "bot.intake.webhooks", "bot.intake.group_commit", "bot.processes.web_app"}
 IN_PROCESS = {
     "a wrong merge is being undone, nobody told": "in process: test_pulls_races",
     "command had its effect, reply not edited": "in process: test_commands_conflicts",
@@ -55,7 +55,7 @@ def kinds(module: str) -> list[str]:
     """The kinds of process that pass the points of `module`. A sync process keeps the timer where nobody else does."""
     if module.startswith("workers."):
         return ["worker"]
-    if module == "bot.schedule":
+    if module == "bot.processes.schedule":
         return ["schedule", "sync"]
     return ["web"] if module in WEB_MODULES else ["sync"]
 
@@ -84,7 +84,9 @@ TABLE: dict[tuple[str, str], str] = {}
 @cache
 def known(kind: str) -> frozenset[str]:
     """The points that a process of this kind has in its code at all."""
-    words = f"import json, {ENTRANCES[kind]}; from wire.crashpoints import POINTS; print(json.dumps(list(POINTS)))"
+    words = (
+        f"import json, {ENTRANCES[kind]}; from redis_state.crashpoints import POINTS; print(json.dumps(list(POINTS)))"
+    )
     done = subprocess.run([sys.executable, "-c", words], check=True, capture_output=True, text=True)
     return frozenset(json.loads(done.stdout.splitlines()[-1]))
 

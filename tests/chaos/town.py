@@ -29,8 +29,8 @@ from hub.client import Hub
 from hub.records import Repo
 from leaderboard.requests import RequestPath
 from localhub.testing import LocalHub
+from redis_state.keys import Keys
 from steward.valkey import Valkey, free_port
-from wire.keys import Keys
 from workers.starter import dataset_files
 
 T = TypeVar("T")

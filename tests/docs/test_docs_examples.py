@@ -10,11 +10,11 @@ import pytest
 from jinja2 import ChoiceLoader, DictLoader
 from markdown_it import MarkdownIt
 
-from bot.commands.docs import page
-from bot.commands.grammar import commands_in
-from bot.commands.registry import Misused, Registry, bind
-from bot.commands.verbs import REGISTRY
-from bot.texts.render import ENVIRONMENT
+from bot.core.commands.grammar import commands_in
+from bot.core.commands.registry import Misused, Registry, bind
+from bot.core.render import ENVIRONMENT
+from bot.threads.docs import page
+from bot.threads.verbs import REGISTRY
 
 
 def examples(project: Path, name: str, language: str) -> list[str]:

@@ -21,9 +21,9 @@ from huggingface_hub.errors import HfHubHTTPError
 from spine_kit import Demo, play
 
 from leaderboard.suites import Suite, find_suite
+from redis_state.keys import Keys
 from steward.demo.story import SUBMISSIONS
 from steward.demo.world import BOT, DETAILS_ORG, LOGS, MAINTAINER, QUESTIONS, REQUESTS, RESULTS, SPACE, WORKER
-from wire.keys import Keys
 from workers.tasks import write_tasks
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]

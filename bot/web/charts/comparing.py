@@ -9,12 +9,12 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterable
 
-from bot.state.entry import Entry
 from bot.web.charts import models
 from bot.web.rows import Line, Rows
 from bot.web.table import MANY, Table
 from leaderboard.categories import Category
 from leaderboard.comparisons import Evaluated, Standard, best_of, standard
+from redis_state.board.entry import Entry
 
 Group = tuple[str, str]
 """Category and suite."""

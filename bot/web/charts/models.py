@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from pydantic import ConfigDict, Field
 
-from bot.web.models import Shown
+from bot.read_models.models import Shown
 from leaderboard.attempts import Fault
 
 

@@ -13,7 +13,7 @@ from bot.web.board import Views
 from bot.web.charts import models
 from bot.web.charts.drawing import POLICY, WIDTHS, draw
 from bot.web.charts.pictures import PICTURES, day_words, scores
-from bot.web.charts.shown import shown
+from bot.web.charts.serializers import shown
 from bot.web.charts.times import USUAL
 from bot.web.charts.words import ENDS, short_span
 from bot.web.frame import Frame

@@ -13,15 +13,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-from bot.desk import Desk
-from bot.state.timings import day_from
-from bot.sync.attempts.timing import OTHER
+from bot.core.context import Desk
+from bot.evaluations.timing import OTHER
 from bot.web.charts import models
 from bot.web.charts.drawing import draw
 from bot.web.charts.pictures import PICTURES
 from leaderboard.tiers import TIERS
 from leaderboard.timings import DAY, ENDS, PERIODS, Day, Report, Spread, What, day_of, report
-from wire.clock import iso
+from redis_state.board.timings import day_from
+from redis_state.clock import iso
 
 USUAL = 30
 """Days that one looks back unless one asks for others."""

@@ -13,15 +13,15 @@ from fastapi.responses import Response
 from fastapi.security import HTTPAuthorizationCredentials
 from starlette.concurrency import run_in_threadpool
 
-from bot.deliveries import VERDICTS
-from bot.texts.render import render
+from bot.core.render import render
+from bot.intake.deliveries import VERDICTS
+from bot.read_models.models import Problem
 from bot.web.answers import PRIVATE, CannotAnswer, answer
 from bot.web.api import PROBLEMS
 from bot.web.incoming import client_of
 from bot.web.maintain import models
-from bot.web.maintain.gate import Gate, No
+from bot.web.maintain.access import Gate, No
 from bot.web.maintain.views import Maintenance
-from bot.web.models import Problem
 from bot.web.tokens import BEARER, Owners, shown_token
 from bot.web.visitors import Visitor
 from leaderboard.roles import Person, Role, who_may

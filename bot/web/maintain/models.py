@@ -6,9 +6,9 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from bot.inbox_log import Standing
-from bot.state.errands import Code
-from bot.web.models import Shown
+from bot.intake.inbox_log import Standing
+from bot.read_models.models import Shown
+from redis_state.board.maintainer_actions import Code
 
 
 class Marked(Shown):

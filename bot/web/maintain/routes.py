@@ -12,14 +12,14 @@ from fastapi import APIRouter, Request
 from fastapi.responses import RedirectResponse, Response
 from starlette.concurrency import run_in_threadpool
 
-from bot.deliveries import VERDICTS
-from bot.state.errands import Code
+from bot.intake.deliveries import VERDICTS
 from bot.web.answers import PRIVATE, CannotAnswer
 from bot.web.frame import Frame
 from bot.web.incoming import body_of, choice, form_in, words
-from bot.web.maintain.gate import Gate, No
+from bot.web.maintain.access import Gate, No
 from bot.web.maintain.views import Maintenance
 from bot.web.visitors import FORM_TOKEN, Visitor
+from redis_state.board.maintainer_actions import Code
 
 STATUSES: dict[No | str, int] = {"signed-out": 401, "stranger": 403, "unsure": 503, "form": 403}
 SHOWN = 50

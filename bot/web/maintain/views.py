@@ -6,15 +6,15 @@ from collections.abc import Iterable
 from itertools import islice
 from urllib.parse import quote
 
-from bot.deliveries import VERDICTS
-from bot.desk import Desk
-from bot.inbox_log import InboxLog, Kept, Standing, readable
-from bot.state.entry import Entry
-from bot.web import shown
+from bot.core.context import Desk
+from bot.intake.deliveries import VERDICTS
+from bot.intake.inbox_log import InboxLog, Kept, Standing, readable
+from bot.read_models import serializers
 from bot.web.maintain import models
 from leaderboard.failures import CAUSES, UNKNOWN
-from wire.clock import iso
-from wire.parking import Parked
+from redis_state.board.entry import Entry
+from redis_state.clock import iso
+from redis_state.parking import Parked
 
 LOOKED_AT, CHUNK = 2_000, 100
 """Deliveries, or failed requests, that are looked at for one page; and those that are read at a time."""
@@ -115,7 +115,7 @@ def _is_unknown(entry: Entry) -> bool:
 
 
 def _cause(desk: Desk, entry: Entry) -> models.UnknownCause:
-    told = shown.summary(desk, entry)
+    told = serializers.summary(desk, entry)
     return models.UnknownCause(
         path=entry.path,
         model=told.model,

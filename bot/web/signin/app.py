@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pydantic import SecretStr
 
-from bot.settings import BotSettings, SettingsError
+from bot.core.settings import BotSettings, SettingsError
 from hub.oauth import OAuthApp
-from wire.errors import SecretMissing
-from wire.settings import read_secret
+from redis_state.errors import SecretMissing
+from redis_state.settings import read_secret
 
 CALLBACK = "/signin/callback"
 

@@ -15,9 +15,6 @@ from fastapi.responses import RedirectResponse, Response
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.concurrency import run_in_threadpool
 
-from bot.state.errands import look
-from bot.state.questions import Questions
-from bot.state.sessions import Session
 from bot.web.answers import PRIVATE, answer
 from bot.web.api import PROBLEMS
 from bot.web.checks import who
@@ -30,6 +27,9 @@ from hub.errors import BadRequest, Denied, HubError
 from hub.oauth import Provider
 from hub.records import Account
 from leaderboard.roles import Person
+from redis_state.board.check_questions import Questions
+from redis_state.board.maintainer_actions import look
+from redis_state.board.sessions import Session
 
 log = structlog.get_logger()
 

@@ -16,9 +16,9 @@ from playwright.sync_api import Browser, Page, expect
 from signin_kit import Site, signing
 
 from bot.probe import Probe
+from redis_state import clock
+from redis_state.parking import Parked
 from steward.valkey import Valkey
-from wire import clock
-from wire.parking import Parked
 
 pytestmark = pytest.mark.browser
 PARKED = Parked(

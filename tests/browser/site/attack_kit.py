@@ -9,14 +9,14 @@ from urllib.parse import quote
 import redis
 from world_kit import entry, flag, put_flags
 
-from bot.state.decisions import Decision, Decisions, Somebody, Where
-from bot.state.index import Index
-from bot.state.scoreboard import Scoreboard, Scored
 from leaderboard.attempts import Failure
-from wire import clock
-from wire.attempts import Attempts, Progress
-from wire.heartbeats import WorkerCard, Workers
-from wire.keys import Keys
+from redis_state import clock
+from redis_state.attempts import Attempts, Progress
+from redis_state.board.decisions import Decision, Decisions, Somebody, Where
+from redis_state.board.index import Index
+from redis_state.board.scoreboard import Scoreboard, Scored
+from redis_state.heartbeats import WorkerCard, Workers
+from redis_state.keys import Keys
 
 HOSTILE = "\"'><img src=x onerror=alert(1)><script>alert(1)</script>{{7*7}}"
 ATTEMPT, RUNNING = f"{1:012x}-deadbeef-1", f"{HOSTILE}/runs.json"

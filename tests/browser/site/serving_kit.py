@@ -12,10 +12,10 @@ import redis
 import uvicorn
 from world_kit import BOARD
 
-from bot.app import create_app, server_config
-from bot.settings import BotSettings
+from bot.core.settings import BotSettings
+from bot.processes.web_app import create_app, server_config
+from redis_state.keys import Keys
 from steward.valkey import Valkey
-from wire.keys import Keys
 
 Furnish = Callable[[redis.Redis, Keys], None]
 

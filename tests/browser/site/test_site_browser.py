@@ -16,11 +16,11 @@ from playwright.sync_api import Browser, Page, Route, expect
 from serving_kit import Site, serving
 from world_kit import entry, path_of
 
-from bot.state.index import Index
 from leaderboard.categories import Category
+from redis_state import clock
+from redis_state.attempts import Attempts, Progress
+from redis_state.board.index import Index
 from steward.valkey import Valkey
-from wire import clock
-from wire.attempts import Attempts, Progress
 
 pytestmark = pytest.mark.browser
 LOG = re.compile(r"^https://huggingface\.co/datasets/open-llm-leaderboard/logs/blob/main/.+/log\.txt$")

@@ -14,23 +14,23 @@ sys.path.append(str(Path(__file__).parents[2] / "integration" / "bot"))
 from site_kit import entry, flag, path_of, put_flags
 from times_kit import count
 
-from bot.state.decisions import Decision, Decisions, Somebody, Where
-from bot.state.entry import Entry
-from bot.state.index import Index
-from bot.state.measures import Measures
-from bot.state.pauses import Pauses
-from bot.state.scoreboard import Scoreboard, Scored
 from leaderboard.attempts import Failure
 from leaderboard.categories import Category
 from leaderboard.flags import Decision as Ruling
 from leaderboard.flags import Scope
 from leaderboard.holds import Hold
-from wire import clock
-from wire.attempts import LOST, Attempts, Progress
-from wire.clock import iso
-from wire.heartbeats import WorkerCard, Workers
-from wire.jobs import EvaluationJob
-from wire.keys import Keys
+from redis_state import clock
+from redis_state.attempts import LOST, Attempts, Progress
+from redis_state.board.decisions import Decision, Decisions, Somebody, Where
+from redis_state.board.entry import Entry
+from redis_state.board.index import Index
+from redis_state.board.measures import Measures
+from redis_state.board.pauses import Pauses
+from redis_state.board.scoreboard import Scoreboard, Scored
+from redis_state.clock import iso
+from redis_state.heartbeats import WorkerCard, Workers
+from redis_state.jobs import EvaluationJob
+from redis_state.keys import Keys
 
 BOARD = """
 name: {name}

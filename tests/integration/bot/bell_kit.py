@@ -10,11 +10,11 @@ import pytest
 from stand_kit import REQUESTS, Stand
 from talk_kit import Talk
 
-from bot.commands.call import Answer, Call
-from bot.commands.registry import Registry, Verb
-from bot.commands.verbs import REGISTRY
-from bot.desk import thread_key
-from bot.texts.render import Safe
+from bot.core.commands.call import Answer, Call
+from bot.core.commands.registry import Registry, Verb
+from bot.core.context import thread_key
+from bot.core.render import Safe
+from bot.threads.verbs import REGISTRY
 from hub.errors import Conflict
 from leaderboard.roles import Role
 from localhub.accounts import Caller
@@ -51,7 +51,7 @@ def hang_up(monkeypatch: pytest.MonkeyPatch) -> Bell:
         raise Conflict("The repo is @maya's <b>no more</b>.")
 
     extra = (verb, replace(verb, name="toll", run=toll), replace(verb, name="knell", run=knell))
-    monkeypatch.setattr("bot.sync.threads.threads.REGISTRY", Registry((*REGISTRY.verbs, *extra)))
+    monkeypatch.setattr("bot.threads.threads.REGISTRY", Registry((*REGISTRY.verbs, *extra)))
     return bell
 
 

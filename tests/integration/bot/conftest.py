@@ -14,8 +14,8 @@ from bot_kit import BOARD, OLD_SECRET, SECRET
 from live_kit import client_of
 from stand_kit import Stand, world
 
+from bot.core.settings import BotSettings
 from bot.probe import Probe
-from bot.settings import BotSettings
 from localhub.testing import LocalHub
 from steward.valkey import Valkey
 

@@ -11,15 +11,15 @@ import redis
 from huggingface_hub import CommitOperationAdd, CommitOperationDelete
 from stand_kit import BOT, REQUESTS, Stand, world
 
-from bot import checking
-from bot.desk import Desk
+from bot.core.context import Desk
+from bot.model_facts import checking
 from bot.probe import Probe
-from bot.schedule import Schedule
-from bot.sync.loop import SyncLoop
+from bot.processes.schedule import Schedule
+from bot.processes.sync_loop import SyncLoop
 from hub.client import Hub
 from localhub.testing import LocalHub
+from redis_state import clock
 from steward.valkey import Valkey
-from wire import clock
 
 SPACE = "board/space"
 FLAGS = "board/flags"

@@ -12,13 +12,13 @@ import redis
 from bot_kit import BOARD, SECRET
 from live_kit import client_of
 
-from bot.settings import BotSettings
-from bot.state.entry import Entry
-from bot.state.index import Index
-from bot.state.standing import Standing
+from bot.core.settings import BotSettings
 from leaderboard.attempts import Failure
+from redis_state.board.entry import Entry
+from redis_state.board.index import Index
+from redis_state.board.request_snapshot import Standing
+from redis_state.keys import Keys
 from steward.valkey import Valkey
-from wire.keys import Keys
 
 HOSTILE = "<script>alert(1)</script>"
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
-from bot.commands.grammar import commands_in
+from bot.core.commands.grammar import commands_in
 from hub.comments import marker_of
 
 EVIL = "https://evil.example"

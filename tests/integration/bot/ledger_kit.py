@@ -9,18 +9,18 @@ from typing import Any
 import redis
 from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi
 
-from bot.ledgers import Ledgers
+from bot.ledger.edits import Base, FieldEdit, PutFile, guard_of
+from bot.ledger.ledgers import Ledgers
 from hub.budget import Commits
 from hub.client import Hub
-from hub.edits import Base, FieldEdit, PutFile, guard_of
 from hub.errors import NotFound
 from hub.records import Repo
 from hub.retries import Retries
-from wire.dirty import DirtyKeys
-from wire.echoes import Echoes
-from wire.keys import Keys
-from wire.parking import Parking
-from wire.staging import Staging
+from redis_state.dirty import DirtyKeys
+from redis_state.keys import Keys
+from redis_state.parking import Parking
+from redis_state.staging import Staging
+from redis_state.webhook_quota import Echoes
 
 BOT, ADA = "hf_bot", "hf_ada"
 REQUESTS, RESULTS = Repo("dataset", "board/requests"), Repo("dataset", "board/results")

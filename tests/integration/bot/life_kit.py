@@ -16,9 +16,9 @@ from bot_kit import SECRET
 from published_kit import publish
 from stand_kit import BOT, REQUESTS, Stand, world
 
-from bot.desk import Desk
-from bot.schedule import Schedule
-from bot.sync.loop import SyncLoop
+from bot.core.context import Desk
+from bot.processes.schedule import Schedule
+from bot.processes.sync_loop import SyncLoop
 from hub.client import Hub
 from hub.retries import Retries
 from leaderboard.attempts import Details, Failure, Outcome
@@ -27,8 +27,8 @@ from leaderboard.requests import Request, Status, parse_request
 from localhub.deliverylog import Delivery
 from localhub.testing import LocalHub
 from localhub.webhooks import Webhook
-from wire import jobs
-from wire.jobs import EvaluationJob
+from redis_state import jobs
+from redis_state.jobs import EvaluationJob
 
 ENDED = ("FINISHED", "FAILED", "CANCELLED")
 TIMEOUT = 0.4

@@ -16,13 +16,13 @@ import uvicorn
 from bot_kit import BOARD, SECRET
 from stand_kit import Stand
 
-from bot.app import create_app, server_config
+from bot.core.settings import BotSettings
 from bot.probe import Probe
-from bot.settings import BotSettings
-from bot.sync.loop import SyncLoop
+from bot.processes.sync_loop import SyncLoop
+from bot.processes.web_app import create_app, server_config
 from hub.records import Watched
 from localhub.testing import LocalHub
-from wire import clock
+from redis_state import clock
 
 LOOPS = 2
 

@@ -13,7 +13,7 @@ from leaderboard.boards import parse_board
 from leaderboard.details import Published, outcome_path
 from leaderboard.results import Block, dump, score, scores_in_block, with_block
 from leaderboard.suites import Suite
-from wire.jobs import EvaluationJob
+from redis_state.jobs import EvaluationJob
 
 
 def publish(url: str, job: EvaluationJob, suite: Suite, *, number: int = 0) -> Details:

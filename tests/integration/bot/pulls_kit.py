@@ -15,8 +15,8 @@ from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi
 from huggingface_hub.community import DiscussionComment, DiscussionWithDetails
 from stand_kit import REQUESTS, Stand
 
+from bot.core.pull_records import KIND
 from bot.probe import Probe
-from bot.sync.pulls.record import KIND
 from hub.comments import marker_of
 from leaderboard.times import write_time
 from localhub.testing import LocalHub

@@ -8,8 +8,8 @@ from huggingface_hub import CommitOperationAdd
 from stand_kit import REQUESTS, Stand
 
 from leaderboard.requests import RequestPath
-from wire.heartbeats import WorkerCard
-from wire.jobs import EvaluationJob
+from redis_state.heartbeats import WorkerCard
+from redis_state.jobs import EvaluationJob
 
 
 def path_of(precision: str) -> str:

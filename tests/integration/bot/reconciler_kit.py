@@ -7,7 +7,7 @@ import json
 import httpx2
 from stand_kit import BOT, REQUESTS, Stand
 
-from bot.sync.reconcile import PERIOD
+from bot.processes.reconcile import PERIOD
 from localhub.git import Author, Put
 
 FINISHED = {"status": "FINISHED", "precision": "float32", "weight_type": "Original"}

@@ -31,8 +31,8 @@ from rename_kit import (
 )
 from stand_kit import ADA, REQUESTS, Stand
 
-from bot.mirrors.consistency import disagreements
-from hub.edits import blob_id
+from bot.ledger.edits import blob_id
+from bot.setup.consistency import disagreements
 from leaderboard.renames import plan
 from localhub.testing import LocalHub
 from steward.valkey import Valkey

@@ -11,10 +11,10 @@ from contextlib import contextmanager
 import uvicorn
 from bot_kit import SECRET
 
-from bot.app import create_app, server_config
-from bot.connections import bounded_http
-from bot.settings import BotSettings
-from wire.keys import Keys
+from bot.core.settings import BotSettings
+from bot.processes.web_app import create_app, server_config
+from bot.web.connections import bounded_http
+from redis_state.keys import Keys
 
 KEYS = Keys("demo")
 LIMIT = 100_000

@@ -10,7 +10,7 @@ import httpx2
 from bot_kit import BOARD, SECRET
 from live_kit import client_of
 
-from bot.settings import BotSettings
+from bot.core.settings import BotSettings
 from steward.valkey import Valkey
 
 Client = httpx2.Client

@@ -9,8 +9,8 @@ from stand_kit import Stand
 from leaderboard.attempts import Failure
 from leaderboard.effects import Effect, Effects, Mode
 from leaderboard.requests import RequestPath
-from wire.heartbeats import WorkerCard
-from wire.jobs import EvaluationJob
+from redis_state.heartbeats import WorkerCard
+from redis_state.jobs import EvaluationJob
 
 SHADOW, ON = (dict.fromkeys(Effect, mode) for mode in (Mode.SHADOW, Mode.ON))
 CORRUPTED = Failure(cause="weights-corrupted", fault="submission", message="The weights are cut off.")

@@ -17,11 +17,11 @@ from bot_kit import BOARD, SECRET
 from live_kit import served
 from stand_kit import Stand, world
 
+from bot.core.settings import BotSettings
 from bot.probe import Probe
-from bot.settings import BotSettings
 from leaderboard.boards import parse_board
 from localhub.testing import LocalHub
-from wire import clock
+from redis_state import clock
 
 APP, APP_SECRET = "an-app", "the-app's-secret"
 MIA = "hf_mia"

@@ -9,19 +9,19 @@ import redis
 from bot_kit import BOARD
 from huggingface_hub import CommitOperationAdd, HfApi
 
-from bot.desk import Desk
+from bot.core.context import Desk
 from bot.probe import Probe
-from bot.schedule import Schedule
-from bot.sync.loop import SyncLoop
+from bot.processes.schedule import Schedule
+from bot.processes.sync_loop import SyncLoop
 from hub.client import Hub
 from leaderboard.attempts import Details, Failure, Outcome
 from leaderboard.boards import parse_board
 from leaderboard.requests import RequestPath
 from leaderboard.suites import find_suite
 from localhub.testing import LocalHub
-from wire import clock, jobs
-from wire.attempts import Progress
-from wire.heartbeats import WorkerCard
+from redis_state import clock, jobs
+from redis_state.attempts import Progress
+from redis_state.heartbeats import WorkerCard
 
 BOT, FORM, WORKER, ADA, BOB = "hf_bot", "hf_form", "hf_worker", "hf_ada", "hf_bob"
 REQUESTS = "board/requests"

@@ -10,8 +10,8 @@ from contextlib import contextmanager
 import httpx2
 from stand_kit import ADA, Stand
 
-from wire import clock
-from wire.keys import Keys
+from redis_state import clock
+from redis_state.keys import Keys
 
 KEYS = Keys("demo")
 GOOD = {"model": "ada/good", "precision": "float32"}

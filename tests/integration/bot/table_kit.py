@@ -14,11 +14,11 @@ from live_kit import wait_until
 from pulls_kit import propose
 from stand_kit import CONFIG, FORM, REQUESTS, Stand, world
 
-from bot.sync.pulls.record import find_report
+from bot.core.pull_records import find_report
 from hub.comments import marker_of
 from leaderboard.attempts import attempt_id
 from leaderboard.requests import RequestPath
-from wire import clock
+from redis_state import clock
 
 SPACE = "board/space"
 PEOPLE = {"stranger": "bob", "submitter": "sue", "owner": "ada", "maintainer": "mia", "keeper": "kim"}

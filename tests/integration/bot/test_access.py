@@ -11,13 +11,13 @@ from rq import SimpleWorker
 from rq.serializers import JSONSerializer
 from stand_kit import Stand, world
 
-from bot.doctor import examine
-from bot.settings import BotSettings, SettingsError
+from bot.core.settings import BotSettings, SettingsError
+from bot.setup.doctor import examine
 from localhub.testing import LocalHub
+from redis_state import jobs
+from redis_state.errors import RedisMissing, SecretMissing
+from redis_state.redis import connect, missing
 from steward.valkey import Valkey
-from wire import jobs
-from wire.errors import RedisMissing, SecretMissing
-from wire.redis import connect, missing
 
 PASSWORD = "correct-horse"
 

@@ -16,14 +16,14 @@ from bot_kit import BOARD
 from huggingface_hub import CommitOperationAdd
 from stand_kit import ADA, REQUESTS, Stand, world
 
-from bot.facts import gather_submission
-from bot.state.entry import Entry
+from bot.model_facts import gather_submission
 from hub.client import Hub
 from hub.records import Put, Repo
 from leaderboard.admission import judge
 from leaderboard.boards import parse_board
 from leaderboard.requests import Request, RequestPath, parse_request
 from localhub.testing import LocalHub
+from redis_state.board.entry import Entry
 from steward.valkey import Valkey
 
 HEAD = BOARD.partition("# The models")[0] + "repos:" + BOARD.partition("repos:")[2]

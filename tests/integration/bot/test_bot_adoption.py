@@ -11,15 +11,15 @@ from huggingface_hub import CommitOperationAdd, CommitOperationDelete
 from old_kit import old_files
 from stand_kit import REQUESTS, Stand
 
-from bot.desk import request_key, thread_key
-from bot.past.adopting import Adopted, adopt
-from bot.past.adoption import RecordLost, git_id
-from bot.state.entry import Entry
-from bot.sync.changes.duplicates import DUPLICATES
-from bot.sync.reconcile import PERIOD
+from bot.changes.duplicates import DUPLICATES
+from bot.core.adoption import RecordLost, git_id
+from bot.core.context import request_key, thread_key
+from bot.processes.reconcile import PERIOD
+from bot.setup.adopting import Adopted, adopt
 from leaderboard.adoption import RECORD, BadRecord, parse_record
 from leaderboard.requests import Request, is_request_path, parse_request
 from localhub.changes import Author, Put
+from redis_state.board.entry import Entry
 
 OLD = "ada/good_eval_request_False_float32_Original.json"
 FIELDS = {"model": "ada/good", "status": "PENDING", "revision": "main"}

@@ -15,7 +15,7 @@ from stand_kit import Stand
 from hub.budget import HOUR, REPO_HOUR
 from hub.records import Repo
 from localhub.testing import LocalHub
-from wire.echoes import field
+from redis_state.webhook_quota import field
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ from __future__ import annotations
 from stand_kit import Stand
 
 from leaderboard.failures import cause
-from wire.heartbeats import WorkerCard
+from redis_state.heartbeats import WorkerCard
 
 
 def retried(stand: Stand, *tiers: str) -> str:

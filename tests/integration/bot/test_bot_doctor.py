@@ -13,17 +13,17 @@ from bot_kit import BOARD
 from stand_kit import BOT, FORM, REQUESTS, WORKER, Stand
 from typer.testing import CliRunner, Result
 
-from bot.doctor import examine
-from bot.doctor.findings import Check
-from bot.mirrors.folder import trouble_with
+from bot.core.mirrors.folder import trouble_with
+from bot.setup.doctor import examine
+from bot.setup.doctor.findings import Check
 from hub.client import Hub
 from hub.records import Watched
 from leaderboard.boards import parse_board
 from leaderboard.effects import Effect, Effects, Mode
 from leaderboard.policy import Policy
+from redis_state.heartbeats import WorkerCard
+from redis_state.shadowed_writes import Would
 from steward.cli import app
-from wire.heartbeats import WorkerCard
-from wire.shadow import Would
 
 PATH = "ada/good_eval_request_False_float32_Original.json"
 
@@ -193,7 +193,7 @@ def test_a_board_with_a_past_has_to_be_adopted_before_edits_are_on(healthy: Stan
     """Requests that ended without Steward and no record: nothing would protect them."""
     healthy.put(PATH, json.dumps({"model": "ada/good", "status": "FINISHED"}).encode())
     assert "steward adopt" in sentence(examine(healthy.desk), "adoption", state="error")
-    from bot.past.adopting import adopt
+    from bot.setup.adopting import adopt
 
     adopt(healthy.desk)
     assert of(examine(healthy.desk), "adoption") == ["ok"]
@@ -201,7 +201,7 @@ def test_a_board_with_a_past_has_to_be_adopted_before_edits_are_on(healthy: Stan
 
 def test_a_record_whose_commit_is_gone_is_an_error(healthy: Stand) -> None:
     """After somebody squashed the history nobody can tell what is old."""
-    from bot.past.adopting import adopt
+    from bot.setup.adopting import adopt
     from leaderboard.adoption import RECORD
 
     record = adopt(healthy.desk).record.model_copy(update={"commits": {REQUESTS: "a" * 40}})

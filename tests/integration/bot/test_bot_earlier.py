@@ -8,10 +8,10 @@ import pytest
 from published_kit import publish
 from stand_kit import Stand
 
-from bot.state.searching import find
-from bot.sync.board.scoreboard import SCORES
-from bot.sync.queue.queue_rules import cancel
-from bot.web import shown
+from bot.queue.rulings import cancel
+from bot.read_models import serializers
+from bot.results.scoreboard import SCORES
+from bot.results.searching import find
 from bot.web.board import Views
 from leaderboard.attempts import Failure
 
@@ -144,10 +144,10 @@ def test_a_score_is_shown_at_the_commit_that_was_evaluated(
     stand.desk.workers.leave("w")
     resubmit(stand, path)
     assert (scored(stand), found(stand, old), found(stand, str(new))) == ([(old, noted.average)], [noted.average], [])
-    assert shown.summary(stand.desk, stand.desk.index.get(path)).revision == new, "what waits is the newer one"
+    assert serializers.summary(stand.desk, stand.desk.index.get(path)).revision == new, "what waits is the newer one"
     run(stand, failure=THEIRS)
     assert (scored(stand), found(stand, old), found(stand, str(new))) == ([(old, noted.average)], [noted.average], [])
-    assert shown.summary(stand.desk, stand.desk.index.get(path)).revision == old
+    assert serializers.summary(stand.desk, stand.desk.index.get(path)).revision == old
 
 
 def test_a_newer_score_is_shown_at_the_newer_commit(stand: Stand, finished: dict[str, Any]) -> None:
@@ -158,4 +158,4 @@ def test_a_newer_score_is_shown_at_the_newer_commit(stand: Stand, finished: dict
     new = stand.file(path)["steward"]["revision"]
     ((revision, average),) = scored(stand)
     assert (revision, found(stand, old), found(stand, new)) == (new, [], [average])
-    assert shown.summary(stand.desk, stand.desk.index.get(path)).revision == new
+    assert serializers.summary(stand.desk, stand.desk.index.get(path)).revision == new

@@ -11,16 +11,16 @@ import redis
 from pydantic import SecretStr
 from stand_kit import REQUESTS, Stand
 
-from bot.settings import BotSettings
-from bot.sync.process import open_desk
-from bot.sync.queue import queue_rules
+from bot.core.settings import BotSettings
+from bot.processes.sync_process import open_desk
+from bot.queue import rulings
 from hub.budget import HOUR, Commits
 from hub.records import Repo
 from hub.retries import Retries
 from leaderboard.attempts import Failure
-from wire import clock, jobs
-from wire.echoes import Echoes
-from wire.keys import Keys
+from redis_state import clock, jobs
+from redis_state.keys import Keys
+from redis_state.webhook_quota import Echoes
 
 LOGS = Repo("dataset", "board/logs")
 COMMIT_LOG = "POST /api/datasets/board/logs/commit/main"
@@ -196,7 +196,7 @@ def test_a_withdrawal_is_told_like_every_end_when_the_webhooks_day_runs_out(stan
     job = queued(stand)
     for _ in range(spent):
         stand.desk.echoes.caused("discussion", REQUESTS, now=stand.time)
-    assert queue_rules.cancel(stand.desk, job.path, "The authors asked for it.", "maya").done
+    assert rulings.cancel(stand.desk, job.path, "The authors asked for it.", "maya").done
     stand.settle()
     assert (stand.desk.index.get(job.path).state, stand.queued()) == ("settled", [])
     assert ("Cancelled" in opening_post(stand)) == (spent < 500)

@@ -9,15 +9,15 @@ from huggingface_hub import CommitOperationAdd
 from shadow_kit import ON, begun, later, listed, switch, written
 from stand_kit import REQUESTS, Stand
 
-from bot.effects import Gate
-from bot.past.adopting import adopt
+from bot.core.guarded_writes import Gate
+from bot.ledger.edits import PutFile
+from bot.setup.adopting import adopt
 from hub.comments import Marker
-from hub.edits import PutFile
 from hub.records import Repo
 from leaderboard.attempts import Failure
 from leaderboard.effects import Effect, Mode
-from wire.attempts import LOST
-from wire.shadow import Would
+from redis_state.attempts import LOST
+from redis_state.shadowed_writes import Would
 
 OURS = Failure(cause="disk-full", fault="us", message="The disk is full.")
 RELAUNCH = [(Mode.ON, "RERUN", []), (Mode.SHADOW, "FAILED", ["RERUN"]), (Mode.OFF, "FAILED", [])]

@@ -9,13 +9,13 @@ import pytest
 from published_kit import publish
 from stand_kit import Stand
 
-from bot.state.entry import Entry
-from bot.sync.repo.kept import LOOK_EVERY
-from bot.sync.requests.relaunching import relaunch
-from bot.sync.threads.threads import sync_thread
+from bot.evaluations.restore_deleted import LOOK_EVERY
+from bot.requests.relaunching import relaunch
+from bot.threads.threads import sync_thread
 from hub.errors import Denied
 from leaderboard.failures import cause
-from wire.attempts import KEPT
+from redis_state.attempts import KEPT
+from redis_state.board.entry import Entry
 
 
 def live(stand: Stand, seconds: float, *, step: float = 10, job: Any = None) -> None:

@@ -13,12 +13,12 @@ from redis.asyncio import Redis as AsyncRedis
 from redis.exceptions import ConnectionError as RedisGone
 from redis.exceptions import RedisError
 
-from bot.deliveries import REQUESTS, Mark, Reading
-from bot.inbox import RECEIVE, Delivery, Inbox, connect_inbox
-from bot.inbox_log import InboxLog, again, readable
-from wire.dirty import DirtyKeys, Priority
-from wire.keys import Keys
-from wire.parking import Parked, Parking
+from bot.intake.deliveries import REQUESTS, Mark, Reading
+from bot.intake.inbox import RECEIVE, Delivery, Inbox, connect_inbox
+from bot.intake.inbox_log import InboxLog, again, readable
+from redis_state.dirty import DirtyKeys, Priority
+from redis_state.keys import Keys
+from redis_state.parking import Parked, Parking
 
 KEYS = Keys("demo")
 T = TypeVar("T")

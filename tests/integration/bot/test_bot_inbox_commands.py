@@ -14,11 +14,11 @@ from bot_kit import BOARD
 from click.testing import Result
 from typer.testing import CliRunner
 
-from bot.deliveries import read_delivery
-from bot.inbox import Delivery, Inbox, connect_inbox
+from bot.intake.deliveries import read_delivery
+from bot.intake.inbox import Delivery, Inbox, connect_inbox
 from leaderboard.boards import parse_board
+from redis_state.keys import Keys
 from steward.cli import app
-from wire.keys import Keys
 
 KEYS = Keys("demo")
 COMMIT = json.dumps(

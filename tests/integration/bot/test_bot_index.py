@@ -8,9 +8,9 @@ import redis
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from bot.state.entry import Entry, EntryState, Origin
-from bot.state.index import Index
-from wire.keys import Keys
+from redis_state.board.entry import Entry, EntryState, Origin
+from redis_state.board.index import Index
+from redis_state.keys import Keys
 
 STATES: tuple[EntryState, ...] = ("new", "waiting", "queued", "running", "settled", "foreign")
 MOVES = st.lists(st.tuples(st.sampled_from(["a", "b", "c"]), st.sampled_from([*STATES, "gone"])), max_size=12)

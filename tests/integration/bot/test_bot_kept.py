@@ -8,8 +8,8 @@ import pytest
 from published_kit import publish
 from stand_kit import Stand
 
-from bot.doctor import examine
-from bot.sync.repo.kept import LOOK_EVERY, missing_results
+from bot.evaluations.restore_deleted import LOOK_EVERY, missing_results
+from bot.setup.doctor import examine
 from leaderboard.attempts import Failure
 
 

@@ -15,9 +15,9 @@ import redis
 from huggingface_hub import CommitOperationAdd
 from ledger_kit import BOT, REQUESTS, RESULTS, WORLD, Bench
 
+from bot.ledger.writer import APPLIED, LANDED, SEEN
 from hub.budget import DAY, HOUR, REPO_HOUR, Commits
 from hub.errors import Denied, RateLimited, Transient
-from hub.ledger import APPLIED, LANDED, SEEN
 from hub.retries import Retries
 from localhub.testing import LocalHub
 

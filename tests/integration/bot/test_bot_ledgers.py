@@ -13,11 +13,11 @@ import pytest
 import redis
 from ledger_kit import REQUESTS, RESULTS, WORLD, Bench
 
+from bot.ledger.edits import FieldEdit, Restore, blob_id
 from hub.budget import DAY, HOUR, Commits
-from hub.edits import FieldEdit, Restore, blob_id
 from localhub.testing import LocalHub
-from wire.dirty import Priority
-from wire.echoes import QUOTA
+from redis_state.dirty import Priority
+from redis_state.webhook_quota import QUOTA
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ from huggingface_hub import CommitOperationAdd
 from published_kit import publish
 from stand_kit import CONFIG, Stand
 
-from wire.jobs import EvaluationJob
+from redis_state.jobs import EvaluationJob
 
 MODEL = f"ada/m{'x' * 95}"
 

@@ -14,18 +14,18 @@ import structlog
 from bot_kit import BOARD
 from typer.testing import CliRunner
 
-from bot.desk import Desk
-from bot.mirrors.folder import MirrorDamaged, UnusableFolder
-from bot.sync import loop as loops
-from bot.sync import process
-from bot.sync.loop import LAST_TRY, SyncLoop
+from bot.core.context import Desk
+from bot.core.mirrors.folder import MirrorDamaged, UnusableFolder
+from bot.processes import sync_loop as loops
+from bot.processes import sync_process
+from bot.processes.sync_loop import LAST_TRY, SyncLoop
 from hub.client import Hub
 from hub.errors import BadRequest, BadToken, RateLimited, Transient
 from hub.retries import Retries
 from leaderboard.boards import parse_board
 from leaderboard.suites import find_suite
+from redis_state.stopping import Stop
 from steward.cli import app
-from wire.ending import Stop
 
 KEY = "request:ada/m_eval_request_False_float32_Original.json"
 
@@ -289,13 +289,13 @@ def test_a_sync_that_does_not_end_does_not_keep_the_process(
         assert entered.wait(20)
         stop.set()
 
-    monkeypatch.setattr(process, "GRACE", 2.0)
+    monkeypatch.setattr(sync_process, "GRACE", 2.0)
     clockwork.handler = hang
     clockwork.desk.mark(KEY)
     teller = threading.Thread(target=tell)
     try:
         teller.start()
-        assert not process._run(clockwork.desk, [clockwork], stop)
+        assert not sync_process._run(clockwork.desk, [clockwork], stop)
         assert found[0].is_alive() and found[0].daemon
     finally:
         leave.set()

@@ -13,9 +13,9 @@ from typing import Any
 import pygit2
 import pytest
 
-from bot.mirrors import mirror as mirrors
-from bot.mirrors.folder import MirrorDamaged, UnusableFolder
-from bot.mirrors.mirror import Mirror
+from bot.core.mirrors import mirror as mirrors
+from bot.core.mirrors.folder import MirrorDamaged, UnusableFolder
+from bot.core.mirrors.mirror import Mirror
 from hub.client import Hub
 from hub.errors import Denied, HubError, RateLimited, RepoNotFound, RevisionNotFound, Transient, Unreachable
 from hub.git import git_refusal

@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 from stand_kit import Stand
 
-from bot.sync.queue import outbreaks, queue_rules
-from bot.sync.threads.waiting_threads import DAY, TITLE
+from bot.core.waiting_threads import DAY, TITLE
+from bot.queue import outbreaks, rulings
 from leaderboard.attempts import Outcome, attempt_id
 from leaderboard.failures import cause
-from wire.canaries import Canaries, Verdict
+from redis_state.canaries import Canaries, Verdict
 
 DIED = "harness-error (KeyError: 'solution')"
 
@@ -97,7 +97,7 @@ def test_maintainers_are_told_in_their_thread_once(stand: Stand, canaries: Canar
         stand.settle()
     assert [len(one) for one in digests(stand)] == [2]
     stand.time += 60
-    queue_rules.resume(stand.desk, "suite:starter")
+    rulings.resume(stand.desk, "suite:starter")
     stand.settle()
     stand.time += 60
     strike(stand, "abcd")
@@ -108,7 +108,7 @@ def test_maintainers_are_told_in_their_thread_once(stand: Stand, canaries: Canar
 
 def test_a_pause_of_people_is_told_to_nobody(stand: Stand) -> None:
     """Who paused it knows; the queue says so to everybody else."""
-    queue_rules.pause(stand.desk, "suite:starter", "We move.", "maya")
+    rulings.pause(stand.desk, "suite:starter", "We move.", "maya")
     stand.settle()
     assert "suite:starter" in stand.desk.pauses.all()
     assert digests(stand) == []

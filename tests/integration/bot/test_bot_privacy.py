@@ -7,13 +7,13 @@ from typing import Any, Literal
 import pytest
 from stand_kit import CONFIG, Stand
 
-from bot.checking import GATED, as_request
-from bot.state.entry import Entry
-from bot.sync.pulls.checks import verdict_on
+from bot.model_facts.checking import GATED, as_request
+from bot.pulls.checks import verdict_on
 from hub.records import Put, Repo
 from leaderboard.attempts import Failure
 from leaderboard.requests import Request, RequestPath
-from wire.jobs import EvaluationJob
+from redis_state.board.entry import Entry
+from redis_state.jobs import EvaluationJob
 
 Kind = Literal["gated", "private"]
 BROKEN = Failure(cause="weights-corrupted", fault="submission", message="The weights are cut off.")

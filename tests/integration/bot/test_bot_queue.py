@@ -10,21 +10,21 @@ from huggingface_hub import CommitOperationAdd
 from queue_kit import path_of, queued, said, start, submit
 from stand_kit import REQUESTS, Stand
 
-from bot.facts import worth_keeping
-from bot.state.entry import Entry
-from bot.state.measures import Cost
-from bot.sync.queue import queue_rules
-from bot.sync.queue.line import look
-from bot.sync.status.places import asks
+from bot.ledger.edits import blob_id
+from bot.model_facts import worth_keeping
+from bot.queue import rulings
+from bot.read_models.queue_snapshot import look
+from bot.request_files.queue_places import asks
 from hub.budget import Commits
-from hub.edits import blob_id
 from leaderboard.admission.facts import ConfigFacts, ModelFacts, Quantization, Weights
 from leaderboard.attempts import Failure, Outcome, attempt_id
 from leaderboard.budgets import DAY, HOUR, Budgets
 from leaderboard.requests import Request, parse_request
 from leaderboard.results import Block, dump, score, scores_in_block, with_block
-from wire.heartbeats import WorkerCard
-from wire.jobs import EvaluationJob
+from redis_state.board.entry import Entry
+from redis_state.board.measures import Cost
+from redis_state.heartbeats import WorkerCard
+from redis_state.jobs import EvaluationJob
 
 THEIRS = Failure(cause="weights-corrupted", fault="submission", message="Cut off.")
 
@@ -104,7 +104,7 @@ def test_a_dispatch_that_comes_while_a_worker_takes_the_job_does_not_hide_its_cl
     def taken_meanwhile(*_: object) -> bool:
         return stand.desk.attempts.take(job.attempt, path, "w", now=stand.time)
 
-    monkeypatch.setattr("bot.sync.queue.queue._may_run", taken_meanwhile)
+    monkeypatch.setattr("bot.queue.dispatching._may_run", taken_meanwhile)
     stand.desk.mark("queue")
     stand.settle()
     assert stand.queued() == []
@@ -141,7 +141,7 @@ def test_a_request_can_be_cancelled_at_every_stage(stand: Stand, stage: str, by_
     if by_hand:
         stand.put(path, json.dumps({**stand.file(path), "status": "CANCELLED"}).encode())
     else:
-        assert queue_rules.cancel(stand.desk, path, "The authors asked for it.", "maya").done
+        assert rulings.cancel(stand.desk, path, "The authors asked for it.", "maya").done
     stand.desk.mark(f"request:{path}")
     stand.settle()
     assert stand.file(path)["status"] == "CANCELLED"
@@ -154,7 +154,7 @@ def test_a_request_can_be_cancelled_at_every_stage(stand: Stand, stage: str, by_
         assert not stand.beat(job, 2, 2)
     assert "Cancelled" in said(stand, path)
     assert ("by `maya`: The authors asked for it." in said(stand, path)) is not by_hand
-    again = queue_rules.cancel(stand.desk, path, "The authors asked for it.", "maya")
+    again = rulings.cancel(stand.desk, path, "The authors asked for it.", "maya")
     assert (again.code, again.done) == ("cancelled-already", False)
     stand.worker()
     stand.tick()
@@ -167,25 +167,25 @@ def test_a_hold_takes_a_request_out_of_rq_and_survives_amnesia(stand: Stand) -> 
     stand.worker()
     (path,) = submit(stand, "float32", sender="ada")
     assert queued(stand) == [path]
-    assert queue_rules.hold(stand.desk, path, "The licence is <unclear>.", "maya").done
+    assert rulings.hold(stand.desk, path, "The licence is <unclear>.", "maya").done
     stand.settle()
     stand.settle()
     assert queued(stand) == []
     assert stand.file(path)["steward"]["hold"]["reason"] == "The licence is <unclear>."
     assert stand.file(path)["status"] == "PENDING"
     assert "**On hold** by `maya`: The licence is &lt;unclear>." in said(stand, path)
-    assert queue_rules.hold(stand.desk, path, "The licence is <unclear>.", "max").code == "held-already"
+    assert rulings.hold(stand.desk, path, "The licence is <unclear>.", "max").code == "held-already"
     stand.desk.redis.flushall()
     stand.worker()
     stand.tick()
     stand.settle()
     assert queued(stand) == []
-    assert queue_rules.unhold(stand.desk, path).done
+    assert rulings.unhold(stand.desk, path).done
     stand.settle()
     assert queued(stand) == [path]
     assert "hold" not in stand.file(path)["steward"]
     assert "On hold" not in said(stand, path)
-    assert queue_rules.unhold(stand.desk, path).code == "not-held"
+    assert rulings.unhold(stand.desk, path).code == "not-held"
 
 
 def test_priorities_reorder_what_waits_and_what_lies_in_rq(stand: Stand) -> None:
@@ -194,15 +194,15 @@ def test_priorities_reorder_what_waits_and_what_lies_in_rq(stand: Stand) -> None
     paths = submit(stand, "p1", "p2", "p3", sender="ada")
     late = next(path for path in paths if path not in queued(stand))
     first, second = queued(stand)
-    assert queue_rules.set_priority(stand.desk, late, "high").done
-    assert queue_rules.set_priority(stand.desk, first, "low").done
+    assert rulings.set_priority(stand.desk, late, "high").done
+    assert rulings.set_priority(stand.desk, first, "low").done
     stand.settle()
     stand.settle()
     assert sorted(queued(stand)) == sorted([late, second])
     assert [one.path for one in look(stand.desk).turns] == [late, second, first]
     assert stand.file(late)["steward"]["priority"] == "high"
-    assert queue_rules.set_priority(stand.desk, late, "high").code == "priority-already"
-    assert queue_rules.set_priority(stand.desk, late, "normal").done
+    assert rulings.set_priority(stand.desk, late, "high").code == "priority-already"
+    assert rulings.set_priority(stand.desk, late, "normal").done
     stand.settle()
     assert "priority" not in stand.file(late)["steward"]
 

@@ -11,8 +11,8 @@ from typer.testing import CliRunner
 
 from hub.budget import Commits
 from leaderboard.holds import PAUSES
+from redis_state import clock
 from steward.cli import app
-from wire import clock
 from workers.settings import WorkerSettings
 
 

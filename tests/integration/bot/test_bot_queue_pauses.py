@@ -6,7 +6,7 @@ import pytest
 from queue_kit import queued, said, start, submit
 from stand_kit import Stand
 
-from bot.sync.queue import queue_rules
+from bot.queue import rulings
 from leaderboard.holds import MAX_PAUSES, PAUSES
 
 
@@ -17,7 +17,7 @@ def test_a_pause_stops_turns_and_not_what_runs_and_survives_amnesia(stand: Stand
     one, other = submit(stand, "p1", "p2", sender="ada")
     job = start(stand, queued(stand)[0])
     waits = other if job.path == one else one
-    assert queue_rules.pause(stand.desk, what, "The machines are moved.", "maya").done
+    assert rulings.pause(stand.desk, what, "The machines are moved.", "maya").done
     stand.settle()
     assert queued(stand) == []
     assert stand.beat(job)
@@ -27,16 +27,16 @@ def test_a_pause_stops_turns_and_not_what_runs_and_survives_amnesia(stand: Stand
     stand.settle()
     assert "paused" in said(stand, waits)
     assert "The machines are moved." in said(stand, waits)
-    assert queue_rules.pause(stand.desk, what, "The machines are moved.", "maya").code == "paused-already"
+    assert rulings.pause(stand.desk, what, "The machines are moved.", "maya").code == "paused-already"
     stand.desk.redis.flushall()
     stand.worker()
     stand.tick()
     stand.settle()
     assert queued(stand) == []
-    assert queue_rules.resume(stand.desk, what).done
+    assert rulings.resume(stand.desk, what).done
     stand.settle()
     assert waits in queued(stand)
-    assert queue_rules.resume(stand.desk, what).code == "not-paused"
+    assert rulings.resume(stand.desk, what).code == "not-paused"
 
 
 @pytest.mark.parametrize("broken", [b"{", b"{}" + b" " * MAX_PAUSES], ids=["cut off", "too large"])

@@ -10,15 +10,15 @@ import pytest
 from reconciler_kit import fill, look, member, state, text_of, webhook
 from stand_kit import REQUESTS, Stand
 
-from bot.schedule import STUCK_IN_RQ, TICK, Schedule
-from bot.state.entry import Entry
-from bot.sync.reconcile import PERIOD, POLLING
-from bot.sync.threads.threads import staleness
-from bot.sync.threads.waiting_threads import DIGEST, TITLE, waiting_threads
+from bot.core.waiting_threads import DIGEST, TITLE, waiting_threads
+from bot.processes.reconcile import PERIOD, POLLING
+from bot.processes.schedule import STUCK_IN_RQ, TICK, Schedule
+from bot.threads.threads import staleness
 from hub.retries import Retries
 from localhub.webhooks import SUSPENDED
-from wire.attempts import LOST, AttemptState, Progress
-from wire.dirty import Priority
+from redis_state.attempts import LOST, AttemptState, Progress
+from redis_state.board.entry import Entry
+from redis_state.dirty import Priority
 
 
 def test_a_comment_that_no_webhook_told_of_is_found_within_the_bound(stand: Stand) -> None:
@@ -228,7 +228,7 @@ def test_a_tick_that_fails_does_not_end_the_timer(
     stand: Stand, monkeypatch: pytest.MonkeyPatch, eventually: Callable[..., object]
 ) -> None:
     """What one tick cannot read, the next ones may find mended."""
-    monkeypatch.setattr("bot.schedule.TICK", 0.01)
+    monkeypatch.setattr("bot.processes.schedule.TICK", 0.01)
     redis, keys = stand.desk.redis, stand.desk.keys
     redis.set(keys.day, "some day")
     timer = threading.Thread(target=stand.schedule.run)

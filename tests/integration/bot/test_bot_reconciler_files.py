@@ -9,9 +9,9 @@ from huggingface_hub import CommitOperationAdd
 from reconciler_kit import FINISHED, fill, look, member, modify, path_of, state, webhook
 from stand_kit import REQUESTS, Stand
 
-from bot.schedule import TICK
-from bot.sync.pulls.record import MAIN
-from bot.sync.reconcile import PERIOD
+from bot.core.pull_records import MAIN
+from bot.processes.reconcile import PERIOD
+from bot.processes.schedule import TICK
 from hub.errors import RateLimited
 
 

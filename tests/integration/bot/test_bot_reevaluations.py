@@ -14,8 +14,8 @@ from published_kit import publish
 from stand_kit import BOT, REQUESTS, Stand
 from typer.testing import CliRunner
 
-from bot.past.adopting import adopt
-from bot.reevaluating import put_back, survey
+from bot.setup.adopting import adopt
+from bot.setup.reevaluating import put_back, survey
 from bot.web.talks import decisions
 from hub.budget import Commits
 from leaderboard.attempts import Failure
@@ -23,8 +23,8 @@ from leaderboard.effects import Effects
 from leaderboard.requests import RequestPath
 from leaderboard.suites import Suite, parse_suite
 from localhub.changes import Author, Put
+from redis_state import clock
 from steward.cli import app
-from wire import clock
 
 STARTER = (Path(__file__).parents[3] / "leaderboard/suites/starter.yaml").read_text()
 NEWER = yaml.safe_dump({**yaml.safe_load(STARTER), "version": 2})

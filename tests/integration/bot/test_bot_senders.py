@@ -29,8 +29,8 @@ from senders_kit import (
     stored,
 )
 
-from bot import webhooks
-from bot.settings import BotSettings
+from bot.core.settings import BotSettings
+from bot.intake import webhooks
 
 
 @pytest.fixture

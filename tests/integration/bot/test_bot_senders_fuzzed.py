@@ -20,7 +20,7 @@ from senders_kit import (
     serving,
 )
 
-from bot.settings import BotSettings
+from bot.core.settings import BotSettings
 
 token = st.text(st.characters(min_codepoint=33, max_codepoint=126, exclude_characters=":"), min_size=1, max_size=12)
 value = st.binary(max_size=40) | st.sampled_from([b"chunked", b"gzip", b"0", b"-1", b"9" * 30, b"1e3", b"close"])

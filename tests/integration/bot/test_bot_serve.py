@@ -17,11 +17,11 @@ import pytest
 import redis
 from bot_kit import BOARD, SECRET
 
-from bot.inbox import READ, STORED
-from bot.inbox_log import InboxLog
+from bot.intake.inbox import READ, STORED
+from bot.intake.inbox_log import InboxLog
+from redis_state.keys import Keys
 from steward.children import Child, Children
 from steward.valkey import Valkey, free_port
-from wire.keys import Keys
 
 KEYS = Keys("demo")
 ALL = range(1, 1_001)

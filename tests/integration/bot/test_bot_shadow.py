@@ -11,16 +11,16 @@ from huggingface_hub import CommitOperationAdd, HfApi
 from shadow_kit import CORRUPTED, ON, SHADOW, begun, later, listed, path_of, submit, switch, written
 from stand_kit import REQUESTS, WORKER, Stand
 
-from bot.past.hindsight import compare
-from bot.sync.reconcile import PERIOD
-from hub.edits import PutFile
+from bot.ledger.edits import PutFile
+from bot.processes.reconcile import PERIOD
+from bot.setup.shadow_report import compare
 from leaderboard.attempts import Details
 from leaderboard.effects import Effect, Mode
 from leaderboard.results import Block, dump, score, scores_in_block, with_block
-from wire.attempts import LOST
-from wire.dirty import Priority
-from wire.jobs import EvaluationJob
-from wire.shadow import KEPT, ShadowList, Would
+from redis_state.attempts import LOST
+from redis_state.dirty import Priority
+from redis_state.jobs import EvaluationJob
+from redis_state.shadowed_writes import KEPT, ShadowList, Would
 
 
 def published(stand: Stand, job: EvaluationJob) -> Details:
@@ -261,7 +261,7 @@ def test_a_worker_that_asks_for_a_claim_in_shadow_is_sent_away(stand: Stand) -> 
 
 def test_the_list_is_bounded(stand: Stand, monkeypatch: pytest.MonkeyPatch) -> None:
     """The oldest things go first, and what was listed is not listed again while it is known."""
-    monkeypatch.setattr("wire.shadow.KEPT", 20)
+    monkeypatch.setattr("redis_state.shadowed_writes.KEPT", 20)
     shadow = ShadowList(stand.desk.redis, stand.desk.keys)
     for number in range(50):
         would = Would(id=f"x {number}", effect="edit", repo="dataset/a/b", does=f"{number}", at=float(number))

@@ -22,10 +22,10 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition,
 from life_kit import ENDED, Life
 from stand_kit import REQUESTS
 
-from bot.mirrors import mirror
+from bot.core.mirrors import mirror
 from leaderboard.attempts import Failure
 from leaderboard.requests import RequestPath
-from wire import clock
+from redis_state import clock
 
 WHOLE = bool(os.environ.get("STEWARD_WHOLE_MATRIX"))
 LIVES, STEPS = (int(os.environ.get("STEWARD_LIVES", "200")), 60) if WHOLE else (5, 25)

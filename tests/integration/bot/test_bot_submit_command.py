@@ -11,9 +11,9 @@ import pytest
 from stand_kit import ADA, BOT, Stand
 from typer.testing import CliRunner, Result
 
-from bot.settings import BotSettings
+from bot.core.settings import BotSettings
+from redis_state import clock
 from steward.cli import app
-from wire import clock
 
 PATH = "ada/good_eval_request_False_float32_Original.json"
 GOOD = ("submit", "ada/good", "--precision", "float32")

@@ -15,7 +15,7 @@ from leaderboard.attempts import Details, Failure
 from leaderboard.details import Published, outcome_path
 from leaderboard.failures import cause
 from leaderboard.results import Block, dump, score, scores_in_block, with_block
-from wire.attempts import LOST
+from redis_state.attempts import LOST
 
 
 def test_an_accepted_request_waits_in_one_thread_and_is_queued_for_a_worker(stand: Stand) -> None:

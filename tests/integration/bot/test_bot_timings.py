@@ -5,12 +5,12 @@ from __future__ import annotations
 from published_kit import publish
 from stand_kit import Stand
 
-from bot.state.timings import Timings, day_from
 from leaderboard.attempts import Details, Failure
 from leaderboard.failures import cause
 from leaderboard.timings import SLOT, Day, Span, bin_of, day_of
-from wire.keys import Keys
-from wire.redis import Redis
+from redis_state.board.timings import Timings, day_from
+from redis_state.keys import Keys
+from redis_state.redis import Redis
 
 LOST = Failure(cause="gpu-lost", fault="us", message="The device fell off the bus.")
 

@@ -13,8 +13,8 @@ from rq.job import Job
 from rq.serializers import JSONSerializer
 from stand_kit import Stand
 
-from wire import jobs
-from wire.attempts import LOST, Progress
+from redis_state import jobs
+from redis_state.attempts import LOST, Progress
 from workers import claim as claims
 from workers import outbox
 from workers.claim import Claim

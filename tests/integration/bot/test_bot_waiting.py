@@ -8,14 +8,14 @@ import redis
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from bot.state import waiting
-from bot.state.entry import Entry
-from bot.state.index import Index
-from bot.state.measures import Cost, Measures
 from leaderboard.budgets import DAY
-from wire import jobs
-from wire.jobs import EvaluationJob
-from wire.keys import Keys
+from redis_state import jobs
+from redis_state.board import waiting
+from redis_state.board.entry import Entry
+from redis_state.board.index import Index
+from redis_state.board.measures import Cost, Measures
+from redis_state.jobs import EvaluationJob
+from redis_state.keys import Keys
 
 KEYS = Keys("demo")
 MOVES = st.lists(

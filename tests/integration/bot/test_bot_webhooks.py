@@ -14,8 +14,8 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from bot.settings import BotSettings, SettingsError
-from wire.keys import Keys
+from bot.core.settings import BotSettings, SettingsError
+from redis_state.keys import Keys
 
 KEYS = Keys("demo")
 

@@ -8,9 +8,9 @@ from pulls_kit import propose
 from stand_kit import REQUESTS, Stand
 from talk_kit import Talk
 
-from bot.commands.grammar import LONGEST
-from bot.desk import thread_key
-from bot.texts.render import Safe
+from bot.core.commands.grammar import LONGEST
+from bot.core.context import thread_key
+from bot.core.render import Safe
 from hub.comments import marker_of
 from hub.records import Repo
 from localhub.accounts import Caller

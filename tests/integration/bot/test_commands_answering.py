@@ -8,11 +8,11 @@ import pytest
 from stand_kit import REQUESTS, Stand
 from talk_kit import Talk
 
-from bot.commands import answering
-from bot.commands.call import Answer, Call
-from bot.commands.registry import Registry, Verb
-from bot.commands.verbs import REGISTRY
-from bot.texts.render import Safe
+from bot.core.commands.call import Answer, Call
+from bot.core.commands.registry import Registry, Verb
+from bot.core.render import Safe
+from bot.threads import answering
+from bot.threads.verbs import REGISTRY
 from hub.comments import marker_of
 from leaderboard.roles import Role
 
@@ -43,7 +43,7 @@ def bell(monkeypatch: pytest.MonkeyPatch) -> Bell:
     bell = Bell()
     anyone = Verb("bell", "ring", frozenset({Role.ANYONE}), bell.run)
     maintainer = replace(anyone, name="alarm", who=frozenset({Role.MAINTAINER}), irreversible=True)
-    monkeypatch.setattr("bot.sync.threads.threads.REGISTRY", Registry((*REGISTRY.verbs, anyone, maintainer)))
+    monkeypatch.setattr("bot.threads.threads.REGISTRY", Registry((*REGISTRY.verbs, anyone, maintainer)))
     return bell
 
 
@@ -137,7 +137,7 @@ def test_a_maintainer_is_known_by_id_and_read_afresh(stand: Stand, bell: Bell) -
 
 def test_nobody_gives_hundreds_of_commands(stand: Stand, bell: Bell, monkeypatch: pytest.MonkeyPatch) -> None:
     """Beyond the limit of an hour a command is not run, and its author told when to come back."""
-    monkeypatch.setattr("bot.commands.limits.MOST", 2)
+    monkeypatch.setattr("bot.threads.limits.MOST", 2)
     talk = Talk(stand)
     for _ in range(3):
         talk.say("/bell")

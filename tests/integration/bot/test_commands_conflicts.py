@@ -11,8 +11,8 @@ from pulls_kit import thread as pull_thread
 from stand_kit import REQUESTS, Stand
 from talk_kit import Talk
 
-from bot.commands import answering
-from bot.desk import thread_key
+from bot.core.context import thread_key
+from bot.threads import answering
 from hub.comments import marker_of
 
 

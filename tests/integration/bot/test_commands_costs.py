@@ -8,7 +8,7 @@ from pulls_kit import fields, look, propose
 from stand_kit import REQUESTS, Stand
 from talk_kit import Talk
 
-from bot.sync.threads.threads import sync_thread
+from bot.threads.threads import sync_thread
 from leaderboard.attempts import Failure
 from leaderboard.boards import MaintainingOrganisation
 from localhub.accounts import Caller

@@ -15,12 +15,12 @@ from bot_kit import SECRET
 from live_kit import running
 from stand_kit import REQUESTS, Stand, world
 
-from bot.commands import limits
-from bot.commands.call import Answer, Call
-from bot.commands.registry import Registry, Verb
-from bot.commands.verbs import REGISTRY
+from bot.core.commands.call import Answer, Call
+from bot.core.commands.registry import Registry, Verb
+from bot.core.render import Safe
 from bot.probe import Probe
-from bot.texts.render import Safe
+from bot.threads import limits
+from bot.threads.verbs import REGISTRY
 from hub.records import Comment
 from leaderboard.roles import Role
 from localhub.deliverylog import Delivery
@@ -40,7 +40,7 @@ def live(tmp_path_factory: pytest.TempPathFactory, valkey: Valkey, probe: Probe)
     bell = Verb("bell", "ring", frozenset({Role.ANYONE}), run)
     with redis.Redis.from_url(valkey.url) as connection, pytest.MonkeyPatch.context() as patch:
         connection.flushall()
-        patch.setattr("bot.sync.threads.threads.REGISTRY", Registry((*REGISTRY.verbs, bell)))
+        patch.setattr("bot.threads.threads.REGISTRY", Registry((*REGISTRY.verbs, bell)))
         with running(tmp_path_factory.mktemp("live"), world(), connection, valkey.url, probe) as stand:
             yield stand, rung
 

@@ -12,8 +12,8 @@ from huggingface_hub import CommitOperationAdd, HfApi
 from stand_kit import BOT, REQUESTS, Stand
 from talk_kit import Talk
 
-from bot.commands.grammar import commands_in
-from bot.sync.threads.waiting_threads import TITLE, sync_digest, waiting_threads
+from bot.core.commands.grammar import commands_in
+from bot.core.waiting_threads import TITLE, sync_digest, waiting_threads
 from hub.comments import marker_of
 
 HARMLESS = ("word", "two words", 'a "quoted word"')
@@ -22,7 +22,7 @@ HARMLESS = ("word", "two words", 'a "quoted word"')
 @pytest.fixture
 def quiet(stand: Stand, monkeypatch: pytest.MonkeyPatch) -> Stand:
     """A board on which one person may give hundreds of commands, and where nothing runs."""
-    monkeypatch.setattr("bot.commands.limits.MOST", 10_000)
+    monkeypatch.setattr("bot.threads.limits.MOST", 10_000)
     form = stand.desk.hub.user("form").id
     stand.desk.board = stand.desk.board.model_copy(update={"maintainers": (form,), "front_ends": (form,)})
     return stand
@@ -153,7 +153,7 @@ def test_a_file_that_is_refused_is_told_of_in_words(quiet: Stand) -> None:
 
 def test_names_of_people_are_no_more_than_names(quiet: Stand) -> None:
     """A reply names and links who wrote; a name that could not be one on the Hub is text."""
-    from bot.commands.call import say
+    from bot.core.commands.call import say
 
     for text in TEXTS:
         made = str(say("reply", sections=[], author=text, link=f"{quiet.hub.url}/x")) + str(

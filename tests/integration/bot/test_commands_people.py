@@ -10,7 +10,7 @@ from pulls_kit import thread as pull_thread
 from stand_kit import BOT, REQUESTS, Stand
 from talk_kit import Talk
 
-from bot.commands import limits
+from bot.threads import limits
 from hub.comments import marked
 from leaderboard.boards import MaintainingOrganisation
 

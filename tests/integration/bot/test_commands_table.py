@@ -11,14 +11,14 @@ import redis
 from live_kit import running, wait_until
 from table_kit import EFFECTS, PEOPLE, SPACE, WORDS, Cell, Table, people_and_models, read_table
 
-from bot.commands.verbs import REGISTRY
-from bot.desk import request_key
+from bot.core.context import request_key
 from bot.probe import Probe
+from bot.threads.verbs import REGISTRY
 from hub.comments import marker_of
 from leaderboard.boards import MaintainingOrganisation
 from leaderboard.roles import who_may
+from redis_state.dirty import Priority
 from steward.valkey import Valkey
-from wire.dirty import Priority
 
 TABLE = read_table()
 ELSEWHERE = {"rename", "flag", "unflag", "dismiss", "remove", "restore"}
@@ -31,7 +31,7 @@ def played(tmp_path_factory: pytest.TempPathFactory, valkey: Valkey, probe: Prob
     folder = tmp_path_factory.mktemp("table")
     with redis.Redis.from_url(valkey.url) as connection, pytest.MonkeyPatch.context() as patch:
         connection.flushall()
-        patch.setattr("bot.commands.limits.MOST", 1_000)
+        patch.setattr("bot.threads.limits.MOST", 1_000)
         keepers = (MaintainingOrganisation(name="keepers"),)
         people = people_and_models(TABLE)
         with running(folder, people, connection, valkey.url, probe, maintainer_organisations=keepers) as stand:

@@ -16,15 +16,15 @@ from flags_kit import FLAGS, FlagStand, Hearing
 from huggingface_hub import CommitOperationAdd, HfApi
 from stand_kit import BOT, WORKER
 
-from bot.doctor import examine
-from bot.mirrors import contents as tables
-from bot.mirrors.consistency import disagreements
-from bot.mirrors.contents import Memory, read_table, write_table
+from bot.core.mirrors import contents_table as tables
+from bot.core.mirrors.contents_table import Memory, read_table, write_table
+from bot.core.settings import BotSettings, SettingsError
 from bot.probe import Probe
-from bot.settings import BotSettings, SettingsError
-from bot.state.searching import find
-from bot.sync.board import scoreboard
-from bot.sync.process import open_desk
+from bot.processes.sync_process import open_desk
+from bot.results import scoreboard
+from bot.results.searching import find
+from bot.setup.consistency import disagreements
+from bot.setup.doctor import examine
 from hub.client import Hub
 from leaderboard.boards import parse_board
 from leaderboard.columns import FILE, columns
@@ -118,7 +118,7 @@ def test_without_the_library_the_sync_process_does_not_start(
 ) -> None:
     """A sentence that says what to install; other boards need nothing."""
     monkeypatch.setattr(tables, "can_write", lambda: False)
-    monkeypatch.setattr("bot.sync.process.can_write", lambda: False)
+    monkeypatch.setattr("bot.processes.sync_process.can_write", lambda: False)
     file = tmp_path / "board.yaml"
     file.write_text(BOARD.replace("results: board/results", "results: board/results, contents: board/contents"))
     with pytest.raises(SettingsError, match=r"'\.\[contents\]'"):

@@ -14,10 +14,10 @@ from contents_kit import CONTENTS, GOOD, board_with_table, commits, data, finish
 from flags_kit import FlagStand, Hearing
 from huggingface_hub import CommitOperationAdd
 
-from bot.mirrors.consistency import disagreements
-from bot.mirrors.contents import Memory
+from bot.core.mirrors.contents_table import Memory
 from bot.probe import Probe
-from bot.sync.board import contents as sync
+from bot.results import contents as sync
+from bot.setup.consistency import disagreements
 from leaderboard.columns import FILE, columns
 
 

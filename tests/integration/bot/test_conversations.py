@@ -14,8 +14,8 @@ import redis
 from conversations_kit import BROKEN, LOST, Talk, Town, chapter, normalised, town
 from stand_kit import REQUESTS, Stand, world
 
+from bot.core.waiting_threads import TITLE, waiting_threads
 from bot.probe import Probe
-from bot.sync.threads.waiting_threads import TITLE, waiting_threads
 from localhub.testing import LocalHub
 from steward.valkey import Valkey
 

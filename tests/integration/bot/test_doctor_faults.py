@@ -11,12 +11,12 @@ from typing import Any
 import pytest
 from stand_kit import BOT, FORM, WORKER, Stand
 
-from bot.doctor import examine
-from bot.doctor.findings import Check
+from bot.setup.doctor import examine
+from bot.setup.doctor.findings import Check
 from hub.client import Hub
 from hub.records import Watched
 from leaderboard.effects import Effect, Effects, Mode
-from wire.heartbeats import WorkerCard
+from redis_state.heartbeats import WorkerCard
 
 HOOK = "http://127.0.0.1:1/webhooks/hub"
 Usage = namedtuple("Usage", "total used free")

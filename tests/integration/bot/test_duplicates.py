@@ -13,8 +13,8 @@ from pulls_kit import board_on
 from rename_kit import MAYA, comments, look_at, maintained, path, rename_world, request
 from stand_kit import REQUESTS, Stand
 
-from bot.sync.changes import duplicates
-from bot.sync.changes.duplicates import DUPLICATES
+from bot.changes import duplicates
+from bot.changes.duplicates import DUPLICATES
 from leaderboard.duplicates import alike, doubles
 from leaderboard.requests import Request, parse_request
 from localhub.testing import LocalHub

@@ -12,10 +12,10 @@ from flags_kit import SPACE, FlagStand, Hearing, flags_world
 from stand_kit import REQUESTS
 from talk_kit import Talk
 
-from bot.flagging import importing
-from bot.mirrors.consistency import disagreements
+from bot.core.waiting_threads import waiting_threads
+from bot.flags import importing
 from bot.probe import Probe
-from bot.sync.threads.waiting_threads import waiting_threads
+from bot.setup.consistency import disagreements
 from leaderboard.attempts import Failure
 from localhub.testing import LocalHub
 

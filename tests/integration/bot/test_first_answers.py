@@ -8,9 +8,9 @@ import pytest
 from stand_kit import REQUESTS, Stand
 from talk_kit import Talk
 
-from bot.desk import Desk
-from bot.sync.threads.threads import sync_thread
-from bot.sync.threads.waiting_threads import TITLE, waiting_threads
+from bot.core.context import Desk
+from bot.core.waiting_threads import TITLE, waiting_threads
+from bot.threads.threads import sync_thread
 from leaderboard.attempts import Failure
 from leaderboard.boards import MaintainingOrganisation
 
@@ -109,7 +109,7 @@ def test_a_thread_that_is_looked_at_as_soon_as_it_is_called_is_told_of_the_end(
         assert called == path
         sync_thread(desk, desk.requests, talk.number)
 
-    monkeypatch.setattr("bot.sync.requests.request.call_followers", look)
+    monkeypatch.setattr("bot.requests.request.call_followers", look)
     stand.fail_next(THEIRS)
     assert talk.replies()[-1].splitlines()[1].startswith("@ada: the evaluation of **ada/good** (float32) has failed")
 

@@ -10,21 +10,21 @@ import pytest
 from flags_kit import FLAGS, SPACE, FlagStand, Hearing, by_hand, flags_world, model, no_flags
 from stand_kit import REQUESTS
 
-from bot.facts.surroundings import weights_digest
-from bot.flagging import deciding
-from bot.flagging.reports import MOST_REPORTED, Report, find_report, reports, sync_evidence
-from bot.flagging.subjects import digest_of, gather_subject
-from bot.flagging.wishes import Said
+from bot.core.waiting_threads import waiting_threads
+from bot.flags import decisions
+from bot.flags.evidence import digest_of, gather_subject
+from bot.flags.flag_commands import Said
+from bot.flags.reports import MOST_REPORTED, Report, find_report, reports, sync_evidence
+from bot.model_facts.board_facts import weights_digest
 from bot.probe import Probe
-from bot.sync.threads.waiting_threads import waiting_threads
 from leaderboard.admission.facts import ModelFacts, ModelFile, Weights
 from leaderboard.boards import MaintainingOrganisation
 from leaderboard.effects import Effect, Effects, Mode
 from leaderboard.flags import FlagRecord
 from leaderboard.roles import Person
 from localhub.testing import LocalHub
+from redis_state import clock
 from steward.valkey import Valkey
-from wire import clock
 
 MANY = 60
 STEP = 1 if os.environ.get("STEWARD_WHOLE_MATRIX") else 4
@@ -289,11 +289,11 @@ def test_what_was_dismissed_while_evidence_was_gathered_stays_dismissed(
     case = Hearing(stand, "[FLAG] ada/copy", "It is bob/original.")
 
     def meanwhile(*_: object) -> Report:
-        reply = deciding.dismiss(stand.desk, "it is known", said(stand, case))
+        reply = decisions.dismiss(stand.desk, "it is known", said(stand, case))
         assert reply.models == ("ada/copy",)
         return Report(model="ada/copy", gathered=1.0)
 
-    monkeypatch.setattr("bot.flagging.reports.gathered", meanwhile)
+    monkeypatch.setattr("bot.flags.reports.gathered", meanwhile)
     sync_evidence(stand.desk, "ada/copy")
     assert reports(stand.desk) == []
 
@@ -309,7 +309,7 @@ def test_a_dismissal_that_died_half_way_is_one(stand: FlagStand) -> None:
     comes back."""
     case = Hearing(stand, "Strange", "Hm.")
     case.say("/flag copy ada/copy it is bob/original", stand.bob)
-    first, second = (deciding.dismiss(stand.desk, "it is known", said(stand, case)) for _ in range(2))
+    first, second = (decisions.dismiss(stand.desk, "it is known", said(stand, case)) for _ in range(2))
     assert first == second
     assert (first.how, first.models) == ("dismissed", ("ada/copy",))
 

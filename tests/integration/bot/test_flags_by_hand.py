@@ -13,17 +13,17 @@ from huggingface_hub import CommitOperationAdd, CommitOperationDelete
 from stand_kit import BOT
 from typer.testing import CliRunner
 
-from bot.deliveries import read_delivery
-from bot.flagging.writing import rename
-from bot.mirrors.consistency import disagreements
+from bot.core.waiting_threads import waiting_threads
+from bot.flags.flag_files import rename
+from bot.intake.deliveries import read_delivery
 from bot.probe import Probe
-from bot.sync.reconcile import sync_webhooks
-from bot.sync.threads.waiting_threads import waiting_threads
+from bot.processes.reconcile import sync_webhooks
+from bot.setup.consistency import disagreements
 from hub.records import Watched
 from localhub.testing import LocalHub
+from redis_state import clock
 from steward.cli import app
 from steward.valkey import Valkey
-from wire import clock
 
 
 @pytest.fixture(scope="module")

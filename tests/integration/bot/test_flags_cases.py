@@ -14,10 +14,10 @@ import pytest
 import redis
 from flags_kit import SPACE, FlagStand, Hearing, card, flags_world
 
-from bot.flagging.reports import find_report, reports
-from bot.mirrors.consistency import disagreements
+from bot.core.waiting_threads import waiting_threads
+from bot.flags.reports import find_report, reports
 from bot.probe import Probe
-from bot.sync.threads.waiting_threads import waiting_threads
+from bot.setup.consistency import disagreements
 from hub.comments import marker_of
 from localhub.testing import LocalHub
 from steward.valkey import Valkey

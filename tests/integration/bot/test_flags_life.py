@@ -15,13 +15,13 @@ import redis
 from flags_kit import SPACE, FlagStand, Hearing, card, flags_world
 from huggingface_hub import CommitOperationDelete
 
-from bot.mirrors.consistency import disagreements
 from bot.probe import Probe
+from bot.setup.consistency import disagreements
 from hub.comments import marker_of
 from leaderboard.flags import record_path
 from localhub.testing import LocalHub
+from redis_state import clock
 from steward.valkey import Valkey
-from wire import clock
 
 WHOLE = bool(os.environ.get("STEWARD_WHOLE_MATRIX"))
 LIVES, STEPS = (20, 40) if WHOLE else (1, 8)

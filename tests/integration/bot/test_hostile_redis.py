@@ -22,16 +22,16 @@ from published_kit import publish
 from rq.job import Job
 from stand_kit import BOB, Stand
 
-from bot.ledgers import ledger_key
-from bot.settings import BotSettings
-from hub.edits import PutFile
+from bot.core.settings import BotSettings
+from bot.ledger.edits import PutFile
+from bot.ledger.ledgers import ledger_key
 from hub.records import Repo
 from leaderboard.attempts import Details
-from wire import jobs
-from wire.attempts import MAX_LOG, MAX_OUTCOME
-from wire.dirty import Priority
-from wire.keys import Keys
-from wire.staging import NewEdit, Staging
+from redis_state import jobs
+from redis_state.attempts import MAX_LOG, MAX_OUTCOME
+from redis_state.dirty import Priority
+from redis_state.keys import Keys
+from redis_state.staging import NewEdit, Staging
 
 KEYS = Keys("demo")
 NUMBERS = ("", "x", "nan", "inf", "-inf", "-1", "1e400", "9" * 30, "9" * 5_000, "\x00", "٣", "0x10", "[1]")

@@ -6,7 +6,7 @@ import pytest
 from stand_kit import REQUESTS, Stand
 from talk_kit import Talk
 
-from bot.sync.threads.waiting_threads import waiting_threads
+from bot.core.waiting_threads import waiting_threads
 from leaderboard.attempts import Failure
 
 OURS = Failure(cause="gpu-lost", fault="us", message="The GPU fell off the bus.")

@@ -15,16 +15,16 @@ from signin_kit import MIA, Browser, Site, signing
 from stand_kit import ADA, BOB
 
 from bot.probe import Probe
-from bot.state.entry import Entry
-from bot.state.errands import Errands, wake
-from bot.state.standing import Standing
-from bot.sync.web.errands import sync_errand
+from bot.web.maintainer_action_sync import sync_errand
 from bot.web.visitors import Visitors
 from leaderboard.attempts import Failure
 from leaderboard.roles import Person
+from redis_state import clock
+from redis_state.board.entry import Entry
+from redis_state.board.maintainer_actions import Errands, wake
+from redis_state.board.request_snapshot import Standing
+from redis_state.parking import Parked
 from steward.valkey import Valkey
-from wire import clock
-from wire.parking import Parked
 
 PAGES = ("/maintain/parked", "/maintain/inbox", "/maintain/unknown")
 HOSTILE = "<script>alert(1)</script>"

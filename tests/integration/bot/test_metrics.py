@@ -14,10 +14,10 @@ from redis.exceptions import ResponseError
 from stand_kit import Stand
 from starlette.testclient import TestClient
 
-from bot.metrics import metric_routes
+from bot.web.metrics import metric_routes
 from leaderboard.attempts import Failure
-from wire.keys import Keys
-from wire.meters import Meters
+from redis_state.keys import Keys
+from redis_state.meters import Meters
 
 
 def figures(stand: Stand) -> dict[tuple[str, ...], float]:

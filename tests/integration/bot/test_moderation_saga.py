@@ -266,7 +266,7 @@ def test_a_rename_that_is_done_before_its_reply_is_told(stand: Stand, monkeypatc
         raise RuntimeError("killed")
 
     with monkeypatch.context() as patch:
-        patch.setattr("bot.commands.answering.edit", die)
+        patch.setattr("bot.threads.answering.edit", die)
         talk.say(f"/rename {OLD} {NEW}")
         talk.say(f"/approve {talk.digest()}", MAYA)
     assert path(NEW) in on_main(stand)

@@ -9,11 +9,11 @@ import pytest
 from conversations_kit import BROKEN, LOST, Talk, Town, town
 from stand_kit import REQUESTS, Stand, world
 
+from bot.core.waiting_threads import waiting_threads
 from bot.probe import Probe
-from bot.sync.threads.waiting_threads import waiting_threads
 from leaderboard.attempts import Failure
 from localhub.testing import LocalHub
-from wire.redis import Redis
+from redis_state.redis import Redis
 
 MODEL = "ada/corona"
 PATH = f"{MODEL}_eval_request_False_float32_Original.json"

@@ -11,11 +11,11 @@ from huggingface_hub import HfApi
 from pulls_kit import PATH, board_on, bot_comments, fields, look, newer, policy, propose, report, said, settled, thread
 from stand_kit import REQUESTS, Stand, world
 
-from bot.state.entry import Origin
 from hub.records import Repo
 from hub.retries import Retries
 from leaderboard.effects import Effect, Mode
 from localhub.testing import LocalHub
+from redis_state.board.entry import Origin
 
 
 @pytest.fixture(scope="module")

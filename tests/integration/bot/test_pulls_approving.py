@@ -12,11 +12,11 @@ from pulls_kit import PATH, board_on, fields, look, propose, report, said, threa
 from stand_kit import BOT, REQUESTS, Stand, world
 from typer.testing import CliRunner
 
-from bot.sync.pulls.approving import Approved, decide
+from bot.pulls.approving import Approved, decide
 from hub.records import Repo
 from localhub.testing import LocalHub
+from redis_state import clock
 from steward.cli import app
-from wire import clock
 
 
 @pytest.fixture(scope="module")

@@ -13,8 +13,8 @@ from live_kit import serving, syncing
 from pulls_kit import PATH, board_on, bot_comments, fields, look, policy, propose, report, said, thread
 from stand_kit import REQUESTS, Stand, world
 
-from bot.settings import BotSettings
-from bot.sync.pulls import pulls
+from bot.core.settings import BotSettings
+from bot.pulls import pull
 from hub.records import Watched
 from localhub.testing import LocalHub
 
@@ -81,7 +81,7 @@ def test_ten_thousand_files_are_turned_away_in_a_few_calls(
         number = int(made.pr_num or 0)
         assert look(stand, number) == ["thread", "thread", "thread", "comment"]
         assert "brings 10,000 request files" in report(stand, number)
-        monkeypatch.setattr(pulls, "MAX_DIFF", 100_000)
+        monkeypatch.setattr(pull, "MAX_DIFF", 100_000)
         number, _ = propose(stand, {"large.txt": b"line\n" * 30_000})
         assert look(stand, number) == ["thread", "thread", "thread", "thread", "comment"]
         assert "too large for me to read" in report(stand, number)

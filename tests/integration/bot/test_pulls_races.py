@@ -15,8 +15,8 @@ import redis
 from pulls_kit import PATH, board_on, bot_comments, fields, look, policy, propose, report, said, settled, thread
 from stand_kit import FORM, REQUESTS, Stand, world
 
-from bot.sync.pulls import merging, pulls
-from hub.edits import blob_id
+from bot.ledger.edits import blob_id
+from bot.pulls import merging, pull
 from localhub.testing import LocalHub
 
 ALARM = "pull-alarm"
@@ -222,7 +222,7 @@ DEATHS = [
     (merging, merging.MERGED, True, True),
     (merging, merging.STAGED_BACK, True, False),
     (merging, merging.STAGED_BACK, True, True),
-    (pulls, pulls.REPORTED, False, True),
+    (pull, pull.REPORTED, False, True),
 ]
 
 

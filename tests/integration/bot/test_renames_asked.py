@@ -30,11 +30,11 @@ from rename_kit import (
 )
 from stand_kit import REQUESTS, Stand
 
-from bot.sync.pulls.approving import decide
+from bot.pulls.approving import decide
 from leaderboard.renames import plan
 from localhub.testing import LocalHub
+from redis_state.dirty import Priority
 from steward.valkey import Valkey
-from wire.dirty import Priority
 
 FORMER = "old/requests"
 
@@ -94,7 +94,7 @@ def status(stand: Stand, number: int) -> str:
 
 def test_what_is_too_much_to_look_through_is_said(stand: Stand, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of a model with more results than are read, how many there are is told, and not a bound that it keeps."""
-    monkeypatch.setattr("bot.sync.renames.sources.MOST_READ", 0)
+    monkeypatch.setattr("bot.changes.rename_sources.MOST_READ", 0)
     opened = stand.ada.create_discussion(REQUESTS, "Hello", description="Hm.", repo_type="dataset")
     stand.ada.comment_discussion(REQUESTS, opened.num, comment=f"/rename {OLD} {NEW}", repo_type="dataset")
     look_at(stand, REQUESTS, opened.num)

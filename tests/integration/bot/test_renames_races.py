@@ -41,9 +41,9 @@ from rename_kit import (
 )
 from stand_kit import REQUESTS, Stand
 
-from bot.sync.pulls import merging
-from bot.sync.pulls.approving import decide
-from hub.edits import blob_id
+from bot.ledger.edits import blob_id
+from bot.pulls import merging
+from bot.pulls.approving import decide
 from leaderboard.renames import plan
 from localhub.testing import LocalHub
 from steward.valkey import Valkey
@@ -173,7 +173,7 @@ def test_flags_follow_what_a_pull_request_renamed(stand: Stand, monkeypatch: pyt
     """A flag of one precision, or its authors' wish, holds for the model under its new name as well."""
     begin(stand)
     followed: list[tuple[str, ...]] = []
-    monkeypatch.setattr("bot.sync.renames.pulls.rename_flags", lambda _desk, *words: followed.append(words))
+    monkeypatch.setattr("bot.pulls.rename_pulls.rename_flags", lambda _desk, *words: followed.append(words))
     number, head = open_pull(stand, RIGHT, title=f"Rename {OLD} to {NEW}")
     look_at(stand, REQUESTS, number)
     assert decide(stand.desk, stand.desk.requests, number, head, "maya").merged

@@ -10,13 +10,13 @@ from huggingface_hub import CommitOperationAdd
 from published_kit import publish
 from stand_kit import Stand
 
-from bot.mirrors import contents as tables
-from bot.state.scoreboard import Scored
-from bot.state.searching import find
-from bot.sync.attempts.scores import _first
-from bot.sync.board import scoreboard
-from bot.sync.repo.kept import LOOK_EVERY
+from bot.core.mirrors import contents_table as tables
+from bot.evaluations.restore_deleted import LOOK_EVERY
+from bot.results import scoreboard
+from bot.results.scores import _first
+from bot.results.searching import find
 from bot.web.board import Views
+from redis_state.board.scoreboard import Scored
 
 OLD = "ada/plain_eval_request_False_float32_Original.json"
 """A request of a model from before us, by the path that its form gave it."""

@@ -12,12 +12,12 @@ import redis
 from live_kit import served
 from signin_kit import APP_SECRET, Browser, Site, signing
 
+from bot.core.settings import BotSettings, SettingsError
 from bot.probe import Probe
-from bot.settings import BotSettings, SettingsError
 from bot.web.signin.app import app_of
 from bot.web.signin.routes import MOST
+from redis_state.redis import text
 from steward.valkey import Valkey
-from wire.redis import text
 
 
 @pytest.fixture(scope="module")

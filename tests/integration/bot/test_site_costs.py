@@ -10,17 +10,17 @@ from bot_kit import BOARD
 from redis.connection import Connection
 from site_kit import entry
 
-from bot.desk import Desk
-from bot.state.index import Index
-from bot.state.pauses import Pauses
+from bot.core.context import Desk
 from bot.web.board import Views
 from hub.client import Hub
 from leaderboard.boards import parse_board
 from leaderboard.suites import find_suite
-from wire import clock
-from wire.attempts import LOST, Attempts, Progress
-from wire.heartbeats import WorkerCard, Workers
-from wire.keys import Keys
+from redis_state import clock
+from redis_state.attempts import LOST, Attempts, Progress
+from redis_state.board.index import Index
+from redis_state.board.pauses import Pauses
+from redis_state.heartbeats import WorkerCard, Workers
+from redis_state.keys import Keys
 
 KEYS = Keys("demo")
 PAGES: dict[str, Callable[[Views], object]] = {

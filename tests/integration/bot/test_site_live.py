@@ -10,18 +10,18 @@ import pytest
 import redis
 from site_kit import entry, furnish, path_of
 
-from bot.desk import Desk
-from bot.inbox import connect_inbox
-from bot.state.index import Index
+from bot.core.context import Desk
+from bot.intake.inbox import connect_inbox
+from bot.read_models.lists import Pages
 from bot.web import live as module
-from bot.web.lists import Pages
 from bot.web.live import Events, Live
 from hub.client import Hub
 from leaderboard.boards import parse_board
 from leaderboard.suites import find_suite
-from wire import clock
-from wire.attempts import Attempts, Progress
-from wire.keys import Keys
+from redis_state import clock
+from redis_state.attempts import Attempts, Progress
+from redis_state.board.index import Index
+from redis_state.keys import Keys
 
 KEYS = Keys("demo")
 ATTEMPT = f"{0:012x}-deadbeef-1"

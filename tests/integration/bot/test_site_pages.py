@@ -13,13 +13,13 @@ import redis
 from serve_pages_kit import PAGES, Client, Reader, page, serving
 from site_kit import REASONS, entry, flag, furnish, path_of, put_flags
 
-from bot.settings import BotSettings
-from bot.state.index import Index
+from bot.core.settings import BotSettings
 from bot.web import board_models
 from bot.web.rows import Rows
 from bot.web.table import Table
+from redis_state.board.index import Index
+from redis_state.keys import Keys
 from steward.valkey import Valkey
-from wire.keys import Keys
 
 KEYS = Keys("looked-at")
 

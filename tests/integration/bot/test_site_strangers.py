@@ -15,14 +15,14 @@ from hypothesis import strategies as st
 from serve_pages_kit import PAGES, Client, Reader, page, serving
 from site_kit import entry, flag, put_flags, score
 
-from bot.state.index import Index
-from bot.state.scoreboard import Scoreboard
 from leaderboard.attempts import Failure
 from leaderboard.holds import Hold
+from redis_state import clock
+from redis_state.board.index import Index
+from redis_state.board.scoreboard import Scoreboard
+from redis_state.heartbeats import WorkerCard, Workers
+from redis_state.keys import Keys
 from steward.valkey import Valkey
-from wire import clock
-from wire.heartbeats import WorkerCard, Workers
-from wire.keys import Keys
 
 HOSTILE = "\"'><img src=x onerror=alert(1)><script>alert(1)</script>{{7*7}}"
 KEYS = Keys("hostile")

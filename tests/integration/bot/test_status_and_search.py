@@ -9,7 +9,7 @@ from published_kit import publish
 from stand_kit import REQUESTS, Stand
 from talk_kit import Talk
 
-from bot.state import searching
+from bot.results import searching
 from hub.records import Repo
 from leaderboard.attempts import number_in
 from leaderboard.effects import Effects

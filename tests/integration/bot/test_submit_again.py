@@ -12,14 +12,14 @@ from stand_kit import Stand
 from submit_kit import PATH, post
 from talk_kit import Talk
 
-from bot.settings import BotSettings
-from bot.state.entry import Entry
-from bot.state.submissions import Submission, Submissions
-from bot.sync.requests.submitting import Wish, submit
-from bot.sync.web.submissions import arguments_of, sync_submission
-from bot.web.submit_models import Asked
+from bot.core.settings import BotSettings
+from bot.read_models.submit_models import Asked
+from bot.requests.submitting import Wish, submit
+from bot.web.submission_sync import arguments_of, sync_submission
 from leaderboard.attempts import Failure
-from wire import clock
+from redis_state import clock
+from redis_state.board.entry import Entry
+from redis_state.board.submissions import Submission, Submissions
 
 THEIRS = Failure(cause="nan-weights", fault="submission", message="Weights are NaN.", advice="Save them again.")
 SUBMIT = "/submit ada/good precision=float32"

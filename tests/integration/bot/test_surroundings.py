@@ -12,17 +12,17 @@ import pytest
 import redis
 from bot_kit import BOARD
 
-from bot.desk import Desk
-from bot.facts.surroundings import gather_surroundings, weights_digest
-from bot.flagging.book import FlagBook
-from bot.state.entry import Entry
-from bot.state.standing import Standing
+from bot.core.context import Desk
+from bot.core.flag_table import FlagBook
+from bot.model_facts.board_facts import gather_surroundings, weights_digest
 from hub.client import Hub
 from leaderboard.admission.facts import Earlier, ModelFacts, ModelFile, Surroundings, Weights
 from leaderboard.attempts import Failure
 from leaderboard.boards import parse_board
 from leaderboard.requests import Request, RequestPath, parse_request
 from leaderboard.suites import find_suite
+from redis_state.board.entry import Entry
+from redis_state.board.request_snapshot import Standing
 
 NOW = 1_800_000_000.0
 DAY = 86_400.0

@@ -11,20 +11,20 @@ from bot_kit import BOARD
 from redis.exceptions import ConnectionError as RedisAway
 from site_kit import entry, flag, put_flags, score
 
-from bot.desk import Desk
-from bot.state.entry import Entry
-from bot.state.index import Index
-from bot.sync.queue.line import look
+from bot.core.context import Desk
+from bot.read_models.lists import Pages
+from bot.read_models.queue_snapshot import look
 from bot.web import table as module
 from bot.web.flags import FlagsView
-from bot.web.lists import Pages
 from bot.web.table import Table
 from hub.client import Hub
 from leaderboard.boards import parse_board
 from leaderboard.holds import Hold
 from leaderboard.suites import find_suite
-from wire import clock
-from wire.keys import Keys
+from redis_state import clock
+from redis_state.board.entry import Entry
+from redis_state.board.index import Index
+from redis_state.keys import Keys
 
 KEYS = Keys("demo")
 

@@ -13,17 +13,17 @@ import pytest
 import redis
 from stand_kit import Stand
 
-from bot.state.entry import Entry
-from bot.state.index import Index
-from bot.state.standing import Standing
-from bot.web.lists import LOOKED_AT
+from bot.read_models.lists import LOOKED_AT
 from leaderboard.adoption import RECORD
 from leaderboard.attempts import Failure
 from leaderboard.holds import Hold
-from wire import clock
-from wire.attempts import Attempts, Progress
-from wire.heartbeats import WorkerCard, Workers
-from wire.keys import Keys
+from redis_state import clock
+from redis_state.attempts import Attempts, Progress
+from redis_state.board.entry import Entry
+from redis_state.board.index import Index
+from redis_state.board.request_snapshot import Standing
+from redis_state.heartbeats import WorkerCard, Workers
+from redis_state.keys import Keys
 
 KEYS = Keys("demo")
 FAILURE = Failure(cause="disk-full", fault="us", message="The disk is full.", advice="Nothing to do for you.")
@@ -312,7 +312,7 @@ def test_ten_thousand_waiting_requests_are_read_once(web: httpx2.Client, index: 
 
 def test_old_failures_say_that_no_log_was_kept(stand: Stand, web: httpx2.Client) -> None:
     """Of what failed before the board was adopted; the file stays as it is. After amnesia the same is told."""
-    from bot.past.adopting import adopt
+    from bot.setup.adopting import adopt
 
     failed = stand.submit("ada/good", status="FAILED", submitted_time="2024-01-06T09:45:44Z")
     adopt(stand.desk)

@@ -16,17 +16,17 @@ from huggingface_hub import CommitOperationAdd
 from stand_kit import BOT, CONFIG, Stand
 from typer.testing import CliRunner, Result
 
-from bot.checking import GATED, check
-from bot.settings import BotSettings
-from bot.state.questions import Question, Questions
+from bot.core.settings import BotSettings
+from bot.model_facts.checking import GATED, check
 from bot.web.checks import who
 from hub.records import Put, Repo
 from leaderboard.attempts import Failure
 from leaderboard.policy import Policy
+from redis_state import clock
+from redis_state.board.check_questions import Question, Questions
+from redis_state.jobs import EvaluationJob
+from redis_state.keys import Keys
 from steward.cli import app
-from wire import clock
-from wire.jobs import EvaluationJob
-from wire.keys import Keys
 
 KEYS = Keys("demo")
 

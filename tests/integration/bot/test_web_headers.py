@@ -14,9 +14,9 @@ import redis
 from fastapi.routing import APIRoute
 from signin_kit import Browser, Site, signing
 
-from bot.app import create_app
 from bot.probe import Probe
-from bot.web.lists import Pages
+from bot.processes.web_app import create_app
+from bot.read_models.lists import Pages
 from steward.valkey import Valkey
 
 READER = {"accept": "text/html,application/xhtml+xml,*/*;q=0.8"}

@@ -12,16 +12,16 @@ import pytest
 from stand_kit import BOB, REQUESTS, Stand
 from submit_kit import GOOD, KEYS, PATH, post, settled, syncs_beside
 
-from bot.commands.verbs.submit import SUBMIT
-from bot.settings import BotSettings
-from bot.state.submissions import Submission, Submissions
-from bot.sync.web.submissions import sync_submission
+from bot.core.settings import BotSettings
+from bot.requests.verb_submit import SUBMIT
+from bot.web.submission_sync import sync_submission
 from bot.web.submit import arguments_in
 from hub.errors import Transient
 from hub.retries import Retries
 from leaderboard.roles import Role
-from wire import clock
-from wire.redis import text
+from redis_state import clock
+from redis_state.board.submissions import Submission, Submissions
+from redis_state.redis import text
 
 Eventually = Callable[..., Any]
 
@@ -163,7 +163,7 @@ def test_a_submission_waits_for_a_hub_that_is_away(
 
 def test_who_may_not_submit_is_told_so(web: httpx2.Client, stand: Stand, monkeypatch: pytest.MonkeyPatch) -> None:
     """403 where a board lets others submit; nothing is written, and nothing is kept for later."""
-    monkeypatch.setattr("bot.sync.web.submissions.SUBMIT", replace(SUBMIT, who=frozenset({Role.MAINTAINER})))
+    monkeypatch.setattr("bot.web.submission_sync.SUBMIT", replace(SUBMIT, who=frozenset({Role.MAINTAINER})))
     answer = carried_out(web, stand, monkeypatch)
     assert (answer.status_code, answer.json()["code"]) == (403, "not-allowed")
     assert "may not submit" in answer.json()["message"]

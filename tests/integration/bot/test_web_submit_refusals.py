@@ -13,8 +13,8 @@ from bot_kit import BOARD
 from stand_kit import ADA, BOB, BOT, Stand
 from submit_kit import GOOD, KEYS, PATH, asked_whose, post, settled, syncs_beside
 
-from bot.commands.limits import MOST
-from bot.settings import BotSettings
+from bot.core.settings import BotSettings
+from bot.threads.limits import MOST
 from bot.web.tokens import WRONG
 from leaderboard.boards import parse_board
 

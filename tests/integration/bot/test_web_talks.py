@@ -13,19 +13,19 @@ from bot_kit import BOARD
 from stand_kit import Stand
 from talk_kit import Talk
 
-from bot.commands.verbs import REGISTRY
-from bot.desk import Desk
-from bot.state.decisions import Decision, Decisions
-from bot.state.entry import Entry
-from bot.state.standing import Standing
-from bot.sync.board.decisions import sync_decisions
+from bot.core.context import Desk
+from bot.threads.decision_log import sync_decisions
+from bot.threads.verbs import REGISTRY
 from bot.web import talks
 from hub.client import Hub
 from leaderboard.boards import parse_board
 from leaderboard.suites import find_suite
-from wire import clock
-from wire.clock import iso
-from wire.keys import Keys
+from redis_state import clock
+from redis_state.board.decisions import Decision, Decisions
+from redis_state.board.entry import Entry
+from redis_state.board.request_snapshot import Standing
+from redis_state.clock import iso
+from redis_state.keys import Keys
 
 KEYS = Keys("demo")
 HOSTILE = "<script>alert(1)</script>\"'&"
@@ -105,7 +105,7 @@ def test_what_a_program_did_with_a_private_model_names_it_to_nobody(
 
 def test_only_so_many_are_kept(decisions: Decisions, monkeypatch: pytest.MonkeyPatch) -> None:
     """The oldest go; the files on the Hub stay."""
-    monkeypatch.setattr("bot.state.decisions.KEPT", 3)
+    monkeypatch.setattr("redis_state.board.decisions.KEPT", 3)
     decisions.put(*(decision(number) for number in range(5)))
     assert [one.comment for one in decisions.newest(limit=10)] == ["c4", "c3", "c2"]
     assert decisions.known(["c1-0", "c4-0"]) == {"c4-0"}

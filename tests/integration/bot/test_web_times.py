@@ -21,19 +21,19 @@ from serve_pages_kit import Client, Reader, serving
 from site_kit import BENCHMARKS, entry, flag, path_of, put_flags, score
 from times_kit import count
 
-from bot.settings import BotSettings
-from bot.state.index import Index
-from bot.state.scoreboard import Scoreboard
-from bot.state.timings import Timings
+from bot.core.reader_context import looking_desk
+from bot.core.settings import BotSettings
 from bot.web.board import Views
 from bot.web.charts.drawing import POLICY, WIDTHS
 from bot.web.charts.models import Compared, Times
 from bot.web.charts.pictures import PICTURES
-from bot.web.desk import looking_desk
 from leaderboard.timings import PERIODS
+from redis_state import clock
+from redis_state.board.index import Index
+from redis_state.board.scoreboard import Scoreboard
+from redis_state.board.timings import Timings
+from redis_state.keys import Keys
 from steward.valkey import Valkey
-from wire import clock
-from wire.keys import Keys
 
 KEYS = Keys("timed-pages")
 HOSTILE = "\"'><img src=x onerror=alert(1)><script>alert(1)</script>{{7*7}}"

@@ -6,10 +6,10 @@ import random
 
 import redis
 
-from bot.state.timings import Timings
 from leaderboard.attempts import Fault
 from leaderboard.timings import DAY, SLOT, day_of
-from wire.keys import Keys
+from redis_state.board.timings import Timings
+from redis_state.keys import Keys
 
 KINDS = (
     ("small", "bfloat16", 8, 2_400.0, 2_100.0),

@@ -11,13 +11,13 @@ import pytest
 from redis.exceptions import NoPermissionError, TimeoutError
 from typer.testing import CliRunner
 
-from bot.flagging.book import FlagBook
+from bot.core.flag_table import FlagBook
 from hub.errors import Unreachable
 from leaderboard.flags import FlagRecord
+from redis_state.parking import Parked, Parking
 from steward.cli import app
 from steward.commands import submit
 from steward.commands.board import operator
-from wire.parking import Parked, Parking
 
 UNDER_WAY = {"code": "under-way", "message": "ada/good is being checked.", "model": "ada/good"}
 BOARD = """

@@ -20,17 +20,17 @@ from typer.testing import CliRunner
 from leaderboard.boards import parse_board
 from leaderboard.effects import Effect, Mode
 from localhub.testing import LocalHub
+from redis_state.errors import RedisMissing
+from redis_state.keys import Keys
+from redis_state.redis import connect
+from redis_state.shadowed_writes import ShadowList
+from redis_state.stopping import Stop
 from steward.cli import app
 from steward.commands.board import AWAY, MISCONFIGURED
 from steward.commands.up import parts
 from steward.newboard import board_text
 from steward.supervisor import Part, Supervisor
 from steward.valkey import free_port, locked
-from wire.ending import Stop
-from wire.errors import RedisMissing
-from wire.keys import Keys
-from wire.redis import connect
-from wire.shadow import ShadowList
 
 WORLD = {
     "users": [
@@ -213,7 +213,7 @@ def test_what_stands_in_the_file_of_settings_counts_as_in_the_environment(
     started: list[Part] = []
     monkeypatch.setattr("steward.supervisor.Supervisor.run", lambda self, _: started.extend(self.parts) or 0)
     monkeypatch.setattr("steward.valkey.locked", lambda _: Own())
-    monkeypatch.setattr("wire.ending.stop_on", lambda *_: Stop())
+    monkeypatch.setattr("redis_state.stopping.stop_on", lambda *_: Stop())
     for name in ("REDIS_URL", "REDIS_URL_FILE", "STEWARD_WORKER_TOKEN", "STEWARD_WORKER_TOKEN_FILE"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.chdir(tmp_path)

@@ -13,10 +13,10 @@ from pathlib import Path
 import pytest
 import redis
 
+from redis_state.stopping import Stop
 from steward import valkey
 from steward.supervisor import Supervisor
 from steward.valkey import Valkey, ValkeyMissing
-from wire.ending import Stop
 
 
 def test_no_second_server_writes_into_a_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,7 +6,7 @@ import io
 
 from rich.console import Console
 
-from bot.web.models import Counts, Held, Queue, Running, Start, Waiting
+from bot.read_models.models import Counts, Held, Queue, Running, Start, Waiting
 from steward.commands.watch import shown
 
 START = Start(earliest="2026-11-24T13:10:00Z", expected="2026-11-24T14:00:00Z", latest="2026-11-24T15:30:00Z")

@@ -20,8 +20,8 @@ from workers_kit import BOARD, TIER, Bot
 from leaderboard.attempts import Outcome, attempt_id
 from leaderboard.suites import Suite, parse_suite
 from localhub.testing import LocalHub
+from redis_state.jobs import EvaluationJob
 from steward.valkey import Valkey
-from wire.jobs import EvaluationJob
 
 PATIENCE = 90.0
 QUESTIONS = "ada/questions"

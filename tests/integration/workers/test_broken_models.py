@@ -27,9 +27,9 @@ from workers_kit import BOARD, TIER, Bot
 from leaderboard.attempts import Outcome, attempt_id
 from leaderboard.suites import Suite, parse_suite
 from localhub.testing import LocalHub
+from redis_state.canaries import Canaries
+from redis_state.jobs import EvaluationJob
 from steward.valkey import Valkey
-from wire.canaries import Canaries
-from wire.jobs import EvaluationJob
 
 SAMPLE = ("truncated", "missing-layers", "nan-weights", "template-raises", "pickles-only", "gated", "whole")
 CHOSEN = [one for one in BROKEN if os.environ.get("STEWARD_ALL_DEATHS") or one.name in SAMPLE]

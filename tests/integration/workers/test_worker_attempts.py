@@ -11,11 +11,11 @@ from deaths_kit import record_outcome
 from workers_kit import BOARD, TIER, Bot, WorkerProcess, eventually, job
 
 from leaderboard.failures import diagnose
+from redis_state.canaries import Canaries
+from redis_state.heartbeats import Workers
+from redis_state.jobs import queue
+from redis_state.keys import Keys
 from steward.valkey import Valkey
-from wire.canaries import Canaries
-from wire.heartbeats import Workers
-from wire.jobs import queue
-from wire.keys import Keys
 
 
 @pytest.fixture(scope="module")

@@ -13,11 +13,11 @@ from deaths_kit import record_outcome
 from workers_kit import BOARD, Bot, WorkerProcess, eventually, job, runs
 
 from leaderboard.attempts import Outcome
+from redis_state.attempts import LOST
+from redis_state.heartbeats import Workers
+from redis_state.jobs import EvaluationJob
+from redis_state.keys import Keys
 from steward.valkey import Valkey
-from wire.attempts import LOST
-from wire.heartbeats import Workers
-from wire.jobs import EvaluationJob
-from wire.keys import Keys
 from workers.outbox import keep
 
 Start = Callable[..., WorkerProcess]

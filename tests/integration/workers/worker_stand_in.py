@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from leaderboard.attempts import Details
-from wire.jobs import EvaluationJob
+from redis_state.jobs import EvaluationJob
 from workers import kernel
 from workers.downloads import Questions
 from workers.errors import DatasetUnavailable

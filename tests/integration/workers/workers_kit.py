@@ -19,9 +19,9 @@ import yaml
 
 from leaderboard.attempts import Outcome, attempt_id
 from leaderboard.suites import find_suite
-from wire.attempts import Attempts, AttemptState
-from wire.jobs import EvaluationJob, enqueue, queue
-from wire.keys import Keys
+from redis_state.attempts import Attempts, AttemptState
+from redis_state.jobs import EvaluationJob, enqueue, queue
+from redis_state.keys import Keys
 
 T = TypeVar("T")
 HERE = Path(__file__).parent

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.web import alike
-from bot.web.alike import Alike
+from bot.results import fuzzy_names
+from bot.results.fuzzy_names import Alike
 from leaderboard.search import NEAR, Query, fold, near_names, parse
 
 FAMILIES = ("Qwen3", "Llama-3.1", "gemma-2", "Phi-4", "Mistral-Nemo", "Yi-1.5")
@@ -42,12 +42,12 @@ def test_a_few_hundred_are_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
         compared.append(len(list(names)))
         return []
 
-    monkeypatch.setattr(alike, "near_names", count)
+    monkeypatch.setattr(fuzzy_names, "near_names", count)
     MANY.near(parse("Qwen3-7B-tuned"))
-    assert 0 < compared[0] <= 4 * alike.AROUND
+    assert 0 < compared[0] <= 4 * fuzzy_names.AROUND
     MANY.near(parse("; ".join(f"Qwen3-{n}B-tuned" for n in range(30))))
     assert len(compared) == 1 + NEAR
-    assert max(compared) <= 4 * alike.AROUND
+    assert max(compared) <= 4 * fuzzy_names.AROUND
 
 
 @given(st.lists(st.text("abAB-_/1é", min_size=1, max_size=12), max_size=20), st.text("abAB-_/1é", max_size=12))

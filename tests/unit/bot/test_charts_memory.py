@@ -7,7 +7,7 @@ from typing import Any, cast
 
 import pytest
 
-from bot.desk import Desk
+from bot.core.context import Desk
 from bot.web.charts import comparing, times
 from bot.web.charts.comparing import Standards, standards
 from bot.web.charts.times import TimesView

@@ -6,12 +6,12 @@ from pathlib import Path
 
 from markdown_it import MarkdownIt
 
-from bot.commands.docs import page
-from bot.commands.verbs import REGISTRY
+from bot.threads.docs import page
+from bot.threads.verbs import REGISTRY
 
 
 def test_the_page_is_what_the_registry_says(project: Path) -> None:
-    """Whoever changes a verb writes docs/commands.md anew: python -m bot.commands.docs docs/commands.md"""
+    """Whoever changes a verb writes docs/commands.md anew: python -m bot.threads.docs docs/commands.md"""
     assert (project / "docs" / "commands.md").read_text("utf-8") == page(REGISTRY)
 
 

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.commands.grammar import LONGEST_PARAGRAPH, MOST, MOST_VERBS, Word, commands_in
-from bot.commands.registry import Misused, Verb, bind, model_in
-from bot.commands.verbs import REGISTRY
+from bot.core.commands.grammar import LONGEST_PARAGRAPH, MOST, MOST_VERBS, Word, commands_in
+from bot.core.commands.registry import Misused, Verb, bind, model_in
+from bot.threads.verbs import REGISTRY
 
 WORDS = st.text(st.characters(codec="utf-8", exclude_categories=("Cs",)), max_size=80)
 WRAPS = {

@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.deliveries import VERDICTS, Mark, digest_id, is_delivery_id, read_delivery
-from bot.desk import thread_key, thread_of
+from bot.core.context import thread_key, thread_of
+from bot.intake.deliveries import VERDICTS, Mark, digest_id, is_delivery_id, read_delivery
 from hub.records import Repo
 from leaderboard.boards import parse_board
-from wire.dirty import Priority
+from redis_state.dirty import Priority
 
 BOARD = parse_board("""
 name: demo

@@ -10,9 +10,9 @@ from typing import Any, BinaryIO, cast
 
 import pytest
 
-from bot.facts.repo import ModelRepo
-from bot.facts.tokenizer import MAX_VOCABULARY, gather_tokenizer
-from bot.facts.weights import FIRST, MAX_HEADER, MAX_INDEX, gather_weights, sample
+from bot.model_facts.repo import ModelRepo
+from bot.model_facts.tokenizer import MAX_VOCABULARY, gather_tokenizer
+from bot.model_facts.weights import FIRST, MAX_HEADER, MAX_INDEX, gather_weights, sample
 from bot.probe import Probe
 from bot.probe.questions import INDEX_FILE
 from hub.client import Hub

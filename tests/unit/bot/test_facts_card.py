@@ -7,8 +7,8 @@ from typing import Any, cast
 
 import pytest
 
-from bot.facts.card import gather_card, text_length
-from bot.facts.repo import ModelRepo
+from bot.model_facts.card import gather_card, text_length
+from bot.model_facts.repo import ModelRepo
 from hub.client import Hub
 from hub.records import ModelFacts as Found
 from hub.records import Repo

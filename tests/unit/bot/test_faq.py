@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.texts import faq
+from bot.threads import faq
 from leaderboard.triage import Topic, triage
 
 ASKED = {

@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 from markdown_it import MarkdownIt
 
-from bot.flagging.pleas import Plea
-from bot.flagging.wishes import Decided
-from bot.texts.flag import flag_title, reply
-from bot.texts.render import render
+from bot.core.render import render
+from bot.flags.appeals import Plea
+from bot.flags.flag_commands import Decided
+from bot.flags.flag_texts import flag_title, reply
 from hub.records import Comment
 from leaderboard.flags import Decision, Evidence, FlagRecord, Scope
 

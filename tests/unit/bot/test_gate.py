@@ -10,9 +10,9 @@ import pytest
 DOOR = re.compile(r"\b_?hub\.(commit|open_thread|ensure_comment|edit_comment|set_status|merge|create_repo)\(")
 LEDGER = re.compile(r"\b_?ledgers\.(stage|sync)\(")
 BESIDE = {
-    "past/adopting.py": "an operator asks for the record by name",
-    "doctor/rights.py": "its commit cannot land",
-    "sync/changes/changesets.py": "it asks the gate before its one commit, which has to be a compare-and-swap",
+    "setup/adopting.py": "an operator asks for the record by name",
+    "setup/doctor/rights.py": "its commit cannot land",
+    "changes/changesets.py": "it asks the gate before its one commit, which has to be a compare-and-swap",
 }
 
 
@@ -21,11 +21,11 @@ def test_nothing_is_written_past_the_gate(project: Path, what: re.Pattern[str], 
     """No module of the bot but the gate calls what writes, and the few exceptions are known by their place."""
     bot = project / "bot"
     found = {path.relative_to(bot).as_posix() for path in bot.rglob("*.py") if what.search(path.read_text())}
-    assert found - {"effects.py"} - beside.keys() == set()
+    assert found - {"core/guarded_writes.py"} - beside.keys() == set()
 
 
 def test_the_gate_itself_is_found(project: Path) -> None:
     """The search would see a write if there were one."""
-    text = (project / "bot" / "effects.py").read_text()
+    text = (project / "bot" / "core" / "guarded_writes.py").read_text()
     assert len(DOOR.findall(text)) == 5
     assert len(LEDGER.findall(text)) == 2

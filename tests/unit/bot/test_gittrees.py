@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bot.mirrors.gittrees import MAX_DEPTH, Blob, changed, files, find
+from bot.core.mirrors.git_trees import MAX_DEPTH, Blob, changed, files, find
 
 NAMES = st.sampled_from(["a", "b", "a.json", "ab", "z", "Ä"])
 PATHS = st.lists(NAMES, min_size=1, max_size=3).map("/".join)

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.groupcommit import GroupCommit, TooManyWait
+from bot.intake.group_commit import GroupCommit, TooManyWait
 
 
 class Store:

@@ -10,9 +10,9 @@ import pytest
 from fastapi import FastAPI
 from redis.asyncio import Redis as AsyncRedis
 
-from bot import health
-from bot.inbox import Inbox
-from wire.keys import Keys
+from bot.intake.inbox import Inbox
+from bot.web import health
+from redis_state.keys import Keys
 
 
 def test_a_queue_server_that_hangs_makes_us_unready_and_no_less_alive(monkeypatch: pytest.MonkeyPatch) -> None:

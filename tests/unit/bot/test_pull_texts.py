@@ -13,8 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
-from bot.sync.pulls.record import Planned, Record, Situation
-from bot.texts.pull import (
+from bot.core.pull_records import Planned, Record, Situation
+from bot.pulls.pull_texts import (
     LONGEST,
     Approval,
     End,

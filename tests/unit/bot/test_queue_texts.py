@@ -13,9 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
-from bot.texts.queue import Code, Held, Ruling, start_words
-from bot.texts.render import render
-from bot.texts.status import StatusView, status_comment
+from bot.core.render import render
+from bot.read_models.queue_texts import Code, Held, Ruling, start_words
+from bot.request_files.status_text import StatusView, status_comment
 from leaderboard.holds import Hold
 
 MARKDOWN = MarkdownIt("gfm-like", {"linkify": False, "html": True})
@@ -33,7 +33,7 @@ HELD = [
     Held("budget", "request", tier="small", hours=30),
 ]
 WHY = {"over": "FINISHED", "priority": "high", "priority-already": "high"}
-RULING = (files("bot.texts") / "ruling.md.j2").read_text("utf-8")
+RULING = (files("bot.read_models") / "texts" / "ruling.md.j2").read_text("utf-8")
 CODES = cast(list[Code], re.findall(r'ruling\.code == "([a-z-]+)"', RULING))
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from markdown_it import MarkdownIt
 
-from bot.texts.status import StatusView, status_comment
+from bot.request_files.status_text import StatusView, status_comment
 from leaderboard.reasons import Problem
 
 VIEW = StatusView("refused", "o/m.json", "https://hub.example/o/m.json", "2026-11-25 12:00 UTC")

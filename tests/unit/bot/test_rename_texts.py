@@ -10,11 +10,11 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.commands.call import say
-from bot.sync.changes.proposals import Proposal, Proposed
-from bot.sync.pulls.record import Record, Renaming, Situation, hidden_line
-from bot.texts.proposal import Note, ProposalView, proposal_text
-from bot.texts.rename import Became, LinkedView, RenameView, linked_answer, rename_report
+from bot.changes.proposal_text import Note, ProposalView, proposal_text
+from bot.changes.proposals import Proposal, Proposed
+from bot.core.commands.call import say
+from bot.core.pull_records import Record, Renaming, Situation, hidden_line
+from bot.pulls.rename_texts import Became, LinkedView, RenameView, linked_answer, rename_report
 from leaderboard.reasons import Problem
 from leaderboard.rename_checks import WORDS, Line
 from leaderboard.renames import REASONS

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bot.results.fuzzy_names import Alike
 from bot.web import rows as module
-from bot.web.alike import Alike
 from bot.web.rows import CACHED, Line, Rows
 from leaderboard.search import Query, Row, fold, parse
 

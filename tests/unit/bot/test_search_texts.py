@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from test_texts import HOSTILE, kinds
 
-from bot.commands.call import say
-from bot.state.searching import Found
+from bot.core.commands.call import say
+from bot.results.searching import Found
 from leaderboard.search import Query, parse
 
 

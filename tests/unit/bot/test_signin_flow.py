@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.state.sessions import form_token
 from bot.web.incoming import form_in
 from bot.web.signin.flow import Flow, begin, local, read, written
+from redis_state.board.sessions import form_token
 
 
 @pytest.mark.parametrize(

@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
-from bot.texts.render import ZERO_WIDTH_SPACE, code, plain, printable, url
-from bot.texts.status import PastLine, ScoreRow, StatusView, status_comment, thread_title
-from bot.texts.times import in_words
+from bot.core.relative_times import in_words
+from bot.core.render import ZERO_WIDTH_SPACE, code, plain, printable, url
+from bot.request_files.status_text import PastLine, ScoreRow, StatusView, status_comment, thread_title
 from leaderboard.attempts import Failure
 from leaderboard.past import past
 from leaderboard.requests import Problem

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from bot.read_models.models import HeldBack
 from bot.web.frame import Frame
-from bot.web.models import HeldBack
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hub.edits import EDIT, AnyEdit, Base, FieldEdit, Present, PutFile, Restore, blob_id, guard_of, message, plan
+from bot.ledger.edits import EDIT, AnyEdit, Base, FieldEdit, Present, PutFile, Restore, blob_id, guard_of, message, plan
 from hub.records import Delete
 
 PATH = "o/m.json"

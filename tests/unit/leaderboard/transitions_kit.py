@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from bot.sync.requests.edits import transition_edit
-from hub.edits import Present, blob_id, plan
+from bot.ledger.edits import Present, blob_id, plan
+from bot.request_files.file_edits import transition_edit
 from leaderboard.requests import Request
 from leaderboard.transitions import Transition
 

@@ -14,11 +14,11 @@ from benchmarks.month.figures import spread, table
 from benchmarks.month.recorded import fate_of
 from benchmarks.month.script import MONTH, TROUBLES, Scale, write
 from benchmarks.month.watch import bot_calls, most_within
-from bot.state.entry import Entry
-from bot.state.standing import Standing
-from bot.texts.status import State, StatusView, status_comment
+from bot.request_files.status_text import State, StatusView, status_comment
 from hub.records import Comment, Repo, Thread
 from leaderboard.attempts import Failure
+from redis_state.board.entry import Entry
+from redis_state.board.request_snapshot import Standing
 
 WHOLE = Scale(1.0, MONTH, 4.0, (10, 80))
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from bot.state.questions import Question
-from bot.web.submit_models import Asked
+from bot.read_models.submit_models import Asked
+from redis_state.board.check_questions import Question
 from steward.children import ChildDied
 from steward.commands.check import check
 from steward.commands.effects import _replace

@@ -18,11 +18,11 @@ from pydantic import AliasChoices
 from redis.asyncio import Redis as AsyncRedis
 from typer.main import get_command
 
-from bot.health import health_routes
-from bot.inbox import Inbox
-from bot.settings import BotSettings
+from bot.core.settings import BotSettings
+from bot.intake.inbox import Inbox
+from bot.web.health import health_routes
+from redis_state.keys import Keys
 from steward.cli import app
-from wire.keys import Keys
 from workers.settings import WorkerSettings
 
 Services = dict[str, dict[str, Any]]

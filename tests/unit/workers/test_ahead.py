@@ -9,7 +9,7 @@ from typing import cast
 import pytest
 
 from leaderboard.attempts import attempt_id
-from wire.jobs import EvaluationJob
+from redis_state.jobs import EvaluationJob
 from workers import ahead
 from workers.ahead import Ahead
 from workers.provisions import Supply

@@ -1,0 +1,151 @@
+"""Removing a model's results and requests from the board, and putting them back (`leaderboard.removals`)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from bot.changes import rename_facts
+from bot.changes.changesets import Approved, Part, landed
+from bot.changes.proposal_text import Note
+from bot.core.context import Desk
+from hub.errors import EntryNotFound, TooLarge
+from hub.records import Repo
+from leaderboard.holds import Hold
+from leaderboard.reasons import Problem
+from leaderboard.removals import (
+    ARCHIVE,
+    REASONS,
+    archived,
+    belongs,
+    part_of,
+    remove_request,
+    restore_request,
+)
+from leaderboard.renames import FilePlan
+from leaderboard.requests import Request, RequestPath, parse_path, parse_request
+from redis_state.board.entry import Entry
+
+MOST = 60
+MAX_FILE = 10 * 1024 * 1024
+
+
+@dataclass(frozen=True)
+class Undertaking:
+    """`remove` or `restore`, of `words["model"]`, and of one precision or type of weights where `words` name it."""
+
+    what: Literal["remove", "restore"]
+
+    def title(self, words: dict[str, str]) -> str:
+        """What the commits are called."""
+        part = part_of(words)
+        return f"{self.what.title()} {words['model']}{f' ({part})' if part else ''}"
+
+    def prepare(self, desk: Desk, words: dict[str, str]) -> list[Part] | Problem:
+        """The parts of it, or why it cannot be done."""
+        parts: list[Part] = []
+        for repo in self.order(desk):
+            found = self.plan(desk, words, repo)
+            if isinstance(found, Problem):
+                return found
+            parts += [found] if found.files else []
+        code = "nothing" if self.what == "remove" else "not-removed"
+        return parts or REASONS[code].problem(model=words["model"])
+
+    def order(self, desk: Desk) -> tuple[Repo, Repo]:
+        """Which repo first: what says that there are results never points to none for long."""
+        return (desk.requests, desk.results) if self.what == "remove" else (desk.results, desk.requests)
+
+    def plan(self, desk: Desk, words: dict[str, str], repo: Repo) -> Part | Problem:
+        """The part of it in `repo`, as the files are now."""
+        if self.what == "remove" and (flags := rename_facts.flags(desk, words["model"])):
+            return REASONS["flagged"].problem(model=flags[0].model)
+        commit = desk.hub.head(repo)
+        requests = self._requests(desk, words, desk.requests, commit if repo == desk.requests else "main")
+        if isinstance(requests, Problem):
+            return requests
+        if repo == desk.requests:
+            return self._part_of_requests(repo, commit, words, requests)
+        return self._part_of_results(desk, commit, words, requests)
+
+    def _requests(self, desk: Desk, words: dict[str, str], repo: Repo, commit: str) -> list[Request] | Problem:
+        found: list[Request] = []
+        for entry in desk.index.of_model(words["model"]):
+            if not _is_meant(entry, words):
+                continue
+            try:
+                file = desk.hub.find_file(repo, entry.path, commit, max_bytes=desk.board.max_request_bytes)
+            except TooLarge:
+                return REASONS["unreadable"].problem(path=entry.path)
+            request = parse_request(entry.path, file.data) if file is not None else None
+            if isinstance(request, list):
+                return REASONS["unreadable"].problem(path=entry.path)
+            found += [request] if request is not None else []
+        return found
+
+    def _part_of_requests(
+        self, repo: Repo, commit: str, words: dict[str, str], requests: Sequence[Request]
+    ) -> Part | Problem:
+        why = Hold(reason=words.get("reason") or "no reason was given", by=words["by"], at=words["at"])
+        files: list[FilePlan] = []
+        for request in requests:
+            found = remove_request(request, why) if self.what == "remove" else restore_request(request)
+            if isinstance(found, Problem):
+                return found
+            files += [found] if found is not None else []
+        return Part(repo, commit, tuple(files))
+
+    def _part_of_results(
+        self, desk: Desk, commit: str, words: dict[str, str], requests: Sequence[Request]
+    ) -> Part | Problem:
+        model, prefix = words["model"], "" if self.what == "remove" else ARCHIVE
+        paths, taken = self._listed(desk, prefix + model, commit), set[str]()
+        if self.what == "restore":
+            taken = set(self._listed(desk, model, commit))
+        if len(paths) > MOST:
+            return REASONS["too-much"].problem()
+        files: list[FilePlan] = []
+        for path in paths:
+            plain = path.removeprefix(prefix)
+            try:
+                data = desk.hub.read_file(desk.results, path, commit, max_bytes=MAX_FILE).data
+            except TooLarge:
+                return REASONS["too-much"].problem()
+            if part_of(words) and not any(belongs(plain, data, request) for request in requests):
+                continue
+            if plain in taken:
+                return REASONS["in-the-way"].problem(path=plain)
+            files.append(FilePlan(path, archived(path) if self.what == "remove" else plain, data, data))
+        return Part(desk.results, commit, tuple(files))
+
+    def _listed(self, desk: Desk, folder: str, commit: str) -> list[str]:
+        try:
+            return [file.path for file in desk.hub.list_files(desk.results, commit, folder=folder)]
+        except EntryNotFound:
+            return []
+
+    def objection(self, desk: Desk, words: dict[str, str], its_title: str, parts: Sequence[Approved]) -> Problem | None:
+        """Why it must not be begun, by now; what was begun goes on."""
+        if self.what == "restore" or any(landed(desk, its_title, part) for part in parts):
+            return None
+        flags = rename_facts.flags(desk, words["model"])
+        return REASONS["flagged"].problem(model=flags[0].model) if flags else None
+
+    def follow_up(
+        self, desk: Desk, words: dict[str, str], commits: Sequence[tuple[Repo, str]], cause: str
+    ) -> tuple[Note, ...]:
+        """Nothing more is to be done."""
+        del desk, words, commits, cause
+        return ()
+
+
+def _is_meant(entry: Entry, words: dict[str, str]) -> bool:
+    where = parse_path(entry.path)
+    if not isinstance(where, RequestPath) or where.model != words["model"]:
+        return False
+    asked = {"precision": where.precision, "weight_type": where.weight_type}
+    return all((words.get(name) or value).lower() == value.lower() for name, value in asked.items())
+
+
+REMOVE, RESTORE = Undertaking("remove"), Undertaking("restore")

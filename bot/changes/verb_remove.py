@@ -1,0 +1,74 @@
+"""`/remove` and `/restore`: a model's results and requests leave the board, and come back.
+
+An owner asks and a maintainer grants it; a maintainer may do so alone. Nothing is deleted.
+"""
+
+from __future__ import annotations
+
+from bot.changes import proposals
+from bot.changes.proposals import What
+from bot.changes.removals import REMOVE, RESTORE, Undertaking
+from bot.core.commands.call import Answer, Call, doing, say
+from bot.core.commands.parameters import NAMED, OWNERS, PRECISION, REASON, WEIGHTS, WHY, proposed_by, told
+from bot.core.commands.registry import Verb
+from bot.core.render import Safe
+from leaderboard.reasons import Problem
+from redis_state.clock import iso
+
+
+def run_remove(call: Call) -> Answer:
+    """Propose the removal; where a maintainer asks, it is done at once."""
+    return _run(call, "remove", REMOVE)
+
+
+def run_restore(call: Call) -> Answer:
+    """Propose to undo it; where a maintainer asks, it is done at once."""
+    return _run(call, "restore", RESTORE)
+
+
+def _run(call: Call, what: What, undertaking: Undertaking) -> Answer:
+    words = {
+        "model": call.entry.model or call.get("model") if call.entries else call.get("model"),
+        "precision": call.get("precision"),
+        "weight_type": call.get("weight_type"),
+        "reason": call.get("reason"),
+        "by": call.person.name,
+        "at": iso(call.comment.created_at.timestamp()),
+    }
+
+    def act() -> Safe:
+        known = proposed_by(call)
+        if known is None:
+            parts = undertaking.prepare(call.desk, words)
+            if isinstance(parts, Problem):
+                return say("propose", how="no", problems=[parts], digest="")
+            by = call.person.name if call.is_maintainer else ""
+            made = proposals.propose(call.desk, what, words, parts, by=by)
+            known = proposals.post(call.desk, call.repo, call.thread, call.cause, made)
+        return told(proposals.go_on(call.desk, call.repo, call.thread, known) if known is not None else None)
+
+    return doing(act)
+
+
+REMOVE_VERB = Verb(
+    name="remove",
+    summary="take a model's results and requests off the leaderboard; they are kept, and can be put back",
+    who=OWNERS,
+    run=run_remove,
+    params=(NAMED, PRECISION, WEIGHTS, REASON),
+    about="model",
+    examples=("/remove org/model its weights were wrong", "/remove org/model precision=4bit evaluated by mistake"),
+    irreversible=True,
+    decides=True,
+)
+RESTORE_VERB = Verb(
+    name="restore",
+    summary="put back what was removed",
+    who=OWNERS,
+    run=run_restore,
+    params=(NAMED, PRECISION, WEIGHTS, WHY),
+    about="model",
+    examples=("/restore org/model",),
+    irreversible=True,
+    decides=True,
+)

@@ -1,0 +1,50 @@
+"""`/rename`: a model's files get its new name in all repos of the board at once, once a maintainer has approved it."""
+
+from __future__ import annotations
+
+from bot.changes import proposals
+from bot.changes import renames as rename_saga
+from bot.changes.rename_sources import TooMuch
+from bot.core.commands.call import Answer, Call, doing, say
+from bot.core.commands.parameters import OWNERS, proposed_by, told
+from bot.core.commands.registry import Param, Verb
+from bot.core.render import Safe
+
+OLD = Param("model", "model", "the model's id as this leaderboard knows it, org/name", required=True)
+NEW = Param("new", "model", "its id on the Hub now, org/name", required=True)
+
+
+def run(call: Call) -> Answer:
+    """Plan it, and propose that; nothing is changed before a maintainer approves."""
+    old, new = call.get("model"), call.get("new")
+
+    def act() -> Safe:
+        known = proposed_by(call)
+        if known is not None:  # by a bot that died; what it planned may even be done by now
+            return told(known.proposal)
+        try:
+            judged, parts = rename_saga.prepare(call.desk, old, new, [call.person])
+        except TooMuch as error:
+            return say("propose", how="no", problems=[error.problem], digest="")
+        problems = [line.problem for line in judged.lines if not line.ok]
+        if problems:
+            return say("propose", how="no", problems=problems, digest="")
+        words = {"old": old, "new": new, "asked": call.person.name, "asked_id": call.person.id}
+        made = proposals.propose(call.desk, "rename", words, parts)
+        posted = proposals.post(call.desk, call.repo, call.thread, call.cause, made, judged.lines)
+        return told(posted.proposal if posted is not None else None)
+
+    return doing(act)
+
+
+RENAME = Verb(
+    name="rename",
+    summary="give a model's requests and results its new name, once a maintainer has approved the plan",
+    who=OWNERS,
+    run=run,
+    params=(OLD, NEW),
+    about="anything",
+    examples=("/rename org/old-name org/new-name",),
+    irreversible=True,
+    decides=True,
+)

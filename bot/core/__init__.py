@@ -1,0 +1,1 @@
+"""What every slice of the bot needs: board context, guarded writes, roles, mirrors, commands, texts, settings."""

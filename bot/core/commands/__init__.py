@@ -1,0 +1,1 @@
+"""Commands in comments: grammar, verbs, arguments, targets and answers. Each slice defines its own verbs."""

@@ -1,0 +1,183 @@
+"""What a verb is, and the one table of them: parser, permission, `/help`, pages and docs all come from it.
+
+A verb's handler looks at how things are and says what there is to say; where something is to be done it says what that
+is going to be, and hands over how. It is called again until its answer is final, after every change and after every
+restart: so it tells from the facts whether this very comment has had its effect already, and doing it twice changes
+nothing.
+"""
+
+from __future__ import annotations
+
+import difflib
+import unicodedata
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import TYPE_CHECKING, Literal
+
+from bot.core.commands.grammar import Command
+from leaderboard.requests import is_repo_name
+from leaderboard.roles import Role
+
+if TYPE_CHECKING:
+    from bot.core.commands.call import Answer, Call
+
+Kind = Literal["model", "word", "choice", "words"]
+LONGEST_WORDS = 500
+
+
+class Place(StrEnum):
+    """Where a command is written."""
+
+    REQUEST = "a request's thread"
+    PULL = "a pull request"
+    COMMUNITY = "any other discussion"
+
+
+EVERYWHERE = frozenset(Place)
+
+
+@dataclass(frozen=True)
+class Param:
+    """One argument: by its place in the line, or as `name=value`. One of kind `words` takes the rest of the line, or
+    what quotes hold together where others come after it."""
+
+    name: str
+    kind: Kind
+    help: str
+    required: bool = False
+    choices: tuple[str, ...] = ()
+    by_name: bool = False
+    """Whether it can be given as `name=value` only."""
+
+    @property
+    def usage(self) -> str:
+        """How it is written in a line of usage."""
+        shown = "|".join(self.choices) or ("org/model" if self.kind == "model" else "")
+        word = f"{self.name}={shown or '…'}" if self.by_name else (shown or self.name.replace("_", " "))
+        return word if self.required else f"[{word}]"
+
+
+@dataclass(frozen=True)
+class Verb:
+    """One command. With `irreversible` who may is read afresh from the Hub before it is done."""
+
+    name: str
+    summary: str
+    who: frozenset[Role]
+    run: Callable[[Call], Answer]
+    params: tuple[Param, ...] = ()
+    where: frozenset[Place] = EVERYWHERE
+    examples: tuple[str, ...] = ()
+    about: Literal["nothing", "anything", "model", "request"] = "nothing"
+    """What must be known: one request; a model with or without requests; either, if one is named; or nothing."""
+    irreversible: bool = False
+    decides: bool = False
+    """Whether it changes something that others see: then it is kept in the record of decisions."""
+    apart: frozenset[Role] = frozenset()
+    """Roles for which it does more than for others who may use it, so that they are looked for in any case."""
+
+    @property
+    def usage(self) -> str:
+        """`/relaunch [org/model] [precision=…]`"""
+        return " ".join([f"/{self.name}", *(param.usage for param in self.params)])
+
+
+@dataclass(frozen=True)
+class Misused:
+    """A command whose arguments do not fit; `why` may hold what the person wrote."""
+
+    why: str
+
+
+Arguments = Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Registry:
+    """Verbs by name."""
+
+    verbs: tuple[Verb, ...]
+    _names: dict[str, Verb] = field(init=False, repr=False, default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self._names.update({verb.name: verb for verb in self.verbs})
+
+    def find(self, name: str) -> Verb | None:
+        """The verb called `name`."""
+        return self._names.get(name)
+
+    def nearest(self, name: str) -> Verb | None:
+        """The verb that `name` was probably meant as; None where it is like none of them."""
+        folded = "".join(c for c in unicodedata.normalize("NFKD", name) if not unicodedata.combining(c)).lower()
+        close = difflib.get_close_matches(folded, self._names, n=1, cutoff=0.75) if len(name) > 2 else []
+        return self._names[close[0]] if close else None
+
+
+def bind(verb: Verb, command: Command) -> Arguments | Misused:
+    """The arguments of `command` by name, or why they do not fit `verb`."""
+    by_name = {param.name: param for param in verb.params}
+    found: dict[str, str] = {}
+    rest: list[str] = []
+    for word in command.words:
+        if word.key in by_name:
+            if word.key in found:
+                return Misused(f"{word.key} is given twice.")
+            found[word.key] = word.text
+        else:
+            rest.append(word.text if word.key is None else f"{word.key}={word.text}")
+    held = {word.text for word in command.words if word.quoted and " " in word.text}
+    places = [param for param in verb.params if param.name not in found and not param.by_name]
+    for param in places:
+        if not rest:
+            break
+        if param.kind == "words" and rest[0] in held and param is not places[-1]:
+            found[param.name] = rest.pop(0)
+        elif param.kind == "words":
+            found[param.name], rest = " ".join(rest), []
+        elif param.required or _is_meant(param, rest, alone=len(places) == 1):
+            found[param.name] = rest.pop(0)
+    if rest:
+        return Misused(f"I do not know what to do with {_quoted(rest)}.")
+    return _checked(verb, found)
+
+
+def _is_meant(param: Param, rest: list[str], *, alone: bool) -> bool:
+    """Whether the first word of `rest` is this argument, which may be left out."""
+    # Any word could be the name of a model without an organisation: it is one where nothing else could be meant.
+    return _fits(param, rest[0]) and (param.kind != "model" or "/" in rest[0] or (alone and len(rest) == 1))
+
+
+def _checked(verb: Verb, found: dict[str, str]) -> Arguments | Misused:
+    for param in verb.params:
+        value = found.get(param.name)
+        if value is None:
+            if param.required:
+                return Misused(f"{param.name.replace('_', ' ')} is missing: {param.help}.")
+            continue
+        if param.kind == "words" and (not value.strip() or len(value) > LONGEST_WORDS):
+            return Misused(f"{param.name} has 1 to {LONGEST_WORDS} characters.")
+        if not _fits(param, value):
+            return Misused(f"{_quoted([value])} is not right for {param.name.replace('_', ' ')}: {param.help}.")
+        found[param.name] = model_in(value) or value if param.kind == "model" else value
+    return found
+
+
+def _fits(param: Param, value: str) -> bool:
+    if param.kind == "model":
+        return model_in(value) is not None
+    if param.kind == "choice":
+        return value in param.choices
+    return param.kind == "words" or (len(value) <= 100 and value.isprintable())
+
+
+def model_in(text: str) -> str | None:
+    """The model that `text` names: `org/name`, `name`, or its address on the Hub."""
+    for prefix in ("https://huggingface.co/", "http://huggingface.co/", "huggingface.co/", "https://hf.co/"):
+        text = text.removeprefix(prefix)
+    parts = text.strip("/").split("/")
+    return "/".join(parts) if 0 < len(parts) <= 2 and all(is_repo_name(part) for part in parts) else None
+
+
+def _quoted(words: Iterable[str]) -> str:
+    return f"“{' '.join(words)[:100]}”"

@@ -1,0 +1,26 @@
+"""How many more comments the bot may write today without using up the webhook's daily quota.
+
+Each comment of the bot comes back as a webhook delivery, and the Hub grants a limited number of deliveries a day. Half
+of them are reserved for what people do. `bot.core.guarded_writes` counts the bot's own.
+"""
+
+from __future__ import annotations
+
+from bot.core.context import Desk
+from hub.budget import HOUR
+from hub.errors import RateLimited
+from hub.records import Repo
+from redis_state.webhook_quota import OWN_SHARE, QUOTA
+
+
+def left(desk: Desk, repo: Repo) -> float:
+    """The share of our half that is left for today in the threads of `repo`, from 0 to 1. One round trip."""
+    return desk.echoes.own_left("discussion", repo.id, now=desk.now()) / (QUOTA * OWN_SHARE)
+
+
+def check(desk: Desk, repo: Repo, what: str) -> None:
+    """Raises RateLimited where nothing is left for `what`, which has to be said: then it is later, not never."""
+    if left(desk, repo) > 0:
+        return
+    words = f"Our half of the webhook's deliveries for today is spent; {what} is told later."
+    raise RateLimited(words, seconds=HOUR - desk.now() % HOUR + 1.0, what="deliveries", status=None)

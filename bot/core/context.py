@@ -1,0 +1,177 @@
+"""What a sync needs at hand: the board, the door to the Hub, and the state in Redis."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import quote
+
+from bot.core.adoption import Adoption
+from bot.core.flag_table import FlagBook
+from bot.core.guarded_writes import Gate
+from bot.core.mirrors.contents_table import Memory
+from bot.core.visibility import Visibility
+from bot.ledger.ledgers import Ledgers
+from bot.probe import Probe
+from hub.client import Hub
+from hub.comments import Marker
+from hub.errors import BadRequest
+from hub.records import Account, Repo
+from leaderboard.admission.facts import Earlier
+from leaderboard.boards import Board
+from leaderboard.suites import Suite
+from leaderboard.tiers import TIERS, Tier
+from redis_state.attempts import Attempts
+from redis_state.board.decisions import Decisions
+from redis_state.board.index import Index
+from redis_state.board.licences import Licences
+from redis_state.board.measures import Measures
+from redis_state.board.pauses import Pauses
+from redis_state.board.scoreboard import Scoreboard
+from redis_state.board.timings import Timings
+from redis_state.clock import Clock
+from redis_state.dirty import DirtyKeys, Priority
+from redis_state.heartbeats import Workers
+from redis_state.keys import Keys
+from redis_state.meters import Meters
+from redis_state.parking import Parking
+from redis_state.redis import Redis
+from redis_state.shadowed_writes import ShadowList
+from redis_state.staging import Staging
+from redis_state.webhook_quota import Echoes
+
+if TYPE_CHECKING:
+    from bot.core.mirrors.mirror import Mirror
+    from bot.read_models.queue_snapshot import Line
+
+Flags = Callable[[Sequence[str], str], tuple[Earlier, ...]]
+"""Says which flags hold for one of these models, in any case, or for weights of this digest ("": not known)."""
+
+
+@dataclass
+class Desk:
+    """One board's desk, in one process. Its parts may be shared between threads."""
+
+    board: Board
+    suite: Suite
+    hub: Hub
+    redis: Redis
+    now: Clock
+    probe: Probe = field(default_factory=Probe)
+    mirrors: Path | None = None
+    """Where clones of the board's repos lie; None: below the system's folder for temporary files."""
+
+    def __post_init__(self) -> None:
+        self.keys = Keys(self.board.name)
+        self.dirty = DirtyKeys(self.redis, self.keys)
+        self.attempts = Attempts(self.redis, self.keys)
+        self.workers = Workers(self.redis, self.keys)
+        self.parking = Parking(self.redis, self.keys)
+        self.meters = Meters(self.redis, self.keys)
+        self.index = Index(self.redis, self.keys)
+        self.decisions = Decisions(self.redis, self.keys)
+        self.scores = Scoreboard(self.redis, self.keys)
+        self.licences = Licences(self.redis, self.keys)
+        self.echoes = Echoes(self.redis, self.keys)
+        # The clock is looked up at each call: whoever sets another one sets it for the ledgers too.
+        staging = Staging(self.redis, self.keys)
+        self.ledgers = Ledgers(self.hub, staging, self.echoes, self.parking, lambda: self.now())
+        self.requests = Repo("dataset", self.board.repos.requests)
+        self.results = Repo("dataset", self.board.repos.results)
+        self.logs = Repo("dataset", self.board.repos.logs)
+        self.community = Repo(self.board.repos.community_type, self.board.repos.community)
+        self.flags_repo = Repo("dataset", self.board.repos.flags) if self.board.repos.flags else None
+        self.contents = Repo("dataset", self.board.repos.contents) if self.board.repos.contents else None
+        self.contents_memory = Memory()
+        self.flag_book = FlagBook(self.redis, self.keys, self.hub, lambda: self.mirror, self.flags_repo)
+        self.flags: Flags = self.flag_book
+        self.queues = tuple(self.queue(tier) for tier in TIERS)
+        self.measures = Measures(self.redis, self.keys)
+        self.timings = Timings(self.redis, self.keys)
+        self.pauses = Pauses(self.redis, self.keys)
+        self.last_line: Line | None = None
+        self.visibility = Visibility(self.hub)
+        self.adoption = Adoption(self.hub, self.redis, self.keys, self.requests)
+        # Every write to the Hub passes here; the board is looked up at each, as the clock above.
+        self.effects = Gate(
+            lambda: self.board.effects,
+            self.hub,
+            self.ledgers,
+            ShadowList(self.redis, self.keys),
+            self.adoption,
+            lambda: self.now(),
+        )
+
+    @cached_property
+    def mirror(self) -> Mirror:
+        """Clones of the board's repos, made when somebody first reads one: the web server never does."""
+        from bot.core.mirrors.mirror import Mirror
+
+        return Mirror(self.hub, self.mirrors)
+
+    @property
+    def shared(self) -> frozenset[str]:
+        """Ids of the repos whose files we change: no other is written to, whoever staged an edit for it."""
+        repos = (self.requests, self.results, self.logs, self.flags_repo, self.contents)
+        return frozenset(repo.id for repo in repos if repo is not None)
+
+    def queue(self, tier: Tier) -> str:
+        """Name of the RQ queue of `tier`."""
+        return self.keys.queue(tier)
+
+    def me(self) -> Account:
+        """The bot's own account; the inbox is told, so that our own comments wake nobody."""
+        account = self.hub.me()
+        self.redis.hset(self.keys.hub_state, "me", account.id)
+        return account
+
+    def marker(self, kind: str, key: str) -> Marker:
+        """The hidden marker of one of this board's comments."""
+        return Marker(self.board.name, kind, key)
+
+    def mark(self, key: str, priority: Priority = Priority.EVENT) -> None:
+        """`key` may be out of step since now."""
+        self.dirty.mark(key, due=self.now(), priority=priority)
+
+    def mark_all(self, keys: Iterable[str], priority: Priority) -> None:
+        """`mark`, for many keys in one round trip."""
+        self.dirty.mark_all(keys, due=self.now(), priority=priority)
+
+    def address(self, repo: Repo, path: str = "", *, revision: str = "main") -> str:
+        """Where people find `path` of `repo`."""
+        at = f"{self.hub.session.endpoint}{repo.web}"
+        return f"{at}/blob/{quote(revision, safe='')}/{quote(path)}" if path else at
+
+
+def request_key(path: str) -> str:
+    """The dirty key of the request at `path`."""
+    return f"request:{path}"
+
+
+def thread_key(repo: Repo, number: int) -> str:
+    """The dirty key of one thread of `repo`."""
+    return f"thread:{repo.kind}/{repo.id}:{number}"
+
+
+def threads_key(repo: Repo) -> str:
+    """The dirty key of the list of threads of `repo`."""
+    return f"threads:{repo.kind}/{repo.id}"
+
+
+def repo_of(text: str) -> Repo | None:
+    """The repo in `dataset/owner/name`, as the keys above have it."""
+    kind, _, name = text.partition("/")
+    try:
+        return Repo(kind, name) if kind in ("model", "dataset", "space") else None  # type: ignore[arg-type]
+    except BadRequest:
+        return None
+
+
+def thread_of(text: str) -> tuple[Repo, int] | None:
+    """Repo and number in `dataset/owner/name:12`."""
+    name, _, number = text.rpartition(":")
+    repo = repo_of(name)
+    return (repo, int(number)) if repo is not None and number.isdecimal() else None

@@ -1,0 +1,293 @@
+"""The one gate in front of everything that the bot writes on the Hub: each kind of effect is off, shadow or on.
+
+    on       done
+    shadow   not done, but listed (`redis_state.shadowed_writes`)
+    off      not done
+
+A write may be of several kinds: a relaunch edits a file, and a status comment speaks of an edit, so that neither
+happens without the other. The weakest mode of its kinds decides. A sync learns whether its write was let through, for
+it must come to rest where it was not: nothing will land, and nobody will call it again. Its dirty key is remembered and
+marked when the board's effects change.
+
+Threads from before the board's adoption get no comment and keep their status, unless a person asked.
+
+A sync that lost its lease writes no more comments (`bot.core.lease_fence`). Each comment is counted, because it comes
+back as a delivery.
+
+Not behind the gate: our own account's webhooks, and the record of adoption, which an operator asks for by name.
+
+Race accepted: an edit that was staged while edits were on is listed and dropped when its turn comes and they are not;
+one whose commit is under way at that moment lands.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Callable
+from datetime import datetime
+from typing import Literal
+
+import structlog
+
+from bot.core.adoption import Adoption
+from bot.core.lease_fence import still_ours
+from bot.core.render import ZERO_WIDTH_SPACE
+from bot.ledger.edits import AnyEdit, FieldEdit
+from bot.ledger.ledgers import Ledgers
+from hub.client import Hub
+from hub.comments import Marker
+from hub.records import Comment, Repo, Thread, ThreadStatus
+from leaderboard.effects import Effect, Effects, Mode
+from redis_state.clock import Clock
+from redis_state.shadowed_writes import ShadowList, Would
+
+log = structlog.get_logger()
+
+Edited = Literal["done", "same", "held"]
+"""What became of an edit of a comment: it says it now; it did already; it was held back."""
+
+_MENTION = re.compile(r"(?<![\w/`.@-])@(?=([A-Za-z0-9][\w-]{0,95}))")
+
+
+class Gate:
+    """The gate of one board. `effects` gives the board's as they are now."""
+
+    def __init__(
+        self,
+        effects: Callable[[], Effects],
+        hub: Hub,
+        ledgers: Ledgers,
+        shadow: ShadowList,
+        adoption: Adoption,
+        now: Clock,
+    ) -> None:
+        self._effects = effects
+        self._hub = hub
+        self._ledgers = ledgers
+        self._adoption = adoption
+        self._now = now
+        self.shadow = shadow
+
+    # --- may it be done?
+
+    def mode(self, *kinds: Effect) -> Mode:
+        """The weakest mode of these kinds."""
+        return self._effects().mode(*kinds)
+
+    def allows(self, would: Would, *kinds: Effect, wake: str = "", aliases: tuple[str, ...] = ()) -> bool:
+        """Whether to do it, which is of `kinds` beside its own; where not, it is listed, in shadow, and `wake` kept."""
+        mode = self.mode(Effect(would.effect), *kinds)
+        if mode is Mode.ON:
+            return True
+        if mode is Mode.SHADOW and self.shadow.add(would.model_copy(update={"at": self._now()}), *aliases):
+            log.info("in shadow", effect=would.effect, repo=would.repo, does=would.does)
+        if wake:
+            self.held_still(wake)
+        return False
+
+    def held_still(self, wake: str) -> None:
+        """A sync came to rest at what was held back before, without asking anew: call it when the effects change."""
+        self.shadow.hold_back(wake, self.words())
+
+    def words(self) -> str:
+        """The board's effects in a form that can be compared."""
+        return self._effects().model_dump_json()
+
+    # --- files
+
+    def stage(self, repo: Repo, *edits: AnyEdit, effect: Effect = Effect.EDIT) -> bool:
+        """Have files changed by the ledger; False where they will not be, and nobody will be told of an end."""
+        if self.mode(Effect.EDIT, effect) is Mode.ON:
+            self._ledgers.stage(repo, *edits)
+            return True
+        for edit in edits:
+            self._hold(repo, edit, effect)
+        return False
+
+    def write(self, repo_id: str) -> float | None:
+        """The sync of a ledger. What was staged before edits were held back is listed, and void."""
+        if self.mode(Effect.EDIT) is Mode.ON:
+            return self._ledgers.sync(repo_id)
+        repo = Repo("dataset", repo_id)
+        for held in list(self._ledgers.held(repo)):
+            self._hold(repo, held.edit, Effect.EDIT)
+            self._ledgers.end(repo, held, "void")
+        return None
+
+    def _hold(self, repo: Repo, edit: AnyEdit, effect: Effect) -> None:
+        status = edit.fields.get("status", "") if isinstance(edit, FieldEdit) else ""
+        would = Would(
+            id=f"edit {edit.id}",
+            effect=effect,
+            repo=_name(repo),
+            does=edit.line,
+            path=edit.path,
+            status=str(status),
+            text=_content(edit),
+        )
+        self.allows(would, Effect.EDIT, wake=edit.wake[0] if edit.wake else "")
+
+    # --- threads
+
+    def open_thread(
+        self,
+        repo: Repo,
+        title: str,
+        body: str,
+        marker: Marker,
+        *kinds: Effect,
+        version: str = "",
+        wake: str = "",
+        since: datetime | None = None,
+        looked: bool = False,
+    ) -> int | None:
+        """`Hub.open_thread`; None where it is held back. `version` names what `body` says, if not its every letter.
+
+        What would have been said later in a thread that is not there is listed as an edit of its opening post.
+        """
+        says = _says(marker, version or body)
+        would = _about(repo, None, Effect.NEW_THREAD, f"Open “{title}”", marker, body, f"open {marker}")
+        if self.allows(would, *kinds, wake=wake, aliases=(says,)):
+            text = self._without_mentions(repo, body, marker)
+            still_ours()
+            number = self._hub.open_thread(repo, title, text, marker, since=since, looked=looked)
+            self._count(repo)
+            return number
+        edits = f"Edit the opening post of “{title}”"
+        self.allows(_about(repo, None, Effect.COMMENT, edits, marker, body, says), Effect.NEW_THREAD, *kinds)
+        return None
+
+    def comment(
+        self,
+        repo: Repo,
+        num: int,
+        body: str,
+        marker: Marker,
+        *kinds: Effect,
+        asked: bool = False,
+        version: str = "",
+        wake: str = "",
+        seen: Thread | None = None,
+    ) -> Comment | None:
+        """`Hub.ensure_comment`; None where it is held back, or the thread is old and nobody `asked`."""
+        if self.is_left_alone(repo, num) and not asked:
+            return None
+        would = _about(repo, num, Effect.COMMENT, f"Comment in #{num}", marker, body, f"comment {num} {marker}")
+        if not self.allows(would, *kinds, wake=wake or _thread(repo, num), aliases=(_says(marker, version or body),)):
+            return None
+        text = self._without_mentions(repo, body, marker)
+        still_ours()
+        said = self._hub.ensure_comment(repo, num, text, marker, seen=seen)
+        self._count(repo)
+        return said
+
+    def edit_comment(
+        self,
+        repo: Repo,
+        num: int,
+        comment_id: str,
+        body: str,
+        marker: Marker,
+        *kinds: Effect,
+        seen: str | None = None,
+        version: str = "",
+        wake: str = "",
+    ) -> Edited:
+        """`Hub.edit_comment`, of a comment of ours."""
+        says = _says(marker, version or body)
+        would = _about(repo, num, Effect.COMMENT, f"Edit our comment in #{num}", marker, body, says)
+        if not self.allows(would, *kinds, wake=wake or _thread(repo, num)):
+            return "held"
+        text = self._without_mentions(repo, body, marker)
+        still_ours()
+        if not self._hub.edit_comment(repo, num, comment_id, text, marker=marker, seen=seen):
+            return "same"
+        self._count(repo)
+        return "done"
+
+    def set_status(
+        self, repo: Repo, num: int, status: ThreadStatus, marker: Marker, *, asked: bool = False, wake: str = ""
+    ) -> bool:
+        """`Hub.set_status`; False where it is held back, or the thread is old and nobody `asked`."""
+        if self.is_left_alone(repo, num) and not asked:
+            return False
+        does = f"{'Close' if status == 'closed' else 'Open again'} #{num}"
+        would = _about(repo, num, Effect.CLOSE, does, marker, "", f"{status} {num} {marker}")
+        if not self.allows(would, wake=wake or _thread(repo, num)):
+            return False
+        still_ours()
+        if self._hub.set_status(repo, num, status):
+            self._count(repo)
+        return True
+
+    def may_merge(self, repo: Repo, num: int, *, head: str, wake: str = "") -> bool:
+        """Whether `merge` would be let through; where not, it is listed.
+
+        A merge is an edit too: files change, and have to be changed back where something else was merged.
+        """
+        would = Would(
+            id=f"merge {_name(repo)} {num} {head}",
+            effect=Effect.MERGE,
+            repo=_name(repo),
+            thread=num,
+            does=f"Merge #{num} at {head[:8]}",
+        )
+        return self.allows(would, Effect.EDIT, wake=wake or _thread(repo, num))
+
+    def merge(self, repo: Repo, num: int, *, head: str, wake: str = "") -> Thread | None:
+        """`Hub.merge` of a pull request at the approved commit `head`; None where it is held back."""
+        if not self.may_merge(repo, num, head=head, wake=wake):
+            return None
+        still_ours()
+        merged = self._hub.merge(repo, num, head=head)
+        self._count(repo)
+        return merged
+
+    def is_left_alone(self, repo: Repo, num: int) -> bool:
+        """Whether a thread is from before the board's adoption."""
+        record = self._adoption.record()
+        return record is not None and record.is_old_thread(_name(repo), num)
+
+    def _count(self, repo: Repo) -> None:
+        """A write in a thread of `repo` comes back as a delivery, of which a day has so many."""
+        self._ledgers.echoes.caused("discussion", repo.id, now=self._now())
+
+    def _without_mentions(self, repo: Repo, body: str, marker: Marker) -> str:
+        """`body` as it is where people may be mentioned; else with their names, of which the Hub tells nobody."""
+        names = sorted(set(_MENTION.findall(body)))
+        if not names:
+            return body
+        does = f"Mention {', '.join(names)}"
+        would = Would(
+            id=f"mention {marker} {' '.join(names)}",
+            effect=Effect.MENTION,
+            repo=_name(repo),
+            does=does[:400],
+            path=marker.key,
+        )
+        return body if self.allows(would) else _MENTION.sub(f"@{ZERO_WIDTH_SPACE}", body)
+
+
+def _about(repo: Repo, num: int | None, effect: Effect, does: str, marker: Marker, body: str, name: str) -> Would:
+    return Would(id=name, effect=effect, repo=_name(repo), thread=num, does=does, path=marker.key, text=body)
+
+
+def _thread(repo: Repo, num: int) -> str:
+    """The dirty key of a thread: whose sync says again what was held back there, where nothing else is named."""
+    return f"thread:{_name(repo)}:{num}"
+
+
+def _name(repo: Repo) -> str:
+    return f"{repo.kind}/{repo.id}"
+
+
+def _says(marker: Marker, text: str) -> str:
+    return f"say {marker} {hashlib.sha256(text.encode(errors='surrogateescape')).hexdigest()[:16]}"
+
+
+def _content(edit: AnyEdit) -> str:
+    if not isinstance(edit, FieldEdit):
+        return "nothing" if edit.data is None else f"{len(edit.data):,} bytes"
+    return json.dumps({**edit.fields, **({"steward": edit.facts} if edit.facts else {})}, ensure_ascii=False)

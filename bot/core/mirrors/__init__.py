@@ -1,0 +1,1 @@
+"""Clones of the board's repos on this machine, so that a sync finds what changed without a call for each file."""

@@ -1,0 +1,177 @@
+"""What the bot must know of a pull request that it reported on: kept in the report itself, for Redis may be lost.
+
+The second line of the report, invisible where it is rendered, says what was checked, blob by blob, and what came of it.
+It counts where the first one, our marker, does: only in a comment of our own.
+
+    <!-- steward:1 open-llm pull 12 -->
+    <!-- {"head": "4a7d…", "result": "passed", "files": [["org/model_eval_request_….json", "9c1e…", null]]} -->
+"""
+
+from __future__ import annotations
+
+import re
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from bot.core.context import Desk
+from bot.core.render import Safe
+from bot.pulls.pull_texts import End, Result
+from hub.comments import Marker, find_marked
+from hub.records import Comment, Repo, Thread
+from leaderboard.effects import Effect, Mode
+from redis_state.redis import text
+
+KIND = "pull"
+MAIN = "refs/heads/main"
+
+_LINE = re.compile(r"<!-- (\{.*\}) -->")
+
+
+class Planned(BaseModel):
+    """A file that may be merged: the git blob id that it is to have, and the one that it has before; None: none.
+
+    `sha` is the commit of the model that would be evaluated.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    path: str
+    oid: str
+    before: str | None = None
+    sha: str = ""
+
+
+class Situation(BaseModel):
+    """What a report rests on, beside the files themselves: where one of these changes, it is written anew."""
+
+    model_config = ConfigDict(frozen=True)
+
+    head: str
+    draft: bool = False
+    conflict: bool = False
+    merges_itself: bool = False
+
+
+class Renaming(BaseModel):
+    """A rename that was checked: the digest of its plan, and of what the pull request makes of the files."""
+
+    model_config = ConfigDict(frozen=True)
+
+    old: str
+    new: str
+    plan: str = ""
+    outcome: str = ""
+    partial: bool = False
+
+
+class Record(BaseModel):
+    """What a report says, for the bot."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    situation: Situation
+    result: Result
+    files: tuple[Planned, ...] = ()
+    rename: Renaming | None = None
+    refused: bool = Field(default=False, description="the Hub did not let us merge it")
+    checking: bool = Field(default=False, description="the report is void, and there is no other yet")
+    end: End | None = None
+
+    def line(self) -> Safe:
+        """The line of the report."""
+        return hidden_line(self)
+
+
+def hidden_line(record: BaseModel) -> Safe:
+    """`record` in a line that nobody sees where it is rendered."""
+    said = record.model_dump_json(exclude_defaults=True)
+    ascii_only = "".join(char if " " <= char <= "~" else _escaped(char) for char in said)
+    without_end = ascii_only.replace("--", "-" + _escaped("-"))  # some renderers end a comment there
+    return Safe(f"<!-- {without_end} -->")
+
+
+def second_line(comment: Comment) -> str:
+    """The JSON in the hidden line below the marker of our own `comment`; "" where there is none."""
+    lines = re.split(r"\r\n|\r|\n", comment.text, maxsplit=2)
+    found = _LINE.fullmatch(lines[1].strip()) if len(lines) > 1 else None
+    return found[1] if found is not None else ""
+
+
+class Memo(BaseModel):
+    """What is remembered of a pull request in Redis; without it, a look more is taken."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    head: str
+    heard: int = Field(default=0, description="comments of those whose word has it checked again, when it was checked")
+    held: Situation | None = Field(default=None, description="of a report that could not be written")
+    denied: bool = Field(default=False, description="it could not because the Hub did not let us, not the board")
+    stale: bool = Field(default=False, description="what it would be merged upon is not what was looked at any more")
+    silent: bool = Field(default=False, description="there is nothing to say about it")
+    merging: str = Field(default="", description="the head at which we were about to merge it")
+    by: str = Field(default="", description="who approved that")
+
+
+def situation(desk: Desk, thread: Thread) -> Situation:
+    """How things are with the pull request `thread`."""
+    return Situation(
+        head=thread.head_commit or "",
+        draft=thread.status == "draft",
+        conflict=bool(thread.conflicting_files),
+        merges_itself=desk.board.pull_requests == "merge" and desk.effects.mode(Effect.MERGE, Effect.EDIT) is Mode.ON,
+    )
+
+
+def marker(desk: Desk, number: int) -> Marker:
+    """The marker of the report on pull request `number`."""
+    return desk.marker(KIND, str(number))
+
+
+def find_report(desk: Desk, thread: Thread) -> tuple[Comment | None, Record | None]:
+    """Our report on `thread`, and what it says; a line that cannot be read is as good as none."""
+    comment = find_marked(thread.comments, marker(desk, thread.num), desk.me())
+    if comment is None:
+        return None, None
+    said = second_line(comment)
+    try:
+        return comment, Record.model_validate_json(said) if said else None
+    except ValidationError:
+        return comment, None
+
+
+def recall(desk: Desk, repo: Repo, number: int) -> Memo | None:
+    """What is remembered of pull request `number` of `repo`."""
+    raw = desk.redis.hget(desk.keys.pulls, _name(desk, repo, number))
+    return None if raw is None else _memo(raw)
+
+
+def _memo(raw: bytes | str) -> Memo | None:
+    try:
+        return Memo.model_validate_json(raw)
+    except ValidationError:
+        return None  # written by another version
+
+
+def recall_all(desk: Desk) -> dict[int, Memo | None]:
+    """What is remembered of every pull request in the requests repo, by its number."""
+    found = {text(name): raw for name, raw in desk.redis.hgetall(desk.keys.pulls).items()}
+    return {int(name): _memo(raw) for name, raw in found.items() if name.isdecimal()}
+
+
+def remember(desk: Desk, repo: Repo, number: int, memo: Memo) -> None:
+    """Remember `memo`."""
+    desk.redis.hset(desk.keys.pulls, _name(desk, repo, number), memo.model_dump_json(exclude_defaults=True))
+
+
+def forget(desk: Desk, repo: Repo, number: int) -> None:
+    """It is over, or gone."""
+    desk.redis.hdel(desk.keys.pulls, _name(desk, repo, number))
+
+
+def _name(desk: Desk, repo: Repo, number: int) -> str:
+    return str(number) if repo == desk.requests else f"{repo.id} {number}"
+
+
+def _escaped(char: str) -> str:
+    units = char.encode("utf-16-be", errors="surrogatepass")
+    return "".join(f"\\u{units[at]:02x}{units[at + 1]:02x}" for at in range(0, len(units), 2))

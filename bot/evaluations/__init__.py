@@ -1,0 +1,1 @@
+"""One attempt of a request: claim, progress, publication, recovery."""

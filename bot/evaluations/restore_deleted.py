@@ -1,0 +1,162 @@
+"""Results, logs and outcomes that we published, and somebody removed by hand: noticed, told, and put back where that is
+safe. A look costs one call a repo as long as nobody but us commits there, whatever the number of files.
+
+Whose removal it was decides. A maintainer who removes something has decided so: that is told in the log, and left. What
+anybody else removed comes back once, as long as its request still says FINISHED with it and the details repo holds it
+byte for byte; who removes it again means it, too. Logs and outcomes have no second copy: they are told.
+
+Race accepted: what was removed before the first look at a new Redis, or behind more than LOOK_BACK commits, is not
+noticed here; `steward doctor` compares every finished request with the results repo (`missing_results`).
+Race accepted: a request that is reopened while its old results are put back. They were true, and stay beside the new.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+import structlog
+
+from bot.core.commit_origins import is_ours
+from bot.core.context import Desk
+from bot.core.people import roles, user_id
+from bot.evaluations import publication
+from bot.ledger.edits import PutFile
+from bot.results.scoreboard import SCORES
+from hub.errors import NotFound, TooLarge
+from hub.records import LogEntry, Repo
+from leaderboard.attempts import number_in
+from leaderboard.requests import Request, Status, is_request_path, parse_request
+from leaderboard.roles import Person, Role
+from redis_state.dirty import Priority
+
+log = structlog.get_logger()
+
+KEPT = "kept"
+"""Dirty key: somebody may have removed what we published."""
+LOOK_EVERY = 600.0
+"""Seconds between two looks: nobody waits for it."""
+LOOK_BACK = 50
+
+
+def is_due(desk: Desk) -> bool:
+    """Whether it is time for another look. The first one comes LOOK_EVERY after a start: there is more to do then."""
+    now = desk.now()
+    last = desk.redis.hget(desk.keys.rounds, KEPT)
+    if last is None:
+        desk.redis.hset(desk.keys.rounds, KEPT, now)
+        return False
+    return not 0 <= now - float(last) < LOOK_EVERY
+
+
+def sync_kept(desk: Desk) -> None:
+    """Look at what others committed to the results and logs repos since the last look."""
+    for repo in (desk.results, desk.logs):
+        head, seen = desk.hub.head(repo), desk.index.head(repo.id)
+        others = list(_others(desk, repo, seen, head)) if seen is not None and head != seen else []
+        for entry in others:
+            _look_at(desk, repo, entry, head)
+        if others and repo == desk.results:
+            desk.scores.note_told(head)
+            desk.mark(SCORES, Priority.BACKGROUND)
+        if head != seen:
+            desk.index.put_head(repo.id, head)
+    desk.redis.hset(desk.keys.rounds, KEPT, desk.now())
+
+
+def _others(desk: Desk, repo: Repo, seen: str, head: str) -> Iterator[LogEntry]:
+    """The commits after `seen` that are not our own, newest first."""
+    me = desk.me()
+    for entry in desk.hub.commits(repo, head, limit=LOOK_BACK):
+        if entry.oid == seen:
+            return
+        if not is_ours(me, entry):
+            yield entry
+
+
+def _look_at(desk: Desk, repo: Repo, entry: LogEntry, head: str) -> None:
+    """Tell what `entry` removed of ours and is still gone, and put it back where that is safe."""
+    try:
+        paths = [
+            path for path in desk.hub.changed_paths(repo, f"{entry.oid}^", entry.oid) if _is_ours(repo, desk, path)
+        ]
+    except NotFound:
+        return  # the first commit of all
+    there = desk.hub.paths_info(repo, paths, head) if paths else {}
+    who = entry.authors[0] if entry.authors else ""
+    for path in paths:
+        if path not in there:
+            restored = repo == desk.results and not _decides(desk, who) and _restore(desk, path)
+            log.warning("removed by hand", repo=repo.id, path=path, by=who, commit=entry.oid, restored=restored)
+
+
+def _is_ours(repo: Repo, desk: Desk, path: str) -> bool:
+    """Whether a path has the form of those that we publish in `repo`."""
+    folder, _, name = path.rpartition("/")
+    if repo == desk.results:
+        return name.startswith("results_") and name.endswith(".json")
+    return name in ("log.txt", "outcome.json") and number_in(folder.rpartition("/")[2]) > 0
+
+
+def _decides(desk: Desk, name: str) -> bool:
+    """Whether what the account of this name removes is gone by a maintainer's decision."""
+    found = user_id(desk, name, fresh=True) if name else None
+    if found is None:
+        return False
+    _, held = roles(desk, Person(found, name), model="", submitter="", fresh=True)
+    return Role.MAINTAINER in held
+
+
+def _restore(desk: Desk, path: str) -> bool:
+    """Have the results at `path` written again from the details repo; False where nothing tells that they are right."""
+    name = f"restore {path}"
+    request = _finished_with(desk, path)
+    if request is None or desk.ledgers.landed(name):
+        return False
+    outcome = publication.find_outcome(desk, request, str(request.file.job_id))
+    if outcome is None:
+        return False
+    try:
+        found, _, data = publication.check(desk, request, outcome)
+    except publication.NotAsPromised as error:
+        log.warning("results not put back", path=path, error=str(error))
+        return False
+    line = f"Put back results of {request.path.model}"
+    put = PutFile(id=name, path=path, data=data, line=line)  # of no subject: nothing about the request waits for it
+    return found == path and desk.effects.stage(desk.results, put)
+
+
+def _finished_with(desk: Desk, results: str) -> Request | None:
+    """The request that says FINISHED with the results at this path. A call for each request of the model."""
+    for entry in desk.index.of_model(results.rpartition("/")[0]):
+        try:
+            file = desk.hub.find_file(desk.requests, entry.path, max_bytes=desk.board.max_request_bytes)
+        except TooLarge:
+            continue  # none of ours: it says nothing
+        request = parse_request(entry.path, file.data) if file is not None else None
+        if isinstance(request, Request) and _says(request, results):
+            return request
+    return None
+
+
+def _says(request: Request, results: str) -> bool:
+    return request.status is Status.FINISHED and request.file.steward.results == results
+
+
+def missing_results(desk: Desk) -> list[tuple[str, str]]:
+    """(path of the request, of its results) for each request that we finished and whose results are gone.
+
+    One call for each thousand files of the results repo. Raises HubError and MirrorDamaged.
+    """
+    there = {file.path for file in desk.hub.list_files(desk.results)}
+    head = desk.mirror.fetch(desk.requests, depth=0)
+    with desk.mirror.read(desk.requests) as view:
+        blobs = [blob for blob in view.files(head) if is_request_path(blob.path) and blob.oid is not None]
+        said = ((blob.path, view.blob(blob.oid or "", max_bytes=desk.board.max_request_bytes)) for blob in blobs)
+        return [(path, results) for path, results in _results(said) if results not in there]
+
+
+def _results(files: Iterable[tuple[str, bytes | None]]) -> Iterator[tuple[str, str]]:
+    for path, data in files:
+        request = parse_request(path, data) if data is not None and b'"results"' in data else None
+        if isinstance(request, Request) and request.status is Status.FINISHED and request.file.steward.results:
+            yield path, request.file.steward.results

@@ -1,0 +1,1 @@
+"""Flags of models: records, reports, evidence, commands, and the thread in which an author can appeal."""

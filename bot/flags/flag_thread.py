@@ -1,0 +1,136 @@
+"""The thread of a flag: what is held against a model, what was said since, and when it is opened again.
+
+What the thread says is one comment of ours for each decision (its opening post, where we opened it), made from the
+records and edited when they change. Whoever speaks there after it is listed in it with what they are; a maintainer who
+spoke last has answered.
+
+    report        somebody reported models: evidence is gathered for maintainers, nothing is said of it
+    flagged       our comment calls the author; it is waited for what is said (`pleas`)
+    cause gone    the evidence that the flag rests on cannot be found any more: told once, maintainers decide (`cures`)
+    lifted        the comment says so, and why
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from bot.core.context import Desk, repo_of, thread_key
+from bot.core.render import render
+from bot.core.waiting_threads import note
+from bot.flags import appeals, evidence_recheck
+from bot.flags.appeals import Plea
+from bot.flags.flag_texts import flag_title
+from bot.flags.notices import FLAGGED, address, heard_in
+from bot.flags.report_intake import may_report, take_reports
+from hub.comments import find_marked
+from hub.records import Repo, Thread
+from leaderboard.effects import Effect
+from leaderboard.flags import FlagRecord
+from leaderboard.links import thread_links
+from leaderboard.triage import Topic, triage
+from redis_state.dirty import Priority
+
+
+def open_or_adopt(desk: Desk, drafts: Sequence[FlagRecord], repo: Repo, thread: Thread, cause: str) -> str | None:
+    """The address of the thread in which these flags are spoken about: the present one if it is about flags, else one
+    that is opened now; None where the board opens none."""
+    if is_about_flags(desk, repo, thread):
+        return address(desk, repo, thread.num)
+    marker = desk.marker(FLAGGED, cause)
+    hides = drafts[0].kind.hides
+    title = flag_title([draft.model for draft in drafts], hides=hides)
+    body = render("flag", records=drafts, pleas=(), hides=hides, authors=_authors(drafts))
+    number = desk.effects.open_thread(desk.community, title, body, marker, Effect.EDIT)
+    return address(desk, desk.community, number) if number is not None else None
+
+
+def is_about_flags(desk: Desk, repo: Repo, thread: Thread) -> bool:
+    """Whether flags are spoken about in it, by its title or by what was decided there."""
+    if thread.is_pull_request or not thread.comments:
+        return False
+    if desk.flag_book.of_thread(address(desk, repo, thread.num)):
+        return True
+    return _topic(thread) in (Topic.FLAG, Topic.PLEA)
+
+
+def _topic(thread: Thread) -> Topic:
+    return triage(thread.title, thread.comments[0].text).topic
+
+
+def hear(desk: Desk, repo: Repo, thread: Thread, *, is_stale: bool = False) -> int:
+    """Bring a thread in step with the flags that are spoken about in it; how many comments were posted.
+
+    `is_stale` says that commands were answered since `thread` was read: one of them may have decided about it.
+    """
+    if thread.is_pull_request or not thread.comments:
+        return 0
+    records = desk.flag_book.of_thread(address(desk, repo, thread.num))
+    if is_stale and (records or may_report(desk, thread)):
+        thread = desk.hub.thread(repo, thread.num)
+    if not records:
+        take_reports(desk, repo, thread)
+        return 0
+    said = appeals.find(desk, repo, thread, records, list(_by_cause(records)))
+    posted = _state(desk, repo, thread, records, said)
+    posted += evidence_recheck.tell(desk, repo, thread, records)
+    standing = [record for record in records if record.stands]
+    if standing:
+        posted += appeals.reopen(desk, repo, thread, said)
+        _remind(desk, repo, thread, said)
+        evidence_recheck.look_for(desk, standing, asked=said[-1].comment.id if said else "")
+    return posted
+
+
+def _remind(desk: Desk, repo: Repo, thread: Thread, said: Sequence[Plea]) -> None:
+    """On the maintainers' list as long as somebody waits for a word of theirs."""
+    if thread.status == "open" and (
+        appeals.unanswered(desk, thread, said) or evidence_recheck.is_untaken(desk, thread)
+    ):
+        note(desk, repo, thread, Topic.PLEA)
+
+
+def mark_threads(desk: Desk, records: Iterable[FlagRecord]) -> None:
+    """Have the threads of these flags looked at, where they are ours to look at. One round trip."""
+    places = (thread_at(desk, url) for url in dict.fromkeys(record.thread for record in records))
+    desk.mark_all([thread_key(*place) for place in places if place is not None], Priority.EVENT)
+
+
+def thread_at(desk: Desk, url: str) -> tuple[Repo, int] | None:
+    """The thread at an address; None where it is in none of the board's repos."""
+    for link in thread_links(url):
+        repo = repo_of(f"{link.kind}/{link.repo}")
+        if repo in heard_in(desk) and address(desk, repo, link.number) == url:
+            return repo, link.number
+    return None
+
+
+# --- what the thread says
+
+
+def _state(desk: Desk, repo: Repo, thread: Thread, records: Sequence[FlagRecord], said: Sequence[Plea]) -> int:
+    """Have each decision's comment say how things are; how many were posted."""
+    posted = 0
+    for cause, group in _by_cause(records).items():
+        marker = desk.marker(FLAGGED, cause)
+        body = render("flag", records=group, pleas=said, hides=group[0].kind.hides, authors=_authors(group))
+        comment = find_marked(thread.comments, marker, desk.me())
+        if comment is None:
+            written = desk.effects.comment(repo, thread.num, body, marker, asked=True, seen=thread)
+            posted += written is not None
+        else:
+            desk.effects.edit_comment(repo, thread.num, comment.id, body, marker, seen=comment.text)
+    return posted
+
+
+def _by_cause(records: Iterable[FlagRecord]) -> dict[str, list[FlagRecord]]:
+    """Records by the comment that flagged them; what was imported speaks for itself in a thread of its own."""
+    found: dict[str, list[FlagRecord]] = {}
+    for record in sorted(records, key=lambda one: one.model.casefold()):
+        decision = record.flagged_by
+        if decision is not None and not decision.cause.startswith("import"):
+            found.setdefault(decision.cause, []).append(record)
+    return found
+
+
+def _authors(records: Iterable[FlagRecord]) -> list[str]:
+    return sorted({record.model.partition("/")[0] for record in records if "/" in record.model})

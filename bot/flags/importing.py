@@ -1,0 +1,92 @@
+"""Tables of flags that were kept by hand become records: their addresses are kept, their dirty keys are told.
+
+A discussion of the board's own under an earlier name of its repo gets its present address: by that it is known when
+somebody speaks there.
+Nothing is written until an operator has seen what would be. A model that has a record already keeps it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from functools import cache
+
+from bot.core.context import Desk, repo_of
+from bot.core.earlier_names import called_now
+from bot.flags.flag_files import stage
+from bot.flags.model_names import Named, find_model
+from bot.flags.notices import address, heard_in
+from hub.records import Repo
+from leaderboard.flag_tables import REASONS, Row, read_table
+from leaderboard.flags import Decision, FlagRecord, flagged
+from leaderboard.links import is_on_the_hub, thread_links
+from leaderboard.reasons import Problem
+from redis_state.clock import iso
+
+CAUSE = "import"
+
+
+@dataclass(frozen=True)
+class Import:
+    """What a table comes to: records to be written, models that are known already, and what is wrong with keys."""
+
+    records: tuple[FlagRecord, ...]
+    known: tuple[str, ...]
+    problems: tuple[Problem, ...]
+
+
+def read(desk: Desk, text: str, *, category: str, by: str) -> Import:
+    """What importing the table `text` would do: a call for each key, and for each repo that is none of the board's.
+
+    Raises BadTable and HubError.
+    """
+    now = cache(lambda repo: called_now(desk, repo))
+    rows, problems = read_table(text)
+    records, known = dict[str, FlagRecord](), list[str]()
+    for row in rows:
+        named = find_model(desk, row.model)
+        problems += _trouble(row, named)
+        if not named.is_known:
+            continue
+        if desk.flag_book.of([named.model, *named.also]):
+            known.append(named.model)
+            continue
+        thread = _present(desk, row.thread, now)
+        if thread != row.thread:
+            problems.append(REASONS["moved"].problem(key=row.key, thread=thread))
+        decision = Decision(what="flagged", at=iso(desk.now()), by=by, category=category, cause=f"{CAUSE} {row.model}")
+        record = FlagRecord(
+            model=named.model, status="flagged", category=category, thread=thread, also=_also(row, named)
+        )
+        records[named.model] = flagged(None, record, decision)
+    return Import(tuple(records.values()), tuple(known), tuple(problems))
+
+
+def write(desk: Desk, records: Iterable[FlagRecord]) -> bool:
+    """Have the records written; False where the board lets no edit happen."""
+    return stage(desk, records, CAUSE, "Import the flag of")
+
+
+def _trouble(row: Row, named: Named) -> list[Problem]:
+    if not named.is_known:
+        return [REASONS["unknown"].problem(key=row.key)]
+    if named.model == row.model:
+        return []
+    code = "case" if named.model.casefold() == row.model.casefold() else "renamed"
+    return [REASONS[code].problem(key=row.key, model=named.model)]
+
+
+def _present(desk: Desk, url: str, now: Callable[[Repo], Repo]) -> str:
+    """The address that a discussion of ours has by now; any other is kept as it is."""
+    link = next(iter(thread_links(url)), None)
+    repo = repo_of(f"{link.kind}/{link.repo}") if link is not None and is_on_the_hub(url, desk.hub.endpoint) else None
+    if link is None or repo is None:
+        return url
+    there = repo if repo in heard_in(desk) else now(repo)
+    return address(desk, there, link.number) if there in heard_in(desk) else url
+
+
+def _also(row: Row, named: Named) -> tuple[str, ...]:
+    """The other names of the model; the one in the table too, where it is more than another case of letters."""
+    is_another = row.model.casefold() != named.model.casefold()
+    return tuple(dict.fromkeys((*named.also, *((row.model,) if is_another else ()))))

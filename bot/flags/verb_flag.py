@@ -1,0 +1,107 @@
+"""`/flag`, `/unflag` and `/dismiss`: what is held against a model, and what becomes of it.
+
+Anybody may write `/flag`: a maintainer's flags the models, anybody else's reports them. Models stand before the reason,
+or after it where the reason is in quotes; without any, those are meant that the thread is about.
+
+    /flag copy org/model org/other its files are those of another model
+    /flag copy "its files are those of another model" org/model org/other
+"""
+
+from __future__ import annotations
+
+from bot.core.commands.call import Answer, Call, doing
+from bot.core.commands.parameters import ANYONE, MAINTAINERS, REASON
+from bot.core.commands.registry import Param, Place, Verb, model_in
+from bot.core.render import Safe
+from bot.flags import decisions
+from bot.flags.flag_commands import Decided, Said, Wish
+from bot.flags.flag_texts import reply
+from leaderboard.flags import CATEGORIES, Scope
+
+CATEGORY = Param("category", "choice", "what is held against it", required=True, choices=tuple(CATEGORIES))
+WHY = Param("reason", "words", "the models, then why, in a sentence that everybody can read", required=True)
+MODELS = Param("models", "words", "which models, where the reason is in quotes")
+REVISION = Param("revision", "word", "only this commit of it", by_name=True)
+PRECISION = Param("precision", "word", "only in this precision", by_name=True)
+
+
+def run_flag(call: Call) -> Answer:
+    """Flag models, or report them."""
+    models, reason = _models_and_reason(call)
+    scope = Scope(revision=call.get("revision"), precision=call.get("precision"))
+    wish = Wish(call.get("category"), reason, models, scope)
+    act = decisions.flag if call.is_maintainer else decisions.report
+    return doing(lambda: _words(call, act(call.desk, wish, _said(call))))
+
+
+def run_unflag(call: Call) -> Answer:
+    """Lift the flags of models, or of all that the thread is about."""
+    models, reason = _models_and_reason(call)
+    return doing(lambda: _words(call, decisions.unflag(call.desk, reason, models, _said(call))))
+
+
+def run_dismiss(call: Call) -> Answer:
+    """Say that nothing comes of a report, or of a plea."""
+    return doing(lambda: _words(call, decisions.dismiss(call.desk, call.get("reason"), _said(call))))
+
+
+def _models_and_reason(call: Call) -> tuple[tuple[str, ...], str]:
+    """The models that lead the reason, or that were named apart from it; and the reason without them."""
+    apart = tuple(call.get("models").replace(",", " ").split())
+    words = call.get("reason").split(" ")
+    count = next((at for at, word in enumerate(words) if not _is_model(word)), len(words))
+    leading = tuple(model_in(word.rstrip(",")) or word for word in words[:count])
+    if apart or not leading:
+        return apart, call.get("reason")
+    return leading, " ".join(words[count:])
+
+
+def _is_model(word: str) -> bool:
+    name = model_in(word.rstrip(","))
+    return name is not None and "/" in name
+
+
+def _said(call: Call) -> Said:
+    path = call.desk.index.of_thread(call.thread.num) if call.repo == call.desk.requests else None
+    return Said(call.repo, call.thread, call.person, call.cause, path or "")
+
+
+def _words(call: Call, done: Decided) -> Safe:
+    return reply(done, usage=call.verb.usage, example=next(iter(call.verb.examples), ""))
+
+
+FLAG = Verb(
+    name="flag",
+    summary="flag models for a reason that everybody can read; from anybody else it is a report to the maintainers",
+    who=ANYONE,
+    run=run_flag,
+    params=(CATEGORY, WHY, MODELS, REVISION, PRECISION),
+    examples=(
+        "/flag merge org/model its card does not say that it is one",
+        "/flag contamination trained on the test set",
+    ),
+    irreversible=True,
+    decides=True,
+    apart=MAINTAINERS,
+)
+UNFLAG = Verb(
+    name="unflag",
+    summary="lift a flag, for a reason that everybody can read",
+    who=MAINTAINERS,
+    run=run_unflag,
+    params=(WHY, MODELS),
+    examples=("/unflag its card names the base model now", "/unflag org/model its data are public"),
+    irreversible=True,
+    decides=True,
+)
+DISMISS = Verb(
+    name="dismiss",
+    summary="say why nothing comes of a report; under a flag, why it stays",
+    who=MAINTAINERS,
+    run=run_dismiss,
+    params=(REASON,),
+    where=frozenset({Place.REQUEST, Place.COMMUNITY}),
+    examples=("/dismiss the weights are not the same",),
+    irreversible=True,
+    decides=True,
+)

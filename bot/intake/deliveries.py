@@ -1,0 +1,154 @@
+"""What a webhook delivery says, and what may be out of step because of it.
+
+A payload is a hint from a stranger: nothing in it is acted on but *which* thing to look at. The model is tolerant on
+purpose. A delivery that is refused counts towards the suspension of the webhook, so whatever cannot be read is kept,
+counted and ignored.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from leaderboard.boards import Board
+from redis_state.dirty import Priority
+from redis_state.webhook_quota import Domain
+
+REQUESTS = "requests"
+"""Dirty key: the requests repo has commits that nobody looked at."""
+FLAGS = "flags"
+"""Dirty key: the flags repo may have commits that nobody read."""
+
+OWN = "own"
+VERDICTS = {
+    "requests": "Commits on main of the requests repo: they are looked at.",
+    "flags": "Commits on main of the flags repo: they are looked at.",
+    "thread": "A discussion or pull request in which people speak with the bot: it is looked at.",
+    OWN: "The bot's own comment, come back as a delivery: it wakes nobody.",
+    "irrelevant": "About something that this board does not follow.",
+    "unknown": "JSON, but not in the form of a delivery; kept, should the Hub have a new form that we must learn.",
+    "not-json": "Not JSON; kept, because a refusal would count against the webhook.",
+}
+"""What can be made of a delivery, and what that means."""
+_Repo = tuple[str, str]
+"""Kind and name."""
+_MAIN = "refs/heads/main"
+_REFS, _ID = 1_000, 64
+"""Refs of one delivery that are looked at, and characters of an id: no stranger decides how much we store."""
+_PULL_REF = re.compile(r"refs/pr/([1-9][0-9]{0,8})")
+
+
+@dataclass(frozen=True)
+class Mark:
+    """A key to make dirty, and who waits for it."""
+
+    key: str
+    priority: Priority
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What was made of a delivery: a word for the counts, the marks, and whose quota it came out of."""
+
+    verdict: str
+    marks: tuple[Mark, ...] = ()
+    echo: tuple[Domain, str] | None = None
+    """Domain and repo of the webhook that spent one of its deliveries; None where that is none of this board's."""
+    author: str = ""
+    """Hub id of who wrote the comment that it tells of; empty where it tells of none, or of one that was hidden."""
+
+
+def is_delivery_id(header: str | None) -> bool:
+    """Whether a `Webhook-Id` can serve as the id under which a delivery counts once."""
+    return bool(header) and len(header or "") <= 200 and str(header).isprintable()
+
+
+def digest_id(body: bytes) -> str:
+    """The id of a delivery that came without one: a digest of its body."""
+    return "sha256-" + hashlib.sha256(body).hexdigest()
+
+
+def read_delivery(body: bytes, board: Board) -> Reading:
+    """What `body` may have changed on `board`. Never raises."""
+    try:
+        payload = json.loads(body)
+    except (ValueError, RecursionError):
+        return Reading("not-json")
+    scope, name = _text(payload, "event", "scope"), _text(payload, "repo", "name")
+    if scope is None or name is None:
+        return Reading("unknown")
+    repo = _board_repo(board, _text(payload, "repo", "type"), name)
+    if repo is None:
+        return Reading("irrelevant")
+    if scope.startswith("discussion"):
+        return _discussion(payload, board, repo)
+    return _content(payload, board, repo, moves=scope.startswith("repo.content"))
+
+
+def _content(payload: dict[str, Any], board: Board, repo: _Repo, *, moves: bool) -> Reading:
+    """What is made of a delivery about a repo; `moves` says that refs of it moved."""
+    echo: tuple[Domain, str] = ("repo.content", repo[1])
+    refs = _refs(payload) if moves else ()
+    marks = tuple(Mark(_thread_key(repo, number), Priority.EVENT) for number in _pulls(refs) if _speaks(board, repo))
+    if repo == ("dataset", board.repos.requests) and _MAIN in refs:
+        return Reading("requests", (Mark(REQUESTS, Priority.PERSON), *marks), echo)
+    if repo == ("dataset", board.repos.flags) and _MAIN in refs:
+        return Reading("flags", (Mark(FLAGS, Priority.EVENT),), echo)
+    return Reading("thread" if marks else "irrelevant", marks, echo)
+
+
+def _discussion(payload: dict[str, Any], board: Board, repo: _Repo) -> Reading:
+    echo: tuple[Domain, str] = ("discussion", repo[1])
+    discussion, comment = payload.get("discussion"), payload.get("comment")
+    number = discussion.get("num") if isinstance(discussion, dict) else None
+    if not (_speaks(board, repo) and type(number) is int and 0 < number < 10**9):
+        return Reading("irrelevant", (), echo)
+    # Whoever hides a comment of the bot is not the bot, though the comment is.
+    is_hidden = isinstance(comment, dict) and (comment.get("hidden") is True or "content" not in comment)
+    author = "" if is_hidden else (_text(payload, "comment", "author", "id") or "")[:_ID]
+    # Somebody who has just written waits for an answer; an edit or a change of state can wait its turn.
+    is_new = _text(payload, "event", "action") == "create"
+    mark = Mark(_thread_key(repo, number), Priority.PERSON if is_new else Priority.EVENT)
+    return Reading("thread", (mark,), echo, author)
+
+
+def _board_repo(board: Board, kind: str | None, name: str) -> _Repo | None:
+    """The one of the board's repos that is meant, as the board spells it: the Hub ignores case. None for any other."""
+    repos, lower = board.repos, name.lower()
+    ours: list[_Repo] = [("dataset", repos.requests), ("dataset", repos.results), ("dataset", repos.logs)]
+    ours += [("dataset", repo) for repo in (repos.flags, repos.contents) if repo]
+    ours.append((repos.community_type, repos.community))
+    return next(((its_kind, its) for its_kind, its in ours if kind == its_kind and lower == its.lower()), None)
+
+
+def _speaks(board: Board, repo: _Repo) -> bool:
+    """Whether people speak with the bot in the threads of `repo`."""
+    repos = board.repos
+    return repo in (("dataset", repos.requests), ("dataset", repos.results), (repos.community_type, repos.community))
+
+
+def _thread_key(repo: _Repo, number: int) -> str:
+    """The same as `bot.core.context.thread_key`, without making a Repo for each of thousands of deliveries a second."""
+    return f"thread:{repo[0]}/{repo[1]}:{number}"
+
+
+def _refs(payload: dict[str, Any]) -> tuple[str, ...]:
+    """The refs that moved; a delivery that does not name them may be about any of them, main among them."""
+    refs = payload.get("updatedRefs")
+    if not isinstance(refs, list):
+        return (_MAIN,)
+    return tuple(name for ref in refs[:_REFS] if (name := _text(ref, "ref")) is not None)
+
+
+def _pulls(refs: tuple[str, ...]) -> Iterator[int]:
+    return (int(found[1]) for ref in refs if (found := _PULL_REF.fullmatch(ref)))
+
+
+def _text(payload: Any, *path: str) -> str | None:
+    for name in path:
+        payload = payload.get(name) if isinstance(payload, dict) else None
+    return payload if isinstance(payload, str) else None

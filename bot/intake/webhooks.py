@@ -1,0 +1,131 @@
+"""`POST /webhooks/hub`: the only door that the Hub knocks at.
+
+Order matters: the secret, then the size while reading, then storage, then 2xx. Nothing is parsed, logged or counted for
+a caller who does not know the secret, and nothing that is inside a body can change the answer.
+
+This is an ASGI application of its own and no FastAPI route: it needs three headers and the raw body, and nothing of
+what a framework would make of them. How slow and how many senders may be is `bot.web.connections`' business.
+"""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Sequence
+
+import structlog
+from redis.exceptions import RedisError
+from starlette.responses import PlainTextResponse, Response
+from starlette.types import Message, Receive, Scope, Send
+
+from bot.intake.deliveries import read_delivery
+from bot.intake.group_commit import TooManyWait
+from bot.intake.inbox import Inbox, delivery
+from leaderboard.boards import Board
+
+log = structlog.get_logger()
+
+PATH = "/webhooks/hub"
+IN_HANDS = 64_000_000
+"""Bytes of bodies that may be in memory half read, of all senders together."""
+CLOSE = {"connection": "close"}
+"""What follows a refusal is not read: the sender is cut off."""
+
+
+class BodyTooLarge(Exception):
+    """More was sent than a delivery may hold."""
+
+
+class SenderGone(Exception):
+    """The connection ended before the body did."""
+
+
+class TooMuchInHands(Exception):
+    """Senders have begun more than there is memory for."""
+
+
+def secret_is_known(given: bytes, accepted: Sequence[bytes]) -> bool:
+    """Whether `given` is one of the `accepted` secrets; takes as long for a near miss as for a far one."""
+    matches = [hmac.compare_digest(given, secret) for secret in accepted]
+    return any(matches)
+
+
+class Webhooks:
+    """The door of one board: an ASGI application."""
+
+    def __init__(self, *, board: Board, inbox: Inbox, secrets: Sequence[str], limit: int) -> None:
+        self._board = board
+        self._inbox = inbox
+        self._secrets = [secret.encode() for secret in secrets]
+        self._limit = limit
+        self._in_hands = 0
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            answer = await self._answer(scope, receive)
+        except SenderGone:
+            return  # nobody is there to be answered
+        await answer(scope, receive, send)
+
+    async def _answer(self, scope: Scope, receive: Receive) -> Response:
+        headers = dict(scope["headers"])
+        given = headers.get(b"x-webhook-secret")
+        if given is None:
+            return PlainTextResponse("The header X-Webhook-Secret is missing.", 401, CLOSE)
+        if not secret_is_known(given, self._secrets):
+            return PlainTextResponse("The secret in X-Webhook-Secret is not the one of this webhook.", 403, CLOSE)
+        try:
+            body = await self._body(receive, _announced(headers))
+        except BodyTooLarge:
+            # Not a delivery of the Hub: its payloads are a few kilobytes. Nothing is kept.
+            return PlainTextResponse(f"A delivery may hold {self._limit} bytes.", 413, CLOSE)
+        except TooMuchInHands:
+            return PlainTextResponse("Too much is being sent at once; please send this again later.", 503, CLOSE)
+        webhook_id = headers.get(b"webhook-id")
+        return await self._store(None if webhook_id is None else webhook_id.decode("latin-1"), body)
+
+    async def _store(self, webhook_id: str | None, body: bytes) -> Response:
+        came, reading = delivery(webhook_id, body), read_delivery(body, self._board)
+        try:
+            new = await self._inbox.receive(came, reading)
+        except (RedisError, TooManyWait, ConnectionAbortedError) as error:
+            # The Hub tries again: perhaps not stored, so not acknowledged.
+            log.error("delivery not stored", delivery=came.id, error=f"{type(error).__name__}: {error}")
+            return PlainTextResponse("The delivery could not be stored; please send it again.", 503)
+        log.debug("delivery", delivery=came.id, verdict=reading.verdict, new=new)
+        return _STORED if new else _KNOWN
+
+    async def _body(self, receive: Receive, announced: int) -> bytes:
+        """The whole body, cut off while reading. Raises BodyTooLarge, TooMuchInHands, SenderGone."""
+        if announced > self._limit:
+            raise BodyTooLarge
+        message = await receive()
+        if message["type"] == "http.request" and not message["more_body"] and len(message["body"]) <= self._limit:
+            return bytes(message["body"])  # nearly always: all of it came with the headers
+        return await self._rest(message, receive)
+
+    async def _rest(self, message: Message, receive: Receive) -> bytes:
+        body = bytearray()
+        try:
+            while True:
+                if message["type"] == "http.disconnect":
+                    raise SenderGone
+                body += message["body"]
+                self._in_hands += len(message["body"])
+                if len(body) > self._limit:
+                    raise BodyTooLarge
+                if not message["more_body"]:
+                    return bytes(body)
+                if self._in_hands > IN_HANDS:
+                    raise TooMuchInHands
+                message = await receive()
+        finally:
+            self._in_hands -= len(body)
+
+
+_STORED, _KNOWN = PlainTextResponse("stored", 202), PlainTextResponse("known", 202)
+
+
+def _announced(headers: dict[bytes, bytes]) -> int:
+    """What `Content-Length` says; 0 where it says nothing that can be read."""
+    length = headers.get(b"content-length", b"")
+    return int(length) if length.isdigit() and len(length) < 20 else 0

@@ -1,0 +1,253 @@
+"""The ledger: one batched, compare-and-swap writer of files per shared repo.
+
+Edits (`edits.py`) are staged durably somewhere by whoever decides; `Ledger.write` brings as many as have gathered into
+one commit on the very commit that it looked at, and drops an edit only once it has seen it in the repo. Where edits are
+staged, how often it may commit, and who is told of an edit's end is the business of a `Store`.
+
+One pass: look at the files → apply → commit → look again → drop what is there. Whatever dies, or fails, in between
+leaves the edits staged; the next pass looks first and finds out which of them landed.
+
+Races closed:
+  - somebody commits between look and commit     the commit has the looked-at commit as parent, or does not land; the
+                                                 edits are applied anew, field by field, to what is there then
+  - an error, and the commit landed all the same the next look sees it: landed, no second commit
+  - death between landing and dropping           the same look sees it
+  - two writers after a lapsed lease             one commit lands, the other writer's look finds it
+  - an edit is replaced while its predecessor is being committed: the store drops only the version that was written
+Races accepted:
+  - a person undoes an edit between its landing and the second look: it counts as not landed and is applied once more
+    if its guard holds, else it is void; either way whoever staged it looks at the file and decides anew.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+from bot.ledger.edits import (
+    MAX_EDITED,
+    AnyEdit,
+    Base,
+    FieldEdit,
+    Files,
+    Plan,
+    Present,
+    blob_id,
+    is_content,
+    message,
+    plan,
+)
+from hub.errors import BadRequest, EntryNotFound, HubError, RateLimited, StaleParent, TooLarge
+from hub.records import Commit, FileEntry, Repo
+from hub.writes import Writes
+
+End = Literal["landed", "void"]
+
+BATCH_EDITS, BATCH_BYTES = 250, 16 * 1024 * 1024
+_TRIES = 8
+
+APPLIED, LANDED, SEEN = (
+    "files looked at, nothing committed",
+    "commit landed, edits not dropped",
+    "some edits of a commit dropped, others not",
+)
+"""The points between the effects of a pass, as `passing` is told them."""
+
+
+@dataclass(frozen=True)
+class Held:
+    """An edit as it is staged. `version` names this very content of it."""
+
+    edit: AnyEdit
+    version: str
+
+
+class Store(Protocol):
+    """Where edits are staged."""
+
+    def held(self, repo: Repo) -> Iterator[Held]:
+        """The edits staged for `repo`, in the order in which they came."""
+
+    def ended(self, ids: Sequence[str]) -> Mapping[str, End | Literal["staged"]]:
+        """What became of these edits, of those that are known still."""
+
+    def end(self, repo: Repo, held: Held, how: End) -> None:
+        """Drop this version of an edit and tell who waits for it, both or neither."""
+
+    def refuse(self, repo: Repo, held: Held, error: HubError) -> None:
+        """The Hub will never take this edit: drop it, visibly, and do not let it be staged again by itself."""
+
+    def next_commit(self, repo: Repo) -> float | None:
+        """When the budget allows a commit; None where it does now."""
+
+    def spend(self, repo: Repo) -> bool:
+        """Count a commit that is about to be made; False where the budget does not allow it any more."""
+
+    def pause(self, repo: Repo, seconds: float) -> None:
+        """The Hub wants no commits in this repo for so long."""
+
+
+class Ledger:
+    """Writes what is staged. `passing` is told each point that it passes: tests die there."""
+
+    def __init__(self, hub: Writes, store: Store, passing: Callable[[str], None] = lambda _: None) -> None:
+        self._hub = hub
+        self._store = store
+        self._passing = passing
+
+    def write(self, repo: Repo) -> float | None:
+        """Write what has gathered for `repo`: at most one commit. Seconds since the epoch at which to go on, if known.
+
+        Edits that wait for others stay; the store makes the ledger of `repo` look again when those have ended.
+        """
+        if (when := self._store.next_commit(repo)) is not None:
+            return when
+        batch, more = self._batch(repo)
+        done = self._write(repo, batch) if batch else True
+        return (self._store.next_commit(repo) or 0.0) if more or not done else None
+
+    def _batch(self, repo: Repo) -> tuple[list[Held], bool]:
+        """The edits whose turn it is, and whether there are more than one commit should hold."""
+        batch: list[Held] = []
+        blocked: set[str] = set()  # paths of which an earlier edit has to wait
+        size = 0
+        for held in self._store.held(repo):
+            edit = held.edit
+            ready = self._ready(held)
+            if ready == "void":
+                self._store.end(repo, held, "void")
+            elif ready == "wait" or edit.path in blocked:
+                blocked.add(edit.path)
+            elif len(batch) == BATCH_EDITS or (batch and size + _size(edit) > BATCH_BYTES):
+                return batch, True
+            else:
+                batch.append(held)
+                size += _size(edit)
+        return batch, False
+
+    def _ready(self, held: Held) -> Literal["go", "wait", "void"]:
+        """Whether all that `held` comes after has landed. An id that nobody knows any more landed long ago."""
+        if not held.edit.after:
+            return "go"
+        ends = set(self._store.ended(held.edit.after).values())
+        return "void" if "void" in ends else "wait" if "staged" in ends else "go"
+
+    def _write(self, repo: Repo, batch: list[Held]) -> bool:
+        """Write `batch`, or as much of it as the Hub takes at once; whether all of it ended."""
+        view, spent, tries, whole = _as_staged(batch), False, 0, True
+        while batch:
+            view = view or self._look(repo, batch)
+            made = plan([held.edit for held in batch], view.files)
+            batch = self._settle(repo, batch, made)
+            if not made.changes:
+                return whole
+            if not spent and not self._store.spend(repo):
+                return False
+            spent = True
+            self._passing(APPLIED)
+            try:
+                commit = self._commit(repo, made, view)
+            except StaleParent:
+                view, tries = None, tries + 1
+                if tries == _TRIES:
+                    raise
+            except (BadRequest, TooLarge) as error:
+                batch, whole = self._smaller(repo, batch, error), whole and len(batch) == 1
+            else:
+                self._passing(LANDED)
+                return self._confirm(repo, batch, made, commit) and whole
+        return whole
+
+    def _settle(self, repo: Repo, batch: list[Held], made: Plan) -> list[Held]:
+        """End what needs no commit; the rest."""
+        for held in _of(batch, made.landed):
+            self._store.end(repo, held, "landed")
+        for held in _of(batch, made.void):
+            self._store.end(repo, held, "void")
+        return _of(batch, made.written)
+
+    def _commit(self, repo: Repo, made: Plan, view: _View) -> Commit:
+        regular = {path for path, present in view.files.items() if present is not None and not present.large}
+        title, description = message(made.written)
+        try:
+            return self._hub.commit(repo, made.changes, title, description, parent=view.commit, regular=regular)
+        except RateLimited as error:
+            self._store.pause(repo, error.seconds)
+            raise
+
+    def _smaller(self, repo: Repo, batch: list[Held], error: HubError) -> list[Held]:
+        """What to try after the Hub refused `batch` for good: the half of it; of a single edit, nothing."""
+        if len(batch) > 1:
+            return batch[: len(batch) // 2]
+        self._store.refuse(repo, batch[0], error)
+        return []
+
+    def _confirm(self, repo: Repo, batch: list[Held], made: Plan, commit: Commit) -> bool:
+        """Drop what is in the repo as of `commit`; whether that is all of `batch`."""
+        there = self._hub.paths_info(repo, list(made.contents), commit.oid)
+        seen = [held for held in batch if _is_there(held.edit.path, there.get(held.edit.path), made)]
+        for held in seen:
+            self._store.end(repo, held, "landed")
+            self._passing(SEEN)
+        return len(seen) == len(batch)
+
+    def _look(self, repo: Repo, batch: Sequence[Held]) -> _View:
+        """The files of `batch` at the branch's head: two calls, and one for each that changed since it was read."""
+        head = self._hub.head(repo)
+        paths = list(dict.fromkeys(held.edit.path for held in batch))
+        entries = self._hub.paths_info(repo, paths, head)
+        needed = {held.edit.path: _base(held) for held in batch if isinstance(held.edit, FieldEdit)}
+        files = {path: self._present(repo, head, entries.get(path), needed, path) for path in paths}
+        return _View(head, files)
+
+    def _present(
+        self, repo: Repo, head: str, entry: FileEntry | None, needed: Mapping[str, Base | None], path: str
+    ) -> Present | None:
+        if entry is None:
+            return None
+        if path not in needed or entry.size > MAX_EDITED:
+            return Present(entry.oid)
+        base = needed[path]
+        if base is not None and is_content(entry.oid, base.data):
+            return Present(entry.oid, base.data)
+        try:
+            return Present(entry.oid, self._hub.read_file(repo, path, head, max_bytes=MAX_EDITED).data)
+        except EntryNotFound:
+            return None
+
+
+@dataclass(frozen=True)
+class _View:
+    """Files as they are at `commit`."""
+
+    commit: str
+    files: Files
+
+
+def _as_staged(batch: Sequence[Held]) -> _View | None:
+    """The view that all of `batch` was staged upon, if that is one commit. If it is an old one, ours will not land."""
+    bases = [_base(held) for held in batch]
+    if len({base.commit if base else "" for base in bases}) != 1 or bases[0] is None or not bases[0].commit:
+        return None
+    known = {held.edit.path: base for held, base in zip(batch, bases, strict=True) if base is not None}
+    files = {path: Present(base.oid or blob_id(base.data), base.data) for path, base in known.items()}
+    return _View(bases[0].commit, files)
+
+
+def _is_there(path: str, entry: FileEntry | None, made: Plan) -> bool:
+    wanted = made.contents[path]
+    return entry is None if wanted is None else entry is not None and is_content(entry.oid, wanted)
+
+
+def _base(held: Held) -> Base | None:
+    return held.edit.base if isinstance(held.edit, FieldEdit) else None
+
+
+def _of(batch: Sequence[Held], edits: Iterable[AnyEdit]) -> list[Held]:
+    ids = {edit.id for edit in edits}
+    return [held for held in batch if held.edit.id in ids]
+
+
+def _size(edit: AnyEdit) -> int:
+    return 1_000 if isinstance(edit, FieldEdit) else len(edit.data or b"")

@@ -1,0 +1,26 @@
+"""Everything that the rules of admission look at, for one submission, wherever it was made."""
+
+from __future__ import annotations
+
+from bot.core.context import Desk
+from bot.model_facts.board_facts import gather_surroundings
+from bot.model_facts.model import gather_model_facts
+from leaderboard.admission import Submission
+from leaderboard.requests import Request
+
+
+def gather_submission(desk: Desk, request: Request, submitter: str, *, revision: str = "") -> Submission:
+    """The facts about `request`, which `submitter` made ("": not known); nothing is written anywhere.
+
+    `revision` is the commit that is pinned for it already, where one is. Raises HubError where the Hub does not answer.
+    """
+    facts = gather_model_facts(
+        desk.hub,
+        desk.probe,
+        request.path.model,
+        revision or (request.file.revision or "").strip() or "main",
+        weight_type=request.path.weight_type,
+        base_model=request.file.base_model or "",
+        read_private=desk.board.admission.private_models,
+    )
+    return Submission(request, facts, desk.board, gather_surroundings(desk, request, facts, submitter))

@@ -1,0 +1,124 @@
+"""What nobody told us of, found from the Hub and from Redis alone: at start, on a timer, and after Redis was lost.
+
+A round is a handful of dirty keys, each of which fails and is retried by itself; its cost in calls does not depend on
+how many requests there are:
+
+    requests     a look at the refs; where they moved, the history, a fetch, and marks for what changed      1 call
+    threads:…    the newest threads and one page of the open ones, for each of three repos                   6 calls
+    webhooks     disabled or suspended ones are switched on again                                            1 call
+    reconcile    requests that nobody judged, or whose attempt nobody runs; the mirrors, once they got large 0 calls
+    flags        a look at the head of the flags repo, where the board has one                               1 call
+    contents     a look at what the aggregated table is made of, where the board has one                    3 calls
+    kept         every LOOK_EVERY seconds: what others removed from the results and logs repos               2 calls
+    scores       with it: whether a finished request lacks its scores                                        0 calls
+
+So with a round every PERIOD seconds a commit that no webhook told of is found within PERIOD, and a comment within
+`threads.staleness`. What is done about it is up to the syncs of what is marked here: a silent attempt is first looked
+for in its details repo, and only then called lost (`bot.evaluations.attempt.recover`).
+"""
+
+from __future__ import annotations
+
+import structlog
+
+from bot.core.context import Desk, request_key, threads_key
+from bot.evaluations.restore_deleted import KEPT, is_due
+from bot.intake.deliveries import FLAGS, REQUESTS
+from bot.ledger.ledgers import LEDGER
+from bot.results.contents import CONTENTS
+from bot.results.scoreboard import SCORES
+from hub.errors import Denied
+from hub.records import Repo, Webhook
+from redis_state.clock import iso
+from redis_state.dirty import Priority
+from redis_state.webhook_quota import Echoes
+
+log = structlog.get_logger()
+
+RECONCILE, WEBHOOKS = "reconcile", "webhooks"
+PERIOD = 60.0
+"""Seconds between two rounds; POLLING where webhooks cannot be relied on."""
+POLLING = 15.0
+
+
+def round_keys(desk: Desk) -> list[str]:
+    """The dirty keys of one round."""
+    keys = [REQUESTS, RECONCILE, WEBHOOKS, *(threads_key(repo) for repo in thread_repos(desk))]
+    keys += [FLAGS] if desk.flags_repo is not None else []
+    keys += [CONTENTS] if desk.contents is not None else []
+    # Requests wait for what is staged there, and nobody else would wake a ledger whose token was mended meanwhile.
+    keys += [one.key for one in desk.parking.all() if one.key.partition(":")[0] == LEDGER]
+    return [*keys, KEPT, SCORES] if is_due(desk) else keys
+
+
+def thread_repos(desk: Desk) -> tuple[Repo, ...]:
+    """The repos in whose threads people speak with the bot."""
+    return (desk.requests, desk.results, desk.community)
+
+
+def period(desk: Desk) -> float:
+    """Seconds until the next round."""
+    trouble = desk.redis.exists(desk.keys.webhook_trouble, desk.keys.poll)
+    return POLLING if trouble else PERIOD
+
+
+def sync_reconcile(desk: Desk) -> None:
+    """Mark the requests whose state in the index calls for somebody who is not there; keep the mirrors small."""
+    now, index = desk.now(), desk.index
+    alive = desk.attempts.alive(now=now)
+    stuck = set(index.unjudged())
+    stuck |= {entry.path for entry in index.busy() if entry.state == "running" and entry.attempt not in alive}
+    paths = sorted({state.path for state in desk.attempts.read_all(alive).values() if state.path})
+    # An attempt lives for each of these: for a request that, as far as the index knows, nobody evaluates?
+    found = zip(paths, index.find(paths), strict=True)
+    stuck |= {path for path, entry in found if entry is None or entry.state not in ("queued", "running")}
+    if stuck:
+        log.info("reconciling", requests=len(stuck))
+        desk.mark_all(map(request_key, sorted(stuck)), Priority.BACKGROUND)
+    for repo in (desk.requests, desk.results):
+        if desk.mirror.tidy(repo):
+            log.info("mirror made anew", repo=repo.id)
+
+
+def sync_webhooks(desk: Desk) -> None:
+    """Switch on what was switched off, and say whether the webhooks can be relied on."""
+    Echoes(desk.redis, desk.keys).judge(now=desk.now())
+    try:
+        hooks = [hook for hook in desk.hub.webhooks() if watched(desk, hook)]
+        for hook in hooks:
+            if hook.disabled:
+                _enable(desk, hook)
+    except Denied as error:
+        _tell(desk, f"Our webhooks cannot be looked at: {error}")
+        return
+    deaf = desk.requests not in {repo for hook in hooks if "repo" in hook.domains for repo in watched(desk, hook)}
+    _tell(desk, f"No webhook of our account tells of commits to {desk.requests.id}: make one." if deaf else "")
+
+
+def watched(desk: Desk, hook: Webhook) -> list[Repo]:
+    """The board's repos that a webhook tells of."""
+    seen = {(one.type, one.name.lower()) for one in hook.watched}
+    repos = [desk.requests, desk.results, desk.logs, desk.community]
+    repos += [desk.flags_repo] if desk.flags_repo is not None else []
+    return [repo for repo in repos if any(name in seen for name in _names(repo))]
+
+
+def _names(repo: Repo) -> list[tuple[str, str]]:
+    owner = repo.id.partition("/")[0].lower()
+    return [(repo.kind, repo.id.lower()), ("org", owner), ("user", owner)]
+
+
+def _enable(desk: Desk, hook: Webhook) -> None:
+    desk.hub.enable_webhook(hook.id)
+    words = f"The webhook {hook.id} was {hook.disabled}; it was switched on again at {iso(desk.now())}."
+    desk.redis.hset(desk.keys.hub_state, "webhook", words)
+    log.warning("webhook switched on again", webhook=hook.id, was=hook.disabled)
+
+
+def _tell(desk: Desk, trouble: str) -> None:
+    key = desk.keys.webhook_trouble
+    if not trouble:
+        desk.redis.delete(key)
+        return
+    if desk.redis.set(key, trouble, get=True) != trouble.encode():
+        log.warning("webhooks cannot be relied on; polling instead", why=trouble)

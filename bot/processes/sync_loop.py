@@ -1,0 +1,271 @@
+"""The sync process: claim a dirty key, bring it in step, give it back; for ever, on several threads.
+
+A sync that fails is tried again with growing waits, and never holds up another key. After LAST_TRY failures of its own
+it is parked: kept apart with the reason, until somebody wakes it or an event marks it again. A Hub that is away, that
+does not accept our token or that asks for patience is not the key's failure, nor is a full disk, and parks nothing.
+While the Hub is away one key is tried every PROBE seconds, by all processes together; once it answers again, all that
+waits is tried at once. What the Hub said is kept in Redis, for
+`/readyz` to tell.
+
+Race closed: a process that is killed in a sync. Its lease is short, and renewed while the sync runs; so the key is free
+within LEASE seconds, and no sync, however long, loses it while its process lives and reaches Redis.
+Race closed: a sync that is cut off from Redis for longer than its lease, and then goes on: see `bot.core.lease_fence`.
+"""
+
+from __future__ import annotations
+
+import threading
+import traceback
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from functools import partial
+
+import structlog
+from redis.exceptions import RedisError
+
+from bot.changes.duplicates import DUPLICATES, sync_duplicates
+from bot.core.context import Desk, repo_of, thread_of
+from bot.core.lease_fence import LeaseLost, fenced
+from bot.core.mirrors.folder import MirrorDamaged, UnusableFolder
+from bot.core.waiting_threads import DIGEST, sync_digest
+from bot.evaluations.restore_deleted import KEPT, sync_kept
+from bot.flags.evidence_recheck import CAUSE, CAUSES, mark_causes
+from bot.flags.flags_repo import sync_cause, sync_flags
+from bot.flags.reports import EVIDENCE, sync_evidence
+from bot.intake.deliveries import FLAGS, REQUESTS
+from bot.ledger.ledgers import LEDGER
+from bot.processes.reconcile import RECONCILE, WEBHOOKS, sync_reconcile, sync_webhooks
+from bot.queue.dispatching import QUEUE, sync_queue
+from bot.queue.durations import DURATIONS, sync_durations
+from bot.queue.outbreaks import OUTBREAK, sync_outbreak
+from bot.queue.pauses import sync_pauses
+from bot.requests.request import sync_request
+from bot.requests.requests_repo import sync_requests_repo
+from bot.results.contents import CONTENTS, sync_contents
+from bot.results.scoreboard import SCORES, sync_scores
+from bot.threads.decision_log import DECISIONS, sync_decisions
+from bot.threads.threads import sync_thread, sync_threads
+from bot.web.check_sync import sync_check
+from bot.web.maintainer_action_sync import sync_errand
+from bot.web.submission_sync import sync_submission
+from hub.budget import Urgency, urgency
+from hub.errors import BadToken, HubError, RateLimited, Transient
+from redis_state.attempts import BEAT
+from redis_state.board.check_questions import CHECK
+from redis_state.board.maintainer_actions import ERRAND
+from redis_state.board.pauses import PAUSED
+from redis_state.board.submissions import SUBMISSION
+from redis_state.clock import iso
+from redis_state.crashpoints import pass_by, point
+from redis_state.dirty import Claim
+from redis_state.parking import Parked
+from redis_state.redis import TRANSIENT, Fields, text
+
+log = structlog.get_logger()
+
+LEASE = 3 * BEAT
+"""Seconds until a killed process's keys are free again."""
+IDLE = 1.0
+FIRST_WAIT, LONGEST_WAIT = 2.0, 600.0
+LAST_TRY = 8
+AWAY_WAIT, PROBE = 60.0, 5.0
+"""The longest wait of ours while the Hub is away or limits us, and the time between two looks whether it is back."""
+NOT_ITS_OWN = (RateLimited, Transient, BadToken, UnusableFolder)
+"""Errors that are no failure of the key whose sync met them, and park nothing."""
+
+CLAIMED = point("key claimed, nothing done")
+DONE = point("sync done, key not given back")
+
+Handler = Callable[[], float | None]
+ALONE: Mapping[str, Callable[[Desk], float | None]] = {
+    REQUESTS: sync_requests_repo,
+    QUEUE: sync_queue,
+    KEPT: sync_kept,
+    DURATIONS: sync_durations,
+    PAUSED: sync_pauses,
+    CONTENTS: sync_contents,
+    SCORES: sync_scores,
+    FLAGS: sync_flags,
+    CAUSES: mark_causes,
+    DECISIONS: sync_decisions,
+    DUPLICATES: sync_duplicates,
+    DIGEST: sync_digest,
+    RECONCILE: sync_reconcile,
+    WEBHOOKS: sync_webhooks,
+}
+"""Dirty key → what syncs it."""
+OF_EACH: Mapping[str, Callable[[Desk, str], float | None]] = {
+    "request": sync_request,
+    CHECK: sync_check,
+    SUBMISSION: sync_submission,
+    ERRAND: sync_errand,
+    OUTBREAK: sync_outbreak,
+    EVIDENCE: sync_evidence,
+    CAUSE: sync_cause,
+}
+"""Kind of dirty key, `{kind}:{which}` → what syncs which; ledgers and threads have more to be read from their keys."""
+
+
+class SyncLoop:
+    """Syncs the dirty keys of one board until it is told to stop."""
+
+    def __init__(self, desk: Desk) -> None:
+        self.desk = desk
+        self.stopping = threading.Event()
+        self._away = False
+        """Whether the Hub did not answer our last sync, and nobody else's since, as far as we know."""
+
+    def run(self) -> None:
+        """Work until `stop`; Redis may go away and come back, or refuse to write for a while: it is full, a replica."""
+        while not self.stopping.is_set():
+            try:
+                if not (self._may_ask() and self.step()):
+                    self.desk.dirty.wait(IDLE)
+            except RedisError as error:
+                log.warning("redis does not answer, or refuses", error=str(error))
+                self.stopping.wait(IDLE)
+            except Exception:  # noqa: BLE001  the boundary: nobody would miss a loop that ended
+                log.error("the loop stumbled", trace=traceback.format_exc())
+                self.stopping.wait(IDLE)
+
+    def stop(self) -> None:
+        """Finish the sync that is under way and return."""
+        self.stopping.set()
+
+    def _may_ask(self) -> bool:
+        """Whether to sync anything now: while the Hub is away, it would only be asked in vain, by every loop."""
+        if not self._away:
+            return True
+        state, now = self.desk.keys.hub_state, self.desk.now()
+        answered, failed, probed = (
+            float(at or 0) for at in self.desk.redis.hmget(state, ["answered", "failed", "probed"])
+        )
+        self._away = failed > answered
+        if self._away and 0 <= now - probed < PROBE:
+            return False
+        self._note({"probed": now})
+        return True
+
+    def step(self) -> bool:
+        """Sync one key, if there is one that is due; whether there was."""
+        claim = self.desk.dirty.claim(now=self.desk.now(), lease=LEASE)
+        if claim is None:
+            return False
+        pass_by(CLAIMED)
+        with structlog.contextvars.bound_contextvars(key=claim.key), self._held(claim):
+            self.sync(claim)
+        self._measured()
+        return True
+
+    def sync(self, claim: Claim) -> None:
+        """Sync the key of `claim`, and give it back."""
+        again, failed = self._sync(claim)
+        pass_by(DONE)
+        self.desk.dirty.finish(claim, retry_at=again, failed=failed)
+
+    @contextmanager
+    def _held(self, claim: Claim) -> Iterator[None]:
+        """Renew the lease of `claim` for as long as its sync runs."""
+        done = threading.Event()
+
+        def renew() -> None:
+            while not done.wait(LEASE / 3):
+                try:
+                    if not self.desk.dirty.renew(claim, lease=LEASE):
+                        return  # lost: edits are compared, comments fenced, and finishing will change nothing
+                except RedisError as error:
+                    log.warning("lease not renewed", error=str(error))
+
+        renewer = threading.Thread(target=renew, daemon=True)
+        renewer.start()
+        try:
+            yield
+        finally:
+            done.set()
+
+    def _sync(self, claim: Claim) -> tuple[float | None, bool]:
+        """Sync the key; when to do so again, if that is known already, and whether it failed."""
+        answers = self.desk.hub.session.answers
+        try:
+            with urgency(Urgency(claim.priority)), fenced(lambda: self.desk.dirty.renew(claim, lease=LEASE)):
+                again = self._handler(claim.key)()
+        except TRANSIENT:
+            raise
+        except LeaseLost:
+            log.warning("lease lost")  # whoever holds the key now does what there is to do
+            return None, False
+        except (HubError, MirrorDamaged) as error:
+            return self._failed(claim, error), True
+        except Exception as error:  # noqa: BLE001  the boundary: one key's trouble must not become another's
+            log.error("sync failed", trace=traceback.format_exc())
+            return self._failed(claim, error), True
+        self._succeeded(claim)
+        if self.desk.hub.session.answers > answers:
+            self._hub_answered()
+        return again, False
+
+    def _handler(self, key: str) -> Handler:
+        desk, (kind, _, rest) = self.desk, key.partition(":")
+        if key in ALONE:
+            return partial(ALONE[key], desk)
+        if kind in OF_EACH and rest:
+            return partial(OF_EACH[kind], desk, rest)
+        if kind == LEDGER and rest in desk.shared:
+            return lambda: desk.effects.write(rest)
+        if kind == "threads" and (repo := repo_of(rest)) is not None:
+            return lambda: sync_threads(desk, repo)
+        if kind == "thread" and (thread := thread_of(rest)) is not None:
+            return lambda: sync_thread(desk, *thread)
+        log.warning("nobody knows this key")
+        return lambda: None
+
+    def _failed(self, claim: Claim, error: Exception) -> float | None:
+        """When to try again; None where the key is parked."""
+        now, words = self.desk.now(), f"{type(error).__name__}: {error}"[:500]
+        tries = self.desk.redis.hincrby(self.desk.keys.dirty_tries, claim.key, 1)
+        if not isinstance(error, NOT_ITS_OWN):
+            tries = self.desk.redis.hincrby(self.desk.keys.dirty_faults, claim.key, 1)
+        wait = min(LONGEST_WAIT, FIRST_WAIT * 2.0 ** min(tries - 1, 10))
+        if isinstance(error, RateLimited):
+            wait = max(min(wait, AWAY_WAIT), error.seconds)  # who says how long need not be asked ever more rarely
+        elif isinstance(error, (Transient, BadToken)):
+            self._away, wait = True, min(wait, AWAY_WAIT)
+            self._note({"failed": now, "error": words, "at": iso(now)})
+        elif isinstance(error, UnusableFolder):
+            wait = min(wait, AWAY_WAIT)  # the machine's trouble, not the key's
+        elif tries >= LAST_TRY:
+            log.error("sync parked", error=words, tries=tries)
+            self.desk.meters.count("syncs", claim.key.partition(":")[0], "parked")
+            self.desk.parking.park(Parked(key=claim.key, error=words, tries=tries, since=now))
+            return None
+        log.warning("sync failed", error=words, tries=tries, again_in=wait)
+        self.desk.meters.count("syncs", claim.key.partition(":")[0], "failed")
+        return now + wait
+
+    def _measured(self) -> None:
+        """Write down what was counted, and what the Hub says is left of its window."""
+        for resource, limit in list(self.desk.hub.session.limits.items()):
+            self.desk.meters.gauge("hub_calls_left", resource, value=limit.remaining)
+            self.desk.meters.gauge("hub_calls_quota", resource, value=limit.quota or 0)
+        self.desk.meters.flush()
+
+    def _succeeded(self, claim: Claim) -> None:
+        self.desk.meters.count("syncs", claim.key.partition(":")[0], "done")
+        with self.desk.redis.pipeline(transaction=False) as pipe:
+            pipe.hdel(self.desk.keys.dirty_tries, claim.key)
+            pipe.hdel(self.desk.keys.dirty_faults, claim.key)
+            pipe.hdel(self.desk.keys.parked, claim.key)
+            pipe.execute()
+
+    def _hub_answered(self) -> None:
+        """Note it; where the Hub had been away, whatever failed meanwhile need not sit out its wait."""
+        desk, now = self.desk, self.desk.now()
+        with desk.redis.pipeline() as pipe:
+            pipe.hmget(desk.keys.hub_state, ["answered", "failed"])
+            pipe.hset(desk.keys.hub_state, "answered", now)
+            (answered, failed), _ = pipe.execute()
+        if float(failed or 0) > float(answered or 0):
+            desk.dirty.hasten([text(key) for key in desk.redis.hkeys(desk.keys.dirty_tries)], due=now)
+
+    def _note(self, fields: Fields) -> None:
+        self.desk.redis.hset(self.desk.keys.hub_state, mapping=fields)

@@ -1,0 +1,165 @@
+"""The web server: webhooks in, health out. It stores and answers.
+
+It never waits for the Hub, but where a program submits or a person signs in: then it asks who that is, apart from all
+else, and with no token of its own.
+"""
+
+from __future__ import annotations
+
+import gc
+import threading
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from types import FrameType
+
+import structlog
+import uvicorn
+from anyio import to_thread
+from fastapi import FastAPI
+from starlette.types import Receive, Scope, Send
+
+from bot.core.reader_context import looking_desk
+from bot.core.settings import BotSettings
+from bot.intake import webhooks
+from bot.intake.inbox import Inbox, connect_inbox
+from bot.intake.webhooks import Webhooks
+from bot.web import answers
+from bot.web.api import api_routes
+from bot.web.board import Views
+from bot.web.board_api import board_api_routes
+from bot.web.charts.routes import chart_routes
+from bot.web.checks import Checks
+from bot.web.connections import bounded_http
+from bot.web.frame import Frame, static_routes
+from bot.web.health import health_routes
+from bot.web.live import Live, live_routes
+from bot.web.maintain.access import Gate
+from bot.web.maintain.api import maintain_api_routes
+from bot.web.maintain.routes import maintain_routes
+from bot.web.maintain.views import Maintenance
+from bot.web.metrics import metric_routes
+from bot.web.pages import page_routes
+from bot.web.signin.app import app_of
+from bot.web.signin.routes import SigningIn, signin_routes
+from bot.web.site import site_routes
+from bot.web.submit import Submitting, submit_routes
+from bot.web.visitors import Visitors
+from redis_state.logs import configure_logs
+from redis_state.stopping import leave_in
+
+log = structlog.get_logger()
+
+THREADS = 4
+"""Calls of the API that are worked on at a time."""
+GRACE = 8
+"""Seconds in which what was begun is answered when a signal comes."""
+
+
+class App(FastAPI):
+    """FastAPI for what people look at. Deliveries go straight to their door, past all that a page may need."""
+
+    door: Webhooks
+    live: Live
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and scope["path"] == webhooks.PATH and scope["method"] == "POST":
+            await self.door(scope, receive, send)
+        else:
+            await super().__call__(scope, receive, send)
+
+
+def create_app(settings: BotSettings) -> App:
+    """The application. Raises RedisMissing or SettingsError, with a sentence for the operator, where it cannot work."""
+    board, secrets, app_on_hub = settings.read_board(), settings.secrets(), app_of(settings)
+    desk = looking_desk(settings, board)
+    views = Views(desk)
+    redis = connect_inbox(settings.redis_url)
+
+    @asynccontextmanager
+    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+        # Threads that work for those who look take turns with the loop: few of them, and deliveries hardly notice.
+        to_thread.current_default_thread_limiter().total_tokens = THREADS
+        threading.Thread(target=views.warm, name="warm", daemon=True).start()
+        yield
+        await redis.aclose()
+        desk.redis.close()
+
+    # A redirect to the path without its slash would repeat whatever a stranger put into the Host header.
+    app = App(
+        title=f"Steward for {board.title}",
+        lifespan=lifespan,
+        redirect_slashes=False,
+        docs_url=None,  # its pages load scripts from other hosts
+        redoc_url=None,
+    )
+    inbox = Inbox(redis, desk.keys)
+    app.door = Webhooks(board=board, inbox=inbox, secrets=secrets, limit=settings.max_delivery_bytes)
+    app.live = Live(redis, desk.keys, views.pages)
+    app.include_router(health_routes(redis, desk.keys, inbox))
+    app.include_router(metric_routes(desk))
+    _add_pages_and_api(app, settings, views, Visitors(desk, app_on_hub))
+    return app
+
+
+def _add_pages_and_api(app: App, settings: BotSettings, views: Views, visitors: Visitors) -> None:
+    desk = views.desk
+    checks = Checks(desk, per_minute=settings.checks_per_minute, per_client=settings.checks_per_client)
+    discussions = f"{desk.address(desk.community)}/discussions"
+    frame = Frame(desk.board.title, discussions, settings.frame_ancestors, visitors)
+    submitting, gate, maintenance = Submitting(desk, visitors), Gate(visitors), Maintenance(desk)
+    signing = SigningIn(visitors, settings.openid_provider_url or settings.hf_endpoint)
+    for routes in (
+        api_routes(views.pages, checks),
+        board_api_routes(views),
+        chart_routes(views, frame),
+        submit_routes(submitting),
+        maintain_api_routes(gate, maintenance, submitting.owners),
+        page_routes(desk, frame),
+        site_routes(views, frame),
+        signin_routes(signing, frame),
+        maintain_routes(gate, maintenance, frame),
+        static_routes(),
+        live_routes(app.live),
+    ):
+        app.include_router(routes)
+    answers.add_to(app, frame.problem)
+
+
+def server_config(app: FastAPI, settings: BotSettings) -> uvicorn.Config:
+    """How uvicorn is to serve `app`."""
+    return uvicorn.Config(
+        app,
+        host=settings.host,
+        port=settings.port,
+        http=bounded_http(body=settings.max_delivery_bytes),
+        ws="none",
+        log_level="error",  # warnings tell of what strangers send
+        access_log=False,  # the inbox is the record of what came
+        timeout_graceful_shutdown=GRACE,
+    )
+
+
+class _Server(uvicorn.Server):
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Threads that wait for a Redis that says nothing keep asyncio from ending on Ctrl-C, but not us."""
+        if not self.should_exit:
+            leave_in(GRACE + 1.0, log.warning)
+        super().handle_exit(sig, frame)
+
+
+def run(app: FastAPI, settings: BotSettings) -> None:
+    """Serve `app`, ours or a bare one that ours is measured beside, until SIGTERM or Ctrl-C."""
+    # What was made until now stays until the end. Left to the collector, it is searched through every thousand
+    # deliveries, for 50 ms each time, in which nobody is answered.
+    gc.collect()
+    gc.freeze()
+    server = _Server(server_config(app, settings))
+    if isinstance(app, App):
+        app.live.is_over = lambda: server.should_exit
+    server.run()
+
+
+def serve(settings: BotSettings) -> None:
+    """Run the web server until SIGTERM or Ctrl-C."""
+    configure_logs(settings.log_level, as_json=settings.log_json)
+    run(create_app(settings), settings)

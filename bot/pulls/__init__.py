@@ -1,0 +1,1 @@
+"""Pull requests that bring requests or renames: checked, reported on, merged."""

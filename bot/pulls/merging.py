@@ -1,0 +1,231 @@
+"""Merging a pull request that was checked, and only what was checked; undoing it where something else went in.
+
+The Hub takes no expected commit with a merge. So the head, the files that it is merged upon and its mergeability are
+read again right before; and right after, what the merge commit changed is compared with what was checked, blob by blob.
+If it is anything else, every file is put back, by way of the ledger, and the thread is told.
+
+Race closed: a push between the last look and the merge. It is seen in the merge commit, and taken back.
+Race closed: dead, or an error, between the merge and the look at its commit. The report still says what was checked;
+the next sync finds a merged pull request whose report does not say so, and goes on from here.
+Race closed: two processes merge one pull request. One merge happens, both look at the same commit and say the same.
+Race accepted: somebody changes a file again between a wrong merge and its undoing. That file is theirs, and left alone.
+Race accepted: a maintainer merges by hand, and at the same moment something is pushed. People may merge what they like;
+requests in it are judged after the fact, as every direct push is.
+Accepted: a link to another repo is no file for the Hub's API. It is told about, and people have to remove it.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+import structlog
+
+from bot.changes.rename_sources import commit_and_parent
+from bot.core.context import Desk, request_key, thread_key
+from bot.core.mirrors.git_trees import Difference
+from bot.core.pull_records import KIND, Memo, Record, forget, recall, remember
+from bot.intake.deliveries import REQUESTS
+from bot.ledger.edits import Restore
+from bot.pulls import rename_pulls
+from bot.pulls.pull_texts import End, pull_alarm
+from bot.pulls.report import tell_end, tell_refused
+from bot.request_files.file_edits import digest_of
+from hub.comments import is_by
+from hub.errors import BadRequest, BadToken, Busy, Conflict, Denied, Garbled, NotMergeable, TooLarge
+from hub.records import Repo, Thread
+from leaderboard.changes import REGULAR
+from leaderboard.requests import is_request_path
+from redis_state.board.entry import Origin
+from redis_state.crashpoints import pass_by, point
+from redis_state.dirty import Priority
+
+if TYPE_CHECKING:
+    from bot.core.mirrors.mirror import View
+
+log = structlog.get_logger()
+
+MAX_DIFF = 8 * 1024 * 1024
+"""Bytes of a pull request with its diff; one that is larger is no submission."""
+_MAX_OLD = 10 * 1024 * 1024
+
+MERGED = point("pull request merged, what went in not looked at")
+STAGED_BACK = point("a wrong merge is being undone, nobody told")
+
+_POINTER = re.compile(rb"version https://git-lfs\.github\.com/spec/v1\n(?:.*\n)*?oid sha256:([0-9a-f]{64})\n")
+
+
+@dataclass(frozen=True)
+class Merging:
+    """What became of it: `how`, the commit that went in, and what the Hub said where it refused."""
+
+    how: End | Literal["held", "moved", "refused"]
+    commit: str = ""
+    why: str = ""
+
+
+def merge_checked(desk: Desk, repo: Repo, thread: Thread, record: Record, *, by: str = "") -> Merging:
+    """Merge pull request `thread` as `record`, its report, says that it was checked; `by` approved that, if anybody.
+
+    "moved": it is not as it was checked any more, and nothing was done.
+    """
+    head = record.situation.head
+    memo = recall(desk, repo, thread.num) or Memo(head=head)
+    if not _stands(desk, repo, thread, record):
+        remember(desk, repo, thread.num, memo.model_copy(update={"stale": True}))
+        return Merging("moved")
+    remember(desk, repo, thread.num, memo.model_copy(update={"merging": head, "by": by}))
+    try:
+        after = desk.effects.merge(repo, thread.num, head=head, wake=thread_key(repo, thread.num))
+    except NotMergeable as error:
+        log.info("not merged", pull=thread.num, why=str(error))
+        remember(desk, repo, thread.num, memo.model_copy(update={"stale": True}))
+        return Merging("moved")
+    except (BadToken, Busy):
+        raise
+    except (Denied, BadRequest, Conflict) as error:
+        tell_refused(desk, repo, desk.hub.thread(repo, thread.num), record, str(error))
+        return Merging("refused", why=str(error))
+    if after is None:
+        return Merging("held")
+    pass_by(MERGED)
+    return settle_merged(desk, repo, after, record)
+
+
+def _stands(desk: Desk, repo: Repo, thread: Thread, record: Record) -> bool:
+    """Whether what would be merged is merged upon what was looked at."""
+    if record.rename is not None:
+        return rename_pulls.stands(desk, repo, thread, record.rename)
+    before = {file.path: file.before for file in record.files if file.before is not None}
+    there = desk.hub.paths_info(desk.requests, list(before)) if before else {}
+    return all(path in there and there[path].oid == oid for path, oid in before.items())
+
+
+def settle_merged(desk: Desk, repo: Repo, thread: Thread, record: Record) -> Merging:
+    """Look at what went in with the merged pull request `thread`, see to it, and say so in the report."""
+    commit = thread.merge_commit
+    if commit is None:
+        raise Garbled(f"Pull request #{thread.num} is merged, and the Hub does not say as which commit.")
+    memo = recall(desk, repo, thread.num)
+    by = memo.by if memo is not None else ""
+    how: End = "merged"
+    is_ours = record.result == "passed" and _is_ours(desk, thread, memo, record)
+    if not (is_exact := _see_to(desk, repo, thread, record, commit, is_ours=is_ours)) and is_ours:
+        how = "taken-back"
+        log.error("merged what was not checked", pull=thread.num, commit=commit, checked=record.situation.head)
+        _take_back(desk, repo, thread, record, commit)
+    elif not (is_ours and is_exact):
+        how = "by-hand"
+    desk.mark(REQUESTS, Priority.PERSON)
+    tell_end(desk, repo, thread, record, how, commit, by=by)
+    forget(desk, repo, thread.num)
+    return Merging(how, commit)
+
+
+def _see_to(desk: Desk, repo: Repo, thread: Thread, record: Record, commit: str, *, is_ours: bool) -> bool:
+    """Whether `commit` is what was checked; if so, what follows from it is done.
+
+    A rename that somebody merged by hand has consequences too, where it is what was checked.
+    """
+    if record.rename is not None:
+        merged = rename_pulls.is_exact(desk, repo, record.rename, commit)
+        if merged is not None:
+            rename_pulls.carry_on(desk, repo, record.rename, merged, commit)
+        rename_pulls.call_linked(desk, repo, thread.num)
+        return merged is not None
+    if not is_ours or not _is_exact(desk, record, commit):
+        return False
+    _take_up(desk, thread, record, commit)
+    return True
+
+
+def _take_up(desk: Desk, thread: Thread, record: Record, commit: str) -> None:
+    """Have the requests looked at, in the name of whoever brought them: our own commit would not call for it."""
+    origin = Origin(author=thread.author_name, pull=thread.num, commit=commit)
+    desk.index.put_origins((file.path, origin) for file in record.files)
+    desk.mark_all((request_key(file.path) for file in record.files), Priority.PERSON)
+
+
+def _is_ours(desk: Desk, thread: Thread, memo: Memo | None, record: Record) -> bool:
+    """Whether it was us who merged it: as the Hub has it, else as we remember it."""
+    if thread.merged_by is not None:
+        return is_by(desk.me(), *thread.merged_by)
+    return memo is not None and memo.merging == record.situation.head
+
+
+def _is_exact(desk: Desk, record: Record, commit: str) -> bool:
+    """Whether `commit` made of the planned files what was planned, and nothing of any other."""
+    planned = {file.path: file.oid for file in record.files}
+    try:
+        changes = desk.hub.changes(desk.requests, f"{commit}^", commit, max_bytes=MAX_DIFF)
+    except TooLarge:
+        return False
+    for change in changes:
+        is_planned = change.path in planned and change.kind in ("added", "changed")
+        if not is_planned or change.mode not in ("", REGULAR):
+            return False
+    there = desk.hub.paths_info(desk.requests, list(planned), commit)
+    return all(path in there and there[path].oid == oid for path, oid in planned.items())
+
+
+def _take_back(desk: Desk, repo: Repo, thread: Thread, record: Record, commit: str) -> None:
+    """Have every file that `commit` touched put back, and tell the thread."""
+    edits = _undoing(desk, thread, commit) if repo == desk.requests else _undoing_by_calls(desk, repo, thread, commit)
+    desk.effects.stage(repo, *edits)
+    pass_by(STAGED_BACK)
+    text = pull_alarm(
+        head=record.situation.head,
+        commit=commit,
+        commit_url=f"{desk.address(repo)}/commit/{commit}",
+        count=len(edits),
+    )
+    marker = desk.marker(f"{KIND}-alarm", f"{thread.num} {commit}")
+    wake = thread_key(repo, thread.num)
+    desk.effects.comment(repo, thread.num, text, marker, wake=wake, seen=thread)
+
+
+def _undoing(desk: Desk, thread: Thread, commit: str) -> list[Restore]:
+    with commit_and_parent(desk, desk.requests, commit) as (view, parent):
+        return [_undo(desk, view, thread, commit, parent, one) for one in view.differences(parent, commit)]
+
+
+def _undoing_by_calls(desk: Desk, repo: Repo, thread: Thread, commit: str) -> list[Restore]:
+    """The same in a repo of which there is no mirror: a few calls, and one for each file that was there before."""
+    _, before = desk.hub.commits(repo, commit, limit=2)
+    paths = desk.hub.changed_paths(repo, before.oid, commit)
+    was = desk.hub.paths_info(repo, paths, before.oid)
+    now = desk.hub.paths_info(repo, paths, commit)
+    edits: list[Restore] = []
+    for path in paths:
+        data = desk.hub.read_file(repo, path, before.oid, max_bytes=_MAX_OLD).data if path in was else None
+        edits.append(_restoring(thread, commit, path, data, now[path].oid if path in now else None))
+    return edits
+
+
+def _undo(desk: Desk, view: View, thread: Thread, commit: str, parent: str, one: Difference) -> Restore:
+    data = None
+    if one.was is not None:
+        data = view.blob(one.was, max_bytes=_MAX_OLD)
+        if data is None or _POINTER.match(data):  # large: the Hub has the contents
+            data = desk.hub.read_file(desk.requests, one.path, parent, max_bytes=_MAX_OLD).data
+    return _restoring(thread, commit, one.path, data, _id_in_api(view, one.now))
+
+
+def _restoring(thread: Thread, commit: str, path: str, data: bytes | None, left: str | None) -> Restore:
+    return Restore(
+        id=f"take back {commit[:16]} {digest_of(path)}",
+        path=path,
+        line=f"Take back what pull request {thread.num} brought unchecked",
+        subject=path,
+        data=data,
+        left=left,
+        wake=(request_key(path),) if is_request_path(path) else (),
+    )
+
+
+def _id_in_api(view: View, oid: str | None) -> str | None:
+    """The id under which the Hub's API shows a blob: that of the contents where LFS keeps them."""
+    data = view.blob(oid, max_bytes=1_000) if oid is not None else None
+    found = _POINTER.match(data) if data is not None else None
+    return found[1].decode() if found is not None else oid

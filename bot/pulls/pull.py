@@ -1,0 +1,198 @@
+"""A pull request in the requests repo: checked as it is at its head, reported on once, merged where the board lets us.
+
+    its head is not the one that the report is about     the report is void: said so, checked anew, said anew
+    it, or the board, changed otherwise                  the same: a draft was opened, a conflict came up or went
+    its author or a maintainer wrote after a bad report  checked anew: perhaps the model was mended
+    it passed, and the board says `pull_requests: merge` merged (`bot.pulls.merging`)
+    it was merged                                        what went in is looked at, and the report says so
+
+Whatever is none of this costs one call and writes nothing. Titles, descriptions and comments are strangers' words, and
+read for nothing.
+
+Race closed: a push while it is being checked. The thread is read again before anything is said, and a head that moved
+means checking anew; what is said names the commit that it is about.
+Race closed: closed or deleted while it is being checked: nothing is said any more.
+Race accepted: the same in the instant between that look and the comment.
+"""
+
+from __future__ import annotations
+
+import structlog
+
+from bot.changes.rename_sources import MovedOn
+from bot.core import people
+from bot.core.context import Desk, thread_key
+from bot.core.pull_records import Memo, Record, find_report, forget, recall, recall_all, remember, situation
+from bot.pulls.checks import Checked, check
+from bot.pulls.merging import MAX_DIFF, merge_checked, settle_merged
+from bot.pulls.rename_pulls import RenameChecked, call_linked, check_rename
+from bot.pulls.report import record_of, tell_checked, tell_void
+from hub.comments import is_by
+from hub.diffs import changes_in
+from hub.errors import BadToken, Denied, ThreadNotFound, TooLarge
+from hub.records import Repo, Thread
+from leaderboard.changes import FileChange
+from leaderboard.effects import Effect, Mode
+from leaderboard.rename_claims import claimed
+from leaderboard.renames import Kind
+from redis_state.crashpoints import pass_by, point
+from redis_state.dirty import Priority
+
+log = structlog.get_logger()
+
+AGAIN = 1.0
+"""Seconds until another look, where the pull request moved on under our eyes."""
+MENDABLE = ("problems", "mixed")
+
+REPORTED = point("pull request reported on, not remembered")
+
+
+def sync_pull(desk: Desk, repo: Repo, seen: Thread) -> tuple[int, float | None]:
+    """Bring the pull request `seen`, as it was just read, in step: how many comments were posted, and when to look
+    again by itself, if ever."""
+    me = desk.me()
+    if is_by(me, seen.author_id, seen.author_name) or desk.effects.is_left_alone(repo, seen.num):
+        return 0, None
+    try:
+        return _bring_in_step(desk, repo, seen)
+    except ThreadNotFound:
+        forget(desk, repo, seen.num)
+    except BadToken:
+        raise
+    except Denied as error:
+        log.warning("report not allowed", pull=seen.num, error=str(error))
+        now = situation(desk, seen)
+        remember(desk, repo, seen.num, Memo(head=now.head, held=now, denied=True))
+    return 0, None
+
+
+def mark_moved(desk: Desk, heads: dict[str, str]) -> None:
+    """Mark the pull requests whose head, in `heads` by its ref, is another than when they were checked."""
+    for number, memo in recall_all(desk).items():
+        head = heads.get(f"refs/pr/{number}")
+        if memo is None or head not in (None, memo.head):
+            desk.mark(thread_key(desk.requests, number), Priority.EVENT)
+
+
+def _bring_in_step(desk: Desk, repo: Repo, seen: Thread) -> tuple[int, float | None]:
+    _, record = find_report(desk, seen)
+    if seen.status in ("merged", "closed"):
+        if seen.status == "merged" and record is not None and record.end is None:
+            settle_merged(desk, repo, seen, record)
+        forget(desk, repo, seen.num)
+        return 0, None
+    if _is_current(desk, repo, seen, record):
+        return 0, _go_on(desk, repo, seen, record)
+    reported = "" if record is None else record.situation.head
+    has_moved = reported not in ("", seen.head_commit)
+    if record is not None and record.result == "passed" and has_moved and not record.checking:
+        tell_void(desk, repo, seen, record)
+    return _check(desk, repo, seen.num, reported)
+
+
+def _is_current(desk: Desk, repo: Repo, seen: Thread, record: Record | None) -> bool:
+    """Whether there is nothing to check: the report, or what is remembered of one that was held back, is about this."""
+    now, memo = situation(desk, seen), recall(desk, repo, seen.num)
+    if record is None:
+        if memo is None or memo.held != now:
+            return False
+        if memo.denied or memo.silent:
+            return True
+        if desk.effects.mode(Effect.COMMENT) is Mode.ON:
+            return False
+        desk.effects.held_still(thread_key(repo, seen.num))
+        return True
+    if record.checking or record.situation != now:
+        return False
+    if memo is None:
+        remember(desk, repo, seen.num, Memo(head=now.head, heard=_heard(desk, seen)))
+        return True
+    if memo.stale:
+        return False
+    return record.result not in MENDABLE or _heard(desk, seen) <= memo.heard
+
+
+def _heard(desk: Desk, seen: Thread) -> int:
+    """How many comments there are of those at whose word it is checked again."""
+    author, maintainers = (seen.author_id, seen.author_name), people.maintainers(desk)
+    return sum(
+        (comment.author_id, comment.author_name) == author or comment.author_id in maintainers
+        for comment in seen.comments
+        if not comment.hidden
+    )
+
+
+def _check(desk: Desk, repo: Repo, number: int, reported: str) -> tuple[int, float | None]:
+    """Check pull request `number` and report; `reported` is the head of an earlier report."""
+    seen, changes = _read(desk, repo, number)
+    if changes == [] and seen.status == "draft":
+        return 0, None  # it has only just been opened
+    try:
+        checked = _look_at(desk, repo, seen, changes)
+    except MovedOn:
+        log.info("moved while it was checked", pull=number, status=seen.status)
+        return 0, desk.now() + AGAIN
+    fresh = desk.hub.thread(repo, number)
+    now = situation(desk, fresh)
+    if fresh.status in ("merged", "closed") or now != situation(desk, seen):
+        log.info("moved while it was checked", pull=number, status=fresh.status)
+        return 0, desk.now() + AGAIN
+    if checked is None:
+        remember(desk, repo, number, Memo(head=now.head, held=now, silent=True))
+        return 0, None
+    void = reported if reported != now.head else ""
+    told = tell_checked(desk, repo, fresh, checked, now, void=void)
+    pass_by(REPORTED)
+    record = record_of(checked, now)
+    log.info("pull request", repo=repo.id, pull=number, head=now.head, result=record.result, told=told)
+    held = now if told == "held" else None
+    remember(desk, repo, number, Memo(head=now.head, heard=_heard(desk, fresh), held=held))
+    if record.rename is not None:
+        call_linked(desk, repo, number)
+    if told == "held":
+        _list_merge(desk, repo, number, record)
+        return 0, None
+    return int(told == "posted"), _go_on(desk, repo, fresh, record)
+
+
+def _read(desk: Desk, repo: Repo, number: int) -> tuple[Thread, list[FileChange] | None]:
+    """The pull request, and what it changes; None where that is too much to be read."""
+    try:
+        seen, diff = desk.hub.pull(repo, number, max_bytes=MAX_DIFF)
+    except TooLarge:
+        return desk.hub.thread(repo, number), None
+    return seen, changes_in(diff)
+
+
+def _look_at(desk: Desk, repo: Repo, seen: Thread, changes: list[FileChange] | None) -> Checked | RenameChecked | None:
+    """What there is to say of it; None: nothing, for it is none of ours."""
+    kind: Kind = "requests" if repo == desk.requests else "results"
+    if (claim := claimed(kind, seen.title, changes or [])) is not None:
+        return check_rename(desk, repo, seen, changes, claim)
+    if repo != desk.requests:
+        return None
+    return Checked("too-large") if changes is None else check(desk, seen, changes)
+
+
+def _go_on(desk: Desk, repo: Repo, seen: Thread, record: Record | None) -> float | None:
+    """Merge what passed, where the board lets us; when to look again."""
+    if record is None or not _is_ripe(record):
+        return None
+    if not record.situation.merges_itself:
+        _list_merge(desk, repo, seen.num, record)
+        return None
+    done = merge_checked(desk, repo, seen, record)
+    return desk.now() + AGAIN if done.how == "moved" else None
+
+
+def _is_ripe(record: Record) -> bool:
+    """Whether it passed and can be merged; a rename is merged once a maintainer has approved it."""
+    now = record.situation
+    passed = record.result == "passed" and not record.refused and record.rename is None
+    return passed and not now.draft and not now.conflict
+
+
+def _list_merge(desk: Desk, repo: Repo, number: int, record: Record) -> None:
+    """Where the board merges by itself and that is held back: say so, and look again when it is not any more."""
+    if desk.board.pull_requests == "merge" and _is_ripe(record):
+        desk.effects.may_merge(repo, number, head=record.situation.head)

@@ -1,0 +1,1 @@
+"""Dispatch of evaluation jobs, holds, pauses, priorities, and the circuit breaker for outbreaks of one cause."""

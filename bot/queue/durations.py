@@ -1,0 +1,85 @@
+"""How long evaluations take, learned again from the newest results where Redis has forgotten: a call and a few reads.
+
+Only results of ours count, for others were made on other machines.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+
+import structlog
+from pydantic import ValidationError
+
+from bot.core.context import Desk
+from hub.errors import NotFound, TooLarge
+from leaderboard.results import BLOCK, MAX_BYTES, BadResults, Block, parse_harness
+from leaderboard.tiers import size_class, weight_bytes
+from leaderboard.times import read_time
+from redis_state.dirty import Priority
+
+log = structlog.get_logger()
+
+DURATIONS = "durations"
+"""Dirty key: nothing is known of how long evaluations take, though some wait."""
+COMMITS, FILES = 50, 20
+"""Newest commits and newest results that are looked at, at most."""
+AGAIN = 3_600.0
+"""Seconds until another look, where there were no results yet."""
+
+
+def ask_for_durations(desk: Desk) -> None:
+    """Have them learned, once in AGAIN seconds."""
+    last = desk.redis.hget(desk.keys.rounds, DURATIONS)
+    if last is not None and 0 <= desk.now() - float(last) < AGAIN:
+        return
+    desk.redis.hset(desk.keys.rounds, DURATIONS, desk.now())
+    desk.mark(DURATIONS, Priority.BACKGROUND)
+
+
+def sync_durations(desk: Desk) -> None:
+    """Read the newest results, unless something was measured meanwhile."""
+    if desk.measures.durations().measured:
+        return
+    found = [measured for path in _newest(desk) if (measured := _read(desk, path)) is not None]
+    for suite, size, seconds in reversed(found):
+        desk.measures.learn(suite, size, seconds)
+    log.info("durations learned from results", count=len(found))
+
+
+def _newest(desk: Desk) -> list[str]:
+    """Paths of the newest results files, newest first."""
+    try:
+        commits = desk.hub.commits(desk.results, limit=COMMITS)
+    except NotFound:
+        return []
+    paths = (path for commit in commits for path in reversed(list(_added(commit.message))))
+    return list(dict.fromkeys(paths))[:FILES]
+
+
+def _added(message: str) -> Iterator[str]:
+    """The results files that one commit of the ledger added, as its description lists them."""
+    for line in message.splitlines():
+        try:
+            said = json.loads(line)
+        except (ValueError, RecursionError):
+            continue
+        if isinstance(said, dict) and str(said.get("edit", "")).startswith("results "):
+            yield str(said.get("path", ""))
+
+
+def _read(desk: Desk, path: str) -> tuple[str, int, float] | None:
+    """Suite, size class and seconds of an evaluation; None where the file does not tell."""
+    try:
+        data = parse_harness(desk.hub.read_file(desk.results, path, max_bytes=MAX_BYTES).data)
+        block = Block.model_validate(data.get(BLOCK))
+    except (NotFound, TooLarge, BadResults, ValidationError) as error:
+        log.warning("no duration in these results", path=path, error=str(error)[:200])
+        return None
+    started, ended = read_time(block.started), read_time(block.ended)
+    if started is None or ended is None or not 0 < ended - started < 30 * 86_400:
+        return None
+    config = data.get("config")
+    parameters = config.get("model_num_parameters") if isinstance(config, dict) else None
+    size = weight_bytes(parameters if isinstance(parameters, int) else None, block.precision)
+    return block.suite, size_class(size), ended - started

@@ -1,0 +1,46 @@
+"""The file of pauses: read from the Hub when our edit of it has landed, or from the mirror when others changed it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from bot.core.context import Desk
+from bot.core.waiting_threads import DIGEST
+from bot.queue.dispatching import QUEUE
+from hub.errors import TooLarge
+from leaderboard.holds import MAX_PAUSES, PAUSES
+from leaderboard.outbreaks import called_off
+from redis_state.dirty import Priority
+
+if TYPE_CHECKING:
+    from bot.core.mirrors.mirror import View
+
+TOO_LARGE = "too large"
+"""Stands for the blob id of a file that is too large to be read."""
+
+
+def sync_pauses(desk: Desk) -> None:
+    """Read the file, and have dispatch go by it. One call."""
+    try:
+        file = desk.hub.find_file(desk.requests, PAUSES, max_bytes=MAX_PAUSES)
+    except TooLarge:
+        desk.pauses.learn(TOO_LARGE, None)
+    else:
+        desk.pauses.learn(file.oid if file is not None else None, file.data if file is not None else None)
+    _call(desk)
+
+
+def learn_pauses(desk: Desk, view: View, head: str) -> None:
+    """Go by the file as it is at `head`, if that is another one than is known. No call."""
+    oid = view.find(head, PAUSES)
+    if desk.pauses.is_read(oid):
+        return
+    desk.pauses.learn(oid, view.blob(oid, max_bytes=MAX_PAUSES) if oid is not None else None)
+    _call(desk)
+
+
+def _call(desk: Desk) -> None:
+    """Have dispatch go by the pauses, and maintainers told of those that are not theirs."""
+    desk.mark(QUEUE, Priority.PERSON)
+    if called_off(desk.pauses.all()):
+        desk.mark(DIGEST)

@@ -1,0 +1,173 @@
+"""What maintainers decide about the queue: cancel, hold, priority, pause. Each is one edit by way of the ledger.
+
+All are idempotent: whatever is so already changes nothing and says so. They decide by the file as it will be when all
+that was decided before has landed, and the edit is void where the status has changed in between; Redis is told by the
+sync that the edit wakes. They ask nobody for permission: whoever calls them has done that.
+
+Race closed: two maintainers want opposite things of one request, before the first of them is committed. The second is
+told how it is since the first. Should a third want what the first wanted, it is another edit, behind the two: under the
+id of the first it would take the first one's place.
+Race accepted: they do so at the very same instant, in two threads. Then both are told that it will be done, and the
+edit that was staged first decides.
+"""
+
+from __future__ import annotations
+
+import secrets
+
+from bot.core.context import Desk, request_key
+from bot.ledger.edits import FieldEdit, PutFile
+from bot.read_models.queue_texts import Code, Ruling
+from bot.request_files.file_edits import Ahead, base_of, digest_of, read_ahead, request_ahead
+from hub.errors import TooLarge
+from leaderboard import rulings
+from leaderboard.attempts import number_in
+from leaderboard.holds import MAX_PAUSES, MAX_REASON, PAUSES, BadPauses, Hold, Priority, is_target, parse_pauses
+from leaderboard.requests import Request, Status
+from leaderboard.transitions import Transition, kept_of
+from redis_state.board.pauses import PAUSED
+from redis_state.clock import iso
+
+
+def cancel(desk: Desk, path: str, reason: str, by: str) -> Ruling:
+    """Withdraw the request at `path`, wherever it is: waiting, in RQ, or running. An earlier result of it stays."""
+    found = _open(desk, path)
+    if isinstance(found, Ruling):
+        return found if found.reason != Status.CANCELLED.value else Ruling("cancelled-already", False, path)
+    request, file = found
+    step = rulings.cancelled(_hold(desk, reason, by), kept_of(request) or desk.index.get(path).kept)
+    return _stage(desk, request, file, step, "Cancel", "cancelled")
+
+
+def hold(desk: Desk, path: str, reason: str, by: str) -> Ruling:
+    """Give the request at `path` no turn until `unhold`; what runs goes on."""
+    found = _open(desk, path)
+    if isinstance(found, Ruling):
+        return found
+    request, file = found
+    why, known = _hold(desk, reason, by), request.file.steward.hold
+    if known is not None and known.reason == why.reason:
+        return Ruling("held-already", False, path)
+    return _stage(desk, request, file, rulings.held(why), "Hold", "held")
+
+
+def unhold(desk: Desk, path: str) -> Ruling:
+    """Give the request at `path` its turn again."""
+    found = _open(desk, path)
+    if isinstance(found, Ruling):
+        return found
+    request, file = found
+    if request.file.steward.hold is None:
+        return Ruling("not-held", False, path)
+    return _stage(desk, request, file, rulings.held(None), "Lift the hold of", "unheld")
+
+
+def set_priority(desk: Desk, path: str, priority: Priority) -> Ruling:
+    """Have the turn of the request at `path` come before those of lower priorities."""
+    found = _open(desk, path)
+    if isinstance(found, Ruling):
+        return found
+    request, file = found
+    if (request.file.steward.priority or "normal") == priority:
+        return Ruling("priority-already", False, path, priority)
+    step = rulings.prioritised(priority)
+    return _stage(desk, request, file, step, f"Give {priority} priority to", "priority", priority)
+
+
+def pause(desk: Desk, what: str, reason: str, by: str) -> Ruling:
+    """Give nothing of `what` (`board`, `tier:…`, `suite:…`) a turn until `resume`; what runs goes on."""
+    if not is_target(what):
+        return Ruling("no-target", False, what)
+    pauses = _pauses(desk)
+    if isinstance(pauses, Ruling):
+        return pauses
+    known, why = pauses.get(what), _hold(desk, reason, by)
+    if known is not None and known.reason == why.reason:
+        return Ruling("paused-already", False, what)
+    return _stage_pause(desk, what, why, "paused")
+
+
+def resume(desk: Desk, what: str) -> Ruling:
+    """Give what was paused its turns again."""
+    if not is_target(what):
+        return Ruling("no-target", False, what)
+    pauses = _pauses(desk)
+    if isinstance(pauses, Ruling):
+        return pauses
+    if what not in pauses:
+        return Ruling("not-paused", False, what)
+    return _stage_pause(desk, what, None, "resumed")
+
+
+def _open(desk: Desk, path: str) -> tuple[Request, Ahead] | Ruling:
+    """The request at `path` with its file, if it has not come to its end; else why it cannot be ruled about."""
+    found = request_ahead(desk, path)
+    if isinstance(found, str):
+        return Ruling(found, False, path)
+    request, file = found
+    status = request.status
+    if status is None or _is_foreign(desk, request):
+        return Ruling("foreign", False, path)
+    if not status.waits and status is not Status.RUNNING:
+        return Ruling("over", False, path, status.value)
+    return request, file
+
+
+def _is_foreign(desk: Desk, request: Request) -> bool:
+    """Whether another backend runs it."""
+    file, path = request.file, str(request.path)
+    ours = file.steward.attempt > 0 and number_in(file.job_id, desk.board.name, path) > 0
+    return request.status is Status.RUNNING and not ours
+
+
+def _stage(
+    desk: Desk, request: Request, file: Ahead, step: Transition, does: str, code: Code, reason: str = ""
+) -> Ruling:
+    """Stage `step`, which stands as long as the request has not come to its end."""
+    path = str(request.path)
+    # Where others are staged, what the file will be may be what it was before them: no name for the place behind them.
+    place = f" {secrets.token_hex(4)}" if desk.ledgers.pending(path) else ""
+    edit = FieldEdit(
+        id=f"{code} {file.oid} {digest_of(path)}{place}",
+        path=path,
+        line=f"{does} {request.path.model}",
+        subject=path,
+        fields=dict(step.fields),
+        facts=dict(step.facts),
+        guard={"status": _going_on(request)},
+        base=base_of(file.there),
+        wake=(request_key(path),),
+    )
+    done = desk.effects.stage(desk.requests, edit)
+    return Ruling(code if done else "off", done, path, reason)
+
+
+def _going_on(request: Request) -> tuple[str, ...]:
+    """Every status in which a ruling stands; the file's own word among them, however it is written."""
+    ours = tuple(status.value for status in Status if status.waits or status is Status.RUNNING)
+    return tuple(dict.fromkeys((request.file.status, *ours)))
+
+
+def _stage_pause(desk: Desk, what: str, why: Hold | None, code: Code) -> Ruling:
+    """One member of the file of pauses, so that two pauses at a time do not undo each other."""
+    at = iso(desk.now())
+    line = f"{'Pause' if why is not None else 'Resume'} {what}"
+    # Staged in this order they are applied in this order; where the file is there already, the first changes nothing.
+    empty = PutFile(id=f"{code} {what} {at} room", path=PAUSES, data=b"{}\n", line=line, subject=PAUSES)
+    fields = {what: why.model_dump() if why is not None else None}
+    edit = FieldEdit(id=f"{code} {what} {at}", path=PAUSES, line=line, subject=PAUSES, fields=fields, wake=(PAUSED,))
+    done = desk.effects.stage(desk.requests, empty, edit)
+    return Ruling(code if done else "off", done, what)
+
+
+def _pauses(desk: Desk) -> dict[str, Hold] | Ruling:
+    """What is paused according to the Hub, and to all that was decided since; or why nobody can tell. One call."""
+    try:
+        file = read_ahead(desk, PAUSES, max_bytes=MAX_PAUSES)
+        return parse_pauses(file.data) if file is not None else {}
+    except (BadPauses, TooLarge):
+        return Ruling("bad-pauses", False, PAUSES)  # people write it by hand, too
+
+
+def _hold(desk: Desk, reason: str, by: str) -> Hold:
+    return Hold(reason=" ".join(reason.split())[:MAX_REASON] or "no reason was given", by=by[:100], at=iso(desk.now()))

@@ -1,0 +1,27 @@
+"""`/cancel`: a request is withdrawn, wherever it is."""
+
+from __future__ import annotations
+
+from bot.core.commands.call import Answer, Call
+from bot.core.commands.parameters import MODEL, PRECISION, THEIRS, WEIGHTS, WHY, ruled
+from bot.core.commands.registry import Verb
+from bot.queue import rulings
+
+
+def run(call: Call) -> Answer:
+    """Withdraw it; a worker that has it stops."""
+    reason = call.get("reason") or "It was not wanted any more."
+    return ruled(call, lambda: rulings.cancel(call.desk, call.entry.path, reason, call.person.name))
+
+
+CANCEL = Verb(
+    name="cancel",
+    summary="withdraw a request that waits or runs",
+    who=THEIRS,
+    run=run,
+    params=(MODEL, PRECISION, WEIGHTS, WHY),
+    about="request",
+    examples=("/cancel", "/cancel org/model precision=4bit", "/cancel org/model the wrong revision"),
+    irreversible=True,
+    decides=True,
+)

@@ -1,0 +1,40 @@
+"""`/hold` and `/unhold`: one request gets no turn, and gets it again."""
+
+from __future__ import annotations
+
+from bot.core.commands.call import Answer, Call
+from bot.core.commands.parameters import MAINTAINERS, MODEL, PRECISION, REASON, WEIGHTS, ruled
+from bot.core.commands.registry import Verb
+from bot.queue import rulings
+
+
+def run_hold(call: Call) -> Answer:
+    """Give it no turn, with the reason in its file."""
+    return ruled(call, lambda: rulings.hold(call.desk, call.entry.path, call.get("reason"), call.person.name))
+
+
+def run_unhold(call: Call) -> Answer:
+    """Give it its turn again."""
+    return ruled(call, lambda: rulings.unhold(call.desk, call.entry.path))
+
+
+HOLD = Verb(
+    name="hold",
+    summary="give a waiting request no turn, for a reason that everybody can read",
+    who=MAINTAINERS,
+    run=run_hold,
+    params=(MODEL, PRECISION, WEIGHTS, REASON),
+    about="request",
+    examples=("/hold the authors asked us to wait", '/hold org/model reason="the licence is not clear"'),
+    decides=True,
+)
+UNHOLD = Verb(
+    name="unhold",
+    summary="give a request that is on hold its turn again",
+    who=MAINTAINERS,
+    run=run_unhold,
+    params=(MODEL, PRECISION, WEIGHTS),
+    about="request",
+    examples=("/unhold", "/unhold org/model"),
+    decides=True,
+)

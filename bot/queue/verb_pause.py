@@ -1,0 +1,40 @@
+"""`/pause` and `/resume`: nothing of the board, of a tier or of a suite gets a turn for a while."""
+
+from __future__ import annotations
+
+from bot.core.commands.call import Answer, Call
+from bot.core.commands.parameters import MAINTAINERS, REASON, ruled
+from bot.core.commands.registry import Param, Verb
+from bot.queue import rulings
+
+WHAT = Param("what", "word", "board, tier:small, tier:medium, tier:large, or suite: and its name", required=True)
+
+
+def run_pause(call: Call) -> Answer:
+    """Give nothing of it a turn; what runs goes on."""
+    return ruled(call, lambda: rulings.pause(call.desk, call.get("what"), call.get("reason"), call.person.name))
+
+
+def run_resume(call: Call) -> Answer:
+    """Give it its turns again."""
+    return ruled(call, lambda: rulings.resume(call.desk, call.get("what")))
+
+
+PAUSE = Verb(
+    name="pause",
+    summary="give nothing of the board, a tier or a suite a turn until it is resumed; what runs goes on",
+    who=MAINTAINERS,
+    run=run_pause,
+    params=(WHAT, REASON),
+    examples=("/pause board the cluster moves tonight", "/pause tier:large no large machines this week"),
+    decides=True,
+)
+RESUME = Verb(
+    name="resume",
+    summary="give what was paused its turns again",
+    who=MAINTAINERS,
+    run=run_resume,
+    params=(WHAT,),
+    examples=("/resume board", "/resume tier:large"),
+    decides=True,
+)

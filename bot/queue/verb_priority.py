@@ -1,0 +1,31 @@
+"""`/priority`: whose turn comes before others'."""
+
+from __future__ import annotations
+
+from typing import cast
+
+from bot.core.commands.call import Answer, Call
+from bot.core.commands.parameters import MAINTAINERS, MODEL, PRECISION, WEIGHTS, ruled
+from bot.core.commands.registry import Param, Verb
+from bot.queue import rulings
+from leaderboard.holds import RANK, Priority
+
+LEVEL = Param("level", "choice", "one of high, normal, low", required=True, choices=tuple(RANK))
+
+
+def run(call: Call) -> Answer:
+    """Write the level into its file; dispatch goes by it."""
+    level = cast(Priority, call.get("level"))
+    return ruled(call, lambda: rulings.set_priority(call.desk, call.entry.path, level))
+
+
+PRIORITY = Verb(
+    name="priority",
+    summary="have a request's turn come before those of lower priority",
+    who=MAINTAINERS,
+    run=run,
+    params=(MODEL, LEVEL, PRECISION, WEIGHTS),
+    about="request",
+    examples=("/priority high", "/priority org/model low"),
+    decides=True,
+)

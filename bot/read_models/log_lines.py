@@ -1,0 +1,30 @@
+"""A request's last log, as it lies in the logs repo, and the lines in it that decide."""
+
+from __future__ import annotations
+
+from bot.core.context import Desk
+from hub.errors import NotFound, TooLarge
+from leaderboard.decisive import decisive_lines
+from leaderboard.requests import RequestPath, parse_path
+from redis_state.board.entry import Entry
+
+MAX_LOG = 1_000_000
+
+
+def log_of(desk: Desk, entry: Entry) -> str | None:
+    """The log of the last attempt at `entry`; None where none was kept, or it is over MAX_LOG bytes. One call."""
+    where = parse_path(entry.path)
+    if entry.attempt is None or not isinstance(where, RequestPath):
+        return None
+    path = f"{where.model}/{entry.attempt}/log.txt"
+    try:
+        file = desk.hub.find_file(desk.logs, path, max_bytes=MAX_LOG)
+    except (NotFound, TooLarge):
+        return None
+    return file.data.decode("utf-8", "replace") if file is not None else None
+
+
+def lines_of(desk: Desk, entry: Entry) -> list[str]:
+    """Its decisive lines; none where no log was kept. One call."""
+    log = log_of(desk, entry)
+    return decisive_lines(log) if log is not None else []

@@ -1,0 +1,181 @@
+"""The queue as one looks at it: who waits in which order, what is held back and why, and when each will start.
+
+Reading it costs a few round trips to Redis and no call to the Hub; ordering it is done again only when something that
+decides about the order has changed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+
+from bot.core.context import Desk
+from leaderboard.budgets import Spent
+from leaderboard.dispatch import Busy, HeldBack, Taker, Terms, Waiting, held_back, in_turn
+from leaderboard.estimates import Durations, Start, Starts, Work, starts
+from leaderboard.places import crosses
+from redis_state import jobs
+from redis_state.attempts import AttemptState
+from redis_state.board.entry import Entry
+from redis_state.board.waiting import turn_of
+
+FRESH = 30.0
+"""Seconds after which starts are worked out again, though nothing has changed but the time."""
+MINUTE = 60.0
+
+
+@dataclass(frozen=True)
+class Outlook:
+    """Where one waiting request stands: its position and how many wait with it, or what holds it back.
+
+    `workers` is how many there are for it; `start` None where that cannot be said; `worked_out` is the start without
+    experience, and `turn` the request's number among those of its submitter.
+    """
+
+    position: int | None = None
+    among: int = 0
+    start: Start | None = None
+    worked_out: Start | None = None
+    turn: int = 0
+    held: HeldBack | None = None
+    workers: int = 0
+
+
+@dataclass
+class Line:
+    """All that wait, in RQ or not, under the `terms` of a moment; `lying`: attempt → RQ queue in which it lies."""
+
+    waiting: tuple[Waiting, ...]
+    running: tuple[Busy, ...]
+    terms: Terms
+    now: float
+    lying: dict[str, str] = field(default_factory=dict)
+
+    @cached_property
+    def turns(self) -> list[Waiting]:
+        """Those that nothing holds back, in the order of their turns."""
+        return in_turn(self.waiting, self.running, self.terms)
+
+    @cached_property
+    def order(self) -> dict[str, list[Waiting]]:
+        """Lane → those of `turns` that wait there."""
+        lanes = set(self._lanes.values())
+        if len(lanes) == 1:
+            return dict.fromkeys(lanes, self.turns)
+        return {lane: [one for one in self.turns if self._lanes[one.tier] == lane] for lane in lanes}
+
+    @cached_property
+    def starts(self) -> dict[str, Starts]:
+        """Lane → when each of those that wait there will start, as far as that can be said."""
+        found = {}
+        for lane, order in self.order.items():
+            running = [
+                Work(busy.suite, busy.size, max(0.0, self.now - busy.started) if busy.started else 0.0)
+                for busy in self.running
+                if self._lanes[busy.tier] == lane
+            ]
+            found[lane] = starts(order, running, self._workers(lane), self.terms.durations, self.now)
+        return found
+
+    @cached_property
+    def positions(self) -> dict[str, int]:
+        """Path → position in its lane, from 1."""
+        return {one.path: at for order in self.order.values() for at, one in enumerate(order, 1)}
+
+    @cached_property
+    def by_path(self) -> dict[str, Waiting]:
+        """Path → the request that waits."""
+        return {one.path: one for one in self.waiting}
+
+    def outlook(self, path: str) -> Outlook | None:
+        """Where the request at `path` stands; None where it does not wait."""
+        request = self.by_path.get(path)
+        if request is None:
+            return None
+        lane = self._lanes[request.tier]
+        workers, at = self._workers(lane), self.positions.get(path)
+        if at is None:
+            return Outlook(held=held_back(request, self.terms), workers=workers)
+        known, order = self.starts[lane], self.order[lane]
+        turn = sum(one.submitter == request.submitter for one in order[:at])
+        plain = known[at - 1] if at <= len(known) else None
+        start = self.terms.experience.applied(plain, turn, self.now) if plain is not None else None
+        return Outlook(at, len(order), start, plain, turn, None, workers)
+
+    def to_be_retold(self, limit: int) -> list[str]:
+        """The first `limit` of those whose thread tells another position, or another reason, than is true by now."""
+        found = [one.path for one in self.waiting if crosses(one.place, self.positions.get(one.path, 0))]
+        for one in self.waiting:
+            if len(found) >= limit:
+                break
+            if one.path not in self.positions and why_of(held_back(one, self.terms)) != one.why:
+                found.append(one.path)
+        return list(dict.fromkeys(found))[:limit]
+
+    @cached_property
+    def _lanes(self) -> dict[str, str]:
+        return {tier: str(lane) for tier, lane in self.terms.lanes.items()}
+
+    def _workers(self, lane: str) -> int:
+        return sum(any(self._lanes[tier] == lane for tier in taker.tiers) for taker in self.terms.takers)
+
+
+def why_of(held: HeldBack | None) -> str:
+    """One word for what holds a request back, as the index keeps it."""
+    return f"{held.kind} {held.what}".strip() if held is not None else ""
+
+
+def look(desk: Desk) -> Line:
+    """The line at this moment; the one of the last look, where nothing that decides about the order has changed."""
+    lying = jobs.lying(desk.redis, desk.queues)
+    busy = [entry for entry in desk.index.busy() if entry.attempt is not None]
+    queued = tuple(turn_of(entry) for entry in busy if entry.attempt in lying)
+    taken = [entry for entry in busy if entry.attempt not in lying]
+    states = desk.attempts.read_all(entry.attempt for entry in taken if entry.attempt is not None)
+    running = tuple(_busy(entry, states) for entry in taken)
+    line = Line(desk.index.waiting() + queued, running, terms(desk, running), desk.now(), lying)
+    last = desk.last_line
+    if last is not None and (last.running, last.terms, last.waiting) == (line.running, line.terms, line.waiting):
+        last.lying = lying
+        if 0 <= line.now - last.now < FRESH:
+            return last
+        line.turns, line.by_path = last.turns, last.by_path
+    desk.last_line = line
+    return line
+
+
+def terms(desk: Desk, running: tuple[Busy, ...]) -> Terms:
+    """What applies to the queue now."""
+    durations = desk.measures.durations()
+    return Terms(
+        paused=frozenset(desk.pauses.all()),
+        budgets=desk.board.budgets,
+        spent=_spent(desk, running, durations),
+        turns=desk.measures.turns(),
+        durations=durations,
+        experience=desk.measures.experience(),
+        takers=tuple(Taker(card.takes, card.doing) for card in desk.workers.alive(now=desk.now())),
+    )
+
+
+def _spent(desk: Desk, running: tuple[Busy, ...], durations: Durations) -> Spent:
+    """What counts against the budgets: what ended, and what runs for as long as it is expected to, at least."""
+    if desk.board.budgets.unlimited:
+        return Spent()
+    now = desk.now()
+    spent = desk.measures.spent(now=now)
+    for busy in running:
+        elapsed = max(0.0, now - busy.started) if busy.started else 0.0
+        seconds = max(elapsed, durations.mean(busy.suite, busy.size))
+        seconds += -seconds % MINUTE  # whole ones, so that not every look finds something new
+        spent.add(seconds, tier=busy.tier, submitter=busy.submitter, path=busy.path)
+    return spent
+
+
+def _busy(entry: Entry, states: Mapping[str, AttemptState]) -> Busy:
+    assert entry.attempt is not None
+    turn = turn_of(entry)
+    state = states.get(entry.attempt)
+    started = state.started if state is not None else 0.0
+    return Busy(entry.attempt, entry.submitter, entry.tier, entry.path, entry.size, turn.suite, started)

@@ -1,0 +1,155 @@
+"""What is known of requests, as people and programs are told: from the index, the queue and the attempts in Redis.
+
+The public is told less than the operator (`public=False`): of a gated model's request no reason, log or thread, of a
+private one's nothing at all but that somebody has a place in the queue.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from bot.core.context import Desk
+from bot.read_models import models
+from bot.read_models.queue_snapshot import Outlook, look
+from hub.errors import BadRequest
+from hub.records import Repo
+from leaderboard import dispatch, estimates
+from leaderboard.adoption import old_failure
+from leaderboard.holds import Hold
+from leaderboard.requests import RequestPath, Status, parse_path
+from redis_state.attempts import AttemptState
+from redis_state.board.entry import Entry
+from redis_state.clock import iso
+
+ENDS: dict[str, models.State] = {"FINISHED": "finished", "FAILED": "failed", "CANCELLED": "cancelled"}
+
+
+def summary(desk: Desk, entry: Entry, *, public: bool = True) -> models.Summary:
+    """One request; call it for the public only where `hidden` says no."""
+    return summaries(desk, [entry], public=public)[0]
+
+
+def summaries(desk: Desk, entries: Sequence[Entry], *, public: bool = True) -> list[models.Summary]:
+    """`summary` of each. At most one round trip."""
+    adopted = _adopted(desk, entries)
+    return [models.Summary(**_fields(desk, entry, adopted, public=public)) for entry in entries]
+
+
+def request(desk: Desk, entry: Entry, *, public: bool = True, state: AttemptState | None = None) -> models.Request:
+    """One request with its place, what holds it back, or its progress; `state` of its attempt, where it was read."""
+    fields = _fields(desk, entry, _adopted(desk, [entry]), public=public)
+    if state is None and entry.state == "running" and entry.attempt is not None:
+        state = desk.attempts.read(entry.attempt)
+    seen = look(desk).outlook(entry.path) if entry.state in ("waiting", "queued") else None
+    return models.Request(
+        **fields,
+        attempt=entry.number if entry.attempt is not None else 0,
+        place=place(seen) if seen is not None and seen.position is not None else None,
+        held=held(entry, seen.held, desk.pauses.all()) if seen is not None and seen.held is not None else None,
+        progress=progress(state) if entry.state == "running" else None,
+    )
+
+
+def _adopted(desk: Desk, entries: Iterable[Entry]) -> str:
+    """When the board was adopted; asked only where one of `entries` failed before that."""
+    record = desk.adoption.record() if any(map(_failed_before, entries)) else None
+    return record.at if record is not None else ""
+
+
+def _failed_before(entry: Entry) -> bool:
+    """Whether it failed before the board was adopted, and nobody kept why."""
+    seen = entry.standing
+    return seen.failure is None and seen.old and seen.status == Status.FAILED
+
+
+def _fields(desk: Desk, entry: Entry, adopted: str, *, public: bool) -> dict[str, Any]:
+    where, seen = parse_path(entry.path), entry.standing
+    names = where if isinstance(where, RequestPath) else None
+    tells = not public or seen.access == "public"
+    thread = f"{desk.address(desk.requests)}/discussions/{entry.thread}" if entry.thread is not None else None
+    return {
+        "path": entry.path,
+        "model": entry.model or (names.model if names else ""),
+        "revision": entry.commit,
+        "precision": names.precision if names else "",
+        "weight_type": names.weight_type if names else "",
+        "status": seen.status,
+        "state": state_of(entry),
+        "submitter": entry.whose,
+        "submitted": iso(entry.time) if 0 < entry.time < 1e11 else None,
+        "request_url": desk.address(desk.requests, entry.path),
+        "thread_url": thread if tells else None,
+        "log_url": (seen.log or None) if tells else None,
+        "results_url": desk.address(desk.results, seen.results) if seen.results else None,
+        "details_url": _details(desk, names.model) if tells and names and seen.results and not seen.old else None,
+        "failure": _why(entry, adopted) if tells else None,
+        "failed": _has_failed(entry),
+        "access": seen.access,
+        "from_before": seen.old,
+    }
+
+
+def _details(desk: Desk, model: str) -> str | None:
+    """Where each question and each answer of a model's evaluations lies."""
+    try:
+        return desk.address(Repo("dataset", desk.board.repos.details(model)))
+    except BadRequest:
+        return None  # whoever wrote the file wrote something else than a name
+
+
+def _why(entry: Entry, adopted: str) -> models.Why | None:
+    """Why it failed; that no log was kept, where it did before the board was adopted."""
+    failure = old_failure(adopted) if _failed_before(entry) else entry.standing.failure
+    return models.Why(**failure.model_dump()) if failure is not None else None
+
+
+def _has_failed(entry: Entry) -> bool:
+    """Whether its newest evaluation failed, be it that the result of an earlier one stays."""
+    state = state_of(entry)
+    return state == "failed" or (state == "finished" and entry.standing.failure is not None)
+
+
+def state_of(entry: Entry) -> models.State:
+    """Where it is, in one word."""
+    match entry.state:
+        case "queued":
+            return "waiting"  # in RQ, but nobody took it: whoever's turn comes before may still take its place
+        case "foreign":
+            return ENDS.get(entry.standing.status, "elsewhere")
+        case "settled":
+            return ENDS.get(entry.standing.status, "settled")
+        case state:
+            return state
+
+
+def place(seen: Outlook) -> models.Place:
+    """The place of a request that has one."""
+    assert seen.position is not None
+    return models.Place(position=seen.position, among=seen.among, workers=seen.workers, start=start(seen.start))
+
+
+def start(found: estimates.Start | None) -> models.Start | None:
+    """When it will start, to the second."""
+    if found is None:
+        return None
+    return models.Start(earliest=iso(found.earliest), expected=iso(found.expected), latest=iso(found.latest))
+
+
+def held(entry: Entry | None, back: dispatch.HeldBack, pauses: Mapping[str, Hold]) -> models.HeldBack:
+    """What holds it back, with the reason that a maintainer gave; of a hold none where `entry` may not be told of."""
+    known = {"pause": pauses.get(back.what), "hold": entry.hold if entry is not None else None}
+    told = known.get(back.kind)
+    return models.HeldBack(
+        kind=back.kind, what=back.what, reason=told.reason if told else "", by=told.by if told else ""
+    )
+
+
+def progress(state: AttemptState | None) -> models.Progress:
+    """How far an attempt is."""
+    if state is None:
+        return models.Progress(phase="start", done=0, total=0)
+    began = iso(state.started) if state.started else None
+    return models.Progress(
+        phase=state.progress.phase, done=state.progress.done, total=state.progress.total, started=began
+    )

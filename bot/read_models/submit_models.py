@@ -1,0 +1,90 @@
+"""What `POST /api/requests` takes and answers, field by field."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from bot.read_models.check_models import Reason
+from bot.read_models.models import FAILURE, PATH, Problem
+from leaderboard.precisions import USUAL_PRECISION
+
+Code = Literal[
+    "submitted",
+    "resubmitted",
+    "under-way",
+    "refused",
+    "quota",
+    "exists",
+    "unreadable",
+    "off",
+    "not-allowed",
+    "hub-refused",
+]
+ASKED: dict[str, Any] = {"model": "ada/tiny", "revision": "main", "precision": "bfloat16", "weight_type": "Original"}
+WHERE: dict[str, Any] = {
+    "model": "ada/tiny",
+    "path": PATH,
+    "json_url": f"/api/requests/{PATH}",
+    "page_url": f"/requests/{PATH}",
+    "request_url": f"https://huggingface.co/datasets/board/requests/blob/main/{PATH}",
+}
+SUBMITTED: dict[str, Any] = {
+    "code": "submitted",
+    "message": "ada/tiny was checked and is submitted.",
+    "advice": "Follow it at json_url; its file appears within a minute or two.",
+    "text": "**ada/tiny** was checked and is submitted at `5f6b6d1a`. …",
+    "revision": "5f6b6d1a3a1f0a3f6f8e5b8b5c9d9a4f1c2e3d4b",
+    "status": "PENDING",
+    "reasons": [],
+    **WHERE,
+}
+REFUSED: dict[str, Any] = {
+    **SUBMITTED,
+    "code": "refused",
+    "message": "ada/tiny was not submitted, because it would be refused as it is.",
+    "advice": "Mend what the reasons say, then submit it again.",
+    "text": "**ada/tiny** was not submitted, because it would be refused as it is: …",
+    "revision": "",
+    "status": "",
+    "reasons": [
+        {"code": FAILURE["cause"], "message": FAILURE["message"], "advice": FAILURE["advice"], "link": ""},
+    ],
+}
+
+
+class Asked(BaseModel):
+    """What is to be evaluated. Who submits it is the owner of the token; any other field is passed over."""
+
+    model_config = ConfigDict(frozen=True, strict=True, extra="ignore", json_schema_extra={"examples": [ASKED]})
+
+    model: str = Field(min_length=1, max_length=300, description="`org/name`, or its address on the Hub")
+    revision: str = Field(default="main", min_length=1, max_length=100, description="branch, tag or commit")
+    precision: str = Field(default=USUAL_PRECISION, min_length=1, max_length=100)
+    weight_type: str = Field(default="Original", min_length=1, max_length=100, description="Original, Delta, Adapter")
+    base_model: str = Field(default="", max_length=300, description="what a Delta or an Adapter is applied to")
+    use_chat_template: bool = False
+
+    def arguments(self) -> dict[str, str]:
+        """The same as arguments of `/submit`."""
+        named = self.model_dump(exclude={"use_chat_template", "base_model"})
+        base = {"base_model": self.base_model} if self.base_model else {}
+        return {**named, **base, "chat_template": "yes" if self.use_chat_template else "no"}
+
+
+class Submitted(Problem):
+    """What came of it: in a word for programs, in a sentence, in Markdown as in a thread; with all reasons."""
+
+    model_config = ConfigDict(frozen=True, json_schema_extra={"examples": [SUBMITTED, REFUSED]})
+
+    code: Code
+    text: str = Field(default="", description="the words of `/submit`, as Markdown")
+    model: str
+    path: str = Field(default="", description="of its file in the requests repo; empty where there can be none")
+    json_url: str = Field(default="", description="where to follow it, on this server")
+    page_url: str = Field(default="", description="the same for people")
+    request_url: str = Field(default="", description="its file on the Hub")
+    revision: str = Field(default="", description="the commit that is going to be evaluated")
+    status: str = Field(default="", description="the word in the file, where there is one")
+    reasons: list[Reason] = Field(default_factory=list)

@@ -1,0 +1,81 @@
+"""Requests that failed of nobody knows what, for maintainers to look into: read from the Hub, where all of it lies."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from pydantic import ValidationError
+
+from bot.core.context import Desk
+from hub.errors import NotFound, TooLarge
+from leaderboard.attempts import Outcome, attempt_id
+from leaderboard.failures import UNKNOWN, diagnose
+from leaderboard.requests import Request, Status, is_request_path, parse_request
+
+if TYPE_CHECKING:
+    from bot.core.mirrors.mirror import View
+
+MAX_OUTCOME = 200_000
+LAST_LINES = 5
+
+
+@dataclass(frozen=True)
+class UnknownDeath:
+    """One failed request. `lines` are the last of its log; `now` is the cause that today's table would give it."""
+
+    path: str
+    model: str
+    message: str
+    log: str
+    lines: tuple[str, ...] = ()
+    now: str = UNKNOWN
+
+
+def unknown_deaths(desk: Desk, *, limit: int) -> list[UnknownDeath]:
+    """The failed requests whose cause is unknown, at most `limit`, by path. One call each, and a few for the mirror.
+
+    Raises HubError and MirrorDamaged.
+    """
+    head = desk.mirror.fetch(desk.requests, depth=0)
+    with desk.mirror.read(desk.requests) as view:
+        found = sorted(_failed(view, head, desk.board.max_request_bytes), key=lambda request: str(request.path))
+    return [_death(desk, request) for request in found[:limit]]
+
+
+def _failed(view: View, head: str, most: int) -> Iterator[Request]:
+    for blob in view.files(head):
+        data = view.blob(blob.oid, max_bytes=most) if blob.oid and is_request_path(blob.path) else None
+        # Most files say nothing of the kind: only those that may are parsed.
+        if data is None or b'"unknown"' not in data:
+            continue
+        request = parse_request(blob.path, data)
+        if isinstance(request, Request) and request.status is Status.FAILED and _is_unknown(request):
+            yield request
+
+
+def _is_unknown(request: Request) -> bool:
+    failure = request.file.steward.failure
+    return failure is not None and failure.cause == UNKNOWN
+
+
+def _death(desk: Desk, request: Request) -> UnknownDeath:
+    facts, model, path = request.file.steward, request.path.model, str(request.path)
+    assert facts.failure is not None
+    outcome = _outcome(desk, model, attempt_id(desk.board.name, path, facts.revision or "", facts.attempt))
+    evidence = outcome.evidence if outcome is not None else None
+    if evidence is None:
+        return UnknownDeath(path, model, facts.failure.message, facts.log or "")
+    lines = [line for line in evidence.log_tail.splitlines() if line.strip()][-LAST_LINES:]
+    now = diagnose(evidence).code
+    return UnknownDeath(path, model, facts.failure.message, facts.log or "", tuple(lines), now)
+
+
+def _outcome(desk: Desk, model: str, attempt: str) -> Outcome | None:
+    """What the worker said of the attempt; None where it left nothing that can be read."""
+    try:
+        file = desk.hub.find_file(desk.logs, f"{model}/{attempt}/outcome.json", max_bytes=MAX_OUTCOME)
+        return Outcome.model_validate_json(file.data) if file is not None else None
+    except (NotFound, TooLarge, ValidationError):
+        return None

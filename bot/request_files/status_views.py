@@ -1,0 +1,70 @@
+"""From what a sync knows to what the status comment says."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from bot.core.context import Desk
+from bot.request_files.status_text import PastLine, State, StatusView
+from hub.records import Repo
+from leaderboard.attempts import Failure
+from leaderboard.past import Past, past
+from leaderboard.requests import Problem, Request
+from redis_state.board.entry import Entry
+
+
+def readable(seconds: float) -> str:
+    """`2026-11-24 12:00 UTC`"""
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M UTC")
+
+
+def view_of(
+    desk: Desk,
+    entry: Entry,
+    request: Request,
+    state: State,
+    *,
+    reasons: Sequence[Problem] = (),
+    failure: Failure | None = None,
+    **more: Any,
+) -> StatusView:
+    """What to say about a readable request."""
+    model = request.path.model
+    return StatusView(
+        state=state,
+        path=entry.path,
+        request_url=desk.address(desk.requests, entry.path),
+        updated=readable(desk.now()),
+        model=model,
+        model_url=desk.address(Repo("model", model)),
+        revision=entry.sha or request.file.steward.revision or "",
+        precision=request.path.precision,
+        weight_type=request.path.weight_type,
+        submitter=entry.submitter or desk.index.origin(entry.path).submitter(request.file.sender),
+        attempt=entry.attempt or "",
+        reasons=reasons,
+        failure=failure,
+        has_earlier=entry.kept is not None and state in ("refused", "failed", "again", "cancelled"),
+        past=[_line(desk, model, one) for one in past(request.file.steward.causes)],
+        **more,
+    )
+
+
+def _line(desk: Desk, model: str, what: Past) -> PastLine:
+    log_url = desk.address(desk.logs, f"{model}/{what.attempt}/log.txt") if what.left_log else ""
+    return PastLine(what, log_url)
+
+
+def view_of_unreadable(desk: Desk, entry: Entry, problems: Sequence[Problem], *, writable: bool) -> StatusView:
+    """What to say about a file that cannot be read as a request."""
+    return StatusView(
+        state="refused",
+        path=entry.path,
+        request_url=desk.address(desk.requests, entry.path),
+        updated=readable(desk.now()),
+        submitter=desk.index.origin(entry.path).author,
+        reasons=problems,
+        writable=writable,
+    )

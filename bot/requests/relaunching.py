@@ -1,0 +1,83 @@
+"""Evaluate once more what has come to its end, because a person asked: one edit of the request file.
+
+Race closed: one comment relaunches twice. What caused a relaunch stands in the file, and a cause counts once.
+Race closed: two people ask at once. The second finds the request waiting, or about to; and the edit rests on the status
+that was read.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from bot.core.context import Desk
+from bot.request_files.attempt_numbers import known_numbers
+from bot.request_files.file_edits import digest_of, request_ahead, stage_transition
+from leaderboard import transitions
+from leaderboard.effects import Effect
+from leaderboard.past import since_asked_anew
+from leaderboard.requests import Request, Status
+from redis_state.board.entry import Entry
+
+How = Literal["done", "missing", "unreadable", "under-way", "spent", "budget", "finished", "off"]
+DAY = 86_400.0
+
+
+@dataclass(frozen=True)
+class Relaunch:
+    """What came of it: `how` names the sentence, `status` is the request's own, `thread` where it is followed."""
+
+    how: How
+    path: str
+    status: str = ""
+    thread: int | None = None
+
+
+def relaunch(desk: Desk, entry: Entry, *, cause: str, once: str | None = None) -> Relaunch:
+    """Have the request of `entry` wait again.
+
+    `once` is how causes begin of which a request may have one for each commit that was asked for: those of whoever may
+    ask only once. Somebody whose right is so limited cannot relaunch what has finished, unless a newer evaluation of it
+    failed; then that is made once more. One call; where the index was lost, those of `used_numbers`.
+    """
+    path = entry.path
+    found = request_ahead(desk, path)
+    if isinstance(found, str):
+        return Relaunch(found, path)
+    request, file = found
+    if request.status is None:
+        return Relaunch("unreadable", path)
+    how = _how(desk, request, cause, once)
+    known = Relaunch(how, path, request.status.value, request.file.steward.thread or entry.thread)
+    if how != "done":
+        return known
+    used, is_shown = known_numbers(desk, request, entry), desk.board.shows_new_evals
+    step = transitions.retried(request, cause=cause, shown=is_shown, used=used)
+    if step is None:
+        return known  # this cause has relaunched it before
+    # One cause may be that of several requests: a report that links them all.
+    name, line = f"relaunch {cause} {digest_of(path)}", f"Evaluate {request.path.model} once more"
+    if not stage_transition(desk, request, file.there, step, name=name, line=line, effect=Effect.RELAUNCH):
+        return Relaunch("off", path, known.status, known.thread)
+    desk.redis.zadd(desk.keys.relaunches, {f"{cause} {path}": desk.now()})
+    return known
+
+
+def _how(desk: Desk, request: Request, cause: str, once: str | None) -> How:
+    causes, status = request.file.steward.causes, request.status
+    if cause in causes:
+        return "done"
+    if status is None or status.waits or status is Status.RUNNING:
+        return "under-way"
+    if once is not None and status is Status.FINISHED and request.tried is None:
+        return "finished"
+    if once is not None and any(earlier.startswith(once) for earlier in since_asked_anew(causes)):
+        return "spent"
+    return "done" if _in_budget(desk) else "budget"
+
+
+def _in_budget(desk: Desk) -> bool:
+    """Whether the board has relaunches left for today. Accepted: after Redis was lost they are counted anew."""
+    key, now = desk.keys.relaunches, desk.now()
+    desk.redis.zremrangebyscore(key, "-inf", now - DAY)
+    return int(desk.redis.zcard(key)) < desk.board.relaunches_a_day

@@ -1,0 +1,189 @@
+"""One request: read it afresh, decide, act.
+
+The rule is `leaderboard.lifecycle.next_step`; here are the facts that it needs, and the effects of what it says.
+Effects come in the order results and log, comment, request file: whatever dies in between is found half done by the
+next sync, which sees the same facts and does the rest. Files are changed by way of the ledger: a sync stages an edit
+and returns, and is called again when that has landed, or is void.
+
+Race closed: the file changes between reading and writing. An edit names the fields that its decision rests on; if one
+of them changed it is void, and the next sync decides from the file as it is then. A change to another field survives.
+"""
+
+from __future__ import annotations
+
+import structlog
+
+from bot.core.commit_origins import know_origin
+from bot.core.context import Desk
+from bot.evaluations import attempt as attempts
+from bot.evaluations import costs, publication
+from bot.evaluations.attempt import dismiss
+from bot.queue import outbreaks
+from bot.queue.dispatching import QUEUE
+from bot.request_files import queue_places
+from bot.request_files.earlier_results import earlier_result
+from bot.request_files.followers import call_followers
+from bot.request_files.gather import Gathered, gather, note_spent
+from bot.requests.admission import admit
+from bot.requests.first_look import with_its_words
+from bot.requests.old_requests import rest_if_old, rest_if_old_and_large
+from bot.requests.unreadable import refuse_unreadable
+from hub.errors import TooLarge
+from hub.records import File
+from leaderboard.lifecycle import (
+    Admit,
+    Claim,
+    Fail,
+    Finish,
+    Foreign,
+    Recover,
+    Reopen,
+    Settled,
+    Step,
+    Wait,
+    Watch,
+    next_step,
+)
+from leaderboard.requests import REASONS, Request, Status, parse_request
+from redis_state.board.entry import Entry
+from redis_state.board.request_snapshot import standing_of
+from redis_state.dirty import Priority
+
+log = structlog.get_logger()
+
+
+def sync_request(desk: Desk, path: str) -> float | None:
+    """Bring the request at `path` one step further; when to look again by itself, if ever (seconds since the epoch)."""
+    if desk.ledgers.pending(path):
+        return None  # the ledger marks us again when the edit has landed, or is void
+    desk.adoption.ensure()
+    before = desk.index.get(path)
+    found = _read(desk, before)
+    if found is None:
+        if before.job is not None:
+            desk.mark(QUEUE, Priority.PERSON)  # it may lie in RQ still
+        return None
+    gathered = _gather(desk, before, *found)
+    entry, request = gathered.entry, gathered.request
+    may_try_again = attempts.may_try_again(desk, gathered)
+    step = next_step(request, gathered.attempt, gathered.seen, may_try_again=may_try_again)
+    log.info("request", path=path, status=request.file.status, attempt=gathered.attempt, step=type(step).__name__)
+    if isinstance(step, Admit) and _is_accepted(desk, gathered, before):
+        step = Wait(gathered.attempt or "")
+    if isinstance(step, Admit) and request.status is Status.RERUN and entry.again > desk.now():
+        if entry.state != "new":
+            desk.index.put(entry.model_copy(update={"state": "new"}))  # it waits, and everybody can see so
+        return entry.again  # what failed is given the time that its cause asks for
+    if not isinstance(step, Settled | Foreign):
+        know_origin(desk, request)
+    again = _act(desk, gathered, step)
+    desk.index.judged(path, gathered.file.oid, entry.standing)
+    if isinstance(step, Settled | Foreign):
+        call_followers(desk, path)  # now that the index says how it ended, for that is where they look
+    return again
+
+
+def _read(desk: Desk, entry: Entry) -> tuple[File, Request] | None:
+    """The file of `entry`, and the request in it. Where there is none, it is seen to: gone, old, or not to be read."""
+    path, most = entry.path, desk.board.max_request_bytes
+    try:
+        file = desk.hub.find_file(desk.requests, path, max_bytes=most)
+    except TooLarge:
+        _call_off(desk, entry)
+        if not rest_if_old_and_large(desk, entry):
+            refuse_unreadable(desk, entry, None, [REASONS["too-large"].problem(limit=f"{most:,}")])
+        return None
+    if file is None:
+        _call_off(desk, entry)
+        desk.index.drop(path)
+        return None
+    request, entry = parse_request(path, file.data), entry.model_copy(update={"file_oid": file.oid})
+    if rest_if_old(desk, entry, file, request):
+        _call_off(desk, entry)  # it may have been taken for work before the board was adopted
+        return None
+    if isinstance(request, list):
+        _call_off(desk, entry)
+        refuse_unreadable(desk, entry, file, request)
+        return None
+    return file, request
+
+
+def _call_off(desk: Desk, entry: Entry) -> None:
+    """There is no request any more that somebody might evaluate: tell whoever does, or asks whether to."""
+    for attempt in {entry.attempt, desk.attempts.asking(entry.path)}:
+        dismiss(desk, attempt, None)
+
+
+def _gather(desk: Desk, before: Entry, file: File, request: Request) -> Gathered:
+    """What is known of `request`; whoever is at another attempt than the current one is told to stop."""
+    if not before.model:  # our own commit put it there, by a rename, or nobody could read it until now
+        before = with_its_words(before, request)
+    standing = standing_of(request, before.standing.access)
+    known = {"file_oid": file.oid, "kept": earlier_result(before, request), "standing": standing}
+    entry = note_spent(desk, before.model_copy(update=known), request)
+    if request.file.steward.gpu_seconds:
+        desk.measures.recall(entry.path, request.file.steward.gpu_seconds)
+    gathered = gather(desk, entry, request, file)
+    # Before a revision is pinned it is not known which attempt is the current one: the next sync will know.
+    asking = desk.attempts.asking(entry.path) if gathered.attempt is not None else None
+    for other in {entry.attempt, asking}:
+        dismiss(desk, other, gathered.attempt)
+    return gathered
+
+
+def _is_accepted(desk: Desk, gathered: Gathered, before: Entry) -> bool:
+    """Whether this very file was accepted and waits: only its place in the queue may have changed."""
+    known = desk.index.get(before.path)
+    return (
+        known.state == "waiting"
+        and known.job is not None
+        and known.attempt == gathered.attempt is not None
+        and before.file_oid == gathered.file.oid
+        and known.job.suite_digest == desk.suite.digest
+    )
+
+
+def _act(desk: Desk, gathered: Gathered, step: Step) -> float | None:
+    """Do what `step` says."""
+    if isinstance(step, Finish | Fail | Reopen) and step.outcome is not None:
+        outbreaks.note(desk, gathered.request.path.model, step.outcome)
+    match step:
+        case Admit():
+            admit(desk, gathered)
+        case Wait():
+            attempts.wait(desk, gathered)
+        case Claim(committed=committed):
+            attempts.claim(desk, gathered, committed=committed)
+        case Watch():
+            attempts.watch(desk, gathered)
+        case Finish(outcome=outcome):
+            publication.finish(desk, gathered.request, gathered.file, gathered.entry, outcome, gathered.log)
+        case Fail(failure=failure) | Reopen(failure=failure) if attempts.had_published(desk, gathered, failure):
+            log.info("published before its worker died", attempt=gathered.attempt)
+        case Fail(failure=failure):
+            request, file, entry = gathered.request, gathered.file, gathered.entry
+            publication.fail(desk, request, file, entry, failure, step.outcome, gathered.log)
+        case Reopen():
+            attempts.reopen(desk, gathered, step)
+        case Recover(attempt=attempt):
+            return attempts.recover(desk, gathered, attempt)
+        case _:
+            _settle(desk, gathered, step)
+    return None
+
+
+def _settle(desk: Desk, gathered: Gathered, step: Step) -> None:
+    entry, attempt = gathered.entry, gathered.attempt
+    dismiss(desk, attempt, None)  # if it lives still, somebody ended the request by hand
+    if attempt is not None and gathered.seen.life in ("running", "ended"):
+        costs.count(desk, entry, attempt, gathered.seen.outcome)
+    if attempt is not None and gathered.seen.life == "ended":
+        desk.attempts.drop(attempt)
+    desk.measures.close(entry.path)
+    state = "foreign" if isinstance(step, Foreign) else "settled"
+    if entry.state != state:
+        entry = entry.model_copy(update={"state": state, "job": None})
+        desk.index.put(entry)
+        desk.mark(QUEUE, Priority.PERSON)
+    if gathered.request.status is Status.CANCELLED:  # last, for it may have to be told later
+        queue_places.tell_cancelled(desk, entry, gathered.request)

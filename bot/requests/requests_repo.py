@@ -1,0 +1,184 @@
+"""The requests repo as a whole: which files changed since the last look, and who changed them.
+
+What changed is found in the mirror: between two commits by their trees, where both are known, else by comparing every
+file of the newest commit with what the index judged. The latter is also how a board starts, be it new or Redis lost,
+and what is left when history was rewritten. No call is made per file.
+
+Race closed: a commit that lands between reading the head and fetching is after the head that is remembered, so the next
+look sees it. Race closed: dying between marking and remembering marks the same files again, which costs time only.
+Race closed: dying between indexing a file and marking it. What needs a sync is indexed without a blob id, so the next
+comparison marks it again.
+Race accepted: more than LOOK_BACK commits at once. All their files are marked; who brought the oldest is not known.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from itertools import islice
+from typing import TYPE_CHECKING
+
+import structlog
+
+from bot.core import adoption
+from bot.core.commit_origins import History, note_origins
+from bot.core.context import Desk, request_key
+from bot.core.mirrors.folder import MirrorDamaged
+from bot.core.mirrors.git_trees import Blob
+from bot.core.pull_records import MAIN
+from bot.pulls.pull import mark_moved
+from bot.queue.pauses import learn_pauses
+from bot.requests.first_look import first_look
+from bot.results.contents import mark_contents
+from hub.errors import RevisionNotFound
+from leaderboard.adoption import RECORD
+from leaderboard.requests import is_request_path
+from redis_state.crashpoints import pass_by, point
+from redis_state.dirty import Priority
+
+if TYPE_CHECKING:
+    from bot.core.mirrors.mirror import View
+
+log = structlog.get_logger()
+
+LOOK_BACK = 50
+"""Commits whose authors are looked up; files that came before are nobody's in particular."""
+MEANWHILE = 20
+"""Commits that may come between the look at the history and the fetch, without the one we know falling off its end."""
+CHUNK = 1_000
+"""Files compared at a time: what bounds the memory of a start with a hundred thousand of them."""
+AGAIN = 1.0
+"""Seconds until another look, where main moved on under our eyes."""
+
+INDEXED = point("new requests indexed, not marked")
+MARKED = point("changed requests marked, head not remembered")
+
+
+def sync_requests_repo(desk: Desk) -> float | None:
+    """Mark every request file that changed since the last look and was not judged as it is now; and every pull request
+    that was checked, and had commits pushed to it since."""
+    head, seen = _look(desk), desk.index.head(desk.requests.id)
+    if head == seen:
+        return None
+    mark_contents(desk)
+    history = _history(desk, seen, head)
+    adopting = any(entry.title == adoption.TITLE for entry in history.commits)
+    if history.is_complete and history.is_ours and not adopting:
+        desk.index.put_head(desk.requests.id, head)  # nothing but our own echo
+        return None
+    desk.mirror.fetch(desk.requests, depth=_depth(desk, history))
+    with desk.mirror.read_fetched(desk.requests) as view:
+        if not view.has(head):
+            return desk.now() + AGAIN
+        _mark(desk, view, history)
+    pass_by(MARKED)
+    desk.index.put_head(desk.requests.id, head)
+    return None
+
+
+def _look(desk: Desk) -> str:
+    """The head of main; pull requests are marked on the way, for the list of refs may have theirs too. One call."""
+    heads = desk.hub.heads(desk.requests, pulls=bool(desk.redis.exists(desk.keys.pulls)))
+    mark_moved(desk, heads)
+    if MAIN not in heads:
+        raise RevisionNotFound(f"{desk.requests.id} has no {MAIN}.", status=404)
+    return heads[MAIN]
+
+
+def _history(desk: Desk, seen: str | None, head: str) -> History:
+    commits = desk.hub.commits(desk.requests, head, limit=LOOK_BACK)
+    since = commits[: next((at for at, entry in enumerate(commits) if entry.oid == seen), len(commits))]
+    return History(desk.me(), seen, head, tuple(since), is_complete=len(since) < len(commits))
+
+
+def _depth(desk: Desk, history: History) -> int:
+    """How many commits to fetch, so that each can be compared with the one before; 0: all that are new."""
+    if not history.is_complete or history.seen is None:
+        return 1
+    try:
+        with desk.mirror.read(desk.requests) as view:
+            return 0 if view.has(history.seen) else len(history.commits) + 1 + MEANWHILE
+    except MirrorDamaged:
+        return len(history.commits) + 1 + MEANWHILE
+
+
+def _mark(desk: Desk, view: View, history: History) -> None:
+    _learn_what_is_old(desk, view.find(history.head, RECORD))
+    learn_pauses(desk, view, history.head)
+    if history.seen is not None and view.has(history.seen):
+        note_origins(desk, view, history)
+        changed = _requests(view.changed(history.seen, history.head))
+        files, marked = _look_at(desk, view, changed, Priority.EVENT)
+        log.info("requests repo", head=history.head, since=history.seen, changed=files, marked=marked)
+        return
+    if history.seen is not None:
+        log.warning("what was seen last is far back, or in no history any more", since=history.seen)
+    note_origins(desk, view, history.without_start())
+    files, marked = compare(desk, view, history.head)
+    log.info("requests repo compared", head=history.head, files=files, marked=marked)
+
+
+def _learn_what_is_old(desk: Desk, record: str | None) -> None:
+    """Read the record of adoption (`record` is its blob id) if that was not done yet."""
+    if desk.adoption.is_read(record):
+        return
+    if record is None:
+        desk.adoption.forget()
+        return
+    desk.adoption.read()
+    at_work = {*desk.index.unjudged(), *(one.path for one in desk.index.busy())}
+    at_work |= {waiting.path for waiting in desk.index.waiting()}
+    desk.mark_all(map(request_key, sorted(at_work)), Priority.BACKGROUND)
+
+
+def compare(desk: Desk, view: View, head: str) -> tuple[int, int]:
+    """Compare every request file at `head` with the index; how many there are, and how many were marked."""
+    there: set[str] | None = set() if desk.index.count() else None  # nothing can be gone from an empty index
+    files, marked = _look_at(desk, view, _requests(view.files(head)), Priority.BACKGROUND, there)
+    if there is not None:
+        gone = [path for path in desk.index.paths() if path not in there]
+        desk.mark_all(map(request_key, gone), Priority.BACKGROUND)
+        marked += len(gone)
+    return files, marked
+
+
+def _look_at(
+    desk: Desk, view: View, blobs: Iterator[Blob], priority: Priority, there: set[str] | None = None
+) -> tuple[int, int]:
+    """Mark those of `blobs` that the index did not judge as they are now; how many blobs, and how many were marked.
+
+    One that is new to the index is put there, and marked only if there is something to do about it. The paths are
+    added to `there`.
+    """
+    files = marked = 0
+    while chunk := list(islice(blobs, CHUNK)):
+        dirty = _index(desk, view, chunk, appeared=priority is Priority.EVENT)
+        pass_by(INDEXED)
+        desk.mark_all(map(request_key, dirty), priority)
+        files, marked = files + len(chunk), marked + len(dirty)
+        if there is not None:
+            there.update(blob.path for blob in chunk)
+    return files, marked
+
+
+def _index(desk: Desk, view: View, blobs: list[Blob], *, appeared: bool) -> list[str]:
+    """Put those of `blobs` that the index lacks there; the paths of all that need a sync.
+
+    `appeared` says that those were not there at the last look, which was complete.
+    """
+    dirty, entries, paths = [], [], [blob.path for blob in blobs]
+    for blob, known, adopted in zip(blobs, desk.index.find(paths), desk.adoption.blobs(paths), strict=True):
+        if blob.oid is None or known is not None:
+            if known is not None and known.file_oid != blob.oid:
+                dirty.append(blob.path)
+            continue
+        data = view.blob(blob.oid, max_bytes=desk.board.max_request_bytes)
+        entry, needs_sync = first_look(blob.path, blob.oid, data, adopted=adopted)
+        entries.append(entry.model_copy(update={"fresh": appeared}) if appeared else entry)
+        if needs_sync:
+            dirty.append(blob.path)
+    desk.index.put(*entries)
+    return dirty
+
+
+def _requests(blobs: Iterable[Blob]) -> Iterator[Blob]:
+    return (blob for blob in blobs if is_request_path(blob.path))

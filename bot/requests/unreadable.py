@@ -1,0 +1,64 @@
+"""Files that should be requests and cannot be read as one: told why, kept apart, never in the way of others."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from bot.core.context import Desk, request_key
+from bot.ledger.edits import Base, FieldEdit
+from bot.request_files.file_edits import digest_of
+from bot.request_files.status_thread import tell
+from bot.request_files.status_views import view_of_unreadable
+from hub.records import File
+from leaderboard.admission import refusal
+from leaderboard.dialects import foreign_dialect
+from leaderboard.jsontext import object_in
+from leaderboard.requests import Problem, Status
+from leaderboard.transitions import failed
+from redis_state.board.entry import Entry
+from redis_state.board.request_snapshot import standing_of_unreadable
+
+
+def refuse_unreadable(desk: Desk, entry: Entry, file: File | None, problems: Sequence[Problem]) -> None:
+    """Say every problem in the thread, and in the file where it is an object that waits for an evaluation.
+
+    An object with another status is an old file in a strange dialect, or one that was refused: it is left in peace. So
+    is one that was written for another backend.
+    """
+    fields = object_in(file.data) if file is not None else None
+    seen = standing_of_unreadable(file.data if file is not None else None)
+    entry = entry.model_copy(update={"standing": seen})
+    if fields is not None and (foreign_dialect(entry.path, fields) or not _waits(fields)):
+        desk.index.put(entry.model_copy(update={"state": "settled" if entry.said else "foreign", "job": None}))
+        return
+    told = seen.model_copy(update={"status": Status.FAILED.value, "failure": refusal(tuple(problems))})
+    entry = entry.model_copy(update={"standing": told})
+    view = view_of_unreadable(desk, entry, problems, writable=fields is not None)
+    entry = tell(desk, entry, view)
+    desk.index.put(entry.model_copy(update={"state": "settled", "job": None}))
+    if fields is not None and file is not None:
+        _stage(desk, entry, file, problems)
+
+
+def _stage(desk: Desk, entry: Entry, file: File, problems: Sequence[Problem]) -> None:
+    """What is not understood is not touched: only the status and our own object, and only in the file that was read."""
+    step = failed(failure=refusal(tuple(problems)), log=None, thread=entry.thread)
+    edit = FieldEdit(
+        id=f"refuse {file.oid} {digest_of(entry.path)}",
+        path=entry.path,
+        line=f"Refuse {entry.path}"[:400],
+        subject=entry.path,
+        fields=dict(step.fields),
+        facts=dict(step.facts),
+        whole=file.oid,
+        base=Base(data=file.data, commit=file.commit, oid=file.oid),
+        wake=(request_key(entry.path),),
+    )
+    desk.effects.stage(desk.requests, edit)
+
+
+def _waits(fields: dict[str, Any]) -> bool:
+    status = fields.get("status")
+    known = status.strip().upper() if isinstance(status, str) else "PENDING"
+    return known in Status.__members__ and Status(known).waits

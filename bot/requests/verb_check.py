@@ -1,0 +1,37 @@
+"""`/check`: whether a model would be accepted, by every rule, without submitting it."""
+
+from __future__ import annotations
+
+from bot.core.commands.call import Answer, Call, say
+from bot.core.commands.parameters import ANYONE, NAMED, WEIGHTS
+from bot.core.commands.registry import Param, Verb
+from bot.model_facts import checking
+from leaderboard.precisions import USUAL_PRECISION
+
+AT = Param("precision", "word", "as what it is to be evaluated, such as bfloat16", by_name=True)
+REVISION = Param("revision", "word", "a branch, a tag or a commit", by_name=True)
+
+
+def run(call: Call) -> Answer:
+    """The same rules that a submission meets, each with a tick or with what to do."""
+    found = checking.check(
+        call.desk,
+        call.get("model"),
+        revision=call.get("revision", "main"),
+        precision=call.get("precision", USUAL_PRECISION),
+        weight_type=call.get("weight_type", "Original"),
+        submitter=call.person.name,
+    )
+    failed = [line for line in found.lines if line.outcome == "failed"]
+    passed = [line for line in found.lines if line.outcome == "passed"]
+    return Answer(say("check", found=found, failed=failed, passed=passed))
+
+
+CHECK = Verb(
+    name="check",
+    summary="whether a model would be accepted, by every rule, without submitting it",
+    who=ANYONE,
+    run=run,
+    params=(NAMED, AT, WEIGHTS, REVISION),
+    examples=("/check org/model", "/check org/model precision=float16 revision=main"),
+)

@@ -1,0 +1,45 @@
+"""`/relaunch`: a request that has come to its end is evaluated once more.
+
+Its submitter may do so once for each commit that was submitted, a maintainer as often as the board's budget for a day
+allows. What caused it stands in the file, so that one comment relaunches once, also after Redis was lost.
+"""
+
+from __future__ import annotations
+
+from bot.core.commands.call import Answer, Call, doing, say
+from bot.core.commands.parameters import MODEL, PRECISION, THEIRS, WEIGHTS
+from bot.core.commands.registry import Verb
+from bot.core.render import Safe
+from bot.requests.relaunching import Relaunch, relaunch
+
+CAUSE = "relaunch"
+
+
+def run(call: Call) -> Answer:
+    """Have it wait for its turn again, judged anew at the commit that its file asks for, or that was tried last."""
+    cause = f"{CAUSE}:{call.person.id}:{call.cause}"
+    limit = None if call.is_maintainer else f"{CAUSE}:{call.person.id}:"
+
+    def act() -> Safe:
+        return _words(call, relaunch(call.desk, call.entry, cause=cause, once=limit))
+
+    return doing(act)
+
+
+def _words(call: Call, done: Relaunch) -> Safe:
+    desk = call.desk
+    is_here = (call.repo, call.thread.num) == (desk.requests, done.thread)
+    thread = f"{desk.address(desk.requests)}/discussions/{done.thread}" if done.thread else ""
+    return say("relaunch", done=done, thread=thread, is_here=is_here)
+
+
+RELAUNCH = Verb(
+    name="relaunch",
+    summary="have a request that failed, was cancelled or finished evaluated once more",
+    who=THEIRS,
+    run=run,
+    params=(MODEL, PRECISION, WEIGHTS),
+    about="request",
+    examples=("/relaunch", "/relaunch org/model", "/relaunch org/model precision=bfloat16"),
+    decides=True,
+)

@@ -1,0 +1,99 @@
+"""`/submit` and `/resubmit`: a new request, or an old one at a newer commit, without leaving the thread.
+
+Who writes the command is the submitter, by the Hub's word. The checks are made first, so that a model that would be
+refused leaves no request behind, and its author reads every reason in the reply.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from bot.core import people
+from bot.core.commands.call import Answer, Call, doing, say
+from bot.core.commands.parameters import ANYONE, MODEL, NAMED, PRECISION, THEIRS, WEIGHTS
+from bot.core.commands.registry import Arguments, Param, Verb
+from bot.core.commands.targets import submitter_of
+from bot.core.context import Desk
+from bot.core.render import Safe
+from bot.model_facts.board_facts import model_of
+from bot.requests import submitting
+from bot.requests.verb_check import AT, REVISION
+from leaderboard.precisions import USUAL_PRECISION
+from leaderboard.roles import Person, who_may
+from redis_state.board.entry import Entry
+
+CHAT = Param("chat_template", "choice", "whether to use its chat template", choices=("yes", "no"), by_name=True)
+BASE = Param("base_model", "model", "the model that a Delta or an Adapter is applied to", by_name=True)
+
+
+def run_submit(call: Call) -> Answer:
+    """Write the request file, once the model has passed every check."""
+    desk, wish = call.desk, wish_of(call.arguments, submitter=call.person.name)
+    may = may_resubmit(desk, call.person)
+    return doing(lambda: words(desk, submitting.submit(desk, wish, cause=call.cause, may_resubmit=may)))
+
+
+def may_resubmit(desk: Desk, person: Person) -> Callable[[Entry], bool]:
+    """Whether `person` could give `/resubmit` about a request, who submits its model anew."""
+
+    def may(entry: Entry) -> bool:
+        if entry.is_private:
+            return False  # nobody is told in public that there is one
+        about = {"model": model_of(entry), "submitter": submitter_of(desk, entry)}
+        _, roles = people.roles(desk, person, **about, fresh=RESUBMIT.irreversible, enough=RESUBMIT.who)
+        return bool(roles & RESUBMIT.who)
+
+    return may
+
+
+def wish_of(arguments: Arguments, *, submitter: str) -> submitting.Wish:
+    """What `submitter` wants, by the arguments of `/submit`, wherever they were written."""
+    return submitting.Wish(
+        model=arguments["model"],
+        revision=arguments.get("revision", "main"),
+        precision=arguments.get("precision", USUAL_PRECISION),
+        weight_type=arguments.get("weight_type", "Original"),
+        base_model=arguments.get("base_model", ""),
+        use_chat_template=arguments.get("chat_template") == "yes",
+        submitter=submitter,
+    )
+
+
+def run_resubmit(call: Call) -> Answer:
+    """Have it evaluated at another commit, once that has passed every check."""
+    revision = call.get("revision", "main")
+    return doing(
+        lambda: words(
+            call.desk,
+            submitting.resubmit(
+                call.desk, call.entry, revision=revision, submitter=call.person.name, cause=f"resubmit:{call.cause}"
+            ),
+        )
+    )
+
+
+def words(desk: Desk, done: submitting.Submitted, *, by_program: bool = False) -> Safe:
+    """What there is to say to whoever submitted, in a thread or by a program."""
+    address = desk.address(desk.requests, done.path) if done.path else ""
+    return say("submit", done=done, address=address, by_program=by_program, who=who_may(RESUBMIT.who))
+
+
+SUBMIT = Verb(
+    name="submit",
+    summary="submit a model; it is checked first",
+    who=ANYONE,
+    run=run_submit,
+    params=(NAMED, AT, WEIGHTS, REVISION, BASE, CHAT),
+    examples=("/submit org/model precision=bfloat16", "/submit org/adapter weight_type=Adapter base_model=org/model"),
+    decides=True,
+)
+RESUBMIT = Verb(
+    name="resubmit",
+    summary="have a model evaluated at a newer commit; the old result stays until the new one is there",
+    who=THEIRS,
+    run=run_resubmit,
+    params=(MODEL, PRECISION, WEIGHTS, REVISION),
+    about="request",
+    examples=("/resubmit", "/resubmit org/model revision=v2"),
+    decides=True,
+)

@@ -1,0 +1,1 @@
+"""The aggregated table, the scoreboard, and search."""

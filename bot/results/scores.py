@@ -1,0 +1,80 @@
+"""The scores in a status comment: the model's, beside those of the model it was made from and of its category's best.
+
+Each of the two is left out where it is not known: the board has not evaluated it, or with other questions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from bot.core.context import Desk
+from bot.request_files.status_text import ScoreRow
+from leaderboard.categories import read_category
+from leaderboard.requests import Request
+from leaderboard.results import Results, Scores
+from redis_state.board.scoreboard import Scored, of_model, same_category
+
+
+def keep_scores(desk: Desk, request: Request, path: str, results: Results) -> Scored:
+    """Remember what an evaluation of `request` came to, whose results lie at `path`."""
+    scored = scored_of(request, path, results.scores, results.block.revision, results.block.suite_digest)
+    desk.scores.put(scored)
+    return scored
+
+
+def scored_of(request: Request, results: str, scores: Scores, revision: str, suite: str) -> Scored:
+    """What is remembered of an evaluation of `request` at `revision`, whose results lie at the path `results`."""
+    return Scored(
+        path=str(request.path),
+        model=request.path.model,
+        suite=suite,
+        category=read_category(request.file.model_type),
+        average=scores.average,
+        benchmarks=scores.by_name,
+        revision=revision,
+        results=results,
+    )
+
+
+def compared(desk: Desk, own: Scored, request: Request, results: Results) -> dict[str, Any]:
+    """The table of scores, as fields of a view: each benchmark in the suite's order, and whom it is compared with."""
+    others = desk.scores.all()
+    base = _first(desk, of_model(others, request.file.base_model or "", own.suite))
+    top = _first(desk, same_category(others, own))
+    rows = [
+        ScoreRow(one.name, _shown(one.normalised), f"{one.raw:.4f}", _score(base, one.name), _score(top, one.name))
+        for one in results.scores.benchmarks
+    ]
+    average = ScoreRow("Average", _shown(own.average), "", _average(base), _average(top))
+    return {
+        "scores": rows,
+        "average": average,
+        "base": base.model if base is not None else "",
+        "best": top.model if top is not None else "",
+        "category": own.category.value,
+    }
+
+
+def _first(desk: Desk, scored: Iterable[Scored]) -> Scored | None:
+    """The first that is on the board, whose model everybody may know of, and that is not flagged."""
+    for one in scored:
+        entry = desk.index.find([one.path])[0]
+        if entry is None or not entry.has_results or entry.standing.access != "public":
+            continue
+        if not desk.flags([one.model], entry.weights):
+            return one
+    return None
+
+
+def _score(scored: Scored | None, benchmark: str) -> str:
+    found = scored.benchmarks.get(benchmark) if scored is not None else None
+    return _shown(found) if found is not None else ""
+
+
+def _average(scored: Scored | None) -> str:
+    return _shown(scored.average) if scored is not None else ""
+
+
+def _shown(score: float) -> str:
+    return f"{score:.2f}"

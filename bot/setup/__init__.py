@@ -1,0 +1,1 @@
+"""Adoption of a board, shadow report, doctor, consistency, re-evaluation."""

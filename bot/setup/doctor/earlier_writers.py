@@ -1,0 +1,102 @@
+"""What was here before Steward, and who else is at work: nothing old may be touched, and nobody else's work undone."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from bot.core.context import Desk
+from bot.core.mirrors.history import FileChange, changes, status_in
+from bot.evaluations.restore_deleted import missing_results
+from bot.setup.doctor.findings import Check, Checks
+from hub.errors import NotFound
+from leaderboard.adoption import MAX_RECORD, RECORD, BadRecord, parse_record
+from leaderboard.requests import is_request_path
+from redis_state.clock import iso
+
+QUIET = 24 * 3600.0
+"""Seconds for which nobody else may have changed a status before effects are switched on."""
+OTHERS_MEND = "Stop what else evaluates for this board, and leave edits in shadow until a day has passed without it."
+ENDS = ("FINISHED", "FAILED", "PENDING_NEW_EVAL", "CANCELLED")
+
+
+def adoption(desk: Desk, *, on: bool) -> Checks:
+    """Whether there is a record of what is old, and it can be gone by; `on`: effects are on, or about to be."""
+    file = desk.hub.find_file(desk.requests, RECORD, max_bytes=MAX_RECORD)
+    if file is None:
+        yield _not_adopted(desk, on=on)
+        return
+    try:
+        record = parse_record(file.data)
+    except BadRecord as error:
+        yield Check("adoption", "error", str(error), "Run `steward adopt --again`, or restore the file.")
+        return
+    commit = record.commit(desk.requests.id)
+    try:
+        known = bool(commit and desk.hub.commits(desk.requests, commit, limit=1))
+    except NotFound:
+        known = False
+    if known:
+        words = f"Adopted at {record.at} by {record.by.name}: {record.files:,} older requests are left in peace."
+        yield Check("adoption", "ok", words)
+    else:
+        mend = "Run `steward adopt --again`: all that is there by then counts as old."
+        yield Check("adoption", "error", "The commit of adoption is not in the history any more.", mend)
+
+
+def _not_adopted(desk: Desk, *, on: bool) -> Check:
+    """Without a record nothing is old. That is right for a new board, and for no other."""
+    head = desk.mirror.fetch(desk.requests, depth=1)
+    with desk.mirror.read(desk.requests) as view:
+        files = (blob.oid for blob in view.files(head) if is_request_path(blob.path) and blob.oid is not None)
+        older = sum(_ended_without_us(view.blob(oid, max_bytes=desk.board.max_request_bytes)) for oid in files)
+    if not older:
+        return Check("adoption", "ok", "There is nothing here from before Steward.")
+    words = f"{older:,} requests ended without Steward, and the board was not adopted: all of them count as new."
+    return Check("adoption", "error" if on else "warning", words, "Run `steward adopt` before effects are switched on.")
+
+
+def _ended_without_us(data: bytes | None) -> bool:
+    return data is not None and status_in(data) in ENDS and b'"steward"' not in data
+
+
+def other_accounts(desk: Desk, *, on: bool) -> Checks:
+    """Whether anybody but the bot and the forms of the board changed a status within a day."""
+    me, ours = desk.me(), dict[str, bool]()
+    found: dict[str, list[FileChange]] = {}
+    for change in changes(desk, since=desk.now() - QUIET):
+        if not change.changes_status or change.author == me.name:
+            continue
+        if change.author not in ours:
+            ours[change.author] = _is_front_end(desk, change.author)
+        if not ours[change.author]:
+            found.setdefault(change.author, []).append(change)
+    for author, made in found.items():
+        yield Check("other accounts", "error" if on else "warning", _told(author, made), OTHERS_MEND)
+    if not found:
+        yield Check("other accounts", "ok", "Nobody but the bot and the board's forms changed a status within a day.")
+
+
+def _told(author: str, made: Sequence[FileChange]) -> str:
+    last = made[0]
+    when = f" at {iso(last.date.timestamp())}" if last.date is not None else ""
+    words = f"{author} changed {len(made)} statuses within a day"
+    return f"{words}, the last{when}: {last.path} {last.before} → {last.after}."
+
+
+def _is_front_end(desk: Desk, name: str) -> bool:
+    try:
+        return desk.hub.user(name).id in desk.board.front_ends
+    except NotFound:
+        return False
+
+
+def results(desk: Desk) -> Checks:
+    """Whether what was finished still has its results."""
+    gone = missing_results(desk)
+    if not gone:
+        yield Check("results", "ok", "Every request that was finished here has its results.")
+        return
+    request, results = gone[0]
+    words = f"The results of {len(gone):,} finished requests are gone from {desk.results.id}: {results} of {request}"
+    mend = "Revert the commit that removed them; or, if they are to be gone, set their requests to CANCELLED."
+    yield Check("results", "warning", f"{words}{' first' if len(gone) > 1 else ''}.", mend)

@@ -1,0 +1,87 @@
+"""Is everything in place that a board needs? One line for each thing, and how to mend it.
+
+Nothing is changed by looking. That a worker's token may not write is tried with a commit on a parent that is not the
+branch's head: where the Hub would take it, it answers that the parent is stale, and nothing lands.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import redis
+
+from bot.core.context import Desk
+from bot.core.mirrors.folder import MirrorDamaged, UnusableFolder
+from bot.setup.consistency import disagreements
+from bot.setup.doctor import earlier_writers, hooks, machine, rights
+from bot.setup.doctor.findings import Check, Checks
+from hub.client import Hub
+from hub.errors import HubError
+from leaderboard.effects import Effect, Mode
+
+
+def examine(desk: Desk, *, worker: Hub | None = None, switching_on: bool = False) -> list[Check]:
+    """All checks. `worker` is the Hub in the name of the workers' token, where that is known.
+
+    With `switching_on`, what would forbid to switch edits on is an error, though they are not on yet.
+    """
+    on = switching_on or desk.effects.mode(Effect.EDIT) is Mode.ON
+    parts: list[tuple[str, Callable[[], Checks]]] = [
+        ("token", lambda: rights.token(desk)),
+        ("repos", lambda: rights.repos(desk)),
+        ("rights", lambda: rights.bot_rights(desk, on=on)),
+        ("worker token", lambda: rights.worker_token(desk, worker)),
+        ("worker details", lambda: rights.worker_rights(desk, worker)),
+        ("logs", lambda: rights.hidden_logs(desk)),
+        ("details", lambda: rights.details(desk)),
+        ("webhooks", lambda: hooks.webhooks(desk)),
+        ("webhook address", lambda: hooks.addresses(desk)),
+        ("redis", lambda: machine.queue_settings(desk)),
+        ("redis version", lambda: machine.queue_server(desk)),
+        ("clock", lambda: machine.clocks(desk)),
+        ("disk", lambda: machine.disk(desk.mirror.root)),
+        ("mirrors", lambda: machine.mirrors(desk)),
+        ("workers", lambda: machine.workers(desk)),
+        ("effects", lambda: _effects(desk)),
+        ("adoption", lambda: earlier_writers.adoption(desk, on=on)),
+        ("other accounts", lambda: earlier_writers.other_accounts(desk, on=on)),
+        ("results", lambda: earlier_writers.results(desk)),
+    ]
+    return [check for name, part in parts for check in _looked_at(name, part)]
+
+
+def agreement(desk: Desk) -> list[Check]:
+    """Whether the board's repos agree with each other, file by file: an error for each disagreement."""
+    return list(_looked_at("consistency", lambda: _agreement(desk)))
+
+
+def _agreement(desk: Desk) -> Checks:
+    found = disagreements(desk)
+    for one in found:
+        yield Check("consistency", "error", f"{one.path}: {one.words} ({one.what})", "Look at that file, then mend it.")
+    if not found:
+        yield Check("consistency", "ok", "Requests, results, flags and the table agree with each other.")
+
+
+def against_switching_on(desk: Desk) -> list[Check]:
+    """What forbids to switch an effect on now: another account at work on the queue, or a past without a record."""
+    parts: list[tuple[str, Callable[[], Checks]]] = [
+        ("mirrors", lambda: machine.mirrors(desk)),
+        ("adoption", lambda: earlier_writers.adoption(desk, on=True)),
+        ("other accounts", lambda: earlier_writers.other_accounts(desk, on=True)),
+    ]
+    checks = [check for name, part in parts for check in _looked_at(name, part)]
+    return [check for check in checks if check.state == "error"]
+
+
+def _looked_at(name: str, part: Callable[[], Checks]) -> Checks:
+    try:
+        yield from part()
+    except (HubError, MirrorDamaged, UnusableFolder, redis.ResponseError) as error:
+        yield Check(name, "error", f"Could not be looked at: {error}", "Mend what is above, and look again.")
+
+
+def _effects(desk: Desk) -> Checks:
+    kinds = {mode: [kind for kind in Effect if desk.effects.mode(kind) is mode] for mode in reversed(Mode)}
+    said = "; ".join(f"{mode}: {', '.join(named)}" for mode, named in kinds.items() if named)
+    yield Check("effects", "ok", f"{said[0].upper()}{said[1:]}.")

@@ -1,0 +1,186 @@
+"""Evaluate anew what was evaluated with another version of the board's suite, because an operator asked for it.
+
+    survey   which finished requests have results of another suite: read in clones of two repos, no call for each
+    put_back those wait again, by as few commits as the ledger makes of them
+
+Their results stay, and stay shown, until there are newer ones; where the newer evaluation fails, they are put back
+(`bot.request_files.earlier_results`). The suite is asked of the results on the Hub, where Redis may have been lost.
+
+Race closed: dying in the middle, or asking twice. What was put back is not finished any more, what is about to be is
+passed over, and one result is put back for one suite once, also where the newer evaluation failed.
+Race closed: somebody relaunches or resubmits one meanwhile. An edit rests on the status that was read.
+Race accepted: a request that was attempted more often than file and index know. Its admission finds that out, and it
+is evaluated at the commit that its file asks for.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from bot.core.commit_origins import know_origin
+from bot.core.context import Desk
+from bot.core.decision_records import keep
+from bot.core.mirrors.git_trees import Blob
+from bot.ledger.edits import FieldEdit
+from bot.request_files.file_edits import known_facts, transition_edit
+from hub.records import Account, File
+from leaderboard import transitions
+from leaderboard.effects import Effect, Mode
+from leaderboard.reevaluations import cause_of, standing
+from leaderboard.requests import Request, Status, is_request_path, parse_request
+from leaderboard.results import MAX_BYTES, suite_digest
+from redis_state.clock import iso
+
+if TYPE_CHECKING:
+    from bot.core.mirrors.mirror import View
+
+AT_ONCE = 250
+"""Edits that are staged, and paths that are recorded, at a time: as many as the ledger brings into one commit."""
+
+
+@dataclass(frozen=True)
+class Outdated:
+    """A finished request, and the digest of the suite that its result is of; "" where nobody knows."""
+
+    request: Request
+    file: File
+    made_with: str
+
+    @property
+    def path(self) -> str:
+        """Of its file."""
+        return str(self.request.path)
+
+
+@dataclass(frozen=True)
+class Survey:
+    """How the finished requests of a board stand to its suite: those that are `due`, and how many are not, and why.
+
+    `old` have results from before Steward, `unknown` ones that are gone or cannot be read; `tried` failed with this
+    suite; `changing` are just about to be something else.
+    """
+
+    suite: str
+    due: tuple[Outdated, ...] = ()
+    current: int = 0
+    tried: int = 0
+    old: int = 0
+    changing: int = 0
+    unknown: tuple[str, ...] = ()
+
+
+def survey(desk: Desk, *, model: str = "", old: bool = False, limit: int | None = None) -> Survey:
+    """Look at all finished requests, or those of `model`; `old`: those from before Steward are due too.
+
+    At most `limit` are due, by path. A few calls for each of two clones. Raises HubError and MirrorDamaged.
+    """
+    head = desk.mirror.fetch(desk.requests, depth=0)
+    with desk.mirror.read(desk.requests) as view:
+        finished = [one for one in _finished(desk, view, head) if _is(one, model)]
+    finished = _with_suites(desk, sorted(finished, key=lambda one: one.path))
+    found, due, unknown = Survey(desk.suite.digest), list[Outdated](), list[str]()
+    for one in finished:
+        kind = standing(one.request, one.made_with or None, desk.suite.digest)
+        from_before = one.request.file.steward.results is None
+        if desk.ledgers.pending(one.path):
+            found = replace(found, changing=found.changing + 1)
+        elif kind == "due" or (kind == "unknown" and from_before and old):
+            due.append(one)
+        elif kind == "unknown" and not from_before:
+            unknown.append(one.path)
+        else:
+            name = "old" if kind == "unknown" else kind
+            found = replace(found, **{name: getattr(found, name) + 1})
+    return replace(found, due=tuple(due[:limit]), unknown=tuple(unknown))
+
+
+def put_back(desk: Desk, due: Sequence[Outdated], *, by: Account, command: str) -> int:
+    """Have all of `due` wait again, and keep who decided so; how many will: none where relaunches are held back.
+
+    No call, but for requests from before Steward, of which it is found out who brought them. Raises HubError.
+    """
+    edits = [edit for one in due if (edit := _edit(desk, one)) is not None]
+    if edits and desk.effects.mode(Effect.EDIT, Effect.RELAUNCH) is Mode.ON:
+        _record(desk, edits, by, command)
+    staged = 0
+    for chunk in _chunks(edits):
+        staged += len(chunk) if desk.effects.stage(desk.requests, *chunk, effect=Effect.RELAUNCH) else 0
+    return staged
+
+
+def _finished(desk: Desk, view: View, head: str) -> Iterator[Outdated]:
+    for blob in view.files(head):
+        if blob.oid is None or not is_request_path(blob.path):
+            continue
+        data = view.blob(blob.oid, max_bytes=desk.board.max_request_bytes)
+        # Only those that may be finished are parsed.
+        request = parse_request(blob.path, data) if data is not None and b"FINISHED" in data.upper() else None
+        if data is not None and isinstance(request, Request) and request.status is Status.FINISHED:
+            yield Outdated(request, File(blob.path, data, blob.oid, head), "")
+
+
+def _is(one: Outdated, model: str) -> bool:
+    return not model or one.request.path.model.casefold() == model.casefold()
+
+
+def _with_suites(desk: Desk, finished: list[Outdated]) -> list[Outdated]:
+    """The same, each with the suite that its result says it is of."""
+    named = {path for one in finished if (path := one.request.file.steward.results) is not None}
+    if not named:
+        return finished
+    head = desk.mirror.fetch(desk.results, depth=0)
+    with desk.mirror.read(desk.results) as view:
+        # All files are listed once: to find a single one, the tree of all organisations is read.
+        made_with = {file.path: _made_with(view, file) for file in view.files(head) if file.path in named}
+    return [replace(one, made_with=made_with.get(one.request.file.steward.results or "", "")) for one in finished]
+
+
+def _made_with(view: View, file: Blob) -> str:
+    data = view.blob(file.oid, max_bytes=MAX_BYTES) if file.oid is not None else None
+    return (suite_digest(data) or "") if data is not None else ""
+
+
+def _edit(desk: Desk, one: Outdated) -> FieldEdit | None:
+    request, suite = one.request, desk.suite.digest
+    cause, used = cause_of(request, suite), desk.index.get(one.path).used or 0
+    step = transitions.reevaluated(request, cause=cause, shown=desk.board.shows_new_evals, used=used)
+    if step is None:
+        return None
+    if request.file.steward.attempt == 0:
+        know_origin(desk, request)
+    # What is not known here any more stays as the file has it.
+    known = {name: value for name, value in known_facts(desk, request).items() if value is not None}
+    name = f"reevaluate {cause} {hashlib.sha256(one.path.encode()).hexdigest()[:12]}"
+    line = f"Evaluate {request.path.model} with the new suite"
+    return transition_edit(request, one.file, step, name=name, line=line, known=known)
+
+
+def _record(desk: Desk, edits: Sequence[FieldEdit], by: Account, command: str) -> None:
+    """Keep the decision as those of commands are kept, in as many parts as it takes."""
+    at = datetime.fromtimestamp(desk.now(), UTC)
+    all_of_them = hashlib.sha256("\n".join(edit.id for edit in edits).encode()).hexdigest()[:16]
+    for number, chunk in enumerate(_chunks(edits)):
+        fields: dict[str, Any] = {
+            "at": iso(desk.now()),
+            "person": {"id": by.id, "name": by.name},
+            "roles": ["operator"],
+            "command": command,
+            "verb": "reevaluate",
+            "arguments": {"suite": desk.suite.name, "digest": desk.suite.digest},
+            "requests": [edit.path for edit in chunk],
+            "allowed": True,
+            "answer": f"Put back into the queue: {len(chunk)} finished requests.",
+            "thread": None,
+            "comment": f"shell-{all_of_them}",
+            "number": number,
+            "board": desk.board.name,
+        }
+        keep(desk, fields, at, cause=f"shell-{all_of_them}-{number}", line="Record steward reevaluate")
+
+
+def _chunks(edits: Sequence[FieldEdit]) -> Iterator[Sequence[FieldEdit]]:
+    return (edits[start : start + AT_ONCE] for start in range(0, len(edits), AT_ONCE))

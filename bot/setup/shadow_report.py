@@ -1,0 +1,102 @@
+"""What the bot would have done, beside what people then did to the same file or thread."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from bot.core.context import Desk, repo_of
+from bot.core.mirrors.history import FileChange, changes
+from hub.comments import is_by
+from hub.errors import NotFound
+from hub.records import Thread
+from redis_state.clock import iso
+from redis_state.shadowed_writes import Would
+
+MAX_THREADS = 100
+"""Threads that are read for one list: each is a call."""
+
+
+@dataclass(frozen=True)
+class Deed:
+    """One thing that somebody did afterwards."""
+
+    who: str
+    at: str
+    what: str
+
+
+@dataclass(frozen=True)
+class Compared:
+    """One thing that the bot would have done, and what came of it without the bot, oldest first."""
+
+    would: Would
+    then: Sequence[Deed]
+    same: bool
+    """Whether somebody gave the file the very status that the bot would have given it."""
+
+
+def compare(desk: Desk, things: Sequence[Would]) -> list[Compared]:
+    """`things`, each with what people did after it. Raises HubError and MirrorDamaged."""
+    if not things:
+        return []
+    files = _by_path(desk, min(would.at for would in things))
+    threads = _threads(desk, things)
+    return [_compared(desk, would, files.get(would.path, []), threads) for would in things]
+
+
+def _compared(desk: Desk, would: Would, made: Iterable[FileChange], threads: Mapping[str, Thread]) -> Compared:
+    # Git knows whole seconds: what happened within this one is more often the cause than the consequence.
+    later = [change for change in made if change.date is not None and change.date.timestamp() > int(would.at)]
+    deeds = [
+        Deed(change.author, iso(change.date.timestamp()) if change.date else "", _what(change)) for change in later
+    ]
+    if would.thread is not None and (thread := threads.get(_place(would))) is not None:
+        deeds += _in_thread(desk, would, thread)
+    same = bool(would.status) and any(change.after == would.status for change in later)
+    return Compared(would, sorted(deeds, key=lambda deed: deed.at), same)
+
+
+def _by_path(desk: Desk, since: float) -> dict[str, list[FileChange]]:
+    me, found = desk.me().name, dict[str, list[FileChange]]()
+    for change in changes(desk, since=int(since)):
+        if change.author != me:
+            found.setdefault(change.path, []).append(change)
+    return found
+
+
+def _what(change: FileChange) -> str:
+    if change.after is None:
+        return "removed the file" if change.before is not None else "changed the file"
+    if change.before is None:
+        return f"added the file: {change.after}"
+    return f"{change.before} → {change.after}" if change.changes_status else "changed other fields"
+
+
+def _threads(desk: Desk, things: Iterable[Would]) -> dict[str, Thread]:
+    places = dict.fromkeys((_place(would), would.repo, would.thread) for would in things if would.thread is not None)
+    found: dict[str, Thread] = {}
+    for place, name, number in list(places)[:MAX_THREADS]:
+        repo = repo_of(name)
+        if repo is None or number is None:
+            continue
+        try:
+            found[place] = desk.hub.thread(repo, number)
+        except NotFound:
+            continue  # it was deleted: there is nothing to show
+    return found
+
+
+def _in_thread(desk: Desk, would: Would, thread: Thread) -> list[Deed]:
+    me = desk.me()
+    deeds = [
+        Deed(comment.author_name, iso(comment.created_at.timestamp()), "wrote a comment")
+        for comment in thread.comments
+        if comment.created_at.timestamp() >= int(would.at) and not is_by(me, comment.author_id, comment.author_name)
+    ]
+    ended = [Deed("somebody", "by now", f"the thread is {thread.status}")] if thread.status != "open" else []
+    return deeds + ended
+
+
+def _place(would: Would) -> str:
+    return f"{would.repo}#{would.thread}"

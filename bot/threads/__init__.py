@@ -1,0 +1,1 @@
+"""Discussions of people: first answers, command answering, subscriptions, the maintainers' list."""

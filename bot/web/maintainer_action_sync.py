@@ -1,0 +1,71 @@
+"""Carry out what somebody who is signed in wants: say whether they are a maintainer, or wake a parked sync.
+
+Race closed: a sync dies after it woke a key, and before the answer is kept. What was to come of it is settled first, so
+it is recorded the same, and the key is not taken for one that was never parked.
+Race accepted: a person stops being a maintainer after their role was read. Waking a sync destroys nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Set
+from datetime import UTC, datetime
+from typing import Any
+
+from bot.core import people
+from bot.core.context import Desk
+from bot.core.decision_records import keep
+from bot.core.render import render
+from leaderboard.roles import Role
+from redis_state.board.maintainer_actions import LOOKED, Code, Errand, Errands
+from redis_state.clock import iso
+
+MAY = frozenset({Role.MAINTAINER})
+_REQUEST = "request:"
+
+
+def sync_errand(desk: Desk, name: str) -> None:
+    """Carry out the errand of this id and keep the answer, unless that was done before. Raises HubError."""
+    errands = Errands(desk.redis, desk.keys)
+    errand = errands.find(name)
+    if errand is None or errands.read(name) is not None:
+        return
+    _, roles = people.roles(desk, errand.person, model="", submitter="", fresh=True, enough=MAY)
+    if errand.what == "look":
+        errands.answer(name, "maintainer" if roles & MAY else "stranger", seconds=LOOKED)
+        return
+    code = errands.settle(name, _judged(desk, errand, roles))
+    at = datetime.fromtimestamp(errand.at, UTC)
+    keep(desk, _fields(desk, errand, roles, code), at, cause=f"page:{errand.id}", line="Record a wake")
+    if code == "woken":
+        desk.parking.wake(errand.about, now=desk.now())
+    errands.answer(name, code)
+
+
+def _judged(desk: Desk, errand: Errand, roles: Set[Role]) -> Code:
+    if not roles & MAY:
+        return "not-allowed"
+    return "woken" if any(one.key == errand.about for one in desk.parking.all()) else "not-parked"
+
+
+def _fields(desk: Desk, errand: Errand, roles: Set[Role], code: Code) -> dict[str, Any]:
+    path = errand.about.removeprefix(_REQUEST) if errand.about.startswith(_REQUEST) else ""
+    entry = desk.index.find([path])[0] if path else None
+    # Decisions are public. A request of a model that is not is woken without being named.
+    is_told = not path or (entry is not None and entry.standing.access == "public")
+    key = errand.about if is_told else f"{_REQUEST}…"
+    return {
+        "at": iso(errand.at),
+        "person": {"id": errand.person_id, "name": errand.person_name},
+        "roles": sorted(roles),
+        "command": f"wake {key}",
+        "verb": "wake",
+        "arguments": {"key": key},
+        "requests": [path] if path and is_told else [],
+        "model": entry.model if entry is not None and is_told else "",
+        "allowed": code == "woken",
+        "answer": render("woken", code=code).strip(),
+        "thread": None,
+        "comment": f"page-{errand.id}",
+        "number": 0,
+        "board": desk.board.name,
+    }

@@ -1,0 +1,85 @@
+"""What `redis_state.attempts` does in one step of the queue server each, in Lua: nobody can come between look and deed.
+
+Whoever writes in a worker's name says which worker it is, and changes nothing where another has the attempt: a worker
+that was cut off, or suspended, may wake to find that its attempt was given away. Where Redis was lost, the next beat
+tells all of it anew: who has the attempt, and of which request it is.
+"""
+
+from __future__ import annotations
+
+TAKE = """
+local worker, beat = unpack(redis.call('HMGET', KEYS[1], 'worker', 'beat'))
+local theirs = worker and worker ~= '' and worker ~= ARGV[1]
+if theirs and beat and tonumber(beat) > tonumber(ARGV[3]) - tonumber(ARGV[4]) then return 0 end
+redis.call('DEL', KEYS[2])
+redis.call('HDEL', KEYS[1], 'cancel', 'outcome', 'log')
+redis.call('HSET', KEYS[1], 'state', 'taken', 'path', ARGV[2], 'worker', ARGV[1], 'started', ARGV[3],
+  'phase', 'claim', 'done', 0, 'total', 0, 'beat', ARGV[3])
+redis.call('EXPIRE', KEYS[1], ARGV[5])
+redis.call('HSET', KEYS[3], ARGV[2], ARGV[6])
+redis.call('ZADD', KEYS[4], ARGV[3], ARGV[6])
+return 1
+"""
+
+QUEUED = """
+local state, beat = unpack(redis.call('HMGET', KEYS[1], 'state', 'beat'))
+local held = state == 'taken' or state == 'claimed' or state == 'running'
+if held and beat and tonumber(beat) > tonumber(ARGV[2]) - tonumber(ARGV[3]) then return 0 end
+redis.call('HSET', KEYS[1], 'state', 'queued', 'path', ARGV[1], 'queued', ARGV[2])
+redis.call('EXPIRE', KEYS[1], ARGV[4])
+return 1
+"""
+
+ANSWER = """
+local state = redis.call('HGET', KEYS[1], 'state')
+if ARGV[1] == 'claimed' and state ~= 'taken' and state ~= 'claimed' then return 0 end
+redis.call('HSET', KEYS[1], 'state', ARGV[1])
+if ARGV[1] == 'void' then redis.call('HDEL', KEYS[1], 'worker') end
+redis.call('DEL', KEYS[2])
+redis.call('RPUSH', KEYS[2], ARGV[1])
+redis.call('EXPIRE', KEYS[2], ARGV[2])
+return 1
+"""
+
+_IS_ANOTHERS = """
+local worker, state = unpack(redis.call('HMGET', KEYS[1], 'worker', 'state'))
+if worker and worker ~= '' and worker ~= ARGV[1] then return 0 end
+"""
+
+BEAT = (
+    _IS_ANOTHERS
+    + """
+local runs = ARGV[5] ~= 'claim'
+if runs then
+  redis.call('HSET', KEYS[1], 'state', 'running', 'phase', ARGV[5], 'done', ARGV[6], 'total', ARGV[7])
+elseif not state then
+  redis.call('HSET', KEYS[1], 'state', 'taken', 'phase', 'claim', 'done', 0, 'total', 0, 'started', ARGV[3])
+  redis.call('HSET', KEYS[3], ARGV[2], ARGV[8])
+end
+if runs or not state then redis.call('HSET', KEYS[1], 'worker', ARGV[1], 'path', ARGV[2]) end
+redis.call('HSET', KEYS[1], 'beat', ARGV[3])
+redis.call('EXPIRE', KEYS[1], ARGV[4])
+redis.call('ZADD', KEYS[2], ARGV[3], ARGV[8])
+return redis.call('HGET', KEYS[1], 'cancel') and 0 or 1
+"""
+)
+
+HAND_BACK = (
+    _IS_ANOTHERS
+    + """
+redis.call('HSET', KEYS[1], 'state', 'handed-back', 'worker', '')
+redis.call('EXPIRE', KEYS[1], ARGV[2])
+redis.call('ZREM', KEYS[2], ARGV[3])
+return 1
+"""
+)
+
+END = (
+    _IS_ANOTHERS
+    + """
+redis.call('HSET', KEYS[1], 'state', 'ended', 'outcome', ARGV[4], 'log', ARGV[5])
+redis.call('EXPIRE', KEYS[1], ARGV[2])
+redis.call('ZREM', KEYS[2], ARGV[3])
+return 1
+"""
+)

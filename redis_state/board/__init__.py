@@ -1,0 +1,1 @@
+"""What the bot keeps in Redis about its board: request index, measures, sessions. Workers never import it."""

@@ -1,0 +1,88 @@
+"""All requests by time, and by status and by submitter, so that a page of a list costs what is on the page.
+
+Sorted sets beside the index, written in the same transaction as the entries. A submitter's set may name a request that
+is another's by now: whoever reads looks at the entries themselves, and passes over what does not fit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, Any
+
+from leaderboard.requests import Status
+from redis_state.board.request_snapshot import OTHER
+from redis_state.keys import Keys
+from redis_state.redis import Fields, Redis, text
+
+if TYPE_CHECKING:
+    from redis_state.board.entry import Entry
+
+STATUSES = (*Status.__members__, OTHER)
+CHUNK = 200
+
+
+class Catalog:
+    """The requests of one board, newest first."""
+
+    def __init__(self, redis: Redis, keys: Keys) -> None:
+        self._redis = redis
+        self._keys = keys
+
+    def add(self, pipe: Any, entries: Iterable[Entry]) -> None:
+        """Have `pipe` list `entries` as they are."""
+        times: Fields = {}
+        statuses: dict[str, Fields] = {}
+        submitters: dict[str, Fields] = {}
+        for entry in entries:
+            times[entry.path] = entry.time
+            statuses.setdefault(entry.standing.status, {})[entry.path] = entry.time
+            if entry.whose:
+                submitters.setdefault(entry.whose.casefold(), {})[entry.path] = entry.time
+        if not times:
+            return
+        pipe.zadd(self._keys.catalog(), times)
+        for status in STATUSES:
+            mine = statuses.get(status, {})
+            if mine:
+                pipe.zadd(self._keys.catalog("status", status), mine)
+            if others := times.keys() - mine.keys():
+                pipe.zrem(self._keys.catalog("status", status), *others)
+        for name, mine in submitters.items():
+            pipe.zadd(self._keys.catalog("submitter", name), mine)
+
+    def drop(self, pipe: Any, path: str) -> None:
+        """Have `pipe` forget the request at `path`."""
+        for name in (self._keys.catalog(), *(self._keys.catalog("status", status) for status in STATUSES)):
+            pipe.zrem(name, path)
+
+    def newest(
+        self, *, status: str = "", submitter: str = "", after: tuple[float, str] | None = None
+    ) -> Iterator[tuple[float, str]]:
+        """Time and path of requests, newest first, from the one after `after` on; read a few at a time.
+
+        Where both filters are given only the submitter's is heeded.
+        """
+        name = self._keys.catalog()
+        if submitter:
+            name = self._keys.catalog("submitter", submitter.casefold())
+        elif status:
+            name = self._keys.catalog("status", status)
+        start = self._start(name, after) if after is not None else 0
+        found: Any
+        while found := self._redis.zrange(name, start, start + CHUNK - 1, desc=True, withscores=True):
+            yield from ((float(pair[1]), text(pair[0])) for pair in found)
+            start += len(found)
+
+    def of(self, *statuses: str) -> list[str]:
+        """The paths of all requests in one of `statuses`, in no order that means anything. One round trip."""
+        with self._redis.pipeline(transaction=False) as pipe:
+            for status in statuses:
+                pipe.zrange(self._keys.catalog("status", status), 0, -1)
+            return [text(path) for found in pipe.execute() for path in found]
+
+    def _start(self, name: str, after: tuple[float, str]) -> int:
+        """The rank that follows `after`; where that is gone, the rank of what is as old as it was."""
+        rank: Any = self._redis.zrevrank(name, after[1])
+        if rank is not None:
+            return int(rank) + 1
+        return int(self._redis.zcount(name, f"({after[0]!r}", "+inf"))

@@ -1,0 +1,101 @@
+"""What `leaderboard.timings` counts, in Redis: a hash for each day, of which the last hundred are kept.
+
+The counts cannot be found again where Redis was lost: they begin anew then, and who looks is told since when.
+
+Race closed: an attempt that two syncs take for begun, or ended. One script counts it under its id, once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from leaderboard.timings import ENDS, LAST, SLOT, Day, End, Span, What, bin_of, day_of
+from redis_state.keys import Keys
+from redis_state.redis import Redis, text
+
+KEPT = 100
+"""Days of which the counts are kept."""
+ONCE = 30 * 86_400.0
+"""Seconds for which an attempt is known to be counted: twice as long as any of them may take, and more."""
+BETWEEN = "|"
+
+COUNT = """
+if redis.call('ZADD', KEYS[1], 'NX', ARGV[2], ARGV[1]) == 0 then return 0 end
+redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', ARGV[3])
+redis.call('EXPIRE', KEYS[1], ARGV[4])
+for at = 5, #ARGV do redis.call('HINCRBY', KEYS[2], ARGV[at], 1) end
+redis.call('EXPIRE', KEYS[2], ARGV[4])
+return 1
+"""
+
+
+class Timings:
+    """The counts of one board."""
+
+    def __init__(self, redis: Redis, keys: Keys) -> None:
+        self._redis = redis
+        self._keys = keys
+        self._count = redis.register_script(COUNT)
+        self._sampled = -1
+
+    def waited(self, attempt: str, seconds: float, *, tier: str, precision: str, now: float) -> bool:
+        """`attempt` begins after so long a wait; False where that was counted already."""
+        return self._once(f"began {attempt}", [_span("waiting", tier, precision, seconds)], now)
+
+    def ended(
+        self, attempt: str, end: End, *, seconds: float | None = None, tier: str, precision: str, now: float
+    ) -> bool:
+        """`attempt` is over; one that took `seconds` to its good end tells how long such ones take."""
+        took = [] if seconds is None else [_span("running", tier, precision, seconds)]
+        return self._once(f"ended {attempt}", [f"end{BETWEEN}{end}", *took], now)
+
+    def _once(self, name: str, fields: Iterable[str], now: float) -> bool:
+        keys = [self._keys.timed, self._keys.timings(day_of(now))]
+        return bool(self._count(keys=keys, args=[name, now, now - ONCE, KEPT * 86_400, *fields]))
+
+    def sample(self, *, waiting: int, running: int, now: float) -> None:
+        """So long is the queue now. What is told more often than once in SLOT seconds is let go."""
+        slot = int(now // SLOT)
+        if slot == self._sampled:
+            return
+        name = self._keys.timings(day_of(now))
+        with self._redis.pipeline() as pipe:
+            pipe.hsetnx(name, f"queue{BETWEEN}{int(now % 86_400 // SLOT)}", f"{waiting} {running}")
+            pipe.expire(name, KEPT * 86_400)
+            pipe.execute()
+        self._sampled = slot
+
+    def read(self, numbers: Sequence[int]) -> list[Mapping[str, str]]:
+        """What was counted on these days, as it is kept. One round trip."""
+        with self._redis.pipeline(transaction=False) as pipe:
+            for number in numbers:
+                pipe.hgetall(self._keys.timings(number))
+            found: list[Any] = pipe.execute()
+        return [{text(name): text(value) for name, value in one.items()} for one in found]
+
+
+def _span(what: What, tier: str, precision: str, seconds: float) -> str:
+    return BETWEEN.join((what, tier, precision, str(bin_of(seconds))))
+
+
+def day_from(number: int, fields: Mapping[str, str]) -> Day:
+    """The day whose counts `fields` are; what another version wrote, and this one does not know, is left out."""
+    spans: dict[Span, dict[int, int]] = {}
+    ended: dict[End, int] = {}
+    queue: dict[int, tuple[int, int]] = {}
+    for name, value in fields.items():
+        match name.split(BETWEEN):
+            case ["waiting" | "running" as what, tier, precision, at] if _in(at, LAST + 1) and value.isdecimal():
+                spans.setdefault(Span(what, tier, precision), {})[int(at)] = int(value)
+            case ["end", end] if end in ENDS and value.isdecimal():
+                ended[end] = int(value)
+            case ["queue", slot] if _in(slot, int(86_400 / SLOT)):
+                waiting, _, running = value.partition(" ")
+                if waiting.isdecimal() and running.isdecimal():
+                    queue[int(slot)] = (int(waiting), int(running))
+    return Day(number, spans, ended, queue)
+
+
+def _in(word: str, end: int) -> bool:
+    return word.isdecimal() and len(word) < 9 and int(word) < end

@@ -1,0 +1,196 @@
+"""Dirty marks: what must be brought in step with the Hub.
+
+A key is marked any number of times and claimed by one process at a time. Every mark raises the key's generation; a
+claim remembers the generation that it saw. Finishing removes the key only if nobody marked it since: a wake-up that
+comes while its sync runs is never lost, and a burst of a thousand marks costs two syncs.
+
+Races closed: a sync that dies keeps its lease until it lapses, then anybody may claim the key again; a sync that
+outlives its lease cannot finish the key for the one who holds it now (the lease names its owner).
+Race accepted: after a lapsed lease two syncs of one key can overlap for a moment. Effects are idempotent and commits
+compare-and-swap, so the slower one loses its write, not the board.
+
+The score of a key is `priority * 1e12 + due`, both exact enough in a double: what a person waits for goes first, and
+within a priority the oldest. A mark never puts off what is due, nor takes from its priority; one of the background
+hastens nothing that an event or a person called for. Leases use the Redis server's clock, which all processes share.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from enum import IntEnum
+
+from redis_state.keys import Keys
+from redis_state.redis import Redis
+
+_SCALE = 1e12
+_PAGE = 1_000
+
+MARK = """
+local priority, due = tonumber(ARGV[2]), tonumber(ARGV[3])
+redis.call('HINCRBY', KEYS[2], ARGV[1], 1)
+local present = redis.call('ZSCORE', KEYS[1], ARGV[1])
+if present then
+  present = tonumber(present)
+  local waits = math.floor(present / 1e12)
+  if priority == 2 and waits < 2 then return 1 end
+  priority = math.min(priority, waits)
+  due = math.min(due, present % 1e12)
+end
+local score = priority * 1e12 + due
+if score ~= present then redis.call('ZADD', KEYS[1], score, ARGV[1]) end
+if redis.call('LLEN', KEYS[3]) < 64 then redis.call('LPUSH', KEYS[3], '1') end
+return 1
+"""
+
+CLAIM = """
+local t = redis.call('TIME')
+local now = tonumber(t[1]) + tonumber(t[2]) / 1e6
+local due = tonumber(ARGV[2])
+for priority = 0, 2 do
+  local offset = 0
+  while true do
+    local keys = redis.call('ZRANGEBYSCORE', KEYS[1], priority * 1e12, priority * 1e12 + due, 'LIMIT', offset, 64)
+    if #keys == 0 then break end
+    for _, key in ipairs(keys) do
+      local lease = redis.call('HGET', KEYS[3], key)
+      local expiry = lease and tonumber(string.match(lease, ' ([%d%.]+)$')) or 0
+      if expiry <= now then
+        local generation = redis.call('HGET', KEYS[2], key) or '0'
+        redis.call('HSET', KEYS[3], key, ARGV[1] .. ' ' .. string.format('%.6f', now + tonumber(ARGV[3])))
+        return {key, generation, tostring(priority)}
+      end
+    end
+    offset = offset + 64
+  end
+end
+return false
+"""
+
+FINISH = """
+local lease = redis.call('HGET', KEYS[3], ARGV[1])
+if not lease or string.match(lease, '^(%S+)') ~= ARGV[2] then return 0 end
+redis.call('HDEL', KEYS[3], ARGV[1])
+local marked = (redis.call('HGET', KEYS[2], ARGV[1]) or '0') ~= ARGV[3]
+if ARGV[4] ~= '' and not (marked and ARGV[5] == '0') then
+  redis.call('ZADD', KEYS[1], tonumber(ARGV[4]), ARGV[1])
+  return 2
+end
+if not marked then
+  redis.call('ZREM', KEYS[1], ARGV[1])
+  redis.call('HDEL', KEYS[2], ARGV[1])
+  return 1
+end
+if redis.call('LLEN', KEYS[4]) < 64 then redis.call('LPUSH', KEYS[4], '1') end
+return 3
+"""
+
+RENEW = """
+local lease = redis.call('HGET', KEYS[1], ARGV[1])
+if not lease or string.match(lease, '^(%S+)') ~= ARGV[2] then return 0 end
+local t = redis.call('TIME')
+local expiry = tonumber(t[1]) + tonumber(t[2]) / 1e6 + tonumber(ARGV[3])
+redis.call('HSET', KEYS[1], ARGV[1], ARGV[2] .. ' ' .. string.format('%.6f', expiry))
+return 1
+"""
+
+HASTEN = """
+for n = 2, #ARGV do
+  local score = tonumber(redis.call('ZSCORE', KEYS[1], ARGV[n]) or 0)
+  local due = math.floor(score / 1e12) * 1e12 + tonumber(ARGV[1])
+  if score > due then redis.call('ZADD', KEYS[1], due, ARGV[n]) end
+end
+if redis.call('LLEN', KEYS[2]) < 64 then redis.call('LPUSH', KEYS[2], '1') end
+"""
+
+
+class Priority(IntEnum):
+    """Who waits for a sync."""
+
+    PERSON = 0
+    EVENT = 1
+    BACKGROUND = 2
+
+
+@dataclass(frozen=True)
+class Claim:
+    """The right to sync `key` until the lease lapses."""
+
+    key: str
+    generation: int
+    priority: Priority
+    owner: str
+
+
+@dataclass
+class DirtyKeys:
+    """The dirty keys of one board."""
+
+    redis: Redis
+    keys: Keys
+    owner: str = field(default_factory=lambda: secrets.token_hex(8))
+
+    def __post_init__(self) -> None:
+        self._mark = self.redis.register_script(MARK)
+        self._claim = self.redis.register_script(CLAIM)
+        self._finish = self.redis.register_script(FINISH)
+        self._renew = self.redis.register_script(RENEW)
+        self._hasten = self.redis.register_script(HASTEN)
+
+    def mark(self, key: str, *, due: float, priority: Priority = Priority.EVENT) -> None:
+        """Say that `key` may be out of step since (or from) `due`, seconds since the epoch. One round trip."""
+        names = [self.keys.dirty, self.keys.dirty_generations, self.keys.wake]
+        self._mark(keys=names, args=[key, int(priority), due])
+
+    def mark_all(self, keys: Iterable[str], *, due: float, priority: Priority = Priority.EVENT) -> None:
+        """`mark` for each of `keys`, in one round trip."""
+        names = [self.keys.dirty, self.keys.dirty_generations, self.keys.wake]
+        with self.redis.pipeline(transaction=False) as pipe:
+            for key in keys:
+                self._mark(keys=names, args=[key, int(priority), due], client=pipe)
+            pipe.execute()
+
+    def claim(self, *, now: float, lease: float) -> Claim | None:
+        """Hold the most urgent key that is due at `now` for `lease` seconds; None where nothing is to be had."""
+        names = [self.keys.dirty, self.keys.dirty_generations, self.keys.dirty_leases]
+        token = f"{self.owner}.{secrets.token_hex(4)}"
+        while found := self._claim(keys=names, args=[token, now, lease]):
+            key, generation, priority = found
+            try:
+                return Claim(key.decode(), int(generation), Priority(int(priority)), token)
+            except ValueError:  # no key that one of us would mark: it must not stop those behind it
+                self._forget(key)
+        return None
+
+    def _forget(self, key: bytes) -> None:
+        with self.redis.pipeline() as pipe:
+            pipe.zrem(self.keys.dirty, key)
+            pipe.hdel(self.keys.dirty_generations, key)
+            pipe.hdel(self.keys.dirty_leases, key)
+            pipe.execute()
+
+    def renew(self, claim: Claim, *, lease: float) -> bool:
+        """Hold `claim` for `lease` seconds from now; False where it was lost to somebody else, or to amnesia."""
+        return bool(self._renew(keys=[self.keys.dirty_leases], args=[claim.key, claim.owner, lease]))
+
+    def finish(self, claim: Claim, *, retry_at: float | None = None, failed: bool = False) -> None:
+        """Give `claim` back. The key stays dirty if it was marked meanwhile, or comes due again at `retry_at`.
+
+        Whoever marked it meanwhile is not put off until then, but where the sync `failed`.
+        """
+        score = "" if retry_at is None else repr(int(claim.priority) * _SCALE + retry_at)
+        names = [self.keys.dirty, self.keys.dirty_generations, self.keys.dirty_leases, self.keys.wake]
+        self._finish(keys=names, args=[claim.key, claim.owner, claim.generation, score, int(failed)])
+
+    def hasten(self, keys: Sequence[str], *, due: float) -> None:
+        """Those of `keys` that come due later come due at `due`, each with its own priority."""
+        for start in range(0, len(keys), _PAGE):
+            self._hasten(keys=[self.keys.dirty, self.keys.wake], args=[due, *keys[start : start + _PAGE]])
+
+    def wait(self, seconds: float) -> None:
+        """Return when something is marked, or after `seconds`."""
+        self.redis.blpop([self.keys.wake], timeout=seconds)
+
+    def __len__(self) -> int:
+        return int(self.redis.zcard(self.keys.dirty))

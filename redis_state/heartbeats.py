@@ -1,0 +1,67 @@
+"""Workers announce themselves: what they are, what they can take, and that they live."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+
+from leaderboard.tiers import ALL, TIERS, Tier, taken
+from redis_state.attempts import LOST
+from redis_state.keys import Keys
+from redis_state.redis import Redis
+
+Word = Annotated[str, StringConstraints(max_length=200)]
+
+
+class WorkerCard(BaseModel):
+    """One evaluation worker, in its own words."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    name: str = Field(max_length=200, description="unique: host, process id, and a few letters more")
+    tiers: tuple[Word, ...] = Field(max_length=50, description="the tiers from whose queues it takes, or `all`")
+    devices: str = Field(default="cpu", max_length=200)
+    versions: dict[Word, Word] = Field(default_factory=dict, max_length=50)
+    since: float = Field(allow_inf_nan=False)
+    beat: float = Field(allow_inf_nan=False)
+    doing: str = Field(default="", max_length=64, description="the attempt that it runs; empty when idle")
+
+    @property
+    def takes(self) -> tuple[Tier, ...]:
+        """The tiers that it takes, of those that there are."""
+        return taken(word for word in self.tiers if word in (*TIERS, ALL))
+
+
+class Workers:
+    """The workers of one board."""
+
+    def __init__(self, redis: Redis, keys: Keys) -> None:
+        self.redis = redis
+        self.keys = keys
+
+    def announce(self, card: WorkerCard) -> None:
+        """Say that this worker lives. Call it every BEAT seconds, and whenever `doing` changes."""
+        self.redis.hset(self.keys.workers, card.name, card.model_dump_json())
+
+    def leave(self, name: str) -> None:
+        """This worker stops."""
+        self.redis.hdel(self.keys.workers, name)
+
+    def alive(self, *, now: float) -> list[WorkerCard]:
+        """The workers that beat within the last LOST seconds, by name; cards of the long silent are dropped."""
+        cards: list[WorkerCard] = []
+        for name, raw in self.redis.hgetall(self.keys.workers).items():
+            card = _parse(raw)
+            if card is None or abs(card.beat - now) > 20 * LOST:
+                self.redis.hdel(self.keys.workers, name)
+            elif card.beat >= now - LOST:
+                cards.append(card)
+        return sorted(cards, key=lambda card: card.name)
+
+
+def _parse(raw: bytes | str) -> WorkerCard | None:
+    try:
+        return WorkerCard.model_validate_json(raw)
+    except ValidationError:
+        return None

@@ -1,0 +1,96 @@
+"""What is known of the Hub beside requests: heads, threads, people, decisions, flags, adoption.
+
+All of it can be read again from there.
+"""
+
+from __future__ import annotations
+
+from redis_state.keys.board import BoardKeys
+
+
+class HubKeys(BoardKeys):
+    """Heads, threads, people, decisions, flags, adoption."""
+
+    def head(self, repo: str) -> str:
+        """String: the last commit of `repo` whose changes were marked dirty."""
+        return self._key("head", repo)
+
+    def person(self, question: str) -> str:
+        """String: the Hub's answer to a question about a person, for a short time."""
+        return self._key("person", question)
+
+    def called_now(self, dataset: str) -> str:
+        """String: what the dataset that somebody linked by this name is called now, for a day."""
+        return self._key("called-now", dataset)
+
+    def own_threads(self, repo: str) -> str:
+        """Sorted set by name: `title NUL number` of each thread in `repo` that we opened and saw in its list."""
+        return self._key("own-threads", repo)
+
+    def own_threads_until(self, repo: str) -> str:
+        """String: when the newest of them was opened, as the Hub tells it."""
+        return self._key("own-threads-until", repo)
+
+    def thread_counts(self, repo: str) -> str:
+        """Hash: thread of `repo` → how many comments it had, in the list (`7`) and when it was last read (`7 read`)."""
+        return self._key("thread-counts", repo)
+
+    @property
+    def doubles(self) -> str:
+        """Set: `path NUL path` of each pair of requests that is there twice, and was told with a cure to approve."""
+        return self._key("doubles")
+
+    @property
+    def waiting_threads(self) -> str:
+        """Hash: dirty key of a thread that waits for a maintainer → JSON of what they want to know of it."""
+        return self._key("waiting-threads")
+
+    @property
+    def pulls(self) -> str:
+        """Hash: number of a pull request in the requests repo, or `repo number` in another → JSON of what was
+        remembered when it was checked."""
+        return self._key("pulls")
+
+    def pull_links(self, pull: str) -> str:
+        """Set: dirty keys of the discussions that link the pull request `repo number`."""
+        return self._key("pull-links", pull)
+
+    @property
+    def decisions(self) -> str:
+        """Hash: id of a decision → JSON of it."""
+        return self._key("decisions")
+
+    @property
+    def decision_order(self) -> str:
+        """Sorted set: id of a decision by its time."""
+        return self._key("decision-order")
+
+    @property
+    def flags(self) -> str:
+        """Hash: `name` of a model, `thread` and its address, `weights` and their digest → JSON of records of flags."""
+        return self._key("flags")
+
+    @property
+    def flags_state(self) -> str:
+        """Hash: the `commit` of the flags repo that `flags` was read from."""
+        return self._key("flags-state")
+
+    @property
+    def flag_reports(self) -> str:
+        """Hash: model in lower case → JSON of who reported it, and of what was found since."""
+        return self._key("flag-reports")
+
+    @property
+    def flag_cures(self) -> str:
+        """Hash: flagged model in lower case → JSON of how far the cause of its flag is gone."""
+        return self._key("flag-cures")
+
+    @property
+    def adoption(self) -> str:
+        """Hash: the record of adoption, its git blob id, and the commit whose files `adopted_files` holds."""
+        return self._key("adoption")
+
+    @property
+    def adopted_files(self) -> str:
+        """Hash: path of a request file at the commit of adoption → its git blob id, 20 bytes."""
+        return self._key("adopted-files")

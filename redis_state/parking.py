@@ -1,0 +1,64 @@
+"""Syncs that failed too often: kept apart with their reason, shown, and woken by hand or by the next event.
+
+Race closed: whoever wakes one dies, or Redis refuses to take more, between taking it off the list and marking it. One
+script does both: it would be neither parked nor dirty, and nobody would ever try it again.
+"""
+
+from __future__ import annotations
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from redis_state import dirty
+from redis_state.dirty import Priority
+from redis_state.keys import Keys
+from redis_state.redis import Redis, text
+
+WAKE = f"""
+if redis.call('HDEL', KEYS[4], ARGV[1]) == 0 then return 0 end
+redis.call('HDEL', KEYS[5], ARGV[1])
+redis.call('HDEL', KEYS[6], ARGV[1])
+{dirty.MARK}
+"""
+
+
+class Parked(BaseModel):
+    """Why a sync is not tried any more. `since` in seconds since the epoch."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    key: str
+    error: str
+    tries: int
+    since: float
+
+
+class Parking:
+    """The parked syncs of one board."""
+
+    def __init__(self, redis: Redis, keys: Keys) -> None:
+        self._redis = redis
+        self._keys = keys
+        self._wake = redis.register_script(WAKE)
+
+    def park(self, parked: Parked) -> None:
+        """Do not try this sync again by itself."""
+        self._redis.hset(self._keys.parked, parked.key, parked.model_dump_json())
+
+    def all(self) -> list[Parked]:
+        """Every parked sync, the longest parked first."""
+        found = (_parse(raw) for raw in self._redis.hvals(self._keys.parked))
+        return sorted((parked for parked in found if parked is not None), key=lambda parked: parked.since)
+
+    def wake(self, key: str, *, now: float) -> bool:
+        """Try the sync of `key` again, with all its tries; False where it is not parked."""
+        keys = self._keys
+        names = [keys.dirty, keys.dirty_generations, keys.wake, keys.parked]
+        names += [keys.dirty_tries, keys.dirty_faults]
+        return bool(self._wake(keys=names, args=[key, int(Priority.PERSON), now]))
+
+
+def _parse(raw: bytes | str) -> Parked | None:
+    try:
+        return Parked.model_validate_json(text(raw))
+    except ValidationError:
+        return None

@@ -1,0 +1,250 @@
+"""Edits of files on the Hub, staged durably until they have landed: in order, each id once.
+
+Staging, replacing and ending an edit are one script each, together with the dirty marks that belong to them: there is
+no moment in which an edit lies here and nobody was told, or is gone and whoever waits for it sleeps on.
+
+Race closed: an edit is replaced while the one before it is being committed. Each carries the version of its content,
+and only the version that was committed is ended.
+Race accepted: Redis is lost between staging and landing. Whoever staged the edit decides from the file again, and comes
+to the same edit under the same id.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from redis_state import dirty
+from redis_state.dirty import Priority
+from redis_state.keys import Keys
+from redis_state.redis import Fields, Redis, text
+
+REMEMBERED = 86_400
+"""Seconds for which it is known what became of an edit."""
+_PAGE = 100
+_VERSION = 16
+
+End = Literal["landed", "void"]
+
+_MARK = f"local mark = function(KEYS, ARGV) {dirty.MARK} end\n"
+
+STAGE = (
+    _MARK
+    + """
+local changed = 0
+for i = 5, #ARGV, 4 do
+  local id, subject, after, body = ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3]
+  for first in string.gmatch(after, '[^\\n]+') do
+    local waiters = redis.call('HGET', KEYS[9], first) or ''
+    local waits = string.find('\\n' .. waiters, '\\n' .. ARGV[2] .. '\\n', 1, true)
+    if redis.call('HEXISTS', KEYS[4], first) == 1 and not waits then
+      redis.call('HSET', KEYS[9], first, waiters .. ARGV[2] .. '\\n')
+    end
+  end
+  local there = redis.call('HGET', KEYS[1], id)
+  if there ~= body then
+    changed = changed + 1
+    redis.call('HSET', KEYS[1], id, body)
+    if not there then
+      redis.call('ZADD', KEYS[2], redis.call('INCR', KEYS[3]), id)
+      redis.call('HSET', KEYS[4], id, ARGV[1])
+      if subject ~= '' then redis.call('HINCRBY', KEYS[5], subject, 1) end
+    end
+  end
+end
+mark({KEYS[6], KEYS[7], KEYS[8]}, {ARGV[2], ARGV[3], ARGV[4]})
+return changed
+"""
+)
+
+END = (
+    _MARK
+    + """
+local there = redis.call('HGET', KEYS[1], ARGV[1])
+if not there or string.sub(there, 1, #ARGV[2]) ~= ARGV[2] then return 0 end
+redis.call('HDEL', KEYS[1], ARGV[1])
+redis.call('ZREM', KEYS[2], ARGV[1])
+redis.call('HDEL', KEYS[3], ARGV[1])
+if ARGV[3] ~= '' and redis.call('HINCRBY', KEYS[4], ARGV[3], -1) <= 0 then redis.call('HDEL', KEYS[4], ARGV[3]) end
+redis.call('SET', KEYS[5], ARGV[4], 'EX', ARGV[5])
+for i = 8, #ARGV do
+  mark({KEYS[6], KEYS[7], KEYS[8]}, {ARGV[i], ARGV[6], ARGV[7]})
+end
+for waiter in string.gmatch(redis.call('HGET', KEYS[9], ARGV[1]) or '', '[^\\n]+') do
+  mark({KEYS[6], KEYS[7], KEYS[8]}, {waiter, ARGV[6], ARGV[7]})
+end
+redis.call('HDEL', KEYS[9], ARGV[1])
+return 1
+"""
+)
+
+SPEND = """
+if redis.call('ZCARD', KEYS[1]) ~= tonumber(ARGV[1]) then return 0 end
+redis.call('ZADD', KEYS[1], ARGV[2], ARGV[3])
+redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', ARGV[4])
+redis.call('EXPIRE', KEYS[1], ARGV[5])
+return 1
+"""
+
+COUNT = """
+if not redis.call('SET', KEYS[1], '1', 'NX') then return 0 end
+local commits = tonumber(ARGV[1])
+for i = 2, 2 * commits, 2 do
+  redis.call('ZADD', KEYS[2], ARGV[i], ARGV[i + 1])
+end
+if commits > 0 then redis.call('EXPIRE', KEYS[2], ARGV[#ARGV]) end
+for i = 2 * commits + 2, #ARGV - 1, 2 do
+  redis.call('HINCRBY', KEYS[3], ARGV[i], ARGV[i + 1])
+end
+return 1
+"""
+
+
+@dataclass(frozen=True)
+class NewEdit:
+    """An edit to stage: its id, what waits for it, the ids that it comes after, and JSON that only its owner reads."""
+
+    id: str
+    subject: str
+    after: tuple[str, ...]
+    body: bytes
+
+
+@dataclass(frozen=True)
+class Staged:
+    """One edit, as JSON of whoever staged it. `version` names its content."""
+
+    id: str
+    version: str
+    body: bytes
+
+
+class Staging:
+    """The staged edits of one board. Times are seconds since the epoch."""
+
+    def __init__(self, redis: Redis, keys: Keys) -> None:
+        self._redis = redis
+        self._keys = keys
+        self._stage, self._end = redis.register_script(STAGE), redis.register_script(END)
+        self._spend, self._count = redis.register_script(SPEND), redis.register_script(COUNT)
+
+    def stage(self, repo: str, edits: Sequence[NewEdit], *, tell: str, due: float, priority: Priority) -> int:
+        """Stage `edits` and mark `tell` dirty; how many of them are new or changed.
+
+        `tell` is marked again whenever an edit ends after which one of these comes, be it staged for whatever repo.
+        """
+        keys = self._keys
+        names = [keys.edits(repo), keys.edit_order(repo), keys.edit_number, keys.edit_repos, keys.edit_subjects]
+        names += [keys.dirty, keys.dirty_generations, keys.wake, keys.edit_waiters]
+        arguments: list[str | bytes | int | float] = [repo, tell, int(priority), due]
+        for edit in edits:
+            arguments += [edit.id, edit.subject, "\n".join(edit.after), _version(edit.body).encode() + edit.body]
+        return int(self._stage(keys=names, args=arguments))
+
+    def read(self, repo: str) -> Iterator[Staged]:
+        """The staged edits of `repo` in the order in which their ids first came, a page a round trip."""
+        last = 0.0
+        while True:
+            key = self._keys.edit_order(repo)
+            page = _scored(self._redis.zrangebyscore(key, f"({last}", "+inf", start=0, num=_PAGE, withscores=True))
+            if not page:
+                return
+            ids = [edit for edit, _ in page]
+            bodies: list[Any] = self._redis.hmget(self._keys.edits(repo), ids)
+            for edit, body in zip(ids, bodies, strict=True):
+                if body is not None:
+                    yield Staged(edit, text(body[:_VERSION]), body[_VERSION:])
+            last = page[-1][1]
+
+    def end(
+        self,
+        repo: str,
+        staged: Staged,
+        how: End,
+        *,
+        subject: str,
+        wake: Sequence[str],
+        due: float,
+        priority: Priority = Priority.PERSON,
+    ) -> bool:
+        """Drop this version of an edit and mark `wake` dirty; False, and nothing done, where there is another now."""
+        keys = self._keys
+        names = [keys.edits(repo), keys.edit_order(repo), keys.edit_repos, keys.edit_subjects]
+        names += [keys.edit_end(staged.id), keys.dirty, keys.dirty_generations, keys.wake, keys.edit_waiters]
+        arguments: list[str | int | float] = [staged.id, staged.version, subject, how, REMEMBERED]
+        arguments += [int(priority), due, *wake]
+        return bool(self._end(keys=names, args=arguments))
+
+    def ended(self, ids: Sequence[str]) -> dict[str, End | Literal["staged"]]:
+        """What became of these edits; those of which nobody knows are left out."""
+        if not ids:
+            return {}
+        with self._redis.pipeline(transaction=False) as pipe:
+            pipe.hmget(self._keys.edit_repos, list(ids))
+            pipe.mget([self._keys.edit_end(edit) for edit in ids])
+            repos, ends = pipe.execute()
+        found: dict[str, End | Literal["staged"]] = {}
+        for edit, repo, end in zip(ids, repos, ends, strict=True):
+            if repo is not None:
+                found[edit] = "staged"
+            elif end is not None:
+                found[edit] = "void" if end == b"void" else "landed"
+        return found
+
+    def pending(self, subject: str) -> int:
+        """How many edits `subject` waits for."""
+        return int(self._redis.hget(self._keys.edit_subjects, subject) or 0)
+
+    def repos(self) -> dict[str, int]:
+        """Repos with staged edits → how many."""
+        counts: dict[str, int] = {}
+        for repo in self._redis.hvals(self._keys.edit_repos):
+            counts[text(repo)] = counts.get(text(repo), 0) + 1
+        return counts
+
+    def commits(self, repo: str, *, now: float) -> list[float]:
+        """The times of our commits in `repo` within a day. A clock that was set back moves later ones to `now`."""
+        key = self._keys.commits(repo)
+        found = _scored(self._redis.zrange(key, 0, -1, withscores=True))
+        later: Fields = {member: now for member, time in found if time > now}
+        if later:
+            self._redis.zadd(key, later)
+        return [min(time, now) for _, time in found]
+
+    def spend(self, repo: str, *, seen: int, now: float, name: str) -> bool:
+        """Note a commit at `now`; False, and nothing noted, where there are not `seen` of them any more."""
+        arguments: list[str | int | float] = [seen, now, name, now - REMEMBERED, REMEMBERED]
+        return bool(self._spend(keys=[self._keys.commits(repo)], args=arguments))
+
+    def is_counted(self, repo: str) -> bool:
+        """Whether this Redis knows what was committed in `repo` in the day before it heard of it."""
+        return bool(self._redis.exists(self._keys.commits_counted(repo)))
+
+    def count(self, repo: str, ours: Mapping[str, float], deliveries: Mapping[str, int]) -> bool:
+        """Note, once in the life of a Redis, what was committed before it: our commits' names and times, and the
+        deliveries that all of them caused (field of `redis_state.webhook_quota` → count). False where it is known."""
+        arguments: list[str | int | float] = [len(ours)]
+        for name, time in ours.items():
+            arguments += [time, name]
+        for name, number in deliveries.items():
+            arguments += [name, number]
+        names = [self._keys.commits_counted(repo), self._keys.commits(repo), self._keys.echoes]
+        return bool(self._count(keys=names, args=[*arguments, REMEMBERED]))
+
+    def pause(self, repo: str, until: float) -> None:
+        """No commits in `repo` before `until`."""
+        self._redis.set(self._keys.commits_paused(repo), until, ex=2 * REMEMBERED)
+
+    def paused(self, repo: str) -> float:
+        """The time before which there shall be no commits in `repo`; 0 where there is none."""
+        return float(self._redis.get(self._keys.commits_paused(repo)) or 0)
+
+
+def _scored(answer: Any) -> list[tuple[str, float]]:
+    return [(text(member), float(score)) for member, score in answer]
+
+
+def _version(body: bytes) -> str:
+    return hashlib.sha256(body).hexdigest()[:_VERSION]

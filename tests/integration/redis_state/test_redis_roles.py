@@ -1,0 +1,156 @@
+"""The users of deploy/redis on a real queue server: what each role is refused, whoever holds its password."""
+
+from __future__ import annotations
+
+import inspect
+import re
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import redis
+from redis.exceptions import AuthenticationError, NoPermissionError, ResponseError
+
+from redis_state.attempts import Attempts, Progress
+from redis_state.canaries import Canaries
+from redis_state.dirty import DirtyKeys, Priority
+from redis_state.heartbeats import WorkerCard, Workers
+from redis_state.keys import Keys
+from redis_state.staging import NewEdit, Staging
+from steward.valkey import Valkey
+
+ROLES = ("sync", "web", "worker")
+KEYS, MINE, THEIRS = Keys("demo"), "0123456789ab-cccccccc-1", "ba9876543210-cccccccc-1"
+READ_ALL = "return redis.call('KEYS', '*')"
+READ_ONE = f"return redis.call('GET', '{KEYS.session('x')}')"
+
+FOR_NOBODY = (
+    ("FLUSHALL",), ("FLUSHDB",), ("CONFIG", "GET", "*"), ("ACL", "LIST"), ("MONITOR",),
+    ("KEYS", "*"), ("SCAN", "0"), ("RANDOMKEY",), ("DBSIZE",), ("SELECT", "1"), ("SWAPDB", "0", "1"), ("SHUTDOWN",),
+    ("SCRIPT", "FLUSH"), ("SCRIPT", "KILL"), ("FUNCTION", "LIST"), ("REPLICAOF", "127.0.0.1", "1"), ("SAVE",),
+    ("MIGRATE", "127.0.0.1", "1", "x", "0", "1"), ("CLIENT", "KILL", "ID", "1"), ("EVAL", READ_ALL, "0"),
+    ("PUBLISH", "rq:pubsub:w", "{}"), ("SUBSCRIBE", "rq:pubsub:w"), ("SET", "of-somebody-else", "x"),
+    ("GET", "of-somebody-else"), ("SET", Keys("other").born, "x"),
+)  # fmt: skip
+FOR_NO_WORKER = (
+    ("XRANGE", KEYS.inbox, "-", "+"), ("XADD", KEYS.inbox, "*", "body", "x"), ("GET", KEYS.delivery("x")),
+    ("HGETALL", KEYS.edits("r")), ("HSET", KEYS.edits("r"), "e", "{}"), ("ZADD", KEYS.edit_order("r"), "1", "e"),
+    ("HSET", KEYS.edit_repos, "e", "r"), ("SET", KEYS.edit_end("e"), "landed"), ("ZADD", KEYS.commits("r"), "1", "x"),
+    ("GET", KEYS.session("x")), ("SET", KEYS.session("x"), "{}"), ("HSET", KEYS.errand("x"), "asked", "{}"),
+    ("HSET", KEYS.submission("x"), "asked", "{}"), ("SET", KEYS.question("x"), "{}"), ("SET", KEYS.answer("x"), "{}"),
+    ("SET", KEYS.person("role board 1"), "admin"), ("GET", KEYS.person("user ada")), ("HDEL", KEYS.hub_state, "me"),
+    ("HGETALL", KEYS.requests), ("HSET", KEYS.requests, "p", "{}"), ("HSET", KEYS.origins, "p", "{}"),
+    ("SET", KEYS.head("r"), "a"), ("HSET", KEYS.flags, "name x", "[]"), ("HSET", KEYS.pauses, "file", "{}"),
+    ("HSET", KEYS.decisions, "d", "{}"), ("HSET", KEYS.scores, "p", "{}"), ("DEL", KEYS.waiting),
+    ("HDEL", KEYS.dirty_leases, "k"), ("HDEL", KEYS.parked, "k"), ("HSET", KEYS.adoption, "record", "{}"),
+    ("XADD", KEYS.shadow, "*", "would", "{}"), ("INCRBY", KEYS.edit_number, "1"), ("SET", "rq:suspended", "1"),
+    ("LPUSH", "rq:queue:default", "x"), ("EVAL", READ_ONE, "0"), ("EVAL", "return 1", "1", KEYS.session("x")),
+    ("RENAME", KEYS.attempts, KEYS.requests), ("SET", KEYS.attempt(MINE), "x"), ("DEL", KEYS.attempt(MINE)),
+    ("DEL", KEYS.dirty), ("ZREM", KEYS.dirty, "k"), ("HSET", KEYS.dirty_generations, "k", "x"), ("SET", KEYS.wake, "x"),
+    ("DEL", KEYS.workers), ("SET", KEYS.claims, "x"), ("DEL", f"rq:queue:{KEYS.queue('small')}"),
+    ("COPY", KEYS.inbox, KEYS.attempts),
+)  # fmt: skip
+FOR_NO_WEB_SERVER = (
+    ("HSET", KEYS.edits("r"), "e", "{}"), ("HSET", KEYS.edit_repos, "e", "r"), ("SET", KEYS.edit_end("e"), "landed"),
+    ("HSET", KEYS.attempt(MINE), "outcome", "{}"), ("ZREM", KEYS.attempts, MINE), ("RPUSH", KEYS.claim(MINE), "x"),
+    ("HSET", KEYS.requests, "p", "{}"), ("HSET", KEYS.origins, "p", "{}"), ("SET", KEYS.head("r"), "a"),
+    ("SET", KEYS.person("role board 1"), "admin"), ("HSET", KEYS.flags, "name x", "[]"), ("DEL", KEYS.waiting),
+    ("SET", KEYS.answer("x"), "{}"), ("HSET", KEYS.pauses, "file", "{}"), ("HSET", KEYS.decisions, "d", "{}"),
+    ("HSET", KEYS.hub_state, "answered", "x"), ("DEL", KEYS.dirty), ("HSET", KEYS.dirty_generations, "k", "x"),
+    ("HDEL", KEYS.parked, "k"), ("HDEL", KEYS.dirty_leases, "k"), ("HSET", KEYS.workers, "w", "{}"),
+    ("SET", KEYS.wake, "x"), ("HSET", "rq:job:x", "data", "{}"), ("HGETALL", "rq:job:x"),
+    ("RPUSH", f"rq:queue:{KEYS.queue('small')}", "x"),
+)  # fmt: skip
+REFUSED = [
+    *((role, words) for role in ROLES for words in FOR_NOBODY),
+    *(("worker", words) for words in FOR_NO_WORKER),
+    *(("web", words) for words in FOR_NO_WEB_SERVER),
+]
+
+
+@pytest.fixture(scope="module")
+def users(tmp_path_factory: pytest.TempPathFactory, project: Path) -> Path:
+    """A folder with the users of the board `demo` and their addresses."""
+    folder: Path = tmp_path_factory.mktemp("users")
+    subprocess.run([project / "deploy/redis/make-users.sh", "demo", folder, "redis://HERE/0"], check=True)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def clients(users: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, redis.Redis]]:
+    """A client of each role, of one server."""
+    with Valkey(tmp_path_factory.mktemp("roles"), users=users / "users.acl") as server:
+        made = {}
+        for role in ROLES:
+            url = (users / f"redis-url-{role}").read_text().strip().replace("HERE", f"127.0.0.1:{server.port}")
+            made[role] = redis.Redis.from_url(url)
+        made["nobody"] = redis.Redis("127.0.0.1", server.port)
+        yield made
+        for client in made.values():
+            client.close()
+
+
+NO = r"(?i)no permissions|ACL failure in script|user executing the script can't"
+"""A refusal, in the words of each version: Redis 7 has its own for scripts."""
+
+
+def test_what_a_role_does_not_need_it_is_refused(clients: dict[str, redis.Redis]) -> None:
+    """Nobody runs what is dangerous; workers read no inbox and stage no edit; web servers forge no outcome."""
+    for role, words in REFUSED:
+        with pytest.raises(ResponseError, match=NO):
+            clients[role].execute_command(*words)
+            pytest.fail(f"{role} may {' '.join(words)}")
+
+
+def test_a_worker_can_neither_stage_an_edit_nor_read_one(clients: dict[str, redis.Redis]) -> None:
+    """By the very script with which a sync process does it."""
+    ours, theirs = Staging(clients["sync"], KEYS), Staging(clients["worker"], KEYS)
+    edit = NewEdit(id="e", subject="", after=(), body=b"{}")
+    assert ours.stage("dataset/b/r", [edit], tell="k", due=1, priority=Priority.EVENT) == 1
+    with pytest.raises(NoPermissionError):
+        theirs.stage("dataset/b/r", [edit], tell="k", due=1, priority=Priority.EVENT)
+    with pytest.raises(NoPermissionError):
+        list(theirs.read("dataset/b/r"))
+    assert [staged.id for staged in ours.read("dataset/b/r")] == ["e"]
+
+
+def test_a_worker_can_all_that_its_work_needs(clients: dict[str, redis.Redis]) -> None:
+    """It announces itself, takes, beats, hands back, flies a canary and marks what it did."""
+    client = clients["worker"]
+    attempts, canaries = Attempts(client, KEYS), Canaries(client, KEYS, "starter")
+    Workers(client, KEYS).announce(WorkerCard(name="w", tiers=("all",), since=1, beat=1))
+    assert attempts.take(MINE, "p", "w", now=1)
+    assert attempts.beat(MINE, Progress("load"), now=2, worker="w", path="p")
+    attempts.hand_back(MINE, worker="w")
+    canaries.take("w")
+    DirtyKeys(client, KEYS).mark("request:p", due=1)
+    assert clients["sync"].zscore(KEYS.dirty, "request:p") is not None
+    assert attempts.wait_for_claim(MINE, seconds=0.01, worker="w") is None
+
+
+def test_who_has_no_password_may_ask_whether_it_lives(clients: dict[str, redis.Redis]) -> None:
+    """A health check needs no secret, and learns nothing else."""
+    assert clients["nobody"].ping()
+    for words in (("INFO",), ("GET", KEYS.born), ("CLIENT", "LIST"), ("EVAL", "return 1", "0")):
+        with pytest.raises(NoPermissionError):
+            clients["nobody"].execute_command(*words)
+    with pytest.raises(AuthenticationError):
+        clients["nobody"].execute_command("AUTH", "steward-sync", "guessed")
+
+
+def test_every_key_that_the_file_names_is_one_of_ours(project: Path) -> None:
+    """A key that is renamed is renamed for the users too."""
+    source = "".join(inspect.getsource(part) for part in Keys.__mro__[:-1])
+    known = set(re.findall(r'self\._key\("([a-z-]+)"', source))
+    named = re.findall(r"~steward:1:BOARD:([a-z-]+)", (project / "deploy/redis/users.acl").read_text())
+    assert len(set(named)) > 15 and set(named) <= known, set(named) - known
+
+
+def test_the_maker_of_users_takes_no_strange_name(project: Path, tmp_path: Path) -> None:
+    """What is no name of a board would be more than one word of the rules."""
+    script = project / "deploy/redis/make-users.sh"
+    for name in ("", "a b", "a\nuser x on nopass +@all ~*", "a/b", "*"):
+        done = subprocess.run([script, name, tmp_path / "users"], capture_output=True, text=True)
+        assert (done.returncode, "is not the name of a board" in done.stderr) == (2, True), name
+    assert not (tmp_path / "users").exists()

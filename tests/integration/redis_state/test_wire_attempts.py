@@ -1,0 +1,208 @@
+"""Attempts, workers and jobs on a real server: how the bot and a worker speak about one evaluation."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+import redis
+
+from leaderboard.attempts import Failure, Outcome
+from redis_state import jobs
+from redis_state.attempts import LOST, MAX_LOG, Attempts, Progress
+from redis_state.errors import BadMessage, RedisAway
+from redis_state.heartbeats import WorkerCard, Workers
+from redis_state.keys import Keys
+from redis_state.redis import connect
+
+NOW, SHA = 1_000_000.0, "c" * 40
+ATTEMPT, PATH = "0123456789ab-cccccccc-1", "o/m_eval_request_False_float32_Original.json"
+KEYS = Keys("demo")
+
+
+@pytest.fixture
+def attempts(connection: redis.Redis) -> Attempts:
+    """The attempts of a board."""
+    return Attempts(connection, KEYS)
+
+
+def outcome() -> Outcome:
+    """An attempt that failed."""
+    return Outcome(
+        attempt=ATTEMPT,
+        path=PATH,
+        revision=SHA,
+        suite="starter",
+        suite_digest="0",
+        started=1,
+        ended=2,
+        phase="load",
+        failure=Failure(cause="disk-full", fault="us", message="full"),
+    )
+
+
+def test_a_claim_is_asked_for_and_granted(attempts: Attempts) -> None:
+    """The worker waits and hears the bot's answer, whichever comes first."""
+    attempts.take(ATTEMPT, PATH, "w", now=NOW)
+    heard: list[bool | None] = []
+    waiter = threading.Thread(target=lambda: heard.append(attempts.wait_for_claim(ATTEMPT, seconds=20, worker="w")))
+    waiter.start()
+    attempts.answer_claim(ATTEMPT, granted=True)
+    waiter.join()
+    assert heard == [True]
+    attempts.answer_claim(ATTEMPT, granted=False)
+    assert attempts.wait_for_claim(ATTEMPT, seconds=1, worker="w") is False
+
+
+def test_an_old_answer_does_not_count_for_a_new_claim(attempts: Attempts) -> None:
+    """Taking an attempt again forgets what was answered before."""
+    attempts.answer_claim(ATTEMPT, granted=True)
+    attempts.take(ATTEMPT, PATH, "w", now=NOW)
+    assert attempts.wait_for_claim(ATTEMPT, seconds=0.1, worker="w") is None
+
+
+def test_an_attempt_lives_by_its_beats_and_ends_with_its_outcome(attempts: Attempts) -> None:
+    """It is alive while it beats, lost when it is silent, and neither once it has ended."""
+    attempts.take(ATTEMPT, PATH, "w", now=NOW)
+    assert attempts.beat(ATTEMPT, Progress("evaluate", 3, 9), now=NOW + 5, worker="w", path=PATH)
+    state = attempts.read(ATTEMPT)
+    assert state is not None
+    assert (state.state, state.progress, state.path, state.worker) == ("running", Progress("evaluate", 3, 9), PATH, "w")
+    assert attempts.alive(now=NOW + 6) == {ATTEMPT}
+    assert attempts.lost(now=NOW + 6 + LOST) == {ATTEMPT}
+    attempts.end(outcome(), "log", worker="w")
+    assert attempts.alive(now=NOW + 6) == set() == attempts.lost(now=NOW + 6 + LOST)
+    assert attempts.outcome(ATTEMPT) == (outcome(), "log")
+
+
+def test_a_cancelled_attempt_hears_it_with_its_next_beat(attempts: Attempts) -> None:
+    """The beat's answer is whether to go on."""
+    attempts.cancel(ATTEMPT)
+    assert not attempts.beat(ATTEMPT, Progress("load"), now=NOW, worker="w", path=PATH)
+
+
+def test_a_log_is_bounded_and_its_end_is_kept(attempts: Attempts) -> None:
+    """Of a log that is too long the last bytes are stored, whatever characters they cut."""
+    attempts.end(outcome(), "é" * MAX_LOG + "the end", worker="w")
+    found = attempts.outcome(ATTEMPT)
+    assert found is not None
+    assert found[1].endswith("the end")
+    assert len(found[1].encode()) <= MAX_LOG + 3
+
+
+def test_a_garbled_outcome_is_an_error_not_a_result(attempts: Attempts, connection: redis.Redis) -> None:
+    """What is not an outcome is refused with a typed error."""
+    connection.hset(KEYS.attempt(ATTEMPT), mapping={"state": "ended", "outcome": '{"v": 2}'})
+    with pytest.raises(BadMessage, match="malformed"):
+        attempts.outcome(ATTEMPT)
+
+
+def test_a_worker_is_seen_while_it_beats(connection: redis.Redis) -> None:
+    """A worker that is silent is not counted, and one that leaves is gone at once."""
+    workers = Workers(connection, KEYS)
+    workers.announce(WorkerCard(name="w", tiers=("all",), since=NOW, beat=NOW))
+    connection.hset(KEYS.workers, "garbled", "{")
+    assert [card.name for card in workers.alive(now=NOW + 1)] == ["w"]
+    assert workers.alive(now=NOW + LOST + 1) == []
+    workers.leave("w")
+    assert workers.alive(now=NOW) == []
+
+
+def job() -> jobs.EvaluationJob:
+    """A job for the attempt."""
+    return jobs.EvaluationJob(
+        board="demo",
+        attempt=ATTEMPT,
+        path=PATH,
+        model="o/m",
+        revision=SHA,
+        precision="float32",
+        weight_type="Original",
+        suite="starter",
+        suite_digest="0",
+    )
+
+
+def test_a_job_is_json_and_is_queued_once(connection: redis.Redis) -> None:
+    """The same attempt is put into RQ once, under its own id, with bounded lifetimes, and without a pickle."""
+    name = KEYS.queue("all")
+    assert jobs.enqueue(connection, name, job(), timeout=100)
+    assert not jobs.enqueue(connection, name, job(), timeout=100)
+    queued = jobs.queue(connection, name).jobs
+    assert [one.id for one in queued] == [ATTEMPT]
+    assert (queued[0].timeout, queued[0].result_ttl, queued[0].failure_ttl) == (100, jobs.RESULT_TTL, jobs.FAILURE_TTL)
+    assert jobs.parse(queued[0].kwargs["message"]) == job()
+    raw = connection.hget(f"rq:job:{ATTEMPT}", "data")
+    assert raw is not None
+    assert b"workers.jobs.evaluate" in (raw if raw.startswith(b"[") else __import__("zlib").decompress(raw))
+
+
+@pytest.mark.parametrize("message", [None, [], {}, {"v": 2}, {**job().model_dump(), "attempt": "../x"}])
+def test_what_is_not_a_job_is_refused(message: object) -> None:
+    """A message of another shape is a typed error."""
+    with pytest.raises(BadMessage):
+        jobs.parse(message)
+
+
+def test_a_missing_redis_is_named_with_its_setting() -> None:
+    """Where nothing answers, the message names REDIS_URL and the address, and not the password."""
+    with pytest.raises(RedisAway, match=r"REDIS_URL") as error:
+        connect("redis://:secret@127.0.0.1:1/0")
+    assert "127.0.0.1:1" in str(error.value)
+    assert "secret" not in str(error.value)
+
+
+def test_an_attempt_is_taken_from_no_worker_that_beats_for_it(attempts: Attempts) -> None:
+    """A job that lies in the queue twice runs once; a silent, a refused and a handed-back attempt may be taken."""
+    assert attempts.take(ATTEMPT, PATH, "one", now=NOW)
+    assert not attempts.take(ATTEMPT, PATH, "two", now=NOW + 2)
+    assert attempts.take(ATTEMPT, PATH, "one", now=NOW + 3)
+    assert attempts.take(ATTEMPT, PATH, "two", now=NOW + 4 + LOST)
+    attempts.answer_claim(ATTEMPT, granted=False)
+    assert attempts.take(ATTEMPT, PATH, "three", now=NOW + 5 + LOST)
+    attempts.hand_back(ATTEMPT, worker="three")
+    assert attempts.take(ATTEMPT, PATH, "four", now=NOW + 6 + LOST)
+
+
+@pytest.mark.parametrize("name", ["two", ""])
+def test_whoever_does_not_have_an_attempt_changes_nothing_of_it(attempts: Attempts, name: str) -> None:
+    """Another worker, or somebody without a name, is told to stop, and hears, hands back and ends nothing."""
+    attempts.take(ATTEMPT, PATH, "one", now=NOW)
+    attempts.answer_claim(ATTEMPT, granted=True)
+    before = attempts.read(ATTEMPT)
+    assert attempts.wait_for_claim(ATTEMPT, seconds=1, worker=name) is None
+    assert not attempts.beat(ATTEMPT, Progress("load"), now=NOW + 1, worker=name, path="elsewhere")
+    assert not attempts.hand_back(ATTEMPT, worker=name)
+    assert not attempts.end(outcome(), "log", worker=name)
+    assert (attempts.read(ATTEMPT), attempts.outcome(ATTEMPT)) == (before, None)
+
+
+def test_what_a_worker_beats_for_is_not_queued(attempts: Attempts) -> None:
+    """A dispatch that knew of no worker changes nothing: the claim is still seen; a silent one's attempt is queued."""
+    assert attempts.queued(ATTEMPT, PATH, now=NOW)
+    assert attempts.queued(ATTEMPT, PATH, now=NOW)
+    assert attempts.take(ATTEMPT, PATH, "one", now=NOW)
+    assert not attempts.queued(ATTEMPT, PATH, now=NOW + 1)
+    assert attempts.asking(PATH) == ATTEMPT
+    attempts.answer_claim(ATTEMPT, granted=True)
+    assert not attempts.queued(ATTEMPT, PATH, now=NOW + 1)
+    attempts.beat(ATTEMPT, Progress("load"), now=NOW + 2, worker="one", path=PATH)
+    assert not attempts.queued(ATTEMPT, PATH, now=NOW + 1 + LOST)
+    assert attempts.queued(ATTEMPT, PATH, now=NOW + 2 + LOST)
+    for end in (
+        lambda: attempts.hand_back(ATTEMPT, worker="two"),
+        lambda: attempts.answer_claim(ATTEMPT, granted=False),
+    ):
+        assert attempts.take(ATTEMPT, PATH, "two", now=NOW + 3 + LOST)
+        end()
+        assert attempts.queued(ATTEMPT, PATH, now=NOW + 3 + LOST)
+
+
+def test_many_attempts_are_read_at_once(attempts: Attempts) -> None:
+    """Each as it would be read alone; those of which nothing is known are left out."""
+    others = [f"{number:012x}-cccccccc-1" for number in range(3)]
+    for number, one in enumerate(others[:2]):
+        attempts.take(one, f"{number}", "w", now=NOW)
+    attempts.beat(others[0], Progress("load", 1, 2), now=NOW + 1, worker="0", path="0")
+    assert attempts.read_all([]) == {}
+    assert attempts.read_all([*others, others[0]]) == {one: attempts.read(one) for one in others[:2]}
