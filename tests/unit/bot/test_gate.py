@@ -12,6 +12,7 @@ LEDGER = re.compile(r"\b_?ledgers\.(stage|sync)\(")
 BESIDE = {
     "setup/adopting.py": "an operator asks for the record by name",
     "setup/doctor/rights.py": "its commit cannot land",
+    "ledger/writer.py": "the ledger, which only the gate stages edits for",
     "changes/changesets.py": "it asks the gate before its one commit, which has to be a compare-and-swap",
 }
 
