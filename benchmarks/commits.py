@@ -28,7 +28,20 @@ from typing import Any
 from huggingface_hub.utils import disable_progress_bars  # type: ignore[attr-defined]  # documented to be there
 
 from benchmarks.polling import Polling
-from benchmarks.turned import BOT, DETAILS, FORM, GPU, LOGS, MODEL, POLLER, REQUESTS, RESULTS, Stand, fails, path_of
+from benchmarks.simulated_board import (
+    BOT,
+    DETAILS,
+    FORM,
+    GPU,
+    LOGS,
+    MODEL,
+    POLLER,
+    REQUESTS,
+    RESULTS,
+    Stand,
+    fails,
+    path_of,
+)
 
 SIZES, CHECK = (10, 20, 30), 40
 

@@ -86,7 +86,7 @@ def by_child(folder: Path, count: int) -> int:
     from lm_eval.loggers import EvaluationTracker
 
     from leaderboard.suites import find_suite
-    from workers import harness
+    from workers.evaluation import harness
 
     suite, random = find_suite("starter"), Random(7)
     words = ["".join(random.choices("abcdefghijklmnopqrstuvwxyz", k=random.randint(2, 9))) for _ in range(WORDS)]
@@ -105,9 +105,9 @@ def by_child(folder: Path, count: int) -> int:
 def by_worker(folder: Path, count: int) -> int:  # noqa: ARG001  # as `by_child`, whose files it publishes
     """MiB by which a worker grows as it publishes them."""
     from leaderboard.suites import find_suite
-    from workers.access import HubAccess
-    from workers.plans import RunPlan
-    from workers.publish import Publication, publish
+    from workers.common.hub_access import HubAccess
+    from workers.common.run_plan import RunPlan
+    from workers.publication.publish import Publication, publish
 
     suite = find_suite("starter")
     plan = RunPlan(

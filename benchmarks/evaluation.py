@@ -167,7 +167,7 @@ def by_command(stage: Any, out: Path, revision: str, batch_size: int) -> dict[st
     from leaderboard.suites import find_suite
     from steward.demo.story import SUBMISSIONS
     from steward.demo.world import QUESTIONS
-    from workers.tasks import write_tasks
+    from workers.evaluation.task_files import write_tasks
 
     suite = find_suite("starter")
     commit = str(HfApi(stage.hub_url, token=False).dataset_info(QUESTIONS).sha)

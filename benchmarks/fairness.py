@@ -254,7 +254,7 @@ def speed(options: argparse.Namespace) -> dict[str, float]:
 
 
 def _desk(url: str, options: argparse.Namespace) -> tuple[Any, list[Any]]:
-    from benchmarks.turned import board_of
+    from benchmarks.simulated_board import board_of
     from bot.core.context import Desk
     from hub.client import Hub
     from leaderboard.suites import find_suite

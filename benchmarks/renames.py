@@ -26,7 +26,7 @@ from bot.core.pull_records import find_report
 from bot.pulls.pull import sync_pull
 from bot.pulls.rename_pulls import stands
 from leaderboard.renames import plan
-from localhub.box import Box
+from localhub.state import Box
 
 OLD, NEW = "ada/lion", "ada/lioness"
 PRECISIONS = ("bfloat16", "float16", "4bit")

@@ -24,8 +24,8 @@ from bot.core.context import Desk
 from hub.client import Hub
 from leaderboard.boards import parse_board
 from leaderboard.suites import find_suite
-from localhub.box import Box
-from localhub.git import Author, Put
+from localhub.git.repository import Author, Put
+from localhub.state import Box
 from redis_state import clock
 from redis_state.redis import connect
 from steward.children import Child, Children

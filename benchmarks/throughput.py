@@ -83,7 +83,7 @@ def children(pid: int) -> list[int]:
 
 def zygotes_of(worker: int) -> list[int]:
     """The worker's zygote."""
-    return [pid for pid in children(worker) if b"workers.zygote" in Path(f"/proc/{pid}/cmdline").read_bytes()]
+    return [pid for pid in children(worker) if b"workers.sandbox.zygote" in Path(f"/proc/{pid}/cmdline").read_bytes()]
 
 
 def main() -> int:
@@ -135,8 +135,8 @@ def upload(url: str, count: int) -> dict[str, str]:
     from huggingface_hub import CommitOperationAdd, HfApi
 
     from leaderboard.suites import find_suite
+    from workers.models.tiny_model import VOCABULARY, WIDTH, floats, model, safetensors, tensors
     from workers.starter import dataset_files
-    from workers.tiny import VOCABULARY, WIDTH, floats, model, safetensors, tensors
 
     api = HfApi(url, "hf_ada")
     questions = find_suite("starter").datasets[0].repo
@@ -243,7 +243,7 @@ def by_commands(folder: Path, url: str, models: dict[str, str], batch_size: int)
     from huggingface_hub import HfApi
 
     from leaderboard.suites import find_suite
-    from workers.tasks import write_tasks
+    from workers.evaluation.task_files import write_tasks
 
     suite = find_suite("starter")
     questions = suite.datasets[0].repo

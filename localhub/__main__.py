@@ -12,9 +12,9 @@ import sys
 import threading
 from pathlib import Path
 
-from localhub.box import Box
 from localhub.errors import SetupError, WorldError
 from localhub.server import Server
+from localhub.state import Box
 from localhub.world import read
 
 

@@ -16,16 +16,16 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from localhub.access import BOX
-from localhub.bodies import BodyLimit
-from localhub.box import Box
+from localhub.controls.fault_middleware import FaultMiddleware
+from localhub.controls.limits import LimitMiddleware
+from localhub.controls.stats import StatsMiddleware
 from localhub.errors import BadRequest, HubError, RepoMoved
-from localhub.faultware import FaultMiddleware
-from localhub.limits import LimitMiddleware
-from localhub.requestids import RequestIds
+from localhub.http.bodies import BodyLimit
+from localhub.http.request_ids import RequestIds
+from localhub.http.routing import RawPath
+from localhub.repos.access import BOX
 from localhub.routes import API_ROUTERS
-from localhub.routing import RawPath
-from localhub.stats import StatsMiddleware
+from localhub.state import Box
 
 log = logging.getLogger("localhub")
 
@@ -52,7 +52,7 @@ def serve_app(box: Box) -> ASGIApp:
 
 
 class ForBox:
-    """ASGI middleware: every call goes to this box; `localhub.access.box_of` finds it."""
+    """ASGI middleware: every call goes to this box; `localhub.repos.access.box_of` finds it."""
 
     def __init__(self, app: ASGIApp, box: Box) -> None:
         self.app, self.box = app, box

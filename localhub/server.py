@@ -12,7 +12,7 @@ from contextlib import contextmanager, suppress
 import uvicorn
 
 from localhub.app import serve_app
-from localhub.box import Box
+from localhub.state import Box
 
 _START_SECONDS = 10.0
 _TICK = 0.1

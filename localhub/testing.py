@@ -11,9 +11,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from localhub.box import Box
 from localhub.clock import Clock
 from localhub.server import Server, ServerThread
+from localhub.state import Box
 
 
 class LocalHub:

@@ -24,15 +24,15 @@ from typing import TYPE_CHECKING, Any, get_args
 
 import yaml
 
-from localhub.accounts import Account
+from localhub.accounts.store import Account
+from localhub.controls.limits import HUB
 from localhub.errors import HubError, WorldError
-from localhub.git import Put
-from localhub.limits import HUB
-from localhub.paths import clean
-from localhub.repos import Repo, RepoType, author_of
+from localhub.git.repository import Put
+from localhub.repos.paths import clean
+from localhub.repos.store import Repo, RepoType, author_of
 
 if TYPE_CHECKING:
-    from localhub.box import Box
+    from localhub.state import Box
 
 _SECTIONS = ("users", "orgs", "repos", "webhooks", "oauthApps", "uploads", "limits")
 _SETTINGS = {"discussionsDisabled": "discussions_disabled"} | {

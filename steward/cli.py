@@ -88,8 +88,8 @@ def schedule() -> None:
 @app.command()
 def work() -> None:
     """Run an evaluation worker on this machine."""
+    from workers.jobs.worker import main as work_for_ever
     from workers.settings import WorkerSettings
-    from workers.worker import main as work_for_ever
 
     with sentences():
         raise typer.Exit(work_for_ever(WorkerSettings()))

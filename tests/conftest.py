@@ -11,11 +11,11 @@ from typing import TypeVar
 
 import pytest
 import redis
-from at_once import pytest_sessionstart
 from hypothesis import HealthCheck
 from hypothesis import settings as hypothesis_settings
 
 from steward.valkey import Valkey
+from tests.support.failure_reporter import pytest_sessionstart
 
 __all__ = ["pytest_sessionstart"]
 os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
@@ -38,7 +38,7 @@ hypothesis_settings.load_profile("steward")
 T = TypeVar("T")
 
 
-ROOMS = ("leaderboard", "wire", "hub", "bot")
+ROOMS = ("leaderboard", "redis_state", "hub", "bot")
 """Whose unit tests come first: the rules are tested soonest, and what all others build upon."""
 LONG = (
     *("test_spine", "test_worker_deaths", "test_kill_matrix", "test_weight_types", "test_replicas", "test_outage"),

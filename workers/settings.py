@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Annotated
 
@@ -11,7 +12,9 @@ from pydantic_settings import NoDecode
 from leaderboard.boards import Board, parse_board
 from leaderboard.tiers import ALL, TIERS, taken
 from redis_state.settings import WireSettings
-from workers.access import HubAccess
+from workers.common.hub_access import HubAccess
+
+RENAMED_MODULES = {"workers.evaluate": "workers.evaluation.evaluate", "workers.harness": "workers.evaluation.harness"}
 
 
 class WorkerSettings(WireSettings):
@@ -61,15 +64,23 @@ class WorkerSettings(WireSettings):
         pattern=r"^$|^[\w.-]+/[\w.-]+@[0-9a-f]{40}$",
         description="model@commit that is known to work; empty: a tiny one that is made here",
     )
-    harness: str = Field(default="workers.evaluate", description="module whose `evaluate` a child runs")
+    harness: str = Field(default="workers.evaluation.evaluate", description="module whose `evaluate` a child runs")
     preload: Annotated[tuple[str, ...], NoDecode] = Field(
-        default=("workers.harness",), description="modules that children find imported"
+        default=("workers.evaluation.harness",), description="modules that children find imported"
     )
 
     @field_validator("tiers", "preload", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
         return tuple(filter(None, (part.strip() for part in value.split(",")))) if isinstance(value, str) else value
+
+    @field_validator("harness", "preload", mode="before")
+    @classmethod
+    def _by_its_new_name(cls, value: object) -> object:
+        """Modules that settings of running workers still name by an earlier path."""
+        for earlier, now in RENAMED_MODULES.items():
+            value = re.sub(rf"(?<![\w.]){re.escape(earlier)}(?![\w.])", now, value) if isinstance(value, str) else value
+        return value
 
     @field_validator("tiers")
     @classmethod

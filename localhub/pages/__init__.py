@@ -17,11 +17,11 @@ import jinja2
 from fastapi import Request
 from fastapi.responses import HTMLResponse
 
-from localhub import access
-from localhub.accounts import Account
-from localhub.box import Box
+from localhub.accounts.store import Account
 from localhub.clock import iso, now
 from localhub.markdown import render as markdown
+from localhub.repos import access
+from localhub.state import Box
 
 FOLDER = Path(__file__).parent
 STATIC = {"localhub.css": "text/css", "icon.svg": "image/svg+xml"}

@@ -9,7 +9,7 @@ from localhub.routes import (
     admin,
     commit,
     content,
-    gate,
+    gated_access,
     git_http,
     lfs,
     lfs_files,
@@ -25,7 +25,7 @@ from localhub.routes import (
     whoami,
 )
 
-_API = (whoami, oauth, refs, commit, content, lfs, lfs_files, repo_lifecycle, gate, threads, webhooks, admin)
+_API = (whoami, oauth, refs, commit, content, lfs, lfs_files, repo_lifecycle, gated_access, threads, webhooks, admin)
 _BROADER = (repo_info, repo_lists, resolve, git_http, pages)
 
 API_ROUTERS = [module.router for module in (*_API, *_BROADER)]

@@ -10,18 +10,18 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Path, Query
 from pydantic import BaseModel, Field
 
-from localhub import paths
-from localhub.accounts import Account
-from localhub.box import Box
+from localhub.accounts.store import Account
 from localhub.clock import iso, now
-from localhub.delivery import Policy
-from localhub.deliverylog import Delivery
+from localhub.controls.faults import Kind
 from localhub.errors import BadRequest, HubError, RepoNotFound
-from localhub.events import Event, RefChange
-from localhub.faults import Kind
-from localhub.git import Change, Put, Remove
-from localhub.repos import author_of
-from localhub.routes.deps import BoxDep
+from localhub.git.repository import Change, Put, Remove
+from localhub.repos import paths
+from localhub.repos.events import Event, RefChange
+from localhub.repos.store import author_of
+from localhub.routes.dependencies import BoxDep
+from localhub.state import Box
+from localhub.webhooks.deliveries import Policy
+from localhub.webhooks.delivery_log import Delivery
 
 router = APIRouter(prefix="/_admin", tags=["admin"])
 

@@ -13,18 +13,19 @@ from fastapi.responses import RedirectResponse
 from pydantic import BaseModel, Field
 from starlette.concurrency import run_in_threadpool
 
-from localhub import access, bodies, commits
-from localhub.accounts import Caller
-from localhub.box import Box
-from localhub.cards import check_card
-from localhub.commits import CommitRequest
+from localhub.accounts.store import Caller
 from localhub.errors import HubError, RevisionNotFound, StaleParent
-from localhub.events import Event, RefChange
-from localhub.paths import clean
-from localhub.patterns import ignore_rules, lfs_rules
-from localhub.repos import Repo, author_of
-from localhub.routes.deps import BoxDep, CallerDep, Readable, Rev, public_url
+from localhub.git.path_patterns import ignore_rules, lfs_rules
+from localhub.http import bodies
+from localhub.repos import access, commits
+from localhub.repos.cards import check_card
+from localhub.repos.commits import CommitRequest
+from localhub.repos.events import Event, RefChange
+from localhub.repos.paths import clean
+from localhub.repos.store import Repo, author_of
+from localhub.routes.dependencies import BoxDep, CallerDep, Readable, Rev, public_url
 from localhub.routes.refs import branch_ref, check_push
+from localhub.state import Box
 
 router = APIRouter(tags=["commit"])
 

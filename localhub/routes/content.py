@@ -9,14 +9,16 @@ from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import JSONResponse, PlainTextResponse
 from starlette.concurrency import run_in_threadpool
 
-from localhub import access, bodies
-from localhub.contents import items
 from localhub.errors import BadRequest, HubError, RevisionNotFound
-from localhub.git import GitRepo
-from localhub.history import commit_info
-from localhub.paging import decode_cursor, encode_cursor, next_link
-from localhub.paths import is_clean
-from localhub.routes.deps import (
+from localhub.git.history import commit_info
+from localhub.git.repository import GitRepo
+from localhub.http import bodies
+from localhub.http.paging import decode_cursor, encode_cursor, next_link
+from localhub.http.routing import Kind
+from localhub.repos import access
+from localhub.repos.contents import items
+from localhub.repos.paths import is_clean
+from localhub.routes.dependencies import (
     BoxDep,
     CallerDep,
     Contents,
@@ -27,7 +29,6 @@ from localhub.routes.deps import (
     public_url,
     type_of,
 )
-from localhub.routing import Kind
 
 router = APIRouter(tags=["content"])
 

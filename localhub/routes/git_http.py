@@ -7,12 +7,12 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Query, Request, Response
 from fastapi.responses import StreamingResponse
 
-from localhub import access
 from localhub.errors import Forbidden, GatedRepo, RepoNotFound
-from localhub.gitserve import SERVICE, NeedsPassword, advertise, git_caller, read_request, upload_pack
-from localhub.repos import Repo
-from localhub.routes.deps import Name, Namespace, type_of
-from localhub.routing import Kind
+from localhub.git.upload_pack import SERVICE, NeedsPassword, advertise, git_caller, read_request, upload_pack
+from localhub.http.routing import Kind
+from localhub.repos import access
+from localhub.repos.store import Repo
+from localhub.routes.dependencies import Name, Namespace, type_of
 
 router = APIRouter(tags=["git"])
 

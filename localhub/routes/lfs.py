@@ -14,17 +14,17 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
 from starlette.concurrency import run_in_threadpool
 
-from localhub import access
-from localhub.accounts import Caller
-from localhub.box import Box
+from localhub.accounts.store import Caller
 from localhub.errors import BadRequest, EntryNotFound, HubError
-from localhub.gitserve import git_caller
+from localhub.git.upload_pack import git_caller
+from localhub.http.file_responses import send_file
+from localhub.http.routing import Kind
 from localhub.ids import new_id
-from localhub.lfs import Upload
-from localhub.repos import Repo
-from localhub.resolve import send_file
-from localhub.routes.deps import BoxDep, Name, Namespace, public_url, type_of
-from localhub.routing import Kind
+from localhub.repos import access
+from localhub.repos.lfs_store import Upload
+from localhub.repos.store import Repo
+from localhub.routes.dependencies import BoxDep, Name, Namespace, public_url, type_of
+from localhub.state import Box
 
 router = APIRouter(tags=["lfs"])
 

@@ -8,17 +8,17 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Path, Query, Request, Response
 from pydantic import BaseModel, Field
 
-from localhub import access
-from localhub.box import Box
 from localhub.clock import iso
 from localhub.errors import HubError
-from localhub.events import Event
-from localhub.lfs import OID
-from localhub.lfspointer import pointer_text
-from localhub.paging import next_link
-from localhub.repos import Repo
-from localhub.rewrite import without_blobs
-from localhub.routes.deps import BoxDep, CallerDep, Contents, Owned, public_url
+from localhub.git.lfs_pointer import pointer_text
+from localhub.git.rewrite import without_blobs
+from localhub.http.paging import next_link
+from localhub.repos import access
+from localhub.repos.events import Event
+from localhub.repos.lfs_store import OID
+from localhub.repos.store import Repo
+from localhub.routes.dependencies import BoxDep, CallerDep, Contents, Owned, public_url
+from localhub.state import Box
 
 router = APIRouter(tags=["lfs"])
 

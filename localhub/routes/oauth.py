@@ -16,13 +16,13 @@ from urllib.parse import unquote_plus, urlencode, urlsplit
 from fastapi import APIRouter, Depends, Request, Response
 from fastapi.responses import HTMLResponse, RedirectResponse
 
-from localhub import access
-from localhub.box import Box
+from localhub.accounts.oauth import SCOPES, TOKEN_LASTS, App, refusal
 from localhub.errors import BadRequest, HubError
-from localhub.oauth import SCOPES, TOKEN_LASTS, App, refusal
 from localhub.pages import page
-from localhub.routes.deps import BoxDep, CallerDep, public_url
-from localhub.routes.pagedeps import Form, PageRoute, SameSite, user_named
+from localhub.repos import access
+from localhub.routes.dependencies import BoxDep, CallerDep, public_url
+from localhub.routes.page_dependencies import Form, PageRoute, SameSite, user_named
+from localhub.state import Box
 
 router = APIRouter(tags=["oauth"])
 pages = APIRouter(tags=["oauth"], route_class=PageRoute, default_response_class=HTMLResponse)

@@ -7,16 +7,16 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import FileResponse, HTMLResponse, RedirectResponse
 
-from localhub import access
-from localhub.accounts import Caller
-from localhub.box import Box
+from localhub.accounts.store import Caller
 from localhub.errors import HubError
 from localhub.pages import FOLDER, STATIC, page
-from localhub.repos import Repo
+from localhub.repos import access
+from localhub.repos.store import Repo
 from localhub.routes import pages_repo, pages_threads, pages_webhooks
-from localhub.routes.deps import BoxDep
-from localhub.routes.pagedeps import PageRoute, Viewer, remember, user_named
-from localhub.threads import Thread
+from localhub.routes.dependencies import BoxDep
+from localhub.routes.page_dependencies import PageRoute, Viewer, remember, user_named
+from localhub.state import Box
+from localhub.threads.service import Thread
 
 router = APIRouter(tags=["pages"], route_class=PageRoute, default_response_class=HTMLResponse)
 

@@ -8,17 +8,18 @@ from urllib.parse import quote
 from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import HTMLResponse, RedirectResponse
 
-from localhub import access, history
-from localhub.accounts import Caller
-from localhub.box import Box
+from localhub.accounts.store import Caller
 from localhub.errors import EntryNotFound, HubError
+from localhub.git import history
 from localhub.markdown import render, without_front_matter
 from localhub.pages import crumbs, page, query
 from localhub.pages.diffview import parse
-from localhub.repos import Repo
-from localhub.routes.deps import BoxDep, Rev
-from localhub.routes.pagedeps import PageRepo, PageRoute, Viewer
-from localhub.threads import Filter
+from localhub.repos import access
+from localhub.repos.store import Repo
+from localhub.routes.dependencies import BoxDep, Rev
+from localhub.routes.page_dependencies import PageRepo, PageRoute, Viewer
+from localhub.state import Box
+from localhub.threads.service import Filter
 
 router = APIRouter(route_class=PageRoute, default_response_class=HTMLResponse)
 

@@ -8,18 +8,19 @@ from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import HTMLResponse, PlainTextResponse, RedirectResponse
 from starlette.concurrency import run_in_threadpool
 
-from localhub import access, pulls
-from localhub.accounts import Account, Caller
-from localhub.box import Box
+from localhub.accounts.store import Account, Caller
 from localhub.errors import BadRequest, HubError
 from localhub.pages import people, query
 from localhub.pages.diffview import parse
-from localhub.repos import Repo
-from localhub.routes.deps import BoxDep
-from localhub.routes.pagedeps import Form, PageRepo, PageRoute, SameSite, Viewer, remember, speaker
+from localhub.repos import access
+from localhub.repos.store import Repo
+from localhub.routes.dependencies import BoxDep
+from localhub.routes.page_dependencies import Form, PageRepo, PageRoute, SameSite, Viewer, remember, speaker
 from localhub.routes.pages_repo import repo_page
 from localhub.routes.threads import CommentId, Num
-from localhub.threads import Filter, Thread, ThreadEvent
+from localhub.state import Box
+from localhub.threads import pulls
+from localhub.threads.service import Filter, Thread, ThreadEvent
 
 router = APIRouter(route_class=PageRoute, default_response_class=HTMLResponse)
 

@@ -9,15 +9,15 @@ from fastapi import APIRouter, Request, Response
 from fastapi.responses import HTMLResponse
 from starlette.concurrency import run_in_threadpool
 
-from localhub import access
-from localhub.accounts import Caller
-from localhub.box import Box
+from localhub.accounts.store import Caller
 from localhub.errors import BadRequest, HubError
 from localhub.pages import page
-from localhub.routes.deps import BoxDep
-from localhub.routes.pagedeps import Form, PageRoute, SameSite, Viewer
+from localhub.repos import access
+from localhub.routes.dependencies import BoxDep
+from localhub.routes.page_dependencies import Form, PageRoute, SameSite, Viewer
 from localhub.routes.webhooks import Id
-from localhub.webhooks import Webhook
+from localhub.state import Box
+from localhub.webhooks.service import Webhook
 
 router = APIRouter(route_class=PageRoute, default_response_class=HTMLResponse)
 

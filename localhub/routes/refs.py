@@ -9,17 +9,18 @@ import pygit2
 from fastapi import APIRouter, Path, Query, Request, Response
 from pydantic import BaseModel, Field
 
-from localhub import access, history
-from localhub.accounts import Account, Caller
-from localhub.box import Box
+from localhub.accounts.store import Account, Caller
 from localhub.clock import iso
 from localhub.errors import BadRequest, Forbidden, HubError, RevisionNotFound
-from localhub.events import Event, RefChange
-from localhub.git import MAIN
-from localhub.history import CommitInfo
-from localhub.paging import next_link
-from localhub.repos import Repo, author_of
-from localhub.routes.deps import BoxDep, CallerDep, Readable, Rev, Writable, public_url
+from localhub.git import history
+from localhub.git.history import CommitInfo
+from localhub.git.repository import MAIN
+from localhub.http.paging import next_link
+from localhub.repos import access
+from localhub.repos.events import Event, RefChange
+from localhub.repos.store import Repo, author_of
+from localhub.routes.dependencies import BoxDep, CallerDep, Readable, Rev, Writable, public_url
+from localhub.state import Box
 
 router = APIRouter(tags=["refs"])
 

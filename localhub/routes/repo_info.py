@@ -7,13 +7,13 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import JSONResponse
 
-from localhub.access import allows, box_of
-from localhub.box import Box
 from localhub.errors import BadRequest, RepoMoved, RepoNotFound
-from localhub.repoinfo import check_expand, info
-from localhub.repos import Repo
-from localhub.routes.deps import BoxDep, CallerDep, Name, Readable, Rev, type_of
-from localhub.routing import Kind
+from localhub.http.routing import Kind
+from localhub.repos.access import allows, box_of
+from localhub.repos.info import check_expand, info
+from localhub.repos.store import Repo
+from localhub.routes.dependencies import BoxDep, CallerDep, Name, Readable, Rev, type_of
+from localhub.state import Box
 
 router = APIRouter(tags=["info"])
 

@@ -10,16 +10,16 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from fastapi import APIRouter, Query, Request
 from pydantic import BaseModel, Field
 
-from localhub import access
-from localhub.accounts import Account, Caller
-from localhub.box import Box
+from localhub.accounts.store import Account, Caller
 from localhub.errors import BadRequest, Forbidden, HubError
-from localhub.paths import clean
-from localhub.repos import Gated, Repo, taken
-from localhub.routes.deps import BoxDep, CallerDep, Contents, Owned, Readable, public_url
+from localhub.repos import access
+from localhub.repos.paths import clean
+from localhub.repos.store import Gated, Repo, taken
+from localhub.routes.dependencies import BoxDep, CallerDep, Contents, Owned, Readable, public_url
+from localhub.state import Box
 
 if TYPE_CHECKING:
-    from localhub.repos import RepoType
+    from localhub.repos.store import RepoType
 
 router = APIRouter(tags=["repos"])
 

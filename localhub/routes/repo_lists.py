@@ -7,13 +7,13 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import JSONResponse
 
-from localhub.access import allows
-from localhub.paging import next_link
-from localhub.repofacts import RepoFacts
-from localhub.repoinfo import check_expand, info
-from localhub.repos import Repo
-from localhub.routes.deps import BoxDep, CallerDep, public_url, type_of
-from localhub.routing import Kind
+from localhub.http.paging import next_link
+from localhub.http.routing import Kind
+from localhub.repos.access import allows
+from localhub.repos.facts import RepoFacts
+from localhub.repos.info import check_expand, info
+from localhub.repos.store import Repo
+from localhub.routes.dependencies import BoxDep, CallerDep, public_url, type_of
 
 router = APIRouter(tags=["info"])
 

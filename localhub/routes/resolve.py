@@ -5,16 +5,16 @@ from __future__ import annotations
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import RedirectResponse
 
-from localhub import access
-from localhub.access import box_of
-from localhub.accounts import Caller
+from localhub.accounts.store import Caller
 from localhub.errors import EntryNotFound
-from localhub.paths import is_clean
-from localhub.repos import Repo, RepoType
-from localhub.resolve import not_modified, quoted_etag, send_bytes
-from localhub.routes.deps import CallerDep, Name, Namespace, Rev, type_of
-from localhub.routing import Kind
-from localhub.trees import Entry
+from localhub.git.trees import Entry
+from localhub.http.file_responses import not_modified, quoted_etag, send_bytes
+from localhub.http.routing import Kind
+from localhub.repos import access
+from localhub.repos.access import box_of
+from localhub.repos.paths import is_clean
+from localhub.repos.store import Repo, RepoType
+from localhub.routes.dependencies import CallerDep, Name, Namespace, Rev, type_of
 
 router = APIRouter(tags=["resolve"])
 

@@ -7,14 +7,15 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Path, Query
 from pydantic import BaseModel
 
-from localhub import access, pulls
-from localhub.accounts import Caller
-from localhub.box import Box
+from localhub.accounts.store import Caller
 from localhub.errors import HubError
-from localhub.repos import Repo
-from localhub.routes.deps import BoxDep, CallerDep, Readable
-from localhub.threads import Filter
-from localhub.threadview import View, thread_url
+from localhub.repos import access
+from localhub.repos.store import Repo
+from localhub.routes.dependencies import BoxDep, CallerDep, Readable
+from localhub.state import Box
+from localhub.threads import pulls
+from localhub.threads.serializers import View, thread_url
+from localhub.threads.service import Filter
 
 router = APIRouter(tags=["discussions"])
 

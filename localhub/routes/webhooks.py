@@ -8,10 +8,10 @@ from urllib.parse import urlsplit
 from fastapi import APIRouter, Depends, Path
 from pydantic import BaseModel, Field, field_validator
 
-from localhub import access
-from localhub.accounts import Account
+from localhub.accounts.store import Account
 from localhub.errors import BadRequest, Forbidden, HubError
-from localhub.routes.deps import BoxDep, CallerDep
+from localhub.repos import access
+from localhub.routes.dependencies import BoxDep, CallerDep
 
 router = APIRouter(prefix="/api/settings/webhooks", tags=["webhooks"])
 

@@ -6,16 +6,16 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 
 from fastapi import APIRouter, Path, Query, Request, Response
 
-from localhub import access
-from localhub.accounts import Account, Caller, Scope, Token
-from localhub.box import Box
+from localhub.accounts.store import Account, Caller, Scope, Token
 from localhub.clock import iso
 from localhub.errors import HubError
-from localhub.paging import next_link
-from localhub.routes.deps import BoxDep, CallerDep, public_url
+from localhub.http.paging import next_link
+from localhub.repos import access
+from localhub.routes.dependencies import BoxDep, CallerDep, public_url
+from localhub.state import Box
 
 if TYPE_CHECKING:
-    from localhub.repos import RepoType
+    from localhub.repos.store import RepoType
 
 router = APIRouter(tags=["accounts"])
 

@@ -11,7 +11,7 @@ from steward.commands.board import AsJson
 from steward.commands.saying import ending, say
 
 if TYPE_CHECKING:
-    from workers.verify import Verification
+    from workers.jobs.verification import Verification
 
 DIFFERS = 1
 
@@ -32,9 +32,9 @@ def verify(
     """
     from steward.commands.board import MISCONFIGURED, sentences
     from workers.errors import WorkerError
+    from workers.jobs.verification import as_json as written
+    from workers.jobs.verification_run import run
     from workers.settings import WorkerSettings
-    from workers.verify import as_json as written
-    from workers.verifying import run
 
     with sentences():
         try:

@@ -11,8 +11,8 @@ from pathlib import Path
 
 from huggingface_hub import CommitOperationAdd, HfApi
 
-from workers import tiny
-from workers.gguf import convert, packaged_gguf
+from workers.models import tiny_model
+from workers.models.gguf import convert, packaged_gguf
 
 GOOD = "ada/SmolLM2-135M-Instruct"
 REMOTE_CODE = "bob/mamba-turbo"
@@ -59,20 +59,20 @@ def _remote_code(folder: Path) -> dict[str, bytes | Path]:
     config = json.loads((folder / "config.json").read_text())
     config |= {"model_type": "mamba-turbo", "auto_map": {"AutoModelForCausalLM": "modeling_turbo.TurboForCausalLM"}}
     code = b"from transformers import LlamaForCausalLM\n\n\nclass TurboForCausalLM(LlamaForCausalLM):\n    pass\n"
-    return {**tiny.model(), "config.json": _json(config), "modeling_turbo.py": code}
+    return {**tiny_model.model(), "config.json": _json(config), "modeling_turbo.py": code}
 
 
 def _corrupted(_folder: Path) -> dict[str, bytes | Path]:
     """Its files are whole, and only whoever computes with it finds that one of its weights is no number."""
-    weights = tiny.tensors()
+    weights = tiny_model.tensors()
     kind, shape, data = weights["model.norm.weight"]
     weights["model.norm.weight"] = (kind, shape, struct.pack("<f", math.nan) + data[4:])
-    return {**tiny.model(), "model.safetensors": tiny.safetensors(weights)}
+    return {**tiny_model.model(), "model.safetensors": tiny_model.safetensors(weights)}
 
 
 def _unknown(_folder: Path) -> dict[str, bytes | Path]:
-    config = tiny.config(model_type="zorblax", architectures=["ZorblaxForCausalLM"])
-    return {**tiny.model(), "config.json": _json(config)}
+    config = tiny_model.config(model_type="zorblax", architectures=["ZorblaxForCausalLM"])
+    return {**tiny_model.model(), "config.json": _json(config)}
 
 
 UPLOADS = (

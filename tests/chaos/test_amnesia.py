@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from endings import MODELS, all_is_well
-from town import open_town, wait_for
+
+from tests.support.chaos.board_processes import open_town, wait_for
+from tests.support.chaos.end_state import MODELS, all_is_well
 
 pytestmark = [pytest.mark.chaos, pytest.mark.timeout(900)]
 

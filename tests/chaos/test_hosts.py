@@ -20,14 +20,14 @@ from pathlib import Path
 import httpx2
 import pytest
 import redis
-from endings import all_is_well
-from hosts import Host, Network, missing
-from roles import MAKE_USERS, ROLES, refused
-from town import BOARD, BOT, ENDED, KEYS, SECRET, WORKER, Town, wait_for, world
 
 from localhub.testing import LocalHub
 from redis_state.attempts import Attempts
 from redis_state.redis import text
+from tests.support.chaos.board_processes import BOARD, BOT, ENDED, KEYS, SECRET, WORKER, Town, wait_for, world
+from tests.support.chaos.end_state import all_is_well
+from tests.support.chaos.network_hosts import Host, Network, missing
+from tests.support.chaos.redis_users import MAKE_USERS, ROLES, refused
 
 SERVER = shutil.which("valkey-server") or shutil.which("redis-server")
 WHOLE = bool(os.environ.get("STEWARD_WHOLE_MATRIX"))

@@ -19,12 +19,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from endings import REQUESTS, tried_again
-from town import Town, open_town, wait_for
 
 import bot
 import workers
 from redis_state.crashpoints import POINTS
+from tests.support.chaos.board_processes import Town, open_town, wait_for
+from tests.support.chaos.end_state import REQUESTS, tried_again
 
 pytestmark = [pytest.mark.chaos, pytest.mark.timeout(900)]
 WHOLE = bool(os.environ.get("STEWARD_WHOLE_MATRIX"))
@@ -34,7 +34,7 @@ ENTRANCES = {
     "web": "bot.processes.web_app",
     "sync": "bot.processes.sync_process",
     "schedule": "bot.processes.sync_process",
-    "worker": "workers.worker, workers.jobs",
+    "worker": "workers.jobs.worker, workers.jobs.entry_point",
 }
 """Kind of process → what it imports before it serves."""
 WEB_MODULES = {"bot.intake.inbox", "bot.intake.webhooks", "bot.intake.group_commit", "bot.processes.web_app"}

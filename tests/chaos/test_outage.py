@@ -19,10 +19,11 @@ from pathlib import Path
 
 import httpx2
 import pytest
-from cable import Cable
-from endings import MODELS, REQUESTS, all_is_well
 from huggingface_hub import HfApi
-from town import KEYS, SECRET, WORKER, Town, open_town, wait_for
+
+from tests.support.chaos.board_processes import KEYS, SECRET, WORKER, Town, open_town, wait_for
+from tests.support.chaos.end_state import MODELS, REQUESTS, all_is_well
+from tests.support.chaos.tcp_proxy import Cable
 
 pytestmark = [pytest.mark.chaos]
 WHOLE = bool(os.environ.get("STEWARD_WHOLE_MATRIX"))

@@ -1,4 +1,4 @@
-"""One day of `benchmarks.month` at a thirtieth of its size: all of Steward in processes whose clocks run fast."""
+"""One day of `simulations.month` at a thirtieth of its size: all of Steward in processes whose clocks run fast."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.month.month import play
-from benchmarks.month.played import NoLibrary, find_library
-from benchmarks.month.script import Scale, write
+from simulations.month.accelerated_clock import NoLibrary, find_library
+from simulations.month.run import play
+from simulations.month.schedule import Scale, write
 
 WHOLE = bool(os.environ.get("STEWARD_WHOLE_MATRIX"))
 SMALL = Scale(0.03, 1, 0.2, tenths=(10, 30))

@@ -20,12 +20,12 @@ from typing import Any, Literal
 
 import httpx2
 import pytest
-from cable import Cable, Trap
-from endings import MODELS, all_is_well, tried_again
-from town import BOARD, KEYS, SECRET, Town, open_town, wait_for
 
 from leaderboard.attempts import attempt_id
 from leaderboard.requests import RequestPath
+from tests.support.chaos.board_processes import BOARD, KEYS, SECRET, Town, open_town, wait_for
+from tests.support.chaos.end_state import MODELS, all_is_well, tried_again
+from tests.support.chaos.tcp_proxy import Cable, Trap
 
 pytestmark = [pytest.mark.chaos, pytest.mark.timeout(900)]
 WHOLE = bool(os.environ.get("STEWARD_WHOLE_MATRIX"))

@@ -6,7 +6,8 @@ import signal
 from pathlib import Path
 
 import pytest
-from docs_kit import Sandbox, Unreadable, blocks, unseen
+
+from tests.support.docs.command_blocks import Sandbox, Unreadable, blocks, unseen
 
 PAGE = """
 ```sh

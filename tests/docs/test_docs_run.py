@@ -16,11 +16,11 @@ from typing import Any
 
 import pytest
 import yaml
-from docs_kit import Block, Sandbox, Unreadable, blocks
-from living_kit import Stage, living, wait_until
 from markdown_it import MarkdownIt
 
 from steward.valkey import Valkey, free_port
+from tests.support.docs.command_blocks import Block, Sandbox, Unreadable, blocks
+from tests.support.docs.example_board import Stage, living, wait_until
 
 ROOT = Path(__file__).parents[2]
 SAMPLE = ("docs/api.md",)

@@ -21,7 +21,7 @@ from huggingface_hub import CommitOperationAdd, HfApi
 
 from localhub.testing import LocalHub
 from steward.valkey import free_port
-from workers import tiny
+from workers.models import tiny_model
 from workers.starter import dataset_files
 
 PODMAN = shlex.split(os.environ.get("STEWARD_PODMAN", ""))
@@ -120,7 +120,7 @@ def board(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Board]:
     data.mkdir(mode=0o700)
     os.chown(data, UID, UID)
     with LocalHub(folder / "hub", WORLD) as hub:
-        operations = [CommitOperationAdd(name, content) for name, content in tiny.model().items()]
+        operations = [CommitOperationAdd(name, content) for name, content in tiny_model.model().items()]
         HfApi(hub.url, token="hf_maya").create_commit("maya/tiny", operations, commit_message="Add the model")
         made = Board(hub, data, free_port())
         url = f"http://127.0.0.1:{made.port}/webhooks/hub"

@@ -18,13 +18,13 @@ import pytest
 import redis
 from huggingface_hub import CommitOperationAdd, HfApi, hf_hub_download
 from huggingface_hub.errors import HfHubHTTPError
-from spine_kit import Demo, play
 
 from leaderboard.suites import Suite, find_suite
 from redis_state.keys import Keys
 from steward.demo.story import SUBMISSIONS
 from steward.demo.world import BOT, DETAILS_ORG, LOGS, MAINTAINER, QUESTIONS, REQUESTS, RESULTS, SPACE, WORKER
-from workers.tasks import write_tasks
+from tests.support.demo_run import Demo, play
+from workers.evaluation.task_files import write_tasks
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
 KEYS = Keys("open-board")

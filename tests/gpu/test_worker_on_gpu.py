@@ -14,22 +14,23 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from real_worker_kit import PATIENCE, RealStand, real_stand, upload_questions
-from workers_kit import Bot, WorkerProcess, eventually, job
 
-from workers import machine
-from workers.access import HubAccess
-from workers.plans import RunPlan
-from workers.provisions import HubSupply
-from workers.tasks import write_tasks
-from workers.tiny import model
+from tests.support.workers import evaluation_script
+from tests.support.workers.real_worker import PATIENCE, RealStand, real_stand, upload_questions
+from tests.support.workers.worker_process import Bot, WorkerProcess, eventually, job
+from workers.common.hub_access import HubAccess
+from workers.common.run_plan import RunPlan
+from workers.evaluation import machine
+from workers.evaluation.task_files import write_tasks
+from workers.jobs.provisions import HubSupply
+from workers.models.tiny_model import model
 
 GPUS = machine.gpus()
 pytestmark = pytest.mark.skipif(not GPUS, reason="no GPU here: there is no nvidia-smi, or it lists none")
 two = pytest.mark.skipif(len(GPUS) < 2, reason=f"two GPUs are needed, this machine has {len(GPUS)}")
 
 Start = Callable[..., WorkerProcess]
-CHILD = Path(__file__).parents[1] / "integration" / "workers" / "evaluation_child.py"
+CHILD = Path(evaluation_script.__file__)
 
 
 def used_mib(index: int = 0) -> int:

@@ -31,7 +31,7 @@ def test_that_lasts():
 ALONE = {
     "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
     "PYTEST_ADDOPTS": "",
-    "PYTHONPATH": str(Path(__file__).parent.parent),
+    "PYTHONPATH": str(Path(__file__).parents[2]),
     "PYTHONUNBUFFERED": "",  # as on most machines: what is written to a pipe waits until it is flushed
 }
 
@@ -41,7 +41,7 @@ def running(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
     """Another pytest, which tests in a process of its own until there is a file `seen`."""
     (tmp_path / "test_some.py").write_text(TESTS)
     (tmp_path / "pytest.ini").write_text("[pytest]")
-    command = [sys.executable, "-m", "pytest", "-p", "xdist", "-p", "at_once", "-n", "1"]
+    command = [sys.executable, "-m", "pytest", "-p", "xdist", "-p", "tests.support.failure_reporter", "-n", "1"]
     with subprocess.Popen(
         command, cwd=tmp_path, env={**os.environ, **ALONE}, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     ) as process:
@@ -71,7 +71,7 @@ def test_a_file_that_cannot_be_imported_is_told(tmp_path: Path) -> None:
     """With the words of the import."""
     (tmp_path / "test_some.py").write_text("import no_such_module")
     (tmp_path / "pytest.ini").write_text("[pytest]")
-    command = [sys.executable, "-m", "pytest", "-p", "at_once"]
+    command = [sys.executable, "-m", "pytest", "-p", "tests.support.failure_reporter"]
     done = subprocess.run(
         command, cwd=tmp_path, env={**os.environ, **ALONE}, capture_output=True, text=True, timeout=60
     )

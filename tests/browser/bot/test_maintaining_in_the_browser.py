@@ -11,14 +11,14 @@ import httpx2
 import pytest
 import redis
 from axe_playwright_python.sync_playwright import Axe
-from bot_kit import SECRET
 from playwright.sync_api import Browser, Page, expect
-from signin_kit import Site, signing
 
 from bot.probe import Probe
 from redis_state import clock
 from redis_state.parking import Parked
 from steward.valkey import Valkey
+from tests.support.board.board_file import SECRET
+from tests.support.board.sign_in import Site, signing
 
 pytestmark = pytest.mark.browser
 PARKED = Parked(

@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pytest
 import redis
-from live_kit import syncing, telling
 from playwright.sync_api import Browser, Page, expect
-from stand_kit import REQUESTS, Stand, world
 
 from bot.probe import Probe
 from leaderboard.attempts import Failure
 from localhub.testing import LocalHub
+from tests.support.board.board_driver import REQUESTS, Stand, world
+from tests.support.board.running_board import syncing, telling
 
 pytestmark = pytest.mark.browser
 BROKEN = Failure(

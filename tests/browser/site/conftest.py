@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
 from functools import partial
-from pathlib import Path
 
 import pytest
 
-sys.path.append(str(Path(__file__).parent))
-from serving_kit import Site, serving
-from world_kit import furnish
-
 from steward.valkey import Valkey
+from tests.support.browser.seeded_large_board import furnish
+from tests.support.browser.served_site import Site, serving
 
 
 @pytest.fixture(scope="module")
@@ -25,7 +21,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Valkey]:
 
 @pytest.fixture(scope="module")
 def rich(server: Valkey, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    """The board that `world_kit` furnishes, with as many rows as one page shows: axe-core looks at each."""
+    """The board that `seeded_large_board` furnishes, with as many rows as one page shows: axe-core looks at each."""
     small = partial(furnish, finished=10, failed=8, waiting=27)
     with serving(server, tmp_path_factory.mktemp("rich"), "looked-at", small) as site:
         yield site

@@ -7,9 +7,10 @@ from typing import Literal
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from pages_kit import LIKE_ANOTHER, PAGES
 from playwright.sync_api import Browser, Page, ViewportSize
-from serving_kit import Site
+
+from tests.support.browser.served_site import Site
+from tests.support.browser.site_pages import LIKE_ANOTHER, PAGES
 
 pytestmark = pytest.mark.browser
 ALL = {"resultTypes": ["violations"]}

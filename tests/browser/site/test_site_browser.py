@@ -8,19 +8,19 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
-from attack_kit import ATTEMPT as ATTACKED
-from attack_kit import HOSTILE, attacked_pages, furnish_attacks
-from attack_kit import RUNNING as ATTACKED_PATH
-from pages_kit import FAILED, PAGES, RUNNING
 from playwright.sync_api import Browser, Page, Route, expect
-from serving_kit import Site, serving
-from world_kit import entry, path_of
 
 from leaderboard.categories import Category
 from redis_state import clock
 from redis_state.attempts import Attempts, Progress
 from redis_state.board.index import Index
 from steward.valkey import Valkey
+from tests.support.browser.seeded_hostile_board import ATTEMPT as ATTACKED
+from tests.support.browser.seeded_hostile_board import HOSTILE, attacked_pages, furnish_attacks
+from tests.support.browser.seeded_hostile_board import RUNNING as ATTACKED_PATH
+from tests.support.browser.seeded_large_board import entry, path_of
+from tests.support.browser.served_site import Site, serving
+from tests.support.browser.site_pages import FAILED, PAGES, RUNNING
 
 pytestmark = pytest.mark.browser
 LOG = re.compile(r"^https://huggingface\.co/datasets/open-llm-leaderboard/logs/blob/main/.+/log\.txt$")

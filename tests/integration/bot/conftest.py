@@ -10,14 +10,14 @@ from pathlib import Path
 import httpx2
 import pytest
 import redis
-from bot_kit import BOARD, OLD_SECRET, SECRET
-from live_kit import client_of
-from stand_kit import Stand, world
 
 from bot.core.settings import BotSettings
 from bot.probe import Probe
 from localhub.testing import LocalHub
 from steward.valkey import Valkey
+from tests.support.board.board_driver import Stand, world
+from tests.support.board.board_file import BOARD, OLD_SECRET, SECRET
+from tests.support.board.running_board import client_of
 
 ROOM = 2 * 1024**3
 """Bytes that have to be free in memory before tests put their files there."""

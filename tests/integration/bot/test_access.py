@@ -9,7 +9,6 @@ import pytest
 import redis
 from rq import SimpleWorker
 from rq.serializers import JSONSerializer
-from stand_kit import Stand, world
 
 from bot.core.settings import BotSettings, SettingsError
 from bot.setup.doctor import examine
@@ -18,6 +17,7 @@ from redis_state import jobs
 from redis_state.errors import RedisMissing, SecretMissing
 from redis_state.redis import connect, missing
 from steward.valkey import Valkey
+from tests.support.board.board_driver import Stand, world
 
 PASSWORD = "correct-horse"
 

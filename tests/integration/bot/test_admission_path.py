@@ -8,14 +8,11 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-import admission_models as models
 import pytest
 import redis
-from admission_models import adapter, card, changed, tokenizer, whole, without
-from bot_kit import BOARD
 from huggingface_hub import CommitOperationAdd
-from stand_kit import ADA, REQUESTS, Stand, world
 
+import tests.support.models.tiny_models as models
 from bot.model_facts import gather_submission
 from hub.client import Hub
 from hub.records import Put, Repo
@@ -25,6 +22,9 @@ from leaderboard.requests import Request, RequestPath, parse_request
 from localhub.testing import LocalHub
 from redis_state.board.entry import Entry
 from steward.valkey import Valkey
+from tests.support.board.board_driver import ADA, REQUESTS, Stand, world
+from tests.support.board.board_file import BOARD
+from tests.support.models.tiny_models import adapter, card, changed, tokenizer, whole, without
 
 HEAD = BOARD.partition("# The models")[0] + "repos:" + BOARD.partition("repos:")[2]
 POLICY = "admission: {quota: 2, official_providers: [ada]}\n"

@@ -1,4 +1,4 @@
-"""A living board is taken over: the stage of `benchmarks.adopted` at its smallest, in one process."""
+"""A living board is taken over: the stage of `simulations.adoption` at its smallest, in one process."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from benchmarks.adopted.bot import Bot
-from benchmarks.adopted.commands import Operator, Ran
-from benchmarks.adopted.story import tell
 from bot.probe import Probe
+from simulations.adoption.bot_driver import Bot
+from simulations.adoption.operator_commands import Operator, Ran
+from simulations.adoption.run import tell
 from steward.cli import app
 
 SMALL = Namespace(requests=60, threads=15, days=1, seed=1)
@@ -22,9 +22,9 @@ SMALL = Namespace(requests=60, threads=15, days=1, seed=1)
 @pytest.fixture
 def operator(monkeypatch: pytest.MonkeyPatch, probe: Probe) -> type[Operator]:
     """Somebody who types commands in this process: a new one for each would cost more than all that they do."""
-    monkeypatch.setattr("benchmarks.adopted.bot.Probe", lambda: probe)
+    monkeypatch.setattr("simulations.adoption.bot_driver.Probe", lambda: probe)
     monkeypatch.setattr(probe, "close", lambda: None)  # it is that of other tests too
-    monkeypatch.setattr("benchmarks.adopted.bot.STEP", 21_600.0)
+    monkeypatch.setattr("simulations.adoption.bot_driver.STEP", 21_600.0)
 
     class InProcess(Operator):
         def __init__(self, hub: Any, redis_url: str, folder: Path) -> None:

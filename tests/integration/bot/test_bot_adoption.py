@@ -8,8 +8,6 @@ from typing import Any
 
 import pytest
 from huggingface_hub import CommitOperationAdd, CommitOperationDelete
-from old_kit import old_files
-from stand_kit import REQUESTS, Stand
 
 from bot.changes.duplicates import DUPLICATES
 from bot.core.adoption import RecordLost, git_id
@@ -18,8 +16,10 @@ from bot.processes.reconcile import PERIOD
 from bot.setup.adopting import Adopted, adopt
 from leaderboard.adoption import RECORD, BadRecord, parse_record
 from leaderboard.requests import Request, is_request_path, parse_request
-from localhub.changes import Author, Put
+from localhub.git.changes import Author, Put
 from redis_state.board.entry import Entry
+from tests.support.board.board_driver import REQUESTS, Stand
+from tests.support.board.old_request_files import old_files
 
 OLD = "ada/good_eval_request_False_float32_Original.json"
 FIELDS = {"model": "ada/good", "status": "PENDING", "revision": "main"}

@@ -9,13 +9,13 @@ from typing import Any
 import pytest
 import redis
 import structlog
-from ledger_kit import RESULTS, WORLD, Bench
-from stand_kit import Stand
 
 from hub.budget import HOUR, REPO_HOUR
 from hub.records import Repo
 from localhub.testing import LocalHub
 from redis_state.webhook_quota import field
+from tests.support.board.board_driver import Stand
+from tests.support.board.ledger_driver import RESULTS, WORLD, Bench
 
 
 @pytest.fixture

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from stand_kit import Stand
-
 from leaderboard.failures import cause
 from redis_state.heartbeats import WorkerCard
+from tests.support.board.board_driver import Stand
 
 
 def retried(stand: Stand, *tiers: str) -> str:

@@ -6,9 +6,9 @@ import json
 from typing import Any
 
 import pytest
-from stand_kit import REQUESTS, Stand
 
 from leaderboard.times import read_time
+from tests.support.board.board_driver import REQUESTS, Stand
 
 WAITING: dict[str, Any] = {"status": "PENDING", "revision": "main", "submitted_time": "2024-04-02T03-12-45.123456"}
 FOREIGN = {

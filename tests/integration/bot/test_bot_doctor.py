@@ -9,8 +9,6 @@ from pathlib import Path
 
 import pytest
 import yaml
-from bot_kit import BOARD
-from stand_kit import BOT, FORM, REQUESTS, WORKER, Stand
 from typer.testing import CliRunner, Result
 
 from bot.core.mirrors.folder import trouble_with
@@ -24,6 +22,8 @@ from leaderboard.policy import Policy
 from redis_state.heartbeats import WorkerCard
 from redis_state.shadowed_writes import Would
 from steward.cli import app
+from tests.support.board.board_driver import BOT, FORM, REQUESTS, WORKER, Stand
+from tests.support.board.board_file import BOARD
 
 PATH = "ada/good_eval_request_False_float32_Original.json"
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from published_kit import publish
-from stand_kit import Stand
 
 from bot.queue.rulings import cancel
 from bot.read_models import serializers
@@ -14,6 +12,8 @@ from bot.results.scoreboard import SCORES
 from bot.results.searching import find
 from bot.web.board import Views
 from leaderboard.attempts import Failure
+from tests.support.board.board_driver import Stand
+from tests.support.board.published_details import publish
 
 THEIRS = Failure(cause="weights-not-finite", fault="submission", message="Weights are NaN.")
 

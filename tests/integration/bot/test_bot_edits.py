@@ -9,7 +9,6 @@ import httpx2
 import pytest
 import redis
 from pydantic import SecretStr
-from stand_kit import REQUESTS, Stand
 
 from bot.core.settings import BotSettings
 from bot.processes.sync_process import open_desk
@@ -21,6 +20,7 @@ from leaderboard.attempts import Failure
 from redis_state import clock, jobs
 from redis_state.keys import Keys
 from redis_state.webhook_quota import Echoes
+from tests.support.board.board_driver import REQUESTS, Stand
 
 LOGS = Repo("dataset", "board/logs")
 COMMIT_LOG = "POST /api/datasets/board/logs/commit/main"

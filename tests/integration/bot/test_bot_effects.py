@@ -6,8 +6,6 @@ from collections.abc import Callable
 
 import pytest
 from huggingface_hub import CommitOperationAdd
-from shadow_kit import ON, begun, later, listed, switch, written
-from stand_kit import REQUESTS, Stand
 
 from bot.core.guarded_writes import Gate
 from bot.ledger.edits import PutFile
@@ -18,6 +16,8 @@ from leaderboard.attempts import Failure
 from leaderboard.effects import Effect, Mode
 from redis_state.attempts import LOST
 from redis_state.shadowed_writes import Would
+from tests.support.board.board_driver import REQUESTS, Stand
+from tests.support.board.effect_modes import ON, begun, later, listed, switch, written
 
 OURS = Failure(cause="disk-full", fault="us", message="The disk is full.")
 RELAUNCH = [(Mode.ON, "RERUN", []), (Mode.SHADOW, "FAILED", ["RERUN"]), (Mode.OFF, "FAILED", [])]

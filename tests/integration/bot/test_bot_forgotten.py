@@ -6,8 +6,6 @@ import json
 from typing import Any
 
 import pytest
-from published_kit import publish
-from stand_kit import Stand
 
 from bot.evaluations.restore_deleted import LOOK_EVERY
 from bot.requests.relaunching import relaunch
@@ -16,6 +14,8 @@ from hub.errors import Denied
 from leaderboard.failures import cause
 from redis_state.attempts import KEPT
 from redis_state.board.entry import Entry
+from tests.support.board.board_driver import Stand
+from tests.support.board.published_details import publish
 
 
 def live(stand: Stand, seconds: float, *, step: float = 10, job: Any = None) -> None:

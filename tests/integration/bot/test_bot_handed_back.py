@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from stand_kit import Stand
-
 from leaderboard.budgets import HOUR
+from tests.support.board.board_driver import Stand
 
 
 def test_a_handed_back_attempt_is_queued_again_as_the_same(stand: Stand) -> None:

@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 import redis
-from bot_kit import BOARD
 from click.testing import Result
 from typer.testing import CliRunner
 
@@ -19,6 +18,7 @@ from bot.intake.inbox import Delivery, Inbox, connect_inbox
 from leaderboard.boards import parse_board
 from redis_state.keys import Keys
 from steward.cli import app
+from tests.support.board.board_file import BOARD
 
 KEYS = Keys("demo")
 COMMIT = json.dumps(

@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 
 import pytest
-from published_kit import publish
-from stand_kit import Stand
 
 from bot.evaluations.restore_deleted import LOOK_EVERY, missing_results
 from bot.setup.doctor import examine
 from leaderboard.attempts import Failure
+from tests.support.board.board_driver import Stand
+from tests.support.board.published_details import publish
 
 
 def finished(stand: Stand) -> str:

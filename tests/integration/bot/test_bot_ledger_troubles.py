@@ -9,17 +9,17 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 
-import ledger_kit
 import pytest
 import redis
 from huggingface_hub import CommitOperationAdd
-from ledger_kit import BOT, REQUESTS, RESULTS, WORLD, Bench
 
 from bot.ledger.writer import APPLIED, LANDED, SEEN
 from hub.budget import DAY, HOUR, REPO_HOUR, Commits
 from hub.errors import Denied, RateLimited, Transient
 from hub.retries import Retries
 from localhub.testing import LocalHub
+from tests.support.board import ledger_driver
+from tests.support.board.ledger_driver import BOT, REQUESTS, RESULTS, WORLD, Bench
 
 COMMIT = "POST /api/datasets/board/requests/commit/main"
 
@@ -169,7 +169,7 @@ def test_whoever_dies_in_the_middle_leads_to_the_same_end(
 ) -> None:
     """A writer killed between any two effects: the next one ends with one commit, nothing staged, everybody told."""
     paths = bench.stage_some(3)
-    command = [sys.executable, ledger_kit.__file__, box.url, valkey_url, str(bench.time)]
+    command = [sys.executable, "-m", ledger_driver.__name__, box.url, valkey_url, str(bench.time)]
     environment = {**os.environ, "STEWARD_CRASH_AT": point, "PYTHONPATH": str(project)}
     died = subprocess.run(command, env=environment, timeout=60, check=False)
     assert died.returncode == -9

@@ -8,16 +8,16 @@ import random
 from collections.abc import Iterator
 from pathlib import Path
 
-import ledger_kit
 import pytest
 import redis
-from ledger_kit import REQUESTS, RESULTS, WORLD, Bench
 
 from bot.ledger.edits import FieldEdit, Restore, blob_id
 from hub.budget import DAY, HOUR, Commits
 from localhub.testing import LocalHub
 from redis_state.dirty import Priority
 from redis_state.webhook_quota import QUOTA
+from tests.support.board import ledger_driver
+from tests.support.board.ledger_driver import REQUESTS, RESULTS, WORLD, Bench
 
 
 @pytest.fixture
@@ -104,7 +104,7 @@ def test_a_persons_change_to_a_guarded_field_voids_the_edit_and_wakes(bench: Ben
 def test_a_thousand_edits_stay_within_the_budget_and_in_order(bench: Bench) -> None:
     """1,000 edits of 50 files over two hours: all land, each file's in order, under 60 commits in any hour."""
     paths = [f"o/m{n}.json" for n in range(50)]
-    bench.commit([ledger_kit.CommitOperationAdd(path, b'{"n": 0}') for path in paths], REQUESTS)
+    bench.commit([ledger_driver.CommitOperationAdd(path, b'{"n": 0}') for path in paths], REQUESTS)
     chance, began, steps = random.Random(7), bench.time, dict.fromkeys(paths, 0)
     spent: list[float] = []
     for _ in range(1_000):
@@ -185,7 +185,7 @@ def test_a_file_that_exists_counts_as_written(bench: Bench) -> None:
 def test_fields_of_a_file_in_lfs_are_set_without_taking_it_out(bench: Bench) -> None:
     """A request file that somebody keeps in LFS is edited like any other, and stays there."""
     attributes = b"*.big.json filter=lfs diff=lfs merge=lfs -text\n"
-    bench.commit([ledger_kit.CommitOperationAdd(".gitattributes", attributes)], REQUESTS)
+    bench.commit([ledger_driver.CommitOperationAdd(".gitattributes", attributes)], REQUESTS)
     bench.put("m.big.json", {"status": "PENDING"})
     bench.ledgers.stage(REQUESTS, bench.edit("m.big.json", "run"))
     bench.drain()
@@ -244,7 +244,7 @@ def test_a_small_budget_is_kept_too(box: LocalHub, connection: redis.Redis) -> N
 
 def test_what_somebody_did_to_files_is_taken_back_in_one_commit(bench: Bench) -> None:
     """A new file goes, a changed one holds what it held, a removed one is there again; a file touched since is left."""
-    bench.commit([ledger_kit.CommitOperationAdd(name, b"new") for name in ("new", "changed", "touched")], REQUESTS)
+    bench.commit([ledger_driver.CommitOperationAdd(name, b"new") for name in ("new", "changed", "touched")], REQUESTS)
     left = blob_id(b"new")
     takes = [
         Restore(id="1", path="new", line="Take back", data=None, left=left),

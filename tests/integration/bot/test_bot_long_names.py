@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 from huggingface_hub import CommitOperationAdd
-from published_kit import publish
-from stand_kit import CONFIG, Stand
 
 from redis_state.jobs import EvaluationJob
+from tests.support.board.board_driver import CONFIG, Stand
+from tests.support.board.published_details import publish
 
 MODEL = f"ada/m{'x' * 95}"
 

@@ -11,7 +11,6 @@ from pathlib import Path
 import pytest
 import redis
 import structlog
-from bot_kit import BOARD
 from typer.testing import CliRunner
 
 from bot.core.context import Desk
@@ -26,6 +25,7 @@ from leaderboard.boards import parse_board
 from leaderboard.suites import find_suite
 from redis_state.stopping import Stop
 from steward.cli import app
+from tests.support.board.board_file import BOARD
 
 KEY = "request:ada/m_eval_request_False_float32_Original.json"
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import pytest
-from stand_kit import Stand
 
 from bot.core.waiting_threads import DAY, TITLE
 from bot.queue import outbreaks, rulings
 from leaderboard.attempts import Outcome, attempt_id
 from leaderboard.failures import cause
 from redis_state.canaries import Canaries, Verdict
+from tests.support.board.board_driver import Stand
 
 DIED = "harness-error (KeyError: 'solution')"
 

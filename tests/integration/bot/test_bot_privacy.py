@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any, Literal
 
 import pytest
-from stand_kit import CONFIG, Stand
 
 from bot.model_facts.checking import GATED, as_request
 from bot.pulls.checks import verdict_on
@@ -14,6 +13,7 @@ from leaderboard.attempts import Failure
 from leaderboard.requests import Request, RequestPath
 from redis_state.board.entry import Entry
 from redis_state.jobs import EvaluationJob
+from tests.support.board.board_driver import CONFIG, Stand
 
 Kind = Literal["gated", "private"]
 BROKEN = Failure(cause="weights-corrupted", fault="submission", message="The weights are cut off.")

@@ -7,8 +7,6 @@ from dataclasses import replace
 
 import pytest
 from huggingface_hub import CommitOperationAdd
-from queue_kit import path_of, queued, said, start, submit
-from stand_kit import REQUESTS, Stand
 
 from bot.ledger.edits import blob_id
 from bot.model_facts import worth_keeping
@@ -25,6 +23,8 @@ from redis_state.board.entry import Entry
 from redis_state.board.measures import Cost
 from redis_state.heartbeats import WorkerCard
 from redis_state.jobs import EvaluationJob
+from tests.support.board.board_driver import REQUESTS, Stand
+from tests.support.board.queued_requests import path_of, queued, said, start, submit
 
 THEIRS = Failure(cause="weights-corrupted", fault="submission", message="Cut off.")
 

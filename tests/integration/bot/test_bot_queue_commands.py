@@ -5,14 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from bot_kit import BOARD
-from stand_kit import BOT, Stand
 from typer.testing import CliRunner
 
 from hub.budget import Commits
 from leaderboard.holds import PAUSES
 from redis_state import clock
 from steward.cli import app
+from tests.support.board.board_driver import BOT, Stand
+from tests.support.board.board_file import BOARD
 from workers.settings import WorkerSettings
 
 

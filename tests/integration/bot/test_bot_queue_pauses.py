@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import pytest
-from queue_kit import queued, said, start, submit
-from stand_kit import Stand
 
 from bot.queue import rulings
 from leaderboard.holds import MAX_PAUSES, PAUSES
+from tests.support.board.board_driver import Stand
+from tests.support.board.queued_requests import queued, said, start, submit
 
 
 @pytest.mark.parametrize("what", ["board", "tier:small"])

@@ -7,18 +7,18 @@ import threading
 from collections.abc import Callable
 
 import pytest
-from reconciler_kit import fill, look, member, state, text_of, webhook
-from stand_kit import REQUESTS, Stand
 
 from bot.core.waiting_threads import DIGEST, TITLE, waiting_threads
 from bot.processes.reconcile import PERIOD, POLLING
 from bot.processes.schedule import STUCK_IN_RQ, TICK, Schedule
 from bot.threads.threads import staleness
 from hub.retries import Retries
-from localhub.webhooks import SUSPENDED
+from localhub.webhooks.service import SUSPENDED
 from redis_state.attempts import LOST, AttemptState, Progress
 from redis_state.board.entry import Entry
 from redis_state.dirty import Priority
+from tests.support.board.board_driver import REQUESTS, Stand
+from tests.support.board.reconciliation import fill, look, member, state, text_of, webhook
 
 
 def test_a_comment_that_no_webhook_told_of_is_found_within_the_bound(stand: Stand) -> None:

@@ -6,13 +6,13 @@ import json
 
 import pytest
 from huggingface_hub import CommitOperationAdd
-from reconciler_kit import FINISHED, fill, look, member, modify, path_of, state, webhook
-from stand_kit import REQUESTS, Stand
 
 from bot.core.pull_records import MAIN
 from bot.processes.reconcile import PERIOD
 from bot.processes.schedule import TICK
 from hub.errors import RateLimited
+from tests.support.board.board_driver import REQUESTS, Stand
+from tests.support.board.reconciliation import FINISHED, fill, look, member, modify, path_of, state, webhook
 
 
 def test_a_commit_that_no_webhook_told_of_is_found_within_one_period(stand: Stand) -> None:

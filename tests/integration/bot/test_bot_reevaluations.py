@@ -9,9 +9,6 @@ from typing import Any
 
 import pytest
 import yaml
-from bot_kit import BOARD
-from published_kit import publish
-from stand_kit import BOT, REQUESTS, Stand
 from typer.testing import CliRunner
 
 from bot.setup.adopting import adopt
@@ -22,9 +19,12 @@ from leaderboard.attempts import Failure
 from leaderboard.effects import Effects
 from leaderboard.requests import RequestPath
 from leaderboard.suites import Suite, parse_suite
-from localhub.changes import Author, Put
+from localhub.git.changes import Author, Put
 from redis_state import clock
 from steward.cli import app
+from tests.support.board.board_driver import BOT, REQUESTS, Stand
+from tests.support.board.board_file import BOARD
+from tests.support.board.published_details import publish
 
 STARTER = (Path(__file__).parents[3] / "leaderboard/suites/starter.yaml").read_text()
 NEWER = yaml.safe_dump({**yaml.safe_load(STARTER), "version": 2})

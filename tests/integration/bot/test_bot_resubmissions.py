@@ -7,11 +7,11 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from published_kit import publish
-from stand_kit import REQUESTS, Stand
 
 from leaderboard.attempts import Failure
 from leaderboard.failures import cause
+from tests.support.board.board_driver import REQUESTS, Stand
+from tests.support.board.published_details import publish
 
 THEIRS = Failure(cause="weights-corrupted", fault="submission", message="The weights are cut off.")
 

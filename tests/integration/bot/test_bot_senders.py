@@ -12,7 +12,10 @@ from contextlib import ExitStack
 
 import pytest
 import redis
-from senders_kit import (
+
+from bot.core.settings import BotSettings
+from bot.intake import webhooks
+from tests.support.board.socket_clients import (
     BODY,
     KEYS,
     LIMIT,
@@ -28,9 +31,6 @@ from senders_kit import (
     status,
     stored,
 )
-
-from bot.core.settings import BotSettings
-from bot.intake import webhooks
 
 
 @pytest.fixture

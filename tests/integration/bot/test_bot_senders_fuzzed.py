@@ -7,20 +7,13 @@ import zlib
 from collections.abc import Iterator
 
 import pytest
-from bot_kit import SECRET
 from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
-from senders_kit import (
-    BODY,
-    answers,
-    connect,
-    deliver,
-    head,
-    serving,
-)
 
 from bot.core.settings import BotSettings
+from tests.support.board.board_file import SECRET
+from tests.support.board.socket_clients import BODY, answers, connect, deliver, head, serving
 
 token = st.text(st.characters(min_codepoint=33, max_codepoint=126, exclude_characters=":"), min_size=1, max_size=12)
 value = st.binary(max_size=40) | st.sampled_from([b"chunked", b"gzip", b"0", b"-1", b"9" * 30, b"1e3", b"close"])

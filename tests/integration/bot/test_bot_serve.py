@@ -15,13 +15,13 @@ from pathlib import Path
 import httpx2
 import pytest
 import redis
-from bot_kit import BOARD, SECRET
 
 from bot.intake.inbox import READ, STORED
 from bot.intake.inbox_log import InboxLog
 from redis_state.keys import Keys
 from steward.children import Child, Children
 from steward.valkey import Valkey, free_port
+from tests.support.board.board_file import BOARD, SECRET
 
 KEYS = Keys("demo")
 ALL = range(1, 1_001)

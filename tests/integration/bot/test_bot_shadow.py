@@ -8,8 +8,6 @@ from collections.abc import Iterable
 
 import pytest
 from huggingface_hub import CommitOperationAdd, HfApi
-from shadow_kit import CORRUPTED, ON, SHADOW, begun, later, listed, path_of, submit, switch, written
-from stand_kit import REQUESTS, WORKER, Stand
 
 from bot.ledger.edits import PutFile
 from bot.processes.reconcile import PERIOD
@@ -21,6 +19,19 @@ from redis_state.attempts import LOST
 from redis_state.dirty import Priority
 from redis_state.jobs import EvaluationJob
 from redis_state.shadowed_writes import KEPT, ShadowList, Would
+from tests.support.board.board_driver import REQUESTS, WORKER, Stand
+from tests.support.board.effect_modes import (
+    CORRUPTED,
+    ON,
+    SHADOW,
+    begun,
+    later,
+    listed,
+    path_of,
+    submit,
+    switch,
+    written,
+)
 
 
 def published(stand: Stand, job: EvaluationJob) -> Details:

@@ -1,6 +1,6 @@
 """Everything at once, in any order: people, workers, deaths, lost events, a stumbling Hub, amnesia, jumps of the clock.
 
-What must hold at every quiet point stands in `life_kit.Life.check`: each request is at its end or visibly waiting, has
+`Life.check` says what must hold at every quiet point: each request is at its end or visibly waiting, has
 one status comment and one living attempt at most; no step of an attempt is made twice, and none of one that was given
 up has an effect; commits stay within their budget; and the bot does not answer itself.
 
@@ -19,13 +19,13 @@ import redis
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule, run_state_machine_as_test
-from life_kit import ENDED, Life
-from stand_kit import REQUESTS
 
 from bot.core.mirrors import mirror
 from leaderboard.attempts import Failure
 from leaderboard.requests import RequestPath
 from redis_state import clock
+from tests.support.board.board_driver import REQUESTS
+from tests.support.board.board_life_cycle import ENDED, Life
 
 WHOLE = bool(os.environ.get("STEWARD_WHOLE_MATRIX"))
 LIVES, STEPS = (int(os.environ.get("STEWARD_LIVES", "200")), 60) if WHOLE else (5, 25)

@@ -8,12 +8,12 @@ from collections.abc import Callable, Iterator
 
 import httpx2
 import pytest
-from stand_kit import ADA, BOT, Stand
 from typer.testing import CliRunner, Result
 
 from bot.core.settings import BotSettings
 from redis_state import clock
 from steward.cli import app
+from tests.support.board.board_driver import ADA, BOT, Stand
 
 PATH = "ada/good_eval_request_False_float32_Original.json"
 GOOD = ("submit", "ada/good", "--precision", "float32")

@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 from huggingface_hub import CommitOperationAdd, HfApi
-from stand_kit import REQUESTS, WORKER, Stand
 
 from hub.records import Repo
 from leaderboard.attempts import Details, Failure
@@ -16,6 +15,7 @@ from leaderboard.details import Published, outcome_path
 from leaderboard.failures import cause
 from leaderboard.results import Block, dump, score, scores_in_block, with_block
 from redis_state.attempts import LOST
+from tests.support.board.board_driver import REQUESTS, WORKER, Stand
 
 
 def test_an_accepted_request_waits_in_one_thread_and_is_queued_for_a_worker(stand: Stand) -> None:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from published_kit import publish
-from stand_kit import Stand
-
 from leaderboard.attempts import Details, Failure
 from leaderboard.failures import cause
 from leaderboard.timings import SLOT, Day, Span, bin_of, day_of
 from redis_state.board.timings import Timings, day_from
 from redis_state.keys import Keys
 from redis_state.redis import Redis
+from tests.support.board.board_driver import Stand
+from tests.support.board.published_details import publish
 
 LOST = Failure(cause="gpu-lost", fault="us", message="The device fell off the bus.")
 

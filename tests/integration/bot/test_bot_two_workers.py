@@ -11,16 +11,16 @@ import pytest
 from rq import Queue
 from rq.job import Job
 from rq.serializers import JSONSerializer
-from stand_kit import Stand
 
 from redis_state import jobs
 from redis_state.attempts import LOST, Progress
-from workers import claim as claims
-from workers import outbox
-from workers.claim import Claim
-from workers.handing_back import give_up, hand_back
-from workers.later import Stopped
-from workers.outbox import Wire
+from tests.support.board.board_driver import Stand
+from workers.jobs import claim as claims
+from workers.jobs import outbox
+from workers.jobs.background_call import Stopped
+from workers.jobs.claim import Claim
+from workers.jobs.interrupted_jobs import give_up, hand_back
+from workers.jobs.outbox import Wire
 
 
 class Worker:

@@ -9,13 +9,13 @@ from typing import Any
 import httpx2
 import pytest
 import redis
-from bot_kit import OLD_SECRET, SECRET
 from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from bot.core.settings import BotSettings, SettingsError
 from redis_state.keys import Keys
+from tests.support.board.board_file import OLD_SECRET, SECRET
 
 KEYS = Keys("demo")
 

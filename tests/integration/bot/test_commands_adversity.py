@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import pytest
-from bell_kit import Bell, decisions, hang_up, hub_thread, is_at_rest, owner, settle
-from pulls_kit import propose
-from stand_kit import REQUESTS, Stand
-from talk_kit import Talk
 
 from bot.core.commands.grammar import LONGEST
 from bot.core.context import thread_key
 from bot.core.render import Safe
 from hub.comments import marker_of
 from hub.records import Repo
-from localhub.accounts import Caller
+from localhub.accounts.store import Caller
+from tests.support.board.board_driver import REQUESTS, Stand
+from tests.support.board.counted_verbs import Bell, decisions, hang_up, hub_thread, is_at_rest, owner, settle
+from tests.support.board.discussion import Talk
+from tests.support.board.pull_requests import propose
 
 
 @pytest.fixture

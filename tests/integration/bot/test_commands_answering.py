@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from stand_kit import REQUESTS, Stand
-from talk_kit import Talk
 
 from bot.core.commands.call import Answer, Call
 from bot.core.commands.registry import Registry, Verb
@@ -15,6 +13,8 @@ from bot.threads import answering
 from bot.threads.verbs import REGISTRY
 from hub.comments import marker_of
 from leaderboard.roles import Role
+from tests.support.board.board_driver import REQUESTS, Stand
+from tests.support.board.discussion import Talk
 
 
 class Bell:

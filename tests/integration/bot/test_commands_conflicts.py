@@ -5,15 +5,15 @@ from __future__ import annotations
 import json
 
 import pytest
-from bell_kit import decisions, is_at_rest, settle
-from pulls_kit import fields, look, propose
-from pulls_kit import thread as pull_thread
-from stand_kit import REQUESTS, Stand
-from talk_kit import Talk
 
 from bot.core.context import thread_key
 from bot.threads import answering
 from hub.comments import marker_of
+from tests.support.board.board_driver import REQUESTS, Stand
+from tests.support.board.counted_verbs import decisions, is_at_rest, settle
+from tests.support.board.discussion import Talk
+from tests.support.board.pull_requests import fields, look, propose
+from tests.support.board.pull_requests import thread as pull_thread
 
 
 @pytest.fixture

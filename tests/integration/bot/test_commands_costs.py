@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import pytest
 from huggingface_hub import HfApi
-from pulls_kit import fields, look, propose
-from stand_kit import REQUESTS, Stand
-from talk_kit import Talk
 
 from bot.threads.threads import sync_thread
 from leaderboard.attempts import Failure
 from leaderboard.boards import MaintainingOrganisation
-from localhub.accounts import Caller
+from localhub.accounts.store import Caller
+from tests.support.board.board_driver import REQUESTS, Stand
+from tests.support.board.discussion import Talk
+from tests.support.board.pull_requests import fields, look, propose
 
 MOST = 6
 THEIRS = Failure(cause="nan-weights", fault="submission", message="Weights are NaN.", advice="Save them again.")

@@ -11,9 +11,6 @@ from concurrent.futures import ThreadPoolExecutor
 import httpx2
 import pytest
 import redis
-from bot_kit import SECRET
-from live_kit import running
-from stand_kit import REQUESTS, Stand, world
 
 from bot.core.commands.call import Answer, Call
 from bot.core.commands.registry import Registry, Verb
@@ -23,8 +20,11 @@ from bot.threads import limits
 from bot.threads.verbs import REGISTRY
 from hub.records import Comment
 from leaderboard.roles import Role
-from localhub.deliverylog import Delivery
+from localhub.webhooks.delivery_log import Delivery
 from steward.valkey import Valkey
+from tests.support.board.board_driver import REQUESTS, Stand, world
+from tests.support.board.board_file import SECRET
+from tests.support.board.running_board import running
 
 Rung = list[str]
 

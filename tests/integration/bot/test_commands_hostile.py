@@ -7,14 +7,14 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from hostile_kit import TEXTS, is_first_marker_alone, skeleton, trouble
 from huggingface_hub import CommitOperationAdd, HfApi
-from stand_kit import BOT, REQUESTS, Stand
-from talk_kit import Talk
 
 from bot.core.commands.grammar import commands_in
 from bot.core.waiting_threads import TITLE, sync_digest, waiting_threads
 from hub.comments import marker_of
+from tests.support.board.board_driver import BOT, REQUESTS, Stand
+from tests.support.board.discussion import Talk
+from tests.support.board.hostile_texts import TEXTS, is_first_marker_alone, skeleton, trouble
 
 HARMLESS = ("word", "two words", 'a "quoted word"')
 

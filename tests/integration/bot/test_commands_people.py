@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import pytest
-from bell_kit import Bell, hang_up, is_at_rest
 from huggingface_hub import HfApi
-from pulls_kit import PATH, fields, look, propose, report
-from pulls_kit import thread as pull_thread
-from stand_kit import BOT, REQUESTS, Stand
-from talk_kit import Talk
 
 from bot.threads import limits
 from hub.comments import marked
 from leaderboard.boards import MaintainingOrganisation
+from tests.support.board.board_driver import BOT, REQUESTS, Stand
+from tests.support.board.counted_verbs import Bell, hang_up, is_at_rest
+from tests.support.board.discussion import Talk
+from tests.support.board.pull_requests import PATH, fields, look, propose, report
+from tests.support.board.pull_requests import thread as pull_thread
 
 KEEPERS = (MaintainingOrganisation(name="board", role="write"),)
 

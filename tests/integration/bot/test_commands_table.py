@@ -8,8 +8,6 @@ from collections.abc import Iterator
 
 import pytest
 import redis
-from live_kit import running, wait_until
-from table_kit import EFFECTS, PEOPLE, SPACE, WORDS, Cell, Table, people_and_models, read_table
 
 from bot.core.context import request_key
 from bot.probe import Probe
@@ -19,6 +17,8 @@ from leaderboard.boards import MaintainingOrganisation
 from leaderboard.roles import who_may
 from redis_state.dirty import Priority
 from steward.valkey import Valkey
+from tests.support.board.command_table import EFFECTS, PEOPLE, SPACE, WORDS, Cell, Table, people_and_models, read_table
+from tests.support.board.running_board import running, wait_until
 
 TABLE = read_table()
 ELSEWHERE = {"rename", "flag", "unflag", "dismiss", "remove", "restore"}

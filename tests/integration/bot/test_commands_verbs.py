@@ -7,10 +7,10 @@ import re
 from typing import Any
 
 import pytest
-from stand_kit import Stand
-from talk_kit import Talk
 
 from leaderboard.attempts import Failure
+from tests.support.board.board_driver import Stand
+from tests.support.board.discussion import Talk
 
 THEIRS = Failure(cause="nan-weights", fault="submission", message="Weights are NaN.", advice="Save them again.")
 

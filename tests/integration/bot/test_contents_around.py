@@ -10,11 +10,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 import redis
-from bot_kit import BOARD
-from contents_kit import CONTENTS, GOOD, board_with_table, commits, data, finished, look, names, table
-from flags_kit import FLAGS, FlagStand, Hearing
 from huggingface_hub import CommitOperationAdd, HfApi
-from stand_kit import BOT, WORKER
 
 from bot.core.mirrors import contents_table as tables
 from bot.core.mirrors.contents_table import Memory, read_table, write_table
@@ -30,6 +26,20 @@ from leaderboard.boards import parse_board
 from leaderboard.columns import FILE, columns
 from leaderboard.effects import Effect, Effects, Mode
 from steward.commands.init import steps
+from tests.support.board.board_driver import BOT, WORKER
+from tests.support.board.board_file import BOARD
+from tests.support.board.contents_table import (
+    CONTENTS,
+    GOOD,
+    board_with_table,
+    commits,
+    data,
+    finished,
+    look,
+    names,
+    table,
+)
+from tests.support.board.flags import FLAGS, FlagStand, Hearing
 
 
 @pytest.fixture

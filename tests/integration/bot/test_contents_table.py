@@ -10,8 +10,6 @@ from typing import Any
 
 import pytest
 import redis
-from contents_kit import CONTENTS, GOOD, board_with_table, commits, data, finished, look, names, table
-from flags_kit import FlagStand, Hearing
 from huggingface_hub import CommitOperationAdd
 
 from bot.core.mirrors.contents_table import Memory
@@ -19,6 +17,18 @@ from bot.probe import Probe
 from bot.results import contents as sync
 from bot.setup.consistency import disagreements
 from leaderboard.columns import FILE, columns
+from tests.support.board.contents_table import (
+    CONTENTS,
+    GOOD,
+    board_with_table,
+    commits,
+    data,
+    finished,
+    look,
+    names,
+    table,
+)
+from tests.support.board.flags import FlagStand, Hearing
 
 
 @pytest.fixture

@@ -11,13 +11,13 @@ from pathlib import Path
 
 import pytest
 import redis
-from conversations_kit import BROKEN, LOST, Talk, Town, chapter, normalised, town
-from stand_kit import REQUESTS, Stand, world
 
 from bot.core.waiting_threads import TITLE, waiting_threads
 from bot.probe import Probe
 from localhub.testing import LocalHub
 from steward.valkey import Valkey
+from tests.support.board.board_driver import REQUESTS, Stand, world
+from tests.support.board.transcripts import BROKEN, LOST, Talk, Town, chapter, normalised, town
 
 HEAD = """# Conversations
 

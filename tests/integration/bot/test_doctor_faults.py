@@ -9,7 +9,6 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
-from stand_kit import BOT, FORM, WORKER, Stand
 
 from bot.setup.doctor import examine
 from bot.setup.doctor.findings import Check
@@ -17,6 +16,7 @@ from hub.client import Hub
 from hub.records import Watched
 from leaderboard.effects import Effect, Effects, Mode
 from redis_state.heartbeats import WorkerCard
+from tests.support.board.board_driver import BOT, FORM, WORKER, Stand
 
 HOOK = "http://127.0.0.1:1/webhooks/hub"
 Usage = namedtuple("Usage", "total used free")

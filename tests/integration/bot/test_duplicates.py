@@ -9,9 +9,6 @@ from typing import Any
 import pytest
 import redis
 from huggingface_hub import HfApi
-from pulls_kit import board_on
-from rename_kit import MAYA, comments, look_at, maintained, path, rename_world, request
-from stand_kit import REQUESTS, Stand
 
 from bot.changes import duplicates
 from bot.changes.duplicates import DUPLICATES
@@ -19,6 +16,9 @@ from leaderboard.duplicates import alike, doubles
 from leaderboard.requests import Request, parse_request
 from localhub.testing import LocalHub
 from steward.valkey import Valkey
+from tests.support.board.board_driver import REQUESTS, Stand
+from tests.support.board.pull_requests import board_on
+from tests.support.board.renames import MAYA, comments, look_at, maintained, path, rename_world, request
 
 TWICE = "ada/solo_eval_request_True_float16_Original.json"
 KEPT = {

@@ -8,9 +8,6 @@ from pathlib import Path
 
 import pytest
 import redis
-from flags_kit import SPACE, FlagStand, Hearing, flags_world
-from stand_kit import REQUESTS
-from talk_kit import Talk
 
 from bot.core.waiting_threads import waiting_threads
 from bot.flags import importing
@@ -18,6 +15,9 @@ from bot.probe import Probe
 from bot.setup.consistency import disagreements
 from leaderboard.attempts import Failure
 from localhub.testing import LocalHub
+from tests.support.board.board_driver import REQUESTS
+from tests.support.board.discussion import Talk
+from tests.support.board.flags import SPACE, FlagStand, Hearing, flags_world
 
 FORMER = {SPACE: "old/leaderboard", REQUESTS: "old/requests"}
 LOST = Failure(cause="gpu-lost", fault="us", message="A GPU of ours fell out in the middle of the evaluation.")

@@ -5,14 +5,14 @@ from __future__ import annotations
 import json
 
 import pytest
-from stand_kit import REQUESTS, Stand
-from talk_kit import Talk
 
 from bot.core.context import Desk
 from bot.core.waiting_threads import TITLE, waiting_threads
 from bot.threads.threads import sync_thread
 from leaderboard.attempts import Failure
 from leaderboard.boards import MaintainingOrganisation
+from tests.support.board.board_driver import REQUESTS, Stand
+from tests.support.board.discussion import Talk
 
 OURS = Failure(cause="gpu-lost", fault="us", message="The GPU fell off the bus.")
 THEIRS = Failure(cause="nan-weights", fault="submission", message="Weights are NaN.", advice="Save them again.")

@@ -7,8 +7,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import pytest
-from flags_kit import FLAGS, SPACE, FlagStand, Hearing, by_hand, flags_world, model, no_flags
-from stand_kit import REQUESTS
 
 from bot.core.waiting_threads import waiting_threads
 from bot.flags import decisions
@@ -25,6 +23,8 @@ from leaderboard.roles import Person
 from localhub.testing import LocalHub
 from redis_state import clock
 from steward.valkey import Valkey
+from tests.support.board.board_driver import REQUESTS
+from tests.support.board.flags import FLAGS, SPACE, FlagStand, Hearing, by_hand, flags_world, model, no_flags
 
 MANY = 60
 STEP = 1 if os.environ.get("STEWARD_WHOLE_MATRIX") else 4

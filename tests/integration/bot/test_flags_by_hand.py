@@ -7,10 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from bot_kit import BOARD
-from flags_kit import FLAGS, SPACE, FlagStand, Hearing, by_hand, flags_world, in_bytes, no_flags
 from huggingface_hub import CommitOperationAdd, CommitOperationDelete
-from stand_kit import BOT
 from typer.testing import CliRunner
 
 from bot.core.waiting_threads import waiting_threads
@@ -24,6 +21,9 @@ from localhub.testing import LocalHub
 from redis_state import clock
 from steward.cli import app
 from steward.valkey import Valkey
+from tests.support.board.board_driver import BOT
+from tests.support.board.board_file import BOARD
+from tests.support.board.flags import FLAGS, SPACE, FlagStand, Hearing, by_hand, flags_world, in_bytes, no_flags
 
 
 @pytest.fixture(scope="module")

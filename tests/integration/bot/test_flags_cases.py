@@ -12,7 +12,6 @@ from pathlib import Path
 
 import pytest
 import redis
-from flags_kit import SPACE, FlagStand, Hearing, card, flags_world
 
 from bot.core.waiting_threads import waiting_threads
 from bot.flags.reports import find_report, reports
@@ -21,6 +20,7 @@ from bot.setup.consistency import disagreements
 from hub.comments import marker_of
 from localhub.testing import LocalHub
 from steward.valkey import Valkey
+from tests.support.board.flags import SPACE, FlagStand, Hearing, card, flags_world
 
 PAGE = Path(__file__).parents[3] / "docs" / "moderation-cases.md"
 INTRODUCTION = """# Flags from report to end: eight cases

@@ -12,7 +12,6 @@ from collections.abc import Iterator
 
 import pytest
 import redis
-from flags_kit import SPACE, FlagStand, Hearing, card, flags_world
 from huggingface_hub import CommitOperationDelete
 
 from bot.probe import Probe
@@ -22,6 +21,7 @@ from leaderboard.flags import record_path
 from localhub.testing import LocalHub
 from redis_state import clock
 from steward.valkey import Valkey
+from tests.support.board.flags import SPACE, FlagStand, Hearing, card, flags_world
 
 WHOLE = bool(os.environ.get("STEWARD_WHOLE_MATRIX"))
 LIVES, STEPS = (20, 40) if WHOLE else (1, 8)

@@ -15,12 +15,8 @@ from typing import Any
 
 import httpx2
 import pytest
-from bot_kit import BOARD, SECRET
 from huggingface_hub import CommitOperationAdd, HfApi
-from live_kit import serving
-from published_kit import publish
 from rq.job import Job
-from stand_kit import BOB, Stand
 
 from bot.core.settings import BotSettings
 from bot.ledger.edits import PutFile
@@ -32,6 +28,10 @@ from redis_state.attempts import MAX_LOG, MAX_OUTCOME
 from redis_state.dirty import Priority
 from redis_state.keys import Keys
 from redis_state.staging import NewEdit, Staging
+from tests.support.board.board_driver import BOB, Stand
+from tests.support.board.board_file import BOARD, SECRET
+from tests.support.board.published_details import publish
+from tests.support.board.running_board import serving
 
 KEYS = Keys("demo")
 NUMBERS = ("", "x", "nan", "inf", "-inf", "-1", "1e400", "9" * 30, "9" * 5_000, "\x00", "٣", "0x10", "[1]")

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import pytest
-from stand_kit import REQUESTS, Stand
-from talk_kit import Talk
 
 from bot.core.waiting_threads import waiting_threads
 from leaderboard.attempts import Failure
+from tests.support.board.board_driver import REQUESTS, Stand
+from tests.support.board.discussion import Talk
 
 OURS = Failure(cause="gpu-lost", fault="us", message="The GPU fell off the bus.")
 BFLOAT16 = "ada/good_eval_request_False_bfloat16_Original.json"

@@ -10,9 +10,6 @@ from typing import Any
 import httpx2
 import pytest
 import redis
-from bot_kit import SECRET
-from signin_kit import MIA, Browser, Site, signing
-from stand_kit import ADA, BOB
 
 from bot.probe import Probe
 from bot.web.maintainer_action_sync import sync_errand
@@ -25,6 +22,9 @@ from redis_state.board.maintainer_actions import Errands, wake
 from redis_state.board.request_snapshot import Standing
 from redis_state.parking import Parked
 from steward.valkey import Valkey
+from tests.support.board.board_driver import ADA, BOB
+from tests.support.board.board_file import SECRET
+from tests.support.board.sign_in import MIA, Browser, Site, signing
 
 PAGES = ("/maintain/parked", "/maintain/inbox", "/maintain/unknown")
 HOSTILE = "<script>alert(1)</script>"

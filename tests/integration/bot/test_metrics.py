@@ -11,13 +11,13 @@ import yaml
 from fastapi import FastAPI
 from prometheus_client.parser import text_string_to_metric_families
 from redis.exceptions import ResponseError
-from stand_kit import Stand
 from starlette.testclient import TestClient
 
 from bot.web.metrics import metric_routes
 from leaderboard.attempts import Failure
 from redis_state.keys import Keys
 from redis_state.meters import Meters
+from tests.support.board.board_driver import Stand
 
 
 def figures(stand: Stand) -> dict[tuple[str, ...], float]:

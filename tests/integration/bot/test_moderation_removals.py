@@ -6,21 +6,12 @@ import json
 from collections.abc import Iterator
 
 import pytest
-from rename_kit import (
-    OLD,
-    RESULTS,
-    on_main,
-    operations,
-    path,
-    request,
-    result_path,
-    results,
-)
-from saga_kit import MAYA, POINTED, Talk, begin, disagree, saga_board
-from stand_kit import REQUESTS, Stand
 
 from leaderboard.admission.facts import Earlier
 from steward.valkey import Valkey
+from tests.support.board.board_driver import REQUESTS, Stand
+from tests.support.board.moderation import MAYA, POINTED, Talk, begin, disagree, saga_board
+from tests.support.board.renames import OLD, RESULTS, on_main, operations, path, request, result_path, results
 
 
 @pytest.fixture(scope="module")

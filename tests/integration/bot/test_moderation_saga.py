@@ -9,7 +9,12 @@ import os
 from collections.abc import Callable, Iterator
 
 import pytest
-from rename_kit import (
+
+from hub.records import Put, Repo
+from steward.valkey import Valkey
+from tests.support.board.board_driver import REQUESTS, Stand
+from tests.support.board.moderation import MAYA, POINTED, Talk, agrees, begin, disagree, saga_board
+from tests.support.board.renames import (
     NEW,
     OLD,
     RESULTS,
@@ -20,11 +25,6 @@ from rename_kit import (
     requests_plan,
     result_path,
 )
-from saga_kit import MAYA, POINTED, Talk, agrees, begin, disagree, saga_board
-from stand_kit import REQUESTS, Stand
-
-from hub.records import Put, Repo
-from steward.valkey import Valkey
 
 STEP = 1 if os.environ.get("STEWARD_WHOLE_MATRIX") else 19
 

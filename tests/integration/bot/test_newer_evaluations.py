@@ -6,14 +6,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from conversations_kit import BROKEN, LOST, Talk, Town, town
-from stand_kit import REQUESTS, Stand, world
 
 from bot.core.waiting_threads import waiting_threads
 from bot.probe import Probe
 from leaderboard.attempts import Failure
 from localhub.testing import LocalHub
 from redis_state.redis import Redis
+from tests.support.board.board_driver import REQUESTS, Stand, world
+from tests.support.board.transcripts import BROKEN, LOST, Talk, Town, town
 
 MODEL = "ada/corona"
 PATH = f"{MODEL}_eval_request_False_float32_Original.json"

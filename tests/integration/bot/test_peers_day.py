@@ -1,4 +1,4 @@
-"""Ways of running a leaderboard, side by side: `benchmarks.peers` with three submissions of a minute each."""
+"""Ways of running a leaderboard, side by side: `simulations.peers` with three submissions of a minute each."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from argparse import Namespace
 
 import pytest
 
-from benchmarks.peers.__main__ import measure
-from benchmarks.peers.page import table
-from benchmarks.peers.scenario import Fate, Scenario, Submission
+from simulations.peers.__main__ import measure
+from simulations.peers.report import table
+from simulations.peers.scenario import Fate, Scenario, Submission
 
 FATES: tuple[Fate, ...] = ("good", "broken", "unlucky")
 OPTIONS = Namespace(seed=1, hours=0.1, load=0.6)
@@ -18,7 +18,7 @@ def test_peers_play_the_same_day(monkeypatch: pytest.MonkeyPatch) -> None:
     """Each has its figures; Steward tells of what is broken, and scores the rest, also what was unlucky at first."""
     three = tuple(Submission(n, f"org/model-{n}", "float16", 60.0 * n, 60.0, fate) for n, fate in enumerate(FATES))
     day = Scenario(machines=2, hours=0.1, submissions=three, outage=(90.0, 100.0), deaths=())
-    monkeypatch.setattr("benchmarks.peers.scenario.scenario", lambda **_: day)
+    monkeypatch.setattr("simulations.peers.scenario.scenario", lambda **_: day)
     found = measure(2, OPTIONS)
     peers = found["peers"]
     assert set(peers) == {"steward", "template", "cluster", "bare queue"}

@@ -8,14 +8,27 @@ from collections.abc import Iterator
 import pytest
 import redis
 from huggingface_hub import HfApi
-from pulls_kit import PATH, board_on, bot_comments, fields, look, newer, policy, propose, report, said, settled, thread
-from stand_kit import REQUESTS, Stand, world
 
 from hub.records import Repo
 from hub.retries import Retries
 from leaderboard.effects import Effect, Mode
 from localhub.testing import LocalHub
 from redis_state.board.entry import Origin
+from tests.support.board.board_driver import REQUESTS, Stand, world
+from tests.support.board.pull_requests import (
+    PATH,
+    board_on,
+    bot_comments,
+    fields,
+    look,
+    newer,
+    policy,
+    propose,
+    report,
+    said,
+    settled,
+    thread,
+)
 
 
 @pytest.fixture(scope="module")

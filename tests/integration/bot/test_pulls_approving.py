@@ -7,9 +7,6 @@ from pathlib import Path
 
 import pytest
 import redis
-from bot_kit import BOARD
-from pulls_kit import PATH, board_on, fields, look, propose, report, said, thread
-from stand_kit import BOT, REQUESTS, Stand, world
 from typer.testing import CliRunner
 
 from bot.pulls.approving import Approved, decide
@@ -17,6 +14,9 @@ from hub.records import Repo
 from localhub.testing import LocalHub
 from redis_state import clock
 from steward.cli import app
+from tests.support.board.board_driver import BOT, REQUESTS, Stand, world
+from tests.support.board.board_file import BOARD
+from tests.support.board.pull_requests import PATH, board_on, fields, look, propose, report, said, thread
 
 
 @pytest.fixture(scope="module")

@@ -7,16 +7,27 @@ from pathlib import Path
 
 import pytest
 import redis
-from bot_kit import BOARD, SECRET
 from huggingface_hub import CommitOperationAdd
-from live_kit import serving, syncing
-from pulls_kit import PATH, board_on, bot_comments, fields, look, policy, propose, report, said, thread
-from stand_kit import REQUESTS, Stand, world
 
 from bot.core.settings import BotSettings
 from bot.pulls import pull
 from hub.records import Watched
 from localhub.testing import LocalHub
+from tests.support.board.board_driver import REQUESTS, Stand, world
+from tests.support.board.board_file import BOARD, SECRET
+from tests.support.board.pull_requests import (
+    PATH,
+    board_on,
+    bot_comments,
+    fields,
+    look,
+    policy,
+    propose,
+    report,
+    said,
+    thread,
+)
+from tests.support.board.running_board import serving, syncing
 
 
 @pytest.fixture

@@ -12,12 +12,24 @@ from typing import Any
 import httpx2
 import pytest
 import redis
-from pulls_kit import PATH, board_on, bot_comments, fields, look, policy, propose, report, said, settled, thread
-from stand_kit import FORM, REQUESTS, Stand, world
 
 from bot.ledger.edits import blob_id
 from bot.pulls import merging, pull
 from localhub.testing import LocalHub
+from tests.support.board.board_driver import FORM, REQUESTS, Stand, world
+from tests.support.board.pull_requests import (
+    PATH,
+    board_on,
+    bot_comments,
+    fields,
+    look,
+    policy,
+    propose,
+    report,
+    said,
+    settled,
+    thread,
+)
 
 ALARM = "pull-alarm"
 KEPT = {"README.md": b"Ours.\n", "notes/a.txt": b"a", "notes/b.txt": b"b"}

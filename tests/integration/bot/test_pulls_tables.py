@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 import redis
-from pulls_kit import PATH, board_on, fields, look, policy, propose, report, settled, thread
-from stand_kit import REQUESTS, Stand, world
 
 from localhub.testing import LocalHub
 from steward.valkey import Valkey
+from tests.support.board.board_driver import REQUESTS, Stand, world
+from tests.support.board.pull_requests import PATH, board_on, fields, look, policy, propose, report, settled, thread
 
 
 @pytest.fixture(scope="module")

@@ -6,8 +6,15 @@ from collections.abc import Iterator
 
 import pytest
 import redis
-from pulls_kit import board_on
-from rename_kit import (
+
+from bot.pulls.approving import decide
+from leaderboard.renames import plan
+from localhub.testing import LocalHub
+from redis_state.dirty import Priority
+from steward.valkey import Valkey
+from tests.support.board.board_driver import REQUESTS, Stand
+from tests.support.board.pull_requests import board_on
+from tests.support.board.renames import (
     FILES,
     NEW,
     OLD,
@@ -28,13 +35,6 @@ from rename_kit import (
     requests_plan,
     result_path,
 )
-from stand_kit import REQUESTS, Stand
-
-from bot.pulls.approving import decide
-from leaderboard.renames import plan
-from localhub.testing import LocalHub
-from redis_state.dirty import Priority
-from steward.valkey import Valkey
 
 FORMER = "old/requests"
 

@@ -16,8 +16,16 @@ import redis
 from huggingface_hub.errors import HfHubHTTPError
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
-from pulls_kit import board_on
-from rename_kit import (
+
+from bot.ledger.edits import blob_id
+from bot.pulls import merging
+from bot.pulls.approving import decide
+from leaderboard.renames import plan
+from localhub.testing import LocalHub
+from steward.valkey import Valkey
+from tests.support.board.board_driver import REQUESTS, Stand
+from tests.support.board.pull_requests import board_on
+from tests.support.board.renames import (
     FILES,
     NEW,
     OLD,
@@ -39,14 +47,6 @@ from rename_kit import (
     result_path,
     results,
 )
-from stand_kit import REQUESTS, Stand
-
-from bot.ledger.edits import blob_id
-from bot.pulls import merging
-from bot.pulls.approving import decide
-from leaderboard.renames import plan
-from localhub.testing import LocalHub
-from steward.valkey import Valkey
 
 RIGHT = done(requests_plan().files)
 LIVES = 1_000 if os.environ.get("STEWARD_WHOLE_MATRIX") else 8
@@ -95,7 +95,7 @@ def begin(stand: Stand) -> None:
 
 def commit(stand: Stand, files: dict[str, Any]) -> None:
     """The form commits to main."""
-    from rename_kit import operations
+    from tests.support.board.renames import operations
 
     stand.form.create_commit(REQUESTS, operations(files), commit_message="Change", repo_type="dataset")
 

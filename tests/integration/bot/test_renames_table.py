@@ -9,8 +9,14 @@ from typing import Any, Literal
 
 import pytest
 import redis
-from pulls_kit import board_on
-from rename_kit import (
+
+from leaderboard.admission.facts import Earlier
+from leaderboard.renames import plan
+from localhub.testing import LocalHub
+from steward.valkey import Valkey
+from tests.support.board.board_driver import REQUESTS, Stand
+from tests.support.board.pull_requests import board_on
+from tests.support.board.renames import (
     FILES,
     NEW,
     OLD,
@@ -30,12 +36,6 @@ from rename_kit import (
     result_path,
     results,
 )
-from stand_kit import REQUESTS, Stand
-
-from leaderboard.admission.facts import Earlier
-from leaderboard.renames import plan
-from localhub.testing import LocalHub
-from steward.valkey import Valkey
 
 TWIN = path("ada/twin")
 

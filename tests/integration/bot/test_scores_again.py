@@ -7,8 +7,6 @@ from typing import Any
 
 import pytest
 from huggingface_hub import CommitOperationAdd
-from published_kit import publish
-from stand_kit import Stand
 
 from bot.core.mirrors import contents_table as tables
 from bot.evaluations.restore_deleted import LOOK_EVERY
@@ -17,6 +15,8 @@ from bot.results.scores import _first
 from bot.results.searching import find
 from bot.web.board import Views
 from redis_state.board.scoreboard import Scored
+from tests.support.board.board_driver import Stand
+from tests.support.board.published_details import publish
 
 OLD = "ada/plain_eval_request_False_float32_Original.json"
 """A request of a model from before us, by the path that its form gave it."""

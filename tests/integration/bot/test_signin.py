@@ -9,8 +9,6 @@ from urllib.parse import parse_qs, parse_qsl, urlsplit
 import httpx2
 import pytest
 import redis
-from live_kit import served
-from signin_kit import APP_SECRET, Browser, Site, signing
 
 from bot.core.settings import BotSettings, SettingsError
 from bot.probe import Probe
@@ -18,6 +16,8 @@ from bot.web.signin.app import app_of
 from bot.web.signin.routes import MOST
 from redis_state.redis import text
 from steward.valkey import Valkey
+from tests.support.board.running_board import served
+from tests.support.board.sign_in import APP_SECRET, Browser, Site, signing
 
 
 @pytest.fixture(scope="module")

@@ -6,9 +6,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 import redis
-from bot_kit import BOARD
 from redis.connection import Connection
-from site_kit import entry
 
 from bot.core.context import Desk
 from bot.web.board import Views
@@ -21,6 +19,8 @@ from redis_state.board.index import Index
 from redis_state.board.pauses import Pauses
 from redis_state.heartbeats import WorkerCard, Workers
 from redis_state.keys import Keys
+from tests.support.board.board_file import BOARD
+from tests.support.board.seeded_board import entry
 
 KEYS = Keys("demo")
 PAGES: dict[str, Callable[[Views], object]] = {

@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 import redis
-from site_kit import entry, furnish, path_of
 
 from bot.core.context import Desk
 from bot.intake.inbox import connect_inbox
@@ -22,6 +21,7 @@ from redis_state import clock
 from redis_state.attempts import Attempts, Progress
 from redis_state.board.index import Index
 from redis_state.keys import Keys
+from tests.support.board.seeded_board import entry, furnish, path_of
 
 KEYS = Keys("demo")
 ATTEMPT = f"{0:012x}-deadbeef-1"
@@ -31,7 +31,7 @@ SECONDS = 10.0
 @pytest.fixture
 def desk(connection: redis.Redis) -> Iterator[Desk]:
     """A desk that only looks, at a board in the middle of its day."""
-    from bot_kit import BOARD
+    from tests.support.board.board_file import BOARD
 
     furnish(connection, KEYS)
     hub = Hub("http://127.0.0.1:9", None)

@@ -10,8 +10,6 @@ from pathlib import Path
 
 import pytest
 import redis
-from serve_pages_kit import PAGES, Client, Reader, page, serving
-from site_kit import REASONS, entry, flag, furnish, path_of, put_flags
 
 from bot.core.settings import BotSettings
 from bot.web import board_models
@@ -20,6 +18,8 @@ from bot.web.table import Table
 from redis_state.board.index import Index
 from redis_state.keys import Keys
 from steward.valkey import Valkey
+from tests.support.board.page_client import PAGES, Client, Reader, page, serving
+from tests.support.board.seeded_board import REASONS, entry, flag, furnish, path_of, put_flags
 
 KEYS = Keys("looked-at")
 

@@ -12,8 +12,6 @@ import redis
 from hypothesis import HealthCheck, example, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
-from serve_pages_kit import PAGES, Client, Reader, page, serving
-from site_kit import entry, flag, put_flags, score
 
 from leaderboard.attempts import Failure
 from leaderboard.holds import Hold
@@ -23,6 +21,8 @@ from redis_state.board.scoreboard import Scoreboard
 from redis_state.heartbeats import WorkerCard, Workers
 from redis_state.keys import Keys
 from steward.valkey import Valkey
+from tests.support.board.page_client import PAGES, Client, Reader, page, serving
+from tests.support.board.seeded_board import entry, flag, put_flags, score
 
 HOSTILE = "\"'><img src=x onerror=alert(1)><script>alert(1)</script>{{7*7}}"
 KEYS = Keys("hostile")

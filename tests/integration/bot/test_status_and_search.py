@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import pytest
-from published_kit import publish
-from stand_kit import REQUESTS, Stand
-from talk_kit import Talk
 
 from bot.results import searching
 from hub.records import Repo
 from leaderboard.attempts import number_in
 from leaderboard.effects import Effects
+from tests.support.board.board_driver import REQUESTS, Stand
+from tests.support.board.discussion import Talk
+from tests.support.board.published_details import publish
 
 
 @pytest.fixture

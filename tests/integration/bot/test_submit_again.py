@@ -7,10 +7,6 @@ from typing import Any
 
 import httpx2
 import pytest
-from published_kit import publish
-from stand_kit import Stand
-from submit_kit import PATH, post
-from talk_kit import Talk
 
 from bot.core.settings import BotSettings
 from bot.read_models.submit_models import Asked
@@ -20,6 +16,10 @@ from leaderboard.attempts import Failure
 from redis_state import clock
 from redis_state.board.entry import Entry
 from redis_state.board.submissions import Submission, Submissions
+from tests.support.board.board_driver import Stand
+from tests.support.board.discussion import Talk
+from tests.support.board.published_details import publish
+from tests.support.board.submissions import PATH, post
 
 THEIRS = Failure(cause="nan-weights", fault="submission", message="Weights are NaN.", advice="Save them again.")
 SUBMIT = "/submit ada/good precision=float32"

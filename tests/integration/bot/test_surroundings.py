@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 import redis
-from bot_kit import BOARD
 
 from bot.core.context import Desk
 from bot.core.flag_table import FlagBook
@@ -23,6 +22,7 @@ from leaderboard.requests import Request, RequestPath, parse_request
 from leaderboard.suites import find_suite
 from redis_state.board.entry import Entry
 from redis_state.board.request_snapshot import Standing
+from tests.support.board.board_file import BOARD
 
 NOW = 1_800_000_000.0
 DAY = 86_400.0

@@ -7,9 +7,7 @@ from typing import Any
 
 import pytest
 import redis
-from bot_kit import BOARD
 from redis.exceptions import ConnectionError as RedisAway
-from site_kit import entry, flag, put_flags, score
 
 from bot.core.context import Desk
 from bot.read_models.lists import Pages
@@ -25,6 +23,8 @@ from redis_state import clock
 from redis_state.board.entry import Entry
 from redis_state.board.index import Index
 from redis_state.keys import Keys
+from tests.support.board.board_file import BOARD
+from tests.support.board.seeded_board import entry, flag, put_flags, score
 
 KEYS = Keys("demo")
 

@@ -11,7 +11,6 @@ from typing import Any
 import httpx2
 import pytest
 import redis
-from stand_kit import Stand
 
 from bot.read_models.lists import LOOKED_AT
 from leaderboard.adoption import RECORD
@@ -24,6 +23,7 @@ from redis_state.board.index import Index
 from redis_state.board.request_snapshot import Standing
 from redis_state.heartbeats import WorkerCard, Workers
 from redis_state.keys import Keys
+from tests.support.board.board_driver import Stand
 
 KEYS = Keys("demo")
 FAILURE = Failure(cause="disk-full", fault="us", message="The disk is full.", advice="Nothing to do for you.")

@@ -13,7 +13,6 @@ import httpx2
 import pytest
 import redis
 from huggingface_hub import CommitOperationAdd
-from stand_kit import BOT, CONFIG, Stand
 from typer.testing import CliRunner, Result
 
 from bot.core.settings import BotSettings
@@ -27,6 +26,7 @@ from redis_state.board.check_questions import Question, Questions
 from redis_state.jobs import EvaluationJob
 from redis_state.keys import Keys
 from steward.cli import app
+from tests.support.board.board_driver import BOT, CONFIG, Stand
 
 KEYS = Keys("demo")
 

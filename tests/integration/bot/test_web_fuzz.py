@@ -7,12 +7,12 @@ from collections.abc import Iterator
 
 import httpx2
 import pytest
-from fuzzed_kit import HOSTILE, fuzzed
 from hypothesis import HealthCheck, example, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from steward.valkey import Valkey
+from tests.support.board.fuzzed_server import HOSTILE, fuzzed
 
 FUZZ = hypothesis_settings(
     max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]

@@ -12,12 +12,12 @@ import httpx2
 import pytest
 import redis
 from fastapi.routing import APIRoute
-from signin_kit import Browser, Site, signing
 
 from bot.probe import Probe
 from bot.processes.web_app import create_app
 from bot.read_models.lists import Pages
 from steward.valkey import Valkey
+from tests.support.board.sign_in import Browser, Site, signing
 
 READER = {"accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
 EXAMPLES = {

@@ -9,11 +9,11 @@ from typing import Any
 import httpx2
 import pytest
 import schemathesis
-from fuzzed_kit import fuzzed
-from schema_kit import generate
 from schemathesis.generation import GenerationMode
 
 from steward.valkey import Valkey
+from tests.support.board.fuzzed_server import fuzzed
+from tests.support.openapi_calls import generate
 
 NOT_READY = "/readyz"
 """Answers 503 here, and rightly: no sync process reports to this board."""

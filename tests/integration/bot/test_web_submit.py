@@ -9,8 +9,6 @@ from typing import Any
 
 import httpx2
 import pytest
-from stand_kit import BOB, REQUESTS, Stand
-from submit_kit import GOOD, KEYS, PATH, post, settled, syncs_beside
 
 from bot.core.settings import BotSettings
 from bot.requests.verb_submit import SUBMIT
@@ -22,6 +20,8 @@ from leaderboard.roles import Role
 from redis_state import clock
 from redis_state.board.submissions import Submission, Submissions
 from redis_state.redis import text
+from tests.support.board.board_driver import BOB, REQUESTS, Stand
+from tests.support.board.submissions import GOOD, KEYS, PATH, post, settled, syncs_beside
 
 Eventually = Callable[..., Any]
 

@@ -9,14 +9,14 @@ from typing import Any
 import httpx2
 import pytest
 import redis
-from bot_kit import BOARD
-from stand_kit import ADA, BOB, BOT, Stand
-from submit_kit import GOOD, KEYS, PATH, asked_whose, post, settled, syncs_beside
 
 from bot.core.settings import BotSettings
 from bot.threads.limits import MOST
 from bot.web.tokens import WRONG
 from leaderboard.boards import parse_board
+from tests.support.board.board_driver import ADA, BOB, BOT, Stand
+from tests.support.board.board_file import BOARD
+from tests.support.board.submissions import GOOD, KEYS, PATH, asked_whose, post, settled, syncs_beside
 
 Eventually = Callable[..., Any]
 

@@ -9,9 +9,6 @@ from typing import Any
 import httpx2
 import pytest
 import redis
-from bot_kit import BOARD
-from stand_kit import Stand
-from talk_kit import Talk
 
 from bot.core.context import Desk
 from bot.threads.decision_log import sync_decisions
@@ -26,6 +23,9 @@ from redis_state.board.entry import Entry
 from redis_state.board.request_snapshot import Standing
 from redis_state.clock import iso
 from redis_state.keys import Keys
+from tests.support.board.board_driver import Stand
+from tests.support.board.board_file import BOARD
+from tests.support.board.discussion import Talk
 
 KEYS = Keys("demo")
 HOSTILE = "<script>alert(1)</script>\"'&"

@@ -13,13 +13,9 @@ from xml.etree import ElementTree
 import httpx2
 import pytest
 import redis
-from bot_kit import BOARD, SECRET
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from redis.connection import AbstractConnection
-from serve_pages_kit import Client, Reader, serving
-from site_kit import BENCHMARKS, entry, flag, path_of, put_flags, score
-from times_kit import count
 
 from bot.core.reader_context import looking_desk
 from bot.core.settings import BotSettings
@@ -34,6 +30,10 @@ from redis_state.board.scoreboard import Scoreboard
 from redis_state.board.timings import Timings
 from redis_state.keys import Keys
 from steward.valkey import Valkey
+from tests.support.board.board_file import BOARD, SECRET
+from tests.support.board.page_client import Client, Reader, serving
+from tests.support.board.seeded_board import BENCHMARKS, entry, flag, path_of, put_flags, score
+from tests.support.board.timing_history import count
 
 KEYS = Keys("timed-pages")
 HOSTILE = "\"'><img src=x onerror=alert(1)><script>alert(1)</script>{{7*7}}"

@@ -6,11 +6,11 @@ from collections.abc import Callable, Iterator
 from itertools import count
 
 import pytest
-from hub_kit import QUICK, Script
 
 from hub.client import Hub
 from hub.records import Repo, RepoKind
 from localhub.testing import LocalHub
+from tests.support.hub.scripted_server import QUICK, Script
 
 WORLD = {
     "users": [

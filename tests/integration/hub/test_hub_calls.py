@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from hub_kit import QUICK
 
 from hub.budget import Urgency, urgency
 from hub.client import Hub
@@ -14,6 +13,7 @@ from hub.errors import RateLimited
 from hub.records import Repo
 from localhub.clock import Clock
 from localhub.testing import LocalHub
+from tests.support.hub.scripted_server import QUICK
 
 WORLD = {
     "users": [{"name": "ada", "tokens": [{"token": "hf_ada", "role": "write"}]}],

@@ -11,12 +11,12 @@ import socket
 import time
 
 import pytest
-from hub_kit import QUICK, Reply, Script
 
 from hub import reads
 from hub.client import Hub
 from hub.errors import BadRequest, Busy, Garbled, NotFound, RateLimited, TooLarge, Transient, Unreachable
 from hub.records import Put, Repo
+from tests.support.hub.scripted_server import QUICK, Reply, Script
 
 REPO = Repo("dataset", "board/requests")
 WHO = Reply(body={"id": "b" * 24, "name": "bot"})

@@ -5,7 +5,6 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from hub_kit import QUICK
 from huggingface_hub import HfApi
 
 from hub.client import Hub
@@ -13,6 +12,7 @@ from hub.comments import Marker, marked, marker_of
 from hub.errors import BadRequest, NotMergeable, ThreadNotFound, Transient
 from hub.records import Put, Repo
 from localhub.testing import LocalHub
+from tests.support.hub.scripted_server import QUICK
 
 STATUS = Marker("open-llm", "status", "org/model.json")
 REPLY = Marker("open-llm", "reply", "c-17")

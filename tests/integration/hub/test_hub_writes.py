@@ -6,7 +6,6 @@ import hashlib
 import threading
 
 import pytest
-from hub_kit import QUICK
 
 from hub.client import Hub
 from hub.diffs import changes_in
@@ -15,6 +14,7 @@ from hub.records import Change, Delete, Put, Repo
 from hub.writes import digest
 from leaderboard.changes import FileChange
 from localhub.testing import LocalHub
+from tests.support.hub.scripted_server import QUICK
 
 COMMIT = "POST */commit/*"
 

@@ -17,9 +17,9 @@ from pathlib import Path
 import httpx
 import pytest
 from huggingface_hub import HfApi, constants
-from localhub_kit import TOKENS, Listener, the_world
 
 from localhub.testing import LocalHub
+from tests.support.localhub.hub_accounts import TOKENS, Listener, the_world
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -4,9 +4,9 @@ import httpx
 import pytest
 from huggingface_hub import HfApi
 from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, RepositoryNotFoundError
-from localhub_kit import TOKENS, fresh, make_repo, put
 
 from localhub.testing import LocalHub
+from tests.support.localhub.hub_accounts import TOKENS, fresh, make_repo, put
 
 
 def test_whoami_names_the_user_its_organisations_and_the_token(ada: HfApi) -> None:

@@ -8,9 +8,9 @@ from urllib.parse import quote, urlsplit
 import httpx
 import pytest
 from huggingface_hub import HfApi
-from localhub_kit import head, make_repo, put
 
 from localhub.testing import LocalHub
+from tests.support.localhub.hub_accounts import head, make_repo, put
 
 NDJSON = {"Content-Type": "application/x-ndjson"}
 

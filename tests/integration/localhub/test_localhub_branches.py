@@ -4,7 +4,8 @@ import httpx
 import pytest
 from huggingface_hub import HfApi
 from huggingface_hub.errors import BadRequestError, HfHubHTTPError, RevisionNotFoundError
-from localhub_kit import head, make_repo, put
+
+from tests.support.localhub.hub_accounts import head, make_repo, put
 
 
 def test_branches_are_made_from_any_revision(ada: HfApi) -> None:

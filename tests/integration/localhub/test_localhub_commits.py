@@ -8,7 +8,8 @@ import httpx
 import pytest
 from huggingface_hub import CommitOperationAdd, CommitOperationCopy, CommitOperationDelete, HfApi
 from huggingface_hub.errors import HfHubHTTPError, RevisionNotFoundError
-from localhub_kit import head, make_repo, put
+
+from tests.support.localhub.hub_accounts import head, make_repo, put
 
 
 def ndjson(*lines: dict[str, Any]) -> bytes:

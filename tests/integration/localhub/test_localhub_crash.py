@@ -14,7 +14,8 @@ from pathlib import Path
 import httpx
 import yaml
 from huggingface_hub import HfApi
-from localhub_kit import TOKENS, the_world, wait_until
+
+from tests.support.localhub.hub_accounts import TOKENS, the_world, wait_until
 
 
 @contextmanager

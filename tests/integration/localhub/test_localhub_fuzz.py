@@ -9,11 +9,11 @@ import httpx
 import pytest
 import schemathesis
 from huggingface_hub import HfApi
-from localhub_kit import TOKENS, put, the_world
-from schema_kit import generate
 from schemathesis.generation import GenerationMode
 
 from localhub.testing import LocalHub
+from tests.support.localhub.hub_accounts import TOKENS, put, the_world
+from tests.support.openapi_calls import generate
 
 ROUTES_THAT_WAIT = ("/_admin/webhooks/drain",)
 EXAMPLES = {GenerationMode.POSITIVE: 8, GenerationMode.NEGATIVE: 4}

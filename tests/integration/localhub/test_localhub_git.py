@@ -7,9 +7,9 @@ from typing import Any
 import httpx
 import pytest
 from huggingface_hub import HfApi
-from localhub_kit import TOKENS, fresh, head, make_repo, put
 
 from localhub.testing import LocalHub
+from tests.support.localhub.hub_accounts import TOKENS, fresh, head, make_repo, put
 
 
 def git(*args: str | Path, cwd: Path | None = None, check: bool = True) -> subprocess.CompletedProcess[str]:

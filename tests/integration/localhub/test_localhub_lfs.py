@@ -6,9 +6,9 @@ from typing import Any
 import httpx
 import pytest
 from huggingface_hub import HfApi
-from localhub_kit import TOKENS, make_repo, put, the_world
 
 from localhub.testing import LocalHub
+from tests.support.localhub.hub_accounts import TOKENS, make_repo, put, the_world
 
 LFS_JSON = {"Content-Type": "application/vnd.git-lfs+json", "Accept": "application/vnd.git-lfs+json"}
 

@@ -13,9 +13,10 @@ import pyarrow.parquet as pq
 import pytest
 from huggingface_hub import CommitScheduler, HfApi, HfFileSystem, hf_hub_download, snapshot_download
 from huggingface_hub.errors import EntryNotFoundError
-from localhub_kit import TOKENS, fresh, make_repo, put
 
 from localhub.testing import LocalHub
+from tests.support.localhub import client_libraries_script
+from tests.support.localhub.hub_accounts import TOKENS, fresh, make_repo, put
 
 CARD = """---
 configs:
@@ -51,7 +52,7 @@ def numbers(ada: HfApi) -> str:
 
 @pytest.fixture(scope="module")
 def found(hub: LocalHub, numbers: str, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    """What `library_checks.py` saw in a process of its own."""
+    """What `client_libraries_script.py` saw in a process of its own."""
     home = tmp_path_factory.mktemp("home")
     environment = {
         **{k: v for k, v in os.environ.items() if not k.startswith(("HF_", "HUGGING"))},
@@ -63,7 +64,7 @@ def found(hub: LocalHub, numbers: str, tmp_path_factory: pytest.TempPathFactory)
         "HF_HUB_DISABLE_PROGRESS_BARS": "1",
         "HF_DATASETS_DISABLE_PROGRESS_BARS": "1",
     }
-    script = Path(__file__).with_name("library_checks.py")
+    script = Path(client_libraries_script.__file__)
     names = (numbers, f"ada/{fresh('pushed')}", f"ada/{fresh('tiny')}")
     result = subprocess.run(
         [sys.executable, str(script), *names, str(home)],

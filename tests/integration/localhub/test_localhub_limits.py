@@ -9,9 +9,9 @@ import httpx
 import pytest
 from huggingface_hub import HfApi
 from huggingface_hub.errors import HfHubHTTPError
-from localhub_kit import TOKENS, head, make_repo, put, the_world, wait_until
 
 from localhub.testing import LocalHub
+from tests.support.localhub.hub_accounts import TOKENS, head, make_repo, put, the_world, wait_until
 
 
 @pytest.fixture(autouse=True)

@@ -12,10 +12,10 @@ from urllib.parse import parse_qs, urlsplit
 import httpx
 import pytest
 from huggingface_hub import HfApi
-from localhub_kit import the_world
 
-from localhub.oauth import TOKEN_LASTS, challenge_of
+from localhub.accounts.oauth import TOKEN_LASTS, challenge_of
 from localhub.testing import LocalHub
+from tests.support.localhub.hub_accounts import the_world
 
 APP, SECRET, BACK = "an-app", "an app's secret/+", "http://127.0.0.1:1/signin/callback"
 VERIFIER = "v" * 43

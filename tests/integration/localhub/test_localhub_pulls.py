@@ -7,10 +7,10 @@ import httpx
 import pytest
 from huggingface_hub import DiscussionCommit, HfApi
 from huggingface_hub.errors import HfHubHTTPError
-from localhub_kit import TOKENS, head, make_repo, put, the_world
 
-from localhub.events import Event
+from localhub.repos.events import Event
 from localhub.testing import LocalHub
+from tests.support.localhub.hub_accounts import TOKENS, head, make_repo, put, the_world
 
 
 def details(api: HfApi, repo_id: str, num: int = 1) -> Any:

@@ -7,7 +7,8 @@ import pytest
 from huggingface_hub import HfApi
 from huggingface_hub.errors import RemoteEntryNotFoundError, RevisionNotFoundError
 from huggingface_hub.hf_api import RepoFile, RepoFolder
-from localhub_kit import head, make_repo, put
+
+from tests.support.localhub.hub_accounts import head, make_repo, put
 
 BIG = bytes(range(256)) * 64
 

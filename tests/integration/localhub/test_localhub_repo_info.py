@@ -6,7 +6,8 @@ import httpx
 import pytest
 from huggingface_hub import HfApi
 from huggingface_hub.errors import HfHubHTTPError, RevisionNotFoundError
-from localhub_kit import make_repo, put, safetensors_bytes
+
+from tests.support.localhub.hub_accounts import make_repo, put, safetensors_bytes
 
 CARD = """---
 license: apache-2.0

@@ -4,9 +4,9 @@ import httpx
 import pytest
 from huggingface_hub import HfApi
 from huggingface_hub.errors import HfHubHTTPError, RepositoryNotFoundError
-from localhub_kit import fresh, make_repo, put
 
 from localhub.testing import LocalHub
+from tests.support.localhub.hub_accounts import fresh, make_repo, put
 
 
 @pytest.mark.parametrize("repo_type", ["model", "dataset", "space"])

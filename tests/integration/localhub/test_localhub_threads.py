@@ -7,9 +7,9 @@ import httpx
 import pytest
 from huggingface_hub import DiscussionComment, DiscussionStatusChange, DiscussionTitleChange, HfApi
 from huggingface_hub.errors import HfHubHTTPError
-from localhub_kit import TOKENS, make_repo, put
 
 from localhub.testing import LocalHub
+from tests.support.localhub.hub_accounts import TOKENS, make_repo, put
 
 Detail = Callable[[str, int], Any]
 

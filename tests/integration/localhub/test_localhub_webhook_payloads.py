@@ -8,8 +8,9 @@ from collections.abc import Iterator
 import httpx
 import pytest
 from huggingface_hub import HfApi
-from localhub_kit import Listener, fresh, head, make_repo, put, watching
-from payloads_kit import Watched, check_webhook, without
+
+from tests.support.localhub.hub_accounts import Listener, fresh, head, make_repo, put, watching
+from tests.support.localhub.webhook_payloads import Watched, check_webhook, without
 
 
 @pytest.fixture

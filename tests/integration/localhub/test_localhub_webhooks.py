@@ -10,10 +10,10 @@ import httpx
 import pytest
 from huggingface_hub import HfApi
 from huggingface_hub.errors import HfHubHTTPError
-from localhub_kit import TOKENS, Listener, Received, fresh, make_repo, put, wait_until, watching
 
-from localhub.delivery import _THREADS, Policy
 from localhub.testing import LocalHub
+from localhub.webhooks.deliveries import _THREADS, Policy
+from tests.support.localhub.hub_accounts import TOKENS, Listener, Received, fresh, make_repo, put, wait_until, watching
 
 HOOKS = "/api/settings/webhooks"
 
@@ -357,7 +357,7 @@ def test_a_listener_that_is_not_there(ada: HfApi, http: httpx.Client) -> None:
 
 def test_deliveries_survive_a_restart(tmp_path: Any, listener: Listener) -> None:
     """What could not be delivered before the server stopped is delivered after it starts again."""
-    from localhub_kit import the_world
+    from tests.support.localhub.hub_accounts import the_world
 
     path = f"/{fresh('hook')}"
     listener.always = 503
@@ -377,7 +377,7 @@ def test_deliveries_survive_a_restart(tmp_path: Any, listener: Listener) -> None
 
 def test_a_webhook_that_is_deleted_under_way_stops_no_other(tmp_path: Any, listener: Listener) -> None:
     """Deliveries fail while their webhooks are taken away, as often as would stop every sender; the next is told."""
-    from localhub_kit import the_world
+    from tests.support.localhub.hub_accounts import the_world
 
     with LocalHub(tmp_path, the_world()) as hub, Listener() as last_straw:
         hooks = hub.box.webhooks

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 import redis
-from workers_kit import Bot, WorkerProcess, starting
+
+from tests.support.workers.worker_process import Bot, WorkerProcess, starting
 
 
 @pytest.fixture

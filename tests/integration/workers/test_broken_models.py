@@ -18,11 +18,7 @@ import pygit2
 import pytest
 import redis
 import yaml
-from broken_kit import BROKEN, FINE, Broken
-from deaths_kit import record_outcome
 from huggingface_hub import CommitOperationAdd, HfApi
-from real_worker_kit import QUESTIONS, SUITE
-from workers_kit import BOARD, TIER, Bot
 
 from leaderboard.attempts import Outcome, attempt_id
 from leaderboard.suites import Suite, parse_suite
@@ -30,6 +26,10 @@ from localhub.testing import LocalHub
 from redis_state.canaries import Canaries
 from redis_state.jobs import EvaluationJob
 from steward.valkey import Valkey
+from tests.support.models.broken_models import BROKEN, FINE, Broken
+from tests.support.workers.real_worker import QUESTIONS, SUITE
+from tests.support.workers.recorded_failures import record_outcome
+from tests.support.workers.worker_process import BOARD, TIER, Bot
 
 SAMPLE = ("truncated", "missing-layers", "nan-weights", "template-raises", "pickles-only", "gated", "whole")
 CHOSEN = [one for one in BROKEN if os.environ.get("STEWARD_ALL_DEATHS") or one.name in SAMPLE]

@@ -11,17 +11,18 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from real_worker_kit import PATIENCE, RealStand, real_stand, upload_questions
 
-from workers import copies
-from workers.access import HubAccess
-from workers.plans import RunPlan
-from workers.provisions import HubSupply, Provisions
-from workers.stream import Failed, StreamReader
-from workers.tasks import write_tasks
-from workers.tiny import model
+from tests.support.workers import evaluation_script
+from tests.support.workers.real_worker import PATIENCE, RealStand, real_stand, upload_questions
+from workers.common.hub_access import HubAccess
+from workers.common.run_plan import RunPlan
+from workers.evaluation import data_parallel
+from workers.evaluation.task_files import write_tasks
+from workers.jobs.provisions import HubSupply, Provisions
+from workers.models.tiny_model import model
+from workers.sandbox.stream import Failed, StreamReader
 
-CHILD = Path(__file__).with_name("evaluation_child.py")
+CHILD = Path(evaluation_script.__file__)
 
 
 @dataclass(frozen=True)
@@ -109,7 +110,7 @@ time.sleep(60)
 def test_a_copy_that_dies_ends_all_and_one_says_why() -> None:
     """The others would wait for it until the time of the attempt is up."""
     done = subprocess.run([sys.executable, "-c", DYING], capture_output=True, timeout=30, check=False)
-    assert done.returncode == copies.FAILED
+    assert done.returncode == data_parallel.FAILED
     (message,) = StreamReader().feed(b'{"kind":"started"}\n' + done.stdout, now=0.0)[1:]
     assert isinstance(message, Failed)
     assert (message.type, message.text[:17]) == ("ValueError", "no room for rank ")

@@ -6,15 +6,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from evaluation_kit import MODEL, QUESTIONS, STARTER, WORLD, access, upload, upload_questions
 from huggingface_hub import HfApi
 from huggingface_hub.errors import HfHubHTTPError
 
 from leaderboard.suites import Dataset
 from localhub.testing import LocalHub
-from workers import downloads
-from workers.downloads import fetch_datasets, fetch_model, sources_of
+from tests.support.workers.evaluation_inputs import MODEL, QUESTIONS, STARTER, WORLD, access, upload, upload_questions
 from workers.errors import ConfigMissing, DatasetUnavailable, DiskFull, ModelGone, TooManyFiles, WeightsMissing
+from workers.models import downloads
+from workers.models.downloads import fetch_datasets, fetch_model, sources_of
 
 FILES = {
     "config.json": b"{}",

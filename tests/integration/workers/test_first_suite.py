@@ -15,18 +15,18 @@ from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
-import v1_kit
 import yaml
-from real_worker_kit import WORLD, RealStand, real_stand
-from v2_kit import files
 
 from leaderboard.attempts import Outcome
 from leaderboard.details import table_path
 from leaderboard.suites import find_suite, parse_suite
-from workers.tiny import model
+from tests.support.models import suite_v1_datasets
+from tests.support.models.suite_v2_datasets import files
+from tests.support.workers.real_worker import WORLD, RealStand, real_stand
+from workers.models.tiny_model import model
 
 V1 = find_suite("open-llm-v1")
-MMLU = [f"mmlu_{subject}" for subject in v1_kit.SUBJECTS]
+MMLU = [f"mmlu_{subject}" for subject in suite_v1_datasets.SUBJECTS]
 
 
 def shorter() -> dict[str, Any]:
@@ -35,7 +35,7 @@ def shorter() -> dict[str, Any]:
         (Path(__file__).parents[3] / "leaderboard/suites/open-llm-v1.yaml").read_text()
     )
     suite["run"] = [*(task for task in suite["run"] if task != "mmlu"), *MMLU]
-    suite["datasets"][2]["configs"] = list(v1_kit.SUBJECTS)
+    suite["datasets"][2]["configs"] = list(suite_v1_datasets.SUBJECTS)
     suite["benchmarks"][2] |= {"source": MMLU[0], "tasks": [{"name": name} for name in MMLU]}
     return suite
 
@@ -77,12 +77,12 @@ def command(stand: RealStand, revision: str) -> subprocess.Popen[bytes]:
 @pytest.fixture(scope="module")
 def compared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Compared]:
     """Both at the same time."""
-    named = {repo.split("/")[0] for repo in v1_kit.REPOS}
+    named = {repo.split("/")[0] for repo in suite_v1_datasets.REPOS}
     orgs = [*WORLD["orgs"], *({"name": name, "members": {"ada": "admin"}} for name in named)]
     folder = tmp_path_factory.mktemp("v1")
     stand: RealStand
     with real_stand(folder, shorter(), world={**WORLD, "orgs": orgs}) as stand:
-        for repo, rows in v1_kit.REPOS.items():
+        for repo, rows in suite_v1_datasets.REPOS.items():
             stand.upload(repo, files(rows()), "dataset")
         revision = stand.upload("ada/tiny", model())
         started = command(stand, revision)

@@ -7,16 +7,25 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from deaths_kit import record
-from evaluation_kit import MODEL, QUESTIONS, STARTER, WORLD, access, publication, upload, write_spool
 from huggingface_hub import HfApi
 
 from leaderboard.failures import diagnose
 from localhub.testing import LocalHub
-from workers.access import HubAccess
-from workers.diagnosis import evidence_of
-from workers.downloads import fetch_datasets, fetch_model
-from workers.publish import publish
+from tests.support.workers.evaluation_inputs import (
+    MODEL,
+    QUESTIONS,
+    STARTER,
+    WORLD,
+    access,
+    publication,
+    upload,
+    write_spool,
+)
+from tests.support.workers.recorded_failures import record
+from workers.common.diagnosis import evidence_of
+from workers.common.hub_access import HubAccess
+from workers.models.downloads import fetch_datasets, fetch_model
+from workers.publication.publish import publish
 
 FILES = {"config.json": b"{}", "model.safetensors": b"weights" * 1000, "tokenizer.json": b"{}"}
 

@@ -13,14 +13,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import v2_kit
 import yaml
-from real_worker_kit import WORLD, RealStand, real_stand
 
 from leaderboard.attempts import Outcome
 from leaderboard.results import read_results
 from leaderboard.suites import find_suite
-from workers.tiny import model
+from tests.support.models import suite_v2_datasets
+from tests.support.workers.real_worker import WORLD, RealStand, real_stand
+from workers.models.tiny_model import model
 
 V2 = find_suite("open-llm-v2")
 MUSR, MOVED = "TAUR-Lab/MuSR", "ada/musr"
@@ -42,15 +42,18 @@ class Compared:
 
 def owners() -> dict[str, Any]:
     """The world, with the organisations that publish the questions."""
-    named = {repo.split("/")[0] for repo in v2_kit.REPOS}
+    named = {repo.split("/")[0] for repo in suite_v2_datasets.REPOS}
     return {**WORLD, "orgs": [*WORLD["orgs"], *({"name": name, "members": {"ada": "admin"}} for name in named)]}
 
 
 def publish(stand: RealStand) -> dict[str, str]:
     """Upload all questions; those of MuSR to another repo too, of which a later commit holds other ones."""
-    found = {repo: stand.upload(repo, v2_kit.files(rows()), "dataset") for repo, rows in v2_kit.REPOS.items()}
-    found[MOVED] = stand.upload(MOVED, v2_kit.files(v2_kit.musr()), "dataset")
-    stand.upload(MOVED, v2_kit.files(v2_kit.musr("Nobody did it.")), "dataset")
+    found = {
+        repo: stand.upload(repo, suite_v2_datasets.files(rows()), "dataset")
+        for repo, rows in suite_v2_datasets.REPOS.items()
+    }
+    found[MOVED] = stand.upload(MOVED, suite_v2_datasets.files(suite_v2_datasets.musr()), "dataset")
+    stand.upload(MOVED, suite_v2_datasets.files(suite_v2_datasets.musr("Nobody did it.")), "dataset")
     return found
 
 

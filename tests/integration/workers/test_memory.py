@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 
-from workers_kit import Bot, WorkerProcess, job
+from tests.support.workers.worker_process import Bot, WorkerProcess, job
 
 Start = Callable[..., WorkerProcess]
 

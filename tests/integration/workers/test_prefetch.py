@@ -8,14 +8,14 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from evaluation_kit import MODEL, WORLD, access, upload
-from real_worker_kit import RealStand, real_stand, upload_questions
-from workers_kit import Bot, WorkerProcess, eventually, job
 
 from localhub.testing import LocalHub
-from workers import downloads
-from workers.downloads import fetch_model, hold_model
-from workers.tiny import model
+from tests.support.workers.evaluation_inputs import MODEL, WORLD, access, upload
+from tests.support.workers.real_worker import RealStand, real_stand, upload_questions
+from tests.support.workers.worker_process import Bot, WorkerProcess, eventually, job
+from workers.models import downloads
+from workers.models.downloads import fetch_model, hold_model
+from workers.models.tiny_model import model
 
 Start = Callable[..., WorkerProcess]
 WEIGHTS = os.urandom(300_000)

@@ -11,16 +11,16 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from evaluation_kit import DETAILS, STARTER, WORLD, access, publication, write_spool
 from huggingface_hub import HfApi
 from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError
 
 from leaderboard.details import Published, log_path, outcome_path
 from leaderboard.results import read_results
 from localhub.testing import LocalHub
+from tests.support.workers.evaluation_inputs import DETAILS, STARTER, WORLD, access, publication, write_spool
 from workers.errors import EvaluationFailed, PublicationFailed
-from workers.later import Stopped
-from workers.publish import publish
+from workers.jobs.background_call import Stopped
+from workers.publication.publish import publish
 
 COMMIT = "POST /api/datasets/*/commit/*"
 

@@ -15,17 +15,18 @@ from random import Random
 from typing import Any
 
 import pytest
-from evaluation_kit import MODEL, STARTER, WORLD, access, plan, upload, upload_questions
 
 from leaderboard.results import phase_seconds
 from leaderboard.suites import Dataset
 from localhub.testing import LocalHub
-from workers.downloads import fetch_datasets, fetch_model
-from workers.plans import RunPlan
-from workers.tasks import write_tasks
-from workers.tiny import model as model_files
+from tests.support.workers import evaluation_script
+from tests.support.workers.evaluation_inputs import MODEL, STARTER, WORLD, access, plan, upload, upload_questions
+from workers.common.run_plan import RunPlan
+from workers.evaluation.task_files import write_tasks
+from workers.models.downloads import fetch_datasets, fetch_model
+from workers.models.tiny_model import model as model_files
 
-CHILD = Path(__file__).with_name("evaluation_child.py")
+CHILD = Path(evaluation_script.__file__)
 
 
 @dataclass(frozen=True)

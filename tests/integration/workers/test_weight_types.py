@@ -11,11 +11,11 @@ from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
-import weights_kit
-from real_worker_kit import PATIENCE, RealStand, real_stand, upload_questions
 
 from leaderboard.attempts import Outcome
 from leaderboard.details import table_path
+from tests.support.models import adapters_and_deltas
+from tests.support.workers.real_worker import PATIENCE, RealStand, real_stand, upload_questions
 
 BASE = "ada/base"
 NAMES = ("base", "adapter", "merged", "delta", "summed")
@@ -33,8 +33,8 @@ def stand(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealStand]:
 @pytest.fixture(scope="module")
 def revisions(stand: RealStand) -> dict[str, str]:
     """Model → commit, of the base model and of all that are made from it; the base model has moved on since."""
-    found = {name: stand.upload(f"ada/{name}", getattr(weights_kit, name)()) for name in NAMES}
-    stand.upload(BASE, weights_kit.merged())
+    found = {name: stand.upload(f"ada/{name}", getattr(adapters_and_deltas, name)()) for name in NAMES}
+    stand.upload(BASE, adapters_and_deltas.merged())
     return found
 
 
@@ -145,11 +145,11 @@ def test_half_precision_and_the_chat_template_run_too(stand: RealStand, revision
 @pytest.mark.parametrize(
     ("name", "kind", "files", "base", "cause"),
     [
-        ("no-base", "Adapter", weights_kit.adapter, "ada/nowhere", "base-model-missing"),
-        ("half-adapter", "Adapter", lambda: weights_kit.adapter(without="v_proj"), BASE, "adapter-unusable"),
-        ("half-delta", "Delta", lambda: weights_kit.delta(without="model.norm.weight"), BASE, "delta-unusable"),
-        ("no-quantiser", "Original", weights_kit.base, "", "library-missing"),
-        ("not-quantised", "Original", weights_kit.base, "", "quantisation-unusable"),
+        ("no-base", "Adapter", adapters_and_deltas.adapter, "ada/nowhere", "base-model-missing"),
+        ("half-adapter", "Adapter", lambda: adapters_and_deltas.adapter(without="v_proj"), BASE, "adapter-unusable"),
+        ("half-delta", "Delta", lambda: adapters_and_deltas.delta(without="model.norm.weight"), BASE, "delta-unusable"),
+        ("no-quantiser", "Original", adapters_and_deltas.base, "", "library-missing"),
+        ("not-quantised", "Original", adapters_and_deltas.base, "", "quantisation-unusable"),
     ],
 )
 def test_what_cannot_be_run_ends_in_its_cause(

@@ -7,8 +7,6 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from deaths_kit import record_outcome
-from workers_kit import BOARD, TIER, Bot, WorkerProcess, eventually, job
 
 from leaderboard.failures import diagnose
 from redis_state.canaries import Canaries
@@ -16,6 +14,8 @@ from redis_state.heartbeats import Workers
 from redis_state.jobs import queue
 from redis_state.keys import Keys
 from steward.valkey import Valkey
+from tests.support.workers.recorded_failures import record_outcome
+from tests.support.workers.worker_process import BOARD, TIER, Bot, WorkerProcess, eventually, job
 
 
 @pytest.fixture(scope="module")

@@ -9,8 +9,6 @@ from pathlib import Path
 
 import pytest
 import redis
-from deaths_kit import record_outcome
-from workers_kit import BOARD, Bot, WorkerProcess, eventually, job, runs
 
 from leaderboard.attempts import Outcome
 from redis_state.attempts import LOST
@@ -18,7 +16,9 @@ from redis_state.heartbeats import Workers
 from redis_state.jobs import EvaluationJob
 from redis_state.keys import Keys
 from steward.valkey import Valkey
-from workers.outbox import keep
+from tests.support.workers.recorded_failures import record_outcome
+from tests.support.workers.worker_process import BOARD, Bot, WorkerProcess, eventually, job, runs
+from workers.jobs.outbox import keep
 
 Start = Callable[..., WorkerProcess]
 Phases = Callable[[str], tuple[EvaluationJob, WorkerProcess]]

@@ -13,10 +13,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from workers_kit import TOKEN, Bot, WorkerProcess, job
+
+from tests.support.workers import isolation_script
+from tests.support.workers.worker_process import TOKEN, Bot, WorkerProcess, job
 
 Start = Callable[..., WorkerProcess]
-HERE = Path(__file__).parent
 WAYS = {
     "machine": ("machine", []),
     "unprivileged": ("machine", ["setpriv", "--bounding-set=-sys_admin", "--inh-caps=-sys_admin"]),
@@ -40,7 +41,7 @@ def look(
     if prefix and (os.geteuid() != 0 or shutil.which(prefix[0]) is None):
         pytest.skip("giving up a capability takes root and setpriv")
     port = listener.getsockname()[1]
-    script = [sys.executable, str(HERE / "workers_look.py"), str(tmp_path_factory.mktemp("look")), str(port), kind]
+    script = [sys.executable, str(isolation_script.__file__), str(tmp_path_factory.mktemp("look")), str(port), kind]
     secrets = {"HF_TOKEN": TOKEN, "STEWARD_WORKER_TOKEN": TOKEN}
     done = subprocess.run([*prefix, *script], env={**os.environ, **secrets}, capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr

@@ -6,8 +6,6 @@ import typing
 from dataclasses import replace
 
 import pytest
-from admission_cases import CASES
-from admission_kit import BOARD, Case
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -16,6 +14,8 @@ from leaderboard.admission.base import BASE
 from leaderboard.boards import BadBoard, parse_board
 from leaderboard.policy import Fixed, Switchable
 from leaderboard.reasons import Problem, Reason, bounded, names, table
+from tests.support.units.admission_cases import CASES
+from tests.support.units.admission_facts import BOARD, Case
 
 VERDICTS = {case.name: judge(case.submission()) for case in CASES}
 

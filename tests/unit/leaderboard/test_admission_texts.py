@@ -11,13 +11,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from admission_cases import CASES
 
 from leaderboard.admission import REASONS, judge
 from leaderboard.admission.docs import submitting
 from leaderboard.reasons import Problem
 from leaderboard.requests import REASONS as OF_READING
 from leaderboard.requests import parse_request
+from tests.support.units.admission_cases import CASES
 
 SNAPSHOT = Path(__file__).with_name("refusals.md")
 PATH = "ada/tiger_eval_request_False_bfloat16_Original.json"

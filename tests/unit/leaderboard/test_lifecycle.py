@@ -8,13 +8,13 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from transitions_kit import written
 
 from leaderboard import transitions
 from leaderboard.attempts import Details, Failure, Outcome, attempt_id
 from leaderboard.lifecycle import Fail, Life, Reopen, Seen, Turn, current_attempt, next_step, spent, turn
 from leaderboard.past import since_asked_anew
 from leaderboard.requests import Kept, Request, Status, parse_request
+from tests.support.units.request_transitions import written
 
 PATH, SHA, BOARD = "o/m_eval_request_False_float32_Original.json", "b" * 40, "demo"
 SUITE, NEWER = "0" * 64, "1" * 64

@@ -6,13 +6,13 @@ import json
 from typing import Any
 
 import pytest
-from transitions_kit import written
 
 from leaderboard import transitions
 from leaderboard.attempts import Failure
 from leaderboard.lifecycle import Turn, turn
 from leaderboard.reevaluations import cause_of, standing
 from leaderboard.requests import Request, parse_request
+from tests.support.units.request_transitions import written
 
 PATH = "o/m_eval_request_False_float16_Original.json"
 SHA, OLD, NEW = "a" * 40, "0" * 64, "1" * 64

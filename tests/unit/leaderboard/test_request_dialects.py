@@ -7,10 +7,8 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import pytest
-from admission_kit import MODEL, Case
 from hypothesis import given
 from hypothesis import strategies as st
-from transitions_kit import written
 
 from leaderboard import transitions
 from leaderboard.admission import Submission, judge, refusal
@@ -19,6 +17,8 @@ from leaderboard.dialects import foreign_dialect
 from leaderboard.jsontext import edit
 from leaderboard.requests import Request, Status, is_request_path, parse_request
 from leaderboard.times import corrected_time, read_time, write_time
+from tests.support.units.admission_facts import MODEL, Case
+from tests.support.units.request_transitions import written
 
 PATH = "ada/tiger_eval_request_False_bfloat16_Original.json"
 SHA = "0123456789abcdef0123456789abcdef01234567"

@@ -4,8 +4,8 @@ import asyncio
 
 import pytest
 
-from localhub.delivery import Policy
-from localhub.faults import Faults, Rule
+from localhub.controls.faults import Faults, Rule
+from localhub.webhooks.deliveries import Policy
 
 
 @pytest.mark.parametrize(

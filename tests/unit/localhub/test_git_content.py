@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from localhub import history
 from localhub.errors import BadRequest, EntryNotFound, RepoNotFound, RevisionNotFound, StaleParent
-from localhub.git import MAIN, Author, Change, GitRepo, Put, Remove
-from localhub.gitrefs import commit_of
-from localhub.rewrite import without_blobs
+from localhub.git import history
+from localhub.git.refs import commit_of
+from localhub.git.repository import MAIN, Author, Change, GitRepo, Put, Remove
+from localhub.git.rewrite import without_blobs
 
 ADA = Author("ada", "ada@example.org")
 NAMES = st.sampled_from(["a", "b", "a.b", "a-b", "a0", "é"])

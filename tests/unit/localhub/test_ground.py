@@ -13,14 +13,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from localhub.cards import card_data, check_card
 from localhub.clock import Clock, iso
+from localhub.controls.limits import Limits
+from localhub.database import Store
 from localhub.errors import BadRequest, ClockSettingError, Forbidden, HubError
-from localhub.lfs import LfsStore
-from localhub.limits import Limits
-from localhub.paths import clean, is_clean
-from localhub.repos import Repo
-from localhub.store import Store
+from localhub.repos.cards import card_data, check_card
+from localhub.repos.lfs_store import LfsStore
+from localhub.repos.paths import clean, is_clean
+from localhub.repos.store import Repo
 
 
 @pytest.mark.parametrize(

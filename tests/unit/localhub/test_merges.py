@@ -8,8 +8,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from localhub.git import MAIN, Author, GitRepo, Put, Remove
-from localhub.merges import merge
+from localhub.git.merges import merge
+from localhub.git.repository import MAIN, Author, GitRepo, Put, Remove
 
 _ME = Author("ada", "ada@example.org")
 Files = Mapping[str, str | None]

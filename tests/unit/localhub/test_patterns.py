@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from localhub.patterns import ignore_rules, lfs_rules
+from localhub.git.path_patterns import ignore_rules, lfs_rules
 
 PIECES = st.sampled_from(["a", "b", "*", "**", "?", "[ab]", "[!a]", "[^b]", "a*", "*.b", "\\*", "a.b"])
 PATTERNS = st.lists(PIECES, min_size=1, max_size=3).map("/".join)

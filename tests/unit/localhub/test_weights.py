@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from localhub.weights import safetensors_info
+from localhub.repos.weights import safetensors_info
 
 
 def weights(**tensors: tuple[str, list[int]]) -> bytes:

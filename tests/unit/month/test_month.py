@@ -8,17 +8,17 @@ from typing import cast, get_args
 
 import pytest
 
-from benchmarks.month import looking
-from benchmarks.month.cast import BAD, KINDS
-from benchmarks.month.figures import spread, table
-from benchmarks.month.recorded import fate_of
-from benchmarks.month.script import MONTH, TROUBLES, Scale, write
-from benchmarks.month.watch import bot_calls, most_within
 from bot.request_files.status_text import State, StatusView, status_comment
 from hub.records import Comment, Repo, Thread
 from leaderboard.attempts import Failure
 from redis_state.board.entry import Entry
 from redis_state.board.request_snapshot import Standing
+from simulations.month import inspection
+from simulations.month.models import BAD, KINDS
+from simulations.month.resource_monitor import bot_calls, most_within
+from simulations.month.schedule import MONTH, TROUBLES, Scale, write
+from simulations.month.scripted_harness import fate_of
+from simulations.month.statistics_table import spread, table
 
 WHOLE = Scale(1.0, MONTH, 4.0, (10, 80))
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
@@ -82,28 +82,28 @@ def test_the_busiest_five_minutes_are_found() -> None:
     assert bot_calls([*calls, {"account": "ada", "route": "/api/x", "count": 9}]) == (3, 3)
 
 
-def thread(*said: tuple[str, str], author: str = "ada", status: str = "open") -> looking.Seen:
+def thread(*said: tuple[str, str], author: str = "ada", status: str = "open") -> inspection.Seen:
     """A thread in which each (who, what) was said a minute after the one before."""
     comments = tuple(
         Comment(f"{n:024x}", None, who, NOON + timedelta(minutes=n), text, False, False)
         for n, (who, text) in enumerate(said)
     )
     made = Thread(3, "?", status, False, None, author, NOON, False, comments, None, None, None, ())  # type: ignore[arg-type]
-    return looking.Seen(SPACE, made)
+    return inspection.Seen(SPACE, made)
 
 
 def test_silence_and_repetition_are_found_in_threads() -> None:
     """A thread without a word of the bot that is on no list; a command without a reply; a marker on two comments."""
     mark = "<!-- steward:1 month answer {} -->\n"
     asked = thread(("ada", "Hello?"))
-    assert list(looking.unanswered([asked], set()))
-    assert not list(looking.unanswered([asked], {asked.key}))
+    assert list(inspection.unanswered([asked], set()))
+    assert not list(inspection.unanswered([asked], {asked.key}))
     command = thread(("ada", "/status"), ("bot", mark.format(f"{0:024x}")), ("eve", "/why a/b"))
-    assert [line.partition(" ")[2] for line in looking.without_reply([command])] == ["eve: /why a/b"]
-    assert not list(looking.doubled([command]))
-    assert list(looking.doubled([command, thread(("bot", mark.format(f"{0:024x}")))]))
-    assert list(looking.unfinished([thread(("bot", "<!-- steward:1 month doing abc -->"))]))
-    assert looking.answer_seconds([command]) == [60.0]
+    assert [line.partition(" ")[2] for line in inspection.without_reply([command])] == ["eve: /why a/b"]
+    assert not list(inspection.doubled([command]))
+    assert list(inspection.doubled([command, thread(("bot", mark.format(f"{0:024x}")))]))
+    assert list(inspection.unfinished([thread(("bot", "<!-- steward:1 month doing abc -->"))]))
+    assert inspection.answer_seconds([command]) == [60.0]
 
 
 def settled(path: str, status: str, cause: str = "", *, oid: str = "") -> Entry:
@@ -116,7 +116,7 @@ def test_files_that_the_index_did_not_hear_of_are_found() -> None:
     """One that it lacks, one that it saw otherwise last, one that is gone; what waits is looked at again anyway."""
     entries = [settled("same", "FINISHED", oid="1"), settled("changed", "FAILED", oid="1"), settled("gone", "FAILED")]
     known = {one.path: one for one in [*entries, Entry(path="waits", state="waiting", file_oid="1")]}
-    wrong = list(looking.unheard({"same": "1", "changed": "2", "missed": "3", "waits": "4"}, known))
+    wrong = list(inspection.unheard({"same": "1", "changed": "2", "missed": "3", "waits": "4"}, known))
     assert [line.partition(" ")[0] for line in wrong] == ["missed", "changed", "gone"]
 
 
@@ -130,7 +130,7 @@ def test_threads_that_tell_another_end_are_found() -> None:
         failure = Failure(cause="copy", fault="submission", message="No.")
         text = status_comment(StatusView(cast(State, state), path, "", "", failure=failure))
         said = f"<!-- steward:1 month status {path} -->\n{text}"
-        return bool(list(looking.mistold([thread(("bot", said), author="bot")], entries)))
+        return bool(list(inspection.mistold([thread(("bot", said), author="bot")], entries)))
 
     right = {"good": {"finished"}, "bad": {"failed", "refused"}, "off": {"cancelled"}, "kept": {"failed", "refused"}}
     for path, states in right.items():
@@ -141,9 +141,9 @@ def test_threads_that_tell_another_end_are_found() -> None:
 
 def test_an_attempt_that_was_published_twice_and_an_error_that_passed_are_found() -> None:
     """However well everything ended."""
-    assert list(looking.twice(["a-1", "b-1", "a-1", "a-2"])) == ["a-1 2 times"]
+    assert list(inspection.twice(["a-1", "b-1", "a-1", "a-2"])) == ["a-1 2 times"]
     failed = "2026-01-01 [error    ] sync failed  trace='Traceback (most recent call last):\\n  KeyError: 1\\n'"
-    (found,) = looking.stumbles({"web": "[info ] running\n", "sync-0": f"[info ] request\n{failed}\n"})
+    (found,) = inspection.stumbles({"web": "[info ] running\n", "sync-0": f"[info ] request\n{failed}\n"})
     assert found.startswith("sync-0: ")
     assert "KeyError" in found
 
@@ -167,6 +167,6 @@ def test_ends_that_nobody_deserved_are_found() -> None:
         entry("unheard", "RUNNING"),
     ]
     expected = {"bad": "copy", "other": "copy", "quota": "", "good": "", "lost": "", "dying": "", "waits": ""}
-    wrong = looking.unexpected({one.path: one for one in entries}, expected, {"dying": "dies"})
+    wrong = inspection.unexpected({one.path: one for one in entries}, expected, {"dying": "dies"})
     assert [line.partition(":")[0] for line in wrong] == ["lost", "other"]
-    assert list(looking.unended(entries)) == ["waits is waiting", "unheard is settled, and known as RUNNING"]
+    assert list(inspection.unended(entries)) == ["waits is waiting", "unheard is settled, and known as RUNNING"]

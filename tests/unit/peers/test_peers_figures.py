@@ -6,14 +6,14 @@ from types import SimpleNamespace
 
 import pytest
 
-from benchmarks.adopted.past import Old, old_requests
-from benchmarks.adopted.witness import Deed, Past
-from benchmarks.peers.figures import figures, quantile
-from benchmarks.peers.lab import EPOCH, Lab, Life, Machines, Timetable, Try
-from benchmarks.peers.scenario import HOUR, REPAIR, Scenario, Submission, scenario
-from benchmarks.peers.watch import Seen
 from leaderboard.requests import is_request_path
 from localhub.clock import Clock
+from simulations.adoption.existing_board import Old, old_requests
+from simulations.adoption.write_audit import Deed, Past
+from simulations.peers.environment import EPOCH, Lab, Life, Machines, Timetable, Try
+from simulations.peers.hub_observer import Seen
+from simulations.peers.metrics import figures, quantile
+from simulations.peers.scenario import HOUR, REPAIR, Scenario, Submission, scenario
 
 GOOD = Submission(0, "org/good", "float16", 0.0, 600.0, "good")
 BROKEN = Submission(1, "org/broken", "float16", 60.0, 600.0, "broken")

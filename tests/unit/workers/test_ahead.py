@@ -10,9 +10,9 @@ import pytest
 
 from leaderboard.attempts import attempt_id
 from redis_state.jobs import EvaluationJob
-from workers import ahead
-from workers.ahead import Ahead
-from workers.provisions import Supply
+from workers.jobs import prefetcher
+from workers.jobs.prefetcher import Ahead
+from workers.jobs.provisions import Supply
 
 PATH, REVISION = "org/m_eval_request_False_float16_Original.json", "a" * 40
 JOB = EvaluationJob(
@@ -37,7 +37,7 @@ def test_a_process_that_cannot_be_had_is_no_error(monkeypatch: pytest.MonkeyPatc
         raise BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable")
 
     monkeypatch.setattr(os, "fork", refused)
-    monkeypatch.setattr(ahead, "EVERY", 0.0)
+    monkeypatch.setattr(prefetcher, "EVERY", 0.0)
     fetching = Ahead(cast(Supply, None), lambda: JOB)
     for _ in range(2):
         fetching.look()
@@ -52,7 +52,7 @@ def test_what_is_no_job_is_no_error(monkeypatch: pytest.MonkeyPatch) -> None:
         looks.append(1)
         raise AttributeError("'list' object has no attribute 'get'")
 
-    monkeypatch.setattr(ahead, "EVERY", 0.0)
+    monkeypatch.setattr(prefetcher, "EVERY", 0.0)
     fetching = Ahead(cast(Supply, None), peek)
     for _ in range(2):
         fetching.look()

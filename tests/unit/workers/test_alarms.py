@@ -6,7 +6,7 @@ import signal
 
 import pytest
 
-from workers.alarms import alarm_held
+from workers.jobs.rq_alarm import alarm_held
 
 
 class WentOff(Exception):

@@ -10,7 +10,6 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from workers.checkpoint import BOUNDS, INDEX, check_loaded, examine, header
 from workers.errors import (
     BadCheckpoint,
     ConfigAbsurd,
@@ -22,7 +21,8 @@ from workers.errors import (
     WeightsOfWrongType,
     WeightsTruncated,
 )
-from workers.tiny import model, safetensors, tensors
+from workers.models.checkpoint import BOUNDS, INDEX, check_loaded, examine, header
+from workers.models.tiny_model import model, safetensors, tensors
 
 
 def folder_of(path: Path, files: dict[str, bytes]) -> Path:

@@ -12,8 +12,8 @@ import yaml
 
 from leaderboard.results import Block, Results, score, scores_in_block
 from leaderboard.suites import find_suite
-from workers.details import BATCH, MAX_TEXT, card, sample_row, score_rows, write_samples, write_scores
 from workers.errors import EvaluationFailed
+from workers.publication.details import BATCH, MAX_TEXT, card, sample_row, score_rows, write_samples, write_scores
 
 STARTER = find_suite("starter")
 RAW = {task.name: dict.fromkeys(b.metrics, 0.75) for b in STARTER.benchmarks for task in b.tasks}

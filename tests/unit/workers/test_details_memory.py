@@ -9,7 +9,7 @@ from pathlib import Path
 WRITE = """
 import json, sys
 from pathlib import Path
-from workers.details import write_samples
+from workers.publication.details import write_samples
 
 import pyarrow.parquet  # its own size is no matter of samples
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from leaderboard.evidence import MAX_TAIL, MAX_TEXT, Evidence
-from workers.diagnosis import MAX_CHAIN, diagnose, evidence_of, fit_to_leave
+from workers.common.diagnosis import MAX_CHAIN, diagnose, evidence_of, fit_to_leave
 from workers.errors import ModelGone
 
 

@@ -7,31 +7,35 @@ from pathlib import Path
 import pytest
 
 from leaderboard.suites import find_suite
-from workers import extras
+from workers.evaluation import task_requirements
 
 V2 = find_suite("open-llm-v2")
 
 
 def test_a_suite_of_ones_own_needs_nothing() -> None:
     """Whatever its tasks are called."""
-    extras.check(find_suite("starter"), {})
+    task_requirements.check(find_suite("starter"), {})
 
 
 def test_missing_libraries_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
     """With the command that installs them."""
-    monkeypatch.setattr(extras, "find_spec", lambda name: None if name in ("langdetect", "antlr4") else object())
-    with pytest.raises(extras.SuiteNeeds, match=r"langdetect, antlr4, which are not .*lm-eval\[ifeval,math\]"):
-        extras.check(V2, {})
+    monkeypatch.setattr(
+        task_requirements, "find_spec", lambda name: None if name in ("langdetect", "antlr4") else object()
+    )
+    with pytest.raises(
+        task_requirements.SuiteNeeds, match=r"langdetect, antlr4, which are not .*lm-eval\[ifeval,math\]"
+    ):
+        task_requirements.check(V2, {})
 
 
 def test_a_sentence_splitter_is_asked_for_before_the_first_answer(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """IFEval would fail on its last one: children have no network to fetch it from."""
-    monkeypatch.setattr(extras, "find_spec", lambda _name: object())
-    monkeypatch.setattr(extras, "_SYSTEM", ())
-    monkeypatch.setattr(extras.sys, "prefix", str(tmp_path / "nowhere"))
-    with pytest.raises(extras.SuiteNeeds, match=r"nltk.downloader -d .* punkt_tab"):
-        extras.check(V2, {"NLTK_DATA": str(tmp_path)})
+    monkeypatch.setattr(task_requirements, "find_spec", lambda _name: object())
+    monkeypatch.setattr(task_requirements, "_SYSTEM", ())
+    monkeypatch.setattr(task_requirements.sys, "prefix", str(tmp_path / "nowhere"))
+    with pytest.raises(task_requirements.SuiteNeeds, match=r"nltk.downloader -d .* punkt_tab"):
+        task_requirements.check(V2, {"NLTK_DATA": str(tmp_path)})
     (tmp_path / "tokenizers" / "punkt_tab").mkdir(parents=True)
-    extras.check(V2, {"NLTK_DATA": str(tmp_path)})
+    task_requirements.check(V2, {"NLTK_DATA": str(tmp_path)})

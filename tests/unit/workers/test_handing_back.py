@@ -9,9 +9,9 @@ from typing import Any, cast
 import pytest
 from rq.job import Job
 
-from workers.bench import Bench
-from workers.handing_back import give_up
-from workers.outbox import Wire
+from workers.jobs.interrupted_jobs import give_up
+from workers.jobs.outbox import Wire
+from workers.jobs.worker_context import Bench
 
 
 @pytest.mark.parametrize("kwargs", [[], {}, {"message": "none"}])

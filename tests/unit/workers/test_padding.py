@@ -6,7 +6,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from workers.padding import unread
+from workers.evaluation.padding import unread
 
 ROWS = st.lists(
     st.tuples(st.lists(st.integers(0, 3), min_size=1, max_size=9), st.integers(1, 9)), min_size=1, max_size=5

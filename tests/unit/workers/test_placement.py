@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from workers.machine import NoDevice, chosen, parse_gpus
-from workers.placement import (
+from workers.evaluation.machine import NoDevice, chosen, parse_gpus
+from workers.evaluation.placement import (
     GB,
     QUANTISED,
     Device,
@@ -143,8 +143,8 @@ def test_the_harness_takes_what_a_plan_tells_its_model(
     """Every word is one of its own; `use_safetensors` it hands on to `from_pretrained`."""
     from test_plans import PLAN
 
-    from workers.harness import model_arguments
-    from workers.plans import RunPlan
+    from workers.common.run_plan import RunPlan
+    from workers.evaluation.harness import model_arguments
 
     (tmp_path / "tokenizer.json").write_text(json.dumps({}))
     change = {"spread": "parts", "device": "cuda"} if kind == "parts" else {"weight_type": kind}

@@ -8,7 +8,7 @@ import sys
 import pytest
 from pydantic import ValidationError
 
-from workers.plans import RunPlan
+from workers.common.run_plan import RunPlan
 
 PLAN = {
     "attempt": "0123456789ab-01234567-1",
@@ -41,18 +41,18 @@ LIGHT = (
     "leaderboard.results",
     "leaderboard.failures",
     "leaderboard.details",
-    "workers.plans",
-    "workers.placement",
-    "workers.planning",
-    "workers.store",
-    "workers.provisions",
-    "workers.tasks",
+    "workers.common.run_plan",
+    "workers.evaluation.placement",
+    "workers.jobs.planning",
+    "workers.models.disk_store",
+    "workers.jobs.provisions",
+    "workers.evaluation.task_files",
     "workers.starter",
-    "workers.diagnosis",
-    "workers.downloads",
-    "workers.publish",
-    "workers.evaluate",
-    "workers.gguf",
+    "workers.common.diagnosis",
+    "workers.models.downloads",
+    "workers.publication.publish",
+    "workers.evaluation.evaluate",
+    "workers.models.gguf",
 )
 
 

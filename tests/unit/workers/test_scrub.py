@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from workers.scrub import HIDDEN, scrub
+from workers.common.scrub import HIDDEN, scrub
 
 
 @pytest.mark.parametrize(

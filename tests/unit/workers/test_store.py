@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from workers.errors import DiskFull, DownloadError
-from workers.store import Blob, BlobDiffers, Held, Store
+from workers.models.disk_store import Blob, BlobDiffers, Held, Store
 
 SIZE = 1000
 

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from workers.plans import Progress
-from workers.stream import (
+from workers.common.run_plan import Progress
+from workers.sandbox.stream import (
     BURST,
     MAX_LINE,
     PER_SECOND,

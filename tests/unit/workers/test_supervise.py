@@ -10,12 +10,12 @@ from typing import Any, cast
 
 import pytest
 
-from workers.boxes import Box
-from workers.logs import BoundedLog
-from workers.nursery import Nursery
-from workers.plans import Limits, RunPlan
-from workers.slots import remove
-from workers.supervise import Surroundings, Watch
+from workers.common.logs import BoundedLog
+from workers.common.run_plan import Limits, RunPlan
+from workers.jobs.slots import remove
+from workers.sandbox.sandbox_spec import Box
+from workers.sandbox.supervision import Surroundings, Watch
+from workers.sandbox.zygote_client import Nursery
 
 
 class Killed(Exception):
@@ -81,7 +81,7 @@ def plan_in(folder: Path) -> RunPlan:
 
 def look(folder: Path, home: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     """Watch a child that may write a megabyte to its spool and home; the log, if it is ended for what lies there."""
-    monkeypatch.setattr("workers.supervise.LOOK_EVERY", 0.0)
+    monkeypatch.setattr("workers.sandbox.supervision.LOOK_EVERY", 0.0)
     log = BoundedLog()
     around = Surroundings(tell=lambda _: None, stop=lambda: "", log=log)
     watch = Watch(cast(Nursery, NoNursery()), Box(home=home, root=folder, uid=1), plan_in(folder), around)
@@ -104,7 +104,7 @@ def test_a_zygote_that_forks_nobody_is_given_up(
     tmp_path: Path, home: Path, monkeypatch: pytest.MonkeyPatch, *, speaks: bool
 ) -> None:
     """It hangs, or has a child that nothing can kill: the attempt is handed back, and the next job gets another."""
-    monkeypatch.setattr("workers.supervise.FORK_SECONDS", 20.0 if speaks else 0.0)
+    monkeypatch.setattr("workers.sandbox.supervision.FORK_SECONDS", 20.0 if speaks else 0.0)
     nursery, around = Wedged(speaks=speaks), Surroundings(tell=lambda _: None, stop=lambda: "", log=BoundedLog())
     watch = Watch(cast(Nursery, nursery), Box(home=home, root=tmp_path, uid=1), plan_in(tmp_path), around)
     ending = watch.run(tmp_path, deadline=time.monotonic() + 20)

@@ -7,7 +7,7 @@ from pathlib import Path
 import yaml
 
 from leaderboard.suites import find_suite
-from workers.tasks import task_files, write_tasks
+from workers.evaluation.task_files import task_files, write_tasks
 
 STARTER = find_suite("starter")
 FILES = {

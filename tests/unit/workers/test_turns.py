@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from workers.later import Stopped
-from workers.placement import Device
-from workers.turns import turn
+from workers.evaluation.placement import Device
+from workers.jobs.background_call import Stopped
+from workers.jobs.device_lock import turn
 
 A, B, C = (Device(i, f"GPU-{i}", "H100", 80 << 30) for i in range(3))
 

@@ -10,10 +10,10 @@ import pytest
 from test_details import STARTER, results, sample
 
 from hub.records import Repo
-from workers.access import HubAccess
-from workers.details import write_samples
-from workers.provisions import HubSupply
-from workers.verify import CannotVerify, Recorded, Verification, _compare, as_recorded
+from workers.common.hub_access import HubAccess
+from workers.jobs.provisions import HubSupply
+from workers.jobs.verification import CannotVerify, Recorded, Verification, _compare, as_recorded
+from workers.publication.details import write_samples
 
 CHOOSE = STARTER.benchmarks[0]
 REPO = STARTER.datasets[0].repo

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from leaderboard.attempts import Outcome, attempt_id
-from workers.outbox import is_left_over, keep
+from workers.jobs.outbox import is_left_over, keep
+from workers.jobs.worker import bench
 from workers.settings import WorkerSettings
-from workers.worker import bench
 
 BOARD = """
 name: trial

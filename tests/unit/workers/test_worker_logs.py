@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from workers.logs import MAX_LINE, BoundedLog
+from workers.common.logs import MAX_LINE, BoundedLog
 
 
 @given(st.lists(st.binary(max_size=400), max_size=40))

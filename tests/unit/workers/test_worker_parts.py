@@ -10,12 +10,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from workers import seccomp
-from workers.boxes import Mode
-from workers.later import Later, Stopped
-from workers.nursery import environment
+from workers.jobs.background_call import Later, Stopped
+from workers.jobs.slots import take_slot
+from workers.sandbox import seccomp
+from workers.sandbox.sandbox_spec import Mode
+from workers.sandbox.zygote_client import environment
 from workers.settings import WorkerSettings
-from workers.slots import take_slot
 
 CLONE, CLONE3, SOCKET, UNSHARE, READ = 56, 435, 41, 272, 0
 X86_64, I386 = 0xC000003E, 0x40000003
@@ -165,3 +165,12 @@ def test_a_call_in_another_thread_can_be_left_behind() -> None:
     never: Later[int] = Later(lambda: 7)
     with pytest.raises(Stopped, match="cancelled"):
         never.wait(lambda: "cancelled")
+
+
+def test_settings_of_running_workers_may_name_modules_by_their_earlier_paths(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`workers.evaluate` and `workers.harness`, which earlier versions documented, still name the same modules."""
+    monkeypatch.setenv("STEWARD_HARNESS", "workers.evaluate")
+    monkeypatch.setenv("STEWARD_PRELOAD", "workers.harness, mine.workers.harness")
+    settings = WorkerSettings()
+    assert settings.harness == "workers.evaluation.evaluate"
+    assert settings.preload == ("workers.evaluation.harness", "mine.workers.harness")

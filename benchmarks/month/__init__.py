@@ -1,1 +1,0 @@
-"""A month in the life of a busy leaderboard, played from a seed: `python -m benchmarks.month --help`."""

@@ -1,0 +1,262 @@
+"""Users, organisations, who belongs to which, and the tokens they show.
+
+Names are kept as they are given, also those that the Hub's own rules would refuse, and compared without case.
+Tokens are stored as their SHA-256: looking one up compares nothing with the secret itself.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sqlite3
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Literal, cast, get_args
+
+from localhub.clock import Clock
+from localhub.database import Store
+from localhub.errors import WorldError
+from localhub.ids import new_id
+
+Role = Literal["admin", "write", "contributor", "read"]
+TokenRole = Literal["read", "write", "fineGrained"]
+
+SCHEMA = """
+CREATE TABLE IF NOT EXISTS accounts (
+  id TEXT PRIMARY KEY, name TEXT NOT NULL, key TEXT NOT NULL, kind TEXT NOT NULL, fullname TEXT NOT NULL,
+  email TEXT, is_pro INTEGER NOT NULL, plan TEXT, created_at REAL NOT NULL, deleted INTEGER NOT NULL DEFAULT 0);
+CREATE UNIQUE INDEX IF NOT EXISTS accounts_by_name ON accounts (key) WHERE NOT deleted;
+CREATE TABLE IF NOT EXISTS members (
+  org TEXT NOT NULL REFERENCES accounts, user TEXT NOT NULL REFERENCES accounts, role TEXT NOT NULL,
+  PRIMARY KEY (org, user));
+CREATE TABLE IF NOT EXISTS tokens (
+  hash TEXT PRIMARY KEY, user TEXT NOT NULL REFERENCES accounts, name TEXT NOT NULL, role TEXT NOT NULL,
+  scoped TEXT NOT NULL, global TEXT NOT NULL, reads_gated INTEGER NOT NULL, created_at REAL NOT NULL);
+CREATE TABLE IF NOT EXISTS token_ends (hash TEXT PRIMARY KEY, at REAL NOT NULL);
+"""
+
+
+@dataclass(frozen=True)
+class Account:
+    """A user or an organisation."""
+
+    id: str
+    name: str
+    kind: Literal["user", "org"]
+    fullname: str
+    email: str | None
+    is_pro: bool
+    plan: str | None
+    created_at: datetime
+
+    @property
+    def avatar_url(self) -> str:
+        """Where its picture would be."""
+        return f"/avatars/{self.id}.svg"
+
+
+@dataclass(frozen=True)
+class Scope:
+    """What a fine-grained token may do on one repo, or on all of one account."""
+
+    entity_type: str
+    entity_name: str
+    permissions: frozenset[str]
+
+
+@dataclass(frozen=True)
+class Token:
+    """What one token may do, apart from what its owner may."""
+
+    name: str
+    role: TokenRole
+    scoped: tuple[Scope, ...]
+    global_permissions: frozenset[str]
+    reads_gated: bool
+    created_at: datetime
+
+    def grants(self, account: Account, permission: str) -> bool:
+        """Whether a fine-grained token has `permission` for `account` itself."""
+        return self.role == "fineGrained" and any(
+            scope.entity_type == account.kind
+            and scope.entity_name.lower() == account.name.lower()
+            and permission in scope.permissions
+            for scope in self.scoped
+        )
+
+
+@dataclass(frozen=True)
+class Caller:
+    """Who asks: an account with the token it showed; without token where a page's cookie names it; or nobody."""
+
+    account: Account | None = None
+    token: Token | None = None
+
+
+class Accounts:
+    """Every account of the box."""
+
+    def __init__(self, store: Store, clock: Clock) -> None:
+        self._store = store
+        self._clock = clock
+        store.ensure(SCHEMA)
+
+    def create(
+        self,
+        name: str,
+        kind: Literal["user", "org"] = "user",
+        *,
+        fullname: str = "",
+        email: str | None = None,
+        is_pro: bool = False,
+        plan: str | None = None,
+        id: str | None = None,
+    ) -> Account:
+        """A new account; `WorldError` where the name is taken."""
+        row = (id or new_id(), name, name.lower(), kind, fullname or name, email, is_pro, plan)
+        try:
+            with self._store.write() as db:
+                db.execute(
+                    "INSERT INTO accounts (id, name, key, kind, fullname, email, is_pro, plan, created_at)"
+                    " VALUES (?,?,?,?,?,?,?,?,?)",
+                    (*row, self._clock.seconds()),
+                )
+        except sqlite3.IntegrityError as error:
+            raise WorldError(f"there is an account {name!r} already") from error
+        return cast(Account, self.by_id(row[0]))
+
+    def delete(self, account: Account) -> None:
+        """Takes the account away; what it wrote stays, without an author."""
+        with self._store.write() as db:
+            db.execute("UPDATE accounts SET deleted = 1 WHERE id = ?", (account.id,))
+            db.execute("DELETE FROM tokens WHERE user = ?", (account.id,))
+            db.execute("DELETE FROM members WHERE user = ? OR org = ?", (account.id, account.id))
+
+    def by_name(self, name: str) -> Account | None:
+        """The account of that name, in whatever case."""
+        row = self._store.row("SELECT * FROM accounts WHERE key = ? AND NOT deleted", (name.lower(),))
+        return _account(row) if row else None
+
+    def by_id(self, id: str) -> Account | None:
+        """The account with that id; None also where it was deleted."""
+        row = self._store.row("SELECT * FROM accounts WHERE id = ? AND NOT deleted", (id,))
+        return _account(row) if row else None
+
+    def all(self, kind: Literal["user", "org"] | None = None) -> list[Account]:
+        """Every account, by name."""
+        sql = "SELECT * FROM accounts WHERE NOT deleted AND (? IS NULL OR kind = ?) ORDER BY key"
+        return [_account(row) for row in self._store.rows(sql, (kind, kind))]
+
+    def set_member(self, org: Account, user: Account, role: Role | None) -> None:
+        """Makes the user a member with that role, or no member."""
+        if role is not None and role not in get_args(Role):
+            raise WorldError(f"{role!r} is no role: one of {', '.join(get_args(Role))}")
+        with self._store.write() as db:
+            db.execute("DELETE FROM members WHERE org = ? AND user = ?", (org.id, user.id))
+            if role:
+                db.execute("INSERT INTO members VALUES (?,?,?)", (org.id, user.id, role))
+
+    def members(self, org: Account) -> list[tuple[Account, Role]]:
+        """An organisation's members with their roles, by name."""
+        return self._joined("m.user", "m.org", org)
+
+    def orgs(self, user: Account) -> list[tuple[Account, Role]]:
+        """The organisations of a user with the role in each, by name."""
+        return self._joined("m.org", "m.user", user)
+
+    def role(self, org_id: str, user_id: str) -> Role | None:
+        """The user's role in the organisation, if any."""
+        row = self._store.row("SELECT role FROM members WHERE org = ? AND user = ?", (org_id, user_id))
+        return row["role"] if row else None
+
+    def add_token(self, user: Account, secret: str, spec: Mapping[str, Any]) -> None:
+        """Lets `secret` speak for the user, until `expiresAt` (seconds since the epoch) where that is told.
+
+        `spec`: `role`, `name`, `scoped`, `global`, `canReadGatedRepos`, `expiresAt`.
+        """
+        role = spec.get("role", "write")
+        if role not in get_args(TokenRole):
+            raise WorldError(f"{role!r} is no role of a token: one of {', '.join(get_args(TokenRole))}")
+        scoped = [_scope_json(scope) for scope in spec.get("scoped") or ()]
+        row = (
+            token_hash(secret),
+            user.id,
+            spec.get("name", f"{user.name}-{role}"),
+            role,
+            json.dumps(scoped),
+            json.dumps(list(spec.get("global") or ())),
+            bool(spec.get("canReadGatedRepos", False)),
+            self._clock.seconds(),
+        )
+        with self._store.write() as db:
+            db.execute("INSERT OR REPLACE INTO tokens VALUES (?,?,?,?,?,?,?,?)", row)
+            if "expiresAt" in spec:
+                db.execute("INSERT OR REPLACE INTO token_ends VALUES (?,?)", (row[0], float(spec["expiresAt"])))
+
+    def revoke_token(self, secret: str) -> None:
+        """Forgets a token."""
+        with self._store.write() as db:
+            db.execute("DELETE FROM tokens WHERE hash = ?", (token_hash(secret),))
+
+    def by_token(self, secret: str) -> Caller | None:
+        """Whom the token speaks for; None where it is unknown or has expired."""
+        sql = "SELECT t.*, e.at AS ends FROM tokens t LEFT JOIN token_ends e USING (hash) WHERE hash = ?"
+        row = self._store.row(sql, (token_hash(secret),))
+        if row and row["ends"] is not None and row["ends"] <= self._clock.seconds():
+            return None
+        account = self.by_id(row["user"]) if row else None
+        return Caller(account, _token(row)) if row and account else None
+
+    def by_headers(self, headers: Iterable[tuple[bytes, bytes]]) -> Account | None:
+        """Whose token a call's headers carry, for what stands before the routes; None where that is nobody's."""
+        for name, value in headers:
+            if name == b"authorization" and value[:7].lower() == b"bearer ":
+                found = self.by_token(value[7:].decode("latin-1").strip())
+                return found.account if found else None
+        return None
+
+    def _joined(self, wanted: str, given: str, account: Account) -> list[tuple[Account, Role]]:
+        sql = f"SELECT a.*, m.role FROM members m JOIN accounts a ON a.id = {wanted} WHERE {given} = ? ORDER BY a.key"  # noqa: S608 (both names are this module's own)
+        return [(_account(row), row["role"]) for row in self._store.rows(sql, (account.id,))]
+
+
+def token_hash(secret: str) -> str:
+    """How a token is kept."""
+    return hashlib.sha256(secret.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def _account(row: sqlite3.Row) -> Account:
+    return Account(
+        id=row["id"],
+        name=row["name"],
+        kind=row["kind"],
+        fullname=row["fullname"],
+        email=row["email"],
+        is_pro=bool(row["is_pro"]),
+        plan=row["plan"],
+        created_at=datetime.fromtimestamp(row["created_at"], UTC),
+    )
+
+
+def _token(row: sqlite3.Row) -> Token:
+    scopes = (Scope(s["type"], s["name"], frozenset(s["permissions"])) for s in json.loads(row["scoped"]))
+    return Token(
+        name=row["name"],
+        role=row["role"],
+        scoped=tuple(scopes),
+        global_permissions=frozenset(json.loads(row["global"])),
+        reads_gated=bool(row["reads_gated"]),
+        created_at=datetime.fromtimestamp(row["created_at"], UTC),
+    )
+
+
+def _scope_json(scope: Mapping[str, Any]) -> dict[str, Any]:
+    """`{entity: {type, name}, permissions}` as whoami shows it, flat for the table."""
+    try:
+        entity = scope["entity"]
+        return {"type": entity["type"], "name": entity["name"], "permissions": list(scope["permissions"])}
+    except (KeyError, TypeError) as error:
+        raise WorldError(
+            f"a token's scope reads {{entity: {{type, name}}, permissions: […]}}, not {scope!r}"
+        ) from error

@@ -1,0 +1,1 @@
+"""What tests control and observe: faults, rate limits, statistics."""

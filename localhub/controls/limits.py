@@ -1,0 +1,185 @@
+"""How much one may ask of this Hub: off by default, the Hub's own figures with `limits: hub` in the world file.
+
+Calls are counted per account (per address without one) in fixed windows of five minutes, apart for the API, for
+resolved files and for pages. Commits are counted per repo over the last hour; that refusal says so in its text alone,
+while `RateLimit` goes on showing calls that are left, as the Hub does it.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import defaultdict, deque
+from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING, Any, Literal
+
+from starlette.datastructures import MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from localhub.clock import Clock
+from localhub.errors import HubError
+
+if TYPE_CHECKING:
+    from localhub.accounts.store import Accounts
+    from localhub.repos.store import Repo
+
+WINDOW = 300.0
+HOUR = 3600.0
+Family = Literal["api", "resolvers", "pages"]
+
+
+@dataclass(frozen=True)
+class Knobs:
+    """None: no limit; callers without an account have limits of their own where these are set.
+
+    `simultaneous`: whether a commit waits for another on the same repo, or gets 409.
+    """
+
+    api: int | None = None
+    resolvers: int | None = None
+    pages: int | None = None
+    anonymous_api: int | None = None
+    anonymous_resolvers: int | None = None
+    anonymous_pages: int | None = None
+    commits_per_hour: int | None = None
+    simultaneous: Literal["wait", "refuse"] = "wait"
+
+
+HUB = Knobs(
+    api=1000,
+    resolvers=5000,
+    pages=200,
+    anonymous_api=500,
+    anonymous_resolvers=3000,
+    anonymous_pages=100,
+    commits_per_hour=128,
+)
+"""What the Hub allows free accounts, and nobody in particular."""
+
+
+@dataclass(frozen=True)
+class Allowance:
+    """Where one caller stands: `left` of `quota` until `resets` seconds from now."""
+
+    family: Family
+    quota: int
+    left: int
+    resets: int
+    refused: bool
+
+    def headers(self) -> dict[str, str]:
+        """As the Hub tells it."""
+        headers = {
+            "RateLimit": f'"{self.family}";r={self.left};t={self.resets}',
+            "RateLimit-Policy": f'"fixed window";"{self.family}";q={self.quota};w={int(WINDOW)}',
+        }
+        return headers | ({"Retry-After": str(self.resets)} if self.refused else {})
+
+
+class Limits:
+    """The counters and the knobs; may be turned at any time."""
+
+    def __init__(self, clock: Clock) -> None:
+        self.knobs = Knobs()
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._windows: dict[tuple[str, Family], tuple[int, int]] = {}
+        self._commits: dict[str, deque[float]] = defaultdict(deque)
+
+    @property
+    def active(self) -> bool:
+        """Whether calls are counted at all."""
+        return self.knobs != replace(Knobs(), commits_per_hour=self.knobs.commits_per_hour)
+
+    def as_dict(self) -> dict[str, Any]:
+        """The knobs as they stand."""
+        return asdict(self.knobs)
+
+    def set(self, **knobs: Any) -> None:
+        """Turns some knobs; counters start again. `TypeError` or `ValueError` for one that is none."""
+        for name, value in knobs.items():
+            if name == "simultaneous":
+                if value not in ("wait", "refuse"):
+                    raise ValueError("simultaneous is wait or refuse")
+            elif value is not None and (not isinstance(value, int) or isinstance(value, bool) or value < 0):
+                raise ValueError(f"{name} is a number of calls, or null for no limit")
+        with self._lock:
+            self.knobs = replace(self.knobs, **knobs)
+            self._windows.clear()
+            self._commits.clear()
+
+    def take(self, who: str, family: Family, *, anonymous: bool) -> Allowance | None:
+        """Counts a call; None where there is no limit."""
+        quota: int | None = getattr(self.knobs, family)
+        if anonymous:
+            quota = getattr(self.knobs, f"anonymous_{family}") or quota
+        if quota is None:
+            return None
+        window, passed = divmod(self._clock.seconds(), WINDOW)
+        with self._lock:
+            started, used = self._windows.get((who, family), (int(window), 0))
+            used = used + 1 if started == int(window) else 1
+            self._windows[who, family] = (int(window), used)
+        resets = max(1, int(WINDOW - passed))
+        return Allowance(family, quota, max(0, quota - used), resets, refused=used > quota)
+
+    def count_commit(self, repo: Repo) -> None:
+        """Counts a commit about to be made; 429 where the repo has had its share of this hour."""
+        most, now = self.knobs.commits_per_hour, self._clock.seconds()
+        if most is None:
+            return
+        with self._lock:
+            times = self._commits[repo.oid]
+            while times and times[0] <= now - HOUR:
+                times.popleft()
+            if len(times) >= most:
+                raise HubError(
+                    429,
+                    f"You have exceeded the rate limit for repository commits ({most} per hour)."
+                    " You can retry this action in about 1 hour.",
+                )
+            times.append(now)
+
+
+class LimitMiddleware:
+    """Counts calls, refuses those beyond the limit, and tells every caller where it stands."""
+
+    def __init__(self, app: ASGIApp, limits: Limits, accounts: Accounts) -> None:
+        self.app = app
+        self.limits = limits
+        self.accounts = accounts
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        family = _family(scope) if scope["type"] == "http" else None
+        allowance = self._allowance(scope, family) if family and self.limits.active else None
+        if allowance is None:
+            await self.app(scope, receive, send)
+        elif allowance.refused:
+            message = f"We had to rate limit you: you hit the quota of {allowance.quota} {allowance.family} requests."
+            await HubError(429, message, headers=allowance.headers()).response()(scope, receive, send)
+        else:
+            await self.app(scope, receive, _with_headers(send, allowance.headers()))
+
+    def _allowance(self, scope: Scope, family: Family) -> Allowance | None:
+        account = self.accounts.by_headers(scope["headers"])
+        if account is not None:
+            return self.limits.take(account.id, family, anonymous=False)
+        address = scope["client"][0] if scope.get("client") else ""
+        return self.limits.take(address, family, anonymous=True)
+
+
+def _family(scope: Scope) -> Family | None:
+    path: str = scope["path"]
+    if path.startswith(("/_", "/lfs-storage/")):
+        return None
+    if path.startswith("/api/"):
+        return "api"
+    return "resolvers" if "/resolve/" in path else "pages"
+
+
+def _with_headers(send: Send, headers: dict[str, str]) -> Send:
+    async def sending(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            MutableHeaders(scope=message).update(headers)
+        await send(message)
+
+    return sending

@@ -1,0 +1,134 @@
+"""What the callers cost this Hub: counted as it happens, read and reset over the admin API."""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from localhub.clock import iso, now
+from localhub.repos.events import Event, RefChange
+
+if TYPE_CHECKING:
+    from localhub.repos.store import Repo
+    from localhub.state import Box
+
+CallKey = tuple[str, str, str, int]  # method, route, account, status
+
+
+class Stats:
+    """Counters since the last reset."""
+
+    def __init__(self, box: Box) -> None:
+        self._box = box
+        box.subscribe(self._count_commits)
+        self._lock = threading.Lock()
+        self._clear()
+
+    def _clear(self) -> None:
+        self._since = iso(now(self._box))
+        self._calls: Counter[CallKey] = Counter()
+        self._commits: Counter[str] = Counter()
+        self._deliveries: dict[str, Counter[str]] = {}
+
+    def call(self, method: str, route: str, account: str, status: int) -> None:
+        """Counts a call; status 0 is that of one that got no answer."""
+        with self._lock:
+            self._calls[method, route, account, status] += 1
+
+    def commit(self, repo: Repo) -> None:
+        """Counts a commit under the repo as it stands in addresses: `datasets/board/requests`."""
+        with self._lock:
+            self._commits[repo.web_path[1:]] += 1
+
+    def delivery(self, webhook_id: str, outcome: str) -> None:
+        """`outcome`: queued, attempted, delivered, failed, dropped, over-quota or suspended."""
+        with self._lock:
+            self._deliveries.setdefault(webhook_id, Counter())[outcome] += 1
+
+    def read(self) -> dict[str, Any]:
+        """`{since, total, calls: [{method, route, account, status, count}], commits: {repo: n}, deliveries: {…}}`."""
+        with self._lock:
+            return self._as_dict()
+
+    def reset(self) -> dict[str, Any]:
+        """The counters as they were; they start again from nothing, with no call lost in between."""
+        with self._lock:
+            last = self._as_dict()
+            self._clear()
+            return last
+
+    def account_of(self, headers: Iterable[tuple[bytes, bytes]]) -> str | None:
+        """Whose token the headers carry."""
+        account = self._box.accounts.by_headers(headers)
+        return account.name if account is not None else None
+
+    def _count_commits(self, event: Event) -> None:
+        for change in event.updated_refs:
+            if _is_commit(event.repo, change):
+                self.commit(event.repo)
+
+    def _as_dict(self) -> dict[str, Any]:
+        names = ("method", "route", "account", "status")
+        calls = [{**dict(zip(names, key, strict=True)), "count": count} for key, count in self._calls.most_common()]
+        return {
+            "since": self._since,
+            "total": self._calls.total(),
+            "calls": calls,
+            "commits": dict(self._commits),
+            "deliveries": {webhook: dict(outcomes) for webhook, outcomes in self._deliveries.items()},
+        }
+
+
+class StatsMiddleware:
+    """Counts every call but those to the admin API and to the pages' own files."""
+
+    def __init__(self, app: ASGIApp, stats: Stats) -> None:
+        self.app = app
+        self.stats = stats
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or scope["path"].startswith("/_"):
+            await self.app(scope, receive, send)
+            return
+        counted = False
+
+        def count(status: int) -> None:
+            nonlocal counted
+            counted = True
+            self.stats.call(scope["method"], _route(scope), self._account(scope), status)
+
+        async def watch(message: Message) -> None:
+            if message["type"] == "http.response.start" and not counted:
+                count(message["status"])  # before the caller has the answer, who may then ask for the counts
+            await send(message)
+
+        try:
+            await self.app(scope, receive, watch)
+        finally:
+            if not counted:
+                count(0)  # it got no answer
+
+    def _account(self, scope: Scope) -> str:
+        """The account that the routes found; where a fault kept the call from them, the token's."""
+        found: str | None = scope.get("state", {}).get("account")
+        return found or self.stats.account_of(scope["headers"]) or "anonymous"
+
+
+def _is_commit(repo: Repo, change: RefChange) -> bool:
+    """Whether the ref moved by a commit: a new branch or a new draft only names one that was there."""
+    if change.new is None or change.ref.startswith("refs/tags/"):
+        return False
+    if change.old is None:
+        return change.ref.startswith("refs/pr/") and change.new != repo.git.head()
+    return True
+
+
+def _route(scope: Scope) -> str:
+    """The template of the route, so that many repos count as one; the pattern of a fault that came before any route."""
+    route = scope.get("route")
+    path = getattr(route, "path_format", None) or getattr(route, "path", None)
+    return str(path or scope.get("state", {}).get("fault") or "(no route)")

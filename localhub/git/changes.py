@@ -1,0 +1,85 @@
+"""Changes of files, and the commits that they become."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import pygit2
+
+from localhub.git.packs import LooseWriter, PackWriter, Writer
+from localhub.git.tree_edit import TreeEdit
+from localhub.git.trees import FILE
+
+_BULK = 256  # files in one commit from which on a pack is written
+
+
+@dataclass(frozen=True)
+class Author:
+    """Who a commit says it is by."""
+
+    name: str
+    email: str
+
+
+@dataclass(frozen=True)
+class Put:
+    """Set a file: to these bytes, or to the blob with this id."""
+
+    path: str
+    content: bytes | str
+    mode: int = FILE
+
+
+@dataclass(frozen=True)
+class Remove:
+    """Take away a file or a folder; `folder` says which of the two it must be, where that matters."""
+
+    path: str
+    folder: bool | None = None
+
+
+Change = Put | Remove
+
+
+_SYSTEM = Author("system", "system@huggingface.co")
+
+
+def write_tree(repo: pygit2.Repository, base: pygit2.Oid | None, changes: Sequence[Change]) -> str:
+    """The tree that the changes make of `base`, written; a large commit goes into one pack."""
+    puts = sum(isinstance(change, Put) for change in changes)
+    writer: Writer = PackWriter(repo) if puts >= _BULK else LooseWriter(repo)
+    try:
+        edit = TreeEdit(repo, base)
+        for change in changes:
+            if isinstance(change, Remove):
+                edit.remove(change.path, folder=change.folder)
+            else:
+                content = change.content
+                edit.put(change.path, change.mode, content if isinstance(content, str) else writer.blob(content))
+        tree = edit.write(writer)
+    except BaseException:
+        if isinstance(writer, PackWriter):
+            writer.abandon()
+        raise
+    writer.finish()
+    return str(tree)
+
+
+def create_commit(
+    repo: pygit2.Repository, tree: str, parents: Sequence[str], author: Author, message: str, when: float | None
+) -> str:
+    """A commit of a tree that exists; no ref names it yet."""
+    signed, committer = signature(author, when), signature(_SYSTEM, when)
+    oids: list[pygit2.Oid | str] = [pygit2.Oid(hex=parent) for parent in parents]
+    return str(repo.create_commit(None, signed, committer, message, pygit2.Oid(hex=tree), oids))
+
+
+def signature(author: Author, when: float | None) -> pygit2.Signature:
+    """An author at a time in seconds, by default now."""
+    # git ends a name at < and >, and keeps no empty one.
+    name = re.sub(r"[<>\n\x00]", " ", author.name).strip() or "unknown"
+    email = re.sub(r"[<>\n\x00\s]", "", author.email) or "unknown"
+    return pygit2.Signature(name, email, int(time.time() if when is None else when), 0)

@@ -1,0 +1,1 @@
+"""HTTP helpers: bodies, paging, request ids, file responses, routing."""

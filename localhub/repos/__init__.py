@@ -1,0 +1,1 @@
+"""Repositories: records, access, commits, contents, LFS, metadata."""

@@ -1,0 +1,75 @@
+"""The YAML block at the top of a README.md: read, and checked before a commit is taken."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import yaml
+
+from localhub.errors import printable
+from localhub.json_values import plain
+
+README = "README.md"
+_BLOCK = re.compile(r"\A\ufeff?---[ \t]*\r?\n(.*?)^---[ \t]*$", re.DOTALL | re.MULTILINE)
+_MAX_BLOCK = 200_000
+_LISTS = ("tags", "datasets", "metrics")
+
+
+def card_data(readme: bytes | None) -> dict[str, Any]:
+    """The card's metadata; empty where there is none that can be read."""
+    found = _load(_block((readme or b"").decode("utf-8", "replace")) or "")
+    return found if isinstance(found, dict) else {}
+
+
+def check_card(content: str) -> dict[str, list[dict[str, str]]]:
+    """`{errors: [{message}], warnings: [{message}]}` on a README.md; a commit with errors is refused."""
+    block = _block(content)
+    if block is None:
+        return _report([], ["empty or missing yaml metadata in repo card"])
+    if len(block) > _MAX_BLOCK:
+        return _report([f"the metadata block has {len(block)} characters; {_MAX_BLOCK} is the most"], [])
+    found = _load(block)
+    if isinstance(found, yaml.YAMLError):
+        return _report([f"Invalid metadata in {README}: {printable(str(found))}"], [])
+    if not isinstance(found, dict):
+        problem = [] if found is None else [f"Invalid metadata in {README}: expected a mapping of names to values"]
+        return _report(problem, [] if problem else ["empty or missing yaml metadata in repo card"])
+    return _report(_wrong_fields(found), [])
+
+
+def _block(content: str) -> str | None:
+    match = _BLOCK.match(content)
+    return match[1] if match else None
+
+
+def _load(block: str) -> Any:
+    """What the block says, as JSON can carry it; the error where it says nothing."""
+    if len(block) > _MAX_BLOCK:
+        return None
+    try:
+        return plain(yaml.safe_load(block))
+    except yaml.YAMLError as error:
+        return error
+    except (ValueError, RecursionError) as error:  # such as a date with month 13, or brackets a thousand deep
+        return yaml.YAMLError(str(error))
+
+
+def _wrong_fields(card: Mapping[Any, Any]) -> list[str]:
+    problems = []
+    for field in _LISTS:
+        value = card.get(field)
+        if value is not None and not isinstance(value, str | list):
+            problems.append(f'"{field}" must be a string or a list of strings')
+        elif isinstance(value, list) and not all(isinstance(item, str | int | float) for item in value):
+            problems.append(f'"{field}" must hold strings only')
+    single = ("license", "pipeline_tag", "library_name")
+    problems += [f'"{field}" must be a string' for field in single if isinstance(card.get(field), Mapping)]
+    if "model-index" in card and not isinstance(card["model-index"], list):
+        problems.append('"model-index" must be an array')
+    return problems
+
+
+def _report(errors: list[str], warnings: list[str]) -> dict[str, list[dict[str, str]]]:
+    return {"errors": [{"message": text} for text in errors], "warnings": [{"message": text} for text in warnings]}

@@ -1,0 +1,178 @@
+"""Commits as they come over the API: NDJSON or the older JSON body, checked line by line, then one git commit."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, cast
+
+from localhub.errors import BadRequest
+from localhub.git.lfs_pointer import pointer_text
+from localhub.git.repository import Change, Put, Remove
+from localhub.http import bodies
+from localhub.repos.cards import README, check_card
+from localhub.repos.lfs_store import OID
+from localhub.repos.paths import clean, clean_folder
+
+if TYPE_CHECKING:
+    from localhub.repos.store import Repo
+    from localhub.state import Box
+
+MAX_REGULAR = 10 << 20
+"""Bytes of a file that may be kept in git itself."""
+MAX_SUMMARY, MAX_DESCRIPTION = 5_000, 65_536
+
+
+@dataclass(frozen=True)
+class LfsFile:
+    """A file whose bytes were uploaded before; `size` may be missing for a copy."""
+
+    path: str
+    sha256: str
+    size: int | None
+
+
+@dataclass
+class CommitRequest:
+    """What a commit is asked to do. Removals come first: a folder can be replaced by a file in one commit."""
+
+    summary: str = ""
+    description: str = ""
+    parent: str | None = None
+    removals: list[Remove] = field(default_factory=list)
+    files: list[Put] = field(default_factory=list)
+    large: list[LfsFile] = field(default_factory=list)
+
+    @property
+    def message(self) -> str:
+        """The commit's message: title, empty line, description."""
+        return f"{self.summary}\n\n{self.description}" if self.description else self.summary
+
+
+def parse_ndjson(lines: Iterable[bytes]) -> CommitRequest:
+    """A commit sent line by line, the header first; `BadRequest` for anything else."""
+    request: CommitRequest | None = None
+    for number, line in enumerate(lines, 1):
+        if not line.strip():
+            continue
+        item = bodies.parse_object(line, f"line {number}")
+        key, value = item.get("key"), item.get("value")
+        if not isinstance(value, Mapping):
+            raise BadRequest(f"Line {number} has no value.")
+        if request is None:
+            if key != "header":
+                raise BadRequest("The first line must be the header.")
+            request = _header(value)
+        else:
+            _add(request, key, value)
+    if request is None:
+        raise BadRequest("The commit is empty: its first line must be the header.")
+    return request
+
+
+def parse_json(body: bytes) -> CommitRequest:
+    """A commit in one JSON object: `{summary, description, parentCommit, files, lfsFiles, deletedEntries}`."""
+    given = bodies.parse_object(body)
+    request = _header(given)
+    for name, key in (("files", "file"), ("lfsFiles", "lfsFile"), ("deletedEntries", "deletedEntry")):
+        entries = given.get(name) or []
+        if not isinstance(entries, list) or not all(isinstance(entry, Mapping) for entry in entries):
+            raise BadRequest(f"{name} must be a list of objects.")
+        for entry in entries:
+            _add(request, key, entry)
+    return request
+
+
+def changes(box: Box, repo: Repo, request: CommitRequest) -> Iterator[Change]:
+    """The request as changes of git; `BadRequest` for an LFS object that the repo does not hold, or a bad card."""
+    yield from request.removals
+    for put in request.files:
+        if put.path == README:
+            _check_readme(cast(bytes, put.content))
+        yield put
+    for file in request.large:
+        size = box.lfs.size(repo.oid, file.sha256)
+        if size is None or file.size not in (None, size):
+            raise BadRequest(
+                f"Your push was rejected because an LFS pointer pointed to a file that does not exist: {file.path}"
+                f" ({file.sha256}). Upload it first."
+            )
+        yield Put(file.path, pointer_text(file.sha256, size))
+
+
+def _check_readme(content: bytes) -> None:
+    errors = check_card(content.decode("utf-8", "replace"))["errors"]
+    if errors:
+        raise BadRequest("\n".join(error["message"] for error in errors))
+
+
+def _header(value: Mapping[str, Any]) -> CommitRequest:
+    summary = _text(value, "summary", MAX_SUMMARY).strip()
+    if not summary:
+        raise BadRequest("A commit needs a summary.")
+    parent = value.get("parentCommit")
+    if parent is not None and not (isinstance(parent, str) and 7 <= len(parent) <= 40):
+        raise BadRequest("parentCommit must be a commit id of 7 to 40 hex digits.")
+    return CommitRequest(summary, _text(value, "description", MAX_DESCRIPTION).strip(), parent)
+
+
+def _add(request: CommitRequest, key: object, value: Mapping[str, Any]) -> None:
+    if key == "file":
+        path = clean(_text(value, "path", None))
+        request.files.append(Put(path, _content(path, value)))
+        _moved(request, path, value)
+    elif key == "lfsFile":
+        path = clean(_text(value, "path", None))
+        request.large.append(_lfs_file(path, value))
+        _moved(request, path, value)
+    elif key == "deletedFile":
+        request.removals.append(Remove(clean(_text(value, "path", None)), folder=False))
+    elif key == "deletedFolder":
+        request.removals.append(Remove(clean_folder(_text(value, "path", None)), folder=True))
+    elif key == "deletedEntry":
+        request.removals.append(Remove(clean_folder(_text(value, "path", None))))
+    else:
+        raise BadRequest(f"A commit has no operation {key!r}.")
+
+
+def _moved(request: CommitRequest, path: str, value: Mapping[str, Any]) -> None:
+    if value.get("oldPath") not in (None, path):
+        request.removals.append(Remove(clean(_text(value, "oldPath", None)), folder=False))
+
+
+def _content(path: str, value: Mapping[str, Any]) -> bytes:
+    content, encoding = value.get("content"), value.get("encoding", "utf-8")
+    if not isinstance(content, str) or encoding not in ("utf-8", "base64"):
+        raise BadRequest(f"The content of {path} must be text, with encoding utf-8 or base64.")
+    try:
+        data = base64.b64decode(content, validate=True) if encoding == "base64" else content.encode()
+    except (binascii.Error, ValueError) as error:
+        raise BadRequest(f"The content of {path} is not valid {encoding}.") from error
+    if len(data) > MAX_REGULAR:
+        raise BadRequest(
+            f"Your push was rejected because it contains files larger than 10 MiB: {path}."
+            " Please use https://git-lfs.github.com/ to store large files."
+        )
+    return data
+
+
+def _lfs_file(path: str, value: Mapping[str, Any]) -> LfsFile:
+    oid, size = value.get("oid"), value.get("size")
+    if value.get("algo", "sha256") != "sha256" or not isinstance(oid, str) or not OID.fullmatch(oid):
+        raise BadRequest(f"{path}: an LFS file is named by its sha256 in 64 hex digits.")
+    if size is not None and (not isinstance(size, int) or isinstance(size, bool) or size < 0):
+        raise BadRequest(f"{path}: size must be a number of bytes.")
+    return LfsFile(path, oid, size)
+
+
+def _text(value: Mapping[str, Any], name: str, most: int | None) -> str:
+    found = value.get(name, "" if most else None)
+    found = "" if found is None and most else found
+    if not isinstance(found, str):
+        raise BadRequest(f"{name} must be text.")
+    if most and len(found) > most:
+        raise BadRequest(f"{name} may have {most} characters; it has {len(found)}.")
+    # A lone surrogate cannot be stored, and git ends a message at a null.
+    return found.encode("utf-8", "replace").decode().replace("\0", "") if most else found

@@ -1,0 +1,55 @@
+"""Files and folders as the API shows them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from localhub.clock import iso
+from localhub.git.history import last_commits
+from localhub.git.repository import BlobFacts, GitRepo
+from localhub.git.trees import Entry
+
+
+def items(
+    git: GitRepo, commit: str, entries: Sequence[Entry], *, expand: bool = False, with_xet: bool = False
+) -> list[dict[str, Any]]:
+    """Entries of a commit: `{type, path, oid, size, lfs?}`, with `expand` also `lastCommit` and `securityFileStatus`.
+
+    `with_xet` adds `xetHash` to large files. Nothing here can be fetched by Xet; but the client refuses to copy a large
+    file between repos without such a hash, asking `paths-info` for it. In `tree` it would send clients that have Xet to
+    download by it, so it stands in `paths-info` alone; its value is the SHA-256, by which the copy is then asked for.
+    """
+    facts = git.facts(entry.oid for entry in entries if entry.type == "file")
+    shown = [_item(entry, facts.get(entry.oid), with_xet=with_xet) for entry in entries]
+    if expand:
+        _expand(git, commit, shown)
+    return shown
+
+
+def _item(entry: Entry, facts: BlobFacts | None, *, with_xet: bool) -> dict[str, Any]:
+    item: dict[str, Any] = {"type": entry.type, "oid": entry.oid, "size": 0, "path": entry.path}
+    if facts is None:
+        return item
+    item["size"] = facts.size
+    if facts.pointer:
+        pointer = facts.pointer
+        item["lfs"] = {"oid": pointer.sha256, "size": pointer.size, "pointerSize": pointer.pointer_size}
+        if with_xet:
+            item["xetHash"] = pointer.sha256
+    return item
+
+
+def _expand(git: GitRepo, commit: str, shown: list[dict[str, Any]]) -> None:
+    last = last_commits(git, commit, [item["path"] for item in shown])
+    for item in shown:
+        info = last.get(item["path"])
+        if info:
+            item["lastCommit"] = {"id": info.id, "title": info.title, "date": iso(info.date)}
+        if item["type"] == "file":
+            item["securityFileStatus"] = _unscanned()
+
+
+def _unscanned() -> dict[str, Any]:
+    """No scanner runs here, and none has found anything."""
+    return {"status": "unscanned", "avScan": None, "pickleImportScan": None, "jFrogScan": None, "protectAiScan": None}

@@ -1,0 +1,168 @@
+"""What the Hub makes out of a repo's files: card, configuration, tags, library, task, parameters."""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+from collections.abc import Iterator, Mapping
+from functools import cached_property
+from typing import Any, BinaryIO
+
+from localhub.git.trees import Entry
+from localhub.json_values import plain
+from localhub.repos.cards import README, card_data
+from localhub.repos.lfs_store import LfsStore
+from localhub.repos.store import Repo
+from localhub.repos.weights import safetensors_info
+
+_CONFIG_KEYS = ("architectures", "model_type", "auto_map", "quantization_config", "diffusers", "adapter_transformers")
+_TOKENIZER_KEYS = ("bos_token", "eos_token", "pad_token", "unk_token", "cls_token", "sep_token", "mask_token")
+_MAX_JSON = 10 << 20
+_HEADS = {
+    "ForCausalLM": ("AutoModelForCausalLM", "text-generation"),
+    "ForConditionalGeneration": ("AutoModelForSeq2SeqLM", "text2text-generation"),
+    "ForMaskedLM": ("AutoModelForMaskedLM", "fill-mask"),
+    "ForSequenceClassification": ("AutoModelForSequenceClassification", "text-classification"),
+    "ForTokenClassification": ("AutoModelForTokenClassification", "token-classification"),
+    "ForQuestionAnswering": ("AutoModelForQuestionAnswering", "question-answering"),
+    "LMHeadModel": ("AutoModelForCausalLM", "text-generation"),
+}
+_FORMATS = {".safetensors": "safetensors", ".bin": "pytorch", ".gguf": "gguf", ".onnx": "onnx", ".h5": "tf"}
+_ARXIV = re.compile(r"arxiv\.org/(?:abs|pdf)/([0-9]{4}\.[0-9]{4,5})")
+
+
+class RepoFacts:
+    """The files of one commit of a repo, read only as far as somebody asks."""
+
+    def __init__(self, repo: Repo, commit: str | None, lfs: LfsStore) -> None:
+        self.repo = repo
+        self.commit = commit
+        self._lfs = lfs
+
+    @cached_property
+    def files(self) -> list[Entry]:
+        """Every file, in git's order."""
+        entries = self.repo.git.entries(self.commit, recursive=True) if self.commit else []
+        return [entry for entry in entries if entry.type == "file"]
+
+    @cached_property
+    def readme(self) -> bytes:
+        """The text of the card."""
+        return (self.repo.git.file(self.commit, README) if self.commit else None) or b""
+
+    @cached_property
+    def card(self) -> dict[str, Any]:
+        """The card's metadata."""
+        return card_data(self.readme)
+
+    @cached_property
+    def raw_config(self) -> Mapping[str, Any]:
+        """`config.json` as it is; empty where it is none."""
+        return self._json("config.json")
+
+    @property
+    def config(self) -> dict[str, Any] | None:
+        """What the Hub shows of the configuration."""
+        shown = {key: self.raw_config[key] for key in _CONFIG_KEYS if key in self.raw_config}
+        tokenizer = self._json("tokenizer_config.json")
+        kept = {key: _token_text(tokenizer[key]) for key in _TOKENIZER_KEYS if tokenizer.get(key)}
+        if isinstance(tokenizer.get("chat_template"), str | list):
+            kept["chat_template"] = tokenizer["chat_template"]
+        return {**shown, **({"tokenizer_config": kept} if kept else {})} or None
+
+    @property
+    def transformers_info(self) -> dict[str, str] | None:
+        """Which class of transformers loads it, for which task."""
+        head = self._head
+        return {"auto_model": head[0], "pipeline_tag": head[1], "processor": "AutoTokenizer"} if head else None
+
+    @property
+    def pipeline_tag(self) -> str | None:
+        """The task: as the card says, else by the architecture."""
+        given = self.card.get("pipeline_tag")
+        return given if isinstance(given, str) else self._head[1] if self._head else None
+
+    @property
+    def library_name(self) -> str | None:
+        """The library: as the card says, else transformers where there is a configuration for it."""
+        given = self.card.get("library_name")
+        if isinstance(given, str):
+            return given
+        if any(entry.path == "adapter_config.json" for entry in self.files):
+            return "peft"
+        return "transformers" if self.raw_config.get("model_type") else None
+
+    @property
+    def safetensors(self) -> dict[str, Any] | None:
+        """Parameters by dtype, out of the weights' own headers."""
+        entries = {entry.path: entry for entry in self.files}
+        return safetensors_info(entries, lambda path: self._open(entries.get(path)))
+
+    @property
+    def tags(self) -> list[str]:
+        """As the Hub derives them, each once."""
+        derived = self._model_tags() if self.repo.type == "model" else self._card_tags()
+        return [*dict.fromkeys(tag for tag in derived if tag), "region:us"]
+
+    def _model_tags(self) -> Iterator[str]:
+        if self.library_name:
+            yield self.library_name
+        suffixes = {entry.path[entry.path.rfind(".") :] for entry in self.files if "." in entry.path}
+        yield from (name for suffix, name in _FORMATS.items() if suffix in suffixes)
+        if isinstance(self.raw_config.get("model_type"), str):
+            yield self.raw_config["model_type"]
+        if self.pipeline_tag:
+            yield self.pipeline_tag
+        if "auto_map" in self.raw_config:
+            yield "custom_code"
+        yield from self._card_tags()
+
+    def _card_tags(self) -> Iterator[str]:
+        yield from _texts(self.card.get("tags"))
+        if self.repo.type == "model":
+            yield from _texts(self.card.get("language"))
+            prefixed = {"datasets": "dataset", "license": "license", "base_model": "base_model"}
+        else:
+            names = ("task_categories", "task_ids", "size_categories", "multilinguality", "language", "license")
+            prefixed = dict(zip(names, names, strict=True))
+        for field, prefix in prefixed.items():
+            yield from (f"{prefix}:{value}" for value in _texts(self.card.get(field)))
+        yield from (f"arxiv:{paper}" for paper in _ARXIV.findall(self.readme.decode("utf-8", "replace")))
+
+    @cached_property
+    def _head(self) -> tuple[str, str] | None:
+        architectures = self.raw_config.get("architectures")
+        first = architectures[0] if isinstance(architectures, list) and architectures else ""
+        return next(
+            (head for suffix, head in _HEADS.items() if isinstance(first, str) and first.endswith(suffix)), None
+        )
+
+    def _json(self, path: str) -> Mapping[str, Any]:
+        data = self.repo.git.file(self.commit, path) if self.commit else None
+        try:
+            found = plain(json.loads(data)) if data and len(data) <= _MAX_JSON else {}
+        except (ValueError, RecursionError):  # somebody's broken file says nothing
+            return {}
+        return found if isinstance(found, dict) else {}
+
+    def _open(self, entry: Entry | None) -> BinaryIO | None:
+        if entry is None:
+            return None
+        pointer = self.repo.git.facts([entry.oid])[entry.oid].pointer
+        if pointer is None:
+            return io.BytesIO(self.repo.git.read(entry.oid))
+        path = self._lfs.path(pointer.sha256)
+        held = self._lfs.size(self.repo.oid, pointer.sha256) is not None and path.exists()
+        return path.open("rb") if held else None
+
+
+def _texts(value: object) -> list[str]:
+    """A card's value that may be one text or a list of them."""
+    values = value if isinstance(value, list) else [value]
+    return [str(item) for item in values if isinstance(item, str | int) and not isinstance(item, bool)]
+
+
+def _token_text(value: object) -> object:
+    """A special token: its text, where the configuration has a whole object for it."""
+    return value.get("content") if isinstance(value, Mapping) else value

@@ -1,0 +1,106 @@
+"""Gated repos: asking to be let in, and letting in."""
+
+from __future__ import annotations
+
+import sqlite3
+from datetime import UTC, datetime
+from typing import Any, Literal
+
+from fastapi import APIRouter, Request
+from pydantic import BaseModel, Field
+
+from localhub.accounts.store import Account
+from localhub.clock import iso
+from localhub.errors import BadRequest, HubError
+from localhub.http.routing import Kind
+from localhub.repos import access
+from localhub.repos.grants import Grant
+from localhub.repos.store import Repo
+from localhub.routes.dependencies import BoxDep, CallerDep, Name, Namespace, Owned, type_of
+from localhub.state import Box
+
+router = APIRouter(tags=["gate"])
+
+
+class ForUser(BaseModel):
+    """Whom to let in."""
+
+    user: str = Field(min_length=1, max_length=200)
+
+
+class Verdict(BaseModel):
+    """What becomes of a request, named by its user or its id."""
+
+    user: str | None = Field(None, max_length=200)
+    request_id: str | None = Field(None, alias="requestId", max_length=50)
+    status: Grant
+    reason: str | None = Field(None, alias="rejectionReason", max_length=200)
+
+
+@router.post("/{prefix:prefix}{ns}/{name}/ask-access")
+def ask(request: Request, box: BoxDep, who: CallerDep, prefix: Kind, ns: Namespace, name: Name) -> dict[str, Any]:
+    """Asks for access; `auto` repos let everybody in who asks."""
+    repo = access.repo_for(request, type_of(prefix), f"{ns}/{name}", "discuss", who)
+    account = access.logged_in(who)
+    if not repo.gated:
+        raise BadRequest(f"{repo.full_name} is not gated: everybody may read it.")
+    if box.grants.of(repo, account) is None:
+        box.grants.set(repo, account, "accepted" if repo.gated == "auto" else "pending")
+    return {"status": box.grants.of(repo, account)}
+
+
+@router.get("/api/{kind:kind}/{ns}/{name}/user-access-request/{status}")
+def requests(repo: Owned, box: BoxDep, status: Literal["pending", "accepted", "rejected"]) -> list[dict[str, Any]]:
+    """Requests that stand so."""
+    found = [(row, box.accounts.by_id(row["user"])) for row in box.grants.all(_gated(repo), status)]
+    return [_request(row, account, status) for row, account in found if account]
+
+
+@router.post("/api/{kind:kind}/{ns}/{name}/user-access-request/handle")
+def handle(repo: Owned, box: BoxDep, body: Verdict) -> dict[str, Any]:
+    """Accepts, rejects, or takes back to pending."""
+    account = _asker(box, _gated(repo), body)
+    if box.grants.of(repo, account) == body.status:
+        raise HubError(404, f"The request of {account.name} is {body.status} already.")
+    box.grants.set(repo, account, body.status)
+    return {}
+
+
+@router.post("/api/{kind:kind}/{ns}/{name}/user-access-request/grant")
+def grant(repo: Owned, box: BoxDep, body: ForUser) -> dict[str, Any]:
+    """Lets somebody in who has not asked."""
+    account = _user(box, body.user)
+    if box.grants.of(_gated(repo), account) == "accepted":
+        raise BadRequest(f"{account.name} has access to {repo.full_name} already.")
+    box.grants.set(repo, account, "accepted")
+    return {}
+
+
+def _gated(repo: Repo) -> Repo:
+    if not repo.gated:
+        raise BadRequest(f"{repo.full_name} is not gated.")
+    return repo
+
+
+def _user(box: Box, name: str) -> Account:
+    account = box.accounts.by_name(name)
+    if account is None or account.kind != "user":
+        raise HubError(404, f"There is no user {name}")
+    return account
+
+
+def _asker(box: Box, repo: Repo, body: Verdict) -> Account:
+    statuses: tuple[Grant, ...] = ("pending", "accepted", "rejected")
+    asked = [row for status in statuses for row in box.grants.all(repo, status)]
+    wanted = _user(box, body.user).id if body.user else None
+    for row in asked:
+        account = box.accounts.by_id(row["user"])
+        if account and (row["id"] == body.request_id or row["user"] == wanted):
+            return account
+    raise HubError(404, "There is no such request for access.")
+
+
+def _request(row: sqlite3.Row, account: Account, status: str) -> dict[str, Any]:
+    user = {"_id": account.id, "user": account.name, "fullname": account.fullname, "email": account.email}
+    timestamp = iso(datetime.fromtimestamp(row["at"], UTC))
+    return {"requestId": row["id"], "user": user, "status": status, "timestamp": timestamp, "fields": None}

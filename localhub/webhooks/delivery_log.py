@@ -1,0 +1,123 @@
+"""The deliveries of every webhook as rows: its activity log, and what is still to be sent after a restart."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+from localhub.database import Store
+
+State = Literal["pending", "delivered", "failed", "dropped", "over-quota", "suspended", "disabled", "deleted"]
+
+SCHEMA = """
+CREATE TABLE IF NOT EXISTS deliveries (
+  id TEXT PRIMARY KEY, webhook_id TEXT NOT NULL, delivery_id TEXT NOT NULL, payload TEXT NOT NULL, state TEXT NOT NULL,
+  attempts INTEGER NOT NULL, status INTEGER, error TEXT, created_at REAL NOT NULL, due REAL NOT NULL);
+CREATE INDEX IF NOT EXISTS deliveries_by_webhook ON deliveries (webhook_id, created_at, state, delivery_id);
+CREATE INDEX IF NOT EXISTS deliveries_pending ON deliveries (due) WHERE state = 'pending';
+"""
+
+_KEEP = 48 * 3600.0  # seconds of the Hub's clock that a finished delivery stays in the log
+_PRUNE_EVERY = 500
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """One delivery. `id` names the entry of the log; `delivery_id` goes out as `Webhook-Id`, also when repeated.
+
+    `created_at` is on the Hub's clock and `due`, when it is to be sent (next), in real seconds: a played month must
+    not shorten the pauses in which a receiver comes back.
+    """
+
+    id: str
+    webhook_id: str
+    delivery_id: str
+    payload: str
+    state: State
+    attempts: int
+    status: int | None
+    error: str | None
+    created_at: float
+    due: float
+
+    @property
+    def body(self) -> dict[str, Any]:
+        """The payload as JSON data."""
+        parsed: dict[str, Any] = json.loads(self.payload)
+        return parsed
+
+
+class DeliveryLog:
+    """The table of deliveries."""
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+        self._added = 0
+        store.ensure(SCHEMA)
+
+    def add(self, deliveries: Sequence[Delivery], now: float) -> None:
+        """Stores deliveries, all or none; now and then throws old ones away."""
+        with self.store.write() as db:
+            db.executemany(
+                "INSERT INTO deliveries VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", [_values(item) for item in deliveries]
+            )
+            self._added += len(deliveries)
+            if self._added >= _PRUNE_EVERY:
+                self._added = 0
+                db.execute("DELETE FROM deliveries WHERE state != 'pending' AND created_at < ?", (now - _KEEP,))
+
+    def update(self, delivery: Delivery, **columns: Any) -> Delivery:
+        """Stores other `columns` of a delivery; the delivery as it is then."""
+        changed = replace(delivery, **columns)
+        values = (changed.state, changed.attempts, changed.status, changed.error, changed.due, changed.id)
+        with self.store.write() as db:
+            db.execute(
+                "UPDATE deliveries SET state = ?, attempts = ?, status = ?, error = ?, due = ? WHERE id = ?", values
+            )
+        return changed
+
+    def end_pending(self, webhook_id: str, state: State) -> int:
+        """Gives up whatever has not arrived; how many those were."""
+        with self.store.write() as db:
+            done = db.execute(
+                "UPDATE deliveries SET state = ? WHERE webhook_id = ? AND state = 'pending'", (state, webhook_id)
+            )
+            return done.rowcount
+
+    def find(self, webhook_id: str, log_id: str) -> Delivery | None:
+        """The entry `log_id` of a webhook's log, if it is there."""
+        row = self.store.row("SELECT * FROM deliveries WHERE id = ? AND webhook_id = ?", (log_id.lower(), webhook_id))
+        return _delivery(row) if row else None
+
+    def pending(self) -> list[Delivery]:
+        """What is still to be sent, by the time at which it is due."""
+        rows = self.store.rows("SELECT * FROM deliveries WHERE state = 'pending' ORDER BY due, rowid")
+        return [_delivery(row) for row in rows]
+
+    def latest(self, webhook_id: str, count: int) -> list[Delivery]:
+        """The newest `count` entries of a webhook's log, newest first."""
+        rows = self.store.rows(
+            "SELECT * FROM deliveries WHERE webhook_id = ? ORDER BY rowid DESC LIMIT ?", (webhook_id, count)
+        )
+        return [_delivery(row) for row in rows]
+
+    def triggers_since(self, webhook_id: str, moment: float) -> int:
+        """How many events reached for the webhook since then, those over its quota aside."""
+        row = self.store.row(
+            "SELECT count(DISTINCT delivery_id) AS n FROM deliveries"
+            " WHERE webhook_id = ? AND created_at >= ? AND state != 'over-quota'",
+            (webhook_id, moment),
+        )
+        return int(row["n"]) if row else 0
+
+
+def _values(item: Delivery) -> tuple[object, ...]:
+    names = ("id", "webhook_id", "delivery_id", "payload", "state", "attempts", "status", "error", "created_at", "due")
+    return tuple(getattr(item, name) for name in names)
+
+
+def _delivery(row: sqlite3.Row) -> Delivery:
+    return Delivery(**dict(row))

@@ -1,0 +1,98 @@
+"""What a webhook says: the payload of each event, with ids and not names.
+
+A payload is worded when the event happens, except for `webhook`, which is put in for each receiver. People appear as
+ids alone, and nothing says who caused an event of a repo: a receiver that needs to know asks the API.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from localhub.repos.events import Event
+from localhub.threads.store import Thread, ThreadEvent
+
+if TYPE_CHECKING:
+    from localhub.repos.store import Repo
+
+VERSION = 3
+
+
+def payload(event: Event, url: str) -> dict[str, Any]:
+    """The body for `event`; `url` is the Hub's public address."""
+    told: dict[str, Any] = {
+        "event": {"action": event.action, "scope": event.kind},
+        "repo": _repo(event.repo, url, with_head=event.kind.startswith("repo")),
+    }
+    if event.thread is not None:
+        told["discussion"] = _discussion(event.repo, event.thread, url)
+    if event.comment is not None:
+        told["comment"] = _comment(event.repo, event.thread, event.comment, url)
+    if event.moved_to is not None:
+        told["movedTo"] = {"name": event.moved_to.full_name, "owner": {"id": event.moved_to.owner_id}}
+    if event.kind == "repo.content":
+        told["updatedRefs"] = [
+            {"ref": change.ref, "oldSha": change.old, "newSha": change.new} for change in event.updated_refs
+        ]
+    if event.kind == "repo.config":
+        private = event.updated_config.get("private")
+        told["updatedConfig"] = {} if private is None else {"private": private}
+    return told
+
+
+def for_webhook(body: dict[str, Any], webhook_id: str) -> dict[str, Any]:
+    """The body as one webhook gets it."""
+    return {**body, "webhook": {"id": webhook_id, "version": VERSION}}
+
+
+def _repo(repo: Repo, url: str, *, with_head: bool) -> dict[str, Any]:
+    told: dict[str, Any] = {
+        "type": repo.type,
+        "name": repo.full_name,
+        "id": repo.oid,
+        "private": repo.private,
+        "url": {"web": url + repo.web_path, "api": url + repo.api_path},
+        "owner": {"id": repo.owner_id},
+    }
+    if repo.type == "space":
+        told["subdomain"] = repo.subdomain
+    head = _head(repo) if with_head else None
+    return {**told, "headSha": head} if head else told
+
+
+def _head(repo: Repo) -> str | None:
+    """The head of main, whichever ref changed; none for a repo that is gone from the disk already."""
+    return repo.git.head() if repo.git.path.exists() else None
+
+
+def _discussion(repo: Repo, thread: Thread, url: str) -> dict[str, Any]:
+    path = f"discussions/{thread.num}"
+    told: dict[str, Any] = {
+        "id": thread.oid,
+        "title": thread.title,
+        "url": {
+            "web": f"{url}{repo.web_path}/{path}",
+            "api": f"{url}{repo.api_path}/{path}",
+        },
+        "status": thread.status,
+        "author": {"id": thread.author_id},
+        "num": thread.num,
+        "isPullRequest": thread.is_pull,
+        "pinned": thread.pinned,
+    }
+    if thread.is_pull:
+        told["changes"] = {"base": thread.base}
+        if thread.merge_sha:
+            told["changes"]["mergeCommitId"] = thread.merge_sha
+    return told
+
+
+def _comment(repo: Repo, thread: Thread, comment: ThreadEvent, url: str) -> dict[str, Any]:
+    told: dict[str, Any] = {
+        "id": comment.id,
+        "author": {"id": comment.author_id},
+        "hidden": comment.data["hidden"],
+        "url": {"web": f"{url}{repo.web_path}/discussions/{thread.num}#{comment.id}"},
+    }
+    if not comment.data["hidden"]:
+        told["content"] = comment.data["raw"]
+    return told

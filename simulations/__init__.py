@@ -1,0 +1,1 @@
+"""Long plays of whole boards: a month, an adoption, Steward beside its peers. Each is a command of its own."""

@@ -1,0 +1,73 @@
+"""A living board is taken over, watched for a week, and switched on effect by effect: who hears of it?
+
+    python -m simulations.adoption [--requests 20000] [--threads 3000] [--days 7] [--seed 1] [--json]
+
+A local Hub gets a board with a past: requests and results of two generations, flags in a dictionary, threads. `steward
+adopt` and the first `steward sync` are real processes. Then the clock is turned: for some days the bot is in shadow,
+while people submit, report, ask and plead, and the old backend goes on. That backend stops, and each kind of effect is
+switched on by `steward effects set`. Seen and held against each other are everything that the bot wrote on the Hub, the
+list of what it would have done, and what people had asked for. The figures come with an exit status of 1 where
+
+    it did anything while in shadow
+    it touched anything old about which nobody had asked, or mentioned anybody who had done nothing since
+    its list was not what it then did
+    somebody who had asked got no answer
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+import tempfile
+import time
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+os.environ["HF_HUB_DISABLE_XET"] = os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
+
+
+def main() -> None:
+    """Measure, check and print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--requests", type=int, default=20_000)
+    parser.add_argument("--threads", type=int, default=3_000)
+    parser.add_argument("--days", type=int, default=7)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--json", action="store_true", help="one JSON object as the last line")
+    options = parser.parse_args()
+    from huggingface_hub.utils import disable_progress_bars  # type: ignore[attr-defined]  # documented to be there
+
+    from redis_state.logs import configure_logs
+    from simulations.adoption.run import tell
+
+    disable_progress_bars()
+    configure_logs("error")
+    started = time.monotonic()
+    with tempfile.TemporaryDirectory(prefix="steward-bench-") as folder:
+        found = tell(Path(folder), options)
+    print_all(found)
+    print(f"{time.monotonic() - started:.0f} s of real time")
+    if options.json:
+        print(json.dumps(found))
+    sys.exit(bool(found["wrong"]))
+
+
+def print_all(found: dict[str, Any]) -> None:
+    """What a person reads."""
+    print(f"{'':24}{'seconds':>10}{'calls':>10}{'memory MB':>12}")
+    for name, step in found["steps"].items():
+        memory = f"{step['memory_mb']:12,.0f}" if "memory_mb" in step else ""
+        print(f"{name:24}{step['seconds']:10,.1f}{step['calls']:10,}{memory}")
+    for name in ("listed", "overtaken", "done", "followed"):
+        counts = Counter(kind for kind, *_ in found[name])
+        print(f"{name.replace('_', ' '):12}" + ", ".join(f"{count} {kind}" for kind, count in sorted(counts.items())))
+    print(f"asked for {found['asked']}, answered {found['answered']}, too long ago {found['too_late']}")
+    for wrong in found["wrong"]:
+        print(f"wrong: {wrong}")
+
+
+if __name__ == "__main__":
+    main()

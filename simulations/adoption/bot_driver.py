@@ -1,0 +1,99 @@
+"""Steward's sync and schedule on a clock that is turned, as if a process of each ran all the time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from bot.core.context import Desk, repo_of, thread_key
+from bot.probe import Probe
+from bot.processes.schedule import Schedule
+from bot.processes.sync_loop import SyncLoop
+from hub.client import Hub
+from leaderboard.boards import parse_board
+from leaderboard.suites import find_suite
+from localhub.repos.events import Event
+from redis_state import jobs
+from redis_state.attempts import Progress
+from redis_state.dirty import Priority
+from redis_state.heartbeats import WorkerCard
+from redis_state.redis import connect
+from simulations.adoption.user_actions import BOT, REQUESTS, Act, token
+
+STEP = 1_800.0
+"""Seconds between two ticks, at most."""
+WORKER = "gpu-1"
+
+
+class Bot:
+    """One board, its board file read at each `restart`."""
+
+    def __init__(self, hub: Any, redis_url: str, board: Path, mirrors: Path) -> None:
+        self.hub, self.redis, self.board, self.mirrors = hub, connect(redis_url), board, mirrors
+        self.running: dict[str, str] = {}
+        """Attempt → path of what our one worker evaluates: it never ends, as far as these days go."""
+        self.desk: Desk
+        self.probe = Probe()  # its imports take seconds, and outlive a restart
+        self._start()
+        hub.box.subscribe(self._deliver)
+
+    def _start(self) -> None:
+        board = parse_board(self.board.read_text())
+        door = Hub(self.hub.url, token(BOT))
+        now = self.hub.box.clock.seconds
+        self.desk = Desk(
+            board, find_suite(board.suite), door, self.redis, now=now, probe=self.probe, mirrors=self.mirrors
+        )
+        self.loop, self.schedule = SyncLoop(self.desk), Schedule(self.desk)
+
+    def restart(self) -> None:
+        """Read the board file anew."""
+        self.desk.hub.close()
+        self._start()
+
+    def close(self) -> None:
+        """Stop what was started."""
+        self.desk.hub.close()
+        self.probe.close()
+
+    def live(self, seconds: float, acts: Iterable[Act] = ()) -> None:
+        """So much time passes, in which people act: `acts` by seconds from now."""
+        clock, todo = self.hub.box.clock, list(acts)
+        began = clock.seconds()
+        while (gone := clock.seconds() - began) < seconds:
+            until = min([gone + STEP, seconds, *(max(gone, at) for at, _ in todo[:1])])
+            clock.advance(until - gone)
+            while todo and todo[0][0] <= clock.seconds() - began:
+                todo.pop(0)[1]()
+            self.tick()
+
+    def tick(self) -> None:
+        """Do all that is to be done now."""
+        now = self.desk.now()
+        self.desk.workers.announce(WorkerCard(name=WORKER, tiers=("all",), since=now, beat=now))
+        for attempt, path in self.running.items():
+            self.desk.attempts.beat(attempt, Progress("evaluate"), now=now, worker=WORKER, path=path)
+        self.schedule.tick()
+        while self.loop.step() or self._take():
+            pass
+
+    def _take(self) -> bool:
+        """The worker takes everything that lies in its queue, and asks for its claims; whether there was anything."""
+        found = [job for name in self.desk.queues for job in jobs.queue(self.redis, name).jobs]
+        for job in found:
+            message = jobs.parse(job.kwargs["message"])
+            job.delete()
+            self.running[message.attempt] = message.path
+            self.desk.attempts.take(message.attempt, message.path, WORKER, now=self.desk.now())
+            self.desk.mark(f"request:{message.path}")
+        return bool(found)
+
+    def _deliver(self, event: Event) -> None:
+        """What the delivery of a webhook does: a key becomes dirty."""
+        repo = repo_of(f"{event.repo.type}/{event.repo.full_name}")
+        is_ours = event.actor is not None and event.actor.name == BOT
+        if event.kind == "repo.content" and event.repo.full_name == REQUESTS:
+            self.desk.mark("requests", Priority.PERSON)
+        if event.thread is not None and not is_ours and repo in (self.desk.requests, self.desk.community):
+            self.desk.mark(thread_key(repo, event.thread.num), Priority.PERSON)

@@ -1,0 +1,78 @@
+"""Whoever runs the board: types the commands of `steward`, each a process of its own by the clock of the Hub."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from benchmarks.stage import peak_mb
+from simulations.adoption.user_actions import BOT, token
+from steward.children import Children
+
+
+@dataclass(frozen=True)
+class Ran:
+    """What a command came to; `memory_mb` is the most that it had."""
+
+    status: int
+    printed: str
+    memory_mb: float
+
+
+class Operator:
+    """Runs commands on the board file in `folder`."""
+
+    def __init__(self, hub: Any, redis_url: str, folder: Path) -> None:
+        self.hub, self.redis_url, self.folder = hub, redis_url, folder
+        self.board, self.mirrors = folder / "board.yaml", folder / "mirrors"
+
+    def steward(self, *arguments: str) -> Ran:
+        """A command that has to go well. Raises SystemExit."""
+        ran = self.run(*arguments)
+        if ran.status:
+            words = ran.printed + (self.folder / "commands.log").read_text("utf-8", "replace")[-2_000:]
+            raise SystemExit(f"steward {' '.join(arguments)} ended with {ran.status}: {words}")
+        return ran
+
+    def run(self, *arguments: str) -> Ran:
+        """A command, however it ends; what it complains of goes into `commands.log`."""
+        command = [sys.executable, "-m", "steward.cli", *arguments]
+        with (self.folder / "commands.log").open("ab") as log:
+            process = subprocess.Popen(command, env=self.environment(), stdout=subprocess.PIPE, stderr=log, text=True)
+        assert process.stdout is not None
+        printed = process.stdout.read()
+        _, status, usage = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+        return Ran(process.returncode, printed, usage.ru_maxrss / 1024)
+
+    def sync_until(self, condition: Callable[[], bool]) -> float:
+        """Let a sync process run until `condition()`; the most memory that it had, in MB."""
+        with Children(self.folder / "logs") as children:
+            command = [sys.executable, "-m", "steward.cli", "sync"]
+            child = children.start("sync", command, environment=self.environment(rate=1))
+            while not condition():
+                children.check()
+                time.sleep(0.5)
+            memory = peak_mb(child.process.pid)
+            child.process.terminate()
+            child.process.wait(60)
+        return memory
+
+    def environment(self, rate: int = 0) -> dict[str, str]:
+        """All that a command is told; its clock stands still, or goes on at `rate`."""
+        secret = self.folder / "token"
+        secret.touch(mode=0o600)
+        secret.write_text(token(BOT))
+        return {
+            **{name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ},
+            **{"HF_ENDPOINT": self.hub.url, "REDIS_URL": self.redis_url, "HF_HUB_DISABLE_TELEMETRY": "1"},
+            **{"STEWARD_BOARD": str(self.board), "STEWARD_LOG_LEVEL": "warning"},
+            **{"STEWARD_MIRRORS": str(self.mirrors), "STEWARD_BOT_TOKEN_FILE": str(secret)},
+            "STEWARD_CLOCK": f"{self.hub.box.clock.seconds()},{rate}",
+        }

@@ -1,0 +1,246 @@
+"""The adoption, step by step: what each costs, and what was wrong about it."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from hub.comments import marker_of
+from leaderboard.kinds import Effect
+from leaderboard.requests import is_request_path
+from localhub.accounts.store import Caller
+from localhub.clock import Clock
+from localhub.git.repository import Author, Put
+from localhub.testing import LocalHub
+from redis_state.shadowed_writes import Would
+from simulations.adoption.bot_driver import Bot
+from simulations.adoption.existing_board import Old, double_of, flags, old_requests, talk
+from simulations.adoption.operator_commands import Operator
+from simulations.adoption.user_actions import (
+    BACKEND,
+    BOT,
+    DAY,
+    FORM,
+    HOUR,
+    MAINTAINER,
+    REQUESTS,
+    RESULTS,
+    SPACE,
+    Town,
+    world,
+)
+from simulations.adoption.write_audit import Past, Witness, keyed, mentioned
+from steward.valkey import Valkey
+
+EPOCH = 1_790_000_000.0
+ASKED_AT_MOST = 7 * DAY
+"""Commands and threads that are older are not answered any more."""
+ORDER = ("comment", "mention", "new-thread", "close", "merge", "relaunch", "pause", "edit")
+"""Edits last: what they bring to its end is then told."""
+KINDS = ("edit", "new-thread", "comment", "closed", "merged")
+ADMISSION = ("python-files", "causal", "headers", "layers", "size", "honest-precision", "half-precision", "licence")
+MORE = (
+    "tokenizer-loads",
+    "chat-template",
+    "vocabulary",
+    "special-tokens",
+    "model-card",
+    "category",
+    "duplicate",
+    "copy",
+)
+QUOTAS = ("quota-submitter", "quota-organisation", "merge", "base-declared")
+
+
+def tell(folder: Path, options: argparse.Namespace, operator: type[Operator] = Operator) -> dict[str, Any]:
+    """Everything, from the past to the last effect that is switched on; `operator` runs the commands."""
+    past = list(old_requests(options.requests))
+    with (
+        LocalHub(folder / "hub", world(options.days), clock=Clock(f"{EPOCH},0")) as hub,
+        Valkey(folder / "valkey") as valkey,
+    ):
+        story = Story(hub, operator(hub, valkey.url, folder))
+        story.past(past, options.threads)
+        story.adopt()
+        with closing(story.first_look()):
+            story.week(Town(hub, options.seed), past, options.days)
+            story.switch_on()
+            story.judge()
+        return story.found
+
+
+class Story:
+    """One adoption; `found` holds the figures and what was wrong."""
+
+    def __init__(self, hub: Any, operator: Operator) -> None:
+        self.hub, self.operator = hub, operator
+        self.found: dict[str, Any] = {"steps": {}, "wrong": []}
+        self.witness = Witness(hub, BOT)
+
+    # --- before
+
+    def past(self, old: list[Old], threads: int) -> None:
+        """Put the past on the Hub, and describe the board."""
+        me = Author(BACKEND, "old@example.com")
+        requests, results = (self._repo(name) for name in (REQUESTS, RESULTS))
+        files = [Put(one.path, one.file()) for one in old]
+        files += [Put(one.path.replace("Org-", "org-"), double_of(one)) for one in old if one.is_double]
+        requests.git.commit("refs/heads/main", files, None, me, "Requests", when=EPOCH)
+        ended = [one for one in old if one.kind and one.status in ("FINISHED", "PENDING_NEW_EVAL")]
+        results.git.commit("refs/heads/main", [Put(*one.results()) for one in ended], None, me, "Results", when=EPOCH)
+        people = [Caller(self.hub.box.accounts.by_name(f"person-{number}")) for number in range(12)]
+        places = (requests, *(4 * [self.hub.box.repos.get("space", SPACE)]))
+        for number in range(threads):
+            title, post, answer = talk(number)
+            repo = places[number % 5]
+            thread = self.hub.box.threads.open_discussion(repo, people[number % 12], title, post)
+            self.hub.box.threads.comment(repo, people[(number + 1) % 12], thread, answer)
+        self.operator.board.write_text(yaml.safe_dump(self._board()))
+        (self.operator.folder / "flags.py").write_text(flags(self.hub.url))
+        self.hub.box.clock.advance(DAY)
+
+    def _board(self) -> dict[str, Any]:
+        repos = {name: f"board/{name}" for name in ("requests", "results", "logs", "flags")}
+        return {
+            "name": "adopted",
+            "title": "Adopted",
+            "suite": "starter",
+            "maintainers": [self.hub.box.accounts.by_name(MAINTAINER).id],
+            "front_ends": [self.hub.box.accounts.by_name(FORM).id],
+            "pull_requests": "merge",
+            "repos": {**repos, "community": SPACE, "details_namespace": "board-details"},
+            # Its new models are a config and a letter.
+            "admission": {"off": [*ADMISSION, *MORE, *QUOTAS]},
+        }
+
+    def adopt(self) -> None:
+        """`steward adopt`, as a person runs it."""
+        head = self._repo(REQUESTS).git.head()
+        entries = self._repo(REQUESTS).git.entries(head, recursive=True)
+        files = {entry.path: entry.oid for entry in entries if is_request_path(entry.path)}
+        with self._step("steward adopt") as step:
+            ran = self.operator.steward("adopt", "--by", MAINTAINER, "--json")
+            step["memory_mb"] = ran.memory_mb
+        record = json.loads(ran.printed)["record"]
+        self.before = Past(files, record["threads"])
+        if record["files"] != len(files) or [deed.path for deed in self.witness.deeds] != [".steward/adopted.json"]:
+            self._wrong(f"the record counts {record['files']} files of {len(files)}, by {self.witness.deeds}")
+        self.witness.deeds.clear()
+
+    def first_look(self) -> Bot:
+        """The sync process, from its start until every request is known and nothing is left to do; the bot after it."""
+        operator = self.operator
+        with self._step("first steward sync") as step:
+            self.bot = Bot(self.hub, operator.redis_url, operator.board, operator.mirrors)
+            desk = self.bot.desk
+            step["memory_mb"] = operator.sync_until(
+                lambda: desk.index.count() >= len(self.before.files) and not desk.redis.zcard(desk.keys.dirty)
+            )
+        self.hub.box.clock.advance(HOUR)  # which the process's own clock may have gone ahead
+        self._expect_silence("the first look")
+        return self.bot
+
+    # --- in shadow
+
+    def week(self, town: Town, old: list[Old], days: int) -> None:
+        """People act, the old backend goes on, and the bot only looks on."""
+        self.town = town
+        self.began = self.hub.box.clock.seconds() + days * DAY + DAY + HOUR
+        with self._step(f"{days} days in shadow"):
+            self.bot.live(days * DAY, town.week(days, old))
+        self._expect_silence("a week in shadow")
+        with self._step("a round, nothing new"):
+            self.bot.live(HOUR / 60)
+        if (ran := self.operator.run("effects", "set", "edit", "on")).status != 1:
+            self._wrong(f"`steward effects set edit on` ended with {ran.status} beside another backend")
+        with self._step("a day without the other"):
+            self.bot.live(DAY + HOUR)
+        self._expect_silence("a quiet day")
+        self.listed = keyed(self.bot.desk.effects.shadow.read().things)
+        self.overtaken = {key for key, would in self.listed.items() if self._is_overtaken(would)}
+        self.found["listed"] = sorted(self.listed)
+        self.found["overtaken"] = sorted(self.overtaken)
+
+    def _is_overtaken(self, would: Would) -> bool:
+        """Whether somebody else has brought a request to its end meanwhile, or it was asked for too long ago."""
+        about = marker_of(f"<!-- {would.id.partition('<!-- ')[2]}")
+        path = would.path if would.effect == "edit" else about.key if about is not None else ""
+        if is_request_path(path) and would.repo == f"dataset/{REQUESTS}":
+            return self.town.read(path)["status"] not in ("PENDING", "RERUN")
+        return self._is_late(self.town.asked.get((would.repo, would.thread or 0), EPOCH * 2))
+
+    def _is_late(self, asked: float) -> bool:
+        return bool(self.began - asked > ASKED_AT_MOST)
+
+    def switch_on(self) -> None:
+        """Each kind of effect by the command for it, and an hour after each."""
+        assert set(ORDER) == {kind.value for kind in Effect}
+        for kind in ORDER:
+            with self._step(f"{kind} on, an hour"):
+                self.operator.steward("effects", "set", kind, "on")
+                self.bot.restart()
+                self.bot.live(HOUR)
+        self.done = list(self.witness.deeds)
+        with self._step("flags imported, a day"):
+            table = str(self.operator.folder / "flags.py")
+            ran = self.operator.run("flags", "import", table, "--category", "contamination", "--write")
+            if ran.status != 1:  # two of the keys name nothing: that is told, and the others imported
+                self._wrong("the flags were not imported as expected")
+            self.bot.live(DAY)
+
+    # --- and after
+
+    def judge(self) -> None:
+        """Hold what was done against the list, the past, and what people had asked for."""
+        done = {deed.key for deed in self.done if deed.what in KINDS}
+        self.found["done"] = sorted(done)
+        self.found["followed"] = sorted(done - self.listed.keys())
+        for key in sorted(self.listed.keys() - done - self.overtaken):
+            if key[-1] == "RUNNING" and self.bot.desk.index.get(key[3]).state in ("waiting", "queued"):
+                continue  # it had its turn in the list, and somebody who came by pull request goes before it now
+            self._wrong(f"listed and not done: {key}")
+        for deed in self.before.touched(self.witness.deeds, asked=self.town.asked, paths=self.town.paths):
+            self._wrong(f"touched the past: {deed}")
+        for name in sorted(mentioned(self.witness.deeds) - self.town.spoken):
+            self._wrong(f"mentioned {name}, who had done nothing")
+        spoken = {(deed.repo, deed.thread) for deed in self.witness.deeds if deed.what in ("comment", "merged")}
+        silent = set(self.town.asked) - spoken
+        late = {place for place in silent if self._is_late(self.town.asked[place])}
+        self.found |= {"asked": len(self.town.asked), "answered": len(spoken & set(self.town.asked))}
+        self.found["too_late"] = len(late)
+        for place in sorted(silent - late):
+            self._wrong(f"nobody answered in {place}")
+
+    # --- tools
+
+    def _repo(self, name: str) -> Any:
+        return self.hub.box.repos.get("dataset", name)
+
+    def _wrong(self, words: str) -> None:
+        self.found["wrong"].append(words)
+
+    def _expect_silence(self, when: str) -> None:
+        for deed in self.witness.deeds:
+            self._wrong(f"in shadow, in {when}: {deed}")
+        self.witness.deeds.clear()
+
+    @contextmanager
+    def _step(self, name: str) -> Iterator[dict[str, Any]]:
+        step: dict[str, Any] = {}
+        calls, started = self._calls(), time.monotonic()
+        yield step
+        step |= {"seconds": round(time.monotonic() - started, 2), "calls": self._calls() - calls}
+        self.found["steps"][name] = step
+        print(f"{name}: {step}", file=sys.stderr, flush=True)
+
+    def _calls(self) -> int:
+        calls = self.hub.box.stats.read()["calls"]
+        return sum(int(call["count"]) for call in calls if call["account"] == BOT)

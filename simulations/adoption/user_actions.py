@@ -1,0 +1,193 @@
+"""The people of a board, and the backend that it had before: what they do while Steward only looks on."""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Any
+
+from huggingface_hub import CommitOperationAdd, HfApi
+
+from simulations.adoption.existing_board import Old
+
+REQUESTS, RESULTS, SPACE = "board/requests", "board/results", "board/space"
+PEOPLE = [f"person-{number}" for number in range(12)]
+MAINTAINER, FORM, BACKEND, BOT = "mira", "form", "old-backend", "steward-bot"
+DAY, HOUR = 86_400.0, 3_600.0
+GOOD = json.dumps({"model_type": "gpt2", "architectures": ["GPT2LMHeadModel"]})
+BAD = json.dumps({"auto_map": {"AutoConfig": "x.Y"}})
+Fields = dict[str, Any]
+Act = tuple[float, Callable[[], object]]
+
+
+def token(name: str) -> str:
+    """The token of an account."""
+    return f"hf_{name.replace('-', '_')}"
+
+
+def new_models(days: int) -> dict[str, str]:
+    """The models that people will submit, with their configs; one in five cannot be accepted."""
+    return {f"fresh/model-x{n}": BAD if n % 5 == 4 else GOOD for n in range(6 * days)}
+
+
+def world(days: int) -> dict[str, Any]:
+    """Accounts, repos, and the models of the week to come."""
+    everybody = [*PEOPLE, MAINTAINER, FORM, BACKEND, BOT]
+    members = dict.fromkeys((MAINTAINER, FORM, BACKEND, BOT), "write")
+    return {
+        "users": [{"name": name, "tokens": [{"token": token(name), "role": "write"}]} for name in everybody],
+        "orgs": [{"name": "board", "members": members}, {"name": "board-details"}, {"name": "fresh"}],
+        "repos": [
+            *({"type": "dataset", "id": f"board/{name}"} for name in ("requests", "results", "logs", "flags")),
+            {"type": "space", "id": SPACE, "sdk": "static"},
+            *(
+                {"type": "model", "id": model, "files": {"config.json": config, "model.safetensors": "x"}}
+                for model, config in new_models(days).items()
+            ),
+        ],
+    }
+
+
+class Town:
+    """What people do, and what they may expect of it: `asked` in which threads, `paths` about which old requests."""
+
+    def __init__(self, hub: Any, seed: int) -> None:
+        self.hub = hub
+        self.chance = random.Random(seed)
+        self.api: dict[str, HfApi] = {}
+        self.asked: dict[tuple[str, int], float] = {}
+        """Thread → when somebody last asked the bot for something there."""
+        self.spoken = set[str]()
+        """Names of those who did anything since the adoption."""
+        self.paths = set[str]()
+
+    def of(self, name: str) -> HfApi:
+        """The Hub, as `name` sees it."""
+        self.spoken.add(name)
+        return self.api.setdefault(name, HfApi(self.hub.url, token=token(name)))
+
+    def week(self, days: int, old: list[Old]) -> list[Act]:
+        """Everything that happens in so many days, by seconds since their beginning."""
+        models = list(new_models(days))
+        acts = [act for day in range(days) for act in self._day(day, models[6 * day : 6 * day + 6], old)]
+        return sorted(acts, key=lambda act: act[0])
+
+    def _day(self, day: int, models: list[str], old: list[Old]) -> Iterator[Act]:
+        def at() -> float:
+            return day * DAY + self.chance.uniform(0, 0.8 * DAY)
+
+        failed = [one for one in old if one.status == "FAILED" and one.kind == 2]
+        waiting = [one for one in old if one.status == "PENDING" and one.kind == 2]
+        for number, model in enumerate(models):
+            yield (
+                at(),
+                partial(self.pull, [self.new(model)]) if number == 5 else partial(self.submit, model, number < 2),
+            )
+        mine, theirs, again, links, asks = (failed[5 * day + number] for number in range(5))
+        yield at(), partial(self.backend_runs, waiting[day].path)
+        yield at(), partial(self.resubmit, again)
+        yield at(), partial(self.thank, 1 + 3 * day)
+        yield at(), partial(self.ask_in_old_thread, 2 + 3 * day, f"/status {asks.model}")
+        yield at(), partial(self.close_old_thread, 3 + 3 * day)
+        yield at(), partial(self.report, links)
+        yield at(), partial(self.question, "How long does it take until a model is evaluated?")
+        yield at(), partial(self.question, "Lovely weather today")
+        yield at(), partial(self.pull, [self.again(mine), self.again(theirs)])
+
+    def somebody(self) -> str:
+        """One of the people."""
+        return self.chance.choice(PEOPLE)
+
+    # --- with files
+
+    def new(self, model: str) -> tuple[str, Fields]:
+        """A request for a new model."""
+        fields = {"model": model, "status": "PENDING", "revision": "main", "precision": "float16", "params": 0.1}
+        more = {"weight_type": "Original", "base_model": "", "submitted_time": self.now()}
+        return f"{model}_eval_request_False_float16_Original.json", {**fields, **more}
+
+    def submit(self, model: str, runs: bool) -> None:
+        """The form adds a request; the old backend `runs` it, or does not come to it."""
+        path, fields = self.new(model)
+        self.put(FORM, path, {**fields, "sender": self.somebody()}, f"Add {model} to eval queue")
+        if runs:
+            self.backend_runs(path)
+
+    def backend_runs(self, path: str) -> None:
+        """The backend that was there before sets one request RUNNING, puts its results, and sets it FINISHED."""
+        fields = self.read(path)
+        self.put(BACKEND, path, {**fields, "status": "RUNNING", "job_id": "77"}, "Start")
+        results = json.dumps({"results": {}, "config": {"model_args": f"pretrained={fields['model']}"}}).encode()
+        add = CommitOperationAdd(f"{fields['model']}/results_2026-11-01T00-00-00.000000.json", results)
+        self.of(BACKEND).create_commit(RESULTS, [add], commit_message="Add results", repo_type="dataset")
+        self.put(BACKEND, path, {**fields, "status": "FINISHED", "job_id": "77"}, "Finish")
+
+    def resubmit(self, old: Old) -> None:
+        """Somebody submits an old failure anew: the form writes over its file."""
+        self.put(FORM, *self.again(old), f"Add {old.model} to eval queue")
+        self.paths.add(old.path)
+
+    def put(self, who: str, path: str, fields: Fields, title: str) -> None:
+        """The backend or the form commits a request file."""
+        add = CommitOperationAdd(path, json.dumps(fields).encode())
+        self.of(who).create_commit(REQUESTS, [add], commit_message=title, repo_type="dataset")
+
+    def read(self, path: str) -> Fields:
+        """A request file as it is."""
+        repo = self.hub.box.repos.get("dataset", REQUESTS)
+        found: Fields = json.loads(repo.git.file(repo.git.head(), path))
+        return found
+
+    def now(self) -> str:
+        """The time, as forms write it."""
+        return str(self.hub.box.clock.now().strftime("%Y-%m-%dT%H:%M:%SZ"))
+
+    # --- with words
+
+    def thank(self, number: int) -> None:
+        """A comment in an old thread that asks for nothing."""
+        self.of(self.somebody()).comment_discussion(SPACE, number, "Thanks, that helped.", repo_type="space")
+
+    def ask_in_old_thread(self, number: int, command: str) -> None:
+        """A command in an old thread."""
+        self.of(self.somebody()).comment_discussion(SPACE, number, command, repo_type="space")
+        self.note(f"space/{SPACE}", number)
+
+    def close_old_thread(self, number: int) -> None:
+        """A maintainer tidies up."""
+        self.of(MAINTAINER).change_discussion_status(SPACE, number, "closed", repo_type="space")
+
+    def report(self, old: Old) -> None:
+        """A new thread about an old failure: its author asks about the past."""
+        url = f"https://huggingface.co/datasets/{REQUESTS}/blob/main/{old.path}"
+        self.open(f"{old.model} failed", f"Why did my model fail? {url}", asks=True)
+        self.paths.add(old.path)
+
+    def question(self, words: str) -> None:
+        """A new thread; what only people could answer asks the bot for nothing."""
+        self.open(words, words, asks=words.endswith("?"))
+
+    def pull(self, files: list[tuple[str, Fields]]) -> None:
+        """An outsider asks by pull request to have these evaluated."""
+        adds = [CommitOperationAdd(path, json.dumps(fields, indent=2).encode()) for path, fields in files]
+        made = self.of(self.somebody()).create_commit(
+            REQUESTS, adds, commit_message="Please evaluate", repo_type="dataset", create_pr=True
+        )
+        self.note(f"dataset/{REQUESTS}", int(made.pr_num or 0))
+        self.paths.update(path for path, _ in files)
+
+    def again(self, old: Old) -> tuple[str, Fields]:
+        """An old request, waiting again."""
+        return old.path, {**old.fields(), "status": "PENDING", "submitted_time": self.now()}
+
+    def open(self, title: str, text: str, *, asks: bool) -> None:
+        """Somebody opens a thread in the Community tab."""
+        made = self.of(self.somebody()).create_discussion(SPACE, title, description=text, repo_type="space")
+        if asks:
+            self.note(f"space/{SPACE}", made.num)
+
+    def note(self, repo: str, number: int) -> None:
+        """Somebody asked the bot for something in this thread."""
+        self.asked[repo, number] = self.hub.box.clock.seconds()

@@ -1,0 +1,130 @@
+"""Somebody who sees all that the bot does on the Hub, and holds it against what it may do."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from hub.comments import marker_of
+from leaderboard.requests import is_request_path
+from localhub.repos.events import Event
+from redis_state.shadowed_writes import Would
+
+MAIN = "refs/heads/main"
+FLAGS_REPO = "board/flags"
+_MODEL = re.compile(r"[\w.-]+/model-\w+")
+_MENTIONED = re.compile(r"(?<![\w/`.@-])@([A-Za-z0-9][\w-]*)")
+
+
+@dataclass(frozen=True)
+class Deed:
+    """One thing that the bot did: `what` is edit, new-thread, comment, edit-comment, closed or merged."""
+
+    what: str
+    repo: str
+    thread: int | None = None
+    path: str = ""
+    status: str = ""
+    was: str | None = None
+    """The blob that lay at `path` before."""
+    text: str = ""
+
+    @property
+    def key(self) -> tuple[str, ...]:
+        """By what it is found in a list of what would be done."""
+        if self.what in ("new-thread", "comment"):
+            marker = marker_of(self.text)
+            return self.what, self.repo, str(marker)
+        return self.what, self.repo, str(self.thread or ""), self.path, self.status
+
+
+class Witness:
+    """What the account `bot` did, in order."""
+
+    def __init__(self, hub: Any, bot: str) -> None:
+        self.hub = hub
+        self.bot = bot
+        self.deeds: list[Deed] = []
+        hub.box.subscribe(self._look)
+
+    def _look(self, event: Event) -> None:
+        if event.actor is None or event.actor.name != self.bot:
+            return
+        repo = f"{event.repo.type}/{event.repo.full_name}"
+        if event.kind == "repo.content":
+            self.deeds += self._edits(event, repo)
+        elif event.kind == "discussion.comment":
+            kind = "comment" if event.action == "create" else "edit-comment"
+            self.deeds.append(Deed(kind, repo, event.thread.num, text=str(event.comment.data["raw"])))
+        elif event.kind == "discussion":
+            kind = "new-thread" if event.action == "create" else event.thread.status
+            text = str(event.comment.data["raw"]) if event.comment is not None else ""
+            self.deeds.append(Deed(kind, repo, event.thread.num, status=event.thread.status, text=text))
+
+    def _edits(self, event: Event, repo: str) -> Iterable[Deed]:
+        for change in event.updated_refs:
+            if change.ref != MAIN or change.new is None:
+                continue
+            for changed in event.repo.git.changed_paths(change.old, change.new):
+                data = event.repo.git.file(change.new, changed.path)
+                was = changed.old.oid if changed.old is not None else None
+                yield Deed("edit", repo, path=changed.path, status=_status(data), was=was)
+
+
+@dataclass(frozen=True)
+class Past:
+    """What was there at adoption: the blob of each request file, the highest thread number of each repo."""
+
+    files: dict[str, str]
+    threads: dict[str, int]
+
+    def touched(
+        self, deeds: Iterable[Deed], *, asked: Collection[tuple[str, int]], paths: Collection[str]
+    ) -> list[Deed]:
+        """What the bot did about it though nobody asked, in the threads `asked` or about the old requests `paths`."""
+        left = self.files.keys() - paths
+        return [deed for deed in deeds if self._is_touched(deed, asked, left)]
+
+    def _is_touched(self, deed: Deed, asked: Collection[tuple[str, int]], left: Collection[str]) -> bool:
+        if deed.what == "edit" and is_request_path(deed.path):
+            return deed.path in self.files and self.files[deed.path] == deed.was
+        if deed.what == "edit":
+            return deed.was is not None and deed.repo != f"dataset/{FLAGS_REPO}"
+        if deed.what == "new-thread":
+            models = {path.partition("_eval_request_")[0] for path in left}
+            return any(model in models for model in _MODEL.findall(deed.text))
+        return (deed.thread or 0) <= self.threads.get(deed.repo, 0) and (deed.repo, deed.thread or 0) not in asked
+
+
+def mentioned(deeds: Iterable[Deed]) -> set[str]:
+    """The names of whom the bot's words told."""
+    return {name for deed in deeds for name in _MENTIONED.findall(deed.text)}
+
+
+def keyed(things: Iterable[Would]) -> dict[tuple[str, ...], Would]:
+    """What would be done, by the words of Deed.key; edits of comments are left out, for they follow from others."""
+    found: dict[tuple[str, ...], Would] = {}
+    for would in things:
+        match would.id.partition(" ")[0]:
+            case "edit":
+                found["edit", would.repo, "", would.path, would.status] = would
+            case "open":
+                found["new-thread", would.repo, would.id.partition(" ")[2]] = would
+            case "comment":
+                found["comment", would.repo, would.id.split(" ", 2)[2]] = would
+            case "closed":
+                found["closed", would.repo, str(would.thread), "", "closed"] = would
+            case "merge":
+                found["merged", would.repo, str(would.thread), "", "merged"] = would
+    return found
+
+
+def _status(data: bytes | None) -> str:
+    try:
+        fields = json.loads(data or b"")
+    except ValueError:
+        return ""
+    return str(fields.get("status", "")) if isinstance(fields, dict) else ""

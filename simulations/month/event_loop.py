@@ -1,0 +1,92 @@
+"""Time passes: acts of the script and what follows from them, each at its moment by the played clock.
+
+What somebody does is a generator, a *flow*. It yields how many played seconds it waits, or a condition that it waits
+for, PATIENCE played seconds at most; the condition's last answer is what `yield` returns.
+"""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+import time
+import traceback
+from collections.abc import Callable, Generator
+from dataclasses import dataclass, field
+from typing import Any
+
+from simulations.month.accelerated_clock import PlayedClock
+
+PATIENCE = 5400.0
+PEOPLE_DO = ("submit", "scrawl", "report", "burst", "rename", "flag")
+LOOK = 0.25
+"""Real seconds between two looks at a condition."""
+
+Flow = Generator[float | Callable[[], Any], Any, None]
+
+
+@dataclass
+class Stage:
+    """All flows that have begun and are not over."""
+
+    clock: PlayedClock
+    closed: Callable[[], bool] = lambda: False
+    """Whether the Hub is away just now: people notice, and come back later."""
+    trouble: list[str] = field(default_factory=list)
+    """What went wrong in a flow: the script's own mistakes, and waits that were in vain."""
+    _due: list[tuple[float, int, str, Flow, Callable[[], Any] | None, float]] = field(default_factory=list)
+    _order: itertools.count[int] = field(default_factory=itertools.count)
+
+    def begin(self, name: str, flow: Flow, *, at: float) -> None:
+        """Let `flow` begin at `at`."""
+        heapq.heappush(self._due, (at, next(self._order), name, flow, None, 0.0))
+
+    def __len__(self) -> int:
+        return len(self._due)
+
+    def play(self, until: float) -> None:
+        """Go on with whatever is due, until the played clock shows `until`."""
+        while (now := self.clock.now()) < until:
+            if self._due and self._due[0][0] <= now:
+                self._go_on(*heapq.heappop(self._due))
+                continue
+            next_at = min(until, self._due[0][0] if self._due else until)
+            time.sleep(max(0.0, min(LOOK, self.clock.real(next_at - now))))
+
+    def shift(self, seconds: float) -> None:
+        """Whatever waits by the clock waits so much longer: the clock has jumped."""
+        self._due = [(at + seconds, order, name, flow, c, end + seconds) for at, order, name, flow, c, end in self._due]
+
+    def _go_on(
+        self, _at: float, _order: int, name: str, flow: Flow, condition: Callable[[], Any] | None, end: float
+    ) -> None:
+        if name.partition(" ")[0] in PEOPLE_DO and self.closed():
+            self._later(LOOK * self.clock.rate, name, flow, condition, end)
+            return
+        try:
+            answer = condition() if condition is not None else None
+            if condition is not None and not answer:
+                if self.clock.now() < end:
+                    self._later(LOOK * self.clock.rate, name, flow, condition, end)
+                    return
+                self.trouble.append(f"{self._date()} {name}: waited in vain at line {_line(flow)}")
+            wish = flow.send(answer)
+        except StopIteration:
+            return
+        except Exception:  # noqa: BLE001  one person's trouble is told at the end, and the month goes on
+            self.trouble.append(f"{self._date()} {name}: {traceback.format_exc(limit=-3)}")
+            return
+        if callable(wish):
+            self._later(0.0, name, flow, wish, self.clock.now() + PATIENCE)
+        else:
+            self._later(float(wish), name, flow, None, 0.0)
+
+    def _date(self) -> str:
+        return time.strftime("%m-%d %H:%M", time.gmtime(self.clock.now()))
+
+    def _later(self, seconds: float, name: str, flow: Flow, condition: Callable[[], Any] | None, end: float) -> None:
+        heapq.heappush(self._due, (self.clock.now() + seconds, next(self._order), name, flow, condition, end))
+
+
+def _line(flow: Flow) -> int:
+    frame = getattr(flow, "gi_frame", None)
+    return int(frame.f_lineno) if frame is not None else 0

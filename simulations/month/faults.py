@@ -1,0 +1,116 @@
+"""What goes wrong in the month, and what operators do: each a flow (`stage`)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import yaml
+
+import leaderboard
+from simulations.month.event_loop import Flow
+from simulations.month.processes import Town
+from workers.starter import dataset_files
+
+STARTER = Path(leaderboard.__file__).parent / "suites" / "starter.yaml"
+MINUTE = 60.0
+QUESTIONS = "data/boolean_expressions/test.jsonl"
+OUTAGE, SILENCE = 12 * MINUTE, 8 * MINUTE
+
+
+@dataclass
+class Troubles:
+    """Hands that break things and mend them."""
+
+    town: Town
+    board: dict[str, Any]
+    desk: Any
+    told: list[str] = field(default_factory=list)
+    """What happened since it was last told, in words."""
+    away: bool = False
+    """Whether the Hub is away."""
+    history: list[str] = field(default_factory=list)
+
+    def restart(self, _seed: int) -> Flow:
+        """Everything of Steward is stopped politely, and started again."""
+        yield from self._turn(self.town.parts, together=True)
+
+    def upgrade(self, _seed: int) -> Flow:
+        """One process after the other, as a rolling upgrade does it."""
+        yield from self._turn(self.town.parts, together=False)
+
+    def _turn(self, names: list[str], *, together: bool) -> Flow:
+        rounds = [names] if together else [[name] for name in names]
+        for group in rounds:
+            rude = [name for name in group if not self.town.stop(name)]
+            self.town.start(*group)
+            yield self.town.web_answers
+            self.told.append(f"restarted {', '.join(group)}" + (f"; had to kill {rude}" if rude else ""))
+
+    def kill(self, seed: int) -> Flow:
+        """A process of each kind dies where it stands, one after the other."""
+        random = Random(seed)
+        for kind in ("worker", "sync", "web", "schedule"):
+            name = random.choice([one for one in self.town.parts if one.startswith(kind)])
+            self.town.kill(name)
+            self.told.append(f"killed {name}")
+            yield random.uniform(5, MINUTE)
+            self.town.start(name)
+            yield MINUTE
+
+    def outage(self, _seed: int) -> Flow:
+        """The Hub answers errors only."""
+        self.told.append("the Hub answers 503")
+        self.town.admin("POST", "faults", {"route": "/api/*", "kind": "fail", "times": None, "status": 503})
+        self.away = True
+        yield OUTAGE
+        self.town.admin("DELETE", "faults")
+        self.away = False
+
+    def silence(self, _seed: int) -> Flow:
+        """The Hub does not answer at all."""
+        self.told.append("the Hub does not answer")
+        self.town.admin("POST", "faults", {"route": "/api/*", "kind": "hang", "times": None, "seconds": 120})
+        self.away = True
+        yield SILENCE
+        self.town.admin("DELETE", "faults")
+        self.away = False
+
+    def redis(self, _seed: int) -> Flow:
+        """The queue server loses everything."""
+        self.told.append("Redis lost its data")
+        self.town.lose_queue()
+        yield 0.0
+
+    def breakage(self, _seed: int) -> Flow:
+        """The questions change under us: whatever begins dies. It is mended after the pause, and the suite resumed."""
+        self.told.append("the benchmark broke")
+        whole = dataset_files()[QUESTIONS].decode()
+        self._modify({QUESTIONS: whole + whole})
+        yield self.is_paused
+        self.told.append("the suite was paused" if self.is_paused() else "the suite was not paused")
+        yield 10 * MINUTE
+        self._modify({QUESTIONS: whole})
+        if self.is_paused():
+            done = self.town.steward("resume", f"suite:{self.desk.suite.name}")
+            self.told.append(f"resumed: {done.returncode} {(done.stdout + done.stderr).strip()[:200]}")
+
+    def _modify(self, files: dict[str, str]) -> None:
+        self.town.admin("POST", "modify", {"type": "dataset", "id": "steward-suites/starter", "files": files})
+
+    def is_paused(self) -> bool:
+        """Whether a suite is paused."""
+        return any(str(what).startswith("suite:") for what in self.desk.pauses.all())
+
+    def suite(self, _seed: int) -> Flow:
+        """The suite changes: everything is restarted with it, and finished requests are put back into the queue."""
+        suite = yaml.safe_load(STARTER.read_text("utf-8")) | {"version": 2}
+        path = self.town.folder / "starter-2.yaml"
+        path.write_text(yaml.safe_dump(suite))
+        self.board["suite"] = str(path)
+        self.town.write_board(self.board)
+        yield from self.restart(0)
+        done = self.town.steward("reevaluate", "--yes", "--limit", "20")
+        self.told.append(f"reevaluate: {done.returncode} {(done.stdout + done.stderr).strip()[:200]}")

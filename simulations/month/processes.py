@@ -1,0 +1,224 @@
+"""The processes of the month: a Hub, a queue server and everything of Steward, each by the played clock."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import redis
+import yaml
+
+from bot.core.context import Desk
+from hub.client import Hub
+from leaderboard.boards import parse_board
+from leaderboard.suites import find_suite
+from redis_state.redis import connect
+from simulations.month import scripted_harness
+from simulations.month.accelerated_clock import PlayedClock
+from steward.children import Children
+from steward.valkey import find_server, free_port
+
+BOT, FORM, WORKER, EYES, SECRET = "hf_bot", "hf_form", "hf_worker", "hf_eyes", "s3cret"
+COMMANDS = {"web": ["serve"], "sync": ["sync", "--no-timer"], "schedule": ["schedule"], "worker": ["work"]}
+ROOT = Path(__file__).parents[2]
+HARNESS = "month_harness"
+PATIENCE = 60.0
+"""Real seconds for a process to come up."""
+
+
+@dataclass
+class Town:
+    """The board's processes, by name, and hands to start and end them."""
+
+    folder: Path
+    clock: PlayedClock
+    children: Children
+    processes: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
+    workers: int = 2
+    hub_url: str = ""
+    started: int = 0
+
+    def __post_init__(self) -> None:
+        self.queue_port, self.web_port = free_port(), free_port()
+        self.queue_url = f"redis://127.0.0.1:{self.queue_port}/0"
+        self.webhook_url = f"http://127.0.0.1:{self.web_port}/webhooks/hub"
+        (self.folder / "harness").mkdir(parents=True)
+        shutil.copy(scripted_harness.__file__, self.folder / "harness" / f"{HARNESS}.py")
+
+    @property
+    def parts(self) -> list[str]:
+        """Everything of Steward that runs: a web server, two sync processes, the timer, and workers."""
+        return ["web", "sync-0", "sync-1", "schedule", *(f"worker-{n}" for n in range(self.workers))]
+
+    # --- starting
+
+    def open(self, world: Mapping[str, Any]) -> None:
+        """Start the queue server and a Hub with `world` in it."""
+        self.start_queue()
+        path = self.folder / "world.json"
+        path.write_text(json.dumps(world))
+        arguments = [sys.executable, "-m", "localhub", "--port", "0", "--data", str(self.folder / "hub")]
+        process = self._start("localhub", [*arguments, "--world", str(path)], stdout=subprocess.PIPE)
+        assert process.stdout is not None
+        self.hub_url = json.loads(process.stdout.readline())["url"]
+
+    def write_board(self, board: Mapping[str, Any]) -> None:
+        """The board file, as every process reads it when it starts."""
+        (self.folder / "board.yaml").write_text(yaml.safe_dump(dict(board)))
+
+    def desk(self) -> Desk:
+        """A desk to look at what the bot makes of the month, in the name of an account that may only read."""
+        board = parse_board((self.folder / "board.yaml").read_text())
+        mirrors = self.folder / "eyes"
+        hub = Hub(self.hub_url, EYES, timeout=60)
+        return Desk(board, find_suite(board.suite), hub, connect(self.queue_url), self.clock.now, mirrors=mirrors)
+
+    def start(self, *names: str) -> None:
+        """Start parts of Steward."""
+        for name in names:
+            kind = name.partition("-")[0]
+            self._start(
+                name, [sys.executable, "-m", "steward.cli", *COMMANDS[kind]], settings=self._settings(kind, name)
+            )
+
+    def start_queue(self) -> None:
+        """Start the queue server on the data that it left."""
+        folder = self.folder / "queue"
+        folder.mkdir(exist_ok=True)
+        options = {"--port": str(self.queue_port), "--bind": "127.0.0.1", "--dir": str(folder), "--appendonly": "yes"}
+        options |= {"--maxmemory-policy": "noeviction", "--save": "", "--hz": "1"}
+        self._start("queue", [find_server(), *(part for option in options.items() for part in option)])
+        with redis.Redis(port=self.queue_port) as client:
+            self.wait(lambda: _pings(client))
+
+    def _start(
+        self, name: str, arguments: list[str], *, stdout: int | None = None, settings: Mapping[str, str] | None = None
+    ) -> Any:
+        command, time_settings = self.clock.command(name, arguments)
+        kept = {key: value for key, value in os.environ.items() if key in ("PATH", "HOME", "LANG", "TMPDIR")}
+        kept |= {key: value for key, value in os.environ.items() if key.startswith("OPENBLAS_")}
+        child = self.children.start(
+            name, command, environment={**kept, **time_settings, **(settings or {})}, stdout=stdout
+        )
+        self.processes[name] = child.process
+        self.started += 1
+        return child.process
+
+    def _settings(self, kind: str, name: str) -> dict[str, str]:
+        token = {"sync": {"STEWARD_BOT_TOKEN": BOT}, "schedule": {"STEWARD_BOT_TOKEN": BOT}}
+        token |= {"worker": {"STEWARD_WORKER_TOKEN": WORKER}, "web": {"STEWARD_WEBHOOK_SECRET": SECRET}}
+        return {
+            "HF_ENDPOINT": self.hub_url,
+            "HF_HUB_DISABLE_XET": "1",
+            "HF_HUB_DISABLE_TELEMETRY": "1",
+            "REDIS_URL": self.queue_url,
+            "STEWARD_BOARD": str(self.folder / "board.yaml"),
+            "STEWARD_MIRRORS": str(self.folder / f"mirrors-{name}"),
+            "STEWARD_PORT": str(self.web_port),
+            "STEWARD_WORK_DIR": str(self.folder / f"work-{name}"),
+            "STEWARD_HARNESS": HARNESS,
+            "STEWARD_PRELOAD": "",
+            "STEWARD_DEVICE": "cpu",
+            # Waits run by the fast clock, the processor does not.
+            "STEWARD_PROBE_PATIENCE": f"{max(1.0, self.clock.rate):g}",
+            "PYTHONFAULTHANDLER": "1",
+            "PYTHONPATH": os.pathsep.join((str(self.folder / "harness"), str(ROOT))),
+            **token[kind],
+        }
+
+    # --- ending
+
+    def stop(self, name: str, *, seconds: float = 30) -> bool:
+        """SIGTERM, and SIGKILL to the whole session of what is not gone in time; whether it went by itself.
+
+        What does not go says in its log where each of its threads stands.
+        """
+        process = self.processes.pop(name)
+        process.send_signal(signal.SIGTERM)
+        try:
+            process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            process.send_signal(signal.SIGABRT)  # faulthandler's cue
+            time.sleep(1)
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+            return False
+        finally:
+            self._forget(process)
+        return True
+
+    def kill(self, name: str) -> None:
+        """kill -9, as a power cut does."""
+        process = self.processes.pop(name)
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        self._forget(process)
+
+    def _forget(self, process: subprocess.Popen[bytes]) -> None:
+        self.children.started = [child for child in self.children.started if child.process is not process]
+
+    def lose_queue(self) -> None:
+        """The queue server dies with all its data, and comes back empty."""
+        self.kill("queue")
+        shutil.rmtree(self.folder / "queue")
+        self.start_queue()
+
+    @contextmanager
+    def frozen(self) -> Iterator[None]:
+        """Everything stands still meanwhile."""
+        groups = [process.pid for process in self.processes.values()]
+        for pid in groups:
+            os.killpg(pid, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            for pid in groups:
+                os.killpg(pid, signal.SIGCONT)
+
+    # --- looking
+
+    def wait(self, condition: Any, *, seconds: float = PATIENCE) -> None:
+        """Return once `condition()` holds. Raises TimeoutError."""
+        deadline = time.monotonic() + seconds
+        while not condition():
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"not yet after {seconds:.0f} s: {condition.__name__}")
+            time.sleep(0.05)
+
+    def web_answers(self) -> bool:
+        """Whether the web server is ready."""
+        try:
+            return bool(httpx2.get(f"http://127.0.0.1:{self.web_port}/healthz", timeout=5).is_success)
+        except httpx2.HTTPError:
+            return False
+
+    def admin(self, method: str, path: str, body: object = None) -> Any:
+        """A call to the Hub's own knobs."""
+        answer = httpx2.request(method, f"{self.hub_url}/_admin/{path}", json=body, timeout=60)
+        answer.raise_for_status()
+        return answer.json()
+
+    def steward(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Run a command of `steward` as an operator does, by the same clock."""
+        command, time_settings = self.clock.command("operator", [sys.executable, "-m", "steward.cli", *arguments])
+        settings = self._settings("sync", "operator")
+        environment = {"PATH": os.environ["PATH"], "HOME": os.environ["HOME"], **time_settings, **settings}
+        return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+
+
+def _pings(client: redis.Redis) -> bool:
+    try:
+        return bool(client.ping())
+    except redis.RedisError:
+        return False

@@ -1,0 +1,174 @@
+"""The end of a month: figures, and everything that is wrong."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from datetime import UTC, datetime
+from typing import Any
+
+from huggingface_hub import HfApi
+
+from bot.core.context import Desk
+from leaderboard.requests import is_request_path
+from leaderboard.times import read_time
+from simulations.month import inspection
+from simulations.month.event_loop import Stage
+from simulations.month.faults import Troubles
+from simulations.month.hub_setup import CONTENTS, FLAGS, LOGS, REQUESTS, RESULTS
+from simulations.month.processes import EYES, Town
+from simulations.month.resource_monitor import Watch, most_within, total
+from simulations.month.statistics_table import per, spread
+from simulations.month.user_actions import People
+
+CALLS, FILES, COMMITS, TRIGGERS = 1_000, 5_000, 128, 1_000
+"""What the Hub allows: API calls and files in five minutes, commits to a repo in an hour, deliveries a day."""
+GROWTH = 1.25
+"""How much larger a process may be late in its life than early, and still count as flat."""
+
+
+def look(
+    town: Town, people: People, troubles: Troubles, stage: Stage, watch: Watch, busy: tuple[int, int]
+) -> dict[str, Any]:
+    """All figures, with `findings` as the last of them: kind → where; empty where all is well."""
+    stats = town.admin("GET", "stats")
+    town.admin("PUT", "limits", dict.fromkeys(("api", "resolvers", "pages", "anonymous_api", "anonymous_pages")))
+    desk = people.desk
+    seen = inspection.read_threads(desk)
+    entries = [entry for entry in desk.index.find(sorted(desk.index.paths())) if entry is not None]
+    commits = {name: history(town, name) for name in (REQUESTS, RESULTS, LOGS, FLAGS, CONTENTS)}
+    comments = sum(1 for one in seen for comment in one.thread.comments if comment.author_name == inspection.BOT)
+    ours = [one for one in stats["calls"] if one["account"] == "bot"]
+    calls, requests = sum(one["count"] for one in ours), len(people.expected)
+    blocks = result_blocks(desk)
+    waits, results = times(desk, blocks)
+    found = {
+        "requests": len(entries),
+        "submitted": requests,
+        "threads": len(seen),
+        "evaluated": len(results),
+        "wait_to_start_seconds": spread(waits),
+        "wait_to_result_seconds": spread(results),
+        "answer_seconds": spread(inspection.answer_seconds(seen)),
+        "calls": {"in_all": calls, "per_request": per(calls, requests), "most_in_5_minutes": busy[0]},
+        "calls_by_route": by_route(ours),
+        "files": {"most_in_5_minutes": busy[1]},
+        "commits": {name: len(times) for name, times in commits.items()}
+        | {"per_request": per(sum(map(len, commits.values())), requests)},
+        "most_commits_in_an_hour": {
+            name: most_within(list(zip(t, range(len(t)), strict=True)), 3600) for name, t in commits.items()
+        },
+        "comments": {"by_the_bot": comments, "per_request": per(comments, requests)},
+        "deliveries": total(stats["deliveries"]) | {"most_in_24_hours": watch.most_triggers()},
+        "cpu_seconds": watch.cpu(),
+        "memory_mib": {
+            name: {"early": g[0], "late": g[1], "most": lives.most}
+            for name, lives in sorted(watch.lives.items())
+            for g in [lives.growth()]
+        },
+        "processes_started": town.started,
+        "troubles": troubles.history + troubles.told,
+    }
+    twice = list(inspection.twice(block["attempt"] for block in blocks))
+    return found | {"findings": findings(town, people, stage, watch, seen, entries, found, ours, twice)}
+
+
+def findings(
+    town: Town, people: People, stage: Stage, watch: Watch, seen: Any, entries: Any, found: Any, ours: Any, twice: Any
+) -> dict[str, list[str]]:
+    """What is wrong, by kind."""
+    wrong = inspection.Findings()
+    fates = {one.model: one.fate for one in people.script.submissions}
+    by_path, hub, requests = {e.path: e for e in entries}, people.desk.hub, people.desk.requests
+    there = {file.path: file.oid for file in hub.list_files(requests) if is_request_path(file.path)}
+    wrong.add("the script stumbled", stage.trouble)
+    wrong.add("no answer", inspection.unanswered(seen, inspection.waiting(people.desk)))
+    wrong.add("no reply", inspection.without_reply(seen))
+    wrong.add("said twice", inspection.doubled(seen))
+    wrong.add("reply not finished", inspection.unfinished(seen))
+    wrong.add("no end", inspection.unended(entries))
+    wrong.add("no reason", inspection.silent(entries))
+    wrong.add("another end", inspection.unexpected(by_path, people.expected, fates))
+    wrong.add("not heard of", inspection.unheard(there, by_path))
+    wrong.add("told otherwise", inspection.mistold(seen, by_path))
+    wrong.add("published twice", twice)
+    wrong.add("stumbled", inspection.stumbles(logs(town)))
+    wrong.add("refused by a limit", (f"{o['method']} {o['route']}: {o['count']}" for o in ours if o["status"] == 429))
+    wrong.add("beyond a limit", beyond(found, watch))
+    wrong.add("grows", grown(watch))
+    wrong.add("parked", (f"{one.key}: {one.error}" for one in people.desk.parking.all()))
+    agreed = town.steward("doctor", "--consistency", "--json")
+    try:
+        checks = json.loads(agreed.stdout)["checks"]
+        wrong.add("inconsistent", (check["words"] for check in checks if check["state"] != "ok"))
+    except ValueError:
+        wrong.add("inconsistent", [f"doctor said: {agreed.stdout[-300:]} {agreed.stderr[-300:]}"])
+    return {kind: where for kind, where in wrong.found.items() if where}
+
+
+def beyond(found: dict[str, Any], watch: Watch) -> list[str]:
+    """Where more was used than the Hub allows."""
+    wrong = [
+        f"{count} commits an hour in {name}"
+        for name, count in found["most_commits_in_an_hour"].items()
+        if count > COMMITS
+    ]
+    if found["calls"]["most_in_5_minutes"] > CALLS:
+        wrong.append(f"{found['calls']['most_in_5_minutes']} calls in five minutes")
+    if found["files"]["most_in_5_minutes"] > FILES:
+        wrong.append(f"{found['files']['most_in_5_minutes']} files in five minutes")
+    if found["deliveries"].get("over-quota"):
+        when = ", ".join(f"{count} by {datetime.fromtimestamp(at, UTC):%m-%d %H:%M}" for at, count in watch.beyond)
+        wrong.append(f"{found['deliveries']['over-quota']} deliveries beyond the quota: {when}")
+    return wrong
+
+
+def grown(watch: Watch) -> list[str]:
+    """Processes of Steward whose memory is not flat."""
+    return [
+        f"{name}: {early} MiB early, {late} MiB late"
+        for name in watch.town.parts
+        for lives in [watch.lives[name]]
+        for early, late in [lives.growth()]
+        if late > GROWTH * early and late - early > 10
+    ]
+
+
+def history(town: Town, repo: str) -> list[float]:
+    """When each commit of a repo was made, by the played clock."""
+    commits = HfApi(town.hub_url, token=EYES).list_repo_commits(repo, repo_type="dataset")
+    return sorted(commit.created_at.timestamp() for commit in commits)
+
+
+def logs(town: Town) -> dict[str, str]:
+    """The logs of the bot's processes. Workers' tell of their models' deaths, with traces."""
+    parts = [name for name in town.parts if not name.startswith("worker")]
+    return {name: (town.children.logs / f"{name}.log").read_text("utf-8", "replace") for name in parts}
+
+
+def result_blocks(desk: Desk) -> list[dict[str, Any]]:
+    """Our block in each results file of the board."""
+    paths = [file.path for file in desk.hub.list_files(desk.results)]
+    wanted = [path for path in paths if path.endswith(".json") and "/results_" in path]
+    return [json.loads(desk.hub.read_file(desk.results, path).data)["steward"] for path in wanted]
+
+
+def times(desk: Desk, blocks: list[dict[str, Any]]) -> tuple[list[float], list[float]]:
+    """Of each evaluation: played seconds from its submission to its start, and to its end."""
+    starts, ends = dict[str, float](), dict[str, float]()
+    for block in blocks:
+        asked = desk.index.get(block["request"]).time
+        started, ended = read_time(block["started"]), read_time(block["ended"])
+        if asked and started and ended:
+            # Of several results the first counts: the others were asked for later.
+            starts[block["request"]] = min(started - asked, starts.get(block["request"], started - asked))
+            ends[block["request"]] = min(ended - asked, ends.get(block["request"], ended - asked))
+    return list(starts.values()), list(ends.values())
+
+
+def by_route(calls: list[dict[str, Any]]) -> dict[str, int]:
+    """The routes that the bot called most, with how often."""
+    counted: Counter[str] = Counter()
+    for one in calls:
+        counted[f"{one['method']} {one['route']}"] += one["count"]
+    return dict(counted.most_common(12))

@@ -1,0 +1,146 @@
+"""What the month costs, looked at while it runs: memory and CPU of each process, and the bot's calls to the Hub."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx2
+
+from simulations.month.accelerated_clock import DAY, PlayedClock
+from simulations.month.processes import Town
+
+EVERY = 1.0
+"""Real seconds between two looks."""
+TICKS = os.sysconf("SC_CLK_TCK")
+PAGE = os.sysconf("SC_PAGE_SIZE")
+
+
+@dataclass
+class Lives:
+    """What one part used, over all the processes that it ever was."""
+
+    memory: dict[int, list[float]] = field(default_factory=lambda: defaultdict(list))
+    """Process id → resident MiB at each look."""
+    seconds: dict[int, float] = field(default_factory=dict)
+    """Process id → seconds of CPU, its ended children's included."""
+
+    def growth(self) -> tuple[float, float]:
+        """Resident MiB early and late in the longest life: the medians of its second and its last fifth."""
+        longest = max(self.memory.values(), key=len, default=[0.0])
+        part = max(1, len(longest) // 5)
+        return median(longest[part : 2 * part] or longest), median(longest[-part:])
+
+    @property
+    def most(self) -> float:
+        """The most MiB of any look."""
+        return max((max(looks) for looks in self.memory.values()), default=0.0)
+
+
+@dataclass
+class Watch:
+    """Looks at everything every second, on a thread of its own."""
+
+    town: Town
+    clock: PlayedClock
+    lives: dict[str, Lives] = field(default_factory=lambda: defaultdict(Lives))
+    calls: list[tuple[float, int, int]] = field(default_factory=list)
+    """Played time, the bot's calls to the API so far, and those for files."""
+    triggers: list[tuple[float, int]] = field(default_factory=list)
+    """Played time, and the deliveries so far that count for the webhook's quota."""
+    beyond: list[tuple[float, int]] = field(default_factory=list)
+    """The same for those beyond it: each time that there were more."""
+    pace: float = EVERY
+
+    def __post_init__(self) -> None:
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+
+    def __enter__(self) -> Watch:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        while not self._over.wait(self.pace):
+            for name, process in list(self.town.processes.items()):
+                self._look(name, process.pid)
+            try:
+                self._count(self.clock.now(), self.town.admin("GET", "stats"))
+            except httpx2.HTTPError:
+                continue  # it is busy; the next look counts what this one did not
+
+    def _count(self, now: float, stats: Mapping[str, Any]) -> None:
+        self.calls.append((now, *bot_calls(stats["calls"])))
+        sent = total(stats["deliveries"])
+        self.triggers.append((now, sent.get("queued", 0) + sent.get("dropped", 0)))
+        if sent.get("over-quota", 0) > (self.beyond[-1][1] if self.beyond else 0):
+            self.beyond.append((now, sent["over-quota"]))
+
+    def _look(self, name: str, pid: int) -> None:
+        try:
+            memory = int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * PAGE / 2**20
+            fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        except (OSError, IndexError):
+            return  # it has just ended
+        self.lives[name].memory[pid].append(round(memory, 1))
+        self.lives[name].seconds[pid] = sum(map(int, fields[11:15])) / TICKS
+
+    def cpu(self) -> dict[str, float]:
+        """Seconds of CPU by part."""
+        return {name: round(sum(lives.seconds.values()), 1) for name, lives in sorted(self.lives.items())}
+
+    def most_triggers(self) -> int:
+        """The most deliveries within any 24 played hours."""
+        return most_within(self.triggers, DAY)
+
+    def busiest(self, seconds: float) -> tuple[int, int]:
+        """The most calls, to the API and for files, within any `seconds` played seconds."""
+        return most_within([(at, api) for at, api, _ in self.calls], seconds), most_within(
+            [(at, files) for at, _, files in self.calls], seconds
+        )
+
+
+def bot_calls(counts: Iterable[dict[str, object]]) -> tuple[int, int]:
+    """Of the Hub's counts: the bot's calls to the API, and those for files."""
+    api = files = 0
+    for one in counts:
+        if one["account"] != "bot":
+            continue
+        if "resolve" in str(one["route"]):
+            files += int(str(one["count"]))
+        else:
+            api += int(str(one["count"]))
+    return api, files
+
+
+def total(deliveries: Mapping[str, Mapping[str, int]]) -> dict[str, int]:
+    """Deliveries of all webhooks, by outcome."""
+    found: dict[str, int] = {}
+    for outcomes in deliveries.values():
+        for outcome, count in outcomes.items():
+            found[outcome] = found.get(outcome, 0) + count
+    return found
+
+
+def most_within(counted: list[tuple[float, int]], seconds: float) -> int:
+    """The largest rise of a count within any `seconds`; `counted`: (time, count so far) in order."""
+    most = start = 0
+    for at, count in counted:
+        while counted[start][0] < at - seconds:
+            start += 1
+        most = max(most, count - counted[start][1])
+    return most
+
+
+def median(values: list[float]) -> float:
+    """The middle one."""
+    return sorted(values)[len(values) // 2] if values else 0.0

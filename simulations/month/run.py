@@ -1,0 +1,143 @@
+"""One month: the processes, the people, the troubles, day after day, and the look at all of it at the end."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from bot.core.context import Desk
+from hub.client import Hub
+from simulations.month.accelerated_clock import DAY, HOUR, PlayedClock
+from simulations.month.event_loop import Flow, Stage
+from simulations.month.faults import Troubles
+from simulations.month.hub_setup import board, token_of, world
+from simulations.month.processes import Town
+from simulations.month.report import look
+from simulations.month.resource_monitor import Watch
+from simulations.month.schedule import Act, Script
+from simulations.month.user_actions import People
+from steward.children import Children
+
+MINUTE = 60.0
+MORNING = 8 * HOUR
+LONGEST_DAY = 4 * HOUR
+"""Played seconds after which a day ends, whatever still waits."""
+LOOK = 5.0
+
+
+def play(script: Script, folder: Path, *, speed: float, workers: int, minutes: float = 1e6) -> dict[str, Any]:
+    """Play `script` in `folder`, for so many real `minutes` at most; all figures and findings."""
+    began, clock = time.monotonic(), PlayedClock(folder, speed)
+    clock.epoch += MORNING
+    with Children(folder / "logs") as children:
+        town = Town(folder, clock, children, workers=workers)
+        town.open(world(script, town.webhook_url))
+        wanted = board(ids_of(town))
+        town.write_board(wanted)
+        town.start(*town.parts)
+        town.wait(town.web_answers)
+        tell(clock, f"{len(script.submissions)} submissions, {len(script.acts)} acts")
+        desk = town.desk()
+        people, troubles = People(script, town.hub_url, desk, clock.now), Troubles(town, wanted, desk)
+        stage = Stage(clock, closed=lambda: troubles.away)
+        with Watch(town, clock) as watch:
+            for number in range(script.scale.days):
+                live_a_day(number, script, stage, people, troubles)
+                tell(clock, f"day {number + 1} is over: {standing(desk)}", troubles)
+                if time.monotonic() - began > 60 * minutes:
+                    tell(clock, f"the time is up: {script.scale.days - number - 1} days are not played")
+                    break
+                if number + 1 < script.scale.days:
+                    sleep_till_morning(clock, stage, town)
+            busy = watch.busiest(300)
+        found = look(town, people, troubles, stage, watch, busy)
+        found["days"] = number + 1
+        found["real_minutes"] = round((time.monotonic() - began) / 60, 1)
+        desk.hub.close()
+        return found
+
+
+def live_a_day(number: int, script: Script, stage: Stage, people: People, troubles: Troubles) -> None:
+    """Everything that the script has for a day, and what follows from it, until all is quiet."""
+    clock, began = stage.clock, stage.clock.now()
+    for act in script.day(number):
+        stage.begin(f"{act.what} {act.number}", flow_of(act, script, people, troubles), at=began + act.second)
+    stage.play(began + script.scale.hours * 3600)
+    quiet, is_last = 0, number + 1 == script.scale.days
+    while quiet < 3 and clock.now() < began + LONGEST_DAY:
+        stage.play(clock.now() + LOOK * clock.rate / 10)
+        still = not len(stage) and is_quiet(people.desk, troubles.town, soon=HOUR if is_last else 2 * MINUTE)
+        quiet = quiet + 1 if still else 0
+
+
+def flow_of(act: Act, script: Script, people: People, troubles: Troubles) -> Flow:
+    """What an act is."""
+    if act.what == "submit":
+        return people.submit(script.submissions[act.number])
+    maker: Callable[[int], Flow] = getattr(people, act.what, None) or getattr(troubles, act.what)
+    return maker(act.number)
+
+
+def is_quiet(desk: Desk, town: Town, *, soon: float) -> bool:
+    """Whether nothing runs, is staged, or is due within the next `soon` played seconds."""
+    by = desk.now() + soon
+    if desk.index.busy() or desk.ledgers.staging.repos():
+        return False
+    waiting = [entry for entry in desk.index.find([one.path for one in desk.index.waiting()]) if entry is not None]
+    if any(entry.hold is None and entry.again < by for entry in waiting):
+        return False
+    marks: list[Any] = desk.redis.zrange(desk.keys.dirty, 0, -1, withscores=True)
+    due = [key for key, score in marks if float(score) % 1e12 < by and key.startswith((b"request:", b"thread:"))]
+    later = {key.decode().partition(":")[2] for key, _ in marks}
+    if set(desk.index.unjudged()) - later:
+        return False  # what is tried again has a mark that says when; for the rest somebody has still to come
+    return not due and not any(hook["state"] == "pending" for hook in pending(town))
+
+
+def pending(town: Town) -> list[dict[str, Any]]:
+    """Deliveries that are still on their way."""
+    hooks = town.admin("GET", "webhooks")
+    return [one for hook in hooks for one in town.admin("GET", f"webhooks/{hook['id']}/deliveries?limit=5")]
+
+
+def sleep_till_morning(clock: PlayedClock, stage: Stage, town: Town) -> None:
+    """The clocks jump to eight o'clock of the next day."""
+    seconds = DAY - (clock.now() - MORNING) % DAY
+    with town.frozen():  # or one would give work to another that lives in yesterday
+        clock.jump(seconds)
+        time.sleep(1.5)  # each process looks for its clock once a second
+    stage.shift(seconds)
+    town.wait(town.web_answers)
+
+
+def standing(desk: Desk) -> dict[str, int]:
+    """How many requests stand how."""
+    counted: dict[str, int] = {}
+    for entry in desk.index.find(sorted(desk.index.paths())):
+        if entry is not None:
+            status = entry.standing.status if entry.state == "settled" else entry.state
+            counted[status] = counted.get(status, 0) + 1
+    return counted
+
+
+def ids_of(town: Town) -> dict[str, str]:
+    """Account → id on the Hub, of whom the board file names."""
+    found = {}
+    for name, token in {"form": "hf_form", "mia": token_of("mia"), "max": token_of("max")}.items():
+        with Hub(town.hub_url, token) as hub:
+            found[name] = hub.me().id
+    return found
+
+
+def tell(clock: PlayedClock, words: str, troubles: Troubles | None = None) -> None:
+    """A line about how far the month is, and what went wrong since the last one."""
+    more = ""
+    if troubles is not None and troubles.told:
+        more = f"  [{'; '.join(troubles.told)}]"
+        troubles.history += troubles.told
+        troubles.told = []
+    at = time.strftime("%m-%d %H:%M", time.gmtime(clock.now()))
+    print(f"{time.strftime('%H:%M:%S')} · {at} · {words}{more}", file=sys.stderr, flush=True)

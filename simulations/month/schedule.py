@@ -1,0 +1,158 @@
+"""The script of a month: who does what, on which day and at what time, told from a seed and nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from random import Random
+
+from simulations.month.models import BAD, GOOD
+
+SUBMISSIONS, PEOPLE, REPORTS, BURSTS, RENAMES, FLAGS, SCRAWLS = 3_000, 400, 200, 120, 60, 40, 60
+"""What a whole month at full scale has: beside the words of the issue, bursts of commands, and pull requests that are
+no submissions."""
+BAD_SHARE = 1 / 3
+WAYS = {"form": 0.7, "pull": 0.22, "command": 0.08}
+FATES = {"ok": 0.88, "dies": 0.08, "flaky": 0.04}
+MONTH = 30
+
+
+@dataclass(frozen=True)
+class Scale:
+    """How much of the month is played: `share` of the people and of what they do, over `days` days of `hours` hours."""
+
+    share: float
+    days: int
+    hours: float
+    tenths: tuple[int, int]
+    """Shortest and longest evaluation, in tenths of a real second."""
+
+    def count(self, of: int) -> int:
+        """How many of what the whole month has `of`."""
+        return max(1, round(of * self.share * self.days / MONTH))
+
+    @property
+    def people(self) -> int:
+        """How many people there are."""
+        return max(4, round(PEOPLE * self.share))
+
+
+@dataclass(frozen=True)
+class Submission:
+    """One model, who submits it, how, and what is to become of it."""
+
+    number: int
+    person: int
+    kind: str
+    way: str
+    fate: str
+    tenths: int
+
+    @property
+    def owner(self) -> str:
+        """The account that has the model."""
+        return name_of(self.person)
+
+    @property
+    def model(self) -> str:
+        """Its name, from which the harness takes its fate."""
+        return f"{self.owner}/{self.kind}-{self.number:04}-{self.fate}-{self.tenths}"
+
+
+@dataclass(frozen=True, order=True)
+class Act:
+    """Something that happens: `second` counts from the beginning of the day."""
+
+    day: int
+    second: float
+    what: str
+    number: int
+    """The submission's number, or a seed of its own for whoever plays the act."""
+
+
+@dataclass(frozen=True)
+class Script:
+    """The whole month."""
+
+    scale: Scale
+    submissions: tuple[Submission, ...]
+    acts: tuple[Act, ...]
+
+    def day(self, number: int) -> list[Act]:
+        """What happens on one day, in order."""
+        return [act for act in self.acts if act.day == number]
+
+
+def name_of(person: int) -> str:
+    """The account of a person."""
+    return f"person-{person:03}"
+
+
+def write(seed: int, scale: Scale) -> Script:
+    """The script of `seed`."""
+    random = Random(seed)
+    submissions = tuple(_submissions(random, scale))
+    acts = [*_people(random, scale, submissions), *_troubles(random, scale)]
+    return Script(scale, submissions, tuple(sorted(acts)))
+
+
+def _submissions(random: Random, scale: Scale) -> Iterator[Submission]:
+    count = scale.count(SUBMISSIONS)
+    bad = round(count * BAD_SHARE)
+    # Every way to be bad comes before any comes twice.
+    kinds = [BAD[number % len(BAD)].name for number in range(bad)]
+    kinds += random.choices([kind.name for kind in GOOD], [6, 3, 1], k=count - bad)
+    random.shuffle(kinds)
+    for number, kind in enumerate(kinds):
+        yield Submission(
+            number,
+            random.randrange(scale.people),
+            kind,
+            _choice(random, WAYS),
+            _choice(random, FATES),
+            random.randint(*scale.tenths),
+        )
+
+
+def _people(random: Random, scale: Scale, submissions: tuple[Submission, ...]) -> Iterator[Act]:
+    for submission in submissions:
+        yield Act(*_moment(random, scale), "submit", submission.number)
+    for what, count in (("report", REPORTS), ("burst", BURSTS), ("scrawl", SCRAWLS)):
+        for _ in range(scale.count(count)):
+            yield Act(*_moment(random, scale, first=min(1, scale.days - 1)), what, random.getrandbits(32))
+    for what, count in (("rename", RENAMES), ("flag", FLAGS)):
+        for _ in range(scale.count(count)):
+            yield Act(*_moment(random, scale, first=min(2, scale.days - 1)), what, random.getrandbits(32))
+
+
+TROUBLES = (
+    # day of the month, part of the day, what; those that matter most come first
+    (8, 0.5, "redis"),
+    (4, 0.4, "outage"),
+    (6, 0.4, "kill"),
+    (10, 0.3, "upgrade"),
+    (12, 0.02, "breakage"),
+    (20, 0.1, "suite"),
+    (18, 0.4, "silence"),
+    (27, 0.5, "restart"),
+    (15, 0.3, "kill"),
+    (24, 0.3, "upgrade"),
+    (22, 0.6, "kill"),
+    (3, 0.3, "restart"),
+)
+
+
+def _troubles(random: Random, scale: Scale) -> Iterator[Act]:
+    """All of them in a whole month; in a shorter one at most one a day, and none on the first."""
+    chosen = sorted(TROUBLES[: max(0, scale.days - 1)])
+    for number, (day, part, what) in enumerate(chosen):
+        fits = day if scale.days >= MONTH else 1 + number * (scale.days - 1) // len(chosen)
+        yield Act(fits, part * scale.hours * 3600, what, random.getrandbits(32))
+
+
+def _moment(random: Random, scale: Scale, *, first: int = 0) -> tuple[int, float]:
+    return random.randrange(first, scale.days), random.random() * scale.hours * 3600
+
+
+def _choice(random: Random, shares: dict[str, float]) -> str:
+    return random.choices(list(shares), list(shares.values()))[0]

@@ -1,0 +1,292 @@
+"""What people do in the month: submit, ask, report, command, rename, flag and plead. Each a flow (`stage`)."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from random import Random
+from typing import Any
+
+import httpx2
+from huggingface_hub import CommitOperationAdd, HfApi, set_client_factory
+
+from bot.core.context import Desk
+from hub.comments import marker_of
+from hub.records import Comment, Repo
+from leaderboard.requests import RequestPath, parse_path
+from redis_state.board.entry import Entry
+from simulations.month.event_loop import Flow
+from simulations.month.hub_setup import MAINTAINERS, REQUESTS, SPACE, token_of
+from simulations.month.models import KINDS
+from simulations.month.processes import FORM
+from simulations.month.schedule import Script, Submission
+
+DIGEST = re.compile(r"`/approve ([0-9a-f]{6,64})`")
+SOON, LATER = 120.0, 600.0
+"""Played seconds within which people answer."""
+
+
+@dataclass
+class People:
+    """Everybody, with their tokens, and what they remember."""
+
+    script: Script
+    url: str
+    desk: Desk
+    now: Callable[[], float]
+    used: set[str] = field(default_factory=set)
+    """Models that somebody does something about already."""
+    expected: dict[str, str] = field(default_factory=dict)
+    """Request path → the code that it should be refused for; empty: accepted."""
+    _apis: dict[str, HfApi] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        set_client_factory(one_connection_a_call)
+
+    def api(self, person: str) -> HfApi:
+        """The Hub in the name of `person`."""
+        return self._apis.setdefault(person, HfApi(self.url, token=FORM if person == "form" else token_of(person)))
+
+    # --- submitting
+
+    def submit(self, one: Submission) -> Flow:
+        """By the form, by a pull request or by a comment."""
+        kind = KINDS[one.kind]
+        path = RequestPath(one.owner, one.model.partition("/")[2], False, kind.precision, kind.weight_type)
+        if kind.name == "twice":
+            yield from self._submit_twice(one, str(path))
+            return
+        if one.way == "command" and not set(kind.asks) - {"use_chat_template"}:
+            words = f"/submit {one.model} precision={kind.precision} weight_type={kind.weight_type}"
+            self.discuss(one.owner, f"Please add {one.model}", words + (" chat_template=yes" if kind.asks else ""))
+            if not kind.code:
+                self.expected[str(path)] = ""
+            return
+        by_pull = one.way == "pull"
+        if not (by_pull and kind.code):
+            self.expected[str(path)] = kind.code  # a pull request that is refused leaves no file
+        self.commit(one.owner if by_pull else "form", str(path), self.file(one), pull=by_pull)
+        yield 0.0
+
+    def _submit_twice(self, one: Submission, path: str) -> Flow:
+        """The same model once more, by a pull request, when it was accepted before."""
+        self.expected[path] = ""
+        self.commit("form", path, self.file(one))
+        yield lambda: self.desk.index.get(path).state in ("waiting", "queued", "running", "settled")
+        self.commit(one.owner, path, self.file(one), pull=True)
+
+    def file(self, one: Submission) -> dict[str, Any]:
+        """The request file of a submission."""
+        kind = KINDS[one.kind]
+        fields = {"model": one.model, "base_model": "", "revision": "main", "private": False}
+        fields |= {"precision": kind.precision, "weight_type": kind.weight_type, "status": "PENDING"}
+        fields |= {"submitted_time": self.iso(), "model_type": "fine-tuned", "params": 0, "job_id": -1}
+        return {**fields, "sender": one.owner, "use_chat_template": False, **kind.asks}
+
+    def commit(self, person: str, path: str, fields: dict[str, Any], *, pull: bool = False) -> int:
+        """Commit one request file, or open a pull request with it: its number."""
+        model = str(fields["model"])
+        operation = CommitOperationAdd(path, json.dumps(fields, indent=4).encode())
+        done = self.api(person).create_commit(
+            REQUESTS, [operation], commit_message=f"Add {model}", repo_type="dataset", create_pr=pull
+        )
+        return int(done.pr_num or 0)
+
+    def scrawl(self, seed: int) -> Flow:
+        """A pull request that is no submission: somebody's notes, a file that cannot be read, somebody else's file."""
+        random = Random(seed)
+        person = self.anybody(random)
+        theirs = [entry.path for entry in self.entries("FINISHED", "FAILED")] or [
+            "nobody/x_eval_request_False_x_Y.json"
+        ]
+        path, content = random.choice(
+            (
+                ("notes.txt", b"remember the milk"),
+                (f"{person}/torn-{seed}_eval_request_False_float32_Original.json", b'{"model": "'),
+                (random.choice(theirs), b'{"status": "FINISHED"}'),
+                ("README.md", b"# Mine now\n"),
+            )
+        )
+        operation = CommitOperationAdd(path, content)
+        self.api(person).create_commit(
+            REQUESTS, [operation], commit_message="My file", repo_type="dataset", create_pr=True
+        )
+        yield 0.0
+
+    # --- asking
+
+    def report(self, seed: int) -> Flow:
+        """Somebody whose evaluation failed asks why: by a link, by a name, or by nothing that can be found."""
+        random = Random(seed)
+        failed = self.entries("FAILED")
+        if not failed:
+            yield lambda: self.entries("FAILED")
+            failed = self.entries("FAILED")
+        entry = random.choice(failed)
+        model = model_of(entry)
+        link = f"{self.url}/datasets/{REQUESTS}/blob/main/{entry.path}"
+        words = random.choice(
+            (
+                f"Hi! This one failed: {link}\n\nCan you look?",
+                f"{link}",
+                f"Why did {model} fail?",
+                f"My model {model} failed, what do I have to do?\n\nThanks",
+                "My model failed and I do not know why.",
+            )
+        )
+        where = random.choice((REQUESTS, SPACE))
+        person = model.partition("/")[0]
+        number = self.discuss(person, f"Evaluation failed {seed % 1000}", words, repo=where)
+        yield lambda: self.answered(where, number)
+        if random.random() < 0.3:
+            yield SOON
+            self.say(person, where, number, "/why" if random.random() < 0.5 else "Thank you!")
+
+    def burst(self, seed: int) -> Flow:
+        """Several people at once in one discussion, and a maintainer among them."""
+        random = Random(seed)
+        number = self.discuss(self.anybody(random), f"Questions {seed % 1000}", "/help")
+        entries = self.entries("waiting", "running", "FINISHED", "FAILED", "queued")
+        for _ in range(random.randint(3, 7)):
+            entry = random.choice(entries) if entries else None
+            model = entry.model if entry else "nobody/nothing"
+            said = random.choice(
+                (
+                    f"/status {model}",
+                    f"/why {model}",
+                    f"/status {model}\n/why {model}",
+                    f"/search {model.partition('/')[2][:6]}; person-001",
+                    "/search Hub License: apache-2.0",
+                    f"/check {model} precision=float32",
+                    "/help status",
+                    "/sttaus",
+                    f"/subscribe {model}",
+                    f"/hold {model} I want to",
+                )
+            )
+            self.say(self.anybody(random), SPACE, number, said)
+        yield random.uniform(0, SOON)
+        yield from self._maintain(random, number)
+
+    def _maintain(self, random: Random, number: int) -> Flow:
+        """What maintainers do about the queue, and undo."""
+        waiting = self.entries("waiting")
+        failed = [entry for entry in self.entries("FAILED") if self.expected.get(entry.path) == ""]
+        person = random.choice(MAINTAINERS)
+        deed = random.choice(("hold", "priority", "pause", "relaunch", "cancel"))
+        if deed == "pause":
+            self.say(person, SPACE, number, "/pause board a look at the machines")
+            yield SOON
+            self.say(person, SPACE, number, "/resume board")
+        elif deed == "relaunch" and failed:
+            self.say(person, SPACE, number, f"/relaunch {random.choice(failed).model}")
+        elif waiting:
+            model = random.choice(waiting).model
+            if deed == "hold":
+                self.say(person, SPACE, number, f'/hold {model} "its licence is not clear"')
+                yield LATER
+                self.say(person, SPACE, number, f"/unhold {model}")
+            elif deed == "priority":
+                self.say(person, SPACE, number, f"/priority {model} high")
+            elif deed == "cancel":
+                self.say(model.partition("/")[0], SPACE, number, f"/cancel {model}")
+
+    # --- moderation
+
+    def rename(self, seed: int) -> Flow:
+        """An owner renames a model on the Hub, asks for it here, and a maintainer approves what is proposed."""
+        random = Random(seed)
+        yield lambda: self.free("FINISHED")
+        entry = random.choice(self.free("FINISHED"))
+        self.used.add(entry.model)
+        owner, _, name = entry.model.partition("/")
+        new = f"{owner}/new-{name}"
+        self.api(owner).move_repo(entry.model, new)
+        number = self.discuss(owner, f"Please rename {name}", f"/rename {entry.model} {new}")
+        yield lambda: self.digest(number)
+        digest = self.digest(number)
+        if digest and random.random() < 0.9:
+            yield random.uniform(10, SOON)
+            self.say(random.choice(MAINTAINERS), SPACE, number, f"/approve {digest}")
+        elif digest:
+            self.say(random.choice(MAINTAINERS), SPACE, number, "/reject please keep the old name")
+
+    def flag(self, seed: int) -> Flow:
+        """Somebody reports a model, a maintainer flags it, its author pleads, and a maintainer decides."""
+        random = Random(seed)
+        yield lambda: self.free("FINISHED")
+        entry = random.choice(self.free("FINISHED"))
+        self.used.add(entry.model)
+        author, mia = entry.model.partition("/")[0], random.choice(MAINTAINERS)
+        number = self.discuss(
+            self.anybody(random), f"[FLAG] {entry.model}", "It looks like a copy of another model to me.", repo=SPACE
+        )
+        yield random.uniform(SOON, LATER)
+        if random.random() < 0.2:
+            self.say(mia, SPACE, number, "/dismiss there is nothing to it")
+            return
+        self.say(mia, SPACE, number, f"/flag {random.choice(('copy', 'merge', 'contamination'))} the weights speak")
+        yield random.uniform(SOON, LATER)
+        self.say(author, SPACE, number, "It is my own work. Please look again!")
+        yield random.uniform(SOON, LATER)
+        fair = random.random() < 0.5
+        self.say(mia, SPACE, number, "/unflag we were wrong" if fair else "/dismiss the weights are the same")
+
+    # --- hands and eyes
+
+    def anybody(self, random: Random) -> str:
+        """A person."""
+        return random.choice(self.script.submissions).owner
+
+    def entries(self, *states: str) -> list[Entry]:
+        """What the index holds in these states, or with these statuses of the file, by path."""
+        index = self.desk.index
+        found = [entry for entry in index.find(sorted(index.paths())) if entry is not None]
+        return [one for one in found if (one.standing.status if one.state == "settled" else one.state) in states]
+
+    def free(self, *states: str) -> list[Entry]:
+        """The same, without models about which somebody does something."""
+        return [entry for entry in self.entries(*states) if entry.model not in self.used]
+
+    def discuss(self, person: str, title: str, words: str, *, repo: str = SPACE) -> int:
+        """Open a discussion; its number."""
+        kind = "space" if repo == SPACE else "dataset"
+        return self.api(person).create_discussion(repo, title, description=words, repo_type=kind).num
+
+    def say(self, person: str, repo: str, number: int, words: str) -> None:
+        """Comment in a discussion."""
+        kind = "space" if repo == SPACE else "dataset"
+        self.api(person).comment_discussion(repo, number, comment=words, repo_type=kind)
+
+    def comments(self, repo: str, number: int) -> tuple[Comment, ...]:
+        """A thread."""
+        return self.desk.hub.thread(Repo("space" if repo == SPACE else "dataset", repo), number).comments
+
+    def answered(self, repo: str, number: int) -> bool:
+        """Whether the bot spoke in a thread."""
+        return any(comment.author_name == "bot" for comment in self.comments(repo, number))
+
+    def digest(self, number: int) -> str:
+        """The digest under which the bot proposed something in a discussion; empty where it did not."""
+        texts = [comment.text for comment in self.comments(SPACE, number) if marker_of(comment.text)]
+        found = [match[1] for text in texts for match in DIGEST.finditer(text)]
+        return found[-1] if found else ""
+
+    def iso(self) -> str:
+        """The played time."""
+        return datetime.fromtimestamp(self.now(), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def one_connection_a_call() -> httpx2.Client:
+    """What people call with. By its fast clock the Hub closes what was idle for an eighth of a second of theirs."""
+    limits = httpx2.Limits(max_keepalive_connections=0)
+    return httpx2.Client(follow_redirects=True, timeout=60.0, limits=limits)
+
+
+def model_of(entry: Entry) -> str:
+    """The model's name: what was never judged has it in its path alone."""
+    found = parse_path(entry.path)
+    return found.model if isinstance(found, RequestPath) else entry.model

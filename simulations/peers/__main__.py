@@ -1,0 +1,151 @@
+"""Ways of running a leaderboard, side by side in one run: on one Hub, with the same submissions and machines.
+
+    python -m simulations.peers [--machines 1 4] [--hours 8] [--load 0.6] [--seed 1] [--write] [--json]
+
+    steward     Steward's real syncs, ledger and schedule; its workers are played
+    template    what the usual template for leaderboards does, written anew: a copy of it on each machine
+    cluster     the same with a job scheduler, as a board published it that grew out of the template
+    bare queue  RQ and nothing else: no Hub, no board. What waiting is left when only machines are scarce
+
+All get the same things: models of which some are broken, evaluations of which some die of our fault at first, machines
+that are killed under their evaluation, a burst, half an hour without a Hub. The clock is turned, for all of them alike.
+A bare FastAPI route is measured beside Steward's webhook, by the real clock.
+
+`--write` puts the figures and charts into docs/peers.md and docs/pictures.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from logging import CRITICAL
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+from unittest.mock import patch
+
+os.environ["HF_HUB_DISABLE_XET"] = os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--machines", type=int, nargs="+", default=[1, 4], help="the hours are played for each number")
+    parser.add_argument("--hours", type=float, default=8.0)
+    parser.add_argument("--load", type=float, default=0.6, help="of the machines' time that the submissions need")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--without-routes", action="store_true", help="leave out the routes: they need the real clock")
+    parser.add_argument("--write", action="store_true", help="write docs/peers.md's figures and charts")
+    parser.add_argument("--json", action="store_true", help="one JSON object as the last line")
+    options = parser.parse_args()
+    from huggingface_hub.utils import disable_progress_bars, logging  # type: ignore[attr-defined]  # documented
+
+    from redis_state.logs import configure_logs
+    from simulations.peers.report import table, write
+
+    disable_progress_bars()
+    logging.set_verbosity(CRITICAL)  # an outage has many words
+    configure_logs("critical")
+    found: dict[str, Any] = {"options": vars(options), "days": []}
+    for machines in options.machines:
+        found["days"].append(measure(machines, options))
+        print(table(found["days"][-1]), flush=True)
+    if not options.without_routes:
+        from simulations.peers.lower_bounds import routes
+
+        with tempfile.TemporaryDirectory(prefix="steward-bench-") as folder:
+            found["routes"] = routes(Path(folder))
+        print(json.dumps(found["routes"]))
+    if options.write:
+        write(found)
+    if options.json:
+        print(json.dumps(found))
+
+
+def measure(machines: int, options: argparse.Namespace) -> dict[str, Any]:
+    """One day of a board with so many machines; the figures of each peer."""
+    from benchmarks.commits import listening
+    from localhub.clock import Clock
+    from localhub.testing import LocalHub
+    from redis_state.redis import connect
+    from simulations.peers.environment import EPOCH, Lab
+    from simulations.peers.hub_observer import Watch
+    from simulations.peers.hub_setup import people, world
+    from simulations.peers.scenario import scenario
+    from steward.valkey import Valkey
+
+    started = time.monotonic()
+    day = scenario(seed=options.seed, machines=machines, hours=options.hours, load=options.load)
+    boards = ["steward", "template", *(["cluster"] if machines > 1 else [])]
+    tokens = {name: f"hf_{name}" for name in (*boards, "steward-worker")}
+    with (
+        tempfile.TemporaryDirectory(prefix="steward-bench-") as name,
+        listening() as address,
+        LocalHub(Path(name) / "hub", world(day, boards, tokens, address), clock=Clock(f"{EPOCH},0")) as hub,
+        Valkey(Path(name) / "valkey") as valkey,
+    ):
+        lab, redis = Lab(hub, day), connect(valkey.url)
+        watch = Watch(lab, boards)
+        peers = all_peers(lab, boards, redis, Path(name))
+        with without_waits():
+            ended = lab.play(peers, people(lab, boards))
+        found = {
+            peer.name: one_peer(lab, watch, peer)
+            | {"hours": round((ended[peer.name][0] - EPOCH) / 3600, 2), "calls": ended[peer.name][1]}
+            for peer in peers
+        }
+        for peer in peers:
+            peer.close()
+        redis.close()
+    return {
+        "machines": machines,
+        "hours": options.hours,
+        "peers": found,
+        "seconds": round(time.monotonic() - started, 1),
+    }
+
+
+@contextmanager
+def without_waits() -> Iterator[None]:
+    """The Hub's client waits between its tries by the real clock; of the turned one nothing passes meanwhile."""
+    from huggingface_hub.utils import _http
+
+    with patch.object(_http, "time", SimpleNamespace(sleep=lambda _: None, time=time.time)):
+        yield
+
+
+def all_peers(lab: Any, boards: list[str], redis: Any, folder: Path) -> list[Any]:
+    """Everybody, each with a board of their own."""
+    from simulations.peers.lower_bounds import BareQueue
+    from simulations.peers.polling_boards import Cluster, Template
+    from simulations.peers.steward_board import Steward
+
+    steward = Steward(lab, "steward", ("hf_steward", "hf_steward-worker"), redis, folder)
+    template = Template(lab, "template", "hf_template", folder / "template")
+    cluster = [Cluster(lab, "cluster", "hf_cluster", folder / "cluster")] if "cluster" in boards else []
+    return [steward, template, *cluster, BareQueue(lab, "bare queue", redis)]
+
+
+def one_peer(lab: Any, watch: Any, peer: Any) -> dict[str, Any]:
+    """The figures of one peer."""
+    from huggingface_hub import HfApi
+
+    from simulations.peers.hub_setup import FORM
+    from simulations.peers.metrics import figures
+
+    seen, texts = watch.seen.get(peer.board), []
+    if seen is not None:
+        form, repo = HfApi(lab.hub.url, token=FORM), f"{peer.board}/requests"
+        for one in form.get_repo_discussions(repo, repo_type="dataset"):
+            whole = form.get_discussion_details(repo, one.num, repo_type="dataset")
+            texts.append(" ".join([whole.title, *(str(getattr(event, "content", "")) for event in whole.events)]))
+    return figures(seen, peer.machines, texts)
+
+
+if __name__ == "__main__":
+    main()

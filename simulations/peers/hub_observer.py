@@ -1,0 +1,83 @@
+"""What could be seen of each board on the Hub, and when: every status that a request file had, scores, commits."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from dataclasses import dataclass, field
+from typing import Any
+
+from localhub.repos.events import Event
+from localhub.repos.store import Repo
+from simulations.peers.environment import Lab
+
+MAIN = "refs/heads/main"
+HOUR = 3600.0
+ENDS = ("FINISHED", "FAILED")
+
+
+@dataclass
+class Seen:
+    """What was seen of one board."""
+
+    statuses: dict[str, list[tuple[float, str]]] = field(default_factory=lambda: defaultdict(list))
+    """Path of a request → the statuses of its file, and when it got them."""
+    files: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """Path of a request → its file as it was last."""
+    scores: dict[str, float] = field(default_factory=dict)
+    """Path of a request → when scores that name it came to the results repo."""
+    commits: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
+
+    def status(self, path: str) -> str:
+        """The status of a request as it was last; nothing where it was never submitted."""
+        return self.statuses[path][-1][1] if path in self.statuses else ""
+
+    def ended(self, path: str) -> float | None:
+        """When the file of a request first showed the status that it kept to the end; None where that is no end."""
+        history = self.statuses.get(path, [])
+        if not history or history[-1][1] not in ENDS:
+            return None
+        return next(
+            at for number, (at, _) in enumerate(history) if {s for _, s in history[number:]} == {history[-1][1]}
+        )
+
+    @property
+    def busiest_hour(self) -> int:
+        """The most commits that any repo had within an hour."""
+        return max(
+            (sum(at - HOUR < t <= at for t in times) for times in self.commits.values() for at in times), default=0
+        )
+
+
+class Watch:
+    """Somebody who looks at every commit to the boards, but asks the Hub nothing."""
+
+    def __init__(self, lab: Lab, boards: list[str]) -> None:
+        self.lab = lab
+        self.seen = {board: Seen() for board in boards}
+        lab.hub.box.subscribe(self._look)
+
+    def _look(self, event: Event) -> None:
+        org, _, name = event.repo.full_name.partition("/")
+        seen = self.seen.get(org.removesuffix("-details"))
+        if seen is None or event.kind != "repo.content":
+            return
+        for change in event.updated_refs:
+            if change.ref == MAIN and change.new is not None:
+                seen.commits[event.repo.full_name].append(self.lab.now)
+                for path in self._changed(event.repo, change.old, change.new):
+                    self._note(seen, name, path, event.repo.git.file(change.new, path))
+
+    def _changed(self, repo: Repo, old: str | None, new: str) -> list[str]:
+        return [change.path for change in repo.git.changed_paths(old, new) if change.path.endswith(".json")]
+
+    def _note(self, seen: Seen, name: str, path: str, data: bytes | None) -> None:
+        if data is None:
+            return
+        fields, history = json.loads(data), seen.statuses
+        if name == "requests" and path in self.lab.by_path:
+            seen.files[path] = fields
+            if not history[path] or history[path][-1][1] != fields["status"]:
+                history[path].append((self.lab.now, fields["status"]))
+        elif name == "results" and (request := fields.get("steward", {}).get("request")):
+            seen.scores.setdefault(request, self.lab.now)

@@ -1,0 +1,101 @@
+"""Two lower bounds: a queue of jobs with no board around it, and a route that does nothing with what it is sent."""
+
+from __future__ import annotations
+
+import statistics
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from rq import Queue
+
+from redis_state.redis import Redis
+from simulations.peers.environment import EPOCH, Lab, Life, Machines, Timetable
+
+ROUNDS = 3
+
+
+class BareQueue:
+    """Each submission goes straight into one RQ queue, and the next idle machine takes it. There is no board at all.
+
+    Nobody looks at the model, tells anybody of anything, or tries again: what is lost is lost. How long a submission
+    waits here is the fault of there being only so many machines.
+    """
+
+    accounts: tuple[str, ...] = ()
+
+    def __init__(self, lab: Lab, board: str, redis: Redis) -> None:
+        self.lab = lab
+        self.name = self.board = board
+        self.machines = Machines(lab.scenario)
+        self.queue = Queue("bare", connection=redis)
+        self.table = Timetable()
+        self.busy = self.to_come = 0
+        self.enqueued: list[float] = []
+        """Seconds that each `enqueue` took."""
+        for one in lab.scenario.submissions:
+            self.to_come += 1
+            self.table.add(self._submit(one.path), EPOCH + one.at)
+
+    def next_moment(self) -> float:
+        """When somebody does something."""
+        return self.table.next_moment()
+
+    def act(self) -> None:
+        """Do what is due, and let idle machines take the next jobs."""
+        while self.table.go_on(self.lab.now) or self._take():
+            pass
+
+    def has_ended(self) -> bool:
+        """Whether every job was taken and has ended."""
+        return not (self.to_come or self.busy or self.queue.count)
+
+    def close(self) -> None:
+        """Take the jobs along."""
+        self.queue.delete(delete_jobs=True)
+
+    def _submit(self, path: str) -> Life:
+        started = time.perf_counter()
+        self.queue.enqueue("nobody.evaluates", path)
+        self.enqueued.append(time.perf_counter() - started)
+        self.to_come -= 1
+        yield 0.0
+
+    def _take(self) -> bool:
+        if self.busy >= self.lab.scenario.machines or self.queue.is_empty():
+            return False
+        job = self.queue.fetch_job(str(self.queue.pop_job_id()))
+        assert job is not None
+        self.busy += 1
+        self.table.add(self._run(str(job.args[0])), self.lab.now)
+        return True
+
+    def _run(self, path: str) -> Life:
+        begun = self.machines.begin(self.lab.by_path[path], self.lab.now)
+        yield begun.seconds
+        if begun.ending == "well":
+            self.machines.publish(begun.submission, self.lab.now)
+        yield begun.repair
+        self.busy -= 1
+
+
+def routes(folder: Path) -> dict[str, Any]:
+    """Deliveries a second, and milliseconds of one at a time: of a bare route, and of Steward's durable inbox."""
+    from benchmarks.webhook import BARE, STEWARD, load, start_servers
+    from steward.children import Children
+    from steward.valkey import Valkey
+
+    with Valkey(folder / "valkey") as valkey, Children(folder / "logs") as children:
+        ports = start_servers(folder, children, valkey.url, sys.executable)
+        rounds = []
+        for _ in range(ROUNDS):
+            rounds.append({name: (load(ports[name], 64, 2.0), load(ports[name], 1, 1.0)) for name in (BARE, STEWARD)})
+            children.check()
+    return {
+        name: {
+            "deliveries_a_second": round(statistics.median(one[name][0]["per_second"] for one in rounds)),
+            "ms_for_one": round(statistics.median(one[name][1]["p50_ms"] for one in rounds), 2),
+        }
+        for name in (BARE, STEWARD)
+    }

@@ -1,0 +1,209 @@
+"""Steward: its real syncs, ledger and schedule on the turned clock, with the workers' part played by the laboratory."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, get_args
+
+from huggingface_hub import CommitOperationAdd, HfApi
+from huggingface_hub.errors import HfHubHTTPError
+
+from benchmarks.simulated_board import BEAT, KEPT_RULES
+from bot.core.context import Desk
+from bot.processes.schedule import Schedule
+from bot.processes.sync_loop import SyncLoop
+from hub.client import Hub
+from hub.retries import Retries
+from leaderboard.attempts import Details, Outcome
+from leaderboard.boards import Board
+from leaderboard.failures import cause
+from leaderboard.policy import Switchable
+from leaderboard.results import Block, dump, score, scores_in_block, with_block
+from leaderboard.suites import find_suite
+from localhub.repos.events import Event
+from redis_state import jobs
+from redis_state.attempts import Progress
+from redis_state.heartbeats import WorkerCard
+from redis_state.redis import Redis
+from simulations.peers.environment import EPOCH, Lab, Life, Machines, Timetable, Try
+
+DEATHS = {"broken": "weights-truncated", "disk full": "disk-full"}
+ASK = 5.0
+"""Seconds between two looks of a worker whether its claim was granted, or the Hub is there again."""
+
+
+class Steward:
+    """A board that Steward runs."""
+
+    def __init__(self, lab: Lab, board: str, tokens: tuple[str, str], redis: Redis, folder: Path) -> None:
+        self.lab = lab
+        self.name = self.board = board
+        self.accounts = (board, f"{board}-worker")
+        self.machines = Machines(lab.scenario)
+        # Its waits are by the real clock, of which nothing passes here: it gives up at once, and comes again later.
+        door = Hub(lab.hub.url, tokens[0], retries=Retries(attempts=1))
+        self.desk = Desk(
+            board_of(board), find_suite("starter"), door, redis, now=lambda: lab.now, mirrors=folder / "mirrors"
+        )
+        self.loop, self.schedule = SyncLoop(self.desk), Schedule(self.desk)
+        self.worker = HfApi(lab.hub.url, token=tokens[1])
+        self.table = Timetable()
+        self.names = [f"w{number}" for number in range(lab.scenario.machines)]
+        self.doing: dict[str, str] = {}
+        """Worker → the attempt that it is at; of one that is being repaired, an empty text."""
+        self.beats = EPOCH
+        lab.hub.box.subscribe(self._deliver)
+
+    def next_moment(self) -> float:
+        """When somebody does something."""
+        marks: list[Any] = self.desk.redis.zrange(self.desk.keys.dirty, 0, -1, withscores=True)
+        due = [float(at) % 1e12 for _, at in marks]
+        later = [moment for moment in due if moment > self.lab.now]
+        return min([self.beats, self.table.next_moment(), *later])
+
+    def act(self) -> None:
+        """Do all that there is to do at this moment."""
+        if self.beats <= self.lab.now:
+            self._beat()
+            self.schedule.tick()
+            self.beats = self.lab.now + BEAT
+        while self.table.go_on(self.lab.now) or self._sync() or self._take():
+            pass
+
+    def has_ended(self) -> bool:
+        """Whether nothing is to come."""
+        index = self.desk.index
+        waits = index.count_waiting() or index.busy() or index.unjudged() or self.desk.ledgers.staging.repos()
+        return not (self.doing or waits)
+
+    def close(self) -> None:
+        """Stop what was started."""
+        self.desk.probe.close()
+        self.desk.hub.close()
+
+    def _deliver(self, event: Event) -> None:
+        """What a webhook's delivery does: a key becomes dirty."""
+        if event.kind == "repo.content" and event.repo.full_name == self.desk.requests.id:
+            self.desk.mark("requests")
+
+    def _sync(self) -> bool:
+        return self.loop._may_ask() and self.loop.step()
+
+    # --- the workers
+
+    def _beat(self) -> None:
+        now = self.lab.now
+        for name in self.names:
+            if self.doing.get(name) != "":
+                self.desk.workers.announce(WorkerCard(name=name, tiers=("all",), since=now, beat=now))
+        for name, attempt in self.doing.items():
+            state = self.desk.attempts.read(attempt) if attempt else None
+            if state is not None and state.state in ("claimed", "running"):
+                self.desk.attempts.beat(attempt, Progress("evaluate"), now=now, worker=name, path=state.path)
+            elif state is not None and state.state == "taken":
+                self.desk.attempts.take(attempt, state.path, state.worker, now=now)
+
+    def _take(self) -> bool:
+        """An idle worker takes the next job; whether one did."""
+        idle = [name for name in self.names if name not in self.doing]
+        found = [job for name in self.desk.queues for job in jobs.queue(self.desk.redis, name).jobs]
+        if not idle or not found:
+            return False
+        message = jobs.parse(found[0].kwargs["message"])
+        found[0].delete()
+        if self.desk.attempts.take(message.attempt, message.path, idle[0], now=self.lab.now):
+            self.doing[idle[0]] = message.attempt
+            self.table.add(self._evaluate(idle[0], message), self.lab.now)
+            self.desk.mark(f"request:{message.path}")
+        return True
+
+    def _evaluate(self, name: str, job: jobs.EvaluationJob) -> Life:
+        yield 0.0
+        while (state := self.desk.attempts.read(job.attempt)) is not None and state.state == "taken":
+            yield ASK
+        if state is None or state.state != "claimed":
+            del self.doing[name]
+            return
+        begun = self.machines.begin(self.lab.by_path[job.path], self.lab.now)
+        started = self.lab.now
+        yield begun.seconds
+        if begun.ending == "killed":
+            self.doing[name] = ""
+            yield begun.repair
+        elif begun.ending == "well":
+            while (details := self._publish(job)) is None:
+                yield ASK  # its spool is kept until the Hub has taken it
+            self._end(name, job, begun, started, details)
+        else:
+            self._end(name, job, begun, started, None)
+        del self.doing[name]
+
+    def _publish(self, job: jobs.EvaluationJob) -> Details | None:
+        """The one commit of a worker; None where the Hub is away. The scores are the same for everybody."""
+        repo = self.desk.board.repos.details(job.model)
+        path = f"results_{datetime.fromtimestamp(self.lab.now, UTC).strftime('%Y-%m-%dT%H-%M-%S.%f')}.json"
+        add = CommitOperationAdd(path, results(self.desk, job))
+        try:
+            self.worker.create_repo(repo, repo_type="dataset", exist_ok=True)
+            commit = self.worker.create_commit(repo, [add], commit_message="Publish", repo_type="dataset")
+        except HfHubHTTPError:
+            return None
+        return Details(repo=repo, commit=commit.oid, results_path=path)
+
+    def _end(self, name: str, job: jobs.EvaluationJob, begun: Try, started: float, details: Details | None) -> None:
+        died = cause(DEATHS.get(begun.ending, ""))
+        outcome = Outcome(
+            attempt=job.attempt,
+            path=job.path,
+            revision=job.revision,
+            suite=job.suite,
+            suite_digest=job.suite_digest,
+            started=started,
+            ended=self.lab.now,
+            phase="evaluate",
+            failure=died.failure() if details is None else None,
+            details=details,
+        )
+        self.desk.attempts.end(outcome, "The log.\n", worker=name)
+        self.desk.mark(f"request:{outcome.path}")
+
+
+def results(desk: Desk, job: jobs.EvaluationJob) -> bytes:
+    """What an evaluation found."""
+    raw: dict[str, Any] = {
+        task: {"acc_norm,none": 0.75, "exact_match,answer": 0.5} for task in (*desk.suite.tasks, *desk.suite.run)
+    }
+    block = Block(
+        attempt=job.attempt,
+        request=job.path,
+        model=job.model,
+        revision=job.revision,
+        precision=job.precision,
+        suite=desk.suite.name,
+        suite_digest=desk.suite.digest,
+        started="",
+        ended="",
+        **scores_in_block(score(raw, desk.suite)),
+    )
+    return dump(with_block({"results": raw}, block))
+
+
+def board_of(board: str) -> Board:
+    """The board, as its file would describe it."""
+    return Board.model_validate(
+        {
+            "name": board,
+            "title": "Steward",
+            "suite": "starter",
+            "threads": "failures",
+            "effects": "on",
+            "repos": {
+                **{name: f"{board}/{name}" for name in ("requests", "results", "logs")},
+                "community": f"{board}/space",
+                "details_namespace": f"{board}-details",
+            },
+            # Its models are a config and a letter, and the others look at no model at all.
+            "admission": {"off": [rule for rule in get_args(Switchable) if rule not in KEPT_RULES]},
+        }
+    )

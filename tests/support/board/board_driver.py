@@ -1,0 +1,207 @@
+"""A board on a Hub of its own, and hands to work it with: what the tests of the syncs share."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import redis
+from huggingface_hub import CommitOperationAdd, HfApi
+
+from bot.core.context import Desk
+from bot.probe import Probe
+from bot.processes.schedule import Schedule
+from bot.processes.sync_loop import SyncLoop
+from hub.client import Hub
+from leaderboard.attempts import Details, Failure, Outcome
+from leaderboard.boards import parse_board
+from leaderboard.requests import RequestPath
+from leaderboard.suites import find_suite
+from localhub.testing import LocalHub
+from redis_state import clock, jobs
+from redis_state.attempts import Progress
+from redis_state.heartbeats import WorkerCard
+from tests.support.board.board_file import BOARD
+
+BOT, FORM, WORKER, ADA, BOB = "hf_bot", "hf_form", "hf_worker", "hf_ada", "hf_bob"
+REQUESTS = "board/requests"
+CONFIG = json.dumps({"model_type": "gpt2", "architectures": ["GPT2LMHeadModel"]})
+
+
+def world() -> dict[str, Any]:
+    """A board, its accounts, and a few models."""
+
+    def user(name: str, token: str) -> dict[str, Any]:
+        return {"name": name, "tokens": [{"token": token, "role": "write"}]}
+
+    def model(name: str, **files: str) -> dict[str, Any]:
+        return {"type": "model", "id": name, "files": {"README.md": "# A model\n", **files}}
+
+    weights = {"model.safetensors": "x"}
+    return {
+        "users": [
+            user("steward-bot", BOT),
+            user("form", FORM),
+            user("gpu", WORKER),
+            user("ada", ADA),
+            user("bob", BOB),
+        ],
+        "orgs": [
+            {"name": "board", "members": {"steward-bot": "write", "form": "write"}},
+            {"name": "board-details", "members": {"gpu": "write", "steward-bot": "read"}},
+        ],
+        "repos": [
+            *({"type": "dataset", "id": f"board/{name}"} for name in ("requests", "results", "logs")),
+            {"type": "space", "id": "board/space", "sdk": "static"},
+            model("ada/good", **{"config.json": CONFIG}, **weights),
+            model("ada/remote", **{"config.json": json.dumps({"auto_map": {"AutoConfig": "x.Y"}})}, **weights),
+            model("ada/strange", **{"config.json": '{"model_type": "zork"}'}, **weights),
+            model("ada/pickled", **{"config.json": CONFIG, "pytorch_model.bin": "x"}),
+        ],
+    }
+
+
+class Stand:
+    """A board on a Hub of its own, a desk, and hands to work them with."""
+
+    def __init__(self, hub: LocalHub, connection: redis.Redis, probe: Probe | None = None) -> None:
+        self.hub = hub
+        self.time = clock.now()
+        board = parse_board(BOARD)
+        self.calls: list[tuple[str, str]] = []
+        door = Hub(hub.url, BOT, on_call=lambda method, route: self.calls.append((method, route)))
+        self.desk = Desk(
+            board,
+            find_suite("starter"),
+            door,
+            connection,
+            now=lambda: self.time,
+            probe=probe or Probe(),
+            mirrors=hub.box.data / "mirrors",
+        )
+        self.loop = SyncLoop(self.desk)
+        self.schedule = Schedule(self.desk)
+        self.ada, self.form, self.bob = (HfApi(hub.url, token=token) for token in (ADA, FORM, BOB))
+
+    def tick(self) -> None:
+        """The timer ticks, as it did all the time until now."""
+        self.desk.redis.set(self.desk.keys.ticked, self.time)
+        self.schedule.tick()
+
+    def settle(self) -> None:
+        """Sync what people committed, and whatever follows from it."""
+        self.desk.mark("requests")
+        self.work()
+
+    def work(self) -> None:
+        """Sync until nothing is dirty any more, or due only later."""
+        while (claim := self.desk.dirty.claim(now=self.time, lease=60)) is not None:
+            self.loop.sync(claim)
+
+    def submit(self, model: str, /, *, path: str | None = None, raw: bytes | None = None, **changes: Any) -> str:
+        """The form commits a request for `model`; its path."""
+        org, name = model.split("/")
+        path = path or str(RequestPath(org, name, private=False, precision="float32", weight_type="Original"))
+        fields = {"model": model, "status": "PENDING", "revision": "main", "mystery": [1, "é"], **changes}
+        self.put(path, json.dumps(fields).encode() if raw is None else raw)
+        return path
+
+    def put(self, path: str, content: bytes) -> None:
+        """The form commits a file."""
+        operations = [CommitOperationAdd(path, content)]
+        self.form.create_commit(REQUESTS, operations, commit_message="Add", repo_type="dataset")
+
+    def file(self, path: str) -> dict[str, Any]:
+        """The request file as it is on the Hub."""
+        found: dict[str, Any] = json.loads(self.desk.hub.read_file(self.desk.requests, path).data)
+        return found
+
+    def read(self, path: str) -> bytes:
+        """A file of the requests repo as it is on the Hub."""
+        return self.desk.hub.read_file(self.desk.requests, path).data
+
+    def threads(self) -> list[Any]:
+        """All threads of the requests repo, with their comments."""
+        listed = list(self.form.get_repo_discussions(REQUESTS, repo_type="dataset"))
+        return [self.form.get_discussion_details(REQUESTS, one.num, repo_type="dataset") for one in listed]
+
+    def commits(self) -> int:
+        """How many commits the requests repo has."""
+        return len(self.form.list_repo_commits(REQUESTS, repo_type="dataset"))
+
+    def worker(self) -> None:
+        """A worker announces itself."""
+        card = WorkerCard(name="w", tiers=("all",), since=self.time, beat=self.time)
+        self.desk.workers.announce(card)
+
+    def queued(self) -> list[jobs.EvaluationJob]:
+        """The evaluations that lie in RQ."""
+        queues = [jobs.queue(self.desk.redis, name) for name in self.desk.queues]
+        return [jobs.parse(job.kwargs["message"]) for queue in queues for job in queue.jobs]
+
+    def take(self, job: jobs.EvaluationJob) -> bool | None:
+        """The worker takes `job` and asks for the claim; the answer."""
+        assert any(jobs.recall(self.desk.redis, name, job.attempt) for name in self.desk.queues)
+        self.desk.attempts.take(job.attempt, job.path, "w", now=self.time)
+        self.desk.mark(f"request:{job.path}")
+        self.settle()
+        return self.answer(job)
+
+    def answer(self, job: jobs.EvaluationJob) -> bool | None:
+        """Whether the worker is granted the claim of `job`; None where it is told nothing."""
+        return self.desk.attempts.wait_for_claim(job.attempt, seconds=1, worker="w")
+
+    def beat(self, job: jobs.EvaluationJob, done: int = 1, total: int = 2) -> bool:
+        """The worker says how far it is with `job`; whether it should go on."""
+        progress = Progress("evaluate", done, total)
+        return self.desk.attempts.beat(job.attempt, progress, now=self.time, worker="w", path=job.path)
+
+    def hand_back(self, job: jobs.EvaluationJob) -> None:
+        """The worker stops before `job` ended."""
+        self.desk.attempts.hand_back(job.attempt, worker="w")
+
+    def end(self, job: jobs.EvaluationJob, *, failure: Failure | None = None, details: Details | None = None) -> None:
+        """The worker reports the end of `job`."""
+        outcome = Outcome(
+            attempt=job.attempt,
+            path=job.path,
+            revision=job.revision,
+            suite=job.suite,
+            suite_digest=job.suite_digest,
+            started=self.time - 10,
+            ended=self.time,
+            phase="evaluate",
+            failure=failure,
+            details=details,
+        )
+        self.desk.attempts.end(outcome, "the last line of the log", worker="w")
+        self.desk.mark(f"request:{job.path}")
+        self.settle()
+
+    def failed(self, failure: Failure, **changes: Any) -> str:
+        """A request for ada/good that a worker evaluated, which failed and is not tried again; its path."""
+        path = self.submit("ada/good", **changes)
+        self.settle()
+        self.fail_next(failure)
+        assert self.file(path)["status"] == "FAILED"
+        return path
+
+    def fail_next(self, failure: Failure) -> None:
+        """A worker takes the one request that has its turn, and its evaluation fails."""
+        self.worker()
+        self.desk.mark("queue")
+        self.settle()
+        (job,) = self.queued()
+        self.take(job)
+        self.end(job, failure=failure)
+        self.settle()
+
+    def started(self, model: str = "ada/good") -> jobs.EvaluationJob:
+        """An evaluation of `model` that is under way."""
+        self.tick()
+        self.worker()
+        self.submit(model)
+        self.settle()
+        (job,) = self.queued()
+        assert self.take(job) is True
+        return job

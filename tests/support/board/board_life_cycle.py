@@ -1,0 +1,262 @@
+"""One life of a board: its Hub, its processes, its webhook, and what must hold whenever it comes to rest."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import redis
+
+from bot.core.context import Desk
+from bot.processes.schedule import Schedule
+from bot.processes.sync_loop import SyncLoop
+from hub.client import Hub
+from hub.retries import Retries
+from leaderboard.attempts import Details, Failure, Outcome
+from leaderboard.lifecycle import spent
+from leaderboard.requests import Request, Status, parse_request
+from localhub.testing import LocalHub
+from localhub.webhooks.delivery_log import Delivery
+from localhub.webhooks.service import Webhook
+from redis_state import jobs
+from redis_state.jobs import EvaluationJob
+from tests.support.board.board_driver import BOT, REQUESTS, Stand, world
+from tests.support.board.board_file import SECRET
+from tests.support.board.published_details import publish
+
+ENDED = ("FINISHED", "FAILED", "CANCELLED")
+TIMEOUT = 0.4
+"""Seconds that the bot waits for the Hub."""
+QUICK = Retries(attempts=2, wait_initial=0.01, wait_max=0.02, jitter=0.01, patience=0.0)
+WATCHED = [{"type": "dataset", "name": REQUESTS}, {"type": "space", "name": "board/space"}]
+ONCE = ("run", "finish", "fail", "again")
+"""Edits of which each attempt has one at most."""
+READS = ("paths-info", "git", "preupload")
+"""Routes of calls that are no GET and change nothing."""
+
+
+class Postbox:
+    """Stands where localhub would send deliveries: keeps them, for somebody to bring or to lose."""
+
+    def __init__(self) -> None:
+        self.waiting: list[tuple[str, str]] = []
+
+    def post(self, _webhook: Webhook, delivery: Delivery, _timeout: float) -> tuple[int, str | None]:
+        """What `localhub.webhooks.sender.Sender` does."""
+        self.waiting.append((delivery.delivery_id, delivery.payload))
+        return 200, None
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
+class Life:
+    """A board with its Hub, one worker that is told what to do, and a web server that all boards of a test share."""
+
+    def __init__(self, connection: redis.Redis, web: httpx2.Client) -> None:
+        connection.flushall()
+        self.connection, self.web = connection, web
+        self.folder = tempfile.TemporaryDirectory()
+        self.hub = LocalHub(Path(self.folder.name), world())
+        self.hub.__enter__()
+        self.postbox = Postbox()
+        self.hub.box.webhooks.deliveries._sender = self.postbox  # type: ignore[assignment]
+        body = {"url": "http://127.0.0.1:9/", "watched": WATCHED, "domains": ["repo", "discussion"], "secret": SECRET}
+        headers = {"Authorization": f"Bearer {BOT}"}
+        httpx2.post(f"{self.hub.url}/api/settings/webhooks", json=body, headers=headers).raise_for_status()
+        self.stand = Stand(self.hub, connection)
+        self.stand.desk.hub.close()
+        self.restart()
+        self.elapsed = 0.0
+        self.running: dict[str, EvaluationJob] = {}
+        self.ghosts: list[EvaluationJob] = []
+        self.over: set[str] = set()
+        self.published = 0
+
+    def close(self) -> None:
+        """Take everything down."""
+        self.stand.desk.probe.close()
+        self.stand.desk.hub.close()
+        self.hub.__exit__(None, None, None)
+        self.folder.cleanup()
+
+    # --- processes
+
+    def restart(self) -> None:
+        """The sync process and the timer are started anew: what they had in memory is gone."""
+        old, calls = self.stand.desk, self.stand.calls
+        old.hub.close()
+        door = Hub(
+            self.hub.url,
+            BOT,
+            timeout=TIMEOUT,
+            retries=QUICK,
+            on_call=lambda method, route: calls.append((method, route)),
+        )
+        desk = Desk(old.board, old.suite, door, old.redis, now=old.now, probe=old.probe, mirrors=old.mirrors)
+        self.stand.desk, self.stand.loop, self.stand.schedule = desk, SyncLoop(desk), Schedule(desk)
+
+    def pass_time(self, seconds: float) -> None:
+        """The clock goes on, or is set back; whoever lives beats once."""
+        self.stand.time += seconds
+        self.elapsed += max(0.0, seconds)
+        self.stand.worker()
+        for job in self.granted():
+            self.stand.beat(job, 1, 100)
+
+    def work(self) -> None:
+        """The timer ticks, and all that is due is done."""
+        self.stand.tick()
+        self.stand.work()
+
+    # --- deliveries
+
+    def gather(self) -> list[tuple[str, str]]:
+        """The deliveries that nobody brought yet, oldest first."""
+        assert self.hub.box.webhooks.deliveries.drain(20.0)
+        return self.postbox.waiting
+
+    def bring(self, *deliveries: tuple[str, str]) -> None:
+        """Bring these, in this order."""
+        for name, payload in deliveries:
+            headers = {"webhook-id": name, "x-webhook-secret": SECRET, "content-type": "application/json"}
+            assert self.web.post("/webhooks/hub", content=payload.encode(), headers=headers).is_success
+
+    def bring_all(self) -> None:
+        """Bring whatever is on its way."""
+        self.bring(*self.gather())
+        self.postbox.waiting.clear()
+
+    # --- the worker
+
+    def take(self) -> None:
+        """The worker takes the next job and asks for the claim, unless it has one."""
+        found = self.stand.queued()
+        if self.running or not found:
+            return
+        job = found[0]
+        assert job.attempt not in self.over, f"{job.attempt} had ended"
+        assert any(jobs.recall(self.connection, name, job.attempt) for name in self.stand.desk.queues)
+        self.stand.desk.attempts.take(job.attempt, job.path, "w", now=self.stand.time)
+        self.stand.desk.mark(f"request:{job.path}")
+        self.running[job.attempt] = job
+
+    def granted(self) -> list[EvaluationJob]:
+        """What the worker may go on with; what was refused it forgets."""
+        attempts, states = self.stand.desk.attempts, {}
+        for attempt, job in list(self.running.items()):
+            state = attempts.read(attempt)
+            if state is None:
+                attempts.take(attempt, job.path, "w", now=self.stand.time)  # Redis was lost
+                self.stand.desk.mark(f"request:{job.path}")
+            elif state.state == "void" or (state.state == "taken" and self._cancelled(attempt)):
+                del self.running[attempt]
+            else:
+                states[attempt] = state.state
+        return [self.running[attempt] for attempt, state in states.items() if state != "taken"]
+
+    def _cancelled(self, attempt: str) -> bool:
+        """Whether the worker, whose beats go on while it waits for its claim, hears that it need not."""
+        return bool(self.connection.hget(self.stand.desk.keys.attempt(attempt), "cancel"))
+
+    def tell(self, job: EvaluationJob, *, failure: Failure | None = None, details: Details | None = None) -> None:
+        """Say how an attempt ended."""
+        fields: dict[str, Any] = {name: getattr(job, name) for name in ("attempt", "path", "revision", "suite")}
+        times = {"started": 1.0, "ended": 2.0, "phase": "evaluate", "suite_digest": job.suite_digest}
+        outcome = Outcome(**fields, **times, failure=failure, details=details)
+        self.stand.desk.attempts.end(outcome, "log", worker="w")
+        self.stand.desk.mark(f"request:{job.path}")
+        self.running.pop(job.attempt, None)
+        self.over.add(job.attempt)
+
+    def publish(self, job: EvaluationJob) -> Details:
+        """Commit the details of an attempt."""
+        self.published += 1
+        return publish(self.hub.url, job, self.stand.desk.suite, number=self.published)
+
+    # --- what people see
+
+    def paths(self) -> list[str]:
+        """Every request file."""
+        names = self.stand.form.list_repo_files(REQUESTS, repo_type="dataset")
+        return sorted(name for name in names if name.endswith(".json"))
+
+    def file(self, path: str) -> dict[str, Any]:
+        """One of them."""
+        found = self.stand.form.hf_hub_download(REQUESTS, path, repo_type="dataset", local_dir=self.folder.name + "/f")
+        fields: dict[str, Any] = json.loads(Path(found).read_bytes())
+        return fields
+
+    def statuses(self) -> dict[str, str]:
+        """Path → status."""
+        return {path: str(self.file(path)["status"]) for path in self.paths()}
+
+    # --- what must hold
+
+    def check(self) -> None:
+        """The invariants of a quiet point: the Hub is well, and all that can be done now is done."""
+        for path in self.paths():
+            self._check_request(path)
+        alive = map(self.stand.desk.attempts.read, self.stand.desk.attempts.alive(now=self.stand.time))
+        evaluated = [state.path for state in alive if state is not None and state.state != "void"]
+        assert len(evaluated) == len(set(evaluated)), f"two living attempts of one request: {evaluated}"
+        self._check_threads()
+        self._check_commits()
+        with self._silence():
+            self.bring_all()
+            self.stand.work()
+
+    def _check_request(self, path: str) -> None:
+        """It is at its end, or visibly waiting; what its file says of our attempts is consistent."""
+        fields, entry = self.file(path), self.stand.desk.index.get(path)
+        waits = entry.state in ("new", "waiting", "queued", "running")
+        assert fields["status"] in ENDED or waits, (path, fields["status"], entry)
+        request = parse_request(path, json.dumps(fields).encode())
+        if isinstance(request, Request) and request.status is not None and not request.status.waits:
+            facts = request.file.steward
+            if request.status is Status.FINISHED and facts.failure is not None:  # an earlier result, put back
+                assert spent(request) >= (facts.attempt or 0), fields
+            else:
+                assert spent(request) == facts.attempt, fields
+
+    def _check_threads(self) -> None:
+        """One status comment a request at most, and nothing of ours that is none."""
+        comments = [event for thread in self.stand.threads() for event in thread.events if event.type == "comment"]
+        own = [event.content for event in comments if event.author == "steward-bot"]
+        assert all(text.startswith("<!-- steward:1 ") for text in own), own
+        assert not [marker for marker, count in Counter(text.split("\n")[0] for text in own).items() if count > 1]
+
+    def _check_commits(self) -> None:
+        """They stay in their budget; each step of an attempt was made once; what was given up has no results."""
+        commits = self.stand.form.list_repo_commits(REQUESTS, repo_type="dataset")
+        own = [one for one in commits if "steward-bot" in one.authors]
+        assert len(own) <= 60 * (self.elapsed / 3600 + 1), f"{len(own)} commits in {self.elapsed} s"
+        steps = Counter(edit for one in own for edit in _edits(one.message))
+        twice = [edit for edit, count in steps.items() if count > 1 and edit.split(" ")[0] in ONCE]
+        assert not twice, f"made twice: {twice}"
+        results = self.stand.form.list_repo_files("board/results", repo_type="dataset")
+        for name in results:
+            if "results_" in name:
+                data = self.stand.desk.hub.read_file(self.stand.desk.results, name).data
+                attempt = json.loads(data)["steward"]["attempt"]
+                assert not {f"again {attempt}", f"fail {attempt}"} & steps.keys(), f"{attempt} was given up"
+
+    @contextmanager
+    def _silence(self) -> Iterator[None]:
+        """Nothing is written meanwhile: the bot does not answer itself. Unless something is being tried again."""
+        before = len(self.stand.calls)
+        yield
+        wrote = [call for call in self.stand.calls[before:] if call[0] != "GET" and call[1] not in READS]
+        assert not wrote or self.connection.hlen(self.stand.desk.keys.dirty_tries), f"echoes made it write: {wrote}"
+
+
+def _edits(message: str) -> Iterator[str]:
+    for line in message.splitlines():
+        if line.startswith("{"):
+            yield str(json.loads(line).get("edit", ""))

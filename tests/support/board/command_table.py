@@ -1,0 +1,302 @@
+"""The table of `commands_table.md` on a board that runs: each cell is a comment of somebody, told by a real webhook."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from huggingface_hub import CommitOperationAdd, HfApi
+
+from bot.core.pull_records import find_report
+from hub.comments import marker_of
+from leaderboard.attempts import attempt_id
+from leaderboard.requests import RequestPath
+from redis_state import clock
+from tests.support.board.board_driver import CONFIG, FORM, REQUESTS, Stand, world
+from tests.support.board.pull_requests import propose
+from tests.support.board.running_board import wait_until
+
+SPACE = "board/space"
+PEOPLE = {"stranger": "bob", "submitter": "sue", "owner": "ada", "maintainer": "mia", "keeper": "kim"}
+WORDS = {
+    "help": "I read commands in new comments",
+    "unknown": "Did you mean `/status`?",
+    "none": "There is no request for",
+    "waiting": ": waiting, number",
+    "running": ": running",
+    "finished": ": finished",
+    "failed": ": failed: Weights are NaN.",
+    "cancelled": ": cancelled",
+    "accepted": "was accepted and waits for its turn",
+    "on-hold": "is on hold by `mia`: The licence is not clear.",
+    "not-failed": "has not failed: it is finished",
+    "cause": "**Whose fault:** the submission's. (cause: `nan-weights`)",
+    "passes": "passes every check",
+    "submitted": "was checked and is submitted",
+    "exists": "at this precision already; its status is",
+    "same": "already, so nothing was changed",
+    "runs": "is being evaluated at this moment",
+    "resubmitted": "was checked and waits for an evaluation",
+    "no": "This was not done: `/{verb}` can be used by {who}.",
+    "under-way": "is under way already",
+    "has-results": "only a maintainer can have the same one evaluated again",
+    "relaunched": "will be evaluated once more",
+    "spent": "You have relaunched",
+    "withdrawn": "is being cancelled",
+    "withdrawn-already": "is cancelled already; nothing was changed",
+    "over": "has come to its end",
+    "following": "I will write to you here",
+    "ended": "has ended already",
+    "nothing": "Nothing was found for",
+    "found": "| model | precision | state | average |",
+    "set": "has `high` priority from now on",
+    "held": "gets no turn until the hold is lifted",
+    "unheld": "is lifted; it has its turn again",
+    "not-held": "is not on hold; nothing was changed",
+    "paused": "Nothing of it gets a turn until it is resumed",
+    "resumed": "goes on.",
+    "not-proposed": "Nothing here waits for",
+    "merged": "exactly as it was checked at",
+    "not-passed": "does not pass the checks",
+    "nothing-to-approve": "is closed already, so there is nothing to approve",
+    "rejected": "This pull request is closed: not now",
+    "already": "is closed already; nothing was changed",
+}
+"""What the reply of each outcome says."""
+EFFECTS: Mapping[str, Callable[[dict[str, Any]], bool]] = {
+    "relaunched": lambda file: file["status"] == "RERUN",
+    "resubmitted": lambda file: file["status"] in ("PENDING", "PENDING_NEW_EVAL"),
+    "submitted": lambda file: file["status"] == "PENDING",
+    "withdrawn": lambda file: file["status"] == "CANCELLED",
+    "set": lambda file: file["steward"]["priority"] == "high",
+    "held": lambda file: file["steward"]["hold"]["reason"] == "I say so",
+    "unheld": lambda file: "hold" not in file["steward"],
+}
+"""Outcomes that change the request, and what its file says then: such a cell has a request of its own."""
+ENDS = {"finished": "FINISHED", "failed": "FAILED", "spent": "FAILED", "cancelled": "CANCELLED"}
+WRITTEN = {
+    "help": "",
+    "statsu": "{model}",
+    "check": "{model} precision=float32",
+    "submit": "{model} precision=float32",
+    "priority": "{model} high",
+    "hold": "{model} I say so",
+    "pause": "{target} I say so",
+    "resume": "{target}",
+    "search": "{cell}",
+    "approve": "{sha}",
+    "reject": "not now",
+}
+"""What stands after the verb; where it is not here, the model."""
+TARGETS = {
+    "pause": {"maintainer": "tier:large", "keeper": "suite:other"},
+    "resume": {"maintainer": "tier:medium", "keeper": "suite:old"},
+}
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One cell: what happens when somebody gives a command there."""
+
+    verb: str
+    place: str
+    state: str
+    role: str
+    outcome: str
+
+    @property
+    def name(self) -> str:
+        """Of the cell, and of the model that it is about."""
+        own = self.outcome in EFFECTS or self.outcome in ("merged", "rejected")
+        return "-".join((self.verb, self.place, self.state, self.role) if own else (self.place, self.state))
+
+    @property
+    def model(self) -> str:
+        """The model that it is about."""
+        return f"ada/{self.name}"
+
+    @property
+    def path(self) -> str:
+        """Its request file."""
+        return str(RequestPath("ada", self.name, private=False, precision="float32", weight_type="Original"))
+
+    @property
+    def has_request(self) -> bool:
+        """Whether there is a request before the command."""
+        return self.place != "pull" and self.state not in ("none", "paused")
+
+    def __str__(self) -> str:
+        return f"{self.verb}, {self.place}, {self.state}: {self.role}"
+
+
+def cells(text: str) -> Iterator[Cell]:
+    """Every cell of the table in `text`."""
+    rows = [[word.strip() for word in line.strip("|\n ").split("|")] for line in text.splitlines() if line[:2] == "| "]
+    for verb, place, state, *outcomes in rows[1:]:
+        yield from (Cell(verb, place, state, role, what) for role, what in zip(PEOPLE, outcomes, strict=True))
+
+
+def people_and_models(table: list[Cell]) -> dict[str, Any]:
+    """The world of `board_driver`, with the people and the models of the table."""
+    made, weights = world(), {"config.json": CONFIG, "model.safetensors": "x"}
+    new = [{"name": name, "tokens": [{"token": f"hf_{name}", "role": "write"}]} for name in ("sue", "mia", "kim")]
+    made["users"] += new
+    made["orgs"].append({"name": "keepers", "members": {"kim": "admin", "bob": "read", "steward-bot": "read"}})
+    names = sorted({cell.model for cell in table})
+    made["repos"] += [{"type": "model", "id": name, "files": {"README.md": "# A model\n", **weights}} for name in names]
+    return made
+
+
+@dataclass
+class Table:
+    """The board on which the table is played."""
+
+    stand: Stand
+    cells: list[Cell]
+    said: dict[Cell, tuple[str, int, str]] = field(default_factory=dict)
+    """Repo kind, thread and id of each cell's comment."""
+    pulls: dict[str, tuple[int, str]] = field(default_factory=dict)
+    """Number and head of the pull request of each model."""
+    begun: dict[str, Any] = field(default_factory=dict)
+    """What was committed to each file before anybody wrote a command."""
+    answers: dict[Cell, list[str]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.apis = {role: HfApi(self.stand.hub.url, token=f"hf_{name}") for role, name in PEOPLE.items()}
+        self.form = HfApi(self.stand.hub.url, token=FORM)
+        self.known = {cell.path: cell for cell in self.cells if cell.has_request}
+
+    def play(self) -> None:
+        """Bring everything into its state, have everybody write, and wait until all is answered and done."""
+        self._propose()
+        self._requests()
+        talks = [self._talk(number) for number in range(4)]
+        with ThreadPoolExecutor(4) as pool:
+            told = pool.map(lambda at: self._say(at[1], talks[at[0] % 4]), enumerate(self.cells))
+            self.said = dict(zip(self.cells, told, strict=True))
+        wait_until(lambda: all(self._read_answers().values()), seconds=120, every=0.3)
+        wait_until(lambda: len(self.stand.desk.dirty) == 0)
+
+    def _requests(self) -> None:
+        sha = {path: str(self.form.model_info(cell.model).sha) for path, cell in self.known.items()}
+        first = {path: self._fields(cell) for path, cell in self.known.items() if self._begins(cell)}
+        pauses = {name: {"reason": "The cluster moves."} for name in TARGETS["resume"].values()}
+        self._commit({**first, ".steward/queue.json": pauses})
+        wait_until(lambda: all(self._stands(path, "waiting") for path in first), seconds=60)
+        later = {path: self._end(cell, sha[path]) for path, cell in self.known.items() if not self._waits(cell)}
+        self._commit(later)
+        ends = {path: "running" if self.known[path].state == "running" else "settled" for path in later}
+        wait_until(lambda: all(self._stands(path, state) for path, state in ends.items()), seconds=60)
+
+    def _waits(self, cell: Cell) -> bool:
+        return cell.state in ("waiting", "held")
+
+    def _begins(self, cell: Cell) -> bool:
+        """Whether it waits at first: what has a thread got it then."""
+        return self._waits(cell) or cell.place == "thread"
+
+    def _stands(self, path: str, state: str) -> bool:
+        entry = self.stand.desk.index.get(path)
+        has_thread = entry.thread is not None or self.known[path].place != "thread"
+        return entry.state == state and has_thread
+
+    def _commit(self, files: Mapping[str, Any]) -> None:
+        adds = [CommitOperationAdd(path, json.dumps(content).encode()) for path, content in files.items()]
+        self.begun |= files
+        self.form.create_commit(REQUESTS, adds, commit_message="Submit", repo_type="dataset")
+
+    def _fields(self, cell: Cell, **changes: Any) -> dict[str, Any]:
+        held = {"steward": {"hold": {"reason": "The licence is not clear.", "by": "mia"}}}
+        made = {"model": cell.model, "status": "PENDING", "revision": "main", "precision": "float32", "sender": "sue"}
+        return {**made, "weight_type": "Original", **(held if cell.state == "held" else {}), **changes}
+
+    def _end(self, cell: Cell, sha: str) -> dict[str, Any]:
+        """What the file of a request says that runs, or came to its end, after one attempt."""
+        attempt = attempt_id(self.stand.desk.board.name, cell.path, sha, 1)
+        facts: dict[str, Any] = {"attempt": 1, "first": 1, "spent": 1, "revision": sha, "submitter": "sue"}
+        failure = {"cause": "nan-weights", "fault": "submission", "message": "Weights are NaN.", "advice": "Save them."}
+        if cell.state in ("failed", "spent"):
+            facts["failure"] = failure
+        if cell.state == "spent":
+            facts["causes"] = [f"relaunch:{self.stand.desk.hub.user('sue').id}:0123:0"]
+        if cell.state == "finished":
+            facts["results"] = f"{cell.model}/results_2026-01-01T00-00-00.000000.json"
+        if cell.state == "running":
+            self.stand.desk.attempts.take(attempt, cell.path, "w", now=clock.now() + 3_600)
+        return self._fields(cell, status=ENDS.get(cell.state, "RUNNING"), job_id=attempt, steward=facts)
+
+    def _propose(self) -> None:
+        """A pull request for each model of the table that is about one; told when all are reported on."""
+        for cell in self.cells:
+            if cell.place == "pull" and cell.model not in self.pulls and cell.state != "none":
+                broken = {"status": "FINISHED"} if cell.state == "problems" else {}
+                number, head = propose(
+                    self.stand, {cell.path: self._fields(cell, **broken)}, who=self.apis["submitter"]
+                )
+                self.pulls[cell.model] = number, head
+        desk = self.stand.desk
+        wait_until(self._is_reported, seconds=60, every=0.2)
+        for cell in self.cells:
+            number = self.pulls.get(cell.model, (0, ""))[0]
+            if cell.state == "closed" and desk.hub.thread(desk.requests, number).status == "open":
+                self.apis["submitter"].change_discussion_status(REQUESTS, number, "closed", repo_type="dataset")
+
+    def _is_reported(self) -> bool:
+        """Whether there is a report on each pull request."""
+        desk = self.stand.desk
+        reports = [find_report(desk, desk.hub.thread(desk.requests, number))[1] for number, _ in self.pulls.values()]
+        return all(one is not None and not one.checking for one in reports)
+
+    def _talk(self, number: int) -> int:
+        made = self.apis["stranger"].create_discussion(SPACE, f"Talk {number}", description="Hello.", repo_type="space")
+        return int(made.num)
+
+    def _say(self, cell: Cell, talk: int) -> tuple[str, int, str]:
+        kind, number, sha = "dataset", self.stand.desk.index.get(cell.path).thread or 0, "0123456789ab"
+        if cell.place == "talk":
+            kind, number = "space", talk
+        if cell.place == "pull":
+            number, sha = self.pulls[cell.model]
+        target = TARGETS.get(cell.verb, {}).get(cell.role, "tier:large")
+        model = cell.model if cell.place == "talk" else ""
+        words = {"model": model, "target": target, "sha": sha[:12], "cell": cell.name}
+        rest = WRITTEN.get(cell.verb, "{model}").format(**words)
+        repo = SPACE if kind == "space" else REQUESTS
+        text = f"/{cell.verb} {rest}".strip()
+        said = self.apis[cell.role].comment_discussion(repo, number, comment=text, repo_type=kind)
+        return kind, number, str(said.id)
+
+    def _read_answers(self) -> dict[Cell, list[str]]:
+        """The final replies to the comment of each cell."""
+        found: dict[str, list[str]] = {}
+        for kind, number in sorted({(kind, number) for kind, number, _ in self.said.values()}):
+            repo = SPACE if kind == "space" else REQUESTS
+            thread = self.form.get_discussion_details(repo, number, repo_type=kind)
+            for event in thread.events:
+                content = getattr(event, "content", "")
+                marker = marker_of(content) if getattr(event, "author", "") == "steward-bot" else None
+                if marker is not None and marker.kind == "answer":
+                    found.setdefault(marker.key, []).append(content)
+        self.answers = {cell: found.get(comment, []) for cell, (_, _, comment) in self.said.items()}
+        return self.answers
+
+    def is_answered(self, talk: int, comment: str) -> bool:
+        """Whether there is a final reply to a comment in a discussion on the Space."""
+        thread = self.stand.desk.hub.thread(self.stand.desk.community, talk)
+        markers = (marker_of(one.text) for one in thread.comments)
+        return any(one is not None and (one.kind, one.key) == ("answer", comment) for one in markers)
+
+    def files(self) -> dict[str, dict[str, Any]]:
+        """Every request file as it is on the Hub."""
+        desk = self.stand.desk
+        paths = [one.path for one in desk.hub.list_files(desk.requests) if one.path.startswith("ada/")]
+        return {path: self.stand.file(path) for path in paths}
+
+
+def read_table() -> list[Cell]:
+    """The cells, in the order of the table."""
+    return list(cells((Path(__file__).parent / "commands_table.md").read_text()))

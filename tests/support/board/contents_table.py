@@ -1,0 +1,83 @@
+"""A board with an aggregated table, and hands to look at it."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pandas as pd
+import redis
+from huggingface_hub import HfApi
+
+from bot.probe import Probe
+from leaderboard.columns import FILE
+from localhub.testing import LocalHub
+from tests.support.board.board_driver import BOT
+from tests.support.board.flags import FlagStand, flags_world
+from tests.support.board.published_details import publish
+
+CONTENTS = "board/contents"
+GOOD = "ada/good"
+
+
+@contextmanager
+def board_with_table(folder: Path, connection: redis.Redis, probe: Probe) -> Iterator[FlagStand]:
+    """A board with flags and a table."""
+    world = flags_world()
+    world["repos"].append({"type": "dataset", "id": CONTENTS})
+    with LocalHub(folder, world) as hub:
+        made = FlagStand(hub, connection, probe)
+        with_table(made)
+        yield made
+        made.desk.hub.close()
+
+
+def with_table(stand: FlagStand) -> None:
+    """The board names a repo for its table."""
+    from hub.records import Repo
+
+    repos = stand.desk.board.repos.model_copy(update={"contents": CONTENTS})
+    stand.desk.board = stand.desk.board.model_copy(update={"repos": repos})
+    stand.desk.contents = Repo("dataset", CONTENTS)
+
+
+def finished(stand: FlagStand, model: str = GOOD) -> str:
+    """The request of a model that was evaluated."""
+    job = stand.started(model)
+    stand.end(job, details=publish(stand.hub.url, job, stand.desk.suite))
+    return job.path
+
+
+def look(stand: FlagStand, rounds: int = 3) -> list[tuple[str, str]]:
+    """A few rounds later; the calls of the last one."""
+    for _ in range(rounds):
+        before = len(stand.calls)
+        stand.time += 300
+        stand.tick()
+        stand.work()
+    return stand.calls[before:]
+
+
+def data(stand: FlagStand) -> bytes:
+    """The table's bytes, as anybody downloads them."""
+    path = HfApi(stand.hub.url, token=BOT).hf_hub_download(
+        CONTENTS, FILE, repo_type="dataset", local_dir=stand.hub.box.data / "downloads", force_download=True
+    )
+    return Path(path).read_bytes()
+
+
+def table(stand: FlagStand) -> pd.DataFrame:
+    """The table, as a notebook reads it."""
+    return pd.read_parquet(io.BytesIO(data(stand)))
+
+
+def names(stand: FlagStand) -> list[str]:
+    """The models with a row."""
+    return [str(name) for name in table(stand)["fullname"]]
+
+
+def commits(stand: FlagStand) -> int:
+    """How many commits the table's repo has."""
+    return len(stand.form.list_repo_commits(CONTENTS, repo_type="dataset"))

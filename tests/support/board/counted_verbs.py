@@ -1,0 +1,84 @@
+"""Verbs that are counted, that die, and during which something else happens; and what a thread came to."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from bot.core.commands.call import Answer, Call
+from bot.core.commands.registry import Registry, Verb
+from bot.core.context import thread_key
+from bot.core.render import Safe
+from bot.threads.verbs import REGISTRY
+from hub.errors import Conflict
+from leaderboard.roles import Role
+from localhub.accounts.store import Caller
+from tests.support.board.board_driver import REQUESTS, Stand
+from tests.support.board.discussion import Talk
+
+
+class Bell:
+    """A verb that is counted, and during which something else happens."""
+
+    def __init__(self) -> None:
+        self.rung: list[str] = []
+        self.meanwhile: Callable[[], Any] = lambda: None
+
+    def run(self, call: Call) -> Answer:
+        """Ring once for each command."""
+        return Answer(Safe("Ringing."), act=lambda: self.ring(call.cause))
+
+    def ring(self, cause: str) -> Safe:
+        """The effect, and then what happens meanwhile."""
+        if cause not in self.rung:
+            self.rung.append(cause)
+        self.meanwhile()
+        return Safe("Rung.")
+
+
+def hang_up(monkeypatch: pytest.MonkeyPatch) -> Bell:
+    """`/bell`, for anybody, which decides; `/toll` dies of a mistake of ours, `/knell` of the Hub's refusal."""
+    bell = Bell()
+    verb = Verb("bell", "ring", frozenset({Role.ANYONE}), bell.run, decides=True)
+
+    def toll(call: Call) -> Answer:
+        raise ZeroDivisionError
+
+    def knell(call: Call) -> Answer:
+        raise Conflict("The repo is @maya's <b>no more</b>.")
+
+    extra = (verb, replace(verb, name="toll", run=toll), replace(verb, name="knell", run=knell))
+    monkeypatch.setattr("bot.threads.threads.REGISTRY", Registry((*REGISTRY.verbs, *extra)))
+    return bell
+
+
+def hub_thread(stand: Stand, talk: Talk) -> tuple[Any, Any]:
+    """The discussion inside the Hub."""
+    repo = stand.hub.box.repos.get("dataset", REQUESTS)
+    return repo, stand.hub.box.threads.get(repo, talk.number)
+
+
+def owner(stand: Stand) -> Caller:
+    """Somebody of the board, who may do anything to its threads."""
+    return Caller(stand.hub.box.accounts.by_name("form"), None)
+
+
+def is_at_rest(stand: Stand, talk: Talk) -> bool:
+    """Whether nothing is left to do in the thread: not dirty, and not parked."""
+    key = thread_key(stand.desk.requests, talk.number)
+    waits = stand.desk.redis.zscore(stand.desk.keys.dirty, key) is not None
+    return not waits and key not in {one.key for one in stand.desk.parking.all()}
+
+
+def decisions(stand: Stand) -> list[str]:
+    """The recorded decisions."""
+    return [one.path for one in stand.desk.hub.list_files(stand.desk.logs) if one.path.startswith("decisions/")]
+
+
+def settle(stand: Stand) -> None:
+    """Let the ledgers write."""
+    stand.time += 300
+    stand.work()

@@ -1,0 +1,193 @@
+"""A board that keeps flags, models that are copies, merges and honest, and discussions about them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import redis
+from huggingface_hub import CommitOperationAdd, CommitOperationDelete
+
+from bot.core.context import Desk
+from bot.model_facts import checking
+from bot.probe import Probe
+from bot.processes.schedule import Schedule
+from bot.processes.sync_loop import SyncLoop
+from hub.client import Hub
+from localhub.testing import LocalHub
+from redis_state import clock
+from steward.valkey import Valkey
+from tests.support.board.board_driver import BOT, REQUESTS, Stand, world
+
+SPACE = "board/space"
+FLAGS = "board/flags"
+CARD = "---\nlicense: apache-2.0\n{more}---\n# {name}\n\nA model.\n"
+CONFIG = {"model_type": "gpt2", "architectures": ["GPT2LMHeadModel"]}
+
+
+def card(name: str, more: str = "", licence: str = "license: apache-2.0\n") -> str:
+    """A model card with this much metadata."""
+    return CARD.replace("license: apache-2.0\n", licence).format(name=name, more=more)
+
+
+def model(name: str, *shards: str, names: tuple[str, ...] = (), **more: Any) -> dict[str, Any]:
+    """A model whose weight files hold `shards`, called `names` or as usual."""
+    usual = tuple(f"model-{n + 1:05}-of-{len(shards):05}.safetensors" for n in range(len(shards)))
+    placed = names or (("model.safetensors",) if len(shards) == 1 else usual)
+    files: dict[str, Any] = {"config.json": json.dumps(CONFIG | more.pop("config", {}))}
+    files |= {"README.md": card(name, more.pop("card", ""), more.pop("licence", "license: apache-2.0\n"))}
+    files |= {place: {"lfs": shard} for place, shard in zip(placed, shards, strict=True)}
+    if len(shards) > 1:
+        index = {"metadata": {}, "weight_map": {f"layer.{n}": place for n, place in enumerate(placed)}}
+        files["model.safetensors.index.json"] = json.dumps(index)
+    return {"type": "model", "id": name, "files": {**files, **more.pop("files", {})}}
+
+
+def flags_world() -> dict[str, Any]:
+    """The usual board, a repo of flags, and models to be suspected."""
+    base = "base_model: bob/original\n"
+    shards = ("the first shard", "the second shard")
+    found = world()
+    found["repos"] += [
+        {"type": "dataset", "id": FLAGS},
+        model("bob/original", *shards),
+        model("ada/copy", *shards, names=("a.safetensors", "b.safetensors")),
+        model("ada/tuned", "other one", "other two", card=base, config={"_name_or_path": "bob/original"}),
+        model("ada/merged", "merged", files={"mergekit_config.yml": MERGEKIT}),
+        model("ada/half", "the first shard", "another second"),
+        model("ada/plain", "plain"),
+        model("ada/loud", "loud"),
+        model("ada/quiet", "quiet"),
+        model("ada/shy", "shy"),
+        model("ada/again", "loud"),
+    ]
+    return found
+
+
+MERGEKIT = "merge_method: slerp\nslices:\n  - sources:\n      - model: bob/original\n      - model: eve/lion\n"
+
+
+class FlagStand(Stand):
+    """A board that keeps flags; the form's account is its maintainer."""
+
+    def __init__(self, hub: LocalHub, connection: redis.Redis, probe: Probe | None = None) -> None:
+        super().__init__(hub, connection, probe)
+        old = self.desk
+        form = old.hub.user("form").id
+        repos = old.board.repos.model_copy(update={"flags": FLAGS})
+        board = old.board.model_copy(update={"repos": repos, "maintainers": (form,), "front_ends": (form,)})
+        door = Hub(hub.url, BOT, on_call=lambda method, route: self.calls.append((method, route)))
+        old.hub.close()
+        self.desk = Desk(
+            board, old.suite, door, connection, now=lambda: self.time, probe=old.probe, mirrors=old.mirrors
+        )
+        self.loop, self.schedule = SyncLoop(self.desk), Schedule(self.desk)
+
+    def table(self, path: str = "flagged.json") -> Any:
+        """A compiled table, as front ends read it."""
+        repo = self.desk.flags_repo
+        assert repo is not None
+        file = self.desk.hub.find_file(repo, path)
+        return json.loads(file.data) if file is not None else None
+
+    def record(self, name: str) -> dict[str, Any]:
+        """The record of the flag on `name`."""
+        repo = self.desk.flags_repo
+        assert repo is not None
+        found: dict[str, Any] = json.loads(self.desk.hub.read_file(repo, f"flags/{name}.json").data)
+        return found
+
+    def codes(self, name: str, precision: str = "float32") -> set[str]:
+        """Why a submission of `name` would be refused."""
+        found = checking.check(self.desk, name, precision=precision)
+        return {reason.code for line in found.lines for reason in line.reasons}
+
+    def put_flags(self, **files: object) -> None:
+        """Somebody commits to the flags repo by hand: path → content."""
+        adds = [CommitOperationAdd(path, in_bytes(said)) for path, said in files.items()]
+        self.form.create_commit(FLAGS, adds, commit_message="By hand", repo_type="dataset")
+
+    def sync_flags(self) -> None:
+        """What the reconciler does about the flags repo."""
+        self.time += 300
+        self.desk.mark("flags")
+        self.work()
+
+    def clear(self) -> None:
+        """Take every file out of the flags repo and every request out of the other."""
+        for repo in (FLAGS, REQUESTS):
+            there = self.form.list_repo_files(repo, repo_type="dataset")
+            gone = [CommitOperationDelete(path) for path in there if path not in (".gitattributes", "README.md")]
+            if gone:
+                self.form.create_commit(repo, gone, commit_message="Clear", repo_type="dataset")
+
+
+@contextmanager
+def no_flags(hub: LocalHub, valkey: Valkey, probe: Probe) -> Iterator[FlagStand]:
+    """A board without flags and an empty Redis, on a Hub that others use afterwards."""
+    with redis.Redis.from_url(valkey.url) as connection:
+        connection.flushall()
+        made = FlagStand(hub, connection, probe)
+        made.time = clock.now() + 1
+        yield made
+        made.clear()
+        made.desk.hub.close()
+
+
+def in_bytes(said: object) -> bytes:
+    """A file's bytes."""
+    return said if isinstance(said, bytes) else json.dumps(said).encode()
+
+
+def by_hand(name: str, **more: Any) -> dict[str, Any]:
+    """A record as somebody writes it by hand."""
+    return {"model": name, "status": "flagged", "category": "other", "thread": "https://hub/d/1", **more}
+
+
+class Hearing:
+    """A discussion in the community space."""
+
+    def __init__(
+        self, stand: FlagStand, title: str = "", post: str = "", api: Any = None, *, number: int | None = None
+    ) -> None:
+        self.stand = stand
+        self.first: dict[str, str] = {}
+        """Comment → what it said when it was there first."""
+        if number is None:
+            number = (api or stand.bob).create_discussion(SPACE, title, description=post, repo_type="space").num
+        self.number = int(number)
+        self.look()
+
+    def say(self, text: str, api: Any) -> None:
+        """Somebody writes a comment, and the bot looks at the thread."""
+        api.comment_discussion(SPACE, self.number, comment=text, repo_type="space")
+        self.look()
+
+    def look(self) -> None:
+        """A while later the bot looks at the thread, and does what follows from it."""
+        self.stand.time += 300  # so that the budget of commits never holds up what is tested
+        self.stand.desk.mark(f"thread:space/{SPACE}:{self.number}")
+        self.stand.work()
+        for event in self.events():
+            if event.type == "comment":
+                self.first.setdefault(event.id, event.content)
+
+    def events(self) -> list[Any]:
+        """All that happened there."""
+        found = self.stand.form.get_discussion_details(SPACE, self.number, repo_type="space")
+        return list(found.events)
+
+    def comments(self) -> list[tuple[str, str]]:
+        """Who said what there."""
+        return [(event.author, event.content) for event in self.events() if event.type == "comment"]
+
+    def replies(self) -> list[str]:
+        """What the bot says there."""
+        return [said for author, said in self.comments() if author == "steward-bot"]
+
+    @property
+    def status(self) -> str:
+        """Whether it is open."""
+        return str(self.stand.form.get_discussion_details(SPACE, self.number, repo_type="space").status)

@@ -1,0 +1,56 @@
+"""A web server that is asked anything, of a board in which strangers' words stand wherever they may."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx2
+import pytest
+import redis
+
+from bot.core.settings import BotSettings
+from leaderboard.attempts import Failure
+from redis_state.board.entry import Entry
+from redis_state.board.index import Index
+from redis_state.board.request_snapshot import Standing
+from redis_state.keys import Keys
+from steward.valkey import Valkey
+from tests.support.board.board_file import BOARD, SECRET
+from tests.support.board.running_board import client_of
+
+HOSTILE = "<script>alert(1)</script>"
+
+
+@contextmanager
+def fuzzed(valkey: Valkey, folder: Path) -> Iterator[httpx2.Client]:
+    """A client of it; checks are answered at once."""
+    (folder / "board.yaml").write_text(BOARD.replace("name: demo", "name: fuzzed"))
+    settings = BotSettings(
+        redis_url=valkey.url,
+        board=folder / "board.yaml",
+        webhook_secret=SECRET,
+        port=0,
+        checks_per_minute=5,
+        oauth_client_id="an-app",
+        oauth_client_secret=SECRET,
+        public_url="http://127.0.0.1",
+    )
+    with redis.Redis.from_url(valkey.url) as connection:
+        fill(Index(connection, Keys("fuzzed")))
+    with pytest.MonkeyPatch.context() as patch, client_of(settings) as client:
+        patch.setattr("bot.web.checks.PATIENCE", 0.0)
+        yield client
+
+
+def fill(index: Index) -> None:
+    """A few requests, with strangers' words wherever strangers may put some."""
+    failure = Failure(cause="odd", fault="unknown", message=HOSTILE, advice=HOSTILE)
+    for number in range(30):
+        path = f"ada/m{number}_eval_request_False_float16_Original.json"
+        standing = Standing(status="FAILED" if number % 2 else "PENDING", time=float(number // 4), failure=failure)
+        state = "settled" if number % 2 else "waiting"
+        index.put(Entry(path=path, model=HOSTILE, state=state, submitter="é" * 40, attempt="x", standing=standing))
+    index.put(Entry(path="no request at all", standing=Standing(time=1e300)))
+    index.put(Entry(path="another.json", standing=Standing(time=-5.0), submitted=float("1e18")))

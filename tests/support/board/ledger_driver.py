@@ -1,0 +1,133 @@
+"""A ledger on a Hub of its own, with a clock that the test turns. Run as a program it writes one repo, and may die."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import Any
+
+import redis
+from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi
+
+from bot.ledger.edits import Base, FieldEdit, PutFile, guard_of
+from bot.ledger.ledgers import Ledgers
+from hub.budget import Commits
+from hub.client import Hub
+from hub.errors import NotFound
+from hub.records import Repo
+from hub.retries import Retries
+from redis_state.dirty import DirtyKeys
+from redis_state.keys import Keys
+from redis_state.parking import Parking
+from redis_state.staging import Staging
+from redis_state.webhook_quota import Echoes
+
+BOT, ADA = "hf_bot", "hf_ada"
+REQUESTS, RESULTS = Repo("dataset", "board/requests"), Repo("dataset", "board/results")
+QUICK = Retries(attempts=3, wait_initial=0.001, wait_max=0.01, jitter=0.0, timeout=10, patience=0.5)
+WORLD = {
+    "users": [
+        {"name": "steward-bot", "tokens": [{"token": BOT, "role": "write"}]},
+        {"name": "ada", "tokens": [{"token": ADA, "role": "write"}]},
+    ],
+    "orgs": [{"name": "board", "members": {"steward-bot": "write", "ada": "write"}}],
+    "repos": [{"type": "dataset", "id": f"board/{name}"} for name in ("requests", "results")],
+}
+
+
+class Bench:
+    """Ledgers, and hands to work them with."""
+
+    def __init__(self, url: str, connection: redis.Redis, *, budget: Commits | None = None, time: float = 2e9) -> None:
+        self.time = time
+        self.calls: list[str] = []
+        self.hub = Hub(url, BOT, retries=QUICK, on_call=lambda _, route: self.calls.append(route))
+        self.ada = HfApi(url, token=ADA)
+        self.keys = Keys("demo")
+        self.redis = connection
+        self.dirty = DirtyKeys(connection, self.keys)
+        staging, parking = Staging(connection, self.keys), Parking(connection, self.keys)
+        echoes = Echoes(connection, self.keys)
+        self.ledgers = Ledgers(self.hub, staging, echoes, parking, lambda: self.time, budget)
+
+    # --- what people do
+
+    def put(self, path: str, fields: Any, repo: Repo = REQUESTS) -> None:
+        """Ada commits a file."""
+        data = fields if isinstance(fields, bytes) else json.dumps(fields).encode()
+        self.commit([CommitOperationAdd(path, data)], repo)
+
+    def delete(self, path: str) -> None:
+        """Ada removes a file."""
+        self.commit([CommitOperationDelete(path)], REQUESTS)
+
+    def commit(self, operations: list[Any], repo: Repo) -> None:
+        """Ada makes a commit."""
+        self.ada.create_commit(repo.id, operations, commit_message="Ada's", repo_type="dataset")
+
+    # --- what the bot does
+
+    def edit(self, path: str, name: str, was: str = "PENDING", becomes: str = "RUNNING", **more: Any) -> FieldEdit:
+        """An edit of the file as it is now: from one status to another."""
+        file = self.hub.read_file(REQUESTS, path)
+        return FieldEdit(
+            id=name,
+            path=path,
+            line=f"{becomes} {path}",
+            subject=path,
+            fields={"status": becomes},
+            guard={**guard_of(file.data.decode(), "status"), "status": (was,)},
+            base=Base(data=file.data, commit=file.commit, oid=file.oid),
+            wake=(f"request:{path}",),
+            **more,
+        )
+
+    def result(self, name: str, **more: Any) -> PutFile:
+        """A new file in the results repo."""
+        return PutFile(id=name, path=f"{name}.json", data=b"{}\n", line=f"Add {name}", wake=("request:r",), **more)
+
+    def stage_some(self, number: int) -> list[str]:
+        """So many requests, and an edit of each staged; their paths."""
+        paths = [f"o/m{n}.json" for n in range(number)]
+        self.commit([CommitOperationAdd(path, b'{"status": "PENDING", "params": 1}') for path in paths], REQUESTS)
+        self.ledgers.stage(REQUESTS, *(self.edit(path, f"run {path}") for path in paths))
+        return paths
+
+    def write(self, repo: Repo = REQUESTS) -> float | None:
+        """One sync of the ledger of `repo`."""
+        return self.ledgers.sync(repo.id)
+
+    def drain(self, *repos: Repo) -> None:
+        """Sync until nothing is staged, with the clock turned to whenever a ledger wants to go on."""
+        for _ in range(2_000):
+            due = [again for repo in repos or (REQUESTS,) if (again := self.write(repo)) is not None]
+            if not due:
+                return
+            self.time = max(self.time, min(due))
+        raise AssertionError("the ledger never comes to an end")
+
+    # --- what is to be seen
+
+    def fields(self, path: str, repo: Repo = REQUESTS) -> Any:
+        """The file as it is on the Hub; None where there is none."""
+        try:
+            return json.loads(self.hub.read_file(repo, path).data)
+        except NotFound:
+            return None
+
+    def titles(self, repo: Repo = REQUESTS) -> list[str]:
+        """The commits that the bot made, oldest first."""
+        found = self.hub.commits(repo, limit=1_000)
+        return [entry.title for entry in reversed(found) if entry.authors == ("steward-bot",)]
+
+    def marked(self) -> set[str]:
+        """The dirty keys."""
+        return {key.decode() for key in self.redis.zrange(self.keys.dirty, 0, -1)}
+
+    def staged(self, repo: Repo = REQUESTS) -> list[str]:
+        """The ids of what is staged."""
+        return [held.edit.id for held in self.ledgers.held(repo)]
+
+
+if __name__ == "__main__":  # python -m tests.support.board.ledger_driver HUB REDIS TIME
+    Bench(sys.argv[1], redis.Redis.from_url(sys.argv[2]), time=float(sys.argv[3])).write()

@@ -1,0 +1,47 @@
+"""A web server of a furnished board, and a reader of its pages."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from html.parser import HTMLParser
+from pathlib import Path
+
+import httpx2
+
+from bot.core.settings import BotSettings
+from steward.valkey import Valkey
+from tests.support.board.board_file import BOARD, SECRET
+from tests.support.board.running_board import client_of
+
+Client = httpx2.Client
+PAGES = ("/", "/requests", "/results", "/flags", "/workers", "/times", "/commands", "/decisions", "/threads-waiting")
+
+
+def serving(valkey: Valkey, folder: Path, name: str) -> Iterator[Client]:
+    """A client of a web server of the board `name`, whose queue server is furnished already."""
+    board = BOARD.replace("name: demo", f"name: {name}").replace("repos: {", "repos: {flags: board/flags, ")
+    (folder / "board.yaml").write_text(board)
+    settings = BotSettings(redis_url=valkey.url, board=folder / "board.yaml", webhook_secret=SECRET, port=0)
+    with client_of(settings) as client:
+        yield client
+
+
+def page(client: Client, path: str, **params: str) -> str:
+    """The HTML of a good answer."""
+    answer = client.get(path, params=params or None)
+    assert answer.status_code == 200, answer.text
+    assert answer.headers["content-type"] == "text/html; charset=utf-8"
+    return answer.text
+
+
+class Reader(HTMLParser):
+    """Reads a page as a browser does, and notes its tags with their attributes."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        """Note one tag."""
+        self.tags.append((tag, dict(attrs)))

@@ -1,0 +1,37 @@
+"""What a worker commits to a details repo after an evaluation that went well."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from huggingface_hub import CommitOperationAdd, HfApi
+
+from leaderboard.attempts import Details
+from leaderboard.boards import parse_board
+from leaderboard.details import Published, outcome_path
+from leaderboard.results import Block, dump, score, scores_in_block, with_block
+from leaderboard.suites import Suite
+from redis_state.jobs import EvaluationJob
+from tests.support.board.board_driver import WORKER
+from tests.support.board.board_file import BOARD
+
+
+def publish(url: str, job: EvaluationJob, suite: Suite, *, number: int = 0) -> Details:
+    """Commit it for `job` to the Hub at `url`; runs that are complete in the same second have different numbers."""
+    repo = parse_board(BOARD).repos.details(job.model)
+    name = f"results_2026-11-24T12-00-00.{number:06}.json"
+    fields: dict[str, Any] = {"attempt": job.attempt, "revision": job.revision, "suite": job.suite}
+    fields["suite_digest"] = job.suite_digest
+    raw = {task: {"acc_norm,none": 0.75, "exact_match,answer": 0.5} for task in (*suite.tasks, *suite.run)}
+    more = {"request": job.path, "model": job.model, "precision": job.precision, "started": "", "ended": ""}
+    block = Block(**fields, **more, **scores_in_block(score(raw, suite)))
+    told = Published(**fields, path=job.path, started=1, ended=2, results_path=name)
+    files = {
+        name: dump(with_block({"results": raw}, block)),
+        outcome_path(job.attempt): told.model_dump_json().encode(),
+    }
+    gpu = HfApi(url, token=WORKER)
+    gpu.create_repo(repo, repo_type="dataset", exist_ok=True)
+    operations = [CommitOperationAdd(path, content) for path, content in files.items()]
+    commit = gpu.create_commit(repo, operations, commit_message="Add details", repo_type="dataset")
+    return Details(repo=repo, commit=commit.oid, results_path=name)

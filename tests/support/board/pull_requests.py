@@ -1,0 +1,153 @@
+"""Outsiders and their pull requests, on the board of `board_driver`."""
+
+from __future__ import annotations
+
+import atexit
+import json
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+from typing import Any
+
+import redis
+from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi
+from huggingface_hub.community import DiscussionComment, DiscussionWithDetails
+
+from bot.core.pull_records import KIND
+from bot.probe import Probe
+from hub.comments import marker_of
+from leaderboard.times import write_time
+from localhub.testing import LocalHub
+from tests.support.board.board_driver import REQUESTS, Stand
+
+PATH = "ada/good_eval_request_False_float32_Original.json"
+
+
+@cache
+def shared_probe() -> Probe:
+    """One probe for all tests of this process: it takes its time to start."""
+    probe = Probe()
+    atexit.register(probe.close)
+    return probe
+
+
+@contextmanager
+def board_on(hub: LocalHub, connection: redis.Redis, kept: dict[str, bytes]) -> Iterator[Stand]:
+    """A desk with nothing in Redis, for the board on `hub`, whose requests repo holds the files `kept` and no other.
+
+    The Hub may be shared.
+    """
+    stand = Stand(hub, connection)
+    stand.desk.probe = shared_probe()
+    there = [file.path for file in stand.desk.hub.list_files(stand.desk.requests) if file.path != ".gitattributes"]
+    operations = [CommitOperationDelete(path) for path in there if path not in kept]
+    operations += [CommitOperationAdd(path, content) for path, content in kept.items()]
+    if operations:
+        stand.form.create_commit(REQUESTS, operations, commit_message="Begin", repo_type="dataset")
+    stand.desk.me()
+    stand.settle()
+    stand.calls.clear()
+    try:
+        yield stand
+    finally:
+        hub.box.faults.clear()
+        stand.desk.hub.close()
+
+
+def fields(stand: Stand, model: str = "ada/good", **changes: Any) -> dict[str, Any]:
+    """What a submission of `model` says; a change to None leaves the field out."""
+    made = {
+        "model": model,
+        "base_model": "",
+        "revision": "main",
+        "precision": "float32",
+        "weight_type": "Original",
+        "status": "PENDING",
+        "submitted_time": write_time(stand.time),
+        "model_type": "pretrained",
+    }
+    return {name: value for name, value in {**made, **changes}.items() if value is not None}
+
+
+def propose(
+    stand: Stand,
+    files: dict[str, Any],
+    *,
+    number: int | None = None,
+    title: str = "Add a model",
+    who: HfApi | None = None,
+) -> tuple[int, str]:
+    """Ada opens a pull request with `files` (None: removed), or pushes them to `number`; its number and head."""
+    operations = [
+        CommitOperationDelete(path)
+        if content is None
+        else CommitOperationAdd(path, content if isinstance(content, bytes) else json.dumps(content).encode())
+        for path, content in files.items()
+    ]
+    made = (who or stand.ada).create_commit(
+        REQUESTS,
+        operations,
+        commit_message=title,
+        repo_type="dataset",
+        create_pr=number is None,
+        revision=None if number is None else f"refs/pr/{number}",
+    )
+    return number or int(made.pr_num or 0), str(made.oid)
+
+
+def look(stand: Stand, number: int) -> list[str]:
+    """Sync the thread, and whatever follows; the routes of the calls that this took."""
+    before = len(stand.calls)
+    stand.desk.mark(f"thread:dataset/{REQUESTS}:{number}")
+    stand.work()
+    return [route for _, route in stand.calls[before:]]
+
+
+def thread(stand: Stand, number: int) -> DiscussionWithDetails:
+    """The pull request as people see it."""
+    return stand.form.get_discussion_details(REQUESTS, number, repo_type="dataset")
+
+
+def said(stand: Stand, number: int, kind: str = KIND) -> list[str]:
+    """The bot's comments of `kind` in the pull request: for the reports, at most one."""
+    found = []
+    for event in thread(stand, number).events:
+        if isinstance(event, DiscussionComment) and event.author == "steward-bot":
+            marker = marker_of(event.content)
+            if marker is not None and marker.kind == kind:
+                found.append(event.content)
+    return found
+
+
+def report(stand: Stand, number: int) -> str:
+    """The one report, as it is read once it is rendered, but for its layout."""
+    (text,) = said(stand, number)
+    shown = text.partition("\n")[2].partition("\n")[2].replace("\u200b", "")
+    return re.sub(r"\\([^\w\s])|\\(_)", r"\1\2", shown)
+
+
+def bot_comments(stand: Stand, number: int) -> int:
+    """How many comments the bot has written there."""
+    events = thread(stand, number).events
+    return sum(isinstance(event, DiscussionComment) and event.author == "steward-bot" for event in events)
+
+
+def settled(stand: Stand, **changes: Any) -> dict[str, Any]:
+    """A request that came to its end is on main; what its file says."""
+    sha = stand.ada.model_info("ada/good").sha
+    facts = {"attempt": 1, "revision": sha, "spent": 1}
+    made = fields(stand, status="FINISHED", job_id="0123456789ab-cccccccc-1", mystery=[1], steward=facts)
+    made |= changes
+    stand.put(PATH, json.dumps(made).encode())
+    return made
+
+
+def newer(stand: Stand) -> str:
+    """Ada's model has a newer commit; which."""
+    return str(stand.ada.upload_file(path_or_fileobj=b"more", path_in_repo="note.txt", repo_id="ada/good").oid)
+
+
+def policy(stand: Stand, word: str) -> None:
+    """Have the board say `pull_requests: word`."""
+    stand.desk.board = stand.desk.board.model_copy(update={"pull_requests": word})

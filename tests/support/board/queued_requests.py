@@ -1,0 +1,54 @@
+"""Requests that wait for their turn, on the board of `board_driver`, and how they get it."""
+
+from __future__ import annotations
+
+import json
+
+from huggingface_hub import CommitOperationAdd
+
+from leaderboard.requests import RequestPath
+from redis_state.heartbeats import WorkerCard
+from redis_state.jobs import EvaluationJob
+from tests.support.board.board_driver import REQUESTS, Stand
+
+
+def path_of(precision: str) -> str:
+    """The request for the one good model at a made-up precision."""
+    return str(RequestPath("ada", "good", private=False, precision=precision, weight_type="Original"))
+
+
+def submit(stand: Stand, *precisions: str, sender: str = "") -> list[str]:
+    """The form commits requests of `sender`, all at once; their paths."""
+    form = stand.desk.hub.user("form").id
+    known = tuple(dict.fromkeys((*stand.desk.board.precisions, *precisions)))
+    stand.desk.board = stand.desk.board.model_copy(update={"front_ends": (form,), "precisions": known})
+    files = [
+        CommitOperationAdd(
+            path_of(one), json.dumps({"model": "ada/good", "status": "PENDING", "sender": sender}).encode()
+        )
+        for one in precisions
+    ]
+    stand.form.create_commit(REQUESTS, files, commit_message="Add", repo_type="dataset")
+    stand.settle()
+    return [path_of(one) for one in precisions]
+
+
+def queued(stand: Stand) -> list[str]:
+    """The paths of what lies in RQ."""
+    return [job.path for job in stand.queued()]
+
+
+def start(stand: Stand, path: str) -> EvaluationJob:
+    """The worker takes the job of `path`, says that it does it, and is granted the claim."""
+    (job,) = (job for job in stand.queued() if job.path == path)
+    card = WorkerCard(name="w", tiers=("all",), since=stand.time, beat=stand.time, doing=job.attempt)
+    stand.desk.workers.announce(card)
+    assert stand.take(job) is True
+    return job
+
+
+def said(stand: Stand, path: str) -> str:
+    """The status comment of the request at `path`."""
+    thread = stand.desk.index.get(path).thread
+    (post,) = (one.events[0].content for one in stand.threads() if one.num == thread)
+    return str(post).replace("\u200b", "")

@@ -1,0 +1,68 @@
+"""What happens on a board that nobody tells the bot of, and a round that looks for it."""
+
+from __future__ import annotations
+
+import json
+
+import httpx2
+
+from bot.processes.reconcile import PERIOD
+from localhub.git.repository import Author, Put
+from tests.support.board.board_driver import BOT, REQUESTS, Stand
+
+FINISHED = {"status": "FINISHED", "precision": "float32", "weight_type": "Original"}
+WATCHED = [{"type": "dataset", "name": REQUESTS}]
+
+
+def look(stand: Stand, *, after: float = PERIOD) -> list[tuple[str, str]]:
+    """Let `after` seconds go by, let the timer tick, do what is to do; the calls that it took."""
+    before = len(stand.calls)
+    stand.time += after
+    stand.tick()
+    stand.work()
+    return stand.calls[before:]
+
+
+def modify(stand: Stand, **files: str | None) -> None:
+    """Commit without telling anybody."""
+    body = {"type": "dataset", "id": REQUESTS, "files": files, "author": "form"}
+    httpx2.post(f"{stand.hub.url}/_admin/modify", json=body).raise_for_status()
+
+
+def fill(stand: Stand, count: int) -> None:
+    """Commit `count` finished requests at once, as git objects."""
+    repo = stand.hub.box.repos.get("dataset", REQUESTS)
+    assert repo is not None
+    models = [f"org-{number // 5}/model-{number}" for number in range(count)]
+    files = [Put(path_of(model), json.dumps({**FINISHED, "model": model}).encode()) for model in models]
+    repo.git.commit("refs/heads/main", files, None, Author("form", "form@example.com"), "Old requests")
+
+
+def path_of(model: str) -> str:
+    """Where the request for `model` lies."""
+    return f"{model}_eval_request_False_float32_Original.json"
+
+
+def state(stand: Stand, path: str) -> str | None:
+    """What the index says of `path`."""
+    entry = stand.desk.index.find([path])[0]
+    return None if entry is None else entry.state
+
+
+def member(stand: Stand, name: str, role: str) -> tuple[object, object, str]:
+    """The organisation, the account and the role that make `name` one of the board's members."""
+    accounts = stand.hub.box.accounts
+    return accounts.by_name("board"), accounts.by_name(name), role
+
+
+def text_of(event: object) -> str:
+    """What a comment says."""
+    return getattr(event, "content", "")
+
+
+def webhook(stand: Stand) -> str:
+    """The bot's account watches the requests repo; the webhook's id."""
+    body = {"url": "http://127.0.0.1:9/hook", "watched": WATCHED, "domains": ["repo", "discussion"]}
+    headers = {"Authorization": f"Bearer {BOT}"}
+    answer = httpx2.post(f"{stand.hub.url}/api/settings/webhooks", json=body, headers=headers)
+    return str(answer.json()["webhook"]["id"])

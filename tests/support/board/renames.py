@@ -1,0 +1,184 @@
+"""A board on which models were evaluated and renamed since, on the Hub of `board_driver`."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi
+from huggingface_hub.community import DiscussionComment
+
+from leaderboard.renames import FilePlan, Plan, plan, sanitised
+from localhub.git.repository import Author, Put, Remove
+from localhub.testing import LocalHub
+from tests.support.board.board_driver import CONFIG, REQUESTS, Stand, world
+
+RESULTS = "board/results"
+OLD, NEW = "ada/lion", "ada/lioness"
+MAYA = "hf_maya"
+WEIGHTS = bytes(range(256)) * 8
+
+
+def rename_world() -> dict[str, Any]:
+    """The board of `board_driver`, with Maya, who maintains it, and models: a lion, renamed since, and its friends."""
+    made = world()
+    made["users"].append({"name": "maya", "tokens": [{"token": MAYA, "role": "write"}]})
+    for name in ("lion", "twin", "twin-two", "solo", "puma", "Case"):
+        made["repos"].append({"type": "model", "id": f"ada/{name}", "files": {"README.md": "#", "config.json": CONFIG}})
+    made["repos"].append({"type": "model", "id": "bob/twin", "files": {"README.md": "#", "config.json": CONFIG}})
+    return made
+
+
+def prepare(hub: LocalHub) -> None:
+    """Ada renames her lion; twins get the same weights."""
+    ada, bob = HfApi(hub.url, token="hf_ada"), HfApi(hub.url, token="hf_bob")
+    ada.move_repo(OLD, NEW)
+    ada.move_repo("ada/Case", "ada/case")
+    for api, model in ((ada, "ada/twin"), (ada, "ada/twin-two"), (bob, "bob/twin"), (ada, NEW)):
+        weights = WEIGHTS + (b"lion" if model == NEW else b"twin")
+        name = "model.safetensors" if model != "ada/twin-two" else "renamed.safetensors"
+        api.upload_file(path_or_fileobj=weights, path_in_repo=name, repo_id=model)
+
+
+def maintained(stand: Stand) -> HfApi:
+    """Maya maintains the board; she herself."""
+    maya = HfApi(stand.hub.url, token=MAYA)
+    stand.desk.board = stand.desk.board.model_copy(update={"maintainers": (stand.desk.hub.user("maya").id,)})
+    return maya
+
+
+def path(model: str, precision: str = "float16") -> str:
+    """The path of a request file."""
+    return f"{model}_eval_request_False_{precision}_Original.json"
+
+
+def request(model: str, precision: str = "float16", **more: Any) -> bytes:
+    """A request file, as a front end writes it."""
+    made = {
+        "model": model,
+        "base_model": "",
+        "revision": "main",
+        "precision": precision,
+        "weight_type": "Original",
+        "status": "FINISHED",
+        "params": 7.1,
+        "submitted_time": "2026-01-01T00:00:00Z",
+    }
+    return json.dumps({**made, **more}).encode()
+
+
+def results(model: str, score: float = 0.5) -> bytes:
+    """A results file with the names of both generations."""
+    fields = {
+        "results": {"task": {"acc,none": score}},
+        "config_general": {"model_name": model, "model_sha": "a" * 40},
+        "config": {"model_args": f"pretrained={model},dtype=float16", "batch_size": 1},
+        "model_name": model,
+        "model_name_sanitized": sanitised(model),
+    }
+    return json.dumps(fields, indent=2).encode()
+
+
+def result_path(model: str, day: int = 1) -> str:
+    """The path of a results file."""
+    return f"{model}/results_2024-01-{day:02}T00-00-00.000000.json"
+
+
+FILES: dict[str, bytes] = {
+    path(OLD): request(OLD, note="é"),
+    path(OLD, "4bit"): request(OLD, "4bit"),
+    path("bob/cub"): request("bob/cub", base_model=OLD),
+    path("bob/other"): request("bob/other", base_model="meta/base"),
+    path("ada/solo"): request("ada/solo"),
+    path("ada/twin"): request("ada/twin"),
+    path("ada/Case"): request("ada/Case"),
+    "README.md": b"Ours.\n",
+}
+RESULT_FILES: dict[str, bytes] = {
+    result_path(OLD): results(OLD),
+    result_path(OLD, 2): results(OLD, 0.6),
+    f"{OLD}/table.md": b"| a |\n",
+    result_path("ada/solo"): results("ada/solo"),
+}
+
+
+def fill_results(stand: Stand, files: dict[str, bytes]) -> None:
+    """The results repo holds `files` and no other."""
+    there = [one.path for one in stand.desk.hub.list_files(stand.desk.results) if one.path != ".gitattributes"]
+    operations: list[Any] = [CommitOperationDelete(it) for it in there if it not in files]
+    operations += [CommitOperationAdd(it, data) for it, data in files.items()]
+    stand.form.create_commit(RESULTS, operations, commit_message="Begin", repo_type="dataset")
+
+
+def requests_plan(old: str = OLD, new: str = NEW, files: dict[str, bytes] | None = None) -> Plan:
+    """The plan in the requests repo."""
+    return plan("requests", old, new, {it: data for it, data in (files or FILES).items() if it.endswith(".json")})
+
+
+def done(files: tuple[FilePlan, ...]) -> dict[str, Any]:
+    """What a pull request changes that does just that: path → contents, None: removed."""
+    made: dict[str, Any] = {one.path: None for one in files if one.moves}
+    return made | {one.place: one.data for one in files}
+
+
+def open_pull(
+    stand: Stand, files: dict[str, Any], *, repo: str = REQUESTS, title: str = "Rename", who: HfApi | None = None
+) -> tuple[int, str]:
+    """Bob's tool opens a pull request; its number and head."""
+    made = (who or stand.bob).create_commit(
+        repo, operations(files), commit_message=title, repo_type="dataset", create_pr=True
+    )
+    return int(made.pr_num or 0), str(made.oid)
+
+
+def push(stand: Stand, number: int, files: dict[str, Any], *, repo: str = REQUESTS) -> str:
+    """Bob pushes to his pull request; its head."""
+    made = stand.bob.create_commit(
+        repo, operations(files), commit_message="More", repo_type="dataset", revision=f"refs/pr/{number}"
+    )
+    return str(made.oid)
+
+
+def operations(files: dict[str, Any]) -> list[Any]:
+    """The operations that make a commit of `files`."""
+    return [CommitOperationDelete(it) if data is None else CommitOperationAdd(it, data) for it, data in files.items()]
+
+
+def look_at(stand: Stand, repo: str, number: int) -> None:
+    """Sync the thread, and whatever follows."""
+    stand.desk.mark(f"thread:dataset/{repo}:{number}")
+    stand.work()
+
+
+def on_main(stand: Stand, repo: str = REQUESTS) -> dict[str, str]:
+    """Every file on main → its id, but for the Hub's own."""
+    board = stand.desk.requests if repo == REQUESTS else stand.desk.results
+    return {file.path: file.oid for file in stand.desk.hub.list_files(board) if file.path != ".gitattributes"}
+
+
+def comments(stand: Stand, repo: str, number: int) -> list[str]:
+    """What the bot says in a thread, as it is read once it is rendered, but for its layout."""
+    found = stand.form.get_discussion_details(repo, number, repo_type="dataset")
+    texts = [event.content for event in found.events if isinstance(event, DiscussionComment)]
+    authors = [event.author for event in found.events if isinstance(event, DiscussionComment)]
+    return [
+        text.replace("\u200b", "").replace("\\", "")
+        for text, author in zip(texts, authors, strict=True)
+        if author == "steward-bot"
+    ]
+
+
+def push_raw(
+    stand: Stand, number: int, files: dict[str, tuple[int, bytes | str | None]], *, repo: str = REQUESTS
+) -> str:
+    """Somebody with a git pushes to a pull request: path → mode and contents, or an id (None: removed); its head."""
+    found = stand.hub.box.repos.get("dataset", repo)
+    assert found is not None
+    made: list[Put | Remove] = []
+    with found.git.open() as git:
+        for where, (mode, data) in files.items():
+            oid = data if isinstance(data, str) or data is None else str(git.create_blob(data))
+            made.append(Remove(where) if oid is None else Put(where, oid, mode))
+    made.sort(key=lambda one: isinstance(one, Put))
+    author = Author("bob", "bob@users.noreply.huggingface.co")
+    return found.git.commit(f"refs/pr/{number}", made, None, author, "By git")

@@ -1,0 +1,117 @@
+"""A board that runs: a real web server takes the deliveries of a Hub of our own, and two loops sync."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import pytest
+import redis
+import uvicorn
+
+from bot.core.settings import BotSettings
+from bot.probe import Probe
+from bot.processes.sync_loop import SyncLoop
+from bot.processes.web_app import create_app, server_config
+from hub.records import Watched
+from localhub.testing import LocalHub
+from redis_state import clock
+from tests.support.board.board_driver import Stand
+from tests.support.board.board_file import BOARD, SECRET
+
+LOOPS = 2
+
+
+def wait_until(condition: Callable[[], object], *, seconds: float = 60.0, every: float = 0.05) -> None:
+    """`eventually`, for fixtures that a module shares."""
+    asked = time.monotonic()
+    deadline = asked + seconds
+    while not (found := condition()):
+        now = time.monotonic()
+        if now > deadline:
+            pytest.fail(f"still {found!r} after {seconds} s: {getattr(condition, '__qualname__', condition)}")
+        time.sleep(max(every, min(0.5, 3 * (now - asked))))
+        asked = time.monotonic()
+
+
+@contextmanager
+def served(settings: BotSettings) -> Iterator[str]:
+    """A web server; its address."""
+    server = uvicorn.Server(server_config(create_app(settings), settings))
+    runs = threading.Thread(target=server.run)
+    runs.start()
+    try:
+        while not server.started:
+            runs.join(0.01)
+        yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
+    finally:
+        server.should_exit = True
+        runs.join()
+
+
+@contextmanager
+def client_of(settings: BotSettings) -> Iterator[httpx2.Client]:
+    """A client of a web server."""
+    with served(settings) as url, httpx2.Client(base_url=url, timeout=30) as client:
+        yield client
+
+
+@contextmanager
+def serving(settings: BotSettings) -> Iterator[str]:
+    """A web server that takes deliveries; where."""
+    with served(settings) as url:
+        yield f"{url}/webhooks/hub"
+
+
+@contextmanager
+def syncing(stand: Stand) -> Iterator[None]:
+    """Loops that sync whatever is dirty."""
+    stand.desk.now = clock.now
+    loops = [SyncLoop(stand.desk) for _ in range(LOOPS)]
+    threads = [threading.Thread(target=loop.run) for loop in loops]
+    for one in threads:
+        one.start()
+    try:
+        yield
+    finally:
+        for loop in loops:
+            loop.stop()
+        for one in threads:
+            one.join()
+
+
+@contextmanager
+def telling(stand: Stand, folder: Path, url: str) -> Iterator[None]:
+    """Whatever happens on the Hub in the repos in which people speak is delivered, and nothing of it is too much."""
+    (folder / "board.yaml").write_text(BOARD)
+    settings = BotSettings(redis_url=url, board=folder / "board.yaml", webhook_secret=SECRET, port=0)
+    policy = stand.hub.box.webhooks.policy
+    stand.hub.box.webhooks.policy = type(policy)(**{**vars(policy), "quota": 1_000_000})
+    desk = stand.desk
+    watched = [Watched(repo.kind, repo.id) for repo in (desk.requests, desk.community)]
+    with serving(settings) as door:
+        for domain in ("repo", "discussion"):
+            desk.hub.ensure_webhook(door, watched, [domain], SECRET)
+        yield
+
+
+@contextmanager
+def running(
+    folder: Path, world: Mapping[str, Any], connection: redis.Redis, url: str, probe: Probe, **board: Any
+) -> Iterator[Stand]:
+    """A board on `world`, all of it running; `board` is what is other than in `board_file.BOARD`."""
+    with LocalHub(folder / "hub", world) as hub:
+        stand = Stand(hub, connection, probe)
+        try:
+            stand.desk.board = stand.desk.board.model_copy(update=board)
+            stand.desk.me()
+            with telling(stand, folder, url), syncing(stand):
+                yield stand
+        finally:
+            hub.box.faults.clear()
+            stand.desk.hub.close()

@@ -1,0 +1,54 @@
+"""A program that submits over HTTP, and syncs that run beside the test."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import httpx2
+
+from redis_state import clock
+from redis_state.keys import Keys
+from tests.support.board.board_driver import ADA, Stand
+
+KEYS = Keys("demo")
+GOOD = {"model": "ada/good", "precision": "float32"}
+PATH = "ada/good_eval_request_False_float32_Original.json"
+
+
+@contextmanager
+def syncs_beside(stand: Stand) -> Iterator[None]:
+    """The board's syncs run meanwhile, by the clock of the web server."""
+    stand.desk.now = clock.now
+    stand.desk.me()
+    thread = threading.Thread(target=stand.loop.run)
+    thread.start()
+    try:
+        yield
+    finally:
+        stand.loop.stop()
+        thread.join()
+
+
+def post(web: httpx2.Client, body: object, token: str = ADA, **headers: str) -> httpx2.Response:
+    """Submit by a program."""
+    content = body if isinstance(body, bytes) else json.dumps(body).encode()
+    given = {"authorization": f"Bearer {token}"} if token else {}
+    return web.post("/api/requests", content=content, headers={**given, **headers}, timeout=30)
+
+
+def asked_whose(stand: Stand) -> int:
+    """How often the Hub was asked whose token it is, by whomever."""
+    return sum(one["count"] for one in stand.hub.box.stats.read()["calls"] if "whoami" in one["route"])
+
+
+def settled(web: httpx2.Client, body: object, token: str = ADA, **headers: str) -> httpx2.Response:
+    """Submit until it is known what came of it."""
+    answer = post(web, body, token, **headers)
+    for _ in range(20):
+        if answer.status_code != 202 or answer.json()["code"] != "under-way":
+            break
+        answer = post(web, body, token, **headers)
+    return answer

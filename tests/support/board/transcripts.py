@@ -1,0 +1,203 @@
+"""A small town on a board of its own, and conversations in it, written down as people read them."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable
+from typing import Any
+
+from huggingface_hub import CommitOperationAdd, HfApi
+
+from leaderboard.attempts import Failure, Outcome, number_in
+from leaderboard.requests import RequestPath
+from tests.support.board.board_driver import CONFIG, REQUESTS, Stand
+from tests.support.board.published_details import publish
+
+DONE = {"open": "opened it again", "closed": "closed it", "merged": "merged it"}
+MODELS = ("ada/aurora-1b", "ada/aurora-chat", "ada/borealis", "ada/corona", "bob/basalt", "bob/granite", "bob/slate")
+PEOPLE = ("ada", "bob", "mia")
+"""Mia is a maintainer; the others submit models."""
+LOST = Failure(cause="gpu-lost", fault="us", message="A GPU of ours fell out in the middle of the evaluation.")
+BROKEN = Failure(
+    cause="weights-not-finite",
+    fault="submission",
+    message="The weights hold values that are no numbers: 3 of 148 tensors, the first is lm_head.weight.",
+    advice="Look at the checkpoint that was uploaded: a training that diverged leaves such values.",
+)
+LOG = """Loading checkpoint shards: 100%|██████████| 2/2 [00:03<00:00]
+Traceback (most recent call last):
+  File "harness.py", line 211, in load
+{}
+"""
+ERRORS = {
+    LOST.cause: "torch.AcceleratorError: CUDA error: unspecified launch failure",
+    BROKEN.cause: "ValueError: lm_head.weight holds 1,204 values that are not finite",
+}
+
+
+def town(world: dict[str, Any]) -> dict[str, Any]:
+    """`world` with these people and models in it."""
+    mia = {"name": "mia", "tokens": [{"token": "hf_mia", "role": "write"}]}
+    orgs = [
+        {**org, "members": {**org["members"], "mia": "admin"}} if org["name"] == "board" else org
+        for org in world["orgs"]
+    ]
+    files = {"config.json": CONFIG, "model.safetensors": "x"}
+    # Each has a card of its own: alike, and made in the same second, they would have the same commit.
+    models = [{"type": "model", "id": name, "files": {"README.md": f"# {name}\n", **files}} for name in MODELS]
+    return {**world, "users": [*world["users"], mia], "orgs": orgs, "repos": [*world["repos"], *models]}
+
+
+class Town:
+    """People on a board, a worker that does what it is told, and threads."""
+
+    def __init__(self, stand: Stand) -> None:
+        self.stand = stand
+        self.people = {"ada": stand.ada, "bob": stand.bob, "mia": HfApi(stand.hub.url, token="hf_mia")}
+        self.taken: set[str] = set()
+
+    def pass_time(self, seconds: float = 120.0) -> None:
+        """A while later everything that was to be done is done."""
+        self.stand.time += seconds
+        self.stand.settle()
+
+    # --- requests
+
+    def submit(self, model: str, **changes: Any) -> str:
+        """The form commits a request for `model`, by its owner; its path."""
+        path = self.stand.submit(model, sender=model.partition("/")[0], **changes)
+        self.stand.settle()
+        return path
+
+    def run(self, path: str, failure: Failure | None = None) -> None:
+        """A worker takes what waits at `path`; it fails of `failure`, or has results."""
+        stand = self.stand
+        stand.worker()
+        stand.desk.mark("queue")
+        stand.settle()
+        (job,) = [one for one in stand.queued() if one.path == path and one.attempt not in self.taken]
+        self.taken.add(job.attempt)
+        stand.take(job)
+        done = publish(stand.hub.url, job, stand.desk.suite, number=number_in(job.attempt)) if failure is None else None
+        told = {"attempt": job.attempt, "path": job.path, "revision": job.revision, "suite": job.suite}
+        outcome = Outcome(
+            **told,
+            suite_digest=job.suite_digest,
+            started=stand.time - 3_000,
+            ended=stand.time,
+            phase="evaluate",
+            failure=failure,
+            details=done,
+        )
+        log = LOG.format(ERRORS[failure.cause]) if failure is not None else "Done."
+        stand.desk.attempts.end(outcome, log, worker="w")
+        stand.desk.mark(f"request:{path}")
+        stand.settle()
+        while stand.desk.ledgers.pending(path):
+            self.pass_time(30)  # commits are written in batches
+        stand.desk.workers.leave("w")
+
+    def link(self, path: str) -> str:
+        """The address of a request file, as people copy it."""
+        return f"{self.stand.hub.url}/datasets/{REQUESTS}/blob/main/{path}"
+
+    # --- threads
+
+    def open(self, who: str, title: str, post: str) -> Talk:
+        """Somebody opens a discussion."""
+        made = self.people[who].create_discussion(REQUESTS, title, description=post, repo_type="dataset")
+        return Talk(self, made.num).look()
+
+    def propose(self, who: str, model: str, title: str) -> tuple[Talk, str]:
+        """Somebody opens a pull request with a request file for `model`; it, and its head."""
+        org, name = model.split("/")
+        path = str(RequestPath(org, name, private=False, precision="float32", weight_type="Original"))
+        fields = {"model": model, "base_model": "", "revision": "main", "precision": "float32"}
+        more = {"weight_type": "Original", "status": "PENDING", "model_type": "pretrained"}
+        stamp = {"submitted_time": "2026-11-25T04:00:00Z"}
+        add = CommitOperationAdd(path, json.dumps({**fields, **more, **stamp}).encode())
+        made = self.people[who].create_commit(
+            REQUESTS, [add], commit_message=title, repo_type="dataset", create_pr=True
+        )
+        return Talk(self, int(made.pr_num or 0)).look(), made.oid
+
+    def thread_of(self, path: str) -> Talk:
+        """The thread of a request."""
+        number = self.stand.desk.index.get(path).thread
+        assert number is not None
+        return Talk(self, number)
+
+
+class Talk:
+    """One thread."""
+
+    def __init__(self, town: Town, number: int) -> None:
+        self.town, self.number = town, number
+
+    def say(self, who: str, text: str) -> Talk:
+        """Somebody writes a comment, and the bot reads it."""
+        self.town.people[who].comment_discussion(REQUESTS, self.number, comment=text, repo_type="dataset")
+        return self.look()
+
+    def look(self) -> Talk:
+        """The bot looks at it."""
+        self.town.stand.desk.mark(f"thread:dataset/{REQUESTS}:{self.number}")
+        self.town.pass_time()
+        return self
+
+    def events(self) -> list[Any]:
+        """All that happened there."""
+        found = self.town.people["mia"].get_discussion_details(REQUESTS, self.number, repo_type="dataset")
+        return list(found.events)
+
+    def told(self) -> list[str]:
+        """What the bot says there, as it stands now."""
+        return [one.content for one in self.events() if one.type == "comment" and one.author == "steward-bot"]
+
+    def transcript(self) -> str:
+        """The thread as people read it."""
+        api = self.town.people["mia"]
+        found = api.get_discussion_details(REQUESTS, self.number, repo_type="dataset")
+        what = "pull request" if found.is_pull_request else "discussion"
+        lines = [f"{what.capitalize()} “{found.title}”", ""]
+        for event in found.events:
+            if event.type == "comment":
+                lines += [f"**{event.author}**", "", quoted(event.content), ""]
+            elif event.type == "status-change":
+                lines += [f"*{event.author} {DONE[event.new_status]}.*", ""]
+        return "\n".join(lines)
+
+
+def quoted(text: str) -> str:
+    """What somebody wrote, as a quote, without what nobody sees."""
+    shown = re.sub(r"<!--.*?-->\n?", "", text, flags=re.DOTALL).strip()
+    return "\n".join(f"> {line}".rstrip() for line in re.sub(r"\n{3,}", "\n\n", shown).splitlines())
+
+
+_TIMES = (
+    (r"\d{4}-\d\d-\d\d \d\d:\d\d( and \d\d:\d\d)? UTC", "2026-11-25 12:00 UTC"),
+    (r"\((about )?\d+ \w+ ago\)", "(about 1 hour ago)"),
+    (r"\d{4}-\d\d-\d\dT\d\d[:-]\d\d[:-]\d\d(\.\d+)?Z?", "2026-11-25T12:00:00"),
+)
+
+
+def normalised(text: str, url: str) -> str:
+    """`text` with the ids, commits, times and addresses that differ from run to run made the same."""
+    text = text.replace(url, "https://hub.example")
+    for pattern, instead in _TIMES:
+        text = re.sub(pattern, instead, text)
+    text = re.sub(r"[0-9a-f]{12}-[0-9a-f]{8}-(\d+)", r"attempt-\1", text)
+    commits: dict[str, str] = {}
+
+    def commit(found: re.Match[str]) -> str:
+        short = commits.setdefault(found[0][:8], f"{0x4D5E6F7 + 0x1111111 * len(commits):07x}0"[:8])
+        return (short + "0" * 40)[: len(found[0])]
+
+    text = re.sub(r"#[0-9a-f]{24}", "#comment", text)
+    return re.sub(r"\b(?:[0-9a-f]{40}|[0-9a-f]{8})\b", commit, text)
+
+
+def chapter(number: int, title: str, scene: str, talks: Iterable[Talk]) -> str:
+    """One conversation, with a word on how it came about."""
+    return "\n".join([f"## {number}. {title}", "", f"*{scene}*", "", *(talk.transcript() for talk in talks)])

@@ -1,0 +1,58 @@
+"""A web server on a queue server of its own, for as long as somebody looks at it."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import redis
+import uvicorn
+
+from bot.core.settings import BotSettings
+from bot.processes.web_app import create_app, server_config
+from redis_state.keys import Keys
+from steward.valkey import Valkey
+from tests.support.browser.seeded_large_board import BOARD
+
+Furnish = Callable[[redis.Redis, Keys], None]
+
+
+@dataclass(frozen=True)
+class Site:
+    """The address of a board that is served, its queue server, and its keys there."""
+
+    address: str
+    redis: redis.Redis
+    keys: Keys
+
+
+@contextmanager
+def serving(
+    valkey: Valkey, folder: Path, name: str, furnish: Furnish | None = None, *, framed_by: str = ""
+) -> Iterator[Site]:
+    """Serve the board `name`, furnished before its server starts; the origin `framed_by` may show it in a frame."""
+    board = folder / f"{name}.yaml"
+    board.write_text(BOARD.format(name=name))
+    keys = Keys(name)
+    with redis.Redis.from_url(valkey.url) as client:
+        if furnish is not None:
+            furnish(client, keys)
+        settings = BotSettings(
+            redis_url=valkey.url, board=board, webhook_secret="s3cret", port=0, frame_ancestors=framed_by
+        )
+        app = create_app(settings)
+        server = uvicorn.Server(server_config(app, settings))
+        app.live.is_over = lambda: server.should_exit
+        thread = threading.Thread(target=server.run)
+        thread.start()
+        try:
+            while not server.started and thread.is_alive():
+                thread.join(0.01)
+            port = server.servers[0].sockets[0].getsockname()[1]
+            yield Site(f"http://127.0.0.1:{port}", client, keys)
+        finally:
+            server.should_exit = True
+            thread.join()

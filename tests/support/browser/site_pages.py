@@ -1,0 +1,34 @@
+"""Every page of the board that `seeded_large_board` furnishes, by a short name."""
+
+from __future__ import annotations
+
+from urllib.parse import quote
+
+from tests.support.browser.seeded_large_board import LONG, path_of
+
+RUNNING, FAILED = "north-lab/OLMo-2-7B-SFT-v2", LONG.replace("Llama", "Broken")
+PAGES = {
+    "queue": "/",
+    "queue-later": "/?after=25",
+    "results": "/results",
+    "results-search": "/results?q=Hub+License:+apache-2.0;+Average:+%3E%3D+30&sort=IFEval",
+    "requests": "/requests",
+    "requests-nothing": "/requests?q=Qwen3-8B-Instrukt",
+    "requests-misread": "/requests?q=Licens:+mit",
+    "requests-failed": "/requests?state=failed",
+    "request-running": f"/requests/{path_of(RUNNING)}",
+    "request-failed": f"/requests/{path_of(FAILED)}",
+    "request-waiting": f"/requests/{path_of(LONG.replace('Llama', 'Waiting'))}",
+    "request-held": f"/requests/{path_of('bob/ash-9b')}",
+    "model": f"/models/{quote(LONG)}",
+    "missing": "/models/nobody/nothing",
+    "nowhere": "/nowhere",
+    "flags": "/flags",
+    "workers": "/workers",
+    "times": "/times",
+    "commands": "/commands",
+    "decisions": "/decisions",
+    "threads-waiting": "/threads-waiting",
+}
+LIKE_ANOTHER = {"queue-later", "requests", "results-search"}
+"""Pages that are as another one, with other rows: worth a picture, and no second look by axe-core."""

@@ -1,0 +1,321 @@
+"""A whole board in real processes, which tests kill, cut off and flood; and a picture of what people see of it.
+
+Everything is what runs in production but the harness, which answers at once (`instant_harness`): each process has the
+user of its role at the queue server (deploy/redis), and nothing that it does there may be refused.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, TypeVar
+
+import redis
+import yaml
+from huggingface_hub import CommitOperationAdd, HfApi
+
+from hub.client import Hub
+from hub.records import Repo
+from leaderboard.requests import RequestPath
+from localhub.testing import LocalHub
+from redis_state.keys import Keys
+from steward.valkey import Valkey, free_port
+from tests.support.chaos.redis_users import address, queue_server, refused
+from workers.starter import dataset_files
+
+T = TypeVar("T")
+HERE = Path(__file__).parent
+BOT, FORM, WORKER, ADA, SECRET = "hf_bot", "hf_form", "hf_worker", "hf_ada", "s3cret"
+BOARD = {
+    "name": "town",
+    "title": "The town's board",
+    "suite": "starter",
+    "threads": "always",
+    "effects": "on",
+    "pull_requests": "merge",
+    # Its models are a config and a word.
+    "admission": {
+        "off": [
+            *("python-files", "causal", "headers", "layers", "size", "honest-precision", "half-precision"),
+            *("tokenizer-loads", "chat-template", "vocabulary", "special-tokens", "base-declared", "licence"),
+            *("model-card", "category", "merge", "duplicate", "copy", "quota-submitter", "quota-organisation"),
+        ]
+    },
+    "repos": {
+        "requests": "town/requests",
+        "results": "town/results",
+        "logs": "town/logs",
+        "community": "town/board",
+        "details_namespace": "town-details",
+    },
+}
+ENDED = ("FINISHED", "FAILED")
+KEYS = Keys("town")
+PATIENCE = 300.0
+"""Seconds: a machine that has much else to do takes minutes to start ten processes, or to come through a death."""
+
+
+def wait_for(condition: Callable[[], T], *, seconds: float = PATIENCE, words: Callable[[], str] = str) -> T:
+    """Wait until `condition()` is true and return what it returned; `words` says how things stand if it stays false.
+
+    What takes long to ask is asked seldom: the town has the processors, not who looks on.
+    """
+    asked = time.monotonic()
+    deadline = asked + seconds
+    while not (found := condition()):
+        now = time.monotonic()
+        assert now < deadline, f"still {found!r} after {seconds} s: {words()}"
+        time.sleep(max(0.05, min(0.5, 3 * (now - asked))))
+        asked = time.monotonic()
+    return found
+
+
+def world(webhook_urls: list[str]) -> dict[str, Any]:
+    """Accounts, repos, a few models, and a webhook for each web server."""
+
+    def user(name: str, token: str) -> dict[str, Any]:
+        return {"name": name, "tokens": [{"token": token, "role": "write"}]}
+
+    def model(name: str, config: dict[str, Any]) -> dict[str, Any]:
+        files = {"README.md": "# A model\n", "config.json": json.dumps(config), "model.safetensors": "weights"}
+        return {"type": "model", "id": f"ada/{name}", "files": files}
+
+    known = {"model_type": "gpt2"}
+    datasets = [{"type": "dataset", "id": f"town/{name}"} for name in ("requests", "results", "logs")]
+    questions = {name: content.decode() for name, content in dataset_files().items()}
+    hooks = [
+        {"owner": "bot", "url": url, "secret": SECRET, "watched": [{"type": "dataset", "name": "town/requests"}]}
+        | {"domains": ["repo", "discussion"]}
+        for url in webhook_urls
+    ]
+    return {
+        "users": [user("bot", BOT), user("form", FORM), user("gpu", WORKER), user("ada", ADA)],
+        "orgs": [
+            {"name": "town", "members": {"bot": "write", "form": "write"}},
+            {"name": "town-details", "members": {"gpu": "write", "bot": "read"}},
+            {"name": "steward-suites", "members": {}},
+        ],
+        "repos": [
+            *datasets,
+            {"type": "dataset", "id": "steward-suites/starter", "files": questions},
+            *(model(name, known) for name in ("good", "good-slow", "good-dies", "other", "another")),
+            model("remote", {"auto_map": {"AutoConfig": "x.Y"}}),
+        ],
+        "webhooks": hooks,
+    }
+
+
+@dataclass
+class Town:
+    """The board's processes, by name, and hands to act on them."""
+
+    folder: Path
+    valkey: Valkey
+    hub: LocalHub
+    ports: list[int]
+    processes: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        (self.folder / "board.yaml").write_text(yaml.safe_dump(BOARD))
+        self.redis = redis.Redis.from_url(self.valkey.url)
+        self.form, self.ada = HfApi(self.hub.url, token=FORM), HfApi(self.hub.url, token=ADA)
+        self.eyes = Hub(self.hub.url, FORM)
+
+    # --- processes
+
+    def start(
+        self, name: str, *, crash_at: str = "", redis_url: str = "", within: Sequence[str] = (), **settings: str
+    ) -> None:
+        """Start `web…`, `sync…`, `schedule…` or `worker…`; the first web server listens on the first port, and so on.
+
+        A sync process keeps the timer as well, unless there is a `schedule`, started before. `within` stands before the
+        command, and becomes it.
+        """
+        kind = name.rstrip("0123456789")
+        number = int(name.removeprefix(kind) or 0)
+        environment = {
+            **{k: v for k, v in os.environ.items() if k in ("PATH", "HOME", "TMPDIR") or k.startswith("OPENBLAS_")},
+            "HF_ENDPOINT": self.hub.url,
+            "HF_HUB_DISABLE_XET": "1",
+            "HF_HUB_DISABLE_TELEMETRY": "1",
+            "REDIS_URL": address(self.folder, kind, redis_url),
+            "STEWARD_BOARD": str(self.folder / "board.yaml"),
+            "STEWARD_MIRRORS": str(self.folder / "mirrors"),
+            "STEWARD_CRASH_AT": crash_at,
+            "STEWARD_WEBHOOK_SECRET": SECRET,
+            "STEWARD_PORT": str(self.ports[number]) if kind == "web" else "1",
+            "STEWARD_BOT_TOKEN": BOT if kind in ("sync", "schedule") else "",
+            "STEWARD_WORKER_TOKEN": WORKER if kind == "worker" else "",
+            "STEWARD_WORK_DIR": str(self.folder / f"work-{name}"),
+            "STEWARD_HARNESS": "instant_harness",
+            "STEWARD_PRELOAD": "",
+            "STEWARD_CLAIM_PATIENCE": "2",
+            "PYTHONPATH": os.pathsep.join((str(HERE), str(HERE.parents[2]))),  # the harness, and simulations
+            **settings,
+        }
+        command = {"web": ["serve"], "sync": ["sync"], "schedule": ["schedule"], "worker": ["work"]}[kind]
+        if kind == "sync" and "schedule" in self.processes:
+            command = ["sync", "--no-timer"]
+        with (self.folder / f"{name}.log").open("ab") as log:
+            self.processes[name] = subprocess.Popen(
+                [*within, sys.executable, "-m", "steward.cli", *command],
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+            )
+
+    def kill(self, name: str) -> None:
+        """kill -9, as a power cut does."""
+        self.processes[name].kill()
+        self.processes[name].wait()
+
+    def died(self, name: str) -> bool:
+        """Whether the process is gone by itself."""
+        return self.processes[name].poll() is not None
+
+    def stop(self) -> None:
+        """End everything, politely first."""
+        for process in self.processes.values():
+            if process.poll() is None:
+                process.send_signal(signal.SIGTERM)
+        for process in self.processes.values():
+            try:
+                process.wait(12)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+        self.eyes.close()
+        self.redis.close()
+
+    def words(self) -> str:
+        """How things stand, and the end of every log."""
+        logs = {name: (self.folder / f"{name}.log").read_text("utf-8", "replace")[-3_000:] for name in self.processes}
+        dirty = [key.decode() for key in self.redis.zrange(KEYS.dirty, 0, -1)]
+        return "\n".join([str(self.statuses()), f"dirty: {dirty}", *(f"--- {n}\n{text}" for n, text in logs.items())])
+
+    def web_answers(self, number: int = 0) -> bool:
+        """Whether a web server answers."""
+        import httpx2
+
+        try:
+            return httpx2.get(f"http://127.0.0.1:{self.ports[number]}/healthz", timeout=2).status_code == 200
+        except httpx2.HTTPError:
+            return False
+
+    # --- what people do
+
+    def submit(self, *models: str) -> list[str]:
+        """The form commits requests for models of ada's, in one commit; their paths."""
+        paths = [str(RequestPath("ada", name, False, "float32", "Original")) for name in models]
+        operations = [
+            CommitOperationAdd(path, json.dumps({"model": f"ada/{name}", "status": "PENDING"}).encode())
+            for name, path in zip(models, paths, strict=True)
+        ]
+        self.form.create_commit("town/requests", operations, commit_message="Add", repo_type="dataset")
+        return paths
+
+    def propose(self, model: str) -> int:
+        """Ada opens a pull request with a request for a model of hers; its number."""
+        asked = {"model": f"ada/{model}", "base_model": "", "revision": "main", "precision": "float32"}
+        asked |= {"weight_type": "Original", "status": "PENDING", "model_type": "pretrained"}
+        asked["submitted_time"] = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        path = str(RequestPath("ada", model, False, "float32", "Original"))
+        operation = CommitOperationAdd(path, json.dumps(asked).encode())
+        made = self.ada.create_commit(
+            "town/requests", [operation], commit_message=f"Add {model}", repo_type="dataset", create_pr=True
+        )
+        return int(made.pr_num or 0)
+
+    def say(self, number: int, words: str) -> None:
+        """Ada comments in a thread of the requests repo."""
+        self.ada.comment_discussion("town/requests", number, comment=words, repo_type="dataset")
+
+    # --- what people see
+
+    def file(self, path: str) -> dict[str, Any]:
+        """A request file."""
+        found: dict[str, Any] = json.loads(self.eyes.read_file(Repo("dataset", "town/requests"), path).data)
+        return found
+
+    def statuses(self) -> dict[str, str]:
+        """Request path → status."""
+        listed = self.eyes.list_files(Repo("dataset", "town/requests"))
+        return {one.path: self.file(one.path)["status"] for one in listed if one.path.endswith(".json")}
+
+    def ended(self) -> bool:
+        """Whether every request came to its end and nothing is left to do. Redis is asked first: that costs little."""
+        return self.quiet() and all(status in ENDED for status in self.statuses().values()) and self.quiet()
+
+    def quiet(self) -> bool:
+        """Whether nothing is dirty that is due now."""
+        due = self.redis.zrange(KEYS.dirty, 0, -1)
+        return not [key for key in due if not key.startswith((b"threads", b"results"))]
+
+    def picture(self) -> dict[str, Any]:
+        """All that people see, without what differs from run to run (times, commit ids, addresses)."""
+        seen: dict[str, Any] = {}
+        for name in ("requests", "results", "logs"):
+            repo = Repo("dataset", f"town/{name}")
+            for entry in self.eyes.list_files(repo):
+                if entry.path.endswith(".json"):
+                    seen[f"{name}/{settled(entry.path)}"] = facts(name, self.eyes.read_file(repo, entry.path).data)
+                elif entry.path.endswith(".txt"):
+                    seen[f"{name}/{settled(entry.path)}"] = "a log"
+        for thread in self.eyes.threads(Repo("dataset", "town/requests")):
+            whole = self.eyes.thread(Repo("dataset", "town/requests"), thread.num)
+            comments = sorted(settled(comment.text.strip()) for comment in whole.comments)
+            seen.setdefault(f"thread {thread.title}", []).append((thread.status, comments))
+        return seen
+
+    def last_picture(self) -> dict[str, Any]:
+        """The picture once it does not change any more."""
+        before = None
+        while (seen := self.picture()) != before or not self.ended():
+            before = seen
+            time.sleep(0.5)
+        return seen
+
+
+def settled(text: str) -> str:
+    """`text` without times, commit ids and addresses. The number of an attempt stays: it says how often was tried."""
+    text = re.sub(r"http://127\.0\.0\.1:\d+", "HUB", text)
+    text = re.sub(r"\d{4}-\d\d-\d\d[T ][\d:.-]+(?: UTC|Z)?", "TIME", text)
+    return re.sub(r"\b[0-9a-f]{40}\b|\b[0-9a-f]{24}\b|`[0-9a-f]{8}`|\b[0-9a-f]{12}-[0-9a-f]{8}\b", "ID", text)
+
+
+def facts(repo: str, data: bytes) -> Any:
+    """What matters of a file: of a request its status and Steward's facts, of a result its scores."""
+    found = json.loads(data)
+    if repo == "requests":
+        steward = {k: v for k, v in found["steward"].items() if k not in ("thread", "revision")}
+        return json.loads(settled(json.dumps({"status": found["status"], "steward": steward}, sort_keys=True)))
+    if repo == "results":
+        return [found["steward"]["request"], found["steward"]["average"]]
+    failure = found.get("failure") or {}
+    return [found["path"], failure.get("cause")]
+
+
+@contextmanager
+def open_town(folder: Path, *, webs: int = 1) -> Iterator[Town]:
+    """A town whose Hub and queue server run, and nothing else yet."""
+    folder.mkdir(parents=True, exist_ok=True)
+    ports = [free_port() for _ in range(webs)]
+    urls = [f"http://127.0.0.1:{port}/webhooks/hub" for port in ports]
+    with queue_server(folder, BOARD["name"]) as valkey, LocalHub(folder / "hub", world(urls)) as hub:
+        town = Town(folder, valkey, hub, ports)
+        try:
+            yield town
+            assert not (words := refused(town.redis)), words
+        finally:
+            town.stop()

@@ -1,0 +1,48 @@
+"""How a board's life should end, whatever happened on the way."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+from huggingface_hub import HfApi
+
+from hub.records import Repo
+from tests.support.chaos.board_processes import PATIENCE, WORKER, Town, wait_for
+
+MODELS = ("good-slow", "good", "remote", "good-dies", "other")
+EVALUATED = ("good-slow", "good", "other")
+EARLIER = re.compile(r"<details>(?:(?!</details>).)*</details>(?:\\n)*")
+"""The fold of a status comment that tells of earlier attempts, in JSON."""
+REQUESTS = Repo("dataset", "town/requests")
+
+
+def all_is_well(town: Town, *, seconds: float = PATIENCE) -> dict[str, Any]:
+    """Every request has its right end, one status comment, and was evaluated and published once; the picture of it."""
+    wait_for(town.ended, seconds=seconds, words=town.words)
+    picture = town.last_picture()
+    ends = {path.partition("_eval")[0].removeprefix("ada/"): status for path, status in town.statuses().items()}
+    assert ends == {**dict.fromkeys(EVALUATED, "FINISHED"), "remote": "FAILED", "good-dies": "FAILED"}
+    threads = [one for one in town.eyes.threads(REQUESTS) if one.title.startswith("Evaluation of")]
+    titles = sorted(f"Evaluation of ada/{name} (float32)" for name in MODELS)
+    assert sorted(thread.title for thread in threads) == titles
+    assert all(len(town.eyes.thread(REQUESTS, one.num).comments) == 1 for one in threads)
+    worker = HfApi(town.hub.url, token=WORKER)
+    for name in EVALUATED:
+        commits = worker.list_repo_commits(f"town-details/details_ada__{name}", repo_type="dataset")
+        assert len([one for one in commits if one.title.startswith("Add details")]) == 1, name
+    results = [one.path for one in town.eyes.list_files(Repo("dataset", "town/results")) if one.path.endswith("json")]
+    assert len(results) == len(EVALUATED)
+    return picture
+
+
+def tried_again(seen: dict[str, Any]) -> dict[str, Any]:
+    """A picture without the numbers of attempts and what is told of earlier ones: a lost worker costs a try of ours."""
+    text = json.dumps({name: value for name, value in seen.items() if not name.startswith("logs/")}, sort_keys=True)
+    found: dict[str, Any] = json.loads(EARLIER.sub("", text.replace("ID-2", "ID-1")))
+    for name, value in found.items():
+        if name.startswith("requests/"):
+            for counted in ("attempt", "causes", "spent"):
+                value["steward"].pop(counted, None)
+    return found

@@ -1,0 +1,39 @@
+"""The town's queue server, with a user for each role as deploy/redis makes them, and one for whoever looks on."""
+
+from __future__ import annotations
+
+import secrets
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import redis
+
+from steward.valkey import Valkey, free_port
+
+MAKE_USERS = Path(__file__).parents[3] / "deploy" / "redis" / "make-users.sh"
+ROLES = {"web": "web", "sync": "sync", "schedule": "sync", "worker": "worker"}
+
+
+def queue_server(folder: Path, board: str) -> Valkey:
+    """It keeps its users below `folder`; its `url` is that of somebody who may do everything."""
+    port, password = free_port(), secrets.token_hex(16)
+    subprocess.run([MAKE_USERS, board, folder / "users", f"redis://127.0.0.1:{port}/0"], check=True)
+    with (folder / "users" / "users.acl").open("a") as users:
+        users.write(f"user onlooker on >{password} ~* &* +@all\n")
+    valkey = Valkey(folder / "valkey", port=port, users=folder / "users" / "users.acl")
+    valkey.url = f"redis://onlooker:{password}@127.0.0.1:{port}/0"
+    return valkey
+
+
+def address(folder: Path, kind: str, through: str = "") -> str:
+    """How a process of that kind reaches the server that keeps its users below `folder`, or the cable `through`."""
+    user, at, server = (folder / "users" / f"redis-url-{ROLES[kind]}").read_text().strip().partition("@")
+    return user + at + (through.partition("://")[2] or server)
+
+
+def refused(onlooker: redis.Redis) -> list[str]:
+    """What our processes were refused by the server, as its log of rights tells."""
+    entries: list[Any] = onlooker.acl_log()  # type: ignore[assignment]  # not the asynchronous one
+    told = [" ".join(str(one[name]) for name in ("username", "reason", "object", "context")) for one in entries]
+    return sorted({line for line in told if line.startswith("steward-")})

@@ -1,0 +1,164 @@
+"""A board that lives, for the pages that tell what to do with one: a Hub, queue server, bot, people and models."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import redis
+from huggingface_hub import CommitOperationAdd, HfApi
+
+from localhub.testing import LocalHub
+from steward.children import Children
+from steward.valkey import free_port
+from workers.models import tiny_model
+from workers.starter import dataset_files
+
+BOARD = """
+name: board
+title: The board
+suite: starter
+threads: failures
+effects: on
+repos: {requests: board/requests, results: board/results, logs: board/logs, flags: board/flags,
+        community: board/leaderboard, details_namespace: details}
+"""
+CARD = """---
+license: apache-2.0
+---
+# {name}
+
+A model of one layer, with random weights. It knows nothing, and has to guess. It is there to see how a leaderboard
+treats whatever is submitted to it, from the first check to the last score, and to the discussion that follows.
+"""
+MODELS = ("org/name", "org/model", "org/other", "org/pulled")
+REPOS = ("requests", "results", "logs", "flags")
+
+
+@dataclass(frozen=True)
+class Stage:
+    """Where everything is."""
+
+    hub: LocalHub
+    folder: Path
+    web: int
+    redis_url: str
+
+    @property
+    def web_url(self) -> str:
+        """The bot's web server."""
+        return f"http://127.0.0.1:{self.web}"
+
+    @property
+    def settings(self) -> dict[str, str]:
+        """What an operator of this board has in the environment."""
+        return {
+            "HF_ENDPOINT": self.hub.url,
+            "HF_HUB_DISABLE_XET": "1",
+            "HF_TOKEN": "hf_ada",
+            "REDIS_URL": self.redis_url,
+            "STEWARD_BOARD": str(self.folder / "board.yaml"),
+            "STEWARD_BOT_TOKEN": "hf_bot",
+            "STEWARD_MIRRORS": str(self.folder / "mirrors"),
+        }
+
+    def pull_request(self) -> tuple[int, str]:
+        """A pull request of ada's that passes every check, and the commit that the bot's report names."""
+        ada = HfApi(self.hub.url, token="hf_ada")
+        path = "org/pulled_eval_request_False_float32_Original.json"
+        fields = {"model": "org/pulled", "status": "PENDING", "revision": "main", "precision": "float32"}
+        made = ada.create_commit(
+            "board/requests",
+            [CommitOperationAdd(path, json.dumps({**fields, "weight_type": "Original"}).encode())],
+            commit_message="Add org/pulled",
+            repo_type="dataset",
+            create_pr=True,
+        )
+        number = int(made.pr_num or 0)
+        wait_until(lambda: len(ada.get_discussion_details("board/requests", number, repo_type="dataset").events) > 2)
+        return number, str(made.oid)
+
+
+def world(web: int) -> dict[str, Any]:
+    """Accounts, organisations and repos: those of the board, and those of the examples."""
+    tokens = {"steward-bot": "hf_bot", "maya": "hf_maya", "ada": "hf_ada", "gpu": "hf_worker", "YOUR-NAME": "hf_you"}
+    users = [{"name": name, "tokens": [{"token": token, "role": "write"}]} for name, token in tokens.items()]
+    hook = {"owner": "steward-bot", "url": f"http://127.0.0.1:{web}/webhooks/hub", "secret": "s"}
+    watched = [{"type": "dataset", "name": "board/requests"}, {"type": "space", "name": "board/leaderboard"}]
+    questions = {name: data.decode() for name, data in dataset_files().items()}
+    return {
+        "users": users,
+        "orgs": [
+            {"name": "board", "members": {"maya": "admin", "steward-bot": "admin"}},
+            {"name": "details", "members": {"gpu": "write", "steward-bot": "read"}},
+            {"name": "our-board", "members": {"YOUR-NAME": "admin", "steward-bot": "admin"}},
+            {"name": "our-board-details", "members": {"gpu": "write", "steward-bot": "read"}},
+            {"name": "org", "members": {"ada": "admin"}},
+            {"name": "steward-suites", "members": {"maya": "admin"}},
+        ],
+        "repos": [
+            *({"type": "dataset", "id": f"board/{name}", "private": name == "logs"} for name in REPOS),
+            {"type": "space", "id": "board/leaderboard", "sdk": "static"},
+            {"type": "dataset", "id": "steward-suites/starter", "files": questions},
+        ],
+        "webhooks": [{**hook, "watched": watched, "domains": ["repo", "discussion"]}],
+    }
+
+
+@contextmanager
+def living(folder: Path, redis_url: str) -> Iterator[Stage]:
+    """The board in `folder`, once it answers; nothing of it is left running."""
+    with redis.Redis.from_url(redis_url) as client:
+        client.flushall()
+    web = free_port()
+    (folder / "board.yaml").write_text(BOARD, "utf-8")
+    with LocalHub(folder / "hub-data", world(web)) as hub, Children(folder / "logs") as children:
+        for number, name in enumerate(MODELS):
+            upload(hub.url, name, number)
+        stage = Stage(hub, folder, web, redis_url)
+        kept = {name: os.environ[name] for name in ("PATH", "HOME", "LD_LIBRARY_PATH") if name in os.environ}
+        settings = {**kept, **stage.settings, "STEWARD_PORT": str(web), "STEWARD_WEBHOOK_SECRET": "s"}
+        command = [sys.executable, "-P", "-m", "steward.cli", "up", "--no-worker"]
+        children.start("up", command, environment=settings)
+        wait_until(lambda: answers(f"{stage.web_url}/readyz"), watch=children.check)
+        yield stage
+
+
+def upload(endpoint: str, name: str, number: int) -> None:
+    """A model that works, with weights of its own."""
+    api = HfApi(endpoint, token="hf_ada")
+    api.create_repo(name)
+    weights = tiny_model.tensors()
+    kind, shape, _ = weights["model.norm.weight"]
+    weights["model.norm.weight"] = (kind, shape, tiny_model.floats(shape[0], 1_000 + number))
+    files: Mapping[str, bytes] = {
+        **tiny_model.model(),
+        "model.safetensors": tiny_model.safetensors(weights),
+        "README.md": CARD.format(name=name).encode(),
+    }
+    api.create_commit(name, [CommitOperationAdd(path, data) for path, data in files.items()], commit_message="Upload")
+
+
+def answers(address: str) -> bool:
+    """Whether somebody answers there that all is well."""
+    try:
+        return bool(httpx2.get(address, timeout=5).status_code == 200)
+    except httpx2.HTTPError:
+        return False
+
+
+def wait_until(condition: Any, *, seconds: float = 90.0, watch: Any = lambda: None) -> None:
+    """Return once `condition()` holds. Raises AssertionError after `seconds`, and whatever `watch()` does."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        watch()
+        assert time.monotonic() < deadline, "what the page needs did not come"
+        time.sleep(0.1)

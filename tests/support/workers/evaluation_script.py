@@ -1,0 +1,41 @@
+"""What a child does, in a process of its own: `evaluation_script.py run PLAN …` evaluates each plan, and says how."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import sys
+from pathlib import Path
+
+from workers.common.run_plan import CHILD_ENVIRONMENT, Progress, RunPlan
+
+os.environ.update(CHILD_ENVIRONMENT)
+
+
+def run(plan: RunPlan) -> None:
+    """Evaluate, and print every phase once."""
+    from workers.evaluation.evaluate import evaluate
+
+    seen: list[Progress] = []
+    evaluate(plan, seen.append)
+    print(*dict.fromkeys(progress.phase for progress in seen), seen[-1].done, seen[-1].total)
+
+
+def run_each(plans: list[RunPlan]) -> int:
+    """Evaluate one after the other, each in a fork of a process that has imported the harness, as a worker does it.
+
+    Returns the exit status: that of the first that went wrong, and then no other is begun.
+    """
+    from workers.evaluation import harness  # noqa: F401  # seconds, for all of them once
+
+    for plan in plans:
+        child = multiprocessing.get_context("fork").Process(target=run, args=[plan])
+        child.start()
+        child.join()
+        if child.exitcode:
+            return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(run_each([RunPlan.model_validate_json(Path(file).read_text()) for file in sys.argv[2:]]))

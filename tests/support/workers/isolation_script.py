@@ -1,0 +1,80 @@
+"""Runs the trial `looking` behind the walls that this process can build, and prints what it saw.
+
+    python isolation_script.py {folder} {port} {machine | container}
+
+As `container`, this process first gives up what a plain container withholds: namespaces and mounts.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import sys
+import time
+from pathlib import Path
+
+from workers.common import kernel
+from workers.common.logs import BoundedLog
+from workers.common.run_plan import Limits, RunPlan
+from workers.jobs.slots import take_slot
+from workers.sandbox import seccomp
+from workers.sandbox.sandbox_spec import Box
+from workers.sandbox.supervision import Surroundings, Watch
+from workers.sandbox.zygote_client import Nursery
+
+MEMORY = 1 << 30
+
+
+def main(folder: Path, port: str, kind: str) -> None:
+    """Look, and print one JSON object: the mode, how the child ended, what it saw, and its log."""
+    if kind == "container":
+        kernel.gain_nothing_by_exec()
+        kernel.set_seccomp_filter(seccomp.program(sockets=True))
+    slot, other = take_slot(folder / "work", first_uid=61_184), take_slot(folder / "work", first_uid=61_184)
+    other.prepare()
+    (other.spool / "results.json").write_text("of another attempt")
+    slot.prepare()
+    kernel.hide_from_same_user()
+    model = folder / "model"
+    (model / "blobs").mkdir(parents=True)
+    (model / "snapshot").mkdir()
+    (model / "blobs" / "x").write_text("weights")
+    (model / "snapshot" / "weights").symlink_to("../blobs/x")
+    nursery = Nursery(Box(home=slot.home, root=slot.root, uid=slot.uid), harness="trial_harness")
+    nursery.start()
+    try:
+        nursery.wait_until_ready()
+        assert nursery.ready is not None
+        slot.prepare(own_user=nursery.ready.mode.own_user)
+        plan = RunPlan(
+            attempt=f"{'0' * 12}-{'0' * 8}-1",
+            model="trial/looking",
+            revision="0" * 40,
+            model_path=model / "snapshot",
+            tasks=(f"port{port}",),
+            datasets=folder,
+            spool=slot.spool,
+            suite="starter",
+            suite_digest="0" * 64,
+            limits=Limits(memory_bytes=MEMORY),
+        )
+        readable = (plan.model_path,)
+        box = Box(
+            home=slot.home, root=slot.root, uid=slot.uid, readable=readable, writable=(slot.spool,), memory_bytes=MEMORY
+        )
+        log = BoundedLog()
+        around = Surroundings(lambda _: None, lambda: "", log)
+        ending = Watch(nursery, box, plan, around).run(slot.attempt, deadline=time.monotonic() + 60)
+        results = slot.spool / "results.json"
+        seen = json.loads(results.read_text()) if ending.finished else {}
+        mode = nursery.ready.mode.model_dump()
+        answer = {"mode": mode, "ending": dataclasses.replace(ending, error=None), "seen": seen, "log": log.text()}
+        print(json.dumps(answer, default=dataclasses.asdict))
+    finally:
+        nursery.stop()
+
+
+if __name__ == "__main__":
+    os.environ["PYTHONPATH"] = str(Path(__file__).parent)
+    main(Path(sys.argv[1]), sys.argv[2], sys.argv[3])

@@ -1,0 +1,64 @@
+"""A whole worker, in a process of its own, with a way to the Hub that needs no Hub.
+
+    python offline_worker_script.py {folder} {seconds that a download takes} {seconds that a publication takes}
+
+What it does at the Hub it writes into `{folder}/hub.log`, a line each.
+"""
+
+from __future__ import annotations
+
+import logging
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from leaderboard.attempts import Details
+from redis_state.jobs import EvaluationJob
+from workers.common import kernel
+from workers.errors import DatasetUnavailable
+from workers.jobs.provisions import Provisions
+from workers.jobs.worker import main
+from workers.models.downloads import Questions
+from workers.publication.publish import Publication
+from workers.settings import WorkerSettings
+
+
+@dataclass(frozen=True)
+class StandIn:
+    """Folders instead of repos."""
+
+    folder: Path
+    download: float
+    publication: float
+
+    def say(self, what: str) -> None:
+        with (self.folder / "hub.log").open("a") as log:
+            log.write(what + "\n")
+
+    def fetch(self, job: EvaluationJob) -> Provisions:
+        self.say(f"fetch {job.attempt}")
+        if self.download:  # as questions are fetched: by a process of its own
+            subprocess.run(["sleep", str(self.download)], check=True, preexec_fn=kernel.die_with_parent)
+        if job.model == "trial/questionless":
+            raise DatasetUnavailable("org/questions does not hold the questions that the suite pins")
+        self.say(f"fetched {job.attempt}")
+        model = self.folder / "model"
+        model.mkdir(exist_ok=True)
+        return Provisions(model, Questions(model, {"org/questions": "b" * 40}))
+
+    def publish(self, publication: Publication) -> Details:
+        self.say(f"publish {publication.plan.attempt}")
+        time.sleep(self.publication)
+        results = publication.plan.spool / "results.json"
+        (self.folder / "published.json").write_text(results.read_text())
+        (self.folder / "published.log").write_text(publication.log)
+        self.say(f"published {publication.plan.attempt}")
+        return Details(repo=publication.repo, commit="c" * 40, results_path="results.json")
+
+
+if __name__ == "__main__":
+    logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(process)d %(name)s %(message)s")
+    place, download, publication = sys.argv[1:]
+    sys.exit(main(WorkerSettings(), supply=StandIn(Path(place), float(download), float(publication))))

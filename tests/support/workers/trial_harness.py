@@ -1,0 +1,345 @@
+"""A harness for tests: the model's name says what the child does. Imported by a real zygote."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import json
+import os
+import resource
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+from threading import Thread
+
+from workers.common.run_plan import Progress, Report, RunPlan
+
+
+def evaluate(plan: RunPlan, report: Report) -> None:
+    """Do what the name after the slash says."""
+    report(Progress("load"))
+    TRIALS[plan.model.partition("/")[2]](plan, report)
+
+
+def fine(plan: RunPlan, report: Report) -> None:
+    for done in range(4):
+        report(Progress("evaluate", done, 3))
+    (plan.spool / "results.json").write_text(json.dumps({"pid": os.getpid()}))
+
+
+def slow(plan: RunPlan, report: Report) -> None:
+    """Goes on for a minute, and leaves a process of its own beside it."""
+    sleeper = subprocess.Popen(["sleep", "61.25"])
+    for done in range(600):
+        report(Progress("evaluate", done, 600))
+        time.sleep(0.1)
+    sleeper.kill()
+
+
+def short(plan: RunPlan, report: Report) -> None:
+    """Takes three seconds."""
+    for done in range(30):
+        report(Progress("evaluate", done, 30))
+        time.sleep(0.1)
+    fine(plan, report)
+
+
+def raising(plan: RunPlan, report: Report) -> None:
+    raise ValueError("does not recognize this architecture: héllo \x1b[31m")
+
+
+def canary(plan: RunPlan, report: Report) -> None:
+    """A model that works, where something else does not."""
+    assert (plan.model_path / "model.safetensors").is_file() and plan.limit
+    raise KeyError("solution")
+
+
+def hanging(plan: RunPlan, report: Report) -> None:
+    report(Progress("evaluate", 1, 3))
+    time.sleep(60)
+
+
+def flooding(plan: RunPlan, report: Report) -> None:
+    while True:
+        os.write(3, b'{"kind":"progress","phase":"evaluate","done":1,"total":3}\n' * 100)
+
+
+def forging(plan: RunPlan, report: Report) -> None:
+    os.write(3, b'{"kind":"outcome","scores":{"all":100}}\n')
+    time.sleep(60)
+
+
+def chatting(plan: RunPlan, report: Report) -> None:
+    for number in range(20_000):
+        print(f"line {number} " + "x" * 100)
+    fine(plan, report)
+
+
+def greedy(plan: RunPlan, report: Report) -> None:
+    """Takes memory until it gets no more."""
+    held = []
+    while True:
+        held.append(bytearray(16 << 20))
+        time.sleep(0.005)
+
+
+def grasping(plan: RunPlan, report: Report) -> None:
+    """Takes less than it may, several times over."""
+    for _ in range(3):
+        if os.fork() == 0:
+            held = bytearray(os.urandom(1 << 20)) * 120
+            time.sleep(60)
+            os._exit(len(held) % 2)
+    time.sleep(60)
+
+
+def hungry(plan: RunPlan, report: Report) -> None:
+    """Has memory for one question at a time."""
+    report(Progress("evaluate", 0, 3))
+    if plan.batch_size > 1:
+        raise MemoryError(f"no room for {plan.batch_size}")
+    fine(plan, report)
+
+
+def littering(plan: RunPlan, report: Report) -> None:
+    """Writes one file after another, none of them large."""
+    report(Progress("evaluate", 0, 3))
+    for number in range(600):
+        (plan.spool / f"{number}").write_bytes(bytes(1 << 20))
+        time.sleep(0.05)
+
+
+def crashing(plan: RunPlan, report: Report) -> None:
+    ctypes.string_at(0)
+
+
+def killed(plan: RunPlan, report: Report) -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def terminated(plan: RunPlan, report: Report) -> None:
+    os.kill(os.getpid(), signal.SIGTERM)
+    time.sleep(60)
+
+
+def threading(plan: RunPlan, report: Report) -> None:
+    """Starts threads until it gets no more."""
+    while True:
+        Thread(target=time.sleep, args=(60,), daemon=True).start()
+
+
+def bombing(plan: RunPlan, report: Report) -> None:
+    """Forks without end, and so does whoever is forked."""
+    while True:
+        with contextlib.suppress(OSError):
+            os.fork()
+        time.sleep(0.05)
+
+
+def painting(plan: RunPlan, report: Report) -> None:
+    """Prints what a terminal would obey, what looks like a token, and a line in the worker's name."""
+    print("\x1b]0;pwned\x07\x1b[2J\x1b]52;c;cm0gLXJm\x07 hf_" + "a1B2" * 8)
+    print("[worker] details published")
+    fine(plan, report)
+
+
+def writing(plan: RunPlan, report: Report) -> None:
+    """Writes more than fits into its temporary folder."""
+    with Path("/tmp/much").open("wb") as file:
+        while True:
+            file.write(bytes(1 << 20))
+
+
+def exiting(plan: RunPlan, report: Report) -> None:
+    os._exit(0)
+
+
+def straying(plan: RunPlan, report: Report) -> None:
+    """Starts a daemon that leaves its session and its parents, and ends well."""
+    if os.fork() == 0:
+        os.setsid()
+        if os.fork() == 0:
+            os.execvp("sleep", ["sleep", "61.5"])  # noqa: S606
+        os._exit(0)
+    os.wait()
+    fine(plan, report)
+
+
+def looking(plan: RunPlan, report: Report) -> None:
+    """Tries what a stranger would, and writes down what it got."""
+    (plan.spool / "results.json").write_text(json.dumps({name: attempt_to(look, plan) for name, look in LOOKS.items()}))
+
+
+def attempt_to(look: Callable[[RunPlan], object], plan: RunPlan) -> object:
+    try:
+        return look(plan)
+    except (OSError, MemoryError) as error:
+        return f"{type(error).__name__}: {error}"
+
+
+def look_at_environ(plan: RunPlan) -> object:
+    return Path("/proc/self/environ").read_text().split("\0")
+
+
+def look_at_others(plan: RunPlan) -> object:
+    """Every environment and command line that can be read in /proc."""
+    found = {}
+    for folder in Path("/proc").iterdir():
+        if folder.name.isdigit():
+            for name in ("environ", "cmdline"):
+                try:
+                    found[f"{folder.name}/{name}"] = (folder / name).read_bytes().decode("utf-8", "replace")
+                except OSError as error:
+                    found[f"{folder.name}/{name}"] = str(error)
+    return found
+
+
+BEGINNING, REST = b"hf_secret_", bytes(byte ^ 1 for byte in b"of_the_worker!")
+"""Of the worker's token in tests: apart, and the rest disguised, so that a search does not find itself."""
+
+
+def look_at_memory(plan: RunPlan) -> object:
+    """How often the worker's token stands in this process's own memory."""
+    count = 0
+    with Path("/proc/self/mem").open("rb", 0) as memory:
+        for line in Path("/proc/self/maps").read_text().splitlines():
+            span, rights, *_ = line.split()
+            start, end = (int(part, 16) for part in span.split("-"))
+            if not rights.startswith("rw"):
+                continue
+            memory.seek(start)
+            for tail in memory.read(end - start).split(BEGINNING)[1:]:
+                count += bytes(byte ^ 1 for byte in tail[: len(REST)]) == REST
+    return count
+
+
+def look_at_network(plan: RunPlan) -> object:
+    """Connect to the port that the plan's first task names, on this machine."""
+    port = int(plan.tasks[0].removeprefix("port")) if plan.tasks[0].startswith("port") else 9
+    with socket.create_connection(("127.0.0.1", port), timeout=2):
+        return "connected"
+
+
+def look_at_loopback(plan: RunPlan) -> object:
+    """Connect to a server of its own."""
+    with socket.socket() as server:
+        server.bind(("127.0.0.1", 0))
+        server.listen()
+        with socket.create_connection(server.getsockname(), timeout=2):
+            return "connected"
+
+
+def look_at_interfaces(plan: RunPlan) -> object:
+    return [line.split(":")[0].strip() for line in Path("/proc/net/dev").read_text().splitlines()[2:]]
+
+
+def look_at_descriptors(plan: RunPlan) -> object:
+    return {link.name: str(link.readlink()) for link in Path("/proc/self/fd").iterdir() if link.exists()}
+
+
+def write_beside(plan: RunPlan) -> object:
+    """Folders in which a file could be made. One that is the child's own private view of a folder has no neighbours."""
+    wrote = []
+    for folder in (plan.model_path, Path(os.__file__).parent, plan.spool.parent, Path("/usr"), Path("/")):
+        try:
+            (folder / "stray").write_text("x")
+            (folder / "stray").unlink()
+        except OSError:
+            continue
+        if folder != plan.spool.parent or (folder / "stream").exists():
+            wrote.append(str(folder))
+    return wrote
+
+
+def write_within(plan: RunPlan) -> object:
+    """Its own folders in which a file could be made."""
+    wrote = []
+    for folder in (plan.spool, Path.home(), Path(os.environ["TMPDIR"])):
+        (folder / "mine").write_text("x")
+        wrote.append(str(folder))
+    return wrote
+
+
+def look_at_slots(plan: RunPlan) -> object:
+    """Slots whose files can be listed."""
+    slots = plan.spool.parents[2]
+    return sorted(slot.name for slot in slots.iterdir() if any(slot.rglob("*")))
+
+
+def read_weights(plan: RunPlan) -> object:
+    return (plan.model_path / "weights").read_text()
+
+
+def who(plan: RunPlan) -> object:
+    status = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
+    return {
+        "uid": os.getuid(),
+        "groups": os.getgroups(),
+        "caps": status["CapEff"].strip(),
+        "nnp": status["NoNewPrivs"].strip(),
+    }
+
+
+def limits(plan: RunPlan) -> object:
+    kinds = ("RLIMIT_CORE", "RLIMIT_FSIZE", "RLIMIT_NPROC", "RLIMIT_DATA")
+    return {kind: resource.getrlimit(getattr(resource, kind))[0] for kind in kinds}
+
+
+def escape(plan: RunPlan) -> object:
+    """Try for a namespace, a mount and another process's memory; the errno of each."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    tries = {
+        "unshare": lambda: libc.unshare(0x10000000),
+        "mount": lambda: libc.mount(b"none", b"/tmp", b"tmpfs", 0, b""),
+        "ptrace": lambda: libc.ptrace(16, os.getppid() or 1, 0, 0),
+        "setuid": lambda: libc.setuid(0),
+        "chroot": lambda: libc.chroot(b"/tmp"),
+    }
+    return {name: (ctypes.get_errno() if act() != 0 else "done") for name, act in tries.items()}
+
+
+LOOKS = {
+    "environ": look_at_environ,
+    "others": look_at_others,
+    "memory": look_at_memory,
+    "network": look_at_network,
+    "loopback": look_at_loopback,
+    "interfaces": look_at_interfaces,
+    "descriptors": look_at_descriptors,
+    "beside": write_beside,
+    "within": write_within,
+    "slots": look_at_slots,
+    "weights": read_weights,
+    "who": who,
+    "limits": limits,
+    "escape": escape,
+}
+
+TRIALS: dict[str, Callable[[RunPlan, Report], None]] = {
+    "fine": fine,
+    "slow": slow,
+    "short": short,
+    "raising": raising,
+    "canary": canary,
+    "hanging": hanging,
+    "flooding": flooding,
+    "forging": forging,
+    "chatting": chatting,
+    "greedy": greedy,
+    "grasping": grasping,
+    "hungry": hungry,
+    "littering": littering,
+    "crashing": crashing,
+    "killed": killed,
+    "terminated": terminated,
+    "threading": threading,
+    "bombing": bombing,
+    "painting": painting,
+    "writing": writing,
+    "exiting": exiting,
+    "straying": straying,
+    "looking": looking,
+}

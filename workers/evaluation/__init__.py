@@ -1,0 +1,1 @@
+"""How a suite is computed: harness, placement on devices, adapters, batches."""

@@ -1,0 +1,82 @@
+"""What a request asks of a machine, from the files that were fetched: sizes and a few words of the config.
+
+Nothing here is a judgement. Where files make no sense, little is asked for, and the child says what is wrong with them.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from redis_state.jobs import EvaluationJob
+from workers.common.run_plan import WeightType
+from workers.errors import BadCheckpoint
+from workers.evaluation.placement import BYTES, Wanted
+from workers.models import checkpoint
+
+MAX_HEADER = 8 << 20
+"""Bytes of a header that is read here, by the worker itself; a larger one is the child's to read."""
+CONTEXT = 4096
+"""Tokens of a long question of the leaderboard's suites."""
+_CONTEXTS = ("max_position_embeddings", "n_positions", "n_ctx", "max_seq_len", "seq_length")
+
+
+def weigh(job: EvaluationJob, model: Path, base: Path | None) -> Wanted:
+    """What the job asks for, with its model in the folder `model` and what that changes in `base`."""
+    loaded = base or model
+    config = _config(loaded)
+    file_bytes = _bytes(loaded)
+    quantisation = config.get("quantization_config")
+    return Wanted(
+        precision=job.precision,
+        parameters=int(file_bytes / _width(loaded, config)),
+        file_bytes=file_bytes,
+        weight_type=weight_type(job),
+        change_bytes=_bytes(model) if weight_type(job) == "Adapter" else 0,
+        quantised=str(quantisation.get("quant_method") or "unnamed") if isinstance(quantisation, dict) else "",
+        sequence_bytes=_sequence_bytes(config),
+    )
+
+
+def weight_type(job: EvaluationJob) -> WeightType:
+    """`Original`, `Adapter` or `Delta`, whatever the case in the request; anything else is an Original."""
+    known: dict[str, WeightType] = {"adapter": "Adapter", "delta": "Delta"}
+    return known.get(job.weight_type.casefold(), "Original")
+
+
+def _config(folder: Path) -> dict[str, Any]:
+    try:
+        return checkpoint.read_config(folder)
+    except (BadCheckpoint, OSError):
+        return {}
+
+
+def _bytes(folder: Path) -> int:
+    return sum(file.stat().st_size for file in folder.glob("*.safetensors") if file.is_file())
+
+
+def _width(folder: Path, config: dict[str, Any]) -> float:
+    """Bytes of one parameter in the files."""
+    said = str(config.get("dtype") or config.get("torch_dtype") or "").removeprefix("torch.")
+    if said in BYTES:
+        return BYTES[said]
+    for file in sorted(folder.glob("*.safetensors"))[:1]:
+        with suppress(BadCheckpoint, OSError):
+            tensors = checkpoint.header(file, most=MAX_HEADER).values()
+            kinds = [tensor.dtype for tensor in tensors if tensor.dtype in checkpoint.FLOATS]
+            return checkpoint.FLOATS[max(set(kinds), key=kinds.count)] if kinds else 2.0
+    return 2.0
+
+
+def _sequence_bytes(config: dict[str, Any]) -> int:
+    """Bytes of one question under way: its scores for every token of the vocabulary, twice, and its keys and values."""
+    context = min([CONTEXT, *filter(None, (_number(config, name) for name in _CONTEXTS))])
+    layers = _number(config, "num_hidden_layers") or _number(config, "n_layer")
+    hidden = _number(config, "hidden_size") or _number(config, "n_embd")
+    return context * (_number(config, "vocab_size") * 6 + layers * hidden * 4)
+
+
+def _number(config: dict[str, Any], name: str) -> int:
+    value = config.get(name)
+    return value if isinstance(value, int) and value > 0 else 0

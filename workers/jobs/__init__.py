@@ -1,0 +1,15 @@
+"""Jobs of a worker: taken from RQ, claimed, watched, ended.
+
+`evaluate` is here because RQ jobs in Redis name it as `workers.jobs.evaluate`.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+def evaluate(message: Any) -> dict[str, Any]:
+    """Run the evaluation that `message` asks for (`workers.jobs.entry_point`)."""
+    from workers.jobs import entry_point
+
+    return entry_point.evaluate(message)

@@ -1,0 +1,40 @@
+"""How an attempt ended, in the form that the bot is told."""
+
+from __future__ import annotations
+
+from leaderboard.attempts import Details, Outcome
+from leaderboard.evidence import Evidence
+from redis_state.clock import now
+from redis_state.jobs import EvaluationJob
+from workers.common.diagnosis import diagnose, fit_to_leave
+from workers.jobs.worker_context import Bench
+
+
+def outcome_of(
+    bench: Bench,
+    job: EvaluationJob,
+    *,
+    started: float,
+    phase: str,
+    details: Details | None = None,
+    death: Evidence | None = None,
+) -> Outcome:
+    """The outcome of an attempt that began at `started` (seconds since the epoch) and ends now, in `phase`.
+
+    Either it left `details`, or `death` is what is known of why not: diagnosed, and made fit to leave this machine.
+    """
+    return Outcome(
+        attempt=job.attempt,
+        path=job.path,
+        revision=job.revision,
+        suite=job.suite,
+        suite_digest=job.suite_digest,
+        started=started,
+        ended=now(),
+        phase=phase,
+        details=details,
+        failure=diagnose(death) if death else None,
+        evidence=fit_to_leave(death, bench.secrets) if death else None,
+        versions=bench.versions,
+        hardware=bench.hardware,
+    )

@@ -1,0 +1,92 @@
+"""From a job, what was fetched for it and the machine to the plan that a child is given."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from leaderboard.evidence import Evidence
+from redis_state.jobs import EvaluationJob
+from workers.common.diagnosis import diagnose
+from workers.common.run_plan import Limits, RunPlan
+from workers.evaluation import machine
+from workers.evaluation.model_requirements import weigh, weight_type
+from workers.evaluation.placement import Machine, place, smaller
+from workers.evaluation.task_files import write_tasks
+from workers.jobs.provisions import Provisions
+from workers.jobs.worker_context import Bench
+
+OUT_OF_MEMORY = ("gpu-out-of-memory", "out-of-memory", "killed-by-kernel")
+OF_MEMORY = 0.9
+"""The share of the machine's memory that a child may hold where no setting says otherwise."""
+BUSY = ("prepare", "evaluate")
+"""Phases in which a smaller batch takes less memory."""
+
+
+def plan_of(
+    bench: Bench, job: EvaluationJob, provisions: Provisions, *, seconds: float, batch_size: int | None = None
+) -> RunPlan:
+    """The plan for `job`, which may take `seconds`; with `batch_size` questions at once at most.
+
+    Raises NoRoom, NotQuantised, NoQuantiser where this machine cannot run it.
+    """
+    memory = bench.settings.memory_bytes or int(machine.memory_bytes() * OF_MEMORY)
+    wanted = weigh(job, provisions.model, provisions.base)
+    placed = place(wanted, _machine(bench, memory), batch_size=batch_size or bench.settings.batch_size)
+    return RunPlan(
+        attempt=job.attempt,
+        model=job.model,
+        revision=job.revision,
+        model_path=provisions.model,
+        weight_type=weight_type(job),
+        base_model=job.base_model if provisions.base else "",
+        base_revision=provisions.base_revision,
+        base_path=provisions.base,
+        dtype=placed.dtype,
+        quantisation=placed.quantisation,
+        device=placed.device,
+        spread=placed.spread,
+        copies=placed.copies,
+        batch_size=placed.batch_size,
+        tasks=bench.suite.run,
+        task_folder=_task_folder(bench, provisions),
+        datasets=provisions.questions.folder,
+        moved=provisions.questions.moved,
+        use_chat_template=job.use_chat_template,
+        shots={} if bench.suite.own else bench.suite.shots,
+        limits=_limits(bench, memory, seconds),
+        spool=bench.slot.spool,
+        suite=bench.suite.name,
+        suite_digest=bench.suite.digest,
+    )
+
+
+def _limits(bench: Bench, memory: int, seconds: float) -> Limits:
+    return Limits(
+        max_seconds=max(1.0, seconds),
+        stall_seconds=bench.settings.stall_seconds,
+        memory_bytes=memory,
+        spool_bytes=bench.settings.spool_bytes,
+    )
+
+
+def _machine(bench: Bench, memory: int) -> Machine:
+    """What one attempt may use. Copies speak over a network of their own, which some walls cannot give them."""
+    devices = bench.devices
+    ready = bench.nursery.ready
+    if ready is not None and ready.mode.namespaces == "none":
+        devices = devices[:1]
+    return machine.survey(devices, memory)
+
+
+def _task_folder(bench: Bench, provisions: Provisions) -> Path | None:
+    if not bench.suite.own:
+        return None
+    ((repo, revision),) = provisions.questions.revisions.items()
+    return write_tasks(bench.suite, bench.slot.attempt / "tasks", repo=repo, revision=revision)
+
+
+def smaller_batch(death: Evidence, plan: RunPlan) -> int | None:
+    """The batch to try after a death for want of memory; None where a smaller one would not help, or there is none."""
+    if death.phase in BUSY and diagnose(death).cause in OUT_OF_MEMORY:
+        return smaller(plan.batch_size)
+    return None

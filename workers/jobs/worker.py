@@ -1,0 +1,181 @@
+"""`steward work`: one evaluation worker, from its settings to its end.
+
+Exit codes: 0 it was told to stop and did; 2 the settings are wrong; 3 no child can run here; 4 Redis does not answer.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import platform
+import secrets
+import signal
+import socket
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib import metadata
+from itertools import count
+from types import FrameType
+
+from leaderboard.boards import BadBoard, Board
+from leaderboard.suites import BadSuite, Suite, find_suite
+from leaderboard.tiers import taken
+from redis_state.errors import RedisAway, RedisMissing
+from redis_state.keys import Keys
+from redis_state.redis import TRANSIENT, Redis, connect
+from workers.common import kernel
+from workers.errors import WorkerError
+from workers.evaluation import machine, task_requirements
+from workers.jobs.outbox import OutcomeUntold, Wire, is_left_over, tell_left_over
+from workers.jobs.provisions import HubSupply, Supply
+from workers.jobs.rq_worker import EvaluationWorker
+from workers.jobs.slots import take_slot
+from workers.jobs.worker_context import Bench
+from workers.sandbox.sandbox_spec import Box
+from workers.sandbox.zygote_client import Nursery, ZygoteBroken
+from workers.settings import WorkerSettings
+
+log = logging.getLogger(__name__)
+
+VERSIONS = ("steward", "lm-eval", "transformers", "torch", "datasets", "accelerate", "peft")
+
+
+def main(settings: WorkerSettings, *, supply: Supply | None = None) -> int:
+    """Work until told to stop; an exit code. `supply` is the way to the Hub, where it is not the usual one."""
+    kernel.hide_from_same_user()
+    kernel.adopt_orphans()
+    _end_on_signals()
+    try:
+        with bench(settings, supply) as lent:
+            return work(lent)
+    except ZygoteBroken as error:
+        print(f"No evaluation can run here: {error}", file=sys.stderr)
+        return 3
+    except (BadBoard, BadSuite, RedisMissing, WorkerError, OSError) as error:
+        print(f"The worker cannot start. {error}", file=sys.stderr)
+        return 4 if isinstance(error, RedisAway) else 2
+
+
+@contextmanager
+def bench(settings: WorkerSettings, supply: Supply | None = None, *, alone: bool = False) -> Iterator[Bench]:
+    """All that the jobs of one worker share; the zygote is gone when the block is left.
+
+    `alone`: for one evaluation that no queue knows of. Raises WorkerError.
+    """
+    board = settings.board()
+    suite = find_suite(board.suite)
+    task_requirements.check(suite)
+    slot = take_slot(settings.work_dir.resolve(), first_uid=settings.child_uid)
+    if not alone:
+        connect(settings.redis_url).close()
+        tell_left_over(slot.attempt, Wire(settings.redis_url, board.name))
+    elif is_left_over(slot.attempt):
+        raise OutcomeUntold("a worker ended here before it could tell how its attempt ended: run `steward work` first")
+    slot.prepare()
+    token = settings.token()
+    devices = machine.chosen(settings.device, machine.gpus())
+    nursery = Nursery(
+        Box(home=slot.home, root=slot.root, uid=slot.uid, gpus=machine.device_files(devices) if devices else ()),
+        harness=settings.harness,
+        preload=settings.preload,
+        devices=devices,
+    )
+    try:
+        yield Bench(
+            settings=settings,
+            board=board,
+            suite=suite,
+            nursery=nursery,
+            slot=slot,
+            supply=supply or hub_supply(settings, suite, board),
+            worker=new_name(),
+            versions=versions(),
+            devices=devices,
+            hardware=machine.description(devices),
+            secrets=(token,) if token else (),
+        )
+    finally:
+        nursery.stop()
+        if not is_left_over(slot.attempt):  # what Redis was not there to hear is told by whoever has the slot next
+            slot.clear()
+
+
+def new_name() -> str:
+    """A name that no other worker has or had.
+
+    Host and process id are not enough: a container that is started again has those of the worker that was killed in it,
+    for which RQ still keeps the name, and refuses it.
+    """
+    return f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}"
+
+
+def hub_supply(settings: WorkerSettings, suite: Suite, board: Board) -> HubSupply:
+    """The usual way to the Hub."""
+    folder = settings.work_dir.resolve()
+    return HubSupply(settings.access(), suite, folder, settings.model_bytes, board.questions)
+
+
+def work(lent: Bench) -> int:
+    """Take jobs until told to stop. A Redis that goes away for a while is waited for."""
+    queues = [Keys(lent.board.name).queue(tier) for tier in taken(lent.settings.tiers)]
+    lent.nursery.start()
+    lent.nursery.wait_until_ready()
+    report_walls(lent)
+    for life in count():
+        connection = _connect(lent.settings.redis_url)
+        worker = EvaluationWorker(queues, lent, connection, name=f"{lent.worker}-{life}")
+        try:
+            worker.work(logging_level=None)
+        except TRANSIENT as error:
+            log.warning("the worker begins anew: %s", error)
+        _end_on_signals()
+        if worker.stopping:
+            worker.presence.leave()
+            return 3 if worker.broken else 0
+        log.warning("the worker begins anew")
+    raise AssertionError("count() ended")
+
+
+def _connect(url: str) -> Redis:
+    while True:
+        try:
+            return connect(url)
+        except RedisMissing as error:
+            log.warning("%s", error)
+            time.sleep(1)
+
+
+def _end_on_signals() -> None:
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, _end_early)
+
+
+def _end_early(signum: int, frame: FrameType | None) -> None:  # noqa: ARG001  # as handlers are called
+    """A signal while there is no job to hand back: leave through all `finally`."""
+    raise SystemExit(0)
+
+
+def report_walls(lent: Bench) -> None:
+    """Say what stands between a stranger's model and this machine, and loudly what does not."""
+    ready = lent.nursery.ready
+    if ready is None:
+        return
+    missing = ready.mode.missing()
+    for sentence in missing:
+        log.warning("CHILDREN ARE NOT WALLED IN COMPLETELY: %s", sentence)
+    for sentence in ready.against if missing else ():
+        log.warning("tried and refused: %s", sentence)
+    log.info("zygote ready in %.1f s, slot %d, walls: %s", ready.seconds, lent.slot.number, ready.mode)
+
+
+def versions() -> dict[str, str]:
+    """Versions of what a result depends on."""
+    found = {}
+    for name in VERSIONS:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            found[name] = "missing"
+    return {**found, "python": platform.python_version()}

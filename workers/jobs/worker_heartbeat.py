@@ -1,0 +1,60 @@
+"""What a worker says of itself: that it lives, what it has, and which attempt it is at."""
+
+from __future__ import annotations
+
+import logging
+import time
+
+import redis
+
+from redis_state.attempts import BEAT
+from redis_state.clock import now
+from redis_state.heartbeats import WorkerCard, Workers
+from workers.jobs.outbox import Wire
+from workers.jobs.worker_context import Bench
+
+log = logging.getLogger(__name__)
+
+
+class Presence:
+    """One life of a worker, as the bot and everybody who looks at the board see it.
+
+    A Redis that is away for a while keeps nothing from its work: what could not be said is logged.
+    """
+
+    def __init__(self, bench: Bench, wire: Wire) -> None:
+        self._bench = bench
+        self._wire = wire
+        self._since = now()
+        self._announced = float("-inf")
+
+    def announce(self, *, doing: str = "", at_once: bool = False) -> None:
+        """Say that the worker lives, and is at the attempt `doing`; every BEAT seconds at most unless `at_once`."""
+        if not at_once and time.monotonic() - self._announced < BEAT:
+            return
+        card = WorkerCard(
+            name=self._bench.worker,
+            tiers=self._bench.settings.tiers,
+            devices=self._bench.hardware,
+            versions=self._bench.versions,
+            since=self._since,
+            beat=now(),
+            doing=doing,
+        )
+        try:
+            self._workers().announce(card)
+            self._announced = time.monotonic()
+        except redis.RedisError as error:
+            log.warning("the worker could not announce itself: %s", error)
+
+    def leave(self) -> None:
+        """Say that the worker is gone: nobody waits until it counts as silent."""
+        try:
+            self._workers().leave(self._bench.worker)
+        except redis.RedisError as error:
+            log.warning("the worker could not say goodbye: %s", error)
+
+    def _workers(self) -> Workers:
+        """The workers of the board. Raises RedisError while Redis is away."""
+        attempts = self._wire.attempts()
+        return Workers(attempts.redis, attempts.keys)

@@ -1,0 +1,1 @@
+"""Models on a worker's disk: download, shared store, checks of files."""

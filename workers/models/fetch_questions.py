@@ -1,0 +1,61 @@
+"""`python -m workers.models.fetch_questions`, a process that fetches a suite's questions and ends.
+
+Reads one JSON object from standard input: `endpoint`, `token`, `folder`, `sources`. Leaves `folder/datasets`, a cache
+of the `datasets` library from which every source can be loaded offline. Started with HF_ENDPOINT and HF_HOME set.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from datasets import load_dataset
+from huggingface_hub import HfFileSystem
+
+from leaderboard.suites import Dataset, content_digest
+from workers.common import kernel
+from workers.errors import DatasetUnavailable
+
+MAX_CONTENT = 64 * 1024 * 1024
+
+
+def main() -> None:
+    """Fetch what the order names. The last line of standard error says what went wrong."""
+    kernel.die_with_parent()
+    order: dict[str, Any] = json.load(sys.stdin)
+    for source in map(Dataset.model_validate, order["sources"]):
+        if source.content is not None:
+            check_content(source, order["endpoint"], order["token"])
+        for config in source.configs or (None,):
+            load_dataset(
+                source.repo,
+                config,
+                revision=source.revision,
+                token=order["token"] or False,
+                cache_dir=str(Path(order["folder"]) / "datasets"),
+            )
+
+
+def check_content(source: Dataset, endpoint: str, token: str | None) -> None:
+    """Raises DatasetUnavailable where the data files are not those that the suite pins."""
+    files = dict(_data_files(HfFileSystem(endpoint=endpoint, token=token or False), source))
+    if content_digest(files) != source.content:
+        raise DatasetUnavailable(f"{source.repo} at {source.revision} does not hold the questions that the suite pins")
+
+
+def _data_files(system: HfFileSystem, source: Dataset) -> Iterator[tuple[str, bytes]]:
+    """Path in the repo and content of every file in `data/`."""
+    root = f"datasets/{source.repo}@{source.revision}"
+    left = MAX_CONTENT
+    for path in system.find(f"{root}/data"):
+        left -= int(system.info(path)["size"] or 0)
+        if left < 0:
+            raise DatasetUnavailable(f"{source.repo} holds more than {MAX_CONTENT} bytes of questions")
+        yield "data/" + path.partition("/data/")[2], system.read_bytes(path)
+
+
+if __name__ == "__main__":
+    main()

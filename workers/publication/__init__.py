@@ -1,0 +1,1 @@
+"""Publishing an attempt: the details dataset and its one commit."""

@@ -1,0 +1,219 @@
+"""Publication: everything of one attempt, in one commit to the model's details repo, at most once.
+
+The commit names its parent, so that nothing is written over what somebody else committed meanwhile; before it, the
+repo is searched for the outcome file of the same attempt, so that a commit whose answer was lost is recognised, also
+by a worker that was started anew.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from hub.client import Hub
+from hub.errors import HubError, StaleParent
+from hub.records import Change, Put, Repo
+from leaderboard.attempts import Details
+from leaderboard.details import CARD, RESULTS_CONFIG, Published, log_path, outcome_path, results_file, table_path
+from leaderboard.results import (
+    MAX_BYTES,
+    BadResults,
+    Block,
+    Results,
+    dump,
+    file_time,
+    parse_harness,
+    phase_seconds,
+    score,
+    scores_in_block,
+    with_block,
+)
+from leaderboard.suites import Suite
+from redis_state.attempts import MAX_LOG
+from redis_state.clock import iso
+from workers.common.hub_access import HubAccess
+from workers.common.run_plan import RunPlan
+from workers.common.scrub import scrub
+from workers.errors import EvaluationFailed, PublicationFailed
+from workers.evaluation.evaluate import RESULTS, SAMPLES
+from workers.publication.details import card, write_samples, write_scores
+
+TRIES = 5
+
+
+@dataclass(frozen=True)
+class Publication:
+    """What is published of one attempt, beside the files in the spool of `plan`.
+
+    `repo` is the details dataset (`board.repos.details(model)`), `request` the path of the request file, `precision`
+    the request's word. `revisions` is what `fetch_datasets` found: dataset repo → commit. `log` is the child's log:
+    scrubbed and bounded here. Times are seconds since the epoch.
+    """
+
+    repo: str
+    plan: RunPlan
+    suite: Suite
+    request: str
+    precision: str
+    started: float
+    ended: float
+    revisions: dict[str, str]
+    log: str = ""
+    versions: dict[str, str] = field(default_factory=dict)
+    hardware: str = ""
+    secrets: tuple[str, ...] = ()
+    private: bool = False
+    """Whether the repo has to be private: not everybody may see the model."""
+    be_sure: Callable[[], None] = lambda: None
+    """Called right before the commit, for the Hub may have been away for long: raises where nobody waits for it."""
+
+    @property
+    def time(self) -> str:
+        """The name of this run."""
+        return file_time(self.ended)
+
+
+def publish(publication: Publication, hub: HubAccess) -> Details:
+    """Commit it and say where. Raises EvaluationFailed where the child left nothing that can be published, and
+    PublicationFailed where the Hub would not take it."""
+    results = read_spool(publication)
+    files = [*_texts(publication, results), *_tables(publication, results)]
+    try:
+        with Hub(hub.endpoint, hub.token) as client:
+            return _commit(client, publication, results, files)
+    except HubError as error:
+        raise PublicationFailed(f"{publication.repo}: {error}") from error
+
+
+def read_spool(publication: Publication) -> Results:
+    """The results that the child left, checked, with our block. Raises EvaluationFailed."""
+    try:
+        harness = parse_harness(_read(publication.plan.spool / RESULTS, MAX_BYTES))
+        scores = score(harness["results"], publication.suite)
+        block = _block(publication, {**scores_in_block(scores), "seconds": phase_seconds(harness)})
+        data = with_block(harness, block)
+        dump(data)  # what cannot be written down is better found now
+    except BadResults as error:
+        raise EvaluationFailed(str(error)) from error
+    return Results(block, scores, data)
+
+
+def _read(path: Path, limit: int) -> bytes:
+    """A file that the child wrote: a plain one, and no larger than `limit`."""
+    if not _is_plain(path):
+        raise EvaluationFailed(f"the evaluation left no {path.name}")
+    with path.open("rb") as file:
+        data = file.read(limit + 1)
+    if len(data) > limit:
+        raise EvaluationFailed(f"{path.name} has more than {limit} bytes")
+    return data
+
+
+def _is_plain(path: Path) -> bool:
+    """Whether it is a file in a folder, and neither is a link: a child's could lead to what another child wrote."""
+    return path.is_file() and not path.is_symlink() and not path.parent.is_symlink()
+
+
+def _block(publication: Publication, found: dict[str, object]) -> Block:
+    plan = publication.plan
+    return Block.model_validate(
+        {
+            "attempt": plan.attempt,
+            "request": publication.request,
+            "model": plan.model,
+            "revision": plan.revision,
+            "precision": publication.precision,
+            "weight_type": plan.weight_type,
+            "base_model": plan.base_model,
+            "base_revision": plan.base_revision,
+            "use_chat_template": plan.use_chat_template,
+            "batch_size": plan.batch_size,
+            "suite": publication.suite.name,
+            "suite_digest": publication.suite.digest,
+            "datasets": publication.revisions,
+            "started": iso(publication.started),
+            "ended": iso(publication.ended),
+            "versions": publication.versions,
+            "hardware": publication.hardware,
+            **found,
+        }
+    )
+
+
+def _texts(publication: Publication, results: Results) -> Iterator[Change]:
+    """Results, outcome and log."""
+    plan, time = publication.plan, publication.time
+    published = Published(
+        attempt=plan.attempt,
+        path=publication.request,
+        revision=plan.revision,
+        suite=publication.suite.name,
+        suite_digest=publication.suite.digest,
+        started=publication.started,
+        ended=publication.ended,
+        results_path=results_file(time),
+        versions=publication.versions,
+        hardware=publication.hardware,
+    )
+    log = scrub(publication.log, publication.secrets).encode("utf-8", "replace")[-MAX_LOG:]
+    yield Put(results_file(time), dump(results.data))
+    yield Put(outcome_path(plan.attempt), published.model_dump_json(indent=2).encode())
+    yield Put(log_path(plan.attempt), log)
+
+
+def _tables(publication: Publication, results: Results) -> Iterator[Change]:
+    """A table for each task, and one of the scores."""
+    with tempfile.TemporaryDirectory(prefix="steward-details-") as folder:
+        table = Path(folder) / "table.parquet"
+        for benchmark in publication.suite.benchmarks:
+            for task in benchmark.tasks:
+                samples = publication.plan.spool / SAMPLES / f"{task.name}.jsonl"
+                if not _is_plain(samples):
+                    raise EvaluationFailed(f"the evaluation left no answers of {task.name}")
+                write_samples(samples, table, benchmark.metrics)
+                yield Put(table_path(task.name, publication.time), table.read_bytes())
+        write_scores(results, table)
+        yield Put(table_path(RESULTS_CONFIG, publication.time), table.read_bytes())
+
+
+def _commit(client: Hub, publication: Publication, results: Results, files: list[Change]) -> Details:
+    """Make the one commit, unless an earlier try did; look again where the repo moved meanwhile."""
+    repo = Repo("dataset", publication.repo)
+    made = client.create_repo(repo, private=publication.private, exist_ok=True)
+    if publication.private and not made:
+        client.hide(repo)  # it is from a time at which everybody might see the model
+    if publication.suite.restricted:
+        client.gate(repo)
+    for left in reversed(range(TRIES)):
+        head = client.head(repo)
+        if (landed := _landed(client, publication, repo, head)) is not None:
+            return landed
+        paths = [entry.path for entry in client.list_files(repo, head)]
+        readme = card(repo.id, [*paths, *(file.path for file in files)], results, publication.suite)
+        publication.be_sure()
+        try:
+            commit = client.commit(repo, [*files, Put(CARD, readme.encode())], _message(publication), parent=head)
+        except StaleParent:
+            if not left:
+                raise
+            continue
+        return Details(repo=repo.id, commit=commit.oid, results_path=results_file(publication.time))
+    raise AssertionError("the last try returns or raises")
+
+
+def _landed(client: Hub, publication: Publication, repo: Repo, head: str) -> Details | None:
+    """What an earlier try of the same attempt published, with the same suite: that may have changed in between."""
+    file = client.find_file(repo, outcome_path(publication.plan.attempt), head, max_bytes=MAX_BYTES)
+    if file is None:
+        return None
+    earlier = Published.model_validate_json(file.data)
+    if earlier.suite_digest != publication.suite.digest:
+        return None
+    return Details(repo=repo.id, commit=head, results_path=earlier.results_path)
+
+
+def _message(publication: Publication) -> str:
+    plan = publication.plan
+    return f"Add details of {plan.model} at {plan.revision[:8]} ({publication.suite.name}, {plan.attempt})"

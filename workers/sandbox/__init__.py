@@ -1,0 +1,1 @@
+"""The child process that runs a model: zygote, isolation, supervision, progress stream."""

@@ -1,0 +1,242 @@
+"""The zygote: a process that has imported the harness and does nothing but fork.
+
+It is exec'd with an environment of its own, so that no token is in its memory or in /proc/self/environ, and it holds
+nothing but three pipes: orders in, answers out, and standard error. It runs no tensor operation and no tokenisation:
+threads that these start would not exist in a forked child, which would then wait for them for ever. A canary that
+does run one tells at start whether forking works, and behind which walls (`workers.sandbox.sandbox_spec.modes`).
+
+    in   {"fork": order}   {"kill": number}
+    out  {"ready": …} or {"broken": reason}, then {"forked": number, "pid": …} and {"ended": number, …} per order
+
+It dies with its worker, and with it every child; the end of the orders ends it too.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import importlib
+import json
+import os
+import select
+import signal
+import sys
+import time
+from pathlib import Path
+from typing import Any, NoReturn
+
+from leaderboard.evidence import UNFORKED
+from workers.common import kernel
+from workers.sandbox import child
+from workers.sandbox.isolation import confine
+from workers.sandbox.sandbox_spec import Box, Mode, modes
+
+CANARY_SECONDS = 30.0
+_MAX_ORDER = 1 << 20
+
+
+class Zygote:
+    """Takes orders one line at a time and forks for each; one child at a time."""
+
+    def __init__(self, mode: Mode, evaluate: child.Evaluate, orders: int, answers: int) -> None:
+        self.orders = orders
+        self.answers = answers
+        self.mode = mode
+        self.evaluate = evaluate
+        self.number: int | None = None
+        self.pid = 0
+        self.watch: int | None = None
+
+    def serve(self) -> None:
+        """Take orders until there are no more."""
+        rest = b""
+        while True:
+            readable, _, _ = select.select([self.orders] + ([self.watch] if self.watch is not None else []), [], [])
+            if self.watch in readable:
+                self.bury()
+            if self.orders in readable:
+                data = os.read(self.orders, 65536)
+                if not data or len(rest) > _MAX_ORDER:
+                    break
+                *lines, rest = (rest + data).split(b"\n")
+                for line in lines:
+                    self.obey(json.loads(line))
+        self.kill()
+
+    def obey(self, order: dict[str, Any]) -> None:
+        """Carry out one order; one for a child that has ended already is late, not wrong."""
+        if "fork" in order:
+            self.fork(child.Order.model_validate(order["fork"]))
+        elif order.get("kill") == self.number:
+            self.kill()
+
+    def fork(self, order: child.Order) -> None:
+        """Start the child of `order`."""
+        if self.number is not None:
+            self.say({"ended": order.number, "exit": None, "signal": None, "problem": "another child is running"})
+            return
+        pid = os.fork()
+        if pid == 0:
+            _be_forked(lambda: child.run(order, self.mode, self.evaluate))
+        self.number, self.pid, self.watch = order.number, pid, os.pidfd_open(pid)
+        self.say({"forked": order.number, "pid": pid})
+
+    def say(self, answer: dict[str, Any]) -> None:
+        """One line to the worker."""
+        say(self.answers, answer)
+
+    def kill(self) -> None:
+        """Kill the running child, its keeper and what is in their group; process namespaces end with the keeper."""
+        if self.number is not None:
+            _kill_group(self.pid)
+
+    def bury(self) -> None:
+        """The child has ended: sweep what it left, and say how it ended."""
+        assert self.watch is not None
+        _, status, usage = os.wait4(self.pid, 0)
+        os.close(self.watch)
+        _kill_group(self.pid)
+        sweep()
+        self.say({"ended": self.number, **how(status), "peak_bytes": usage.ru_maxrss * 1024})
+        self.number, self.watch = None, None
+
+
+def how(status: int) -> dict[str, int | None]:
+    """A wait status in words."""
+    exited = os.WIFEXITED(status)
+    return {"exit": os.WEXITSTATUS(status) if exited else None, "signal": None if exited else os.WTERMSIG(status)}
+
+
+def sweep() -> None:
+    """Kill and bury every process that lost its parent and became ours, generation after generation."""
+    children = Path(f"/proc/self/task/{os.getpid()}/children")
+    while orphans := children.read_text().split():
+        for pid in map(int, orphans):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        for pid in map(int, orphans):
+            with contextlib.suppress(ChildProcessError):
+                os.waitpid(pid, 0)
+
+
+def say(answers: int, answer: dict[str, Any]) -> None:
+    """One line to the worker, over the pipe `answers`."""
+    os.write(answers, json.dumps(answer).encode() + b"\n")
+
+
+def _kill_group(pid: int) -> None:
+    for kill in (os.killpg, os.kill):  # the group does not exist yet in the keeper's first moments
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            kill(pid, signal.SIGKILL)
+
+
+def _be_forked(run: Any) -> NoReturn:
+    """Leave a forked copy of the zygote by `run` or by _exit, never by returning into the zygote's own loop."""
+    try:
+        run()
+    except BaseException:  # noqa: BLE001  # boundary: the words go to the log if it is connected by now, else to the worker's own
+        sys.excepthook(*sys.exc_info())
+    finally:
+        os._exit(UNFORKED)
+
+
+# --- the canary
+
+
+def choose(box: Box) -> tuple[Mode, list[str]]:
+    """The strongest mode that a canary survives, and what was said against the stronger ones.
+
+    Raises RuntimeError where none works.
+    """
+    against: list[str] = []
+    for mode in modes():
+        problem = canary(box, mode)
+        if problem is None:
+            return mode, against
+        against.append(f"{mode.model_dump_json()}: {problem}")
+    raise RuntimeError("no forked child works: " + "; ".join(against))
+
+
+def canary(box: Box, mode: Mode) -> str | None:
+    """Fork a child behind the walls of `mode` that sings one note; what went wrong, or None."""
+    reader, writer = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        os.dup2(writer, 2)
+        os.closerange(3, writer + 1)
+        _be_forked(lambda: confine(box, mode, _sing))
+    os.close(writer)
+    words, done = _hear(reader, time.monotonic() + CANARY_SECONDS)
+    if not done:
+        _kill_group(pid)
+    _, status = os.waitpid(pid, 0)
+    sweep()
+    if status == 0:
+        return None
+    last = words.decode("utf-8", "replace").strip().splitlines()[-1:]
+    return f"{'ended' if done else 'hung'} with {how(status)} {' '.join(last)}"
+
+
+def _hear(reader: int, deadline: float) -> tuple[bytes, bool]:
+    """What is said until all writers are gone (True) or the deadline has passed (False)."""
+    words = b""
+    try:
+        while (left := deadline - time.monotonic()) > 0:
+            if select.select([reader], [], [], left)[0]:
+                data = os.read(reader, 65536)
+                if not data:
+                    return words, True
+                words = (words + data)[-8192:]
+        return words, False
+    finally:
+        os.close(reader)
+
+
+def _sing() -> None:
+    """One matrix product, where torch is loaded: it starts the thread pools that a wrong fork hangs in."""
+    if torch := sys.modules.get("torch"):
+        product = torch.ones(256, 256) @ torch.ones(256, 256)
+        if product[0, 0].item() != 256.0:
+            raise ArithmeticError("a matrix product is wrong")
+
+
+# --- the process
+
+
+def main() -> int:
+    """`python -m workers.sandbox.zygote`: started by `workers.sandbox.zygote_client`, by nobody else."""
+    options = _options()
+    kernel.die_with_parent()
+    if os.getppid() != options.parent:
+        return 1
+    kernel.adopt_orphans()
+    os.umask(0o022)
+    began = time.monotonic()
+    orders, answers = map(int, options.pipes.split(","))
+    evaluate: child.Evaluate = importlib.import_module(options.harness).evaluate
+    for module in options.preload:
+        importlib.import_module(module)
+    try:
+        mode, against = choose(Box.model_validate_json(options.box))
+    except RuntimeError as error:
+        say(answers, {"broken": str(error)})
+        return 1
+    threads = len(list(Path("/proc/self/task").iterdir()))
+    took = round(time.monotonic() - began, 2)
+    say(answers, {"ready": {"mode": mode.model_dump(), "against": against, "threads": threads, "seconds": took}})
+    Zygote(mode, evaluate, orders, answers).serve()
+    return 0
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m workers.sandbox.zygote")
+    parser.add_argument("--parent", type=int, required=True, help="process id of the worker")
+    parser.add_argument("--harness", required=True, help="module with evaluate(plan, report)")
+    parser.add_argument("--preload", action="append", default=[], help="module to import as well")
+    parser.add_argument("--box", required=True, help="JSON of the canary's box")
+    parser.add_argument("--pipes", required=True, help="descriptors: orders in, answers out")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
