@@ -7,8 +7,8 @@ The keeper leaves for new namespaces, waits, and then ends exactly as the child 
 Every link asks the kernel to be killed with its parent, so killing the keeper, the zygote or the worker ends all.
 
 Kernels and containers differ in what they grant, so there is a list of modes, from the strongest down; the zygote tries
-them with a canary and keeps the first that works (`workers.sandbox.zygote`). A measure that cannot be set up in its mode
-is an error. Named and accepted: in the modes without a process namespace, a child that starts a
+them with a canary and keeps the first that works (`workers.sandbox.zygote`). A measure that cannot be set up in its
+mode is an error. Named and accepted: in the modes without a process namespace, a child that starts a
 daemon of its own and then has the *zygote* killed with -9 leaves that daemon behind, without network.
 """
 

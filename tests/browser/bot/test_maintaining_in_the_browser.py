@@ -41,11 +41,11 @@ def site(tmp_path_factory: pytest.TempPathFactory, valkey: Valkey) -> Iterator[S
 @pytest.fixture
 def page(browser: Browser, site: Site) -> Iterator[Page]:
     """The first page, opened by somebody who is not signed in."""
-    context = browser.new_context(base_url=site.url, viewport={"width": 1200, "height": 800})
-    tab = context.new_page()
+    browser_context = browser.new_context(base_url=site.url, viewport={"width": 1200, "height": 800})
+    tab = browser_context.new_page()
     tab.goto("/")
     yield tab
-    context.close()
+    browser_context.close()
 
 
 def test_a_maintainer_signs_in_and_wakes_a_parked_sync(page: Page, site: Site, tmp_path: Path) -> None:
@@ -82,8 +82,8 @@ def test_axe_finds_no_serious_fault(browser: Browser, site: Site, tmp_path: Path
     site.stand.desk.parking.park(PARKED)
     body = {"event": {"action": "update", "scope": "repo.content"}, "repo": {"name": "somebody/" + "long-name-" * 9}}
     httpx2.post(f"{site.url}/webhooks/hub", json=body, headers={"x-webhook-secret": SECRET, "webhook-id": "one"})
-    context = browser.new_context(base_url=site.url, reduced_motion="reduce")
-    tab = context.new_page()
+    browser_context = browser.new_context(base_url=site.url, reduced_motion="reduce")
+    tab = browser_context.new_page()
     tab.goto("/signin")
     tab.get_by_role("button", name=f"Authorize as {who}").click()
     pages = ("parked", "inbox", "inbox/one", "unknown", "inbox/none") if who == "mia" else ("parked",)
@@ -98,7 +98,7 @@ def test_axe_finds_no_serious_fault(browser: Browser, site: Site, tmp_path: Path
         assert faults(tab) == [], f"{name}, by night on a phone"
         assert tab.evaluate("document.documentElement.scrollWidth") <= 360, name
         tab.screenshot(path=pictures / f"maintain-{name.replace('/', '-')}-{who}-phone.png")
-    context.close()
+    browser_context.close()
 
 
 def faults(tab: Page) -> list[str]:

@@ -51,12 +51,12 @@ def board(tmp_path: Path, connection: redis.Redis, valkey_url: str) -> Iterator[
 @pytest.fixture
 def page(browser: Browser, board: Stand) -> Iterator[Page]:
     """The thread of that request, opened by a person."""
-    context = browser.new_context(base_url=board.hub.url, viewport={"width": 1200, "height": 900})
-    tab = context.new_page()
+    browser_context = browser.new_context(base_url=board.hub.url, viewport={"width": 1200, "height": 900})
+    tab = browser_context.new_page()
     number = board.desk.index.get("ada/good_eval_request_False_float32_Original.json").thread
     tab.goto(f"/datasets/{REQUESTS}/discussions/{number}")
     yield tab
-    context.close()
+    browser_context.close()
 
 
 def write(page: Page, who: str, text: str) -> None:
