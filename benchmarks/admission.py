@@ -139,7 +139,7 @@ def _proportional(pid: int) -> int:
 def upload(url: str) -> None:
     """The models."""
     from hub.client import Hub
-    from hub.records import Put, Repo
+    from hub.records import Repo, WriteFile
 
     plain = {"config.json": config(), "README.md": b"---\nlicense: mit\n---\n" + b"About this model. " * 50, **words()}
     single = {"model.safetensors": safetensors(tensors(range(32)))}
@@ -152,7 +152,7 @@ def upload(url: str) -> None:
     }
     with Hub(url, TOKEN, timeout=120) as hub:
         for name, files in made.items():
-            hub.commit(Repo("model", f"ada/{name}"), [Put(path, data) for path, data in files.items()], "Upload")
+            hub.commit(Repo("model", f"ada/{name}"), [WriteFile(path, data) for path, data in files.items()], "Upload")
 
 
 def config(**fields: Any) -> bytes:

@@ -8,15 +8,15 @@ from collections.abc import Iterator
 import redis
 
 from leaderboard.attempts import Failure
-from leaderboard.categories import Category
+from leaderboard.categories import ModelCategory
 from redis_state import clock
-from redis_state.attempts import LOST, Attempts, Progress
-from redis_state.board.entry import Entry
+from redis_state.attempts import LOST, AttemptProgress, Attempts
+from redis_state.board.entry import IndexEntry
 from redis_state.board.index import Index
 from redis_state.board.measures import Measures
-from redis_state.board.request_snapshot import Standing
-from redis_state.board.scoreboard import Scored
-from redis_state.heartbeats import WorkerCard, Workers
+from redis_state.board.request_snapshot import RequestSnapshot
+from redis_state.board.scoreboard import EvaluationScores
+from redis_state.heartbeats import WorkerCard, WorkerRegistry
 from redis_state.jobs import EvaluationJob
 from redis_state.keys import Keys
 
@@ -57,14 +57,18 @@ def fill(connection: redis.Redis, keys: Keys, rows: int) -> None:
         numbers = range(start, min(rows, start + CHUNK))
         index.put(*(entry(number, now, dice) for number in numbers))
         score(connection, keys, numbers, dice)
-    workers, attempts, measures = Workers(connection, keys), Attempts(connection, keys), Measures(connection, keys)
+    workers, attempts, measures = (
+        WorkerRegistry(connection, keys),
+        Attempts(connection, keys),
+        Measures(connection, keys),
+    )
     for number in range(WORKERS):
         # Signs of life from as far in the future as they are believed: nobody gives them while pages are measured.
         card = WorkerCard(
             name=f"gpu-{number}:1", tiers=("all",), since=now, beat=now + 19 * LOST, doing=attempt_of(number)
         )
         workers.announce(card)
-        attempt, path, progress = attempt_of(number), path_of(number), Progress("evaluate", number, 540)
+        attempt, path, progress = attempt_of(number), path_of(number), AttemptProgress("evaluate", number, 540)
         attempts.take(attempt, path, card.name, now=now - 600)
         attempts.beat(attempt, progress, now=now, worker=card.name, path=path)
     for _ in range(10):
@@ -76,7 +80,7 @@ def attempt_of(number: int) -> str:
     return f"{number:012x}-deadbeef-1"
 
 
-def entry(number: int, now: float, dice: random.Random) -> Entry:
+def entry(number: int, now: float, dice: random.Random) -> IndexEntry:
     """The request for model `number`."""
     state, status = "settled", "FINISHED"
     if number < WORKERS:
@@ -86,16 +90,16 @@ def entry(number: int, now: float, dice: random.Random) -> Entry:
     elif number % 20 == 1:
         status = "FAILED"
     model, sha, time = model_of(number), f"{number:040x}", now - dice.uniform(0, 3e7)
-    standing = Standing(
+    standing = RequestSnapshot(
         status=status,
         time=time,
         revision=sha,
         failure=REASON if status == "FAILED" else None,
-        category=dice.choice(list(Category)),
+        category=dice.choice(list(ModelCategory)),
         architecture="LlamaForCausalLM",
         results=f"{model}/results_2026-11-24T10-00-00.json" if status == "FINISHED" else "",
     )
-    return Entry(
+    return IndexEntry(
         path=path_of(number),
         state=state,
         model=model,
@@ -134,15 +138,15 @@ def score(connection: redis.Redis, keys: Keys, numbers: range, dice: random.Rand
         pipe.execute()
 
 
-def scores(numbers: range, dice: random.Random) -> Iterator[Scored]:
+def scores(numbers: range, dice: random.Random) -> Iterator[EvaluationScores]:
     """The scores of those that finished."""
     for number in numbers:
         if number < WORKERS or number % 10 == 0 or number % 20 == 1:
             continue
         each = {name: round(dice.uniform(0, 100), 2) for name in BENCHMARKS}
         average = round(sum(each.values()) / len(each), 2)
-        category = dice.choice(list(Category))
-        yield Scored(
+        category = dice.choice(list(ModelCategory))
+        yield EvaluationScores(
             path=path_of(number),
             model=model_of(number),
             suite="s",

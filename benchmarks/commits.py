@@ -219,10 +219,10 @@ def listening() -> Iterator[str]:
 def watch(hub_url: str, address: str) -> None:
     """The webhooks of the bot: one for each repo and domain."""
     from hub.client import Hub
-    from hub.records import Watched
+    from hub.records import WatchedItem
 
     with Hub(hub_url, BOT) as hub:
-        for watched in (Watched("dataset", REQUESTS), Watched("space", "board/space")):
+        for watched in (WatchedItem("dataset", REQUESTS), WatchedItem("space", "board/space")):
             for domain in ("repo", "discussion"):
                 hub.ensure_webhook(f"{address}/{watched.type}/{domain}", [watched], [domain], "s3cret")
 

@@ -43,12 +43,12 @@ def demo(folder: Path, start_worker: Callable[[Any], object] | None = None) -> I
 def has_worker(stage: Any) -> bool:
     """Whether a worker has said that it is there."""
     from redis_state.clock import now
-    from redis_state.heartbeats import Workers
+    from redis_state.heartbeats import WorkerRegistry
     from redis_state.keys import Keys
     from redis_state.redis import connect
     from steward.demo.world import ORG
 
-    return bool(Workers(connect(stage.valkey.url), Keys(ORG)).alive(now=now()))
+    return bool(WorkerRegistry(connect(stage.valkey.url), Keys(ORG)).alive(now=now()))
 
 
 def wait_for(stage: Any, condition: Callable[[], T], *, seconds: float = PATIENCE, every: float = 0.05) -> T:

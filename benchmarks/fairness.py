@@ -31,8 +31,8 @@ from pathlib import Path
 from statistics import fmean, median
 from typing import Any
 
-from leaderboard.dispatch import Busy, Taker, Terms, Waiting, in_turn
-from leaderboard.estimates import Durations, Experience, Start, Work, share_waited, starts
+from leaderboard.dispatch import QueueConditions, RunningAttempt, WaitingRequest, WorkerCapacity, in_turn
+from leaderboard.estimates import Durations, RunningWork, StartEstimate, WaitExperience, share_waited, starts
 from leaderboard.places import level
 
 SIZES = {30: 0.15, 32: 0.4, 33: 0.8, 34: 1.5, 36: 4.0}
@@ -54,10 +54,10 @@ LOOKS = 40
 class Town:
     """Everybody who submits, in the order of submission, and how long each evaluation will take."""
 
-    requests: list[Waiting]
+    requests: list[WaitingRequest]
     seconds: dict[str, float]
     measured: Durations
-    more: dict[str, deque[Waiting]] = field(default_factory=dict)
+    more: dict[str, deque[WaitingRequest]] = field(default_factory=dict)
     """Submitter → what they submit, one after the other, whenever one of theirs has ended."""
 
 
@@ -70,7 +70,7 @@ class Run:
 
     turns: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
     singles: list[float] = field(default_factory=list)
-    estimates: list[tuple[float, Start, float]] = field(default_factory=list)
+    estimates: list[tuple[float, StartEstimate, float]] = field(default_factory=list)
 
 
 def main() -> None:
@@ -115,12 +115,12 @@ def crowd(options: argparse.Namespace) -> Town:
     many = range(1, options.submitters, 2)
     shares = [1 / (rank + 1) ** 0.5 for rank in range(len(many))]
     extra = Counter(chance.choices(many, shares, k=max(0, options.waiting - options.submitters)))
-    requests: list[Waiting] = []
-    more: dict[str, deque[Waiting]] = {}
+    requests: list[WaitingRequest] = []
+    more: dict[str, deque[WaitingRequest]] = {}
     for who in range(options.submitters):
         came = chance.uniform(0, 3600)
         made = [
-            Waiting(f"s{who}/m{one}", "", f"s{who}", came, size=chance.choice(classes), suite="x")
+            WaitingRequest(f"s{who}/m{one}", "", f"s{who}", came, size=chance.choice(classes), suite="x")
             for one in range(1 + extra[who] + ROUNDS * (1 + extra[who] // 8))
         ]
         requests += made[: 1 + extra[who]]
@@ -135,14 +135,14 @@ def settle(options: argparse.Namespace) -> Town:
     chance, classes = random.Random(options.seed), list(SIZES)
     horizon = options.requests * fmean(SIZES.values()) * 3600 / options.workers / LOAD
     crowded = max(1, int(options.submitters * CROWDS))
-    requests: list[Waiting] = []
+    requests: list[WaitingRequest] = []
     while len(requests) < options.requests:
         is_crowd = len(requests) > 0 and chance.random() < 1 / CROWD
         who = f"s{chance.randrange(crowded) if is_crowd else chance.randrange(crowded, options.submitters)}"
         came = chance.uniform(0, horizon)
         for _ in range(CROWD if is_crowd else 1):
             path, size = f"{who}/m{len(requests)}", chance.choice(classes)
-            requests.append(Waiting(path, path, who, came, size=size, suite="x"))
+            requests.append(WaitingRequest(path, path, who, came, size=size, suite="x"))
     requests.sort(key=lambda one: (one.submitted, one.path))
     seconds = {one.path: _lasts(chance, one.size) for one in requests}
     return Town(
@@ -157,12 +157,12 @@ class Simulation:
         self.town, self.workers, self.fair = town, workers, fair
         self.now = 0.0
         self.found = Run()
-        self.waiting: dict[str, deque[Waiting]] = defaultdict(deque)
+        self.waiting: dict[str, deque[WaitingRequest]] = defaultdict(deque)
         """Submitter → what waits of theirs, oldest first."""
         self.ends: list[tuple[float, str]] = []
-        self.running: dict[str, Busy] = {}
+        self.running: dict[str, RunningAttempt] = {}
         self.last: dict[str, float] = {}
-        self.told: dict[str, tuple[float, Start, float, int]] = {}
+        self.told: dict[str, tuple[float, StartEstimate, float, int]] = {}
         self.shares: dict[int, deque[float]] = defaultdict(lambda: deque(maxlen=60))
 
     def run(self) -> Run:
@@ -186,7 +186,7 @@ class Simulation:
                 turns -= 1
         return self.found
 
-    def come(self, fresh: list[Waiting]) -> None:
+    def come(self, fresh: list[WaitingRequest]) -> None:
         """Some are submitted, and one in a few is told when it should start."""
         for one in fresh:
             self.waiting[one.submitter].append(one)
@@ -194,21 +194,21 @@ class Simulation:
         if not self.fair or not asked or not self.town.measured.measured:
             return
         order = in_turn([one for queue in self.waiting.values() for one in queue], self.running.values(), self.terms())
-        works = [Work("x", busy.size, self.now - busy.started) for busy in self.running.values()]
+        works = [RunningWork("x", busy.size, self.now - busy.started) for busy in self.running.values()]
         begin = starts(order, works, self.workers, self.town.measured, self.now)
         place = {one.path: at for at, one in enumerate(order)}
-        known = Experience({at: list(shares) for at, shares in self.shares.items()})
+        known = WaitExperience({at: list(shares) for at, shares in self.shares.items()})
         for one in asked:
             turn = list(self.waiting[one.submitter]).index(one) + 1
             worked_out = begin[place[one.path]]
             said = known.applied(worked_out, turn, self.now)
             self.told[one.path] = (self.now, said, worked_out.expected, turn)
 
-    def terms(self) -> Terms:
+    def terms(self) -> QueueConditions:
         """What applies now."""
-        return Terms(turns=self.last, takers=(Taker(),))
+        return QueueConditions(turns=self.last, takers=(WorkerCapacity(),))
 
-    def next(self) -> Waiting | None:
+    def next(self) -> WaitingRequest | None:
         """Whose turn it is: one of those who are first of their submitters."""
         heads = [queue[0] for queue in self.waiting.values() if queue]
         if not heads:
@@ -217,7 +217,7 @@ class Simulation:
             return min(heads, key=lambda one: (one.submitted, one.path))
         return in_turn(heads, self.running.values(), self.terms())[0]
 
-    def begin(self, one: Waiting) -> None:
+    def begin(self, one: WaitingRequest) -> None:
         """A worker takes it."""
         queue, who = self.waiting[one.submitter], one.submitter
         queue.popleft()
@@ -226,7 +226,9 @@ class Simulation:
         if not queue and who not in {busy.submitter for busy in self.running.values()}:
             self.found.singles.append(self.now - one.submitted)
         self.last[who] = self.now
-        self.running[one.path] = Busy(one.path, who, path=one.path, size=one.size, suite="x", started=self.now)
+        self.running[one.path] = RunningAttempt(
+            one.path, who, path=one.path, size=one.size, suite="x", started=self.now
+        )
         heapq.heappush(self.ends, (self.now + self.town.seconds[one.path], one.path))
         if one.path in self.told:
             asked, said, expected, turn = self.told.pop(one.path)
@@ -255,18 +257,20 @@ def speed(options: argparse.Namespace) -> dict[str, float]:
 
 def _desk(url: str, options: argparse.Namespace) -> tuple[Any, list[Any]]:
     from benchmarks.simulated_board import board_of
-    from bot.core.context import Desk
+    from bot.core.context import BoardContext
     from hub.client import Hub
     from leaderboard.suites import find_suite
-    from redis_state.board.entry import Entry
+    from redis_state.board.entry import IndexEntry
     from redis_state.heartbeats import WorkerCard
     from redis_state.redis import connect
 
     options.attempts, options.threads = 1, "never"
     chance, now = random.Random(options.seed), time.time()
-    desk = Desk(board_of(options), find_suite("starter"), Hub("http://127.0.0.1:9", None), connect(url), now=time.time)
+    desk = BoardContext(
+        board_of(options), find_suite("starter"), Hub("http://127.0.0.1:9", None), connect(url), now=time.time
+    )
     entries = [
-        Entry(
+        IndexEntry(
             path=f"org-{number % 997}/model-{number}_eval_request_False_bfloat16_Original.json",
             state="waiting",
             attempt=f"{number:012x}-aaaaaaaa-1",
@@ -288,11 +292,11 @@ def _desk(url: str, options: argparse.Namespace) -> tuple[Any, list[Any]]:
 
 
 def _timed(desk: Any, entries: list[Any], options: argparse.Namespace) -> dict[str, float]:
-    from bot.read_models.queue_snapshot import look
+    from bot.read_models.queue_snapshot import take_snapshot
     from leaderboard.dispatch import choose
 
     chance = random.Random(options.seed)
-    look(desk).outlook(entries[0].path)
+    take_snapshot(desk).outlook(entries[0].path)
     gc.freeze()  # what only this measurement holds, no process of a board has to look through
     times: dict[str, list[float]] = defaultdict(list)
 
@@ -303,20 +307,20 @@ def _timed(desk: Any, entries: list[Any], options: argparse.Namespace) -> dict[s
         return answer
 
     def next_to_run() -> Any:
-        line = look(desk)
+        line = take_snapshot(desk)
         return choose(line.turns, line.running, line.terms)
 
     for _ in range(LOOKS):
         for name, ask in {
             "next_ms": lambda _: next_to_run(),
-            "position_ms": lambda path: look(desk).positions[path],
-            "estimate_ms": lambda path: look(desk).outlook(path),
+            "position_ms": lambda path: take_snapshot(desk).positions[path],
+            "estimate_ms": lambda path: take_snapshot(desk).outlook(path),
         }.items():
             entry = chance.choice(entries)
             changed = chance.choice(entries)
             desk.index.put(changed.model_copy(update={"submitted": time.time()}))
             timed(name, lambda ask=ask, entry=entry: ask(entry.path))
-        timed("again_ms", lambda entry=entry: look(desk).outlook(entry.path))
+        timed("again_ms", lambda entry=entry: take_snapshot(desk).outlook(entry.path))
     return {name: round(median(found), 1) for name, found in times.items()}
 
 

@@ -41,7 +41,7 @@ def main() -> None:
 
 def measure(options: argparse.Namespace) -> dict[str, Any]:
     """The figures."""
-    from bot.core.context import Desk
+    from bot.core.context import BoardContext
     from bot.probe import Probe
     from hub.client import Hub
     from leaderboard.boards import parse_board
@@ -60,7 +60,7 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
             Hub(hub.url, BOT, on_call=lambda _, route: calls.append(route)) as door,
         ):
             board, redis = parse_board(BOARD), connect(valkey.url)
-            desk = Desk(board, find_suite("starter"), door, redis, clock.now, probe, folder / "mirrors")
+            desk = BoardContext(board, find_suite("starter"), door, redis, clock.now, probe, folder / "mirrors")
             probe.load(b'{"model_type": "gpt2"}')
             fill(desk, options.models)
             first, first_calls, _ = evidence(desk, calls)
@@ -79,12 +79,12 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
 
 def evidence(desk: Any, calls: list[str]) -> tuple[float, int, list[str]]:
     """From a report to its evidence: seconds, calls, and what was found."""
-    from bot.flags.reports import Report, drop_report, find_report, note_report, sync_evidence
+    from bot.flags.reports import FlagReport, drop_report, find_report, note_report, sync_evidence
 
     drop_report(desk, "ada/copy")
     calls.clear()
     started = time.monotonic()
-    note_report(desk, Report(model="ada/copy", at=started))
+    note_report(desk, FlagReport(model="ada/copy", at=started))
     sync_evidence(desk, "ada/copy")
     seconds, report = time.monotonic() - started, find_report(desk, "ada/copy")
     assert report is not None
@@ -94,14 +94,14 @@ def evidence(desk: Any, calls: list[str]) -> tuple[float, int, list[str]]:
 def fill(desk: Any, count: int) -> None:
     """An index of `count` models that were judged, the original of the copy among them."""
     from leaderboard.requests import RequestPath
-    from redis_state.board.entry import Entry
-    from redis_state.board.request_snapshot import Standing
+    from redis_state.board.entry import IndexEntry
+    from redis_state.board.request_snapshot import RequestSnapshot
 
-    def entry(model: str, weights: str) -> Entry:
+    def entry(model: str, weights: str) -> IndexEntry:
         org, _, name = model.partition("/")
         path = str(RequestPath(org, name, False, "float16", "Original"))
-        standing = Standing(status="FINISHED", revision="a" * 40, category="fine-tuned", time=1e9)
-        return Entry(path=path, model=model, state="settled", sha="a" * 40, weights=weights, standing=standing)
+        standing = RequestSnapshot(status="FINISHED", revision="a" * 40, category="fine-tuned", time=1e9)
+        return IndexEntry(path=path, model=model, state="settled", sha="a" * 40, weights=weights, standing=standing)
 
     digests = sorted(hashlib.sha256(shard.encode()).hexdigest() for shard in SHARDS)
     known = [entry("bob/original", hashlib.sha256("\n".join(digests).encode()).hexdigest())]

@@ -30,7 +30,7 @@ import redis
 
 from benchmarks.board import BENCHMARKS, fill, model_of, path_of
 from bot.core.settings import BotSettings
-from bot.processes.web_app import App, create_app
+from bot.processes.web_app import WebApp, create_app
 from redis_state.keys import Keys
 from steward.valkey import Valkey
 
@@ -85,7 +85,7 @@ def board(rows: int) -> Iterator[BotSettings]:
         yield BotSettings(redis_url=valkey.url, board=file, webhook_secret="s3cret", port=0)
 
 
-async def ask(app: App, rows: int, rounds: int) -> tuple[float, dict[str, dict[str, float]]]:
+async def ask(app: WebApp, rows: int, rounds: int) -> tuple[float, dict[str, dict[str, float]]]:
     """Seconds until the table is there; then ask for every kind of page, again and again."""
     dice = random.Random(11)
     found = {}

@@ -19,7 +19,7 @@ from typing import Any
 
 from benchmarks.stage import Stage, peak_mb, request_file, request_path, stage, write_hub
 from bot.processes.reconcile import round_keys
-from redis_state.dirty import Priority
+from redis_state.dirty import SyncPriority
 
 SIZES = (1_000, 10_000, 100_000)
 WAITING = 10
@@ -83,7 +83,7 @@ def _round(board: Stage) -> tuple[float, int]:
     desk = board.desk
     desk.redis.hset(desk.keys.rounds, "round", desk.now())  # the timer's own round shall not come in between
     before, started = board.admin("GET", "stats")["total"], time.monotonic()
-    desk.mark_all(round_keys(desk), Priority.BACKGROUND)
+    desk.mark_all(round_keys(desk), SyncPriority.BACKGROUND)
     board.wait(board.quiet, every=0.002)
     return time.monotonic() - started, board.admin("GET", "stats")["total"] - before
 

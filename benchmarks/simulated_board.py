@@ -48,7 +48,7 @@ class Stand:
     """Steward's sync process on a clock that is turned, and the workers around it."""
 
     def __init__(self, hub: Any, redis_url: str, options: argparse.Namespace, folder: Path) -> None:
-        from bot.core.context import Desk
+        from bot.core.context import BoardContext
         from bot.processes.schedule import Schedule
         from bot.processes.sync_loop import SyncLoop
         from hub.client import Hub
@@ -56,7 +56,7 @@ class Stand:
         from redis_state.redis import connect
 
         self.time, self.options, self.hub_url = time.time(), options, hub.url
-        self.desk = Desk(
+        self.desk = BoardContext(
             board_of(options),
             find_suite("starter"),
             Hub(hub.url, BOT),
@@ -88,11 +88,11 @@ class Stand:
     def results(self, number: int, sha: str) -> bytes:
         """What an evaluation found."""
         from leaderboard.attempts import attempt_id
-        from leaderboard.results import Block, dump, score, scores_in_block, with_block
+        from leaderboard.results import StewardBlock, dump, score, scores_in_block, with_block
 
         suite, path = self.desk.suite, path_of(number)
         raw = {t: {"acc_norm,none": 0.75, "exact_match,answer": 0.5} for t in (*suite.tasks, *suite.run)}
-        block = Block(
+        block = StewardBlock(
             attempt=attempt_id(self.desk.board.name, path, sha, 1),
             request=path,
             model=MODEL,
@@ -133,7 +133,7 @@ class Stand:
 
     def beat(self) -> None:
         """The workers say that they live, and those who have finished say so."""
-        from redis_state.attempts import Progress
+        from redis_state.attempts import AttemptProgress
         from redis_state.heartbeats import WorkerCard
 
         for number in range(self.options.workers):
@@ -142,7 +142,7 @@ class Stand:
         for job in list(self.running.values()):
             path = path_of(job.number)
             if job.claimed:
-                self.desk.attempts.beat(job.attempt, Progress("evaluate"), now=self.time, worker="w", path=path)
+                self.desk.attempts.beat(job.attempt, AttemptProgress("evaluate"), now=self.time, worker="w", path=path)
             else:
                 self.desk.attempts.take(job.attempt, path, "w", now=self.time)
             if job.ends <= self.time:

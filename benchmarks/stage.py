@@ -20,12 +20,12 @@ from typing import Any, TypeVar
 import httpx2
 import yaml
 
-from bot.core.context import Desk
+from bot.core.context import BoardContext
 from hub.client import Hub
 from leaderboard.boards import parse_board
 from leaderboard.suites import find_suite
-from localhub.git.repository import Author, Put
-from localhub.state import Box
+from localhub.git.repository import Author, SetFile
+from localhub.state import HubState
 from redis_state import clock
 from redis_state.redis import connect
 from steward.children import Child, Children
@@ -106,11 +106,11 @@ def world(models: list[str], *, webhook: str = "http://127.0.0.1:9/webhooks/hub"
 
 def write_hub(folder: Path, files: Iterator[tuple[str, bytes]], models: list[str], **options: Any) -> None:
     """A Hub in `folder` whose requests repo holds `files`."""
-    box = Box.open(folder, world(models, **options))
+    box = HubState.open(folder, world(models, **options))
     try:
         repo = box.repos.get("dataset", REQUESTS)
         assert repo is not None
-        changes = [Put(path, content) for path, content in files]
+        changes = [SetFile(path, content) for path, content in files]
         if changes:
             repo.git.commit("refs/heads/main", changes, None, Author("form", "form@example.com"), "Requests")
     finally:
@@ -125,7 +125,7 @@ class Stage:
     children: Children
     valkey: Valkey
     url: str
-    desk: Desk
+    desk: BoardContext
 
     def start_sync(self) -> Child:
         """Start a sync process, with a mirror that is not there yet."""
@@ -185,7 +185,9 @@ def stage(folder: Path) -> Iterator[Stage]:
         board = parse_board(yaml.safe_dump(yaml.safe_load(BOARD)))
         redis = connect(valkey.url)
         with Hub(url, BOT) as hub:
-            yield Stage(folder, children, valkey, url, Desk(board, find_suite(board.suite), hub, redis, clock.now))
+            yield Stage(
+                folder, children, valkey, url, BoardContext(board, find_suite(board.suite), hub, redis, clock.now)
+            )
         redis.close()
 
 

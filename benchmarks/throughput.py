@@ -160,7 +160,7 @@ def started(
 ) -> Iterator[list[subprocess.Popen[bytes]]]:
     """Workers that are ready to take jobs; they share a work folder, and so a store and the device."""
     from redis_state.clock import now
-    from redis_state.heartbeats import Workers
+    from redis_state.heartbeats import WorkerRegistry
     from redis_state.keys import Keys
     from redis_state.redis import connect
 
@@ -183,7 +183,7 @@ def started(
             with (folder / "worker.log").open("ab") as log:
                 command = [sys.executable, "-m", "steward.cli", "work"]
                 processes.append(subprocess.Popen(command, env={**os.environ, **settings}, stdout=log, stderr=log))
-        announced = Workers(connect(queue), Keys(BOARD))
+        announced = WorkerRegistry(connect(queue), Keys(BOARD))
         deadline = time.monotonic() + PATIENCE
         while len(announced.alive(now=now())) < workers:
             if time.monotonic() > deadline or any(process.poll() is not None for process in processes):

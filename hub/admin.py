@@ -8,7 +8,7 @@ from typing import Any
 from hub import parse
 from hub.errors import Busy, Conflict, Denied, NotFound, RateLimited, Transient
 from hub.reads import Reads
-from hub.records import Repo, Watched, Webhook
+from hub.records import Repo, WatchedItem, Webhook
 
 
 class Admin(Reads):
@@ -84,7 +84,7 @@ class Admin(Reads):
         items = self._get("/api/settings/webhooks", "webhooks").json()
         return parse.parsed(lambda it: [parse.webhook(item) for item in it], items)
 
-    def ensure_webhook(self, url: str, watched: Iterable[Watched], domains: Iterable[str], secret: str) -> Webhook:
+    def ensure_webhook(self, url: str, watched: Iterable[WatchedItem], domains: Iterable[str], secret: str) -> Webhook:
         """The webhook that tells `url` of just these things, made, or switched on again, where needed.
 
         The Hub shows no secrets: one that exists is believed to have the right one. `rotate_webhook` gives it another.
@@ -116,6 +116,6 @@ class Admin(Reads):
         return parse.parsed(lambda it: parse.webhook(it["webhook"]), answer.json())
 
 
-def _webhook_request(url: str, watched: frozenset[Watched], domains: frozenset[str], secret: str) -> dict[str, Any]:
+def _webhook_request(url: str, watched: frozenset[WatchedItem], domains: frozenset[str], secret: str) -> dict[str, Any]:
     names = [{"type": one.type, "name": one.name} for one in sorted(watched)]
     return {"url": url, "watched": names, "domains": sorted(domains), "secret": secret}

@@ -28,7 +28,7 @@ from hub.errors import (
     TooLarge,
     Transient,
 )
-from hub.records import Limit
+from hub.records import RateLimit
 
 _BY_CODE: dict[str, type[HubError]] = {
     "RepoNotFound": RepoNotFound,
@@ -58,11 +58,11 @@ def error_for(
     status: int, headers: Mapping[str, str], body: bytes, *, call: str, path: str, with_token: bool
 ) -> HubError:
     """The error that this answer means. `call` is `GET /api/…` for the message; `headers` are looked up as given."""
-    text = said(headers, body)
+    text = error_message(headers, body)
     request_id = headers.get("x-request-id") or headers.get("x-amzn-trace-id")
     sentence = f"The Hub answered {status} to {call}: {text or 'no reason given'}"
     if status == 429:
-        seconds, what = wait_of(headers, text)
+        seconds, what = retry_wait(headers, text)
         return RateLimited(sentence, seconds=seconds, what=what, request_id=request_id)
     kind = _kind(status, headers.get("x-error-code", ""), text, path, with_token=with_token)
     return kind(sentence, status=status, request_id=request_id)
@@ -91,7 +91,7 @@ def _names_a_repo(path: str) -> bool:
     return path.startswith(("/api/models/", "/api/datasets/", "/api/spaces/")) or "/resolve/" in path
 
 
-def said(headers: Mapping[str, str], body: bytes) -> str:
+def error_message(headers: Mapping[str, str], body: bytes) -> str:
     """The Hub's own words on what is wrong, at most 500 characters: header, else JSON `error`, else nothing."""
     return " ".join((headers.get("x-error-message") or _json_error(body)).split())[:500]
 
@@ -109,14 +109,14 @@ def _json_error(body: bytes) -> str:
     return str(error)
 
 
-def wait_of(headers: Mapping[str, str], text: str) -> tuple[float, str]:
+def retry_wait(headers: Mapping[str, str], text: str) -> tuple[float, str]:
     """How many seconds a 429 asks to stay away, and from which quota.
 
     The quota of commits per repo is told in the text alone, beside a `RateLimit` header that still has calls left.
     """
     if "repository commits" in text:
         return _spoken(text) or COMMITS_WAIT, "commits"
-    limit = limit_of(headers)
+    limit = rate_limit(headers)
     if limit is not None and limit.remaining == 0:
         return limit.resets_in + 1.0, limit.resource
     what = limit.resource if limit is not None else "api"
@@ -127,10 +127,10 @@ def wait_of(headers: Mapping[str, str], text: str) -> tuple[float, str]:
     return _spoken(text) or DEFAULT_WAIT, what
 
 
-def limit_of(headers: Mapping[str, str]) -> Limit | None:
+def rate_limit(headers: Mapping[str, str]) -> RateLimit | None:
     """What the `RateLimit` headers, which come with good answers too, say of a quota."""
     info = parse_ratelimit_headers(headers)
-    return Limit(info.resource_type, info.remaining, float(info.reset_in_seconds), info.limit) if info else None
+    return RateLimit(info.resource_type, info.remaining, float(info.reset_in_seconds), info.limit) if info else None
 
 
 def _spoken(text: str) -> float | None:

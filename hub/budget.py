@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 
 from hub.errors import RateLimited
-from hub.records import Limit
+from hub.records import RateLimit
 
 HOUR, DAY = 3600.0, 86_400.0
 REPO_HOUR = 100
@@ -60,11 +60,11 @@ def urgency(who: Urgency) -> Iterator[None]:
 class Calls:
     """The budget of calls of one token, as the headers of its answers tell it. Safe to share between threads."""
 
-    def __init__(self, limits: Mapping[str, Limit], clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, limits: Mapping[str, RateLimit], clock: Callable[[], float] = time.monotonic) -> None:
         """`limits` is `Session.limits`: what the newest answers said, by resource."""
         self._limits = limits
         self._clock = clock
-        self._heard: dict[str, tuple[Limit, float, int]] = {}
+        self._heard: dict[str, tuple[RateLimit, float, int]] = {}
         self._lock = threading.Lock()
 
     def __call__(self, _method: str, route: str) -> None:
@@ -85,7 +85,7 @@ class Calls:
             heard, at, since = self._heard[resource]
             self._heard[resource] = (heard, at, since + 1)
 
-    def _left(self, resource: str) -> tuple[Limit | None, int | None, float]:
+    def _left(self, resource: str) -> tuple[RateLimit | None, int | None, float]:
         """The newest word on `resource`, what is left of it by our count, and in how many seconds it starts anew."""
         limit, now = self._limits.get(resource), self._clock()
         if limit is None:

@@ -16,12 +16,12 @@ from typing import Self
 from hub.admin import Admin
 from hub.budget import Calls
 from hub.retries import Retries
-from hub.session import OnCall, Session
-from hub.threads import Threads
+from hub.session import HubSession, OnCall
+from hub.threads import ThreadCalls
 from hub.writes import Writes
 
 
-class Hub(Writes, Threads, Admin):
+class Hub(Writes, ThreadCalls, Admin):
     """The Hub at `endpoint`, in the name of `token` (None: as anybody). Safe to share between threads and over a fork.
 
     `timeout` in seconds, for each wait on the network. `on_call` is told method and route of every HTTP request. Calls
@@ -43,7 +43,7 @@ class Hub(Writes, Threads, Admin):
             if on_call is not None:
                 on_call(method, route)
 
-        super().__init__(Session(endpoint, token, timeout=timeout, on_call=leaving), retries or Retries())
+        super().__init__(HubSession(endpoint, token, timeout=timeout, on_call=leaving), retries or Retries())
         calls = Calls(self.session.limits)
 
     @property

@@ -8,9 +8,9 @@ from typing import Any
 
 from hub.errors import BadRequest
 from hub.parse import parsed
-from hub.records import Put, Repo
+from hub.records import Repo, WriteFile
 from hub.retries import Retries
-from hub.session import Session
+from hub.session import HubSession
 
 _MIME = "application/vnd.git-lfs+json"
 _BATCH = 100
@@ -21,7 +21,7 @@ def sha256(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
-def upload(session: Session, retries: Retries, repo: Repo, puts: Sequence[Put]) -> None:
+def upload(session: HubSession, retries: Retries, repo: Repo, puts: Sequence[WriteFile]) -> None:
     """Stores the contents of `puts`, each at most once. Repeatable: the store knows objects by their digest."""
     for start in range(0, len(puts), _BATCH):
         by_oid = {sha256(put.data): put.data for put in puts[start : start + _BATCH]}
@@ -29,7 +29,7 @@ def upload(session: Session, retries: Retries, repo: Repo, puts: Sequence[Put]) 
             _store(session, retries, item, by_oid)
 
 
-def _batch(session: Session, retries: Retries, repo: Repo, by_oid: dict[str, bytes]) -> list[dict[str, Any]]:
+def _batch(session: HubSession, retries: Retries, repo: Repo, by_oid: dict[str, bytes]) -> list[dict[str, Any]]:
     """Asks where to put the objects; those that are stored already come back without `actions`."""
     body = {
         "operation": "upload",
@@ -50,7 +50,7 @@ def _batch(session: Session, retries: Retries, repo: Repo, by_oid: dict[str, byt
     return parsed(lambda it: list(it["objects"]), answer.json())
 
 
-def _store(session: Session, retries: Retries, item: dict[str, Any], by_oid: dict[str, bytes]) -> None:
+def _store(session: HubSession, retries: Retries, item: dict[str, Any], by_oid: dict[str, bytes]) -> None:
     if error := item.get("error"):
         raise BadRequest(f"The Hub does not take a large file: {str(error.get('message', error))[:300]}")
     actions = item.get("actions") or {}

@@ -22,7 +22,7 @@ from urllib.parse import urlencode, urlsplit
 
 from hub.errors import Denied, Garbled
 from hub.records import Account
-from hub.session import Session
+from hub.session import HubSession
 
 SCOPES = "openid profile"
 """What people are asked to let us know, and nothing more."""
@@ -60,7 +60,7 @@ class Provider:
     def __init__(self, url: str, app: OAuthApp, *, now: Callable[[], float] = time.time) -> None:
         self.app = app
         self._url, self._now = url.rstrip("/"), now
-        self._session = Session(self._url, None, timeout=TIMEOUT)
+        self._session = HubSession(self._url, None, timeout=TIMEOUT)
         self._known: tuple[float, _Endpoints] | None = None
 
     def authorize_url(self, *, state: str, nonce: str, challenge: str) -> str:

@@ -13,12 +13,12 @@ from hub.records import (
     Comment,
     FileEntry,
     LogEntry,
-    ModelFacts,
-    ModelFile,
+    ModelInfo,
+    ModelRepoFile,
     Thread,
     ThreadStatus,
     ThreadSummary,
-    Watched,
+    WatchedItem,
     Webhook,
 )
 
@@ -76,13 +76,13 @@ def log_entry(item: Json) -> LogEntry:
     return LogEntry(item["id"], title, item.get("message") or "", names, when(date) if date else None)
 
 
-def model_facts(item: Json) -> ModelFacts:
+def model_info(item: Json) -> ModelInfo:
     """Repo info of a model, fetched with `blobs=true`."""
     files = tuple(_model_file(file) for file in item.get("siblings") or ())
     card = item.get("cardData") or {}
     tensors = item.get("safetensors") or {}
     created, modified = item.get("createdAt"), item.get("lastModified")
-    return ModelFacts(
+    return ModelInfo(
         id=item["id"],
         sha=item["sha"],
         private=bool(item.get("private")),
@@ -104,8 +104,8 @@ def model_facts(item: Json) -> ModelFacts:
     )
 
 
-def _model_file(item: Json) -> ModelFile:
-    return ModelFile(item["rfilename"], item.get("size"), (item.get("lfs") or {}).get("sha256"))
+def _model_file(item: Json) -> ModelRepoFile:
+    return ModelRepoFile(item["rfilename"], item.get("size"), (item.get("lfs") or {}).get("sha256"))
 
 
 def _license(card: Json) -> str | None:
@@ -182,7 +182,7 @@ def webhook(item: Json) -> Webhook:
     return Webhook(
         id=item["id"],
         url=item.get("url"),
-        watched=frozenset(Watched(one["type"], one["name"]) for one in item.get("watched") or ()),
+        watched=frozenset(WatchedItem(one["type"], one["name"]) for one in item.get("watched") or ()),
         domains=frozenset(item.get("domains") or ()),
         disabled=(off if isinstance(off, str) else "disabled") if off else None,
     )

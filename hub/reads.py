@@ -11,9 +11,9 @@ from urllib.parse import quote
 from hub import parse
 from hub.diffs import changes_in, paths_in
 from hub.errors import BadRequest, EntryNotFound, RevisionNotFound
-from hub.records import Account, File, FileEntry, LogEntry, ModelFacts, Repo
+from hub.records import Account, File, FileEntry, LogEntry, ModelInfo, Repo
 from hub.retries import Retries
-from hub.session import MAX_ANSWER, MIB, Answer, Session
+from hub.session import MAX_ANSWER, MIB, HubResponse, HubSession
 from leaderboard.changes import FileChange
 
 NAME_LASTS = 300.0
@@ -34,7 +34,7 @@ def quoted_path(path: str) -> str:
 class Reads:
     """The reading half of `Hub`."""
 
-    def __init__(self, session: Session, retries: Retries) -> None:
+    def __init__(self, session: HubSession, retries: Retries) -> None:
         self.session = session
         self.retries = retries
         self._me: tuple[Account, float] | None = None
@@ -49,8 +49,8 @@ class Reads:
         limit: int = MAX_ANSWER,
         first: int | None = None,
         into: BinaryIO | None = None,
-    ) -> Answer:
-        def once() -> Answer:
+    ) -> HubResponse:
+        def once() -> HubResponse:
             return self.session.send(
                 "GET", path, route=route, params=params, headers=headers, limit=limit, first=first, into=into
             )
@@ -59,7 +59,7 @@ class Reads:
 
     def _repeated(
         self, method: str, path: str, route: str, body: object, params: Mapping[str, str] | None = None
-    ) -> Answer:
+    ) -> HubResponse:
         """A call with a body that changes nothing, or nothing more the second time."""
         return self.retries.call(
             lambda: self.session.send(method, path, route=route, json=body, params=params), repeatable=True
@@ -222,10 +222,10 @@ class Reads:
         """Whether only some may read it. NotFound where our token is not among those."""
         return bool(parse.parsed(lambda it: it["private"], self._get(repo.api, "info").json()))
 
-    def model_facts(self, model: str, revision: str = "main") -> ModelFacts:
+    def model_facts(self, model: str, revision: str = "main") -> ModelInfo:
         """What the Hub knows of a model at a revision, in one call. `sha` is that revision's commit."""
         at = f"{Repo('model', model).api}/revision/{quote(revision, safe='')}"
-        return parse.parsed(parse.model_facts, self._get(at, "info", {"blobs": "true"}).json())
+        return parse.parsed(parse.model_info, self._get(at, "info", {"blobs": "true"}).json())
 
     def commits(self, repo: Repo, revision: str = "main", *, limit: int = 50) -> list[LogEntry]:
         """The newest `limit` commits, newest first: a call per thousand."""

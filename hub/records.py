@@ -72,7 +72,7 @@ class FileEntry:
 
 
 @dataclass(frozen=True)
-class ModelFile:
+class ModelRepoFile:
     """One file of a model repo; `size` in bytes, None where the Hub does not know it; `sha256` where LFS keeps it."""
 
     name: str
@@ -81,7 +81,7 @@ class ModelFile:
 
 
 @dataclass(frozen=True)
-class ModelFacts:
+class ModelInfo:
     """What the Hub says of a model at one revision. `parameters`: in its safetensors files, as the Hub counted them."""
 
     id: str
@@ -94,7 +94,7 @@ class ModelFacts:
     pipeline_tag: str | None
     parameters: int | None
     parameters_by_dtype: Mapping[str, int]
-    files: tuple[ModelFile, ...]
+    files: tuple[ModelRepoFile, ...]
     config: Mapping[str, Any]
     card: Mapping[str, Any]
     card_size: int | None
@@ -168,7 +168,7 @@ class ThreadSummary:
 
 
 @dataclass(frozen=True)
-class Put:
+class WriteFile:
     """Write `data` to `path`."""
 
     path: str
@@ -176,17 +176,17 @@ class Put:
 
 
 @dataclass(frozen=True)
-class Delete:
+class DeleteFile:
     """Remove the file at `path`."""
 
     path: str
 
 
-Change = Put | Delete
+Change = WriteFile | DeleteFile
 
 
 @dataclass(frozen=True)
-class Commit:
+class CreatedCommit:
     """A commit that landed. `pull_number` where it opened a pull request."""
 
     oid: str
@@ -195,7 +195,7 @@ class Commit:
 
 
 @dataclass(frozen=True, order=True)
-class Watched:
+class WatchedItem:
     """What a webhook watches: one repo, or everything of a user or organisation."""
 
     type: Literal["dataset", "model", "space", "user", "org"]
@@ -208,13 +208,13 @@ class Webhook:
 
     id: str
     url: str | None
-    watched: frozenset[Watched]
+    watched: frozenset[WatchedItem]
     domains: frozenset[str]
     disabled: str | None = field(default=None)
 
 
 @dataclass(frozen=True)
-class Limit:
+class RateLimit:
     """What the Hub says is left of a quota: `remaining` of `quota` calls until `resets_in` seconds from that answer."""
 
     resource: str

@@ -20,10 +20,10 @@ from urllib.parse import urlsplit
 import httpx2
 from huggingface_hub import __version__ as client_version
 
-from hub.answers import error_for, limit_of
+from hub.answers import error_for, rate_limit
 from hub.errors import BadRequest, Garbled, HubError, TooLarge, Transient, Unreachable
 from hub.git import GitAddress, git_address
-from hub.records import Limit, Repo
+from hub.records import RateLimit, Repo
 
 OnCall = Callable[[str, str], None]
 """Told the method and the route (`tree`, `commit`, `comment`, …) of each request that is about to leave. It may wait,
@@ -38,7 +38,7 @@ _NOTHING_SENT = (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout)
 
 
 @dataclass(frozen=True)
-class Answer:
+class HubResponse:
     """What came back: lower-case headers, whole body."""
 
     status: int
@@ -55,7 +55,7 @@ class Answer:
 
 @dataclass(frozen=True)
 class _Body:
-    """How much of an answer is wanted, and where to: see `Session.send`."""
+    """How much of an answer is wanted, and where to: see `HubSession.send`."""
 
     limit: int
     first: int | None = None
@@ -67,7 +67,7 @@ class _Body:
             raise TooLarge(f"{what} is {int(told):,} bytes long; we take {self.limit:,} at most.")
 
 
-class Session:
+class HubSession:
     """Connections to one endpoint in the name of one token. Safe to share between threads, and to carry over a fork.
 
     `timeout` (seconds) bounds each wait for the network; a whole answer may take three times as long.
@@ -75,7 +75,7 @@ class Session:
 
     def __init__(self, endpoint: str, token: str | None, *, timeout: float, on_call: OnCall | None = None) -> None:
         self.endpoint = endpoint.rstrip("/")
-        self.limits: dict[str, Limit] = {}  # by resource, as the newest answers told them
+        self.limits: dict[str, RateLimit] = {}  # by resource, as the newest answers told them
         self.answers = 0
         """How often the Hub answered something else than that it cannot."""
         self._token = token
@@ -105,7 +105,7 @@ class Session:
         limit: int = MAX_ANSWER,
         first: int | None = None,
         into: BinaryIO | None = None,
-    ) -> Answer:
+    ) -> HubResponse:
         """One call. `path` starts with `/`, or is a whole address that the Hub itself gave; `limit` in bytes.
 
         With `first`, only that many bytes of a longer answer are read. With `into`, the body of a good answer is
@@ -122,11 +122,11 @@ class Session:
             )
             return self._follow(request, route, _Body(limit, first, into))
         except _NOTHING_SENT as error:
-            raise Unreachable(f"The Hub at {self.endpoint} cannot be reached: {_named(error)}.") from error
+            raise Unreachable(f"The Hub at {self.endpoint} cannot be reached: {_error_name(error)}.") from error
         except httpx2.InvalidURL as error:
             raise BadRequest(f"That is no address on the Hub: {error}.") from error
         except httpx2.HTTPError as error:
-            raise Transient(f"{method} {path} broke off: {_named(error)}.") from error
+            raise Transient(f"{method} {path} broke off: {_error_name(error)}.") from error
 
     def git(self, repo: Repo) -> GitAddress:
         """Where, and as whom, git fetches `repo`; what a fetch costs at least is counted here, as route `git`."""
@@ -135,7 +135,7 @@ class Session:
             self._on_call("POST", "git")
         return git_address(self.endpoint, repo.web, self._token)
 
-    def _follow(self, request: httpx2.Request, route: str, body: _Body) -> Answer:
+    def _follow(self, request: httpx2.Request, route: str, body: _Body) -> HubResponse:
         """Follows redirects that keep the method: to a renamed repo, and of a read to the file store."""
         first: dict[str, str] = {}
         deadline = time.monotonic() + 3 * self._timeout
@@ -157,7 +157,7 @@ class Session:
                 response.close()
         raise Transient(f"The Hub sent us round in circles at {request.url.path}.")
 
-    def _read(self, response: httpx2.Response, first: dict[str, str], body: _Body, deadline: float) -> Answer:
+    def _read(self, response: httpx2.Response, first: dict[str, str], body: _Body, deadline: float) -> HubResponse:
         ok = response.is_success or response.status_code == 304
         headers = {name.lower(): value for name, value in response.headers.items()} | first
         if ok and response.request.method != "HEAD":
@@ -170,7 +170,7 @@ class Session:
         self._copy(response, sink, body if ok else _Body(max(body.limit, _MAX_REFUSAL)), deadline)
         if not ok:
             raise self._refusal(response, headers, kept.getvalue())
-        return Answer(response.status_code, headers, kept.getvalue())
+        return HubResponse(response.status_code, headers, kept.getvalue())
 
     def _copy(self, response: httpx2.Response, sink: BinaryIO, body: _Body, deadline: float) -> None:
         what, size = response.request.url.path, 0
@@ -192,7 +192,7 @@ class Session:
         return error_for(response.status_code, headers, body, call=call, path=path, with_token=with_token)
 
     def _note_limits(self, response: httpx2.Response) -> None:
-        limit = limit_of(response.headers)
+        limit = rate_limit(response.headers)
         if limit is not None:
             self.limits[limit.resource] = replace(limit, at=time.monotonic())
 
@@ -213,5 +213,5 @@ class Session:
             return self._client
 
 
-def _named(error: Exception) -> str:
+def _error_name(error: Exception) -> str:
     return f"{type(error).__name__} {error}".strip()

@@ -20,12 +20,12 @@ from hub.comments import Marker, find_marked, marked
 from hub.errors import BadRequest, Busy, HubError, NotMergeable, RateLimited, Transient
 from hub.reads import Reads
 from hub.records import Comment, Repo, Thread, ThreadKind, ThreadStatus, ThreadSummary
-from hub.session import MAX_ANSWER, Answer
+from hub.session import MAX_ANSWER, HubResponse
 
 _LOOK_FIRST = (Transient, Busy, RateLimited)
 
 
-class Threads(Reads):
+class ThreadCalls(Reads):
     """The half of `Hub` that talks with people."""
 
     def thread(self, repo: Repo, num: int) -> Thread:
@@ -186,7 +186,7 @@ class Threads(Reads):
 
         return self.retries.until(once, on=_LOOK_FIRST)
 
-    def _post_once(self, path: str, route: str, body: object) -> Answer:
+    def _post_once(self, path: str, route: str, body: object) -> HubResponse:
         return self.session.send("POST", path, route=route, json=body)
 
 

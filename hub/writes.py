@@ -26,7 +26,7 @@ from hub import lfs
 from hub.errors import BadRequest, Busy, RateLimited, StaleParent, Transient
 from hub.parse import parsed
 from hub.reads import Reads, quoted_path
-from hub.records import Change, Commit, Delete, Put, Repo
+from hub.records import Change, CreatedCommit, DeleteFile, Repo, WriteFile
 
 _SAMPLE = 512
 _PREUPLOAD_BATCH = 256
@@ -47,7 +47,7 @@ class Writes(Reads):
         branch: str = "main",
         create_pr: bool = False,
         regular: Collection[str] = (),
-    ) -> Commit:
+    ) -> CreatedCommit:
         """Makes one commit of `changes`. Of the paths in `regular` it is known that LFS does not keep them: not asked.
 
         With `parent` it lands on that commit or not at all (StaleParent), and exactly once whatever goes wrong on the
@@ -64,7 +64,7 @@ class Writes(Reads):
         trailer = f"Steward-Change: {digest(repo, branch, parent, changes)}"
         header |= {"description": f"{description}\n\n{trailer}".lstrip(), "parentCommit": parent}
 
-        def once() -> Commit:
+        def once() -> CreatedCommit:
             try:
                 return self._post(repo, header, lines, branch, create_pr=False)
             except (Transient, StaleParent):
@@ -78,12 +78,12 @@ class Writes(Reads):
         self, repo: Repo, changes: Sequence[Change], branch: str, *, create_pr: bool, regular: Collection[str]
     ) -> list[dict[str, Any]]:
         """The lines of a commit's body, with the contents of large files already stored."""
-        puts = [change for change in changes if isinstance(change, Put) and change.path not in regular]
+        puts = [change for change in changes if isinstance(change, WriteFile) and change.path not in regular]
         large = self._large(repo, puts, branch, create_pr=create_pr)
         lfs.upload(self.session, self.retries, repo, [put for put in puts if put.path in large])
         return [_line(change, large) for change in changes]
 
-    def _large(self, repo: Repo, puts: Sequence[Put], branch: str, *, create_pr: bool) -> set[str]:
+    def _large(self, repo: Repo, puts: Sequence[WriteFile], branch: str, *, create_pr: bool) -> set[str]:
         """The paths that the repo keeps in LFS: the Hub knows its `.gitattributes`, we ask."""
         large: set[str] = set()
         at = f"{repo.api}/preupload/{quote(branch, safe='')}"
@@ -101,7 +101,7 @@ class Writes(Reads):
 
     def _post(
         self, repo: Repo, header: dict[str, Any], lines: Sequence[dict[str, Any]], branch: str, *, create_pr: bool
-    ) -> Commit:
+    ) -> CreatedCommit:
         entries = [{"key": "header", "value": header}, *lines]
         answer = self.session.send(
             "POST",
@@ -113,7 +113,7 @@ class Writes(Reads):
         )
         return parsed(_commit, answer.json())
 
-    def _landed(self, repo: Repo, branch: str, message: str, trailer: str, parent: str) -> Commit | None:
+    def _landed(self, repo: Repo, branch: str, message: str, trailer: str, parent: str) -> CreatedCommit | None:
         """Our commit, if the history since `parent` holds it.
 
         Its title has to be ours too: a merged pull request's commit quotes a stranger's messages further down.
@@ -122,7 +122,7 @@ class Writes(Reads):
             if entry.oid == parent:
                 return None
             if entry.title.strip() == message.strip() and trailer in entry.message.splitlines():
-                return Commit(entry.oid, f"{self.session.endpoint}{repo.web}/commit/{entry.oid}")
+                return CreatedCommit(entry.oid, f"{self.session.endpoint}{repo.web}/commit/{entry.oid}")
         return None
 
 
@@ -136,7 +136,7 @@ def _check(message: str, changes: Sequence[Change]) -> None:
 
 
 def _line(change: Change, large: set[str]) -> dict[str, Any]:
-    if isinstance(change, Delete):
+    if isinstance(change, DeleteFile):
         return {"key": "deletedFile", "value": {"path": change.path}}
     if change.path in large:
         value = {"path": change.path, "algo": "sha256", "oid": lfs.sha256(change.data), "size": len(change.data)}
@@ -149,11 +149,11 @@ def digest(repo: Repo, branch: str, parent: str, changes: Sequence[Change]) -> s
     """32 hex digits that name these changes on this parent."""
     whole = hashlib.sha256(f"{repo.kind} {repo.id} {branch} {parent}\n".encode())
     for change in sorted(changes, key=lambda change: change.path):
-        content = lfs.sha256(change.data) if isinstance(change, Put) else "deleted"
+        content = lfs.sha256(change.data) if isinstance(change, WriteFile) else "deleted"
         whole.update(f"{content} {change.path}\n".encode(errors="surrogateescape"))
     return whole.hexdigest()[:32]
 
 
-def _commit(answer: Any) -> Commit:
+def _commit(answer: Any) -> CreatedCommit:
     number = re.search(r"/discussions/(\d+)", answer.get("pullRequestUrl") or "")
-    return Commit(answer["commitOid"], answer["commitUrl"], int(number[1]) if number else None)
+    return CreatedCommit(answer["commitOid"], answer["commitUrl"], int(number[1]) if number else None)

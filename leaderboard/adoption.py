@@ -32,7 +32,7 @@ class BadRecord(ValueError):
     """The record of adoption cannot be read; the message says why."""
 
 
-class Person(BaseModel):
+class AdoptingAccount(BaseModel):
     """An account, as the Hub reported it."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
@@ -41,7 +41,7 @@ class Person(BaseModel):
     name: str = Field(max_length=100)
 
 
-class Record(BaseModel):
+class AdoptionRecord(BaseModel):
     """When, by whom and at which state a board was adopted.
 
     `commits` by repo id. `threads`: the highest thread number by `{kind}/{repo id}`; 0 where there was none.
@@ -52,7 +52,7 @@ class Record(BaseModel):
     v: int = Field(default=1, ge=1, le=1)
     board: str = Field(max_length=100)
     at: str = Field(max_length=40, description="ISO time in UTC")
-    by: Person
+    by: AdoptingAccount
     commits: Mapping[str, CommitId]
     threads: Mapping[str, int]
     files: int = Field(ge=0, description="how many request files there were")
@@ -66,10 +66,10 @@ class Record(BaseModel):
         return number <= self.threads.get(repo, 0)
 
 
-def parse_record(data: bytes) -> Record:
+def parse_record(data: bytes) -> AdoptionRecord:
     """The record in `data`. Raises BadRecord."""
     try:
-        return Record.model_validate_json(data)
+        return AdoptionRecord.model_validate_json(data)
     except ValidationError as error:
         raise BadRecord(f"{RECORD} is not a record of adoption: {mistakes(error, most=5)[:500]}") from error
 

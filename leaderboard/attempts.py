@@ -12,7 +12,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from leaderboard.evidence import Evidence
+from leaderboard.evidence import FailureEvidence
 
 Fault = Literal["submission", "us", "hub", "unknown"]
 
@@ -73,7 +73,7 @@ class Outcome(BaseModel):
     phase: str = Field(max_length=32, description="where it ended: download, load, evaluate, publish …")
     details: Details | None = None
     failure: Failure | None = None
-    evidence: Evidence | None = Field(default=None, description="what `failure` was concluded from, scrubbed")
+    evidence: FailureEvidence | None = Field(default=None, description="what `failure` was concluded from, scrubbed")
     versions: dict[str, str] = Field(default_factory=dict)
     hardware: str = Field(default="", max_length=200)
 

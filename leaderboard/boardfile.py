@@ -5,12 +5,12 @@ from __future__ import annotations
 import yaml
 
 from leaderboard.boards import BadBoard, parse_board
-from leaderboard.effects import OTHERS, Effect, Effects, Mode
+from leaderboard.effects import OTHERS, Effect, EffectMode, Effects
 
 FIELD = "effects"
 
 
-def set_effect(text: str, kind: Effect, mode: Mode) -> str:
+def set_effect(text: str, kind: Effect, mode: EffectMode) -> str:
     """The board file `text` with effects of `kind` in `mode`, and nothing else of the board changed.
 
     Raises BadBoard where `text` is no board file, or says its effects in a way that cannot be edited in place.
@@ -29,7 +29,7 @@ def set_effect(text: str, kind: Effect, mode: Mode) -> str:
     return after
 
 
-def _edited(text: str, kind: Effect, mode: Mode) -> str:
+def _edited(text: str, kind: Effect, mode: EffectMode) -> str:
     board = yaml.compose(text)
     assert isinstance(board, yaml.MappingNode)
     effects = _value(board, FIELD)
@@ -45,10 +45,10 @@ def _value(mapping: yaml.MappingNode, name: str) -> yaml.Node | None:
     return next((value for key, value in mapping.value if key.value == name), None)
 
 
-def _word(node: yaml.Node) -> Mode:
+def _word(node: yaml.Node) -> EffectMode:
     """What one word for all kinds stands for: YAML reads a bare `on` and `off` as true and false."""
     said = yaml.safe_load(yaml.serialize(node))
-    return Mode({True: "on", False: "off"}[said] if isinstance(said, bool) else said)
+    return EffectMode({True: "on", False: "off"}[said] if isinstance(said, bool) else said)
 
 
 def _replaced(text: str, node: yaml.Node, words: str) -> str:

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, Validation
 from leaderboard.budgets import Budgets
 from leaderboard.effects import Effects
 from leaderboard.mistakes import mistakes
-from leaderboard.policy import Policy
+from leaderboard.policy import AdmissionPolicy
 from leaderboard.tiers import TierLimits
 
 # Letters are spelt out: `\w` is all of Unicode, of which a bounded repetition takes ten megabytes of every process.
@@ -26,7 +26,7 @@ class BadBoard(ValueError):
     """The board file does not describe a board; the message names every field that is wrong."""
 
 
-class Repos(BaseModel):
+class BoardRepos(BaseModel):
     """Where a board lives on the Hub. All are dataset repos but the community one."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -70,7 +70,7 @@ class Board(BaseModel):
 
     name: Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,40}$")]
     title: str = Field(max_length=100)
-    repos: Repos
+    repos: BoardRepos
     suite: str = Field(description="name of a suite that ships with Steward, or a path to a suite file")
     questions: dict[RepoId, PinnedRepo] = Field(
         default_factory=dict, description="a dataset of the suite → the repo, or repo@commit, that holds it here"
@@ -86,7 +86,7 @@ class Board(BaseModel):
         default="wait", description="who merges a pull request that passes every check: people, or the bot"
     )
     precisions: tuple[str, ...] = ("float16", "bfloat16", "float32", "8bit", "4bit", "GPTQ")
-    admission: Policy = Field(default_factory=Policy, description="what is asked of a submission")
+    admission: AdmissionPolicy = Field(default_factory=AdmissionPolicy, description="what is asked of a submission")
     max_request_bytes: int = Field(default=100_000, ge=1_000)
     attempts: int = Field(
         default=3, ge=1, le=20, description="how often one request may be tried when the fault is ours"

@@ -10,7 +10,7 @@ import re
 from enum import StrEnum
 
 
-class Category(StrEnum):
+class ModelCategory(StrEnum):
     """The categories that do not play against each other; `symbol` is how tables show them."""
 
     PRETRAINED = "pretrained"
@@ -28,33 +28,33 @@ class Category(StrEnum):
 
 
 _SYMBOLS = {
-    Category.PRETRAINED: "🟢",
-    Category.CONTINUED: "🟩",
-    Category.FINE_TUNED: "🔶",
-    Category.CHAT: "💬",
-    Category.MERGE: "🤝",
-    Category.MULTIMODAL: "🌸",
-    Category.UNKNOWN: "❓",
+    ModelCategory.PRETRAINED: "🟢",
+    ModelCategory.CONTINUED: "🟩",
+    ModelCategory.FINE_TUNED: "🔶",
+    ModelCategory.CHAT: "💬",
+    ModelCategory.MERGE: "🤝",
+    ModelCategory.MULTIMODAL: "🌸",
+    ModelCategory.UNKNOWN: "❓",
 }
 # In this order: "continuously pretrained" holds "pretrained", "base merges and moerges" names no other kind.
 _WORDS = (
-    (r"merge", Category.MERGE),
-    (r"multi-?modal", Category.MULTIMODAL),
-    (r"contin\w*[- ]?pre[- ]?train", Category.CONTINUED),
-    (r"pre[- ]?train", Category.PRETRAINED),
-    (r"chat|rlhf|dpo|\bift\b|instruct|\brl\b", Category.CHAT),
-    (r"fine[- ]?tun", Category.FINE_TUNED),
+    (r"merge", ModelCategory.MERGE),
+    (r"multi-?modal", ModelCategory.MULTIMODAL),
+    (r"contin\w*[- ]?pre[- ]?train", ModelCategory.CONTINUED),
+    (r"pre[- ]?train", ModelCategory.PRETRAINED),
+    (r"chat|rlhf|dpo|\bift\b|instruct|\brl\b", ModelCategory.CHAT),
+    (r"fine[- ]?tun", ModelCategory.FINE_TUNED),
 )
 MERGE_TAGS = ("merge", "mergekit", "moerge", "lazymergekit")
 """Tags of a model card that call its model a merge."""
-_OLD_SYMBOLS = {"⭕": Category.CHAT, "🟦": Category.CHAT}
+_OLD_SYMBOLS = {"⭕": ModelCategory.CHAT, "🟦": ModelCategory.CHAT}
 
 
-def read_category(text: str | None) -> Category:
+def read_category(text: str | None) -> ModelCategory:
     """The category that `text` means; UNKNOWN for `?`, nothing, and whatever nobody has heard of."""
     words = " ".join((text or "")[:200].casefold().replace("_", " ").split())
     for pattern, category in _WORDS:
         if re.search(pattern, words):
             return category
     symbols = {symbol: category for category, symbol in _SYMBOLS.items()} | _OLD_SYMBOLS
-    return next((category for symbol, category in symbols.items() if symbol in words), Category.UNKNOWN)
+    return next((category for symbol, category in symbols.items() if symbol in words), ModelCategory.UNKNOWN)

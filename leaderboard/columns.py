@@ -19,7 +19,7 @@ from leaderboard.suites import Suite
 FILE = "data/train-00000-of-00001.parquet"
 """Where it lies: the split `train` of the config `default`, as loaders find it without being told."""
 Kind = Literal["text", "number", "count", "flag"]
-Row = dict[str, Any]
+ContentsRow = dict[str, Any]
 _FRONT: tuple[tuple[str, Kind], ...] = (
     ("eval_name", "text"),
     ("Precision", "text"),
@@ -53,7 +53,7 @@ _SPELLED = {"MuSR": "MUSR"}
 
 
 @dataclass(frozen=True)
-class Column:
+class ContentsColumn:
     """One column: its name, and what it holds."""
 
     name: str
@@ -71,11 +71,11 @@ class Column:
         return int(value) if self.kind == "count" else float(value)
 
 
-def columns(suite: Suite) -> tuple[Column, ...]:
+def columns(suite: Suite) -> tuple[ContentsColumn, ...]:
     """The columns of a board's table, in order: its benchmarks stand in the middle, each raw (0-1) and normalised."""
     names = [spelled(benchmark.name) for benchmark in suite.benchmarks]
-    scores = [Column(column, "number") for name in names for column in (f"{name} Raw", name)]
-    return (*(Column(*it) for it in _FRONT), *scores, *(Column(*it) for it in _BACK))
+    scores = [ContentsColumn(column, "number") for name in names for column in (f"{name} Raw", name)]
+    return (*(ContentsColumn(*it) for it in _FRONT), *scores, *(ContentsColumn(*it) for it in _BACK))
 
 
 def spelled(benchmark: str) -> str:

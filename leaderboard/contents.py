@@ -16,12 +16,12 @@ from html import escape
 from typing import Any
 
 from leaderboard.admission.sizes import BILLION
-from leaderboard.categories import MERGE_TAGS, Category, read_category
-from leaderboard.columns import Row, key_of, spelled
+from leaderboard.categories import MERGE_TAGS, ModelCategory, read_category
+from leaderboard.columns import ContentsRow, key_of, spelled
 from leaderboard.evaluations import (
+    BoardSources,
     Evaluation,
     Key,
-    Sources,
     differ,
     earlier_evaluations,
     evaluations,
@@ -37,13 +37,13 @@ from leaderboard.suites import Suite
 from leaderboard.times import read_time, write_time
 
 _TYPES = {
-    Category.PRETRAINED: "pretrained",
-    Category.CONTINUED: "continuously pretrained",
-    Category.FINE_TUNED: "fine-tuned on domain-specific datasets",
-    Category.CHAT: "chat models (RLHF, DPO, IFT, ...)",
-    Category.MERGE: "base merges and moerges",
-    Category.MULTIMODAL: "multimodal",
-    Category.UNKNOWN: "other",
+    ModelCategory.PRETRAINED: "pretrained",
+    ModelCategory.CONTINUED: "continuously pretrained",
+    ModelCategory.FINE_TUNED: "fine-tuned on domain-specific datasets",
+    ModelCategory.CHAT: "chat models (RLHF, DPO, IFT, ...)",
+    ModelCategory.MERGE: "base merges and moerges",
+    ModelCategory.MULTIMODAL: "multimodal",
+    ModelCategory.UNKNOWN: "other",
 }
 _LINK = (
     '<a target="_blank" href="{url}" style="color: var(--link-text-color); text-decoration: underline;'
@@ -62,7 +62,7 @@ _DEEPEST = 20
 
 
 @dataclass(frozen=True)
-class Known:
+class HubModelInfo:
     """What the Hub says of a model; None where it was not said, or the model is gone."""
 
     available: bool = True
@@ -78,7 +78,7 @@ class Known:
 
 
 @dataclass(frozen=True)
-class Board:
+class TableSettings:
     """What a row takes from the board. `details` names the details dataset of a model."""
 
     suite: Suite
@@ -94,11 +94,11 @@ def describe(tags: Iterable[str], name: str) -> tuple[bool, bool]:
     return not words.isdisjoint(MERGE_TAGS), bool(words & _MOE) or "moe" in _PARTS.split(name.casefold())
 
 
-def known_from(row: Mapping[str, Any]) -> Known:
+def model_info_from_row(row: Mapping[str, Any]) -> HubModelInfo:
     """What the table itself remembers of a model."""
     parameters = row.get("#Params (B)")
     base = row.get("Base Model")
-    return Known(
+    return HubModelInfo(
         available=row.get("Available on the hub") is not False,
         likes=row.get("Hub ❤️"),
         licence=row.get("Hub License"),
@@ -111,19 +111,19 @@ def known_from(row: Mapping[str, Any]) -> Known:
     )
 
 
-def kept(
-    old: Iterable[Row],
+def rows_to_keep(
+    old: Iterable[ContentsRow],
     found: Mapping[Key, Evaluation],
-    sources: Sources,
-    board: Board,
+    sources: BoardSources,
+    board: TableSettings,
     ours: Collection[tuple[Key, str]] = (),
-) -> Iterator[Row]:
+) -> Iterator[ContentsRow]:
     """The rows that others made and that still stand, by their models' present names; also of commits before the newest
     evaluation, as long as the results that others made of them are there. `ours`: earlier commits that we evaluated."""
     asked = {key_of_request(request): request for request in sources.requests.values()}
     folders = {path.rpartition("/")[0] for path in sources.results if is_results_path(path)}
     theirs = {(one.model, one.precision, one.revision) for one in sources.measured.values() if not one.request}
-    left: dict[tuple[str, str, str], list[Row]] = {}
+    left: dict[tuple[str, str, str], list[ContentsRow]] = {}
     taken, earlier = set(found), set(ours)
     for row in old:
         key, sha = key_of(row), row.get("Model sha") or ""
@@ -144,13 +144,13 @@ def kept(
             yield {**same[0], "fullname": key[0], "eval_name": _eval_name(*key), "Model": _model(key[0], board)}
 
 
-def rows_of(found: Mapping[Key, Evaluation], rows: Iterable[Row]) -> list[Row]:
+def rows_of(found: Mapping[Key, Evaluation], rows: Iterable[ContentsRow]) -> list[ContentsRow]:
     """Those of `rows` that are about the evaluations in `found`, and at no other commit."""
     known = ((found.get(key_of(row)), row) for row in rows)
     return [row for it, row in known if it is not None and not differ(row.get("Model sha") or "", it.revision)]
 
 
-def _stands(request: Request | None, model: str, folders: Collection[str], sources: Sources) -> bool:
+def _stands(request: Request | None, model: str, folders: Collection[str], sources: BoardSources) -> bool:
     """Whether there are results of a model, and nobody took back what a row tells of them."""
     if request is None:
         return model in folders
@@ -162,25 +162,30 @@ def _stands(request: Request | None, model: str, folders: Collection[str], sourc
 
 
 def compile_rows(
-    old: Iterable[Row], sources: Sources, known: Mapping[str, Known], board: Board, *, waits: Collection[str] = ()
-) -> list[Row]:
+    old: Iterable[ContentsRow],
+    sources: BoardSources,
+    known: Mapping[str, HubModelInfo],
+    board: TableSettings,
+    *,
+    waits: Collection[str] = (),
+) -> list[ContentsRow]:
     """The table: a row for each evaluation, and those of others that stand. `waits`: models without a new row yet."""
     found = evaluations(sources)
     earlier = earlier_evaluations(sources, found)
-    bases = {key[0]: _base(one, known.get(key[0], Known())) for key, one in found.items()}
+    bases = {key[0]: _base(one, known.get(key[0], HubModelInfo())) for key, one in found.items()}
     old = list(old)
-    stay = list(kept(old, found, sources, board, earlier))
+    stay = list(rows_to_keep(old, found, sources, board, earlier))
     same = {id(row) for row in stay}
-    before: dict[Key, Row] = {}
-    remembered: dict[tuple[Key, str], Row] = {}
+    before: dict[Key, ContentsRow] = {}
+    remembered: dict[tuple[Key, str], ContentsRow] = {}
     for row in old:
         if (at := (key_of(row), row.get("Model sha") or "")) in earlier:
             remembered[at] = row
         elif id(row) not in same:
             before[at[0]] = row
 
-    def new(key: Key, one: Evaluation) -> Row:
-        return _row(key, one, known.get(key[0], Known()), bases, board)
+    def new(key: Key, one: Evaluation) -> ContentsRow:
+        return _row(key, one, known.get(key[0], HubModelInfo()), bases, board)
 
     rows = [_newest(new(key, one), before.get(key, {}), one) for key, one in found.items() if key[0] not in waits]
     rows += [_earlier(new(at[0], one), remembered.get(at, {})) for at, one in earlier.items() if at[0][0] not in waits]
@@ -190,24 +195,24 @@ def compile_rows(
     return sorted(rows, key=lambda row: (row.get("eval_name") or "", *key_of(row)))
 
 
-def _newest(row: Row, before: Row, it: Evaluation) -> Row:
+def _newest(row: ContentsRow, before: ContentsRow, it: Evaluation) -> ContentsRow:
     """The row of what counts now. We measure no CO₂: what others measured stays with the results that are theirs."""
     theirs = not it.measured.request and not differ(it.revision, before.get("Model sha") or "")
     return _with_more(row | {_CO2: before.get(_CO2)} if theirs else row, before)
 
 
-def _earlier(row: Row, before: Row) -> Row:
+def _earlier(row: ContentsRow, before: ContentsRow) -> ContentsRow:
     """The row of an earlier commit: when that was submitted, and how, only the table remembers."""
     told = {name: before[name] for name in _OF_REQUEST if before.get(name) is not None}
     return _with_more(row | {"Submission Date": None} | told, before)
 
 
-def _with_more(row: Row, before: Row) -> Row:
+def _with_more(row: ContentsRow, before: ContentsRow) -> ContentsRow:
     """The row with what others noted there, in columns that are not ours."""
     return row | {name: value for name, value in before.items() if name not in row}
 
 
-def _flagged(rows: Iterable[Row], sources: Sources, flags: StandingFlags) -> list[Row]:
+def _flagged(rows: Iterable[ContentsRow], sources: BoardSources, flags: StandingFlags) -> list[ContentsRow]:
     """The rows with their flags, without those whose authors asked that they be not here."""
     asked = {key_of_request(request): request for request in sources.requests.values()}
     shown = [row for row in rows if not flags.opted_out(row.get("fullname") or "")]
@@ -221,11 +226,11 @@ def _flagged(rows: Iterable[Row], sources: Sources, flags: StandingFlags) -> lis
     return shown
 
 
-def _row(key: Key, it: Evaluation, known: Known, bases: Mapping[str, str], board: Board) -> Row:
+def _row(key: Key, it: Evaluation, known: HubModelInfo, bases: Mapping[str, str], board: TableSettings) -> ContentsRow:
     model, precision, weights = key
     file, category = it.request.file, read_category(it.request.file.model_type)
     submitted = read_time(file.submitted_time)
-    row: Row = {
+    row: ContentsRow = {
         "eval_name": _eval_name(*key),
         "Precision": precision,
         "Type": f"{category.symbol} {_TYPES[category]}",
@@ -248,7 +253,7 @@ def _row(key: Key, it: Evaluation, known: Known, bases: Mapping[str, str], board
     for one in it.measured.scores.benchmarks:
         row |= {f"{spelled(one.name)} Raw": one.raw, spelled(one.name): one.normalised}
     return row | {
-        "Merged": bool(known.merged) or category is Category.MERGE,
+        "Merged": bool(known.merged) or category is ModelCategory.MERGE,
         "Official Providers": model.partition("/")[0].casefold() in board.official,
         "Upload To Hub Date": known.created,
         "Submission Date": write_time(submitted)[:10] if submitted is not None and 0 < submitted < 1e11 else None,
@@ -261,7 +266,7 @@ def _eval_name(model: str, precision: str, _weights: str) -> str:
     return f"{model.replace('/', '_')}_{precision}"
 
 
-def _model(model: str, board: Board) -> str:
+def _model(model: str, board: TableSettings) -> str:
     """Two links, as readers show them: to the model, and to the details."""
     page = _LINK.format(url=escape(f"{board.endpoint}/{model}"), text=escape(model))
     details = _LINK.format(url=escape(f"{board.endpoint}/datasets/{board.details(model)}"), text="📑")
@@ -279,7 +284,7 @@ def _chat_template(it: Evaluation) -> bool:
     return said if said is not None else bool(it.request.file.use_chat_template)
 
 
-def _params(it: Evaluation, known: Known) -> float:
+def _params(it: Evaluation, known: HubModelInfo) -> float:
     said = (it.request.file.model_extra or {}).get("params")
     if isinstance(said, int | float) and not isinstance(said, bool) and math.isfinite(said) and said > 0:
         return float(said)
@@ -288,7 +293,7 @@ def _params(it: Evaluation, known: Known) -> float:
     return round(it.measured.parameters / BILLION, 3) if it.measured.parameters else -1.0
 
 
-def _base(it: Evaluation, known: Known) -> str:
+def _base(it: Evaluation, known: HubModelInfo) -> str:
     return it.request.file.base_model or known.base_model or ""
 
 

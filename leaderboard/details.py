@@ -66,7 +66,7 @@ def split_name(time: str) -> str:
     return re.sub(r"[^\w.]", "_", time)
 
 
-class Published(BaseModel):
+class PublishedOutcome(BaseModel):
     """The outcome file of a published attempt. It lies in the very commit that it speaks of, and so cannot name it."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")

@@ -20,7 +20,7 @@ from operator import attrgetter
 from typing import Literal, NamedTuple
 
 from leaderboard.budgets import Budgets, Spent, Whose, used_up
-from leaderboard.estimates import Durations, Experience
+from leaderboard.estimates import Durations, WaitExperience
 from leaderboard.holds import BOARD
 from leaderboard.tiers import TIERS, Tier, lanes, serving
 
@@ -28,7 +28,7 @@ AHEAD = 1
 _BY_AGE = attrgetter("rank", "submitted", "path")
 
 
-class Waiting(NamedTuple):
+class WaitingRequest(NamedTuple):
     """A request that was accepted and waits for its turn. A tuple: ten thousand of them are made and compared."""
 
     path: str
@@ -49,7 +49,7 @@ class Waiting(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Busy:
+class RunningAttempt:
     """An attempt that a worker took. `started` in seconds since the epoch, 0 where that is not known."""
 
     attempt: str
@@ -62,7 +62,7 @@ class Busy:
 
 
 @dataclass(frozen=True)
-class Taker:
+class WorkerCapacity:
     """A worker: the tiers that it takes, and the attempt that it says it runs."""
 
     tiers: tuple[Tier, ...] = TIERS
@@ -70,7 +70,7 @@ class Taker:
 
 
 @dataclass(frozen=True)
-class Terms:
+class QueueConditions:
     """What applies to the queue at the moment. `turns`: when each submitter's last turn began."""
 
     paused: frozenset[str] = frozenset()
@@ -78,8 +78,8 @@ class Terms:
     spent: Spent = field(default_factory=Spent)
     turns: Mapping[str, float] = field(default_factory=dict)
     durations: Durations = field(default_factory=Durations)
-    experience: Experience = field(default_factory=Experience)
-    takers: tuple[Taker, ...] = ()
+    experience: WaitExperience = field(default_factory=WaitExperience)
+    takers: tuple[WorkerCapacity, ...] = ()
 
     @property
     def lanes(self) -> Mapping[Tier, Tier]:
@@ -92,45 +92,47 @@ class Terms:
 
 
 @dataclass(frozen=True)
-class HeldBack:
+class QueueBlocker:
     """What keeps a request from having its turn: `what` is the pause's target, or whose budget is used up."""
 
     kind: Literal["hold", "pause", "budget"]
     what: str = ""
 
 
-def held_back(request: Waiting, terms: Terms, spent: Spent | None = None) -> HeldBack | None:
+def find_blocker(request: WaitingRequest, terms: QueueConditions, spent: Spent | None = None) -> QueueBlocker | None:
     """What keeps `request` from having its turn, if anything does. `spent` in place of that of `terms`."""
     if request.held:
-        return HeldBack("hold")
+        return QueueBlocker("hold")
     if terms.paused:
         for target in (BOARD, f"tier:{request.tier}", f"suite:{request.suite}"):
             if target in terms.paused:
-                return HeldBack("pause", target)
+                return QueueBlocker("pause", target)
     if not terms.budgets.unlimited:
         whose: Whose | None = used_up(
             terms.budgets, spent or terms.spent, tier=request.tier, submitter=request.submitter, path=request.path
         )
         if whose is not None:
-            return HeldBack("budget", whose)
+            return QueueBlocker("budget", whose)
     return None
 
 
-def in_turn(waiting: Iterable[Waiting], running: Iterable[Busy], terms: Terms | None = None) -> list[Waiting]:
+def in_turn(
+    waiting: Iterable[WaitingRequest], running: Iterable[RunningAttempt], terms: QueueConditions | None = None
+) -> list[WaitingRequest]:
     """Those of `waiting` that nothing holds back, in the order in which they will run.
 
     It takes n log n steps for n requests. Ranks come first, then rounds: a submitter's second request comes after the
     first one of everybody else.
     """
-    terms = terms or Terms()
+    terms = terms or QueueConditions()
     lane, turns = terms.lanes, terms.turns
     rounds: dict[tuple[Tier, str], int] = Counter((lane[busy.tier], busy.submitter) for busy in running)
     if not terms.paused and terms.budgets.unlimited:  # by far the most frequent case, of thousands of requests
         free = [one for one in waiting if not one.held]
     else:
-        free = [one for one in waiting if held_back(one, terms) is None]
+        free = [one for one in waiting if find_blocker(one, terms) is None]
     free.sort(key=_BY_AGE)
-    found: dict[tuple[int, int], list[tuple[float, float, str, Waiting]]] = defaultdict(list)
+    found: dict[tuple[int, int], list[tuple[float, float, str, WaitingRequest]]] = defaultdict(list)
     for one in free:
         submitter, submitted = one.submitter, one.submitted
         who = (lane[one.tier], submitter)
@@ -142,7 +144,9 @@ def in_turn(waiting: Iterable[Waiting], running: Iterable[Busy], terms: Terms | 
     return [entry[-1] for key in sorted(found) for entry in sorted(found[key])]
 
 
-def next_attempts(waiting: Iterable[Waiting], running: Sequence[Busy], terms: Terms) -> list[Waiting]:
+def next_attempts(
+    waiting: Iterable[WaitingRequest], running: Sequence[RunningAttempt], terms: QueueConditions
+) -> list[WaitingRequest]:
     """Those of `waiting` that should lie in RQ now, so that each worker has one attempt ahead of the one it runs.
 
     `waiting` are all that no worker took yet, in RQ or not; `running` those that one did.
@@ -150,27 +154,29 @@ def next_attempts(waiting: Iterable[Waiting], running: Sequence[Busy], terms: Te
     return choose(in_turn(waiting, running, terms), running, terms)
 
 
-def choose(order: Iterable[Waiting], running: Sequence[Busy], terms: Terms) -> list[Waiting]:
+def choose(
+    order: Iterable[WaitingRequest], running: Sequence[RunningAttempt], terms: QueueConditions
+) -> list[WaitingRequest]:
     """`next_attempts` of those whose `order` is known."""
     if not terms.takers:
         return []
-    room, spent = _Room(terms, running), terms.spent.copy()
+    room, spent = _FreeCapacity(terms, running), terms.spent.copy()
     queues = {tier: terms.queue_of(tier) for tier in TIERS}
-    chosen: list[Waiting] = []
+    chosen: list[WaitingRequest] = []
     for request in order:
         if room.is_full:
             break
-        if held_back(request, terms, spent) is None and room.take(queues[request.tier]):
+        if find_blocker(request, terms, spent) is None and room.take(queues[request.tier]):
             chosen.append(request)
             seconds = terms.durations.mean(request.suite, request.size)
             spent.add(seconds, tier=request.tier, submitter=request.submitter, path=request.path)
     return chosen
 
 
-class _Room:
+class _FreeCapacity:
     """How much more workers can take: every set of tiers needs as many places as there are attempts for it (Hall)."""
 
-    def __init__(self, terms: Terms, running: Sequence[Busy]) -> None:
+    def __init__(self, terms: QueueConditions, running: Sequence[RunningAttempt]) -> None:
         attempts = {busy.attempt for busy in running}
         pinned = {taker.doing for taker in terms.takers} & attempts
         places = [(set(one.tiers), 1 + AHEAD - (one.doing in pinned)) for one in terms.takers]

@@ -16,14 +16,14 @@ _RANK = {Status.FINISHED: 0, Status.PENDING_NEW_EVAL: 1, Status.RUNNING: 2, Stat
 
 
 @dataclass(frozen=True)
-class Double:
+class DuplicatePair:
     """Two requests for the same evaluation: the one that stays, and the one that is too much."""
 
     keep: Request
     lose: Request
 
 
-def alike(paths: Iterable[str]) -> list[tuple[str, ...]]:
+def possible_duplicates(paths: Iterable[str]) -> list[tuple[str, ...]]:
     """The paths that may be for the same evaluation as another of them: two or more each, in order."""
     groups: dict[tuple[str, str, str], list[str]] = {}
     for path in paths:
@@ -34,17 +34,17 @@ def alike(paths: Iterable[str]) -> list[tuple[str, ...]]:
     return [tuple(sorted(group)) for group in groups.values() if len(group) > 1]
 
 
-def doubles(requests: Iterable[Request]) -> list[Double]:
+def find_duplicates(requests: Iterable[Request]) -> list[DuplicatePair]:
     """What is there twice among `requests`, which are `alike`: those that do not say that they were withdrawn."""
     by_commit: dict[tuple[str, bool], list[Request]] = {}
     for request in requests:
         revision = request.file.steward.revision or request.file.revision or "main"
         if request.status not in (None, Status.CANCELLED):
             by_commit.setdefault((revision, request.file.use_chat_template is True), []).append(request)
-    found: list[Double] = []
+    found: list[DuplicatePair] = []
     for several in by_commit.values():
         first, *others = sorted(several, key=_order)
-        found += [Double(first, other) for other in others]
+        found += [DuplicatePair(first, other) for other in others]
     return found
 
 

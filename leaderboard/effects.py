@@ -18,14 +18,14 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from leaderboard.kinds import Effect, Mode
+from leaderboard.kinds import Effect, EffectMode
 
-__all__ = ["OTHERS", "Effect", "Effects", "Mode"]
+__all__ = ["OTHERS", "Effect", "EffectMode", "Effects"]
 
 OTHERS = "others"
 """In a board file: every kind that is not named there."""
 
-_BY_STRENGTH = tuple(Mode)
+_BY_STRENGTH = tuple(EffectMode)
 
 
 class Effects(BaseModel):
@@ -33,7 +33,7 @@ class Effects(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    modes: Mapping[Effect, Mode] = Field(default_factory=lambda: dict.fromkeys(Effect, Mode.SHADOW))
+    modes: Mapping[Effect, EffectMode] = Field(default_factory=lambda: dict.fromkeys(Effect, EffectMode.SHADOW))
 
     @model_validator(mode="before")
     @classmethod
@@ -43,17 +43,17 @@ class Effects(BaseModel):
             said = said["modes"]
         if not isinstance(said, Mapping):
             if (word := _word(said)) not in _BY_STRENGTH:
-                raise ValueError(f"say {', '.join(Mode)} for all kinds, or one of them for each kind")
+                raise ValueError(f"say {', '.join(EffectMode)} for all kinds, or one of them for each kind")
             return {"modes": dict.fromkeys(Effect, word)}
-        others = _word(said.get(OTHERS, Mode.SHADOW))
+        others = _word(said.get(OTHERS, EffectMode.SHADOW))
         named = {kind: _word(mode) for kind, mode in said.items() if kind != OTHERS}
         return {"modes": {**dict.fromkeys(Effect, others), **named}}
 
-    def mode(self, *kinds: Effect) -> Mode:
+    def mode(self, *kinds: Effect) -> EffectMode:
         """Whether something happens that is of all of these kinds at once: the weakest of their modes."""
         return min((self.modes[kind] for kind in kinds), key=_BY_STRENGTH.index)
 
 
 def _word(said: Any) -> Any:
     """What YAML made of a word, as that word again; anything else is for the validator to refuse."""
-    return {True: Mode.ON, False: Mode.OFF}[said] if isinstance(said, bool) else said
+    return {True: EffectMode.ON, False: EffectMode.OFF}[said] if isinstance(said, bool) else said

@@ -41,14 +41,14 @@ FEW = 3
 """Measurements below which a class of sizes borrows its spread."""
 
 
-class Expected(NamedTuple):
+class DurationEstimate(NamedTuple):
     """Of an evaluation: seconds, and their standard deviation."""
 
     mean: float
     spread: float
 
 
-class Start(NamedTuple):
+class StartEstimate(NamedTuple):
     """When an evaluation is likely to start: earliest, expected, latest, in seconds since the epoch."""
 
     earliest: float
@@ -67,25 +67,25 @@ class Durations:
         found = self.expect(suite, size)
         return found.mean if found else 0.0
 
-    def expect(self, suite: str, size: int) -> Expected | None:
+    def expect(self, suite: str, size: int) -> DurationEstimate | None:
         """How long an evaluation takes; None where nothing was measured with its suite."""
         own = self.measured.get((suite, size), ())
         if len(own) >= FEW:
-            return Expected(fmean(own), pstdev(own))
+            return DurationEstimate(fmean(own), pstdev(own))
         sizes = sorted(known for name, known in self.measured if name == suite and self.measured[name, known])
         if not sizes:
             return None
         if own:
-            return Expected(fmean(own), BORROWED * fmean(own))
+            return DurationEstimate(fmean(own), BORROWED * fmean(own))
         if size == 0 or sizes == [0]:
             pooled = [one for known in sizes for one in self.measured[suite, known]]
-            return Expected(fmean(pooled), max(pstdev(pooled), BORROWED * fmean(pooled)))
+            return DurationEstimate(fmean(pooled), max(pstdev(pooled), BORROWED * fmean(pooled)))
         near = min((known for known in sizes if known), key=lambda known: abs(known - size))
         scaled = fmean(self.measured[suite, near]) * math.ldexp(1.0, max(-FARTHEST, min(FARTHEST, size - near)))
-        return Expected(scaled, BORROWED * scaled)
+        return DurationEstimate(scaled, BORROWED * scaled)
 
 
-class Kind(Protocol):
+class EvaluationKind(Protocol):
     """What tells how long an evaluation may take."""
 
     @property
@@ -97,7 +97,7 @@ class Kind(Protocol):
         """The size class of its model; 0: not known."""
 
 
-class Work(NamedTuple):
+class RunningWork(NamedTuple):
     """An attempt that occupies a worker since `elapsed` seconds."""
 
     suite: str
@@ -106,7 +106,7 @@ class Work(NamedTuple):
 
 
 @dataclass
-class Starts:
+class StartEstimates:
     """When each of a queue is likely to start, from `now` on, in order; made for thousands, of whom few ask.
 
     `after` in seconds from now, `variance` of the work before it, on all `workers` together.
@@ -120,25 +120,27 @@ class Starts:
     def __len__(self) -> int:
         return len(self.after)
 
-    def __getitem__(self, at: int) -> Start:
+    def __getitem__(self, at: int) -> StartEstimate:
         start, spread = self.after[at], SPREAD * math.sqrt(self.variance[at]) / self.workers
         early, late = max(0.0, start * (1 - OFF) - spread), start * (1 + OFF + NEWCOMERS) + spread
-        return Start(self.now + early, self.now + start, self.now + late)
+        return StartEstimate(self.now + early, self.now + start, self.now + late)
 
 
-def starts(order: Iterable[Kind], running: Sequence[Work], workers: int, durations: Durations, now: float) -> Starts:
+def starts(
+    order: Iterable[EvaluationKind], running: Sequence[RunningWork], workers: int, durations: Durations, now: float
+) -> StartEstimates:
     """When each of `order` will start on `workers` workers that are busy with `running`; it takes n log n steps.
 
     It ends with the first of which nothing is known, and is empty where there is no worker. The expected start follows
     from the mean of each evaluation before it; the range from how far they differ, which evens out the more workers
     there are.
     """
-    found, expect = Starts(now, workers), lru_cache(maxsize=None)(durations.expect)
+    found, expect = StartEstimates(now, workers), lru_cache(maxsize=None)(durations.expect)
     if workers < 1 or not durations.measured:
         return found
     free, variance = [0.0] * max(0, workers - len(running)), 0.0
     for work in running:
-        known = expect(work.suite, work.size) or Expected(0.0, 0.0)
+        known = expect(work.suite, work.size) or DurationEstimate(0.0, 0.0)
         free.append(max(known.mean - work.elapsed, LEFT * known.mean))
         variance += known.spread**2
     heapq.heapify(free)
@@ -155,7 +157,7 @@ def starts(order: Iterable[Kind], running: Sequence[Work], workers: int, duratio
 
 
 @dataclass(frozen=True)
-class Experience:
+class WaitExperience:
     """How long people waited, as a share of what was worked out for them, by the level of their round.
 
     A request's round is its number among those of its submitter; rounds share levels as positions do.
@@ -163,7 +165,7 @@ class Experience:
 
     shares: Mapping[int, Sequence[float]] = field(default_factory=dict, hash=False)
 
-    def applied(self, start: Start, turn: int, now: float) -> Start:
+    def applied(self, start: StartEstimate, turn: int, now: float) -> StartEstimate:
         """`start`, as it was worked out, for a request in round `turn`, as experience has it."""
         known = sorted(self.shares.get(level(turn), ()))
         if len(known) < ENOUGH:
@@ -171,7 +173,7 @@ class Experience:
         cut = int(OUTSIDE * len(known))
         early, middle, late = known[cut], known[len(known) // 2], known[-1 - cut]
         wait = start.expected - now + SLACK
-        return Start(*(now + max(0.0, wait * share - SLACK) for share in (early, middle, late)))
+        return StartEstimate(*(now + max(0.0, wait * share - SLACK) for share in (early, middle, late)))
 
 
 def share_waited(expected: float, waited: float) -> float:

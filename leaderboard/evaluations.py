@@ -24,7 +24,7 @@ _COMMIT = re.compile(r"[0-9a-f]{40}")
 
 
 @dataclass(frozen=True)
-class Measured:
+class MeasuredResults:
     """A results file, as far as it makes a row. `request` is its request's path, where it names one."""
 
     path: str
@@ -47,7 +47,7 @@ class Evaluation:
     """A published evaluation: its request, and the results that stand for it."""
 
     request: Request
-    measured: Measured
+    measured: MeasuredResults
 
     @property
     def revision(self) -> str:
@@ -56,11 +56,11 @@ class Evaluation:
 
 
 @dataclass
-class Sources:
+class BoardSources:
     """What the board's repos hold, by path. `results` are all results files, of which some are `measured`."""
 
     requests: Mapping[str, Request] = field(default_factory=dict)
-    measured: Mapping[str, Measured] = field(default_factory=dict)
+    measured: Mapping[str, MeasuredResults] = field(default_factory=dict)
     results: Collection[str] = ()
     flags: Collection[FlagRecord] | None = None
     """None where the board keeps no flags: then a row of others keeps its own."""
@@ -72,13 +72,13 @@ def is_results_path(path: str) -> bool:
     return name.startswith("results_") and name.endswith(".json") and not path.startswith(ARCHIVE)
 
 
-def measure(path: str, data: bytes, suite: Suite) -> Measured | None:
+def measure(path: str, data: bytes, suite: Suite) -> MeasuredResults | None:
     """What a results file tells by `suite`; None where it is of another one, or in no form that can be read."""
     try:
         if f'"{BLOCK}"'.encode() in data:
             results = read_results(data, suite)
             block = results.block
-            return Measured(
+            return MeasuredResults(
                 path,
                 _slim(results.scores),
                 request=block.request,
@@ -89,7 +89,9 @@ def measure(path: str, data: bytes, suite: Suite) -> Measured | None:
             )
         fields = parse_harness(data)
         scores = _slim(score(fields["results"], suite))
-        return Measured(path, scores, **_told(fields), parameters=_parameters(fields), chat_template=None)
+        return MeasuredResults(
+            path, scores, **_precision_and_commit(fields), parameters=_parameters(fields), chat_template=None
+        )
     except BadResults:
         return None
 
@@ -99,7 +101,7 @@ def _slim(scores: Scores) -> Scores:
     return Scores(tuple(replace(one, tasks=()) for one in scores.benchmarks), scores.average)
 
 
-def _told(fields: Mapping[str, Any]) -> dict[str, str]:
+def _precision_and_commit(fields: Mapping[str, Any]) -> dict[str, str]:
     """Precision and commit, as the harness writes them."""
     config = fields.get("config")
     config = config if isinstance(config, Mapping) else {}
@@ -116,9 +118,9 @@ def _parameters(fields: Mapping[str, Any]) -> int:
     return found if isinstance(found, int) and not isinstance(found, bool) and found > 0 else 0
 
 
-def evaluations(sources: Sources) -> dict[Key, Evaluation]:
+def evaluations(sources: BoardSources) -> dict[Key, Evaluation]:
     """The evaluations that the board shows, of those whose results can be read."""
-    by_model: dict[str, list[Measured]] = {}
+    by_model: dict[str, list[MeasuredResults]] = {}
     for _, measured in sorted(sources.measured.items()):
         by_model.setdefault(measured.model, []).append(measured)
     found: dict[Key, Evaluation] = {}
@@ -129,7 +131,7 @@ def evaluations(sources: Sources) -> dict[Key, Evaluation]:
     return found
 
 
-def earlier_evaluations(sources: Sources, found: Mapping[Key, Evaluation]) -> dict[tuple[Key, str], Evaluation]:
+def earlier_evaluations(sources: BoardSources, found: Mapping[Key, Evaluation]) -> dict[tuple[Key, str], Evaluation]:
     """What we evaluated for the requests in `found` at other commits before: by commit, the newest results of each.
 
     A request's file tells only of its newest commit; the results of the earlier ones name it still.
@@ -145,7 +147,9 @@ def earlier_evaluations(sources: Sources, found: Mapping[Key, Evaluation]) -> di
     return made
 
 
-def _results_of(request: Request, measured: Mapping[str, Measured], of_model: Iterable[Measured]) -> Measured | None:
+def _results_of(
+    request: Request, measured: Mapping[str, MeasuredResults], of_model: Iterable[MeasuredResults]
+) -> MeasuredResults | None:
     """The results that stand for a request: those that it names; for one from before us the newest that fit it."""
     if not is_shown(request):
         return None
@@ -154,7 +158,7 @@ def _results_of(request: Request, measured: Mapping[str, Measured], of_model: It
     return next((one for one in reversed(list(of_model)) if _fits(one, request)), None)
 
 
-def _fits(one: Measured, request: Request) -> bool:
+def _fits(one: MeasuredResults, request: Request) -> bool:
     if one.request:
         return one.request == str(request.path)
     return one.precision in ("", request.path.precision) and not differ(revision_of(request), one.revision)

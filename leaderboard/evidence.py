@@ -26,7 +26,7 @@ Name = Annotated[str, Field(max_length=MAX_NAME)]
 
 
 @dataclass(frozen=True)
-class Evidence:
+class FailureEvidence:
     """What is known of a death.
 
     `phase` is where it happened: claim, download, start, load, prepare, evaluate, score, publish. `exception` is the
@@ -58,79 +58,88 @@ class Evidence:
 
 
 @dataclass(frozen=True)
-class Sign:
+class EvidencePattern:
     """A question to the evidence; `words` say it for people who read the table."""
 
     words: str
-    fits: Callable[[Evidence], bool]
+    fits: Callable[[FailureEvidence], bool]
 
 
-def raised(*names: str, phases: tuple[str, ...] = ()) -> Sign:
+def raised(*names: str, phases: tuple[str, ...] = ()) -> EvidencePattern:
     """The exception, or one of its causes, is called one of `names` (and it happened in one of `phases`)."""
     wanted = set(names)
-    return Sign(
-        f"raises {', '.join(names)}{_where(phases)}", lambda e: bool(wanted & set(e.names)) and _there(e, phases)
+    return EvidencePattern(
+        f"raises {', '.join(names)}{_phase_words(phases)}",
+        lambda e: bool(wanted & set(e.names)) and _in_phases(e, phases),
     )
 
 
-def said(pattern: str, phases: tuple[str, ...] = ()) -> Sign:
+def text_matches(pattern: str, phases: tuple[str, ...] = ()) -> EvidencePattern:
     """The exception's text matches `pattern`, whatever the case (and it happened in one of `phases`)."""
     found = re.compile(pattern, re.IGNORECASE)
-    return Sign(f"says /{pattern}/{_where(phases)}", lambda e: bool(found.search(e.text)) and _there(e, phases))
+    return EvidencePattern(
+        f"says /{pattern}/{_phase_words(phases)}", lambda e: bool(found.search(e.text)) and _in_phases(e, phases)
+    )
 
 
-def logged(pattern: str, phases: tuple[str, ...]) -> Sign:
+def logged(pattern: str, phases: tuple[str, ...]) -> EvidencePattern:
     """The end of the log matches `pattern` (in one of `phases`)."""
     found = re.compile(pattern)
-    return Sign(f"logs /{pattern}/{_where(phases)}", lambda e: bool(found.search(e.log_tail)) and _there(e, phases))
+    return EvidencePattern(
+        f"logs /{pattern}/{_phase_words(phases)}", lambda e: bool(found.search(e.log_tail)) and _in_phases(e, phases)
+    )
 
 
-def stopped(*reasons: str) -> Sign:
+def stopped(*reasons: str) -> EvidencePattern:
     """The worker ended the attempt itself, for one of `reasons`."""
-    return Sign(f"was stopped: {', '.join(reasons)}", lambda e: e.stopped in reasons)
+    return EvidencePattern(f"was stopped: {', '.join(reasons)}", lambda e: e.stopped in reasons)
 
 
-def killed(*signals: signal.Signals) -> Sign:
+def killed(*signals: signal.Signals) -> EvidencePattern:
     """A signal ended the child, which said nothing; 128+n is how a shell, or the kernel's helper, says the same."""
     names = ", ".join(one.name for one in signals)
-    return Sign(f"was ended by {names}", lambda e: e.silent and (e.signal in signals or _status(e) - 128 in signals))
+    return EvidencePattern(
+        f"was ended by {names}", lambda e: e.silent and (e.signal in signals or _status(e) - 128 in signals)
+    )
 
 
-def exited(*statuses: int) -> Sign:
+def exited(*statuses: int) -> EvidencePattern:
     """The child ended with one of `statuses`, and said nothing."""
-    return Sign(f"ended with status {', '.join(map(str, statuses))}", lambda e: e.silent and e.exit_status in statuses)
+    return EvidencePattern(
+        f"ended with status {', '.join(map(str, statuses))}", lambda e: e.silent and e.exit_status in statuses
+    )
 
 
-def both(first: Sign, second: Sign) -> Sign:
+def both(first: EvidencePattern, second: EvidencePattern) -> EvidencePattern:
     """Both of them."""
-    return Sign(f"{first.words}, and {second.words}", lambda e: first.fits(e) and second.fits(e))
+    return EvidencePattern(f"{first.words}, and {second.words}", lambda e: first.fits(e) and second.fits(e))
 
 
-def asked_for(limit: int) -> Sign:
+def allocation_refused(limit: int) -> EvidencePattern:
     """One allocation of `limit` bytes or more was refused."""
     asked = re.compile(
         r"(?:tried to allocate|allocate memory:.{0,60}?|unable to allocate) (\d{1,30}) bytes", re.IGNORECASE
     )
 
-    def fits(evidence: Evidence) -> bool:
+    def fits(evidence: FailureEvidence) -> bool:
         found = asked.search(evidence.text)
         return found is not None and int(found[1]) >= limit
 
-    return Sign(f"asks for {limit >> 40} TiB or more at once", fits)
+    return EvidencePattern(f"asks for {limit >> 40} TiB or more at once", fits)
 
 
-def anything_raised(*phases: str) -> Sign:
+def anything_raised(*phases: str) -> EvidencePattern:
     """Any exception in one of `phases`."""
-    return Sign(f"raises anything{_where(phases)}", lambda e: bool(e.exception) and e.phase in phases)
+    return EvidencePattern(f"raises anything{_phase_words(phases)}", lambda e: bool(e.exception) and e.phase in phases)
 
 
-def _there(evidence: Evidence, phases: tuple[str, ...]) -> bool:
+def _in_phases(evidence: FailureEvidence, phases: tuple[str, ...]) -> bool:
     return not phases or evidence.phase in phases
 
 
-def _where(phases: tuple[str, ...]) -> str:
+def _phase_words(phases: tuple[str, ...]) -> str:
     return f" in {', '.join(phases)}" if phases else ""
 
 
-def _status(evidence: Evidence) -> int:
+def _status(evidence: FailureEvidence) -> int:
     return evidence.exit_status or 0

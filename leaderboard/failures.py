@@ -10,7 +10,7 @@ from collections.abc import Iterable
 
 from leaderboard.causes import endings, hub, last, machine, model, weights
 from leaderboard.causes.cause import Cause
-from leaderboard.evidence import Evidence
+from leaderboard.evidence import FailureEvidence
 
 UNKNOWN = "unknown"
 
@@ -53,7 +53,7 @@ def table(rows: Iterable[Cause]) -> dict[str, Cause]:
 CAUSES = table(row for rows in FAMILIES.values() for row in rows)
 
 
-def diagnose(evidence: Evidence) -> Cause:
+def diagnose(evidence: FailureEvidence) -> Cause:
     """What the attempt died of; `unknown` where no row fits."""
     return next((row for row in CAUSES.values() if any(sign.fits(evidence) for sign in row.signs)), CAUSES[UNKNOWN])
 

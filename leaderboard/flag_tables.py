@@ -44,7 +44,7 @@ LOST = frozenset({"look-alike", "no-name", "no-thread", "unknown"})
 
 
 @dataclass(frozen=True)
-class Row:
+class FlagTableRow:
     """One flag of a table: its key as it stands there, the model that it seems to mean, and the address."""
 
     key: str
@@ -52,13 +52,13 @@ class Row:
     thread: str
 
 
-class BadTable(ValueError):
+class BadFlagTable(ValueError):
     """It is no table of names and addresses; the message says why."""
 
 
-def read_table(text: str) -> tuple[list[Row], list[Problem]]:
+def read_table(text: str) -> tuple[list[FlagTableRow], list[Problem]]:
     """The rows of a table, and what is wrong with its keys as far as words alone tell. Raises BadTable."""
-    found: dict[str, Row] = {}
+    found: dict[str, FlagTableRow] = {}
     problems: list[Problem] = []
     for key, value in _pairs(text):
         tidied = tidy(key)
@@ -72,7 +72,7 @@ def read_table(text: str) -> tuple[list[Row], list[Problem]]:
             continue
         if tidied.casefold() in found:
             problems.append(REASONS["twice"].problem(key=key))
-        found[tidied.casefold()] = Row(key, tidied, value)
+        found[tidied.casefold()] = FlagTableRow(key, tidied, value)
     return list(found.values()), problems
 
 
@@ -95,13 +95,13 @@ def _trouble(key: str, tidied: str) -> Literal["", "address", "blanks", "invisib
 def _pairs(text: str) -> Iterator[tuple[str, str]]:
     """Keys and values in the order in which they stand there, doubles among them."""
     if len(text) > MAX_TABLE:
-        raise BadTable(f"it has more than {MAX_TABLE:,} characters")
+        raise BadFlagTable(f"it has more than {MAX_TABLE:,} characters")
     try:
         node = yaml.compose(_braces(text), Loader=yaml.SafeLoader)
     except (yaml.YAMLError, RecursionError, ValueError) as error:
-        raise BadTable(f"it cannot be read: {bounded(error)}") from error
+        raise BadFlagTable(f"it cannot be read: {bounded(error)}") from error
     if not isinstance(node, yaml.MappingNode):
-        raise BadTable("it is no table: it should map names of models to addresses")
+        raise BadFlagTable("it is no table: it should map names of models to addresses")
     for key, value in node.value:
         name = key.value if isinstance(key, yaml.ScalarNode) else ""
         yield name, str(value.value) if isinstance(value, yaml.ScalarNode) else ""

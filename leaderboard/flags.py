@@ -31,7 +31,7 @@ Text = Annotated[str, Field(max_length=2_000)]
 
 
 @dataclass(frozen=True)
-class Category:
+class FlagCategory:
     """A kind of flag, as data. `words` say what is held against a model; `cure` what its author can do.
 
     `cured_by` are codes of suspicions (`leaderboard.suspicions`): where those that a flag rests on can be found no
@@ -47,41 +47,41 @@ class Category:
     follows_weights: bool = True
 
 
-CATEGORIES: Mapping[str, Category] = {
+CATEGORIES: Mapping[str, FlagCategory] = {
     one.name: one
     for one in (
-        Category(
+        FlagCategory(
             "contamination",
             "trained on what models are tested with",
             "Show how its data were made, and how they were cleaned of the questions.",
         ),
-        Category(
+        FlagCategory(
             "copy",
             "another model's weights, without saying so",
             "Name the original in base_model of the model card, and keep its licence.",
             frozenset({"same-weights-unnamed", "licence-missing", "licence-changed", "base-undeclared"}),
             follows_weights=False,
         ),
-        Category(
+        FlagCategory(
             "merge",
             "a merge, or made from other models, without saying so",
             "Declare it in the model card: the tag merge, and base_model with the models that it was made from.",
             frozenset({"merge-undeclared", "base-undeclared"}),
         ),
-        Category(
+        FlagCategory(
             "category",
             "listed as another kind of model than it is",
             "Say in a comment which kind it is; a maintainer corrects it.",
             frozenset({"wrong-category"}),
             follows_weights=False,
         ),
-        Category(
+        FlagCategory(
             "opt-out",
             "the authors asked that it is not on this leaderboard",
             "If you are one of them and have changed your mind, say so in a comment.",
             hides=False,
         ),
-        Category("other", "see the reason", "Say in a comment what speaks against the reason."),
+        FlagCategory("other", "see the reason", "Say in a comment what speaks against the reason."),
     )
 }
 
@@ -90,7 +90,7 @@ class _Record(BaseModel):
     model_config = ConfigDict(frozen=True, extra="allow")
 
 
-class Scope(_Record):
+class FlagScope(_Record):
     """What of the model is flagged: one commit, one precision; "" for all of them."""
 
     revision: Word = ""
@@ -107,7 +107,7 @@ class Scope(_Record):
         return same_commit and (not (self.precision and precision) or self.precision == precision)
 
 
-class Evidence(_Record):
+class FlagEvidence(_Record):
     """One thing that was found, with where it can be seen, and the other model that it speaks of."""
 
     code: Word
@@ -116,7 +116,7 @@ class Evidence(_Record):
     other: Word = ""
 
 
-class Decision(_Record):
+class FlagDecision(_Record):
     """What was decided, by whom, when (ISO, UTC), why; `cause` is the comment, or the import, that did it."""
 
     what: Literal["flagged", "lifted"]
@@ -137,14 +137,14 @@ class FlagRecord(_Record):
     status: Status
     category: Word
     reason: Text = ""
-    scope: Scope = Field(default_factory=Scope)
+    scope: FlagScope = Field(default_factory=FlagScope)
     thread: Text = ""
     reporter: Word = ""
     reporter_id: Word = ""
-    evidence: tuple[Evidence, ...] = ()
+    evidence: tuple[FlagEvidence, ...] = ()
     weights: Word = ""
     also: tuple[Word, ...] = ()
-    decisions: tuple[Decision, ...] = ()
+    decisions: tuple[FlagDecision, ...] = ()
 
     @property
     def path(self) -> str:
@@ -167,12 +167,12 @@ class FlagRecord(_Record):
         return self.category == "opt-out"
 
     @property
-    def kind(self) -> Category:
+    def kind(self) -> FlagCategory:
         """Its category; `other` for a word that nobody knows any more."""
         return CATEGORIES.get(self.category, CATEGORIES["other"])
 
     @property
-    def flagged_by(self) -> Decision | None:
+    def flagged_by(self) -> FlagDecision | None:
         """The decision that flagged it last."""
         return next((one for one in reversed(self.decisions) if one.what == "flagged"), None)
 
@@ -220,7 +220,7 @@ def _first_line(error: Exception) -> str:
     return str(error).splitlines()[0][:200]
 
 
-def flagged(before: FlagRecord | None, now: FlagRecord, decision: Decision) -> FlagRecord:
+def flagged(before: FlagRecord | None, now: FlagRecord, decision: FlagDecision) -> FlagRecord:
     """`now` with what was decided about the model before, and `decision`; the same where that was taken already."""
     earlier = before.decisions if before is not None else ()
     if before is not None and any(one.cause == decision.cause for one in earlier):
@@ -232,7 +232,7 @@ def flagged(before: FlagRecord | None, now: FlagRecord, decision: Decision) -> F
     )
 
 
-def lifted(before: FlagRecord, decision: Decision) -> FlagRecord:
+def lifted(before: FlagRecord, decision: FlagDecision) -> FlagRecord:
     """The record once its flag is lifted; the same where it is already."""
     if not before.stands:
         return before

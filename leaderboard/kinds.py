@@ -27,7 +27,7 @@ class Effect(StrEnum):
     """A worker, a suite or the whole queue is stopped because too much of it fails."""
 
 
-class Mode(StrEnum):
+class EffectMode(StrEnum):
     """Whether effects of one kind happen."""
 
     OFF = "off"

@@ -27,7 +27,7 @@ from leaderboard.attempts import Failure, Outcome, attempt_id, number_in
 from leaderboard.failures import cause
 from leaderboard.requests import Request, Status
 
-Life = Literal["unseen", "queued", "taken", "running", "ended", "handed-back", "silent"]
+AttemptLife = Literal["unseen", "queued", "taken", "running", "ended", "handed-back", "silent"]
 """What Redis knows of an attempt; `silent` means that it lived and does not beat any more."""
 
 
@@ -44,7 +44,7 @@ class Wait:
 
 
 @dataclass(frozen=True)
-class Claim:
+class ConfirmClaim:
     """Commit RUNNING, unless the file says so already, and tell the worker."""
 
     attempt: str
@@ -52,7 +52,7 @@ class Claim:
 
 
 @dataclass(frozen=True)
-class Watch:
+class ShowProgress:
     """It runs; show how far."""
 
     attempt: str
@@ -90,23 +90,23 @@ class Recover:
 
 
 @dataclass(frozen=True)
-class Settled:
+class NothingToDo:
     """Nothing more will happen to it by itself."""
 
 
 @dataclass(frozen=True)
-class Foreign:
+class LeaveForeign:
     """Another backend runs it, or it is in a state that Steward does not know: hands off."""
 
 
-Step = Admit | Wait | Claim | Watch | Finish | Fail | Reopen | Recover | Settled | Foreign
+Step = Admit | Wait | ConfirmClaim | ShowProgress | Finish | Fail | Reopen | Recover | NothingToDo | LeaveForeign
 
 
 @dataclass(frozen=True)
-class Seen:
+class AttemptFacts:
     """What is known of a request's current attempt: its life, what it reported, and the digest of the board's suite."""
 
-    life: Life = "unseen"
+    life: AttemptLife = "unseen"
     reported: Outcome | None = None
     suite: str = ""
 
@@ -121,7 +121,7 @@ class Seen:
 
 
 @dataclass(frozen=True)
-class Turn:
+class CurrentAttempt:
     """Which attempt of a request is the current one.
 
     `first` is the first since people asked last: the ones before it are not held against the budget of tries.
@@ -138,66 +138,66 @@ class Turn:
         return self.number - self.first + 1
 
 
-def spent(request: Request) -> int:
+def highest_used_number(request: Request) -> int:
     """The highest number of an attempt that was claimed, or ended, as far as the file tells; 0 where none was."""
     facts, status = request.file.steward, request.status
     over = 0 if status is None or status.waits else facts.attempt
     return max(facts.spent, over, number_in(request.file.job_id))
 
 
-def turn(request: Request, used: int = 0) -> Turn:
+def find_current_attempt(request: Request, used: int = 0) -> CurrentAttempt:
     """The current attempt of `request`, where those up to `used` are known to be spent, whatever the file says."""
     facts, status = request.file.steward, request.status
     if status is None or not status.waits:
         number = max(1, facts.attempt)
-        return Turn(number, min(facts.first, number), facts.revision)
-    over = max(spent(request), used)
+        return CurrentAttempt(number, min(facts.first, number), facts.revision)
+    over = max(highest_used_number(request), used)
     if facts.attempt > over:
-        return Turn(facts.attempt, min(facts.first, facts.attempt), facts.revision)
-    return Turn(over + 1, over + 1, facts.revision if facts.attempt == 0 else None)
+        return CurrentAttempt(facts.attempt, min(facts.first, facts.attempt), facts.revision)
+    return CurrentAttempt(over + 1, over + 1, facts.revision if facts.attempt == 0 else None)
 
 
-def current_attempt(board: str, request: Request, now: Turn, sha: str | None = None) -> str | None:
+def current_attempt_id(board: str, request: Request, now: CurrentAttempt, sha: str | None = None) -> str | None:
     """The id of the attempt `now`: at the pinned revision, or at `sha` before one is pinned; None without either."""
     revision = now.revision or sha
     return attempt_id(board, str(request.path), revision, now.number) if revision is not None else None
 
 
-def next_step(request: Request, attempt: str | None, seen: Seen, *, may_try_again: bool) -> Step:
+def next_step(request: Request, attempt: str | None, seen: AttemptFacts, *, may_try_again: bool) -> Step:
     """What to do about `request`, whose current attempt is `attempt` and was `seen` so.
 
     `may_try_again` says whether the fault and the board's budget allow another attempt.
     """
     status = request.status
     if status is None:
-        return Foreign()
+        return LeaveForeign()
     if status.waits:
         return _waiting(attempt, seen, may_try_again=may_try_again)
     if status is Status.RUNNING:
         return _running(request, attempt, seen, may_try_again=may_try_again)
-    return Settled()
+    return NothingToDo()
 
 
-def _waiting(attempt: str | None, seen: Seen, *, may_try_again: bool) -> Step:
+def _waiting(attempt: str | None, seen: AttemptFacts, *, may_try_again: bool) -> Step:
     if attempt is None or seen.life in ("unseen", "silent"):
         return Admit()
     if seen.life == "taken":
-        return Claim(attempt, committed=False)
+        return ConfirmClaim(attempt, committed=False)
     if seen.life == "ended" and seen.outcome is not None:
         return _ended(seen.outcome, may_try_again=may_try_again)
     return Wait(attempt)
 
 
-def _running(request: Request, attempt: str | None, seen: Seen, *, may_try_again: bool) -> Step:
+def _running(request: Request, attempt: str | None, seen: AttemptFacts, *, may_try_again: bool) -> Step:
     ours = request.file.steward.attempt > 0 and attempt is not None and request.file.job_id == attempt
     if not ours or attempt is None:
-        return Foreign()
+        return LeaveForeign()
     if seen.life == "ended" and seen.outcome is not None:
         return _ended(seen.outcome, may_try_again=may_try_again)
     if seen.life == "taken":
-        return Claim(attempt, committed=True)
+        return ConfirmClaim(attempt, committed=True)
     if seen.life == "running":
-        return Watch(attempt)
+        return ShowProgress(attempt)
     if seen.life in ("handed-back", "queued"):
         return Wait(attempt)  # a worker gave it back, and no other has it yet
     return Recover(attempt)

@@ -24,7 +24,7 @@ BY = "steward"
 
 
 @dataclass(frozen=True)
-class Ended:
+class EndedAttempt:
     """How one attempt ended: `cause` is empty where it went well. `at` is in seconds since the epoch."""
 
     attempt: str
@@ -54,15 +54,17 @@ class Outbreak:
         )
 
 
-def struck(
-    ended: Iterable[Ended], cause: str, *, now: float, since: float = float("-inf"), window: float = WINDOW
+def models_struck(
+    ended: Iterable[EndedAttempt], cause: str, *, now: float, since: float = float("-inf"), window: float = WINDOW
 ) -> Outbreak:
     """The models that died of `cause` within the `window`, and after `since`."""
     deaths = (one for one in ended if one.cause == cause and now - window <= one.at <= now and one.at > since)
     return Outbreak(cause, tuple(dict.fromkeys(one.model for one in sorted(deaths, key=lambda one: one.at))))
 
 
-def suspicion(ended: Iterable[Ended], *, now: float, cleared: Mapping[str, float] | None = None) -> Outbreak | None:
+def suspicion(
+    ended: Iterable[EndedAttempt], *, now: float, cleared: Mapping[str, float] | None = None
+) -> Outbreak | None:
     """The outbreak that `ended` looks like, the largest if several; None where it looks like none.
 
     `cleared`: cause → when the canary was asked about it last; what happened before that counts no more.
@@ -71,11 +73,11 @@ def suspicion(ended: Iterable[Ended], *, now: float, cleared: Mapping[str, float
     enough = max(MODELS, SHARE * len({one.model for one in recent}))
     causes = {one.cause for one in recent} - OF_ONE_MODEL - {""}
     known = cleared or {}
-    found = [struck(recent, cause, now=now, since=known.get(cause, float("-inf"))) for cause in sorted(causes)]
+    found = [models_struck(recent, cause, now=now, since=known.get(cause, float("-inf"))) for cause in sorted(causes)]
     return max((one for one in found if len(one.models) >= enough), key=lambda one: len(one.models), default=None)
 
 
-def called_off(pauses: Mapping[str, Hold]) -> dict[str, Hold]:
+def suites_paused_by_outbreak(pauses: Mapping[str, Hold]) -> dict[str, Hold]:
     """The suites that are paused because of an outbreak, by name, with the reason."""
     ours = ((what.partition(":"), hold) for what, hold in pauses.items() if hold.by == BY)
     return {name: hold for (kind, _, name), hold in ours if kind == "suite"}

@@ -10,7 +10,7 @@ from leaderboard.attempts import ATTEMPT_ID, Fault, number_in
 from leaderboard.failures import cause
 
 Kind = Literal["failed", "relaunched", "reported", "resubmitted", "put-back", "new-suite"]
-_BY_PEOPLE: dict[str, Kind] = {
+_REOPENED_BY_PEOPLE: dict[str, Kind] = {
     "relaunch": "relaunched",
     "report": "reported",
     "resubmit": "resubmitted",
@@ -22,7 +22,7 @@ _ANEW = ("resubmit", "commit", "suite")
 
 
 @dataclass(frozen=True)
-class Past:
+class Reopening:
     """One reopening: an `attempt` that failed of `cause` and was followed by another, or a wish of people."""
 
     kind: Kind
@@ -33,7 +33,7 @@ class Past:
     left_log: bool = False
 
 
-def past(causes: Sequence[str], *, most: int = 20) -> tuple[Past, ...]:
+def newest_reopenings(causes: Sequence[str], *, most: int = 20) -> tuple[Reopening, ...]:
     """The newest `most` reopenings, oldest first; causes that say nothing to people are left out."""
     found = (_read(one) for one in causes)
     return tuple(one for one in found if one is not None)[-most:]
@@ -45,10 +45,10 @@ def since_asked_anew(causes: Sequence[str]) -> Sequence[str]:
     return causes[max(starts, default=0) :]
 
 
-def _read(said: str) -> Past | None:
+def _read(said: str) -> Reopening | None:
     first, _, rest = said.partition(":")
     if ATTEMPT_ID.match(first) is not None:
         row = cause(rest)
-        return Past("failed", first, number_in(first), row.code, row.fault, left_log=row.code != "worker-lost")
-    kind = _BY_PEOPLE.get(first)
-    return Past(kind) if kind is not None and rest else None
+        return Reopening("failed", first, number_in(first), row.code, row.fault, left_log=row.code != "worker-lost")
+    kind = _REOPENED_BY_PEOPLE.get(first)
+    return Reopening(kind) if kind is not None and rest else None

@@ -56,7 +56,7 @@ Count = Annotated[int, Field(ge=0)]
 Billions = Annotated[float, Field(gt=0)]
 
 
-class Policy(BaseModel):
+class AdmissionPolicy(BaseModel):
     """The section `admission` of a board file. Names of accounts and models count in any case of letters."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")

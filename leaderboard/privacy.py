@@ -22,13 +22,13 @@ def strictest(known: Iterable[Access]) -> Access:
     return max(known, key=_BY_STRENGTH.index, default="public")
 
 
-def said_access(request: Request) -> Access:
+def access_in_file(request: Request) -> Access:
     """What the file says: its own words, and what was found out when it was judged last."""
     said = bool(request.path.private or request.file.private)
     return strictest(["private" if said else "public", request.file.steward.access or "public"])
 
 
-def found_access(request: Request, model: ModelFacts) -> Access:
+def access_on_hub(request: Request, model: ModelFacts) -> Access:
     """What the Hub says of the model now; a request that calls itself private is taken at its word."""
     if request.path.private or request.file.private or model.is_private or model.availability == "private":
         return "private"

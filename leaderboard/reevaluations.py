@@ -7,10 +7,10 @@ from typing import Literal
 
 from leaderboard.requests import Request
 
-Standing = Literal["due", "current", "tried", "unknown"]
+ReevaluationStatus = Literal["due", "current", "tried", "unknown"]
 
 
-def standing(request: Request, made_with: str | None, suite: str) -> Standing:
+def reevaluation_status(request: Request, made_with: str | None, suite: str) -> ReevaluationStatus:
     """How the result of a finished request stands to `suite`, a digest; `made_with` is that of its own suite, if known.
 
     `tried` was put back for this suite once, and has the result that it had then: the newer evaluation failed.

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from leaderboard.reasons import Problem, Reason, names, table
-from leaderboard.renames import Checked, Plan
+from leaderboard.renames import RenameComparison, RenamePlan
 
 WORDS = table(
     (
@@ -70,11 +70,11 @@ WORDS = table(
 
 
 @dataclass(frozen=True)
-class Facts:
+class RenameFacts:
     """What was found out. `leads` is what the Hub calls `plan.old` now ("": nothing), `new_exists` whether it knows
     `plan.new`; `same_weights` and `may_write` (to both) count where the names do not lead to one model."""
 
-    plan: Plan
+    plan: RenamePlan
     leads: str
     new_exists: bool
     same_weights: bool = False
@@ -86,7 +86,7 @@ class Facts:
 
 
 @dataclass(frozen=True)
-class Line:
+class RenameCheckLine:
     """One check, and how it went."""
 
     ok: bool
@@ -94,10 +94,10 @@ class Line:
 
 
 @dataclass(frozen=True)
-class Judged:
+class RenameVerdict:
     """Every check. `partial`: what passed is only a part of the rename."""
 
-    lines: tuple[Line, ...]
+    lines: tuple[RenameCheckLine, ...]
     partial: bool = False
 
     @property
@@ -105,34 +105,34 @@ class Judged:
         """Whether nothing speaks against it."""
         return all(line.ok for line in self.lines)
 
-    def with_problems(self, problems: Iterable[Problem]) -> Judged:
+    def with_problems(self, problems: Iterable[Problem]) -> RenameVerdict:
         """The same, and `problems` speak against it too."""
         known = {line.problem for line in self.lines}
-        more = tuple(Line(False, problem) for problem in problems if problem not in known)
-        return Judged((*self.lines, *more), self.partial)
+        more = tuple(RenameCheckLine(False, problem) for problem in problems if problem not in known)
+        return RenameVerdict((*self.lines, *more), self.partial)
 
 
-def judge(facts: Facts, checked: Checked | None = None, *, escapes: bool = True) -> Judged:
+def judge(facts: RenameFacts, checked: RenameComparison | None = None, *, escapes: bool = True) -> RenameVerdict:
     """Hold `facts` against the rules, and `checked`, what a pull request does, where it is one.
 
     `escapes` says that a flag would be left behind.
     """
-    lines = [_same_model(facts), _free(facts), _flags(facts, escapes=escapes), _at_rest(facts)]
+    lines = [_same_model(facts), _free(facts), _flags(facts, escapes=escapes), _nothing_running(facts)]
     if checked is None:
-        lines += [Line(False, problem) for problem in facts.plan.problems]
-        return Judged(tuple(lines))
+        lines += [RenameCheckLine(False, problem) for problem in facts.plan.problems]
+        return RenameVerdict(tuple(lines))
     lines += _files(facts, checked)
     is_partial = checked.verdict == "partial"
     if is_partial and facts.leads != facts.plan.new:
         lines.append(_line(False, "at-once", old=facts.plan.old, new=facts.plan.new))
-    return Judged(tuple(lines), is_partial)
+    return RenameVerdict(tuple(lines), is_partial)
 
 
-def _line(ok: bool, code: str, **words: object) -> Line:
-    return Line(ok, WORDS[code].problem(**words))
+def _line(ok: bool, code: str, **words: object) -> RenameCheckLine:
+    return RenameCheckLine(ok, WORDS[code].problem(**words))
 
 
-def _same_model(facts: Facts) -> Line:
+def _same_model(facts: RenameFacts) -> RenameCheckLine:
     old, new, who = facts.plan.old, facts.plan.new, facts.requester
     if facts.leads == new != "":
         return _line(True, "redirects", old=old, new=new)
@@ -148,28 +148,28 @@ def _same_model(facts: Facts) -> Line:
     return _line(facts.may_write, code, old=old, new=new, who=who or "whoever asks for it")
 
 
-def _free(facts: Facts) -> Line:
+def _free(facts: RenameFacts) -> RenameCheckLine:
     """Files of the new name may be there where both names are one model: the plan sees to it that none is lost."""
     if facts.new_files and facts.leads != facts.plan.new:
         return _line(False, "not-free", new=facts.plan.new, paths=names(facts.new_files))
     return _line(True, "free", new=facts.plan.new)
 
 
-def _flags(facts: Facts, *, escapes: bool) -> Line:
+def _flags(facts: RenameFacts, *, escapes: bool) -> RenameCheckLine:
     if facts.flagged and escapes:
         return _line(False, "flag", model=names(facts.flagged))
     return _line(True, "no-flag")
 
 
-def _at_rest(facts: Facts) -> Line:
+def _nothing_running(facts: RenameFacts) -> RenameCheckLine:
     return _line(False, "running", model=facts.plan.old) if facts.running else _line(True, "at-rest")
 
 
-def _files(facts: Facts, checked: Checked) -> Iterable[Line]:
+def _files(facts: RenameFacts, checked: RenameComparison) -> Iterable[RenameCheckLine]:
     if checked.verdict == "wrong":
         if not checked.problems:
             return [_line(False, "does-nothing", old=facts.plan.old, new=facts.plan.new)]
-        return [Line(False, problem) for problem in checked.problems]
+        return [RenameCheckLine(False, problem) for problem in checked.problems]
     done = len(facts.plan.files) - len(checked.left)
     if checked.verdict == "exact":
         return [_line(True, "exact", count=_count(done))]

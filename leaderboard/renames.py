@@ -26,7 +26,7 @@ from leaderboard.reasons import Problem, Reason, table
 from leaderboard.requests import OURS, RequestPath, is_model, parse_path
 
 Kind = Literal["requests", "results"]
-Verdict = Literal["exact", "partial", "wrong"]
+ComparisonOutcome = Literal["exact", "partial", "wrong"]
 MOST_FILES = 2_000
 """Files that one rename may touch: more are looked at by a person."""
 
@@ -76,7 +76,7 @@ class FilePlan:
 
 
 @dataclass(frozen=True)
-class Plan:
+class RenamePlan:
     """The rename of `old` to `new` in one repo; `problems` say why it cannot be done."""
 
     kind: Kind
@@ -92,13 +92,13 @@ class Plan:
         return hashlib.sha256(json.dumps([self.kind, self.old, self.new, sorted(told)]).encode()).hexdigest()
 
 
-def plan(kind: Kind, old: str, new: str, files: Mapping[str, bytes], taken: Iterable[str] = ()) -> Plan:
+def plan(kind: Kind, old: str, new: str, files: Mapping[str, bytes], taken: Iterable[str] = ()) -> RenamePlan:
     """The rename of `old` to `new` upon `files`, those of the repo that may speak of `old`; `taken` are other paths."""
     problems = [REASONS["no-name"].problem(name=one[:100]) for one in (old, new) if not is_model(one)]
     if old == new:
         problems.append(REASONS["same-name"].problem())
     if problems:
-        return Plan(kind, old, new, problems=tuple(problems))
+        return RenamePlan(kind, old, new, problems=tuple(problems))
     planned, there = [], {*files, *taken}
     for path, data in sorted(files.items()):
         found = _file(kind, old, new, path, data)
@@ -114,7 +114,7 @@ def plan(kind: Kind, old: str, new: str, files: Mapping[str, bytes], taken: Iter
         problems.append(REASONS["nothing-to-rename"].problem(old=old))
     if len(planned) > MOST_FILES:
         problems.append(REASONS["too-many"].problem(most=f"{MOST_FILES:,}"))
-    return Plan(kind, old, new, tuple(planned), tuple(problems))
+    return RenamePlan(kind, old, new, tuple(planned), tuple(problems))
 
 
 def _file(kind: Kind, old: str, new: str, path: str, data: bytes) -> FilePlan | Problem | None:
@@ -132,7 +132,7 @@ def _file(kind: Kind, old: str, new: str, path: str, data: bytes) -> FilePlan | 
     changed = _request(old, new, fields) if kind == "requests" else _result(old, new, fields)
     if place == path and changed == fields:
         return None
-    return FilePlan(path, place, data, data if changed == fields else _written(data, fields, changed))
+    return FilePlan(path, place, data, data if changed == fields else _new_contents(data, fields, changed))
 
 
 def request_place(old: str, new: str, path: str) -> str:
@@ -161,7 +161,7 @@ def _result(old: str, new: str, fields: dict[str, Any]) -> dict[str, Any]:
         changed["model_name_sanitized"] = sanitised(new)
     _within(changed, "config_general", lambda inner: _same_or(inner, "model_name", old, new))
     _within(changed, "config", lambda inner: _arguments(inner, old, new))
-    _within(changed, OURS, lambda inner: _ours(inner, old, new))
+    _within(changed, OURS, lambda inner: _steward_block(inner, old, new))
     return changed
 
 
@@ -186,7 +186,7 @@ def _arguments(inner: dict[str, Any], old: str, new: str) -> dict[str, Any]:
     return inner
 
 
-def _ours(inner: dict[str, Any], old: str, new: str) -> dict[str, Any]:
+def _steward_block(inner: dict[str, Any], old: str, new: str) -> dict[str, Any]:
     inner = _same_or(inner, "model", old, new)
     said = inner.get("request")
     return {**inner, "request": request_place(old, new, said)} if isinstance(said, str) else inner
@@ -197,30 +197,30 @@ def sanitised(model: str) -> str:
     return re.sub(r"[\"<>:/\\|?*\[\]]+", "__", model)
 
 
-def _written(data: bytes, before: dict[str, Any], after: dict[str, Any]) -> bytes:
+def _new_contents(data: bytes, before: dict[str, Any], after: dict[str, Any]) -> bytes:
     """The new contents, in the file's own text but for the values that change."""
     changes = {key: value for key, value in after.items() if before.get(key) != value}
     return edit(data.decode("utf-8"), changes).encode()
 
 
 @dataclass(frozen=True)
-class Checked:
+class RenameComparison:
     """What a pull request does, held against the plan: right, right but not all of it, or wrong."""
 
-    verdict: Verdict
+    verdict: ComparisonOutcome
     problems: tuple[Problem, ...] = ()
     left: tuple[FilePlan, ...] = ()
     """What the plan holds and the pull request does not do."""
 
 
-def check(it: Plan, changes: Iterable[FileChange], contents: Mapping[str, bytes]) -> Checked:
+def check(it: RenamePlan, changes: Iterable[FileChange], contents: Mapping[str, bytes]) -> RenameComparison:
     """Hold `changes` against the plan. `contents` are the files of the pull request's head, by path."""
     if it.problems:
-        return Checked("wrong", it.problems)
+        return RenameComparison("wrong", it.problems)
     by_path, by_place = {one.path: one for one in it.files}, {one.place: one for one in it.files}
     gone, there, problems = set[str](), set[str](), list[Problem]()
     for change in changes:
-        for path in gone_in(change):
+        for path in removed_paths(change):
             gone.add(path)
             if path not in by_path or not by_path[path].moves:
                 problems.append(REASONS["not-planned"].problem(path=path, old=it.old, new=it.new))
@@ -231,7 +231,7 @@ def check(it: Plan, changes: Iterable[FileChange], contents: Mapping[str, bytes]
         if one is None:
             problems.append(REASONS["not-planned"].problem(path=change.path, old=it.old, new=it.new))
         else:
-            problems += _compared(one, change, contents.get(change.path))
+            problems += _file_problems(one, change, contents.get(change.path))
     problems += [
         REASONS["lost"].problem(path=path, place=by_path[path].place)
         for path in sorted(gone)
@@ -244,18 +244,18 @@ def check(it: Plan, changes: Iterable[FileChange], contents: Mapping[str, bytes]
     ]
     left = tuple(one for one in it.files if one.place not in there)
     if problems or len(left) == len(it.files):
-        return Checked("wrong", tuple(problems), left)
-    return Checked("partial" if left else "exact", (), left)
+        return RenameComparison("wrong", tuple(problems), left)
+    return RenameComparison("partial" if left else "exact", (), left)
 
 
-def gone_in(change: FileChange) -> list[str]:
+def removed_paths(change: FileChange) -> list[str]:
     """Paths at which there is nothing any more."""
     if change.kind == "removed":
         return [change.path]
     return [change.old_path] if change.kind == "renamed" and change.old_path is not None else []
 
 
-def _compared(one: FilePlan, change: FileChange, data: bytes | None) -> list[Problem]:
+def _file_problems(one: FilePlan, change: FileChange, data: bytes | None) -> list[Problem]:
     if change.mode not in ("", REGULAR):
         return [REASONS["mode"].problem(path=change.path)]
     wanted, found = object_in(one.data), object_in(data) if data is not None else None
@@ -270,7 +270,7 @@ def _compared(one: FilePlan, change: FileChange, data: bytes | None) -> list[Pro
     return [REASONS["content"].problem(path=change.path, fields=f"it differs in {fields}")] if names else []
 
 
-def mended(it: Plan, contents: Mapping[str, bytes]) -> dict[str, dict[str, Any]]:
+def missing_facts(it: RenamePlan, contents: Mapping[str, bytes]) -> dict[str, dict[str, Any]]:
     """Path → members of our block that still have to be set there: what a tool of others left as it was."""
     found: dict[str, dict[str, Any]] = {}
     for one in it.files:

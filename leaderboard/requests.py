@@ -157,7 +157,7 @@ def ours_in(fields: Mapping[str, Any]) -> dict[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
-class Kept(BaseModel):
+class PreviousResult(BaseModel):
     """A result that stays while a newer evaluation is under way, and is put back should that fail.
 
     `revision` is the commit that it is of; `results` its path in the results repo and `log` the address of its log,
@@ -192,7 +192,7 @@ class StewardFacts(BaseModel):
     hold: Hold | None = Field(default=None, description="why it gets no turn for now")
     cancelled: Hold | None = Field(default=None, description="why, by whom and when it was withdrawn")
     gpu_seconds: float = Field(default=0.0, ge=0, description="what its attempts took so far")
-    kept: Kept | None = Field(
+    kept: PreviousResult | None = Field(
         default=None, description="the earlier result, where a newer evaluation is under way or was cancelled"
     )
     tried: str | None = Field(

@@ -115,7 +115,7 @@ Phase = Literal["load", "prepare", "evaluate"]
 """The weights are loaded; the tasks with their questions; the harness's own `evaluate` runs, to the last metric."""
 
 
-class Block(BaseModel):
+class StewardBlock(BaseModel):
     """The `steward` block: where the results come from. Scores are repeated for readers who want nothing but them."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
@@ -147,10 +147,10 @@ class Block(BaseModel):
 
 
 @dataclass(frozen=True)
-class Results:
+class ResultsFile:
     """A results file that was read and checked. `scores` are recomputed; `data` is all that the file holds."""
 
-    block: Block
+    block: StewardBlock
     scores: Scores
     data: Mapping[str, Any]
 
@@ -164,7 +164,7 @@ def scores_in_block(scores: Scores) -> dict[str, Any]:
     }
 
 
-def with_block(harness: Mapping[str, Any], block: Block) -> dict[str, Any]:
+def with_block(harness: Mapping[str, Any], block: StewardBlock) -> dict[str, Any]:
     """The results file as JSON data: the harness's own, and `block`."""
     return {**harness, BLOCK: block.model_dump(mode="json")}
 
@@ -204,11 +204,11 @@ def parse_harness(data: bytes) -> dict[str, Any]:
     return parsed
 
 
-def read_results(data: bytes, suite: Suite) -> Results:
+def read_results(data: bytes, suite: Suite) -> ResultsFile:
     """The results of `suite` in a file's bytes. Raises BadResults where they are not what they should be."""
     parsed = parse_harness(data)
     try:
-        block = Block.model_validate(parsed.get(BLOCK))
+        block = StewardBlock.model_validate(parsed.get(BLOCK))
     except ValidationError as error:
         raise BadResults(f"the steward block has mistakes: {mistakes(error, most=5)}") from error
     if (block.suite, block.suite_digest) != (suite.name, suite.digest):
@@ -216,18 +216,18 @@ def read_results(data: bytes, suite: Suite) -> Results:
     scores = score(parsed["results"], suite)
     if not _same(block, scores):
         raise BadResults("the scores in the steward block are not those that follow from the raw ones")
-    return Results(block, scores, parsed)
+    return ResultsFile(block, scores, parsed)
 
 
 def suite_digest(data: bytes) -> str | None:
     """Which suite a results file says that it is of, whatever that is; None where it says nothing that can be read."""
     try:
-        return Block.model_validate(parse_harness(data).get(BLOCK)).suite_digest
+        return StewardBlock.model_validate(parse_harness(data).get(BLOCK)).suite_digest
     except (BadResults, ValidationError):
         return None
 
 
-def _same(block: Block, scores: Scores) -> bool:
+def _same(block: StewardBlock, scores: Scores) -> bool:
     """Whether the block repeats `scores`, but for rounding in the last digits."""
     names = block.benchmarks.keys() == scores.by_name.keys()
     close = all(math.isclose(block.benchmarks.get(n, -1), s, abs_tol=1e-6) for n, s in scores.by_name.items())

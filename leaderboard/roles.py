@@ -51,7 +51,7 @@ class Person:
 
 
 @dataclass(frozen=True)
-class Subject:
+class CommandSubject:
     """Whom a command is about: the namespace of the model with its owner's id (None: an organisation, or unknown), and
     the id of whoever submitted it."""
 
@@ -61,7 +61,7 @@ class Subject:
 
 
 def roles_of(
-    person: Person, subject: Subject, *, maintainers: Set[str], maintaining: Set[tuple[str, str]] = frozenset()
+    person: Person, subject: CommandSubject, *, maintainers: Set[str], maintaining: Set[tuple[str, str]] = frozenset()
 ) -> frozenset[Role]:
     """The roles of `person` towards `subject`.
 

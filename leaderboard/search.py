@@ -4,7 +4,7 @@
     yi-34b; mixtral                         either of them
     Hub License: mit                        by licence
     mixtral; Hub License: apache-2.0        a name and a licence, in any order
-    Type: merge; Average: >= 30             every `Column: value` must match
+    Type: merge; Average: >= 30             every `SearchColumn: value` must match
     #Params: 7; Average: 30..40             numbers: as they are shown, compared, or between two
 
 Names are alternatives, columns are conditions. What is compared is folded: case, accents, full-width letters, dashes
@@ -34,7 +34,7 @@ Value = str | float | bool | None
 
 
 @dataclass(frozen=True)
-class Column:
+class SearchColumn:
     """One column that can be searched: `title` as tables show it, other names that people write, what it holds."""
 
     key: str
@@ -44,24 +44,24 @@ class Column:
 
 
 COLUMNS = (
-    Column("licence", "Hub License", ("license", "licence", "hub licence")),
-    Column("precision", "Precision"),
-    Column("weights", "Weight type", ("weights",)),
-    Column("category", "Type", ("category", "model type")),
-    Column("architecture", "Architecture", ("architectures",)),
-    Column("status", "Status", ("state",)),
-    Column("submitter", "Submitted by", ("submitter", "by", "user")),
-    Column("organisation", "Organisation", ("organization", "org", "author", "owner")),
-    Column("base", "Base model", ("base",)),
-    Column("revision", "Model sha", ("sha", "revision", "commit")),
-    Column("average", "Average", ("average ⬆️", "score"), "number"),
-    Column("parameters", "#Params (B)", ("params", "#params", "params (b)", "parameters", "size"), "number"),
-    Column("flagged", "Flagged", (), "yes-no"),
+    SearchColumn("licence", "Hub License", ("license", "licence", "hub licence")),
+    SearchColumn("precision", "Precision"),
+    SearchColumn("weights", "Weight type", ("weights",)),
+    SearchColumn("category", "Type", ("category", "model type")),
+    SearchColumn("architecture", "Architecture", ("architectures",)),
+    SearchColumn("status", "Status", ("state",)),
+    SearchColumn("submitter", "Submitted by", ("submitter", "by", "user")),
+    SearchColumn("organisation", "Organisation", ("organization", "org", "author", "owner")),
+    SearchColumn("base", "Base model", ("base",)),
+    SearchColumn("revision", "Model sha", ("sha", "revision", "commit")),
+    SearchColumn("average", "Average", ("average ⬆️", "score"), "number"),
+    SearchColumn("parameters", "#Params (B)", ("params", "#params", "params (b)", "parameters", "size"), "number"),
+    SearchColumn("flagged", "Flagged", (), "yes-no"),
 )
 
 
 @dataclass(frozen=True)
-class Row:
+class SearchRow:
     """What can be found: the name of a model, and its values by the key of their column."""
 
     name: str
@@ -72,13 +72,13 @@ class Row:
 class Term:
     """`column: value` of a query, as it was written; `fits` says whether a value of that column is meant."""
 
-    column: Column
+    column: SearchColumn
     said: str
     fits: Callable[[Value], bool]
 
 
 @dataclass(frozen=True)
-class Misread:
+class MisreadTerm:
     """A term that means nothing: a column nobody knows, or a value that its column cannot have."""
 
     said: str
@@ -94,9 +94,9 @@ class Query:
 
     names: tuple[str, ...] = ()
     terms: tuple[Term, ...] = ()
-    misread: tuple[Misread, ...] = ()
+    misread: tuple[MisreadTerm, ...] = ()
 
-    def finds(self, row: Row) -> bool:
+    def finds(self, row: SearchRow) -> bool:
         """Whether `row` is meant."""
         if self.misread:
             return False
@@ -120,27 +120,27 @@ def fold(text: str) -> str:
     return " ".join(unicodedata.normalize("NFKC", shown).casefold().split())
 
 
-def parse(text: str, columns: Sequence[Column] = COLUMNS) -> Query:
+def parse(text: str, columns: Sequence[SearchColumn] = COLUMNS) -> Query:
     """What `text` asks for. Never raises; a text without a term finds everything."""
     # Full-width semicolons and colons are as good as the others; folding makes them so.
     parts = [part for part in fold(text[: LONGEST + 1]).split(";") if part.strip()]
     if len(text) > LONGEST or len(parts) > MOST:
-        return Query(misread=(Misread(text[:60], "too-long"),))
+        return Query(misread=(MisreadTerm(text[:60], "too-long"),))
     names: list[str] = []
     terms: list[Term] = []
-    misread: list[Misread] = []
+    misread: list[MisreadTerm] = []
     for part in map(str.strip, parts):
         found = _read(part, columns)
         if isinstance(found, Term):
             terms.append(found)
-        elif isinstance(found, Misread):
+        elif isinstance(found, MisreadTerm):
             misread.append(found)
         elif found:
             names.append(found)
     return Query(tuple(dict.fromkeys(names)), tuple(terms), tuple(misread))
 
 
-def _read(part: str, columns: Sequence[Column]) -> Term | Misread | str:
+def _read(part: str, columns: Sequence[SearchColumn]) -> Term | MisreadTerm | str:
     """One term; the name that it is, where it is none of a column."""
     part = _ADDRESS.sub("", part, count=1)
     found = _HEAD.fullmatch(part)
@@ -149,23 +149,23 @@ def _read(part: str, columns: Sequence[Column]) -> Term | Misread | str:
     head, value = found[1].strip(), found[2].strip().strip("\"'").strip()
     column = _column(head, columns)
     if column is None:
-        return Misread(part, "column", _near(head, columns))
+        return MisreadTerm(part, "column", _near(head, columns))
     if not value:
-        return Misread(part, "empty")
+        return MisreadTerm(part, "empty")
     reads = {"words": _words, "number": _number, "yes-no": _yes_no}
     fits = reads[column.kind](value)
     return (
         Term(column, part, fits)
         if fits is not None
-        else Misread(part, "number" if column.kind == "number" else "yes-no")
+        else MisreadTerm(part, "number" if column.kind == "number" else "yes-no")
     )
 
 
-def _column(head: str, columns: Sequence[Column]) -> Column | None:
+def _column(head: str, columns: Sequence[SearchColumn]) -> SearchColumn | None:
     return next((one for one in columns if head in map(fold, (one.title, one.key, *one.also))), None)
 
 
-def _near(head: str, columns: Sequence[Column]) -> tuple[str, ...]:
+def _near(head: str, columns: Sequence[SearchColumn]) -> tuple[str, ...]:
     names = {fold(name): one.title for one in columns for name in (one.title, *one.also)}
     return tuple(dict.fromkeys(names[near] for near in difflib.get_close_matches(head, names, n=3, cutoff=0.6)))
 
@@ -211,7 +211,7 @@ def _yes_no(value: str) -> Callable[[Value], bool] | None:
     return None if wanted is None else lambda said: bool(said) is wanted
 
 
-def search(rows: Iterable[Row], query: Query) -> list[Row]:
+def search(rows: Iterable[SearchRow], query: Query) -> list[SearchRow]:
     """Those of `rows` that are meant, in their order."""
     return [row for row in rows if query.finds(row)]
 

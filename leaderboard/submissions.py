@@ -129,7 +129,7 @@ REASONS = table(
 
 
 @dataclass(frozen=True)
-class Other:
+class OtherFile:
     """A file whose change is none that a submission makes: `does` in words that follow its name."""
 
     path: str
@@ -137,15 +137,15 @@ class Other:
 
 
 @dataclass(frozen=True)
-class Touched:
+class SortedChanges:
     """The files of a pull request: those to be looked at as submissions, and the others."""
 
     files: tuple[FileChange, ...]
-    others: tuple[Other, ...]
+    others: tuple[OtherFile, ...]
 
 
 @dataclass(frozen=True)
-class Looked:
+class SubmittedFile:
     """One file as it was looked at. `request` where it can be read; `before` where there was one already."""
 
     request: Request | None
@@ -153,17 +153,17 @@ class Looked:
     before: Request | None = None
 
 
-def sort_changes(changes: Iterable[FileChange]) -> Touched:
+def sort_changes(changes: Iterable[FileChange]) -> SortedChanges:
     """Which of `changes` may be submissions, and what the others do."""
     files: list[FileChange] = []
-    others: list[Other] = []
+    others: list[OtherFile] = []
     for change in changes:
         does = _does(change)
         if does is None:
             files.append(change)
         else:
-            others.append(Other(change.path, does))
-    return Touched(tuple(files), tuple(others))
+            others.append(OtherFile(change.path, does))
+    return SortedChanges(tuple(files), tuple(others))
 
 
 def _does(change: FileChange) -> str | None:
@@ -183,31 +183,31 @@ def _does(change: FileChange) -> str | None:
     return None if is_json else f"is {'new' if change.kind == 'added' else 'changed'}, and no request"
 
 
-def look_at_new(path: str, data: bytes, *, opened: float, now: float) -> Looked | Other:
+def look_at_new(path: str, data: bytes, *, opened: float, now: float) -> SubmittedFile | OtherFile:
     """A file that a pull request adds; Other where it is no request at all. Times in seconds since the epoch."""
     if not is_request_path(path):
         return _misplaced(path, data)
     found = _read(path, data)
     if isinstance(found, list):
-        return Looked(None, tuple(found))
+        return SubmittedFile(None, tuple(found))
     fields = found.fields
     bookkeeping = [_not_yours(name) for name, allowed in NOTHING_RUNS.items() if not _among(fields.get(name), allowed)]
     if OURS in fields:
         bookkeeping.append(_not_yours(OURS))
-    return Looked(found, (*_status(found), *bookkeeping, *_time(found, opened, now)))
+    return SubmittedFile(found, (*_status(found), *bookkeeping, *_time(found, opened, now)))
 
 
-def look_at_changed(path: str, before: bytes, after: bytes, *, opened: float, now: float) -> Looked:
+def look_at_changed(path: str, before: bytes, after: bytes, *, opened: float, now: float) -> SubmittedFile:
     """A request file that a pull request, `opened` then, changes from `before`, as the board has it, to `after`."""
     known, found = _read(path, before), _read(path, after)
     if isinstance(found, list):
-        return Looked(None, tuple(found))
+        return SubmittedFile(None, tuple(found))
     if isinstance(known, list):
-        return Looked(None, (REASONS["before-unreadable"].problem(),))
+        return SubmittedFile(None, (REASONS["before-unreadable"].problem(),))
     problems = [*_settled(known), *_status(found), *_fields(known, found), *_time(found, opened, now)]
     if all(getattr(found.file, name) == getattr(known.file, name) for name in ("revision", "submitted_time")):
         problems.append(REASONS["not-asked-anew"].problem())
-    return Looked(found, tuple(problems), known)
+    return SubmittedFile(found, tuple(problems), known)
 
 
 def same_commit(before: Request, sha: str | None) -> Problem | None:
@@ -234,20 +234,20 @@ def _is_deep(fields: Any) -> bool:
     return bool(level)
 
 
-def _misplaced(path: str, data: bytes) -> Looked | Other:
+def _misplaced(path: str, data: bytes) -> SubmittedFile | OtherFile:
     try:
         fields = json.loads(data)
     except (ValueError, RecursionError):
         fields = None
     model = fields.get("model") if isinstance(fields, dict) else None
     if not isinstance(model, str) or not isinstance(fields, dict):
-        return Other(path, "is new, and no request")
+        return OtherFile(path, "is new, and no request")
     said = {name: value for name, value in fields.items() if isinstance(value, str)}
     org, _, name = model.rpartition("/")
     private, precision = fields.get("private") is True, said.get("precision", "")
     place = str(RequestPath(org, name, private, precision, said.get("weight_type", "Original")))
     known = not isinstance(parse_path(place), Problem)
-    return Looked(None, (REASONS["misplaced" if known else "misnamed"].problem(place=place),))
+    return SubmittedFile(None, (REASONS["misplaced" if known else "misnamed"].problem(place=place),))
 
 
 def _status(found: Request) -> list[Problem]:

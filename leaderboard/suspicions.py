@@ -14,8 +14,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from leaderboard.admission.facts import Card
-from leaderboard.categories import MERGE_TAGS, Category, read_category
+from leaderboard.admission.facts import ModelCard
+from leaderboard.categories import MERGE_TAGS, ModelCategory, read_category
 from leaderboard.flags import FlagRecord
 from leaderboard.reasons import Reason, choice, names, table
 
@@ -87,7 +87,7 @@ class Finding:
 
 
 @dataclass(frozen=True)
-class Subject:
+class ExaminedModel:
     """A model as evidence looks at it. `weights` maps each weight file to its sha256, "" where that is not known.
 
     `traces` maps a place ("config.json", "mergekit_config.yml") to the models that it names. `created` in seconds since
@@ -97,7 +97,7 @@ class Subject:
     model: str
     sha: str = ""
     weights: Mapping[str, str] = field(default_factory=dict)
-    card: Card | None = None
+    card: ModelCard | None = None
     traces: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     created: float = 0.0
     link: str = ""
@@ -118,7 +118,7 @@ class Subject:
 
 
 @dataclass(frozen=True)
-class Evaluated:
+class ExaminedRequest:
     """A request of the model: what it asks for, and whether it came to an evaluation."""
 
     path: str
@@ -129,7 +129,7 @@ class Evaluated:
 
 
 @dataclass(frozen=True)
-class Case:
+class EvidenceCase:
     """All that evidence is looked for in.
 
     `others` are models that it may have come from, or that may be the same: what it declares, what its files name, who
@@ -137,15 +137,15 @@ class Case:
     ancestors. `aliases` are other names under which the Hub knows the model.
     """
 
-    subject: Subject
-    others: tuple[Subject, ...] = ()
-    requests: tuple[Evaluated, ...] = ()
+    subject: ExaminedModel
+    others: tuple[ExaminedModel, ...] = ()
+    requests: tuple[ExaminedRequest, ...] = ()
     flags: tuple[FlagRecord, ...] = ()
     is_official: bool = False
     aliases: tuple[str, ...] = ()
 
 
-def suspicions(case: Case) -> list[Finding]:
+def suspicions(case: EvidenceCase) -> list[Finding]:
     """Everything that speaks for a flag, proofs first. Pure, and empty for a model that is what it says."""
     found = [
         one for rule in (_weights, _declared, _category, _licence, _twice, _flags, _provider) for one in rule(case)
@@ -167,7 +167,7 @@ def _find(code: str, link: str = "", **words: object) -> Finding:
     return Finding(code, problem.message, problem.advice, link, str(words.get("other", "")))
 
 
-def _weights(case: Case) -> Iterator[Finding]:
+def _weights(case: EvidenceCase) -> Iterator[Finding]:
     """Files are compared by what they hold: another name does not make another model."""
     mine = case.subject
     own = sorted(filter(None, mine.weights.values()))
@@ -182,7 +182,7 @@ def _weights(case: Case) -> Iterator[Finding]:
             yield _find("shared-weights", other.link, **words, same=sum(one in theirs for one in own))
 
 
-def _same_weights(mine: Subject, other: Subject, words: dict[str, object]) -> Finding:
+def _same_weights(mine: ExaminedModel, other: ExaminedModel, words: dict[str, object]) -> Finding:
     if mine.created and other.created and mine.created < other.created:
         return _find("copied-from-it", other.link, **words)
     renamed = "" if set(mine.weights) == set(other.weights) else ", under other names of files"
@@ -192,7 +192,7 @@ def _same_weights(mine: Subject, other: Subject, words: dict[str, object]) -> Fi
     return _find(code, other.link, **words, files=files, renamed=renamed)
 
 
-def _declared(case: Case) -> Iterator[Finding]:
+def _declared(case: EvidenceCase) -> Iterator[Finding]:
     mine = case.subject
     card = mine.card
     if card is not None and card.merge_traces and not _says_merge(card) and _shows_merge(card):
@@ -203,28 +203,28 @@ def _declared(case: Case) -> Iterator[Finding]:
             yield _find("base-undeclared", mine.link, where=where, model=mine.model, bases=names(silent))
 
 
-def _says_merge(card: Card) -> bool:
+def _says_merge(card: ModelCard) -> bool:
     return card.relation == "merge" or any(tag.casefold() in MERGE_TAGS for tag in card.tags)
 
 
-def _shows_merge(card: Card) -> bool:
+def _shows_merge(card: ModelCard) -> bool:
     return any(not trace.startswith("the tag ") for trace in card.merge_traces)
 
 
-def _category(case: Case) -> Iterator[Finding]:
+def _category(case: EvidenceCase) -> Iterator[Finding]:
     mine, card = case.subject, case.subject.card
     for request in case.requests[:1]:
         said = read_category(request.category)
         words = {"model": mine.model, "category": said.value}
-        if said is Category.PRETRAINED and mine.declared and (card is None or card.relation != "quantized"):
+        if said is ModelCategory.PRETRAINED and mine.declared and (card is None or card.relation != "quantized"):
             why = f"its card says that it was made from {names(mine.declared)}"
             yield _find("wrong-category", request.link, **words, why=why)
-        elif said not in (Category.MERGE, Category.UNKNOWN) and card is not None and card.is_merge:
+        elif said not in (ModelCategory.MERGE, ModelCategory.UNKNOWN) and card is not None and card.is_merge:
             why = f"it is a merge ({choice(card.merge_traces) or 'so its card says'})"
             yield _find("wrong-category", request.link, **words, why=why)
 
 
-def _licence(case: Case) -> Iterator[Finding]:
+def _licence(case: EvidenceCase) -> Iterator[Finding]:
     """Of models that it was made from, by its own word or by its weights, not of any that somebody named."""
     mine, card = case.subject, case.subject.card
     own = (card.license or "").strip() if card is not None else ""
@@ -239,12 +239,12 @@ def _licence(case: Case) -> Iterator[Finding]:
             yield _find("licence-changed", mine.link, **words, license=f"'{own}'")
 
 
-def _share(mine: Subject, other: Subject) -> bool:
+def _share(mine: ExaminedModel, other: ExaminedModel) -> bool:
     return bool(set(filter(None, mine.weights.values())) & set(filter(None, other.weights.values())))
 
 
-def _twice(case: Case) -> Iterator[Finding]:
-    seen: dict[tuple[str, str], list[Evaluated]] = {}
+def _twice(case: EvidenceCase) -> Iterator[Finding]:
+    seen: dict[tuple[str, str], list[ExaminedRequest]] = {}
     for one in case.requests:
         if one.revision:
             seen.setdefault((one.precision, one.revision), []).append(one)
@@ -254,7 +254,7 @@ def _twice(case: Case) -> Iterator[Finding]:
             yield _find("evaluated-twice", several[0].link, model=case.subject.model, **words)
 
 
-def _flags(case: Case) -> Iterator[Finding]:
+def _flags(case: EvidenceCase) -> Iterator[Finding]:
     mine, of_author = case.subject, list[FlagRecord]()
     for record in case.flags:
         words = {"other": record.model, "why": record.kind.words}
@@ -273,17 +273,17 @@ def _flags(case: Case) -> Iterator[Finding]:
         yield _find("author-flagged", of_author[0].thread, author=mine.author, others=others)
 
 
-def _is_twin(case: Case, others: Iterable[str]) -> bool:
+def _is_twin(case: EvidenceCase, others: Iterable[str]) -> bool:
     mine = sorted(case.subject.weights.values())
     twins = {one.model.casefold() for one in case.others if mine and sorted(one.weights.values()) == mine}
     return any(name.casefold() in twins for name in others)
 
 
-def _is_ancestor(mine: Subject, others: Iterable[str]) -> bool:
+def _is_ancestor(mine: ExaminedModel, others: Iterable[str]) -> bool:
     named = {one.casefold() for one in (*mine.declared, *(one for said in mine.traces.values() for one in said))}
     return any(other.casefold() in named for other in others)
 
 
-def _provider(case: Case) -> Iterator[Finding]:
+def _provider(case: EvidenceCase) -> Iterator[Finding]:
     if case.is_official:
         yield _find("official", author=case.subject.author)

@@ -59,7 +59,7 @@ def size_class(size: int | None) -> int:
     return size.bit_length() - 1 if size else 0
 
 
-def taken(words: Iterable[str]) -> tuple[Tier, ...]:
+def parse_tiers(words: Iterable[str]) -> tuple[Tier, ...]:
     """The tiers that a worker takes, smallest first, from what its operator wrote. Raises UnknownTier."""
     said = set(words)
     if unknown := said - {*TIERS, ALL}:

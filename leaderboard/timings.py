@@ -35,7 +35,7 @@ Counts = Mapping[int, int]
 """Bin → how many spans fell into it."""
 
 
-class Spread(NamedTuple):
+class DurationSpread(NamedTuple):
     """What is usual: of `among` spans so many tenths and quarters took no longer than this, in seconds."""
 
     among: int
@@ -46,7 +46,7 @@ class Spread(NamedTuple):
     nine_tenths: float
 
 
-class Span(NamedTuple):
+class SpanKey(NamedTuple):
     """Which spans are counted together."""
 
     what: What
@@ -55,11 +55,11 @@ class Span(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Day:
+class DayCounts:
     """What was counted on one day; `number` is counted from the epoch, `queue`: slot → waiting and running then."""
 
     number: int
-    spans: Mapping[Span, Counts] = field(default_factory=dict, hash=False)
+    spans: Mapping[SpanKey, Counts] = field(default_factory=dict, hash=False)
     ended: Mapping[End, int] = field(default_factory=dict, hash=False)
     queue: Mapping[int, tuple[int, int]] = field(default_factory=dict, hash=False)
 
@@ -69,14 +69,14 @@ class Day:
         return not (self.spans or self.ended or self.queue)
 
 
-class Ended(NamedTuple):
+class DailyOutcomes(NamedTuple):
     """How many evaluations ended on one day, and how."""
 
     day: int
     counts: Mapping[End, int]
 
 
-class Length(NamedTuple):
+class QueueLength(NamedTuple):
     """How many waited and ran, on average, from `at` (seconds since the epoch) to the next point."""
 
     at: float
@@ -85,15 +85,15 @@ class Length(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Report:
+class TimingReport:
     """A period of `length` days. `since` is the first day of it on which anything was counted."""
 
     length: int
     since: int | None
-    spreads: Mapping[What, Mapping[By, Mapping[str, Spread]]]
-    overall: Mapping[What, Spread]
-    ended: Sequence[Ended]
-    queue: Sequence[Length]
+    spreads: Mapping[What, Mapping[By, Mapping[str, DurationSpread]]]
+    overall: Mapping[What, DurationSpread]
+    ended: Sequence[DailyOutcomes]
+    queue: Sequence[QueueLength]
 
     def total(self, end: End) -> int:
         """How many ended so within the period."""
@@ -128,13 +128,13 @@ def quantile(counts: Counts, share: float) -> float:
     return bounds(max(counts))[1] if counts else 0.0
 
 
-def spread(counts: Counts) -> Spread | None:
+def spread(counts: Counts) -> DurationSpread | None:
     """What is usual among those counted; None where nothing was."""
     total = sum(counts.values())
-    return Spread(total, *(quantile(counts, share) for share in (0.1, 0.25, 0.5, 0.75, 0.9))) if total else None
+    return DurationSpread(total, *(quantile(counts, share) for share in (0.1, 0.25, 0.5, 0.75, 0.9))) if total else None
 
 
-def report(days: Iterable[Day], *, now: float, length: int) -> Report:
+def report(days: Iterable[DayCounts], *, now: float, length: int) -> TimingReport:
     """What `days` tell of the last `length` ones, of which the one of `now` is the last."""
     today = day_of(now)
     period = sorted((one for one in days if today - length < one.number <= today), key=lambda one: one.number)
@@ -143,8 +143,10 @@ def report(days: Iterable[Day], *, now: float, length: int) -> Report:
         for span, counts in day.spans.items():
             for by, name in ((None, ""), ("tier", span.tier), ("precision", span.precision)):
                 sums.setdefault((span.what, by, name), Counter()).update(counts)  # type: ignore[arg-type]  # the words above
-    spreads: dict[What, dict[By, dict[str, Spread]]] = {what: {"tier": {}, "precision": {}} for what in get_args(What)}
-    overall: dict[What, Spread] = {}
+    spreads: dict[What, dict[By, dict[str, DurationSpread]]] = {
+        what: {"tier": {}, "precision": {}} for what in get_args(What)
+    }
+    overall: dict[What, DurationSpread] = {}
     for (what, by, name), counts in sums.items():
         if (found := spread(counts)) is not None:
             if by is None:
@@ -152,9 +154,9 @@ def report(days: Iterable[Day], *, now: float, length: int) -> Report:
             else:
                 spreads[what][by][name] = found
     known = {one.number: one for one in period}
-    ended = [Ended(at, known[at].ended if at in known else {}) for at in range(today - length + 1, today + 1)]
+    ended = [DailyOutcomes(at, known[at].ended if at in known else {}) for at in range(today - length + 1, today + 1)]
     since = next((one.number for one in period if not one.is_empty), None)
-    return Report(length, since, spreads, overall, ended, queue_lengths(period, now=now, length=length))
+    return TimingReport(length, since, spreads, overall, ended, queue_lengths(period, now=now, length=length))
 
 
 def step_of(length: int) -> float:
@@ -162,7 +164,7 @@ def step_of(length: int) -> float:
     return max(1, math.ceil(length * DAY / SLOT / POINTS)) * SLOT
 
 
-def queue_lengths(days: Iterable[Day], *, now: float, length: int) -> list[Length]:
+def queue_lengths(days: Iterable[DayCounts], *, now: float, length: int) -> list[QueueLength]:
     """The length of the queue over the period, in POINTS steps or a few less; steps without a count are left out."""
     begin = (day_of(now) - length + 1) * DAY
     step = step_of(length)
@@ -173,7 +175,7 @@ def queue_lengths(days: Iterable[Day], *, now: float, length: int) -> list[Lengt
             if begin <= at <= now:
                 sums.setdefault(int((at - begin) // step), []).append(counted)
     return [
-        Length(
+        QueueLength(
             begin + at * step,
             sum(waiting for waiting, _ in seen) / len(seen),
             sum(running for _, running in seen) / len(seen),

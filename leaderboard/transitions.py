@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from leaderboard.attempts import Failure
-from leaderboard.lifecycle import Turn, spent
-from leaderboard.requests import Kept, Request, Status
+from leaderboard.lifecycle import CurrentAttempt, highest_used_number
+from leaderboard.requests import PreviousResult, Request, Status
 
 RESTS_ON = ("status", "job_id", "steward.attempt", "steward.revision")
 """The fields that every decision about a running or waiting attempt rests on; `steward.x` is a member of `steward`."""
@@ -31,8 +31,15 @@ class Transition:
     facts: Mapping[str, Any] = field(default_factory=dict)
 
 
-def claimed(
-    request: Request, *, attempt: str, now: Turn, revision: str, thread: int | None, started: str, cause: str = ""
+def claim_transition(
+    request: Request,
+    *,
+    attempt: str,
+    now: CurrentAttempt,
+    revision: str,
+    thread: int | None,
+    started: str,
+    cause: str = "",
 ) -> Transition:
     """RUNNING: the commit of this is the claim of `attempt`. `started` is an ISO time in UTC.
 
@@ -46,13 +53,19 @@ def claimed(
     return Transition(fields, _with_thread(facts, thread))
 
 
-def shown(kept: Kept) -> Transition:
+def show_previous_transition(kept: PreviousResult) -> Transition:
     """PENDING_NEW_EVAL: it waits, and front ends go on showing the result that is `kept`."""
     return Transition({"status": Status.PENDING_NEW_EVAL.value}, {"kept": kept.model_dump(exclude_none=True)})
 
 
-def restored(
-    kept: Kept, *, tried: str, failure: Failure, log: str | None, thread: int | None, number: int | None = None
+def restore_transition(
+    kept: PreviousResult,
+    *,
+    tried: str,
+    failure: Failure,
+    log: str | None,
+    thread: int | None,
+    number: int | None = None,
 ) -> Transition:
     """FINISHED as it was before, with what became of the newer evaluation noted: its failure, its log, and its commit,
     `tried`, which can be evaluated once more."""
@@ -71,7 +84,7 @@ def restored(
     return Transition(fields, _with_thread(facts, thread))
 
 
-def finished(*, number: int, revision: str, results: str, log: str | None, thread: int | None) -> Transition:
+def finish_transition(*, number: int, revision: str, results: str, log: str | None, thread: int | None) -> Transition:
     """FINISHED by attempt `number` at the commit `revision`, with the path of the results and the address of the log.
 
     Attempt and revision stand there since the claim, unless somebody wrote the whole file anew meanwhile. A priority
@@ -82,7 +95,7 @@ def finished(*, number: int, revision: str, results: str, log: str | None, threa
     return Transition({"status": Status.FINISHED.value}, _with_thread(facts, thread))
 
 
-def failed(*, failure: Failure, log: str | None, thread: int | None, number: int | None = None) -> Transition:
+def fail_transition(*, failure: Failure, log: str | None, thread: int | None, number: int | None = None) -> Transition:
     """FAILED, and never silently: cause, whose fault, message, advice and log.
 
     `number` is that of the attempt that failed, None where it did not come to one.
@@ -93,7 +106,9 @@ def failed(*, failure: Failure, log: str | None, thread: int | None, number: int
     return Transition({"status": Status.FAILED.value}, _with_thread(facts, thread))
 
 
-def reopened(request: Request, *, now: Turn, cause: str, failure: Failure, thread: int | None) -> Transition | None:
+def reopen_transition(
+    request: Request, *, now: CurrentAttempt, cause: str, failure: Failure, thread: int | None
+) -> Transition | None:
     """RERUN as the attempt after `now`, because of `cause`; None where that has reopened this request before."""
     causes = request.file.steward.causes
     if cause in causes:
@@ -108,7 +123,7 @@ def reopened(request: Request, *, now: Turn, cause: str, failure: Failure, threa
     return Transition({"status": Status.RERUN.value, "job_id": -1}, _with_thread(facts, thread))
 
 
-def relaunched(request: Request, *, cause: str, used: int = 0) -> Transition | None:
+def relaunch_transition(request: Request, *, cause: str, used: int = 0) -> Transition | None:
     """RERUN because a person asked for it in `cause`; None where that has reopened this request before.
 
     The next attempt is judged anew, at the commit that the file asks for, with a budget of its own. `used` is the
@@ -117,8 +132,8 @@ def relaunched(request: Request, *, cause: str, used: int = 0) -> Transition | N
     causes = request.file.steward.causes
     if cause in causes:
         return None
-    over = max(spent(request), used)
-    kept = kept_of(request)
+    over = max(highest_used_number(request), used)
+    kept = previous_result_of(request)
     facts = {
         "attempt": over + 1,
         "first": over + 1,
@@ -131,39 +146,39 @@ def relaunched(request: Request, *, cause: str, used: int = 0) -> Transition | N
     return Transition({"status": Status.RERUN.value, "job_id": -1}, facts)
 
 
-def retried(request: Request, *, cause: str, shown: bool, used: int = 0) -> Transition | None:
+def retry_transition(request: Request, *, cause: str, shown: bool, used: int = 0) -> Transition | None:
     """`relaunched`; where a newer evaluation failed and an earlier result stayed, at the commit that was tried.
 
     `shown` says whether front ends show that result meanwhile.
     """
-    step, tried = relaunched(request, cause=cause, used=used), request.tried
+    step, tried = relaunch_transition(request, cause=cause, used=used), request.tried
     if step is None or tried is None:
         return step
     status = Status.PENDING_NEW_EVAL if shown else Status.RERUN
     return Transition({**step.fields, "status": status.value, "revision": tried}, step.facts)
 
 
-def resubmitted(request: Request, *, revision: str, cause: str, used: int = 0) -> Transition | None:
+def resubmit_transition(request: Request, *, revision: str, cause: str, used: int = 0) -> Transition | None:
     """Waits again, at the commit `revision`; None where `cause` has reopened this request before.
 
     One that has results says PENDING_NEW_EVAL, which front ends show beside them. What it failed of is no longer so.
     """
-    step = relaunched(request, cause=cause, used=used)
+    step = relaunch_transition(request, cause=cause, used=used)
     if step is None:
         return None
-    kept = kept_of(request)
+    kept = previous_result_of(request)
     status = Status.PENDING_NEW_EVAL if kept is not None else Status.PENDING
     fields = {**step.fields, "status": status.value, "revision": revision}
     facts = {"failure": None, "cancelled": None, "kept": kept.model_dump(exclude_none=True) if kept else None}
     return Transition(fields, {**step.facts, **facts})
 
 
-def reevaluated(request: Request, *, cause: str, shown: bool, used: int = 0) -> Transition | None:
+def reevaluate_transition(request: Request, *, cause: str, shown: bool, used: int = 0) -> Transition | None:
     """Waits for another evaluation of the very commit that it has results of; None where it was reopened for it before.
 
     Its turn comes after everything else. `shown` says whether front ends show the results meanwhile.
     """
-    step, kept = relaunched(request, cause=cause, used=used), kept_of(request)
+    step, kept = relaunch_transition(request, cause=cause, used=used), previous_result_of(request)
     if step is None or kept is None:
         return None
     status = Status.PENDING_NEW_EVAL if shown else Status.PENDING
@@ -172,14 +187,14 @@ def reevaluated(request: Request, *, cause: str, shown: bool, used: int = 0) -> 
     return Transition({**step.fields, "status": status.value}, facts)
 
 
-def kept_of(request: Request) -> Kept | None:
+def previous_result_of(request: Request) -> PreviousResult | None:
     """The result that a request has while it waits, or waits again; None where it has none."""
     facts, file = request.file.steward, request.file
     if facts.kept is not None:
         return facts.kept
     if facts.results is None and request.status is not Status.FINISHED:
         return None
-    return Kept(revision=facts.revision or file.revision or "main", results=facts.results, log=facts.log)
+    return PreviousResult(revision=facts.revision or file.revision or "main", results=facts.results, log=facts.log)
 
 
 def _with_thread(facts: dict[str, Any], thread: int | None) -> dict[str, Any]:

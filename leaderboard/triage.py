@@ -30,7 +30,7 @@ class Topic(StrEnum):
 
 
 @dataclass(frozen=True)
-class Question:
+class FaqQuestion:
     """A question that has an answer. Each of `asks` is a set of words that must all be there; `a|b` is either."""
 
     name: str
@@ -71,7 +71,7 @@ _UPGRADE = re.compile(r"\b(upgrad(e|ed|ing)|new(er)? (version|commit))\b", re.IG
 _SHORT_CODE = re.compile(r"(?<!`)`([^`\n]{1,60})`(?!`)")
 
 
-def triage(title: str, post: str, questions: Sequence[Question] = ()) -> Triage:
+def triage(title: str, post: str, questions: Sequence[FaqQuestion] = ()) -> Triage:
     """What a thread with this title and opening post is about."""
     text = f"{title}\n{post}"
     requests, threads, models = request_links(text), thread_links(text), models_in(text)
@@ -82,7 +82,7 @@ def triage(title: str, post: str, questions: Sequence[Question] = ()) -> Triage:
     if topic is Topic.OTHER or (topic in (Topic.DUPLICATES, Topic.REMOVAL) and not models and not requests):
         # A name in a question is often written as code: `trust_remote_code=True`.
         said = words_only(_SHORT_CODE.sub(r" \1 ", read))
-        question = ask(said, questions) if is_english(said) else ""
+        question = matching_question(said, questions) if is_english(said) else ""
     if question:
         topic = Topic.QUESTION
     return Triage(topic, tuple(requests), tuple(threads), tuple(models), question)
@@ -141,7 +141,7 @@ def is_english(text: str) -> bool:
     return len(words) >= 3 and sum(word in _ENGLISH for word in words) / len(words) >= 0.2
 
 
-def ask(said: str, questions: Sequence[Question]) -> str:
+def matching_question(said: str, questions: Sequence[FaqQuestion]) -> str:
     """The name of the one question that `said` asks; "" where it asks none, or several alike."""
     words = set(re.findall(r"[\w-]+", said.lower()))
     scores = {one.name: max((_score(phrase, words) for phrase in one.asks), default=0) for one in questions}

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from localhub.errors import SetupError, WorldError
 from localhub.server import Server
-from localhub.state import Box
+from localhub.state import HubState
 from localhub.world import read
 
 
@@ -22,7 +22,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Serves until interrupted; 2 with a sentence on standard error where that cannot begin."""
     options = _options(arguments)
     try:
-        box = Box.open(options.data, read(options.world) if options.world else None)
+        box = HubState.open(options.data, read(options.world) if options.world else None)
         server = Server(box, options.host, options.port)
     except WorldError as error:
         print(f"localhub: the world file {options.world}: {error}", file=sys.stderr)

@@ -17,15 +17,15 @@ from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from localhub.controls.fault_middleware import FaultMiddleware
-from localhub.controls.limits import LimitMiddleware
+from localhub.controls.limits import RateLimitMiddleware
 from localhub.controls.stats import StatsMiddleware
 from localhub.errors import BadRequest, HubError, RepoMoved
 from localhub.http.bodies import BodyLimit
-from localhub.http.request_ids import RequestIds
-from localhub.http.routing import RawPath
-from localhub.repos.access import BOX
+from localhub.http.request_ids import RequestIdMiddleware
+from localhub.http.routing import RawPathMiddleware
+from localhub.repos.access import STATE_KEY
 from localhub.routes import API_ROUTERS
-from localhub.state import Box
+from localhub.state import HubState
 
 log = logging.getLogger("localhub")
 
@@ -39,38 +39,38 @@ def application() -> FastAPI:
     app.add_exception_handler(HubError, _hub_error)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _http_error)
-    app.add_exception_handler(ClientDisconnect, _gone)
-    app.add_exception_handler(Exception, _bug)
+    app.add_exception_handler(ClientDisconnect, _client_disconnected)
+    app.add_exception_handler(Exception, _unexpected_error)
     return app
 
 
-def serve_app(box: Box) -> ASGIApp:
+def serve_app(box: HubState) -> ASGIApp:
     """What the server serves: the application as seen through counters, faults and limits."""
-    inner = RawPath(BodyLimit(ForBox(application(), box)))
-    limited = LimitMiddleware(inner, box.limits, box.accounts)
-    return RequestIds(StatsMiddleware(FaultMiddleware(limited, box.faults), box.stats))
+    inner = RawPathMiddleware(BodyLimit(StateMiddleware(application(), box)))
+    limited = RateLimitMiddleware(inner, box.limits, box.accounts)
+    return RequestIdMiddleware(StatsMiddleware(FaultMiddleware(limited, box.faults), box.stats))
 
 
-class ForBox:
-    """ASGI middleware: every call goes to this box; `localhub.repos.access.box_of` finds it."""
+class StateMiddleware:
+    """ASGI middleware: every call goes to this box; `localhub.repos.access.state_of` finds it."""
 
-    def __init__(self, app: ASGIApp, box: Box) -> None:
+    def __init__(self, app: ASGIApp, box: HubState) -> None:
         self.app, self.box = app, box
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        scope[BOX] = self.box
+        scope[STATE_KEY] = self.box
         await self.app(scope, receive, send)
 
 
 async def _hub_error(request: Request, error: Exception) -> Response:
     if isinstance(error, RepoMoved):
-        return _moved(request, error)
+        return _redirect_to_new_name(request, error)
     if not isinstance(error, HubError):
         raise error
     return error.response()
 
 
-def _moved(request: Request, error: RepoMoved) -> Response:
+def _redirect_to_new_name(request: Request, error: RepoMoved) -> Response:
     """The same address with the new name: relative, so that it holds behind a proxy too."""
     raw: str = request.scope["raw_path"].decode("latin-1").partition("?")[0]
     target = _renamed(raw, error.old, error.new)
@@ -109,10 +109,10 @@ async def _http_error(_request: Request, error: Exception) -> Response:
     return answer.response()
 
 
-async def _gone(_request: Request, _error: Exception) -> Response:
+async def _client_disconnected(_request: Request, _error: Exception) -> Response:
     return BadRequest("The connection closed before the body had arrived.").response()
 
 
-async def _bug(request: Request, error: Exception) -> Response:
+async def _unexpected_error(request: Request, error: Exception) -> Response:
     log.error("%s %s failed", request.method, request.url.path.encode("ascii", "replace"), exc_info=error)
     return JSONResponse({"error": "Internal Error - We're working hard to fix this as soon as possible!"}, 500)

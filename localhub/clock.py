@@ -39,7 +39,7 @@ class Clock:
         self._offset += seconds
 
 
-class HasClock(Protocol):
+class ClockOwner(Protocol):
     """Whatever carries a clock: the box."""
 
     @property
@@ -47,7 +47,7 @@ class HasClock(Protocol):
         """The clock."""
 
 
-def now(box: HasClock) -> datetime:
+def now(box: ClockOwner) -> datetime:
     """The box's time, aware, in UTC."""
     return box.clock.now()
 

@@ -25,7 +25,7 @@ class _Opened:
         self.close = weakref.finalize(self, connection.close)
 
 
-class Store:
+class Database:
     """The database of one box."""
 
     def __init__(self, path: Path) -> None:

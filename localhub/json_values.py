@@ -13,7 +13,7 @@ from localhub.errors import printable
 _MAX_NODES = 100_000
 
 
-def plain(value: Any) -> Any:
+def to_json_values(value: Any) -> Any:
     """The value with keys as text, dates in ISO form, no lone surrogates and no NaN.
 
     `ValueError` for more than 100,000 values: a few aliases in YAML can make gigabytes.

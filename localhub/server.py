@@ -12,14 +12,14 @@ from contextlib import contextmanager, suppress
 import uvicorn
 
 from localhub.app import serve_app
-from localhub.state import Box
+from localhub.state import HubState
 
 _START_SECONDS = 10.0
 _TICK = 0.1
 """Seconds between two ticks of uvicorn, which keeps the date of its answers by them."""
 
 
-class _Quiet(uvicorn.Server):
+class _EmbeddedServer(uvicorn.Server):
     """uvicorn without signal handlers: its own would end the process before the box is closed.
 
     It ends at once where nobody is being answered: tests make a Hub each, and would wait for a good part of their time.
@@ -63,7 +63,7 @@ class _Quiet(uvicorn.Server):
 class Server:
     """uvicorn over a box, on a socket that is bound before anything else: the address is known at once."""
 
-    def __init__(self, box: Box, host: str = "127.0.0.1", port: int = 0) -> None:
+    def __init__(self, box: HubState, host: str = "127.0.0.1", port: int = 0) -> None:
         self._socket = socket.create_server((host, port), backlog=512)
         shown = f"[{host}]" if ":" in host else host
         self.url = f"http://{shown}:{self._socket.getsockname()[1]}"
@@ -72,7 +72,7 @@ class Server:
         config = uvicorn.Config(
             serve_app(box), log_level="error", access_log=False, lifespan="off", timeout_graceful_shutdown=2
         )
-        self.uvicorn = _Quiet(config)
+        self.uvicorn = _EmbeddedServer(config)
 
     def run(self) -> None:
         """Serves until `stop`."""

@@ -11,20 +11,20 @@ from localhub.accounts.oauth import OAuth
 from localhub.accounts.store import Accounts
 from localhub.clock import Clock
 from localhub.controls.faults import Faults
-from localhub.controls.limits import Limits
+from localhub.controls.limits import RateLimits
 from localhub.controls.stats import Stats
-from localhub.database import Store
+from localhub.database import Database
 from localhub.errors import FolderInUse
-from localhub.repos.events import Event, Subscriber
+from localhub.repos.events import HubEvent, Subscriber
 from localhub.repos.grants import Grants
 from localhub.repos.lfs_store import LfsStore
-from localhub.repos.store import Repos
-from localhub.threads.service import Threads
-from localhub.webhooks.service import Webhooks
-from localhub.world import play
+from localhub.repos.store import RepoStore
+from localhub.threads.service import ThreadService
+from localhub.webhooks.service import WebhookService
+from localhub.world import apply_world
 
 
-class Box:
+class HubState:
     """One Hub over one folder.
 
     `url` is known once the server is bound; everything that puts it into an answer reads it then. `lfs_uploads` off
@@ -38,25 +38,25 @@ class Box:
         self.url = "http://127.0.0.1"
         self.clock = clock
         self._subscribers: list[Subscriber] = []
-        self.store = Store(data / "hub.sqlite")
+        self.store = Database(data / "hub.sqlite")
         self.accounts = Accounts(self.store, clock)
-        self.repos = Repos(data, self.store, clock, self.emit)
+        self.repos = RepoStore(data, self.store, clock, self.emit)
         self.grants = Grants(self.store, clock)
         self.oauth = OAuth(self)
         self.lfs = LfsStore(data / "lfs", self.store, clock)
         self.lfs_uploads = True
-        self.limits = Limits(clock)
+        self.limits = RateLimits(clock)
         self.faults = Faults()
         self.stats = Stats(self)
-        self.threads = Threads(self)
-        self.webhooks = Webhooks(self)
+        self.threads = ThreadService(self)
+        self.webhooks = WebhookService(self)
 
     @classmethod
-    def open(cls, data: Path, world: Mapping[str, Any] | None = None, clock: Clock | None = None) -> Box:
+    def open(cls, data: Path, world: Mapping[str, Any] | None = None, clock: Clock | None = None) -> HubState:
         """Opens the folder, and builds of the world what is not there yet. Raises `SetupError` where it cannot."""
         box = cls(data, clock or Clock.from_environment())
         try:
-            play(box, world or {})
+            apply_world(box, world or {})
         except BaseException:
             box.close()
             raise
@@ -66,7 +66,7 @@ class Box:
         """Calls `subscriber` with every event from now on, in the thread that causes it."""
         self._subscribers.append(subscriber)
 
-    def emit(self, event: Event) -> None:
+    def emit(self, event: HubEvent) -> None:
         """Tells every subscriber."""
         for subscriber in self._subscribers:
             subscriber(event)

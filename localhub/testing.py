@@ -13,7 +13,7 @@ from typing import Any, Self
 
 from localhub.clock import Clock
 from localhub.server import Server, ServerThread
-from localhub.state import Box
+from localhub.state import HubState
 
 
 class LocalHub:
@@ -27,7 +27,7 @@ class LocalHub:
         clock: Clock | None = None,
         host: str = "127.0.0.1",
     ) -> None:
-        self.box = Box.open(data, world, clock)
+        self.box = HubState.open(data, world, clock)
         try:
             server = Server(self.box, host, port)
             self._thread = ServerThread(server)

@@ -25,14 +25,14 @@ from typing import TYPE_CHECKING, Any, get_args
 import yaml
 
 from localhub.accounts.store import Account
-from localhub.controls.limits import HUB
+from localhub.controls.limits import HUB_RATE_LIMITS
 from localhub.errors import HubError, WorldError
-from localhub.git.repository import Put
+from localhub.git.repository import SetFile
 from localhub.repos.paths import clean
 from localhub.repos.store import Repo, RepoType, author_of
 
 if TYPE_CHECKING:
-    from localhub.state import Box
+    from localhub.state import HubState
 
 _SECTIONS = ("users", "orgs", "repos", "webhooks", "oauthApps", "uploads", "limits")
 _SETTINGS = {"discussionsDisabled": "discussions_disabled"} | {
@@ -51,7 +51,7 @@ def read(path: Path) -> dict[str, Any]:
     return world or {}
 
 
-def play(box: Box, world: Mapping[str, Any]) -> None:
+def apply_world(box: HubState, world: Mapping[str, Any]) -> None:
     """Builds what the world describes and the box lacks; `WorldError` where it describes nonsense."""
     unknown = set(world) - set(_SECTIONS)
     if unknown:
@@ -75,7 +75,7 @@ def play(box: Box, world: Mapping[str, Any]) -> None:
         raise WorldError(f"it cannot be built: {type(error).__name__}: {error}") from error
 
 
-def _user(box: Box, spec: Mapping[str, Any]) -> None:
+def _user(box: HubState, spec: Mapping[str, Any]) -> None:
     options: dict[str, Any] = {
         "fullname": str(spec.get("fullname", "")),
         "email": spec.get("email"),
@@ -87,7 +87,7 @@ def _user(box: Box, spec: Mapping[str, Any]) -> None:
         box.accounts.add_token(account, str(token["token"]), token)
 
 
-def _org(box: Box, spec: Mapping[str, Any]) -> None:
+def _org(box: HubState, spec: Mapping[str, Any]) -> None:
     options: dict[str, Any] = {"fullname": str(spec.get("fullname", "")), "plan": spec.get("plan")}
     name = str(spec["name"])
     org = box.accounts.by_name(name) or box.accounts.create(name, "org", **options)
@@ -95,7 +95,7 @@ def _org(box: Box, spec: Mapping[str, Any]) -> None:
         box.accounts.set_member(org, _known(box, name), role)
 
 
-def _repo(box: Box, spec: Mapping[str, Any]) -> None:
+def _repo(box: HubState, spec: Mapping[str, Any]) -> None:
     repo_type: RepoType = spec.get("type", "model")
     if repo_type not in get_args(RepoType):
         raise WorldError(f"{repo_type!r} is no type of a repo: one of {', '.join(get_args(RepoType))}")
@@ -106,14 +106,16 @@ def _repo(box: Box, spec: Mapping[str, Any]) -> None:
     creator = _known(box, spec["owner"]) if "owner" in spec else _creator(box, owner)
     settings = {_SETTINGS[key]: value for key, value in spec.items() if key in _SETTINGS}
     repo = box.repos.create(repo_type, owner, name, creator, **settings)
-    _fill(box, repo, creator, spec)
+    _fill_repo(box, repo, creator, spec)
     for user in spec.get("grants") or ():
         box.grants.set(repo, _known(box, user), "accepted")
     box.repos.add_aliases(repo, [str(alias) for alias in spec.get("aliases") or ()])
 
 
-def _fill(box: Box, repo: Repo, creator: Account, spec: Mapping[str, Any]) -> None:
-    changes = [Put(clean(str(path)), _content(box, repo, value)) for path, value in (spec.get("files") or {}).items()]
+def _fill_repo(box: HubState, repo: Repo, creator: Account, spec: Mapping[str, Any]) -> None:
+    changes = [
+        SetFile(clean(str(path)), _content(box, repo, value)) for path, value in (spec.get("files") or {}).items()
+    ]
     head, author = repo.git.head(), author_of(creator)
     if changes:
         message, when = "Upload files", box.clock.seconds()
@@ -124,7 +126,7 @@ def _fill(box: Box, repo: Repo, creator: Account, spec: Mapping[str, Any]) -> No
         repo.git.update_ref(f"refs/tags/{tag}", head, None)
 
 
-def _content(box: Box, repo: Repo, value: object) -> bytes:
+def _content(box: HubState, repo: Repo, value: object) -> bytes:
     if isinstance(value, bytes):
         return value
     if isinstance(value, Mapping) and "base64" in value:
@@ -134,7 +136,7 @@ def _content(box: Box, repo: Repo, value: object) -> bytes:
     return str(value).encode()
 
 
-def _webhook(box: Box, spec: Mapping[str, Any]) -> None:
+def _webhook(box: HubState, spec: Mapping[str, Any]) -> None:
     owner = _known(box, spec["owner"])
     if any(webhook.url == spec["url"] for webhook in box.webhooks.all(owner)):
         return
@@ -142,7 +144,7 @@ def _webhook(box: Box, spec: Mapping[str, Any]) -> None:
     box.webhooks.create(owner, url=spec["url"], secret=spec.get("secret"), watched=spec["watched"], domains=domains)
 
 
-def _oauth_app(box: Box, spec: Mapping[str, Any]) -> None:
+def _oauth_app(box: HubState, spec: Mapping[str, Any]) -> None:
     redirects = [str(one) for one in spec.get("redirects") or ()]
     scopes = [str(one) for one in spec.get("scopes") or ()]
     box.oauth.register(
@@ -150,29 +152,29 @@ def _oauth_app(box: Box, spec: Mapping[str, Any]) -> None:
     )
 
 
-def _limits(box: Box, spec: object) -> None:
+def _limits(box: HubState, spec: object) -> None:
     if spec == "hub":
-        box.limits.set(**asdict(HUB))
+        box.limits.set(**asdict(HUB_RATE_LIMITS))
     elif isinstance(spec, Mapping):
         box.limits.set(**spec)
     elif spec is not None:
         raise WorldError("limits is `hub` or a mapping of knobs")
 
 
-def _uploads(box: Box, mode: object) -> None:
+def _uploads(box: HubState, mode: object) -> None:
     if mode not in ("lfs", "regular"):
         raise WorldError("uploads is `lfs` or `regular`")
     box.lfs_uploads = mode == "lfs"
 
 
-def _known(box: Box, name: object) -> Account:
+def _known(box: HubState, name: object) -> Account:
     account = box.accounts.by_name(str(name))
     if account is None:
         raise WorldError(f"it speaks of {name!r}, which is neither one of its users nor of its orgs")
     return account
 
 
-def _creator(box: Box, owner: Account) -> Account:
+def _creator(box: HubState, owner: Account) -> Account:
     """Who made a repo where the world does not say: the user at home, else the organisation's first admin."""
     if owner.kind == "user":
         return owner

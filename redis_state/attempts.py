@@ -37,7 +37,7 @@ BEAT = float(os.environ.get("STEWARD_BEAT_SECONDS", "10"))
 """Seconds between two signs of life. All processes of a board must agree on it; only tests want another value."""
 LOST = 3.5 * BEAT
 """Seconds of silence after which an attempt, or a worker, is lost."""
-KEPT, KEPT_WAITING = 86_400, 30 * 86_400
+RETENTION, RETENTION_WAITING = 86_400, 30 * 86_400
 """Seconds for which Redis remembers an attempt of which nothing more is heard, and one that nobody has."""
 MAX_OUTCOME, MAX_LOG = 128 * 1024, 256 * 1024
 """Bytes of an outcome that are read at all, and of a log that are kept."""
@@ -49,7 +49,7 @@ State = Literal["queued", "taken", "claimed", "void", "running", "ended", "hande
 
 
 @dataclass(frozen=True)
-class Progress:
+class AttemptProgress:
     """How far a running attempt is: `done` of `total` requests of the harness; total 0 means not known yet."""
 
     phase: str
@@ -66,7 +66,7 @@ class AttemptState:
     state: State
     worker: str
     beat: float
-    progress: Progress
+    progress: AttemptProgress
     started: float
 
 
@@ -87,7 +87,7 @@ class Attempts:
 
     def queued(self, attempt: str, path: str, *, now: float) -> bool:
         """The bot puts the attempt into RQ; False, and nothing said, where a worker has it and beats for it."""
-        return bool(self._queued(keys=[self.keys.attempt(attempt)], args=[path, now, LOST, KEPT_WAITING]))
+        return bool(self._queued(keys=[self.keys.attempt(attempt)], args=[path, now, LOST, RETENTION_WAITING]))
 
     def answer_claim(self, attempt: str, *, granted: bool) -> bool:
         """Tell the worker that took `attempt` whether the request file now says RUNNING with its id.
@@ -96,7 +96,7 @@ class Attempts:
         What was refused is nobody's: whoever comes next may take it.
         """
         names = [self.keys.attempt(attempt), self.keys.claim(attempt)]
-        return bool(self._answer(keys=names, args=["claimed" if granted else "void", KEPT]))
+        return bool(self._answer(keys=names, args=["claimed" if granted else "void", RETENTION]))
 
     def cancel(self, attempt: str) -> None:
         """Ask whoever runs `attempt` to stop; its next beat tells it so."""
@@ -111,7 +111,7 @@ class Attempts:
         handed back is forgotten.
         """
         names = [self.keys.attempt(attempt), self.keys.claim(attempt), self.keys.claims, self.keys.attempts]
-        return bool(self._take(keys=names, args=[worker, path, now, LOST, KEPT, attempt]))
+        return bool(self._take(keys=names, args=[worker, path, now, LOST, RETENTION, attempt]))
 
     def wait_for_claim(self, attempt: str, *, seconds: float, worker: str) -> bool | None:
         """Whether the claim was granted to `worker`; None where no answer to it came in `seconds`."""
@@ -122,7 +122,7 @@ class Attempts:
             return None
         return {"claimed": True, "running": True, "void": False}.get(found.state)
 
-    def beat(self, attempt: str, progress: Progress, *, now: float, worker: str, path: str) -> bool:
+    def beat(self, attempt: str, progress: AttemptProgress, *, now: float, worker: str, path: str) -> bool:
         """Say that `attempt` at `path` lives and how far it is; the answer is whether it should go on.
 
         It should not where it was cancelled, or is another's than `worker`'s. In the phase `claim` it has to be seen as
@@ -131,12 +131,12 @@ class Attempts:
         """
         names = [self.keys.attempt(attempt), self.keys.attempts, self.keys.claims]
         how_far = (progress.phase, progress.done, progress.total)
-        return bool(self._beat(keys=names, args=(worker, path, repr(now), KEPT, *how_far, attempt)))
+        return bool(self._beat(keys=names, args=(worker, path, repr(now), RETENTION, *how_far, attempt)))
 
     def hand_back(self, attempt: str, *, worker: str) -> bool:
         """`worker` stops before the attempt ended. Mark the request dirty afterwards. False: it is another's."""
         names = [self.keys.attempt(attempt), self.keys.attempts]
-        return bool(self._hand_back(keys=names, args=[worker, KEPT_WAITING, attempt]))
+        return bool(self._hand_back(keys=names, args=[worker, RETENTION_WAITING, attempt]))
 
     def end(self, outcome: Outcome, log: str, *, worker: str) -> bool:
         """Store how the attempt of `worker` ended, with the last MAX_LOG bytes of its log.
@@ -145,7 +145,7 @@ class Attempts:
         """
         bounded = log.encode("utf-8", "replace")[-MAX_LOG:]
         names = [self.keys.attempt(outcome.attempt), self.keys.attempts]
-        args = (worker, KEPT, outcome.attempt, outcome.model_dump_json(), bounded)
+        args = (worker, RETENTION, outcome.attempt, outcome.model_dump_json(), bounded)
         return bool(self._end(keys=names, args=args))
 
     # --- either
@@ -214,7 +214,7 @@ class Attempts:
     def _write(self, attempt: str, fields: Fields) -> None:
         with self.redis.pipeline() as pipe:
             pipe.hset(self.keys.attempt(attempt), mapping=fields)
-            pipe.expire(self.keys.attempt(attempt), KEPT)
+            pipe.expire(self.keys.attempt(attempt), RETENTION)
             pipe.execute()
 
 
@@ -237,6 +237,6 @@ def _state(attempt: str, values: Sequence[bytes | str | None]) -> AttemptState |
         state=state,  # type: ignore[arg-type]  # it is one of them
         worker=found.get("worker", "")[:200],
         beat=beat,
-        progress=Progress(found.get("phase", "")[:32], done, total),
+        progress=AttemptProgress(found.get("phase", "")[:32], done, total),
         started=started,
     )

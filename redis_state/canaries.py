@@ -19,16 +19,16 @@ from dataclasses import asdict
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from leaderboard.outbreaks import WINDOW, Ended
+from leaderboard.outbreaks import WINDOW, EndedAttempt
 from redis_state.keys import Keys
 from redis_state.redis import Redis, text
 
 RUN = 900
-KEPT = 7 * 86_400
+RETENTION = 7 * 86_400
 MAX_ENDED = 10_000
 
 
-class Verdict(BaseModel):
+class CanaryVerdict(BaseModel):
     """What became of the canary that was asked for because of `cause`; `died_of` is empty where it lives."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
@@ -55,19 +55,19 @@ class Canaries:
 
     # --- the bot
 
-    def note(self, ended: Ended) -> bool:
+    def note(self, ended: EndedAttempt) -> bool:
         """An attempt ended; noted twice it counts once. Whether it is new."""
         with self.redis.pipeline() as pipe:
             pipe.zadd(self._ended, {json.dumps({**asdict(ended), "at": None}): ended.at}, nx=True)
             pipe.zremrangebyscore(self._ended, "-inf", ended.at - 2 * WINDOW)
             pipe.zremrangebyrank(self._ended, 0, -MAX_ENDED - 1)
-            pipe.expire(self._ended, KEPT)
+            pipe.expire(self._ended, RETENTION)
             return bool(pipe.execute()[0])
 
-    def ended(self) -> list[Ended]:
+    def ended(self) -> list[EndedAttempt]:
         """How attempts ended lately."""
         found: list[tuple[bytes | str, float]] = self.redis.zrange(self._ended, 0, -1, withscores=True)  # type: ignore[assignment]  # with scores
-        return [Ended(**{**json.loads(text(member)), "at": at}) for member, at in found]
+        return [EndedAttempt(**{**json.loads(text(member)), "at": at}) for member, at in found]
 
     def cleared(self) -> dict[str, float]:
         """Cause → when it was settled last."""
@@ -90,15 +90,15 @@ class Canaries:
             return False
         with self.redis.pipeline() as pipe:
             pipe.hset(self._canary, "asked", cause)
-            pipe.expire(self._canary, KEPT)
+            pipe.expire(self._canary, RETENTION)
             pipe.execute()
         return True
 
-    def verdict(self) -> Verdict | None:
+    def verdict(self) -> CanaryVerdict | None:
         """What a worker reported; None where nothing was, or nothing that can be read."""
         raw = self.redis.hget(self._canary, "verdict")
         try:
-            return Verdict.model_validate_json(raw) if raw is not None else None
+            return CanaryVerdict.model_validate_json(raw) if raw is not None else None
         except ValidationError:
             return None
 
@@ -124,7 +124,7 @@ class Canaries:
         """It came to no verdict: let another worker try."""
         self.redis.delete(self._taken)
 
-    def report(self, verdict: Verdict) -> None:
+    def report(self, verdict: CanaryVerdict) -> None:
         """Tell what became of it."""
         with self.redis.pipeline() as pipe:
             pipe.hset(self._canary, "verdict", verdict.model_dump_json())

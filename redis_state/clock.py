@@ -17,7 +17,7 @@ Clock = Callable[[], float]
 """Returns seconds since the epoch."""
 
 
-class ClockSettingError(ValueError):
+class BadClockSetting(ValueError):
     """`STEWARD_CLOCK` is not `epoch,rate` or `epoch,rate,started`."""
 
 
@@ -29,7 +29,7 @@ def clock_from(setting: str | None) -> Clock:
         epoch, rate, *rest = (float(part) for part in setting.split(","))
         (started,) = rest or [time.time()]
     except ValueError as error:
-        raise ClockSettingError(f"STEWARD_CLOCK should read epoch,rate[,started]; it is {setting!r}") from error
+        raise BadClockSetting(f"STEWARD_CLOCK should read epoch,rate[,started]; it is {setting!r}") from error
     return lambda: epoch + (time.time() - started) * rate
 
 

@@ -105,7 +105,7 @@ if redis.call('LLEN', KEYS[2]) < 64 then redis.call('LPUSH', KEYS[2], '1') end
 """
 
 
-class Priority(IntEnum):
+class SyncPriority(IntEnum):
     """Who waits for a sync."""
 
     PERSON = 0
@@ -114,12 +114,12 @@ class Priority(IntEnum):
 
 
 @dataclass(frozen=True)
-class Claim:
+class SyncLease:
     """The right to sync `key` until the lease lapses."""
 
     key: str
     generation: int
-    priority: Priority
+    priority: SyncPriority
     owner: str
 
 
@@ -138,12 +138,12 @@ class DirtyKeys:
         self._renew = self.redis.register_script(RENEW)
         self._hasten = self.redis.register_script(HASTEN)
 
-    def mark(self, key: str, *, due: float, priority: Priority = Priority.EVENT) -> None:
+    def mark(self, key: str, *, due: float, priority: SyncPriority = SyncPriority.EVENT) -> None:
         """Say that `key` may be out of step since (or from) `due`, seconds since the epoch. One round trip."""
         names = [self.keys.dirty, self.keys.dirty_generations, self.keys.wake]
         self._mark(keys=names, args=[key, int(priority), due])
 
-    def mark_all(self, keys: Iterable[str], *, due: float, priority: Priority = Priority.EVENT) -> None:
+    def mark_all(self, keys: Iterable[str], *, due: float, priority: SyncPriority = SyncPriority.EVENT) -> None:
         """`mark` for each of `keys`, in one round trip."""
         names = [self.keys.dirty, self.keys.dirty_generations, self.keys.wake]
         with self.redis.pipeline(transaction=False) as pipe:
@@ -151,14 +151,14 @@ class DirtyKeys:
                 self._mark(keys=names, args=[key, int(priority), due], client=pipe)
             pipe.execute()
 
-    def claim(self, *, now: float, lease: float) -> Claim | None:
+    def claim(self, *, now: float, lease: float) -> SyncLease | None:
         """Hold the most urgent key that is due at `now` for `lease` seconds; None where nothing is to be had."""
         names = [self.keys.dirty, self.keys.dirty_generations, self.keys.dirty_leases]
         token = f"{self.owner}.{secrets.token_hex(4)}"
         while found := self._claim(keys=names, args=[token, now, lease]):
             key, generation, priority = found
             try:
-                return Claim(key.decode(), int(generation), Priority(int(priority)), token)
+                return SyncLease(key.decode(), int(generation), SyncPriority(int(priority)), token)
             except ValueError:  # no key that one of us would mark: it must not stop those behind it
                 self._forget(key)
         return None
@@ -170,11 +170,11 @@ class DirtyKeys:
             pipe.hdel(self.keys.dirty_leases, key)
             pipe.execute()
 
-    def renew(self, claim: Claim, *, lease: float) -> bool:
+    def renew(self, claim: SyncLease, *, lease: float) -> bool:
         """Hold `claim` for `lease` seconds from now; False where it was lost to somebody else, or to amnesia."""
         return bool(self._renew(keys=[self.keys.dirty_leases], args=[claim.key, claim.owner, lease]))
 
-    def finish(self, claim: Claim, *, retry_at: float | None = None, failed: bool = False) -> None:
+    def finish(self, claim: SyncLease, *, retry_at: float | None = None, failed: bool = False) -> None:
         """Give `claim` back. The key stays dirty if it was marked meanwhile, or comes due again at `retry_at`.
 
         Whoever marked it meanwhile is not put off until then, but where the sync `failed`.

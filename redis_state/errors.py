@@ -10,11 +10,11 @@ WireError
 from __future__ import annotations
 
 
-class WireError(Exception):
+class RedisStateError(Exception):
     """The root of what can go wrong between Steward's processes."""
 
 
-class RedisMissing(WireError):
+class RedisMissing(RedisStateError):
     """REDIS_URL leads to no Redis that lets us in."""
 
 
@@ -22,9 +22,9 @@ class RedisAway(RedisMissing):
     """Nothing answers at REDIS_URL just now: it may be there in a moment."""
 
 
-class SecretMissing(WireError):
+class SecretMissing(RedisStateError):
     """The file that a secret should come from cannot be read, or is empty."""
 
 
-class BadMessage(WireError):
+class BadMessage(RedisStateError):
     """A message in Redis is not what its writer should have written."""

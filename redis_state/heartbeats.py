@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
-from leaderboard.tiers import ALL, TIERS, Tier, taken
+from leaderboard.tiers import ALL, TIERS, Tier, parse_tiers
 from redis_state.attempts import LOST
 from redis_state.keys import Keys
 from redis_state.redis import Redis
@@ -30,10 +30,10 @@ class WorkerCard(BaseModel):
     @property
     def takes(self) -> tuple[Tier, ...]:
         """The tiers that it takes, of those that there are."""
-        return taken(word for word in self.tiers if word in (*TIERS, ALL))
+        return parse_tiers(word for word in self.tiers if word in (*TIERS, ALL))
 
 
-class Workers:
+class WorkerRegistry:
     """The workers of one board."""
 
     def __init__(self, redis: Redis, keys: Keys) -> None:

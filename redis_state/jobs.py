@@ -85,7 +85,7 @@ def delete(connection: Redis, attempt: str) -> None:
     connection.delete(Job.key_for(attempt), Job.dependents_key_for(attempt), Result.get_key(attempt))
 
 
-def lying(connection: Redis, names: Sequence[str]) -> dict[str, str]:
+def queued_attempts(connection: Redis, names: Sequence[str]) -> dict[str, str]:
     """Attempt → name of the queue, of `names`, in which it lies and waits for a worker. One round trip."""
     with connection.pipeline(transaction=False) as pipe:
         for name in names:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from redis_state import dirty
-from redis_state.dirty import Priority
+from redis_state.dirty import SyncPriority
 from redis_state.keys import Keys
 from redis_state.redis import Redis, text
 
@@ -21,7 +21,7 @@ redis.call('HDEL', KEYS[6], ARGV[1])
 """
 
 
-class Parked(BaseModel):
+class ParkedSync(BaseModel):
     """Why a sync is not tried any more. `since` in seconds since the epoch."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
@@ -32,7 +32,7 @@ class Parked(BaseModel):
     since: float
 
 
-class Parking:
+class ParkedSyncs:
     """The parked syncs of one board."""
 
     def __init__(self, redis: Redis, keys: Keys) -> None:
@@ -40,11 +40,11 @@ class Parking:
         self._keys = keys
         self._wake = redis.register_script(WAKE)
 
-    def park(self, parked: Parked) -> None:
+    def park(self, parked: ParkedSync) -> None:
         """Do not try this sync again by itself."""
         self._redis.hset(self._keys.parked, parked.key, parked.model_dump_json())
 
-    def all(self) -> list[Parked]:
+    def all(self) -> list[ParkedSync]:
         """Every parked sync, the longest parked first."""
         found = (_parse(raw) for raw in self._redis.hvals(self._keys.parked))
         return sorted((parked for parked in found if parked is not None), key=lambda parked: parked.since)
@@ -54,11 +54,11 @@ class Parking:
         keys = self._keys
         names = [keys.dirty, keys.dirty_generations, keys.wake, keys.parked]
         names += [keys.dirty_tries, keys.dirty_faults]
-        return bool(self._wake(keys=names, args=[key, int(Priority.PERSON), now]))
+        return bool(self._wake(keys=names, args=[key, int(SyncPriority.PERSON), now]))
 
 
-def _parse(raw: bytes | str) -> Parked | None:
+def _parse(raw: bytes | str) -> ParkedSync | None:
     try:
-        return Parked.model_validate_json(text(raw))
+        return ParkedSync.model_validate_json(text(raw))
     except ValidationError:
         return None

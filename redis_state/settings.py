@@ -11,7 +11,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from redis_state.errors import SecretMissing
 
 
-class WireSettings(BaseSettings):
+class SharedSettings(BaseSettings):
     """Read once at start, from the environment and `.env`. Each room adds its own on top of these."""
 
     model_config = SettingsConfigDict(env_prefix="STEWARD_", env_file=".env", extra="ignore", populate_by_name=True)

@@ -19,7 +19,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from redis_state.keys import Keys
 from redis_state.redis import Redis, text
 
-KEPT = 10_000
+MAX_LENGTH = 10_000
 """Things that are listed at most; the oldest go first."""
 MAX_TEXT = 2_000
 
@@ -38,7 +38,7 @@ end
 """
 
 
-class Would(BaseModel):
+class ShadowedWrite(BaseModel):
     """One thing that would have been done. `repo` reads `dataset/owner/name`; `at` in seconds since the epoch."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
@@ -54,12 +54,12 @@ class Would(BaseModel):
     at: float = 0.0
 
 
-class Shadow(BaseModel):
+class ShadowPage(BaseModel):
     """The list as it is read: `things` newest first, of `count` in all."""
 
     model_config = ConfigDict(frozen=True)
 
-    things: list[Would]
+    things: list[ShadowedWrite]
     count: int
 
 
@@ -72,19 +72,19 @@ class ShadowList:
         self._add = redis.register_script(ADD)
         self._release = redis.register_script(RELEASE)
 
-    def add(self, would: Would, *aliases: str) -> bool:
+    def add(self, would: ShadowedWrite, *aliases: str) -> bool:
         """List `would`; False where it is listed already. What has one of the ids `aliases` is not listed later."""
         keys = [self._keys.shadow, self._keys.shadow_ids]
         body = would.model_copy(update={"text": would.text[:MAX_TEXT]}).model_dump_json(exclude_defaults=True)
-        return bool(self._add(keys=keys, args=[would.id, would.at, body, KEPT, *aliases]))
+        return bool(self._add(keys=keys, args=[would.id, would.at, body, MAX_LENGTH, *aliases]))
 
-    def read(self, *, limit: int = KEPT) -> Shadow:
+    def read(self, *, limit: int = MAX_LENGTH) -> ShadowPage:
         """The newest `limit` things."""
         with self._redis.pipeline() as pipe:
             pipe.xrevrange(self._keys.shadow, count=limit)
             pipe.xlen(self._keys.shadow)
             entries, count = pipe.execute()
-        return Shadow(things=[would for would in map(_parsed, entries) if would is not None], count=count)
+        return ShadowPage(things=[would for would in map(_parsed, entries) if would is not None], count=count)
 
     def clear(self) -> None:
         """Forget all of it; what is still true is listed again when its sync runs."""
@@ -105,9 +105,9 @@ class ShadowList:
             self._release(keys=[self._keys.held_back], args=[effects, *chosen])
 
 
-def _parsed(entry: Any) -> Would | None:
+def _parsed(entry: Any) -> ShadowedWrite | None:
     """One entry of the stream; None where another version wrote it."""
     try:
-        return Would.model_validate_json(entry[1][b"would"])
+        return ShadowedWrite.model_validate_json(entry[1][b"would"])
     except (KeyError, ValidationError):
         return None

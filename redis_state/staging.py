@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from redis_state import dirty
-from redis_state.dirty import Priority
+from redis_state.dirty import SyncPriority
 from redis_state.keys import Keys
 from redis_state.redis import Fields, Redis, text
 
@@ -113,7 +113,7 @@ class NewEdit:
 
 
 @dataclass(frozen=True)
-class Staged:
+class StoredEdit:
     """One edit, as JSON of whoever staged it. `version` names its content."""
 
     id: str
@@ -130,7 +130,7 @@ class Staging:
         self._stage, self._end = redis.register_script(STAGE), redis.register_script(END)
         self._spend, self._count = redis.register_script(SPEND), redis.register_script(COUNT)
 
-    def stage(self, repo: str, edits: Sequence[NewEdit], *, tell: str, due: float, priority: Priority) -> int:
+    def stage(self, repo: str, edits: Sequence[NewEdit], *, tell: str, due: float, priority: SyncPriority) -> int:
         """Stage `edits` and mark `tell` dirty; how many of them are new or changed.
 
         `tell` is marked again whenever an edit ends after which one of these comes, be it staged for whatever repo.
@@ -143,7 +143,7 @@ class Staging:
             arguments += [edit.id, edit.subject, "\n".join(edit.after), _version(edit.body).encode() + edit.body]
         return int(self._stage(keys=names, args=arguments))
 
-    def read(self, repo: str) -> Iterator[Staged]:
+    def read(self, repo: str) -> Iterator[StoredEdit]:
         """The staged edits of `repo` in the order in which their ids first came, a page a round trip."""
         last = 0.0
         while True:
@@ -155,19 +155,19 @@ class Staging:
             bodies: list[Any] = self._redis.hmget(self._keys.edits(repo), ids)
             for edit, body in zip(ids, bodies, strict=True):
                 if body is not None:
-                    yield Staged(edit, text(body[:_VERSION]), body[_VERSION:])
+                    yield StoredEdit(edit, text(body[:_VERSION]), body[_VERSION:])
             last = page[-1][1]
 
     def end(
         self,
         repo: str,
-        staged: Staged,
+        staged: StoredEdit,
         how: End,
         *,
         subject: str,
         wake: Sequence[str],
         due: float,
-        priority: Priority = Priority.PERSON,
+        priority: SyncPriority = SyncPriority.PERSON,
     ) -> bool:
         """Drop this version of an edit and mark `wake` dirty; False, and nothing done, where there is another now."""
         keys = self._keys

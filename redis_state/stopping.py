@@ -57,7 +57,7 @@ def stop_on(*numbers: signal.Signals, within: float | None = None, say: Say = pr
 
     def told(_number: int, _frame: object) -> None:
         if not stop.is_set() and within is not None:
-            leave_in(within, say)
+            exit_in(within, say)
         stop.set()
 
     for number in numbers:
@@ -65,13 +65,13 @@ def stop_on(*numbers: signal.Signals, within: float | None = None, say: Say = pr
     return stop
 
 
-def leave_in(seconds: float, say: Say) -> None:
+def exit_in(seconds: float, say: Say) -> None:
     """End this process in `seconds`, with status 0, if it has not ended by then. May be called in a signal handler."""
     # Neither a Thread nor a Timer: starting one takes a lock, which the interrupted thread may hold.
-    _thread.start_new_thread(_leave, (seconds, say))
+    _thread.start_new_thread(_exit, (seconds, say))
 
 
-def _leave(seconds: float, say: Say) -> None:
+def _exit(seconds: float, say: Say) -> None:
     time.sleep(seconds)
     words = f"told to stop {seconds:g} s ago, and not done: what is under way is left as a kill would leave it"
     _thread.start_new_thread(say, (words,))

@@ -29,7 +29,7 @@ def field(side: Side, domain: Domain, repo: str, *, now: float) -> str:
     return f"{side} {domain} {int(now // 3600)} {repo}"
 
 
-class Echoes:
+class WebhookQuota:
     """The counts of one board. Times are seconds since the epoch."""
 
     def __init__(self, redis: Redis, keys: Keys) -> None:

@@ -140,12 +140,12 @@ def _anchor(name: str) -> str:
 def settings_page() -> str:
     """The page of settings."""
     from bot.core.settings import BotSettings
-    from redis_state.settings import WireSettings
+    from redis_state.settings import SharedSettings
     from workers.settings import WorkerSettings
 
-    shared = set(WireSettings.model_fields)
+    shared = set(SharedSettings.model_fields)
     tables = (
-        ("Every process", WireSettings, set(WireSettings.model_fields)),
+        ("Every process", SharedSettings, set(SharedSettings.model_fields)),
         ("Bot: `serve`, `sync`, `schedule`, `up`, and commands", BotSettings, set(BotSettings.model_fields) - shared),
         ("Worker: `work`, `verify`", WorkerSettings, set(WorkerSettings.model_fields) - shared),
     )

@@ -13,31 +13,31 @@ if TYPE_CHECKING:
 
 def files_page() -> str:
     """The page of files."""
-    from leaderboard.adoption import Record
+    from leaderboard.adoption import AdoptionRecord
     from leaderboard.attempts import Failure, Outcome
-    from leaderboard.boards import Board, Repos
+    from leaderboard.boards import Board, BoardRepos
     from leaderboard.budgets import Budgets
     from leaderboard.flags import FlagRecord
     from leaderboard.holds import Hold
-    from leaderboard.policy import Policy
-    from leaderboard.requests import Kept, RequestFile, StewardFacts
-    from leaderboard.results import Block
+    from leaderboard.policy import AdmissionPolicy
+    from leaderboard.requests import PreviousResult, RequestFile, StewardFacts
+    from leaderboard.results import StewardBlock
     from leaderboard.suites import Benchmark, Dataset, Definition, Suite
     from leaderboard.tiers import TierLimits
-    from redis_state.board.decisions import Decision
+    from redis_state.board.decisions import CommandDecision
 
     chapters: tuple[tuple[str, str, tuple[tuple[str, type[BaseModel]], ...]], ...] = (
         (
             "A request",
             "Fields that are not listed are kept as they came.",
-            (("", RequestFile), ("`steward`", StewardFacts), ("`failure`", Failure), ("`kept`", Kept)),
+            (("", RequestFile), ("`steward`", StewardFacts), ("`failure`", Failure), ("`kept`", PreviousResult)),
         ),
         ("A pause, or a hold", "In `queue.json` by its target; in a request as `hold` or `cancelled`.", (("", Hold),)),
-        ("The block in results", "The member `steward` of a results file.", (("", Block),)),
+        ("The block in results", "The member `steward` of a results file.", (("", StewardBlock),)),
         ("The outcome of an attempt", "What its worker says; the bot checks it.", (("", Outcome),)),
-        ("A decision", "One command that decided something, or tried to.", (("", Decision),)),
+        ("A decision", "One command that decided something, or tried to.", (("", CommandDecision),)),
         ("A flag", "", (("", FlagRecord),)),
-        ("The record of adoption", "", (("", Record),)),
+        ("The record of adoption", "", (("", AdoptionRecord),)),
         (
             "The board file",
             "YAML, named by `STEWARD_BOARD`; `steward init --org` writes a first one. All but `name`, `title`, `repos` "
@@ -45,8 +45,8 @@ def files_page() -> str:
             "[kind](adoption.md#effects).",
             (
                 ("", Board),
-                ("`repos`", Repos),
-                ("`admission`", Policy),
+                ("`repos`", BoardRepos),
+                ("`admission`", AdmissionPolicy),
                 ("`tiers`", TierLimits),
                 ("`budgets`", Budgets),
             ),

@@ -94,14 +94,14 @@ WORDS = {
         "steward": "Steward's own facts: below",
     },
     "StewardFacts": {"failure": "why it failed: below"},
-    "Kept": {"revision": "commit that it is of", "results": "path in the results repo", "log": "address of its log"},
+    "PreviousResult": {"revision": "commit that it is of", "results": "path in the results repo", "log": "address of its log"},
     "Failure": {
         "cause": "a word of the [table of causes](diagnosis.md), or of the [rules](submitting.md)",
         "fault": "whose it is: `submission`, `us`, `hub` or `unknown`",
         "message": "one sentence for people",
         "advice": "what to do",
     },
-    "Block": {
+    "StewardBlock": {
         "average": "mean of the normalised scores, 0-100",
         "use_chat_template": "whether questions were put by the model's chat template",
     },
@@ -110,7 +110,7 @@ WORDS = {
         "details": "where the details are; null where it failed",
         "failure": "why it failed; null where it did not",
     },
-    "Decision": {
+    "CommandDecision": {
         "person": "id and name of whoever gave the command, as the Hub reported them",
         "roles": "what they were towards the board and the model",
         "command": "the line as it was written",
@@ -131,7 +131,7 @@ WORDS = {
         "precisions": "those that can be asked for",
         "max_request_bytes": "of a request file",
     },
-    "Repos": {
+    "BoardRepos": {
         "requests": "dataset of the request files",
         "results": "dataset of the results",
         "logs": "dataset of logs and decisions; private",
@@ -153,7 +153,7 @@ WORDS = {
         "also": "other names of the model",
         "decisions": "all that was decided, with who, when and why",
     },
-    "Record": {
+    "AdoptionRecord": {
         "board": "name of the board",
         "by": "who decided it: id and name",
         "commits": "repo → commit that it had",

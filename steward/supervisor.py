@@ -24,7 +24,7 @@ LOOK_EVERY = 0.2
 
 
 @dataclass
-class Part:
+class SupervisedProcess:
     """One process: how it is started, and how it went so far."""
 
     name: str
@@ -45,7 +45,7 @@ class Supervisor:
     """
 
     def __init__(
-        self, parts: Sequence[Part], say: Callable[[str], None], mind: Callable[[], object] = lambda: None
+        self, parts: Sequence[SupervisedProcess], say: Callable[[str], None], mind: Callable[[], object] = lambda: None
     ) -> None:
         self.parts = tuple(parts)
         self._say, self._mind = say, mind
@@ -63,7 +63,7 @@ class Supervisor:
         finally:
             self.end()
 
-    def _look(self, part: Part, now: float) -> int:
+    def _look(self, part: SupervisedProcess, now: float) -> int:
         """Start `part` where it is due; 0, or its status where it cannot run."""
         if part.process is None:
             if now >= part.due:
@@ -83,7 +83,7 @@ class Supervisor:
         self._say(f"{part.name} ended with status {status}; it is started again in {wait:.0f} s.")
         return 0
 
-    def _start(self, part: Part, now: float) -> None:
+    def _start(self, part: SupervisedProcess, now: float) -> None:
         part.since = now
         part.process = subprocess.Popen(
             list(part.arguments),

@@ -82,7 +82,7 @@ class Valkey:
         }
         arguments = [part for option in options.items() for part in option]
         log = (self.folder / "valkey.log").open("ab")
-        with log, _held(self.folder) as lock:
+        with log, _lock_folder(self.folder) as lock:
             self.process = subprocess.Popen(
                 [find_server(), *arguments],
                 pass_fds=(lock.fileno(),),  # the lock is the server's from here on
@@ -137,7 +137,7 @@ class Valkey:
         self.stop()
 
 
-def _held(folder: Path) -> IO[bytes]:
+def _lock_folder(folder: Path) -> IO[bytes]:
     """The lock on `folder`. Raises ValkeyMissing where another server has it."""
     file, deadline = (folder / "lock").open("ab"), time.monotonic() + PATIENCE
     while True:

@@ -10,14 +10,14 @@ from pydantic import AliasChoices, Field, SecretStr, field_validator
 from pydantic_settings import NoDecode
 
 from leaderboard.boards import Board, parse_board
-from leaderboard.tiers import ALL, TIERS, taken
-from redis_state.settings import WireSettings
+from leaderboard.tiers import ALL, TIERS, parse_tiers
+from redis_state.settings import SharedSettings
 from workers.common.hub_access import HubAccess
 
 RENAMED_MODULES = {"workers.evaluate": "workers.evaluation.evaluate", "workers.harness": "workers.evaluation.harness"}
 
 
-class WorkerSettings(WireSettings):
+class WorkerSettings(SharedSettings):
     """What one worker needs to know. The token writes details repos and nothing else."""
 
     board_file: Path = Field(
@@ -85,7 +85,7 @@ class WorkerSettings(WireSettings):
     @field_validator("tiers")
     @classmethod
     def _known(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        if not taken(value):
+        if not parse_tiers(value):
             raise ValueError(f"say which tiers this worker takes: {', '.join(TIERS)}, or {ALL}")
         return value
 

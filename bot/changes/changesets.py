@@ -27,17 +27,17 @@ from typing import Literal
 import structlog
 
 from bot.core.commit_origins import is_ours
-from bot.core.context import Desk, request_key
+from bot.core.context import BoardContext, request_key
 from hub.budget import HOUR
 from hub.errors import BadRequest, BadToken, Denied, RateLimited, StaleParent, TooLarge
-from hub.records import Change, Delete, LogEntry, Put, Repo
+from hub.records import Change, DeleteFile, LogEntry, Repo, WriteFile
 from leaderboard.effects import Effect
 from leaderboard.reasons import Problem, Reason, table
 from leaderboard.renames import FilePlan
 from leaderboard.requests import is_request_path
 from redis_state.crashpoints import pass_by, point
-from redis_state.dirty import Priority
-from redis_state.shadowed_writes import Would
+from redis_state.dirty import SyncPriority
+from redis_state.shadowed_writes import ShadowedWrite
 
 log = structlog.get_logger()
 
@@ -61,7 +61,7 @@ REASONS = table(
 
 
 @dataclass(frozen=True)
-class Part:
+class ChangesetPart:
     """What is to become of files in `repo`, planned from `commit`."""
 
     repo: Repo
@@ -77,15 +77,15 @@ class Part:
     @property
     def changes(self) -> list[Change]:
         """What to commit."""
-        gone: list[Change] = [Delete(one.path) for one in self.files if one.moves]
-        return [*gone, *(Put(one.place, one.data) for one in self.files)]
+        gone: list[Change] = [DeleteFile(one.path) for one in self.files if one.moves]
+        return [*gone, *(WriteFile(one.place, one.data) for one in self.files)]
 
 
-Planner = Callable[[Repo], Part | Problem]
+Planner = Callable[[Repo], ChangesetPart | Problem]
 
 
 @dataclass(frozen=True)
-class Approved:
+class ApprovedPart:
     """A part by its digest, as it was approved; `cause` tells two approvals of the same thing apart.
 
     Nothing of it was done before `proposed`, by the Hub's clock.
@@ -98,7 +98,7 @@ class Approved:
 
 
 @dataclass(frozen=True)
-class Carried:
+class ChangesetResult:
     """What came of it; `why` it was not done; `commits` by repo, where it was."""
 
     how: Literal["done", "undone", "held"]
@@ -106,31 +106,33 @@ class Carried:
     commits: tuple[tuple[Repo, str], ...] = ()
 
 
-def carry_out(desk: Desk, title: str, parts: Sequence[Approved], plan: Planner) -> Carried:
+def carry_out(desk: BoardContext, title: str, parts: Sequence[ApprovedPart], plan: Planner) -> ChangesetResult:
     """Do all of `parts`, in order, or none. Called again it goes on where it was. Raises HubError where it may be
     tried again."""
-    if not _may(desk, title, parts):
-        return Carried("held")
+    if not _is_allowed(desk, title, parts):
+        return ChangesetResult("held")
     commits: list[tuple[Repo, str]] = []
     for part in parts:
-        found = landed(desk, title, part) or _land(desk, title, part, plan)
+        found = landed_commit(desk, title, part) or _land(desk, title, part, plan)
         if isinstance(found, Problem):
             log.warning("taken back", title=title, repo=part.repo.id, why=found.message)
             take_back(desk, title, parts)
-            return Carried("undone", found)
+            return ChangesetResult("undone", found)
         commits.append((part.repo, found))
         _look_at(desk, part.repo, found)
         pass_by(LANDED)
-    return Carried("done", commits=tuple(commits))
+    return ChangesetResult("done", commits=tuple(commits))
 
 
-def _may(desk: Desk, title: str, parts: Sequence[Approved]) -> bool:
+def _is_allowed(desk: BoardContext, title: str, parts: Sequence[ApprovedPart]) -> bool:
     name = _sha(json.dumps([title, [(part.cause, part.digest) for part in parts]]).encode())[:24]
     repos = ", ".join(part.repo.id for part in parts)
-    return desk.effects.allows(Would(id=f"change {name}", effect=Effect.EDIT, repo=repos[:200], does=title[:400]))
+    return desk.effects.allows(
+        ShadowedWrite(id=f"change {name}", effect=Effect.EDIT, repo=repos[:200], does=title[:400])
+    )
 
 
-def landed(desk: Desk, title: str, part: Approved) -> str | None:
+def landed_commit(desk: BoardContext, title: str, part: ApprovedPart) -> str | None:
     """The commit as which `part` is in; None where it is not, or was taken back.
 
     A call for each hundred commits since it was proposed. Only ours are in the order of their times: anybody with a git
@@ -142,23 +144,23 @@ def landed(desk: Desk, title: str, part: Approved) -> str | None:
             continue
         if entry.date is not None and entry.date < part.proposed - PRECISION:
             return None
-        if _says(entry, _undoing(title), _undo(part)):
+        if _is_commit_of(entry, _undoing(title), _undo_trailer(part)):
             return None
-        if _says(entry, title, _do(part)):
+        if _is_commit_of(entry, title, _change_trailer(part)):
             return entry.oid
     return None
 
 
-def _says(entry: LogEntry, title: str, trailer: str) -> bool:
+def _is_commit_of(entry: LogEntry, title: str, trailer: str) -> bool:
     """Whether a commit of ours is that one. The title has to be ours too: a merge quotes strangers further down."""
     return entry.title.strip() == title[:200].strip() and trailer in entry.message.splitlines()
 
 
-def _do(part: Approved) -> str:
+def _change_trailer(part: ApprovedPart) -> str:
     return f"Steward-Part: {part.cause} {part.digest}"
 
 
-def _undo(part: Approved) -> str:
+def _undo_trailer(part: ApprovedPart) -> str:
     return f"Steward-Undo: {part.cause} {part.digest}"
 
 
@@ -166,7 +168,7 @@ def _undoing(title: str) -> str:
     return f"Take back: {title}"[:200]
 
 
-def _land(desk: Desk, title: str, part: Approved, plan: Planner) -> str | Problem:
+def _land(desk: BoardContext, title: str, part: ApprovedPart, plan: Planner) -> str | Problem:
     for _ in range(TRIES):
         found = plan(part.repo)
         if isinstance(found, Problem):
@@ -174,7 +176,7 @@ def _land(desk: Desk, title: str, part: Approved, plan: Planner) -> str | Proble
         if found.digest != part.digest:
             return REASONS["changed"].problem(repo=part.repo.id)
         try:
-            return _commit(desk, part.repo, found.changes, title, _do(part), found.commit)
+            return _commit(desk, part.repo, found.changes, title, _change_trailer(part), found.commit)
         except StaleParent:
             continue
         except BadToken:
@@ -185,7 +187,14 @@ def _land(desk: Desk, title: str, part: Approved, plan: Planner) -> str | Proble
 
 
 def _commit(
-    desk: Desk, repo: Repo, changes: Sequence[Change], title: str, trailer: str, parent: str, *, waits: bool = True
+    desk: BoardContext,
+    repo: Repo,
+    changes: Sequence[Change],
+    title: str,
+    trailer: str,
+    parent: str,
+    *,
+    waits: bool = True,
 ) -> str:
     """One commit within the budget of the repo. Raises RateLimited where that is used up and this one `waits`."""
     if not desk.ledgers.spend(repo) and waits:
@@ -195,12 +204,12 @@ def _commit(
     return desk.hub.commit(repo, changes, title[:200], trailer, parent=parent).oid
 
 
-def take_back(desk: Desk, title: str, parts: Sequence[Approved]) -> int:
+def take_back(desk: BoardContext, title: str, parts: Sequence[ApprovedPart]) -> int:
     """Put back what of `parts` is in, the last one first; files that somebody changed since are left alone. How many
     parts were put back."""
     count = 0
     for part in reversed(parts):
-        commit = landed(desk, title, part)
+        commit = landed_commit(desk, title, part)
         if commit is not None:
             _put_back(desk, title, part, commit)
             count += 1
@@ -208,7 +217,7 @@ def take_back(desk: Desk, title: str, parts: Sequence[Approved]) -> int:
     return count
 
 
-def _put_back(desk: Desk, title: str, part: Approved, commit: str) -> None:
+def _put_back(desk: BoardContext, title: str, part: ApprovedPart, commit: str) -> None:
     for _ in range(TRIES):
         head = desk.hub.head(part.repo)
         changes = _reverse(desk, part.repo, commit, head)
@@ -216,7 +225,7 @@ def _put_back(desk: Desk, title: str, part: Approved, commit: str) -> None:
             return
         try:
             # Half a change is worse than a commit over our own budget, which leaves room below the Hub's.
-            _commit(desk, part.repo, changes, _undoing(title), _undo(part), head, waits=False)
+            _commit(desk, part.repo, changes, _undoing(title), _undo_trailer(part), head, waits=False)
         except StaleParent:
             continue
         _look_at(desk, part.repo, commit)
@@ -224,7 +233,7 @@ def _put_back(desk: Desk, title: str, part: Approved, commit: str) -> None:
     raise StaleParent(f"{part.repo.id} changes faster than a commit of ours can be taken back.")
 
 
-def _reverse(desk: Desk, repo: Repo, commit: str, head: str) -> list[Change]:
+def _reverse(desk: BoardContext, repo: Repo, commit: str, head: str) -> list[Change]:
     """What undoes `commit` at `head`, but for files that changed since. A few calls, and one a file to read."""
     _, before = desk.hub.commits(repo, commit, limit=2)
     paths = desk.hub.changed_paths(repo, before.oid, commit)
@@ -234,22 +243,22 @@ def _reverse(desk: Desk, repo: Repo, commit: str, head: str) -> list[Change]:
         if now[path] != made[path] or now[path] == was[path]:
             continue
         if was[path] is None:
-            changes.append(Delete(path))
+            changes.append(DeleteFile(path))
         else:
-            changes.append(Put(path, desk.hub.read_file(repo, path, before.oid, max_bytes=MAX_FILE).data))
+            changes.append(WriteFile(path, desk.hub.read_file(repo, path, before.oid, max_bytes=MAX_FILE).data))
     return changes
 
 
-def _oids(desk: Desk, repo: Repo, paths: Sequence[str], revision: str) -> dict[str, str | None]:
+def _oids(desk: BoardContext, repo: Repo, paths: Sequence[str], revision: str) -> dict[str, str | None]:
     there = desk.hub.paths_info(repo, paths, revision)
     return {path: there[path].oid if path in there else None for path in paths}
 
 
-def _look_at(desk: Desk, repo: Repo, commit: str) -> None:
+def _look_at(desk: BoardContext, repo: Repo, commit: str) -> None:
     """Our own commits call nobody: have the requests looked at that `commit` changed."""
     if repo == desk.requests:
         paths = desk.hub.changed_paths(repo, f"{commit}^", commit)
-        desk.mark_all((request_key(path) for path in paths if is_request_path(path)), Priority.PERSON)
+        desk.mark_all((request_key(path) for path in paths if is_request_path(path)), SyncPriority.PERSON)
 
 
 def _sha(data: bytes) -> str:

@@ -13,16 +13,16 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from bot.changes.changesets import Approved, Part
+from bot.changes.changesets import ApprovedPart, ChangesetPart
 from bot.changes.proposal_text import Note
-from bot.core.context import Desk
+from bot.core.context import BoardContext
 from bot.core.mirrors.folder import MirrorDamaged
 from bot.core.own_threads import find_own
 from bot.core.render import render
 from hub.errors import TooLarge
 from hub.records import Repo
 from leaderboard.adoption import is_old
-from leaderboard.duplicates import Double, alike, doubles
+from leaderboard.duplicates import DuplicatePair, find_duplicates, possible_duplicates
 from leaderboard.holds import Hold
 from leaderboard.reasons import Problem, Reason
 from leaderboard.removals import remove_request
@@ -31,7 +31,7 @@ from redis_state.clock import iso
 from redis_state.redis import text
 
 if TYPE_CHECKING:
-    from bot.core.mirrors.mirror import View
+    from bot.core.mirrors.mirror import MirrorView
 
 log = structlog.get_logger()
 
@@ -43,7 +43,7 @@ MOST, LOOKS = 10, 50
 GONE = Reason("not-double", "{path} is not there twice any more.", "Nothing is left to do.")
 
 
-def sync_duplicates(desk: Desk) -> None:
+def sync_duplicates(desk: BoardContext) -> None:
     """Tell of MOST pairs that nobody was told of. A few calls for each, and none where there is none.
 
     The mirror is taken as the last look at the repo left it; where there is none yet, it is looked at tomorrow.
@@ -66,23 +66,23 @@ def sync_duplicates(desk: Desk) -> None:
             count += 1
 
 
-def _name(double: Double) -> str:
+def _name(double: DuplicatePair) -> str:
     return f"{double.keep.path}\0{double.lose.path}"
 
 
-def _find(desk: Desk, view: View, head: str) -> Iterator[Double]:
+def _find(desk: BoardContext, view: MirrorView, head: str) -> Iterator[DuplicatePair]:
     oids = {blob.path: blob.oid for blob in view.files(head) if blob.oid is not None and is_request_path(blob.path)}
-    for group in alike(oids):
+    for group in possible_duplicates(oids):
         data = {path: view.blob(oids[path], max_bytes=desk.board.max_request_bytes) or b"" for path in group}
         read = (parse_request(path, raw) for path, raw in data.items())
         adopted = dict(zip(group, desk.adoption.blobs(group), strict=True))
-        for double in doubles(one for one in read if isinstance(one, Request)):
+        for double in find_duplicates(one for one in read if isinstance(one, Request)):
             pair = ((str(one.path), one) for one in (double.keep, double.lose))
             if not all(is_old(adopted[path], oids[path], one) for path, one in pair):
                 yield double
 
 
-def _tell(desk: Desk, double: Double) -> bool:
+def _tell(desk: BoardContext, double: DuplicatePair) -> bool:
     """Open the thread, and propose the cure in it, if that was not done before; whether nothing is left to do.
 
     Whoever dies in between is followed by another who does the rest.
@@ -117,7 +117,7 @@ def title(words: dict[str, str]) -> str:
     return f"Withdraw {words['lose']}, which is there twice"
 
 
-def plan(desk: Desk, words: dict[str, str], repo: Repo) -> Part | Problem:
+def plan(desk: BoardContext, words: dict[str, str], repo: Repo) -> ChangesetPart | Problem:
     """The request that is too much is withdrawn, and can be put back."""
     head = desk.hub.head(repo)
     files = []
@@ -134,16 +134,20 @@ def plan(desk: Desk, words: dict[str, str], repo: Repo) -> Part | Problem:
     done = remove_request(files[1], why)
     if done is None:
         return GONE.problem(path=words["lose"])
-    return done if isinstance(done, Problem) else Part(repo, head, (done,))
+    return done if isinstance(done, Problem) else ChangesetPart(repo, head, (done,))
 
 
-def objection(desk: Desk, words: dict[str, str], its_title: str, parts: Sequence[Approved]) -> Problem | None:
+def objection(
+    desk: BoardContext, words: dict[str, str], its_title: str, parts: Sequence[ApprovedPart]
+) -> Problem | None:
     """Nothing but what the plan itself says."""
     del desk, words, its_title, parts
     return None
 
 
-def follow_up(desk: Desk, words: dict[str, str], commits: Sequence[tuple[Repo, str]], cause: str) -> tuple[Note, ...]:
+def follow_up(
+    desk: BoardContext, words: dict[str, str], commits: Sequence[tuple[Repo, str]], cause: str
+) -> tuple[Note, ...]:
     """Nothing more is to be done."""
     del desk, words, commits, cause
     return ()

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from bot.core.render import Safe, render
 from leaderboard.removals import part_of
-from leaderboard.rename_checks import Line
+from leaderboard.rename_checks import RenameCheckLine
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class ProposalView:
     digest: str
     parts: Sequence[tuple[str, int]]
     by: str = ""
-    lines: Sequence[Line] = ()
+    lines: Sequence[RenameCheckLine] = ()
     why: str = ""
     commits: Sequence[str] = ()
     notes: Sequence[Note] = ()

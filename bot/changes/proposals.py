@@ -27,14 +27,14 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from bot.changes import duplicates, removals
 from bot.changes import renames as rename_saga
-from bot.changes.changesets import Approved, Carried, Part, carry_out
+from bot.changes.changesets import ApprovedPart, ChangesetPart, ChangesetResult, carry_out
 from bot.changes.proposal_text import Note, ProposalView, proposal_text
-from bot.core.context import Desk, thread_key
+from bot.core.context import BoardContext, thread_key
 from bot.core.pull_records import hidden_line, second_line
 from hub.comments import Marker, is_by, marker_of
 from hub.records import Comment, Repo, Thread
 from leaderboard.reasons import Problem
-from leaderboard.rename_checks import Line
+from leaderboard.rename_checks import RenameCheckLine
 from redis_state.crashpoints import pass_by, point
 
 log = structlog.get_logger()
@@ -48,25 +48,27 @@ APPROVED = point("proposal approved, nothing done")
 CARRIED = point("proposal carried out, not told")
 
 
-class Undertaking(Protocol):
+class ChangeKind(Protocol):
     """How one kind of proposal is planned from its words, and what follows from it."""
 
     def title(self, words: dict[str, str]) -> str:
         """What its commits are called."""
 
-    def plan(self, desk: Desk, words: dict[str, str], repo: Repo) -> Part | Problem:
+    def plan(self, desk: BoardContext, words: dict[str, str], repo: Repo) -> ChangesetPart | Problem:
         """Its part in `repo`, as the files are now."""
 
-    def objection(self, desk: Desk, words: dict[str, str], its_title: str, parts: Sequence[Approved]) -> Problem | None:
+    def objection(
+        self, desk: BoardContext, words: dict[str, str], its_title: str, parts: Sequence[ApprovedPart]
+    ) -> Problem | None:
         """Why it must not be begun, by now; what was begun goes on."""
 
     def follow_up(
-        self, desk: Desk, words: dict[str, str], commits: Sequence[tuple[Repo, str]], cause: str
+        self, desk: BoardContext, words: dict[str, str], commits: Sequence[tuple[Repo, str]], cause: str
     ) -> tuple[Note, ...]:
         """Do what follows, again and again until it was told; what there is to tell of it."""
 
 
-UNDERTAKINGS: dict[str, Undertaking] = {
+CHANGE_KINDS: dict[str, ChangeKind] = {
     "rename": rename_saga,
     "remove": removals.REMOVE,
     "restore": removals.RESTORE,
@@ -74,7 +76,7 @@ UNDERTAKINGS: dict[str, Undertaking] = {
 }
 
 
-class Proposed(BaseModel):
+class ProposedPart(BaseModel):
     """A part: the kind of repo, the digest of its plan, and how many files it touches."""
 
     model_config = ConfigDict(frozen=True)
@@ -91,7 +93,7 @@ class Proposal(BaseModel):
 
     what: What
     words: dict[str, str]
-    parts: tuple[Proposed, ...] = ()
+    parts: tuple[ProposedPart, ...] = ()
     state: State = "open"
     by: str = ""
 
@@ -104,11 +106,11 @@ class Proposal(BaseModel):
     @property
     def title(self) -> str:
         """What its commits are called."""
-        return UNDERTAKINGS[self.what].title(self.words)
+        return CHANGE_KINDS[self.what].title(self.words)
 
 
 @dataclass(frozen=True)
-class Found:
+class PostedProposal:
     """A proposal in a thread: the comment, and the cause that its marker names."""
 
     comment: Comment
@@ -116,19 +118,26 @@ class Found:
     proposal: Proposal
 
 
-def propose(desk: Desk, what: What, words: dict[str, str], parts: Sequence[Part], *, by: str = "") -> Proposal:
+def propose(
+    desk: BoardContext, what: What, words: dict[str, str], parts: Sequence[ChangesetPart], *, by: str = ""
+) -> Proposal:
     """A proposal of `parts`; approved at once where `by` is somebody who may."""
-    proposed = tuple(Proposed(repo=_kind(desk, one.repo), digest=one.digest, files=len(one.files)) for one in parts)
+    proposed = tuple(ProposedPart(repo=_kind(desk, one.repo), digest=one.digest, files=len(one.files)) for one in parts)
     return Proposal(what=what, words=words, parts=proposed, state="approved" if by else "open", by=by)
 
 
-def _kind(desk: Desk, repo: Repo) -> Literal["requests", "results"]:
+def _kind(desk: BoardContext, repo: Repo) -> Literal["requests", "results"]:
     return "requests" if repo == desk.requests else "results"
 
 
 def post(
-    desk: Desk, repo: Repo, thread: Thread, cause: str, proposal: Proposal, lines: Sequence[Line] = ()
-) -> Found | None:
+    desk: BoardContext,
+    repo: Repo,
+    thread: Thread,
+    cause: str,
+    proposal: Proposal,
+    lines: Sequence[RenameCheckLine] = (),
+) -> PostedProposal | None:
     """Write `proposal` into `thread`, once for each `cause`; None where the board holds that back."""
     marker = desk.marker(KIND, cause)
     known = {found.cause: found for found in find(desk, thread)}
@@ -139,17 +148,17 @@ def post(
     if said is None:
         return None
     found = _read(said)
-    return Found(said, cause, found or proposal)
+    return PostedProposal(said, cause, found or proposal)
 
 
-def find(desk: Desk, thread: Thread) -> list[Found]:
+def find(desk: BoardContext, thread: Thread) -> list[PostedProposal]:
     """The proposals in `thread`, oldest first."""
-    me, found = desk.me(), list[Found]()
+    me, found = desk.me(), list[PostedProposal]()
     for comment in thread.comments:
         marker = marker_of(comment.text) if is_by(me, comment.author_id, comment.author_name) else None
         if marker is not None and (marker.board, marker.kind) == (desk.board.name, KIND):
             proposal = _read(comment)
-            found += [Found(comment, marker.key, proposal)] if proposal is not None else []
+            found += [PostedProposal(comment, marker.key, proposal)] if proposal is not None else []
     return found
 
 
@@ -161,7 +170,7 @@ def _read(comment: Comment) -> Proposal | None:
         return None
 
 
-def meant(desk: Desk, thread: Thread, sha: str) -> Found | None:
+def find_by_digest(desk: BoardContext, thread: Thread, sha: str) -> PostedProposal | None:
     """The newest proposal in `thread` whose digest begins with `sha`: what was turned down, or undone, and is asked for
     anew may be the very same plan."""
     said = sha.strip().lower()
@@ -170,19 +179,19 @@ def meant(desk: Desk, thread: Thread, sha: str) -> Found | None:
     return next((found for found in reversed(find(desk, thread)) if found.proposal.digest.startswith(said)), None)
 
 
-def approve(desk: Desk, repo: Repo, thread: Thread, found: Found, by: str) -> Proposal:
+def approve(desk: BoardContext, repo: Repo, thread: Thread, found: PostedProposal, by: str) -> Proposal:
     """Note that `by` approved it, and do it; the proposal as it is then. Asked again, it says the same."""
-    found = _as_it_is(desk, repo, thread, found)
+    found = _reread(desk, repo, thread, found)
     if found.proposal.state == "open":
         approved = found.proposal.model_copy(update={"state": "approved", "by": by})
-        if not _tell(desk, repo, thread, found, approved):
+        if not _update_comment(desk, repo, thread, found, approved):
             return found.proposal
-        found = Found(found.comment, found.cause, approved)
+        found = PostedProposal(found.comment, found.cause, approved)
         pass_by(APPROVED)
     return go_on(desk, repo, thread, found)
 
 
-def _as_it_is(desk: Desk, repo: Repo, thread: Thread, found: Found) -> Found:
+def _reread(desk: BoardContext, repo: Repo, thread: Thread, found: PostedProposal) -> PostedProposal:
     """What was open when `thread` was read: a command before this one may have decided since. A call where it was."""
     if found.proposal.state != "open":
         return found
@@ -190,16 +199,16 @@ def _as_it_is(desk: Desk, repo: Repo, thread: Thread, found: Found) -> Found:
     return next((one for one in there if one.cause == found.cause), found)
 
 
-def go_on(desk: Desk, repo: Repo, thread: Thread, found: Found) -> Proposal:
+def go_on(desk: BoardContext, repo: Repo, thread: Thread, found: PostedProposal) -> Proposal:
     """Carry an approved proposal to its end, and say so in its comment."""
     it = found.proposal
     if it.state != "approved":
         return it
-    how = UNDERTAKINGS[it.what]
+    how = CHANGE_KINDS[it.what]
     made = found.comment.created_at
-    parts = [Approved(_repo(desk, part), part.digest, found.cause, made) for part in it.parts]
+    parts = [ApprovedPart(_repo(desk, part), part.digest, found.cause, made) for part in it.parts]
     if (objection := how.objection(desk, it.words, it.title, parts)) is not None:
-        carried = Carried("undone", objection)
+        carried = ChangesetResult("undone", objection)
     else:
         carried = carry_out(desk, it.title, parts, lambda where: how.plan(desk, it.words, where))
     if carried.how == "held":
@@ -209,36 +218,36 @@ def go_on(desk: Desk, repo: Repo, thread: Thread, found: Found) -> Proposal:
     ended = it.model_copy(update={"state": carried.how})
     why = carried.why.message if carried.why is not None else ""
     commits = [f"{desk.address(where)}/commit/{commit}" for where, commit in carried.commits]
-    _tell(desk, repo, thread, found, ended, why=why, commits=commits, notes=notes)
+    _update_comment(desk, repo, thread, found, ended, why=why, commits=commits, notes=notes)
     return ended
 
 
-def go_on_with_approved(desk: Desk, repo: Repo, thread: Thread) -> None:
+def go_on_with_approved(desk: BoardContext, repo: Repo, thread: Thread) -> None:
     """Carry whatever is approved in `thread` to its end: whoever began may be dead."""
     for found in find(desk, thread):
         if found.proposal.state == "approved":
             go_on(desk, repo, thread, found)
 
 
-def reject(desk: Desk, repo: Repo, thread: Thread, why: str) -> int:
+def reject(desk: BoardContext, repo: Repo, thread: Thread, why: str) -> int:
     """Turn down what is open in `thread`; how much that was."""
-    known = (_as_it_is(desk, repo, thread, found) for found in find(desk, thread))
+    known = (_reread(desk, repo, thread, found) for found in find(desk, thread))
     is_open = [found for found in known if found.proposal.state == "open"]
     for found in is_open:
         rejected = found.proposal.model_copy(update={"state": "rejected"})
-        _tell(desk, repo, thread, found, rejected, why=why)
+        _update_comment(desk, repo, thread, found, rejected, why=why)
     return len(is_open)
 
 
-def _repo(desk: Desk, part: Proposed) -> Repo:
+def _repo(desk: BoardContext, part: ProposedPart) -> Repo:
     return desk.requests if part.repo == "requests" else desk.results
 
 
-def _tell(
-    desk: Desk,
+def _update_comment(
+    desk: BoardContext,
     repo: Repo,
     thread: Thread,
-    found: Found,
+    found: PostedProposal,
     proposal: Proposal,
     *,
     why: str = "",
@@ -254,7 +263,7 @@ def _tell(
 def _text(
     proposal: Proposal,
     *,
-    lines: Sequence[Line] = (),
+    lines: Sequence[RenameCheckLine] = (),
     why: str = "",
     commits: Sequence[str] = (),
     notes: Sequence[Note] = (),

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 from bot.changes import rename_facts
-from bot.changes.changesets import Approved, Part, landed
+from bot.changes.changesets import ApprovedPart, ChangesetPart, landed_commit
 from bot.changes.proposal_text import Note
-from bot.core.context import Desk
+from bot.core.context import BoardContext
 from hub.errors import EntryNotFound, TooLarge
 from hub.records import Repo
 from leaderboard.holds import Hold
@@ -25,14 +25,14 @@ from leaderboard.removals import (
 )
 from leaderboard.renames import FilePlan
 from leaderboard.requests import Request, RequestPath, parse_path, parse_request
-from redis_state.board.entry import Entry
+from redis_state.board.entry import IndexEntry
 
 MOST = 60
 MAX_FILE = 10 * 1024 * 1024
 
 
 @dataclass(frozen=True)
-class Undertaking:
+class Removal:
     """`remove` or `restore`, of `words["model"]`, and of one precision or type of weights where `words` name it."""
 
     what: Literal["remove", "restore"]
@@ -42,9 +42,9 @@ class Undertaking:
         part = part_of(words)
         return f"{self.what.title()} {words['model']}{f' ({part})' if part else ''}"
 
-    def prepare(self, desk: Desk, words: dict[str, str]) -> list[Part] | Problem:
+    def prepare(self, desk: BoardContext, words: dict[str, str]) -> list[ChangesetPart] | Problem:
         """The parts of it, or why it cannot be done."""
-        parts: list[Part] = []
+        parts: list[ChangesetPart] = []
         for repo in self.order(desk):
             found = self.plan(desk, words, repo)
             if isinstance(found, Problem):
@@ -53,11 +53,11 @@ class Undertaking:
         code = "nothing" if self.what == "remove" else "not-removed"
         return parts or REASONS[code].problem(model=words["model"])
 
-    def order(self, desk: Desk) -> tuple[Repo, Repo]:
+    def order(self, desk: BoardContext) -> tuple[Repo, Repo]:
         """Which repo first: what says that there are results never points to none for long."""
         return (desk.requests, desk.results) if self.what == "remove" else (desk.results, desk.requests)
 
-    def plan(self, desk: Desk, words: dict[str, str], repo: Repo) -> Part | Problem:
+    def plan(self, desk: BoardContext, words: dict[str, str], repo: Repo) -> ChangesetPart | Problem:
         """The part of it in `repo`, as the files are now."""
         if self.what == "remove" and (flags := rename_facts.flags(desk, words["model"])):
             return REASONS["flagged"].problem(model=flags[0].model)
@@ -69,7 +69,7 @@ class Undertaking:
             return self._part_of_requests(repo, commit, words, requests)
         return self._part_of_results(desk, commit, words, requests)
 
-    def _requests(self, desk: Desk, words: dict[str, str], repo: Repo, commit: str) -> list[Request] | Problem:
+    def _requests(self, desk: BoardContext, words: dict[str, str], repo: Repo, commit: str) -> list[Request] | Problem:
         found: list[Request] = []
         for entry in desk.index.of_model(words["model"]):
             if not _is_meant(entry, words):
@@ -86,7 +86,7 @@ class Undertaking:
 
     def _part_of_requests(
         self, repo: Repo, commit: str, words: dict[str, str], requests: Sequence[Request]
-    ) -> Part | Problem:
+    ) -> ChangesetPart | Problem:
         why = Hold(reason=words.get("reason") or "no reason was given", by=words["by"], at=words["at"])
         files: list[FilePlan] = []
         for request in requests:
@@ -94,11 +94,11 @@ class Undertaking:
             if isinstance(found, Problem):
                 return found
             files += [found] if found is not None else []
-        return Part(repo, commit, tuple(files))
+        return ChangesetPart(repo, commit, tuple(files))
 
     def _part_of_results(
-        self, desk: Desk, commit: str, words: dict[str, str], requests: Sequence[Request]
-    ) -> Part | Problem:
+        self, desk: BoardContext, commit: str, words: dict[str, str], requests: Sequence[Request]
+    ) -> ChangesetPart | Problem:
         model, prefix = words["model"], "" if self.what == "remove" else ARCHIVE
         paths, taken = self._listed(desk, prefix + model, commit), set[str]()
         if self.what == "restore":
@@ -117,30 +117,32 @@ class Undertaking:
             if plain in taken:
                 return REASONS["in-the-way"].problem(path=plain)
             files.append(FilePlan(path, archived(path) if self.what == "remove" else plain, data, data))
-        return Part(desk.results, commit, tuple(files))
+        return ChangesetPart(desk.results, commit, tuple(files))
 
-    def _listed(self, desk: Desk, folder: str, commit: str) -> list[str]:
+    def _listed(self, desk: BoardContext, folder: str, commit: str) -> list[str]:
         try:
             return [file.path for file in desk.hub.list_files(desk.results, commit, folder=folder)]
         except EntryNotFound:
             return []
 
-    def objection(self, desk: Desk, words: dict[str, str], its_title: str, parts: Sequence[Approved]) -> Problem | None:
+    def objection(
+        self, desk: BoardContext, words: dict[str, str], its_title: str, parts: Sequence[ApprovedPart]
+    ) -> Problem | None:
         """Why it must not be begun, by now; what was begun goes on."""
-        if self.what == "restore" or any(landed(desk, its_title, part) for part in parts):
+        if self.what == "restore" or any(landed_commit(desk, its_title, part) for part in parts):
             return None
         flags = rename_facts.flags(desk, words["model"])
         return REASONS["flagged"].problem(model=flags[0].model) if flags else None
 
     def follow_up(
-        self, desk: Desk, words: dict[str, str], commits: Sequence[tuple[Repo, str]], cause: str
+        self, desk: BoardContext, words: dict[str, str], commits: Sequence[tuple[Repo, str]], cause: str
     ) -> tuple[Note, ...]:
         """Nothing more is to be done."""
         del desk, words, commits, cause
         return ()
 
 
-def _is_meant(entry: Entry, words: dict[str, str]) -> bool:
+def _is_meant(entry: IndexEntry, words: dict[str, str]) -> bool:
     where = parse_path(entry.path)
     if not isinstance(where, RequestPath) or where.model != words["model"]:
         return False
@@ -148,4 +150,4 @@ def _is_meant(entry: Entry, words: dict[str, str]) -> bool:
     return all((words.get(name) or value).lower() == value.lower() for name, value in asked.items())
 
 
-REMOVE, RESTORE = Undertaking("remove"), Undertaking("restore")
+REMOVE, RESTORE = Removal("remove"), Removal("restore")

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from bot.changes.rename_sources import Base
+from bot.changes.rename_sources import RenameBase
 from bot.core import people
-from bot.core.context import Desk, thread_of
+from bot.core.context import BoardContext, thread_of
 from hub.errors import BadRequest, BadToken, Denied, NotFound
-from hub.records import ModelFacts, Repo, Thread
-from leaderboard.admission.facts import Earlier
+from hub.records import ModelInfo, Repo, Thread
+from leaderboard.admission.facts import EarlierRequest
 from leaderboard.jsontext import object_in
-from leaderboard.rename_checks import Facts
-from leaderboard.renames import Plan, request_place
+from leaderboard.rename_checks import RenameFacts
+from leaderboard.renames import RenamePlan, request_place
 from leaderboard.requests import Status
 from leaderboard.roles import Person, Role
 from redis_state.redis import text
@@ -22,7 +22,7 @@ MOST_ASKING = 3
 _WEIGHTS = (".safetensors", ".bin", ".gguf", ".pt", ".pth")
 
 
-def gather(desk: Desk, it: Plan, base: Base, asking: Sequence[Person]) -> Facts:
+def gather(desk: BoardContext, it: RenamePlan, base: RenameBase, asking: Sequence[Person]) -> RenameFacts:
     """Look at both names on the Hub: two calls, and where they are two models of the same weights, up to four for each
     of `asking`, who asked for it."""
     old, new = _facts(desk, it.old), None
@@ -33,7 +33,7 @@ def gather(desk: Desk, it: Plan, base: Base, asking: Sequence[Person]) -> Facts:
         same = old is not None and new is not None and _digests(old) == _digests(new) != []
         if same:
             who, may = _writer(desk, it, asking, who)
-    return Facts(
+    return RenameFacts(
         plan=it,
         leads=leads,
         new_exists=leads == it.new or (new is not None and new.id == it.new),
@@ -46,12 +46,12 @@ def gather(desk: Desk, it: Plan, base: Base, asking: Sequence[Person]) -> Facts:
     )
 
 
-def flags(desk: Desk, *models: str) -> Sequence[Earlier]:
+def flags(desk: BoardContext, *models: str) -> Sequence[EarlierRequest]:
     """The flags on `models`."""
     return desk.flags(models, "")
 
 
-def _facts(desk: Desk, model: str) -> ModelFacts | None:
+def _facts(desk: BoardContext, model: str) -> ModelInfo | None:
     try:
         return desk.hub.model_facts(model)
     except BadToken:
@@ -60,12 +60,12 @@ def _facts(desk: Desk, model: str) -> ModelFacts | None:
         return None  # gone, hidden or switched off: nobody can tell that it is the same
 
 
-def _digests(facts: ModelFacts) -> list[str]:
+def _digests(facts: ModelInfo) -> list[str]:
     """The weights of a model, whatever its files are called."""
     return sorted(file.sha256 for file in facts.files if file.sha256 and file.name.endswith(_WEIGHTS))
 
 
-def _writer(desk: Desk, it: Plan, asking: Iterable[Person], who: str) -> tuple[str, bool]:
+def _writer(desk: BoardContext, it: RenamePlan, asking: Iterable[Person], who: str) -> tuple[str, bool]:
     """Who of `asking` may write to both models, if anybody."""
     for person in asking:
         if all(
@@ -76,7 +76,7 @@ def _writer(desk: Desk, it: Plan, asking: Iterable[Person], who: str) -> tuple[s
     return who, False
 
 
-def running(old: str, new: str, base: Base) -> tuple[str, ...]:
+def running(old: str, new: str, base: RenameBase) -> tuple[str, ...]:
     """The requests of `old` that are being evaluated."""
     return tuple(
         path
@@ -89,7 +89,7 @@ def _status(data: bytes) -> str:
     return str((object_in(data) or {}).get("status", "")).strip().upper()
 
 
-def asking_for(desk: Desk, repo: Repo, thread: Thread) -> tuple[Person, ...]:
+def asking_for(desk: BoardContext, repo: Repo, thread: Thread) -> tuple[Person, ...]:
     """Who asks for what the pull request `thread` does: whoever opened a discussion that links it, else its author.
 
     The pull request may come from a tool's account. A call for each discussion.
@@ -107,6 +107,6 @@ def asking_for(desk: Desk, repo: Repo, thread: Thread) -> tuple[Person, ...]:
     return tuple(dict.fromkeys(known))
 
 
-def _person(desk: Desk, thread: Thread) -> Person:
+def _person(desk: BoardContext, thread: Thread) -> Person:
     found = thread.author_id or people.user_id(desk, thread.author_name, fresh=False) or ""
     return Person(found, thread.author_name)

@@ -5,29 +5,29 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 
-from bot.core.context import Desk, request_key
+from bot.core.context import BoardContext, request_key
 from bot.ledger.edits import FieldEdit
 from hub.records import Repo
-from leaderboard.renames import Plan, mended, request_place, result_place
+from leaderboard.renames import RenamePlan, missing_facts, request_place, result_place
 from leaderboard.requests import is_request_path
-from redis_state.dirty import Priority
+from redis_state.dirty import SyncPriority
 
 
-def follow_up(desk: Desk, it: Plan, contents: Mapping[str, bytes]) -> None:
+def follow_up(desk: BoardContext, it: RenamePlan, contents: Mapping[str, bytes]) -> None:
     """`it` was done, as a whole or in part; `contents` are the files as they are now, by path."""
     done = [one for one in it.files if one.place in contents]
     repo = desk.requests if it.kind == "requests" else desk.results
-    for path, facts in mended(it, contents).items():
+    for path, facts in missing_facts(it, contents).items():
         _stage(desk, repo, path, facts, f"Name {it.new}")
     if it.kind == "results":
-        point_there(desk, it.old, it.new, [one.path for one in it.files if one.moves])
+        point_requests_at_results(desk, it.old, it.new, [one.path for one in it.files if one.moves])
         return
     desk.index.put_origins((one.place, desk.index.origin(one.path)) for one in done if one.moves)
     paths = {path for one in done for path in (one.path, one.place) if is_request_path(path)}
-    desk.mark_all(map(request_key, sorted(paths)), Priority.EVENT)
+    desk.mark_all(map(request_key, sorted(paths)), SyncPriority.EVENT)
 
 
-def point_there(desk: Desk, old: str, new: str, moved: Sequence[str]) -> None:
+def point_requests_at_results(desk: BoardContext, old: str, new: str, moved: Sequence[str]) -> None:
     """Have the requests say where their results lie now, under whichever of both names they lie themselves.
 
     `moved` are the paths at which results were. Up to two calls for each request of the model.
@@ -43,7 +43,7 @@ def point_there(desk: Desk, old: str, new: str, moved: Sequence[str]) -> None:
 
 
 def _stage(
-    desk: Desk,
+    desk: BoardContext,
     repo: Repo,
     path: str,
     facts: Mapping[str, object],

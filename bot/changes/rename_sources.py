@@ -14,9 +14,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
-from bot.core.context import Desk
+from bot.core.context import BoardContext
 from bot.core.mirrors.folder import MirrorDamaged
-from bot.core.mirrors.git_trees import Difference
+from bot.core.mirrors.git_trees import GitDifference
 from hub.errors import EntryNotFound, TooLarge
 from hub.records import Repo
 from leaderboard.changes import FileChange
@@ -25,7 +25,7 @@ from leaderboard.renames import REASONS, Kind
 from leaderboard.requests import is_request_path
 
 if TYPE_CHECKING:
-    from bot.core.mirrors.mirror import View
+    from bot.core.mirrors.mirror import MirrorView
 
 _SLOT = "_eval_request_"
 MOST_READ = 60
@@ -36,7 +36,7 @@ DEPTH = 50
 """Commits that are fetched where the one before a merge is not here yet."""
 
 
-class TooMuch(Exception):
+class TooMuchToRead(Exception):
     """More files, or larger ones, than are looked at without a person; `str()` says what, in words."""
 
     @property
@@ -45,12 +45,12 @@ class TooMuch(Exception):
         return REASONS["too-much"].problem(what=str(self))
 
 
-class MovedOn(Exception):
+class HeadMoved(Exception):
     """The pull request has another head by now than the one that is looked at."""
 
 
 @dataclass(frozen=True)
-class Base:
+class RenameBase:
     """The files at `commit` from which the rename of a model is planned, and those that lie under its new name."""
 
     commit: str
@@ -59,7 +59,7 @@ class Base:
 
 
 @dataclass(frozen=True)
-class Head:
+class ChangedFiles:
     """What changes to files made of them: path → contents, and path → id as the repo keeps it (None: gone)."""
 
     contents: Mapping[str, bytes]
@@ -72,49 +72,49 @@ class Head:
 
 
 @dataclass(frozen=True)
-class Merged:
+class MergedCommit:
     """A commit: what was there before, what it changed, and into what."""
 
-    base: Base
+    base: RenameBase
     changes: tuple[FileChange, ...]
-    head: Head
+    head: ChangedFiles
 
 
-class Source(Protocol):
+class RenameSource(Protocol):
     """One of the board's repos. Every method raises HubError, MirrorDamaged and TooMuch; `head` MovedOn, too."""
 
     kind: Kind
 
-    def base(self, old: str, new: str) -> Base:
+    def base(self, old: str, new: str) -> RenameBase:
         """The files on main, as they are now."""
 
-    def head(self, number: int, revision: str, changes: Sequence[FileChange]) -> Head:
+    def head(self, number: int, revision: str, changes: Sequence[FileChange]) -> ChangedFiles:
         """What `changes`, those of pull request `number`, make of the files, at its head `revision`."""
 
-    def merged(self, old: str, new: str, commit: str) -> Merged:
+    def merged(self, old: str, new: str, commit: str) -> MergedCommit:
         """What `commit` did."""
 
 
-def source_of(desk: Desk, repo: Repo) -> Source:
+def source_of(desk: BoardContext, repo: Repo) -> RenameSource:
     """The source for `repo`, which is the requests or the results repo."""
-    return Requests(desk) if repo == desk.requests else Results(desk)
+    return RequestsSource(desk) if repo == desk.requests else ResultsSource(desk)
 
 
-class Requests:
+class RequestsSource:
     """The requests repo, in its mirror."""
 
     kind: Kind = "requests"
 
-    def __init__(self, desk: Desk) -> None:
+    def __init__(self, desk: BoardContext) -> None:
         self._desk, self._repo = desk, desk.requests
 
-    def base(self, old: str, new: str) -> Base:
+    def base(self, old: str, new: str) -> RenameBase:
         """Two to four calls, whatever there is."""
         commit = self._desk.mirror.fetch(self._repo, depth=0)
         with self._desk.mirror.read_fetched(self._repo) as view:
             return self._base(view, commit, old, new)
 
-    def _base(self, view: View, commit: str, old: str, new: str) -> Base:
+    def _base(self, view: MirrorView, commit: str, old: str, new: str) -> RenameBase:
         most = self._desk.board.max_request_bytes
         name, its, news = old.rpartition("/")[2].encode(), f"{old}{_SLOT}", f"{new}{_SLOT}"
         files: dict[str, bytes] = {}
@@ -130,24 +130,24 @@ class Requests:
                 new_files.append(blob.path)
             if name in data and len(data) <= most:
                 files[blob.path] = data
-        return Base(commit, files, tuple(new_files))
+        return RenameBase(commit, files, tuple(new_files))
 
-    def head(self, number: int, revision: str, changes: Sequence[FileChange]) -> Head:
+    def head(self, number: int, revision: str, changes: Sequence[FileChange]) -> ChangedFiles:
         """Two to four calls."""
         if self._desk.mirror.fetch_pull(self._repo, number) != revision:
-            raise MovedOn
+            raise HeadMoved
         with self._desk.mirror.read_fetched(self._repo) as view:
             return _in_view(view, revision, changes)
 
-    def merged(self, old: str, new: str, commit: str) -> Merged:
+    def merged(self, old: str, new: str, commit: str) -> MergedCommit:
         """Two to eight calls."""
         with commit_and_parent(self._desk, self._repo, commit) as (view, parent):
             changes = tuple(_change(one) for one in view.differences(parent, commit))
-            return Merged(self._base(view, parent, old, new), changes, _in_view(view, commit, changes))
+            return MergedCommit(self._base(view, parent, old, new), changes, _in_view(view, commit, changes))
 
 
 @contextmanager
-def commit_and_parent(desk: Desk, repo: Repo, commit: str) -> Iterator[tuple[View, str]]:
+def commit_and_parent(desk: BoardContext, repo: Repo, commit: str) -> Iterator[tuple[MirrorView, str]]:
     """The mirror, once it has `commit` and the one before it, and which that is."""
     for depth in (0, DEPTH):
         desk.mirror.fetch(repo, depth=depth)
@@ -159,21 +159,21 @@ def commit_and_parent(desk: Desk, repo: Repo, commit: str) -> Iterator[tuple[Vie
     raise MirrorDamaged(f"{commit} and the commit before it are not among the newest {DEPTH}")
 
 
-def _change(one: Difference) -> FileChange:
+def _change(one: GitDifference) -> FileChange:
     if one.now is None:
         return FileChange(one.path, "removed")
     return FileChange(one.path, "added" if one.was is None else "changed", one.mode)
 
 
-def _in_view(view: View, commit: str, changes: Sequence[FileChange]) -> Head:
+def _in_view(view: MirrorView, commit: str, changes: Sequence[FileChange]) -> ChangedFiles:
     oids = {path: view.find(commit, path) for path in touched(changes)}
     contents: dict[str, bytes] = {}
     for path, oid in oids.items():
         data = view.blob(oid, max_bytes=MAX_FILE) if oid is not None else None
         if oid is not None and data is None:
-            raise TooMuch(_too_large(path))
+            raise TooMuchToRead(_too_large(path))
         contents |= {path: data} if data is not None else {}
-    return Head(contents, oids)
+    return ChangedFiles(contents, oids)
 
 
 def _too_large(path: str) -> str:
@@ -186,21 +186,21 @@ def touched(changes: Iterable[FileChange]) -> list[str]:
     return list(dict.fromkeys(paths))
 
 
-class Results:
+class ResultsSource:
     """The results repo, read file by file."""
 
     kind: Kind = "results"
 
-    def __init__(self, desk: Desk) -> None:
+    def __init__(self, desk: BoardContext) -> None:
         self._desk, self._repo = desk, desk.results
 
-    def base(self, old: str, new: str) -> Base:
+    def base(self, old: str, new: str) -> RenameBase:
         """A call, one for each of the two folders, and one for each file of the old one."""
         return self._base(self._desk.hub.head(self._repo), old, new)
 
-    def _base(self, commit: str, old: str, new: str) -> Base:
+    def _base(self, commit: str, old: str, new: str) -> RenameBase:
         paths = self._listed(old, commit)
-        return Base(commit, self._read(paths, commit), tuple(self._listed(new, commit)))
+        return RenameBase(commit, self._read(paths, commit), tuple(self._listed(new, commit)))
 
     def _listed(self, folder: str, commit: str) -> list[str]:
         try:
@@ -210,13 +210,13 @@ class Results:
 
     def _read(self, paths: Sequence[str], revision: str) -> dict[str, bytes]:
         if len(paths) > MOST_READ:
-            raise TooMuch(f"{len(paths):,} files of results, and {MOST_READ} are read")
+            raise TooMuchToRead(f"{len(paths):,} files of results, and {MOST_READ} are read")
         found: dict[str, bytes] = {}
         for path in paths:
             try:
                 file = self._desk.hub.find_file(self._repo, path, revision, max_bytes=MAX_FILE)
             except TooLarge as error:
-                raise TooMuch(_too_large(path)) from error
+                raise TooMuchToRead(_too_large(path)) from error
             found |= {path: file.data} if file is not None else {}
         return found
 
@@ -225,18 +225,18 @@ class Results:
         number: int,  # noqa: ARG002  the commit is enough where files are read one by one
         revision: str,
         changes: Sequence[FileChange],
-    ) -> Head:
+    ) -> ChangedFiles:
         """A call for all, and one for each file."""
         return self._head(revision, changes)
 
-    def _head(self, revision: str, changes: Sequence[FileChange]) -> Head:
+    def _head(self, revision: str, changes: Sequence[FileChange]) -> ChangedFiles:
         paths = touched(changes)
         there = self._desk.hub.paths_info(self._repo, paths, revision)
         oids = {path: there[path].oid if path in there else None for path in paths}
-        return Head(self._read([path for path in paths if path in there], revision), oids)
+        return ChangedFiles(self._read([path for path in paths if path in there], revision), oids)
 
-    def merged(self, old: str, new: str, commit: str) -> Merged:
+    def merged(self, old: str, new: str, commit: str) -> MergedCommit:
         """Two calls, those of `base`, and those of `head`."""
         _, before = self._desk.hub.commits(self._repo, commit, limit=2)
         changes = tuple(self._desk.hub.changes(self._repo, before.oid, commit, max_bytes=MAX_DIFF))
-        return Merged(self._base(before.oid, old, new), changes, self._head(commit, changes))
+        return MergedCommit(self._base(before.oid, old, new), changes, self._head(commit, changes))

@@ -13,17 +13,17 @@ from dataclasses import replace
 import structlog
 
 from bot.changes import rename_facts
-from bot.changes.changesets import Approved, Part, landed
+from bot.changes.changesets import ApprovedPart, ChangesetPart, landed_commit
 from bot.changes.proposal_text import Note
-from bot.changes.rename_sources import TooMuch, source_of
-from bot.core.context import Desk
+from bot.changes.rename_sources import TooMuchToRead, source_of
+from bot.core.context import BoardContext
 from bot.flags.flag_files import rename as rename_flags
 from hub.errors import BadRequest, BadToken, Conflict, Denied, NotFound
 from hub.records import Repo
 from leaderboard.jsontext import edit
 from leaderboard.reasons import Problem
-from leaderboard.rename_checks import Judged, judge
-from leaderboard.renames import REASONS, FilePlan, Plan, request_place, result_place
+from leaderboard.rename_checks import RenameVerdict, judge
+from leaderboard.renames import REASONS, FilePlan, RenamePlan, request_place, result_place
 from leaderboard.renames import plan as plan_rename
 from leaderboard.requests import OURS
 from leaderboard.roles import Person
@@ -36,11 +36,13 @@ def title(words: dict[str, str]) -> str:
     return f"Rename {words['old']} to {words['new']}"
 
 
-def prepare(desk: Desk, old: str, new: str, asking: Sequence[Person]) -> tuple[Judged, list[Part]]:
+def prepare(
+    desk: BoardContext, old: str, new: str, asking: Sequence[Person]
+) -> tuple[RenameVerdict, list[ChangesetPart]]:
     """Every check, and the parts of the rename; a repo that has nothing of `old` has none."""
-    parts: list[Part] = []
-    plans: list[Plan] = []
-    judged = Judged(())
+    parts: list[ChangesetPart] = []
+    plans: list[RenamePlan] = []
+    judged = RenameVerdict(())
     for repo in (desk.requests, desk.results):
         source = source_of(desk, repo)
         base = source.base(old, new)
@@ -51,27 +53,27 @@ def prepare(desk: Desk, old: str, new: str, asking: Sequence[Person]) -> tuple[J
         elif not it.files:
             continue
         if it.files:
-            parts.append(Part(repo, base.commit, _pointing(it)))
+            parts.append(ChangesetPart(repo, base.commit, _pointing(it)))
     more = [problem for it in plans[1:] for problem in _without_nothing(it).problems]
     if not parts:
         more.append(REASONS["nothing-to-rename"].problem(old=old))
     return judged.with_problems(more), parts
 
 
-def _without_nothing(it: Plan) -> Plan:
+def _without_nothing(it: RenamePlan) -> RenamePlan:
     """The plan, where it is no trouble that one of the repos has nothing of the model."""
     kept = tuple(problem for problem in it.problems if problem.code != "nothing-to-rename")
-    return Plan(it.kind, it.old, it.new, it.files, kept)
+    return RenamePlan(it.kind, it.old, it.new, it.files, kept)
 
 
-def _pointing(it: Plan) -> tuple[FilePlan, ...]:
+def _pointing(it: RenamePlan) -> tuple[FilePlan, ...]:
     """The files of the plan; requests say where their results will be, which come along."""
     if it.kind != "requests":
         return it.files
     return tuple(replace(one, data=_pointed(one.data, it)) if one.moves else one for one in it.files)
 
 
-def _pointed(data: bytes, it: Plan) -> bytes:
+def _pointed(data: bytes, it: RenamePlan) -> bytes:
     raw = data.decode()
     ours = json.loads(raw.removeprefix("\ufeff")).get(OURS)
     said = ours.get("results") if isinstance(ours, dict) else None
@@ -80,31 +82,35 @@ def _pointed(data: bytes, it: Plan) -> bytes:
     return edit(raw, {OURS: {**ours, "results": result_place(it.old, it.new, said)}}).encode()
 
 
-def plan(desk: Desk, words: dict[str, str], repo: Repo) -> Part | Problem:
+def plan(desk: BoardContext, words: dict[str, str], repo: Repo) -> ChangesetPart | Problem:
     """The part of the rename in `repo`, as the files are now."""
     source = source_of(desk, repo)
     try:
         base = source.base(words["old"], words["new"])
-    except TooMuch as error:
+    except TooMuchToRead as error:
         return error.problem
     it = plan_rename(source.kind, words["old"], words["new"], base.files, base.new_files)
     problems = _without_nothing(it).problems
-    return problems[0] if problems else Part(repo, base.commit, _pointing(it))
+    return problems[0] if problems else ChangesetPart(repo, base.commit, _pointing(it))
 
 
-def objection(desk: Desk, words: dict[str, str], its_title: str, parts: Sequence[Approved]) -> Problem | None:
+def objection(
+    desk: BoardContext, words: dict[str, str], its_title: str, parts: Sequence[ApprovedPart]
+) -> Problem | None:
     """Why it must not be begun, by now; what was begun goes on."""
-    if any(landed(desk, its_title, part) for part in parts):
+    if any(landed_commit(desk, its_title, part) for part in parts):
         return None
     asking = [Person(words["asked_id"], words["asked"])] if words.get("asked_id") else []
     try:
         judged, _ = prepare(desk, words["old"], words["new"], asking)
-    except TooMuch as error:
+    except TooMuchToRead as error:
         return error.problem
     return next((line.problem for line in judged.lines if not line.ok), None)
 
 
-def follow_up(desk: Desk, words: dict[str, str], commits: Sequence[tuple[Repo, str]], cause: str) -> tuple[Note, ...]:
+def follow_up(
+    desk: BoardContext, words: dict[str, str], commits: Sequence[tuple[Repo, str]], cause: str
+) -> tuple[Note, ...]:
     """Flags, pointers and details follow; where the details are then."""
     old, new = words["old"], words["new"]
     for repo, commit in commits:
@@ -116,7 +122,7 @@ def follow_up(desk: Desk, words: dict[str, str], commits: Sequence[tuple[Repo, s
     return _move_details(desk, old, new)
 
 
-def _move_details(desk: Desk, old: str, new: str) -> tuple[Note, ...]:
+def _move_details(desk: BoardContext, old: str, new: str) -> tuple[Note, ...]:
     """Move the details dataset where our token may; else its owner is told."""
     repos = desk.board.repos
     there, wanted = Repo("dataset", repos.details(old)), repos.details(new)

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from bot.changes import proposals
 from bot.changes.proposals import What
-from bot.changes.removals import REMOVE, RESTORE, Undertaking
-from bot.core.commands.call import Answer, Call, doing, say
-from bot.core.commands.parameters import NAMED, OWNERS, PRECISION, REASON, WEIGHTS, WHY, proposed_by, told
+from bot.changes.removals import REMOVE, RESTORE, Removal
+from bot.core.commands.call import Answer, Call, acting, say
+from bot.core.commands.parameters import NAMED, OWNERS, PRECISION, REASON, WEIGHTS, WHY, proposal_answer, proposed_by
 from bot.core.commands.registry import Verb
 from bot.core.render import Safe
 from leaderboard.reasons import Problem
@@ -26,7 +26,7 @@ def run_restore(call: Call) -> Answer:
     return _run(call, "restore", RESTORE)
 
 
-def _run(call: Call, what: What, undertaking: Undertaking) -> Answer:
+def _run(call: Call, what: What, undertaking: Removal) -> Answer:
     words = {
         "model": call.entry.model or call.get("model") if call.entries else call.get("model"),
         "precision": call.get("precision"),
@@ -45,9 +45,9 @@ def _run(call: Call, what: What, undertaking: Undertaking) -> Answer:
             by = call.person.name if call.is_maintainer else ""
             made = proposals.propose(call.desk, what, words, parts, by=by)
             known = proposals.post(call.desk, call.repo, call.thread, call.cause, made)
-        return told(proposals.go_on(call.desk, call.repo, call.thread, known) if known is not None else None)
+        return proposal_answer(proposals.go_on(call.desk, call.repo, call.thread, known) if known is not None else None)
 
-    return doing(act)
+    return acting(act)
 
 
 REMOVE_VERB = Verb(

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from bot.changes import proposals
 from bot.changes import renames as rename_saga
-from bot.changes.rename_sources import TooMuch
-from bot.core.commands.call import Answer, Call, doing, say
-from bot.core.commands.parameters import OWNERS, proposed_by, told
+from bot.changes.rename_sources import TooMuchToRead
+from bot.core.commands.call import Answer, Call, acting, say
+from bot.core.commands.parameters import OWNERS, proposal_answer, proposed_by
 from bot.core.commands.registry import Param, Verb
 from bot.core.render import Safe
 
@@ -21,10 +21,10 @@ def run(call: Call) -> Answer:
     def act() -> Safe:
         known = proposed_by(call)
         if known is not None:  # by a bot that died; what it planned may even be done by now
-            return told(known.proposal)
+            return proposal_answer(known.proposal)
         try:
             judged, parts = rename_saga.prepare(call.desk, old, new, [call.person])
-        except TooMuch as error:
+        except TooMuchToRead as error:
             return say("propose", how="no", problems=[error.problem], digest="")
         problems = [line.problem for line in judged.lines if not line.ok]
         if problems:
@@ -32,9 +32,9 @@ def run(call: Call) -> Answer:
         words = {"old": old, "new": new, "asked": call.person.name, "asked_id": call.person.id}
         made = proposals.propose(call.desk, "rename", words, parts)
         posted = proposals.post(call.desk, call.repo, call.thread, call.cause, made, judged.lines)
-        return told(posted.proposal if posted is not None else None)
+        return proposal_answer(posted.proposal if posted is not None else None)
 
-    return doing(act)
+    return acting(act)
 
 
 RENAME = Verb(

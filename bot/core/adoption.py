@@ -25,7 +25,7 @@ from bot.ledger.edits import blob_id
 from hub.client import Hub
 from hub.errors import RevisionNotFound
 from hub.records import File, FileEntry, Repo
-from leaderboard.adoption import MAX_RECORD, RECORD, BadRecord, Record, is_old, parse_record
+from leaderboard.adoption import MAX_RECORD, RECORD, AdoptionRecord, BadRecord, is_old, parse_record
 from leaderboard.requests import Request, is_request_path
 from redis_state.keys import Keys
 from redis_state.redis import Fields, Redis, text
@@ -52,7 +52,7 @@ class Adoption:
         self._keys = keys
         self._requests = requests
 
-    def record(self) -> Record | None:
+    def record(self) -> AdoptionRecord | None:
         """The record as it was last read; None where the board was not adopted, or nobody has looked yet."""
         raw = self._redis.hget(self._keys.adoption, "record")
         return parse_record(raw if isinstance(raw, bytes) else raw.encode()) if raw is not None else None
@@ -70,7 +70,7 @@ class Adoption:
         if self._redis.hget(self._keys.adoption, "oid") is None:
             self.read()
 
-    def read(self) -> Record | None:
+    def read(self) -> AdoptionRecord | None:
         """Read the record from the Hub, and with it which files are old. Raises BadRecord, RecordLost and HubError."""
         file = self._hub.find_file(self._requests, RECORD, max_bytes=MAX_RECORD)
         if file is None:
@@ -110,7 +110,7 @@ class Adoption:
         """The same for a file that is too large to read."""
         return is_old(self.blobs([entry.path])[0], git_id(entry.oid, entry.size), None)
 
-    def _list(self, record: Record) -> None:
+    def _list(self, record: AdoptionRecord) -> None:
         commit = record.commit(self._requests.id)
         if commit is None:
             raise BadRecord(f"{RECORD} says nothing of {self._requests.id}, though that is where it lies.")

@@ -6,19 +6,19 @@ of them are reserved for what people do. `bot.core.guarded_writes` counts the bo
 
 from __future__ import annotations
 
-from bot.core.context import Desk
+from bot.core.context import BoardContext
 from hub.budget import HOUR
 from hub.errors import RateLimited
 from hub.records import Repo
 from redis_state.webhook_quota import OWN_SHARE, QUOTA
 
 
-def left(desk: Desk, repo: Repo) -> float:
+def left(desk: BoardContext, repo: Repo) -> float:
     """The share of our half that is left for today in the threads of `repo`, from 0 to 1. One round trip."""
     return desk.echoes.own_left("discussion", repo.id, now=desk.now()) / (QUOTA * OWN_SHARE)
 
 
-def check(desk: Desk, repo: Repo, what: str) -> None:
+def check(desk: BoardContext, repo: Repo, what: str) -> None:
     """Raises RateLimited where nothing is left for `what`, which has to be said: then it is later, not never."""
     if left(desk, repo) > 0:
         return

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from bot.core.context import Desk
+from bot.core.context import BoardContext
 from hub.comments import is_by
 from hub.errors import BadToken, HubError, NotFound, RateLimited, Transient
 from hub.records import Account, LogEntry
@@ -25,7 +25,7 @@ from leaderboard.requests import Request, is_request_path
 from redis_state.board.entry import Origin
 
 if TYPE_CHECKING:
-    from bot.core.mirrors.mirror import View
+    from bot.core.mirrors.mirror import MirrorView
 
 log = structlog.get_logger()
 
@@ -33,7 +33,7 @@ _MERGED = re.compile(r"\(#(\d{1,9})\)$")
 
 
 @dataclass(frozen=True)
-class History:
+class CommitHistory:
     """The commits after `seen` up to `head`, newest first; `is_complete` where `seen` was found before them."""
 
     me: Account
@@ -51,7 +51,7 @@ class History:
         """Whether one of them is our own work: a pull request that we merged brings somebody else's."""
         return is_ours(self.me, entry) and _MERGED.search(entry.title) is None
 
-    def without_start(self) -> History:
+    def without_start(self) -> CommitHistory:
         """The same, where it is not known what was there before: whoever committed may have touched anything."""
         return replace(self, seen=None, is_complete=False)
 
@@ -61,7 +61,7 @@ def is_ours(me: Account, entry: LogEntry) -> bool:
     return bool(entry.authors) and is_by(me, None, entry.authors[0])
 
 
-def note_origins(desk: Desk, view: View, history: History) -> None:
+def note_origins(desk: BoardContext, view: MirrorView, history: CommitHistory) -> None:
     """Note who brought the files of `history`, oldest first: the last who touched a file brought it.
 
     Where it is not known what was there before, only merged pull requests are worth a look: they have a thread.
@@ -82,7 +82,7 @@ def note_origins(desk: Desk, view: View, history: History) -> None:
         desk.index.put_origins((path, origin) for path in _requests(desk, view, entry))
 
 
-def know_origin(desk: Desk, request: Request) -> None:
+def know_origin(desk: BoardContext, request: Request) -> None:
     """Note who brought a file that waits or runs, where nobody noted it; three calls at most, once for each file."""
     path = str(request.path)
     if desk.index.knows_origin(path):
@@ -96,19 +96,19 @@ def know_origin(desk: Desk, request: Request) -> None:
     desk.index.put_origins([(path, origin or _author(desk, entry, {}))])
 
 
-def _author(desk: Desk, entry: LogEntry, front_ends: dict[str, bool]) -> Origin:
+def _author(desk: BoardContext, entry: LogEntry, front_ends: dict[str, bool]) -> Origin:
     author = entry.authors[0]
     if author not in front_ends:
         front_ends[author] = _is_front_end(desk, author)
     return Origin(author=author, front_end=front_ends[author], commit=entry.oid)
 
 
-def _requests(desk: Desk, view: View, entry: LogEntry) -> Iterator[str]:
+def _requests(desk: BoardContext, view: MirrorView, entry: LogEntry) -> Iterator[str]:
     """The request files that one commit changed."""
     return (path for path in _paths(desk, view, entry) if is_request_path(path))
 
 
-def _paths(desk: Desk, view: View, entry: LogEntry) -> Iterator[str]:
+def _paths(desk: BoardContext, view: MirrorView, entry: LogEntry) -> Iterator[str]:
     """What one commit changed: from the mirror where it has both sides, else in one call."""
     parent = view.parent(entry.oid) if view.has(entry.oid) else None
     if parent is not None and view.has(parent):
@@ -119,7 +119,7 @@ def _paths(desk: Desk, view: View, entry: LogEntry) -> Iterator[str]:
         return iter(())  # the first commit of all
 
 
-def _pull(desk: Desk, entry: LogEntry) -> Origin | None:
+def _pull(desk: BoardContext, entry: LogEntry) -> Origin | None:
     """The pull request that `entry` merged. A title is a stranger's word, so the pull request must say so too.
 
     Raises Transient and RateLimited: who brought a file must not depend on whether the Hub answered just then.
@@ -139,7 +139,7 @@ def _pull(desk: Desk, entry: LogEntry) -> Origin | None:
     return Origin(author=thread.author_name, pull=thread.num, commit=entry.oid)
 
 
-def _is_front_end(desk: Desk, name: str) -> bool:
+def _is_front_end(desk: BoardContext, name: str) -> bool:
     """Whether the account of this name is one of the board's forms, by the id that the Hub has for it now."""
     if not desk.board.front_ends:
         return False

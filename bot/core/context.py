@@ -11,8 +11,8 @@ from urllib.parse import quote
 
 from bot.core.adoption import Adoption
 from bot.core.flag_table import FlagBook
-from bot.core.guarded_writes import Gate
-from bot.core.mirrors.contents_table import Memory
+from bot.core.guarded_writes import GuardedWriter
+from bot.core.mirrors.contents_table import ContentsCache
 from bot.core.visibility import Visibility
 from bot.ledger.ledgers import Ledgers
 from bot.probe import Probe
@@ -20,7 +20,7 @@ from hub.client import Hub
 from hub.comments import Marker
 from hub.errors import BadRequest
 from hub.records import Account, Repo
-from leaderboard.admission.facts import Earlier
+from leaderboard.admission.facts import EarlierRequest
 from leaderboard.boards import Board
 from leaderboard.suites import Suite
 from leaderboard.tiers import TIERS, Tier
@@ -33,26 +33,26 @@ from redis_state.board.pauses import Pauses
 from redis_state.board.scoreboard import Scoreboard
 from redis_state.board.timings import Timings
 from redis_state.clock import Clock
-from redis_state.dirty import DirtyKeys, Priority
-from redis_state.heartbeats import Workers
+from redis_state.dirty import DirtyKeys, SyncPriority
+from redis_state.heartbeats import WorkerRegistry
 from redis_state.keys import Keys
 from redis_state.meters import Meters
-from redis_state.parking import Parking
+from redis_state.parking import ParkedSyncs
 from redis_state.redis import Redis
 from redis_state.shadowed_writes import ShadowList
 from redis_state.staging import Staging
-from redis_state.webhook_quota import Echoes
+from redis_state.webhook_quota import WebhookQuota
 
 if TYPE_CHECKING:
     from bot.core.mirrors.mirror import Mirror
-    from bot.read_models.queue_snapshot import Line
+    from bot.read_models.queue_snapshot import QueueSnapshot
 
-Flags = Callable[[Sequence[str], str], tuple[Earlier, ...]]
+Flags = Callable[[Sequence[str], str], tuple[EarlierRequest, ...]]
 """Says which flags hold for one of these models, in any case, or for weights of this digest ("": not known)."""
 
 
 @dataclass
-class Desk:
+class BoardContext:
     """One board's desk, in one process. Its parts may be shared between threads."""
 
     board: Board
@@ -68,14 +68,14 @@ class Desk:
         self.keys = Keys(self.board.name)
         self.dirty = DirtyKeys(self.redis, self.keys)
         self.attempts = Attempts(self.redis, self.keys)
-        self.workers = Workers(self.redis, self.keys)
-        self.parking = Parking(self.redis, self.keys)
+        self.workers = WorkerRegistry(self.redis, self.keys)
+        self.parking = ParkedSyncs(self.redis, self.keys)
         self.meters = Meters(self.redis, self.keys)
         self.index = Index(self.redis, self.keys)
         self.decisions = Decisions(self.redis, self.keys)
         self.scores = Scoreboard(self.redis, self.keys)
         self.licences = Licences(self.redis, self.keys)
-        self.echoes = Echoes(self.redis, self.keys)
+        self.echoes = WebhookQuota(self.redis, self.keys)
         # The clock is looked up at each call: whoever sets another one sets it for the ledgers too.
         staging = Staging(self.redis, self.keys)
         self.ledgers = Ledgers(self.hub, staging, self.echoes, self.parking, lambda: self.now())
@@ -85,18 +85,18 @@ class Desk:
         self.community = Repo(self.board.repos.community_type, self.board.repos.community)
         self.flags_repo = Repo("dataset", self.board.repos.flags) if self.board.repos.flags else None
         self.contents = Repo("dataset", self.board.repos.contents) if self.board.repos.contents else None
-        self.contents_memory = Memory()
+        self.contents_memory = ContentsCache()
         self.flag_book = FlagBook(self.redis, self.keys, self.hub, lambda: self.mirror, self.flags_repo)
         self.flags: Flags = self.flag_book
         self.queues = tuple(self.queue(tier) for tier in TIERS)
         self.measures = Measures(self.redis, self.keys)
         self.timings = Timings(self.redis, self.keys)
         self.pauses = Pauses(self.redis, self.keys)
-        self.last_line: Line | None = None
+        self.last_line: QueueSnapshot | None = None
         self.visibility = Visibility(self.hub)
         self.adoption = Adoption(self.hub, self.redis, self.keys, self.requests)
         # Every write to the Hub passes here; the board is looked up at each, as the clock above.
-        self.effects = Gate(
+        self.effects = GuardedWriter(
             lambda: self.board.effects,
             self.hub,
             self.ledgers,
@@ -132,11 +132,11 @@ class Desk:
         """The hidden marker of one of this board's comments."""
         return Marker(self.board.name, kind, key)
 
-    def mark(self, key: str, priority: Priority = Priority.EVENT) -> None:
+    def mark(self, key: str, priority: SyncPriority = SyncPriority.EVENT) -> None:
         """`key` may be out of step since now."""
         self.dirty.mark(key, due=self.now(), priority=priority)
 
-    def mark_all(self, keys: Iterable[str], priority: Priority) -> None:
+    def mark_all(self, keys: Iterable[str], priority: SyncPriority) -> None:
         """`mark`, for many keys in one round trip."""
         self.dirty.mark_all(keys, due=self.now(), priority=priority)
 

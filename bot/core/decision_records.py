@@ -11,19 +11,19 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from bot.core.context import Desk
+from bot.core.context import BoardContext
 from bot.ledger.edits import PutFile
 from leaderboard.roles import Person
-from redis_state.board.decisions import Decision
+from redis_state.board.decisions import CommandDecision
 from redis_state.clock import iso
 
 if TYPE_CHECKING:
-    from bot.threads.replies import Heard, Section
+    from bot.threads.replies import CommentCommands, Section
 
 FOLDER = "decisions"
 
 
-def record(desk: Desk, heard: Heard, person: Person, sections: Iterable[Section]) -> None:
+def record_sections(desk: BoardContext, heard: CommentCommands, person: Person, sections: Iterable[Section]) -> None:
     """Keep each of `sections` that decided something, or tried to. The time is that of the comment, by the Hub."""
     for section in sections:
         call = section.call
@@ -31,19 +31,21 @@ def record(desk: Desk, heard: Heard, person: Person, sections: Iterable[Section]
             continue
         at = heard.comment.created_at.astimezone(UTC)
         fields = _fields(desk, heard, person, section, at)
-        keep(desk, fields, at, cause=call.cause, line=f"Record /{call.verb.name}")
+        record_decision(desk, fields, at, cause=call.cause, line=f"Record /{call.verb.name}")
 
 
-def keep(desk: Desk, fields: dict[str, Any], at: datetime, *, cause: str, line: str) -> None:
-    """Keep one decision; `fields` are those of a `Decision`, and more. For the same `cause` it is kept once."""
-    decision = Decision.model_validate(fields)
+def record_decision(desk: BoardContext, fields: dict[str, Any], at: datetime, *, cause: str, line: str) -> None:
+    """Keep one decision; `fields` are those of a `CommandDecision`, and more. For the same `cause` it is kept once."""
+    decision = CommandDecision.model_validate(fields)
     desk.decisions.put(decision)
     path = f"{FOLDER}/{at:%Y/%m/%d}/{decision.id}.json"
     data = json.dumps(fields, indent=2, ensure_ascii=False) + "\n"
     desk.effects.stage(desk.logs, PutFile(id=f"decision {cause}", path=path, data=data.encode(), line=line))
 
 
-def _fields(desk: Desk, heard: Heard, person: Person, section: Section, at: datetime) -> dict[str, Any]:
+def _fields(
+    desk: BoardContext, heard: CommentCommands, person: Person, section: Section, at: datetime
+) -> dict[str, Any]:
     assert section.call is not None
     return {
         "at": iso(at.timestamp()),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from bot.core.context import Desk, repo_of
+from bot.core.context import BoardContext, repo_of
 from hub.errors import BadRequest, BadToken, Denied, NotFound
 from hub.records import Repo
 from leaderboard.links import RequestLink
@@ -16,7 +16,7 @@ MOST = 2
 """Names in one text that the Hub is asked about."""
 
 
-def called_now(desk: Desk, repo: Repo) -> Repo:
+def called_now(desk: BoardContext, repo: Repo) -> Repo:
     """The repo as the Hub calls it now; itself where there is none that we may see. One call. Raises HubError."""
     try:
         return Repo(repo.kind, desk.hub.present_id(repo))
@@ -26,7 +26,7 @@ def called_now(desk: Desk, repo: Repo) -> Repo:
         return repo
 
 
-def paths_in_requests(desk: Desk, links: Sequence[RequestLink]) -> list[str]:
+def paths_in_requests(desk: BoardContext, links: Sequence[RequestLink]) -> list[str]:
     """The paths of those `links` that lead to our requests repo, by its name or by one that it had before.
 
     Of another name the Hub is asked only where we have a request at that very path: links to strangers' repos have us
@@ -40,7 +40,7 @@ def paths_in_requests(desk: Desk, links: Sequence[RequestLink]) -> list[str]:
     return [path for path, name in names.items() if meant.get(name.lower()) == desk.requests]
 
 
-def ours_among(desk: Desk, names: Iterable[str]) -> dict[str, Repo]:
+def ours_among(desk: BoardContext, names: Iterable[str]) -> dict[str, Repo]:
     """Those of these datasets' `names`, in lower case, that are our requests or results repo's, or were before.
 
     Of others the Hub is asked, about MOST of them, once a day each.
@@ -52,7 +52,7 @@ def ours_among(desk: Desk, names: Iterable[str]) -> dict[str, Repo]:
     return {name: ours[present] for name, present in now.items() if present in ours}
 
 
-def _now(desk: Desk, name: str) -> str:
+def _now(desk: BoardContext, name: str) -> str:
     """What the dataset `name` is called now, in lower case."""
     key = desk.keys.called_now(name)
     known = desk.redis.get(key)

@@ -21,13 +21,13 @@ import structlog
 from bot.core.mirrors.folder import MirrorDamaged
 from hub.client import Hub
 from hub.records import Repo
-from leaderboard.admission.facts import Earlier
+from leaderboard.admission.facts import EarlierRequest
 from leaderboard.flags import MAX_RECORD, FlagRecord, is_record_path, parse_record
 from redis_state.keys import Keys
 from redis_state.redis import Fields, Redis, text
 
 if TYPE_CHECKING:
-    from bot.core.mirrors.mirror import Mirror, View
+    from bot.core.mirrors.mirror import Mirror, MirrorView
 
 log = structlog.get_logger()
 
@@ -45,12 +45,12 @@ class FlagBook:
 
     # --- what stands
 
-    def __call__(self, models: Sequence[str], weights: str, /) -> tuple[Earlier, ...]:
+    def __call__(self, models: Sequence[str], weights: str, /) -> tuple[EarlierRequest, ...]:
         """The flags that hold for one of `models` as a whole, or for weights of this digest."""
         found = self._by_names_or_weights(models, weights)
         return tuple(_earlier(one) for one in found if one.stands and one.kind.hides and one.scope.is_whole)
 
-    def scoped(self, models: Sequence[str], revision: str, precision: str) -> tuple[Earlier, ...]:
+    def scoped(self, models: Sequence[str], revision: str, precision: str) -> tuple[EarlierRequest, ...]:
         """The flags of one commit or precision of `models` that hold for this one."""
         found = [one for one in self.of(models) if one.stands and one.kind.hides and not one.scope.is_whole]
         return tuple(_earlier(one) for one in found if one.scope.covers(revision, precision))
@@ -157,7 +157,7 @@ class FlagBook:
             pipe.execute()
 
 
-def records_at(view: View, commit: str) -> Iterator[tuple[str, FlagRecord | str]]:
+def records_at(view: MirrorView, commit: str) -> Iterator[tuple[str, FlagRecord | str]]:
     """Each record at `commit` by its path, or what is wrong with it in words."""
     for blob in view.files(commit):
         if is_record_path(blob.path) and blob.oid is not None:
@@ -165,9 +165,9 @@ def records_at(view: View, commit: str) -> Iterator[tuple[str, FlagRecord | str]
             yield blob.path, parse_record(blob.path, data) if data is not None else "it is too large"
 
 
-def _earlier(record: FlagRecord) -> Earlier:
+def _earlier(record: FlagRecord) -> EarlierRequest:
     words = record.reason or record.kind.words
-    return Earlier(record.path, record.model, words, record.thread)
+    return EarlierRequest(record.path, record.model, words, record.thread)
 
 
 def _records(raw: bytes | str) -> list[FlagRecord]:

@@ -39,9 +39,9 @@ from bot.ledger.ledgers import Ledgers
 from hub.client import Hub
 from hub.comments import Marker
 from hub.records import Comment, Repo, Thread, ThreadStatus
-from leaderboard.effects import Effect, Effects, Mode
+from leaderboard.effects import Effect, EffectMode, Effects
 from redis_state.clock import Clock
-from redis_state.shadowed_writes import ShadowList, Would
+from redis_state.shadowed_writes import ShadowedWrite, ShadowList
 
 log = structlog.get_logger()
 
@@ -51,7 +51,7 @@ Edited = Literal["done", "same", "held"]
 _MENTION = re.compile(r"(?<![\w/`.@-])@(?=([A-Za-z0-9][\w-]{0,95}))")
 
 
-class Gate:
+class GuardedWriter:
     """The gate of one board. `effects` gives the board's as they are now."""
 
     def __init__(
@@ -72,16 +72,16 @@ class Gate:
 
     # --- may it be done?
 
-    def mode(self, *kinds: Effect) -> Mode:
+    def mode(self, *kinds: Effect) -> EffectMode:
         """The weakest mode of these kinds."""
         return self._effects().mode(*kinds)
 
-    def allows(self, would: Would, *kinds: Effect, wake: str = "", aliases: tuple[str, ...] = ()) -> bool:
+    def allows(self, would: ShadowedWrite, *kinds: Effect, wake: str = "", aliases: tuple[str, ...] = ()) -> bool:
         """Whether to do it, which is of `kinds` beside its own; where not, it is listed, in shadow, and `wake` kept."""
         mode = self.mode(Effect(would.effect), *kinds)
-        if mode is Mode.ON:
+        if mode is EffectMode.ON:
             return True
-        if mode is Mode.SHADOW and self.shadow.add(would.model_copy(update={"at": self._now()}), *aliases):
+        if mode is EffectMode.SHADOW and self.shadow.add(would.model_copy(update={"at": self._now()}), *aliases):
             log.info("in shadow", effect=would.effect, repo=would.repo, does=would.does)
         if wake:
             self.held_still(wake)
@@ -99,7 +99,7 @@ class Gate:
 
     def stage(self, repo: Repo, *edits: AnyEdit, effect: Effect = Effect.EDIT) -> bool:
         """Have files changed by the ledger; False where they will not be, and nobody will be told of an end."""
-        if self.mode(Effect.EDIT, effect) is Mode.ON:
+        if self.mode(Effect.EDIT, effect) is EffectMode.ON:
             self._ledgers.stage(repo, *edits)
             return True
         for edit in edits:
@@ -108,7 +108,7 @@ class Gate:
 
     def write(self, repo_id: str) -> float | None:
         """The sync of a ledger. What was staged before edits were held back is listed, and void."""
-        if self.mode(Effect.EDIT) is Mode.ON:
+        if self.mode(Effect.EDIT) is EffectMode.ON:
             return self._ledgers.sync(repo_id)
         repo = Repo("dataset", repo_id)
         for held in list(self._ledgers.held(repo)):
@@ -118,7 +118,7 @@ class Gate:
 
     def _hold(self, repo: Repo, edit: AnyEdit, effect: Effect) -> None:
         status = edit.fields.get("status", "") if isinstance(edit, FieldEdit) else ""
-        would = Would(
+        would = ShadowedWrite(
             id=f"edit {edit.id}",
             effect=effect,
             repo=_name(repo),
@@ -227,7 +227,7 @@ class Gate:
 
         A merge is an edit too: files change, and have to be changed back where something else was merged.
         """
-        would = Would(
+        would = ShadowedWrite(
             id=f"merge {_name(repo)} {num} {head}",
             effect=Effect.MERGE,
             repo=_name(repo),
@@ -260,7 +260,7 @@ class Gate:
         if not names:
             return body
         does = f"Mention {', '.join(names)}"
-        would = Would(
+        would = ShadowedWrite(
             id=f"mention {marker} {' '.join(names)}",
             effect=Effect.MENTION,
             repo=_name(repo),
@@ -270,8 +270,10 @@ class Gate:
         return body if self.allows(would) else _MENTION.sub(f"@{ZERO_WIDTH_SPACE}", body)
 
 
-def _about(repo: Repo, num: int | None, effect: Effect, does: str, marker: Marker, body: str, name: str) -> Would:
-    return Would(id=name, effect=effect, repo=_name(repo), thread=num, does=does, path=marker.key, text=body)
+def _about(
+    repo: Repo, num: int | None, effect: Effect, does: str, marker: Marker, body: str, name: str
+) -> ShadowedWrite:
+    return ShadowedWrite(id=name, effect=effect, repo=_name(repo), thread=num, does=does, path=marker.key, text=body)
 
 
 def _thread(repo: Repo, num: int) -> str:

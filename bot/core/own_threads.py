@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from bot.core.context import Desk
+from bot.core.context import BoardContext
 from hub.comments import Marker, find_marked, is_by
 from hub.errors import ThreadNotFound
 from hub.records import Comment
@@ -22,7 +22,7 @@ Place = tuple[int, Comment]
 """Number of a thread, and the comment in it that carries our marker."""
 
 
-def find_own(desk: Desk, title: str, marker: Marker, path: str) -> Place | None:
+def find_own(desk: BoardContext, title: str, marker: Marker, path: str) -> Place | None:
     """Our thread of this title that carries `marker`, of the request at `path`; one call where there is none."""
     _read_on(desk)
     key, me = desk.keys.own_threads(desk.requests.id), desk.me()
@@ -40,13 +40,13 @@ def find_own(desk: Desk, title: str, marker: Marker, path: str) -> Place | None:
     return None
 
 
-def known_until(desk: Desk) -> datetime | None:
+def known_until(desk: BoardContext) -> datetime | None:
     """When the newest of our threads that was in the list was opened, by the Hub's clock."""
     raw = desk.redis.get(desk.keys.own_threads_until(desk.requests.id))
     return datetime.fromisoformat(text(raw)) if raw is not None else None
 
 
-def _read_on(desk: Desk) -> None:
+def _read_on(desk: BoardContext) -> None:
     """Note what is new in the list of our threads."""
     me, until = desk.me(), known_until(desk)
     newest, found = until, dict[str, float]()

@@ -13,11 +13,11 @@ import json
 from collections.abc import Callable, Sequence, Set
 from dataclasses import replace
 
-from bot.core.context import Desk
+from bot.core.context import BoardContext
 from hub.errors import NotFound
 from hub.parse import DELETED
 from hub.records import Comment
-from leaderboard.roles import Person, Role, Subject, roles_of
+from leaderboard.roles import CommandSubject, Person, Role, roles_of
 from redis_state.redis import text
 
 LASTS = 120
@@ -26,7 +26,7 @@ LISTED = 900
 """Seconds for which the list of all maintainers is."""
 
 
-def author(desk: Desk, comment: Comment) -> Person | None:
+def author(desk: BoardContext, comment: Comment) -> Person | None:
     """Who wrote `comment`; None where nobody has that name any more."""
     if comment.author_id is not None:
         return Person(comment.author_id, comment.author_name)
@@ -37,7 +37,7 @@ def author(desk: Desk, comment: Comment) -> Person | None:
 
 
 def roles(
-    desk: Desk, person: Person, *, model: str, submitter: str, fresh: bool, enough: Set[Role] = frozenset()
+    desk: BoardContext, person: Person, *, model: str, submitter: str, fresh: bool, enough: Set[Role] = frozenset()
 ) -> tuple[Person, frozenset[Role]]:
     """What `person` is towards the board, and towards `model` ("" for none) that `submitter` brought.
 
@@ -45,7 +45,7 @@ def roles(
     counts. At most a call for each organisation that may make them a maintainer, one for the submitter, and one for
     the model's namespace.
     """
-    found = roles_of(person, Subject(), maintainers=frozenset(desk.board.maintainers))
+    found = roles_of(person, CommandSubject(), maintainers=frozenset(desk.board.maintainers))
     looks: list[Callable[[], _Looked]] = [
         lambda: _as_maintainer(desk, person, fresh),
         lambda: _as_submitter(desk, person, submitter, fresh),
@@ -63,37 +63,39 @@ _Looked = tuple[Sequence[tuple[str, str]], frozenset[Role]]
 """Roles in organisations that were looked at, and what they make of somebody."""
 
 
-def _as_maintainer(desk: Desk, person: Person, fresh: bool) -> _Looked:
+def _as_maintainer(desk: BoardContext, person: Person, fresh: bool) -> _Looked:
     maintaining = frozenset((one.name.lower(), one.role) for one in desk.board.maintainer_organisations)
     if person.id in desk.board.maintainers:
         return (), frozenset()  # they are one already
     orgs = _roles_in(desk, person, sorted({name for name, _ in maintaining}), fresh)
-    return orgs, roles_of(replace(person, orgs=orgs), Subject(), maintainers=frozenset(), maintaining=maintaining)
+    return orgs, roles_of(
+        replace(person, orgs=orgs), CommandSubject(), maintainers=frozenset(), maintaining=maintaining
+    )
 
 
-def _as_submitter(desk: Desk, person: Person, submitter: str, fresh: bool) -> _Looked:
+def _as_submitter(desk: BoardContext, person: Person, submitter: str, fresh: bool) -> _Looked:
     if not submitter or submitter.lower() != person.name.lower():
         return (), frozenset()
-    subject = Subject(submitter_id=user_id(desk, submitter, fresh=fresh))
+    subject = CommandSubject(submitter_id=user_id(desk, submitter, fresh=fresh))
     return (), roles_of(person, subject, maintainers=frozenset())
 
 
-def _as_owner(desk: Desk, person: Person, model: str, fresh: bool) -> _Looked:
+def _as_owner(desk: BoardContext, person: Person, model: str, fresh: bool) -> _Looked:
     namespace = model.partition("/")[0] if "/" in model else ""
     if namespace and namespace.lower() == person.name.lower():
-        subject = Subject(namespace, owner_id=user_id(desk, namespace, fresh=fresh))
+        subject = CommandSubject(namespace, owner_id=user_id(desk, namespace, fresh=fresh))
         return (), roles_of(person, subject, maintainers=frozenset())
     orgs = _roles_in(desk, person, [namespace.lower()] if namespace else [], fresh)
-    return orgs, roles_of(replace(person, orgs=orgs), Subject(namespace), maintainers=frozenset())
+    return orgs, roles_of(replace(person, orgs=orgs), CommandSubject(namespace), maintainers=frozenset())
 
 
-def _roles_in(desk: Desk, person: Person, orgs: Sequence[str], fresh: bool) -> tuple[tuple[str, str], ...]:
+def _roles_in(desk: BoardContext, person: Person, orgs: Sequence[str], fresh: bool) -> tuple[tuple[str, str], ...]:
     """The role of `person` in each of `orgs` in which they have one."""
     shown = ((name, role_in(desk, name, person, fresh=fresh)) for name in orgs)
     return tuple((name, role) for name, role in shown if role is not None)
 
 
-def maintainers(desk: Desk) -> frozenset[str]:
+def maintainers(desk: BoardContext) -> frozenset[str]:
     """The ids of all maintainers, for telling who has spoken; who may decide is asked of `roles`.
 
     A call for each maintaining organisation, remembered for LISTED seconds.
@@ -110,14 +112,14 @@ def maintainers(desk: Desk) -> frozenset[str]:
     return frozenset((*desk.board.maintainers, *json.loads(known)))
 
 
-def _members(desk: Desk, org: str) -> dict[str, str]:
+def _members(desk: BoardContext, org: str) -> dict[str, str]:
     try:
         return desk.hub.members(org)
     except NotFound:
         return {}
 
 
-def user_id(desk: Desk, name: str, *, fresh: bool) -> str | None:
+def user_id(desk: BoardContext, name: str, *, fresh: bool) -> str | None:
     """The id of the account that has this name now; None where nobody has."""
     key = desk.keys.person(f"user {name.lower()}")
     known = None if fresh else desk.redis.get(key)
@@ -131,7 +133,7 @@ def user_id(desk: Desk, name: str, *, fresh: bool) -> str | None:
     return found or None
 
 
-def role_in(desk: Desk, org: str, person: Person, *, fresh: bool) -> str | None:
+def role_in(desk: BoardContext, org: str, person: Person, *, fresh: bool) -> str | None:
     """The role of `person` in `org`: "" where the Hub shows them as a member and no role, None where they are none."""
     key = desk.keys.person(f"role {org} {person.id}")
     known = None if fresh else desk.redis.get(key)

@@ -13,12 +13,12 @@ import re
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from bot.core.context import Desk
+from bot.core.context import BoardContext
 from bot.core.render import Safe
 from bot.pulls.pull_texts import End, Result
 from hub.comments import Marker, find_marked
 from hub.records import Comment, Repo, Thread
-from leaderboard.effects import Effect, Mode
+from leaderboard.effects import Effect, EffectMode
 from redis_state.redis import text
 
 KIND = "pull"
@@ -27,7 +27,7 @@ MAIN = "refs/heads/main"
 _LINE = re.compile(r"<!-- (\{.*\}) -->")
 
 
-class Planned(BaseModel):
+class PlannedFile(BaseModel):
     """A file that may be merged: the git blob id that it is to have, and the one that it has before; None: none.
 
     `sha` is the commit of the model that would be evaluated.
@@ -41,7 +41,7 @@ class Planned(BaseModel):
     sha: str = ""
 
 
-class Situation(BaseModel):
+class PullRequestState(BaseModel):
     """What a report rests on, beside the files themselves: where one of these changes, it is written anew."""
 
     model_config = ConfigDict(frozen=True)
@@ -52,7 +52,7 @@ class Situation(BaseModel):
     merges_itself: bool = False
 
 
-class Renaming(BaseModel):
+class CheckedRename(BaseModel):
     """A rename that was checked: the digest of its plan, and of what the pull request makes of the files."""
 
     model_config = ConfigDict(frozen=True)
@@ -64,15 +64,15 @@ class Renaming(BaseModel):
     partial: bool = False
 
 
-class Record(BaseModel):
+class PullRequestRecord(BaseModel):
     """What a report says, for the bot."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
-    situation: Situation
+    situation: PullRequestState
     result: Result
-    files: tuple[Planned, ...] = ()
-    rename: Renaming | None = None
+    files: tuple[PlannedFile, ...] = ()
+    rename: CheckedRename | None = None
     refused: bool = Field(default=False, description="the Hub did not let us merge it")
     checking: bool = Field(default=False, description="the report is void, and there is no other yet")
     end: End | None = None
@@ -97,14 +97,14 @@ def second_line(comment: Comment) -> str:
     return found[1] if found is not None else ""
 
 
-class Memo(BaseModel):
+class PullRequestMemo(BaseModel):
     """What is remembered of a pull request in Redis; without it, a look more is taken."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
     head: str
     heard: int = Field(default=0, description="comments of those whose word has it checked again, when it was checked")
-    held: Situation | None = Field(default=None, description="of a report that could not be written")
+    held: PullRequestState | None = Field(default=None, description="of a report that could not be written")
     denied: bool = Field(default=False, description="it could not because the Hub did not let us, not the board")
     stale: bool = Field(default=False, description="what it would be merged upon is not what was looked at any more")
     silent: bool = Field(default=False, description="there is nothing to say about it")
@@ -112,63 +112,64 @@ class Memo(BaseModel):
     by: str = Field(default="", description="who approved that")
 
 
-def situation(desk: Desk, thread: Thread) -> Situation:
+def situation(desk: BoardContext, thread: Thread) -> PullRequestState:
     """How things are with the pull request `thread`."""
-    return Situation(
+    return PullRequestState(
         head=thread.head_commit or "",
         draft=thread.status == "draft",
         conflict=bool(thread.conflicting_files),
-        merges_itself=desk.board.pull_requests == "merge" and desk.effects.mode(Effect.MERGE, Effect.EDIT) is Mode.ON,
+        merges_itself=desk.board.pull_requests == "merge"
+        and desk.effects.mode(Effect.MERGE, Effect.EDIT) is EffectMode.ON,
     )
 
 
-def marker(desk: Desk, number: int) -> Marker:
+def marker(desk: BoardContext, number: int) -> Marker:
     """The marker of the report on pull request `number`."""
     return desk.marker(KIND, str(number))
 
 
-def find_report(desk: Desk, thread: Thread) -> tuple[Comment | None, Record | None]:
+def find_report(desk: BoardContext, thread: Thread) -> tuple[Comment | None, PullRequestRecord | None]:
     """Our report on `thread`, and what it says; a line that cannot be read is as good as none."""
     comment = find_marked(thread.comments, marker(desk, thread.num), desk.me())
     if comment is None:
         return None, None
     said = second_line(comment)
     try:
-        return comment, Record.model_validate_json(said) if said else None
+        return comment, PullRequestRecord.model_validate_json(said) if said else None
     except ValidationError:
         return comment, None
 
 
-def recall(desk: Desk, repo: Repo, number: int) -> Memo | None:
+def recall(desk: BoardContext, repo: Repo, number: int) -> PullRequestMemo | None:
     """What is remembered of pull request `number` of `repo`."""
     raw = desk.redis.hget(desk.keys.pulls, _name(desk, repo, number))
     return None if raw is None else _memo(raw)
 
 
-def _memo(raw: bytes | str) -> Memo | None:
+def _memo(raw: bytes | str) -> PullRequestMemo | None:
     try:
-        return Memo.model_validate_json(raw)
+        return PullRequestMemo.model_validate_json(raw)
     except ValidationError:
         return None  # written by another version
 
 
-def recall_all(desk: Desk) -> dict[int, Memo | None]:
+def recall_all(desk: BoardContext) -> dict[int, PullRequestMemo | None]:
     """What is remembered of every pull request in the requests repo, by its number."""
     found = {text(name): raw for name, raw in desk.redis.hgetall(desk.keys.pulls).items()}
     return {int(name): _memo(raw) for name, raw in found.items() if name.isdecimal()}
 
 
-def remember(desk: Desk, repo: Repo, number: int, memo: Memo) -> None:
+def remember(desk: BoardContext, repo: Repo, number: int, memo: PullRequestMemo) -> None:
     """Remember `memo`."""
     desk.redis.hset(desk.keys.pulls, _name(desk, repo, number), memo.model_dump_json(exclude_defaults=True))
 
 
-def forget(desk: Desk, repo: Repo, number: int) -> None:
+def forget(desk: BoardContext, repo: Repo, number: int) -> None:
     """It is over, or gone."""
     desk.redis.hdel(desk.keys.pulls, _name(desk, repo, number))
 
 
-def _name(desk: Desk, repo: Repo, number: int) -> str:
+def _name(desk: BoardContext, repo: Repo, number: int) -> str:
     return str(number) if repo == desk.requests else f"{repo.id} {number}"
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bot.core.context import Desk
+from bot.core.context import BoardContext
 from bot.core.settings import BotSettings
 from hub.client import Hub
 from leaderboard.boards import Board
@@ -14,9 +14,9 @@ SECONDS = 5
 """How long Redis may take for one answer to somebody who looks."""
 
 
-def looking_desk(settings: BotSettings, board: Board) -> Desk:
+def read_only_context(settings: BotSettings, board: Board) -> BoardContext:
     """A desk for the web server: it has no token, and makes no call. Raises RedisMissing and BadSuite."""
-    return Desk(
+    return BoardContext(
         board=board,
         suite=find_suite(board.suite),
         hub=Hub(settings.hf_endpoint, None),

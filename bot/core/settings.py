@@ -61,18 +61,18 @@ class BotSettings(SignInSettings):
         Raises SettingsError where there is no current one, or a file that is named cannot be read.
         """
         current = _secret("STEWARD_WEBHOOK_SECRET", self.webhook_secret, self.webhook_secret_file)
-        old = _found("STEWARD_OLD_WEBHOOK_SECRET", self.old_webhook_secret, self.old_webhook_secret_file)
+        old = _read_secret("STEWARD_OLD_WEBHOOK_SECRET", self.old_webhook_secret, self.old_webhook_secret_file)
         return (current, old) if old else (current,)
 
 
 def _secret(name: str, value: SecretStr | None, file: Path | None) -> str:
-    found = _found(name, value, file)
+    found = _read_secret(name, value, file)
     if not found:
         raise SettingsError(f"Set {name}, or {name}_FILE to the path of a file that holds it.")
     return found
 
 
-def _found(name: str, value: SecretStr | None, file: Path | None) -> str:
+def _read_secret(name: str, value: SecretStr | None, file: Path | None) -> str:
     """The secret in one of the two; "" where neither is set."""
     if value is not None and value.get_secret_value():
         return value.get_secret_value()

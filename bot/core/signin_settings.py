@@ -6,7 +6,7 @@ from pathlib import Path
 
 from pydantic import AliasChoices, Field, SecretStr
 
-from redis_state.settings import WireSettings
+from redis_state.settings import SharedSettings
 
 
 def _either(name: str) -> AliasChoices:
@@ -14,7 +14,7 @@ def _either(name: str) -> AliasChoices:
     return AliasChoices(name, f"STEWARD_{name}")
 
 
-class SignInSettings(WireSettings):
+class SignInSettings(SharedSettings):
     """Our OAuth app, and where browsers come back to. Without an app nobody can sign in, and nothing asks for it."""
 
     oauth_client_id: str = Field(

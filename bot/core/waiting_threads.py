@@ -12,14 +12,14 @@ from collections.abc import Mapping
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from bot.core.context import Desk, thread_key
+from bot.core.context import BoardContext, thread_key
 from bot.core.own_threads import find_own
 from bot.core.relative_times import when
 from bot.core.render import render
 from bot.flags.reports import reports
 from hub.records import Repo, Thread
 from leaderboard.holds import Hold
-from leaderboard.outbreaks import called_off
+from leaderboard.outbreaks import suites_paused_by_outbreak
 from leaderboard.times import read_time
 from leaderboard.triage import Topic, triage
 from redis_state.redis import text
@@ -42,7 +42,7 @@ class WaitingThread(BaseModel):
     since: float
 
 
-def note(desk: Desk, repo: Repo, thread: Thread, topic: Topic | None) -> None:
+def note(desk: BoardContext, repo: Repo, thread: Thread, topic: Topic | None) -> None:
     """Put `thread` on the list, or take it off where it waits for nobody (`topic` None). One round trip."""
     key = thread_key(repo, thread.num)
     if topic is None:
@@ -58,7 +58,7 @@ def note(desk: Desk, repo: Repo, thread: Thread, topic: Topic | None) -> None:
     desk.redis.hset(desk.keys.waiting_threads, key, json.dumps(fields))
 
 
-def waiting_threads(desk: Desk) -> list[WaitingThread]:
+def waiting_threads(desk: BoardContext) -> list[WaitingThread]:
     """Those that wait, the longest first; of the discussions that report one model, the first."""
     noted = {text(key): _waiting(raw) for key, raw in desk.redis.hgetall(desk.keys.waiting_threads).items()}
     there = ((key, one) for key, one in noted.items() if one is not None)
@@ -67,7 +67,7 @@ def waiting_threads(desk: Desk) -> list[WaitingThread]:
     return [one for key, one in found.items() if key not in further]
 
 
-def _further(desk: Desk, found: Mapping[str, WaitingThread]) -> set[str]:
+def _further(desk: BoardContext, found: Mapping[str, WaitingThread]) -> set[str]:
     """The discussions that report nothing but what an earlier one on the list reports, too. Only the title makes one of
     these: what a stranger reports by a command takes no other matter off the list."""
     first, several = set[str](), set[str]()
@@ -86,13 +86,13 @@ def _waiting(raw: bytes | str) -> WaitingThread | None:
         return None  # noted by another version: the next look at its thread notes it anew
 
 
-def sync_digest(desk: Desk) -> float | None:
+def sync_digest(desk: BoardContext) -> float | None:
     """Have the digest say what waits, and tell there of every outbreak that nobody was told of.
 
     It is opened when there is something to say for the first time. Two or three calls a day, and one more for each
     outbreak as long as its pause lasts.
     """
-    waiting, outbreaks, now = waiting_threads(desk), called_off(desk.pauses.all()), desk.now()
+    waiting, outbreaks, now = waiting_threads(desk), suites_paused_by_outbreak(desk.pauses.all()), desk.now()
     marker = desk.marker(DIGEST, "maintainers")
     body = render("digest", waiting=waiting[:MOST], more=max(0, len(waiting) - MOST), when=when, now=now)
     place, number = find_own(desk, TITLE, marker, ""), None
@@ -107,7 +107,7 @@ def sync_digest(desk: Desk) -> float | None:
     return None
 
 
-def _tell(desk: Desk, number: int, name: str, hold: Hold) -> None:
+def _tell(desk: BoardContext, number: int, name: str, hold: Hold) -> None:
     """Say in the digest's thread that the suite `name` is paused, once for this pause."""
     body = render("outbreak", name=name, hold=hold, at=read_time(hold.at) or desk.now(), when=when, now=desk.now())
     desk.effects.comment(desk.requests, number, body, desk.marker("outbreak", f"{name} {hold.at}"))

@@ -5,27 +5,27 @@ Race closed: two workers take one attempt. Both ask, the file names one attempt,
 
 from __future__ import annotations
 
-from bot.core.context import Desk
+from bot.core.context import BoardContext
 from bot.evaluations import publication, timing
 from bot.queue.dispatching import QUEUE, job_for
 from bot.request_files import queue_places
 from bot.request_files.file_edits import stage_transition
-from bot.request_files.gather import Gathered, life
-from bot.request_files.status_thread import tell
+from bot.request_files.gather import RequestFacts, attempt_life
+from bot.request_files.status_thread import update_status
 from bot.request_files.status_views import view_of
 from leaderboard import transitions
 from leaderboard.attempts import Failure
-from leaderboard.effects import Effect, Mode
+from leaderboard.effects import Effect, EffectMode
 from leaderboard.failures import cause, may_retry
 from leaderboard.lifecycle import Reopen
 from leaderboard.requests import Status
 from redis_state.attempts import BEAT
 from redis_state.clock import iso
-from redis_state.dirty import Priority
-from redis_state.shadowed_writes import Would
+from redis_state.dirty import SyncPriority
+from redis_state.shadowed_writes import ShadowedWrite
 
 
-def wait(desk: Desk, gathered: Gathered) -> None:
+def wait(desk: BoardContext, gathered: RequestFacts) -> None:
     """Put an attempt that nobody has yet into its place in the queue, and tell the submitter which place that is."""
     entry, request = gathered.entry, gathered.request
     life_now = gathered.seen.life
@@ -38,31 +38,31 @@ def wait(desk: Desk, gathered: Gathered) -> None:
                 "attempt": gathered.attempt,
                 "sha": gathered.turn.revision or entry.sha,
                 "model": request.path.model,
-                **queue_places.untold(entry),
+                **queue_places.unannounced_fields(entry),
             }
         )
         entry = ready.model_copy(update={"job": job_for(desk, request, ready)})
         desk.index.put(entry)
-    queue_places.rule(desk, request)
-    desk.mark(QUEUE, Priority.PERSON)
+    queue_places.apply_ruling(desk, request)
+    desk.mark(QUEUE, SyncPriority.PERSON)
     if entry.state in ("waiting", "queued"):
         queue_places.tell_place(desk, desk.index.get(entry.path), request)
 
 
-def claim(desk: Desk, gathered: Gathered, *, committed: bool) -> None:
+def claim(desk: BoardContext, gathered: RequestFacts, *, committed: bool) -> None:
     """Have RUNNING committed, which is the claim; once the file says so, let the worker go on."""
     request, entry, attempt = gathered.request, gathered.entry, gathered.attempt
     assert attempt is not None
     if committed:
         if not desk.attempts.answer_claim(attempt, granted=True):
             return  # it was handed back in this instant, which calls for the request anew
-        timing.began(desk, gathered)
-        queue_places.begun(desk, entry)
+        timing.count_start(desk, gathered)
+        queue_places.note_turn_used(desk, entry)
         watch(desk, gathered)
         return
     revision = gathered.turn.revision or entry.sha
     assert revision is not None
-    step = transitions.claimed(
+    step = transitions.claim_transition(
         request,
         attempt=attempt,
         now=gathered.turn,
@@ -77,14 +77,14 @@ def claim(desk: Desk, gathered: Gathered, *, committed: bool) -> None:
         desk.index.put(entry.model_copy(update={"state": "waiting"}))
 
 
-def _what_reopened(desk: Desk, gathered: Gathered) -> str:
+def _what_reopened(desk: BoardContext, gathered: RequestFacts) -> str:
     """The commit by which somebody put back a request that had been claimed before; empty where nobody did."""
     now, commit = gathered.turn, desk.index.origin(gathered.entry.path).commit
     put_back = now.number == now.first > max(1, gathered.request.file.steward.attempt)
     return f"commit:{commit}" if put_back and commit else ""
 
 
-def watch(desk: Desk, gathered: Gathered) -> None:
+def watch(desk: BoardContext, gathered: RequestFacts) -> None:
     """Show a running attempt, and its progress at most at a quarter, a half and three quarters."""
     entry, attempt = gathered.entry, gathered.attempt
     state = desk.attempts.read(attempt) if attempt else None
@@ -96,10 +96,12 @@ def watch(desk: Desk, gathered: Gathered) -> None:
         desk, entry, gathered.request, "running", done=total * entry.shown // 4, total=total if entry.shown else 0
     )
     desk.index.put(entry)
-    desk.index.put(queue_places.merged(desk, tell(desk, entry, view, named=gathered.request.file.steward.thread)))
+    desk.index.put(
+        queue_places.merge_announced(desk, update_status(desk, entry, view, named=gathered.request.file.steward.thread))
+    )
 
 
-def had_published(desk: Desk, gathered: Gathered, failure: Failure) -> bool:
+def had_published(desk: BoardContext, gathered: RequestFacts, failure: Failure) -> bool:
     """Whether an attempt had published its details, though nobody heard of it; the request is finished if so.
 
     Its worker was lost after that, or the Hub failed after the commit had landed, and stayed away.
@@ -112,7 +114,7 @@ def had_published(desk: Desk, gathered: Gathered, failure: Failure) -> bool:
     return found is not None
 
 
-def may_try_again(desk: Desk, gathered: Gathered) -> bool:
+def may_try_again(desk: BoardContext, gathered: RequestFacts) -> bool:
     """Whether the cause of an attempt's end is worth another try, and the board's budget has one left."""
     outcome, status, tries = gathered.seen.outcome, gathered.request.status, gathered.turn.tries
     if status is None or not (status.waits or status is Status.RUNNING):
@@ -122,14 +124,14 @@ def may_try_again(desk: Desk, gathered: Gathered) -> bool:
     return may_retry(outcome.failure.cause, tries) is not None and _may_relaunch(desk, gathered)
 
 
-def _may_relaunch(desk: Desk, gathered: Gathered) -> bool:
+def _may_relaunch(desk: BoardContext, gathered: RequestFacts) -> bool:
     """Whether another attempt may follow by itself; where not, the request fails, and people decide.
 
     Where edits are held back too, that decides about the relaunch as about every edit.
     """
-    if desk.effects.mode(Effect.RELAUNCH) is Mode.SHADOW and desk.effects.mode(Effect.EDIT) is not Mode.ON:
+    if desk.effects.mode(Effect.RELAUNCH) is EffectMode.SHADOW and desk.effects.mode(Effect.EDIT) is not EffectMode.ON:
         return True
-    would = Would(
+    would = ShadowedWrite(
         id=f"edit again {gathered.attempt}",
         effect=Effect.RELAUNCH,
         repo=f"{desk.requests.kind}/{desk.requests.id}",
@@ -140,25 +142,27 @@ def _may_relaunch(desk: Desk, gathered: Gathered) -> bool:
     return desk.effects.allows(would)
 
 
-def reopen(desk: Desk, gathered: Gathered, step: Reopen) -> None:
+def reopen(desk: BoardContext, gathered: RequestFacts, step: Reopen) -> None:
     """Our fault: the next attempt waits, and the file says why; called again when the log of this one is kept."""
     request, now = gathered.request, gathered.turn
-    entry = publication.leave(desk, gathered.entry, gathered.attempt or "")
-    timing.ended(desk, entry, gathered.attempt or "", step.failure.fault)
+    entry = publication.end_attempt(desk, gathered.entry, gathered.attempt or "")
+    timing.count_end(desk, entry, gathered.attempt or "", step.failure.fault)
     if step.outcome is not None and not publication.keep_log(desk, request, step.outcome, gathered.log):
         return
     view = view_of(desk, entry, request, "again", failure=step.failure)
-    entry = tell(desk, entry, view, named=request.file.steward.thread)
+    entry = update_status(desk, entry, view, named=request.file.steward.thread)
     wait = may_retry(step.failure.cause, now.tries) or 0.0
     desk.index.put(entry.model_copy(update={"again": desk.now() + wait}))
-    change = transitions.reopened(request, now=now, cause=step.cause, failure=step.failure, thread=entry.thread)
+    change = transitions.reopen_transition(
+        request, now=now, cause=step.cause, failure=step.failure, thread=entry.thread
+    )
     if change is None:
         return
     name, line = f"again {gathered.attempt}", f"Try {request.path.model} again"
     stage_transition(desk, request, gathered.file, change, name=name, line=line, effect=Effect.RELAUNCH)
 
 
-def recover(desk: Desk, gathered: Gathered, attempt: str) -> float | None:
+def recover(desk: BoardContext, gathered: RequestFacts, attempt: str) -> float | None:
     """The worker fell silent: it may have published all the same; else it is lost, which is never the model's fault."""
     born = float(desk.redis.set(desk.keys.born, desk.now(), nx=True, get=True) or desk.now())
     first_look = born + 2 * BEAT + 5
@@ -169,7 +173,7 @@ def recover(desk: Desk, gathered: Gathered, attempt: str) -> float | None:
     if found is not None:
         publication.finish(desk, request, file, entry, found, "")
         return None
-    if life(desk, attempt) not in ("silent", "unseen"):
+    if attempt_life(desk, attempt) not in ("silent", "unseen"):
         return desk.now()  # it said something while we asked the Hub
     desk.attempts.cancel(attempt)  # should it live after all, its next beat tells it to publish nothing
     lost = cause("worker-lost").failure("it fell silent")
@@ -180,11 +184,11 @@ def recover(desk: Desk, gathered: Gathered, attempt: str) -> float | None:
     return None
 
 
-def dismiss(desk: Desk, attempt: str | None, current: str | None) -> None:
+def dismiss(desk: BoardContext, attempt: str | None, current: str | None) -> None:
     """Nobody wants `attempt` any more if it is not the `current` one: refuse its claim, or ask its worker to stop."""
     if attempt is None or attempt == current:
         return
-    how = life(desk, attempt)
+    how = attempt_life(desk, attempt)
     if how == "taken":
         desk.attempts.answer_claim(attempt, granted=False)
     elif how == "running":

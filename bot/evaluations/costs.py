@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from bot.core.context import Desk
+from bot.core.context import BoardContext
 from leaderboard.attempts import Outcome
-from redis_state.board.entry import Entry
+from redis_state.board.entry import IndexEntry
 from redis_state.board.measures import Cost
 
 AFTERWARDS = 3_600.0
 """Seconds beyond the board's limit that an attempt may say it took: publishing comes on top."""
 
 
-def count(desk: Desk, entry: Entry, attempt: str, outcome: Outcome | None = None) -> None:
+def count(desk: BoardContext, entry: IndexEntry, attempt: str, outcome: Outcome | None = None) -> None:
     """Count what `attempt` took of the budgets; where it came to results, learn how long such an evaluation takes."""
     state = desk.attempts.read(attempt) if outcome is None else None
     started, ended = (outcome.started, outcome.ended) if outcome is not None else (0.0, desk.now())

@@ -13,52 +13,52 @@ from __future__ import annotations
 import structlog
 from pydantic import ValidationError
 
-from bot.core.context import Desk, request_key
+from bot.core.context import BoardContext, request_key
 from bot.evaluations import costs, timing
 from bot.ledger.edits import PutFile
 from bot.queue.dispatching import QUEUE
 from bot.request_files.file_edits import stage_transition
-from bot.request_files.status_thread import tell
+from bot.request_files.status_thread import update_status
 from bot.request_files.status_views import view_of
-from bot.results.scores import compared, keep_scores
+from bot.results.scores import keep_scores, score_table
 from hub.errors import NotFound, TooLarge
 from hub.records import File, Repo
 from leaderboard import transitions
 from leaderboard.attempts import Details, Failure, Outcome, number_in
-from leaderboard.details import Published, outcome_path, shared_results_path
+from leaderboard.details import PublishedOutcome, outcome_path, shared_results_path
 from leaderboard.failures import cause
 from leaderboard.requests import Request
-from leaderboard.results import MAX_BYTES, BadResults, Results, read_results
-from redis_state.board.entry import Entry
+from leaderboard.results import MAX_BYTES, BadResults, ResultsFile, read_results
+from redis_state.board.entry import IndexEntry
 from redis_state.crashpoints import pass_by, point
-from redis_state.dirty import Priority
+from redis_state.dirty import SyncPriority
 
 log = structlog.get_logger()
 
 MAX_OUTCOME = 100_000
 
 PUBLISHED = point("results and log are in, thread not told")
-TOLD = point("thread told of the end, file not staged")
+THREAD_UPDATED = point("thread told of the end, file not staged")
 
 
-class NotAsPromised(Exception):
+class OutcomeMismatch(Exception):
     """What the details repo holds is not what the outcome says; the message tells how it differs."""
 
 
-def finish(desk: Desk, request: Request, file: File, entry: Entry, outcome: Outcome, text: str) -> None:
+def finish(desk: BoardContext, request: Request, file: File, entry: IndexEntry, outcome: Outcome, text: str) -> None:
     """Publish the results of `outcome`, then say FINISHED; FAILED where they are not what they should be.
 
     Called again when the shared repos have results and log: only then the thread is told, and the file after it.
     """
     costs.count(desk, entry, outcome.attempt, outcome)
-    entry = leave(desk, entry, outcome.attempt)
+    entry = end_attempt(desk, entry, outcome.attempt)
     try:
         path, results, data = check(desk, request, outcome)
-    except NotAsPromised as error:
+    except OutcomeMismatch as error:
         log.error("results refused", attempt=outcome.attempt, error=str(error))
         fail(desk, request, file, entry, cause("results-refused").failure(str(error)), outcome, text)
         return
-    timing.ended(desk, entry, outcome.attempt, "finished", seconds=outcome.ended - outcome.started)
+    timing.count_end(desk, entry, outcome.attempt, "finished", seconds=outcome.ended - outcome.started)
     log_url = log_address(desk, request, outcome) if may_keep_log(desk, request) else ""
     kept = keep_log(desk, request, outcome, text)
     if not (kept & keep_results(desk, request, outcome, path, data)):
@@ -69,15 +69,15 @@ def finish(desk: Desk, request: Request, file: File, entry: Entry, outcome: Outc
         entry,
         request,
         "finished",
-        **compared(desk, keep_scores(desk, request, path, results), request, results),
+        **score_table(desk, keep_scores(desk, request, path, results), request, results),
         results_url=desk.address(desk.results, path),
         details_url=desk.address(details_repo(desk, request)),
         log_url=log_url,
     )
-    entry = tell(desk, entry, view, named=request.file.steward.thread)
+    entry = update_status(desk, entry, view, named=request.file.steward.thread)
     desk.index.put(entry)
-    pass_by(TOLD)
-    step = transitions.finished(
+    pass_by(THREAD_UPDATED)
+    step = transitions.finish_transition(
         number=number_in(outcome.attempt),
         revision=outcome.revision,
         results=path,
@@ -90,52 +90,58 @@ def finish(desk: Desk, request: Request, file: File, entry: Entry, outcome: Outc
 
 
 def fail(
-    desk: Desk, request: Request, file: File, entry: Entry, failure: Failure, outcome: Outcome | None, text: str
+    desk: BoardContext,
+    request: Request,
+    file: File,
+    entry: IndexEntry,
+    failure: Failure,
+    outcome: Outcome | None,
+    text: str,
 ) -> None:
     """FAILED, with the reason in file and thread, and the log where there is one; called again when that is kept."""
     attempt = outcome.attempt if outcome is not None else entry.attempt or ""
-    entry = leave(desk, entry, attempt)
-    timing.ended(desk, entry, attempt, failure.fault)
+    entry = end_attempt(desk, entry, attempt)
+    timing.count_end(desk, entry, attempt, failure.fault)
     if outcome is not None and not keep_log(desk, request, outcome, text):
         return
     kept = outcome is not None and may_keep_log(desk, request)
     log_url = log_address(desk, request, outcome) if outcome is not None and kept else None
     view = view_of(desk, entry, request, "failed", failure=failure, log_url=log_url or "")
-    entry = tell(desk, entry, view, named=request.file.steward.thread)
+    entry = update_status(desk, entry, view, named=request.file.steward.thread)
     desk.index.put(entry)
-    pass_by(TOLD)
+    pass_by(THREAD_UPDATED)
     number = number_in(attempt) or None
     if entry.kept is not None:
         said = request.file.steward.revision or request.file.revision or "main"
         tried = outcome.revision if outcome is not None else said
-        step = transitions.restored(
+        step = transitions.restore_transition(
             entry.kept, tried=tried, failure=failure, log=log_url, thread=entry.thread, number=number
         )
     else:
-        step = transitions.failed(failure=failure, log=log_url, thread=entry.thread, number=number)
+        step = transitions.fail_transition(failure=failure, log=log_url, thread=entry.thread, number=number)
     after = _log_edits(outcome) if outcome is not None and kept else ()
     name = f"fail {attempt or entry.path}"
     stage_transition(desk, request, file, step, name=name, line=f"Fail {request.path.model}", after=after)
 
 
-def leave(desk: Desk, entry: Entry, attempt: str) -> Entry:
+def end_attempt(desk: BoardContext, entry: IndexEntry, attempt: str) -> IndexEntry:
     """The attempt is over: its worker is free for the next one, though the request has a few steps to its end."""
     costs.count(desk, entry, attempt)
     over = entry.model_copy(update={"state": "settled", "attempt": attempt or None, "job": None})
     if over != entry:
         desk.index.put(over)
-        desk.mark(QUEUE, Priority.PERSON)
+        desk.mark(QUEUE, SyncPriority.PERSON)
     desk.attempts.drop(attempt)
     return over
 
 
-def may_keep_log(desk: Desk, request: Request) -> bool:
+def may_keep_log(desk: BoardContext, request: Request) -> bool:
     """Whether a log may lie in the logs repo: that of a model which not all may see, only if not all may read that."""
     access = desk.index.get(str(request.path)).standing.access
     return access == "public" or desk.visibility.is_private(desk.logs)
 
 
-def keep_log(desk: Desk, request: Request, outcome: Outcome, text: str) -> bool:
+def keep_log(desk: BoardContext, request: Request, outcome: Outcome, text: str) -> bool:
     """Whether to go on: log and outcome of an attempt are in the logs repo, or the board holds them back.
 
     Where that is not known, they are on their way.
@@ -157,7 +163,7 @@ def keep_log(desk: Desk, request: Request, outcome: Outcome, text: str) -> bool:
     )
 
 
-def keep_results(desk: Desk, request: Request, outcome: Outcome, path: str, data: bytes) -> bool:
+def keep_results(desk: BoardContext, request: Request, outcome: Outcome, path: str, data: bytes) -> bool:
     """Whether to go on: the results are in the results repo, or held back. Else they are on their way."""
     edit, subject = _results_edit(outcome), str(request.path)
     if desk.ledgers.landed(edit):
@@ -167,7 +173,7 @@ def keep_results(desk: Desk, request: Request, outcome: Outcome, path: str, data
     return not desk.effects.stage(desk.results, put)
 
 
-def log_address(desk: Desk, request: Request, outcome: Outcome) -> str:
+def log_address(desk: BoardContext, request: Request, outcome: Outcome) -> str:
     """Where people find the log of an attempt."""
     return desk.address(desk.logs, f"{request.path.model}/{outcome.attempt}/log.txt")
 
@@ -180,28 +186,28 @@ def _results_edit(outcome: Outcome) -> str:
     return f"results {outcome.attempt}"
 
 
-def check(desk: Desk, request: Request, outcome: Outcome) -> tuple[str, Results, bytes]:
+def check(desk: BoardContext, request: Request, outcome: Outcome) -> tuple[str, ResultsFile, bytes]:
     """Where the results of `outcome` go, they, and their bytes. Raises NotAsPromised where they are something else."""
     details, repo = outcome.details, details_repo(desk, request)
     if details is None or details.repo != repo.id:
-        raise NotAsPromised("the details are not in the repo of this model")
+        raise OutcomeMismatch("the details are not in the repo of this model")
     path = shared_results_path(request.path.model, details.results_path)
     if path is None:
-        raise NotAsPromised(f"{details.results_path[:100]} is not the name of a results file")
+        raise OutcomeMismatch(f"{details.results_path[:100]} is not the name of a results file")
     try:
         file = desk.hub.read_file(repo, details.results_path, details.commit, max_bytes=MAX_BYTES)
         results = read_results(file.data, desk.suite)
         if not _is_on_main(desk, repo, details, file):
-            raise NotAsPromised("the results are not on the main branch, where workers alone write")
+            raise OutcomeMismatch("the results are not on the main branch, where workers alone write")
     except (NotFound, TooLarge, BadResults) as error:
-        raise NotAsPromised(str(error)) from error
+        raise OutcomeMismatch(str(error)) from error
     said = (results.block.attempt, results.block.request, results.block.model, results.block.revision)
     if said != (outcome.attempt, str(request.path), request.path.model, outcome.revision):
-        raise NotAsPromised("the results are of another attempt")
+        raise OutcomeMismatch("the results are of another attempt")
     return path, results, file.data
 
 
-def _is_on_main(desk: Desk, repo: Repo, details: Details, file: File) -> bool:
+def _is_on_main(desk: BoardContext, repo: Repo, details: Details, file: File) -> bool:
     """Whether a commit of `details`, or what it holds, is on the main branch: anybody may open a pull request, and its
     commits have addresses too."""
     head = desk.hub.head(repo)
@@ -211,7 +217,7 @@ def _is_on_main(desk: Desk, repo: Repo, details: Details, file: File) -> bool:
     return kept is not None and kept.oid == file.oid
 
 
-def find_outcome(desk: Desk, request: Request, attempt: str) -> Outcome | None:
+def find_outcome(desk: BoardContext, request: Request, attempt: str) -> Outcome | None:
     """The outcome that a worker published before it, or Redis, was lost; None where there is none that can be read, or
     that is of the suite as it is now."""
     repo, path = details_repo(desk, request), outcome_path(attempt)
@@ -219,13 +225,13 @@ def find_outcome(desk: Desk, request: Request, attempt: str) -> Outcome | None:
         file = desk.hub.find_file(repo, path, max_bytes=MAX_OUTCOME)
         if file is None:
             return None
-        outcome = Published.model_validate_json(file.data).outcome(repo.id, file.commit)
+        outcome = PublishedOutcome.model_validate_json(file.data).outcome(repo.id, file.commit)
     except (NotFound, TooLarge, ValidationError) as error:
         log.warning("no outcome to recover", attempt=attempt, error=str(error)[:200])
         return None
     return outcome if (outcome.attempt, outcome.suite_digest) == (attempt, desk.suite.digest) else None
 
 
-def details_repo(desk: Desk, request: Request) -> Repo:
+def details_repo(desk: BoardContext, request: Request) -> Repo:
     """The dataset that holds every sample of the model's evaluations."""
     return Repo("dataset", desk.board.repos.details(request.path.model))

@@ -17,7 +17,7 @@ from collections.abc import Iterable, Iterator
 import structlog
 
 from bot.core.commit_origins import is_ours
-from bot.core.context import Desk
+from bot.core.context import BoardContext
 from bot.core.people import roles, user_id
 from bot.evaluations import publication
 from bot.ledger.edits import PutFile
@@ -27,28 +27,28 @@ from hub.records import LogEntry, Repo
 from leaderboard.attempts import number_in
 from leaderboard.requests import Request, Status, is_request_path, parse_request
 from leaderboard.roles import Person, Role
-from redis_state.dirty import Priority
+from redis_state.dirty import SyncPriority
 
 log = structlog.get_logger()
 
-KEPT = "kept"
+DELETED_RESULTS = "kept"
 """Dirty key: somebody may have removed what we published."""
 LOOK_EVERY = 600.0
 """Seconds between two looks: nobody waits for it."""
 LOOK_BACK = 50
 
 
-def is_due(desk: Desk) -> bool:
+def is_due(desk: BoardContext) -> bool:
     """Whether it is time for another look. The first one comes LOOK_EVERY after a start: there is more to do then."""
     now = desk.now()
-    last = desk.redis.hget(desk.keys.rounds, KEPT)
+    last = desk.redis.hget(desk.keys.rounds, DELETED_RESULTS)
     if last is None:
-        desk.redis.hset(desk.keys.rounds, KEPT, now)
+        desk.redis.hset(desk.keys.rounds, DELETED_RESULTS, now)
         return False
     return not 0 <= now - float(last) < LOOK_EVERY
 
 
-def sync_kept(desk: Desk) -> None:
+def sync_deleted_results(desk: BoardContext) -> None:
     """Look at what others committed to the results and logs repos since the last look."""
     for repo in (desk.results, desk.logs):
         head, seen = desk.hub.head(repo), desk.index.head(repo.id)
@@ -57,13 +57,13 @@ def sync_kept(desk: Desk) -> None:
             _look_at(desk, repo, entry, head)
         if others and repo == desk.results:
             desk.scores.note_told(head)
-            desk.mark(SCORES, Priority.BACKGROUND)
+            desk.mark(SCORES, SyncPriority.BACKGROUND)
         if head != seen:
             desk.index.put_head(repo.id, head)
-    desk.redis.hset(desk.keys.rounds, KEPT, desk.now())
+    desk.redis.hset(desk.keys.rounds, DELETED_RESULTS, desk.now())
 
 
-def _others(desk: Desk, repo: Repo, seen: str, head: str) -> Iterator[LogEntry]:
+def _others(desk: BoardContext, repo: Repo, seen: str, head: str) -> Iterator[LogEntry]:
     """The commits after `seen` that are not our own, newest first."""
     me = desk.me()
     for entry in desk.hub.commits(repo, head, limit=LOOK_BACK):
@@ -73,7 +73,7 @@ def _others(desk: Desk, repo: Repo, seen: str, head: str) -> Iterator[LogEntry]:
             yield entry
 
 
-def _look_at(desk: Desk, repo: Repo, entry: LogEntry, head: str) -> None:
+def _look_at(desk: BoardContext, repo: Repo, entry: LogEntry, head: str) -> None:
     """Tell what `entry` removed of ours and is still gone, and put it back where that is safe."""
     try:
         paths = [
@@ -89,7 +89,7 @@ def _look_at(desk: Desk, repo: Repo, entry: LogEntry, head: str) -> None:
             log.warning("removed by hand", repo=repo.id, path=path, by=who, commit=entry.oid, restored=restored)
 
 
-def _is_ours(repo: Repo, desk: Desk, path: str) -> bool:
+def _is_ours(repo: Repo, desk: BoardContext, path: str) -> bool:
     """Whether a path has the form of those that we publish in `repo`."""
     folder, _, name = path.rpartition("/")
     if repo == desk.results:
@@ -97,7 +97,7 @@ def _is_ours(repo: Repo, desk: Desk, path: str) -> bool:
     return name in ("log.txt", "outcome.json") and number_in(folder.rpartition("/")[2]) > 0
 
 
-def _decides(desk: Desk, name: str) -> bool:
+def _decides(desk: BoardContext, name: str) -> bool:
     """Whether what the account of this name removes is gone by a maintainer's decision."""
     found = user_id(desk, name, fresh=True) if name else None
     if found is None:
@@ -106,7 +106,7 @@ def _decides(desk: Desk, name: str) -> bool:
     return Role.MAINTAINER in held
 
 
-def _restore(desk: Desk, path: str) -> bool:
+def _restore(desk: BoardContext, path: str) -> bool:
     """Have the results at `path` written again from the details repo; False where nothing tells that they are right."""
     name = f"restore {path}"
     request = _finished_with(desk, path)
@@ -117,7 +117,7 @@ def _restore(desk: Desk, path: str) -> bool:
         return False
     try:
         found, _, data = publication.check(desk, request, outcome)
-    except publication.NotAsPromised as error:
+    except publication.OutcomeMismatch as error:
         log.warning("results not put back", path=path, error=str(error))
         return False
     line = f"Put back results of {request.path.model}"
@@ -125,7 +125,7 @@ def _restore(desk: Desk, path: str) -> bool:
     return found == path and desk.effects.stage(desk.results, put)
 
 
-def _finished_with(desk: Desk, results: str) -> Request | None:
+def _finished_with(desk: BoardContext, results: str) -> Request | None:
     """The request that says FINISHED with the results at this path. A call for each request of the model."""
     for entry in desk.index.of_model(results.rpartition("/")[0]):
         try:
@@ -133,16 +133,16 @@ def _finished_with(desk: Desk, results: str) -> Request | None:
         except TooLarge:
             continue  # none of ours: it says nothing
         request = parse_request(entry.path, file.data) if file is not None else None
-        if isinstance(request, Request) and _says(request, results):
+        if isinstance(request, Request) and _names_results(request, results):
             return request
     return None
 
 
-def _says(request: Request, results: str) -> bool:
+def _names_results(request: Request, results: str) -> bool:
     return request.status is Status.FINISHED and request.file.steward.results == results
 
 
-def missing_results(desk: Desk) -> list[tuple[str, str]]:
+def missing_results(desk: BoardContext) -> list[tuple[str, str]]:
     """(path of the request, of its results) for each request that we finished and whose results are gone.
 
     One call for each thousand files of the results repo. Raises HubError and MirrorDamaged.

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from bot.core.context import Desk
+from bot.core.context import BoardContext
 from bot.evaluations.costs import AFTERWARDS
-from bot.request_files.gather import Gathered
+from bot.request_files.gather import RequestFacts
 from leaderboard.requests import RequestPath, parse_path
 from leaderboard.timings import End
-from redis_state.board.entry import Entry
+from redis_state.board.entry import IndexEntry
 
 OTHER = "other"
 """Stands for every precision that is none of the board's: what is written in a path is a stranger's word."""
 
 
-def began(desk: Desk, gathered: Gathered) -> None:
+def count_start(desk: BoardContext, gathered: RequestFacts) -> None:
     """The attempt was claimed. Only the first one that people asked for tells of the wait: others waited for us."""
     entry, attempt = gathered.entry, gathered.attempt
     if attempt is None or gathered.turn.tries > 1 or not 0 < entry.submitted <= desk.now():
@@ -22,7 +22,7 @@ def began(desk: Desk, gathered: Gathered) -> None:
     desk.timings.waited(attempt, desk.now() - entry.submitted, tier=entry.tier, precision=precision, now=desk.now())
 
 
-def ended(desk: Desk, entry: Entry, attempt: str, end: End, *, seconds: float | None = None) -> None:
+def count_end(desk: BoardContext, entry: IndexEntry, attempt: str, end: End, *, seconds: float | None = None) -> None:
     """The attempt is over; `seconds` is how long its worker says it took, where it came to results."""
     if not attempt:
         return
@@ -31,7 +31,7 @@ def ended(desk: Desk, entry: Entry, attempt: str, end: End, *, seconds: float | 
     desk.timings.ended(attempt, end, seconds=took, tier=entry.tier, precision=precision, now=desk.now())
 
 
-def _precision(desk: Desk, entry: Entry) -> str:
+def _precision(desk: BoardContext, entry: IndexEntry) -> str:
     where = parse_path(entry.path)
     said = where.precision if isinstance(where, RequestPath) else ""
     return said if said in desk.board.precisions else OTHER

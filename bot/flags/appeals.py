@@ -13,7 +13,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from bot.core import people
-from bot.core.context import Desk
+from bot.core.context import BoardContext
 from bot.core.waiting_threads import note
 from bot.flags.notices import FLAGGED, LIMIT, REOPENED, address, after_maintainers, by_maintainers, of_kind, say
 from hub.comments import find_marked, is_by
@@ -30,7 +30,7 @@ MOST = 20
 
 
 @dataclass(frozen=True)
-class Plea:
+class Appeal:
     """Something that somebody said since a model was flagged; `role` is `owner`, or nothing in particular."""
 
     comment: Comment
@@ -43,7 +43,9 @@ class Plea:
         return f"{self.comment.created_at:%Y-%m-%d}"
 
 
-def find(desk: Desk, repo: Repo, thread: Thread, records: Sequence[FlagRecord], causes: Iterable[str]) -> list[Plea]:
+def find_appeals(
+    desk: BoardContext, repo: Repo, thread: Thread, records: Sequence[FlagRecord], causes: Iterable[str]
+) -> list[Appeal]:
     """What people said since the first of these flags, which `causes` flagged: neither we nor maintainers."""
     me, theirs, url = desk.me(), by_maintainers(desk, thread), address(desk, repo, thread.num)
     said = [
@@ -52,10 +54,12 @@ def find(desk: Desk, repo: Repo, thread: Thread, records: Sequence[FlagRecord], 
         if not (comment.hidden or is_by(me, comment.author_id, comment.author_name) or comment.id in theirs)
     ]
     # Who they are is asked of the Hub: of those that are listed, and of no more.
-    return [Plea(one, _role(desk, one, records), f"{url}#{one.id}") for one in said[-MOST:]]
+    return [Appeal(one, _role(desk, one, records), f"{url}#{one.id}") for one in said[-MOST:]]
 
 
-def _since(desk: Desk, thread: Thread, records: Sequence[FlagRecord], causes: Iterable[str]) -> Sequence[Comment]:
+def _since(
+    desk: BoardContext, thread: Thread, records: Sequence[FlagRecord], causes: Iterable[str]
+) -> Sequence[Comment]:
     """What comes after our comment that says so; where the flag was imported, after that."""
     me, markers = desk.me(), [desk.marker(FLAGGED, cause) for cause in causes]
     for at, comment in enumerate(thread.comments):
@@ -68,7 +72,7 @@ def _since(desk: Desk, thread: Thread, records: Sequence[FlagRecord], causes: It
     return [comment for comment in thread.comments[1:] if comment.created_at.timestamp() > since]
 
 
-def _role(desk: Desk, comment: Comment, records: Sequence[FlagRecord]) -> str:
+def _role(desk: BoardContext, comment: Comment, records: Sequence[FlagRecord]) -> str:
     person = people.author(desk, comment)
     if person is None:
         return ""
@@ -79,17 +83,17 @@ def _role(desk: Desk, comment: Comment, records: Sequence[FlagRecord]) -> str:
     return ""
 
 
-def unanswered(desk: Desk, thread: Thread, pleas: Sequence[Plea]) -> list[Plea]:
+def unanswered(desk: BoardContext, thread: Thread, pleas: Sequence[Appeal]) -> list[Appeal]:
     """Those that no maintainer has spoken after."""
     after = {comment.id for comment in after_maintainers(desk, thread)}
     return [plea for plea in pleas if plea.comment.id in after]
 
 
-def reopen(desk: Desk, repo: Repo, thread: Thread, pleas: Sequence[Plea]) -> int:
+def reopen(desk: BoardContext, repo: Repo, thread: Thread, pleas: Sequence[Appeal]) -> int:
     """Open a closed thread for its author, who wrote in it since; how many comments were posted."""
     if thread.status != "closed":
         return 0
-    new = {comment.id for comment in thread.comments[_known(desk, repo, thread) :]}
+    new = {comment.id for comment in thread.comments[_known_comment_count(desk, repo, thread) :]}
     plea = next((one for one in pleas if one.role == "owner" and one.comment.id in new), None)
     if plea is None:
         return 0
@@ -103,12 +107,12 @@ def reopen(desk: Desk, repo: Repo, thread: Thread, pleas: Sequence[Plea]) -> int
     return say(desk, repo, thread, REOPENED, plea.comment.id, name, **words)
 
 
-def _known(desk: Desk, repo: Repo, thread: Thread) -> int:
+def _known_comment_count(desk: BoardContext, repo: Repo, thread: Thread) -> int:
     """How many comments the thread had when it was read last; all of them, where that is not known."""
     raw = desk.redis.hget(desk.keys.thread_counts(f"{repo.kind} {repo.id}"), f"{thread.num} read")
     return int(raw) if raw is not None else len(thread.comments)
 
 
-def _reopenings(desk: Desk, thread: Thread) -> int:
+def _reopenings(desk: BoardContext, thread: Thread) -> int:
     since = desk.now() - REOPENING_DAYS * DAY
     return sum(one.created_at.timestamp() > since for one in of_kind(desk, thread.comments, REOPENED))

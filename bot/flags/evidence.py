@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 
-from bot.core.context import Desk
+from bot.core.context import BoardContext
 from bot.model_facts.board_facts import model_of, one_digest
 from bot.model_facts.card import MERGEKIT, gather_card
 from bot.model_facts.repo import ModelRepo
@@ -18,8 +18,8 @@ from hub.errors import BadRequest, Disabled, Gated, NotFound, TooLarge
 from hub.records import Repo
 from leaderboard.admission.facts import ModelFile
 from leaderboard.requests import is_model
-from leaderboard.suspicions import Case, Evaluated, Subject, models_named
-from redis_state.board.entry import Entry
+from leaderboard.suspicions import EvidenceCase, ExaminedModel, ExaminedRequest, models_named
+from redis_state.board.entry import IndexEntry
 
 MOST_OTHERS = 8
 """Other models that one case looks at."""
@@ -29,9 +29,9 @@ _SHARD = re.compile(rb'"([^"\\]{1,300}\.safetensors)"')
 _CONFIGS = {"config.json": "_name_or_path", "adapter_config.json": "base_model_name_or_path"}
 
 
-def gather_case(desk: Desk, model: str, named: Iterable[str] = ()) -> Case:
+def gather_case(desk: BoardContext, model: str, named: Iterable[str] = ()) -> EvidenceCase:
     """All that speaks for or against `model`; `named` are models that a report names. Raises HubError."""
-    subject = gather_subject(desk, model) or Subject(model)
+    subject = gather_subject(desk, model) or ExaminedModel(model)
     twins = twins_of(desk, subject)
     wanted = [*subject.declared, *(one for said in subject.traces.values() for one in said), *twins, *named]
     unique = {name.casefold(): name for name in wanted if is_model(name)}
@@ -41,7 +41,7 @@ def gather_case(desk: Desk, model: str, named: Iterable[str] = ()) -> Case:
     # A name that leads to the model itself is an earlier one of it.
     aliases = tuple(name for name, one in found.items() if one is not None and one.model == subject.model)
     entries = [entry for entry in desk.index.of_model(subject.model) if not entry.is_private]
-    return Case(
+    return EvidenceCase(
         subject,
         tuple(one for one in found.values() if one is not None and one.model != subject.model),
         tuple(_evaluated(desk, entry) for entry in entries),
@@ -51,7 +51,7 @@ def gather_case(desk: Desk, model: str, named: Iterable[str] = ()) -> Case:
     )
 
 
-def gather_subject(desk: Desk, model: str) -> Subject | None:
+def gather_subject(desk: BoardContext, model: str) -> ExaminedModel | None:
     """`model` as the Hub has it now; None where it shows us none."""
     try:
         found = desk.hub.model_facts(model)
@@ -68,7 +68,7 @@ def gather_subject(desk: Desk, model: str) -> Subject | None:
         names, card, traces = _by_name(list(files)), None, {}
     weights = {name: files[name].sha256 or "" for name in names}
     created = found.created_at.timestamp() if found.created_at is not None else 0.0
-    return Subject(found.id, found.sha, weights, card, traces, created, desk.address(Repo("model", found.id)))
+    return ExaminedModel(found.id, found.sha, weights, card, traces, created, desk.address(Repo("model", found.id)))
 
 
 def weight_files(repo: ModelRepo) -> list[str]:
@@ -108,12 +108,12 @@ def _traces(repo: ModelRepo) -> dict[str, tuple[str, ...]]:
     return found
 
 
-def digest_of(subject: Subject) -> str:
+def digest_of(subject: ExaminedModel) -> str:
     """One digest for all its weights, as the index of requests has it; "" where one file's is not known."""
     return one_digest(list(subject.weights.values()))
 
 
-def twins_of(desk: Desk, subject: Subject) -> list[str]:
+def twins_of(desk: BoardContext, subject: ExaminedModel) -> list[str]:
     """Models whose requests were judged with these very weights, and those that were flagged with them."""
     weights = digest_of(subject)
     if not weights:
@@ -124,8 +124,8 @@ def twins_of(desk: Desk, subject: Subject) -> list[str]:
     return list(dict.fromkeys([*flagged, *(model_of(entry) for entry in entries if not entry.is_private)]))
 
 
-def _evaluated(desk: Desk, entry: Entry) -> Evaluated:
-    return Evaluated(
+def _evaluated(desk: BoardContext, entry: IndexEntry) -> ExaminedRequest:
+    return ExaminedRequest(
         entry.path,
         entry.precision,
         entry.sha or (entry.standing.revision if len(entry.standing.revision) == 40 else ""),

@@ -12,14 +12,14 @@ from dataclasses import dataclass
 
 import structlog
 
-from bot.core.context import Desk
+from bot.core.context import BoardContext
 from bot.core.waiting_threads import note
-from bot.flags.notices import CURED, after_maintainers, of_kind, say
-from bot.flags.reports import gathered
+from bot.flags.notices import EVIDENCE_GONE, after_maintainers, of_kind, say
+from bot.flags.reports import gather_report
 from hub.records import Repo, Thread
 from leaderboard.flags import FlagRecord
 from leaderboard.triage import Topic
-from redis_state.dirty import Priority
+from redis_state.dirty import SyncPriority
 from redis_state.redis import text
 
 log = structlog.get_logger()
@@ -29,7 +29,7 @@ CAUSE, CAUSES = "cause", "causes"
 
 
 @dataclass(frozen=True)
-class Cure:
+class EvidenceRecheck:
     """Whether the cause of a flag is gone: at which commit of the model it was looked for, and when."""
 
     sha: str
@@ -42,13 +42,13 @@ def cause_key(model: str) -> str:
     return f"{CAUSE}:{model}"
 
 
-def mark_causes(desk: Desk) -> None:
+def mark_causes(desk: BoardContext) -> None:
     """Have the cause of each flag looked for that could be gone."""
     curable = [cause_key(record.model) for record in desk.flag_book.records() if record.stands and record.curable()]
-    desk.mark_all(curable, Priority.BACKGROUND)
+    desk.mark_all(curable, SyncPriority.BACKGROUND)
 
 
-def look(desk: Desk, model: str) -> FlagRecord | None:
+def recheck_evidence(desk: BoardContext, model: str) -> FlagRecord | None:
     """Look whether the cause of the flag on `model` is gone; its record, where the answer is another than before.
 
     A model that the Hub shows us no more has cured nothing. Raises HubError.
@@ -57,45 +57,45 @@ def look(desk: Desk, model: str) -> FlagRecord | None:
     if record is None:
         return None
     others = tuple(dict.fromkeys(one.other for one in record.evidence if one.other))
-    now, before = gathered(desk, record.model, others), find_cure(desk, record.model)
+    now, before = gather_report(desk, record.model, others), find_recheck(desk, record.model)
     found = {one.code for one in now.findings}
-    cure = Cure(now.sha, desk.now(), bool(now.sha) and not record.curable() & found)
+    cure = EvidenceRecheck(now.sha, desk.now(), bool(now.sha) and not record.curable() & found)
     desk.redis.hset(desk.keys.flag_cures, record.model.casefold(), json.dumps(vars(cure)))
     changed = before is None or (before.sha, before.is_gone) != (cure.sha, cure.is_gone)
     log.info("cause of a flag", model=record.model, is_gone=cure.is_gone)
     return record if changed and cure.is_gone else None
 
 
-def find_cure(desk: Desk, model: str) -> Cure | None:
+def find_recheck(desk: BoardContext, model: str) -> EvidenceRecheck | None:
     """What was found when the cause of its flag was last looked for."""
     raw = desk.redis.hget(desk.keys.flag_cures, model.casefold())
-    return Cure(**json.loads(raw)) if raw is not None else None
+    return EvidenceRecheck(**json.loads(raw)) if raw is not None else None
 
 
-def look_for(desk: Desk, standing: Iterable[FlagRecord], *, asked: str) -> None:
+def request_rechecks(desk: BoardContext, standing: Iterable[FlagRecord], *, asked: str) -> None:
     """Have causes looked for once after each plea; `asked` is the comment that holds the last one, "" for none."""
     for record in standing:
         field = f"asked {record.model.casefold()}"
         known = desk.redis.hget(desk.keys.flag_cures, field)
         if record.curable() and asked and (known is None or text(known) != asked):
-            desk.mark(cause_key(record.model), Priority.BACKGROUND)
+            desk.mark(cause_key(record.model), SyncPriority.BACKGROUND)
             desk.redis.hset(desk.keys.flag_cures, field, asked)
 
 
-def tell(desk: Desk, repo: Repo, thread: Thread, records: Iterable[FlagRecord]) -> int:
+def tell(desk: BoardContext, repo: Repo, thread: Thread, records: Iterable[FlagRecord]) -> int:
     """Say of which flags the cause is gone; how many comments were posted."""
     posted = 0
     for record in records:
-        cure = find_cure(desk, record.model) if record.stands else None
+        cure = find_recheck(desk, record.model) if record.stands else None
         if cure is not None and cure.is_gone:
             words = {"model": record.model, "sha": cure.sha, "category": record.kind.words}
             author, key = record.model.partition("/")[0], f"{record.model} {cure.sha[:12]}"
-            posted += say(desk, repo, thread, CURED, key, author, **words)
+            posted += say(desk, repo, thread, EVIDENCE_GONE, key, author, **words)
     if posted and thread.status == "open":
         note(desk, repo, thread, Topic.PLEA)
     return posted
 
 
-def is_untaken(desk: Desk, thread: Thread) -> bool:
+def is_unanswered(desk: BoardContext, thread: Thread) -> bool:
     """Whether we told that a cause is gone, and no maintainer has spoken since."""
-    return bool(of_kind(desk, after_maintainers(desk, thread), CURED))
+    return bool(of_kind(desk, after_maintainers(desk, thread), EVIDENCE_GONE))

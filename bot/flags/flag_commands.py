@@ -10,12 +10,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-from bot.core.commands.targets import near
-from bot.core.context import Desk
+from bot.core.commands.targets import similar_names
+from bot.core.context import BoardContext
 from bot.core.render import Safe
-from bot.flags.model_names import Named, find_model
+from bot.flags.model_names import ResolvedName, find_model
 from hub.records import Repo, Thread
-from leaderboard.flags import Scope
+from leaderboard.flags import FlagScope
 from leaderboard.links import models_in
 from leaderboard.roles import Person
 
@@ -42,17 +42,17 @@ _COMMIT = re.compile(r"[0-9a-f]{7,40}")
 
 
 @dataclass(frozen=True)
-class Wish:
+class FlagCommand:
     """What somebody wants flagged, and why; `models` as they wrote them, those of the thread where there are none."""
 
     category: str
     reason: str
     models: tuple[str, ...] = ()
-    scope: Scope = field(default_factory=Scope)
+    scope: FlagScope = field(default_factory=FlagScope)
 
 
 @dataclass(frozen=True)
-class Said:
+class FlagSource:
     """Who decides or reports, where, and the comment that does it."""
 
     repo: Repo
@@ -64,7 +64,7 @@ class Said:
 
 
 @dataclass(frozen=True)
-class Decided:
+class FlagResult:
     """What came of it: the models that it is about, those that nobody knows with names like theirs, and the thread."""
 
     how: How
@@ -83,34 +83,36 @@ class Decided:
     """A hidden line that the reply must hold."""
 
 
-def models_of(said: Said) -> tuple[str, ...]:
+def models_of_thread(said: FlagSource) -> tuple[str, ...]:
     """The models that a thread is about: those of its title, else the one of its request."""
     model, found, _ = said.path.partition("_eval_request_")
     return tuple(models_in(said.thread.title)) or ((model,) if found else ())
 
 
-def named_in(desk: Desk, wish: Wish, said: Said, most: int) -> list[Named] | Decided:
+def resolve_models(
+    desk: BoardContext, wish: FlagCommand, said: FlagSource, most: int
+) -> list[ResolvedName] | FlagResult:
     """What the names mean, each model once; or what is wrong with them, so that nothing is done."""
-    models = wish.models or models_of(said)
+    models = wish.models or models_of_thread(said)
     if not models:
-        return Decided("which")
-    if (trouble := trouble_with(models, wish.reason, most)) is not None:
+        return FlagResult("which")
+    if (trouble := problem_with(models, wish.reason, most)) is not None:
         return trouble
     found = [find_model(desk, one) for one in models]
-    unknown = tuple((one.said, tuple(near(desk, one.model))) for one in found if not one.is_known)
-    return Decided("unknown", unknown=unknown) if unknown else list({one.model: one for one in found}.values())
+    unknown = tuple((one.said, tuple(similar_names(desk, one.model))) for one in found if not one.is_known)
+    return FlagResult("unknown", unknown=unknown) if unknown else list({one.model: one for one in found}.values())
 
 
-def trouble_with(models: Sequence[str], reason: str, most: int) -> Decided | None:
+def problem_with(models: Sequence[str], reason: str, most: int) -> FlagResult | None:
     """What is wrong with a command before anybody is asked what its names mean."""
     if not reason.strip():
-        return Decided("no-reason")
-    return Decided("too-many", most=most) if len(models) > most else None
+        return FlagResult("no-reason")
+    return FlagResult("too-many", most=most) if len(models) > most else None
 
 
-def scope_of(desk: Desk, wished: Scope) -> Scope | None:
+def resolve_scope(desk: BoardContext, wished: FlagScope) -> FlagScope | None:
     """The scope as flags are compared with evaluations; None for one that would hold for none, as of a branch."""
     revision, said = wished.revision.lower(), wished.precision.casefold()
     precision = next((one for one in desk.board.precisions if one.casefold() == said), "")
     is_right = (not revision or _COMMIT.fullmatch(revision)) and bool(said) == bool(precision)
-    return Scope(revision=revision, precision=precision) if is_right else None
+    return FlagScope(revision=revision, precision=precision) if is_right else None

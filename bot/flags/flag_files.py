@@ -5,13 +5,13 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable
 
-from bot.core.context import Desk
+from bot.core.context import BoardContext
 from bot.intake.deliveries import FLAGS
-from bot.ledger.edits import AnyEdit, PutFile, Restore, blob_id
+from bot.ledger.edits import AnyEdit, PutFile, RestoreFile, blob_id
 from leaderboard.flags import FlagRecord, compile_tables, renamed
 
 
-def stage(desk: Desk, records: Iterable[FlagRecord], cause: str, does: str) -> bool:
+def stage(desk: BoardContext, records: Iterable[FlagRecord], cause: str, does: str) -> bool:
     """Have the records written, and the tables as they are with them; `cause` counts once for each model.
 
     False where the board lets no edit happen.
@@ -26,14 +26,14 @@ def stage(desk: Desk, records: Iterable[FlagRecord], cause: str, does: str) -> b
     return desk.effects.stage(desk.flags_repo, *edits, *table_edits(desk, [*others, *records]))
 
 
-def rename(desk: Desk, old: str, new: str, cause: str) -> None:
+def rename(desk: BoardContext, old: str, new: str, cause: str) -> None:
     """Have the flag of `old` follow to `new`, as which that model is known now: joined with one that lies there."""
     if all(one.model == new for one in desk.flag_book.of([old])):
         return
     stage(desk, [renamed(desk.flag_book.of([old, new]), new)], cause, "Rename")
 
 
-def edits_of(desk: Desk, record: FlagRecord, cause: str, line: str) -> list[AnyEdit]:
+def edits_of(desk: BoardContext, record: FlagRecord, cause: str, line: str) -> list[AnyEdit]:
     """What writes `record`: its file, and the removal of one that it had under another name."""
     name = f"flag {cause} {record.model}"[:280]
     edits: list[AnyEdit] = [
@@ -43,16 +43,16 @@ def edits_of(desk: Desk, record: FlagRecord, cause: str, line: str) -> list[AnyE
         data = desk.flag_book.file(old.path)
         if data is not None:
             left = blob_id(data)
-            edits.append(Restore(id=f"{name} moved", path=old.path, data=None, left=left, line=line[:400]))
+            edits.append(RestoreFile(id=f"{name} moved", path=old.path, data=None, left=left, line=line[:400]))
     return edits
 
 
-def _old(desk: Desk, record: FlagRecord) -> list[FlagRecord]:
+def _old(desk: BoardContext, record: FlagRecord) -> list[FlagRecord]:
     """Records of the same model that lie elsewhere."""
     return [old for old in desk.flag_book.of(record.names) if old.path != record.path]
 
 
-def table_edits(desk: Desk, records: Iterable[FlagRecord]) -> list[AnyEdit]:
+def table_edits(desk: BoardContext, records: Iterable[FlagRecord]) -> list[AnyEdit]:
     """What makes the tables say what `records` do; nothing where they do so already."""
     edits: list[AnyEdit] = []
     for path, data in compile_tables(records).items():

@@ -9,7 +9,7 @@ from bot.core.render import Safe, plain, printable, render
 from bot.request_files.status_text import TITLE_LIMIT
 
 if TYPE_CHECKING:
-    from bot.flags.flag_commands import Decided
+    from bot.flags.flag_commands import FlagResult
 
 
 def listed(models: Sequence[str]) -> Safe:
@@ -18,7 +18,7 @@ def listed(models: Sequence[str]) -> Safe:
     return Safe(" and ".join(filter(None, (", ".join(names[:-1]), names[-1])))) if names else Safe("")
 
 
-def reply(done: Decided, *, usage: str, example: str) -> Safe:
+def reply(done: FlagResult, *, usage: str, example: str) -> Safe:
     """The reply to a command about flags, whose `usage` and `example` are told where it was misunderstood."""
     models = listed(done.models)
     return Safe(render("commands/flag", done=done, models=models, usage=usage, example=example).strip())

@@ -14,13 +14,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from bot.core.context import Desk, repo_of, thread_key
+from bot.core.context import BoardContext, repo_of, thread_key
 from bot.core.render import render
 from bot.core.waiting_threads import note
 from bot.flags import appeals, evidence_recheck
-from bot.flags.appeals import Plea
+from bot.flags.appeals import Appeal
 from bot.flags.flag_texts import flag_title
-from bot.flags.notices import FLAGGED, address, heard_in
+from bot.flags.notices import FLAGGED, address, repos_with_flag_threads
 from bot.flags.report_intake import may_report, take_reports
 from hub.comments import find_marked
 from hub.records import Repo, Thread
@@ -28,10 +28,12 @@ from leaderboard.effects import Effect
 from leaderboard.flags import FlagRecord
 from leaderboard.links import thread_links
 from leaderboard.triage import Topic, triage
-from redis_state.dirty import Priority
+from redis_state.dirty import SyncPriority
 
 
-def open_or_adopt(desk: Desk, drafts: Sequence[FlagRecord], repo: Repo, thread: Thread, cause: str) -> str | None:
+def open_or_adopt(
+    desk: BoardContext, drafts: Sequence[FlagRecord], repo: Repo, thread: Thread, cause: str
+) -> str | None:
     """The address of the thread in which these flags are spoken about: the present one if it is about flags, else one
     that is opened now; None where the board opens none."""
     if is_about_flags(desk, repo, thread):
@@ -44,7 +46,7 @@ def open_or_adopt(desk: Desk, drafts: Sequence[FlagRecord], repo: Repo, thread: 
     return address(desk, desk.community, number) if number is not None else None
 
 
-def is_about_flags(desk: Desk, repo: Repo, thread: Thread) -> bool:
+def is_about_flags(desk: BoardContext, repo: Repo, thread: Thread) -> bool:
     """Whether flags are spoken about in it, by its title or by what was decided there."""
     if thread.is_pull_request or not thread.comments:
         return False
@@ -57,7 +59,7 @@ def _topic(thread: Thread) -> Topic:
     return triage(thread.title, thread.comments[0].text).topic
 
 
-def hear(desk: Desk, repo: Repo, thread: Thread, *, is_stale: bool = False) -> int:
+def sync_flag_thread(desk: BoardContext, repo: Repo, thread: Thread, *, is_stale: bool = False) -> int:
     """Bring a thread in step with the flags that are spoken about in it; how many comments were posted.
 
     `is_stale` says that commands were answered since `thread` was read: one of them may have decided about it.
@@ -70,36 +72,36 @@ def hear(desk: Desk, repo: Repo, thread: Thread, *, is_stale: bool = False) -> i
     if not records:
         take_reports(desk, repo, thread)
         return 0
-    said = appeals.find(desk, repo, thread, records, list(_by_cause(records)))
+    said = appeals.find_appeals(desk, repo, thread, records, list(_by_cause(records)))
     posted = _state(desk, repo, thread, records, said)
     posted += evidence_recheck.tell(desk, repo, thread, records)
     standing = [record for record in records if record.stands]
     if standing:
         posted += appeals.reopen(desk, repo, thread, said)
         _remind(desk, repo, thread, said)
-        evidence_recheck.look_for(desk, standing, asked=said[-1].comment.id if said else "")
+        evidence_recheck.request_rechecks(desk, standing, asked=said[-1].comment.id if said else "")
     return posted
 
 
-def _remind(desk: Desk, repo: Repo, thread: Thread, said: Sequence[Plea]) -> None:
+def _remind(desk: BoardContext, repo: Repo, thread: Thread, said: Sequence[Appeal]) -> None:
     """On the maintainers' list as long as somebody waits for a word of theirs."""
     if thread.status == "open" and (
-        appeals.unanswered(desk, thread, said) or evidence_recheck.is_untaken(desk, thread)
+        appeals.unanswered(desk, thread, said) or evidence_recheck.is_unanswered(desk, thread)
     ):
         note(desk, repo, thread, Topic.PLEA)
 
 
-def mark_threads(desk: Desk, records: Iterable[FlagRecord]) -> None:
+def mark_threads(desk: BoardContext, records: Iterable[FlagRecord]) -> None:
     """Have the threads of these flags looked at, where they are ours to look at. One round trip."""
     places = (thread_at(desk, url) for url in dict.fromkeys(record.thread for record in records))
-    desk.mark_all([thread_key(*place) for place in places if place is not None], Priority.EVENT)
+    desk.mark_all([thread_key(*place) for place in places if place is not None], SyncPriority.EVENT)
 
 
-def thread_at(desk: Desk, url: str) -> tuple[Repo, int] | None:
+def thread_at(desk: BoardContext, url: str) -> tuple[Repo, int] | None:
     """The thread at an address; None where it is in none of the board's repos."""
     for link in thread_links(url):
         repo = repo_of(f"{link.kind}/{link.repo}")
-        if repo in heard_in(desk) and address(desk, repo, link.number) == url:
+        if repo in repos_with_flag_threads(desk) and address(desk, repo, link.number) == url:
             return repo, link.number
     return None
 
@@ -107,7 +109,9 @@ def thread_at(desk: Desk, url: str) -> tuple[Repo, int] | None:
 # --- what the thread says
 
 
-def _state(desk: Desk, repo: Repo, thread: Thread, records: Sequence[FlagRecord], said: Sequence[Plea]) -> int:
+def _state(
+    desk: BoardContext, repo: Repo, thread: Thread, records: Sequence[FlagRecord], said: Sequence[Appeal]
+) -> int:
     """Have each decision's comment say how things are; how many were posted."""
     posted = 0
     for cause, group in _by_cause(records).items():

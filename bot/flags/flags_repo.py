@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from bot.core.context import Desk
+from bot.core.context import BoardContext
 from bot.flags import evidence_recheck
 from bot.flags.flag_files import table_edits
 from bot.flags.flag_thread import mark_threads
@@ -24,7 +24,7 @@ from bot.results.contents import mark_contents
 from leaderboard.flags import FlagRecord
 
 
-def sync_flags(desk: Desk) -> None:
+def sync_flags(desk: BoardContext) -> None:
     """Read what changed in the flags repo, have the tables compiled, and the threads of what changed looked at."""
     repo, book = desk.flags_repo, desk.flag_book
     if repo is None:
@@ -44,7 +44,7 @@ def sync_flags(desk: Desk) -> None:
     _tell_reporters(desk, records)
 
 
-def _tell_reporters(desk: Desk, records: Iterable[FlagRecord]) -> None:
+def _tell_reporters(desk: BoardContext, records: Iterable[FlagRecord]) -> None:
     """Whoever reported one of these models elsewhere than where its flag is spoken about now is told, once."""
     reported = {report.model.casefold(): report for report in reports(desk)}
     for record in records:
@@ -55,8 +55,8 @@ def _tell_reporters(desk: Desk, records: Iterable[FlagRecord]) -> None:
             drop_report(desk, record.model)
 
 
-def sync_cause(desk: Desk, model: str) -> None:
+def sync_cause(desk: BoardContext, model: str) -> None:
     """Look whether the cause of the flag on `model` is gone; its thread is told, once."""
-    record = evidence_recheck.look(desk, model)
+    record = evidence_recheck.recheck_evidence(desk, model)
     if record is not None:
         mark_threads(desk, [record])

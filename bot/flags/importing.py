@@ -11,14 +11,14 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cache
 
-from bot.core.context import Desk, repo_of
+from bot.core.context import BoardContext, repo_of
 from bot.core.earlier_names import called_now
 from bot.flags.flag_files import stage
-from bot.flags.model_names import Named, find_model
-from bot.flags.notices import address, heard_in
+from bot.flags.model_names import ResolvedName, find_model
+from bot.flags.notices import address, repos_with_flag_threads
 from hub.records import Repo
-from leaderboard.flag_tables import REASONS, Row, read_table
-from leaderboard.flags import Decision, FlagRecord, flagged
+from leaderboard.flag_tables import REASONS, FlagTableRow, read_table
+from leaderboard.flags import FlagDecision, FlagRecord, flagged
 from leaderboard.links import is_on_the_hub, thread_links
 from leaderboard.reasons import Problem
 from redis_state.clock import iso
@@ -27,7 +27,7 @@ CAUSE = "import"
 
 
 @dataclass(frozen=True)
-class Import:
+class FlagImport:
     """What a table comes to: records to be written, models that are known already, and what is wrong with keys."""
 
     records: tuple[FlagRecord, ...]
@@ -35,7 +35,7 @@ class Import:
     problems: tuple[Problem, ...]
 
 
-def read(desk: Desk, text: str, *, category: str, by: str) -> Import:
+def read(desk: BoardContext, text: str, *, category: str, by: str) -> FlagImport:
     """What importing the table `text` would do: a call for each key, and for each repo that is none of the board's.
 
     Raises BadTable and HubError.
@@ -54,20 +54,22 @@ def read(desk: Desk, text: str, *, category: str, by: str) -> Import:
         thread = _present(desk, row.thread, now)
         if thread != row.thread:
             problems.append(REASONS["moved"].problem(key=row.key, thread=thread))
-        decision = Decision(what="flagged", at=iso(desk.now()), by=by, category=category, cause=f"{CAUSE} {row.model}")
+        decision = FlagDecision(
+            what="flagged", at=iso(desk.now()), by=by, category=category, cause=f"{CAUSE} {row.model}"
+        )
         record = FlagRecord(
             model=named.model, status="flagged", category=category, thread=thread, also=_also(row, named)
         )
         records[named.model] = flagged(None, record, decision)
-    return Import(tuple(records.values()), tuple(known), tuple(problems))
+    return FlagImport(tuple(records.values()), tuple(known), tuple(problems))
 
 
-def write(desk: Desk, records: Iterable[FlagRecord]) -> bool:
+def write(desk: BoardContext, records: Iterable[FlagRecord]) -> bool:
     """Have the records written; False where the board lets no edit happen."""
     return stage(desk, records, CAUSE, "Import the flag of")
 
 
-def _trouble(row: Row, named: Named) -> list[Problem]:
+def _trouble(row: FlagTableRow, named: ResolvedName) -> list[Problem]:
     if not named.is_known:
         return [REASONS["unknown"].problem(key=row.key)]
     if named.model == row.model:
@@ -76,17 +78,17 @@ def _trouble(row: Row, named: Named) -> list[Problem]:
     return [REASONS[code].problem(key=row.key, model=named.model)]
 
 
-def _present(desk: Desk, url: str, now: Callable[[Repo], Repo]) -> str:
+def _present(desk: BoardContext, url: str, now: Callable[[Repo], Repo]) -> str:
     """The address that a discussion of ours has by now; any other is kept as it is."""
     link = next(iter(thread_links(url)), None)
     repo = repo_of(f"{link.kind}/{link.repo}") if link is not None and is_on_the_hub(url, desk.hub.endpoint) else None
     if link is None or repo is None:
         return url
-    there = repo if repo in heard_in(desk) else now(repo)
-    return address(desk, there, link.number) if there in heard_in(desk) else url
+    there = repo if repo in repos_with_flag_threads(desk) else now(repo)
+    return address(desk, there, link.number) if there in repos_with_flag_threads(desk) else url
 
 
-def _also(row: Row, named: Named) -> tuple[str, ...]:
+def _also(row: FlagTableRow, named: ResolvedName) -> tuple[str, ...]:
     """The other names of the model; the one in the table too, where it is more than another case of letters."""
     is_another = row.model.casefold() != named.model.casefold()
     return tuple(dict.fromkeys((*named.also, *((row.model,) if is_another else ()))))

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from bot.core.context import Desk
+from bot.core.context import BoardContext
 from bot.model_facts.board_facts import model_of
 from hub.errors import BadRequest, Disabled, Gated, RepoNotFound, RevisionNotFound
 from leaderboard.flag_tables import tidy
@@ -20,7 +20,7 @@ Where = Literal["hub", "board", "nowhere"]
 
 
 @dataclass(frozen=True)
-class Named:
+class ResolvedName:
     """What a name means: `model` as it is called now, `also` what else the board calls it; where it was found."""
 
     said: str
@@ -34,26 +34,26 @@ class Named:
         return self.where != "nowhere"
 
 
-def find_model(desk: Desk, said: str) -> Named:
+def find_model(desk: BoardContext, said: str) -> ResolvedName:
     """What `said` means: one call. Raises HubError where the Hub does not answer."""
     name = tidy(said)
     if not is_model(name):
-        return Named(said, name[:200], "nowhere")
+        return ResolvedName(said, name[:200], "nowhere")
     rows = _rows(desk, name)
     now = _on_the_hub(desk, name)
     if now is None:
-        return Named(said, rows[0], "board", rows[1:]) if rows else Named(said, name, "nowhere")
+        return ResolvedName(said, rows[0], "board", rows[1:]) if rows else ResolvedName(said, name, "nowhere")
     names = (*((name,) if now.casefold() != name.casefold() else ()), *rows, *_rows(desk, now))
-    return Named(said, now, "hub", tuple(one for one in dict.fromkeys(names) if one != now))
+    return ResolvedName(said, now, "hub", tuple(one for one in dict.fromkeys(names) if one != now))
 
 
-def _rows(desk: Desk, model: str) -> tuple[str, ...]:
+def _rows(desk: BoardContext, model: str) -> tuple[str, ...]:
     """What rows that everybody may see call it."""
     entries = (entry for entry in desk.index.of_model(model) if not entry.is_private)
     return tuple(dict.fromkeys(model_of(entry) for entry in entries))
 
 
-def _on_the_hub(desk: Desk, name: str) -> str | None:
+def _on_the_hub(desk: BoardContext, name: str) -> str | None:
     """What the Hub calls the model; None where it has none, or none that everybody may know of."""
     try:
         found = desk.hub.model_facts(name)

@@ -5,27 +5,27 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from bot.core import people
-from bot.core.context import Desk
+from bot.core.context import BoardContext
 from bot.core.render import render
 from hub.comments import Marker, find_marked, is_by, marker_of
 from hub.records import Comment, Repo, Thread
 
-FLAGGED, CURED, REOPENED, LIMIT = "flagged", "cured", "reopened", "not-reopened"
+FLAGGED, EVIDENCE_GONE, REOPENED, LIMIT = "flagged", "cured", "reopened", "not-reopened"
 REPORTED, DISMISSED, DECIDED = "reported", "dismissed", "decided"
 """Kinds of our markers."""
 
 
-def heard_in(desk: Desk) -> tuple[Repo, ...]:
+def repos_with_flag_threads(desk: BoardContext) -> tuple[Repo, ...]:
     """The repos of the board in whose threads people talk about flags."""
     return (desk.requests, desk.results, desk.community)
 
 
-def address(desk: Desk, repo: Repo, number: int) -> str:
+def address(desk: BoardContext, repo: Repo, number: int) -> str:
     """Where people find a thread."""
     return f"{desk.address(repo)}/discussions/{number}"
 
 
-def say(desk: Desk, repo: Repo, thread: Thread, kind: str, key: str, author: str, **words: object) -> int:
+def say(desk: BoardContext, repo: Repo, thread: Thread, kind: str, key: str, author: str, **words: object) -> int:
     """Say something once, by the name of what caused it; how many comments were posted."""
     marker = desk.marker(kind, key)
     if find_marked(thread.comments, marker, desk.me()) is not None:
@@ -34,14 +34,14 @@ def say(desk: Desk, repo: Repo, thread: Thread, kind: str, key: str, author: str
     return int(desk.effects.comment(repo, thread.num, body, marker, asked=True, seen=thread) is not None)
 
 
-def of_kind(desk: Desk, comments: Sequence[Comment], kind: str) -> list[Comment]:
+def of_kind(desk: BoardContext, comments: Sequence[Comment], kind: str) -> list[Comment]:
     """Those of `comments` that are ours and begin with a marker of this kind."""
     me, board = desk.me(), desk.board.name
     ours = [(one, marker_of(one.text)) for one in comments if is_by(me, one.author_id, one.author_name)]
     return [one for one, marker in ours if marker is not None and (marker.board, marker.kind) == (board, kind)]
 
 
-def our_lines(desk: Desk, thread: Thread) -> Iterator[Marker]:
+def our_lines(desk: BoardContext, thread: Thread) -> Iterator[Marker]:
     """The markers that stand as lines in comments of ours, in order."""
     me = desk.me()
     for comment in thread.comments:
@@ -52,7 +52,7 @@ def our_lines(desk: Desk, thread: Thread) -> Iterator[Marker]:
                     yield marker
 
 
-def by_maintainers(desk: Desk, thread: Thread) -> frozenset[str]:
+def by_maintainers(desk: BoardContext, thread: Thread) -> frozenset[str]:
     """The ids of the comments in `thread` that maintainers wrote. However many people speak there, it costs no more
     than `people.maintainers` does, where the Hub tells the ids of authors."""
     maintainers = people.maintainers(desk)
@@ -60,7 +60,7 @@ def by_maintainers(desk: Desk, thread: Thread) -> frozenset[str]:
     return frozenset(id for id, author in authors if author is not None and author.id in maintainers)
 
 
-def after_maintainers(desk: Desk, thread: Thread) -> tuple[Comment, ...]:
+def after_maintainers(desk: BoardContext, thread: Thread) -> tuple[Comment, ...]:
     """What was written after the last word of a maintainer."""
     theirs = by_maintainers(desk, thread)
     last = max((at for at, one in enumerate(thread.comments) if one.id in theirs), default=-1)

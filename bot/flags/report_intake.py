@@ -9,18 +9,18 @@ Reports of one model in several threads are one: what was decided is told in eac
 
 from __future__ import annotations
 
-from bot.core.context import Desk, thread_key, thread_of
+from bot.core.context import BoardContext, thread_key, thread_of
 from bot.core.waiting_threads import note
 from bot.flags.model_names import find_model
 from bot.flags.notices import DECIDED, DISMISSED, REPORTED, address, by_maintainers, our_lines, say
-from bot.flags.reports import MOST_REPORTED, Report, find_report, note_report, reports
+from bot.flags.reports import MOST_REPORTED, FlagReport, find_report, note_report, reports
 from hub.errors import ThreadNotFound
 from hub.records import Repo, Thread
 from leaderboard.links import models_in
 from leaderboard.triage import Topic, triage
 
 
-def take_reports(desk: Desk, repo: Repo, thread: Thread) -> None:
+def take_reports(desk: BoardContext, repo: Repo, thread: Thread) -> None:
     """Have evidence gathered about the models that are reported in `thread`, until it was decided about them."""
     if thread.status != "open" or desk.effects.is_left_alone(repo, thread.num):
         return
@@ -31,7 +31,7 @@ def take_reports(desk: Desk, repo: Repo, thread: Thread) -> None:
         note(desk, repo, thread, Topic.FLAG)
 
 
-def may_report(desk: Desk, thread: Thread) -> bool:
+def may_report(desk: BoardContext, thread: Thread) -> bool:
     """Whether something is, or was, reported in `thread`."""
     return _is_flag(thread) or any(marker.kind == REPORTED for marker in our_lines(desk, thread))
 
@@ -41,7 +41,7 @@ def _is_flag(thread: Thread) -> bool:
     return not opening.hidden and triage(thread.title, opening.text).topic is Topic.FLAG
 
 
-def reported_in(desk: Desk, thread: Thread) -> list[str]:
+def reported_in(desk: BoardContext, thread: Thread) -> list[str]:
     """The models that are reported there and were not decided about since, as people wrote them."""
     found = models_in(thread.title)[:MOST_REPORTED] if _is_flag(thread) else []
     for marker in our_lines(desk, thread):
@@ -55,7 +55,7 @@ def reported_in(desk: Desk, thread: Thread) -> list[str]:
     return list(dict.fromkeys(found))
 
 
-def _take(desk: Desk, repo: Repo, thread: Thread, said: str) -> None:
+def _take(desk: BoardContext, repo: Repo, thread: Thread, said: str) -> None:
     """A model that nobody knows is nobody's report: our first answer has said who decides."""
     known = find_report(desk, said)
     named = find_model(desk, said) if known is None else None
@@ -63,7 +63,7 @@ def _take(desk: Desk, repo: Repo, thread: Thread, said: str) -> None:
     if model is None or any(record.stands for record in desk.flag_book.of([model])):
         return
     post = thread.comments[0]
-    report = Report(
+    report = FlagReport(
         model=model,
         threads=(thread_key(repo, thread.num),),
         url=address(desk, repo, thread.num),
@@ -75,7 +75,7 @@ def _take(desk: Desk, repo: Repo, thread: Thread, said: str) -> None:
     note_report(desk, report)
 
 
-def tell_reporters(desk: Desk, report: Report, url: str, cause: str, **words: object) -> None:
+def tell_reporters(desk: BoardContext, report: FlagReport, url: str, cause: str, **words: object) -> None:
     """Say once, in each thread of `report` but that at `url`, what was decided there by `cause`; close those that are
     about nothing else. Three calls for each at most."""
     key = f"{report.model} {cause}"

@@ -13,11 +13,11 @@ from __future__ import annotations
 import structlog
 from pydantic import BaseModel, ConfigDict
 
-from bot.core.context import Desk
+from bot.core.context import BoardContext
 from bot.flags.evidence import digest_of, gather_case
-from leaderboard.flags import Evidence
+from leaderboard.flags import FlagEvidence
 from leaderboard.suspicions import Finding, suspicions
-from redis_state.dirty import Priority
+from redis_state.dirty import SyncPriority
 
 log = structlog.get_logger()
 
@@ -33,7 +33,7 @@ STALE = 86_400.0
 """Seconds after which evidence is gathered anew, when its thread is looked at."""
 
 
-class Report(BaseModel):
+class FlagReport(BaseModel):
     """What was reported of one model, where, and what was found; `gathered` is when, 0 where it is still to come.
 
     `threads` are the dirty keys of the threads in which it was reported; the other fields are those of the first.
@@ -54,10 +54,10 @@ class Report(BaseModel):
     findings: tuple[Finding, ...] = ()
 
     @property
-    def evidence(self) -> tuple[Evidence, ...]:
+    def evidence(self) -> tuple[FlagEvidence, ...]:
         """What was found, as a record of a flag holds it."""
         return tuple(
-            Evidence(code=one.code, message=one.message, link=one.link, other=one.other) for one in self.findings
+            FlagEvidence(code=one.code, message=one.message, link=one.link, other=one.other) for one in self.findings
         )
 
 
@@ -66,7 +66,7 @@ def evidence_key(model: str) -> str:
     return f"{EVIDENCE}:{model}"
 
 
-def note_report(desk: Desk, report: Report) -> None:
+def note_report(desk: BoardContext, report: FlagReport) -> None:
     """Keep that a model was reported, and have evidence gathered. The first report of it stays the one."""
     known = find_report(desk, report.model)
     new = known or report
@@ -79,10 +79,10 @@ def note_report(desk: Desk, report: Report) -> None:
     # One thread more has nothing more to be looked at, unless it names a model to compare with.
     if known is not None and known.named == new.named and known.gathered > desk.now() - STALE:
         return
-    desk.mark(evidence_key(report.model), Priority.EVENT)
+    desk.mark(evidence_key(report.model), SyncPriority.EVENT)
 
 
-def reported_before(desk: Desk, model: str, key: str) -> str:
+def reported_before(desk: BoardContext, model: str, key: str) -> str:
     """The address at which `model` was reported first, where what is reported in the thread with this dirty key belongs
     to that; "" where it does not."""
     known = find_report(desk, model)
@@ -91,30 +91,30 @@ def reported_before(desk: Desk, model: str, key: str) -> str:
     return known.url if key in known.threads or len(known.threads) < MOST_THREADS else ""
 
 
-def find_report(desk: Desk, model: str) -> Report | None:
+def find_report(desk: BoardContext, model: str) -> FlagReport | None:
     """What was reported of `model`."""
     raw = desk.redis.hget(desk.keys.flag_reports, model.casefold())
-    return Report.model_validate_json(raw) if raw is not None else None
+    return FlagReport.model_validate_json(raw) if raw is not None else None
 
 
-def reports(desk: Desk) -> list[Report]:
+def reports(desk: BoardContext) -> list[FlagReport]:
     """Every report that nobody decided about, the oldest first."""
-    found = [Report.model_validate_json(raw) for raw in desk.redis.hvals(desk.keys.flag_reports)]
+    found = [FlagReport.model_validate_json(raw) for raw in desk.redis.hvals(desk.keys.flag_reports)]
     return sorted(found, key=lambda one: one.at)
 
 
-def drop_report(desk: Desk, *models: str) -> None:
+def drop_report(desk: BoardContext, *models: str) -> None:
     """It was decided about these models."""
     if models:
         desk.redis.hdel(desk.keys.flag_reports, *(model.casefold() for model in models))
 
 
-def sync_evidence(desk: Desk, model: str) -> None:
+def sync_evidence(desk: BoardContext, model: str) -> None:
     """Gather what speaks for a flag on `model`, if it is still reported."""
     report = find_report(desk, model)
     if report is None:
         return
-    found = gathered(desk, model, report.named)
+    found = gather_report(desk, model, report.named)
     # That takes some dozen calls: meanwhile it may have been decided about, or reported once more.
     report = find_report(desk, model)
     if report is None:
@@ -123,10 +123,10 @@ def sync_evidence(desk: Desk, model: str) -> None:
     log.info("evidence", model=model, findings=[one.code for one in found.findings])
 
 
-def gathered(desk: Desk, model: str, named: tuple[str, ...] = ()) -> Report:
+def gather_report(desk: BoardContext, model: str, named: tuple[str, ...] = ()) -> FlagReport:
     """What there is to say of `model` now, whether anybody reported it or not. Raises HubError."""
     case = gather_case(desk, model, named)
-    return Report(
+    return FlagReport(
         model=model,
         gathered=desk.now(),
         sha=case.subject.sha,
@@ -135,5 +135,5 @@ def gathered(desk: Desk, model: str, named: tuple[str, ...] = ()) -> Report:
     )
 
 
-def _put(desk: Desk, report: Report) -> None:
+def _put(desk: BoardContext, report: FlagReport) -> None:
     desk.redis.hset(desk.keys.flag_reports, report.model.casefold(), report.model_dump_json())

@@ -9,14 +9,14 @@ or after it where the reason is in quotes; without any, those are meant that the
 
 from __future__ import annotations
 
-from bot.core.commands.call import Answer, Call, doing
+from bot.core.commands.call import Answer, Call, acting
 from bot.core.commands.parameters import ANYONE, MAINTAINERS, REASON
-from bot.core.commands.registry import Param, Place, Verb, model_in
+from bot.core.commands.registry import CommandPlace, Param, Verb, model_in
 from bot.core.render import Safe
 from bot.flags import decisions
-from bot.flags.flag_commands import Decided, Said, Wish
+from bot.flags.flag_commands import FlagCommand, FlagResult, FlagSource
 from bot.flags.flag_texts import reply
-from leaderboard.flags import CATEGORIES, Scope
+from leaderboard.flags import CATEGORIES, FlagScope
 
 CATEGORY = Param("category", "choice", "what is held against it", required=True, choices=tuple(CATEGORIES))
 WHY = Param("reason", "words", "the models, then why, in a sentence that everybody can read", required=True)
@@ -28,21 +28,21 @@ PRECISION = Param("precision", "word", "only in this precision", by_name=True)
 def run_flag(call: Call) -> Answer:
     """Flag models, or report them."""
     models, reason = _models_and_reason(call)
-    scope = Scope(revision=call.get("revision"), precision=call.get("precision"))
-    wish = Wish(call.get("category"), reason, models, scope)
+    scope = FlagScope(revision=call.get("revision"), precision=call.get("precision"))
+    wish = FlagCommand(call.get("category"), reason, models, scope)
     act = decisions.flag if call.is_maintainer else decisions.report
-    return doing(lambda: _words(call, act(call.desk, wish, _said(call))))
+    return acting(lambda: _words(call, act(call.desk, wish, _source(call))))
 
 
 def run_unflag(call: Call) -> Answer:
     """Lift the flags of models, or of all that the thread is about."""
     models, reason = _models_and_reason(call)
-    return doing(lambda: _words(call, decisions.unflag(call.desk, reason, models, _said(call))))
+    return acting(lambda: _words(call, decisions.unflag(call.desk, reason, models, _source(call))))
 
 
 def run_dismiss(call: Call) -> Answer:
     """Say that nothing comes of a report, or of a plea."""
-    return doing(lambda: _words(call, decisions.dismiss(call.desk, call.get("reason"), _said(call))))
+    return acting(lambda: _words(call, decisions.dismiss(call.desk, call.get("reason"), _source(call))))
 
 
 def _models_and_reason(call: Call) -> tuple[tuple[str, ...], str]:
@@ -61,12 +61,12 @@ def _is_model(word: str) -> bool:
     return name is not None and "/" in name
 
 
-def _said(call: Call) -> Said:
+def _source(call: Call) -> FlagSource:
     path = call.desk.index.of_thread(call.thread.num) if call.repo == call.desk.requests else None
-    return Said(call.repo, call.thread, call.person, call.cause, path or "")
+    return FlagSource(call.repo, call.thread, call.person, call.cause, path or "")
 
 
-def _words(call: Call, done: Decided) -> Safe:
+def _words(call: Call, done: FlagResult) -> Safe:
     return reply(done, usage=call.verb.usage, example=next(iter(call.verb.examples), ""))
 
 
@@ -100,7 +100,7 @@ DISMISS = Verb(
     who=MAINTAINERS,
     run=run_dismiss,
     params=(REASON,),
-    where=frozenset({Place.REQUEST, Place.COMMUNITY}),
+    where=frozenset({CommandPlace.REQUEST, CommandPlace.COMMUNITY}),
     examples=("/dismiss the weights are not the same",),
     irreversible=True,
     decides=True,

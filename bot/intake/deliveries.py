@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from leaderboard.boards import Board
-from redis_state.dirty import Priority
+from redis_state.dirty import SyncPriority
 from redis_state.webhook_quota import Domain
 
 REQUESTS = "requests"
@@ -43,19 +43,19 @@ _PULL_REF = re.compile(r"refs/pr/([1-9][0-9]{0,8})")
 
 
 @dataclass(frozen=True)
-class Mark:
+class DirtyMark:
     """A key to make dirty, and who waits for it."""
 
     key: str
-    priority: Priority
+    priority: SyncPriority
 
 
 @dataclass(frozen=True)
-class Reading:
+class DeliveryReading:
     """What was made of a delivery: a word for the counts, the marks, and whose quota it came out of."""
 
     verdict: str
-    marks: tuple[Mark, ...] = ()
+    marks: tuple[DirtyMark, ...] = ()
     echo: tuple[Domain, str] | None = None
     """Domain and repo of the webhook that spent one of its deliveries; None where that is none of this board's."""
     author: str = ""
@@ -72,48 +72,50 @@ def digest_id(body: bytes) -> str:
     return "sha256-" + hashlib.sha256(body).hexdigest()
 
 
-def read_delivery(body: bytes, board: Board) -> Reading:
+def read_delivery(body: bytes, board: Board) -> DeliveryReading:
     """What `body` may have changed on `board`. Never raises."""
     try:
         payload = json.loads(body)
     except (ValueError, RecursionError):
-        return Reading("not-json")
+        return DeliveryReading("not-json")
     scope, name = _text(payload, "event", "scope"), _text(payload, "repo", "name")
     if scope is None or name is None:
-        return Reading("unknown")
+        return DeliveryReading("unknown")
     repo = _board_repo(board, _text(payload, "repo", "type"), name)
     if repo is None:
-        return Reading("irrelevant")
+        return DeliveryReading("irrelevant")
     if scope.startswith("discussion"):
         return _discussion(payload, board, repo)
     return _content(payload, board, repo, moves=scope.startswith("repo.content"))
 
 
-def _content(payload: dict[str, Any], board: Board, repo: _Repo, *, moves: bool) -> Reading:
+def _content(payload: dict[str, Any], board: Board, repo: _Repo, *, moves: bool) -> DeliveryReading:
     """What is made of a delivery about a repo; `moves` says that refs of it moved."""
     echo: tuple[Domain, str] = ("repo.content", repo[1])
     refs = _refs(payload) if moves else ()
-    marks = tuple(Mark(_thread_key(repo, number), Priority.EVENT) for number in _pulls(refs) if _speaks(board, repo))
+    marks = tuple(
+        DirtyMark(_thread_key(repo, number), SyncPriority.EVENT) for number in _pulls(refs) if _speaks(board, repo)
+    )
     if repo == ("dataset", board.repos.requests) and _MAIN in refs:
-        return Reading("requests", (Mark(REQUESTS, Priority.PERSON), *marks), echo)
+        return DeliveryReading("requests", (DirtyMark(REQUESTS, SyncPriority.PERSON), *marks), echo)
     if repo == ("dataset", board.repos.flags) and _MAIN in refs:
-        return Reading("flags", (Mark(FLAGS, Priority.EVENT),), echo)
-    return Reading("thread" if marks else "irrelevant", marks, echo)
+        return DeliveryReading("flags", (DirtyMark(FLAGS, SyncPriority.EVENT),), echo)
+    return DeliveryReading("thread" if marks else "irrelevant", marks, echo)
 
 
-def _discussion(payload: dict[str, Any], board: Board, repo: _Repo) -> Reading:
+def _discussion(payload: dict[str, Any], board: Board, repo: _Repo) -> DeliveryReading:
     echo: tuple[Domain, str] = ("discussion", repo[1])
     discussion, comment = payload.get("discussion"), payload.get("comment")
     number = discussion.get("num") if isinstance(discussion, dict) else None
     if not (_speaks(board, repo) and type(number) is int and 0 < number < 10**9):
-        return Reading("irrelevant", (), echo)
+        return DeliveryReading("irrelevant", (), echo)
     # Whoever hides a comment of the bot is not the bot, though the comment is.
     is_hidden = isinstance(comment, dict) and (comment.get("hidden") is True or "content" not in comment)
     author = "" if is_hidden else (_text(payload, "comment", "author", "id") or "")[:_ID]
     # Somebody who has just written waits for an answer; an edit or a change of state can wait its turn.
     is_new = _text(payload, "event", "action") == "create"
-    mark = Mark(_thread_key(repo, number), Priority.PERSON if is_new else Priority.EVENT)
-    return Reading("thread", (mark,), echo, author)
+    mark = DirtyMark(_thread_key(repo, number), SyncPriority.PERSON if is_new else SyncPriority.EVENT)
+    return DeliveryReading("thread", (mark,), echo, author)
 
 
 def _board_repo(board: Board, kind: str | None, name: str) -> _Repo | None:

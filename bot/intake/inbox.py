@@ -28,7 +28,7 @@ from redis.asyncio.retry import Retry
 from redis.backoff import ExponentialBackoff
 from redis.exceptions import RedisError
 
-from bot.intake.deliveries import OWN, Reading, digest_id, is_delivery_id
+from bot.intake.deliveries import OWN, DeliveryReading, digest_id, is_delivery_id
 from bot.intake.group_commit import GroupCommit
 from redis_state import clock, dirty, webhook_quota
 from redis_state.crashpoints import pass_by, point
@@ -38,7 +38,7 @@ log = structlog.get_logger()
 
 CLAIMED_FOR = 8 * 86_400
 """Seconds for which a delivery's id is remembered: longer than any retry horizon seen in the wild."""
-KEPT, KEPT_BYTES = 10_000, 64_000_000
+MAX_DELIVERIES, MAX_STORED_BYTES = 10_000, 64_000_000
 """Deliveries kept with their bodies, and the bytes of all of them together; oldest first out."""
 
 READ = point("delivery read, not stored")
@@ -122,15 +122,17 @@ def connect_inbox(url: str) -> AsyncRedis:
 class Inbox:
     """Receives the deliveries of one board."""
 
-    def __init__(self, redis: AsyncRedis, keys: Keys, *, kept: int = KEPT, kept_bytes: int = KEPT_BYTES) -> None:
+    def __init__(
+        self, redis: AsyncRedis, keys: Keys, *, kept: int = MAX_DELIVERIES, kept_bytes: int = MAX_STORED_BYTES
+    ) -> None:
         self._redis, self._keys = redis, keys
         self._kept, self._kept_bytes = kept, kept_bytes
         self._receive = redis.register_script(RECEIVE)
-        self._groups: GroupCommit[tuple[Delivery, Reading], bool] = GroupCommit(self._write)
+        self._groups: GroupCommit[tuple[Delivery, DeliveryReading], bool] = GroupCommit(self._write)
         self.trouble = ""
         """The name of the error by which the last write failed; empty while deliveries can be stored."""
 
-    async def receive(self, delivery: Delivery, reading: Reading) -> bool:
+    async def receive(self, delivery: Delivery, reading: DeliveryReading) -> bool:
         """Store `delivery` and mark what it may have changed; False where it had been received before.
 
         Raises RedisError where it may not have been stored, and TooManyWait where too many are before it.
@@ -151,7 +153,7 @@ class Inbox:
                 self.trouble = ""
         return self.trouble
 
-    async def _write(self, group: Sequence[tuple[Delivery, Reading]]) -> Sequence[bool]:
+    async def _write(self, group: Sequence[tuple[Delivery, DeliveryReading]]) -> Sequence[bool]:
         keys = self._keys
         names = [keys.inbox, keys.inbox_sizes, keys.inbox_bytes, keys.inbox_counts, keys.echoes]
         names += [keys.dirty, keys.dirty_generations, keys.wake, keys.hub_state]
@@ -170,14 +172,14 @@ class Inbox:
         return [bool(new) for new in answers]
 
 
-def marks_text(reading: Reading) -> bytes:
+def marks_text(reading: DeliveryReading) -> bytes:
     """The marks of `reading` as the stream keeps them: a line `priority key` for each."""
     lines = (f"{int(mark.priority)} {mark.key}" for mark in reading.marks)
     # A key may hold a stranger's words; whatever they are, they must not spoil the write that others share.
     return "\n".join(lines).encode("utf-8", "replace")
 
 
-def _echo(delivery: Delivery, reading: Reading) -> str:
+def _echo(delivery: Delivery, reading: DeliveryReading) -> str:
     if reading.echo is None:
         return ""
     domain, repo = reading.echo

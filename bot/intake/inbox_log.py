@@ -11,13 +11,13 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from bot.intake.deliveries import Mark
+from bot.intake.deliveries import DirtyMark
 from bot.intake.inbox import Delivery
-from redis_state.dirty import Priority
+from redis_state.dirty import SyncPriority
 from redis_state.keys import Keys
 from redis_state.redis import Redis, text
 
-Standing = Literal["done", "waiting", "failing", "in hand", "parked"]
+KeyState = Literal["done", "waiting", "failing", "in hand", "parked"]
 """Of a key: in step since, waiting for its sync, waiting after failures, being synced, given up until woken."""
 _PAGE = 200
 SPREAD = 16
@@ -25,14 +25,14 @@ SPREAD = 16
 
 
 @dataclass(frozen=True)
-class Kept:
+class StoredDelivery:
     """One delivery as it was stored. `received` in seconds since the epoch; `entry` is its place in the stream."""
 
     entry: str
     id: str
     received: float
     verdict: str
-    marks: tuple[Mark, ...]
+    marks: tuple[DirtyMark, ...]
     body: bytes
 
 
@@ -43,25 +43,25 @@ class InboxLog:
         self._redis = redis
         self._keys = keys
 
-    def newest(self, *, verdict: str | None = None, before: str = "") -> Iterator[Kept]:
+    def newest(self, *, verdict: str | None = None, before: str = "") -> Iterator[StoredDelivery]:
         """All that is kept, newest first, a page at a time: only those with this `verdict`, where one is given, and
         only those whose place in the stream is before `before`."""
         below = f"({before}" if is_entry(before) else "+"
         while page := self._redis.xrevrange(self._keys.inbox, max=below, count=_PAGE):
             for entry, fields in page:
-                kept = _kept(entry, fields)
+                kept = _stored_delivery(entry, fields)
                 if verdict in (None, kept.verdict):
                     yield kept
             below = f"({text(page[-1][0])}"
 
-    def find(self, name: str) -> Kept | None:
+    def find(self, name: str) -> StoredDelivery | None:
         """The delivery with this id, or at this place in the stream; None where it is not kept, or not any more."""
         claim = self._redis.get(self._keys.delivery(name))
         entry = text(claim).partition(" ")[0] if claim else name
         if not is_entry(entry):
             return None
         found = self._redis.xrange(self._keys.inbox, min=entry, max=entry, count=1)
-        return _kept(*found[0]) if found else None
+        return _stored_delivery(*found[0]) if found else None
 
     def is_known(self, name: str) -> bool:
         """Whether a delivery with this id counts as received, be its body kept or not."""
@@ -79,7 +79,7 @@ class InboxLog:
             number, size = pipe.execute()
         return int(number), int(size or 0)
 
-    def standings(self, keys: Iterable[str]) -> dict[str, Standing]:
+    def standings(self, keys: Iterable[str]) -> dict[str, KeyState]:
         """What has become of each of these dirty keys by now. One round trip."""
         names = list(dict.fromkeys(keys))
         with self._redis.pipeline(transaction=False) as pipe:
@@ -92,18 +92,18 @@ class InboxLog:
         return {key: _standing(*found[4 * at : 4 * at + 4]) for at, key in enumerate(names)}
 
 
-def _standing(is_parked: bool, due: float | None, is_held: bool, has_failed: bool) -> Standing:
+def _standing(is_parked: bool, due: float | None, is_held: bool, has_failed: bool) -> KeyState:
     if due is None:
         return "parked" if is_parked else "done"
     return "in hand" if is_held else "failing" if has_failed else "waiting"
 
 
-def again(kept: Kept, *, now: float) -> Delivery:
+def again(kept: StoredDelivery, *, now: float) -> Delivery:
     """The delivery by which `kept` goes through the inbox once more, at `now`, under an id of its own."""
     return Delivery(f"replay-{kept.entry}-{int(now * 1000)}", kept.body, now)
 
 
-def readable(body: bytes) -> str:
+def readable_body(body: bytes) -> str:
     """A body as people read it, in ASCII: JSON on many lines, anything else with all that is not plain escaped.
 
     JSON that would be SPREAD times as long on many lines, for it is nested a thousand deep, stays on one.
@@ -131,13 +131,13 @@ def is_entry(name: str) -> bool:
     return all(part.isascii() and part.isdigit() and len(part) < 20 for part in (time, number))
 
 
-def _kept(entry: Any, fields: Any) -> Kept:
+def _stored_delivery(entry: Any, fields: Any) -> StoredDelivery:
     lines = (line.split(" ", 1) for line in text(fields.get(b"marks", b"")).splitlines())
-    return Kept(
+    return StoredDelivery(
         entry=text(entry),
         id=text(fields.get(b"id", b"")),
         received=float(fields.get(b"at", b"0")),
         verdict=text(fields.get(b"verdict", b"")),
-        marks=tuple(Mark(key, Priority(int(priority))) for priority, key in lines),
+        marks=tuple(DirtyMark(key, SyncPriority(int(priority))) for priority, key in lines),
         body=fields.get(b"body", b""),
     )

@@ -25,7 +25,7 @@ from leaderboard.boards import Board
 log = structlog.get_logger()
 
 PATH = "/webhooks/hub"
-IN_HANDS = 64_000_000
+MAX_BYTES_IN_FLIGHT = 64_000_000
 """Bytes of bodies that may be in memory half read, of all senders together."""
 CLOSE = {"connection": "close"}
 """What follows a refusal is not read: the sender is cut off."""
@@ -39,7 +39,7 @@ class SenderGone(Exception):
     """The connection ended before the body did."""
 
 
-class TooMuchInHands(Exception):
+class TooManyBytesInFlight(Exception):
     """Senders have begun more than there is memory for."""
 
 
@@ -49,7 +49,7 @@ def secret_is_known(given: bytes, accepted: Sequence[bytes]) -> bool:
     return any(matches)
 
 
-class Webhooks:
+class WebhookEndpoint:
     """The door of one board: an ASGI application."""
 
     def __init__(self, *, board: Board, inbox: Inbox, secrets: Sequence[str], limit: int) -> None:
@@ -78,7 +78,7 @@ class Webhooks:
         except BodyTooLarge:
             # Not a delivery of the Hub: its payloads are a few kilobytes. Nothing is kept.
             return PlainTextResponse(f"A delivery may hold {self._limit} bytes.", 413, CLOSE)
-        except TooMuchInHands:
+        except TooManyBytesInFlight:
             return PlainTextResponse("Too much is being sent at once; please send this again later.", 503, CLOSE)
         webhook_id = headers.get(b"webhook-id")
         return await self._store(None if webhook_id is None else webhook_id.decode("latin-1"), body)
@@ -115,8 +115,8 @@ class Webhooks:
                     raise BodyTooLarge
                 if not message["more_body"]:
                     return bytes(body)
-                if self._in_hands > IN_HANDS:
-                    raise TooMuchInHands
+                if self._in_hands > MAX_BYTES_IN_FLIGHT:
+                    raise TooManyBytesInFlight
                 message = await receive()
         finally:
             self._in_hands -= len(body)

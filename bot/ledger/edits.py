@@ -18,7 +18,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
-from hub.records import Change, Delete, Put
+from hub.records import Change, DeleteFile, WriteFile
 from leaderboard.jsontext import BOM, is_same
 from leaderboard.jsontext import edit as edit_text
 from leaderboard.requests import OURS, ours_in
@@ -47,7 +47,7 @@ class _Edit(BaseModel):
     wake: tuple[str, ...] = ()
 
 
-class Base(BaseModel):
+class EditBase(BaseModel):
     """A file as whoever staged the edit read it: saves reading it again where it did not change since."""
 
     model_config = ConfigDict(frozen=True, ser_json_bytes="base64", val_json_bytes="base64")
@@ -70,7 +70,7 @@ class FieldEdit(_Edit):
     facts: dict[str, Any] = Field(default_factory=dict)
     guard: dict[str, tuple[Any, ...]] = Field(default_factory=dict)
     whole: str | None = None
-    base: Base | None = None
+    base: EditBase | None = None
 
 
 class PutFile(_Edit):
@@ -81,7 +81,7 @@ class PutFile(_Edit):
     unless_exists: bool = True
 
 
-class Restore(_Edit):
+class RestoreFile(_Edit):
     """Have the file hold `data` again (None: not be there), as long as it is what somebody else made of it: `left`.
 
     `left` is an id as in `File`; None where the file was removed.
@@ -92,13 +92,13 @@ class Restore(_Edit):
     left: str | None
 
 
-AnyEdit = FieldEdit | PutFile | Restore
+AnyEdit = FieldEdit | PutFile | RestoreFile
 EDIT: TypeAdapter[AnyEdit] = TypeAdapter(Annotated[AnyEdit, Field(discriminator="kind")])
 """Reads and writes edits as JSON."""
 
 
 @dataclass(frozen=True)
-class Present:
+class PresentFile:
     """A file as it is at one commit. `data` is None where it was not worth reading."""
 
     oid: str
@@ -110,12 +110,12 @@ class Present:
         return not _is_blob_id(self.oid)
 
 
-Files = Mapping[str, Present | None]
+Files = Mapping[str, PresentFile | None]
 """Path → file; None where there is none."""
 
 
 @dataclass
-class Plan:
+class EditPlan:
     """What becomes of a batch of edits, upon the files of one commit."""
 
     landed: list[AnyEdit] = field(default_factory=list)
@@ -127,16 +127,16 @@ class Plan:
     @property
     def changes(self) -> list[Change]:
         """What to commit."""
-        return [Delete(path) if data is None else Put(path, data) for path, data in self.contents.items()]
+        return [DeleteFile(path) if data is None else WriteFile(path, data) for path, data in self.contents.items()]
 
 
-def plan(edits: Iterable[AnyEdit], files: Files) -> Plan:
+def plan(edits: Iterable[AnyEdit], files: Files) -> EditPlan:
     """Apply `edits` to `files` in order, each upon what the ones before it made of its file."""
-    made = Plan()
+    made = EditPlan()
     for edit in edits:
         touched = edit.path in made.contents
         now = made.contents.get(edit.path)
-        made_so_far = Present(blob_id(now), now) if now is not None else None
+        made_so_far = PresentFile(blob_id(now), now) if now is not None else None
         found = _apply(edit, made_so_far if touched else files.get(edit.path))
         if found is None or isinstance(found, bytes):
             made.contents[edit.path] = found
@@ -152,30 +152,30 @@ Applied = bytes | None | Literal["landed", "void"]
 """What the file is to hold (None: it is to go), or why it stays as it is."""
 
 
-def _apply(edit: AnyEdit, present: Present | None) -> Applied:
+def _apply(edit: AnyEdit, present: PresentFile | None) -> Applied:
     match edit:
         case PutFile():
             return _put(edit, present)
-        case Restore():
+        case RestoreFile():
             return _restore(edit, present)
         case _:
             return _set(edit, present)
 
 
-def _restore(edit: Restore, present: Present | None) -> Applied:
+def _restore(edit: RestoreFile, present: PresentFile | None) -> Applied:
     done = edit.data is None if present is None else edit.data is not None and is_content(present.oid, edit.data)
     if done:
         return "landed"
     return edit.data if edit.left == (None if present is None else present.oid) else "void"
 
 
-def _put(edit: PutFile, present: Present | None) -> Applied:
+def _put(edit: PutFile, present: PresentFile | None) -> Applied:
     if present is not None and (edit.unless_exists or is_content(present.oid, edit.data)):
         return "landed"
     return edit.data
 
 
-def _set(edit: FieldEdit, present: Present | None) -> Applied:
+def _set(edit: FieldEdit, present: PresentFile | None) -> Applied:
     if present is None or present.data is None:
         return "void"
     try:

@@ -23,18 +23,18 @@ from typing import Literal
 import structlog
 from pydantic import ValidationError
 
-from bot.ledger.edits import EDIT, AnyEdit, Present, plan
-from bot.ledger.writer import APPLIED, LANDED, SEEN, End, Held, Ledger
+from bot.ledger.edits import EDIT, AnyEdit, PresentFile, plan
+from bot.ledger.writer import APPLIED, LANDED, SEEN, End, Ledger, StagedEdit
 from hub.budget import DAY, HOUR, Commits
 from hub.client import Hub
 from hub.errors import HubError
 from hub.records import File, Repo
 from redis_state.clock import Clock
 from redis_state.crashpoints import pass_by, point
-from redis_state.dirty import Priority
-from redis_state.parking import Parked, Parking
-from redis_state.staging import NewEdit, Staged, Staging
-from redis_state.webhook_quota import Echoes, Side, field
+from redis_state.dirty import SyncPriority
+from redis_state.parking import ParkedSync, ParkedSyncs
+from redis_state.staging import NewEdit, Staging, StoredEdit
+from redis_state.webhook_quota import Side, WebhookQuota, field
 
 log = structlog.get_logger()
 
@@ -62,7 +62,13 @@ class Ledgers:
     """The ledgers of one board."""
 
     def __init__(
-        self, hub: Hub, staging: Staging, echoes: Echoes, parking: Parking, now: Clock, budget: Commits | None = None
+        self,
+        hub: Hub,
+        staging: Staging,
+        echoes: WebhookQuota,
+        parking: ParkedSyncs,
+        now: Clock,
+        budget: Commits | None = None,
     ) -> None:
         self.staging = staging
         self.echoes = echoes
@@ -74,7 +80,7 @@ class Ledgers:
 
     # --- for syncs
 
-    def stage(self, repo: Repo, *edits: AnyEdit, priority: Priority = Priority.PERSON) -> None:
+    def stage(self, repo: Repo, *edits: AnyEdit, priority: SyncPriority = SyncPriority.PERSON) -> None:
         """Have `edits` written, in this order, as soon as the budget of `repo` allows; staged twice counts once."""
         new = [NewEdit(edit.id, edit.subject, edit.after, EDIT.dump_json(edit)) for edit in edits]
         changed = self.staging.stage(repo.id, new, tell=ledger_key(repo), due=self.now(), priority=priority)
@@ -91,7 +97,7 @@ class Ledgers:
         `there` is what it holds where nothing is staged: one round trip. Else all that is staged for `repo` is read.
         """
         staged = [held.edit for held in self.held(repo) if held.edit.path == path] if self.pending(path) else []
-        now = Present(there.oid, there.data) if there is not None else None
+        now = PresentFile(there.oid, there.data) if there is not None else None
         contents = plan(staged, {path: now}).contents
         return contents.get(path, there.data if there is not None else None)
 
@@ -104,9 +110,9 @@ class Ledgers:
         """The sync of `ledger:{repo_id}`: write what has gathered; when to go on, if that is known."""
         return self._ledger.write(Repo("dataset", repo_id))
 
-    # --- what `bot.ledger.writer.Store` asks for
+    # --- what `bot.ledger.writer.EditStore` asks for
 
-    def held(self, repo: Repo) -> Iterator[Held]:
+    def held(self, repo: Repo) -> Iterator[StagedEdit]:
         """The edits staged for `repo`, in order. One that cannot be read, of another version or of nobody, waits."""
         for staged in self.staging.read(repo.id):
             try:
@@ -116,23 +122,23 @@ class Ledgers:
                     "no edit", repo=repo.id, edit=staged.id[:300], error=str(error.errors(include_url=False))[:500]
                 )
                 continue
-            yield Held(edit, staged.version)
+            yield StagedEdit(edit, staged.version)
 
     def ended(self, ids: Sequence[str]) -> Mapping[str, End | Literal["staged"]]:
         """What became of these edits."""
         return self.staging.ended(ids)
 
-    def end(self, repo: Repo, held: Held, how: End) -> None:
+    def end(self, repo: Repo, held: StagedEdit, how: End) -> None:
         """Drop an edit and mark those who wait for it."""
         due = self.now() + (VOID_WAIT if how == "void" else 0.0)
         self._drop(repo, held, how, held.edit.wake, due)
         log.info("edit ended", repo=repo.id, edit=held.edit.id, how=how)
 
-    def refuse(self, repo: Repo, held: Held, error: HubError) -> None:
+    def refuse(self, repo: Repo, held: StagedEdit, error: HubError) -> None:
         """Drop an edit that the Hub will never take, and park those who wait for it, with the reason."""
         log.error("edit refused", repo=repo.id, edit=held.edit.id, error=str(error))
         for key in held.edit.wake:
-            self.parking.park(Parked(key=key, error=str(error)[:500], tries=1, since=self.now()))
+            self.parking.park(ParkedSync(key=key, error=str(error)[:500], tries=1, since=self.now()))
         self._drop(repo, held, "void", (), self.now())
 
     def next_commit(self, repo: Repo) -> float | None:
@@ -193,6 +199,6 @@ class Ledgers:
     def _allowed(self, repo: Repo, times: Sequence[float], now: float) -> float:
         return self.budget.next(times, now, self.echoes.of_others("repo.content", repo.id, now=now))
 
-    def _drop(self, repo: Repo, held: Held, how: End, wake: Sequence[str], due: float) -> None:
-        staged = Staged(held.edit.id, held.version, b"")
+    def _drop(self, repo: Repo, held: StagedEdit, how: End, wake: Sequence[str], due: float) -> None:
+        staged = StoredEdit(held.edit.id, held.version, b"")
         self.staging.end(repo.id, staged, how, subject=held.edit.subject, wake=wake, due=due)

@@ -2,7 +2,7 @@
 
 Edits (`edits.py`) are staged durably somewhere by whoever decides; `Ledger.write` brings as many as have gathered into
 one commit on the very commit that it looked at, and drops an edit only once it has seen it in the repo. Where edits are
-staged, how often it may commit, and who is told of an edit's end is the business of a `Store`.
+staged, how often it may commit, and who is told of an edit's end is the business of a `EditStore`.
 
 One pass: look at the files → apply → commit → look again → drop what is there. Whatever dies, or fails, in between
 leaves the edits staged; the next pass looks first and finds out which of them landed.
@@ -28,18 +28,18 @@ from typing import Literal, Protocol
 from bot.ledger.edits import (
     MAX_EDITED,
     AnyEdit,
-    Base,
+    EditBase,
+    EditPlan,
     FieldEdit,
     Files,
-    Plan,
-    Present,
+    PresentFile,
     blob_id,
     is_content,
     message,
     plan,
 )
 from hub.errors import BadRequest, EntryNotFound, HubError, RateLimited, StaleParent, TooLarge
-from hub.records import Commit, FileEntry, Repo
+from hub.records import CreatedCommit, FileEntry, Repo
 from hub.writes import Writes
 
 End = Literal["landed", "void"]
@@ -56,26 +56,26 @@ APPLIED, LANDED, SEEN = (
 
 
 @dataclass(frozen=True)
-class Held:
+class StagedEdit:
     """An edit as it is staged. `version` names this very content of it."""
 
     edit: AnyEdit
     version: str
 
 
-class Store(Protocol):
+class EditStore(Protocol):
     """Where edits are staged."""
 
-    def held(self, repo: Repo) -> Iterator[Held]:
+    def held(self, repo: Repo) -> Iterator[StagedEdit]:
         """The edits staged for `repo`, in the order in which they came."""
 
     def ended(self, ids: Sequence[str]) -> Mapping[str, End | Literal["staged"]]:
         """What became of these edits, of those that are known still."""
 
-    def end(self, repo: Repo, held: Held, how: End) -> None:
+    def end(self, repo: Repo, held: StagedEdit, how: End) -> None:
         """Drop this version of an edit and tell who waits for it, both or neither."""
 
-    def refuse(self, repo: Repo, held: Held, error: HubError) -> None:
+    def refuse(self, repo: Repo, held: StagedEdit, error: HubError) -> None:
         """The Hub will never take this edit: drop it, visibly, and do not let it be staged again by itself."""
 
     def next_commit(self, repo: Repo) -> float | None:
@@ -91,7 +91,7 @@ class Store(Protocol):
 class Ledger:
     """Writes what is staged. `passing` is told each point that it passes: tests die there."""
 
-    def __init__(self, hub: Writes, store: Store, passing: Callable[[str], None] = lambda _: None) -> None:
+    def __init__(self, hub: Writes, store: EditStore, passing: Callable[[str], None] = lambda _: None) -> None:
         self._hub = hub
         self._store = store
         self._passing = passing
@@ -107,9 +107,9 @@ class Ledger:
         done = self._write(repo, batch) if batch else True
         return (self._store.next_commit(repo) or 0.0) if more or not done else None
 
-    def _batch(self, repo: Repo) -> tuple[list[Held], bool]:
+    def _batch(self, repo: Repo) -> tuple[list[StagedEdit], bool]:
         """The edits whose turn it is, and whether there are more than one commit should hold."""
-        batch: list[Held] = []
+        batch: list[StagedEdit] = []
         blocked: set[str] = set()  # paths of which an earlier edit has to wait
         size = 0
         for held in self._store.held(repo):
@@ -126,14 +126,14 @@ class Ledger:
                 size += _size(edit)
         return batch, False
 
-    def _ready(self, held: Held) -> Literal["go", "wait", "void"]:
+    def _ready(self, held: StagedEdit) -> Literal["go", "wait", "void"]:
         """Whether all that `held` comes after has landed. An id that nobody knows any more landed long ago."""
         if not held.edit.after:
             return "go"
         ends = set(self._store.ended(held.edit.after).values())
         return "void" if "void" in ends else "wait" if "staged" in ends else "go"
 
-    def _write(self, repo: Repo, batch: list[Held]) -> bool:
+    def _write(self, repo: Repo, batch: list[StagedEdit]) -> bool:
         """Write `batch`, or as much of it as the Hub takes at once; whether all of it ended."""
         view, spent, tries, whole = _as_staged(batch), False, 0, True
         while batch:
@@ -159,7 +159,7 @@ class Ledger:
                 return self._confirm(repo, batch, made, commit) and whole
         return whole
 
-    def _settle(self, repo: Repo, batch: list[Held], made: Plan) -> list[Held]:
+    def _settle(self, repo: Repo, batch: list[StagedEdit], made: EditPlan) -> list[StagedEdit]:
         """End what needs no commit; the rest."""
         for held in _of(batch, made.landed):
             self._store.end(repo, held, "landed")
@@ -167,7 +167,7 @@ class Ledger:
             self._store.end(repo, held, "void")
         return _of(batch, made.written)
 
-    def _commit(self, repo: Repo, made: Plan, view: _View) -> Commit:
+    def _commit(self, repo: Repo, made: EditPlan, view: _FilesAtCommit) -> CreatedCommit:
         regular = {path for path, present in view.files.items() if present is not None and not present.large}
         title, description = message(made.written)
         try:
@@ -176,14 +176,14 @@ class Ledger:
             self._store.pause(repo, error.seconds)
             raise
 
-    def _smaller(self, repo: Repo, batch: list[Held], error: HubError) -> list[Held]:
+    def _smaller(self, repo: Repo, batch: list[StagedEdit], error: HubError) -> list[StagedEdit]:
         """What to try after the Hub refused `batch` for good: the half of it; of a single edit, nothing."""
         if len(batch) > 1:
             return batch[: len(batch) // 2]
         self._store.refuse(repo, batch[0], error)
         return []
 
-    def _confirm(self, repo: Repo, batch: list[Held], made: Plan, commit: Commit) -> bool:
+    def _confirm(self, repo: Repo, batch: list[StagedEdit], made: EditPlan, commit: CreatedCommit) -> bool:
         """Drop what is in the repo as of `commit`; whether that is all of `batch`."""
         there = self._hub.paths_info(repo, list(made.contents), commit.oid)
         seen = [held for held in batch if _is_there(held.edit.path, there.get(held.edit.path), made)]
@@ -192,59 +192,59 @@ class Ledger:
             self._passing(SEEN)
         return len(seen) == len(batch)
 
-    def _look(self, repo: Repo, batch: Sequence[Held]) -> _View:
+    def _look(self, repo: Repo, batch: Sequence[StagedEdit]) -> _FilesAtCommit:
         """The files of `batch` at the branch's head: two calls, and one for each that changed since it was read."""
         head = self._hub.head(repo)
         paths = list(dict.fromkeys(held.edit.path for held in batch))
         entries = self._hub.paths_info(repo, paths, head)
         needed = {held.edit.path: _base(held) for held in batch if isinstance(held.edit, FieldEdit)}
         files = {path: self._present(repo, head, entries.get(path), needed, path) for path in paths}
-        return _View(head, files)
+        return _FilesAtCommit(head, files)
 
     def _present(
-        self, repo: Repo, head: str, entry: FileEntry | None, needed: Mapping[str, Base | None], path: str
-    ) -> Present | None:
+        self, repo: Repo, head: str, entry: FileEntry | None, needed: Mapping[str, EditBase | None], path: str
+    ) -> PresentFile | None:
         if entry is None:
             return None
         if path not in needed or entry.size > MAX_EDITED:
-            return Present(entry.oid)
+            return PresentFile(entry.oid)
         base = needed[path]
         if base is not None and is_content(entry.oid, base.data):
-            return Present(entry.oid, base.data)
+            return PresentFile(entry.oid, base.data)
         try:
-            return Present(entry.oid, self._hub.read_file(repo, path, head, max_bytes=MAX_EDITED).data)
+            return PresentFile(entry.oid, self._hub.read_file(repo, path, head, max_bytes=MAX_EDITED).data)
         except EntryNotFound:
             return None
 
 
 @dataclass(frozen=True)
-class _View:
+class _FilesAtCommit:
     """Files as they are at `commit`."""
 
     commit: str
     files: Files
 
 
-def _as_staged(batch: Sequence[Held]) -> _View | None:
+def _as_staged(batch: Sequence[StagedEdit]) -> _FilesAtCommit | None:
     """The view that all of `batch` was staged upon, if that is one commit. If it is an old one, ours will not land."""
     bases = [_base(held) for held in batch]
     if len({base.commit if base else "" for base in bases}) != 1 or bases[0] is None or not bases[0].commit:
         return None
     known = {held.edit.path: base for held, base in zip(batch, bases, strict=True) if base is not None}
-    files = {path: Present(base.oid or blob_id(base.data), base.data) for path, base in known.items()}
-    return _View(bases[0].commit, files)
+    files = {path: PresentFile(base.oid or blob_id(base.data), base.data) for path, base in known.items()}
+    return _FilesAtCommit(bases[0].commit, files)
 
 
-def _is_there(path: str, entry: FileEntry | None, made: Plan) -> bool:
+def _is_there(path: str, entry: FileEntry | None, made: EditPlan) -> bool:
     wanted = made.contents[path]
     return entry is None if wanted is None else entry is not None and is_content(entry.oid, wanted)
 
 
-def _base(held: Held) -> Base | None:
+def _base(held: StagedEdit) -> EditBase | None:
     return held.edit.base if isinstance(held.edit, FieldEdit) else None
 
 
-def _of(batch: Sequence[Held], edits: Iterable[AnyEdit]) -> list[Held]:
+def _of(batch: Sequence[StagedEdit], edits: Iterable[AnyEdit]) -> list[StagedEdit]:
     ids = {edit.id for edit in edits}
     return [held for held in batch if held.edit.id in ids]
 

@@ -22,17 +22,17 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 
-from bot.core.context import Desk
-from bot.request_files.gather import asked
-from leaderboard.admission.facts import Earlier, ModelFacts, Surroundings
+from bot.core.context import BoardContext
+from bot.request_files.gather import submission_digest
+from leaderboard.admission.facts import BoardFacts, EarlierRequest, ModelFacts
 from leaderboard.admission.sizes import parameters
 from leaderboard.requests import Request, RequestPath, Status, parse_path
-from redis_state.board.entry import Entry
+from redis_state.board.entry import IndexEntry
 
 DAY = 86_400.0
 
 
-def gather_surroundings(desk: Desk, request: Request, facts: ModelFacts, submitter: str) -> Surroundings:
+def gather_board_facts(desk: BoardContext, request: Request, facts: ModelFacts, submitter: str) -> BoardFacts:
     """What the board knows around `request`, whose model has these `facts`."""
     own = desk.index.get(str(request.path))
     models = list(dict.fromkeys(filter(None, (request.path.model, facts.id))))
@@ -46,13 +46,13 @@ def gather_surroundings(desk: Desk, request: Request, facts: ModelFacts, submitt
     passed = was_accepted(own, request)
     copies = () if passed else tuple(one for one in others if _is_copy(one, models, weights))
     counted = [] if passed else [one for one in others if window[0] < one.time <= window[1] and counts(one)]
-    return Surroundings(
+    return BoardFacts(
         now=desk.now(),
         submitter=submitter,
         same=() if passed else tuple(_earlier(desk, one) for one in others if _is_same(one, request, facts, models)),
         copies=tuple(_earlier(desk, one) for one in copies),
-        by_submitter=sum(_is(submitter, one.whose) for one in counted),
-        by_organisation=sum(_is(organisation, _organisation(one)) for one in counted),
+        by_submitter=sum(_is_same_name(submitter, one.whose) for one in counted),
+        by_organisation=sum(_is_same_name(organisation, _organisation(one)) for one in counted),
         flags=(
             *desk.flags([*models, *(model_of(one) for one in copies)], weights),
             *desk.flag_book.scoped(models, facts.sha or "", request.path.precision),
@@ -62,9 +62,9 @@ def gather_surroundings(desk: Desk, request: Request, facts: ModelFacts, submitt
     )
 
 
-def was_accepted(own: Entry, request: Request) -> bool:
+def was_accepted(own: IndexEntry, request: Request) -> bool:
     """Whether this very submission was accepted before: it waits, or was claimed once."""
-    return request.file.steward.attempt > 0 or (own.sha is not None and own.asked == asked(request))
+    return request.file.steward.attempt > 0 or (own.sha is not None and own.asked == submission_digest(request))
 
 
 def weights_digest(facts: ModelFacts) -> str:
@@ -81,14 +81,14 @@ def one_digest(digests: Sequence[str | None]) -> str:
 
 
 def worth_keeping(facts: ModelFacts, weight_type: str) -> dict[str, object]:
-    """What the index keeps of a model that was judged, whatever the verdict: fields of `Entry`."""
+    """What the index keeps of a model that was judged, whatever the verdict: fields of `IndexEntry`."""
     nbytes = facts.weights.nbytes if facts.weights is not None else None
     licence = facts.card.license if facts.card is not None else None
     known = {"parameters": parameters(facts, weight_type), "nbytes": nbytes, "licence": licence or ""}
     return {**known, "weights": weights_digest(facts)}
 
 
-def counts(entry: Entry) -> bool:
+def counts(entry: IndexEntry) -> bool:
     """Whether a request counts towards a quota: it was accepted, and was not lost by no fault of the model."""
     status, failure = entry.standing.status, entry.standing.failure
     if status == Status.FAILED:
@@ -98,13 +98,13 @@ def counts(entry: Entry) -> bool:
     return status in Status.__members__ and entry.state != "new"
 
 
-def model_of(entry: Entry) -> str:
+def model_of(entry: IndexEntry) -> str:
     """The model that a request is for."""
     where = parse_path(entry.path)
     return where.model if isinstance(where, RequestPath) else entry.model
 
 
-def _window(desk: Desk, own: Entry) -> tuple[float, float]:
+def _window(desk: BoardContext, own: IndexEntry) -> tuple[float, float]:
     length = desk.board.admission.quota_days * DAY
     found_again = own.state == "new" and not own.fresh and bool(own.file_oid or own.standing.time)
     if found_again and own.time:
@@ -112,38 +112,38 @@ def _window(desk: Desk, own: Entry) -> tuple[float, float]:
     return desk.now() - length, float("inf")
 
 
-def _is_same(entry: Entry, request: Request, facts: ModelFacts, models: Sequence[str]) -> bool:
+def _is_same(entry: IndexEntry, request: Request, facts: ModelFacts, models: Sequence[str]) -> bool:
     """Whether it asks, or asked, for the same evaluation: the same of everything that makes a row of the table."""
     where = parse_path(entry.path)
     if not isinstance(where, RequestPath) or entry.state == "new" or facts.sha is None or _was_refused(entry):
         return False
     return (
-        any(_is(where.model, model) for model in models)
+        any(_is_same_name(where.model, model) for model in models)
         and (where.precision, where.weight_type) == (request.path.precision, request.path.weight_type)
         and entry.standing.chat_template == bool(request.file.use_chat_template)
         and facts.sha in (entry.sha, entry.standing.revision)
     )
 
 
-def _is_copy(entry: Entry, models: Sequence[str], weights: str) -> bool:
+def _is_copy(entry: IndexEntry, models: Sequence[str], weights: str) -> bool:
     """Whether another model's request has these weights; of a private model nothing is told."""
     if not weights or entry.weights != weights or entry.state == "new" or _was_refused(entry):
         return False
-    return entry.standing.access != "private" and not any(_is(model_of(entry), model) for model in models)
+    return entry.standing.access != "private" and not any(_is_same_name(model_of(entry), model) for model in models)
 
 
-def _was_refused(entry: Entry) -> bool:
+def _was_refused(entry: IndexEntry) -> bool:
     """Whether it never came to an evaluation. One from before adoption is given the benefit of the doubt."""
     return entry.standing.status == Status.FAILED and not entry.used and not entry.standing.old
 
 
-def _earlier(desk: Desk, entry: Entry) -> Earlier:
-    return Earlier(entry.path, model_of(entry), entry.standing.status, desk.address(desk.requests, entry.path))
+def _earlier(desk: BoardContext, entry: IndexEntry) -> EarlierRequest:
+    return EarlierRequest(entry.path, model_of(entry), entry.standing.status, desk.address(desk.requests, entry.path))
 
 
-def _organisation(entry: Entry) -> str:
+def _organisation(entry: IndexEntry) -> str:
     return entry.path.rpartition("/")[0]
 
 
-def _is(name: str, other: str) -> bool:
+def _is_same_name(name: str, other: str) -> bool:
     return bool(name) and name.casefold() == other.casefold()

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from bot.model_facts.repo import ModelRepo
-from hub.records import ModelFacts as Found
-from leaderboard.admission.facts import Card
+from hub.records import ModelInfo as Found
+from leaderboard.admission.facts import ModelCard
 from leaderboard.categories import MERGE_TAGS
 
 README = "README.md"
@@ -32,12 +32,12 @@ _MOST = 50
 _LONGEST = 200
 
 
-def gather_card(repo: ModelRepo, found: Found) -> Card:
+def gather_card(repo: ModelRepo, found: Found) -> ModelCard:
     """The card of the model that the Hub knows as `found`: one call, none where there is no card."""
     text = repo.start(README, MAX_TEXT).decode("utf-8", "replace") if repo.has(README) else ""
     tags = _words(found.tags) + tuple(tag for tag in _words(found.card.get("tags")) if tag not in found.tags)
     traces = _traces(repo, tags, text)
-    return Card(
+    return ModelCard(
         exists=repo.has(README),
         length=text_length(text),
         license=_license(found.card),

@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from bot.core.context import Desk
+from bot.core.context import BoardContext
 from bot.model_facts import gather_submission
 from leaderboard.admission import Outcome, Submission, Verdict, judge, unreadable
 from leaderboard.admission.facts import ModelFacts
 from leaderboard.precisions import USUAL_PRECISION
-from leaderboard.privacy import found_access
+from leaderboard.privacy import access_on_hub
 from leaderboard.requests import REASONS, Access, Problem, Request, RequestFile, RequestPath, Status, is_repo_name
 
 GATED = "What exactly is wrong is not told in public, for not everybody may see the model."
@@ -22,7 +22,7 @@ GATED = "What exactly is wrong is not told in public, for not everybody may see 
 
 
 @dataclass(frozen=True)
-class CheckLine:
+class AdmissionCheckLine:
     """What one rule says: its name and title, and every reason where it failed."""
 
     rule: str
@@ -32,12 +32,12 @@ class CheckLine:
 
 
 @dataclass(frozen=True)
-class Checked:
+class AdmissionCheck:
     """What would become of a submission. `lines` are those of the rules that the board goes by, in their order."""
 
     model: str
     verdict: Verdict
-    lines: Sequence[CheckLine]
+    lines: Sequence[AdmissionCheckLine]
     access: Access = "public"
 
     @property
@@ -47,7 +47,7 @@ class Checked:
 
 
 def check(
-    desk: Desk,
+    desk: BoardContext,
     model: str,
     *,
     revision: str = "main",
@@ -55,7 +55,7 @@ def check(
     weight_type: str = "Original",
     submitter: str = "",
     public: bool = True,
-) -> Checked:
+) -> AdmissionCheck:
     """Judge `model` as if `submitter` ("": nobody in particular) submitted it now. A dozen calls. Raises HubError.
 
     `public` says who reads the answer: everybody, or only the board's operator.
@@ -65,9 +65,9 @@ def check(
         return _checked(model, unreadable([asked]))
     submission = gather_submission(desk, asked, submitter)
     if not public:
-        return _checked(model, judge(submission), found_access(asked, submission.model))
+        return _checked(model, judge(submission), access_on_hub(asked, submission.model))
     told = as_the_public_sees(desk, submission)
-    verdict, access = judge(told), found_access(asked, told.model)
+    verdict, access = judge(told), access_on_hub(asked, told.model)
     return _checked(model, _without_details(verdict) if access == "gated" else verdict, access)
 
 
@@ -84,14 +84,14 @@ def as_request(model: str, *, revision: str, precision: str, weight_type: str) -
     return Request(path, file, "{}")
 
 
-def as_the_public_sees(desk: Desk, submission: Submission) -> Submission:
+def as_the_public_sees(desk: BoardContext, submission: Submission) -> Submission:
     """The submission, in which private models do not exist: nobody shall learn from us that they do.
 
     Neither from requests for them that it repeats, or whose weights it copies.
     """
-    model, around = _as_seen(submission.model), submission.around
+    model, around = _as_public_model(submission.model), submission.around
     if model.base is not None:
-        model = replace(model, base=_as_seen(model.base))
+        model = replace(model, base=_as_public_model(model.base))
     earlier = {one.path for one in (*around.same, *around.copies)}
     hidden = {one.path for one in desk.index.find(sorted(earlier)) if one and one.standing.access == "private"}
     around = replace(
@@ -102,16 +102,16 @@ def as_the_public_sees(desk: Desk, submission: Submission) -> Submission:
     return replace(submission, model=model, around=around)
 
 
-def _as_seen(model: ModelFacts) -> ModelFacts:
+def _as_public_model(model: ModelFacts) -> ModelFacts:
     return ModelFacts("no-model") if model.is_private or model.availability == "private" else model
 
 
-def verdict_in_public(desk: Desk, submission: Submission) -> Verdict:
+def verdict_in_public(desk: BoardContext, submission: Submission) -> Verdict:
     """The verdict on a submission that was made in public, as it may be told there.
 
     A private model is none where the board takes none; where it does, as behind a gate, reasons are withheld.
     """
-    access = found_access(submission.request, submission.model)
+    access = access_on_hub(submission.request, submission.model)
     if access == "private" and submission.policy.private_models:
         return _without_details(judge(submission))
     verdict = judge(as_the_public_sees(desk, submission))
@@ -130,6 +130,8 @@ def _withheld(reasons: Sequence[Problem]) -> tuple[Problem, ...]:
     return tuple(Problem(code=reason.code, message=GATED) for reason in reasons)
 
 
-def _checked(model: str, verdict: Verdict, access: Access = "public") -> Checked:
-    lines = tuple(CheckLine(one.rule.name, one.rule.title, one.outcome, one.reasons) for one in verdict.results)
-    return Checked(model, verdict, lines, access)
+def _checked(model: str, verdict: Verdict, access: Access = "public") -> AdmissionCheck:
+    lines = tuple(
+        AdmissionCheckLine(one.rule.name, one.rule.title, one.outcome, one.reasons) for one in verdict.results
+    )
+    return AdmissionCheck(model, verdict, lines, access)

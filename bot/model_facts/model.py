@@ -25,7 +25,7 @@ from bot.model_facts.weights import gather_weights
 from bot.probe import MAX_CONFIG, Probe
 from hub.client import Hub
 from hub.errors import BadRequest, Disabled, Gated, NotFound, RevisionNotFound, TooLarge
-from hub.records import ModelFacts as Found
+from hub.records import ModelInfo as Found
 from hub.records import Repo
 from leaderboard.admission.facts import AdapterFacts, ConfigFacts, ModelFacts, ModelFile
 from leaderboard.requests import is_model

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from bot.core.context import Desk
-from bot.model_facts.board_facts import gather_surroundings
+from bot.core.context import BoardContext
+from bot.model_facts.board_facts import gather_board_facts
 from bot.model_facts.model import gather_model_facts
 from leaderboard.admission import Submission
 from leaderboard.requests import Request
 
 
-def gather_submission(desk: Desk, request: Request, submitter: str, *, revision: str = "") -> Submission:
+def gather_submission(desk: BoardContext, request: Request, submitter: str, *, revision: str = "") -> Submission:
     """The facts about `request`, which `submitter` made ("": not known); nothing is written anywhere.
 
     `revision` is the commit that is pinned for it already, where one is. Raises HubError where the Hub does not answer.
@@ -23,4 +23,4 @@ def gather_submission(desk: Desk, request: Request, submitter: str, *, revision:
         base_model=request.file.base_model or "",
         read_private=desk.board.admission.private_models,
     )
-    return Submission(request, facts, desk.board, gather_surroundings(desk, request, facts, submitter))
+    return Submission(request, facts, desk.board, gather_board_facts(desk, request, facts, submitter))

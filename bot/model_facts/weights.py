@@ -18,7 +18,7 @@ from pathlib import Path
 
 from bot.model_facts.repo import ModelRepo
 from bot.probe import Probe
-from bot.probe.questions import INDEX_FILE, Checked, Head
+from bot.probe.questions import INDEX_FILE, CheckedHeader, WeightFileHead
 from hub.errors import TooLarge
 from leaderboard.admission.facts import Weights
 
@@ -86,7 +86,7 @@ def sample(names: Sequence[str]) -> list[str]:
     return [names[round(n * step)] for n in range(MOST_CHECKED)]
 
 
-def _head(repo: ModelRepo, name: str, folder: Path, number: int) -> Head:
+def _head(repo: ModelRepo, name: str, folder: Path, number: int) -> WeightFileHead:
     """The start of a file, up to the end of its header where that is of a sane length."""
     size = repo.size(name)
     head = repo.start(name, FIRST)
@@ -95,23 +95,23 @@ def _head(repo: ModelRepo, name: str, folder: Path, number: int) -> Head:
         head += repo.part(name, len(head), end)
     file = f"head-{number}"
     (folder / file).write_bytes(head)
-    return Head(name, file, size)
+    return WeightFileHead(name, file, size)
 
 
-def _unchecked_bytes(repo: ModelRepo, there: list[str], checked: list[Checked]) -> int:
+def _unchecked_bytes(repo: ModelRepo, there: list[str], checked: list[CheckedHeader]) -> int:
     """Bytes of data in the files that were not checked: theirs, without headers as long as those of the others."""
     seen = {one.name for one in checked}
     header = sum(one.header for one in checked) // len(checked)
     return sum(max(0, (repo.size(name) or 0) - header) for name in there if name not in seen)
 
 
-def _dtypes(checked: list[Checked]) -> dict[str, int]:
+def _dtypes(checked: list[CheckedHeader]) -> dict[str, int]:
     found: Counter[str] = Counter()
     for one in checked:
         found.update(one.dtypes)
     return dict(found)
 
 
-def _scaled(checked: list[Checked], nbytes: int) -> dict[str, int]:
+def _scaled(checked: list[CheckedHeader], nbytes: int) -> dict[str, int]:
     seen = sum(one.nbytes for one in checked)
     return {dtype: count * nbytes // seen for dtype, count in _dtypes(checked).items()} if seen else _dtypes(checked)

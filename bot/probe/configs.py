@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from bot.probe.documents import Unreadable, count_in, read_object, told
+from bot.probe.documents import Unreadable, count_in, error_words, read_object
 
 _NAMES_FILES = ("configuration_files", "_name_or_path")
 """Fields that name files; what they say is not needed for loading."""
@@ -53,7 +53,7 @@ def _facts(folder: Path) -> dict[str, Any]:
     except MemoryError:
         return {"state": "too-costly", **known}
     except Exception as error:  # noqa: BLE001  whatever a stranger's config provokes is the answer
-        return {"state": "unreadable", "error": told(error, folder), **known}
+        return {"state": "unreadable", "error": error_words(error, folder), **known}
     return {"state": "loaded", **known, **sizes, **_said(fields), "is_causal": _is_causal(named, fields)}
 
 

@@ -34,7 +34,7 @@ def count_in(value: object, most: int = 10**15) -> int | None:
     return value if type(value) is int and 0 <= value <= most else None
 
 
-def told(error: BaseException, folder: Path) -> str:
+def error_words(error: BaseException, folder: Path) -> str:
     """An error of the library as words for people: without our paths, bounded."""
     words = str(error).replace(str(folder), "the model")
     return f"{type(error).__name__}: {words[:300]}"

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from bot.probe import adapters, configs, tokenizers, weights
-from bot.probe.questions import LIMITS, STARVED, TOO_COSTLY, Kind, Limits
+from bot.probe.questions import LIMITS, STARVED, TOO_COSTLY, Kind, ProbeLimits
 
 Answers = Iterator[Mapping[str, Any]]
 Ask = Callable[[Path, Mapping[str, Any]], Answers]
@@ -98,7 +98,7 @@ def _turn_away() -> None:
     os.close(nothing)
 
 
-def _confine(limits: Limits, folder: Path) -> None:
+def _confine(limits: ProbeLimits, folder: Path) -> None:
     _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
     resource.setrlimit(resource.RLIMIT_AS, (used + limits.memory, used + limits.memory))

@@ -22,12 +22,12 @@ from bot.probe.questions import (
     READY,
     STARVED,
     TOO_COSTLY,
-    Adapter,
-    Checked,
-    Head,
-    Headers,
+    AdapterConfig,
+    CheckedHeader,
+    CheckedHeaders,
     Kind,
     ShardIndex,
+    WeightFileHead,
 )
 from leaderboard.admission.facts import AdapterFacts, ConfigFacts, TokenizerFacts
 
@@ -36,7 +36,7 @@ _IMPORTS = 60.0
 """Seconds that a question waits for the probe's imports. If that is not enough they go on, for the next one to find."""
 _ANSWER = 30.0
 """Seconds beyond those of the fork in which an answer must be here."""
-_KEPT = ("PATH", "LANG", "LD_LIBRARY_PATH")
+_ENVIRONMENT = ("PATH", "LANG", "LD_LIBRARY_PATH")
 _SET = {
     "HF_HUB_OFFLINE": "1",
     "HF_HUB_DISABLE_TELEMETRY": "1",
@@ -50,8 +50,8 @@ _SET = {
 _CONFIG = TypeAdapter(ConfigFacts)
 _TOKENIZER = TypeAdapter(TokenizerFacts)
 _INDEX = TypeAdapter(ShardIndex)
-_HEADERS = TypeAdapter(Headers)
-_ADAPTER = TypeAdapter(Adapter)
+_HEADERS = TypeAdapter(CheckedHeaders)
+_ADAPTER = TypeAdapter(AdapterConfig)
 
 
 class ProbeError(RuntimeError):
@@ -107,12 +107,14 @@ class Probe:
         answer = self._ask("index", folder)
         return ShardIndex(error="reading it takes too much time or memory") if _is_costly(answer) else _index(answer)
 
-    def headers(self, folder: Path, heads: Sequence[Head]) -> Headers:
+    def headers(self, folder: Path, heads: Sequence[WeightFileHead]) -> CheckedHeaders:
         """What the headers say whose bytes lie in `folder`, and whether they are as its index, if it has one, says."""
         answer = self._ask("headers", folder, heads=[head.__dict__ for head in heads])
         if not _is_costly(answer):
             return _HEADERS.validate_python(answer)
-        return Headers(tuple(Checked(head.name, "reading its header takes too much time or memory") for head in heads))
+        return CheckedHeaders(
+            tuple(CheckedHeader(head.name, "reading its header takes too much time or memory") for head in heads)
+        )
 
     def adapter(self, folder: Path) -> AdapterFacts:
         """What the adapter_config.json in `folder` says."""
@@ -161,7 +163,7 @@ class Probe:
         if self._process is None or self._process.poll() is not None:
             self._end()
             folder = self._folder_of_ours()
-            clean = {name: os.environ[name] for name in _KEPT if name in os.environ}
+            clean = {name: os.environ[name] for name in _ENVIRONMENT if name in os.environ}
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "bot.probe", folder],
                 stdin=subprocess.PIPE,

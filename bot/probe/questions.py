@@ -21,7 +21,7 @@ INDEX_FILE = "model.safetensors.index.json"
 
 
 @dataclass(frozen=True)
-class Limits:
+class ProbeLimits:
     """What one question may take: bytes beyond what the imports have taken, seconds of the processor, and in all.
 
     Nothing in a fork waits for anything but the processor, so the seconds in all are many: they are for busy machines.
@@ -36,18 +36,18 @@ class Limits:
         return used < SHARE * self.cpu
 
 
-LIMITS: Mapping[Kind, Limits] = {
-    "config": Limits(256 * MIB, cpu=2, wall=60),
+LIMITS: Mapping[Kind, ProbeLimits] = {
+    "config": ProbeLimits(256 * MIB, cpu=2, wall=60),
     # The largest vocabularies that there are (256,000 tokens, 33 MB of JSON) take 500 MB and 3 seconds.
-    "tokenizer": Limits(1_024 * MIB, cpu=10, wall=90),
-    "index": Limits(384 * MIB, cpu=5, wall=60),
-    "headers": Limits(384 * MIB, cpu=5, wall=60),
-    "adapter": Limits(128 * MIB, cpu=2, wall=60),
+    "tokenizer": ProbeLimits(1_024 * MIB, cpu=10, wall=90),
+    "index": ProbeLimits(384 * MIB, cpu=5, wall=60),
+    "headers": ProbeLimits(384 * MIB, cpu=5, wall=60),
+    "adapter": ProbeLimits(128 * MIB, cpu=2, wall=60),
 }
 
 
 @dataclass(frozen=True)
-class Head:
+class WeightFileHead:
     """The start of one weight file: its bytes are in the folder under `file`; `size` is that of the whole, in bytes."""
 
     name: str
@@ -56,7 +56,7 @@ class Head:
 
 
 @dataclass(frozen=True)
-class Checked:
+class CheckedHeader:
     """One header. `error` says what is wrong with it; the rest is only known of one that is right.
 
     `dtypes` maps a safetensors dtype to the number of values stored so; `nbytes` is the size of the data, `header` that
@@ -71,10 +71,10 @@ class Checked:
 
 
 @dataclass(frozen=True)
-class Headers:
+class CheckedHeaders:
     """The headers that were asked about, and the number of layers in each stack of them, largest first."""
 
-    files: tuple[Checked, ...]
+    files: tuple[CheckedHeader, ...]
     layers: tuple[int, ...] = ()
 
 
@@ -88,7 +88,7 @@ class ShardIndex:
 
 
 @dataclass(frozen=True)
-class Adapter:
+class AdapterConfig:
     """adapter_config.json."""
 
     base_model: str = ""

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from bot.probe.documents import Unreadable, count_in, read_object, told
+from bot.probe.documents import Unreadable, count_in, error_words, read_object
 
 CONFIG_FILE = "tokenizer_config.json"
 _SPECIAL = ("bos", "eos", "pad")
@@ -52,7 +52,7 @@ def answers(folder: Path, question: Mapping[str, Any]) -> Iterator[Mapping[str, 
         yield {"state": "unreadable", "error": str(error)}
         return
     except BaseException as error:  # noqa: BLE001  also what the library's compiled half throws is the answer
-        yield {"state": "unreadable", "error": told(error, folder)}
+        yield {"state": "unreadable", "error": error_words(error, folder)}
         return
     yield facts
     if facts["template"] != "absent":
@@ -104,5 +104,5 @@ def _render(loaded: Any, folder: Path) -> dict[str, str]:
     except MemoryError:
         return {"template": "too-costly"}
     except Exception as error:  # noqa: BLE001  whatever a stranger's template provokes is the answer
-        return {"template": "raises", "error": told(error, folder)}
+        return {"template": "raises", "error": error_words(error, folder)}
     return {"template": "works"}

@@ -21,8 +21,8 @@ from __future__ import annotations
 
 import structlog
 
-from bot.core.context import Desk, request_key, threads_key
-from bot.evaluations.restore_deleted import KEPT, is_due
+from bot.core.context import BoardContext, request_key, threads_key
+from bot.evaluations.restore_deleted import DELETED_RESULTS, is_due
 from bot.intake.deliveries import FLAGS, REQUESTS
 from bot.ledger.ledgers import LEDGER
 from bot.results.contents import CONTENTS
@@ -30,8 +30,8 @@ from bot.results.scoreboard import SCORES
 from hub.errors import Denied
 from hub.records import Repo, Webhook
 from redis_state.clock import iso
-from redis_state.dirty import Priority
-from redis_state.webhook_quota import Echoes
+from redis_state.dirty import SyncPriority
+from redis_state.webhook_quota import WebhookQuota
 
 log = structlog.get_logger()
 
@@ -41,28 +41,28 @@ PERIOD = 60.0
 POLLING = 15.0
 
 
-def round_keys(desk: Desk) -> list[str]:
+def round_keys(desk: BoardContext) -> list[str]:
     """The dirty keys of one round."""
     keys = [REQUESTS, RECONCILE, WEBHOOKS, *(threads_key(repo) for repo in thread_repos(desk))]
     keys += [FLAGS] if desk.flags_repo is not None else []
     keys += [CONTENTS] if desk.contents is not None else []
     # Requests wait for what is staged there, and nobody else would wake a ledger whose token was mended meanwhile.
     keys += [one.key for one in desk.parking.all() if one.key.partition(":")[0] == LEDGER]
-    return [*keys, KEPT, SCORES] if is_due(desk) else keys
+    return [*keys, DELETED_RESULTS, SCORES] if is_due(desk) else keys
 
 
-def thread_repos(desk: Desk) -> tuple[Repo, ...]:
+def thread_repos(desk: BoardContext) -> tuple[Repo, ...]:
     """The repos in whose threads people speak with the bot."""
     return (desk.requests, desk.results, desk.community)
 
 
-def period(desk: Desk) -> float:
+def period(desk: BoardContext) -> float:
     """Seconds until the next round."""
     trouble = desk.redis.exists(desk.keys.webhook_trouble, desk.keys.poll)
     return POLLING if trouble else PERIOD
 
 
-def sync_reconcile(desk: Desk) -> None:
+def sync_reconcile(desk: BoardContext) -> None:
     """Mark the requests whose state in the index calls for somebody who is not there; keep the mirrors small."""
     now, index = desk.now(), desk.index
     alive = desk.attempts.alive(now=now)
@@ -74,15 +74,15 @@ def sync_reconcile(desk: Desk) -> None:
     stuck |= {path for path, entry in found if entry is None or entry.state not in ("queued", "running")}
     if stuck:
         log.info("reconciling", requests=len(stuck))
-        desk.mark_all(map(request_key, sorted(stuck)), Priority.BACKGROUND)
+        desk.mark_all(map(request_key, sorted(stuck)), SyncPriority.BACKGROUND)
     for repo in (desk.requests, desk.results):
         if desk.mirror.tidy(repo):
             log.info("mirror made anew", repo=repo.id)
 
 
-def sync_webhooks(desk: Desk) -> None:
+def sync_webhooks(desk: BoardContext) -> None:
     """Switch on what was switched off, and say whether the webhooks can be relied on."""
-    Echoes(desk.redis, desk.keys).judge(now=desk.now())
+    WebhookQuota(desk.redis, desk.keys).judge(now=desk.now())
     try:
         hooks = [hook for hook in desk.hub.webhooks() if watched(desk, hook)]
         for hook in hooks:
@@ -95,7 +95,7 @@ def sync_webhooks(desk: Desk) -> None:
     _tell(desk, f"No webhook of our account tells of commits to {desk.requests.id}: make one." if deaf else "")
 
 
-def watched(desk: Desk, hook: Webhook) -> list[Repo]:
+def watched(desk: BoardContext, hook: Webhook) -> list[Repo]:
     """The board's repos that a webhook tells of."""
     seen = {(one.type, one.name.lower()) for one in hook.watched}
     repos = [desk.requests, desk.results, desk.logs, desk.community]
@@ -108,14 +108,14 @@ def _names(repo: Repo) -> list[tuple[str, str]]:
     return [(repo.kind, repo.id.lower()), ("org", owner), ("user", owner)]
 
 
-def _enable(desk: Desk, hook: Webhook) -> None:
+def _enable(desk: BoardContext, hook: Webhook) -> None:
     desk.hub.enable_webhook(hook.id)
     words = f"The webhook {hook.id} was {hook.disabled}; it was switched on again at {iso(desk.now())}."
     desk.redis.hset(desk.keys.hub_state, "webhook", words)
     log.warning("webhook switched on again", webhook=hook.id, was=hook.disabled)
 
 
-def _tell(desk: Desk, trouble: str) -> None:
+def _tell(desk: BoardContext, trouble: str) -> None:
     key = desk.keys.webhook_trouble
     if not trouble:
         desk.redis.delete(key)

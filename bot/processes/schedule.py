@@ -13,7 +13,7 @@ import structlog
 from redis.exceptions import RedisError
 
 from bot.changes.duplicates import DUPLICATES
-from bot.core.context import Desk, request_key
+from bot.core.context import BoardContext, request_key
 from bot.core.waiting_threads import DAY, DIGEST
 from bot.flags.evidence_recheck import CAUSES
 from bot.processes.reconcile import period, round_keys
@@ -21,9 +21,9 @@ from bot.queue.dispatching import QUEUE
 from bot.threads.decision_log import DECISIONS
 from redis_state import jobs
 from redis_state.attempts import LOST
-from redis_state.board.entry import Entry
+from redis_state.board.entry import IndexEntry
 from redis_state.crashpoints import pass_by, point
-from redis_state.dirty import Priority
+from redis_state.dirty import SyncPriority
 
 log = structlog.get_logger()
 
@@ -35,7 +35,7 @@ STARTED = point("round marked, its time not noted")
 class Schedule:
     """The timer of one board."""
 
-    def __init__(self, desk: Desk) -> None:
+    def __init__(self, desk: BoardContext) -> None:
         self.desk = desk
         self.stopping = threading.Event()
         self._started = False
@@ -73,7 +73,7 @@ class Schedule:
         self._vanished(busy, now)
         waiting, running = desk.index.count_waiting(), sum(entry.state == "running" for entry in busy)
         if waiting:
-            desk.mark(QUEUE, Priority.EVENT)
+            desk.mark(QUEUE, SyncPriority.EVENT)
         desk.timings.sample(waiting=waiting + len(busy) - running, running=running, now=now)
 
     def _listen(self, now: float) -> None:
@@ -91,7 +91,7 @@ class Schedule:
         if self._started and last is not None and 0 <= now - float(last) < period(self.desk):
             return
         self._started = True
-        self.desk.mark_all(round_keys(self.desk), Priority.BACKGROUND)
+        self.desk.mark_all(round_keys(self.desk), SyncPriority.BACKGROUND)
         pass_by(STARTED)
         self._release()
         self.desk.redis.hset(rounds, "round", now)
@@ -100,10 +100,10 @@ class Schedule:
         """Mark what the board's effects held back, where they have changed since."""
         shadow, words = self.desk.effects.shadow, self.desk.effects.words()
         keys = shadow.held_back(words)
-        self.desk.mark_all(keys, Priority.BACKGROUND)
+        self.desk.mark_all(keys, SyncPriority.BACKGROUND)
         shadow.release(keys, words)
 
-    def _call(self, entry: Entry, now: float) -> None:
+    def _call(self, entry: IndexEntry, now: float) -> None:
         """Mark a request about whose attempt something must be done: once, for a sync that fails has its own waits.
 
         Should it have got lost all the same, the mark is made again after LOST seconds.
@@ -111,19 +111,19 @@ class Schedule:
         assert entry.attempt is not None
         if not 0 <= now - self._called.get(entry.attempt, float("-inf")) < LOST:
             self._called[entry.attempt] = now
-            self.desk.mark(request_key(entry.path), Priority.EVENT)
+            self.desk.mark(request_key(entry.path), SyncPriority.EVENT)
 
     def _daily(self, now: float) -> None:
         """Call once a day for what is to be done once a day."""
         today, last = int(now // DAY), self.desk.redis.get(self.desk.keys.day)
         if last is None or int(last) != today:
-            self.desk.mark_all((DIGEST, DUPLICATES), Priority.BACKGROUND)
-            self.desk.mark(DECISIONS, Priority.BACKGROUND)
-            self.desk.mark(CAUSES, Priority.BACKGROUND)
+            self.desk.mark_all((DIGEST, DUPLICATES), SyncPriority.BACKGROUND)
+            self.desk.mark(DECISIONS, SyncPriority.BACKGROUND)
+            self.desk.mark(CAUSES, SyncPriority.BACKGROUND)
             self.desk.measures.spent(now=now)  # forgets what is a day old, also where no budget asks for it
             self.desk.redis.set(self.desk.keys.day, today)
 
-    def _silent(self, by_attempt: dict[str, Entry], now: float) -> None:
+    def _silent(self, by_attempt: dict[str, IndexEntry], now: float) -> None:
         """Attempts that fell silent, or that run says the index and nobody else."""
         alive, lost = self.desk.attempts.alive(now=now), self.desk.attempts.lost(now=now)
         for attempt, entry in by_attempt.items():
@@ -133,15 +133,15 @@ class Schedule:
         for attempt in lost - by_attempt.keys():
             self.desk.attempts.drop(attempt)
 
-    def _progress(self, by_attempt: dict[str, Entry], now: float) -> None:
+    def _progress(self, by_attempt: dict[str, IndexEntry], now: float) -> None:
         """Attempts whose progress crossed a quarter since it was last shown."""
         alive = self.desk.attempts.alive(now=now) & by_attempt.keys()
         for attempt, state in self.desk.attempts.read_all(alive).items():
             entry, progress = by_attempt[attempt], state.progress
             if progress.total and min(3, 4 * progress.done // progress.total) > entry.shown:
-                self.desk.mark(request_key(entry.path), Priority.BACKGROUND)
+                self.desk.mark(request_key(entry.path), SyncPriority.BACKGROUND)
 
-    def _vanished(self, entries: list[Entry], now: float) -> None:
+    def _vanished(self, entries: list[IndexEntry], now: float) -> None:
         """Attempts that were put into RQ, are not there any more, and were not taken: RQ lost them with a worker.
 
         Two ticks in a row must find them so: a worker that has just got the job says a moment later that it took it.
@@ -150,7 +150,7 @@ class Schedule:
         missed, self._missed = self._missed, set()
         if not old:
             return
-        there = jobs.lying(self.desk.redis, self.desk.queues)
+        there = jobs.queued_attempts(self.desk.redis, self.desk.queues)
         for entry in old:
             if entry.attempt is None or entry.attempt in there:
                 continue
@@ -165,7 +165,7 @@ class Schedule:
             log.warning("job vanished from RQ", attempt=entry.attempt)
             self._wait_again(entry)
 
-    def _wait_again(self, entry: Entry) -> None:
+    def _wait_again(self, entry: IndexEntry) -> None:
         """Give the request its turn anew, unless a sync has found out something else about it since this tick began."""
         self.desk.index.change(
             entry.path,

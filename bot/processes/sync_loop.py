@@ -24,11 +24,11 @@ import structlog
 from redis.exceptions import RedisError
 
 from bot.changes.duplicates import DUPLICATES, sync_duplicates
-from bot.core.context import Desk, repo_of, thread_of
+from bot.core.context import BoardContext, repo_of, thread_of
 from bot.core.lease_fence import LeaseLost, fenced
 from bot.core.mirrors.folder import MirrorDamaged, UnusableFolder
 from bot.core.waiting_threads import DIGEST, sync_digest
-from bot.evaluations.restore_deleted import KEPT, sync_kept
+from bot.evaluations.restore_deleted import DELETED_RESULTS, sync_deleted_results
 from bot.flags.evidence_recheck import CAUSE, CAUSES, mark_causes
 from bot.flags.flags_repo import sync_cause, sync_flags
 from bot.flags.reports import EVIDENCE, sync_evidence
@@ -46,19 +46,19 @@ from bot.results.scoreboard import SCORES, sync_scores
 from bot.threads.decision_log import DECISIONS, sync_decisions
 from bot.threads.threads import sync_thread, sync_threads
 from bot.web.check_sync import sync_check
-from bot.web.maintainer_action_sync import sync_errand
+from bot.web.maintainer_action_sync import sync_maintainer_action
 from bot.web.submission_sync import sync_submission
 from hub.budget import Urgency, urgency
 from hub.errors import BadToken, HubError, RateLimited, Transient
 from redis_state.attempts import BEAT
 from redis_state.board.check_questions import CHECK
-from redis_state.board.maintainer_actions import ERRAND
+from redis_state.board.maintainer_actions import MAINTAINER_ACTION
 from redis_state.board.pauses import PAUSED
 from redis_state.board.submissions import SUBMISSION
 from redis_state.clock import iso
 from redis_state.crashpoints import pass_by, point
-from redis_state.dirty import Claim
-from redis_state.parking import Parked
+from redis_state.dirty import SyncLease
+from redis_state.parking import ParkedSync
 from redis_state.redis import TRANSIENT, Fields, text
 
 log = structlog.get_logger()
@@ -77,10 +77,10 @@ CLAIMED = point("key claimed, nothing done")
 DONE = point("sync done, key not given back")
 
 Handler = Callable[[], float | None]
-ALONE: Mapping[str, Callable[[Desk], float | None]] = {
+SYNCS_BY_KEY: Mapping[str, Callable[[BoardContext], float | None]] = {
     REQUESTS: sync_requests_repo,
     QUEUE: sync_queue,
-    KEPT: sync_kept,
+    DELETED_RESULTS: sync_deleted_results,
     DURATIONS: sync_durations,
     PAUSED: sync_pauses,
     CONTENTS: sync_contents,
@@ -94,11 +94,11 @@ ALONE: Mapping[str, Callable[[Desk], float | None]] = {
     WEBHOOKS: sync_webhooks,
 }
 """Dirty key → what syncs it."""
-OF_EACH: Mapping[str, Callable[[Desk, str], float | None]] = {
+SYNCS_BY_PREFIX: Mapping[str, Callable[[BoardContext, str], float | None]] = {
     "request": sync_request,
     CHECK: sync_check,
     SUBMISSION: sync_submission,
-    ERRAND: sync_errand,
+    MAINTAINER_ACTION: sync_maintainer_action,
     OUTBREAK: sync_outbreak,
     EVIDENCE: sync_evidence,
     CAUSE: sync_cause,
@@ -109,7 +109,7 @@ OF_EACH: Mapping[str, Callable[[Desk, str], float | None]] = {
 class SyncLoop:
     """Syncs the dirty keys of one board until it is told to stop."""
 
-    def __init__(self, desk: Desk) -> None:
+    def __init__(self, desk: BoardContext) -> None:
         self.desk = desk
         self.stopping = threading.Event()
         self._away = False
@@ -157,14 +157,14 @@ class SyncLoop:
         self._measured()
         return True
 
-    def sync(self, claim: Claim) -> None:
+    def sync(self, claim: SyncLease) -> None:
         """Sync the key of `claim`, and give it back."""
         again, failed = self._sync(claim)
         pass_by(DONE)
         self.desk.dirty.finish(claim, retry_at=again, failed=failed)
 
     @contextmanager
-    def _held(self, claim: Claim) -> Iterator[None]:
+    def _held(self, claim: SyncLease) -> Iterator[None]:
         """Renew the lease of `claim` for as long as its sync runs."""
         done = threading.Event()
 
@@ -183,7 +183,7 @@ class SyncLoop:
         finally:
             done.set()
 
-    def _sync(self, claim: Claim) -> tuple[float | None, bool]:
+    def _sync(self, claim: SyncLease) -> tuple[float | None, bool]:
         """Sync the key; when to do so again, if that is known already, and whether it failed."""
         answers = self.desk.hub.session.answers
         try:
@@ -206,10 +206,10 @@ class SyncLoop:
 
     def _handler(self, key: str) -> Handler:
         desk, (kind, _, rest) = self.desk, key.partition(":")
-        if key in ALONE:
-            return partial(ALONE[key], desk)
-        if kind in OF_EACH and rest:
-            return partial(OF_EACH[kind], desk, rest)
+        if key in SYNCS_BY_KEY:
+            return partial(SYNCS_BY_KEY[key], desk)
+        if kind in SYNCS_BY_PREFIX and rest:
+            return partial(SYNCS_BY_PREFIX[kind], desk, rest)
         if kind == LEDGER and rest in desk.shared:
             return lambda: desk.effects.write(rest)
         if kind == "threads" and (repo := repo_of(rest)) is not None:
@@ -219,7 +219,7 @@ class SyncLoop:
         log.warning("nobody knows this key")
         return lambda: None
 
-    def _failed(self, claim: Claim, error: Exception) -> float | None:
+    def _failed(self, claim: SyncLease, error: Exception) -> float | None:
         """When to try again; None where the key is parked."""
         now, words = self.desk.now(), f"{type(error).__name__}: {error}"[:500]
         tries = self.desk.redis.hincrby(self.desk.keys.dirty_tries, claim.key, 1)
@@ -236,7 +236,7 @@ class SyncLoop:
         elif tries >= LAST_TRY:
             log.error("sync parked", error=words, tries=tries)
             self.desk.meters.count("syncs", claim.key.partition(":")[0], "parked")
-            self.desk.parking.park(Parked(key=claim.key, error=words, tries=tries, since=now))
+            self.desk.parking.park(ParkedSync(key=claim.key, error=words, tries=tries, since=now))
             return None
         log.warning("sync failed", error=words, tries=tries, again_in=wait)
         self.desk.meters.count("syncs", claim.key.partition(":")[0], "failed")
@@ -249,7 +249,7 @@ class SyncLoop:
             self.desk.meters.gauge("hub_calls_quota", resource, value=limit.quota or 0)
         self.desk.meters.flush()
 
-    def _succeeded(self, claim: Claim) -> None:
+    def _succeeded(self, claim: SyncLease) -> None:
         self.desk.meters.count("syncs", claim.key.partition(":")[0], "done")
         with self.desk.redis.pipeline(transaction=False) as pipe:
             pipe.hdel(self.desk.keys.dirty_tries, claim.key)

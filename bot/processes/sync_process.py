@@ -14,7 +14,7 @@ from collections.abc import Sequence
 
 import structlog
 
-from bot.core.context import Desk
+from bot.core.context import BoardContext
 from bot.core.mirrors.contents_table import MISSING, can_write
 from bot.core.settings import BotSettings, SettingsError
 from bot.processes.schedule import Schedule
@@ -35,12 +35,12 @@ GRACE = 8.0
 """Seconds that what is under way has to end in, all of it together."""
 
 
-def open_desk(settings: BotSettings) -> Desk:
+def open_board_context(settings: BotSettings) -> BoardContext:
     """The desk that `settings` describe. Raises RedisMissing or SettingsError with a sentence for the operator."""
     board = settings.read_board()
     if board.repos.contents and not can_write():
         raise SettingsError(f"{MISSING} Or take `contents` out of the board file.")
-    desk = Desk(
+    desk = BoardContext(
         board=board,
         suite=find_suite(board.suite),
         hub=Hub(settings.hf_endpoint, settings.token(), on_call=lambda _, route: desk.meters.count("hub_calls", route)),
@@ -56,7 +56,7 @@ def open_desk(settings: BotSettings) -> Desk:
 def run_sync(settings: BotSettings, *, timer: bool = True) -> None:
     """Sync until SIGTERM or Ctrl-C. Without `timer`, `run_schedule` keeps it."""
     configure_logs(settings.log_level, as_json=settings.log_json)
-    desk = open_desk(settings)
+    desk = open_board_context(settings)
     desk.probe.warm()
     loops = [SyncLoop(desk) for _ in range(LOOPS)]
     _run_until_told(desk, [*loops, *([Schedule(desk)] if timer else [])])
@@ -65,11 +65,11 @@ def run_sync(settings: BotSettings, *, timer: bool = True) -> None:
 def run_schedule(settings: BotSettings) -> None:
     """Keep the timer until SIGTERM or Ctrl-C, and nothing else: for those who run it apart from the syncs."""
     configure_logs(settings.log_level, as_json=settings.log_json)
-    desk = open_desk(settings)
+    desk = open_board_context(settings)
     _run_until_told(desk, [Schedule(desk)])
 
 
-def _run_until_told(desk: Desk, parts: Sequence[SyncLoop | Schedule]) -> None:
+def _run_until_told(desk: BoardContext, parts: Sequence[SyncLoop | Schedule]) -> None:
     stop = stop_on(signal.SIGTERM, signal.SIGINT, within=GRACE + 1.0, say=log.warning)
     if _run(desk, parts, stop):
         desk.probe.close()
@@ -77,7 +77,7 @@ def _run_until_told(desk: Desk, parts: Sequence[SyncLoop | Schedule]) -> None:
     os._exit(0)  # Python's own end waits for threads, or breaks them off in what is no Python, and takes its time
 
 
-def _run(desk: Desk, parts: Sequence[SyncLoop | Schedule], stop: Stop) -> bool:
+def _run(desk: BoardContext, parts: Sequence[SyncLoop | Schedule], stop: Stop) -> bool:
     """Each of `parts` on a thread of its own, until `stop`; whether all of them ended within GRACE seconds then."""
     threads = [threading.Thread(target=part.run, name=f"part-{n}", daemon=True) for n, part in enumerate(parts)]
     for thread in threads:

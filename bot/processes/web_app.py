@@ -18,14 +18,14 @@ from anyio import to_thread
 from fastapi import FastAPI
 from starlette.types import Receive, Scope, Send
 
-from bot.core.reader_context import looking_desk
+from bot.core.reader_context import read_only_context
 from bot.core.settings import BotSettings
 from bot.intake import webhooks
 from bot.intake.inbox import Inbox, connect_inbox
-from bot.intake.webhooks import Webhooks
+from bot.intake.webhooks import WebhookEndpoint
 from bot.web import answers
 from bot.web.api import api_routes
-from bot.web.board import Views
+from bot.web.board import BoardReader
 from bot.web.board_api import board_api_routes
 from bot.web.charts.routes import chart_routes
 from bot.web.checks import Checks
@@ -33,10 +33,10 @@ from bot.web.connections import bounded_http
 from bot.web.frame import Frame, static_routes
 from bot.web.health import health_routes
 from bot.web.live import Live, live_routes
-from bot.web.maintain.access import Gate
+from bot.web.maintain.access import RequireMaintainer
 from bot.web.maintain.api import maintain_api_routes
 from bot.web.maintain.routes import maintain_routes
-from bot.web.maintain.views import Maintenance
+from bot.web.maintain.views import MaintenanceReader
 from bot.web.metrics import metric_routes
 from bot.web.pages import page_routes
 from bot.web.signin.app import app_of
@@ -45,7 +45,7 @@ from bot.web.site import site_routes
 from bot.web.submit import Submitting, submit_routes
 from bot.web.visitors import Visitors
 from redis_state.logs import configure_logs
-from redis_state.stopping import leave_in
+from redis_state.stopping import exit_in
 
 log = structlog.get_logger()
 
@@ -55,10 +55,10 @@ GRACE = 8
 """Seconds in which what was begun is answered when a signal comes."""
 
 
-class App(FastAPI):
+class WebApp(FastAPI):
     """FastAPI for what people look at. Deliveries go straight to their door, past all that a page may need."""
 
-    door: Webhooks
+    door: WebhookEndpoint
     live: Live
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -68,11 +68,11 @@ class App(FastAPI):
             await super().__call__(scope, receive, send)
 
 
-def create_app(settings: BotSettings) -> App:
+def create_app(settings: BotSettings) -> WebApp:
     """The application. Raises RedisMissing or SettingsError, with a sentence for the operator, where it cannot work."""
     board, secrets, app_on_hub = settings.read_board(), settings.secrets(), app_of(settings)
-    desk = looking_desk(settings, board)
-    views = Views(desk)
+    desk = read_only_context(settings, board)
+    views = BoardReader(desk)
     redis = connect_inbox(settings.redis_url)
 
     @asynccontextmanager
@@ -85,7 +85,7 @@ def create_app(settings: BotSettings) -> App:
         desk.redis.close()
 
     # A redirect to the path without its slash would repeat whatever a stranger put into the Host header.
-    app = App(
+    app = WebApp(
         title=f"Steward for {board.title}",
         lifespan=lifespan,
         redirect_slashes=False,
@@ -93,7 +93,7 @@ def create_app(settings: BotSettings) -> App:
         redoc_url=None,
     )
     inbox = Inbox(redis, desk.keys)
-    app.door = Webhooks(board=board, inbox=inbox, secrets=secrets, limit=settings.max_delivery_bytes)
+    app.door = WebhookEndpoint(board=board, inbox=inbox, secrets=secrets, limit=settings.max_delivery_bytes)
     app.live = Live(redis, desk.keys, views.pages)
     app.include_router(health_routes(redis, desk.keys, inbox))
     app.include_router(metric_routes(desk))
@@ -101,12 +101,12 @@ def create_app(settings: BotSettings) -> App:
     return app
 
 
-def _add_pages_and_api(app: App, settings: BotSettings, views: Views, visitors: Visitors) -> None:
+def _add_pages_and_api(app: WebApp, settings: BotSettings, views: BoardReader, visitors: Visitors) -> None:
     desk = views.desk
     checks = Checks(desk, per_minute=settings.checks_per_minute, per_client=settings.checks_per_client)
     discussions = f"{desk.address(desk.community)}/discussions"
     frame = Frame(desk.board.title, discussions, settings.frame_ancestors, visitors)
-    submitting, gate, maintenance = Submitting(desk, visitors), Gate(visitors), Maintenance(desk)
+    submitting, gate, maintenance = Submitting(desk, visitors), RequireMaintainer(visitors), MaintenanceReader(desk)
     signing = SigningIn(visitors, settings.openid_provider_url or settings.hf_endpoint)
     for routes in (
         api_routes(views.pages, checks),
@@ -143,7 +143,7 @@ class _Server(uvicorn.Server):
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Threads that wait for a Redis that says nothing keep asyncio from ending on Ctrl-C, but not us."""
         if not self.should_exit:
-            leave_in(GRACE + 1.0, log.warning)
+            exit_in(GRACE + 1.0, log.warning)
         super().handle_exit(sig, frame)
 
 
@@ -154,7 +154,7 @@ def run(app: FastAPI, settings: BotSettings) -> None:
     gc.collect()
     gc.freeze()
     server = _Server(server_config(app, settings))
-    if isinstance(app, App):
+    if isinstance(app, WebApp):
         app.live.is_over = lambda: server.should_exit
     server.run()
 

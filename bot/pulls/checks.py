@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from bot.core.context import Desk
-from bot.core.pull_records import MAIN, Planned
+from bot.core.context import BoardContext
+from bot.core.pull_records import MAIN, PlannedFile
 from bot.ledger.edits import is_content
 from bot.model_facts import gather_submission
 from bot.model_facts.checking import verdict_in_public
@@ -23,8 +23,8 @@ from leaderboard.requests import Request, StewardFacts
 from leaderboard.submissions import (
     MOST_FILES,
     REASONS,
-    Looked,
-    Other,
+    OtherFile,
+    SubmittedFile,
     look_at_changed,
     look_at_new,
     same_commit,
@@ -33,49 +33,49 @@ from leaderboard.submissions import (
 
 
 @dataclass(frozen=True)
-class Checked:
+class PullRequestCheck:
     """What came of it. `plan` is what may be merged, where everything passed; `count` how many requests it brings."""
 
     result: Result
     files: tuple[FileView, ...] = ()
-    others: tuple[Other, ...] = ()
-    plan: tuple[Planned, ...] = ()
+    others: tuple[OtherFile, ...] = ()
+    plan: tuple[PlannedFile, ...] = ()
     count: int = 0
 
 
 @dataclass(frozen=True)
-class _Seen:
+class _CheckedFile:
     """One file that was looked at: what is said of it, and what would be merged."""
 
     view: FileView
-    plan: Planned | None
+    plan: PlannedFile | None
 
 
-def check(desk: Desk, thread: Thread, changes: Sequence[FileChange]) -> Checked:
+def check(desk: BoardContext, thread: Thread, changes: Sequence[FileChange]) -> PullRequestCheck:
     """Look at `changes`, those of the pull request `thread`: a call for each new file, two for each changed one, and
     whatever admission needs."""
     if not changes:
-        return Checked("nothing")
+        return PullRequestCheck("nothing")
     touched = sort_changes(changes)
     others = list(touched.others)
     if thread.target not in (MAIN, None):
-        others.insert(0, Other(thread.target or "", "is the branch that it is for, and requests lie on main"))
+        others.insert(0, OtherFile(thread.target or "", "is the branch that it is for, and requests lie on main"))
     if len(touched.files) > MOST_FILES:
-        return Checked("too-many", others=tuple(others), count=len(touched.files))
-    seen: list[_Seen] = []
+        return PullRequestCheck("too-many", others=tuple(others), count=len(touched.files))
+    seen: list[_CheckedFile] = []
     for change in touched.files:
-        found = _look(desk, thread, change)
-        if isinstance(found, Other):
+        found = _check_file(desk, thread, change)
+        if isinstance(found, OtherFile):
             others.append(found)
         else:
             seen.append(found)
     files = tuple(one.view for one in seen)
     plan = tuple(one.plan for one in seen if one.plan is not None)
     result = _result(thread, files, others)
-    return Checked(result, files, tuple(others), plan if result == "passed" else (), len(files))
+    return PullRequestCheck(result, files, tuple(others), plan if result == "passed" else (), len(files))
 
 
-def _result(thread: Thread, files: Sequence[FileView], others: Sequence[Other]) -> Result:
+def _result(thread: Thread, files: Sequence[FileView], others: Sequence[OtherFile]) -> Result:
     if not files:
         return "other"
     if others:
@@ -83,29 +83,31 @@ def _result(thread: Thread, files: Sequence[FileView], others: Sequence[Other]) 
     return "problems" if thread.conflicting_files or any(file.problems for file in files) else "passed"
 
 
-def _look(desk: Desk, thread: Thread, change: FileChange) -> _Seen | Other:
+def _check_file(desk: BoardContext, thread: Thread, change: FileChange) -> _CheckedFile | OtherFile:
     path, most = change.path, desk.board.max_request_bytes
     try:
         after = desk.hub.read_file(desk.requests, path, thread.head_commit or "", max_bytes=most)
     except TooLarge:
-        return _Seen(FileView(path, (REASONS["too-large"].problem(most=f"{most:,}"),)), None)
+        return _CheckedFile(FileView(path, (REASONS["too-large"].problem(most=f"{most:,}"),)), None)
     before = desk.hub.find_file(desk.requests, path, max_bytes=most) if change.kind == "changed" else None
     opened, now = thread.created_at.timestamp(), desk.now()
     if before is None:
         looked = look_at_new(path, after.data, opened=opened, now=now)
     else:
         looked = look_at_changed(path, before.data, after.data, opened=opened, now=now)
-    if isinstance(looked, Other):
+    if isinstance(looked, OtherFile):
         return looked
-    return _judged(desk, thread, after, before, looked)
+    return _check_submission(desk, thread, after, before, looked)
 
 
-def _judged(desk: Desk, thread: Thread, after: File, before: File | None, looked: Looked) -> _Seen:
+def _check_submission(
+    desk: BoardContext, thread: Thread, after: File, before: File | None, looked: SubmittedFile
+) -> _CheckedFile:
     problems = list(looked.problems)
     if not is_content(after.oid, after.data) or len(after.oid) != 40:
         problems.append(REASONS["stored-as-large-file"].problem())
     if looked.request is None:
-        return _Seen(FileView(after.path, tuple(problems)), None)
+        return _CheckedFile(FileView(after.path, tuple(problems)), None)
     # Whoever opened the pull request submits it, whatever its files say.
     verdict = verdict_on(desk, looked.request, submitter=thread.author_name)
     problems += verdict.reasons
@@ -120,10 +122,10 @@ def _judged(desk: Desk, thread: Thread, after: File, before: File | None, looked
         sha=verdict.sha or "",
     )
     was = before.oid if before is not None else None
-    return _Seen(view, Planned(path=after.path, oid=after.oid, before=was, sha=verdict.sha or ""))
+    return _CheckedFile(view, PlannedFile(path=after.path, oid=after.oid, before=was, sha=verdict.sha or ""))
 
 
-def verdict_on(desk: Desk, request: Request, *, submitter: str) -> Verdict:
+def verdict_on(desk: BoardContext, request: Request, *, submitter: str) -> Verdict:
     """What admission says of `request`, were `submitter` to submit it now, whatever became of it before."""
     anew = replace(request, file=request.file.model_copy(update={"steward": StewardFacts()}))
     return verdict_in_public(desk, gather_submission(desk, anew, submitter))

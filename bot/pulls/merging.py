@@ -23,11 +23,11 @@ from typing import TYPE_CHECKING, Literal
 import structlog
 
 from bot.changes.rename_sources import commit_and_parent
-from bot.core.context import Desk, request_key, thread_key
-from bot.core.mirrors.git_trees import Difference
-from bot.core.pull_records import KIND, Memo, Record, forget, recall, remember
+from bot.core.context import BoardContext, request_key, thread_key
+from bot.core.mirrors.git_trees import GitDifference
+from bot.core.pull_records import KIND, PullRequestMemo, PullRequestRecord, forget, recall, remember
 from bot.intake.deliveries import REQUESTS
-from bot.ledger.edits import Restore
+from bot.ledger.edits import RestoreFile
 from bot.pulls import rename_pulls
 from bot.pulls.pull_texts import End, pull_alarm
 from bot.pulls.report import tell_end, tell_refused
@@ -39,10 +39,10 @@ from leaderboard.changes import REGULAR
 from leaderboard.requests import is_request_path
 from redis_state.board.entry import Origin
 from redis_state.crashpoints import pass_by, point
-from redis_state.dirty import Priority
+from redis_state.dirty import SyncPriority
 
 if TYPE_CHECKING:
-    from bot.core.mirrors.mirror import View
+    from bot.core.mirrors.mirror import MirrorView
 
 log = structlog.get_logger()
 
@@ -57,7 +57,7 @@ _POINTER = re.compile(rb"version https://git-lfs\.github\.com/spec/v1\n(?:.*\n)*
 
 
 @dataclass(frozen=True)
-class Merging:
+class MergeResult:
     """What became of it: `how`, the commit that went in, and what the Hub said where it refused."""
 
     how: End | Literal["held", "moved", "refused"]
@@ -65,35 +65,37 @@ class Merging:
     why: str = ""
 
 
-def merge_checked(desk: Desk, repo: Repo, thread: Thread, record: Record, *, by: str = "") -> Merging:
+def merge_checked(
+    desk: BoardContext, repo: Repo, thread: Thread, record: PullRequestRecord, *, by: str = ""
+) -> MergeResult:
     """Merge pull request `thread` as `record`, its report, says that it was checked; `by` approved that, if anybody.
 
     "moved": it is not as it was checked any more, and nothing was done.
     """
     head = record.situation.head
-    memo = recall(desk, repo, thread.num) or Memo(head=head)
+    memo = recall(desk, repo, thread.num) or PullRequestMemo(head=head)
     if not _stands(desk, repo, thread, record):
         remember(desk, repo, thread.num, memo.model_copy(update={"stale": True}))
-        return Merging("moved")
+        return MergeResult("moved")
     remember(desk, repo, thread.num, memo.model_copy(update={"merging": head, "by": by}))
     try:
         after = desk.effects.merge(repo, thread.num, head=head, wake=thread_key(repo, thread.num))
     except NotMergeable as error:
         log.info("not merged", pull=thread.num, why=str(error))
         remember(desk, repo, thread.num, memo.model_copy(update={"stale": True}))
-        return Merging("moved")
+        return MergeResult("moved")
     except (BadToken, Busy):
         raise
     except (Denied, BadRequest, Conflict) as error:
         tell_refused(desk, repo, desk.hub.thread(repo, thread.num), record, str(error))
-        return Merging("refused", why=str(error))
+        return MergeResult("refused", why=str(error))
     if after is None:
-        return Merging("held")
+        return MergeResult("held")
     pass_by(MERGED)
     return settle_merged(desk, repo, after, record)
 
 
-def _stands(desk: Desk, repo: Repo, thread: Thread, record: Record) -> bool:
+def _stands(desk: BoardContext, repo: Repo, thread: Thread, record: PullRequestRecord) -> bool:
     """Whether what would be merged is merged upon what was looked at."""
     if record.rename is not None:
         return rename_pulls.stands(desk, repo, thread, record.rename)
@@ -102,7 +104,7 @@ def _stands(desk: Desk, repo: Repo, thread: Thread, record: Record) -> bool:
     return all(path in there and there[path].oid == oid for path, oid in before.items())
 
 
-def settle_merged(desk: Desk, repo: Repo, thread: Thread, record: Record) -> Merging:
+def settle_merged(desk: BoardContext, repo: Repo, thread: Thread, record: PullRequestRecord) -> MergeResult:
     """Look at what went in with the merged pull request `thread`, see to it, and say so in the report."""
     commit = thread.merge_commit
     if commit is None:
@@ -111,19 +113,21 @@ def settle_merged(desk: Desk, repo: Repo, thread: Thread, record: Record) -> Mer
     by = memo.by if memo is not None else ""
     how: End = "merged"
     is_ours = record.result == "passed" and _is_ours(desk, thread, memo, record)
-    if not (is_exact := _see_to(desk, repo, thread, record, commit, is_ours=is_ours)) and is_ours:
+    if not (is_exact := _verify_and_follow_up(desk, repo, thread, record, commit, is_ours=is_ours)) and is_ours:
         how = "taken-back"
         log.error("merged what was not checked", pull=thread.num, commit=commit, checked=record.situation.head)
         _take_back(desk, repo, thread, record, commit)
     elif not (is_ours and is_exact):
         how = "by-hand"
-    desk.mark(REQUESTS, Priority.PERSON)
+    desk.mark(REQUESTS, SyncPriority.PERSON)
     tell_end(desk, repo, thread, record, how, commit, by=by)
     forget(desk, repo, thread.num)
-    return Merging(how, commit)
+    return MergeResult(how, commit)
 
 
-def _see_to(desk: Desk, repo: Repo, thread: Thread, record: Record, commit: str, *, is_ours: bool) -> bool:
+def _verify_and_follow_up(
+    desk: BoardContext, repo: Repo, thread: Thread, record: PullRequestRecord, commit: str, *, is_ours: bool
+) -> bool:
     """Whether `commit` is what was checked; if so, what follows from it is done.
 
     A rename that somebody merged by hand has consequences too, where it is what was checked.
@@ -131,7 +135,7 @@ def _see_to(desk: Desk, repo: Repo, thread: Thread, record: Record, commit: str,
     if record.rename is not None:
         merged = rename_pulls.is_exact(desk, repo, record.rename, commit)
         if merged is not None:
-            rename_pulls.carry_on(desk, repo, record.rename, merged, commit)
+            rename_pulls.follow_up_merge(desk, repo, record.rename, merged, commit)
         rename_pulls.call_linked(desk, repo, thread.num)
         return merged is not None
     if not is_ours or not _is_exact(desk, record, commit):
@@ -140,21 +144,21 @@ def _see_to(desk: Desk, repo: Repo, thread: Thread, record: Record, commit: str,
     return True
 
 
-def _take_up(desk: Desk, thread: Thread, record: Record, commit: str) -> None:
+def _take_up(desk: BoardContext, thread: Thread, record: PullRequestRecord, commit: str) -> None:
     """Have the requests looked at, in the name of whoever brought them: our own commit would not call for it."""
     origin = Origin(author=thread.author_name, pull=thread.num, commit=commit)
     desk.index.put_origins((file.path, origin) for file in record.files)
-    desk.mark_all((request_key(file.path) for file in record.files), Priority.PERSON)
+    desk.mark_all((request_key(file.path) for file in record.files), SyncPriority.PERSON)
 
 
-def _is_ours(desk: Desk, thread: Thread, memo: Memo | None, record: Record) -> bool:
+def _is_ours(desk: BoardContext, thread: Thread, memo: PullRequestMemo | None, record: PullRequestRecord) -> bool:
     """Whether it was us who merged it: as the Hub has it, else as we remember it."""
     if thread.merged_by is not None:
         return is_by(desk.me(), *thread.merged_by)
     return memo is not None and memo.merging == record.situation.head
 
 
-def _is_exact(desk: Desk, record: Record, commit: str) -> bool:
+def _is_exact(desk: BoardContext, record: PullRequestRecord, commit: str) -> bool:
     """Whether `commit` made of the planned files what was planned, and nothing of any other."""
     planned = {file.path: file.oid for file in record.files}
     try:
@@ -169,7 +173,7 @@ def _is_exact(desk: Desk, record: Record, commit: str) -> bool:
     return all(path in there and there[path].oid == oid for path, oid in planned.items())
 
 
-def _take_back(desk: Desk, repo: Repo, thread: Thread, record: Record, commit: str) -> None:
+def _take_back(desk: BoardContext, repo: Repo, thread: Thread, record: PullRequestRecord, commit: str) -> None:
     """Have every file that `commit` touched put back, and tell the thread."""
     edits = _undoing(desk, thread, commit) if repo == desk.requests else _undoing_by_calls(desk, repo, thread, commit)
     desk.effects.stage(repo, *edits)
@@ -185,25 +189,27 @@ def _take_back(desk: Desk, repo: Repo, thread: Thread, record: Record, commit: s
     desk.effects.comment(repo, thread.num, text, marker, wake=wake, seen=thread)
 
 
-def _undoing(desk: Desk, thread: Thread, commit: str) -> list[Restore]:
+def _undoing(desk: BoardContext, thread: Thread, commit: str) -> list[RestoreFile]:
     with commit_and_parent(desk, desk.requests, commit) as (view, parent):
         return [_undo(desk, view, thread, commit, parent, one) for one in view.differences(parent, commit)]
 
 
-def _undoing_by_calls(desk: Desk, repo: Repo, thread: Thread, commit: str) -> list[Restore]:
+def _undoing_by_calls(desk: BoardContext, repo: Repo, thread: Thread, commit: str) -> list[RestoreFile]:
     """The same in a repo of which there is no mirror: a few calls, and one for each file that was there before."""
     _, before = desk.hub.commits(repo, commit, limit=2)
     paths = desk.hub.changed_paths(repo, before.oid, commit)
     was = desk.hub.paths_info(repo, paths, before.oid)
     now = desk.hub.paths_info(repo, paths, commit)
-    edits: list[Restore] = []
+    edits: list[RestoreFile] = []
     for path in paths:
         data = desk.hub.read_file(repo, path, before.oid, max_bytes=_MAX_OLD).data if path in was else None
         edits.append(_restoring(thread, commit, path, data, now[path].oid if path in now else None))
     return edits
 
 
-def _undo(desk: Desk, view: View, thread: Thread, commit: str, parent: str, one: Difference) -> Restore:
+def _undo(
+    desk: BoardContext, view: MirrorView, thread: Thread, commit: str, parent: str, one: GitDifference
+) -> RestoreFile:
     data = None
     if one.was is not None:
         data = view.blob(one.was, max_bytes=_MAX_OLD)
@@ -212,8 +218,8 @@ def _undo(desk: Desk, view: View, thread: Thread, commit: str, parent: str, one:
     return _restoring(thread, commit, one.path, data, _id_in_api(view, one.now))
 
 
-def _restoring(thread: Thread, commit: str, path: str, data: bytes | None, left: str | None) -> Restore:
-    return Restore(
+def _restoring(thread: Thread, commit: str, path: str, data: bytes | None, left: str | None) -> RestoreFile:
+    return RestoreFile(
         id=f"take back {commit[:16]} {digest_of(path)}",
         path=path,
         line=f"Take back what pull request {thread.num} brought unchecked",
@@ -224,7 +230,7 @@ def _restoring(thread: Thread, commit: str, path: str, data: bytes | None, left:
     )
 
 
-def _id_in_api(view: View, oid: str | None) -> str | None:
+def _id_in_api(view: MirrorView, oid: str | None) -> str | None:
     """The id under which the Hub's API shows a blob: that of the contents where LFS keeps them."""
     data = view.blob(oid, max_bytes=1_000) if oid is not None else None
     found = _POINTER.match(data) if data is not None else None

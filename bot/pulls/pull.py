@@ -19,35 +19,44 @@ from __future__ import annotations
 
 import structlog
 
-from bot.changes.rename_sources import MovedOn
+from bot.changes.rename_sources import HeadMoved
 from bot.core import people
-from bot.core.context import Desk, thread_key
-from bot.core.pull_records import Memo, Record, find_report, forget, recall, recall_all, remember, situation
-from bot.pulls.checks import Checked, check
+from bot.core.context import BoardContext, thread_key
+from bot.core.pull_records import (
+    PullRequestMemo,
+    PullRequestRecord,
+    find_report,
+    forget,
+    recall,
+    recall_all,
+    remember,
+    situation,
+)
+from bot.pulls.checks import PullRequestCheck, check
 from bot.pulls.merging import MAX_DIFF, merge_checked, settle_merged
-from bot.pulls.rename_pulls import RenameChecked, call_linked, check_rename
+from bot.pulls.rename_pulls import RenameCheck, call_linked, check_rename
 from bot.pulls.report import record_of, tell_checked, tell_void
 from hub.comments import is_by
 from hub.diffs import changes_in
 from hub.errors import BadToken, Denied, ThreadNotFound, TooLarge
 from hub.records import Repo, Thread
 from leaderboard.changes import FileChange
-from leaderboard.effects import Effect, Mode
-from leaderboard.rename_claims import claimed
+from leaderboard.effects import Effect, EffectMode
+from leaderboard.rename_claims import read_claim
 from leaderboard.renames import Kind
 from redis_state.crashpoints import pass_by, point
-from redis_state.dirty import Priority
+from redis_state.dirty import SyncPriority
 
 log = structlog.get_logger()
 
 AGAIN = 1.0
 """Seconds until another look, where the pull request moved on under our eyes."""
-MENDABLE = ("problems", "mixed")
+CORRECTABLE = ("problems", "mixed")
 
 REPORTED = point("pull request reported on, not remembered")
 
 
-def sync_pull(desk: Desk, repo: Repo, seen: Thread) -> tuple[int, float | None]:
+def sync_pull(desk: BoardContext, repo: Repo, seen: Thread) -> tuple[int, float | None]:
     """Bring the pull request `seen`, as it was just read, in step: how many comments were posted, and when to look
     again by itself, if ever."""
     me = desk.me()
@@ -62,19 +71,19 @@ def sync_pull(desk: Desk, repo: Repo, seen: Thread) -> tuple[int, float | None]:
     except Denied as error:
         log.warning("report not allowed", pull=seen.num, error=str(error))
         now = situation(desk, seen)
-        remember(desk, repo, seen.num, Memo(head=now.head, held=now, denied=True))
+        remember(desk, repo, seen.num, PullRequestMemo(head=now.head, held=now, denied=True))
     return 0, None
 
 
-def mark_moved(desk: Desk, heads: dict[str, str]) -> None:
+def mark_moved(desk: BoardContext, heads: dict[str, str]) -> None:
     """Mark the pull requests whose head, in `heads` by its ref, is another than when they were checked."""
     for number, memo in recall_all(desk).items():
         head = heads.get(f"refs/pr/{number}")
         if memo is None or head not in (None, memo.head):
-            desk.mark(thread_key(desk.requests, number), Priority.EVENT)
+            desk.mark(thread_key(desk.requests, number), SyncPriority.EVENT)
 
 
-def _bring_in_step(desk: Desk, repo: Repo, seen: Thread) -> tuple[int, float | None]:
+def _bring_in_step(desk: BoardContext, repo: Repo, seen: Thread) -> tuple[int, float | None]:
     _, record = find_report(desk, seen)
     if seen.status in ("merged", "closed"):
         if seen.status == "merged" and record is not None and record.end is None:
@@ -90,7 +99,7 @@ def _bring_in_step(desk: Desk, repo: Repo, seen: Thread) -> tuple[int, float | N
     return _check(desk, repo, seen.num, reported)
 
 
-def _is_current(desk: Desk, repo: Repo, seen: Thread, record: Record | None) -> bool:
+def _is_current(desk: BoardContext, repo: Repo, seen: Thread, record: PullRequestRecord | None) -> bool:
     """Whether there is nothing to check: the report, or what is remembered of one that was held back, is about this."""
     now, memo = situation(desk, seen), recall(desk, repo, seen.num)
     if record is None:
@@ -98,21 +107,21 @@ def _is_current(desk: Desk, repo: Repo, seen: Thread, record: Record | None) -> 
             return False
         if memo.denied or memo.silent:
             return True
-        if desk.effects.mode(Effect.COMMENT) is Mode.ON:
+        if desk.effects.mode(Effect.COMMENT) is EffectMode.ON:
             return False
         desk.effects.held_still(thread_key(repo, seen.num))
         return True
     if record.checking or record.situation != now:
         return False
     if memo is None:
-        remember(desk, repo, seen.num, Memo(head=now.head, heard=_heard(desk, seen)))
+        remember(desk, repo, seen.num, PullRequestMemo(head=now.head, heard=_count_relevant_comments(desk, seen)))
         return True
     if memo.stale:
         return False
-    return record.result not in MENDABLE or _heard(desk, seen) <= memo.heard
+    return record.result not in CORRECTABLE or _count_relevant_comments(desk, seen) <= memo.heard
 
 
-def _heard(desk: Desk, seen: Thread) -> int:
+def _count_relevant_comments(desk: BoardContext, seen: Thread) -> int:
     """How many comments there are of those at whose word it is checked again."""
     author, maintainers = (seen.author_id, seen.author_name), people.maintainers(desk)
     return sum(
@@ -122,14 +131,14 @@ def _heard(desk: Desk, seen: Thread) -> int:
     )
 
 
-def _check(desk: Desk, repo: Repo, number: int, reported: str) -> tuple[int, float | None]:
+def _check(desk: BoardContext, repo: Repo, number: int, reported: str) -> tuple[int, float | None]:
     """Check pull request `number` and report; `reported` is the head of an earlier report."""
     seen, changes = _read(desk, repo, number)
     if changes == [] and seen.status == "draft":
         return 0, None  # it has only just been opened
     try:
         checked = _look_at(desk, repo, seen, changes)
-    except MovedOn:
+    except HeadMoved:
         log.info("moved while it was checked", pull=number, status=seen.status)
         return 0, desk.now() + AGAIN
     fresh = desk.hub.thread(repo, number)
@@ -138,7 +147,7 @@ def _check(desk: Desk, repo: Repo, number: int, reported: str) -> tuple[int, flo
         log.info("moved while it was checked", pull=number, status=fresh.status)
         return 0, desk.now() + AGAIN
     if checked is None:
-        remember(desk, repo, number, Memo(head=now.head, held=now, silent=True))
+        remember(desk, repo, number, PullRequestMemo(head=now.head, held=now, silent=True))
         return 0, None
     void = reported if reported != now.head else ""
     told = tell_checked(desk, repo, fresh, checked, now, void=void)
@@ -146,7 +155,7 @@ def _check(desk: Desk, repo: Repo, number: int, reported: str) -> tuple[int, flo
     record = record_of(checked, now)
     log.info("pull request", repo=repo.id, pull=number, head=now.head, result=record.result, told=told)
     held = now if told == "held" else None
-    remember(desk, repo, number, Memo(head=now.head, heard=_heard(desk, fresh), held=held))
+    remember(desk, repo, number, PullRequestMemo(head=now.head, heard=_count_relevant_comments(desk, fresh), held=held))
     if record.rename is not None:
         call_linked(desk, repo, number)
     if told == "held":
@@ -155,7 +164,7 @@ def _check(desk: Desk, repo: Repo, number: int, reported: str) -> tuple[int, flo
     return int(told == "posted"), _go_on(desk, repo, fresh, record)
 
 
-def _read(desk: Desk, repo: Repo, number: int) -> tuple[Thread, list[FileChange] | None]:
+def _read(desk: BoardContext, repo: Repo, number: int) -> tuple[Thread, list[FileChange] | None]:
     """The pull request, and what it changes; None where that is too much to be read."""
     try:
         seen, diff = desk.hub.pull(repo, number, max_bytes=MAX_DIFF)
@@ -164,17 +173,19 @@ def _read(desk: Desk, repo: Repo, number: int) -> tuple[Thread, list[FileChange]
     return seen, changes_in(diff)
 
 
-def _look_at(desk: Desk, repo: Repo, seen: Thread, changes: list[FileChange] | None) -> Checked | RenameChecked | None:
+def _look_at(
+    desk: BoardContext, repo: Repo, seen: Thread, changes: list[FileChange] | None
+) -> PullRequestCheck | RenameCheck | None:
     """What there is to say of it; None: nothing, for it is none of ours."""
     kind: Kind = "requests" if repo == desk.requests else "results"
-    if (claim := claimed(kind, seen.title, changes or [])) is not None:
+    if (claim := read_claim(kind, seen.title, changes or [])) is not None:
         return check_rename(desk, repo, seen, changes, claim)
     if repo != desk.requests:
         return None
-    return Checked("too-large") if changes is None else check(desk, seen, changes)
+    return PullRequestCheck("too-large") if changes is None else check(desk, seen, changes)
 
 
-def _go_on(desk: Desk, repo: Repo, seen: Thread, record: Record | None) -> float | None:
+def _go_on(desk: BoardContext, repo: Repo, seen: Thread, record: PullRequestRecord | None) -> float | None:
     """Merge what passed, where the board lets us; when to look again."""
     if record is None or not _is_ripe(record):
         return None
@@ -185,14 +196,14 @@ def _go_on(desk: Desk, repo: Repo, seen: Thread, record: Record | None) -> float
     return desk.now() + AGAIN if done.how == "moved" else None
 
 
-def _is_ripe(record: Record) -> bool:
+def _is_ripe(record: PullRequestRecord) -> bool:
     """Whether it passed and can be merged; a rename is merged once a maintainer has approved it."""
     now = record.situation
     passed = record.result == "passed" and not record.refused and record.rename is None
     return passed and not now.draft and not now.conflict
 
 
-def _list_merge(desk: Desk, repo: Repo, number: int, record: Record) -> None:
+def _list_merge(desk: BoardContext, repo: Repo, number: int, record: PullRequestRecord) -> None:
     """Where the board merges by itself and that is held back: say so, and look again when it is not any more."""
     if desk.board.pull_requests == "merge" and _is_ripe(record):
         desk.effects.may_merge(repo, number, head=record.situation.head)

@@ -8,7 +8,7 @@ from typing import Literal
 
 from bot.core.render import Safe, render
 from leaderboard.reasons import Problem
-from leaderboard.submissions import Other
+from leaderboard.submissions import OtherFile
 
 Result = Literal["passed", "problems", "mixed", "other", "too-many", "too-large", "nothing"]
 """What a pull request is: submissions that pass, or do not; with other changes beside them; no submission at all; more
@@ -56,7 +56,7 @@ class PullView:
     record: Safe
     end: End | None = None
     files: Sequence[FileView] = ()
-    others: Sequence[Other] = ()
+    others: Sequence[OtherFile] = ()
     most: int = 0
     count: int = 0
     void: str = ""
@@ -80,7 +80,7 @@ class PullView:
         return sum(not file.problems for file in self.files)
 
     @property
-    def shown_others(self) -> Sequence[Other]:
+    def shown_others(self) -> Sequence[OtherFile]:
         """Those of `others` that are listed."""
         return self.others[:SHOWN_OTHERS]
 

@@ -17,29 +17,29 @@ import structlog
 
 from bot.changes import rename_facts
 from bot.changes.rename_followups import follow_up
-from bot.changes.rename_sources import Merged, Source, TooMuch, source_of
-from bot.core.context import Desk
-from bot.core.pull_records import MAIN, Renaming
+from bot.changes.rename_sources import MergedCommit, RenameSource, TooMuchToRead, source_of
+from bot.core.context import BoardContext
+from bot.core.pull_records import MAIN, CheckedRename
 from bot.flags.flag_files import rename as rename_flags
 from hub.records import Repo, Thread
 from leaderboard.changes import FileChange
-from leaderboard.rename_checks import WORDS, Judged, Line, judge
-from leaderboard.rename_claims import Claim
-from leaderboard.renames import MOST_FILES, REASONS, Checked, Plan, check, plan
-from redis_state.dirty import Priority
+from leaderboard.rename_checks import WORDS, RenameCheckLine, RenameVerdict, judge
+from leaderboard.rename_claims import RenameClaim
+from leaderboard.renames import MOST_FILES, REASONS, RenameComparison, RenamePlan, check, plan
+from redis_state.dirty import SyncPriority
 from redis_state.redis import text
 
 log = structlog.get_logger()
 
-_NOT_LOOKED_AT: Checked = Checked("wrong", (REASONS["too-many"].problem(most=f"{MOST_FILES:,}"),))
+_NOT_LOOKED_AT: RenameComparison = RenameComparison("wrong", (REASONS["too-many"].problem(most=f"{MOST_FILES:,}"),))
 
 
 @dataclass(frozen=True)
-class RenameChecked:
+class RenameCheck:
     """What came of checking it: the lines of the report, and what an approval is bound to."""
 
-    judged: Judged
-    rename: Renaming
+    judged: RenameVerdict
+    rename: CheckedRename
 
     @property
     def passed(self) -> bool:
@@ -48,30 +48,32 @@ class RenameChecked:
 
 
 def check_rename(
-    desk: Desk, repo: Repo, thread: Thread, changes: Sequence[FileChange] | None, claim: Claim
-) -> RenameChecked:
+    desk: BoardContext, repo: Repo, thread: Thread, changes: Sequence[FileChange] | None, claim: RenameClaim
+) -> RenameCheck:
     """Hold `changes`, those of the pull request `thread`, against the plan of `claim`; None: too many to be read.
 
     A dozen calls in the requests repo, however many requests there are; in the results repo one more for each file.
     """
-    names = Renaming(old=claim.old, new=claim.new)
+    names = CheckedRename(old=claim.old, new=claim.new)
     if claim.problem is not None:
-        return RenameChecked(Judged((Line(False, claim.problem),)), names)
+        return RenameCheck(RenameVerdict((RenameCheckLine(False, claim.problem),)), names)
     source = source_of(desk, repo)
     try:
         base = source.base(claim.old, claim.new)
         it = plan(source.kind, claim.old, claim.new, base.files, base.new_files)
         checked, outcome = _against(source, it, thread, changes)
-    except TooMuch as error:
-        return RenameChecked(Judged((Line(False, error.problem),)), names)
+    except TooMuchToRead as error:
+        return RenameCheck(RenameVerdict((RenameCheckLine(False, error.problem),)), names)
     facts = rename_facts.gather(desk, it, base, rename_facts.asking_for(desk, repo, thread))
     judged = judge(facts, checked)
-    judged = Judged((*_of_thread(thread), *judged.lines), judged.partial)
+    judged = RenameVerdict((*_of_thread(thread), *judged.lines), judged.partial)
     rename = names.model_copy(update={"plan": it.digest, "outcome": outcome, "partial": judged.partial})
-    return RenameChecked(judged, rename)
+    return RenameCheck(judged, rename)
 
 
-def _against(source: Source, it: Plan, thread: Thread, changes: Sequence[FileChange] | None) -> tuple[Checked, str]:
+def _against(
+    source: RenameSource, it: RenamePlan, thread: Thread, changes: Sequence[FileChange] | None
+) -> tuple[RenameComparison, str]:
     """What the pull request does, held against the plan, and the digest of its outcome.
 
     Nothing is fetched of one that touches a file which is not in the plan.
@@ -81,26 +83,26 @@ def _against(source: Source, it: Plan, thread: Thread, changes: Sequence[FileCha
     by_paths = check(it, changes, {})
     if it.problems or any(problem.code != "content" for problem in by_paths.problems):
         kept = tuple(problem for problem in by_paths.problems if problem.code != "content")
-        return Checked("wrong", kept, by_paths.left), ""
+        return RenameComparison("wrong", kept, by_paths.left), ""
     head = source.head(thread.num, thread.head_commit or "", changes)
     return check(it, changes, head.contents), head.digest
 
 
-def _of_thread(thread: Thread) -> list[Line]:
-    lines: list[Line] = []
+def _of_thread(thread: Thread) -> list[RenameCheckLine]:
+    lines: list[RenameCheckLine] = []
     if thread.target not in (MAIN, None):
-        lines.append(Line(False, WORDS["other-branch"].problem(name=thread.target)))
+        lines.append(RenameCheckLine(False, WORDS["other-branch"].problem(name=thread.target)))
     if thread.conflicting_files:
-        lines.append(Line(False, WORDS["conflicts"].problem()))
+        lines.append(RenameCheckLine(False, WORDS["conflicts"].problem()))
     return lines
 
 
-def stands(desk: Desk, repo: Repo, thread: Thread, rename: Renaming) -> bool:
+def stands(desk: BoardContext, repo: Repo, thread: Thread, rename: CheckedRename) -> bool:
     """Whether what was checked still holds: the plan is the same, and nothing speaks against it by now."""
     source = source_of(desk, repo)
     try:
         base = source.base(rename.old, rename.new)
-    except TooMuch:
+    except TooMuchToRead:
         return False
     it = plan(source.kind, rename.old, rename.new, base.files, base.new_files)
     if it.digest != rename.plan or it.problems:
@@ -109,12 +111,12 @@ def stands(desk: Desk, repo: Repo, thread: Thread, rename: Renaming) -> bool:
     return judge(facts).passed
 
 
-def is_exact(desk: Desk, repo: Repo, rename: Renaming, commit: str) -> Merged | None:
+def is_exact(desk: BoardContext, repo: Repo, rename: CheckedRename, commit: str) -> MergedCommit | None:
     """What the merge commit did, if that is what was checked, and nothing else."""
     source = source_of(desk, repo)
     try:
         merged = source.merged(rename.old, rename.new, commit)
-    except TooMuch:
+    except TooMuchToRead:
         return None
     it = plan(source.kind, rename.old, rename.new, merged.base.files, merged.base.new_files)
     checked = check(it, merged.changes, merged.head.contents)
@@ -122,7 +124,7 @@ def is_exact(desk: Desk, repo: Repo, rename: Renaming, commit: str) -> Merged | 
     return merged if same and checked.verdict != "wrong" else None
 
 
-def carry_on(desk: Desk, repo: Repo, rename: Renaming, merged: Merged, commit: str) -> None:
+def follow_up_merge(desk: BoardContext, repo: Repo, rename: CheckedRename, merged: MergedCommit, commit: str) -> None:
     """What follows from `commit`, a merge that was right: our facts are mended, requests looked at, flags renamed."""
     kind = source_of(desk, repo).kind
     it = plan(kind, rename.old, rename.new, merged.base.files, merged.base.new_files)
@@ -130,7 +132,7 @@ def carry_on(desk: Desk, repo: Repo, rename: Renaming, merged: Merged, commit: s
     rename_flags(desk, rename.old, rename.new, commit)
 
 
-def call_linked(desk: Desk, repo: Repo, number: int) -> None:
+def call_linked(desk: BoardContext, repo: Repo, number: int) -> None:
     """Have the discussions that link pull request `number` looked at."""
     keys = [text(key) for key in desk.redis.smembers(desk.keys.pull_links(f"{repo.id} {number}"))]
-    desk.mark_all(keys, Priority.PERSON)
+    desk.mark_all(keys, SyncPriority.PERSON)

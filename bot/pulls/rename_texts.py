@@ -8,7 +8,7 @@ from typing import Literal
 
 from bot.core.render import Safe, render
 from bot.pulls.pull_texts import End
-from leaderboard.rename_checks import Line
+from leaderboard.rename_checks import RenameCheckLine
 
 SHOWN = 20
 
@@ -21,7 +21,7 @@ class RenameView:
     new: str
     head: str
     record: Safe
-    lines: Sequence[Line] = ()
+    lines: Sequence[RenameCheckLine] = ()
     passed: bool = False
     partial: bool = False
     draft: bool = False
@@ -35,7 +35,7 @@ class RenameView:
     by: str = ""
 
     @property
-    def shown(self) -> Sequence[Line]:
+    def shown(self) -> Sequence[RenameCheckLine]:
         """Those of `lines` that are listed: what is wrong first."""
         return sorted(self.lines, key=lambda line: line.ok)[:SHOWN]
 

@@ -6,11 +6,11 @@ from dataclasses import replace
 from typing import Any, Literal
 
 from bot.core import comment_quota
-from bot.core.context import Desk, thread_key
-from bot.core.pull_records import Record, Renaming, Situation, find_report, marker
-from bot.pulls.checks import Checked
+from bot.core.context import BoardContext, thread_key
+from bot.core.pull_records import CheckedRename, PullRequestRecord, PullRequestState, find_report, marker
+from bot.pulls.checks import PullRequestCheck
 from bot.pulls.pull_texts import End, FileView, PullView, pull_report
-from bot.pulls.rename_pulls import RenameChecked
+from bot.pulls.rename_pulls import RenameCheck
 from bot.pulls.rename_texts import RenameView, rename_report
 from hub.records import Repo, Thread
 from leaderboard.requests import RequestPath, parse_path
@@ -20,16 +20,22 @@ Told = Literal["posted", "edited", "same", "held"]
 
 
 def tell_checked(
-    desk: Desk, repo: Repo, thread: Thread, checked: Checked | RenameChecked, now: Situation, *, void: str = ""
+    desk: BoardContext,
+    repo: Repo,
+    thread: Thread,
+    checked: PullRequestCheck | RenameCheck,
+    now: PullRequestState,
+    *,
+    void: str = "",
 ) -> Told:
     """Say what came of checking `thread` as it is `now`; `void` is the head of an earlier report."""
     record = record_of(checked, now)
-    if isinstance(checked, RenameChecked):
+    if isinstance(checked, RenameCheck):
         lines = checked.judged.lines
         told = _renaming(
             record, checked.rename, now.head, lines=lines, passed=checked.passed, draft=now.draft, void=void
         )
-        return _tell(desk, repo, thread, rename_report(told))
+        return _write_report(desk, repo, thread, rename_report(told))
     view = PullView(
         result=checked.result,
         head=now.head,
@@ -43,41 +49,45 @@ def tell_checked(
         conflicts=thread.conflicting_files,
         merges_itself=now.merges_itself,
     )
-    return _tell(desk, repo, thread, _text(desk, view))
+    return _write_report(desk, repo, thread, _text(desk, view))
 
 
-def record_of(checked: Checked | RenameChecked, now: Situation) -> Record:
+def record_of(checked: PullRequestCheck | RenameCheck, now: PullRequestState) -> PullRequestRecord:
     """What the report on `checked` says, for the bot."""
-    if isinstance(checked, RenameChecked):
-        return Record(situation=now, result="passed" if checked.passed else "problems", rename=checked.rename)
-    return Record(situation=now, result=checked.result, files=checked.plan)
+    if isinstance(checked, RenameCheck):
+        return PullRequestRecord(
+            situation=now, result="passed" if checked.passed else "problems", rename=checked.rename
+        )
+    return PullRequestRecord(situation=now, result=checked.result, files=checked.plan)
 
 
-def tell_void(desk: Desk, repo: Repo, thread: Thread, record: Record) -> Told:
+def tell_void(desk: BoardContext, repo: Repo, thread: Thread, record: PullRequestRecord) -> Told:
     """Say that the report which `record` belongs to is about what is not there any more."""
     void = record.model_copy(update={"checking": True})
     head, was = thread.head_commit or "", record.situation.head
     if record.rename is not None:
-        return _tell(desk, repo, thread, rename_report(_renaming(void, record.rename, head, checking=True, void=was)))
+        return _write_report(
+            desk, repo, thread, rename_report(_renaming(void, record.rename, head, checking=True, void=was))
+        )
     view = PullView(result=record.result, head=head, record=void.line(), checking=True, void=was)
-    return _tell(desk, repo, thread, _text(desk, view))
+    return _write_report(desk, repo, thread, _text(desk, view))
 
 
-def tell_refused(desk: Desk, repo: Repo, thread: Thread, record: Record, why: str) -> Told:
+def tell_refused(desk: BoardContext, repo: Repo, thread: Thread, record: PullRequestRecord, why: str) -> Told:
     """Say that the Hub did not let us merge it."""
     refused, head = record.model_copy(update={"refused": True}), record.situation.head
     if record.rename is not None:
         view = _renaming(refused, record.rename, head, passed=True, refused=why)
-        return _tell(desk, repo, thread, rename_report(view))
+        return _write_report(desk, repo, thread, rename_report(view))
     told = PullView(result=record.result, head=head, record=refused.line(), files=_files(desk, record), refused=why)
-    return _tell(desk, repo, thread, _text(desk, told))
+    return _write_report(desk, repo, thread, _text(desk, told))
 
 
 def tell_end(
-    desk: Desk,
+    desk: BoardContext,
     repo: Repo,
     thread: Thread,
-    record: Record,
+    record: PullRequestRecord,
     how: End,
     commit: str,
     *,
@@ -89,7 +99,7 @@ def tell_end(
     if record.rename is not None:
         passed = record.result == "passed"
         view = _renaming(ended, record.rename, head, passed=passed, end=how, commit=commit, commit_url=url, by=by)
-        return _tell(desk, repo, thread, rename_report(view))
+        return _write_report(desk, repo, thread, rename_report(view))
     told = PullView(
         result=record.result,
         head=head,
@@ -100,14 +110,14 @@ def tell_end(
         commit_url=url,
         by=by,
     )
-    return _tell(desk, repo, thread, _text(desk, told))
+    return _write_report(desk, repo, thread, _text(desk, told))
 
 
-def _renaming(record: Record, rename: Renaming, head: str, **more: Any) -> RenameView:
+def _renaming(record: PullRequestRecord, rename: CheckedRename, head: str, **more: Any) -> RenameView:
     return RenameView(old=rename.old, new=rename.new, head=head, record=record.line(), partial=rename.partial, **more)
 
 
-def _files(desk: Desk, record: Record) -> tuple[FileView, ...]:
+def _files(desk: BoardContext, record: PullRequestRecord) -> tuple[FileView, ...]:
     """The files of a report that everything passed, as its record has them."""
     found: list[FileView] = []
     for file in record.files:
@@ -118,11 +128,11 @@ def _files(desk: Desk, record: Record) -> tuple[FileView, ...]:
     return tuple(found)
 
 
-def _text(desk: Desk, view: PullView) -> str:
+def _text(desk: BoardContext, view: PullView) -> str:
     return pull_report(replace(view, followed=desk.board.threads != "never"))
 
 
-def _tell(desk: Desk, repo: Repo, thread: Thread, text: str) -> Told:
+def _write_report(desk: BoardContext, repo: Repo, thread: Thread, text: str) -> Told:
     """Write the report into `thread`, as it was just read, or make the one that is there say `text`."""
     comment_quota.check(desk, repo, "the pull request")
     mark, wake = marker(desk, thread.num), thread_key(repo, thread.num)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from bot.changes import proposals
-from bot.core.commands.call import Answer, Call, doing, say
+from bot.core.commands.call import Answer, Call, acting, say
 from bot.core.commands.parameters import MAINTAINERS, REASON
-from bot.core.commands.registry import Param, Place, Verb
+from bot.core.commands.registry import CommandPlace, Param, Verb
 from bot.core.render import Safe
 from bot.pulls.approving import approve
 from hub.errors import Conflict
@@ -20,15 +20,15 @@ SHA = Param(
 
 def run_approve(call: Call) -> Answer:
     """Merge it at that very commit, if a report of ours says that it passed there; or do what that plan says."""
-    found = proposals.meant(call.desk, call.thread, call.get("sha"))
+    found = proposals.find_by_digest(call.desk, call.thread, call.get("sha"))
     if found is not None:
-        return doing(lambda: _carried(call, found))
-    if call.place is not Place.PULL:
+        return acting(lambda: _proposal_answer(call, found))
+    if call.place is not CommandPlace.PULL:
         return Answer(say("propose", how="none", problems=[], digest=call.get("sha")), allowed=False)
-    return doing(lambda: approve(call.desk, call.repo, call.thread.num, call.get("sha"), call.person.name))
+    return acting(lambda: approve(call.desk, call.repo, call.thread.num, call.get("sha"), call.person.name))
 
 
-def _carried(call: Call, found: proposals.Found) -> Safe:
+def _proposal_answer(call: Call, found: proposals.PostedProposal) -> Safe:
     ended = proposals.approve(call.desk, call.repo, call.thread, found, call.person.name)
     how = "off" if ended.state == "open" else ended.state
     return say("propose", how=how, problems=[], digest=ended.digest[:8])
@@ -37,8 +37,8 @@ def _carried(call: Call, found: proposals.Found) -> Safe:
 def run_reject(call: Call) -> Answer:
     """Close it, with the reason; what is proposed in the thread is turned down, and a discussion stays open."""
     is_open = any(one.proposal.state == "open" for one in proposals.find(call.desk, call.thread))
-    if is_open or call.place is not Place.PULL:
-        return doing(lambda: _turned_down(call))
+    if is_open or call.place is not CommandPlace.PULL:
+        return acting(lambda: _turned_down(call))
     if call.thread.status in ("merged", "closed") and not call.resumed:
         return Answer(say("reject", state=call.thread.status), allowed=False)
 
@@ -50,7 +50,7 @@ def run_reject(call: Call) -> Answer:
             return say("reject", state=call.desk.hub.thread(call.repo, call.thread.num).status)
         return say("reject", state="done" if done else "off", reason=call.get("reason"))
 
-    return doing(act)
+    return acting(act)
 
 
 def _turned_down(call: Call) -> Safe:

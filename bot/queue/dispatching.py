@@ -19,18 +19,18 @@ from functools import partial
 
 import structlog
 
-from bot.core.context import Desk, request_key
+from bot.core.context import BoardContext, request_key
 from bot.queue.durations import ask_for_durations
-from bot.read_models.queue_snapshot import look
+from bot.read_models.queue_snapshot import take_snapshot
 from leaderboard.dispatch import choose
 from leaderboard.effects import Effect
 from leaderboard.requests import Request, Status
 from leaderboard.tiers import Tier
 from redis_state import jobs
-from redis_state.board.entry import Entry
+from redis_state.board.entry import IndexEntry
 from redis_state.board.pauses import PAUSED
-from redis_state.dirty import Priority
-from redis_state.shadowed_writes import Would
+from redis_state.dirty import SyncPriority
+from redis_state.shadowed_writes import ShadowedWrite
 
 log = structlog.get_logger()
 
@@ -40,12 +40,12 @@ RETOLD = 100
 """Requests whose threads are told of a new position after one dispatch, at most."""
 
 
-def sync_queue(desk: Desk) -> None:
+def sync_queue(desk: BoardContext) -> None:
     """Put those whose turn it is into RQ, take back those whose turn it is not, and have new positions told."""
     if not desk.pauses.are_known():
-        desk.mark(PAUSED, Priority.PERSON)  # whose sync calls us again
+        desk.mark(PAUSED, SyncPriority.PERSON)  # whose sync calls us again
         return
-    line = look(desk)
+    line = take_snapshot(desk)
     chosen = {one.attempt: one for one in choose(line.turns, line.running, line.terms)}
     places = {attempt: line.terms.queue_of(one.tier) for attempt, one in chosen.items()}
     _recall(desk, line.lying, {attempt: desk.queue(tier) for attempt, tier in places.items()})
@@ -54,10 +54,10 @@ def sync_queue(desk: Desk) -> None:
             _dispatch(desk, desk.index.get(one.path), places[attempt])
     if line.waiting and not line.terms.durations.measured:
         ask_for_durations(desk)
-    desk.mark_all(map(request_key, line.to_be_retold(RETOLD)), Priority.BACKGROUND)
+    desk.mark_all(map(request_key, line.to_be_retold(RETOLD)), SyncPriority.BACKGROUND)
 
 
-def _recall(desk: Desk, lying: Mapping[str, str], wanted: Mapping[str, str]) -> None:
+def _recall(desk: BoardContext, lying: Mapping[str, str], wanted: Mapping[str, str]) -> None:
     for attempt, name in lying.items():
         if wanted.get(attempt) == name or not jobs.recall(desk.redis, name, attempt):
             continue
@@ -68,12 +68,12 @@ def _recall(desk: Desk, lying: Mapping[str, str], wanted: Mapping[str, str]) -> 
             desk.index.change(entry.path, partial(_moved, attempt, "queued", {"state": "waiting"}))
 
 
-def _moved(attempt: str, state: str, to: Mapping[str, object], entry: Entry) -> Entry | None:
+def _moved(attempt: str, state: str, to: Mapping[str, object], entry: IndexEntry) -> IndexEntry | None:
     """`entry` with `to`, unless its request has gone on since: it is at another attempt, or in another state."""
     return entry.model_copy(update=to) if (entry.attempt, entry.state) == (attempt, state) else None
 
 
-def job_for(desk: Desk, request: Request, entry: Entry) -> jobs.EvaluationJob:
+def job_for(desk: BoardContext, request: Request, entry: IndexEntry) -> jobs.EvaluationJob:
     """The message for the worker that takes `request`."""
     assert entry.sha is not None
     assert entry.attempt is not None
@@ -94,7 +94,7 @@ def job_for(desk: Desk, request: Request, entry: Entry) -> jobs.EvaluationJob:
     )
 
 
-def _dispatch(desk: Desk, entry: Entry, tier: Tier) -> None:
+def _dispatch(desk: BoardContext, entry: IndexEntry, tier: Tier) -> None:
     if entry.state != "waiting":
         return
     if entry.job is None or entry.attempt is None:
@@ -111,9 +111,9 @@ def _dispatch(desk: Desk, entry: Entry, tier: Tier) -> None:
     log.info("queued", attempt=entry.attempt, path=entry.path, tier=tier, new=new)
 
 
-def _may_run(desk: Desk, entry: Entry) -> bool:
+def _may_run(desk: BoardContext, entry: IndexEntry) -> bool:
     """Whether the claim, which is an edit, could be granted: without it a worker would only be sent away again."""
-    would = Would(
+    would = ShadowedWrite(
         id=f"edit run {entry.attempt}",
         effect=Effect.EDIT,
         repo=f"{desk.requests.kind}/{desk.requests.id}",

@@ -11,12 +11,12 @@ from collections.abc import Iterator
 import structlog
 from pydantic import ValidationError
 
-from bot.core.context import Desk
+from bot.core.context import BoardContext
 from hub.errors import NotFound, TooLarge
-from leaderboard.results import BLOCK, MAX_BYTES, BadResults, Block, parse_harness
+from leaderboard.results import BLOCK, MAX_BYTES, BadResults, StewardBlock, parse_harness
 from leaderboard.tiers import size_class, weight_bytes
 from leaderboard.times import read_time
-from redis_state.dirty import Priority
+from redis_state.dirty import SyncPriority
 
 log = structlog.get_logger()
 
@@ -28,16 +28,16 @@ AGAIN = 3_600.0
 """Seconds until another look, where there were no results yet."""
 
 
-def ask_for_durations(desk: Desk) -> None:
+def ask_for_durations(desk: BoardContext) -> None:
     """Have them learned, once in AGAIN seconds."""
     last = desk.redis.hget(desk.keys.rounds, DURATIONS)
     if last is not None and 0 <= desk.now() - float(last) < AGAIN:
         return
     desk.redis.hset(desk.keys.rounds, DURATIONS, desk.now())
-    desk.mark(DURATIONS, Priority.BACKGROUND)
+    desk.mark(DURATIONS, SyncPriority.BACKGROUND)
 
 
-def sync_durations(desk: Desk) -> None:
+def sync_durations(desk: BoardContext) -> None:
     """Read the newest results, unless something was measured meanwhile."""
     if desk.measures.durations().measured:
         return
@@ -47,7 +47,7 @@ def sync_durations(desk: Desk) -> None:
     log.info("durations learned from results", count=len(found))
 
 
-def _newest(desk: Desk) -> list[str]:
+def _newest(desk: BoardContext) -> list[str]:
     """Paths of the newest results files, newest first."""
     try:
         commits = desk.hub.commits(desk.results, limit=COMMITS)
@@ -68,11 +68,11 @@ def _added(message: str) -> Iterator[str]:
             yield str(said.get("path", ""))
 
 
-def _read(desk: Desk, path: str) -> tuple[str, int, float] | None:
+def _read(desk: BoardContext, path: str) -> tuple[str, int, float] | None:
     """Suite, size class and seconds of an evaluation; None where the file does not tell."""
     try:
         data = parse_harness(desk.hub.read_file(desk.results, path, max_bytes=MAX_BYTES).data)
-        block = Block.model_validate(data.get(BLOCK))
+        block = StewardBlock.model_validate(data.get(BLOCK))
     except (NotFound, TooLarge, BadResults, ValidationError) as error:
         log.warning("no duration in these results", path=path, error=str(error)[:200])
         return None

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import structlog
 
-from bot.core.context import Desk
+from bot.core.context import BoardContext
 from bot.queue.rulings import pause
 from leaderboard.attempts import Outcome
-from leaderboard.outbreaks import BY, WINDOW, Ended, struck, suspicion
+from leaderboard.outbreaks import BY, WINDOW, EndedAttempt, models_struck, suspicion
 from redis_state.canaries import Canaries
-from redis_state.dirty import Priority
+from redis_state.dirty import SyncPriority
 
 log = structlog.get_logger()
 
@@ -22,25 +22,25 @@ OUTBREAK = "outbreak"
 """Kind of the dirty key of a suite's outbreaks."""
 
 
-def note(desk: Desk, model: str, outcome: Outcome) -> None:
+def note(desk: BoardContext, model: str, outcome: Outcome) -> None:
     """The attempt of `outcome` has ended: that counts, once."""
     canaries = _canaries(desk, outcome.suite)
     cause = outcome.failure.cause if outcome.failure is not None else ""
-    ended = Ended(outcome.attempt, model, cause, at=min(outcome.ended, desk.now()))
+    ended = EndedAttempt(outcome.attempt, model, cause, at=min(outcome.ended, desk.now()))
     if not canaries.note(ended):
         return
     desk.meters.count("attempts_ended", cause or "none")
     if cause:
-        desk.mark(canaries.key, Priority.EVENT)
+        desk.mark(canaries.key, SyncPriority.EVENT)
 
 
-def sync_outbreak(desk: Desk, suite: str) -> None:
+def sync_outbreak(desk: BoardContext, suite: str) -> None:
     """Act upon a canary's verdict; else ask for one where deaths look like an outbreak."""
     canaries, now = _canaries(desk, suite), desk.now()
     paused = f"suite:{suite}" in desk.pauses.all()
     if (verdict := canaries.verdict()) is not None:
         # The canary may have taken long: those count who died before it was asked for.
-        found = struck(canaries.ended(), verdict.cause, now=now, window=2 * WINDOW)
+        found = models_struck(canaries.ended(), verdict.cause, now=now, window=2 * WINDOW)
         if not found.is_one:
             log.warning("a verdict that nobody asked for", suite=suite, cause=verdict.cause, worker=verdict.worker)
         elif verdict.died_of and not paused:
@@ -55,5 +55,5 @@ def sync_outbreak(desk: Desk, suite: str) -> None:
         log.warning("canary asked for", suite=suite, cause=suspected.cause, models=suspected.models)
 
 
-def _canaries(desk: Desk, suite: str) -> Canaries:
+def _canaries(desk: BoardContext, suite: str) -> Canaries:
     return Canaries(desk.redis, desk.keys, suite)

@@ -4,22 +4,22 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from bot.core.context import Desk
+from bot.core.context import BoardContext
 from bot.core.waiting_threads import DIGEST
 from bot.queue.dispatching import QUEUE
 from hub.errors import TooLarge
 from leaderboard.holds import MAX_PAUSES, PAUSES
-from leaderboard.outbreaks import called_off
-from redis_state.dirty import Priority
+from leaderboard.outbreaks import suites_paused_by_outbreak
+from redis_state.dirty import SyncPriority
 
 if TYPE_CHECKING:
-    from bot.core.mirrors.mirror import View
+    from bot.core.mirrors.mirror import MirrorView
 
 TOO_LARGE = "too large"
 """Stands for the blob id of a file that is too large to be read."""
 
 
-def sync_pauses(desk: Desk) -> None:
+def sync_pauses(desk: BoardContext) -> None:
     """Read the file, and have dispatch go by it. One call."""
     try:
         file = desk.hub.find_file(desk.requests, PAUSES, max_bytes=MAX_PAUSES)
@@ -30,7 +30,7 @@ def sync_pauses(desk: Desk) -> None:
     _call(desk)
 
 
-def learn_pauses(desk: Desk, view: View, head: str) -> None:
+def learn_pauses(desk: BoardContext, view: MirrorView, head: str) -> None:
     """Go by the file as it is at `head`, if that is another one than is known. No call."""
     oid = view.find(head, PAUSES)
     if desk.pauses.is_read(oid):
@@ -39,8 +39,8 @@ def learn_pauses(desk: Desk, view: View, head: str) -> None:
     _call(desk)
 
 
-def _call(desk: Desk) -> None:
+def _call(desk: BoardContext) -> None:
     """Have dispatch go by the pauses, and maintainers told of those that are not theirs."""
-    desk.mark(QUEUE, Priority.PERSON)
-    if called_off(desk.pauses.all()):
+    desk.mark(QUEUE, SyncPriority.PERSON)
+    if suites_paused_by_outbreak(desk.pauses.all()):
         desk.mark(DIGEST)

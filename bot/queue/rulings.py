@@ -15,105 +15,105 @@ from __future__ import annotations
 
 import secrets
 
-from bot.core.context import Desk, request_key
+from bot.core.context import BoardContext, request_key
 from bot.ledger.edits import FieldEdit, PutFile
-from bot.read_models.queue_texts import Code, Ruling
-from bot.request_files.file_edits import Ahead, base_of, digest_of, read_ahead, request_ahead
+from bot.read_models.queue_texts import Code, QueueCommandResult
+from bot.request_files.file_edits import PendingFile, base_of, digest_of, pending_request, read_pending
 from hub.errors import TooLarge
 from leaderboard import rulings
 from leaderboard.attempts import number_in
 from leaderboard.holds import MAX_PAUSES, MAX_REASON, PAUSES, BadPauses, Hold, Priority, is_target, parse_pauses
 from leaderboard.requests import Request, Status
-from leaderboard.transitions import Transition, kept_of
+from leaderboard.transitions import Transition, previous_result_of
 from redis_state.board.pauses import PAUSED
 from redis_state.clock import iso
 
 
-def cancel(desk: Desk, path: str, reason: str, by: str) -> Ruling:
+def cancel(desk: BoardContext, path: str, reason: str, by: str) -> QueueCommandResult:
     """Withdraw the request at `path`, wherever it is: waiting, in RQ, or running. An earlier result of it stays."""
     found = _open(desk, path)
-    if isinstance(found, Ruling):
-        return found if found.reason != Status.CANCELLED.value else Ruling("cancelled-already", False, path)
+    if isinstance(found, QueueCommandResult):
+        return found if found.reason != Status.CANCELLED.value else QueueCommandResult("cancelled-already", False, path)
     request, file = found
-    step = rulings.cancelled(_hold(desk, reason, by), kept_of(request) or desk.index.get(path).kept)
+    step = rulings.cancel_transition(_hold(desk, reason, by), previous_result_of(request) or desk.index.get(path).kept)
     return _stage(desk, request, file, step, "Cancel", "cancelled")
 
 
-def hold(desk: Desk, path: str, reason: str, by: str) -> Ruling:
+def hold(desk: BoardContext, path: str, reason: str, by: str) -> QueueCommandResult:
     """Give the request at `path` no turn until `unhold`; what runs goes on."""
     found = _open(desk, path)
-    if isinstance(found, Ruling):
+    if isinstance(found, QueueCommandResult):
         return found
     request, file = found
     why, known = _hold(desk, reason, by), request.file.steward.hold
     if known is not None and known.reason == why.reason:
-        return Ruling("held-already", False, path)
-    return _stage(desk, request, file, rulings.held(why), "Hold", "held")
+        return QueueCommandResult("held-already", False, path)
+    return _stage(desk, request, file, rulings.hold_transition(why), "Hold", "held")
 
 
-def unhold(desk: Desk, path: str) -> Ruling:
+def unhold(desk: BoardContext, path: str) -> QueueCommandResult:
     """Give the request at `path` its turn again."""
     found = _open(desk, path)
-    if isinstance(found, Ruling):
+    if isinstance(found, QueueCommandResult):
         return found
     request, file = found
     if request.file.steward.hold is None:
-        return Ruling("not-held", False, path)
-    return _stage(desk, request, file, rulings.held(None), "Lift the hold of", "unheld")
+        return QueueCommandResult("not-held", False, path)
+    return _stage(desk, request, file, rulings.hold_transition(None), "Lift the hold of", "unheld")
 
 
-def set_priority(desk: Desk, path: str, priority: Priority) -> Ruling:
+def set_priority(desk: BoardContext, path: str, priority: Priority) -> QueueCommandResult:
     """Have the turn of the request at `path` come before those of lower priorities."""
     found = _open(desk, path)
-    if isinstance(found, Ruling):
+    if isinstance(found, QueueCommandResult):
         return found
     request, file = found
     if (request.file.steward.priority or "normal") == priority:
-        return Ruling("priority-already", False, path, priority)
-    step = rulings.prioritised(priority)
+        return QueueCommandResult("priority-already", False, path, priority)
+    step = rulings.priority_transition(priority)
     return _stage(desk, request, file, step, f"Give {priority} priority to", "priority", priority)
 
 
-def pause(desk: Desk, what: str, reason: str, by: str) -> Ruling:
+def pause(desk: BoardContext, what: str, reason: str, by: str) -> QueueCommandResult:
     """Give nothing of `what` (`board`, `tier:…`, `suite:…`) a turn until `resume`; what runs goes on."""
     if not is_target(what):
-        return Ruling("no-target", False, what)
+        return QueueCommandResult("no-target", False, what)
     pauses = _pauses(desk)
-    if isinstance(pauses, Ruling):
+    if isinstance(pauses, QueueCommandResult):
         return pauses
     known, why = pauses.get(what), _hold(desk, reason, by)
     if known is not None and known.reason == why.reason:
-        return Ruling("paused-already", False, what)
+        return QueueCommandResult("paused-already", False, what)
     return _stage_pause(desk, what, why, "paused")
 
 
-def resume(desk: Desk, what: str) -> Ruling:
+def resume(desk: BoardContext, what: str) -> QueueCommandResult:
     """Give what was paused its turns again."""
     if not is_target(what):
-        return Ruling("no-target", False, what)
+        return QueueCommandResult("no-target", False, what)
     pauses = _pauses(desk)
-    if isinstance(pauses, Ruling):
+    if isinstance(pauses, QueueCommandResult):
         return pauses
     if what not in pauses:
-        return Ruling("not-paused", False, what)
+        return QueueCommandResult("not-paused", False, what)
     return _stage_pause(desk, what, None, "resumed")
 
 
-def _open(desk: Desk, path: str) -> tuple[Request, Ahead] | Ruling:
+def _open(desk: BoardContext, path: str) -> tuple[Request, PendingFile] | QueueCommandResult:
     """The request at `path` with its file, if it has not come to its end; else why it cannot be ruled about."""
-    found = request_ahead(desk, path)
+    found = pending_request(desk, path)
     if isinstance(found, str):
-        return Ruling(found, False, path)
+        return QueueCommandResult(found, False, path)
     request, file = found
     status = request.status
     if status is None or _is_foreign(desk, request):
-        return Ruling("foreign", False, path)
+        return QueueCommandResult("foreign", False, path)
     if not status.waits and status is not Status.RUNNING:
-        return Ruling("over", False, path, status.value)
+        return QueueCommandResult("over", False, path, status.value)
     return request, file
 
 
-def _is_foreign(desk: Desk, request: Request) -> bool:
+def _is_foreign(desk: BoardContext, request: Request) -> bool:
     """Whether another backend runs it."""
     file, path = request.file, str(request.path)
     ours = file.steward.attempt > 0 and number_in(file.job_id, desk.board.name, path) > 0
@@ -121,8 +121,8 @@ def _is_foreign(desk: Desk, request: Request) -> bool:
 
 
 def _stage(
-    desk: Desk, request: Request, file: Ahead, step: Transition, does: str, code: Code, reason: str = ""
-) -> Ruling:
+    desk: BoardContext, request: Request, file: PendingFile, step: Transition, does: str, code: Code, reason: str = ""
+) -> QueueCommandResult:
     """Stage `step`, which stands as long as the request has not come to its end."""
     path = str(request.path)
     # Where others are staged, what the file will be may be what it was before them: no name for the place behind them.
@@ -139,7 +139,7 @@ def _stage(
         wake=(request_key(path),),
     )
     done = desk.effects.stage(desk.requests, edit)
-    return Ruling(code if done else "off", done, path, reason)
+    return QueueCommandResult(code if done else "off", done, path, reason)
 
 
 def _going_on(request: Request) -> tuple[str, ...]:
@@ -148,7 +148,7 @@ def _going_on(request: Request) -> tuple[str, ...]:
     return tuple(dict.fromkeys((request.file.status, *ours)))
 
 
-def _stage_pause(desk: Desk, what: str, why: Hold | None, code: Code) -> Ruling:
+def _stage_pause(desk: BoardContext, what: str, why: Hold | None, code: Code) -> QueueCommandResult:
     """One member of the file of pauses, so that two pauses at a time do not undo each other."""
     at = iso(desk.now())
     line = f"{'Pause' if why is not None else 'Resume'} {what}"
@@ -157,17 +157,17 @@ def _stage_pause(desk: Desk, what: str, why: Hold | None, code: Code) -> Ruling:
     fields = {what: why.model_dump() if why is not None else None}
     edit = FieldEdit(id=f"{code} {what} {at}", path=PAUSES, line=line, subject=PAUSES, fields=fields, wake=(PAUSED,))
     done = desk.effects.stage(desk.requests, empty, edit)
-    return Ruling(code if done else "off", done, what)
+    return QueueCommandResult(code if done else "off", done, what)
 
 
-def _pauses(desk: Desk) -> dict[str, Hold] | Ruling:
+def _pauses(desk: BoardContext) -> dict[str, Hold] | QueueCommandResult:
     """What is paused according to the Hub, and to all that was decided since; or why nobody can tell. One call."""
     try:
-        file = read_ahead(desk, PAUSES, max_bytes=MAX_PAUSES)
+        file = read_pending(desk, PAUSES, max_bytes=MAX_PAUSES)
         return parse_pauses(file.data) if file is not None else {}
     except (BadPauses, TooLarge):
-        return Ruling("bad-pauses", False, PAUSES)  # people write it by hand, too
+        return QueueCommandResult("bad-pauses", False, PAUSES)  # people write it by hand, too
 
 
-def _hold(desk: Desk, reason: str, by: str) -> Hold:
+def _hold(desk: BoardContext, reason: str, by: str) -> Hold:
     return Hold(reason=" ".join(reason.split())[:MAX_REASON] or "no reason was given", by=by[:100], at=iso(desk.now()))

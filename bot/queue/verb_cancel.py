@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bot.core.commands.call import Answer, Call
-from bot.core.commands.parameters import MODEL, PRECISION, THEIRS, WEIGHTS, WHY, ruled
+from bot.core.commands.parameters import MODEL, PRECISION, THEIRS, WEIGHTS, WHY, queue_ruling
 from bot.core.commands.registry import Verb
 from bot.queue import rulings
 
@@ -11,7 +11,7 @@ from bot.queue import rulings
 def run(call: Call) -> Answer:
     """Withdraw it; a worker that has it stops."""
     reason = call.get("reason") or "It was not wanted any more."
-    return ruled(call, lambda: rulings.cancel(call.desk, call.entry.path, reason, call.person.name))
+    return queue_ruling(call, lambda: rulings.cancel(call.desk, call.entry.path, reason, call.person.name))
 
 
 CANCEL = Verb(

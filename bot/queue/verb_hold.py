@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from bot.core.commands.call import Answer, Call
-from bot.core.commands.parameters import MAINTAINERS, MODEL, PRECISION, REASON, WEIGHTS, ruled
+from bot.core.commands.parameters import MAINTAINERS, MODEL, PRECISION, REASON, WEIGHTS, queue_ruling
 from bot.core.commands.registry import Verb
 from bot.queue import rulings
 
 
 def run_hold(call: Call) -> Answer:
     """Give it no turn, with the reason in its file."""
-    return ruled(call, lambda: rulings.hold(call.desk, call.entry.path, call.get("reason"), call.person.name))
+    return queue_ruling(call, lambda: rulings.hold(call.desk, call.entry.path, call.get("reason"), call.person.name))
 
 
 def run_unhold(call: Call) -> Answer:
     """Give it its turn again."""
-    return ruled(call, lambda: rulings.unhold(call.desk, call.entry.path))
+    return queue_ruling(call, lambda: rulings.unhold(call.desk, call.entry.path))
 
 
 HOLD = Verb(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bot.core.commands.call import Answer, Call
-from bot.core.commands.parameters import MAINTAINERS, REASON, ruled
+from bot.core.commands.parameters import MAINTAINERS, REASON, queue_ruling
 from bot.core.commands.registry import Param, Verb
 from bot.queue import rulings
 
@@ -12,12 +12,12 @@ WHAT = Param("what", "word", "board, tier:small, tier:medium, tier:large, or sui
 
 def run_pause(call: Call) -> Answer:
     """Give nothing of it a turn; what runs goes on."""
-    return ruled(call, lambda: rulings.pause(call.desk, call.get("what"), call.get("reason"), call.person.name))
+    return queue_ruling(call, lambda: rulings.pause(call.desk, call.get("what"), call.get("reason"), call.person.name))
 
 
 def run_resume(call: Call) -> Answer:
     """Give it its turns again."""
-    return ruled(call, lambda: rulings.resume(call.desk, call.get("what")))
+    return queue_ruling(call, lambda: rulings.resume(call.desk, call.get("what")))
 
 
 PAUSE = Verb(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import cast
 
 from bot.core.commands.call import Answer, Call
-from bot.core.commands.parameters import MAINTAINERS, MODEL, PRECISION, WEIGHTS, ruled
+from bot.core.commands.parameters import MAINTAINERS, MODEL, PRECISION, WEIGHTS, queue_ruling
 from bot.core.commands.registry import Param, Verb
 from bot.queue import rulings
 from leaderboard.holds import RANK, Priority
@@ -16,7 +16,7 @@ LEVEL = Param("level", "choice", "one of high, normal, low", required=True, choi
 def run(call: Call) -> Answer:
     """Write the level into its file; dispatch goes by it."""
     level = cast(Priority, call.get("level"))
-    return ruled(call, lambda: rulings.set_priority(call.desk, call.entry.path, level))
+    return queue_ruling(call, lambda: rulings.set_priority(call.desk, call.entry.path, level))
 
 
 PRIORITY = Verb(

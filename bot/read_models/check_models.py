@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from pydantic import ConfigDict, Field
 
-from bot.read_models.models import FAILURE, Shown
+from bot.read_models.models import FAILURE, ApiModel
 
 CHECKED: dict[str, Any] = {
     "state": "done",
@@ -33,7 +33,7 @@ CHECKED: dict[str, Any] = {
 }
 
 
-class Reason(Shown):
+class ReasonView(ApiModel):
     """One thing that is wrong, what to do about it, and where there is more to read, if anywhere."""
 
     code: str
@@ -42,16 +42,16 @@ class Reason(Shown):
     link: str = ""
 
 
-class Rule(Shown):
+class RuleResultView(ApiModel):
     """What one rule of admission says; `not-looked-at` where another one has said why there was nothing to look at."""
 
     rule: str
     title: str
     outcome: Literal["passed", "failed", "not-looked-at"]
-    reasons: list[Reason] = Field(default_factory=list)
+    reasons: list[ReasonView] = Field(default_factory=list)
 
 
-class Checked(Shown):
+class CheckResponse(ApiModel):
     """Whether a model would be accepted, by every rule, without submitting it."""
 
     model_config = ConfigDict(frozen=True, json_schema_extra={"examples": [CHECKED]})
@@ -60,5 +60,5 @@ class Checked(Shown):
     accepted: bool | None = Field(default=None, description="null while the check is under way")
     model: str
     revision: str | None = Field(default=None, description="the commit that was looked at")
-    rules: list[Rule] = Field(default_factory=list)
+    rules: list[RuleResultView] = Field(default_factory=list)
     checked: str | None = None

@@ -7,13 +7,13 @@ import binascii
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import chain, islice, zip_longest
 
-from bot.core.context import Desk
+from bot.core.context import BoardContext
 from bot.read_models import models, serializers
-from bot.read_models.queue_snapshot import Line, look
-from leaderboard.dispatch import Waiting, held_back
+from bot.read_models.queue_snapshot import QueueSnapshot, take_snapshot
+from leaderboard.dispatch import WaitingRequest, find_blocker
 from leaderboard.holds import Hold
 from redis_state.attempts import AttemptState
-from redis_state.board.entry import Entry
+from redis_state.board.entry import IndexEntry
 
 LOOKED_AT = 2_000
 """Requests that are looked at for one page, at most: with rare filters a page may be short, and goes on at `next`."""
@@ -26,35 +26,35 @@ class BadCursor(ValueError):
     """A cursor that is none of ours."""
 
 
-class Pages:
+class QueueReader:
     """The pages of one board."""
 
-    def __init__(self, desk: Desk) -> None:
+    def __init__(self, desk: BoardContext) -> None:
         self.desk = desk
-        self._turns: tuple[Line, list[Waiting], list[Waiting]] | None = None
+        self._turns: tuple[QueueSnapshot, list[WaitingRequest], list[WaitingRequest]] | None = None
 
     # --- all requests
 
     def requests(
         self, *, status: str = "", model: str = "", submitter: str = "", cursor: str = "", limit: int = 100
-    ) -> models.RequestList:
+    ) -> models.RequestListResponse:
         """The requests that fit all filters, from `cursor` on. Raises BadCursor."""
         after = read_cursor(cursor) if cursor else None
-        found: list[Entry] = []
+        found: list[IndexEntry] = []
         last: Cursor | None = None
         looked = 0
         for time, entry in self._candidates(status, model, submitter, after):
             if len(found) == limit or looked == LOOKED_AT:
                 following = write_cursor(last) if last is not None else None
-                return models.RequestList(requests=serializers.summaries(self.desk, found), next=following)
+                return models.RequestListResponse(requests=serializers.summaries(self.desk, found), next=following)
             last, looked = (time, entry.path), looked + 1
             if _fits(entry, status, model, submitter):
                 found.append(entry)
-        return models.RequestList(requests=serializers.summaries(self.desk, found), next=None)
+        return models.RequestListResponse(requests=serializers.summaries(self.desk, found), next=None)
 
     def _candidates(
         self, status: str, model: str, submitter: str, after: Cursor | None
-    ) -> Iterator[tuple[float, Entry]]:
+    ) -> Iterator[tuple[float, IndexEntry]]:
         index = self.desk.index
         if model:
             known = sorted(((entry.time, entry.path, entry) for entry in index.of_model(model)), reverse=True)
@@ -65,16 +65,16 @@ class Pages:
             entries = index.find([path for _, path in chunk])
             yield from ((time, entry) for (time, _), entry in zip(chunk, entries, strict=True) if entry is not None)
 
-    def request(self, path: str) -> models.Request | None:
+    def request(self, path: str) -> models.RequestView | None:
         """The request at `path`; None where there is none that the public may know of."""
         entry = self.desk.index.find([path])[0]
         return serializers.request(self.desk, entry) if entry is not None and not entry.is_private else None
 
     # --- the queue
 
-    def queue(self, *, after: int = 0, held_after: int = 0, limit: int = 100) -> models.Queue:
+    def queue(self, *, after: int = 0, held_after: int = 0, limit: int = 100) -> models.QueueResponse:
         """Those that wait, from position `after` on; those that are held back; those that run."""
-        line = look(self.desk)
+        line = take_snapshot(self.desk)
         waiting, held = self._in_turn(line)
         page, back = waiting[after : after + limit], held[held_after : held_after + limit]
         running = sorted(line.running, key=lambda busy: (-busy.started, busy.path))
@@ -82,21 +82,21 @@ class Pages:
         told = [entries[busy.path] for busy in running[:limit] if busy.path in entries]
         states = self.desk.attempts.read_all(one.attempt for one in told if one.attempt is not None)
         pauses = self.desk.pauses.all() if back else {}
-        return models.Queue(
-            counts=models.Counts(
+        return models.QueueResponse(
+            counts=models.QueueCountsView(
                 waiting=len(waiting), held=len(held), running=len(running), workers=len(line.terms.takers)
             ),
             waiting=[self._waiting(line, one, entries) for one in page],
-            held=[_held(line, one, entries.get(one.path), pauses) for one in back],
+            held=[_blocked_view(line, one, entries.get(one.path), pauses) for one in back],
             running=[_running(one, states.get(one.attempt or "")) for one in told],
             next=after + limit if after + limit < len(waiting) else None,
             next_held=held_after + limit if held_after + limit < len(held) else None,
         )
 
-    def whole_queue(self, *, limit: int) -> models.WholeQueue:
+    def whole_queue(self, *, limit: int) -> models.WholeQueueResponse:
         """`queue` with the newest of those that ended, `limit` of each kind."""
         finished, failed = (self.requests(status=status, limit=limit) for status in ("FINISHED", "FAILED"))
-        return models.WholeQueue(
+        return models.WholeQueueResponse(
             **dict(self.queue(limit=limit)),
             finished=finished.requests,
             failed=failed.requests,
@@ -104,7 +104,7 @@ class Pages:
             next_failed=failed.next,
         )
 
-    def _in_turn(self, line: Line) -> tuple[Sequence[Waiting], Sequence[Waiting]]:
+    def _in_turn(self, line: QueueSnapshot) -> tuple[Sequence[WaitingRequest], Sequence[WaitingRequest]]:
         """Those that have a position, by it, and those that are held back; worked out once for each line."""
         turns_of = self._turns  # another thread may put those of another line in its place
         if turns_of is None or turns_of[0] is not line:
@@ -114,30 +114,34 @@ class Pages:
             self._turns = turns_of = (line, turns, held)
         return turns_of[1:]
 
-    def _entries(self, paths: Iterable[str]) -> dict[str, Entry]:
+    def _entries(self, paths: Iterable[str]) -> dict[str, IndexEntry]:
         found = self.desk.index.find(list(paths))
         return {entry.path: entry for entry in found if entry is not None}
 
-    def _waiting(self, line: Line, one: Waiting, entries: dict[str, Entry]) -> models.Waiting:
+    def _waiting(
+        self, line: QueueSnapshot, one: WaitingRequest, entries: dict[str, IndexEntry]
+    ) -> models.WaitingRequestView:
         outlook = line.outlook(one.path)
         assert outlook is not None
         place = serializers.place(outlook)
-        return models.Waiting(**dict(place), **_who(entries.get(one.path)), tier=one.tier)
+        return models.WaitingRequestView(**dict(place), **_identity_fields(entries.get(one.path)), tier=one.tier)
 
 
-def _held(line: Line, one: Waiting, entry: Entry | None, pauses: Mapping[str, Hold]) -> models.Held:
-    back = held_back(one, line.terms)
+def _blocked_view(
+    line: QueueSnapshot, one: WaitingRequest, entry: IndexEntry | None, pauses: Mapping[str, Hold]
+) -> models.BlockedRequestView:
+    back = find_blocker(one, line.terms)
     assert back is not None
     seen = entry if entry is not None and not entry.is_private else None  # a maintainer's words may name the model
-    who = {name: word for name, word in _who(seen).items() if name != "precision"}
-    return models.Held(**dict(serializers.held(seen, back, pauses)), **who, tier=one.tier)
+    who = {name: word for name, word in _identity_fields(seen).items() if name != "precision"}
+    return models.BlockedRequestView(**dict(serializers.blocker_view(seen, back, pauses)), **who, tier=one.tier)
 
 
-def _running(entry: Entry, state: AttemptState | None) -> models.Running:
-    return models.Running(**dict(serializers.progress(state)), **_who(entry), tier=entry.tier)
+def _running(entry: IndexEntry, state: AttemptState | None) -> models.RunningRequestView:
+    return models.RunningRequestView(**dict(serializers.progress(state)), **_identity_fields(entry), tier=entry.tier)
 
 
-def _who(entry: Entry | None) -> dict[str, str | None]:
+def _identity_fields(entry: IndexEntry | None) -> dict[str, str | None]:
     """Which request it is; nothing of it where the public may not know."""
     if entry is None or entry.is_private:
         return {"path": None, "model": None, "precision": "", "submitter": ""}
@@ -145,7 +149,7 @@ def _who(entry: Entry | None) -> dict[str, str | None]:
     return {"path": entry.path, "model": entry.model, "precision": precision, "submitter": entry.whose}
 
 
-def _fits(entry: Entry, status: str, model: str, submitter: str) -> bool:
+def _fits(entry: IndexEntry, status: str, model: str, submitter: str) -> bool:
     if entry.is_private or (status and entry.standing.status != status):
         return False
     if submitter and entry.whose.casefold() != submitter.casefold():

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from bot.core.context import Desk
+from bot.core.context import BoardContext
 from hub.errors import NotFound, TooLarge
 from leaderboard.decisive import decisive_lines
 from leaderboard.requests import RequestPath, parse_path
-from redis_state.board.entry import Entry
+from redis_state.board.entry import IndexEntry
 
 MAX_LOG = 1_000_000
 
 
-def log_of(desk: Desk, entry: Entry) -> str | None:
+def log_of(desk: BoardContext, entry: IndexEntry) -> str | None:
     """The log of the last attempt at `entry`; None where none was kept, or it is over MAX_LOG bytes. One call."""
     where = parse_path(entry.path)
     if entry.attempt is None or not isinstance(where, RequestPath):
@@ -24,7 +24,7 @@ def log_of(desk: Desk, entry: Entry) -> str | None:
     return file.data.decode("utf-8", "replace") if file is not None else None
 
 
-def lines_of(desk: Desk, entry: Entry) -> list[str]:
+def lines_of(desk: BoardContext, entry: IndexEntry) -> list[str]:
     """Its decisive lines; none where no log was kept. One call."""
     log = log_of(desk, entry)
     return decisive_lines(log) if log is not None else []

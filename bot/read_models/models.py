@@ -45,13 +45,13 @@ START: dict[str, Any] = {
 PLACE: dict[str, Any] = {"position": 3, "among": 12, "workers": 2, "start": START}
 
 
-class Shown(BaseModel):
+class ApiModel(BaseModel):
     """The root of all answers."""
 
     model_config = ConfigDict(frozen=True)
 
 
-class Problem(Shown):
+class ErrorResponse(ApiModel):
     """Why there is no other answer, and what to do."""
 
     model_config = ConfigDict(
@@ -66,7 +66,7 @@ class Problem(Shown):
     advice: str = ""
 
 
-class Why(Shown):
+class FailureView(ApiModel):
     """What an evaluation or a submission failed of, and whose fault it was."""
 
     cause: str
@@ -75,7 +75,7 @@ class Why(Shown):
     advice: str = ""
 
 
-class Start(Shown):
+class StartView(ApiModel):
     """When an evaluation is likely to start."""
 
     earliest: str
@@ -83,16 +83,16 @@ class Start(Shown):
     latest: str
 
 
-class Place(Shown):
+class QueuePositionView(ApiModel):
     """The turn of a waiting request: its position, from 1, among those that wait for the same `workers`."""
 
     position: int
     among: int
     workers: int
-    start: Start | None = Field(default=None, description="null where nothing was measured yet, or nobody works")
+    start: StartView | None = Field(default=None, description="null where nothing was measured yet, or nobody works")
 
 
-class HeldBack(Shown):
+class QueueBlockerView(ApiModel):
     """What keeps a request from having its turn."""
 
     kind: Literal["hold", "pause", "budget"]
@@ -101,7 +101,7 @@ class HeldBack(Shown):
     by: str = ""
 
 
-class Progress(Shown):
+class ProgressView(ApiModel):
     """How far a running evaluation is; `total` 0 where that is not known yet."""
 
     phase: str
@@ -110,7 +110,7 @@ class Progress(Shown):
     started: str | None = None
 
 
-class Summary(Shown):
+class RequestSummaryView(ApiModel):
     """One request. Of a gated model no reason, log or thread is shown; private ones are not listed at all."""
 
     model_config = ConfigDict(frozen=True, json_schema_extra={"examples": [SUMMARY]})
@@ -129,7 +129,7 @@ class Summary(Shown):
     log_url: str | None = None
     results_url: str | None = None
     details_url: str | None = Field(default=None, description="of the dataset with every question and answer")
-    failure: Why | None = None
+    failure: FailureView | None = None
     failed: bool = Field(
         default=False,
         description="whether its newest evaluation failed: where it has finished, an earlier result stays",
@@ -138,7 +138,7 @@ class Summary(Shown):
     from_before: bool = Field(default=False, description="whether it is from before Steward took over the board")
 
 
-class Request(Summary):
+class RequestView(RequestSummaryView):
     """One request, with where it stands now."""
 
     model_config = ConfigDict(
@@ -146,23 +146,23 @@ class Request(Summary):
     )
 
     attempt: int = Field(default=0, description="number of the attempt that runs, or was the last; 0 before the first")
-    place: Place | None = None
-    held: HeldBack | None = None
-    progress: Progress | None = None
+    place: QueuePositionView | None = None
+    held: QueueBlockerView | None = None
+    progress: ProgressView | None = None
 
 
-class RequestList(Shown):
+class RequestListResponse(ApiModel):
     """A page of requests, newest first."""
 
     model_config = ConfigDict(
         frozen=True, json_schema_extra={"examples": [{"requests": [SUMMARY], "next": "MTczMjQ1MDAwMC4wIGFkYS90aW55"}]}
     )
 
-    requests: list[Summary]
+    requests: list[RequestSummaryView]
     next: str | None = Field(description="cursor of the next page; null where there is none. A page may be short")
 
 
-class Waiting(Place):
+class WaitingRequestView(QueuePositionView):
     """One that waits, in turn. Of a private model only the place is shown."""
 
     model_config = ConfigDict(
@@ -176,7 +176,7 @@ class Waiting(Place):
     tier: str
 
 
-class Held(HeldBack):
+class BlockedRequestView(QueueBlockerView):
     """One that gets no turn for now, and why."""
 
     path: str | None
@@ -185,7 +185,7 @@ class Held(HeldBack):
     tier: str
 
 
-class Running(Progress):
+class RunningRequestView(ProgressView):
     """One that is being evaluated."""
 
     path: str | None
@@ -195,7 +195,7 @@ class Running(Progress):
     tier: str
 
 
-class Counts(Shown):
+class QueueCountsView(ApiModel):
     """How many there are in all."""
 
     waiting: int
@@ -204,18 +204,18 @@ class Counts(Shown):
     workers: int
 
 
-class Queue(Shown):
+class QueueResponse(ApiModel):
     """The queue: those that wait in turn, those that are held back, and those that run."""
 
-    counts: Counts
-    waiting: list[Waiting]
-    held: list[Held]
-    running: list[Running]
+    counts: QueueCountsView
+    waiting: list[WaitingRequestView]
+    held: list[BlockedRequestView]
+    running: list[RunningRequestView]
     next: int | None = Field(description="`after` of the next page of those that wait; null where there is none")
     next_held: int | None = Field(description="`held_after` of the next page of those that are held back")
 
 
-class WholeQueue(Queue):
+class WholeQueueResponse(QueueResponse):
     """Everything that front ends show as the queue, in one document. Of those that ended, the newest."""
 
     model_config = ConfigDict(
@@ -238,7 +238,7 @@ class WholeQueue(Queue):
         },
     )
 
-    finished: list[Summary]
-    failed: list[Summary] = Field(description="each with its reason in `failure`, unless its model is gated")
+    finished: list[RequestSummaryView]
+    failed: list[RequestSummaryView] = Field(description="each with its reason in `failure`, unless its model is gated")
     next_finished: str | None = Field(description="cursor of `/api/requests?status=FINISHED`; null where that is all")
     next_failed: str | None = Field(description="cursor of `/api/requests?status=FAILED`; null where that is all")

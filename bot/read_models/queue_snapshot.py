@@ -10,14 +10,22 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from bot.core.context import Desk
+from bot.core.context import BoardContext
 from leaderboard.budgets import Spent
-from leaderboard.dispatch import Busy, HeldBack, Taker, Terms, Waiting, held_back, in_turn
-from leaderboard.estimates import Durations, Start, Starts, Work, starts
+from leaderboard.dispatch import (
+    QueueBlocker,
+    QueueConditions,
+    RunningAttempt,
+    WaitingRequest,
+    WorkerCapacity,
+    find_blocker,
+    in_turn,
+)
+from leaderboard.estimates import Durations, RunningWork, StartEstimate, StartEstimates, starts
 from leaderboard.places import crosses
 from redis_state import jobs
 from redis_state.attempts import AttemptState
-from redis_state.board.entry import Entry
+from redis_state.board.entry import IndexEntry
 from redis_state.board.waiting import turn_of
 
 FRESH = 30.0
@@ -26,7 +34,7 @@ MINUTE = 60.0
 
 
 @dataclass(frozen=True)
-class Outlook:
+class QueueOutlook:
     """Where one waiting request stands: its position and how many wait with it, or what holds it back.
 
     `workers` is how many there are for it; `start` None where that cannot be said; `worked_out` is the start without
@@ -35,30 +43,30 @@ class Outlook:
 
     position: int | None = None
     among: int = 0
-    start: Start | None = None
-    worked_out: Start | None = None
+    start: StartEstimate | None = None
+    worked_out: StartEstimate | None = None
     turn: int = 0
-    held: HeldBack | None = None
+    held: QueueBlocker | None = None
     workers: int = 0
 
 
 @dataclass
-class Line:
+class QueueSnapshot:
     """All that wait, in RQ or not, under the `terms` of a moment; `lying`: attempt → RQ queue in which it lies."""
 
-    waiting: tuple[Waiting, ...]
-    running: tuple[Busy, ...]
-    terms: Terms
+    waiting: tuple[WaitingRequest, ...]
+    running: tuple[RunningAttempt, ...]
+    terms: QueueConditions
     now: float
     lying: dict[str, str] = field(default_factory=dict)
 
     @cached_property
-    def turns(self) -> list[Waiting]:
+    def turns(self) -> list[WaitingRequest]:
         """Those that nothing holds back, in the order of their turns."""
         return in_turn(self.waiting, self.running, self.terms)
 
     @cached_property
-    def order(self) -> dict[str, list[Waiting]]:
+    def order(self) -> dict[str, list[WaitingRequest]]:
         """Lane → those of `turns` that wait there."""
         lanes = set(self._lanes.values())
         if len(lanes) == 1:
@@ -66,12 +74,12 @@ class Line:
         return {lane: [one for one in self.turns if self._lanes[one.tier] == lane] for lane in lanes}
 
     @cached_property
-    def starts(self) -> dict[str, Starts]:
+    def starts(self) -> dict[str, StartEstimates]:
         """Lane → when each of those that wait there will start, as far as that can be said."""
         found = {}
         for lane, order in self.order.items():
             running = [
-                Work(busy.suite, busy.size, max(0.0, self.now - busy.started) if busy.started else 0.0)
+                RunningWork(busy.suite, busy.size, max(0.0, self.now - busy.started) if busy.started else 0.0)
                 for busy in self.running
                 if self._lanes[busy.tier] == lane
             ]
@@ -84,11 +92,11 @@ class Line:
         return {one.path: at for order in self.order.values() for at, one in enumerate(order, 1)}
 
     @cached_property
-    def by_path(self) -> dict[str, Waiting]:
+    def by_path(self) -> dict[str, WaitingRequest]:
         """Path → the request that waits."""
         return {one.path: one for one in self.waiting}
 
-    def outlook(self, path: str) -> Outlook | None:
+    def outlook(self, path: str) -> QueueOutlook | None:
         """Where the request at `path` stands; None where it does not wait."""
         request = self.by_path.get(path)
         if request is None:
@@ -96,12 +104,12 @@ class Line:
         lane = self._lanes[request.tier]
         workers, at = self._workers(lane), self.positions.get(path)
         if at is None:
-            return Outlook(held=held_back(request, self.terms), workers=workers)
+            return QueueOutlook(held=find_blocker(request, self.terms), workers=workers)
         known, order = self.starts[lane], self.order[lane]
         turn = sum(one.submitter == request.submitter for one in order[:at])
         plain = known[at - 1] if at <= len(known) else None
         start = self.terms.experience.applied(plain, turn, self.now) if plain is not None else None
-        return Outlook(at, len(order), start, plain, turn, None, workers)
+        return QueueOutlook(at, len(order), start, plain, turn, None, workers)
 
     def to_be_retold(self, limit: int) -> list[str]:
         """The first `limit` of those whose thread tells another position, or another reason, than is true by now."""
@@ -109,7 +117,7 @@ class Line:
         for one in self.waiting:
             if len(found) >= limit:
                 break
-            if one.path not in self.positions and why_of(held_back(one, self.terms)) != one.why:
+            if one.path not in self.positions and blocker_word(find_blocker(one, self.terms)) != one.why:
                 found.append(one.path)
         return list(dict.fromkeys(found))[:limit]
 
@@ -121,20 +129,20 @@ class Line:
         return sum(any(self._lanes[tier] == lane for tier in taker.tiers) for taker in self.terms.takers)
 
 
-def why_of(held: HeldBack | None) -> str:
+def blocker_word(held: QueueBlocker | None) -> str:
     """One word for what holds a request back, as the index keeps it."""
     return f"{held.kind} {held.what}".strip() if held is not None else ""
 
 
-def look(desk: Desk) -> Line:
+def take_snapshot(desk: BoardContext) -> QueueSnapshot:
     """The line at this moment; the one of the last look, where nothing that decides about the order has changed."""
-    lying = jobs.lying(desk.redis, desk.queues)
+    lying = jobs.queued_attempts(desk.redis, desk.queues)
     busy = [entry for entry in desk.index.busy() if entry.attempt is not None]
     queued = tuple(turn_of(entry) for entry in busy if entry.attempt in lying)
     taken = [entry for entry in busy if entry.attempt not in lying]
     states = desk.attempts.read_all(entry.attempt for entry in taken if entry.attempt is not None)
-    running = tuple(_busy(entry, states) for entry in taken)
-    line = Line(desk.index.waiting() + queued, running, terms(desk, running), desk.now(), lying)
+    running = tuple(_running_attempt(entry, states) for entry in taken)
+    line = QueueSnapshot(desk.index.waiting() + queued, running, queue_conditions(desk, running), desk.now(), lying)
     last = desk.last_line
     if last is not None and (last.running, last.terms, last.waiting) == (line.running, line.terms, line.waiting):
         last.lying = lying
@@ -145,21 +153,21 @@ def look(desk: Desk) -> Line:
     return line
 
 
-def terms(desk: Desk, running: tuple[Busy, ...]) -> Terms:
+def queue_conditions(desk: BoardContext, running: tuple[RunningAttempt, ...]) -> QueueConditions:
     """What applies to the queue now."""
     durations = desk.measures.durations()
-    return Terms(
+    return QueueConditions(
         paused=frozenset(desk.pauses.all()),
         budgets=desk.board.budgets,
-        spent=_spent(desk, running, durations),
+        spent=_budget_use(desk, running, durations),
         turns=desk.measures.turns(),
         durations=durations,
         experience=desk.measures.experience(),
-        takers=tuple(Taker(card.takes, card.doing) for card in desk.workers.alive(now=desk.now())),
+        takers=tuple(WorkerCapacity(card.takes, card.doing) for card in desk.workers.alive(now=desk.now())),
     )
 
 
-def _spent(desk: Desk, running: tuple[Busy, ...], durations: Durations) -> Spent:
+def _budget_use(desk: BoardContext, running: tuple[RunningAttempt, ...], durations: Durations) -> Spent:
     """What counts against the budgets: what ended, and what runs for as long as it is expected to, at least."""
     if desk.board.budgets.unlimited:
         return Spent()
@@ -173,9 +181,9 @@ def _spent(desk: Desk, running: tuple[Busy, ...], durations: Durations) -> Spent
     return spent
 
 
-def _busy(entry: Entry, states: Mapping[str, AttemptState]) -> Busy:
+def _running_attempt(entry: IndexEntry, states: Mapping[str, AttemptState]) -> RunningAttempt:
     assert entry.attempt is not None
     turn = turn_of(entry)
     state = states.get(entry.attempt)
     started = state.started if state is not None else 0.0
-    return Busy(entry.attempt, entry.submitter, entry.tier, entry.path, entry.size, turn.suite, started)
+    return RunningAttempt(entry.attempt, entry.submitter, entry.tier, entry.path, entry.size, turn.suite, started)

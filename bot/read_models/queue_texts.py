@@ -33,7 +33,7 @@ Code = Literal[
 
 
 @dataclass(frozen=True)
-class Held:
+class BlockerDetails:
     """What holds a request back: `kind` is hold, pause or budget; `what` the pause's target, or whose budget."""
 
     kind: str
@@ -60,7 +60,7 @@ class Held:
 
 
 @dataclass(frozen=True)
-class Ruling:
+class QueueCommandResult:
     """What came of a maintainer's wish: `done` says whether anything will change; `code` names the sentence."""
 
     code: Code

@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from bot.core.context import Desk
+from bot.core.context import BoardContext
 from bot.read_models import models
-from bot.read_models.queue_snapshot import Outlook, look
+from bot.read_models.queue_snapshot import QueueOutlook, take_snapshot
 from hub.errors import BadRequest
 from hub.records import Repo
 from leaderboard import dispatch, estimates
@@ -19,51 +19,55 @@ from leaderboard.adoption import old_failure
 from leaderboard.holds import Hold
 from leaderboard.requests import RequestPath, Status, parse_path
 from redis_state.attempts import AttemptState
-from redis_state.board.entry import Entry
+from redis_state.board.entry import IndexEntry
 from redis_state.clock import iso
 
 ENDS: dict[str, models.State] = {"FINISHED": "finished", "FAILED": "failed", "CANCELLED": "cancelled"}
 
 
-def summary(desk: Desk, entry: Entry, *, public: bool = True) -> models.Summary:
+def summary(desk: BoardContext, entry: IndexEntry, *, public: bool = True) -> models.RequestSummaryView:
     """One request; call it for the public only where `hidden` says no."""
     return summaries(desk, [entry], public=public)[0]
 
 
-def summaries(desk: Desk, entries: Sequence[Entry], *, public: bool = True) -> list[models.Summary]:
+def summaries(
+    desk: BoardContext, entries: Sequence[IndexEntry], *, public: bool = True
+) -> list[models.RequestSummaryView]:
     """`summary` of each. At most one round trip."""
     adopted = _adopted(desk, entries)
-    return [models.Summary(**_fields(desk, entry, adopted, public=public)) for entry in entries]
+    return [models.RequestSummaryView(**_fields(desk, entry, adopted, public=public)) for entry in entries]
 
 
-def request(desk: Desk, entry: Entry, *, public: bool = True, state: AttemptState | None = None) -> models.Request:
+def request(
+    desk: BoardContext, entry: IndexEntry, *, public: bool = True, state: AttemptState | None = None
+) -> models.RequestView:
     """One request with its place, what holds it back, or its progress; `state` of its attempt, where it was read."""
     fields = _fields(desk, entry, _adopted(desk, [entry]), public=public)
     if state is None and entry.state == "running" and entry.attempt is not None:
         state = desk.attempts.read(entry.attempt)
-    seen = look(desk).outlook(entry.path) if entry.state in ("waiting", "queued") else None
-    return models.Request(
+    seen = take_snapshot(desk).outlook(entry.path) if entry.state in ("waiting", "queued") else None
+    return models.RequestView(
         **fields,
         attempt=entry.number if entry.attempt is not None else 0,
         place=place(seen) if seen is not None and seen.position is not None else None,
-        held=held(entry, seen.held, desk.pauses.all()) if seen is not None and seen.held is not None else None,
+        held=blocker_view(entry, seen.held, desk.pauses.all()) if seen is not None and seen.held is not None else None,
         progress=progress(state) if entry.state == "running" else None,
     )
 
 
-def _adopted(desk: Desk, entries: Iterable[Entry]) -> str:
+def _adopted(desk: BoardContext, entries: Iterable[IndexEntry]) -> str:
     """When the board was adopted; asked only where one of `entries` failed before that."""
     record = desk.adoption.record() if any(map(_failed_before, entries)) else None
     return record.at if record is not None else ""
 
 
-def _failed_before(entry: Entry) -> bool:
+def _failed_before(entry: IndexEntry) -> bool:
     """Whether it failed before the board was adopted, and nobody kept why."""
     seen = entry.standing
     return seen.failure is None and seen.old and seen.status == Status.FAILED
 
 
-def _fields(desk: Desk, entry: Entry, adopted: str, *, public: bool) -> dict[str, Any]:
+def _fields(desk: BoardContext, entry: IndexEntry, adopted: str, *, public: bool) -> dict[str, Any]:
     where, seen = parse_path(entry.path), entry.standing
     names = where if isinstance(where, RequestPath) else None
     tells = not public or seen.access == "public"
@@ -90,7 +94,7 @@ def _fields(desk: Desk, entry: Entry, adopted: str, *, public: bool) -> dict[str
     }
 
 
-def _details(desk: Desk, model: str) -> str | None:
+def _details(desk: BoardContext, model: str) -> str | None:
     """Where each question and each answer of a model's evaluations lies."""
     try:
         return desk.address(Repo("dataset", desk.board.repos.details(model)))
@@ -98,19 +102,19 @@ def _details(desk: Desk, model: str) -> str | None:
         return None  # whoever wrote the file wrote something else than a name
 
 
-def _why(entry: Entry, adopted: str) -> models.Why | None:
+def _why(entry: IndexEntry, adopted: str) -> models.FailureView | None:
     """Why it failed; that no log was kept, where it did before the board was adopted."""
     failure = old_failure(adopted) if _failed_before(entry) else entry.standing.failure
-    return models.Why(**failure.model_dump()) if failure is not None else None
+    return models.FailureView(**failure.model_dump()) if failure is not None else None
 
 
-def _has_failed(entry: Entry) -> bool:
+def _has_failed(entry: IndexEntry) -> bool:
     """Whether its newest evaluation failed, be it that the result of an earlier one stays."""
     state = state_of(entry)
     return state == "failed" or (state == "finished" and entry.standing.failure is not None)
 
 
-def state_of(entry: Entry) -> models.State:
+def state_of(entry: IndexEntry) -> models.State:
     """Where it is, in one word."""
     match entry.state:
         case "queued":
@@ -123,33 +127,37 @@ def state_of(entry: Entry) -> models.State:
             return state
 
 
-def place(seen: Outlook) -> models.Place:
+def place(seen: QueueOutlook) -> models.QueuePositionView:
     """The place of a request that has one."""
     assert seen.position is not None
-    return models.Place(position=seen.position, among=seen.among, workers=seen.workers, start=start(seen.start))
+    return models.QueuePositionView(
+        position=seen.position, among=seen.among, workers=seen.workers, start=start(seen.start)
+    )
 
 
-def start(found: estimates.Start | None) -> models.Start | None:
+def start(found: estimates.StartEstimate | None) -> models.StartView | None:
     """When it will start, to the second."""
     if found is None:
         return None
-    return models.Start(earliest=iso(found.earliest), expected=iso(found.expected), latest=iso(found.latest))
+    return models.StartView(earliest=iso(found.earliest), expected=iso(found.expected), latest=iso(found.latest))
 
 
-def held(entry: Entry | None, back: dispatch.HeldBack, pauses: Mapping[str, Hold]) -> models.HeldBack:
+def blocker_view(
+    entry: IndexEntry | None, back: dispatch.QueueBlocker, pauses: Mapping[str, Hold]
+) -> models.QueueBlockerView:
     """What holds it back, with the reason that a maintainer gave; of a hold none where `entry` may not be told of."""
     known = {"pause": pauses.get(back.what), "hold": entry.hold if entry is not None else None}
     told = known.get(back.kind)
-    return models.HeldBack(
+    return models.QueueBlockerView(
         kind=back.kind, what=back.what, reason=told.reason if told else "", by=told.by if told else ""
     )
 
 
-def progress(state: AttemptState | None) -> models.Progress:
+def progress(state: AttemptState | None) -> models.ProgressView:
     """How far an attempt is."""
     if state is None:
-        return models.Progress(phase="start", done=0, total=0)
+        return models.ProgressView(phase="start", done=0, total=0)
     began = iso(state.started) if state.started else None
-    return models.Progress(
+    return models.ProgressView(
         phase=state.progress.phase, done=state.progress.done, total=state.progress.total, started=began
     )

@@ -6,8 +6,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from bot.read_models.check_models import Reason
-from bot.read_models.models import FAILURE, PATH, Problem
+from bot.read_models.check_models import ReasonView
+from bot.read_models.models import FAILURE, PATH, ErrorResponse
 from leaderboard.precisions import USUAL_PRECISION
 
 Code = Literal[
@@ -54,7 +54,7 @@ REFUSED: dict[str, Any] = {
 }
 
 
-class Asked(BaseModel):
+class SubmissionBody(BaseModel):
     """What is to be evaluated. Who submits it is the owner of the token; any other field is passed over."""
 
     model_config = ConfigDict(frozen=True, strict=True, extra="ignore", json_schema_extra={"examples": [ASKED]})
@@ -73,7 +73,7 @@ class Asked(BaseModel):
         return {**named, **base, "chat_template": "yes" if self.use_chat_template else "no"}
 
 
-class Submitted(Problem):
+class SubmissionResponse(ErrorResponse):
     """What came of it: in a word for programs, in a sentence, in Markdown as in a thread; with all reasons."""
 
     model_config = ConfigDict(frozen=True, json_schema_extra={"examples": [SUBMITTED, REFUSED]})
@@ -87,4 +87,4 @@ class Submitted(Problem):
     request_url: str = Field(default="", description="its file on the Hub")
     revision: str = Field(default="", description="the commit that is going to be evaluated")
     status: str = Field(default="", description="the word in the file, where there is one")
-    reasons: list[Reason] = Field(default_factory=list)
+    reasons: list[ReasonView] = Field(default_factory=list)

@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic import ConfigDict, Field
 
-from bot.read_models.models import PATH, Shown
+from bot.read_models.models import PATH, ApiModel
 
 DECIDED: dict[str, Any] = {
     "at": "2026-11-24T12:00:00Z",
@@ -23,7 +23,7 @@ DECIDED: dict[str, Any] = {
 }
 
 
-class Decided(Shown):
+class CommandDecisionView(ApiModel):
     """One command that decided something, or tried to: who gave it, whether they might, and what was answered."""
 
     model_config = ConfigDict(frozen=True, json_schema_extra={"examples": [DECIDED]})
@@ -43,16 +43,16 @@ class Decided(Shown):
     thread_url: str
 
 
-class DecisionList(Shown):
+class DecisionListResponse(ApiModel):
     """A page of decisions, newest first."""
 
     model_config = ConfigDict(frozen=True, json_schema_extra={"examples": [{"decisions": [DECIDED], "next": None}]})
 
-    decisions: list[Decided]
+    decisions: list[CommandDecisionView]
     next: str | None = Field(description="cursor of the next page; null where there is none")
 
 
-class ThreadWaiting(Shown):
+class WaitingThreadView(ApiModel):
     """One thread that waits for a word of a maintainer."""
 
     title: str
@@ -62,7 +62,7 @@ class ThreadWaiting(Shown):
     since: str
 
 
-class ThreadsWaiting(Shown):
+class WaitingThreadsResponse(ApiModel):
     """Those that wait, the longest first."""
 
-    threads: list[ThreadWaiting]
+    threads: list[WaitingThreadView]

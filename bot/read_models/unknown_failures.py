@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
-from bot.core.context import Desk
+from bot.core.context import BoardContext
 from hub.errors import NotFound, TooLarge
 from leaderboard.attempts import Outcome, attempt_id
 from leaderboard.failures import UNKNOWN, diagnose
 from leaderboard.requests import Request, Status, is_request_path, parse_request
 
 if TYPE_CHECKING:
-    from bot.core.mirrors.mirror import View
+    from bot.core.mirrors.mirror import MirrorView
 
 MAX_OUTCOME = 200_000
 LAST_LINES = 5
@@ -33,7 +33,7 @@ class UnknownDeath:
     now: str = UNKNOWN
 
 
-def unknown_deaths(desk: Desk, *, limit: int) -> list[UnknownDeath]:
+def unknown_deaths(desk: BoardContext, *, limit: int) -> list[UnknownDeath]:
     """The failed requests whose cause is unknown, at most `limit`, by path. One call each, and a few for the mirror.
 
     Raises HubError and MirrorDamaged.
@@ -44,7 +44,7 @@ def unknown_deaths(desk: Desk, *, limit: int) -> list[UnknownDeath]:
     return [_death(desk, request) for request in found[:limit]]
 
 
-def _failed(view: View, head: str, most: int) -> Iterator[Request]:
+def _failed(view: MirrorView, head: str, most: int) -> Iterator[Request]:
     for blob in view.files(head):
         data = view.blob(blob.oid, max_bytes=most) if blob.oid and is_request_path(blob.path) else None
         # Most files say nothing of the kind: only those that may are parsed.
@@ -60,7 +60,7 @@ def _is_unknown(request: Request) -> bool:
     return failure is not None and failure.cause == UNKNOWN
 
 
-def _death(desk: Desk, request: Request) -> UnknownDeath:
+def _death(desk: BoardContext, request: Request) -> UnknownDeath:
     facts, model, path = request.file.steward, request.path.model, str(request.path)
     assert facts.failure is not None
     outcome = _outcome(desk, model, attempt_id(desk.board.name, path, facts.revision or "", facts.attempt))
@@ -72,7 +72,7 @@ def _death(desk: Desk, request: Request) -> UnknownDeath:
     return UnknownDeath(path, model, facts.failure.message, facts.log or "", tuple(lines), now)
 
 
-def _outcome(desk: Desk, model: str, attempt: str) -> Outcome | None:
+def _outcome(desk: BoardContext, model: str, attempt: str) -> Outcome | None:
     """What the worker said of the attempt; None where it left nothing that can be read."""
     try:
         file = desk.hub.find_file(desk.logs, f"{model}/{attempt}/outcome.json", max_bytes=MAX_OUTCOME)

@@ -15,41 +15,41 @@ VERSIONS files without our facts, and only if Redis was lost as well.
 
 from __future__ import annotations
 
-from bot.core.context import Desk
+from bot.core.context import BoardContext
 from hub.errors import NotFound, TooLarge
 from leaderboard.attempts import number_in
-from leaderboard.lifecycle import current_attempt, spent, turn
+from leaderboard.lifecycle import current_attempt_id, find_current_attempt, highest_used_number
 from leaderboard.requests import Request, parse_request
-from redis_state.board.entry import Entry
+from redis_state.board.entry import IndexEntry
 
 VERSIONS = 3
 """Earlier versions of a file that are looked at: two calls for the first, four for each of the others."""
 
 
-def used_numbers(desk: Desk, request: Request, entry: Entry) -> int:
+def used_numbers(desk: BoardContext, request: Request, entry: IndexEntry) -> int:
     """The highest number of an attempt at `request`, 0 where there was none. One call; a few where it is not fresh."""
     logged = _logged(desk, request)
     return logged if entry.fresh else max(logged, _in_history(desk, str(request.path)))
 
 
-def known_numbers(desk: Desk, request: Request, entry: Entry) -> int:
+def known_numbers(desk: BoardContext, request: Request, entry: IndexEntry) -> int:
     """`used_numbers`, without a call where the index knows."""
     return entry.used if entry.used is not None else used_numbers(desk, request, entry)
 
 
-def numbers_before(desk: Desk, request: Request, entry: Entry, sha: str | None) -> int:
+def numbers_before(desk: BoardContext, request: Request, entry: IndexEntry, sha: str | None) -> int:
     """`known_numbers` of a request that is accepted at `sha`, and those of attempts there that Redis knows to be over:
     whoever has the next one must find nothing said of it."""
     used = known_numbers(desk, request, entry)
     while True:
-        now = turn(request, used)
-        attempt = current_attempt(desk.board.name, request, now, sha)
+        now = find_current_attempt(request, used)
+        attempt = current_attempt_id(desk.board.name, request, now, sha)
         if attempt is None or now.number <= used or not desk.attempts.is_over(attempt):
             return used
         used = now.number
 
 
-def _logged(desk: Desk, request: Request) -> int:
+def _logged(desk: BoardContext, request: Request) -> int:
     """As far as the logs repo tells."""
     board, model, path = desk.board.name, request.path.model, str(request.path)
     try:
@@ -60,7 +60,7 @@ def _logged(desk: Desk, request: Request) -> int:
     return max((number_in(folder, board, path) for folder in folders), default=0)
 
 
-def _in_history(desk: Desk, path: str) -> int:
+def _in_history(desk: BoardContext, path: str) -> int:
     """As far as the version of the file tells that was there before people wrote theirs."""
     newest = desk.index.origin(path).commit or _last_commit(desk, path, "main")
     for _ in range(VERSIONS):
@@ -72,12 +72,12 @@ def _in_history(desk: Desk, path: str) -> int:
     return 0
 
 
-def _last_commit(desk: Desk, path: str, revision: str) -> str:
+def _last_commit(desk: BoardContext, path: str, revision: str) -> str:
     newest = desk.hub.last_commit(desk.requests, path, revision)
     return newest.oid if newest is not None else ""
 
 
-def _spent_at(desk: Desk, path: str, revision: str) -> int | None:
+def _spent_at(desk: BoardContext, path: str, revision: str) -> int | None:
     """What the file said at `revision`; None where there was none."""
     try:
         file = desk.hub.find_file(desk.requests, path, revision, max_bytes=desk.board.max_request_bytes)
@@ -86,4 +86,4 @@ def _spent_at(desk: Desk, path: str, revision: str) -> int | None:
     if file is None:
         return None
     request = parse_request(path, file.data)
-    return spent(request) if isinstance(request, Request) else 0
+    return highest_used_number(request) if isinstance(request, Request) else 0

@@ -13,13 +13,13 @@ from __future__ import annotations
 import structlog
 
 from bot.core import comment_quota
-from bot.core.context import Desk, request_key
+from bot.core.context import BoardContext, request_key
 from bot.request_files.status_text import State
 from hub.comments import is_by
 from hub.errors import BadToken, Denied, ThreadNotFound
 from hub.records import ThreadStatus
-from leaderboard.effects import Effect, Mode
-from redis_state.board.entry import Entry
+from leaderboard.effects import Effect, EffectMode
+from redis_state.board.entry import IndexEntry
 
 log = structlog.get_logger()
 
@@ -28,7 +28,7 @@ LEAVES = 0.2
 """The share of our half of the webhook's day below which a thread stays as it is: others need the deliveries more."""
 
 
-def close_or_open(desk: Desk, entry: Entry, state: State) -> Entry:
+def close_or_open(desk: BoardContext, entry: IndexEntry, state: State) -> IndexEntry:
     """Have the thread of `entry` be closed or open as `state` asks for; the entry with what was done.
 
     Three calls where something changes, none where nothing does.
@@ -46,8 +46,8 @@ def close_or_open(desk: Desk, entry: Entry, state: State) -> Entry:
     return entry.model_copy(update={"closed": wanted}) if done else entry
 
 
-def _set(desk: Desk, entry: Entry, number: int, status: ThreadStatus) -> bool:
-    if desk.effects.mode(Effect.CLOSE) is Mode.ON:  # else it is only listed, and no call is made for that
+def _set(desk: BoardContext, entry: IndexEntry, number: int, status: ThreadStatus) -> bool:
+    if desk.effects.mode(Effect.CLOSE) is EffectMode.ON:  # else it is only listed, and no call is made for that
         thread = desk.hub.thread(desk.requests, number)
         if thread.is_pull_request or not is_by(desk.me(), thread.author_id, thread.author_name):
             return True  # not ours: whoever opened it decides

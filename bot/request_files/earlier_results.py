@@ -11,38 +11,38 @@ stay in their repo all the same, and the request ends as the new evaluation does
 
 from __future__ import annotations
 
-from bot.core.context import Desk
+from bot.core.context import BoardContext
 from bot.request_files.file_edits import digest_of, stage_transition
-from bot.request_files.gather import Gathered
+from bot.request_files.gather import RequestFacts
 from leaderboard import transitions
-from leaderboard.requests import Kept, Request, Status
-from redis_state.board.entry import Entry
+from leaderboard.requests import PreviousResult, Request, Status
+from redis_state.board.entry import IndexEntry
 
 OVER = ("FINISHED", "PENDING_NEW_EVAL")
 
 
-def earlier_result(before: Entry, request: Request) -> Kept | None:
+def earlier_result(before: IndexEntry, request: Request) -> PreviousResult | None:
     """The result that `request` has, as its file says it, else as the entry `before` knew the file that was there."""
     status = request.status
     if status is Status.CANCELLED:
         return request.file.steward.kept
     if status is None or not (status.waits or status is Status.RUNNING):
         return None
-    kept = transitions.kept_of(request)
+    kept = transitions.previous_result_of(request)
     if kept is not None:
         return kept
     was = before.standing
     if before.kept is None and was.status in OVER and was.revision:
-        return Kept(revision=was.revision, results=was.results or None, log=was.log or None)
+        return PreviousResult(revision=was.revision, results=was.results or None, log=was.log or None)
     return before.kept
 
 
-def show_earlier(desk: Desk, gathered: Gathered) -> None:
+def show_earlier(desk: BoardContext, gathered: RequestFacts) -> None:
     """Have a request that was accepted say PENDING_NEW_EVAL, where it has a result and the front end shows it then."""
     kept, status = gathered.entry.kept, gathered.request.status
     if kept is None or status is not Status.PENDING or not desk.board.shows_new_evals:
         return
     name = f"show {gathered.file.oid} {digest_of(gathered.entry.path)}"
     line = f"Go on showing the result of {gathered.request.path.model}"
-    step = transitions.shown(kept)
+    step = transitions.show_previous_transition(kept)
     stage_transition(desk, gathered.request, gathered.file, step, name=name, line=line)

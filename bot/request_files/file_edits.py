@@ -14,8 +14,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from bot.core.context import Desk, request_key
-from bot.ledger.edits import Base, FieldEdit, blob_id, guard_of
+from bot.core.context import BoardContext, request_key
+from bot.ledger.edits import EditBase, FieldEdit, blob_id, guard_of
 from hub.errors import TooLarge
 from hub.records import File
 from leaderboard.effects import Effect
@@ -24,7 +24,7 @@ from leaderboard.transitions import RESTS_ON, Transition
 
 
 @dataclass(frozen=True)
-class Ahead:
+class PendingFile:
     """A file as it will be once all that is staged for it has landed; `there` is the one on the Hub, if any."""
 
     data: bytes
@@ -36,20 +36,20 @@ class Ahead:
         return blob_id(self.data)
 
 
-def read_ahead(desk: Desk, path: str, *, max_bytes: int) -> Ahead | None:
+def read_pending(desk: BoardContext, path: str, *, max_bytes: int) -> PendingFile | None:
     """The file `path` of the requests repo, with all that was decided about it; None where there will be none.
 
     One call. Raises TooLarge, and HubError.
     """
     there = desk.hub.find_file(desk.requests, path, max_bytes=max_bytes)
     data = desk.ledgers.ahead(desk.requests, path, there)
-    return Ahead(data, there) if data is not None else None
+    return PendingFile(data, there) if data is not None else None
 
 
-def request_ahead(desk: Desk, path: str) -> tuple[Request, Ahead] | Literal["missing", "unreadable"]:
+def pending_request(desk: BoardContext, path: str) -> tuple[Request, PendingFile] | Literal["missing", "unreadable"]:
     """The request at `path` as it will be, with its file; else why there is none. One call. Raises HubError."""
     try:
-        file = read_ahead(desk, path, max_bytes=desk.board.max_request_bytes)
+        file = read_pending(desk, path, max_bytes=desk.board.max_request_bytes)
     except TooLarge:
         return "unreadable"
     if file is None:
@@ -64,13 +64,13 @@ def digest_of(path: str) -> str:
     return hashlib.sha256(path.encode(errors="surrogateescape")).hexdigest()[:12]
 
 
-def base_of(file: File | None) -> Base | None:
+def base_of(file: File | None) -> EditBase | None:
     """What an edit rests on, so that the file need not be read again."""
-    return Base(data=file.data, commit=file.commit, oid=file.oid) if file is not None else None
+    return EditBase(data=file.data, commit=file.commit, oid=file.oid) if file is not None else None
 
 
 def stage_transition(
-    desk: Desk,
+    desk: BoardContext,
     request: Request,
     file: File | None,
     step: Transition,
@@ -120,7 +120,7 @@ def transition_edit(
     )
 
 
-def known_facts(desk: Desk, request: Request) -> dict[str, Any]:
+def known_facts(desk: BoardContext, request: Request) -> dict[str, Any]:
     """What we know of the request beside the step, and would not know any more after Redis was lost."""
     path = str(request.path)
     submitter = desk.index.origin(path).submitter(request.file.sender)

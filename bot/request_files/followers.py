@@ -15,13 +15,13 @@ import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from bot.core.context import Desk, thread_key
+from bot.core.context import BoardContext, thread_key
 from bot.core.render import Safe, render
 from bot.read_models import models, serializers
 from hub.comments import Marker, find_marked, is_by, marker_of
 from hub.records import Comment, Repo, Thread
-from redis_state.board.entry import Entry
-from redis_state.dirty import Priority
+from redis_state.board.entry import IndexEntry
+from redis_state.dirty import SyncPriority
 from redis_state.redis import text
 
 FOLLOW, ENDED = "follow", "ended"
@@ -29,7 +29,7 @@ ENDS = ("finished", "failed", "cancelled")
 
 
 @dataclass(frozen=True)
-class Followed:
+class FollowedRequest:
     """One request that a thread follows: since its file had the content `oid` and it `stood` so, as `comment` says."""
 
     path: str
@@ -38,31 +38,31 @@ class Followed:
     comment: Comment
 
 
-def follow(desk: Desk, entry: Entry, repo: Repo, number: int) -> Safe:
+def follow(desk: BoardContext, entry: IndexEntry, repo: Repo, number: int) -> Safe:
     """Have the thread follow `entry` from now on; the hidden line that the comment which says so must hold."""
     desk.redis.sadd(desk.keys.followers(entry.path), thread_key(repo, number))
     return Safe(str(_marker(desk, entry)))
 
 
-def _marker(desk: Desk, entry: Entry) -> Marker:
+def _marker(desk: BoardContext, entry: IndexEntry) -> Marker:
     return desk.marker(FOLLOW, f"{entry.file_oid or '-'}.{_stands(entry)} {entry.path}")
 
 
-def _stands(entry: Entry) -> str:
+def _stands(entry: IndexEntry) -> str:
     """A digest of how many attempts there were, and how it ended: as its file has it, so the same without Redis."""
     seen = entry.standing
     cause = seen.failure.cause if seen.failure is not None else ""
     return hashlib.sha256(f"{entry.used or 0} {seen.status} {cause}".encode()).hexdigest()[:12]
 
 
-def call_followers(desk: Desk, path: str) -> None:
+def call_followers(desk: BoardContext, path: str) -> None:
     """The request at `path` has come to an end: have the threads that follow it looked at. One round trip."""
     keys = [text(key) for key in desk.redis.smembers(desk.keys.followers(path))]
     if keys:
-        desk.mark_all(keys, Priority.PERSON)
+        desk.mark_all(keys, SyncPriority.PERSON)
 
 
-def tell_ends(desk: Desk, repo: Repo, thread: Thread) -> int:
+def tell_ends(desk: BoardContext, repo: Repo, thread: Thread) -> int:
     """Tell in `thread` of each end that it waits for; how many comments were posted."""
     posted, open_ends, waits_for = 0, False, list(_followed(desk, thread))
     entries = desk.index.find([followed.path for followed in waits_for])
@@ -80,7 +80,7 @@ def tell_ends(desk: Desk, repo: Repo, thread: Thread) -> int:
     return posted
 
 
-def _followed(desk: Desk, thread: Thread) -> Iterator[Followed]:
+def _followed(desk: BoardContext, thread: Thread) -> Iterator[FollowedRequest]:
     me = desk.me()
     for comment in thread.comments:
         if not is_by(me, comment.author_id, comment.author_name):
@@ -90,15 +90,15 @@ def _followed(desk: Desk, thread: Thread) -> Iterator[Followed]:
             if marker is not None and (marker.board, marker.kind) == (desk.board.name, FOLLOW):
                 state, _, path = marker.key.partition(" ")
                 oid, _, stood = state.partition(".")
-                yield Followed(path, oid, stood, comment)
+                yield FollowedRequest(path, oid, stood, comment)
 
 
-def _has_ended(desk: Desk, entry: Entry, followed: Followed) -> bool:
+def _has_ended(desk: BoardContext, entry: IndexEntry, followed: FollowedRequest) -> bool:
     is_another = (entry.file_oid or "-") != followed.oid and _stands(entry) != followed.stood
     return is_another and entry.state == "settled" and serializers.summary(desk, entry).state in ENDS
 
 
-def _tell(desk: Desk, repo: Repo, thread: Thread, followed: Followed, entry: Entry) -> int:
+def _tell(desk: BoardContext, repo: Repo, thread: Thread, followed: FollowedRequest, entry: IndexEntry) -> int:
     marker = desk.marker(ENDED, f"{followed.comment.id} {followed.path}")
     if find_marked(thread.comments, marker, desk.me()) is not None:
         return 0
@@ -107,14 +107,14 @@ def _tell(desk: Desk, repo: Repo, thread: Thread, followed: Followed, entry: Ent
     return int(desk.effects.comment(repo, thread.num, body, marker, asked=True, seen=thread) is not None)
 
 
-def _who_asked(thread: Thread, followed: Followed) -> str:
+def _who_asked(thread: Thread, followed: FollowedRequest) -> str:
     """The name of whose comment ours answered: of its marker's key, else who opened the thread."""
     marker = marker_of(followed.comment.text)
     asked = next((one for one in thread.comments if marker is not None and one.id == marker.key), None)
     return asked.author_name if asked is not None else thread.author_name
 
 
-def _close(desk: Desk, repo: Repo, thread: Thread) -> None:
+def _close(desk: BoardContext, repo: Repo, thread: Thread) -> None:
     """Close a thread in which a failure was reported, once all that it waited for has finished."""
     ended = desk.index.find([one.path for one in _followed(desk, thread)])
     finished = all(entry is not None and _has_finished(serializers.summary(desk, entry)) for entry in ended)
@@ -123,12 +123,12 @@ def _close(desk: Desk, repo: Repo, thread: Thread) -> None:
         desk.effects.set_status(repo, thread.num, "closed", marker, asked=True)
 
 
-def _has_finished(one: models.Summary) -> bool:
+def _has_finished(one: models.RequestSummaryView) -> bool:
     """Whether its evaluation has finished, and not only an earlier one."""
     return one.state == "finished" and not one.failed
 
 
-def _is_report(desk: Desk, thread: Thread) -> bool:
+def _is_report(desk: BoardContext, thread: Thread) -> bool:
     """Whether our first answer in it was that to a report: it is about nothing else."""
     me = desk.me()
     return any(

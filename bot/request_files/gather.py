@@ -6,50 +6,59 @@ from dataclasses import dataclass
 
 import structlog
 
-from bot.core.context import Desk
+from bot.core.context import BoardContext
 from hub.records import File
-from leaderboard.lifecycle import Life, Seen, Turn, current_attempt, spent, turn
+from leaderboard.lifecycle import (
+    AttemptFacts,
+    AttemptLife,
+    CurrentAttempt,
+    current_attempt_id,
+    find_current_attempt,
+    highest_used_number,
+)
 from leaderboard.requests import Request
 from redis_state.attempts import LOST
-from redis_state.board.entry import Entry
+from redis_state.board.entry import IndexEntry
 from redis_state.errors import BadMessage
 
 log = structlog.get_logger()
 
 
 @dataclass(frozen=True)
-class Gathered:
+class RequestFacts:
     """What was read about one request."""
 
     request: Request
     file: File
-    entry: Entry
-    turn: Turn
+    entry: IndexEntry
+    turn: CurrentAttempt
     attempt: str | None
-    seen: Seen
+    seen: AttemptFacts
     log: str
 
 
-def gather(desk: Desk, entry: Entry, request: Request, file: File) -> Gathered:
+def gather(desk: BoardContext, entry: IndexEntry, request: Request, file: File) -> RequestFacts:
     """What Redis knows of the request's current attempt."""
-    now = turn(request, entry.used or 0)
-    attempt = current_attempt(desk.board.name, request, now, entry.sha if entry.asked == asked(request) else None)
+    now = find_current_attempt(request, entry.used or 0)
+    attempt = current_attempt_id(
+        desk.board.name, request, now, entry.sha if entry.asked == submission_digest(request) else None
+    )
     if attempt is None:
-        return Gathered(request, file, entry, now, None, Seen(), "")
+        return RequestFacts(request, file, entry, now, None, AttemptFacts(), "")
     try:
         ended = desk.attempts.outcome(attempt)
     except BadMessage as error:
         log.error("what a worker said is no outcome", attempt=attempt, error=str(error)[:500])
-        return Gathered(request, file, entry, now, attempt, Seen("silent"), "")
+        return RequestFacts(request, file, entry, now, attempt, AttemptFacts("silent"), "")
     if ended is not None and ended[0].attempt == attempt:
-        seen = Seen("ended", ended[0], desk.suite.digest)
-        return Gathered(request, file, entry, now, attempt, seen, ended[1])
-    return Gathered(request, file, entry, now, attempt, Seen(life(desk, attempt)), "")
+        seen = AttemptFacts("ended", ended[0], desk.suite.digest)
+        return RequestFacts(request, file, entry, now, attempt, seen, ended[1])
+    return RequestFacts(request, file, entry, now, attempt, AttemptFacts(attempt_life(desk, attempt)), "")
 
 
-def note_spent(desk: Desk, entry: Entry, request: Request) -> Entry:
+def note_used_number(desk: BoardContext, entry: IndexEntry, request: Request) -> IndexEntry:
     """Remember which attempts were made, for whoever writes a new file over this one; before any of them may go on."""
-    over = spent(request)
+    over = highest_used_number(request)
     if over <= (entry.used or 0):
         return entry
     entry = entry.model_copy(update={"used": over})
@@ -57,12 +66,12 @@ def note_spent(desk: Desk, entry: Entry, request: Request) -> Entry:
     return entry
 
 
-def asked(request: Request) -> str:
+def submission_digest(request: Request) -> str:
     """Which submission this is. The path has no revision: whoever submits again writes a new file in its place."""
     return f"{request.file.revision or 'main'} {request.file.submitted_time or ''}"
 
 
-def life(desk: Desk, attempt: str) -> Life:
+def attempt_life(desk: BoardContext, attempt: str) -> AttemptLife:
     """Whether anybody has `attempt`, as far as Redis tells."""
     state = desk.attempts.read(attempt)
     if state is None:

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from bot.core.context import Desk
-from bot.read_models.queue_snapshot import look, why_of
-from bot.read_models.queue_texts import Held
-from bot.request_files.status_thread import tell
+from bot.core.context import BoardContext
+from bot.read_models.queue_snapshot import blocker_word, take_snapshot
+from bot.read_models.queue_texts import BlockerDetails
+from bot.request_files.status_thread import update_status
 from bot.request_files.status_views import view_of
 from leaderboard.admission.facts import ModelFacts
 from leaderboard.admission.sizes import parameters
@@ -23,13 +23,13 @@ from leaderboard.places import crosses
 from leaderboard.requests import Request
 from leaderboard.tiers import larger, size_class, tier_of, weight_bytes
 from leaderboard.times import read_time
-from redis_state.board.entry import Entry
+from redis_state.board.entry import IndexEntry
 
 SOON = 60.0
 """Seconds within which a start may be at any moment."""
 
 
-def asks(desk: Desk, entry: Entry, request: Request, facts: ModelFacts) -> dict[str, Any]:
+def queue_fields(desk: BoardContext, entry: IndexEntry, request: Request, facts: ModelFacts) -> dict[str, Any]:
     """What a request asks of the queue, as fields of its entry: its size, once facts about the model are known."""
     files = sum(file.size or 0 for file in facts.files if file.name.endswith((".safetensors", ".bin")))
     stored = facts.weights.nbytes if facts.weights is not None else None
@@ -39,41 +39,41 @@ def asks(desk: Desk, entry: Entry, request: Request, facts: ModelFacts) -> dict[
     if any(climbs(what.rpartition(":")[2]) for what in request.file.steward.causes):
         tier = larger(tier, {one for card in desk.workers.alive(now=desk.now()) for one in card.takes})
     base = {"base_model": facts.base_name, "base_sha": (facts.base.sha or "") if facts.base is not None else ""}
-    return {"tier": tier, "size": size_class(size), **base, **ruled(request), **untold(entry)}
+    return {"tier": tier, "size": size_class(size), **base, **ruling_fields(request), **unannounced_fields(entry)}
 
 
-def untold(entry: Entry) -> dict[str, Any]:
+def unannounced_fields(entry: IndexEntry) -> dict[str, Any]:
     """Nothing was told yet of the place of a request that begins to wait, as fields of its entry."""
     return {} if entry.state == "waiting" else {"place": 0, "starts": None, "why": "", "foretold": None}
 
 
-def ruled(request: Request) -> dict[str, Any]:
+def ruling_fields(request: Request) -> dict[str, Any]:
     """What maintainers decided about a request, as fields of its entry."""
     facts = request.file.steward
     return {"priority": facts.priority or "normal", "hold": facts.hold}
 
 
-def rule(desk: Desk, request: Request) -> None:
+def apply_ruling(desk: BoardContext, request: Request) -> None:
     """Have dispatch go by what maintainers decided about a request that waits."""
-    entry, now = desk.index.get(str(request.path)), ruled(request)
+    entry, now = desk.index.get(str(request.path)), ruling_fields(request)
     if {name: getattr(entry, name) for name in now} != now:
         desk.index.put(entry.model_copy(update=now))
 
 
-def submitted(desk: Desk, request: Request, entry: Entry) -> float:
+def waiting_since(desk: BoardContext, request: Request, entry: IndexEntry) -> float:
     """Since when a request waits: since it was first seen, or, where Redis was lost since, since its file says."""
     said = read_time(request.file.submitted_time)
     return entry.submitted or min(desk.now(), said if said is not None else desk.now())
 
 
-def placed(desk: Desk, entry: Entry) -> Entry:
+def with_announced_place(desk: BoardContext, entry: IndexEntry) -> IndexEntry:
     """`entry` with the place that is to be told: the one that was told, unless it is time for another."""
     if entry.state not in ("waiting", "queued"):
         return entry
-    outlook = look(desk).outlook(entry.path)
+    outlook = take_snapshot(desk).outlook(entry.path)
     if outlook is None:
         return entry
-    position, why = outlook.position or 0, why_of(outlook.held)
+    position, why = outlook.position or 0, blocker_word(outlook.held)
     if why == entry.why and not crosses(entry.place, position):
         return entry
     start = outlook.start
@@ -88,7 +88,7 @@ def placed(desk: Desk, entry: Entry) -> Entry:
     return entry.model_copy(update={"place": position, "starts": starts, "why": why, "foretold": foretold})
 
 
-def begun(desk: Desk, entry: Entry) -> None:
+def note_turn_used(desk: BoardContext, entry: IndexEntry) -> None:
     """An attempt of the request was claimed: it was its submitter's turn, and tells how good the estimate was."""
     if entry.state == "running":
         return  # its worker asked once more
@@ -98,45 +98,45 @@ def begun(desk: Desk, entry: Entry) -> None:
         desk.measures.waited(turn, share_waited(expected, desk.now() - at))
 
 
-def words(desk: Desk, entry: Entry) -> dict[str, Any]:
+def place_fields(desk: BoardContext, entry: IndexEntry) -> dict[str, Any]:
     """What the status comment says about the place of `entry`, as fields of its view."""
     if entry.why:
-        return {"held": held(desk, entry)}
+        return {"held": blocker_details(desk, entry)}
     return {"position": entry.place or None, "starts": entry.starts}
 
 
-def tell_place(desk: Desk, entry: Entry, request: Request) -> None:
+def tell_place(desk: BoardContext, entry: IndexEntry, request: Request) -> None:
     """Show where a waiting request stands, or what holds it back."""
-    entry = placed(desk, entry)
-    view = view_of(desk, entry, request, "waiting", **words(desk, entry))
-    desk.index.put(merged(desk, tell(desk, entry, view, named=request.file.steward.thread)))
+    entry = with_announced_place(desk, entry)
+    view = view_of(desk, entry, request, "waiting", **place_fields(desk, entry))
+    desk.index.put(merge_announced(desk, update_status(desk, entry, view, named=request.file.steward.thread)))
 
 
-def tell_cancelled(desk: Desk, entry: Entry, request: Request) -> None:
+def tell_cancelled(desk: BoardContext, entry: IndexEntry, request: Request) -> None:
     """Show that a request was withdrawn, where its thread is known; it is no reason to open one."""
     named = request.file.steward.thread
     if entry.thread is None and named is None:
         return
     view = view_of(desk, entry, request, "cancelled", why=request.file.steward.cancelled)
-    told = tell(desk, entry, view, named=named)
+    told = update_status(desk, entry, view, named=named)
     if told != entry:
         desk.index.put(told)
 
 
-def merged(desk: Desk, told: Entry) -> Entry:
+def merge_announced(desk: BoardContext, told: IndexEntry) -> IndexEntry:
     """What was told, upon an entry that dispatch may have moved on meanwhile."""
     fresh = desk.index.get(told.path)
     told_of = ("thread", "comment", "said", "closed", "place", "starts", "why", "foretold")
     return fresh.model_copy(update={name: getattr(told, name) for name in told_of})
 
 
-def held(desk: Desk, entry: Entry) -> Held:
+def blocker_details(desk: BoardContext, entry: IndexEntry) -> BlockerDetails:
     """What holds `entry` back, in what people are told."""
     kind, _, what = entry.why.partition(" ")
     known = {"hold": entry.hold, "pause": desk.pauses.all().get(what)}
     hold = known.get(kind)
     limit = hours(desk.board.budgets, _whose(what), entry.tier) if kind == "budget" else 0.0
-    return Held(
+    return BlockerDetails(
         kind=kind,
         what=what,
         tier=entry.tier,

@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from bot.core.render import printable, render
-from bot.read_models.queue_texts import Held, start_words
+from bot.read_models.queue_texts import BlockerDetails, start_words
 from leaderboard.attempts import Failure
 from leaderboard.holds import Hold
-from leaderboard.past import Past
+from leaderboard.past import Reopening
 from leaderboard.requests import Problem
 
 State = Literal["refused", "waiting", "running", "finished", "failed", "again", "cancelled"]
@@ -34,7 +34,7 @@ class ScoreRow:
 class PastLine:
     """One thing that happened to the request before, and where the log of it is, if there is one."""
 
-    what: Past
+    what: Reopening
     log_url: str = ""
 
 
@@ -55,7 +55,7 @@ class StatusView:
     attempt: str = ""
     position: int | None = None
     starts: tuple[float, float] | None = None
-    held: Held | None = None
+    held: BlockerDetails | None = None
     why: Hold | None = None
     done: int = 0
     total: int = 0

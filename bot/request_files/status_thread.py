@@ -24,14 +24,14 @@ from dataclasses import replace
 import structlog
 
 from bot.core import comment_quota
-from bot.core.context import Desk, request_key
+from bot.core.context import BoardContext, request_key
 from bot.core.own_threads import Place, find_own, known_until
 from bot.request_files.closing import close_or_open
 from bot.request_files.status_text import StatusView, status_comment, thread_title
 from hub.comments import Marker, find_marked
 from hub.errors import BadToken, Denied, NotFound, ThreadNotFound
 from leaderboard.effects import Effect
-from redis_state.board.entry import Entry
+from redis_state.board.entry import IndexEntry
 from redis_state.crashpoints import pass_by, point
 
 log = structlog.get_logger()
@@ -47,11 +47,11 @@ LEAVES_PROGRESS, LEAVES_STATES = 0.5, 0.2
 OPENED = point("thread opened, its number not noted")
 
 
-class _Spared(Exception):
+class _NotSaidNow(Exception):
     """It is not said now: too few deliveries are left today, or the board holds it back."""
 
 
-def tell(desk: Desk, entry: Entry, view: StatusView, *, named: int | None = None) -> Entry:
+def update_status(desk: BoardContext, entry: IndexEntry, view: StatusView, *, named: int | None = None) -> IndexEntry:
     """Make the status comment say `view`, opening a thread where the board wants one; the entry with what was done.
 
     `named` is the thread that the request file names. One call where the entry was lost, none where nothing changed.
@@ -60,15 +60,17 @@ def tell(desk: Desk, entry: Entry, view: StatusView, *, named: int | None = None
         return entry  # not everybody may see the model: nothing about it is said where everybody reads
     digest = _digest(view)
     if entry.thread is None or entry.said != digest:
-        entry = _told_or_spared(desk, entry, view, digest, named)
+        entry = _write_or_skip(desk, entry, view, digest, named)
     # Only what was said: a thread whose comment is held back, or comes later, is not closed upon words of yesterday.
     return close_or_open(desk, entry, view.state) if entry.said == digest else entry
 
 
-def _told_or_spared(desk: Desk, entry: Entry, view: StatusView, digest: str, named: int | None) -> Entry:
+def _write_or_skip(
+    desk: BoardContext, entry: IndexEntry, view: StatusView, digest: str, named: int | None
+) -> IndexEntry:
     try:
-        return _told(desk, entry, view, digest, named)
-    except _Spared:
+        return _write_status(desk, entry, view, digest, named)
+    except _NotSaidNow:
         return entry
     except BadToken:
         raise
@@ -77,7 +79,9 @@ def _told_or_spared(desk: Desk, entry: Entry, view: StatusView, digest: str, nam
         return entry if entry.thread is None else entry.model_copy(update={"said": digest})
 
 
-def _told(desk: Desk, entry: Entry, view: StatusView, digest: str, named: int | None) -> Entry:
+def _write_status(
+    desk: BoardContext, entry: IndexEntry, view: StatusView, digest: str, named: int | None
+) -> IndexEntry:
     marker = desk.marker(KIND, entry.path)
     body = status_comment(view)
     if _edited(desk, entry, marker, view, body):
@@ -85,21 +89,21 @@ def _told(desk: Desk, entry: Entry, view: StatusView, digest: str, named: int | 
     place = _find(desk, entry, marker, named)
     if place is None:
         return _make(desk, entry, marker, view, digest)
-    return _rendered(desk, entry, marker, view, place)
+    return _update_at(desk, entry, marker, view, place)
 
 
-def _rendered(desk: Desk, entry: Entry, marker: Marker, view: StatusView, place: Place) -> Entry:
+def _update_at(desk: BoardContext, entry: IndexEntry, marker: Marker, view: StatusView, place: Place) -> IndexEntry:
     """Make the comment at `place` say `view`, where it says something else."""
     number, comment = place
     known = entry.model_copy(update={"thread": number, "comment": comment.id})
     try:
         _edit(desk, known, marker, view, status_comment(view), seen=comment.text)
-    except _Spared:
+    except _NotSaidNow:
         return known
     return known.model_copy(update={"said": _digest(view)})
 
 
-def _edited(desk: Desk, entry: Entry, marker: Marker, view: StatusView, body: str) -> bool:
+def _edited(desk: BoardContext, entry: IndexEntry, marker: Marker, view: StatusView, body: str) -> bool:
     """Whether the comment that we know by its id could be edited, without reading the thread first."""
     if entry.thread is None or entry.comment is None:
         return False
@@ -110,7 +114,9 @@ def _edited(desk: Desk, entry: Entry, marker: Marker, view: StatusView, body: st
     return True
 
 
-def _edit(desk: Desk, entry: Entry, marker: Marker, view: StatusView, body: str, *, seen: str | None = None) -> None:
+def _edit(
+    desk: BoardContext, entry: IndexEntry, marker: Marker, view: StatusView, body: str, *, seen: str | None = None
+) -> None:
     assert entry.thread is not None
     assert entry.comment is not None
     _check(desk, view)
@@ -126,10 +132,10 @@ def _edit(desk: Desk, entry: Entry, marker: Marker, view: StatusView, body: str,
         wake=request_key(entry.path),
     )
     if done == "held":
-        raise _Spared
+        raise _NotSaidNow
 
 
-def _find(desk: Desk, entry: Entry, marker: Marker, named: int | None) -> Place | None:
+def _find(desk: BoardContext, entry: IndexEntry, marker: Marker, named: int | None) -> Place | None:
     """The status comment where it was last seen, or where the request file says it is."""
     for number in dict.fromkeys(n for n in (entry.thread, named) if n is not None):
         try:
@@ -141,7 +147,7 @@ def _find(desk: Desk, entry: Entry, marker: Marker, named: int | None) -> Place 
     return None
 
 
-def _make(desk: Desk, entry: Entry, marker: Marker, view: StatusView, digest: str) -> Entry:
+def _make(desk: BoardContext, entry: IndexEntry, marker: Marker, view: StatusView, digest: str) -> IndexEntry:
     """Write the status comment where there is none yet, and where the board wants one; the entry with where it is."""
     origin = desk.index.origin(entry.path)
     if desk.board.threads == "never":
@@ -152,8 +158,8 @@ def _make(desk: Desk, entry: Entry, marker: Marker, view: StatusView, digest: st
         body = status_comment(view)
         comment = desk.effects.comment(desk.requests, origin.pull, body, marker, Effect.EDIT, version=digest, wake=wake)
         if comment is None:
-            raise _Spared
-        return _rendered(desk, entry, marker, view, (origin.pull, comment))
+            raise _NotSaidNow
+        return _update_at(desk, entry, marker, view, (origin.pull, comment))
     if desk.board.threads == "failures" and view.state not in FINAL:
         return entry
     _check(desk, view)
@@ -161,23 +167,23 @@ def _make(desk: Desk, entry: Entry, marker: Marker, view: StatusView, digest: st
         view.model or entry.path, view.precision, "" if view.weight_type == PLAIN else view.weight_type
     )
     if (earlier := find_own(desk, title, marker, entry.path)) is not None:
-        return _rendered(desk, entry, marker, view, earlier)
+        return _update_at(desk, entry, marker, view, earlier)
     body, until = status_comment(view), known_until(desk)
     number = desk.effects.open_thread(
         desk.requests, title, body, marker, Effect.EDIT, since=until, looked=True, version=digest, wake=wake
     )
     if number is None:
-        raise _Spared
+        raise _NotSaidNow
     pass_by(OPENED)
     return entry.model_copy(update={"thread": number, "comment": None, "said": digest})
 
 
-def _check(desk: Desk, view: StatusView) -> None:
+def _check(desk: BoardContext, view: StatusView) -> None:
     """Raises _Spared where no delivery is left for this, and RateLimited where it must be said, only later."""
     if view.state in ENDS:
         comment_quota.check(desk, desk.requests, "the thread")
     elif comment_quota.left(desk, desk.requests) <= (LEAVES_PROGRESS if view.done else LEAVES_STATES):
-        raise _Spared
+        raise _NotSaidNow
 
 
 def _digest(view: StatusView) -> str:

@@ -6,23 +6,23 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from bot.core.context import Desk
+from bot.core.context import BoardContext
 from bot.request_files.status_text import PastLine, State, StatusView
 from hub.records import Repo
 from leaderboard.attempts import Failure
-from leaderboard.past import Past, past
+from leaderboard.past import Reopening, newest_reopenings
 from leaderboard.requests import Problem, Request
-from redis_state.board.entry import Entry
+from redis_state.board.entry import IndexEntry
 
 
-def readable(seconds: float) -> str:
+def readable_time(seconds: float) -> str:
     """`2026-11-24 12:00 UTC`"""
     return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M UTC")
 
 
 def view_of(
-    desk: Desk,
-    entry: Entry,
+    desk: BoardContext,
+    entry: IndexEntry,
     request: Request,
     state: State,
     *,
@@ -36,7 +36,7 @@ def view_of(
         state=state,
         path=entry.path,
         request_url=desk.address(desk.requests, entry.path),
-        updated=readable(desk.now()),
+        updated=readable_time(desk.now()),
         model=model,
         model_url=desk.address(Repo("model", model)),
         revision=entry.sha or request.file.steward.revision or "",
@@ -47,23 +47,25 @@ def view_of(
         reasons=reasons,
         failure=failure,
         has_earlier=entry.kept is not None and state in ("refused", "failed", "again", "cancelled"),
-        past=[_line(desk, model, one) for one in past(request.file.steward.causes)],
+        past=[_line(desk, model, one) for one in newest_reopenings(request.file.steward.causes)],
         **more,
     )
 
 
-def _line(desk: Desk, model: str, what: Past) -> PastLine:
+def _line(desk: BoardContext, model: str, what: Reopening) -> PastLine:
     log_url = desk.address(desk.logs, f"{model}/{what.attempt}/log.txt") if what.left_log else ""
     return PastLine(what, log_url)
 
 
-def view_of_unreadable(desk: Desk, entry: Entry, problems: Sequence[Problem], *, writable: bool) -> StatusView:
+def view_of_unreadable(
+    desk: BoardContext, entry: IndexEntry, problems: Sequence[Problem], *, writable: bool
+) -> StatusView:
     """What to say about a file that cannot be read as a request."""
     return StatusView(
         state="refused",
         path=entry.path,
         request_url=desk.address(desk.requests, entry.path),
-        updated=readable(desk.now()),
+        updated=readable_time(desk.now()),
         submitter=desk.index.origin(entry.path).author,
         reasons=problems,
         writable=writable,

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from bot.core.context import Desk
+from bot.core.context import BoardContext
 from bot.request_files.file_edits import digest_of, stage_transition
-from bot.request_files.gather import Gathered
+from bot.request_files.gather import RequestFacts
 from leaderboard.times import corrected_time
 from leaderboard.transitions import RESTS_ON, Transition
 
 
-def is_being_dated(desk: Desk, gathered: Gathered) -> bool:
+def is_being_dated(desk: BoardContext, gathered: RequestFacts) -> bool:
     """Whether the file's time, which is in the future, is being set to now: then the request is judged when it is.
 
     Front ends order their queues by it. False where the time may stay, or where the board lets no edit happen.

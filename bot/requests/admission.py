@@ -4,26 +4,26 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from bot.core.context import Desk
+from bot.core.context import BoardContext
 from bot.model_facts import gather_submission, worth_keeping
 from bot.queue.dispatching import QUEUE, job_for
 from bot.request_files import queue_places
 from bot.request_files.attempt_numbers import numbers_before
 from bot.request_files.earlier_results import show_earlier
 from bot.request_files.file_edits import digest_of, stage_transition
-from bot.request_files.gather import Gathered, asked
-from bot.request_files.status_thread import tell
+from bot.request_files.gather import RequestFacts, submission_digest
+from bot.request_files.status_thread import update_status
 from bot.request_files.status_views import view_of
 from bot.request_files.submission_dates import is_being_dated
 from leaderboard import transitions
 from leaderboard.admission import judge, refusal
-from leaderboard.lifecycle import current_attempt, turn
-from leaderboard.privacy import found_access
+from leaderboard.lifecycle import current_attempt_id, find_current_attempt
+from leaderboard.privacy import access_on_hub
 from leaderboard.requests import Problem
-from redis_state.dirty import Priority
+from redis_state.dirty import SyncPriority
 
 
-def admit(desk: Desk, gathered: Gathered) -> None:
+def admit(desk: BoardContext, gathered: RequestFacts) -> None:
     """Judge the submission: refuse it with every reason, or let it wait for its turn."""
     if is_being_dated(desk, gathered):
         return
@@ -31,7 +31,7 @@ def admit(desk: Desk, gathered: Gathered) -> None:
     submitter = desk.index.origin(entry.path).submitter(request.file.sender)
     submission = gather_submission(desk, request, submitter, revision=gathered.turn.revision or "")
     facts, verdict = submission.model, judge(submission)
-    access = entry.standing.model_copy(update={"access": found_access(request, facts)})
+    access = entry.standing.model_copy(update={"access": access_on_hub(request, facts)})
     known = worth_keeping(facts, request.path.weight_type)
     entry = entry.model_copy(update={"standing": access, "submitter": submitter, **known})
     gathered = replace(gathered, entry=entry)
@@ -39,41 +39,41 @@ def admit(desk: Desk, gathered: Gathered) -> None:
         _refuse(desk, gathered, verdict.reasons)
         return
     used = numbers_before(desk, request, entry, verdict.sha)
-    now = turn(request, used)
-    attempt = current_attempt(desk.board.name, request, now, verdict.sha)
+    now = find_current_attempt(request, used)
+    attempt = current_attempt_id(desk.board.name, request, now, verdict.sha)
     entry = entry.model_copy(
         update={
             "state": "waiting",
             "model": request.path.model,
             "sha": now.revision or verdict.sha,
-            "asked": asked(request),
+            "asked": submission_digest(request),
             "number": now.number,
             "used": used,
             "attempt": attempt,
-            "submitted": desk.now() if now.first > entry.number else queue_places.submitted(desk, request, entry),
+            "submitted": desk.now() if now.first > entry.number else queue_places.waiting_since(desk, request, entry),
             "shown": 0,
-            **queue_places.asks(desk, entry, request, facts),
+            **queue_places.queue_fields(desk, entry, request, facts),
         }
     )
     entry = entry.model_copy(update={"job": job_for(desk, request, entry)})
     desk.index.put(entry)
-    desk.mark(QUEUE, Priority.PERSON)
+    desk.mark(QUEUE, SyncPriority.PERSON)
     show_earlier(desk, replace(gathered, entry=entry))
     queue_places.tell_place(desk, entry, request)
 
 
-def _refuse(desk: Desk, gathered: Gathered, reasons: tuple[Problem, ...]) -> None:
+def _refuse(desk: BoardContext, gathered: RequestFacts, reasons: tuple[Problem, ...]) -> None:
     """FAILED, with every reason in the thread and the file."""
     request = gathered.request
     view = view_of(desk, gathered.entry, request, "refused", reasons=reasons)
-    entry = tell(desk, gathered.entry, view, named=request.file.steward.thread)
+    entry = update_status(desk, gathered.entry, view, named=request.file.steward.thread)
     desk.index.put(entry)
     failure = refusal(reasons)
     if entry.kept is not None:
         tried = gathered.turn.revision or request.file.revision or "main"
-        step = transitions.restored(entry.kept, tried=tried, failure=failure, log=None, thread=entry.thread)
+        step = transitions.restore_transition(entry.kept, tried=tried, failure=failure, log=None, thread=entry.thread)
     else:
-        step = transitions.failed(failure=failure, log=None, thread=entry.thread)
+        step = transitions.fail_transition(failure=failure, log=None, thread=entry.thread)
     name, line = f"refuse {gathered.file.oid} {digest_of(entry.path)}", f"Refuse {request.path.model}"
     if not stage_transition(desk, request, gathered.file, step, name=name, line=line, rests_on=transitions.JUDGED):
         desk.index.put(entry.model_copy(update={"state": "settled"}))  # judged: nobody shall look at it every minute

@@ -8,13 +8,15 @@ from __future__ import annotations
 
 from leaderboard.adoption import is_old
 from leaderboard.jsontext import object_in
-from leaderboard.lifecycle import spent
+from leaderboard.lifecycle import highest_used_number
 from leaderboard.requests import Request, Status, parse_request
-from redis_state.board.entry import Entry
-from redis_state.board.request_snapshot import standing_of, standing_of_unreadable
+from redis_state.board.entry import IndexEntry
+from redis_state.board.request_snapshot import snapshot_of, snapshot_of_unreadable
 
 
-def first_look(path: str, oid: str, data: bytes | None, *, adopted: str | None = None) -> tuple[Entry, bool]:
+def entry_of_new_file(
+    path: str, oid: str, data: bytes | None, *, adopted: str | None = None
+) -> tuple[IndexEntry, bool]:
     """The entry of the file at `path`, and whether it needs a sync. `data` is None where the file is too large to read.
 
     `adopted` is the blob id that the file had when the board was adopted: what is old needs none. What does carries no
@@ -23,15 +25,15 @@ def first_look(path: str, oid: str, data: bytes | None, *, adopted: str | None =
     request = parse_request(path, data) if data is not None else []
     readable = request if isinstance(request, Request) else None
     if is_old(adopted, oid, readable):
-        return left_in_peace(Entry(path=path, standing=standing_of_unreadable(data)), oid, readable), False
+        return entry_of_old_file(IndexEntry(path=path, standing=snapshot_of_unreadable(data)), oid, readable), False
     if isinstance(request, Request):
         return _readable(path, oid, request)
     if data is not None and _is_at_rest(data):
-        return Entry(path=path, state="foreign", file_oid=oid, standing=standing_of_unreadable(data)), False
-    return Entry(path=path, standing=standing_of_unreadable(data)), True
+        return IndexEntry(path=path, state="foreign", file_oid=oid, standing=snapshot_of_unreadable(data)), False
+    return IndexEntry(path=path, standing=snapshot_of_unreadable(data)), True
 
 
-def left_in_peace(entry: Entry, oid: str, request: Request | None) -> Entry:
+def entry_of_old_file(entry: IndexEntry, oid: str, request: Request | None) -> IndexEntry:
     """The entry of a file from before adoption: listed, and at rest whatever it says."""
     if request is None:
         seen = entry.standing.model_copy(update={"old": True})
@@ -39,12 +41,12 @@ def left_in_peace(entry: Entry, oid: str, request: Request | None) -> Entry:
     status, facts = request.status, request.file.steward
     ended = status is not None and not status.waits and status is not Status.RUNNING
     state = "settled" if ended else "foreign"
-    seen = standing_of(request, entry.standing.access, old=True)
+    seen = snapshot_of(request, entry.standing.access, old=True)
     known = {"model": request.path.model, "sha": facts.revision, "thread": facts.thread, "standing": seen}
     return entry.model_copy(update={**known, "state": state, "file_oid": oid, "job": None})
 
 
-def with_its_words(entry: Entry, request: Request) -> Entry:
+def with_file_fields(entry: IndexEntry, request: Request) -> IndexEntry:
     """The entry with what the file alone says of model, commit, attempt and thread."""
     facts = request.file.steward
     said = {"model": request.path.model, "sha": facts.revision, "thread": facts.thread, "weights": facts.weights}
@@ -52,9 +54,11 @@ def with_its_words(entry: Entry, request: Request) -> Entry:
     return entry.model_copy(update={**{name: word for name, word in said.items() if word}, "number": number})
 
 
-def _readable(path: str, oid: str, request: Request) -> tuple[Entry, bool]:
+def _readable(path: str, oid: str, request: Request) -> tuple[IndexEntry, bool]:
     facts = request.file.steward
-    known = with_its_words(Entry(path=path, used=spent(request) or None, standing=standing_of(request)), request)
+    known = with_file_fields(
+        IndexEntry(path=path, used=highest_used_number(request) or None, standing=snapshot_of(request)), request
+    )
     status = request.status
     if status is None or (status is Status.RUNNING and facts.attempt == 0):
         return known.model_copy(update={"state": "foreign", "file_oid": oid}), False

@@ -10,21 +10,21 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from bot.core.context import Desk
+from bot.core.context import BoardContext
 from bot.request_files.attempt_numbers import known_numbers
-from bot.request_files.file_edits import digest_of, request_ahead, stage_transition
+from bot.request_files.file_edits import digest_of, pending_request, stage_transition
 from leaderboard import transitions
 from leaderboard.effects import Effect
 from leaderboard.past import since_asked_anew
 from leaderboard.requests import Request, Status
-from redis_state.board.entry import Entry
+from redis_state.board.entry import IndexEntry
 
 How = Literal["done", "missing", "unreadable", "under-way", "spent", "budget", "finished", "off"]
 DAY = 86_400.0
 
 
 @dataclass(frozen=True)
-class Relaunch:
+class RelaunchResult:
     """What came of it: `how` names the sentence, `status` is the request's own, `thread` where it is followed."""
 
     how: How
@@ -33,7 +33,7 @@ class Relaunch:
     thread: int | None = None
 
 
-def relaunch(desk: Desk, entry: Entry, *, cause: str, once: str | None = None) -> Relaunch:
+def relaunch(desk: BoardContext, entry: IndexEntry, *, cause: str, once: str | None = None) -> RelaunchResult:
     """Have the request of `entry` wait again.
 
     `once` is how causes begin of which a request may have one for each commit that was asked for: those of whoever may
@@ -41,29 +41,29 @@ def relaunch(desk: Desk, entry: Entry, *, cause: str, once: str | None = None) -
     failed; then that is made once more. One call; where the index was lost, those of `used_numbers`.
     """
     path = entry.path
-    found = request_ahead(desk, path)
+    found = pending_request(desk, path)
     if isinstance(found, str):
-        return Relaunch(found, path)
+        return RelaunchResult(found, path)
     request, file = found
     if request.status is None:
-        return Relaunch("unreadable", path)
-    how = _how(desk, request, cause, once)
-    known = Relaunch(how, path, request.status.value, request.file.steward.thread or entry.thread)
+        return RelaunchResult("unreadable", path)
+    how = _relaunch_outcome(desk, request, cause, once)
+    known = RelaunchResult(how, path, request.status.value, request.file.steward.thread or entry.thread)
     if how != "done":
         return known
     used, is_shown = known_numbers(desk, request, entry), desk.board.shows_new_evals
-    step = transitions.retried(request, cause=cause, shown=is_shown, used=used)
+    step = transitions.retry_transition(request, cause=cause, shown=is_shown, used=used)
     if step is None:
         return known  # this cause has relaunched it before
     # One cause may be that of several requests: a report that links them all.
     name, line = f"relaunch {cause} {digest_of(path)}", f"Evaluate {request.path.model} once more"
     if not stage_transition(desk, request, file.there, step, name=name, line=line, effect=Effect.RELAUNCH):
-        return Relaunch("off", path, known.status, known.thread)
+        return RelaunchResult("off", path, known.status, known.thread)
     desk.redis.zadd(desk.keys.relaunches, {f"{cause} {path}": desk.now()})
     return known
 
 
-def _how(desk: Desk, request: Request, cause: str, once: str | None) -> How:
+def _relaunch_outcome(desk: BoardContext, request: Request, cause: str, once: str | None) -> How:
     causes, status = request.file.steward.causes, request.status
     if cause in causes:
         return "done"
@@ -76,7 +76,7 @@ def _how(desk: Desk, request: Request, cause: str, once: str | None) -> How:
     return "done" if _in_budget(desk) else "budget"
 
 
-def _in_budget(desk: Desk) -> bool:
+def _in_budget(desk: BoardContext) -> bool:
     """Whether the board has relaunches left for today. Accepted: after Redis was lost they are counted anew."""
     key, now = desk.keys.relaunches, desk.now()
     desk.redis.zremrangebyscore(key, "-inf", now - DAY)

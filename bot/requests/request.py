@@ -14,7 +14,7 @@ from __future__ import annotations
 import structlog
 
 from bot.core.commit_origins import know_origin
-from bot.core.context import Desk
+from bot.core.context import BoardContext
 from bot.evaluations import attempt as attempts
 from bot.evaluations import costs, publication
 from bot.evaluations.attempt import dismiss
@@ -23,36 +23,36 @@ from bot.queue.dispatching import QUEUE
 from bot.request_files import queue_places
 from bot.request_files.earlier_results import earlier_result
 from bot.request_files.followers import call_followers
-from bot.request_files.gather import Gathered, gather, note_spent
+from bot.request_files.gather import RequestFacts, gather, note_used_number
 from bot.requests.admission import admit
-from bot.requests.first_look import with_its_words
-from bot.requests.old_requests import rest_if_old, rest_if_old_and_large
+from bot.requests.first_look import with_file_fields
+from bot.requests.old_requests import skip_if_old, skip_if_old_and_large
 from bot.requests.unreadable import refuse_unreadable
 from hub.errors import TooLarge
 from hub.records import File
 from leaderboard.lifecycle import (
     Admit,
-    Claim,
+    ConfirmClaim,
     Fail,
     Finish,
-    Foreign,
+    LeaveForeign,
+    NothingToDo,
     Recover,
     Reopen,
-    Settled,
+    ShowProgress,
     Step,
     Wait,
-    Watch,
     next_step,
 )
 from leaderboard.requests import REASONS, Request, Status, parse_request
-from redis_state.board.entry import Entry
-from redis_state.board.request_snapshot import standing_of
-from redis_state.dirty import Priority
+from redis_state.board.entry import IndexEntry
+from redis_state.board.request_snapshot import snapshot_of
+from redis_state.dirty import SyncPriority
 
 log = structlog.get_logger()
 
 
-def sync_request(desk: Desk, path: str) -> float | None:
+def sync_request(desk: BoardContext, path: str) -> float | None:
     """Bring the request at `path` one step further; when to look again by itself, if ever (seconds since the epoch)."""
     if desk.ledgers.pending(path):
         return None  # the ledger marks us again when the edit has landed, or is void
@@ -61,7 +61,7 @@ def sync_request(desk: Desk, path: str) -> float | None:
     found = _read(desk, before)
     if found is None:
         if before.job is not None:
-            desk.mark(QUEUE, Priority.PERSON)  # it may lie in RQ still
+            desk.mark(QUEUE, SyncPriority.PERSON)  # it may lie in RQ still
         return None
     gathered = _gather(desk, before, *found)
     entry, request = gathered.entry, gathered.request
@@ -74,23 +74,23 @@ def sync_request(desk: Desk, path: str) -> float | None:
         if entry.state != "new":
             desk.index.put(entry.model_copy(update={"state": "new"}))  # it waits, and everybody can see so
         return entry.again  # what failed is given the time that its cause asks for
-    if not isinstance(step, Settled | Foreign):
+    if not isinstance(step, NothingToDo | LeaveForeign):
         know_origin(desk, request)
     again = _act(desk, gathered, step)
     desk.index.judged(path, gathered.file.oid, entry.standing)
-    if isinstance(step, Settled | Foreign):
+    if isinstance(step, NothingToDo | LeaveForeign):
         call_followers(desk, path)  # now that the index says how it ended, for that is where they look
     return again
 
 
-def _read(desk: Desk, entry: Entry) -> tuple[File, Request] | None:
+def _read(desk: BoardContext, entry: IndexEntry) -> tuple[File, Request] | None:
     """The file of `entry`, and the request in it. Where there is none, it is seen to: gone, old, or not to be read."""
     path, most = entry.path, desk.board.max_request_bytes
     try:
         file = desk.hub.find_file(desk.requests, path, max_bytes=most)
     except TooLarge:
         _call_off(desk, entry)
-        if not rest_if_old_and_large(desk, entry):
+        if not skip_if_old_and_large(desk, entry):
             refuse_unreadable(desk, entry, None, [REASONS["too-large"].problem(limit=f"{most:,}")])
         return None
     if file is None:
@@ -98,7 +98,7 @@ def _read(desk: Desk, entry: Entry) -> tuple[File, Request] | None:
         desk.index.drop(path)
         return None
     request, entry = parse_request(path, file.data), entry.model_copy(update={"file_oid": file.oid})
-    if rest_if_old(desk, entry, file, request):
+    if skip_if_old(desk, entry, file, request):
         _call_off(desk, entry)  # it may have been taken for work before the board was adopted
         return None
     if isinstance(request, list):
@@ -108,19 +108,19 @@ def _read(desk: Desk, entry: Entry) -> tuple[File, Request] | None:
     return file, request
 
 
-def _call_off(desk: Desk, entry: Entry) -> None:
+def _call_off(desk: BoardContext, entry: IndexEntry) -> None:
     """There is no request any more that somebody might evaluate: tell whoever does, or asks whether to."""
     for attempt in {entry.attempt, desk.attempts.asking(entry.path)}:
         dismiss(desk, attempt, None)
 
 
-def _gather(desk: Desk, before: Entry, file: File, request: Request) -> Gathered:
+def _gather(desk: BoardContext, before: IndexEntry, file: File, request: Request) -> RequestFacts:
     """What is known of `request`; whoever is at another attempt than the current one is told to stop."""
     if not before.model:  # our own commit put it there, by a rename, or nobody could read it until now
-        before = with_its_words(before, request)
-    standing = standing_of(request, before.standing.access)
+        before = with_file_fields(before, request)
+    standing = snapshot_of(request, before.standing.access)
     known = {"file_oid": file.oid, "kept": earlier_result(before, request), "standing": standing}
-    entry = note_spent(desk, before.model_copy(update=known), request)
+    entry = note_used_number(desk, before.model_copy(update=known), request)
     if request.file.steward.gpu_seconds:
         desk.measures.recall(entry.path, request.file.steward.gpu_seconds)
     gathered = gather(desk, entry, request, file)
@@ -131,7 +131,7 @@ def _gather(desk: Desk, before: Entry, file: File, request: Request) -> Gathered
     return gathered
 
 
-def _is_accepted(desk: Desk, gathered: Gathered, before: Entry) -> bool:
+def _is_accepted(desk: BoardContext, gathered: RequestFacts, before: IndexEntry) -> bool:
     """Whether this very file was accepted and waits: only its place in the queue may have changed."""
     known = desk.index.get(before.path)
     return (
@@ -143,7 +143,7 @@ def _is_accepted(desk: Desk, gathered: Gathered, before: Entry) -> bool:
     )
 
 
-def _act(desk: Desk, gathered: Gathered, step: Step) -> float | None:
+def _act(desk: BoardContext, gathered: RequestFacts, step: Step) -> float | None:
     """Do what `step` says."""
     if isinstance(step, Finish | Fail | Reopen) and step.outcome is not None:
         outbreaks.note(desk, gathered.request.path.model, step.outcome)
@@ -152,9 +152,9 @@ def _act(desk: Desk, gathered: Gathered, step: Step) -> float | None:
             admit(desk, gathered)
         case Wait():
             attempts.wait(desk, gathered)
-        case Claim(committed=committed):
+        case ConfirmClaim(committed=committed):
             attempts.claim(desk, gathered, committed=committed)
-        case Watch():
+        case ShowProgress():
             attempts.watch(desk, gathered)
         case Finish(outcome=outcome):
             publication.finish(desk, gathered.request, gathered.file, gathered.entry, outcome, gathered.log)
@@ -172,7 +172,7 @@ def _act(desk: Desk, gathered: Gathered, step: Step) -> float | None:
     return None
 
 
-def _settle(desk: Desk, gathered: Gathered, step: Step) -> None:
+def _settle(desk: BoardContext, gathered: RequestFacts, step: Step) -> None:
     entry, attempt = gathered.entry, gathered.attempt
     dismiss(desk, attempt, None)  # if it lives still, somebody ended the request by hand
     if attempt is not None and gathered.seen.life in ("running", "ended"):
@@ -180,10 +180,10 @@ def _settle(desk: Desk, gathered: Gathered, step: Step) -> None:
     if attempt is not None and gathered.seen.life == "ended":
         desk.attempts.drop(attempt)
     desk.measures.close(entry.path)
-    state = "foreign" if isinstance(step, Foreign) else "settled"
+    state = "foreign" if isinstance(step, LeaveForeign) else "settled"
     if entry.state != state:
         entry = entry.model_copy(update={"state": state, "job": None})
         desk.index.put(entry)
-        desk.mark(QUEUE, Priority.PERSON)
+        desk.mark(QUEUE, SyncPriority.PERSON)
     if gathered.request.status is Status.CANCELLED:  # last, for it may have to be told later
         queue_places.tell_cancelled(desk, entry, gathered.request)

@@ -20,23 +20,23 @@ from typing import TYPE_CHECKING
 import structlog
 
 from bot.core import adoption
-from bot.core.commit_origins import History, note_origins
-from bot.core.context import Desk, request_key
+from bot.core.commit_origins import CommitHistory, note_origins
+from bot.core.context import BoardContext, request_key
 from bot.core.mirrors.folder import MirrorDamaged
-from bot.core.mirrors.git_trees import Blob
+from bot.core.mirrors.git_trees import GitFile
 from bot.core.pull_records import MAIN
 from bot.pulls.pull import mark_moved
 from bot.queue.pauses import learn_pauses
-from bot.requests.first_look import first_look
+from bot.requests.first_look import entry_of_new_file
 from bot.results.contents import mark_contents
 from hub.errors import RevisionNotFound
 from leaderboard.adoption import RECORD
 from leaderboard.requests import is_request_path
 from redis_state.crashpoints import pass_by, point
-from redis_state.dirty import Priority
+from redis_state.dirty import SyncPriority
 
 if TYPE_CHECKING:
-    from bot.core.mirrors.mirror import View
+    from bot.core.mirrors.mirror import MirrorView
 
 log = structlog.get_logger()
 
@@ -53,7 +53,7 @@ INDEXED = point("new requests indexed, not marked")
 MARKED = point("changed requests marked, head not remembered")
 
 
-def sync_requests_repo(desk: Desk) -> float | None:
+def sync_requests_repo(desk: BoardContext) -> float | None:
     """Mark every request file that changed since the last look and was not judged as it is now; and every pull request
     that was checked, and had commits pushed to it since."""
     head, seen = _look(desk), desk.index.head(desk.requests.id)
@@ -75,7 +75,7 @@ def sync_requests_repo(desk: Desk) -> float | None:
     return None
 
 
-def _look(desk: Desk) -> str:
+def _look(desk: BoardContext) -> str:
     """The head of main; pull requests are marked on the way, for the list of refs may have theirs too. One call."""
     heads = desk.hub.heads(desk.requests, pulls=bool(desk.redis.exists(desk.keys.pulls)))
     mark_moved(desk, heads)
@@ -84,13 +84,13 @@ def _look(desk: Desk) -> str:
     return heads[MAIN]
 
 
-def _history(desk: Desk, seen: str | None, head: str) -> History:
+def _history(desk: BoardContext, seen: str | None, head: str) -> CommitHistory:
     commits = desk.hub.commits(desk.requests, head, limit=LOOK_BACK)
     since = commits[: next((at for at, entry in enumerate(commits) if entry.oid == seen), len(commits))]
-    return History(desk.me(), seen, head, tuple(since), is_complete=len(since) < len(commits))
+    return CommitHistory(desk.me(), seen, head, tuple(since), is_complete=len(since) < len(commits))
 
 
-def _depth(desk: Desk, history: History) -> int:
+def _depth(desk: BoardContext, history: CommitHistory) -> int:
     """How many commits to fetch, so that each can be compared with the one before; 0: all that are new."""
     if not history.is_complete or history.seen is None:
         return 1
@@ -101,13 +101,13 @@ def _depth(desk: Desk, history: History) -> int:
         return len(history.commits) + 1 + MEANWHILE
 
 
-def _mark(desk: Desk, view: View, history: History) -> None:
+def _mark(desk: BoardContext, view: MirrorView, history: CommitHistory) -> None:
     _learn_what_is_old(desk, view.find(history.head, RECORD))
     learn_pauses(desk, view, history.head)
     if history.seen is not None and view.has(history.seen):
         note_origins(desk, view, history)
         changed = _requests(view.changed(history.seen, history.head))
-        files, marked = _look_at(desk, view, changed, Priority.EVENT)
+        files, marked = _look_at(desk, view, changed, SyncPriority.EVENT)
         log.info("requests repo", head=history.head, since=history.seen, changed=files, marked=marked)
         return
     if history.seen is not None:
@@ -117,7 +117,7 @@ def _mark(desk: Desk, view: View, history: History) -> None:
     log.info("requests repo compared", head=history.head, files=files, marked=marked)
 
 
-def _learn_what_is_old(desk: Desk, record: str | None) -> None:
+def _learn_what_is_old(desk: BoardContext, record: str | None) -> None:
     """Read the record of adoption (`record` is its blob id) if that was not done yet."""
     if desk.adoption.is_read(record):
         return
@@ -127,22 +127,26 @@ def _learn_what_is_old(desk: Desk, record: str | None) -> None:
     desk.adoption.read()
     at_work = {*desk.index.unjudged(), *(one.path for one in desk.index.busy())}
     at_work |= {waiting.path for waiting in desk.index.waiting()}
-    desk.mark_all(map(request_key, sorted(at_work)), Priority.BACKGROUND)
+    desk.mark_all(map(request_key, sorted(at_work)), SyncPriority.BACKGROUND)
 
 
-def compare(desk: Desk, view: View, head: str) -> tuple[int, int]:
+def compare(desk: BoardContext, view: MirrorView, head: str) -> tuple[int, int]:
     """Compare every request file at `head` with the index; how many there are, and how many were marked."""
     there: set[str] | None = set() if desk.index.count() else None  # nothing can be gone from an empty index
-    files, marked = _look_at(desk, view, _requests(view.files(head)), Priority.BACKGROUND, there)
+    files, marked = _look_at(desk, view, _requests(view.files(head)), SyncPriority.BACKGROUND, there)
     if there is not None:
         gone = [path for path in desk.index.paths() if path not in there]
-        desk.mark_all(map(request_key, gone), Priority.BACKGROUND)
+        desk.mark_all(map(request_key, gone), SyncPriority.BACKGROUND)
         marked += len(gone)
     return files, marked
 
 
 def _look_at(
-    desk: Desk, view: View, blobs: Iterator[Blob], priority: Priority, there: set[str] | None = None
+    desk: BoardContext,
+    view: MirrorView,
+    blobs: Iterator[GitFile],
+    priority: SyncPriority,
+    there: set[str] | None = None,
 ) -> tuple[int, int]:
     """Mark those of `blobs` that the index did not judge as they are now; how many blobs, and how many were marked.
 
@@ -151,7 +155,7 @@ def _look_at(
     """
     files = marked = 0
     while chunk := list(islice(blobs, CHUNK)):
-        dirty = _index(desk, view, chunk, appeared=priority is Priority.EVENT)
+        dirty = _index(desk, view, chunk, appeared=priority is SyncPriority.EVENT)
         pass_by(INDEXED)
         desk.mark_all(map(request_key, dirty), priority)
         files, marked = files + len(chunk), marked + len(dirty)
@@ -160,7 +164,7 @@ def _look_at(
     return files, marked
 
 
-def _index(desk: Desk, view: View, blobs: list[Blob], *, appeared: bool) -> list[str]:
+def _index(desk: BoardContext, view: MirrorView, blobs: list[GitFile], *, appeared: bool) -> list[str]:
     """Put those of `blobs` that the index lacks there; the paths of all that need a sync.
 
     `appeared` says that those were not there at the last look, which was complete.
@@ -172,7 +176,7 @@ def _index(desk: Desk, view: View, blobs: list[Blob], *, appeared: bool) -> list
                 dirty.append(blob.path)
             continue
         data = view.blob(blob.oid, max_bytes=desk.board.max_request_bytes)
-        entry, needs_sync = first_look(blob.path, blob.oid, data, adopted=adopted)
+        entry, needs_sync = entry_of_new_file(blob.path, blob.oid, data, adopted=adopted)
         entries.append(entry.model_copy(update={"fresh": appeared}) if appeared else entry)
         if needs_sync:
             dirty.append(blob.path)
@@ -180,5 +184,5 @@ def _index(desk: Desk, view: View, blobs: list[Blob], *, appeared: bool) -> list
     return dirty
 
 
-def _requests(blobs: Iterable[Blob]) -> Iterator[Blob]:
+def _requests(blobs: Iterable[GitFile]) -> Iterator[GitFile]:
     return (blob for blob in blobs if is_request_path(blob.path))

@@ -12,16 +12,16 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from bot.core.context import Desk, request_key
+from bot.core.context import BoardContext, request_key
 from bot.ledger.edits import PutFile
 from bot.model_facts import checking, gather_submission
 from bot.request_files.attempt_numbers import known_numbers
-from bot.request_files.file_edits import Ahead, digest_of, request_ahead, stage_transition
+from bot.request_files.file_edits import PendingFile, digest_of, pending_request, stage_transition
 from leaderboard import transitions
 from leaderboard.admission.rules import Verdict
 from leaderboard.effects import Effect
 from leaderboard.requests import Problem, Request, Status, StewardFacts
-from redis_state.board.entry import Entry
+from redis_state.board.entry import IndexEntry
 from redis_state.clock import iso
 
 How = Literal["submitted", "resubmitted", "refused", "exists", "under-way", "same", "missing", "unreadable", "off"]
@@ -30,7 +30,7 @@ _COMMIT = re.compile(r"[0-9a-f]{40}")
 
 
 @dataclass(frozen=True)
-class Wish:
+class SubmitCommand:
     """What somebody wants to have evaluated."""
 
     model: str
@@ -43,7 +43,7 @@ class Wish:
 
 
 @dataclass(frozen=True)
-class Submitted:
+class SubmitResult:
     """What came of it: `how` names the sentence; `reasons` why it was refused; `status` what there is already.
 
     `sha` is the commit that it is about, as far as it was looked up; `stays` what the request that there is says in
@@ -59,7 +59,9 @@ class Submitted:
     stays: tuple[str, ...] = ()
 
 
-def submit(desk: Desk, wish: Wish, *, cause: str, may_resubmit: Callable[[Entry], bool]) -> Submitted:
+def submit(
+    desk: BoardContext, wish: SubmitCommand, *, cause: str, may_resubmit: Callable[[IndexEntry], bool]
+) -> SubmitResult:
     """Write the request file for `wish`, if the model passes every check.
 
     Where there is one that has ended, and that was for another commit, it waits again, if they `may_resubmit` it.
@@ -68,14 +70,14 @@ def submit(desk: Desk, wish: Wish, *, cause: str, may_resubmit: Callable[[Entry]
         wish.model, revision=wish.revision, precision=wish.precision, weight_type=wish.weight_type
     )
     if isinstance(asked, Problem):
-        return Submitted("refused", wish.model, reasons=(asked,))
-    request = Request(asked.path, asked.file.model_copy(update=_asked(wish)), asked.raw)
+        return SubmitResult("refused", wish.model, reasons=(asked,))
+    request = Request(asked.path, asked.file.model_copy(update=_as_request(wish)), asked.raw)
     path = str(request.path)
-    found = request_ahead(desk, path)
+    found = pending_request(desk, path)
     if found == "unreadable":
-        return Submitted(found, wish.model, path)
+        return SubmitResult(found, wish.model, path)
     if found != "missing":
-        return replace(_once_more(desk, wish, *found, cause, may_resubmit), stays=_stays(wish, found[0]))
+        return replace(_once_more(desk, wish, *found, cause, may_resubmit), stays=_differing_fields(wish, found[0]))
     verdict = _checked(desk, request, wish.submitter)
     if not verdict.accepted or verdict.sha is None:
         return _refused(request, verdict)
@@ -84,22 +86,27 @@ def submit(desk: Desk, wish: Wish, *, cause: str, may_resubmit: Callable[[Entry]
     line = f"Add {wish.model} to eval queue"
     edit = PutFile(id=f"submit {cause}", path=path, data=data, line=line, subject=path, wake=(request_key(path),))
     done = desk.effects.stage(desk.requests, edit)
-    return Submitted("submitted" if done else "off", wish.model, path, sha=sha)
+    return SubmitResult("submitted" if done else "off", wish.model, path, sha=sha)
 
 
-def _asked(wish: Wish) -> dict[str, object]:
+def _as_request(wish: SubmitCommand) -> dict[str, object]:
     return {"base_model": wish.base_model, "use_chat_template": wish.use_chat_template}
 
 
 def _once_more(
-    desk: Desk, wish: Wish, known: Request, file: Ahead, cause: str, may_resubmit: Callable[[Entry], bool]
-) -> Submitted:
+    desk: BoardContext,
+    wish: SubmitCommand,
+    known: Request,
+    file: PendingFile,
+    cause: str,
+    may_resubmit: Callable[[IndexEntry], bool],
+) -> SubmitResult:
     """What to do about a wish for which there is a request: one that has ended is reopened for another commit.
 
     It is checked, and counts, as a new one: that it was accepted before says nothing about what was committed since.
     """
     path, causes, again = str(known.path), known.file.steward.causes, f"resubmit:{cause}"
-    there = Submitted("submitted" if cause in causes else "exists", wish.model, path, status=known.file.status)
+    there = SubmitResult("submitted" if cause in causes else "exists", wish.model, path, status=known.file.status)
     if known.status not in ENDED:
         is_again = any(one.startswith(f"{again}:") for one in causes)
         return replace(there, how="resubmitted") if is_again else there
@@ -118,29 +125,29 @@ def _once_more(
     return _reopen(desk, known, file, entry, verdict.sha, f"{again}:{verdict.sha[:8]}")
 
 
-def _ended_with(known: Request, entry: Entry) -> str:
+def _ended_with(known: Request, entry: IndexEntry) -> str:
     """The commit that was evaluated, or should have been; "" where that is not known, as of results of old."""
     commit = known.file.steward.revision or entry.sha or known.file.revision or ""
     return commit if _COMMIT.fullmatch(commit) else ""
 
 
-def _stays(wish: Wish, known: Request) -> tuple[str, ...]:
+def _differing_fields(wish: SubmitCommand, known: Request) -> tuple[str, ...]:
     """What a request says in another way than `wish`, which names no base model where it leaves that open."""
     is_based = bool(wish.base_model) and wish.base_model != known.file.base_model
     is_put = wish.use_chat_template != bool(known.file.use_chat_template)
     return (*(("base model",) if is_based else ()), *(("use of a chat template",) if is_put else ()))
 
 
-def _checked(desk: Desk, request: Request, submitter: str) -> Verdict:
+def _checked(desk: BoardContext, request: Request, submitter: str) -> Verdict:
     """The verdict on the request, as everybody may know it."""
     return checking.verdict_in_public(desk, gather_submission(desk, request, submitter))
 
 
-def _refused(request: Request, verdict: Verdict) -> Submitted:
-    return Submitted("refused", request.path.model, str(request.path), reasons=verdict.reasons)
+def _refused(request: Request, verdict: Verdict) -> SubmitResult:
+    return SubmitResult("refused", request.path.model, str(request.path), reasons=verdict.reasons)
 
 
-def _fields(desk: Desk, request: Request, wish: Wish, sha: str, cause: str) -> dict[str, object]:
+def _fields(desk: BoardContext, request: Request, wish: SubmitCommand, sha: str, cause: str) -> dict[str, object]:
     """The fields that front ends write, in their order, and who submitted it."""
     return {
         "model": wish.model,
@@ -161,36 +168,38 @@ def _fields(desk: Desk, request: Request, wish: Wish, sha: str, cause: str) -> d
     }
 
 
-def resubmit(desk: Desk, entry: Entry, *, revision: str, submitter: str, cause: str) -> Submitted:
+def resubmit(desk: BoardContext, entry: IndexEntry, *, revision: str, submitter: str, cause: str) -> SubmitResult:
     """Have the request of `entry` wait again at `revision`, if that is another commit and passes every check."""
     path = entry.path
-    found = request_ahead(desk, path)
+    found = pending_request(desk, path)
     if isinstance(found, str):
-        return Submitted(found, entry.model, path)
+        return SubmitResult(found, entry.model, path)
     known, file = found
     if known.status is None:
-        return Submitted("unreadable", entry.model, path)
+        return SubmitResult("unreadable", entry.model, path)
     model, status = known.path.model, known.file.status
     if cause in known.file.steward.causes:
-        return Submitted("resubmitted", model, path)
+        return SubmitResult("resubmitted", model, path)
     if known.status is Status.RUNNING:
-        return Submitted("under-way", model, path, status=status)
+        return SubmitResult("under-way", model, path, status=status)
     wanted = known.file.model_copy(update={"revision": revision})
     verdict = _checked(desk, Request(known.path, wanted, known.raw), submitter)
     if not verdict.accepted or verdict.sha is None:
         return _refused(known, verdict)
     if known.status.waits and verdict.sha == (known.file.steward.revision or entry.sha):
-        return Submitted("same", model, path, status=status, sha=verdict.sha)
+        return SubmitResult("same", model, path, status=status, sha=verdict.sha)
     return _reopen(desk, known, file, entry, verdict.sha, cause)
 
 
-def _reopen(desk: Desk, known: Request, file: Ahead, entry: Entry, sha: str, cause: str) -> Submitted:
+def _reopen(
+    desk: BoardContext, known: Request, file: PendingFile, entry: IndexEntry, sha: str, cause: str
+) -> SubmitResult:
     """Have it wait again at the commit `sha`, at which it was accepted, unless `cause` has done so before."""
     model, path = known.path.model, str(known.path)
-    step = transitions.resubmitted(known, revision=sha, cause=cause, used=known_numbers(desk, known, entry))
+    step = transitions.resubmit_transition(known, revision=sha, cause=cause, used=known_numbers(desk, known, entry))
     if step is None:
-        return Submitted("resubmitted", model, path, sha=sha)
+        return SubmitResult("resubmitted", model, path, sha=sha)
     name, line = f"resubmit {cause} {digest_of(path)}", f"Evaluate {model} at {sha[:8]}"
     if not stage_transition(desk, known, file.there, step, name=name, line=line, effect=Effect.RELAUNCH):
-        return Submitted("off", model, path, status=known.file.status)
-    return Submitted("resubmitted", model, path, status=str(step.fields["status"]), sha=sha)
+        return SubmitResult("off", model, path, status=known.file.status)
+    return SubmitResult("resubmitted", model, path, status=str(step.fields["status"]), sha=sha)

@@ -5,29 +5,29 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from bot.core.context import Desk, request_key
-from bot.ledger.edits import Base, FieldEdit
+from bot.core.context import BoardContext, request_key
+from bot.ledger.edits import EditBase, FieldEdit
 from bot.request_files.file_edits import digest_of
-from bot.request_files.status_thread import tell
+from bot.request_files.status_thread import update_status
 from bot.request_files.status_views import view_of_unreadable
 from hub.records import File
 from leaderboard.admission import refusal
 from leaderboard.dialects import foreign_dialect
 from leaderboard.jsontext import object_in
 from leaderboard.requests import Problem, Status
-from leaderboard.transitions import failed
-from redis_state.board.entry import Entry
-from redis_state.board.request_snapshot import standing_of_unreadable
+from leaderboard.transitions import fail_transition
+from redis_state.board.entry import IndexEntry
+from redis_state.board.request_snapshot import snapshot_of_unreadable
 
 
-def refuse_unreadable(desk: Desk, entry: Entry, file: File | None, problems: Sequence[Problem]) -> None:
+def refuse_unreadable(desk: BoardContext, entry: IndexEntry, file: File | None, problems: Sequence[Problem]) -> None:
     """Say every problem in the thread, and in the file where it is an object that waits for an evaluation.
 
     An object with another status is an old file in a strange dialect, or one that was refused: it is left in peace. So
     is one that was written for another backend.
     """
     fields = object_in(file.data) if file is not None else None
-    seen = standing_of_unreadable(file.data if file is not None else None)
+    seen = snapshot_of_unreadable(file.data if file is not None else None)
     entry = entry.model_copy(update={"standing": seen})
     if fields is not None and (foreign_dialect(entry.path, fields) or not _waits(fields)):
         desk.index.put(entry.model_copy(update={"state": "settled" if entry.said else "foreign", "job": None}))
@@ -35,15 +35,15 @@ def refuse_unreadable(desk: Desk, entry: Entry, file: File | None, problems: Seq
     told = seen.model_copy(update={"status": Status.FAILED.value, "failure": refusal(tuple(problems))})
     entry = entry.model_copy(update={"standing": told})
     view = view_of_unreadable(desk, entry, problems, writable=fields is not None)
-    entry = tell(desk, entry, view)
+    entry = update_status(desk, entry, view)
     desk.index.put(entry.model_copy(update={"state": "settled", "job": None}))
     if fields is not None and file is not None:
         _stage(desk, entry, file, problems)
 
 
-def _stage(desk: Desk, entry: Entry, file: File, problems: Sequence[Problem]) -> None:
+def _stage(desk: BoardContext, entry: IndexEntry, file: File, problems: Sequence[Problem]) -> None:
     """What is not understood is not touched: only the status and our own object, and only in the file that was read."""
-    step = failed(failure=refusal(tuple(problems)), log=None, thread=entry.thread)
+    step = fail_transition(failure=refusal(tuple(problems)), log=None, thread=entry.thread)
     edit = FieldEdit(
         id=f"refuse {file.oid} {digest_of(entry.path)}",
         path=entry.path,
@@ -52,7 +52,7 @@ def _stage(desk: Desk, entry: Entry, file: File, problems: Sequence[Problem]) ->
         fields=dict(step.fields),
         facts=dict(step.facts),
         whole=file.oid,
-        base=Base(data=file.data, commit=file.commit, oid=file.oid),
+        base=EditBase(data=file.data, commit=file.commit, oid=file.oid),
         wake=(request_key(entry.path),),
     )
     desk.effects.stage(desk.requests, edit)

@@ -6,11 +6,11 @@ allows. What caused it stands in the file, so that one comment relaunches once, 
 
 from __future__ import annotations
 
-from bot.core.commands.call import Answer, Call, doing, say
+from bot.core.commands.call import Answer, Call, acting, say
 from bot.core.commands.parameters import MODEL, PRECISION, THEIRS, WEIGHTS
 from bot.core.commands.registry import Verb
 from bot.core.render import Safe
-from bot.requests.relaunching import Relaunch, relaunch
+from bot.requests.relaunching import RelaunchResult, relaunch
 
 CAUSE = "relaunch"
 
@@ -23,10 +23,10 @@ def run(call: Call) -> Answer:
     def act() -> Safe:
         return _words(call, relaunch(call.desk, call.entry, cause=cause, once=limit))
 
-    return doing(act)
+    return acting(act)
 
 
-def _words(call: Call, done: Relaunch) -> Safe:
+def _words(call: Call, done: RelaunchResult) -> Safe:
     desk = call.desk
     is_here = (call.repo, call.thread.num) == (desk.requests, done.thread)
     thread = f"{desk.address(desk.requests)}/discussions/{done.thread}" if done.thread else ""

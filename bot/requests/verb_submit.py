@@ -9,18 +9,18 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from bot.core import people
-from bot.core.commands.call import Answer, Call, doing, say
+from bot.core.commands.call import Answer, Call, acting, say
 from bot.core.commands.parameters import ANYONE, MODEL, NAMED, PRECISION, THEIRS, WEIGHTS
 from bot.core.commands.registry import Arguments, Param, Verb
 from bot.core.commands.targets import submitter_of
-from bot.core.context import Desk
+from bot.core.context import BoardContext
 from bot.core.render import Safe
 from bot.model_facts.board_facts import model_of
 from bot.requests import submitting
 from bot.requests.verb_check import AT, REVISION
 from leaderboard.precisions import USUAL_PRECISION
 from leaderboard.roles import Person, who_may
-from redis_state.board.entry import Entry
+from redis_state.board.entry import IndexEntry
 
 CHAT = Param("chat_template", "choice", "whether to use its chat template", choices=("yes", "no"), by_name=True)
 BASE = Param("base_model", "model", "the model that a Delta or an Adapter is applied to", by_name=True)
@@ -28,15 +28,15 @@ BASE = Param("base_model", "model", "the model that a Delta or an Adapter is app
 
 def run_submit(call: Call) -> Answer:
     """Write the request file, once the model has passed every check."""
-    desk, wish = call.desk, wish_of(call.arguments, submitter=call.person.name)
+    desk, wish = call.desk, submit_command(call.arguments, submitter=call.person.name)
     may = may_resubmit(desk, call.person)
-    return doing(lambda: words(desk, submitting.submit(desk, wish, cause=call.cause, may_resubmit=may)))
+    return acting(lambda: result_text(desk, submitting.submit(desk, wish, cause=call.cause, may_resubmit=may)))
 
 
-def may_resubmit(desk: Desk, person: Person) -> Callable[[Entry], bool]:
+def may_resubmit(desk: BoardContext, person: Person) -> Callable[[IndexEntry], bool]:
     """Whether `person` could give `/resubmit` about a request, who submits its model anew."""
 
-    def may(entry: Entry) -> bool:
+    def may(entry: IndexEntry) -> bool:
         if entry.is_private:
             return False  # nobody is told in public that there is one
         about = {"model": model_of(entry), "submitter": submitter_of(desk, entry)}
@@ -46,9 +46,9 @@ def may_resubmit(desk: Desk, person: Person) -> Callable[[Entry], bool]:
     return may
 
 
-def wish_of(arguments: Arguments, *, submitter: str) -> submitting.Wish:
+def submit_command(arguments: Arguments, *, submitter: str) -> submitting.SubmitCommand:
     """What `submitter` wants, by the arguments of `/submit`, wherever they were written."""
-    return submitting.Wish(
+    return submitting.SubmitCommand(
         model=arguments["model"],
         revision=arguments.get("revision", "main"),
         precision=arguments.get("precision", USUAL_PRECISION),
@@ -62,8 +62,8 @@ def wish_of(arguments: Arguments, *, submitter: str) -> submitting.Wish:
 def run_resubmit(call: Call) -> Answer:
     """Have it evaluated at another commit, once that has passed every check."""
     revision = call.get("revision", "main")
-    return doing(
-        lambda: words(
+    return acting(
+        lambda: result_text(
             call.desk,
             submitting.resubmit(
                 call.desk, call.entry, revision=revision, submitter=call.person.name, cause=f"resubmit:{call.cause}"
@@ -72,7 +72,7 @@ def run_resubmit(call: Call) -> Answer:
     )
 
 
-def words(desk: Desk, done: submitting.Submitted, *, by_program: bool = False) -> Safe:
+def result_text(desk: BoardContext, done: submitting.SubmitResult, *, by_program: bool = False) -> Safe:
     """What there is to say to whoever submitted, in a thread or by a program."""
     address = desk.address(desk.requests, done.path) if done.path else ""
     return say("submit", done=done, address=address, by_program=by_program, who=who_may(RESUBMIT.who))

@@ -20,22 +20,30 @@ from typing import TYPE_CHECKING, TypeVar
 
 import structlog
 
-from bot.core.context import Desk
-from bot.core.mirrors.contents_table import MAX_TABLE, MISSING, BadTable, Table, can_write, read_table, write_table
+from bot.core.context import BoardContext
+from bot.core.mirrors.contents_table import (
+    MAX_TABLE,
+    MISSING,
+    BadContentsTable,
+    ContentsTable,
+    can_write,
+    read_table,
+    write_table,
+)
 from bot.ledger.edits import PutFile
 from hub.errors import BadRequest, BadToken, Denied, Garbled, NotFound, TooLarge
-from hub.records import ModelFacts, Repo
+from hub.records import ModelInfo, Repo
 from leaderboard.admission.sizes import BILLION
-from leaderboard.columns import FILE, Column, Row, columns, key_of
-from leaderboard.contents import Board, Known, compile_rows, describe, known_from, rows_of
-from leaderboard.evaluations import Measured, Sources, evaluations, is_results_path, measure, slim
+from leaderboard.columns import FILE, ContentsColumn, ContentsRow, columns, key_of
+from leaderboard.contents import HubModelInfo, TableSettings, compile_rows, describe, model_info_from_row, rows_of
+from leaderboard.evaluations import BoardSources, MeasuredResults, evaluations, is_results_path, measure, slim
 from leaderboard.requests import Request, is_request_path, parse_request
 from leaderboard.results import MAX_BYTES
-from redis_state.dirty import Priority
+from redis_state.dirty import SyncPriority
 
 if TYPE_CHECKING:
-    from bot.core.mirrors.git_trees import Blob
-    from bot.core.mirrors.mirror import View
+    from bot.core.mirrors.git_trees import GitFile
+    from bot.core.mirrors.mirror import MirrorView
 
 log = structlog.get_logger()
 
@@ -55,87 +63,87 @@ class CannotWrite(Exception):
     """The library that writes tables is not installed."""
 
 
-def mark_contents(desk: Desk) -> None:
+def mark_contents(desk: BoardContext) -> None:
     """Something changed that the table may tell."""
     if desk.contents is not None:
-        desk.dirty.mark(CONTENTS, due=desk.now() + SETTLE, priority=Priority.BACKGROUND)
+        desk.dirty.mark(CONTENTS, due=desk.now() + SETTLE, priority=SyncPriority.BACKGROUND)
 
 
-def sync_contents(desk: Desk) -> float | None:
+def sync_contents(desk: BoardContext) -> float | None:
     """Write the table, if a row of it is not as it should be."""
     repo, memory = desk.contents, desk.contents_memory
     if repo is None:
         return None
     if not can_write():
         raise CannotWrite(MISSING)
-    seen = _seen(desk, repo)
+    seen = _input_state(desk, repo)
     if seen == memory.seen and desk.now() < memory.due:
         return None
     shape = columns(desk.suite)
-    sources, there = gather(desk), table_of(desk, repo, seen[-1], shape)
+    sources, there = gather(desk), read_current_table(desk, repo, seen[-1], shape)
     known, waits = _ask(desk, sources, there)
-    rows = compile_rows(there.rows, sources, known, board_of(desk), waits=waits)
+    rows = compile_rows(there.rows, sources, known, table_settings(desk), waits=waits)
     if not _write(desk, repo, there, rows, shape):
         memory.seen = seen
     return desk.now() + PACE if waits else None
 
 
-def _seen(desk: Desk, repo: Repo) -> tuple[str, ...]:
+def _input_state(desk: BoardContext, repo: Repo) -> tuple[str, ...]:
     """What decides about the table: the heads of its sources, what may be done, and the table's own id (last)."""
     flags, may = desk.flag_book.known()[0], desk.effects.words()
     return (desk.hub.head(desk.requests), desk.hub.head(desk.results), flags, may, _table_id(desk, repo))
 
 
-def _table_id(desk: Desk, repo: Repo) -> str:
+def _table_id(desk: BoardContext, repo: Repo) -> str:
     file = desk.hub.paths_info(repo, [FILE]).get(FILE)
     return file.oid if file is not None else ""
 
 
-def board_of(desk: Desk) -> Board:
+def table_settings(desk: BoardContext) -> TableSettings:
     """What rows take from the board."""
     official = frozenset(name.casefold() for name in desk.board.admission.official_providers)
-    return Board(desk.suite, desk.hub.endpoint, desk.board.repos.details, official)
+    return TableSettings(desk.suite, desk.hub.endpoint, desk.board.repos.details, official)
 
 
-def table_of(desk: Desk, repo: Repo, oid: str, shape: tuple[Column, ...]) -> Table:
+def read_current_table(desk: BoardContext, repo: Repo, oid: str, shape: tuple[ContentsColumn, ...]) -> ContentsTable:
     """The table with this id, read once; an empty one where there is none, or none that can be read."""
     memory = desk.contents_memory
     if memory.table.oid != oid or not oid:
         file = desk.hub.find_file(repo, FILE, max_bytes=MAX_TABLE) if oid else None
         try:
-            memory.table = read_table(file.data, file.oid, shape) if file is not None else Table()
-        except BadTable as error:
+            memory.table = read_table(file.data, file.oid, shape) if file is not None else ContentsTable()
+        except BadContentsTable as error:
             log.error("a table that cannot be read is written anew", error=str(error))
-            memory.table = Table(oid=oid)
+            memory.table = ContentsTable(oid=oid)
     return memory.table
 
 
-def table_licences(desk: Desk) -> dict[str, str]:
+def table_licences(desk: BoardContext) -> dict[str, str]:
     """Model → its licence, as the table tells it; nothing where the board has none. Two calls at most."""
     repo = desk.contents
     if repo is None:
         return {}
     if not can_write():
         raise CannotWrite(MISSING)
-    there = table_of(desk, repo, _table_id(desk, repo), columns(desk.suite))
-    known = ((key_of(row)[0], known_from(row).licence) for row in there.rows)
+    there = read_current_table(desk, repo, _table_id(desk, repo), columns(desk.suite))
+    known = ((key_of(row)[0], model_info_from_row(row).licence) for row in there.rows)
     return {model: licence for model, licence in known if licence}
 
 
 # --- what the repos hold
 
 
-def gather(desk: Desk) -> Sources:
+def gather(desk: BoardContext) -> BoardSources:
     """Requests, results and flags, of which only what changed since the last look is read. A few calls."""
-    memory, sources = desk.contents_memory, Sources()
+    memory, sources = desk.contents_memory, BoardSources()
     limit = desk.board.max_request_bytes
 
-    def request(blob: Blob, view: View) -> Request | None:
+    def request(blob: GitFile, view: MirrorView) -> Request | None:
         data = view.blob(blob.oid or "", max_bytes=limit)
         found = parse_request(blob.path, data) if data is not None else None
         return slim(found) if isinstance(found, Request) else None
 
-    def results(blob: Blob, view: View) -> Measured | None:
+    def results(blob: GitFile, view: MirrorView) -> MeasuredResults | None:
         data = view.blob(blob.oid or "", max_bytes=MAX_BYTES)
         return measure(blob.path, data, desk.suite) if data is not None else None
 
@@ -149,11 +157,11 @@ def gather(desk: Desk) -> Sources:
 
 
 def _read(
-    desk: Desk,
+    desk: BoardContext,
     repo: Repo,
     wanted: Callable[[str], bool],
     known: dict[tuple[str, str], T],
-    read: Callable[[Blob, View], T],
+    read: Callable[[GitFile, MirrorView], T],
 ) -> dict[tuple[str, str], T]:
     """Path and blob id → what each wanted file of `repo` holds; only those that are not `known` are read."""
     head = desk.mirror.fetch(repo, depth=0)
@@ -169,12 +177,12 @@ def _read(
 # --- what the Hub says of models
 
 
-def _ask(desk: Desk, sources: Sources, there: Table) -> tuple[dict[str, Known], set[str]]:
+def _ask(desk: BoardContext, sources: BoardSources, there: ContentsTable) -> tuple[dict[str, HubModelInfo], set[str]]:
     """What is known of each model with a row, and the models that nobody was asked about yet."""
     memory = desk.contents_memory
     found = evaluations(sources)
     # A row that others made tells what was known in their days: it counts only where there is none of ours.
-    known = {key_of(row)[0]: known_from(row) for row in (*there.rows, *rows_of(found, there.rows))}
+    known = {key_of(row)[0]: model_info_from_row(row) for row in (*there.rows, *rows_of(found, there.rows))}
     known |= {one: said for one, (oid, said) in memory.known.items() if oid == there.oid or one not in known}
     models = sorted({key[0] for key in found})
     now, looked = desk.now(), memory.looked
@@ -185,19 +193,19 @@ def _ask(desk: Desk, sources: Sources, there: Table) -> tuple[dict[str, Known], 
     new = [model for model in models if model not in known]
     old = sorted((model for model in models if looked.get(model, now) <= now - DAY), key=lambda one: looked[one])
     for model in (new + old)[:LOOKS]:
-        known[model] = look_at_model(desk, model, known.get(model, Known()))
+        known[model] = look_at_model(desk, model, known.get(model, HubModelInfo()))
         memory.known[model] = (there.oid, known[model])
         looked[model] = now
     memory.due = _next_look(desk, models)
     return known, set(new[LOOKS:])
 
 
-def _next_look(desk: Desk, models: Iterable[str]) -> float:
+def _next_look(desk: BoardContext, models: Iterable[str]) -> float:
     looked = desk.contents_memory.looked
     return min((looked[model] + DAY for model in models if model in looked), default=desk.now() + DAY)
 
 
-def look_at_model(desk: Desk, model: str, before: Known) -> Known:
+def look_at_model(desk: BoardContext, model: str, before: HubModelInfo) -> HubModelInfo:
     """One call. Of a model that is gone, hidden or switched off we keep what we knew, and say that it is; what the Hub
     says of another may be more than we read, or not to be understood, and must not keep all others from the table."""
     try:
@@ -212,10 +220,10 @@ def look_at_model(desk: Desk, model: str, before: Known) -> Known:
     return _facts(found, model)
 
 
-def _facts(found: ModelFacts, model: str) -> Known:
+def _facts(found: ModelInfo, model: str) -> HubModelInfo:
     merged, moe = describe([*found.tags, *_words(found.card.get("tags"))], model.rpartition("/")[2])
     bases, named = _words(found.card.get("base_model")), _words(found.config.get("architectures"))
-    return Known(
+    return HubModelInfo(
         likes=found.likes,
         licence=found.license if isinstance(found.license, str) else None,
         merged=merged,
@@ -236,7 +244,9 @@ def _words(said: object) -> list[str]:
 # --- writing
 
 
-def _write(desk: Desk, repo: Repo, there: Table, rows: list[Row], shape: tuple[Column, ...]) -> bool:
+def _write(
+    desk: BoardContext, repo: Repo, there: ContentsTable, rows: list[ContentsRow], shape: tuple[ContentsColumn, ...]
+) -> bool:
     """Have the table written, where a row differs; whether somebody is to look again once it landed."""
     wanted = [{**dict.fromkeys(there.more), **row} for row in rows]
     same = wanted == list(there.rows) and bool(there.data or not wanted)

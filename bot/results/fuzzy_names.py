@@ -18,7 +18,7 @@ AROUND = 100
 """Names on either side that are looked at, in each order."""
 
 
-class Alike:
+class FuzzyNameIndex:
     """Names of models, each with its folded form."""
 
     def __init__(self, names: Iterable[tuple[str, str]]) -> None:

@@ -20,14 +20,14 @@ from collections.abc import Container, Iterable, Iterator, Mapping
 
 import structlog
 
-from bot.core.context import Desk
+from bot.core.context import BoardContext
 from bot.results.contents import LOOKS, PACE, gather, look_at_model, table_licences
-from bot.results.scores import scored_of
-from leaderboard.contents import Known
-from leaderboard.evaluations import Evaluation, Sources, evaluations
+from bot.results.scores import scores_of_evaluation
+from leaderboard.contents import HubModelInfo
+from leaderboard.evaluations import BoardSources, Evaluation, evaluations
 from leaderboard.requests import RequestPath, Status, parse_path
-from redis_state.board.entry import Entry
-from redis_state.board.scoreboard import Scored, read_scored
+from redis_state.board.entry import IndexEntry
+from redis_state.board.scoreboard import EvaluationScores, read_scored
 
 log = structlog.get_logger()
 
@@ -37,7 +37,7 @@ WITH_RESULTS = (Status.FINISHED, Status.PENDING_NEW_EVAL)
 CHUNK = 500
 
 
-def sync_scores(desk: Desk) -> float | None:
+def sync_scores(desk: BoardContext) -> float | None:
     """Fill up the scores, if they may be; then ask for licences, and say when to go on."""
     finished = desk.index.catalog.of(*WITH_RESULTS)
     filled, told = desk.scores.state()
@@ -47,7 +47,7 @@ def sync_scores(desk: Desk) -> float | None:
     return _find_licences(desk, finished)
 
 
-def _word(desk: Desk, told: str, finished: list[str]) -> str:
+def _word(desk: BoardContext, told: str, finished: list[str]) -> str:
     """What the scores follow from, as far as it is seen without a call: others' changes, and which are missing."""
     parts = (desk.suite.digest, told, *desk.scores.missing(finished))
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()
@@ -56,7 +56,7 @@ def _word(desk: Desk, told: str, finished: list[str]) -> str:
 # --- scores
 
 
-def fill(desk: Desk) -> None:
+def fill(desk: BoardContext) -> None:
     """Note the scores of all evaluations that the results repo holds, where they are not."""
     noted = desk.scores.noted()
     sources = gather(desk)
@@ -67,8 +67,8 @@ def fill(desk: Desk) -> None:
 
 
 def _changes(
-    desk: Desk, noted: Mapping[str, bytes | str], sources: Sources
-) -> Iterator[tuple[bytes | str | None, Scored]]:
+    desk: BoardContext, noted: Mapping[str, bytes | str], sources: BoardSources
+) -> Iterator[tuple[bytes | str | None, EvaluationScores]]:
     """What is noted of each evaluation that is not noted as it is, and what is to be."""
     for it in evaluations(sources).values():
         wanted = _scored(desk, it)
@@ -78,11 +78,11 @@ def _changes(
             yield raw, wanted
 
 
-def _scored(desk: Desk, it: Evaluation) -> Scored:
-    return scored_of(it.request, it.measured.path, it.measured.scores, it.revision, desk.suite.digest)
+def _scored(desk: BoardContext, it: Evaluation) -> EvaluationScores:
+    return scores_of_evaluation(it.request, it.measured.path, it.measured.scores, it.revision, desk.suite.digest)
 
 
-def _is_newer(was: Scored, than: Scored, sources: Sources) -> bool:
+def _is_newer(was: EvaluationScores, than: EvaluationScores, sources: BoardSources) -> bool:
     """Whether results that are there were noted, and are newer than others: their request does not name them yet."""
     return was.results > than.results and was.results in sources.results
 
@@ -90,7 +90,7 @@ def _is_newer(was: Scored, than: Scored, sources: Sources) -> bool:
 # --- licences
 
 
-def _find_licences(desk: Desk, finished: list[str]) -> float | None:
+def _find_licences(desk: BoardContext, finished: list[str]) -> float | None:
     """Learn those of models that nobody asked about yet; when to go on, where some are left."""
     models = _by_model(finished, desk.licences.models())
     if not models:
@@ -103,7 +103,7 @@ def _find_licences(desk: Desk, finished: list[str]) -> float | None:
                 if asked == LOOKS:
                     return desk.now() + PACE
                 asked += 1
-                known = look_at_model(desk, model, Known()).licence or ""
+                known = look_at_model(desk, model, HubModelInfo()).licence or ""
             found[model] = known
     finally:
         desk.licences.put(found)
@@ -121,7 +121,7 @@ def _by_model(paths: Iterable[str], known: Container[str]) -> dict[str, list[str
     return found
 
 
-def _entries(desk: Desk, models: Mapping[str, list[str]]) -> Iterator[tuple[str, list[Entry]]]:
+def _entries(desk: BoardContext, models: Mapping[str, list[str]]) -> Iterator[tuple[str, list[IndexEntry]]]:
     """Each model with the entries of its requests, read a few hundred at a time."""
     names = list(models)
     for start in range(0, len(names), CHUNK):
@@ -131,11 +131,11 @@ def _entries(desk: Desk, models: Mapping[str, list[str]]) -> Iterator[tuple[str,
         yield from ((name, [there[path] for path in models[name] if path in there]) for name in chunk)
 
 
-def _is_to_ask(entries: Iterable[Entry]) -> bool:
+def _is_to_ask(entries: Iterable[IndexEntry]) -> bool:
     """Whether to ask about a model: not where it was judged here, and names none, nor about one that is private."""
     return any(not one.is_private for one in entries) and not any(one.asked for one in entries)
 
 
-def _known(entries: Iterable[Entry]) -> str:
+def _known(entries: Iterable[IndexEntry]) -> str:
     """What a judgement, or a request's file, tells of the licence."""
     return next(filter(None, (one.licence or one.standing.licence for one in entries)), "")

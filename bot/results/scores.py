@@ -8,24 +8,24 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from bot.core.context import Desk
+from bot.core.context import BoardContext
 from bot.request_files.status_text import ScoreRow
 from leaderboard.categories import read_category
 from leaderboard.requests import Request
-from leaderboard.results import Results, Scores
-from redis_state.board.scoreboard import Scored, of_model, same_category
+from leaderboard.results import ResultsFile, Scores
+from redis_state.board.scoreboard import EvaluationScores, of_model, same_category
 
 
-def keep_scores(desk: Desk, request: Request, path: str, results: Results) -> Scored:
+def keep_scores(desk: BoardContext, request: Request, path: str, results: ResultsFile) -> EvaluationScores:
     """Remember what an evaluation of `request` came to, whose results lie at `path`."""
-    scored = scored_of(request, path, results.scores, results.block.revision, results.block.suite_digest)
+    scored = scores_of_evaluation(request, path, results.scores, results.block.revision, results.block.suite_digest)
     desk.scores.put(scored)
     return scored
 
 
-def scored_of(request: Request, results: str, scores: Scores, revision: str, suite: str) -> Scored:
+def scores_of_evaluation(request: Request, results: str, scores: Scores, revision: str, suite: str) -> EvaluationScores:
     """What is remembered of an evaluation of `request` at `revision`, whose results lie at the path `results`."""
-    return Scored(
+    return EvaluationScores(
         path=str(request.path),
         model=request.path.model,
         suite=suite,
@@ -37,16 +37,16 @@ def scored_of(request: Request, results: str, scores: Scores, revision: str, sui
     )
 
 
-def compared(desk: Desk, own: Scored, request: Request, results: Results) -> dict[str, Any]:
+def score_table(desk: BoardContext, own: EvaluationScores, request: Request, results: ResultsFile) -> dict[str, Any]:
     """The table of scores, as fields of a view: each benchmark in the suite's order, and whom it is compared with."""
     others = desk.scores.all()
     base = _first(desk, of_model(others, request.file.base_model or "", own.suite))
     top = _first(desk, same_category(others, own))
     rows = [
-        ScoreRow(one.name, _shown(one.normalised), f"{one.raw:.4f}", _score(base, one.name), _score(top, one.name))
+        ScoreRow(one.name, _score_text(one.normalised), f"{one.raw:.4f}", _score(base, one.name), _score(top, one.name))
         for one in results.scores.benchmarks
     ]
-    average = ScoreRow("Average", _shown(own.average), "", _average(base), _average(top))
+    average = ScoreRow("Average", _score_text(own.average), "", _average(base), _average(top))
     return {
         "scores": rows,
         "average": average,
@@ -56,7 +56,7 @@ def compared(desk: Desk, own: Scored, request: Request, results: Results) -> dic
     }
 
 
-def _first(desk: Desk, scored: Iterable[Scored]) -> Scored | None:
+def _first(desk: BoardContext, scored: Iterable[EvaluationScores]) -> EvaluationScores | None:
     """The first that is on the board, whose model everybody may know of, and that is not flagged."""
     for one in scored:
         entry = desk.index.find([one.path])[0]
@@ -67,14 +67,14 @@ def _first(desk: Desk, scored: Iterable[Scored]) -> Scored | None:
     return None
 
 
-def _score(scored: Scored | None, benchmark: str) -> str:
+def _score(scored: EvaluationScores | None, benchmark: str) -> str:
     found = scored.benchmarks.get(benchmark) if scored is not None else None
-    return _shown(found) if found is not None else ""
+    return _score_text(found) if found is not None else ""
 
 
-def _average(scored: Scored | None) -> str:
-    return _shown(scored.average) if scored is not None else ""
+def _average(scored: EvaluationScores | None) -> str:
+    return _score_text(scored.average) if scored is not None else ""
 
 
-def _shown(score: float) -> str:
+def _score_text(score: float) -> str:
     return f"{score:.2f}"

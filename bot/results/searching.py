@@ -10,53 +10,57 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 
-from bot.core.context import Desk
-from bot.results.fuzzy_names import Alike
+from bot.core.context import BoardContext
+from bot.results.fuzzy_names import FuzzyNameIndex
 from leaderboard.requests import RequestPath, parse_path
-from leaderboard.search import Query, Row, Value, fold, parse
-from redis_state.board.entry import Entry
-from redis_state.board.scoreboard import Scored
+from leaderboard.search import Query, SearchRow, Value, fold, parse
+from redis_state.board.entry import IndexEntry
+from redis_state.board.scoreboard import EvaluationScores
 from redis_state.redis import text
 
 LOOKED_AT, CHUNK = 5_000, 500
 
 
 @dataclass(frozen=True)
-class Hit:
+class SearchHit:
     """A request that was found: what it was found by, and its average score (0-100) where that is known."""
 
-    entry: Entry
-    row: Row
+    entry: IndexEntry
+    row: SearchRow
     average: float | None
 
 
 @dataclass(frozen=True)
-class Found:
+class SearchResult:
     """What a search came to: the best hits first, how many there are beside them, names that are like the query's
     where there are none, and whether there were more requests than are looked at."""
 
     query: Query
-    hits: tuple[Hit, ...] = ()
+    hits: tuple[SearchHit, ...] = ()
     more: int = 0
     near: tuple[str, ...] = ()
     is_cut: bool = False
 
 
-def find(desk: Desk, words: str, *, most: int) -> Found:
+def find(desk: BoardContext, words: str, *, most: int) -> SearchResult:
     """What `words` find, `most` of it."""
     query = parse(words)
     if query.misread:
-        return Found(query)
+        return SearchResult(query)
     paths = list(islice(_paths(desk, query), LOOKED_AT + 1))
-    hits: list[Hit] = []
+    hits: list[SearchHit] = []
     for start in range(0, min(len(paths), LOOKED_AT), CHUNK):
         hits += _hits(desk, query, paths[start : start + CHUNK])
     hits.sort(key=lambda hit: (-(hit.average if hit.average is not None else -1.0), fold(hit.row.name), hit.entry.path))
-    near = () if hits or not query.names else tuple(Alike((name, fold(name)) for name in _names(desk)).near(query))
-    return Found(query, tuple(hits[:most]), max(0, len(hits) - most), near, len(paths) > LOOKED_AT)
+    near = (
+        ()
+        if hits or not query.names
+        else tuple(FuzzyNameIndex((name, fold(name)) for name in _names(desk)).near(query))
+    )
+    return SearchResult(query, tuple(hits[:most]), max(0, len(hits) - most), near, len(paths) > LOOKED_AT)
 
 
-def _paths(desk: Desk, query: Query) -> Iterator[str]:
+def _paths(desk: BoardContext, query: Query) -> Iterator[str]:
     """The requests to be looked at: those of models that are named, by name, else all of them, the newest first."""
     if not query.names:
         yield from (path for _, path in desk.index.catalog.newest())
@@ -67,7 +71,7 @@ def _paths(desk: Desk, query: Query) -> Iterator[str]:
             yield path
 
 
-def _names(desk: Desk) -> Iterator[str]:
+def _names(desk: BoardContext) -> Iterator[str]:
     """The models of which anybody may know."""
     members = [text(member).partition("\0")[2] for member in desk.redis.zrange(desk.keys.models, 0, LOOKED_AT)]
     for start in range(0, len(members), CHUNK):
@@ -75,37 +79,37 @@ def _names(desk: Desk) -> Iterator[str]:
         yield from (_name(entry) for entry in entries if entry is not None and not entry.is_private)
 
 
-def _hits(desk: Desk, query: Query, paths: list[str]) -> Iterator[Hit]:
+def _hits(desk: BoardContext, query: Query, paths: list[str]) -> Iterator[SearchHit]:
     entries = [entry for entry in desk.index.find(paths) if entry is not None and not entry.is_private]
     scores, licences = scores_of(desk, entries), licences_of(desk, entries)
     others = replace(query, terms=tuple(term for term in query.terms if term.column.key != "flagged"))
     asks_for_flags = others != query
     for entry in entries:
         scored = scores.get(entry.path)
-        row = Row(*values_of(entry, scored, licences.get(entry.path, "")))
+        row = SearchRow(*values_of(entry, scored, licences.get(entry.path, "")))
         # Flags are asked of Redis one by one, so only where they decide.
         if others.finds(row) and (not asks_for_flags or query.finds(_with_flag(desk, entry, row))):
-            yield Hit(entry, row, scored.average if scored is not None else None)
+            yield SearchHit(entry, row, scored.average if scored is not None else None)
 
 
-def _with_flag(desk: Desk, entry: Entry, row: Row) -> Row:
-    return Row(row.name, {**row.values, "flagged": bool(desk.flags([row.name], entry.weights))})
+def _with_flag(desk: BoardContext, entry: IndexEntry, row: SearchRow) -> SearchRow:
+    return SearchRow(row.name, {**row.values, "flagged": bool(desk.flags([row.name], entry.weights))})
 
 
-def scores_of(desk: Desk, entries: Sequence[Entry]) -> dict[str, Scored]:
+def scores_of(desk: BoardContext, entries: Sequence[IndexEntry]) -> dict[str, EvaluationScores]:
     """Path → scores, of those of `entries` that have results on the board. One round trip."""
     known = desk.scores.find(entry.path for entry in entries)
     return {entry.path: known[entry.path] for entry in entries if entry.path in known and entry.has_results}
 
 
-def licences_of(desk: Desk, entries: Iterable[Entry]) -> dict[str, str]:
+def licences_of(desk: BoardContext, entries: Iterable[IndexEntry]) -> dict[str, str]:
     """Path → licence, for those of `entries` that do not know it themselves. At most one round trip."""
     models = {entry.path: _name(entry) for entry in entries if not (entry.licence or entry.standing.licence)}
     known = desk.licences.find(models.values())
     return {path: known[model] for path, model in models.items() if model in known}
 
 
-def values_of(entry: Entry, scored: Scored | None, licence: str = "") -> tuple[str, dict[str, Value]]:
+def values_of(entry: IndexEntry, scored: EvaluationScores | None, licence: str = "") -> tuple[str, dict[str, Value]]:
     """Its name, and what each column has of it; all but whether it is flagged. `licence`: where the entry has none."""
     where, seen = parse_path(entry.path), entry.standing
     names = where if isinstance(where, RequestPath) else None
@@ -126,13 +130,13 @@ def values_of(entry: Entry, scored: Scored | None, licence: str = "") -> tuple[s
     return _name(entry), values
 
 
-def _commit(entry: Entry, scored: Scored | None) -> str:
+def _commit(entry: IndexEntry, scored: EvaluationScores | None) -> str:
     """Of what has scores the commit that they are of: a newer one may wait, or have failed."""
     if scored is None:
         return entry.commit
     return scored.revision or (entry.kept.revision if entry.kept is not None else "") or entry.commit
 
 
-def _name(entry: Entry) -> str:
+def _name(entry: IndexEntry) -> str:
     where = parse_path(entry.path)
     return entry.model or (where.model if isinstance(where, RequestPath) else entry.path)

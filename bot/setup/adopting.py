@@ -11,13 +11,13 @@ from collections import Counter
 from dataclasses import dataclass
 
 from bot.core.adoption import TITLE
-from bot.core.context import Desk
+from bot.core.context import BoardContext
 from bot.core.mirrors.history import status_in
 from bot.intake.deliveries import REQUESTS
 from bot.processes.reconcile import thread_repos
 from hub.errors import NotFound, StaleParent
-from hub.records import Account, Put, Repo
-from leaderboard.adoption import MAX_RECORD, RECORD, Person, Record, parse_record
+from hub.records import Account, Repo, WriteFile
+from leaderboard.adoption import MAX_RECORD, RECORD, AdoptingAccount, AdoptionRecord, parse_record
 from leaderboard.requests import is_request_path
 from redis_state.clock import iso
 
@@ -25,15 +25,15 @@ _TRIES = 5
 
 
 @dataclass(frozen=True)
-class Adopted:
+class AdoptionResult:
     """The board's record; whether it was written just now, and then how many files had which status."""
 
-    record: Record
+    record: AdoptionRecord
     is_new: bool
     statuses: Counter[str]
 
 
-def adopt(desk: Desk, *, by: Account | None = None, again: bool = False) -> Adopted:
+def adopt(desk: BoardContext, *, by: Account | None = None, again: bool = False) -> AdoptionResult:
     """Write the record, unless there is one already. Raises HubError, MirrorDamaged and BadRecord.
 
     `by` is whom it names; None: the bot's own account. `again` writes another one over one that is there.
@@ -44,27 +44,27 @@ def adopt(desk: Desk, *, by: Account | None = None, again: bool = False) -> Adop
     return found
 
 
-def _once(desk: Desk, by: Account, *, again: bool) -> Adopted:
+def _once(desk: BoardContext, by: Account, *, again: bool) -> AdoptionResult:
     head = desk.hub.head(desk.requests)
     known = desk.hub.find_file(desk.requests, RECORD, head, max_bytes=MAX_RECORD)
     if known is not None and not again:
-        return Adopted(parse_record(known.data), False, Counter())
+        return AdoptionResult(parse_record(known.data), False, Counter())
     statuses = _statuses(desk, head)
-    record = Record(
+    record = AdoptionRecord(
         board=desk.board.name,
         at=iso(desk.now()),
-        by=Person(id=by.id, name=by.name),
+        by=AdoptingAccount(id=by.id, name=by.name),
         commits={desk.requests.id: head, **_heads(desk, desk.results, desk.logs)},
         threads={f"{repo.kind}/{repo.id}": _highest_thread(desk, repo) for repo in thread_repos(desk)},
         files=statuses.total(),
     )
-    change = Put(RECORD, record.model_dump_json(indent=2).encode() + b"\n")
+    change = WriteFile(RECORD, record.model_dump_json(indent=2).encode() + b"\n")
     words = "What is here by now stays as it is; what comes from now on is in Steward's hands."
     desk.hub.commit(desk.requests, [change], TITLE, words, parent=head, regular=[RECORD])
-    return Adopted(record, True, statuses)
+    return AdoptionResult(record, True, statuses)
 
 
-def _statuses(desk: Desk, head: str) -> Counter[str]:
+def _statuses(desk: BoardContext, head: str) -> Counter[str]:
     """How many request files have which status at `head`. A few calls, however many there are."""
     desk.mirror.fetch(desk.requests, depth=1)
     found: Counter[str] = Counter()
@@ -78,7 +78,7 @@ def _statuses(desk: Desk, head: str) -> Counter[str]:
     return found
 
 
-def _heads(desk: Desk, *repos: Repo) -> dict[str, str]:
+def _heads(desk: BoardContext, *repos: Repo) -> dict[str, str]:
     found = {}
     for repo in repos:
         try:
@@ -88,7 +88,7 @@ def _heads(desk: Desk, *repos: Repo) -> dict[str, str]:
     return found
 
 
-def _highest_thread(desk: Desk, repo: Repo) -> int:
+def _highest_thread(desk: BoardContext, repo: Repo) -> int:
     try:
         newest, _ = desk.hub.threads_page(repo, 0)
     except NotFound:

@@ -16,17 +16,17 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from bot.core.context import Desk
+from bot.core.context import BoardContext
 from bot.core.flag_table import MAX_TABLE_FILE, records_at
-from bot.core.mirrors.contents_table import MAX_TABLE, MISSING, BadTable, can_write, read_table
+from bot.core.mirrors.contents_table import MAX_TABLE, MISSING, BadContentsTable, can_write, read_table
 from bot.core.mirrors.folder import MirrorDamaged
 from bot.flags.flag_thread import thread_at
 from bot.flags.model_names import find_model
-from bot.results.contents import board_of
+from bot.results.contents import table_settings
 from hub.records import Repo
-from leaderboard.columns import FILE, Row, columns, key_of
+from leaderboard.columns import FILE, ContentsRow, columns, key_of
 from leaderboard.contents import compile_rows
-from leaderboard.evaluations import Measured, Sources, measure
+from leaderboard.evaluations import BoardSources, MeasuredResults, measure
 from leaderboard.flags import FlagRecord, compile_tables
 from leaderboard.jsontext import object_in
 from leaderboard.removals import ARCHIVE
@@ -34,7 +34,7 @@ from leaderboard.requests import Request, is_request_path, parse_request
 from leaderboard.results import MAX_BYTES
 
 if TYPE_CHECKING:
-    from bot.core.mirrors.mirror import View
+    from bot.core.mirrors.mirror import MirrorView
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class Disagreement:
 
 
 @dataclass
-class Sides:
+class BoardFiles:
     """What each repo says, as far as it is held against the others."""
 
     requests: dict[str, Request] = field(default_factory=dict)
@@ -59,7 +59,7 @@ class Sides:
     flags: list[FlagRecord] = field(default_factory=list)
     tables: dict[str, bytes | None] = field(default_factory=dict)
     trouble: list[Disagreement] = field(default_factory=list)
-    measured: dict[str, Measured] = field(default_factory=dict)
+    measured: dict[str, MeasuredResults] = field(default_factory=dict)
     """Results that make a row of the aggregated table, where the board has one."""
 
     @property
@@ -69,7 +69,7 @@ class Sides:
         return asked | {_folder(path).casefold() for path in self.results}
 
 
-def disagreements(desk: Desk) -> list[Disagreement]:
+def disagreements(desk: BoardContext) -> list[Disagreement]:
     """Everything about which the board's repos disagree. A few calls to fetch, one for each flag without a row."""
     sides = read(desk)
     found = [*sides.trouble, *_requests(sides), *_results(sides), *_tables(sides), *_contents(desk, sides)]
@@ -79,9 +79,9 @@ def disagreements(desk: Desk) -> list[Disagreement]:
 # --- reading
 
 
-def read(desk: Desk) -> Sides:
+def read(desk: BoardContext) -> BoardFiles:
     """All sides, from fresh clones. Raises HubError and MirrorDamaged."""
-    sides = Sides()
+    sides = BoardFiles()
     _each(desk, desk.requests, lambda view, head: _read_requests(view, head, sides, desk))
     _each(desk, desk.results, lambda view, head: _read_results(view, head, sides, desk))
     if desk.flags_repo is not None:
@@ -89,7 +89,7 @@ def read(desk: Desk) -> Sides:
     return sides
 
 
-def _each(desk: Desk, repo: Repo, look: Callable[[View, str], None]) -> None:
+def _each(desk: BoardContext, repo: Repo, look: Callable[[MirrorView, str], None]) -> None:
     head = desk.mirror.fetch(repo, depth=1)
     try:
         with desk.mirror.read(repo) as view:
@@ -99,7 +99,7 @@ def _each(desk: Desk, repo: Repo, look: Callable[[View, str], None]) -> None:
         raise
 
 
-def _read_requests(view: View, head: str, sides: Sides, desk: Desk) -> None:
+def _read_requests(view: MirrorView, head: str, sides: BoardFiles, desk: BoardContext) -> None:
     for blob in view.files(head):
         if blob.oid is None or not is_request_path(blob.path):
             continue
@@ -114,7 +114,7 @@ def _read_requests(view: View, head: str, sides: Sides, desk: Desk) -> None:
             sides.trouble += [Disagreement("request-place", blob.path, one.message) for one in wrong]
 
 
-def _read_results(view: View, head: str, sides: Sides, desk: Desk) -> None:
+def _read_results(view: MirrorView, head: str, sides: BoardFiles, desk: BoardContext) -> None:
     for blob in view.files(head):
         if blob.path.startswith(ARCHIVE):
             sides.archive.add(blob.path.removeprefix(ARCHIVE))
@@ -125,7 +125,7 @@ def _read_results(view: View, head: str, sides: Sides, desk: Desk) -> None:
             sides.measured |= {blob.path: measured} if measured is not None else {}
 
 
-def _read_flags(view: View, head: str, sides: Sides) -> None:
+def _read_flags(view: MirrorView, head: str, sides: BoardFiles) -> None:
     for path, record in records_at(view, head):
         if isinstance(record, FlagRecord):
             sides.flags.append(record)
@@ -148,7 +148,7 @@ def _folder(path: str) -> str:
 # --- comparing
 
 
-def _requests(sides: Sides) -> Iterator[Disagreement]:
+def _requests(sides: BoardFiles) -> Iterator[Disagreement]:
     for path, request in sides.requests.items():
         results, status = request.file.steward.results, request.file.status.strip().upper()
         if status == "FINISHED" and results and results not in sides.results:
@@ -158,7 +158,7 @@ def _requests(sides: Sides) -> Iterator[Disagreement]:
         yield from _removed(sides, path, request)
 
 
-def _removed(sides: Sides, path: str, request: Request) -> Iterator[Disagreement]:
+def _removed(sides: BoardFiles, path: str, request: Request) -> Iterator[Disagreement]:
     """A request that was removed: its results are off the board, and kept."""
     removed = (request.file.steward.model_extra or {}).get("removed")
     results = removed.get("results") if isinstance(removed, dict) else None
@@ -170,7 +170,7 @@ def _removed(sides: Sides, path: str, request: Request) -> Iterator[Disagreement
         yield Disagreement("removed-lost", path, f"It was removed, and {results} is in no archive.")
 
 
-def _results(sides: Sides) -> Iterator[Disagreement]:
+def _results(sides: BoardFiles) -> Iterator[Disagreement]:
     asked = {request.path.model for request in sides.requests.values()} | sides.unread
     for path, fields in sides.results.items():
         model = _folder(path)
@@ -194,7 +194,9 @@ def _names_in(fields: dict[str, Any]) -> Iterator[tuple[str, str]]:
             yield f"{place}.{name}".lstrip("."), said
 
 
-def _flags(sides: Sides, is_known: Callable[[str], bool], is_heard: Callable[[str], bool]) -> Iterator[Disagreement]:
+def _flags(
+    sides: BoardFiles, is_known: Callable[[str], bool], is_heard: Callable[[str], bool]
+) -> Iterator[Disagreement]:
     models, seen = sides.models, dict[str, str]()
     for record in sides.flags:
         for name in record.names:
@@ -215,7 +217,7 @@ def _flags(sides: Sides, is_known: Callable[[str], bool], is_heard: Callable[[st
             yield Disagreement("flag-case", record.path, words)
 
 
-def _is_heard(desk: Desk, url: str) -> bool:
+def _is_heard(desk: BoardContext, url: str) -> bool:
     return thread_at(desk, url) is not None
 
 
@@ -225,7 +227,7 @@ def _unnamed(record: FlagRecord, requests: Iterable[Request]) -> set[str]:
     return {one.path.model for one in requests if one.path.model.casefold() in folded} - names
 
 
-def _tables(sides: Sides) -> Iterator[Disagreement]:
+def _tables(sides: BoardFiles) -> Iterator[Disagreement]:
     if not sides.flags and not any(sides.tables.values()):
         return
     for path, data in compile_tables(sides.flags).items():
@@ -233,7 +235,7 @@ def _tables(sides: Sides) -> Iterator[Disagreement]:
             yield Disagreement("flag-table", path, "It is not what the records say.")
 
 
-def _contents(desk: Desk, sides: Sides) -> Iterator[Disagreement]:
+def _contents(desk: BoardContext, sides: BoardFiles) -> Iterator[Disagreement]:
     """The aggregated table, held against the one that follows from all the rest."""
     if desk.contents is None:
         return
@@ -243,13 +245,13 @@ def _contents(desk: Desk, sides: Sides) -> Iterator[Disagreement]:
     file = desk.hub.find_file(desk.contents, FILE, max_bytes=MAX_TABLE)
     try:
         rows = read_table(file.data, file.oid, columns(desk.suite)).rows if file is not None else ()
-    except BadTable as error:
+    except BadContentsTable as error:
         yield Disagreement("contents-unreadable", FILE, str(error))
         return
     flags = sides.flags if desk.flags_repo is not None else None
-    sources = Sources(sides.requests, sides.measured, set(sides.results), flags)
-    wanted = {_which(row): row for row in compile_rows(rows, sources, {}, board_of(desk))}
-    found = {_which(row): row for row in rows}
+    sources = BoardSources(sides.requests, sides.measured, set(sides.results), flags)
+    wanted = {_evaluation_of(row): row for row in compile_rows(rows, sources, {}, table_settings(desk))}
+    found = {_evaluation_of(row): row for row in rows}
     for key in sorted(wanted.keys() - found.keys()):
         yield Disagreement("contents-missing", FILE, f"{' '.join(key)} was evaluated, and has no row.")
     for key in sorted(found.keys() - wanted.keys()):
@@ -260,13 +262,13 @@ def _contents(desk: Desk, sides: Sides) -> Iterator[Disagreement]:
         yield Disagreement("contents-twice", FILE, f"{len(rows) - len(found)} evaluations have more rows than one.")
 
 
-def _which(row: Row) -> tuple[str, ...]:
+def _evaluation_of(row: ContentsRow) -> tuple[str, ...]:
     """Which evaluation a row is about, at which commit."""
     return (*key_of(row), row.get("Model sha") or "")
 
 
-def _row(found: Row, wanted: Row) -> Iterator[Disagreement]:
-    name = " ".join(_which(found))
+def _row(found: ContentsRow, wanted: ContentsRow) -> Iterator[Disagreement]:
+    name = " ".join(_evaluation_of(found))
     if found["Flagged"] != wanted["Flagged"]:
         words = "is flagged, and its row does not say so" if wanted["Flagged"] else "is not flagged, as its row says"
         yield Disagreement("contents-flagged", FILE, f"{name} {words}.")

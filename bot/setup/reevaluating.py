@@ -22,28 +22,28 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from bot.core.commit_origins import know_origin
-from bot.core.context import Desk
-from bot.core.decision_records import keep
-from bot.core.mirrors.git_trees import Blob
+from bot.core.context import BoardContext
+from bot.core.decision_records import record_decision
+from bot.core.mirrors.git_trees import GitFile
 from bot.ledger.edits import FieldEdit
 from bot.request_files.file_edits import known_facts, transition_edit
 from hub.records import Account, File
 from leaderboard import transitions
-from leaderboard.effects import Effect, Mode
-from leaderboard.reevaluations import cause_of, standing
+from leaderboard.effects import Effect, EffectMode
+from leaderboard.reevaluations import cause_of, reevaluation_status
 from leaderboard.requests import Request, Status, is_request_path, parse_request
 from leaderboard.results import MAX_BYTES, suite_digest
 from redis_state.clock import iso
 
 if TYPE_CHECKING:
-    from bot.core.mirrors.mirror import View
+    from bot.core.mirrors.mirror import MirrorView
 
 AT_ONCE = 250
 """Edits that are staged, and paths that are recorded, at a time: as many as the ledger brings into one commit."""
 
 
 @dataclass(frozen=True)
-class Outdated:
+class OutdatedRequest:
     """A finished request, and the digest of the suite that its result is of; "" where nobody knows."""
 
     request: Request
@@ -57,7 +57,7 @@ class Outdated:
 
 
 @dataclass(frozen=True)
-class Survey:
+class ReevaluationSurvey:
     """How the finished requests of a board stand to its suite: those that are `due`, and how many are not, and why.
 
     `old` have results from before Steward, `unknown` ones that are gone or cannot be read; `tried` failed with this
@@ -65,7 +65,7 @@ class Survey:
     """
 
     suite: str
-    due: tuple[Outdated, ...] = ()
+    due: tuple[OutdatedRequest, ...] = ()
     current: int = 0
     tried: int = 0
     old: int = 0
@@ -73,18 +73,18 @@ class Survey:
     unknown: tuple[str, ...] = ()
 
 
-def survey(desk: Desk, *, model: str = "", old: bool = False, limit: int | None = None) -> Survey:
+def survey(desk: BoardContext, *, model: str = "", old: bool = False, limit: int | None = None) -> ReevaluationSurvey:
     """Look at all finished requests, or those of `model`; `old`: those from before Steward are due too.
 
     At most `limit` are due, by path. A few calls for each of two clones. Raises HubError and MirrorDamaged.
     """
     head = desk.mirror.fetch(desk.requests, depth=0)
     with desk.mirror.read(desk.requests) as view:
-        finished = [one for one in _finished(desk, view, head) if _is(one, model)]
+        finished = [one for one in _finished(desk, view, head) if _is_about(one, model)]
     finished = _with_suites(desk, sorted(finished, key=lambda one: one.path))
-    found, due, unknown = Survey(desk.suite.digest), list[Outdated](), list[str]()
+    found, due, unknown = ReevaluationSurvey(desk.suite.digest), list[OutdatedRequest](), list[str]()
     for one in finished:
-        kind = standing(one.request, one.made_with or None, desk.suite.digest)
+        kind = reevaluation_status(one.request, one.made_with or None, desk.suite.digest)
         from_before = one.request.file.steward.results is None
         if desk.ledgers.pending(one.path):
             found = replace(found, changing=found.changing + 1)
@@ -98,13 +98,13 @@ def survey(desk: Desk, *, model: str = "", old: bool = False, limit: int | None 
     return replace(found, due=tuple(due[:limit]), unknown=tuple(unknown))
 
 
-def put_back(desk: Desk, due: Sequence[Outdated], *, by: Account, command: str) -> int:
+def put_back(desk: BoardContext, due: Sequence[OutdatedRequest], *, by: Account, command: str) -> int:
     """Have all of `due` wait again, and keep who decided so; how many will: none where relaunches are held back.
 
     No call, but for requests from before Steward, of which it is found out who brought them. Raises HubError.
     """
     edits = [edit for one in due if (edit := _edit(desk, one)) is not None]
-    if edits and desk.effects.mode(Effect.EDIT, Effect.RELAUNCH) is Mode.ON:
+    if edits and desk.effects.mode(Effect.EDIT, Effect.RELAUNCH) is EffectMode.ON:
         _record(desk, edits, by, command)
     staged = 0
     for chunk in _chunks(edits):
@@ -112,7 +112,7 @@ def put_back(desk: Desk, due: Sequence[Outdated], *, by: Account, command: str) 
     return staged
 
 
-def _finished(desk: Desk, view: View, head: str) -> Iterator[Outdated]:
+def _finished(desk: BoardContext, view: MirrorView, head: str) -> Iterator[OutdatedRequest]:
     for blob in view.files(head):
         if blob.oid is None or not is_request_path(blob.path):
             continue
@@ -120,14 +120,14 @@ def _finished(desk: Desk, view: View, head: str) -> Iterator[Outdated]:
         # Only those that may be finished are parsed.
         request = parse_request(blob.path, data) if data is not None and b"FINISHED" in data.upper() else None
         if data is not None and isinstance(request, Request) and request.status is Status.FINISHED:
-            yield Outdated(request, File(blob.path, data, blob.oid, head), "")
+            yield OutdatedRequest(request, File(blob.path, data, blob.oid, head), "")
 
 
-def _is(one: Outdated, model: str) -> bool:
+def _is_about(one: OutdatedRequest, model: str) -> bool:
     return not model or one.request.path.model.casefold() == model.casefold()
 
 
-def _with_suites(desk: Desk, finished: list[Outdated]) -> list[Outdated]:
+def _with_suites(desk: BoardContext, finished: list[OutdatedRequest]) -> list[OutdatedRequest]:
     """The same, each with the suite that its result says it is of."""
     named = {path for one in finished if (path := one.request.file.steward.results) is not None}
     if not named:
@@ -139,15 +139,15 @@ def _with_suites(desk: Desk, finished: list[Outdated]) -> list[Outdated]:
     return [replace(one, made_with=made_with.get(one.request.file.steward.results or "", "")) for one in finished]
 
 
-def _made_with(view: View, file: Blob) -> str:
+def _made_with(view: MirrorView, file: GitFile) -> str:
     data = view.blob(file.oid, max_bytes=MAX_BYTES) if file.oid is not None else None
     return (suite_digest(data) or "") if data is not None else ""
 
 
-def _edit(desk: Desk, one: Outdated) -> FieldEdit | None:
+def _edit(desk: BoardContext, one: OutdatedRequest) -> FieldEdit | None:
     request, suite = one.request, desk.suite.digest
     cause, used = cause_of(request, suite), desk.index.get(one.path).used or 0
-    step = transitions.reevaluated(request, cause=cause, shown=desk.board.shows_new_evals, used=used)
+    step = transitions.reevaluate_transition(request, cause=cause, shown=desk.board.shows_new_evals, used=used)
     if step is None:
         return None
     if request.file.steward.attempt == 0:
@@ -159,7 +159,7 @@ def _edit(desk: Desk, one: Outdated) -> FieldEdit | None:
     return transition_edit(request, one.file, step, name=name, line=line, known=known)
 
 
-def _record(desk: Desk, edits: Sequence[FieldEdit], by: Account, command: str) -> None:
+def _record(desk: BoardContext, edits: Sequence[FieldEdit], by: Account, command: str) -> None:
     """Keep the decision as those of commands are kept, in as many parts as it takes."""
     at = datetime.fromtimestamp(desk.now(), UTC)
     all_of_them = hashlib.sha256("\n".join(edit.id for edit in edits).encode()).hexdigest()[:16]
@@ -179,7 +179,7 @@ def _record(desk: Desk, edits: Sequence[FieldEdit], by: Account, command: str) -
             "number": number,
             "board": desk.board.name,
         }
-        keep(desk, fields, at, cause=f"shell-{all_of_them}-{number}", line="Record steward reevaluate")
+        record_decision(desk, fields, at, cause=f"shell-{all_of_them}-{number}", line="Record steward reevaluate")
 
 
 def _chunks(edits: Sequence[FieldEdit]) -> Iterator[Sequence[FieldEdit]]:

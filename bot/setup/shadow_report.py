@@ -5,20 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from bot.core.context import Desk, repo_of
-from bot.core.mirrors.history import FileChange, changes
+from bot.core.context import BoardContext, repo_of
+from bot.core.mirrors.history import RequestFileChange, changes
 from hub.comments import is_by
 from hub.errors import NotFound
 from hub.records import Thread
 from redis_state.clock import iso
-from redis_state.shadowed_writes import Would
+from redis_state.shadowed_writes import ShadowedWrite
 
 MAX_THREADS = 100
 """Threads that are read for one list: each is a call."""
 
 
 @dataclass(frozen=True)
-class Deed:
+class HumanAction:
     """One thing that somebody did afterwards."""
 
     who: str
@@ -27,45 +27,48 @@ class Deed:
 
 
 @dataclass(frozen=True)
-class Compared:
+class ShadowComparison:
     """One thing that the bot would have done, and what came of it without the bot, oldest first."""
 
-    would: Would
-    then: Sequence[Deed]
+    would: ShadowedWrite
+    then: Sequence[HumanAction]
     same: bool
     """Whether somebody gave the file the very status that the bot would have given it."""
 
 
-def compare(desk: Desk, things: Sequence[Would]) -> list[Compared]:
+def compare(desk: BoardContext, things: Sequence[ShadowedWrite]) -> list[ShadowComparison]:
     """`things`, each with what people did after it. Raises HubError and MirrorDamaged."""
     if not things:
         return []
     files = _by_path(desk, min(would.at for would in things))
     threads = _threads(desk, things)
-    return [_compared(desk, would, files.get(would.path, []), threads) for would in things]
+    return [_comparison(desk, would, files.get(would.path, []), threads) for would in things]
 
 
-def _compared(desk: Desk, would: Would, made: Iterable[FileChange], threads: Mapping[str, Thread]) -> Compared:
+def _comparison(
+    desk: BoardContext, would: ShadowedWrite, made: Iterable[RequestFileChange], threads: Mapping[str, Thread]
+) -> ShadowComparison:
     # Git knows whole seconds: what happened within this one is more often the cause than the consequence.
     later = [change for change in made if change.date is not None and change.date.timestamp() > int(would.at)]
     deeds = [
-        Deed(change.author, iso(change.date.timestamp()) if change.date else "", _what(change)) for change in later
+        HumanAction(change.author, iso(change.date.timestamp()) if change.date else "", _change_words(change))
+        for change in later
     ]
     if would.thread is not None and (thread := threads.get(_place(would))) is not None:
         deeds += _in_thread(desk, would, thread)
     same = bool(would.status) and any(change.after == would.status for change in later)
-    return Compared(would, sorted(deeds, key=lambda deed: deed.at), same)
+    return ShadowComparison(would, sorted(deeds, key=lambda deed: deed.at), same)
 
 
-def _by_path(desk: Desk, since: float) -> dict[str, list[FileChange]]:
-    me, found = desk.me().name, dict[str, list[FileChange]]()
+def _by_path(desk: BoardContext, since: float) -> dict[str, list[RequestFileChange]]:
+    me, found = desk.me().name, dict[str, list[RequestFileChange]]()
     for change in changes(desk, since=int(since)):
         if change.author != me:
             found.setdefault(change.path, []).append(change)
     return found
 
 
-def _what(change: FileChange) -> str:
+def _change_words(change: RequestFileChange) -> str:
     if change.after is None:
         return "removed the file" if change.before is not None else "changed the file"
     if change.before is None:
@@ -73,7 +76,7 @@ def _what(change: FileChange) -> str:
     return f"{change.before} → {change.after}" if change.changes_status else "changed other fields"
 
 
-def _threads(desk: Desk, things: Iterable[Would]) -> dict[str, Thread]:
+def _threads(desk: BoardContext, things: Iterable[ShadowedWrite]) -> dict[str, Thread]:
     places = dict.fromkeys((_place(would), would.repo, would.thread) for would in things if would.thread is not None)
     found: dict[str, Thread] = {}
     for place, name, number in list(places)[:MAX_THREADS]:
@@ -87,16 +90,16 @@ def _threads(desk: Desk, things: Iterable[Would]) -> dict[str, Thread]:
     return found
 
 
-def _in_thread(desk: Desk, would: Would, thread: Thread) -> list[Deed]:
+def _in_thread(desk: BoardContext, would: ShadowedWrite, thread: Thread) -> list[HumanAction]:
     me = desk.me()
     deeds = [
-        Deed(comment.author_name, iso(comment.created_at.timestamp()), "wrote a comment")
+        HumanAction(comment.author_name, iso(comment.created_at.timestamp()), "wrote a comment")
         for comment in thread.comments
         if comment.created_at.timestamp() >= int(would.at) and not is_by(me, comment.author_id, comment.author_name)
     ]
-    ended = [Deed("somebody", "by now", f"the thread is {thread.status}")] if thread.status != "open" else []
+    ended = [HumanAction("somebody", "by now", f"the thread is {thread.status}")] if thread.status != "open" else []
     return deeds + ended
 
 
-def _place(would: Would) -> str:
+def _place(would: ShadowedWrite) -> str:
     return f"{would.repo}#{would.thread}"

@@ -27,14 +27,14 @@ import structlog
 from bot.core import people
 from bot.core.commands.call import Answer, Call, refusal
 from bot.core.commands.grammar import MOST, Command, commands_in
-from bot.core.commands.registry import Misused, Place, Registry, Verb, bind
+from bot.core.commands.registry import BadArguments, CommandPlace, Registry, Verb, bind
 from bot.core.commands.targets import find_target
-from bot.core.context import Desk
-from bot.core.decision_records import record
+from bot.core.context import BoardContext
+from bot.core.decision_records import record_sections
 from bot.core.lease_fence import LeaseLost
 from bot.core.relative_times import in_words
 from bot.threads.limits import OLDEST, may_go_on
-from bot.threads.replies import Heard, Reply, Section, are_final, edit, give_up, post, replies_in
+from bot.threads.replies import CommentCommands, Reply, Section, are_final, edit, give_up, post, replies_in
 from hub.comments import is_by
 from hub.errors import BadToken, HubError, RateLimited, Transient
 from hub.records import Comment, Repo, Thread
@@ -49,7 +49,7 @@ SAID = point("reply posted, command without effect")
 ACTED = point("command had its effect, reply not edited")
 
 
-def answer_commands(desk: Desk, registry: Registry, repo: Repo, thread: Thread, place: Place) -> int:
+def answer_commands(desk: BoardContext, registry: Registry, repo: Repo, thread: Thread, place: CommandPlace) -> int:
     """Answer every command in `thread` that has no final answer yet; how many replies were posted."""
     replies, new = replies_in(desk, thread), _may_hold_commands(desk, thread)
     posted, errors = 0, list[Exception]()
@@ -59,7 +59,7 @@ def answer_commands(desk: Desk, registry: Registry, repo: Repo, thread: Thread, 
         if is_done:
             continue
         try:
-            posted += _see_to(desk, registry, Heard(repo, thread, place, comment), reply)
+            posted += _answer_comment(desk, registry, CommentCommands(repo, thread, place, comment), reply)
         except (Transient, RateLimited, BadToken, LeaseLost, *TRANSIENT):
             raise  # it would be the same with all others
         except Exception as error:  # noqa: BLE001  one comment's trouble must not become that of those after it
@@ -72,7 +72,7 @@ def answer_commands(desk: Desk, registry: Registry, repo: Repo, thread: Thread, 
     return posted
 
 
-def _see_to(desk: Desk, registry: Registry, heard: Heard, reply: Reply | None) -> int:
+def _answer_comment(desk: BoardContext, registry: Registry, heard: CommentCommands, reply: Reply | None) -> int:
     """Answer the commands of one comment, if there are any; how many replies were posted."""
     comment = heard.comment
     commands = known_commands(registry, comment)
@@ -87,7 +87,7 @@ def known_commands(registry: Registry, comment: Comment) -> tuple[Command, ...]:
     return tuple(commands_in(comment.text, lambda verb: bool(registry.find(verb) or registry.nearest(verb))))
 
 
-def _may_hold_commands(desk: Desk, thread: Thread) -> frozenset[str]:
+def _may_hold_commands(desk: BoardContext, thread: Thread) -> frozenset[str]:
     """The ids of the comments that people wrote lately, and since the board was adopted."""
     me, record, oldest = desk.me(), desk.adoption.record(), desk.now() - OLDEST
     adopted = datetime.fromisoformat(record.at).timestamp() if record is not None else 0.0
@@ -99,7 +99,7 @@ def _may_hold_commands(desk: Desk, thread: Thread) -> frozenset[str]:
     )
 
 
-def _answer(desk: Desk, registry: Registry, heard: Heard, reply: Reply | None) -> int:
+def _answer(desk: BoardContext, registry: Registry, heard: CommentCommands, reply: Reply | None) -> int:
     """Say, do, say again; how many replies were posted."""
     person = people.author(desk, heard.comment)
     if person is None:
@@ -118,12 +118,14 @@ def _answer(desk: Desk, registry: Registry, heard: Heard, reply: Reply | None) -
     if not are_final(sections):
         sections = [_done(section) for section in sections]
         pass_by(ACTED)
-    record(desk, heard, person, sections)
+    record_sections(desk, heard, person, sections)
     edit(desk, heard, reply, sections)
     return posted
 
 
-def _sections(desk: Desk, registry: Registry, heard: Heard, person: Person, *, is_first: bool) -> list[Section]:
+def _sections(
+    desk: BoardContext, registry: Registry, heard: CommentCommands, person: Person, *, is_first: bool
+) -> list[Section]:
     """What there is to say to each command; none where they are ignored."""
     first = heard.commands[0].line
     if is_first and (wait := may_go_on(desk, person, heard.comment)) is not None:
@@ -132,7 +134,7 @@ def _sections(desk: Desk, registry: Registry, heard: Heard, person: Person, *, i
     if is_first and heard.comment.edited:
         return [Section(first, refusal("edited"))]
     sections = [
-        _one(desk, registry, heard, person, command, number, resumed=not is_first)
+        _section(desk, registry, heard, person, command, number, resumed=not is_first)
         for number, command in enumerate(heard.commands[:MOST])
     ]
     if len(heard.commands) > MOST:
@@ -140,8 +142,15 @@ def _sections(desk: Desk, registry: Registry, heard: Heard, person: Person, *, i
     return sections
 
 
-def _one(
-    desk: Desk, registry: Registry, heard: Heard, person: Person, command: Command, number: int, *, resumed: bool
+def _section(
+    desk: BoardContext,
+    registry: Registry,
+    heard: CommentCommands,
+    person: Person,
+    command: Command,
+    number: int,
+    *,
+    resumed: bool,
 ) -> Section:
     call: Call | Answer | None = None
     try:
@@ -155,7 +164,14 @@ def _one(
 
 
 def _call(
-    desk: Desk, registry: Registry, heard: Heard, person: Person, command: Command, number: int, *, resumed: bool
+    desk: BoardContext,
+    registry: Registry,
+    heard: CommentCommands,
+    person: Person,
+    command: Command,
+    number: int,
+    *,
+    resumed: bool,
 ) -> Call | Answer:
     """The call that `command` is, be it allowed or not; or why it is none."""
     verb = registry.find(command.verb)
@@ -166,7 +182,7 @@ def _call(
     if heard.place not in verb.where:
         return refusal("wrong-place", verb=f"/{verb.name}", where=" or ".join(sorted(verb.where)))
     arguments = bind(verb, command)
-    if isinstance(arguments, Misused):
+    if isinstance(arguments, BadArguments):
         return _misused(verb, arguments)
     target = find_target(desk, verb, arguments, heard.repo, heard.thread)
     if isinstance(target, Answer):
@@ -177,7 +193,7 @@ def _call(
     return Call(desk, verb, arguments, *where, person, roles, target.model, target.entries, resumed)
 
 
-def _misused(verb: Verb, misused: Misused) -> Answer:
+def _misused(verb: Verb, misused: BadArguments) -> Answer:
     return refusal("misused", why=misused.why, usage=verb.usage, example=next(iter(verb.examples), ""))
 
 

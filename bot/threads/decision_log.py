@@ -15,12 +15,12 @@ from datetime import UTC, datetime, timedelta
 
 import structlog
 
-from bot.core.context import Desk
+from bot.core.context import BoardContext
 from bot.core.decision_records import FOLDER
 from bot.ledger.edits import PutFile
 from hub.errors import NotFound
 from hub.records import FileEntry
-from redis_state.board.decisions import Decision, parse
+from redis_state.board.decisions import CommandDecision, parse
 
 log = structlog.get_logger()
 
@@ -29,7 +29,7 @@ MAX_MONTH, MAX_ONE, MAX_READ = 8_000_000, 100_000, 300
 """Bytes of the log of a month and of one decision, and single files that are read at a time."""
 
 
-def sync_decisions(desk: Desk) -> float | None:
+def sync_decisions(desk: BoardContext) -> float | None:
     """Know what was decided lately, and have the log of each month hold all of it."""
     today = datetime.fromtimestamp(desk.now(), UTC)
     # On the first days of a month that before may still lack what was decided on its last.
@@ -38,7 +38,7 @@ def sync_decisions(desk: Desk) -> float | None:
     return None
 
 
-def _sync_month(desk: Desk, month: str) -> None:
+def _sync_month(desk: BoardContext, month: str) -> None:
     try:
         listed = desk.hub.list_files(desk.logs, folder=f"{FOLDER}/{month}")
     except NotFound:
@@ -60,20 +60,20 @@ def _id(entry: FileEntry) -> str:
     return entry.path.rpartition("/")[2].removesuffix(".json")
 
 
-def _read(desk: Desk, entry: FileEntry, most: int) -> str:
+def _read(desk: BoardContext, entry: FileEntry, most: int) -> str:
     if entry.size > most:
         return ""
     return desk.hub.read_file(desk.logs, entry.path, max_bytes=most).data.decode("utf-8", "replace")
 
 
-def _take_up(desk: Desk, entries: Iterable[FileEntry]) -> None:
+def _take_up(desk: BoardContext, entries: Iterable[FileEntry]) -> None:
     """Read what was decided since the month was compiled last, the newest first."""
     for entry in sorted(entries, key=lambda one: one.path, reverse=True)[:MAX_READ]:
         if (one := parse(_read(desk, entry, MAX_ONE))) is not None:
             desk.decisions.put(one)
 
 
-def _write(desk: Desk, month: str, written: str, decisions: Iterable[Decision]) -> None:
+def _write(desk: BoardContext, month: str, written: str, decisions: Iterable[CommandDecision]) -> None:
     ordered = sorted(decisions, key=lambda one: (one.at, one.id))
     data = "".join(f"{one.model_dump_json()}\n" for one in ordered).encode()
     if len(data) > MAX_MONTH:

@@ -10,10 +10,10 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
 from bot.core.render import Safe, render_text
-from leaderboard.triage import Question
+from leaderboard.triage import FaqQuestion
 
 
-class Known(BaseModel):
+class FaqEntry(BaseModel):
     """One question, the words by which it is known, and the template of its answer."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -24,19 +24,19 @@ class Known(BaseModel):
 
 
 @cache
-def known() -> dict[str, Known]:
+def faq_entries() -> dict[str, FaqEntry]:
     """All of them by name."""
     text = (files("bot.threads") / "texts" / "questions.yaml").read_text("utf-8")
-    return {one.name: one for one in TypeAdapter(tuple[Known, ...]).validate_python(yaml.safe_load(text))}
+    return {one.name: one for one in TypeAdapter(tuple[FaqEntry, ...]).validate_python(yaml.safe_load(text))}
 
 
 @cache
-def questions() -> tuple[Question, ...]:
+def questions() -> tuple[FaqQuestion, ...]:
     """What triage looks for."""
-    return tuple(Question(one.name, one.asks) for one in known().values())
+    return tuple(FaqQuestion(one.name, one.asks) for one in faq_entries().values())
 
 
 def answer(name: str, *, requests_url: str, results_url: str) -> Safe:
     """The answer to the question `name`."""
-    text = render_text(known()[name].answer, requests_url=requests_url, results_url=results_url).strip()
+    text = render_text(faq_entries()[name].answer, requests_url=requests_url, results_url=results_url).strip()
     return Safe(re.sub(r"(?<!\n)\n(?!\n)", " ", text))  # lines are broken for whoever edits the table only

@@ -26,8 +26,8 @@ import structlog
 
 from bot.core import people
 from bot.core.commands.registry import Registry
-from bot.core.commands.targets import near
-from bot.core.context import Desk, thread_key
+from bot.core.commands.targets import similar_names
+from bot.core.context import BoardContext, thread_key
 from bot.core.earlier_names import paths_in_requests
 from bot.core.render import Safe, render
 from bot.core.waiting_threads import note
@@ -35,15 +35,15 @@ from bot.flags.reports import reported_before
 from bot.read_models import models, serializers
 from bot.read_models.log_lines import lines_of
 from bot.request_files.followers import follow
-from bot.requests.relaunching import Relaunch, relaunch
+from bot.requests.relaunching import RelaunchResult, relaunch
 from bot.threads import faq
 from bot.threads.answering import known_commands
 from bot.threads.later_comments import later_report
 from hub.comments import Marker, find_marked, is_by
 from hub.records import Comment, Repo, Thread
-from leaderboard.adoption import Record
+from leaderboard.adoption import AdoptionRecord
 from leaderboard.triage import Topic, Triage, triage
-from redis_state.board.entry import Entry
+from redis_state.board.entry import IndexEntry
 
 log = structlog.get_logger()
 
@@ -58,16 +58,16 @@ FOR_PEOPLE = frozenset(Topic) - {Topic.FAILURE, Topic.QUESTION}
 
 
 @dataclass(frozen=True)
-class Report:
+class RequestAnswer:
     """One request in an answer: as people are told of it, the lines of its log, and whether it is started again.
 
     Where there is no such request, `path` is what was written: a link (`is_link`), or the name of a model.
     """
 
     path: str
-    one: models.Request | None = None
+    one: models.RequestView | None = None
     lines: tuple[str, ...] = ()
-    relaunch: Relaunch | None = None
+    relaunch: RelaunchResult | None = None
     near: tuple[str, ...] = ()
     follow: Safe = NOTHING
     is_link: bool = False
@@ -82,11 +82,11 @@ class Report:
         return self.one.failure is None or self.one.failure.fault == "unknown"
 
 
-def answer_first(desk: Desk, registry: Registry, repo: Repo, thread: Thread) -> int:
+def answer_first(desk: BoardContext, registry: Registry, repo: Repo, thread: Thread) -> int:
     """Give `thread` its first answer, if it is to have one; how many comments were posted."""
     if not _is_ours_to_answer(desk, repo, thread):
         return 0
-    found, marker = _asked(desk, registry, repo, thread)
+    found, marker = _post_to_answer(desk, registry, repo, thread)
     if _has_spoken(desk, thread):
         note(desk, repo, thread, None)
         if found.topic is Topic.QUESTION:
@@ -106,7 +106,7 @@ def answer_first(desk: Desk, registry: Registry, repo: Repo, thread: Thread) -> 
     return 1
 
 
-def _asked(desk: Desk, registry: Registry, repo: Repo, thread: Thread) -> tuple[Triage, Marker]:
+def _post_to_answer(desk: BoardContext, registry: Registry, repo: Repo, thread: Thread) -> tuple[Triage, Marker]:
     """What is to be answered, and the marker of that answer: the opening post, or what its author reported later."""
     first, later = (desk.marker(FIRST, f"{repo.kind}/{repo.id} {thread.num}{more}") for more in ("", " later"))
     opening = thread.comments[0]
@@ -117,7 +117,7 @@ def _asked(desk: Desk, registry: Registry, repo: Repo, thread: Thread) -> tuple[
     return (found, first) if report is None else (report, later)
 
 
-def _is_ours_to_answer(desk: Desk, repo: Repo, thread: Thread) -> bool:
+def _is_ours_to_answer(desk: BoardContext, repo: Repo, thread: Thread) -> bool:
     """Whether it is a discussion of people, and not one from before."""
     if thread.is_pull_request or not thread.comments or thread.comments[0].hidden:
         return False
@@ -127,26 +127,26 @@ def _is_ours_to_answer(desk: Desk, repo: Repo, thread: Thread) -> bool:
     return written > desk.now() - OLDEST and not _is_from_before(desk.adoption.record(), repo, thread)
 
 
-def _is_from_before(record: Record | None, repo: Repo, thread: Thread) -> bool:
+def _is_from_before(record: AdoptionRecord | None, repo: Repo, thread: Thread) -> bool:
     if record is None:
         return False
     is_earlier = thread.created_at.timestamp() < datetime.fromisoformat(record.at).timestamp()
     return is_earlier or record.is_old_thread(f"{repo.kind}/{repo.id}", thread.num)
 
 
-def _has_spoken(desk: Desk, thread: Thread) -> bool:
+def _has_spoken(desk: BoardContext, thread: Thread) -> bool:
     """Whether a maintainer has said something in it."""
     maintainers = people.maintainers(desk)
     return any(comment.author_id in maintainers for comment in thread.comments)
 
 
-def _note(desk: Desk, repo: Repo, thread: Thread, found: Triage, waits: bool) -> None:
+def _note(desk: BoardContext, repo: Repo, thread: Thread, found: Triage, waits: bool) -> None:
     """Have it on the list of the maintainers, or not."""
     waits = waits and thread.status == "open" and not _has_spoken(desk, thread)
     note(desk, repo, thread, found.topic if waits else None)
 
 
-def _waits_still(desk: Desk, registry: Registry, thread: Thread, found: Triage, said: Comment | None) -> bool:
+def _waits_still(desk: BoardContext, registry: Registry, thread: Thread, found: Triage, said: Comment | None) -> bool:
     """Whether a thread waits for a maintainer to which there is nothing more to say: `said` is our answer, if any."""
     if found.topic in FOR_PEOPLE:
         return said is not None or found.topic is not Topic.OTHER  # a command that stands for itself was answered
@@ -155,11 +155,11 @@ def _waits_still(desk: Desk, registry: Registry, thread: Thread, found: Triage, 
     return _waits_marker(desk) in said.text.splitlines()[1:] or _was_asked_again(desk, registry, thread, said)
 
 
-def _waits_marker(desk: Desk) -> str:
+def _waits_marker(desk: BoardContext) -> str:
     return str(desk.marker(WAITS, "maintainer"))
 
 
-def _was_asked_again(desk: Desk, registry: Registry, thread: Thread, said: Comment) -> bool:
+def _was_asked_again(desk: BoardContext, registry: Registry, thread: Thread, said: Comment) -> bool:
     """Whether somebody wrote to people after our answer."""
     later = thread.comments[thread.comments.index(said) + 1 :]
     me = desk.me()
@@ -169,7 +169,7 @@ def _was_asked_again(desk: Desk, registry: Registry, thread: Thread, said: Comme
     )
 
 
-def _body(desk: Desk, repo: Repo, thread: Thread, found: Triage) -> tuple[str, bool]:
+def _body(desk: BoardContext, repo: Repo, thread: Thread, found: Triage) -> tuple[str, bool]:
     """The answer, "" where there is none; and whether the thread waits for a maintainer then."""
     if found.topic is Topic.OTHER:
         return "", True
@@ -188,51 +188,53 @@ def _body(desk: Desk, repo: Repo, thread: Thread, found: Triage) -> tuple[str, b
     return render("first", topic=found.topic, answer="", model=model, **told), waits
 
 
-def _is_no_failure(reports: list[Report]) -> bool:
+def _is_no_failure(reports: list[RequestAnswer]) -> bool:
     """Whether all that is reported is at its end, and nothing of it failed."""
     known = [it.one for it in reports if it.one is not None]
     return bool(known) and all(one.failure is None and one.state not in ("failed", *UNDER_WAY) for one in known)
 
 
-def _reports(desk: Desk, repo: Repo, thread: Thread, found: Triage) -> tuple[list[Report], int]:
+def _reports(desk: BoardContext, repo: Repo, thread: Thread, found: Triage) -> tuple[list[RequestAnswer], int]:
     """What there is to say of each request that is linked; of those of the models that are named, where none is. And
     how many there are of which nothing is said."""
     if not found.requests:
         return _of_models(desk, repo, thread, found)
     ours = paths_in_requests(desk, found.requests)
-    elsewhere = [Report(link.path, is_link=True) for link in found.requests if link.path not in ours]
+    elsewhere = [RequestAnswer(link.path, is_link=True) for link in found.requests if link.path not in ours]
     return [*_of_paths(desk, repo, thread, ours, found.topic), *elsewhere][:MOST], max(0, len(found.requests) - MOST)
 
 
-def _of_models(desk: Desk, repo: Repo, thread: Thread, found: Triage) -> tuple[list[Report], int]:
+def _of_models(desk: BoardContext, repo: Repo, thread: Thread, found: Triage) -> tuple[list[RequestAnswer], int]:
     """Of the requests of the models that are named; where there is none at all, of models with names like theirs."""
     entries = [entry for model in found.models for entry in desk.index.of_model(model) if not entry.is_private]
     entries.sort(key=lambda entry: (entry.standing.status != "FAILED", -entry.standing.time))
     if entries:
         paths = [entry.path for entry in entries]
         return _of_paths(desk, repo, thread, paths, found.topic), max(0, len(paths) - MOST)
-    alike = ((model, tuple(near(desk, model))) for model in found.models)
-    return [Report(model, near=names) for model, names in alike if names][:MOST], 0
+    alike = ((model, tuple(similar_names(desk, model))) for model in found.models)
+    return [RequestAnswer(model, near=names) for model, names in alike if names][:MOST], 0
 
 
-def _of_paths(desk: Desk, repo: Repo, thread: Thread, paths: list[str], topic: Topic) -> list[Report]:
+def _of_paths(desk: BoardContext, repo: Repo, thread: Thread, paths: list[str], topic: Topic) -> list[RequestAnswer]:
     known = desk.index.find(paths[:MOST])
     return [_report(desk, repo, thread, path, entry, topic) for path, entry in zip(paths, known, strict=False)]
 
 
-def _report(desk: Desk, repo: Repo, thread: Thread, path: str, entry: Entry | None, topic: Topic) -> Report:
+def _report(
+    desk: BoardContext, repo: Repo, thread: Thread, path: str, entry: IndexEntry | None, topic: Topic
+) -> RequestAnswer:
     if entry is None or entry.is_private:
         model = path.partition("_eval_request_")[0]
-        return Report(path, near=tuple(near(desk, model)), is_link=True)
+        return RequestAnswer(path, near=tuple(similar_names(desk, model)), is_link=True)
     one = serializers.request(desk, entry)
     if topic is not Topic.FAILURE:
-        return Report(path, one)
+        return RequestAnswer(path, one)
     if one.state in UNDER_WAY:
-        return Report(path, one, follow=follow(desk, entry, repo, thread.num))
+        return RequestAnswer(path, one, follow=follow(desk, entry, repo, thread.num))
     if not one.failed or one.failure is None:
-        return Report(path, one)
+        return RequestAnswer(path, one)
     done = None
     if one.failure.fault in ("us", "hub"):
         done = relaunch(desk, entry, cause=f"report:{repo.kind}/{repo.id}:{thread.num}", once="report:")
     # Followed whoever's fault it was: once it is evaluated again, the reporter hears of that end, too.
-    return Report(path, one, tuple(lines_of(desk, entry)), done, follow=follow(desk, entry, repo, thread.num))
+    return RequestAnswer(path, one, tuple(lines_of(desk, entry)), done, follow=follow(desk, entry, repo, thread.num))

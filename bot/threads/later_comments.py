@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from bot.core.commands.registry import Registry
-from bot.core.context import Desk
+from bot.core.context import BoardContext
 from bot.core.earlier_names import paths_in_requests
 from bot.threads.answering import known_commands
 from hub.comments import is_by
@@ -33,7 +33,7 @@ def _is_authors(thread: Thread, comment: Comment) -> bool:
     return (comment.author_id, comment.author_name) == (thread.author_id, thread.author_name)
 
 
-def later_report(desk: Desk, registry: Registry, thread: Thread, opening: Triage) -> Triage | None:
+def later_report(desk: BoardContext, registry: Registry, thread: Thread, opening: Triage) -> Triage | None:
     """The failure that the author reports in them; None where there is none, or the opening post reports one."""
     posts = later_posts(registry, thread)
     if not posts or opening.topic not in BEFORE_A_REPORT:
@@ -50,7 +50,7 @@ def later_report(desk: Desk, registry: Registry, thread: Thread, opening: Triage
     return replace(found, models=models) if models and _is_alone(desk, thread) else None
 
 
-def _known_links(desk: Desk, found: Triage) -> tuple[RequestLink, ...]:
+def _known_links(desk: BoardContext, found: Triage) -> tuple[RequestLink, ...]:
     """The links that lead to requests of this board."""
     paths = set(paths_in_requests(desk, found.requests))
     ours = [one for one in found.requests if one.path in paths]
@@ -58,12 +58,12 @@ def _known_links(desk: Desk, found: Triage) -> tuple[RequestLink, ...]:
     return tuple(one for one, entry in zip(ours, entries, strict=True) if entry is not None and not entry.is_private)
 
 
-def _known_models(desk: Desk, found: Triage) -> tuple[str, ...]:
+def _known_models(desk: BoardContext, found: Triage) -> tuple[str, ...]:
     """The names of models that have requests."""
     return tuple(model for model in found.models if any(not entry.is_private for entry in desk.index.of_model(model)))
 
 
-def _is_alone(desk: Desk, thread: Thread) -> bool:
+def _is_alone(desk: BoardContext, thread: Thread) -> bool:
     """Whether nobody but its author and we have spoken there."""
     me = desk.me()
     return all(_is_authors(thread, one) or is_by(me, one.author_id, one.author_name) for one in thread.comments)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from bot.core.context import Desk
+from bot.core.context import BoardContext
 from hub.records import Comment
 from leaderboard.roles import Person
 
@@ -27,7 +27,7 @@ class TooFast:
     is_told: bool
 
 
-def may_go_on(desk: Desk, person: Person, comment: Comment) -> TooFast | None:
+def may_go_on(desk: BoardContext, person: Person, comment: Comment) -> TooFast | None:
     """None where `person` may give the commands of `comment`, which then count once. Two round trips.
 
     Times are those at which we read the comments: the Hub's clock may differ from ours.
@@ -48,7 +48,7 @@ def may_go_on(desk: Desk, person: Person, comment: Comment) -> TooFast | None:
     return TooFast(MOST, wait, is_told=is_told)
 
 
-def wait_of(desk: Desk, person: Person, name: str) -> float:
+def wait_of(desk: BoardContext, person: Person, name: str) -> float:
     """0 where `person` may have one more thing done, a command in all but its place, which then counts once by `name`;
     else the seconds to wait. It counts with those in threads; but whoever asks by a program is told each time."""
     before, wait = _count(desk, person, name)
@@ -58,7 +58,7 @@ def wait_of(desk: Desk, person: Person, name: str) -> float:
     return wait
 
 
-def _count(desk: Desk, person: Person, name: str) -> tuple[int, float]:
+def _count(desk: BoardContext, person: Person, name: str) -> tuple[int, float]:
     """Count `name`, once; how many came before it within the window, and the seconds until the first of them left."""
     key, now = _counted(desk, person), desk.now()
     with desk.redis.pipeline() as pipe:
@@ -72,5 +72,5 @@ def _count(desk: Desk, person: Person, name: str) -> tuple[int, float]:
     return int(before), max(60.0, float(first) + WINDOW - now)
 
 
-def _counted(desk: Desk, person: Person) -> str:
+def _counted(desk: BoardContext, person: Person) -> str:
     return desk.keys.person(f"commands {person.id}")

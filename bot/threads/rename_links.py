@@ -16,9 +16,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from bot.core.commands.registry import Registry
-from bot.core.context import Desk, thread_key
+from bot.core.context import BoardContext, thread_key
 from bot.core.earlier_names import ours_among
-from bot.core.pull_records import Record, find_report, recall, remember
+from bot.core.pull_records import PullRequestRecord, find_report, recall, remember
 from bot.pulls.rename_texts import Became, LinkedView, linked_answer
 from bot.threads.later_comments import later_posts
 from hub.comments import Marker, find_marked, is_by, marker_of
@@ -26,7 +26,7 @@ from hub.errors import ThreadNotFound
 from hub.records import Repo, Thread
 from leaderboard.links import thread_links
 from leaderboard.triage import Topic, triage
-from redis_state.dirty import Priority
+from redis_state.dirty import SyncPriority
 
 FIRST, CHECKED, OVER = "first", "rename-checked", "rename-over"
 MOST = 3
@@ -36,15 +36,15 @@ MAY_ASK_LATER = (Topic.RENAME, Topic.OTHER)
 
 
 @dataclass(frozen=True)
-class Linked:
+class LinkedPullRequest:
     """A pull request that a discussion links, with our report on it."""
 
     repo: Repo
     thread: Thread
-    record: Record
+    record: PullRequestRecord
 
 
-def follow_links(desk: Desk, registry: Registry, repo: Repo, thread: Thread) -> int:
+def follow_links(desk: BoardContext, registry: Registry, repo: Repo, thread: Thread) -> int:
     """Note what the discussion `thread` links, tell once what came of it, and close it with the last of that; how many
     comments were posted. A call for each link to a pull request of ours."""
     if thread.is_pull_request or thread.status != "open" or not thread.comments:
@@ -56,15 +56,15 @@ def follow_links(desk: Desk, registry: Registry, repo: Repo, thread: Thread) -> 
         return 0
     if all(map(_is_over, found)):
         return _end(desk, repo, thread, found)
-    new = [one for one in found if not _is_told(desk, thread, one)]
+    new = [one for one in found if not _is_answered(desk, thread, one)]
     return _say(desk, repo, thread, new, _checked(desk, repo, thread, new), over=False) if new else 0
 
 
-def _is_over(one: Linked) -> bool:
+def _is_over(one: LinkedPullRequest) -> bool:
     return one.thread.status in ("merged", "closed")
 
 
-def _is_told(desk: Desk, thread: Thread, one: Linked) -> bool:
+def _is_answered(desk: BoardContext, thread: Thread, one: LinkedPullRequest) -> bool:
     """Whether we told there what came of checking it."""
     me, target = desk.me(), f"]({_address(desk, one)})"
     return any(
@@ -74,7 +74,7 @@ def _is_told(desk: Desk, thread: Thread, one: Linked) -> bool:
     )
 
 
-def _checked(desk: Desk, repo: Repo, thread: Thread, new: list[Linked]) -> Marker:
+def _checked(desk: BoardContext, repo: Repo, thread: Thread, new: list[LinkedPullRequest]) -> Marker:
     """The marker of what tells of the checks: that of the first answer, where there is none yet."""
     first = desk.marker(FIRST, f"{repo.kind}/{repo.id} {thread.num}")
     if find_marked(thread.comments, first, desk.me()) is None:
@@ -82,7 +82,7 @@ def _checked(desk: Desk, repo: Repo, thread: Thread, new: list[Linked]) -> Marke
     return desk.marker(CHECKED, f"{first.key} {new[0].repo.id} {new[0].thread.num}")
 
 
-def _renames(desk: Desk, registry: Registry, repo: Repo, thread: Thread) -> Iterator[Linked]:
+def _renames(desk: BoardContext, registry: Registry, repo: Repo, thread: Thread) -> Iterator[LinkedPullRequest]:
     asked = thread_links(f"{thread.title}\n{thread.comments[0].text}")
     is_open = triage(thread.title, thread.comments[0].text).topic in MAY_ASK_LATER
     later = [link for post in later_posts(registry, thread) for link in thread_links(post)] if is_open else []
@@ -94,11 +94,11 @@ def _renames(desk: Desk, registry: Registry, repo: Repo, thread: Thread) -> Iter
             places.setdefault((target, link.number), link in asked)
     for place, is_asked in list(places.items())[:MOST]:
         one = _look_at(desk, repo, thread, *place)
-        if one is not None and (is_asked or not _is_over(one) or _is_told(desk, thread, one)):
+        if one is not None and (is_asked or not _is_over(one) or _is_answered(desk, thread, one)):
             yield one
 
 
-def _look_at(desk: Desk, repo: Repo, thread: Thread, target: Repo, number: int) -> Linked | None:
+def _look_at(desk: BoardContext, repo: Repo, thread: Thread, target: Repo, number: int) -> LinkedPullRequest | None:
     """The pull request `number` of `target`, if it is one that renames."""
     try:
         pull = desk.hub.thread(target, number)
@@ -108,37 +108,39 @@ def _look_at(desk: Desk, repo: Repo, thread: Thread, target: Repo, number: int) 
         _note(desk, target, number, thread_key(repo, thread.num))
     _, record = find_report(desk, pull)
     is_rename = pull.is_pull_request and record is not None and record.rename is not None
-    return Linked(target, pull, record) if is_rename and record is not None else None
+    return LinkedPullRequest(target, pull, record) if is_rename and record is not None else None
 
 
-def _note(desk: Desk, repo: Repo, number: int, key: str) -> None:
+def _note(desk: BoardContext, repo: Repo, number: int, key: str) -> None:
     """Note the link; where it is new, the pull request is looked at again, for it matters who asks for it."""
     if not desk.redis.sadd(desk.keys.pull_links(f"{repo.id} {number}"), key):
         return
     if (memo := recall(desk, repo, number)) is not None:
         remember(desk, repo, number, memo.model_copy(update={"stale": True}))
-    desk.mark(thread_key(repo, number), Priority.EVENT)
+    desk.mark(thread_key(repo, number), SyncPriority.EVENT)
 
 
-def _say(desk: Desk, repo: Repo, thread: Thread, found: list[Linked], marker: Marker, *, over: bool) -> int:
+def _say(
+    desk: BoardContext, repo: Repo, thread: Thread, found: list[LinkedPullRequest], marker: Marker, *, over: bool
+) -> int:
     if find_marked(thread.comments, marker, desk.me()) is not None:
         return 0
-    text = linked_answer("over" if over else "open", links=[_shown(desk, one) for one in found])
+    text = linked_answer("over" if over else "open", links=[_link_fields(desk, one) for one in found])
     said = desk.effects.comment(repo, thread.num, text, marker, wake=thread_key(repo, thread.num), seen=thread)
     return int(said is not None)
 
 
-def _shown(desk: Desk, one: Linked) -> LinkedView:
+def _link_fields(desk: BoardContext, one: LinkedPullRequest) -> LinkedView:
     rename = one.record.rename
     assert rename is not None
-    return LinkedView(rename.old, rename.new, one.thread.num, one.repo.id, _address(desk, one), _became(one))
+    return LinkedView(rename.old, rename.new, one.thread.num, one.repo.id, _address(desk, one), _outcome_word(one))
 
 
-def _address(desk: Desk, one: Linked) -> str:
+def _address(desk: BoardContext, one: LinkedPullRequest) -> str:
     return f"{desk.address(one.repo)}/discussions/{one.thread.num}"
 
 
-def _became(one: Linked) -> Became:
+def _outcome_word(one: LinkedPullRequest) -> Became:
     match one.thread.status:
         case "merged":
             return "taken-back" if one.record.end == "taken-back" else "merged"
@@ -148,7 +150,7 @@ def _became(one: Linked) -> Became:
             return "passed" if one.record.result == "passed" else "problems"
 
 
-def _end(desk: Desk, repo: Repo, thread: Thread, found: list[Linked]) -> int:
+def _end(desk: BoardContext, repo: Repo, thread: Thread, found: list[LinkedPullRequest]) -> int:
     marker = desk.marker(OVER, f"{repo.kind}/{repo.id} {thread.num}")
     posted = _say(desk, repo, thread, found, marker, over=True)
     if posted or find_marked(thread.comments, marker, desk.me()) is not None:

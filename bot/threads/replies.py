@@ -9,8 +9,8 @@ import structlog
 
 from bot.core.commands.call import Answer, Call, say
 from bot.core.commands.grammar import Command
-from bot.core.commands.registry import Place
-from bot.core.context import Desk
+from bot.core.commands.registry import CommandPlace
+from bot.core.context import BoardContext
 from bot.core.render import Safe
 from hub.comments import Marker, is_by, marker_of
 from hub.errors import BadToken, Denied, NotFound
@@ -48,17 +48,17 @@ class Section:
 
 
 @dataclass(frozen=True)
-class Heard:
+class CommentCommands:
     """A comment where it stands, and the commands in it."""
 
     repo: Repo
     thread: Thread
-    place: Place
+    place: CommandPlace
     comment: Comment
     commands: tuple[Command, ...] = ()
 
 
-def replies_in(desk: Desk, thread: Thread) -> dict[str, Reply]:
+def replies_in(desk: BoardContext, thread: Thread) -> dict[str, Reply]:
     """Our replies in `thread`, by the id of the comment that each answers."""
     me, found = desk.me(), dict[str, Reply]()
     for comment in thread.comments:
@@ -73,7 +73,7 @@ def are_final(sections: Iterable[Section]) -> bool:
     return all(section.answer.act is None for section in sections)
 
 
-def post(desk: Desk, heard: Heard, sections: Sequence[Section]) -> Reply | None:
+def post(desk: BoardContext, heard: CommentCommands, sections: Sequence[Section]) -> Reply | None:
     """The reply that says `sections`; None where the board, or the Hub, does not let us."""
     is_final = are_final(sections)
     marker, text = _marker(desk, heard.comment.id, is_final=is_final), _text(desk, heard, sections)
@@ -87,18 +87,18 @@ def post(desk: Desk, heard: Heard, sections: Sequence[Section]) -> Reply | None:
     return Reply(said, heard.comment.id, is_final) if said is not None else None
 
 
-def edit(desk: Desk, heard: Heard, reply: Reply, sections: Sequence[Section]) -> None:
+def edit(desk: BoardContext, heard: CommentCommands, reply: Reply, sections: Sequence[Section]) -> None:
     """Have `reply` say how things are now."""
     marker = _marker(desk, reply.key, is_final=are_final(sections))
     _edit(desk, heard.repo, heard.thread, reply, _text(desk, heard, sections), marker)
 
 
-def give_up(desk: Desk, repo: Repo, thread: Thread, reply: Reply) -> None:
+def give_up(desk: BoardContext, repo: Repo, thread: Thread, reply: Reply) -> None:
     """The comment that `reply` was about to act upon is not as it was: nothing more is done, and the reply says so."""
     _edit(desk, repo, thread, reply, str(say("trouble", kind="changed")), _marker(desk, reply.key, is_final=True))
 
 
-def _edit(desk: Desk, repo: Repo, thread: Thread, reply: Reply, text: str, marker: Marker) -> None:
+def _edit(desk: BoardContext, repo: Repo, thread: Thread, reply: Reply, text: str, marker: Marker) -> None:
     try:
         desk.effects.edit_comment(repo, thread.num, reply.comment.id, text, marker, seen=reply.comment.text)
     except BadToken:
@@ -107,11 +107,11 @@ def _edit(desk: Desk, repo: Repo, thread: Thread, reply: Reply, text: str, marke
         log.warning("reply not edited", thread=thread.num, comment=reply.key, error=str(error))
 
 
-def _marker(desk: Desk, key: str, *, is_final: bool) -> Marker:
+def _marker(desk: BoardContext, key: str, *, is_final: bool) -> Marker:
     return desk.marker(ANSWER if is_final else DOING, key)
 
 
-def _text(desk: Desk, heard: Heard, sections: Sequence[Section]) -> str:
+def _text(desk: BoardContext, heard: CommentCommands, sections: Sequence[Section]) -> str:
     link = f"{desk.address(heard.repo)}/discussions/{heard.thread.num}#{heard.comment.id}"
     words = {"author": heard.comment.author_name, "link": link}
     text = str(say("reply", sections=sections, **words))

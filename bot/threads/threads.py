@@ -19,10 +19,10 @@ from __future__ import annotations
 import structlog
 
 from bot.changes.proposals import go_on_with_approved
-from bot.core.commands.registry import Place
-from bot.core.context import Desk, request_key, thread_key
+from bot.core.commands.registry import CommandPlace
+from bot.core.context import BoardContext, request_key, thread_key
 from bot.core.pull_records import forget
-from bot.flags.flag_thread import hear
+from bot.flags.flag_thread import sync_flag_thread
 from bot.pulls.pull import sync_pull
 from bot.request_files.followers import tell_ends
 from bot.request_files.status_thread import KIND
@@ -34,7 +34,7 @@ from hub.comments import find_marked, marker_of
 from hub.errors import BadToken, Denied, NotFound, ThreadNotFound
 from hub.records import Repo, Thread
 from redis_state.crashpoints import pass_by, point
-from redis_state.dirty import Priority
+from redis_state.dirty import SyncPriority
 
 log = structlog.get_logger()
 
@@ -47,7 +47,7 @@ def staleness(open_pages: int, period: float) -> float:
     return max(1, open_pages) * period
 
 
-def sync_threads(desk: Desk, repo: Repo) -> None:
+def sync_threads(desk: BoardContext, repo: Repo) -> None:
     """Look at the newest threads of `repo` and at the next page of its open ones: two calls."""
     place = f"open threads of {_name(repo)}"
     page = int(desk.redis.hget(desk.keys.rounds, place) or 0)
@@ -64,7 +64,7 @@ def sync_threads(desk: Desk, repo: Repo) -> None:
     desk.redis.hset(desk.keys.rounds, place, page + 1 if more else 0)
 
 
-def _mark_changed(desk: Desk, repo: Repo, listed: dict[int, int]) -> None:
+def _mark_changed(desk: BoardContext, repo: Repo, listed: dict[int, int]) -> None:
     """Mark the threads that have not as many comments as they had: number → comments, as the list says."""
     if not listed:
         return
@@ -75,13 +75,13 @@ def _mark_changed(desk: Desk, repo: Repo, listed: dict[int, int]) -> None:
     known = dict(zip(listed, zip(found[::2], found[1::2], strict=True), strict=True))
     changed = {number for number, comments in listed.items() if comments not in known[number]}
     new = {number for number in changed if known[number] == (None, None)}
-    desk.mark_all((thread_key(repo, number) for number in changed - new), Priority.EVENT)
-    desk.mark_all((thread_key(repo, number) for number in new), Priority.BACKGROUND)
+    desk.mark_all((thread_key(repo, number) for number in changed - new), SyncPriority.EVENT)
+    desk.mark_all((thread_key(repo, number) for number in new), SyncPriority.BACKGROUND)
     # Last: a process that dies before this finds them changed again.
     desk.redis.hset(counts, mapping={_listed(number): comments for number, comments in listed.items()})
 
 
-def sync_thread(desk: Desk, repo: Repo, number: int) -> float | None:
+def sync_thread(desk: BoardContext, repo: Repo, number: int) -> float | None:
     """Bring one thread in step: commands are answered, the status comment of its request is looked for, and a pull
     request is checked. When to look again by itself, if ever."""
     desk.adoption.ensure()
@@ -103,7 +103,7 @@ def sync_thread(desk: Desk, repo: Repo, number: int) -> float | None:
     return again
 
 
-def _speak(desk: Desk, repo: Repo, thread: Thread, path: str | None) -> int:
+def _speak(desk: BoardContext, repo: Repo, thread: Thread, path: str | None) -> int:
     """Answer what there is to answer, as far as the Hub lets us speak in this thread; how many comments were posted."""
     posted = 0
     try:
@@ -111,7 +111,7 @@ def _speak(desk: Desk, repo: Repo, thread: Thread, path: str | None) -> int:
         posted += tell_ends(desk, repo, thread)
         linked = follow_links(desk, REGISTRY, repo, thread)
         posted += linked or (answer_first(desk, REGISTRY, repo, thread) if path is None else 0)
-        posted += hear(desk, repo, thread, is_stale=posted > 0)
+        posted += sync_flag_thread(desk, repo, thread, is_stale=posted > 0)
     except BadToken:
         raise
     except Denied as error:  # locked, or switched off: whoever lets us speak again, or writes there, calls us
@@ -119,13 +119,13 @@ def _speak(desk: Desk, repo: Repo, thread: Thread, path: str | None) -> int:
     return posted
 
 
-def _place(thread: Thread, path: str | None) -> Place:
+def _place(thread: Thread, path: str | None) -> CommandPlace:
     if thread.is_pull_request:
-        return Place.PULL
-    return Place.REQUEST if path is not None else Place.COMMUNITY
+        return CommandPlace.PULL
+    return CommandPlace.REQUEST if path is not None else CommandPlace.COMMUNITY
 
 
-def _request_of(desk: Desk, thread: Thread) -> str | None:
+def _request_of(desk: BoardContext, thread: Thread) -> str | None:
     """The path of the request that a thread is about: as the index has it, else as our own marker there says."""
     if (path := desk.index.of_thread(thread.num)) is not None:
         return path
@@ -137,12 +137,12 @@ def _request_of(desk: Desk, thread: Thread) -> str | None:
     return None
 
 
-def _check_status(desk: Desk, thread: Thread, path: str) -> None:
+def _check_status(desk: BoardContext, thread: Thread, path: str) -> None:
     """Note which comment is the status comment; where it is gone, have the request say anew what there is to say."""
     comment = find_marked(thread.comments, desk.marker(KIND, path), desk.me())
     entry = desk.index.find([path])[0]
     if entry is None:
-        desk.mark(request_key(path), Priority.BACKGROUND)
+        desk.mark(request_key(path), SyncPriority.BACKGROUND)
         return
     now = (thread.num, comment.id) if comment is not None else (entry.thread, None)
     if (entry.thread, entry.comment) == now:
@@ -150,7 +150,7 @@ def _check_status(desk: Desk, thread: Thread, path: str) -> None:
     noted = {"thread": now[0], "comment": now[1], "said": ""}
     desk.index.change(path, lambda entry: entry.model_copy(update=noted))
     if entry.state not in AT_REST:
-        desk.mark(request_key(path), Priority.BACKGROUND)
+        desk.mark(request_key(path), SyncPriority.BACKGROUND)
 
 
 def _name(repo: Repo) -> str:

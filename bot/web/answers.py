@@ -16,7 +16,7 @@ from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from bot.read_models.models import Problem
+from bot.read_models.models import ErrorResponse
 
 PREFIX = "/api/"
 FRESH = {"cache-control": "no-cache", "x-content-type-options": "nosniff"}
@@ -30,19 +30,19 @@ GUARD = {
 }
 """What browsers are told about whatever is no page: nothing in it runs, loads, or may be framed."""
 
-BROKEN = Problem(
+BROKEN = ErrorResponse(
     code="broken",
     message="Something went wrong on this server, and its log says what.",
     advice="Try again in a minute; if it stays so, tell the maintainers.",
 )
-Tell = Callable[[Request, int, Problem], Response]
+Tell = Callable[[Request, int, ErrorResponse], Response]
 """Makes the page that tells a person of a problem."""
 
 
 class CannotAnswer(Exception):
     """Ends a call with this problem."""
 
-    def __init__(self, status: int, problem: Problem, headers: dict[str, str] | None = None) -> None:
+    def __init__(self, status: int, problem: ErrorResponse, headers: dict[str, str] | None = None) -> None:
         super().__init__(problem.message)
         self.status, self.problem, self.headers = status, problem, headers or {}
 
@@ -99,7 +99,7 @@ def _has(said: Sequence[str], tag: str) -> bool:
     return any(one.strip().removeprefix("W/") in (tag, "*") for line in said for one in line.split(","))
 
 
-def refuse(status: int, problem: Problem, headers: dict[str, str] | None = None) -> JSONResponse:
+def refuse(status: int, problem: ErrorResponse, headers: dict[str, str] | None = None) -> JSONResponse:
     """The answer that tells of a problem."""
     return JSONResponse(
         problem.model_dump(),
@@ -122,7 +122,9 @@ def add_to(app: FastAPI, tell: Tell) -> None:
 
 
 def _answer_errors(app: FastAPI, tell: Tell) -> None:
-    def say(request: Request, status: int, problem: Problem, headers: Mapping[str, str] | None = None) -> Response:
+    def say(
+        request: Request, status: int, problem: ErrorResponse, headers: Mapping[str, str] | None = None
+    ) -> Response:
         if not wants_page(request):
             return refuse(status, problem, dict(headers or {}))
         page = tell(request, status, problem)
@@ -136,20 +138,20 @@ def _answer_errors(app: FastAPI, tell: Tell) -> None:
     @app.exception_handler(RequestValidationError)
     async def invalid(request: Request, error: RequestValidationError) -> Response:
         wrong = "; ".join(map(_wrong, error.errors()[:5]))
-        problem = Problem(code="bad-query", message=f"{wrong}.", advice="See /openapi.json for what is taken.")
+        problem = ErrorResponse(code="bad-query", message=f"{wrong}.", advice="See /openapi.json for what is taken.")
         return say(request, 422, problem)
 
     @app.exception_handler(HTTPException)
     async def plain(request: Request, error: HTTPException) -> Response:
         known = {404: "not-found", 405: "not-allowed"}
         advice = "See /openapi.json for what there is."
-        problem = Problem(code=known.get(error.status_code, "refused"), message=f"{error.detail}.", advice=advice)
+        problem = ErrorResponse(code=known.get(error.status_code, "refused"), message=f"{error.detail}.", advice=advice)
         return say(request, error.status_code, problem, error.headers)
 
     @app.exception_handler(RedisError)
     async def away(request: Request, error: RedisError) -> Response:
         message = f"The queue's server does not answer ({type(error).__name__})."
-        problem = Problem(code="away", message=message, advice="Ask again in a minute.")
+        problem = ErrorResponse(code="away", message=message, advice="Ask again in a minute.")
         return say(request, 503, problem, {"retry-after": "60"})
 
     @app.exception_handler(Exception)

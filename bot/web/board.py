@@ -8,40 +8,40 @@ from collections.abc import Mapping, Sequence
 import structlog
 from redis.exceptions import RedisError
 
-from bot.core.context import Desk
+from bot.core.context import BoardContext
 from bot.read_models import serializers
-from bot.read_models.lists import Pages
+from bot.read_models.lists import QueueReader
 from bot.web import board_models as models
-from bot.web.board_models import Searched
+from bot.web.board_models import SearchView
 from bot.web.charts.comparing import Comparing
-from bot.web.charts.models import Compared
-from bot.web.charts.times import TimesView
-from bot.web.flags import FlagsView
-from bot.web.rows import SORTS, Line, Rows, category_of
-from bot.web.table import Table
+from bot.web.charts.models import ComparisonView
+from bot.web.charts.times import TimingReader
+from bot.web.flags import FlagReader
+from bot.web.rows import SORTS, RequestRow, RequestRows, category_of
+from bot.web.table import RequestTable
 from hub.errors import BadRequest
 from hub.records import Repo
-from leaderboard.past import Past, past
+from leaderboard.past import Reopening, newest_reopenings
 from leaderboard.search import Query, parse
 from redis_state.attempts import AttemptState
-from redis_state.board.entry import Entry
+from redis_state.board.entry import IndexEntry
 from redis_state.clock import iso
 from redis_state.heartbeats import WorkerCard
 
 log = structlog.get_logger()
 
 
-class Views:
+class BoardReader:
     """What there is to see of one board."""
 
-    def __init__(self, desk: Desk) -> None:
+    def __init__(self, desk: BoardContext) -> None:
         self.desk = desk
-        self.table = Table(desk)
-        self.pages = Pages(desk)
+        self.table = RequestTable(desk)
+        self.pages = QueueReader(desk)
         self.columns = [benchmark.name for benchmark in desk.suite.benchmarks]
-        self.times = TimesView(desk)
+        self.times = TimingReader(desk)
         self.comparing = Comparing(self.table)
-        self._flags = FlagsView(desk.flag_book)
+        self._flags = FlagReader(desk.flag_book)
 
     def warm(self) -> None:
         """Put table and queue in order before anybody looks: at 100,000 rows that takes seconds."""
@@ -68,7 +68,7 @@ class Views:
         precision: str = "",
         page: int = 1,
         size: int,
-    ) -> models.Results:
+    ) -> models.ResultsResponse:
         """A page of those that were evaluated; the flagged ones only where `flagged` says so, or the query does."""
         rows, query = self.table.rows(), parse(q)
         sort = sort if sort in (*SORTS, *self.columns) else "average"
@@ -80,16 +80,16 @@ class Views:
         asked = ("results", q, category, precision, shows, sort, rising)
         order = rows.once(asked, lambda: rows.in_order(found, sort, rising=rising))
         page, pages, part = _page(order, page, size)
-        return models.Results(
+        return models.ResultsResponse(
             searched=_searched(rows, q, query, len(found)),
             columns=self.columns,
-            results=[scored(rows.lines[at], flagged=at in rows.flagged) for at in part],
+            results=[scores_view(rows.lines[at], flagged=at in rows.flagged) for at in part],
             flagged=len(every) - len(found),
             page=page,
             pages=pages,
         )
 
-    def requests(self, *, q: str = "", state: str = "", page: int = 1, size: int) -> models.Requests:
+    def requests(self, *, q: str = "", state: str = "", page: int = 1, size: int) -> models.RequestTableResponse:
         """A page of the requests in `state`, newest first; of all of them for ""."""
         rows, query = self.table.rows(), parse(q)
         found = rows.once(("requests", q, state), lambda: rows.find(query, rows.of_state(state)))
@@ -97,7 +97,9 @@ class Views:
         page, pages, part = _page(order, page, size)
         entries = self.desk.index.find([rows.lines[at].path for at in part])
         told = serializers.summaries(self.desk, [one for one in entries if one is not None and not one.is_private])
-        return models.Requests(searched=_searched(rows, q, query, len(found)), requests=told, page=page, pages=pages)
+        return models.RequestTableResponse(
+            searched=_searched(rows, q, query, len(found)), requests=told, page=page, pages=pages
+        )
 
     def counts(self) -> dict[str, int]:
         """How many requests have finished, have failed, and are there at all."""
@@ -106,22 +108,22 @@ class Views:
 
     # --- one request, one model
 
-    def history(self, path: str) -> models.History | None:
+    def history(self, path: str) -> models.RequestHistoryResponse | None:
         """The request at `path`; None where there is none that the public may know of."""
         entry = self.desk.index.find([path])[0]
         if entry is None or entry.is_private:
             return None
         request = serializers.request(self.desk, entry)
         tells = entry.standing.access == "public"
-        before = past(entry.standing.causes) if tells else ()
-        return models.History(
+        before = newest_reopenings(entry.standing.causes) if tells else ()
+        return models.RequestHistoryResponse(
             request=request,
             past=[self._event(request.model, one) for one in before],
             scores=self._scores_of(entry),
             flags=self._flags.of(request.model),
         )
 
-    def model(self, name: str) -> models.Model | None:
+    def model(self, name: str) -> models.ModelResponse | None:
         """All requests for the model, in any case of letters; None where there is none that the public may know of."""
         entries = [one for one in self.desk.index.of_model(name) if not one.is_private]
         flags = self._flags.of(name)
@@ -131,7 +133,7 @@ class Views:
         told = serializers.summaries(self.desk, entries)
         called = told[0].model if told else flags[0].model
         scores = [one for one in map(self._scores_of, entries) if one is not None]
-        return models.Model(
+        return models.ModelResponse(
             model=called,
             model_url=self._address_of(called),
             requests=told,
@@ -140,7 +142,7 @@ class Views:
             flags=flags,
         )
 
-    def compared(self, name: str) -> Compared | None:
+    def compared(self, name: str) -> ComparisonView | None:
         """The scores of a model beside others; None where there are none that the public may know of."""
         return self.comparing.compared(one for one in self.desk.index.of_model(name) if not one.is_private)
 
@@ -150,38 +152,42 @@ class Views:
         except BadRequest:
             return ""  # whoever wrote the file wrote something else than a name
 
-    def _scores_of(self, entry: Entry) -> models.Scored | None:
+    def _scores_of(self, entry: IndexEntry) -> models.EvaluationScoresView | None:
         rows = self.table.rows()
         at = rows.at(entry.path)
-        return scored(rows.lines[at], flagged=at in rows.flagged) if at is not None and _has_scores(rows, at) else None
+        return (
+            scores_view(rows.lines[at], flagged=at in rows.flagged)
+            if at is not None and _has_scores(rows, at)
+            else None
+        )
 
-    def _event(self, model: str, what: Past) -> models.Event:
+    def _event(self, model: str, what: Reopening) -> models.PastEventView:
         log = self.desk.address(self.desk.logs, f"{model}/{what.attempt}/log.txt") if what.left_log else None
-        return models.Event(
+        return models.PastEventView(
             kind=what.kind, attempt=what.attempt, number=what.number, cause=what.cause, fault=what.fault, log_url=log
         )
 
     # --- flags and workers
 
-    def flags(self) -> models.Flags:
+    def flags(self) -> models.FlagsResponse:
         """Every flag, those that stand first."""
-        return models.Flags(flags=self._flags.all())
+        return models.FlagsResponse(flags=self._flags.all())
 
-    def workers(self) -> models.Workers:
+    def workers(self) -> models.WorkersResponse:
         """Who works, and at what."""
         cards = self.desk.workers.alive(now=self.desk.now())
         states = self.desk.attempts.read_all(card.doing for card in cards if card.doing)
         paths = [state.path for state in states.values()]
         entries = dict(zip(paths, self.desk.index.find(paths), strict=True))
-        return models.Workers(workers=[self._worker(card, states.get(card.doing), entries) for card in cards])
+        return models.WorkersResponse(workers=[self._worker(card, states.get(card.doing), entries) for card in cards])
 
     def _worker(
-        self, card: WorkerCard, state: AttemptState | None, entries: Mapping[str, Entry | None]
-    ) -> models.Worker:
+        self, card: WorkerCard, state: AttemptState | None, entries: Mapping[str, IndexEntry | None]
+    ) -> models.WorkerView:
         entry = entries.get(state.path) if state is not None else None
         is_told = entry is not None and not entry.is_private
         request = serializers.request(self.desk, entry, state=state) if entry is not None and is_told else None
-        return models.Worker(
+        return models.WorkerView(
             name=card.name,
             tiers=list(card.takes),
             devices=card.devices,
@@ -192,12 +198,12 @@ class Views:
         )
 
 
-def scored(line: Line, *, flagged: bool) -> models.Scored:
+def scores_view(line: RequestRow, *, flagged: bool) -> models.EvaluationScoresView:
     """One row of the table of results."""
     values, average = line.values, line.average
     assert average is not None
     parameters = values["parameters"]
-    return models.Scored(
+    return models.EvaluationScoresView(
         path=line.path,
         model=line.model,
         category=category_of(line).value,
@@ -212,7 +218,7 @@ def scored(line: Line, *, flagged: bool) -> models.Scored:
     )
 
 
-def _has_scores(rows: Rows, at: int) -> bool:
+def _has_scores(rows: RequestRows, at: int) -> bool:
     return rows.lines[at].average is not None
 
 
@@ -223,7 +229,7 @@ def _page(order: Sequence[int], page: int, size: int) -> tuple[int, int, Sequenc
     return page, pages, order[(page - 1) * size : page * size]
 
 
-def _searched(rows: Rows, q: str, query: Query, count: int) -> Searched:
+def _searched(rows: RequestRows, q: str, query: Query, count: int) -> SearchView:
     near = [] if count or not query.names else rows.near(query)
-    misread = [models.Misunderstood(said=one.said, why=one.why, near=list(one.near)) for one in query.misread]
-    return Searched(query=q[:1_000], count=count, near=near, misread=misread)
+    misread = [models.MisreadTermView(said=one.said, why=one.why, near=list(one.near)) for one in query.misread]
+    return SearchView(query=q[:1_000], count=count, near=near, misread=misread)

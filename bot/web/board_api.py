@@ -7,31 +7,33 @@ from typing import Annotated, Any, TypeVar
 from fastapi import APIRouter, Path, Query, Request
 from fastapi.responses import Response
 
-from bot.read_models.models import PATH, Problem, State
+from bot.read_models.models import PATH, ErrorResponse, State
 from bot.web import board_models as models
 from bot.web.answers import CannotAnswer, answer
 from bot.web.api import MOST, NOT_MODIFIED, PROBLEMS
-from bot.web.board import Views
-from leaderboard.categories import Category
+from bot.web.board import BoardReader
+from leaderboard.categories import ModelCategory
 
 Words = Annotated[str, Query(max_length=1_000, description="a search, as in the FAQ: `yi-34b; Hub License: mit`")]
 Number = Annotated[int, Query(ge=1, le=10_000_000, description="page, from 1; past the end it is the last one")]
 Size = Annotated[int, Query(ge=1, le=MOST, description="rows of a page")]
 T = TypeVar("T")
-MISSING: dict[int | str, dict[str, Any]] = {404: {"model": Problem, "description": "There is none that is public."}}
+MISSING: dict[int | str, dict[str, Any]] = {
+    404: {"model": ErrorResponse, "description": "There is none that is public."}
+}
 
 
-def board_api_routes(views: Views) -> APIRouter:
+def board_api_routes(views: BoardReader) -> APIRouter:
     """The routes of one board."""
     routes = APIRouter(prefix="/api", tags=["board"], responses={**PROBLEMS, **NOT_MODIFIED})
 
-    @routes.get("/results", summary="The table of results", response_model=models.Results)
+    @routes.get("/results", summary="The table of results", response_model=models.ResultsResponse)
     def results(
         request: Request,
         q: Words = "",
         sort: Annotated[str, Query(max_length=60, description="average, model, parameters, time or a benchmark")] = "",
         rising: bool = False,
-        category: Annotated[Category | None, Query(description="of models, and no other")] = None,
+        category: Annotated[ModelCategory | None, Query(description="of models, and no other")] = None,
         precision: Annotated[str, Query(max_length=32)] = "",
         flagged: Annotated[bool, Query(description="whether flagged models are shown too")] = False,
         page: Number = 1,
@@ -50,7 +52,7 @@ def board_api_routes(views: Views) -> APIRouter:
         )
         return answer(request, found)
 
-    @routes.get("/search", summary="Search all requests", response_model=models.Requests)
+    @routes.get("/search", summary="Search all requests", response_model=models.RequestTableResponse)
     def search(
         request: Request, q: Words = "", state: State | None = None, page: Number = 1, limit: Size = 100
     ) -> Response:
@@ -60,24 +62,24 @@ def board_api_routes(views: Views) -> APIRouter:
     @routes.get(
         "/history/{path:path}",
         summary="The life of a request",
-        response_model=models.History,
+        response_model=models.RequestHistoryResponse,
         responses=MISSING,
     )
     def history(request: Request, path: Annotated[str, Path(max_length=1_000, examples=[PATH])]) -> Response:
         """One request with what it went through before, its scores, and the flags of its model."""
-        return answer(request, _there(views.history(path), "no-request", "request at this path"))
+        return answer(request, _or_404(views.history(path), "no-request", "request at this path"))
 
-    @routes.get("/models/{name:path}", summary="One model", response_model=models.Model, responses=MISSING)
+    @routes.get("/models/{name:path}", summary="One model", response_model=models.ModelResponse, responses=MISSING)
     def model(request: Request, name: Annotated[str, Path(max_length=200, examples=["ada/tiny"])]) -> Response:
         """All of a model's requests, scores and flags."""
-        return answer(request, _there(views.model(name), "no-model", "model of this name"))
+        return answer(request, _or_404(views.model(name), "no-model", "model of this name"))
 
-    @routes.get("/flags", summary="Flags", response_model=models.Flags)
+    @routes.get("/flags", summary="Flags", response_model=models.FlagsResponse)
     def flags(request: Request) -> Response:
         """What is, or was, held against models, and in which thread it is spoken about."""
         return answer(request, views.flags())
 
-    @routes.get("/workers", summary="Workers", response_model=models.Workers)
+    @routes.get("/workers", summary="Workers", response_model=models.WorkersResponse)
     def workers(request: Request) -> Response:
         """Who works, and at what."""
         return answer(request, views.workers())
@@ -85,8 +87,8 @@ def board_api_routes(views: Views) -> APIRouter:
     return routes
 
 
-def _there(found: T | None, code: str, what: str) -> T:
+def _or_404(found: T | None, code: str, what: str) -> T:
     if found is None:
         message = f"There is no {what}, or its model is private."
-        raise CannotAnswer(404, Problem(code=code, message=message, advice="Look for it with /api/search?q=…"))
+        raise CannotAnswer(404, ErrorResponse(code=code, message=message, advice="Look for it with /api/search?q=…"))
     return found

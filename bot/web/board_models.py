@@ -6,8 +6,8 @@ from typing import Any, Literal
 
 from pydantic import ConfigDict, Field
 
-from bot.read_models.models import PATH, SUMMARY, Request, Shown, Summary
-from bot.web.charts.models import Compared
+from bot.read_models.models import PATH, SUMMARY, ApiModel, RequestSummaryView, RequestView
+from bot.web.charts.models import ComparisonView
 
 SCORED: dict[str, Any] = {
     "path": PATH,
@@ -24,7 +24,7 @@ SCORED: dict[str, Any] = {
 }
 
 
-class Misunderstood(Shown):
+class MisreadTermView(ApiModel):
     """One term of a search that means nothing, and the columns that are like the one that it names."""
 
     said: str
@@ -32,16 +32,16 @@ class Misunderstood(Shown):
     near: list[str] = Field(default_factory=list)
 
 
-class Searched(Shown):
+class SearchView(ApiModel):
     """What a search came to: how many fit, and names that are like those that were asked for where none do."""
 
     query: str
     count: int
     near: list[str] = Field(default_factory=list)
-    misread: list[Misunderstood] = Field(default_factory=list)
+    misread: list[MisreadTermView] = Field(default_factory=list)
 
 
-class Scored(Shown):
+class EvaluationScoresView(ApiModel):
     """One evaluation. Scores are 0-100; `parameters` in billions."""
 
     model_config = ConfigDict(frozen=True, json_schema_extra={"examples": [SCORED]})
@@ -59,27 +59,27 @@ class Scored(Shown):
     submitted: str | None
 
 
-class Results(Shown):
+class ResultsResponse(ApiModel):
     """A page of the table of results."""
 
-    searched: Searched
+    searched: SearchView
     columns: list[str] = Field(description="names of the benchmarks, in order")
-    results: list[Scored]
+    results: list[EvaluationScoresView]
     flagged: int = Field(description="how many more there are that are flagged, where those are left out")
     page: int
     pages: int
 
 
-class Requests(Shown):
+class RequestTableResponse(ApiModel):
     """A page of all requests, as a search finds them, newest first."""
 
-    searched: Searched
-    requests: list[Summary]
+    searched: SearchView
+    requests: list[RequestSummaryView]
     page: int
     pages: int
 
 
-class Ruling(Shown):
+class FlagDecisionView(ApiModel):
     """One decision about a flag."""
 
     what: Literal["flagged", "lifted"]
@@ -88,7 +88,7 @@ class Ruling(Shown):
     reason: str = ""
 
 
-class Flag(Shown):
+class FlagView(ApiModel):
     """What is, or was, held against a model. `thread` is where its author can plead."""
 
     model: str
@@ -101,16 +101,16 @@ class Flag(Shown):
     revision: str = Field(default="", description="of the commit that is meant; empty: all")
     precision: str = ""
     thread: str = ""
-    decisions: list[Ruling] = Field(default_factory=list)
+    decisions: list[FlagDecisionView] = Field(default_factory=list)
 
 
-class Flags(Shown):
+class FlagsResponse(ApiModel):
     """All flags, those that stand first, by name."""
 
-    flags: list[Flag]
+    flags: list[FlagView]
 
 
-class Model(Shown):
+class ModelResponse(ApiModel):
     """All that is known of one model: its requests, newest first, its scores, its flags."""
 
     model_config = ConfigDict(
@@ -130,13 +130,13 @@ class Model(Shown):
 
     model: str
     model_url: str
-    requests: list[Summary]
-    results: list[Scored]
-    compared: Compared | None = Field(default=None, description="null where there is nothing to compare with")
-    flags: list[Flag]
+    requests: list[RequestSummaryView]
+    results: list[EvaluationScoresView]
+    compared: ComparisonView | None = Field(default=None, description="null where there is nothing to compare with")
+    flags: list[FlagView]
 
 
-class Worker(Shown):
+class WorkerView(ApiModel):
     """One worker, and what it does now; `request` is null where it is idle, or the model is private."""
 
     name: str
@@ -145,16 +145,16 @@ class Worker(Shown):
     versions: dict[str, str]
     since: str
     busy: bool
-    request: Request | None = None
+    request: RequestView | None = None
 
 
-class Workers(Shown):
+class WorkersResponse(ApiModel):
     """The workers that gave a sign of life within the last half minute."""
 
-    workers: list[Worker]
+    workers: list[WorkerView]
 
 
-class Event(Shown):
+class PastEventView(ApiModel):
     """One thing that happened to a request before its current attempt."""
 
     kind: Literal["failed", "relaunched", "reported", "resubmitted", "put-back", "new-suite"]
@@ -165,10 +165,10 @@ class Event(Shown):
     log_url: str | None = None
 
 
-class History(Shown):
+class RequestHistoryResponse(ApiModel):
     """One request with its scores, the flags of its model, and what it went through before, oldest first."""
 
-    request: Request
-    past: list[Event]
-    scores: Scored | None = None
-    flags: list[Flag] = Field(default_factory=list)
+    request: RequestView
+    past: list[PastEventView]
+    scores: EvaluationScoresView | None = None
+    flags: list[FlagView] = Field(default_factory=list)

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from bot.core.context import Desk
-from bot.model_facts.checking import Checked, check
+from bot.core.context import BoardContext
+from bot.model_facts.checking import AdmissionCheck, check
 from bot.read_models import check_models as models
-from redis_state.board.check_questions import Question, Questions
+from redis_state.board.check_questions import CheckQuestion, CheckQuestions
 from redis_state.clock import iso
 
 
-def sync_check(desk: Desk, digest: str) -> None:
+def sync_check(desk: BoardContext, digest: str) -> None:
     """Answer the question of this name, if somebody still waits for that."""
-    questions = Questions(desk.redis, desk.keys)
+    questions = CheckQuestions(desk.redis, desk.keys)
     question = questions.find(digest)
     if question is None or questions.read(digest) is not None:
         return
@@ -22,22 +22,22 @@ def sync_check(desk: Desk, digest: str) -> None:
         precision=question.precision,
         weight_type=question.weight_type,
     )
-    questions.answer(digest, shown(desk, question, found).model_dump_json())
+    questions.answer(digest, check_response(desk, question, found).model_dump_json())
 
 
-def shown(desk: Desk, question: Question, found: Checked) -> models.Checked:
+def check_response(desk: BoardContext, question: CheckQuestion, found: AdmissionCheck) -> models.CheckResponse:
     """The answer, as the API gives it."""
-    return models.Checked(
+    return models.CheckResponse(
         state="done",
         accepted=found.accepted,
         model=question.model,
         revision=found.verdict.sha,
         rules=[
-            models.Rule(
+            models.RuleResultView(
                 rule=line.rule,
                 title=line.title,
                 outcome=line.outcome,
-                reasons=[models.Reason(**reason.model_dump()) for reason in line.reasons],
+                reasons=[models.ReasonView(**reason.model_dump()) for reason in line.reasons],
             )
             for line in found.lines
         ],

@@ -14,11 +14,11 @@ from typing import TypeVar
 
 from starlette.concurrency import run_in_threadpool
 
-from bot.core.context import Desk
-from bot.read_models.check_models import Checked
-from bot.read_models.models import Problem
+from bot.core.context import BoardContext
+from bot.read_models.check_models import CheckResponse
+from bot.read_models.models import ErrorResponse
 from bot.web.answers import CannotAnswer
-from redis_state.board.check_questions import CHECK, Question, Questions
+from redis_state.board.check_questions import CHECK, CheckQuestion, CheckQuestions
 
 PATIENCE, LOOK = 15.0, 0.1
 """Seconds that a client waits at most, and between two looks whether the answer is there."""
@@ -29,7 +29,7 @@ ALL = "all"
 T = TypeVar("T")
 
 
-class Patience:
+class AnswerWaiter:
     """Clients that wait for what a sync answers: WAITING at a time, for PATIENCE seconds each."""
 
     def __init__(self) -> None:
@@ -58,24 +58,24 @@ class Patience:
 class Checks:
     """The checks of one board: so many a minute for each client, and so many in all."""
 
-    def __init__(self, desk: Desk, *, per_minute: int, per_client: int) -> None:
+    def __init__(self, desk: BoardContext, *, per_minute: int, per_client: int) -> None:
         self.desk = desk
-        self.questions = Questions(desk.redis, desk.keys)
+        self.questions = CheckQuestions(desk.redis, desk.keys)
         self._per_minute, self._per_client = per_minute, per_client
-        self._patience = Patience()
+        self._patience = AnswerWaiter()
 
-    async def ask(self, question: Question, client: str) -> Checked | None:
+    async def ask(self, question: CheckQuestion, client: str) -> CheckResponse | None:
         """The answer; None where it is still to come. Raises CannotAnswer where too much is asked."""
         body = await run_in_threadpool(self._ask, question, client)
         if body is None:
             body = await self._patience.wait(lambda: self.questions.read(question.digest))
-        return Checked.model_validate_json(body) if body is not None else None
+        return CheckResponse.model_validate_json(body) if body is not None else None
 
-    def _ask(self, question: Question, client: str) -> bytes | None:
+    def _ask(self, question: CheckQuestion, client: str) -> bytes | None:
         """The answer, where there is one; else the question is put."""
         if (body := self.questions.read(question.digest)) is not None:
             return body
-        self._refuse_too_many(who(client), self._per_client, "You have asked often enough for this minute.")
+        self._refuse_too_many(client_name(client), self._per_client, "You have asked often enough for this minute.")
         if self.questions.find(question.digest) is None:
             self._refuse_too_many(ALL, self._per_minute, "More is asked at the moment than can be answered.")
             self.questions.put(question)
@@ -85,11 +85,11 @@ class Checks:
     def _refuse_too_many(self, counter: str, most: int, message: str) -> None:
         if wait := self.questions.allows(counter, most=most):
             advice = f"Ask again in {wait} s. Each check costs a dozen calls to the Hub."
-            problem = Problem(code="too-many", message=message, advice=advice)
+            problem = ErrorResponse(code="too-many", message=message, advice=advice)
             raise CannotAnswer(429, problem, {"retry-after": str(wait)})
 
 
-def who(client: str) -> str:
+def client_name(client: str) -> str:
     """A name for a client's address: of IPv6 the network, of which one customer has all addresses.
 
     Proxies write IPv4 as IPv6 too (`::ffff:192.0.2.1`), all of it in one such network.

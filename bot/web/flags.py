@@ -11,22 +11,22 @@ from bot.web import board_models as models
 from leaderboard.flags import FlagRecord
 
 
-class FlagsView:
+class FlagReader:
     """The flags of one board. Safe to share between threads."""
 
     def __init__(self, book: FlagBook) -> None:
         self._book = book
         self._known: tuple[str, list[FlagRecord]] = ("", [])
 
-    def all(self) -> list[models.Flag]:
+    def all(self) -> list[models.FlagView]:
         """Every flag, those that stand first. One round trip, and another one where they changed."""
         found = sorted(self._records(), key=lambda one: (not one.stands, one.model.casefold()))
-        return [told(one) for one in found]
+        return [flag_view(one) for one in found]
 
-    def of(self, model: str) -> list[models.Flag]:
+    def of(self, model: str) -> list[models.FlagView]:
         """Those of the model that has, or had, this name, in any case of letters."""
         name = model.casefold()
-        return [told(one) for one in self._records() if name in map(str.casefold, one.names)]
+        return [flag_view(one) for one in self._records() if name in map(str.casefold, one.names)]
 
     def _records(self) -> list[FlagRecord]:
         commit, records = self._book.known()
@@ -36,10 +36,12 @@ class FlagsView:
         return known[1]
 
 
-def told(record: FlagRecord) -> models.Flag:
+def flag_view(record: FlagRecord) -> models.FlagView:
     """One flag as people are told of it."""
-    decisions = [models.Ruling(what=one.what, at=one.at, by=one.by, reason=one.reason) for one in record.decisions]
-    return models.Flag(
+    decisions = [
+        models.FlagDecisionView(what=one.what, at=one.at, by=one.by, reason=one.reason) for one in record.decisions
+    ]
+    return models.FlagView(
         model=record.model,
         also=list(record.also),
         stands=record.stands,

@@ -16,10 +16,10 @@ from fastapi.responses import HTMLResponse, Response
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
-from bot.read_models.models import Problem
+from bot.read_models.models import ErrorResponse
 from bot.read_models.phases import PHASES
 from bot.web.answers import FRESH, PRIVATE, tagged
-from bot.web.talks import readable
+from bot.web.talks import readable_time
 from bot.web.visitors import Visitors
 from leaderboard.attempts import Fault
 
@@ -78,7 +78,7 @@ class Frame:
             return HTMLResponse(body, status, self.alone if alone else {**self.headers, **PRIVATE})
         return tagged(request, body, "text/html", self.headers, status=status)
 
-    def problem(self, request: Request, status: int, problem: Problem) -> Response:
+    def problem(self, request: Request, status: int, problem: ErrorResponse) -> Response:
         """The page that tells of a problem, also where nothing else can be read: whoever it is, it names nobody."""
         body = self._body(request, "problem", visitor=None, status=status, problem=problem)
         return HTMLResponse(body, status, {**self.headers, "cache-control": "no-store"})
@@ -132,7 +132,7 @@ def static_address(name: str) -> str:
 
 def time_tag(at: str | None) -> Markup:
     """An ISO time as people read it; how far off it is, the script adds: the page itself stays the same meanwhile."""
-    return Markup('<time datetime="{}">{}</time>').format(at, readable(at)) if at else Markup("")
+    return Markup('<time datetime="{}">{}</time>').format(at, readable_time(at)) if at else Markup("")
 
 
 def as_path(value: str) -> str:

@@ -7,7 +7,7 @@ from urllib.parse import parse_qs
 from fastapi import Request
 from starlette.requests import ClientDisconnect
 
-from bot.read_models.models import Problem
+from bot.read_models.models import ErrorResponse
 from bot.web.answers import CannotAnswer
 
 LONGEST = 16_384
@@ -41,12 +41,12 @@ async def body_of(request: Request) -> bytes:
         async for piece in request.stream():
             body += piece
             if len(body) > LONGEST:
-                problem = Problem(
+                problem = ErrorResponse(
                     code="too-large", message=f"No more than {LONGEST:,} bytes are taken here.", advice="Send less."
                 )
                 raise CannotAnswer(413, problem, {"connection": "close"})
     except ClientDisconnect:
-        raise CannotAnswer(400, Problem(code="bad-json", message="The body broke off.")) from None
+        raise CannotAnswer(400, ErrorResponse(code="bad-json", message="The body broke off.")) from None
     return bytes(body)
 
 

@@ -22,7 +22,7 @@ from starlette.requests import ClientDisconnect
 from starlette.types import Receive, Scope, Send
 
 from bot.read_models import models
-from bot.read_models.lists import Pages
+from bot.read_models.lists import QueueReader
 from bot.web.answers import CannotAnswer
 from redis_state.keys import Keys
 
@@ -38,7 +38,7 @@ LASTS = 900.0
 
 SHOWN = 25
 """Rows of each list that are watched: as many as are on the first page of the queue."""
-FULL = models.Problem(code="too-many", message="Too many watch already.", advice="Reload the page instead.")
+FULL = models.ErrorResponse(code="too-many", message="Too many watch already.", advice="Reload the page instead.")
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ class Look:
 class Live:
     """The viewers of one board."""
 
-    def __init__(self, redis: AsyncRedis, keys: Keys, pages: Pages) -> None:
+    def __init__(self, redis: AsyncRedis, keys: Keys, pages: QueueReader) -> None:
         self._redis, self._keys, self._pages = redis, keys, pages
         self._changed = asyncio.Condition()
         self._task: asyncio.Task[None] | None = None
@@ -128,7 +128,7 @@ class Live:
         return place, Look(lists, json.dumps([_progress(one) for one in queue.running]))
 
 
-def _progress(one: models.Running) -> dict[str, object]:
+def _progress(one: models.RunningRequestView) -> dict[str, object]:
     return {"path": one.path, "phase": one.phase, "done": one.done, "total": one.total}
 
 

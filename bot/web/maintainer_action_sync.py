@@ -12,42 +12,42 @@ from datetime import UTC, datetime
 from typing import Any
 
 from bot.core import people
-from bot.core.context import Desk
-from bot.core.decision_records import keep
+from bot.core.context import BoardContext
+from bot.core.decision_records import record_decision
 from bot.core.render import render
 from leaderboard.roles import Role
-from redis_state.board.maintainer_actions import LOOKED, Code, Errand, Errands
+from redis_state.board.maintainer_actions import ROLE_LASTS, Code, MaintainerAction, MaintainerActions
 from redis_state.clock import iso
 
-MAY = frozenset({Role.MAINTAINER})
+ALLOWED_ROLES = frozenset({Role.MAINTAINER})
 _REQUEST = "request:"
 
 
-def sync_errand(desk: Desk, name: str) -> None:
+def sync_maintainer_action(desk: BoardContext, name: str) -> None:
     """Carry out the errand of this id and keep the answer, unless that was done before. Raises HubError."""
-    errands = Errands(desk.redis, desk.keys)
+    errands = MaintainerActions(desk.redis, desk.keys)
     errand = errands.find(name)
     if errand is None or errands.read(name) is not None:
         return
-    _, roles = people.roles(desk, errand.person, model="", submitter="", fresh=True, enough=MAY)
+    _, roles = people.roles(desk, errand.person, model="", submitter="", fresh=True, enough=ALLOWED_ROLES)
     if errand.what == "look":
-        errands.answer(name, "maintainer" if roles & MAY else "stranger", seconds=LOOKED)
+        errands.answer(name, "maintainer" if roles & ALLOWED_ROLES else "stranger", seconds=ROLE_LASTS)
         return
-    code = errands.settle(name, _judged(desk, errand, roles))
+    code = errands.settle(name, _wake_or_refuse(desk, errand, roles))
     at = datetime.fromtimestamp(errand.at, UTC)
-    keep(desk, _fields(desk, errand, roles, code), at, cause=f"page:{errand.id}", line="Record a wake")
+    record_decision(desk, _fields(desk, errand, roles, code), at, cause=f"page:{errand.id}", line="Record a wake")
     if code == "woken":
         desk.parking.wake(errand.about, now=desk.now())
     errands.answer(name, code)
 
 
-def _judged(desk: Desk, errand: Errand, roles: Set[Role]) -> Code:
-    if not roles & MAY:
+def _wake_or_refuse(desk: BoardContext, errand: MaintainerAction, roles: Set[Role]) -> Code:
+    if not roles & ALLOWED_ROLES:
         return "not-allowed"
     return "woken" if any(one.key == errand.about for one in desk.parking.all()) else "not-parked"
 
 
-def _fields(desk: Desk, errand: Errand, roles: Set[Role], code: Code) -> dict[str, Any]:
+def _fields(desk: BoardContext, errand: MaintainerAction, roles: Set[Role], code: Code) -> dict[str, Any]:
     path = errand.about.removeprefix(_REQUEST) if errand.about.startswith(_REQUEST) else ""
     entry = desk.index.find([path])[0] if path else None
     # Decisions are public. A request of a model that is not is woken without being named.

@@ -15,8 +15,8 @@ from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, generate_late
 from prometheus_client.registry import Collector
 from redis.exceptions import ResponseError
 
-from bot.core.context import Desk
-from bot.read_models.queue_snapshot import look
+from bot.core.context import BoardContext
+from bot.read_models.queue_snapshot import take_snapshot
 from leaderboard.tiers import TIERS
 from redis_state.board.catalog import STATUSES
 from redis_state.redis import text
@@ -36,7 +36,7 @@ GAUGES = {
 class BoardMetrics(Collector):
     """Reads all figures of one board when it is asked."""
 
-    def __init__(self, desk: Desk) -> None:
+    def __init__(self, desk: BoardContext) -> None:
         self._desk = desk
 
     def collect(self) -> Iterator[Metric]:
@@ -49,7 +49,7 @@ class BoardMetrics(Collector):
         yield from _redis(self._desk)
 
 
-def metric_routes(desk: Desk) -> APIRouter:
+def metric_routes(desk: BoardContext) -> APIRouter:
     """The route of one board."""
     registry = CollectorRegistry()
     registry.register(_Lazy(BoardMetrics(desk)))
@@ -82,7 +82,7 @@ def _gauge(name: str, words: str, values: Sequence[tuple[Sequence[str], float]],
     return family
 
 
-def _counted(desk: Desk) -> Iterator[Metric]:
+def _counted(desk: BoardContext) -> Iterator[Metric]:
     known = list(desk.meters.all())
     for name, (words, labels) in COUNTERS.items():
         counter = CounterMetricFamily(f"steward_{name}", words, labels=labels)
@@ -95,7 +95,7 @@ def _counted(desk: Desk) -> Iterator[Metric]:
         yield _gauge(name, words, fitting, labels)
 
 
-def _intake(desk: Desk) -> Iterator[Metric]:
+def _intake(desk: BoardContext) -> Iterator[Metric]:
     counter = CounterMetricFamily("steward_deliveries", "Deliveries, by what was made of them.", labels=["verdict"])
     for verdict, count in desk.redis.hgetall(desk.keys.inbox_counts).items():
         counter.add_metric([text(verdict)], float(count))
@@ -108,13 +108,13 @@ def _intake(desk: Desk) -> Iterator[Metric]:
     yield _gauge("polling", "1 while webhooks cannot be relied on.", [((), float(bool(polling)))])
 
 
-def _hub(desk: Desk) -> Iterator[Metric]:
+def _hub(desk: BoardContext) -> Iterator[Metric]:
     answered, failed = desk.redis.hmget(desk.keys.hub_state, ["answered", "failed"])
     yield _gauge("hub_answered_seconds", "When the Hub last answered a sync.", [((), float(answered or 0))])
     yield _gauge("hub_failed_seconds", "When the Hub last failed a sync.", [((), float(failed or 0))])
 
 
-def _writes(desk: Desk) -> Iterator[Metric]:
+def _writes(desk: BoardContext) -> Iterator[Metric]:
     shared = (desk.requests, desk.results, desk.logs, desk.flags_repo, desk.contents)
     repos = [repo for repo in shared if repo is not None]
     now = desk.now()
@@ -124,10 +124,10 @@ def _writes(desk: Desk) -> Iterator[Metric]:
     yield _gauge("edits_staged", "Edits that wait for the next commit.", staged, ["repo"])
 
 
-def _queue(desk: Desk) -> Iterator[Metric]:
+def _queue(desk: BoardContext) -> Iterator[Metric]:
     counts = [((status,), float(desk.redis.zcard(desk.keys.catalog("status", status)))) for status in STATUSES]
     yield _gauge("requests", "Requests, by the word in their file.", counts, ["status"])
-    line = look(desk)
+    line = take_snapshot(desk)
     waiting = [((tier,), float(sum(one.tier == tier for one in line.turns))) for tier in TIERS]
     yield _gauge("waiting", "Requests that wait for their turn.", waiting, ["tier"])
     yield _gauge(
@@ -138,14 +138,14 @@ def _queue(desk: Desk) -> Iterator[Metric]:
     yield _gauge("oldest_wait_seconds", "How long the request waits that waits longest.", [((), waited)])
 
 
-def _workers(desk: Desk) -> Iterator[Metric]:
+def _workers(desk: BoardContext) -> Iterator[Metric]:
     alive = desk.workers.alive(now=desk.now())
     busy = sum(bool(card.doing) for card in alive)
     states = [(("busy",), float(busy)), (("idle",), float(len(alive) - busy))]
     yield _gauge("workers", "Workers that live, by whether they evaluate.", states, ["state"])
 
 
-def _redis(desk: Desk) -> Iterator[Metric]:
+def _redis(desk: BoardContext) -> Iterator[Metric]:
     try:
         used = desk.redis.info("memory")
     except ResponseError:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
-from bot.core.context import Desk
+from bot.core.context import BoardContext
 from bot.read_models.lists import BadCursor
 from bot.threads.verbs import REGISTRY
 from bot.web.frame import Frame
@@ -16,7 +16,7 @@ SHOWN = 50
 """Decisions on a page."""
 
 
-def page_routes(desk: Desk, frame: Frame) -> APIRouter:
+def page_routes(desk: BoardContext, frame: Frame) -> APIRouter:
     """These pages of one board."""
     routes = APIRouter(include_in_schema=False)
 

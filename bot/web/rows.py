@@ -14,23 +14,23 @@ from dataclasses import dataclass, field
 from itertools import accumulate, chain
 
 from bot.read_models import serializers
-from bot.results.fuzzy_names import Alike
+from bot.results.fuzzy_names import FuzzyNameIndex
 from bot.results.searching import values_of
-from leaderboard.categories import Category
+from leaderboard.categories import ModelCategory
 from leaderboard.search import Query, Value, fold
-from redis_state.board.entry import Entry
-from redis_state.board.scoreboard import Scored
+from redis_state.board.entry import IndexEntry
+from redis_state.board.scoreboard import EvaluationScores
 
 SORTS = ("average", "model", "parameters", "time")
 FEW = 8
 """One in so many rows, or fewer, are sorted by themselves; more are picked out of the order of all."""
-CATEGORIES: dict[str, Category] = {one.value: one for one in Category}
+CATEGORIES: dict[str, ModelCategory] = {one.value: one for one in ModelCategory}
 CACHED = 64
 """Answers to searches that are kept as long as nothing changes."""
 
 
 @dataclass(frozen=True)
-class Line:
+class RequestRow:
     """One request: what its row shows and what it is found by. `benchmarks` are normalised scores by name, `suite` the
     digest of the one that they are by."""
 
@@ -51,19 +51,24 @@ class Line:
         return found if isinstance(found, float) else None
 
 
-def line_of(entry: Entry, scored: Scored | None, licence: str = "") -> Line:
+def row_of(entry: IndexEntry, scored: EvaluationScores | None, licence: str = "") -> RequestRow:
     """The line of one request that everybody may know of."""
     name, values = values_of(entry, scored, licence)
     told = serializers.state_of(entry)
     benchmarks, suite = (scored.benchmarks, scored.suite) if scored is not None else ({}, "")
-    return Line(entry.path, name, fold(name), told, entry.time, values, entry.weights, sys.intern(suite), benchmarks)
+    return RequestRow(
+        entry.path, name, fold(name), told, entry.time, values, entry.weights, sys.intern(suite), benchmarks
+    )
 
 
-class Rows:
+class RequestRows:
     """The rows of one moment, numbered; what was prepared `before` is prepared in them too."""
 
     def __init__(
-        self, lines: tuple[Line, ...], flagged: tuple[frozenset[str], frozenset[str]], before: Rows | None = None
+        self,
+        lines: tuple[RequestRow, ...],
+        flagged: tuple[frozenset[str], frozenset[str]],
+        before: RequestRows | None = None,
     ) -> None:
         self.lines = lines
         names, weights = flagged
@@ -83,7 +88,7 @@ class Rows:
         self.with_scores = [at for at, line in enumerate(lines) if line.average is not None]
         self._columns: dict[str, list[Value]] = {}
         self._answers: dict[object, array[int]] = {}
-        self._alike: Alike | None = None
+        self._alike: FuzzyNameIndex | None = None
         for sort in ("average", "time"):  # what every visitor asks for first
             self._order(sort)
         if before is not None and before._alike is not None:
@@ -222,10 +227,10 @@ class Rows:
             self._alike = self._spelling()
         return self._alike.near(query)
 
-    def _spelling(self) -> Alike:
-        return Alike((line.model, line.folded) for line in self.lines)
+    def _spelling(self) -> FuzzyNameIndex:
+        return FuzzyNameIndex((line.model, line.folded) for line in self.lines)
 
 
-def category_of(line: Line) -> Category:
+def category_of(line: RequestRow) -> ModelCategory:
     """What kind of model it says it is."""
-    return CATEGORIES.get(str(line.values["category"]), Category.UNKNOWN)
+    return CATEGORIES.get(str(line.values["category"]), ModelCategory.UNKNOWN)

@@ -10,20 +10,20 @@ from typing import Any
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
-from bot.web.board import Views
+from bot.web.board import BoardReader
 from bot.web.charts.serializers import model_chart
 from bot.web.frame import Frame
 from bot.web.incoming import choice, number, words
 from bot.web.live import SHOWN
 from bot.web.rows import SORTS
-from leaderboard.categories import Category
+from leaderboard.categories import ModelCategory
 
 ROWS, ENDED = 50, 8
 """Rows of a page, and of those that ended on the page of the queue."""
 STATES = ("waiting", "running", "finished", "failed", "cancelled", "new", "elsewhere")
 
 
-def site_routes(views: Views, frame: Frame) -> APIRouter:
+def site_routes(views: BoardReader, frame: Frame) -> APIRouter:
     """The pages of one board."""
     routes = APIRouter(include_in_schema=False)
 
@@ -71,12 +71,12 @@ def site_routes(views: Views, frame: Frame) -> APIRouter:
             "q": words(request, "q"),
             "sort": choice(request, "sort", (*SORTS, *views.columns)) or "average",
             "rising": "1" if words(request, "rising") == "1" else "",
-            "category": choice(request, "category", tuple(Category)),
+            "category": choice(request, "category", tuple(ModelCategory)),
             "precision": choice(request, "precision", precisions),
             "flagged": "1" if words(request, "flagged") == "1" else "",
         }
         found = views.results(**_read(asked), page=number(request, "page", 1), size=ROWS)
-        return frame.page(request, "results", found=found, asked=asked, categories=Category, precisions=precisions)
+        return frame.page(request, "results", found=found, asked=asked, categories=ModelCategory, precisions=precisions)
 
     @routes.get("/flags")
     def flags(request: Request) -> Response:

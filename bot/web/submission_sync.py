@@ -17,17 +17,17 @@ import structlog
 
 from bot.core import people
 from bot.core.commands.grammar import Command, Word
-from bot.core.commands.registry import Misused, bind
-from bot.core.context import Desk
-from bot.core.decision_records import keep
-from bot.read_models.check_models import Reason
-from bot.read_models.submit_models import Asked, Code, Submitted
+from bot.core.commands.registry import BadArguments, bind
+from bot.core.context import BoardContext
+from bot.core.decision_records import record_decision
+from bot.read_models.check_models import ReasonView
+from bot.read_models.submit_models import Code, SubmissionBody, SubmissionResponse
 from bot.requests import submitting
-from bot.requests.verb_submit import SUBMIT, may_resubmit, wish_of, words
+from bot.requests.verb_submit import SUBMIT, may_resubmit, result_text, submit_command
 from hub.errors import BadToken, HubError, RateLimited, Transient
 from leaderboard.requests import Status
 from leaderboard.roles import Role
-from redis_state.board.submissions import FORGOTTEN, KEPT, Submission, Submissions
+from redis_state.board.submissions import PENDING_RETENTION, RETENTION, ApiSubmission, ApiSubmissions
 from redis_state.clock import iso
 
 log = structlog.get_logger()
@@ -81,44 +81,44 @@ CODES: dict[str, Code] = {
 """What may come of a submission → what it is called here."""
 
 
-def sync_submission(desk: Desk, digest: str) -> None:
+def sync_submission(desk: BoardContext, digest: str) -> None:
     """Carry out the submission of this name and keep the answer, unless that was done before."""
-    submissions = Submissions(desk.redis, desk.keys)
+    submissions = ApiSubmissions(desk.redis, desk.keys)
     submission = submissions.find(digest)
     if submission is None or submissions.read(digest) is not None:
         return
     told = carry_out(desk, submission)
     lasts = told.code in DONE or (submission.key and told.code not in ("off", "hub-refused"))
-    submissions.answer(digest, told.model_dump_json(), seconds=KEPT if lasts else FORGOTTEN)
+    submissions.answer(digest, told.model_dump_json(), seconds=RETENTION if lasts else PENDING_RETENTION)
 
 
-def arguments_of(asked: Asked) -> dict[str, str] | str:
+def arguments_of(asked: SubmissionBody) -> dict[str, str] | str:
     """The arguments of `/submit` for what somebody asked for by a program; a sentence where they are not right."""
     said = tuple(Word(value, key=name, quoted=True) for name, value in asked.arguments().items())
     bound = bind(SUBMIT, Command(SUBMIT.name, said, ""))
-    return bound.why if isinstance(bound, Misused) else dict(bound)
+    return bound.why if isinstance(bound, BadArguments) else dict(bound)
 
 
-def carry_out(desk: Desk, submission: Submission) -> Submitted:
+def carry_out(desk: BoardContext, submission: ApiSubmission) -> SubmissionResponse:
     """Check it and write it, as `/submit` does; what came of it. Raises HubError where that passes by itself."""
-    wish = wish_of(submission.arguments, submitter=submission.person_name)
+    wish = submit_command(submission.arguments, submitter=submission.person_name)
     try:
         _, roles = people.roles(desk, submission.person, model=wish.model, submitter="", fresh=False, enough=SUBMIT.who)
         if not roles & SUBMIT.who:
-            return _told("not-allowed", wish.model)
+            return _refusal("not-allowed", wish.model)
         may = may_resubmit(desk, submission.person)
         done = submitting.submit(desk, wish, cause=submission.cause, may_resubmit=may)
         if done.how in DONE:
             _record(desk, submission, done, roles)
-        return _shown(desk, done)
+        return _submission_response(desk, done)
     except (Transient, RateLimited, BadToken):
         raise  # it would be the same with all others, and passes
     except HubError as error:
         log.warning("a submission failed", error=f"{type(error).__name__}: {error}")
-        return _told("hub-refused", wish.model)
+        return _refusal("hub-refused", wish.model)
 
 
-def _record(desk: Desk, submission: Submission, done: submitting.Submitted, roles: Set[Role]) -> None:
+def _record(desk: BoardContext, submission: ApiSubmission, done: submitting.SubmitResult, roles: Set[Role]) -> None:
     """Keep it beside what is decided in threads. What was not submitted left nothing, and nobody else heard of it."""
     at = submission.at or desk.now()
     given = {name: value for name, value in submission.arguments.items() if name != "model"}
@@ -133,39 +133,41 @@ def _record(desk: Desk, submission: Submission, done: submitting.Submitted, role
         "requests": [done.path],
         "model": done.model,
         "allowed": True,
-        "answer": str(words(desk, done, by_program=True)),
+        "answer": str(result_text(desk, done, by_program=True)),
         "thread": None,
         "comment": f"api-{submission.digest}-{int(at)}",
         "number": 0,
         "board": desk.board.name,
     }
     cause = f"{submission.cause}:{int(at)}"
-    keep(desk, fields, datetime.fromtimestamp(at, UTC), cause=cause, line="Record a submission by program")
+    record_decision(desk, fields, datetime.fromtimestamp(at, UTC), cause=cause, line="Record a submission by program")
 
 
-def _shown(desk: Desk, done: submitting.Submitted) -> Submitted:
+def _submission_response(desk: BoardContext, done: submitting.SubmitResult) -> SubmissionResponse:
     """What came of it, as the API tells it."""
     code = CODES[done.how]
     if code == "refused" and all(one.code in QUOTAS for one in done.reasons):
         code = "quota"
     status = done.status or (Status.PENDING.value if code == "submitted" else "")
-    told = _told(code, done.model).model_copy(
+    told = _refusal(code, done.model).model_copy(
         update={
-            "text": str(words(desk, done, by_program=True)),
+            "text": str(result_text(desk, done, by_program=True)),
             "revision": done.sha,
             "status": status,
-            "reasons": [Reason(**one.model_dump()) for one in done.reasons],
+            "reasons": [ReasonView(**one.model_dump()) for one in done.reasons],
         }
     )
-    return told.model_copy(update=where(desk, done.path)) if code in (*DONE, "exists", "unreadable") else told
+    return (
+        told.model_copy(update=request_addresses(desk, done.path)) if code in (*DONE, "exists", "unreadable") else told
+    )
 
 
-def _told(code: Code, model: str) -> Submitted:
+def _refusal(code: Code, model: str) -> SubmissionResponse:
     message, advice = SENTENCES[code]
-    return Submitted(code=code, message=message.format(model=model), advice=advice, model=model)
+    return SubmissionResponse(code=code, message=message.format(model=model), advice=advice, model=model)
 
 
-def where(desk: Desk, path: str) -> dict[str, str]:
+def request_addresses(desk: BoardContext, path: str) -> dict[str, str]:
     """Where the request at `path` can be followed."""
     quoted = quote(path)
     return {

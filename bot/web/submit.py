@@ -16,20 +16,20 @@ from fastapi.security import HTTPAuthorizationCredentials
 from pydantic import ValidationError
 from starlette.concurrency import run_in_threadpool
 
-from bot.core.context import Desk
+from bot.core.context import BoardContext
 from bot.model_facts.checking import as_request
-from bot.read_models.models import Problem
-from bot.read_models.submit_models import Asked, Submitted
+from bot.read_models.models import ErrorResponse
+from bot.read_models.submit_models import SubmissionBody, SubmissionResponse
 from bot.threads.limits import MOST, wait_of
 from bot.web.answers import FRESH, CannotAnswer
-from bot.web.checks import AGAIN, Patience
+from bot.web.checks import AGAIN, AnswerWaiter
 from bot.web.incoming import body_of, client_of
-from bot.web.submission_sync import arguments_of, where
+from bot.web.submission_sync import arguments_of, request_addresses
 from bot.web.tokens import BEARER, Owners, shown_token, unknown
 from bot.web.visitors import Visitors
 from hub.records import Account
 from leaderboard.reasons import Problem as Reason
-from redis_state.board.submissions import SUBMISSION, Submission, Submissions
+from redis_state.board.submissions import SUBMISSION, ApiSubmission, ApiSubmissions
 
 STATUSES = {
     "submitted": 202,
@@ -44,33 +44,36 @@ STATUSES = {
     "hub-refused": 503,
 }
 BODY: dict[str, Any] = {
-    "requestBody": {"required": True, "content": {"application/json": {"schema": Asked.model_json_schema()}}}
+    "requestBody": {"required": True, "content": {"application/json": {"schema": SubmissionBody.model_json_schema()}}}
 }
 ANSWERS: dict[int | str, dict[str, Any]] = {
-    202: {"model": Submitted, "description": "Submitted, or still being checked: then send the same again."},
-    400: {"model": Problem, "description": "The body is no JSON."},
-    401: {"model": Problem, "description": "There is no token, or none that the Hub knows."},
-    403: {"model": Problem, "description": "This account may not submit."},
+    202: {"model": SubmissionResponse, "description": "Submitted, or still being checked: then send the same again."},
+    400: {"model": ErrorResponse, "description": "The body is no JSON."},
+    401: {"model": ErrorResponse, "description": "There is no token, or none that the Hub knows."},
+    403: {"model": ErrorResponse, "description": "This account may not submit."},
     409: {
-        "model": Submitted,
+        "model": SubmissionResponse,
         "description": "There is a request that has not ended, or is for this commit; or edits are off.",
     },
-    413: {"model": Problem, "description": "The body is too long."},
-    422: {"model": Submitted, "description": "It would be refused, with every reason; or a field is not right."},
-    429: {"model": Submitted, "description": "The quota is used up; or too much was asked within an hour."},
-    503: {"model": Problem, "description": "The Hub, or the queue's server, does not answer."},
+    413: {"model": ErrorResponse, "description": "The body is too long."},
+    422: {
+        "model": SubmissionResponse,
+        "description": "It would be refused, with every reason; or a field is not right.",
+    },
+    429: {"model": SubmissionResponse, "description": "The quota is used up; or too much was asked within an hour."},
+    503: {"model": ErrorResponse, "description": "The Hub, or the queue's server, does not answer."},
 }
 
 
 class Submitting:
     """The submissions by program to one board."""
 
-    def __init__(self, desk: Desk, visitors: Visitors) -> None:
+    def __init__(self, desk: BoardContext, visitors: Visitors) -> None:
         self.desk = desk
         self.owners = Owners(desk)
         self.visitors = visitors
-        self._submissions = Submissions(desk.redis, desk.keys)
-        self._patience = Patience()
+        self._submissions = ApiSubmissions(desk.redis, desk.keys)
+        self._patience = AnswerWaiter()
 
     async def signed_in(self, request: Request, said: str) -> Account:
         """Who is signed in, in a browser whose page says the form token. Raises CannotAnswer."""
@@ -80,20 +83,20 @@ class Submitting:
         visitor.expect(said)
         return await run_in_threadpool(self.owners.a_person, Account(visitor.person.id, visitor.name), "user")
 
-    async def submit(self, submission: Submission) -> Submitted:
+    async def submit(self, submission: ApiSubmission) -> SubmissionResponse:
         """What came of it, as soon as it is known, or that it is under way. Raises CannotAnswer."""
         body = await run_in_threadpool(self._put, submission)
         if body is None:
             body = await self._patience.wait(lambda: self._submissions.read(submission.digest))
-        return Submitted.model_validate_json(body) if body is not None else self._under_way(submission)
+        return SubmissionResponse.model_validate_json(body) if body is not None else self._under_way(submission)
 
-    def _put(self, submission: Submission) -> bytes | None:
+    def _put(self, submission: ApiSubmission) -> bytes | None:
         """The answer, where there is one; else it is noted, if its person may go on, and a sync called."""
         digest = submission.digest
         earlier = self._submissions.find(digest)
         if earlier is not None and earlier.arguments != submission.arguments:
             message = "This Idempotency-Key was used for another submission within a day."
-            raise CannotAnswer(422, Problem(code="key-reused", message=message, advice="Choose another key."))
+            raise CannotAnswer(422, ErrorResponse(code="key-reused", message=message, advice="Choose another key."))
         if (body := self._submissions.read(digest)) is not None:
             return body
         if earlier is None:
@@ -102,13 +105,13 @@ class Submitting:
         self.desk.mark(f"{SUBMISSION}:{digest}")
         return None
 
-    def _refuse_too_many(self, submission: Submission) -> None:
+    def _refuse_too_many(self, submission: ApiSubmission) -> None:
         if wait := round(wait_of(self.desk, submission.person, submission.cause)):
             message = f"You have had {MOST} things done within an hour, in threads and here."
-            problem = Problem(code="too-many", message=message, advice=f"Submit it again in {wait} s.")
+            problem = ErrorResponse(code="too-many", message=message, advice=f"Submit it again in {wait} s.")
             raise CannotAnswer(429, problem, {"retry-after": str(wait)})
 
-    def _under_way(self, submission: Submission) -> Submitted:
+    def _under_way(self, submission: ApiSubmission) -> SubmissionResponse:
         model = submission.arguments["model"]
         named = as_request(
             model,
@@ -116,12 +119,12 @@ class Submitting:
             precision=submission.arguments["precision"],
             weight_type=submission.arguments["weight_type"],
         )
-        return Submitted(
+        return SubmissionResponse(
             code="under-way",
             message=f"{model} is being checked.",
             advice=f"Send the same again in {AGAIN} s to hear what came of it; it counts once.",
             model=model,
-            **({} if isinstance(named, Reason) else where(self.desk, str(named.path))),
+            **({} if isinstance(named, Reason) else request_addresses(self.desk, str(named.path))),
         )
 
 
@@ -133,7 +136,7 @@ def submit_routes(submitting: Submitting) -> APIRouter:
         "/requests",
         summary="Submit a model",
         status_code=202,
-        response_model=Submitted,
+        response_model=SubmissionResponse,
         responses=ANSWERS,
         openapi_extra=BODY,
     )
@@ -162,11 +165,11 @@ def submit_routes(submitting: Submitting) -> APIRouter:
     return routes
 
 
-def _submission(account: Account, arguments: dict[str, str], key: str, at: float) -> Submission:
-    return Submission(person_id=account.id, person_name=account.name, arguments=arguments, key=key, at=at)
+def _submission(account: Account, arguments: dict[str, str], key: str, at: float) -> ApiSubmission:
+    return ApiSubmission(person_id=account.id, person_name=account.name, arguments=arguments, key=key, at=at)
 
 
-def _answer(told: Submitted) -> Response:
+def _answer(told: SubmissionResponse) -> Response:
     headers = {**FRESH, "cache-control": "no-store"}
     if told.code in ("under-way", "hub-refused"):
         headers["retry-after"] = str(AGAIN if told.code == "under-way" else 60)
@@ -176,7 +179,7 @@ def _answer(told: Submitted) -> Response:
 def arguments_in(body: bytes) -> dict[str, str]:
     """The arguments of `/submit` in a body. Raises CannotAnswer where they are none, or not right."""
     try:
-        asked = Asked.model_validate_json(body)
+        asked = SubmissionBody.model_validate_json(body)
     except ValidationError as error:
         raise _misread(error) from None
     arguments = arguments_of(asked)
@@ -188,11 +191,11 @@ def arguments_in(body: bytes) -> dict[str, str]:
 def _misread(error: ValidationError) -> CannotAnswer:
     first = error.errors(include_url=False, include_input=False)[0]
     if first["type"] == "json_invalid":
-        problem = Problem(code="bad-json", message="The body is no JSON.", advice="Send a JSON object, in UTF-8.")
+        problem = ErrorResponse(code="bad-json", message="The body is no JSON.", advice="Send a JSON object, in UTF-8.")
         return CannotAnswer(400, problem)
     field = ".".join(map(str, first["loc"]))[:60]
     return _wrong(f"{field}: {first['msg'][:200]}." if field else f"{first['msg'][:200]}.")
 
 
 def _wrong(why: str) -> CannotAnswer:
-    return CannotAnswer(422, Problem(code="bad-body", message=why, advice="See /openapi.json for what is taken."))
+    return CannotAnswer(422, ErrorResponse(code="bad-body", message=why, advice="See /openapi.json for what is taken."))

@@ -22,9 +22,9 @@ from typing import Any
 import structlog
 from redis.exceptions import RedisError
 
-from bot.core.context import Desk
+from bot.core.context import BoardContext
 from bot.results.searching import licences_of, scores_of
-from bot.web.rows import Line, Rows, line_of
+from bot.web.rows import RequestRow, RequestRows, row_of
 from leaderboard.flags import FlagRecord
 
 log = structlog.get_logger()
@@ -35,21 +35,21 @@ MANY, REST = 5_000, 20.0
 """Rows that are put in order while somebody waits; more are then left alone for so many times as long as it took."""
 
 
-class Table:
+class RequestTable:
     """The public requests of one board. Safe to share between threads."""
 
-    def __init__(self, desk: Desk) -> None:
+    def __init__(self, desk: BoardContext) -> None:
         self.desk = desk
         self._lock = threading.Lock()
-        self._lines: dict[str, Line] = {}
-        self._rows: Rows | None = None
+        self._lines: dict[str, RequestRow] = {}
+        self._rows: RequestRows | None = None
         self._building, self._built, self._took = False, 0.0, 0.0
         self._changed = False
         """Whether something was read that is not in the rows yet."""
         self._seen, self._flags = b"", ""
         self._flagged: tuple[frozenset[str], frozenset[str]] = (frozenset(), frozenset())
 
-    def rows(self) -> Rows:
+    def rows(self) -> RequestRows:
         """The rows as they are now; the same object as long as nothing changes.
 
         Where there are many, they are put in order in the background, and now and then: until then the rows are those
@@ -71,12 +71,12 @@ class Table:
         finally:
             self._building = False
 
-    def _build(self, *, before: Rows | None = None) -> Rows:
+    def _build(self, *, before: RequestRows | None = None) -> RequestRows:
         began = time.monotonic()
         self._changed |= self._follow_flags()
         self._changed |= self._follow()
         if self._changed or self._rows is None:
-            self._rows = Rows(tuple(self._lines.values()), self._flagged, before)
+            self._rows = RequestRows(tuple(self._lines.values()), self._flagged, before)
             self._changed = False
             self._built = time.monotonic()
             self._took = self._built - began
@@ -96,14 +96,14 @@ class Table:
     def _read_all(self) -> bool:
         # The place in the stream first: what changes while everything is read is then read twice, and not missed.
         newest: Any = self.desk.redis.xrevrange(self.desk.keys.request_changes, count=1)
-        lines: dict[str, Line] = {}
+        lines: dict[str, RequestRow] = {}
         paths = self.desk.index.paths()
         while chunk := list(islice(paths, CHUNK)):
             self._reread(chunk, lines)
         self._lines, self._seen = lines, newest[0][0] if newest else b""
         return True
 
-    def _reread(self, paths: Sequence[str], lines: dict[str, Line]) -> None:
+    def _reread(self, paths: Sequence[str], lines: dict[str, RequestRow]) -> None:
         entries = self.desk.index.find(paths)
         there = [entry for entry in entries if entry is not None]
         scores, licences = scores_of(self.desk, there), licences_of(self.desk, there)
@@ -111,7 +111,7 @@ class Table:
             if entry is None or entry.is_private:
                 lines.pop(path, None)
             else:
-                lines[path] = line_of(entry, scores.get(path), licences.get(path, ""))
+                lines[path] = row_of(entry, scores.get(path), licences.get(path, ""))
 
     def _follow_flags(self) -> bool:
         commit, records = self.desk.flag_book.known()

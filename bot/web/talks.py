@@ -5,28 +5,28 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 
-from bot.core.context import Desk, repo_of
+from bot.core.context import BoardContext, repo_of
 from bot.core.waiting_threads import waiting_threads
 from bot.read_models import talk_models as models
 from bot.read_models.lists import read_cursor, write_cursor
-from redis_state.board.decisions import Decision
+from redis_state.board.decisions import CommandDecision
 from redis_state.clock import iso
 
 MOST_WAITING, MOST_TOLD = 1_000, 20
 """Threads, and requests of a decision that came from no thread, that are told at most."""
 
 
-def decisions(desk: Desk, *, cursor: str = "", limit: int = 100) -> models.DecisionList:
+def decisions(desk: BoardContext, *, cursor: str = "", limit: int = 100) -> models.DecisionListResponse:
     """A page of decisions, newest first. Raises BadCursor."""
     after = read_cursor(cursor) if cursor else None
     found = desk.decisions.newest(limit=limit, after=after)
     last = found[-1] if len(found) == limit else None
     following = write_cursor((last.seconds, last.id)) if last is not None else None
-    told = [_decided(desk, one) for one in _without_hidden(desk, found)]
-    return models.DecisionList(decisions=told, next=following)
+    told = [_decision_view(desk, one) for one in _without_hidden(desk, found)]
+    return models.DecisionListResponse(decisions=told, next=following)
 
 
-def _without_hidden(desk: Desk, found: Sequence[Decision]) -> Iterator[Decision]:
+def _without_hidden(desk: BoardContext, found: Sequence[CommandDecision]) -> Iterator[CommandDecision]:
     """`found`, without the names of models that not everybody may know of. At most one round trip.
 
     What was written in a thread can be read there by everybody. What came by a program, by a page or from a shell is
@@ -49,10 +49,10 @@ def _without_hidden(desk: Desk, found: Sequence[Decision]) -> Iterator[Decision]
             yield one.model_copy(update={"requests": [], "model": "", "command": f"{verb} …", "answer": ""})
 
 
-def _decided(desk: Desk, one: Decision) -> models.Decided:
+def _decision_view(desk: BoardContext, one: CommandDecision) -> models.CommandDecisionView:
     where = one.thread
     repo = repo_of(where.repo) if where is not None else None
-    return models.Decided(
+    return models.CommandDecisionView(
         at=one.at,
         person=one.person.name,
         person_id=one.person.id,
@@ -67,16 +67,16 @@ def _decided(desk: Desk, one: Decision) -> models.Decided:
     )
 
 
-def threads_waiting(desk: Desk) -> models.ThreadsWaiting:
+def threads_waiting(desk: BoardContext) -> models.WaitingThreadsResponse:
     """The threads that wait for a maintainer, the longest first."""
     found = [
-        models.ThreadWaiting(title=one.title, url=one.url, topic=one.topic, author=one.author, since=iso(one.since))
+        models.WaitingThreadView(title=one.title, url=one.url, topic=one.topic, author=one.author, since=iso(one.since))
         for one in waiting_threads(desk)[:MOST_WAITING]
     ]
-    return models.ThreadsWaiting(threads=found)
+    return models.WaitingThreadsResponse(threads=found)
 
 
-def readable(at: str) -> str:
+def readable_time(at: str) -> str:
     """An ISO time as people read it: `2026-11-25 12:00 UTC`; as it is where it is none."""
     try:
         return datetime.fromisoformat(at).astimezone(UTC).strftime("%Y-%m-%d %H:%M UTC")

@@ -20,15 +20,15 @@ from collections import OrderedDict
 from anyio import CapacityLimiter, to_thread
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
-from bot.core.context import Desk
-from bot.read_models.models import Problem
+from bot.core.context import BoardContext
+from bot.read_models.models import ErrorResponse
 from bot.web.answers import CannotAnswer
-from bot.web.checks import who
+from bot.web.checks import client_name
 from hub.client import Hub
 from hub.errors import BadRequest, Denied, HubError, RateLimited
 from hub.records import Account
 from hub.retries import Retries
-from redis_state.board.check_questions import Questions
+from redis_state.board.check_questions import CheckQuestions
 from redis_state.redis import text
 
 BEARER = HTTPBearer(auto_error=False, description="A token of the person who calls; it only shows who they are.")
@@ -50,9 +50,9 @@ Owner = tuple[Account, str]
 class Owners:
     """Who stands behind tokens."""
 
-    def __init__(self, desk: Desk) -> None:
+    def __init__(self, desk: BoardContext) -> None:
         self._desk = desk
-        self._questions = Questions(desk.redis, desk.keys)
+        self._questions = CheckQuestions(desk.redis, desk.keys)
         self._secret = secrets.token_bytes(32)
         self._known: OrderedDict[bytes, tuple[float, Owner | None]] = OrderedDict()
         self._lock = threading.Lock()
@@ -68,7 +68,7 @@ class Owners:
         digest = hmac.digest(self._secret, token.encode(), hashlib.sha256)
         known, owner = self._remembered(digest)
         if not known:
-            counter = f"token {who(client)}"
+            counter = f"token {client_name(client)}"
             self._refuse_guesses(counter)
             owner = self._ask(token)
             self._remember(digest, owner)
@@ -84,7 +84,9 @@ class Owners:
         if kind == "user" and (me is None or text(me) != account.id):
             return account
         message = "This token is not that of a person." if kind != "user" else "The leaderboard's bot is no person."
-        raise CannotAnswer(403, Problem(code="no-person", message=message, advice="Use a token of your own account."))
+        raise CannotAnswer(
+            403, ErrorResponse(code="no-person", message=message, advice="Use a token of your own account.")
+        )
 
     def _ask(self, token: str) -> Owner | None:
         """What the Hub says; None where it does not know the token."""
@@ -100,7 +102,7 @@ class Owners:
 
     def _refuse_guesses(self, counter: str) -> None:
         if int(self._desk.redis.get(self._desk.keys.asked(counter)) or 0) >= WRONG:
-            problem = Problem(
+            problem = ErrorResponse(
                 code="too-many",
                 message="Too many tokens that nobody has were shown from your address.",
                 advice="Look for the right one, and try again in a minute.",
@@ -130,10 +132,10 @@ def shown_token(shown: HTTPAuthorizationCredentials) -> str:
 def unknown(message: str) -> CannotAnswer:
     """The answer to whoever shows no token, or none that the Hub knows."""
     advice = "Send `Authorization: Bearer hf_…` with a token of yours, from huggingface.co/settings/tokens."
-    problem = Problem(code="bad-token", message=message, advice=advice)
+    problem = ErrorResponse(code="bad-token", message=message, advice=advice)
     return CannotAnswer(401, problem, {"www-authenticate": "Bearer"})
 
 
 def _away(message: str, seconds: int) -> CannotAnswer:
-    problem = Problem(code="hub-away", message=message, advice=f"Nothing was done. Try again in {seconds} s.")
+    problem = ErrorResponse(code="hub-away", message=message, advice=f"Nothing was done. Try again in {seconds} s.")
     return CannotAnswer(503, problem, {"retry-after": str(seconds)})

@@ -12,17 +12,17 @@ from dataclasses import dataclass
 
 from fastapi import Request, Response
 
-from bot.core.context import Desk
-from bot.read_models.models import Problem
+from bot.core.context import BoardContext
+from bot.read_models.models import ErrorResponse
 from bot.web.answers import CannotAnswer
 from hub.oauth import OAuthApp
 from leaderboard.roles import Person
-from redis_state.board.maintainer_actions import ERRAND, Errand, Errands, look
-from redis_state.board.sessions import LASTS, Sessions, form_token
-from redis_state.dirty import Priority
+from redis_state.board.maintainer_actions import MAINTAINER_ACTION, MaintainerAction, MaintainerActions, role_check
+from redis_state.board.sessions import LASTS, SignInSessions, form_token
+from redis_state.dirty import SyncPriority
 
 FORM_TOKEN, FORM_HEADER = "csrf", "x-csrf-token"
-NOT_OURS = Problem(
+NOT_OURS = ErrorResponse(
     code="no-form-token",
     message="This was not sent from a page of ours, or the page is from an earlier sign-in.",
     advice="Reload the page and try again. A program sends its own token instead of a cookie.",
@@ -56,10 +56,10 @@ class Visitor:
 class Visitors:
     """The visitors of one board; nobody is known where there is no `app` to sign in with."""
 
-    def __init__(self, desk: Desk, app: OAuthApp | None) -> None:
+    def __init__(self, desk: BoardContext, app: OAuthApp | None) -> None:
         self.desk, self.app = desk, app
-        self.sessions = Sessions(desk.redis, desk.keys)
-        self.errands = Errands(desk.redis, desk.keys)
+        self.sessions = SignInSessions(desk.redis, desk.keys)
+        self.errands = MaintainerActions(desk.redis, desk.keys)
         self.is_secure = app is not None and app.redirect_uri.startswith("https://")
         self.cookie = self.cookie_name("session")
 
@@ -81,13 +81,13 @@ class Visitors:
             return True
         if not self.desk.board.maintainer_organisations:
             return False
-        told = self.errands.read(look(person, at=0.0).id)
+        told = self.errands.read(role_check(person, at=0.0).id)
         return None if told is None else told == "maintainer"
 
-    def send(self, errand: Errand) -> None:
+    def send(self, errand: MaintainerAction) -> None:
         """Have a sync carry out `errand`, before what nobody waits for."""
         self.errands.put(errand)
-        self.desk.mark(f"{ERRAND}:{errand.id}", Priority.PERSON)
+        self.desk.mark(f"{MAINTAINER_ACTION}:{errand.id}", SyncPriority.PERSON)
 
     def remember(self, response: Response, what: str, value: str, *, seconds: int = LASTS) -> None:
         """Have the browser keep `value`."""

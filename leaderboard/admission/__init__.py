@@ -1,14 +1,14 @@
 """Admission: facts about a submission in, a verdict with every reason out."""
 
-from leaderboard.admission.rules import REASONS, RULES, Outcome, Result, Verdict, judge, refusal, unreadable
-from leaderboard.admission.submission import Rule, Submission
+from leaderboard.admission.rules import REASONS, RULES, Outcome, RuleResult, Verdict, judge, refusal, unreadable
+from leaderboard.admission.submission import AdmissionRule, Submission
 
 __all__ = [
     "REASONS",
     "RULES",
+    "AdmissionRule",
     "Outcome",
-    "Result",
-    "Rule",
+    "RuleResult",
     "Submission",
     "Verdict",
     "judge",

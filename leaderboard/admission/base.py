@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from leaderboard.admission import card, config, model, tokenizer, weights
-from leaderboard.admission.submission import Rule, Submission, found
+from leaderboard.admission.submission import AdmissionRule, Submission, is_readable
 from leaderboard.reasons import Problem, Reason, bounded, table
 from leaderboard.requests import is_model
 
@@ -66,10 +66,10 @@ def _of_base(it: Submission) -> Iterator[Problem]:
     for rule in ABOUT_MODELS if base is not None else ():
         assert base is not None
         if it.policy.holds(rule.name) and rule.known(base):
-            yield from (_told(base.name, problem) for problem in rule.check(base))
+            yield from (_base_problem(base.name, problem) for problem in rule.check(base))
 
 
-def _told(name: str, problem: Problem) -> Problem:
+def _base_problem(name: str, problem: Problem) -> Problem:
     """What a base model is refused for, told to whoever submitted something upon it."""
     which = "" if name in problem.message else f" '{bounded(name, 100)}'"
     message = f"Its base model{which} would be refused: {problem.message}"
@@ -82,7 +82,7 @@ def _told(name: str, problem: Problem) -> Problem:
 
 
 def _base_known(it: Submission) -> bool:
-    return it.weight_type in ("Delta", "Adapter") and found(it)
+    return it.weight_type in ("Delta", "Adapter") and is_readable(it)
 
 
 def _adapter(it: Submission) -> Iterator[Problem]:
@@ -104,7 +104,7 @@ def _differ(said: str | None, written: str) -> bool:
 
 
 RULES = (
-    Rule(
+    AdmissionRule(
         "base-model",
         "Its base model would be accepted too",
         "A Delta or an Adapter names its base model, which passes the rules that are marked with *.",
@@ -112,13 +112,13 @@ RULES = (
         _base,
         _base_known,
     ),
-    Rule(
+    AdmissionRule(
         "adapter",
         "Adapters are submitted as adapters",
         "An Adapter has an adapter_config.json that can be read and names the base model of the request; what has "
         "nothing else is no Original.",
         "FAQ: failures come from “wrong parameters selected for eval”; its form, check 9",
         _adapter,
-        found,
+        is_readable,
     ),
 )

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from leaderboard.admission.facts import Card
-from leaderboard.admission.submission import Rule, Submission
-from leaderboard.categories import MERGE_TAGS, Category
+from leaderboard.admission.facts import ModelCard
+from leaderboard.admission.submission import AdmissionRule, Submission
+from leaderboard.categories import MERGE_TAGS, ModelCategory
 from leaderboard.reasons import Problem, Reason, choice, names, table
 
 REASONS = table(
@@ -65,7 +65,7 @@ REASONS = table(
 )
 
 
-def _card(it: Submission) -> Card:
+def _card(it: Submission) -> ModelCard:
     assert it.model.card is not None
     return it.model.card
 
@@ -74,7 +74,7 @@ def _card_known(it: Submission) -> bool:
     return it.model.card is not None
 
 
-def _there(it: Submission) -> bool:
+def _exists(it: Submission) -> bool:
     return it.model.card is not None and it.model.card.exists
 
 
@@ -96,22 +96,22 @@ def _licence(it: Submission) -> Iterator[Problem]:
 
 def _category(it: Submission) -> Iterator[Problem]:
     card = _card(it)
-    if it.category is Category.PRETRAINED and it.weight_type == "Adapter":
+    if it.category is ModelCategory.PRETRAINED and it.weight_type == "Adapter":
         yield REASONS["category-adapter"].problem(model=it.name)
-    elif it.category is Category.PRETRAINED and card.base_models and card.relation != "quantized":
+    elif it.category is ModelCategory.PRETRAINED and card.base_models and card.relation != "quantized":
         yield REASONS["category-has-base"].problem(model=it.name, bases=names(card.base_models))
-    elif it.category is Category.MERGE and not (card.is_merge or card.relation == "merge" or card.base_models[1:]):
+    elif it.category is ModelCategory.MERGE and not (card.is_merge or card.relation == "merge" or card.base_models[1:]):
         yield REASONS["category-no-merge"].problem(model=it.name)
 
 
 def _category_known(it: Submission) -> bool:
-    return _there(it) and it.category is not Category.UNKNOWN
+    return _exists(it) and it.category is not ModelCategory.UNKNOWN
 
 
 def _merge(it: Submission) -> Iterator[Problem]:
     card = _card(it)
     words = {"model": it.name, "traces": choice(card.merge_traces) or "so its files say"}
-    if it.category not in (Category.MERGE, Category.UNKNOWN):
+    if it.category not in (ModelCategory.MERGE, ModelCategory.UNKNOWN):
         yield REASONS["merge-undeclared"].problem(**words, category=it.category.value)
     if card.relation != "merge" and all(tag.casefold() not in MERGE_TAGS for tag in card.tags):
         yield REASONS["merge-untagged"].problem(**words)
@@ -133,16 +133,16 @@ def _made_from_another(it: Submission) -> bool:
 
 
 RULES = (
-    Rule(
+    AdmissionRule(
         "licence",
         "It has a license",
         "The card's metadata names a license; for `other`, also its name and where it can be read.",
         "Open LLM Leaderboard's form, check 10: “Please select a license for your model”",
         _licence,
-        _there,
+        _exists,
         of_base=True,
     ),
-    Rule(
+    AdmissionRule(
         "model-card",
         "It has a model card",
         "A README.md with at least {policy.card_length} characters of text, without the metadata.",
@@ -151,7 +151,7 @@ RULES = (
         _card_known,
         of_base=True,
     ),
-    Rule(
+    AdmissionRule(
         "category",
         "Its category agrees with its card",
         "A pretrained model was made from no other one, and a merge from several.",
@@ -159,7 +159,7 @@ RULES = (
         _category,
         _category_known,
     ),
-    Rule(
+    AdmissionRule(
         "merge",
         "Merges say that they are merges",
         "A merge, which tags, text or a mergekit file tell, is submitted as one and tagged as one in its card.",
@@ -167,7 +167,7 @@ RULES = (
         _merge,
         _is_merge,
     ),
-    Rule(
+    AdmissionRule(
         "base-declared",
         "What it was made from is named",
         "Continuously pretrained, fine-tuned and chat models, and merges, name their base model in card or request.",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from leaderboard.admission.facts import ConfigFacts, ConfigState
-from leaderboard.admission.submission import Rule, Submission, found
+from leaderboard.admission.submission import AdmissionRule, Submission, is_readable
 from leaderboard.reasons import Problem, Reason, names, table
 
 REASONS = table(
@@ -51,7 +51,7 @@ REASONS = table(
         ),
     )
 )
-_TOLD: dict[ConfigState, str] = {
+_REASON_CODES: dict[ConfigState, str] = {
     "missing": "config-missing",
     "unreadable": "config-unreadable",
     "unknown-architecture": "unknown-architecture",
@@ -71,7 +71,7 @@ def _own_known(it: Submission) -> bool:
 def _loads(it: Submission) -> Iterator[Problem]:
     config = _own(it)
     assert config is not None
-    code = _TOLD.get(config.state)
+    code = _REASON_CODES.get(config.state)
     if code is not None:
         version = f"transformers {config.transformers}" if config.transformers else "the installed transformers"
         error = config.error.rstrip(".") or "it is not what transformers expects"
@@ -104,7 +104,7 @@ def _causal_known(it: Submission) -> bool:
 
 
 RULES = (
-    Rule(
+    AdmissionRule(
         "config-loads",
         "transformers knows the model",
         "`AutoConfig.from_pretrained()` of the installed stable transformers loads config.json, without remote code.",
@@ -113,25 +113,25 @@ RULES = (
         _own_known,
         of_base=True,
     ),
-    Rule(
+    AdmissionRule(
         "remote-code",
         "It needs no code of its own",
         "`trust_remote_code=True`, and so `auto_map` in a config, is a refusal.",
         "FAQ: “as we don't want to run possibly unsafe code on our cluster”",
         _remote_code,
-        found,
+        is_readable,
         of_base=True,
     ),
-    Rule(
+    AdmissionRule(
         "python-files",
         "There is no code in its repo",
         "Python files beside the weights are a refusal too, needed or not.",
         "FAQ: “as we don't want to run possibly unsafe code on our cluster”",
         _python_files,
-        found,
+        is_readable,
         of_base=True,
     ),
-    Rule(
+    AdmissionRule(
         "causal",
         "It continues texts",
         "An architecture for causal language modelling; not, say, for embeddings, and none with an encoder.",

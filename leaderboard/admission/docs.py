@@ -11,33 +11,33 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from leaderboard.admission.rules import RULES
-from leaderboard.admission.submission import Rule
+from leaderboard.admission.submission import AdmissionRule
 from leaderboard.boards import Board
-from leaderboard.policy import Policy
+from leaderboard.policy import AdmissionPolicy
 
 BEGIN, END = "<!-- rules: begin -->", "<!-- rules: end -->"
 _PRECISIONS = Board.model_fields["precisions"].default
 
 
-def submitting(page: str, policy: Policy | None = None) -> str:
+def submitting(page: str, policy: AdmissionPolicy | None = None) -> str:
     """`page` with what stands between the two marks written anew, for a board with `policy`."""
-    part = f"{BEGIN}\n\n{rules(policy or Policy())}\n\n{END}"
+    part = f"{BEGIN}\n\n{rules(policy or AdmissionPolicy())}\n\n{END}"
     return re.sub(f"{BEGIN}.*{END}", lambda _: part, page, flags=re.DOTALL)
 
 
-def rules(policy: Policy) -> str:
+def rules(policy: AdmissionPolicy) -> str:
     """The sizes, and every rule with what it asks and where it comes from."""
     return "\n".join([*_sizes(policy), "", *(line for rule in RULES for line in _rule(rule, policy))]).rstrip()
 
 
-def _sizes(policy: Policy) -> Iterator[str]:
+def _sizes(policy: AdmissionPolicy) -> Iterator[str]:
     yield "| precision | largest model |"
     yield "|---|---:|"
     for precision, billions in policy.max_billions.items():
         yield f"| {precision} | {billions:g} billion parameters |"
 
 
-def _rule(rule: Rule, policy: Policy) -> Iterator[str]:
+def _rule(rule: AdmissionRule, policy: AdmissionPolicy) -> Iterator[str]:
     base = " \\*" if rule.of_base else ""
     off = "" if policy.holds(rule.name) else " (off, unless a board turns it on)"
     yield f"**{rule.title}**{base} · `{rule.name}`{off}  "
@@ -46,7 +46,7 @@ def _rule(rule: Rule, policy: Policy) -> Iterator[str]:
     yield ""
 
 
-def explanation(rule: Rule, policy: Policy) -> str:
+def explanation(rule: AdmissionRule, policy: AdmissionPolicy) -> str:
     """What `rule` asks, in the numbers of a board with `policy`."""
     words = {
         "policy": policy,

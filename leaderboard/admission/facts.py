@@ -90,7 +90,7 @@ class Weights:
 
 
 @dataclass(frozen=True)
-class Card:
+class ModelCard:
     """The model card: `length` counts the characters of its text, without the metadata at its top."""
 
     exists: bool
@@ -134,14 +134,14 @@ class ModelFacts:
     is_gated: bool = False
     tokenizer: TokenizerFacts | None = None
     weights: Weights | None = None
-    card: Card | None = None
+    card: ModelCard | None = None
     adapter: AdapterFacts | None = None
     base_name: str = ""
     base: ModelFacts | None = None
 
 
 @dataclass(frozen=True)
-class Earlier:
+class EarlierRequest:
     """Another request of the board that this one may repeat: its path, status, and where people find it."""
 
     path: str
@@ -151,7 +151,7 @@ class Earlier:
 
 
 @dataclass(frozen=True)
-class Surroundings:
+class BoardFacts:
     """What the board knows around a submission.
 
     `submitter` is who the Hub says submitted it ("" unknown). `same` are requests of the same model, commit, precision,
@@ -163,11 +163,11 @@ class Surroundings:
 
     now: float
     submitter: str = ""
-    same: tuple[Earlier, ...] = ()
-    copies: tuple[Earlier, ...] = ()
+    same: tuple[EarlierRequest, ...] = ()
+    copies: tuple[EarlierRequest, ...] = ()
     by_submitter: int = 0
     by_organisation: int = 0
-    flags: tuple[Earlier, ...] = ()
+    flags: tuple[EarlierRequest, ...] = ()
     opted_out: bool = False
     base_opted_out: bool = False
     """The same of the model that a Delta or an Adapter is applied to, by any name of it."""

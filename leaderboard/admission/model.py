@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from leaderboard.admission.facts import Availability
-from leaderboard.admission.submission import Rule, Submission, always, found
+from leaderboard.admission.submission import AdmissionRule, Submission, always, is_readable
 from leaderboard.reasons import Problem, Reason, bounded, table
 
 REASONS = table(
@@ -67,7 +67,7 @@ REASONS = table(
         ),
     )
 )
-_TOLD: dict[Availability, str] = {
+_REASON_CODES: dict[Availability, str] = {
     "no-model": "model-not-found",
     "no-revision": "revision-not-found",
     "gated": "model-gated",
@@ -76,7 +76,7 @@ _TOLD: dict[Availability, str] = {
 
 
 def _readable(it: Submission) -> Iterator[Problem]:
-    code = _TOLD.get(it.model.availability)
+    code = _REASON_CODES.get(it.model.availability)
     if code is None and it.model.availability == "found" and it.model.sha is None:
         code = "commit-unknown"
     if code is not None:
@@ -119,7 +119,7 @@ def _flagged(it: Submission) -> Iterator[Problem]:
 
 
 RULES = (
-    Rule(
+    AdmissionRule(
         "model-readable",
         "The model can be read",
         "The model and the revision exist on the Hub, and the leaderboard's account may download them.",
@@ -128,7 +128,7 @@ RULES = (
         always,
         of_base=True,
     ),
-    Rule(
+    AdmissionRule(
         "private",
         "Private models",
         "This leaderboard takes {private}.",
@@ -137,24 +137,24 @@ RULES = (
         _private_is_known,
         of_base=True,
     ),
-    Rule(
+    AdmissionRule(
         "gated",
         "Gated models",
         "Gated models are taken {gated}.",
         "Open LLM Leaderboard's form, check 9: a gated model passed the form and failed later, without a word",
         _gated,
-        found,
+        is_readable,
         of_base=True,
     ),
-    Rule(
+    AdmissionRule(
         "renamed",
         "The model goes by its present name",
         "A model that was renamed is submitted under its new name.",
         "FAQ: “I need to rename my model, how can I do that?”",
         _renamed,
-        found,
+        is_readable,
     ),
-    Rule(
+    AdmissionRule(
         "opt-out",
         "Its authors do not mind",
         "Models, and their base models, whose authors asked not to be here are not evaluated.",
@@ -163,7 +163,7 @@ RULES = (
         always,
         of_base=True,
     ),
-    Rule(
+    AdmissionRule(
         "flagged",
         "It is not flagged",
         "A flagged model cannot come back: not under this name, an earlier one, or as a copy.",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from leaderboard.admission.sizes import BILLION, largest, parameters
-from leaderboard.admission.submission import Rule, Submission
+from leaderboard.admission.submission import AdmissionRule, Submission
 from leaderboard.reasons import Problem, Reason, choice, table
 
 REASONS = table(
@@ -130,7 +130,7 @@ def _config_loaded(it: Submission) -> bool:
 
 
 RULES = (
-    Rule(
+    AdmissionRule(
         "size",
         "It fits",
         "The parameters, counted in the headers of the weights (for an Adapter with those of its base), are within the "
@@ -139,7 +139,7 @@ RULES = (
         _size,
         _size_known,
     ),
-    Rule(
+    AdmissionRule(
         "honest-precision",
         "The precision is what the weights are",
         "GPTQ is for weights quantised by GPTQ, and weights that are quantised already are not shown as anything else. "
@@ -148,7 +148,7 @@ RULES = (
         _honest,
         _config_loaded,
     ),
-    Rule(
+    AdmissionRule(
         "half-precision",
         "bfloat16 is not submitted as float16",
         "Models trained in bfloat16 often compute NaN in float16.",

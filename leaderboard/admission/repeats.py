@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from leaderboard.admission.facts import Earlier
-from leaderboard.admission.submission import Rule, Submission, found
+from leaderboard.admission.facts import EarlierRequest
+from leaderboard.admission.submission import AdmissionRule, Submission, is_readable
 from leaderboard.reasons import Problem, Reason, table
 
 REASONS = table(
@@ -49,7 +49,7 @@ _WITH_RESULTS = ("FINISHED", "PENDING_NEW_EVAL")
 _ENDED = ("FAILED", "CANCELLED")
 
 
-def _state(earlier: Earlier) -> str:
+def _state(earlier: EarlierRequest) -> str:
     status = earlier.status.strip().upper()
     if status.startswith(_WITH_RESULTS):
         return "duplicate-finished"
@@ -93,23 +93,23 @@ def _organisation_known(it: Submission) -> bool:
 
 
 RULES = (
-    Rule(
+    AdmissionRule(
         "duplicate",
         "It was not submitted before",
         "The same model, commit, precision, weight type and use of a chat template count once, whatever became of it.",
         "FAQ: “models appearing several times with the same precision and hash commit, this is not normal”",
         _duplicate,
-        found,
+        is_readable,
     ),
-    Rule(
+    AdmissionRule(
         "copy",
         "It is no copy",
         "Weights that are, by their sha256, those of another model on this leaderboard are not evaluated again.",
         "FAQ: “Please do not re-upload your model under a different name, it will not help”",
         _copy,
-        found,
+        is_readable,
     ),
-    Rule(
+    AdmissionRule(
         "quota-submitter",
         "A fair share for everyone who submits",
         "{policy.quota} models in {policy.quota_days:g} days for each person, whatever the organisation of the models. "
@@ -118,7 +118,7 @@ RULES = (
         _by_submitter,
         _submitter_known,
     ),
-    Rule(
+    AdmissionRule(
         "quota-organisation",
         "A fair share for every organisation",
         "{policy.quota} models in {policy.quota_days:g} days for each organisation, whoever submits them; some have "

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from leaderboard.admission.submission import Rule, Submission, always
+from leaderboard.admission.submission import AdmissionRule, Submission, always
 from leaderboard.reasons import Reason, choice, table
 from leaderboard.requests import WEIGHT_TYPES, Problem
 
@@ -58,7 +58,7 @@ def _revision(it: Submission) -> Iterator[Problem]:
 
 
 RULES = (
-    Rule(
+    AdmissionRule(
         "request-file",
         "The request file can be read",
         "It lies at `{{org}}/{{model}}_eval_request_{{private}}_{{precision}}_{{weight type}}.json` (at the root for a "
@@ -68,7 +68,7 @@ RULES = (
         _file,
         always,
     ),
-    Rule(
+    AdmissionRule(
         "precision",
         "The precision is one that is evaluated",
         "One of {precisions}.",
@@ -76,7 +76,7 @@ RULES = (
         _precision,
         always,
     ),
-    Rule(
+    AdmissionRule(
         "weight-type",
         "The weight type exists",
         "Original, Delta or Adapter.",
@@ -84,7 +84,7 @@ RULES = (
         _weight_type,
         always,
     ),
-    Rule(
+    AdmissionRule(
         "revision",
         "The revision is the model's own",
         "A branch, a tag or a commit hash; not a pull request, which is a stranger's.",

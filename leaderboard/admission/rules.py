@@ -12,13 +12,13 @@ from typing import Literal
 
 from leaderboard import requests
 from leaderboard.admission import base, card, config, model, precision, repeats, request, tokenizer, weights
-from leaderboard.admission.submission import Rule, Submission
+from leaderboard.admission.submission import AdmissionRule, Submission
 from leaderboard.attempts import Failure
-from leaderboard.policy import Policy
+from leaderboard.policy import AdmissionPolicy
 from leaderboard.reasons import Problem, Reason
 
 _FAMILIES = (request, model, config, weights, precision, tokenizer, base, card, repeats)
-RULES: tuple[Rule, ...] = tuple(rule for family in _FAMILIES for rule in family.RULES)
+RULES: tuple[AdmissionRule, ...] = tuple(rule for family in _FAMILIES for rule in family.RULES)
 REASONS: Mapping[str, Reason] = {
     code: reason for family in (requests, *_FAMILIES) for code, reason in family.REASONS.items()
 }
@@ -30,10 +30,10 @@ Outcome = Literal["passed", "failed", "not-looked-at"]
 
 
 @dataclass(frozen=True)
-class Result:
+class RuleResult:
     """What one rule says of a submission."""
 
-    rule: Rule
+    rule: AdmissionRule
     outcome: Outcome
     reasons: tuple[Problem, ...] = ()
 
@@ -44,7 +44,7 @@ class Verdict:
 
     sha: str | None
     reasons: tuple[Problem, ...] = ()
-    results: tuple[Result, ...] = ()
+    results: tuple[RuleResult, ...] = ()
 
     @property
     def accepted(self) -> bool:
@@ -54,12 +54,12 @@ class Verdict:
 
 def judge(submission: Submission) -> Verdict:
     """The verdict on a submission: every rule speaks, so that a submitter hears everything at once."""
-    results = tuple(_result(rule, submission) for rule in held(submission.policy))
+    results = tuple(_result(rule, submission) for rule in rules_in_force(submission.policy))
     reasons = tuple(dict.fromkeys(problem for result in results for problem in result.reasons))
     return Verdict(submission.model.sha, reasons, results)
 
 
-def held(policy: Policy) -> Iterator[Rule]:
+def rules_in_force(policy: AdmissionPolicy) -> Iterator[AdmissionRule]:
     """The rules that a board goes by."""
     return (rule for rule in RULES if policy.holds(rule.name))
 
@@ -67,15 +67,15 @@ def held(policy: Policy) -> Iterator[Rule]:
 def unreadable(problems: Sequence[Problem]) -> Verdict:
     """The verdict on a file that cannot be read as a request, and whose model is not known for that reason."""
     first, *others = RULES
-    failed = Result(first, "failed", tuple(problems))
-    return Verdict(None, tuple(problems), (failed, *(Result(rule, "not-looked-at") for rule in others)))
+    failed = RuleResult(first, "failed", tuple(problems))
+    return Verdict(None, tuple(problems), (failed, *(RuleResult(rule, "not-looked-at") for rule in others)))
 
 
-def _result(rule: Rule, submission: Submission) -> Result:
+def _result(rule: AdmissionRule, submission: Submission) -> RuleResult:
     if not rule.known(submission):
-        return Result(rule, "not-looked-at")
+        return RuleResult(rule, "not-looked-at")
     reasons = tuple(rule.check(submission))
-    return Result(rule, "failed" if reasons else "passed", reasons)
+    return RuleResult(rule, "failed" if reasons else "passed", reasons)
 
 
 def refusal(reasons: Sequence[Problem]) -> Failure:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from leaderboard.admission.facts import ModelFacts, Quantization, Weights
-from leaderboard.policy import Policy
+from leaderboard.policy import AdmissionPolicy
 
 BILLION = 1_000_000_000
 _PACKED: dict[str, tuple[str, int]] = {
@@ -39,7 +39,7 @@ def _unpacked(weights: Weights | None, how: Quantization | None) -> int | None:
     return weights.parameters - packed + packed * max(1, width // bits)
 
 
-def largest(policy: Policy, precision: str, how: Quantization | None) -> float | None:
+def largest(policy: AdmissionPolicy, precision: str, how: Quantization | None) -> float | None:
     """Billions of parameters that a model in `precision` may have; None where there is no limit, or it is not known."""
     bits = how.bits if how is not None else None
     return policy.max_billions.get(f"{precision}-{bits}bit" if precision == "GPTQ" else precision)

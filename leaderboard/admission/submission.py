@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
-from leaderboard.admission.facts import ConfigFacts, ModelFacts, Surroundings, TokenizerFacts
+from leaderboard.admission.facts import BoardFacts, ConfigFacts, ModelFacts, TokenizerFacts
 from leaderboard.boards import Board
-from leaderboard.categories import Category, read_category
-from leaderboard.policy import Policy, RuleName
+from leaderboard.categories import ModelCategory, read_category
+from leaderboard.policy import AdmissionPolicy, RuleName
 from leaderboard.reasons import Problem
 from leaderboard.requests import Request
 
@@ -20,11 +20,11 @@ class Submission:
     request: Request
     model: ModelFacts
     board: Board
-    around: Surroundings
+    around: BoardFacts
     base_name: str = ""
 
     @property
-    def policy(self) -> Policy:
+    def policy(self) -> AdmissionPolicy:
         """What the board asks for."""
         return self.board.admission
 
@@ -49,7 +49,7 @@ class Submission:
         return "Original" if self.base_name else self.request.path.weight_type
 
     @property
-    def category(self) -> Category:
+    def category(self) -> ModelCategory:
         """The category that the request claims."""
         return read_category(self.request.file.model_type)
 
@@ -87,7 +87,7 @@ Known = Callable[[Submission], bool]
 
 
 @dataclass(frozen=True)
-class Rule:
+class AdmissionRule:
     """One thing that is asked of a submission.
 
     `explains` is for people who submit: it may name numbers of the board's policy, as `{policy.quota}`. `source` is a
@@ -109,6 +109,6 @@ def always(_: Submission) -> bool:
     return True
 
 
-def found(it: Submission) -> bool:
+def is_readable(it: Submission) -> bool:
     """A rule about a model that can be read."""
     return it.model.availability == "found"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from leaderboard.admission.facts import TemplateState, TokenizerState
-from leaderboard.admission.submission import Rule, Submission
+from leaderboard.admission.submission import AdmissionRule, Submission
 from leaderboard.reasons import Problem, Reason, table
 
 REASONS = table(
@@ -66,7 +66,7 @@ REASONS = table(
 )
 UNSET = -1
 """How older configs write that there is no such token."""
-_TOLD: dict[TokenizerState, str] = {
+_REASON_CODES: dict[TokenizerState, str] = {
     "missing": "tokenizer-missing",
     "unreadable": "tokenizer-unreadable",
     "too-costly": "tokenizer-absurd",
@@ -81,7 +81,7 @@ _TEMPLATES: dict[TemplateState, str] = {
 
 def _loads(it: Submission) -> Iterator[Problem]:
     assert it.model.tokenizer is not None
-    code = _TOLD.get(it.model.tokenizer.state)
+    code = _REASON_CODES.get(it.model.tokenizer.state)
     if code is not None:
         error = it.model.tokenizer.error.rstrip(".") or "it is not what transformers expects"
         yield REASONS[code].problem(model=it.name, error=error)
@@ -137,7 +137,7 @@ def _both_known(it: Submission) -> bool:
 
 
 RULES = (
-    Rule(
+    AdmissionRule(
         "tokenizer-loads",
         "The tokenizer loads",
         "`AutoTokenizer.from_pretrained()` of the installed stable transformers loads it, without remote code.",
@@ -146,7 +146,7 @@ RULES = (
         _loads_known,
         of_base=True,
     ),
-    Rule(
+    AdmissionRule(
         "chat-template",
         "There is a chat template, if it was asked for",
         "With `use_chat_template`, the tokenizer has one, and it works on a plain conversation.",
@@ -154,7 +154,7 @@ RULES = (
         _template,
         _template_known,
     ),
-    Rule(
+    AdmissionRule(
         "vocabulary",
         "Tokenizer and model know the same tokens",
         "The largest token of the tokenizer is below `vocab_size`: others would crash the evaluation.",
@@ -163,7 +163,7 @@ RULES = (
         _both_known,
         of_base=True,
     ),
-    Rule(
+    AdmissionRule(
         "special-tokens",
         "Tokenizer and config agree on special tokens",
         "Beginning, end and padding have the same number in both, where both name one, and one that exists.",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from leaderboard.admission.submission import Rule, Submission, found
+from leaderboard.admission.submission import AdmissionRule, Submission, is_readable
 from leaderboard.reasons import Problem, Reason, bounded, names, table
 
 REASONS = table(
@@ -111,16 +111,16 @@ def _layers_known(it: Submission) -> bool:
 
 
 RULES = (
-    Rule(
+    AdmissionRule(
         "safetensors",
         "The weights are safetensors",
         "Pickled weights can run code when they are loaded, so only safetensors are.",
         "Open LLM Leaderboard's page for submitters: “safetensors”; FAQ: “we don't want to run possibly unsafe code”",
         _safetensors,
-        found,
+        is_readable,
         of_base=True,
     ),
-    Rule(
+    AdmissionRule(
         "shards",
         "The weights are complete",
         "A single file that `from_pretrained()` loads, or an index and every shard that it names.",
@@ -129,7 +129,7 @@ RULES = (
         _shards_known,
         of_base=True,
     ),
-    Rule(
+    AdmissionRule(
         "headers",
         "The weights can be read",
         "The header of every file fits the file. Only the headers are read for this, not the weights.",
@@ -138,7 +138,7 @@ RULES = (
         _headers_known,
         of_base=True,
     ),
-    Rule(
+    AdmissionRule(
         "layers",
         "The weights hold every layer",
         "As many layers as the config says: missing ones would be filled with random numbers, and quietly evaluated.",

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from leaderboard.attempts import Failure, Fault
-from leaderboard.evidence import Sign
+from leaderboard.evidence import EvidencePattern
 
 MAX_DETAIL = 300
 
@@ -50,7 +50,7 @@ class Cause:
     message: str
     advice: str
     retry: Retry = NEVER
-    signs: tuple[Sign, ...] = ()
+    signs: tuple[EvidencePattern, ...] = ()
 
     def failure(self, detail: str = "") -> Failure:
         """What is written down: the sentence, with the bounded `detail` where the sentence has room for one."""

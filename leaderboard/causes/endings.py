@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from leaderboard.causes.cause import AT_ONCE, LATER, ONCE, SHORTLY, TRIED_AGAIN, Cause
-from leaderboard.evidence import UNFORKED, UNWALLED, exited, raised, said, stopped
+from leaderboard.evidence import UNFORKED, UNWALLED, exited, raised, stopped, text_matches
 
 ROWS = (
     Cause(
@@ -81,7 +81,7 @@ ROWS = (
         "The suite asks for a task that the evaluation harness does not have: {detail}",
         "Nothing to do for you: the maintainers mend the suite or bring the harness up to date.",
         signs=(
-            said(
+            text_matches(
                 r"is not a registered task|tasks? (?:were |was )?not found|no tasks specified|unknown task",
                 ("prepare",),
             ),
@@ -95,7 +95,7 @@ ROWS = (
         signs=(
             raised("ModuleNotFoundError", "PackageNotFoundError"),
             raised("ImportError", phases=("start", "load")),
-            said(r"requires the .{1,80} librar|is not installed", ("start", "load")),
+            text_matches(r"requires the .{1,80} librar|is not installed", ("start", "load")),
         ),
     ),
 )

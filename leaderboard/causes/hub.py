@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from leaderboard.causes.cause import AT_ONCE, LATER, ONCE, SHORTLY, TRIED_AGAIN, Cause
-from leaderboard.evidence import both, raised, said
+from leaderboard.evidence import both, raised, text_matches
 
 _FETCHING = ("claim", "download")
 _OURS = "Nothing to do for you: the maintainers see it, and it is tried again."
@@ -16,8 +16,8 @@ ROWS = (
         _OURS,
         LATER,
         (
-            both(raised("DatasetUnavailable"), said(r"does not hold the questions that the suite pins")),
-            said(r"NonMatchingSplitsSizes|NonMatchingChecksum"),
+            both(raised("DatasetUnavailable"), text_matches(r"does not hold the questions that the suite pins")),
+            text_matches(r"NonMatchingSplitsSizes|NonMatchingChecksum"),
         ),
     ),
     Cause(
@@ -26,7 +26,7 @@ ROWS = (
         "The questions of the suite are gated, and the evaluation machine may not read them: {detail}",
         _OURS,
         LATER,
-        (both(raised("DatasetUnavailable", "DatasetNotFoundError"), said(r"gated|GatedRepo|ask for access")),),
+        (both(raised("DatasetUnavailable", "DatasetNotFoundError"), text_matches(r"gated|GatedRepo|ask for access")),),
     ),
     Cause(
         "dataset-broken",
@@ -38,7 +38,7 @@ ROWS = (
             raised("DatasetGenerationError", "DatasetGenerationCastError", "DataFilesNotFoundError"),
             both(
                 raised("DatasetUnavailable"),
-                said(r"DatasetGeneration|DataFilesNotFound|BuilderConfig|could not cast|decoding|parse"),
+                text_matches(r"DatasetGeneration|DataFilesNotFound|BuilderConfig|could not cast|decoding|parse"),
             ),
         ),
     ),
@@ -50,7 +50,7 @@ ROWS = (
         LATER,
         (
             raised("DatasetUnavailable", "DatasetNotFoundError", "DatasetsError"),
-            said(r"couldn't reach .{0,200} on the hub|couldn't find cache for", ("prepare", "load")),
+            text_matches(r"couldn't reach .{0,200} on the hub|couldn't find cache for", ("prepare", "load")),
         ),
     ),
     Cause(
@@ -80,7 +80,7 @@ ROWS = (
         "The Hub asks us to slow down: {detail}",
         TRIED_AGAIN,
         LATER,
-        (both(raised("HfHubHTTPError", "HTTPStatusError"), said(r"\b429\b|too many requests|rate limit")),),
+        (both(raised("HfHubHTTPError", "HTTPStatusError"), text_matches(r"\b429\b|too many requests|rate limit")),),
     ),
     Cause(
         "publication-refused",
@@ -88,7 +88,7 @@ ROWS = (
         "The evaluation is done, but the evaluation machine may not publish its details: {detail}",
         "Nothing to do for you: the maintainers check the machine's token, and it is tried again.",
         LATER,
-        (both(raised("PublicationFailed"), said(r"\b40[13]\b|forbidden|unauthorized")),),
+        (both(raised("PublicationFailed"), text_matches(r"\b40[13]\b|forbidden|unauthorized")),),
     ),
     Cause(
         "hub-access",
@@ -99,7 +99,7 @@ ROWS = (
         (
             both(
                 raised("HfHubHTTPError", "LocalTokenNotFoundError"),
-                said(r"\b401\b|invalid (?:user )?token|unauthorized"),
+                text_matches(r"\b401\b|invalid (?:user )?token|unauthorized"),
             ),
         ),
     ),
@@ -117,7 +117,7 @@ ROWS = (
         "A file of the model arrived damaged: {detail}",
         TRIED_AGAIN,
         SHORTLY,
-        (said(r"consistency check failed|checksum mismatch|incomplete ?read", ("download",)),),
+        (text_matches(r"consistency check failed|checksum mismatch|incomplete ?read", ("download",)),),
     ),
     Cause(
         "hub-error",
@@ -125,7 +125,7 @@ ROWS = (
         "The Hub answered with an error: {detail}",
         TRIED_AGAIN,
         SHORTLY,
-        (both(raised("HfHubHTTPError", "HTTPStatusError"), said(r"\b5\d\d\b|server error")),),
+        (both(raised("HfHubHTTPError", "HTTPStatusError"), text_matches(r"\b5\d\d\b|server error")),),
     ),
     Cause(
         "network",

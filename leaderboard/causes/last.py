@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 
 from leaderboard.causes.cause import AT_ONCE, ONCE, TRIED_AGAIN, Cause
-from leaderboard.evidence import Sign, anything_raised, killed
+from leaderboard.evidence import EvidencePattern, anything_raised, killed
 
 ROWS = (
     Cause(
@@ -22,7 +22,7 @@ ROWS = (
         "The evaluation ended without results and without saying why: {detail}",
         "Nothing to do for the moment: it is tried once more. The maintainers have the log.",
         ONCE,
-        (Sign("ends, and says nothing", lambda e: e.silent and e.exit_status is not None),),
+        (EvidencePattern("ends, and says nothing", lambda e: e.silent and e.exit_status is not None),),
     ),
     Cause(
         "harness-error",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 
 from leaderboard.causes.cause import LARGER, LATER, ONCE, TRIED_AGAIN, Cause
-from leaderboard.evidence import asked_for, killed, raised, said, stopped
+from leaderboard.evidence import allocation_refused, killed, raised, stopped, text_matches
 
 TERABYTE = 1 << 40
 _LARGER = (
@@ -20,7 +20,7 @@ ROWS = (
         "The model asks for more memory at once than any machine has: {detail}",
         "Check `max_position_embeddings` (or `n_positions`, `n_ctx`) and the other sizes in config.json: they must be "
         "those of the weights.",
-        signs=(asked_for(TERABYTE),),
+        signs=(allocation_refused(TERABYTE),),
     ),
     Cause(
         "gpu-out-of-memory",
@@ -29,7 +29,9 @@ ROWS = (
         _LARGER,
         LARGER,
         (
-            said(r"(?:cuda|hip|xpu|mps)\b.{0,80}out of memory|CUBLAS_STATUS_ALLOC_FAILED|CUDNN_STATUS_ALLOC_FAILED"),
+            text_matches(
+                r"(?:cuda|hip|xpu|mps)\b.{0,80}out of memory|CUBLAS_STATUS_ALLOC_FAILED|CUDNN_STATUS_ALLOC_FAILED"
+            ),
             raised("OutOfMemoryError"),
         ),
     ),
@@ -38,7 +40,7 @@ ROWS = (
         "unknown",
         "The evaluation tried to start more processes or threads than it may.",
         "The maintainers have the log and look into it.",
-        signs=(said(r"can't start new thread|resource temporarily unavailable|pthread_create failed"),),
+        signs=(text_matches(r"can't start new thread|resource temporarily unavailable|pthread_create failed"),),
     ),
     Cause(
         "out-of-memory",
@@ -49,7 +51,7 @@ ROWS = (
         (
             stopped("memory-limit"),
             raised("MemoryError"),
-            said(r"out of memory|cannot allocate memory|can't allocate memory|DefaultCPUAllocator|bad_alloc"),
+            text_matches(r"out of memory|cannot allocate memory|can't allocate memory|DefaultCPUAllocator|bad_alloc"),
         ),
     ),
     Cause(
@@ -66,7 +68,7 @@ ROWS = (
         "The GPUs of the evaluation machine lost touch with each other: {detail}",
         TRIED_AGAIN,
         LATER,
-        (raised("DistBackendError"), said(r"\bnccl\b")),
+        (raised("DistBackendError"), text_matches(r"\bnccl\b")),
     ),
     Cause(
         "gpu-fault",
@@ -75,7 +77,7 @@ ROWS = (
         TRIED_AGAIN,
         LATER,
         (
-            said(
+            text_matches(
                 r"uncorrectable ECC|illegal memory access|misaligned address|illegal instruction|unspecified launch "
                 r"failure|CUBLAS_STATUS_(?:EXECUTION_FAILED|INTERNAL_ERROR)|hardware stack error|\bXid\b"
             ),
@@ -88,7 +90,7 @@ ROWS = (
         TRIED_AGAIN,
         LATER,
         (
-            said(
+            text_matches(
                 r"no CUDA GPUs are available|no CUDA-capable device|GPU is lost|fallen off the bus|CUDA-capable "
                 r"device\(s\) is/are busy|Found no NVIDIA driver|invalid device ordinal|Unable to determine the device"
                 r"|CUDA unknown error|Torch not compiled with CUDA"
@@ -102,7 +104,7 @@ ROWS = (
         "Nothing to do for you: the maintainers bring the machine up to date, and it is tried again.",
         LATER,
         (
-            said(
+            text_matches(
                 r"driver version is insufficient|driver on your system is too old|no kernel image is available|"
                 r"forward compatibility was attempted|PTX .{0,40}unsupported toolchain"
             ),
@@ -113,7 +115,7 @@ ROWS = (
         "unknown",
         "The evaluation wrote more than it may.",
         "The maintainers have the log and look into it.",
-        signs=(stopped("spool-limit"), killed(signal.SIGXFSZ), said(r"file too large|\[Errno 27\]")),
+        signs=(stopped("spool-limit"), killed(signal.SIGXFSZ), text_matches(r"file too large|\[Errno 27\]")),
     ),
     Cause(
         "disk-full",
@@ -121,7 +123,7 @@ ROWS = (
         "The evaluation machine ran out of disk space.",
         TRIED_AGAIN,
         LATER,
-        (raised("DiskFull"), said(r"no space left on device|disk quota exceeded|not enough free disk space")),
+        (raised("DiskFull"), text_matches(r"no space left on device|disk quota exceeded|not enough free disk space")),
     ),
     Cause(
         "crashed",

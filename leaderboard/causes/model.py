@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from leaderboard.causes.cause import LOADING, Cause
-from leaderboard.evidence import both, logged, raised, said
+from leaderboard.evidence import both, logged, raised, text_matches
 
 _IN_GENERATE = (
     r"utils\.py\", line \d+, in (?:generate|_sample|_beam_search|_prepare_\w+|_get_\w+|_validate_\w+)\n(?: {4}.*\n)+\S"
@@ -18,14 +18,14 @@ ROWS = (
         "The model can only be loaded by running Python code from its own repo, which we never do.",
         "Have the architecture added to a release of transformers, or convert the model to one that is there, "
         "and submit the new commit.",
-        signs=(said(r"trust_remote_code|contains custom code|requires you to execute the .{0,40} file"),),
+        signs=(text_matches(r"trust_remote_code|contains custom code|requires you to execute the .{0,40} file"),),
     ),
     Cause(
         "not-a-language-model",
         "submission",
         "The model is of a kind that does not generate text: {detail}",
         "Submit a causal language model: one that `AutoModelForCausalLM.from_pretrained` loads.",
-        signs=(said(r"unrecognized configuration class", LOADING),),
+        signs=(text_matches(r"unrecognized configuration class", LOADING),),
     ),
     Cause(
         "unknown-architecture",
@@ -34,8 +34,8 @@ ROWS = (
         "Check `model_type` and `architectures` in config.json. If the architecture is new, submit again once "
         "it is in a stable release of transformers.",
         signs=(
-            said(r"does not recognize this architecture"),
-            said(r"unrecognized model in|should have a `?model_type`? key", LOADING),
+            text_matches(r"does not recognize this architecture"),
+            text_matches(r"unrecognized model in|should have a `?model_type`? key", LOADING),
         ),
     ),
     Cause(
@@ -74,7 +74,7 @@ ROWS = (
         signs=(
             raised("ConfigUnreadable"),
             both(
-                said(r"config\.json|not a valid json|can't load the configuration|JSONDecodeError", LOADING),
+                text_matches(r"config\.json|not a valid json|can't load the configuration|JSONDecodeError", LOADING),
                 raised("OSError", "JSONDecodeError", "ValueError"),
             ),
         ),
@@ -87,7 +87,7 @@ ROWS = (
         "`AutoTokenizer.from_pretrained` loads them without remote code, and submit the new commit.",
         signs=(
             raised("TokenizerMissing"),
-            said(r"can't load tokenizer|couldn't instantiate the backend tokenizer|tokenizer class", LOADING),
+            text_matches(r"can't load tokenizer|couldn't instantiate the backend tokenizer|tokenizer class", LOADING),
         ),
     ),
     Cause(
@@ -97,7 +97,9 @@ ROWS = (
         "Save the tokenizer with `save_pretrained`, check that `AutoTokenizer.from_pretrained` loads it, and submit "
         "the new commit.",
         signs=(
-            said(r"tokenizer\.json|sentencepiece|tiktoken|did not match any variant|expected value at line", LOADING),
+            text_matches(
+                r"tokenizer\.json|sentencepiece|tiktoken|did not match any variant|expected value at line", LOADING
+            ),
             logged(r"tokenization_\w+\.py", LOADING),
         ),
     ),
@@ -107,7 +109,7 @@ ROWS = (
         "The tokenizer has tokens that the model does not know: {detail}",
         "Check that the tokenizer belongs to the model: its largest token id must be below `vocab_size` in "
         "config.json.",
-        signs=(said(r"index out of range in self|device-side assert", _RUNNING),),
+        signs=(text_matches(r"index out of range in self|device-side assert", _RUNNING),),
     ),
     Cause(
         "not-a-number",
@@ -115,7 +117,7 @@ ROWS = (
         "The model computes NaN or infinite numbers instead of probabilities: {detail}",
         "Weights that were trained in bfloat16 often overflow in float16: submit the precision that the model was "
         "trained in, and check that it generates text in it.",
-        signs=(raised("NotANumber"), said(r"probability tensor contains either .?inf", _RUNNING)),
+        signs=(raised("NotANumber"), text_matches(r"probability tensor contains either .?inf", _RUNNING)),
     ),
     Cause(
         "precision-unusable",
@@ -123,8 +125,8 @@ ROWS = (
         "The model cannot compute in the precision that the request asks for: {detail}",
         "Submit the precision that the model was trained in.",
         signs=(
-            said(r"not implemented for '(?:Half|BFloat16|Char|Byte|Float8\w*)'"),
-            said(r"expected .{0,60}same dtype|must have the same dtype|expected scalar type"),
+            text_matches(r"not implemented for '(?:Half|BFloat16|Char|Byte|Float8\w*)'"),
+            text_matches(r"expected .{0,60}same dtype|must have the same dtype|expected scalar type"),
         ),
     ),
     Cause(
@@ -134,7 +136,9 @@ ROWS = (
         "Check `quantization_config` in config.json, and that precision and checkpoint of the request belong together.",
         signs=(
             raised("NotQuantised"),
-            said(r"quantization_config|quantization method|bitsandbytes|gptq|awq|unknown quantization type", LOADING),
+            text_matches(
+                r"quantization_config|quantization method|bitsandbytes|gptq|awq|unknown quantization type", LOADING
+            ),
         ),
     ),
     Cause(
@@ -157,7 +161,7 @@ ROWS = (
         "submission",
         "The request asks for a chat template, and the tokenizer has none: {detail}",
         "Add a chat template to the tokenizer, or submit without one.",
-        signs=(said(r"chat[_ ]template", ("load", "prepare", "evaluate")),),
+        signs=(text_matches(r"chat[_ ]template", ("load", "prepare", "evaluate")),),
     ),
     Cause(
         "generation-endless",
@@ -173,7 +177,7 @@ ROWS = (
         "generation_config.json holds settings that cannot be used: {detail}",
         "Check that `model.generate` works with it, or remove the file, and submit the new commit.",
         signs=(
-            said(
+            text_matches(
                 r"generation[_ ]?config|generation flags|num_beams|num_return_sequences|logits_?processor",
                 ("load", "prepare", "evaluate"),
             ),
@@ -185,7 +189,11 @@ ROWS = (
         "submission",
         "The model's context is shorter than what the suite asks it: {detail}",
         "Check `max_position_embeddings` in config.json. A model with so short a context cannot be evaluated here.",
-        signs=(said(r"must be less than model's maximum sequence length|longer than the maximum sequence", _RUNNING),),
+        signs=(
+            text_matches(
+                r"must be less than model's maximum sequence length|longer than the maximum sequence", _RUNNING
+            ),
+        ),
     ),
     Cause(
         "base-model-missing",
@@ -200,13 +208,16 @@ ROWS = (
         "The adapter does not fit its base model: {detail}",
         "Check `base_model_name_or_path` in adapter_config.json, and that `PeftModel.from_pretrained` loads it on that "
         "base model.",
-        signs=(raised("AdapterUnusable"), said(r"adapter_config|target modules .{0,80}not found|peft", LOADING)),
+        signs=(
+            raised("AdapterUnusable"),
+            text_matches(r"adapter_config|target modules .{0,80}not found|peft", LOADING),
+        ),
     ),
     Cause(
         "delta-unusable",
         "submission",
         "The delta does not fit its base model: {detail}",
         "Check that the delta was made from the base model that the request names.",
-        signs=(raised("DeltaUnusable"), said(r"failed to add delta weights|delta", LOADING)),
+        signs=(raised("DeltaUnusable"), text_matches(r"failed to add delta weights|delta", LOADING)),
     ),
 )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from leaderboard.causes.cause import LOADING, Cause
-from leaderboard.evidence import both, raised, said
+from leaderboard.evidence import both, raised, text_matches
 
 _SAVE_AGAIN = (
     "Save the model with `save_pretrained`, upload every file again, check that `from_pretrained` loads it without a "
@@ -26,8 +26,8 @@ ROWS = (
         "Upload every file that model.safetensors.index.json names, and submit the new commit.",
         signs=(
             raised("ShardMissing"),
-            said(r"no such file or directory: .{0,400}-of-\d+\.safetensors", LOADING),
-            said(r"does not appear to have files? named .{0,200}-of-\d+\.safetensors", LOADING),
+            text_matches(r"no such file or directory: .{0,400}-of-\d+\.safetensors", LOADING),
+            text_matches(r"does not appear to have files? named .{0,200}-of-\d+\.safetensors", LOADING),
         ),
     ),
     Cause(
@@ -38,10 +38,10 @@ ROWS = (
         "and submit the new commit.",
         signs=(
             raised("WeightsMissing"),
-            said(
+            text_matches(
                 r"no file named .{0,200}(?:safetensors|\.bin)|does not appear to have files? named .{0,200}safetensors"
             ),
-            said(r"no such file or directory: .{0,400}\.safetensors", LOADING),
+            text_matches(r"no such file or directory: .{0,400}\.safetensors", LOADING),
         ),
     ),
     Cause(
@@ -75,7 +75,9 @@ ROWS = (
             raised("WeightsTruncated"),
             both(
                 raised("SafetensorError"),
-                said(r"file not fully covered|metadata ?incomplete ?buffer|header too small|invalid header length"),
+                text_matches(
+                    r"file not fully covered|metadata ?incomplete ?buffer|header too small|invalid header length"
+                ),
             ),
         ),
     ),
@@ -84,7 +86,7 @@ ROWS = (
         "submission",
         "A file of the weights begins with a header that cannot be read: {detail}",
         _SAVE_AGAIN,
-        signs=(raised("HeaderUnreadable"), both(raised("SafetensorError"), said(r"header"))),
+        signs=(raised("HeaderUnreadable"), both(raised("SafetensorError"), text_matches(r"header"))),
     ),
     Cause(
         "weights-dtype",
@@ -102,7 +104,7 @@ ROWS = (
         "commit.",
         signs=(
             raised("WeightsOfWrongShape"),
-            said(r"size mismatch for|mismatched sizes|ignore_mismatched_sizes", LOADING),
+            text_matches(r"size mismatch for|mismatched sizes|ignore_mismatched_sizes", LOADING),
         ),
     ),
     Cause(
@@ -125,6 +127,6 @@ ROWS = (
         "submission",
         "The model's weights cannot be read: {detail}",
         "Upload the safetensors files again, check that `from_pretrained` loads them, and submit the new commit.",
-        signs=(raised("SafetensorError"), said(r"error while deserializing header")),
+        signs=(raised("SafetensorError"), text_matches(r"error while deserializing header")),
     ),
 )

@@ -25,7 +25,7 @@ from localhub.accounts.store import Account, token_hash
 from localhub.errors import HubError, WorldError
 
 if TYPE_CHECKING:
-    from localhub.state import Box
+    from localhub.state import HubState
 
 SCOPES = (
     "openid",
@@ -49,7 +49,7 @@ CREATE TABLE IF NOT EXISTS oauth_tokens (hash TEXT PRIMARY KEY, client_id TEXT N
 
 
 @dataclass(frozen=True)
-class App:
+class RegisteredApp:
     """An OAuth app. `redirects` are addresses, or origins (of a Space) below which any address will do."""
 
     client_id: str
@@ -67,10 +67,10 @@ class App:
 
 
 @dataclass(frozen=True)
-class Agreed:
+class AuthorizationGrant:
     """What a person agreed to, until its code is exchanged. `challenge`: of PKCE, by S256; "" for none."""
 
-    app: App
+    app: RegisteredApp
     account: Account
     redirect_uri: str
     scope: str
@@ -82,9 +82,9 @@ class Agreed:
 class OAuth:
     """The apps of one box, and what they were let know."""
 
-    def __init__(self, box: Box) -> None:
+    def __init__(self, box: HubState) -> None:
         self._box = box
-        self._codes: dict[str, Agreed] = {}
+        self._codes: dict[str, AuthorizationGrant] = {}
         self._used: dict[str, tuple[str, float]] = {}
         """Code → the token that it was changed for, and when."""
         self._lock = threading.Lock()
@@ -92,7 +92,7 @@ class OAuth:
 
     def register(
         self, client_id: str, secret: str, redirects: Sequence[str], *, name: str = "", scopes: Sequence[str] = ()
-    ) -> App:
+    ) -> RegisteredApp:
         """Makes an app, or changes it. `openid` and `profile` are among its scopes always."""
         wanted = tuple(dict.fromkeys(("openid", "profile", *scopes)))
         if not client_id or not secret or not set(wanted) <= set(SCOPES):
@@ -100,28 +100,39 @@ class OAuth:
         row = (client_id, secret, name or client_id, json.dumps(list(redirects)), json.dumps(wanted))
         with self._box.store.write() as db:
             db.execute("INSERT OR REPLACE INTO oauth_apps VALUES (?,?,?,?,?)", row)
-        return App(client_id, secret, row[2], tuple(redirects), wanted)
+        return RegisteredApp(client_id, secret, row[2], tuple(redirects), wanted)
 
-    def app(self, client_id: str) -> App | None:
+    def app(self, client_id: str) -> RegisteredApp | None:
         """The app of that id."""
         row = self._box.store.row("SELECT * FROM oauth_apps WHERE client_id = ?", (client_id,))
         if row is None:
             return None
         redirects, scopes = (tuple(json.loads(row[column])) for column in ("redirects", "scopes"))
-        return App(row["client_id"], row["secret"], row["name"], redirects, scopes)
+        return RegisteredApp(row["client_id"], row["secret"], row["name"], redirects, scopes)
 
     def agree(
-        self, app: App, account: Account, redirect_uri: str, *, scope: str, nonce: str = "", challenge: str = ""
+        self,
+        app: RegisteredApp,
+        account: Account,
+        redirect_uri: str,
+        *,
+        scope: str,
+        nonce: str = "",
+        challenge: str = "",
     ) -> str:
         """The code for what `account` agreed to."""
         now, code = self._box.clock.seconds(), secrets.token_urlsafe(24)
         with self._lock:
             self._codes = {name: one for name, one in self._codes.items() if one.until > now}
             self._used = {name: one for name, one in self._used.items() if one[1] > now - TOKEN_LASTS}
-            self._codes[code] = Agreed(app, account, redirect_uri, scope, nonce, challenge, now + CODE_LASTS)
+            self._codes[code] = AuthorizationGrant(
+                app, account, redirect_uri, scope, nonce, challenge, now + CODE_LASTS
+            )
         return code
 
-    def exchange(self, app: App, code: str, redirect_uri: str, verifier: str) -> tuple[Agreed, str]:
+    def exchange(
+        self, app: RegisteredApp, code: str, redirect_uri: str, verifier: str
+    ) -> tuple[AuthorizationGrant, str]:
         """What was agreed to, and a token for it. HubError `invalid_grant` where the code is not good for that."""
         with self._lock:
             agreed = self._codes.pop(code, None)
@@ -162,14 +173,14 @@ class OAuth:
             told |= {"email": account.email, "email_verified": account.email is not None}
         return told
 
-    def id_token(self, agreed: Agreed, hub: str) -> str:
+    def id_token(self, agreed: AuthorizationGrant, hub: str) -> str:
         """The identity of who agreed, signed."""
         now = int(self._box.clock.seconds())
         claims = self.claims(agreed.account, agreed.scope, hub)
         claims |= {"iss": hub, "aud": agreed.app.client_id, "iat": now, "auth_time": now, "exp": now + TOKEN_LASTS}
         return signed({**claims, **({"nonce": agreed.nonce} if agreed.nonce else {})}, agreed.app.secret)
 
-    def _give(self, agreed: Agreed, token: str) -> None:
+    def _give(self, agreed: AuthorizationGrant, token: str) -> None:
         scopes = agreed.scope.split()
         entity = {"type": "user", "name": agreed.account.name}
         allowed = sorted({_PERMISSIONS[one] for one in scopes if one in _PERMISSIONS})

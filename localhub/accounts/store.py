@@ -15,11 +15,11 @@ from datetime import UTC, datetime
 from typing import Any, Literal, cast, get_args
 
 from localhub.clock import Clock
-from localhub.database import Store
+from localhub.database import Database
 from localhub.errors import WorldError
 from localhub.ids import new_id
 
-Role = Literal["admin", "write", "contributor", "read"]
+OrgRole = Literal["admin", "write", "contributor", "read"]
 TokenRole = Literal["read", "write", "fineGrained"]
 
 SCHEMA = """
@@ -57,7 +57,7 @@ class Account:
 
 
 @dataclass(frozen=True)
-class Scope:
+class TokenScope:
     """What a fine-grained token may do on one repo, or on all of one account."""
 
     entity_type: str
@@ -71,7 +71,7 @@ class Token:
 
     name: str
     role: TokenRole
-    scoped: tuple[Scope, ...]
+    scoped: tuple[TokenScope, ...]
     global_permissions: frozenset[str]
     reads_gated: bool
     created_at: datetime
@@ -97,7 +97,7 @@ class Caller:
 class Accounts:
     """Every account of the box."""
 
-    def __init__(self, store: Store, clock: Clock) -> None:
+    def __init__(self, store: Database, clock: Clock) -> None:
         self._store = store
         self._clock = clock
         store.ensure(SCHEMA)
@@ -148,24 +148,24 @@ class Accounts:
         sql = "SELECT * FROM accounts WHERE NOT deleted AND (? IS NULL OR kind = ?) ORDER BY key"
         return [_account(row) for row in self._store.rows(sql, (kind, kind))]
 
-    def set_member(self, org: Account, user: Account, role: Role | None) -> None:
+    def set_member(self, org: Account, user: Account, role: OrgRole | None) -> None:
         """Makes the user a member with that role, or no member."""
-        if role is not None and role not in get_args(Role):
-            raise WorldError(f"{role!r} is no role: one of {', '.join(get_args(Role))}")
+        if role is not None and role not in get_args(OrgRole):
+            raise WorldError(f"{role!r} is no role: one of {', '.join(get_args(OrgRole))}")
         with self._store.write() as db:
             db.execute("DELETE FROM members WHERE org = ? AND user = ?", (org.id, user.id))
             if role:
                 db.execute("INSERT INTO members VALUES (?,?,?)", (org.id, user.id, role))
 
-    def members(self, org: Account) -> list[tuple[Account, Role]]:
+    def members(self, org: Account) -> list[tuple[Account, OrgRole]]:
         """An organisation's members with their roles, by name."""
         return self._joined("m.user", "m.org", org)
 
-    def orgs(self, user: Account) -> list[tuple[Account, Role]]:
+    def orgs(self, user: Account) -> list[tuple[Account, OrgRole]]:
         """The organisations of a user with the role in each, by name."""
         return self._joined("m.org", "m.user", user)
 
-    def role(self, org_id: str, user_id: str) -> Role | None:
+    def role(self, org_id: str, user_id: str) -> OrgRole | None:
         """The user's role in the organisation, if any."""
         row = self._store.row("SELECT role FROM members WHERE org = ? AND user = ?", (org_id, user_id))
         return row["role"] if row else None
@@ -216,7 +216,7 @@ class Accounts:
                 return found.account if found else None
         return None
 
-    def _joined(self, wanted: str, given: str, account: Account) -> list[tuple[Account, Role]]:
+    def _joined(self, wanted: str, given: str, account: Account) -> list[tuple[Account, OrgRole]]:
         sql = f"SELECT a.*, m.role FROM members m JOIN accounts a ON a.id = {wanted} WHERE {given} = ? ORDER BY a.key"  # noqa: S608 (both names are this module's own)
         return [(_account(row), row["role"]) for row in self._store.rows(sql, (account.id,))]
 
@@ -240,7 +240,7 @@ def _account(row: sqlite3.Row) -> Account:
 
 
 def _token(row: sqlite3.Row) -> Token:
-    scopes = (Scope(s["type"], s["name"], frozenset(s["permissions"])) for s in json.loads(row["scoped"]))
+    scopes = (TokenScope(s["type"], s["name"], frozenset(s["permissions"])) for s in json.loads(row["scoped"]))
     return Token(
         name=row["name"],
         role=row["role"],

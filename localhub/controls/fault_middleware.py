@@ -7,7 +7,7 @@ from urllib.parse import unquote
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from localhub.controls.faults import Faults, Rule
+from localhub.controls.faults import FaultRule, Faults
 
 
 class FaultMiddleware:
@@ -25,33 +25,33 @@ class FaultMiddleware:
         scope.setdefault("state", {})["fault"] = rule.route
         await getattr(self, "_" + rule.kind.replace("-", "_"))(rule, scope, receive, send)
 
-    def _rule_for(self, scope: Scope) -> Rule | None:
+    def _rule_for(self, scope: Scope) -> FaultRule | None:
         if scope["type"] != "http" or scope["path"].startswith("/_"):
             return None
         raw = scope.get("raw_path") or scope["path"].encode()
         return self.faults.take(scope["method"], unquote(raw.decode("latin-1")))
 
-    async def _fail(self, rule: Rule, _scope: Scope, receive: Receive, send: Send) -> None:
+    async def _fail(self, rule: FaultRule, _scope: Scope, receive: Receive, send: Send) -> None:
         await _drain(receive)
         await _answer(rule, send)
 
-    async def _fail_after(self, rule: Rule, scope: Scope, receive: Receive, send: Send) -> None:
-        await self.app(scope, receive, _nowhere)
+    async def _fail_after(self, rule: FaultRule, scope: Scope, receive: Receive, send: Send) -> None:
+        await self.app(scope, receive, _discard)
         await _answer(rule, send)
 
-    async def _delay(self, rule: Rule, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _delay(self, rule: FaultRule, scope: Scope, receive: Receive, send: Send) -> None:
         await asyncio.sleep(rule.seconds)
         await self.app(scope, receive, send)
 
-    async def _hang(self, rule: Rule, _scope: Scope, receive: Receive, send: Send) -> None:
+    async def _hang(self, rule: FaultRule, _scope: Scope, receive: Receive, send: Send) -> None:
         await _drain(receive)
         await self._hold(rule, receive, send)
 
-    async def _hang_after(self, rule: Rule, scope: Scope, receive: Receive, send: Send) -> None:
-        await self.app(scope, receive, _nowhere)
+    async def _hang_after(self, rule: FaultRule, scope: Scope, receive: Receive, send: Send) -> None:
+        await self.app(scope, receive, _discard)
         await self._hold(rule, receive, send)
 
-    async def _hold(self, rule: Rule, receive: Receive, send: Send) -> None:
+    async def _hold(self, rule: FaultRule, receive: Receive, send: Send) -> None:
         caller = asyncio.ensure_future(receive())  # the body has been read: what comes next is the disconnect
         try:
             await self.faults.hold(rule.seconds, caller.done)
@@ -60,7 +60,7 @@ class FaultMiddleware:
         finally:
             caller.cancel()
 
-    async def _cut(self, _rule: Rule, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _cut(self, _rule: FaultRule, scope: Scope, receive: Receive, send: Send) -> None:
         answer: list[Message] = []
 
         async def keep(message: Message) -> None:
@@ -69,12 +69,12 @@ class FaultMiddleware:
         await self.app(scope, receive, keep)
         start, *bodies = answer
         whole = b"".join(message.get("body", b"") for message in bodies)
-        await send(_promising(start, len(whole)))
+        await send(_start_with_length(start, len(whole)))
         await send({"type": "http.response.body", "body": whole[: len(whole) // 2], "more_body": True})
         # Returning before the promised length makes the server drop the connection.
 
 
-def _promising(start: Message, length: int) -> Message:
+def _start_with_length(start: Message, length: int) -> Message:
     headers = [(name, value) for name, value in start["headers"] if name.lower() != b"content-length"]
     return {**start, "headers": [*headers, (b"content-length", str(max(length, 2)).encode())]}
 
@@ -84,11 +84,11 @@ async def _drain(receive: Receive) -> None:
         pass
 
 
-async def _nowhere(message: Message) -> None:
+async def _discard(message: Message) -> None:
     """Takes an answer that nobody is to see."""
 
 
-async def _answer(rule: Rule, send: Send) -> None:
+async def _answer(rule: FaultRule, send: Send) -> None:
     body = json.dumps({"error": rule.error}).encode()
     headers = {"content-type": "application/json", "content-length": str(len(body)), **rule.headers}
     pairs = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()]

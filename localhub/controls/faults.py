@@ -16,13 +16,13 @@ from typing import Any, Literal
 
 from localhub.ids import new_id
 
-Kind = Literal["fail", "fail-after", "delay", "hang", "hang-after", "cut"]
-KINDS: tuple[Kind, ...] = ("fail", "fail-after", "delay", "hang", "hang-after", "cut")
+FaultKind = Literal["fail", "fail-after", "delay", "hang", "hang-after", "cut"]
+FAULT_KINDS: tuple[FaultKind, ...] = ("fail", "fail-after", "delay", "hang", "hang-after", "cut")
 _LOOK_EVERY = 0.1  # seconds between two looks whether a hanging call was let go
 
 
 @dataclass(frozen=True, kw_only=True)
-class Rule:
+class FaultRule:
     """One fault: `kind` happens to the next `times` calls that `route` fits (None: until removed).
 
     fail: answered with `status` before anything happens. fail-after: the same, once the effect has happened.
@@ -31,7 +31,7 @@ class Rule:
     """
 
     route: str
-    kind: Kind
+    kind: FaultKind
     times: int | None = 1
     status: int = 500
     seconds: float = 0.0
@@ -55,40 +55,40 @@ class Faults:
     """The rules in force. Safe to change from any thread while the server runs."""
 
     def __init__(self) -> None:
-        self._rules: list[Rule] = []
+        self._rules: list[FaultRule] = []
         self._lock = threading.Lock()
         self._silent = 0
         self._generation = 0  # rises with every clear: that is how a hanging call learns that it may go
         self.webhooks = WebhookFaults()
 
-    def add(self, route: str, kind: Kind, **options: Any) -> Rule:
+    def add(self, route: str, kind: FaultKind, **options: Any) -> FaultRule:
         """Lets `kind` happen to calls that `route` fits; `options` are fields of a rule."""
-        rule = Rule(route=route, kind=kind, **options)
+        rule = FaultRule(route=route, kind=kind, **options)
         with self._lock:
             self._rules.append(rule)
         return rule
 
-    def fail(self, route: str, *, times: int | None = 1, status: int = 500, **options: Any) -> Rule:
+    def fail(self, route: str, *, times: int | None = 1, status: int = 500, **options: Any) -> FaultRule:
         """Answers with `status` before anything happens."""
         return self.add(route, "fail", times=times, status=status, **options)
 
-    def fail_after(self, route: str, *, times: int | None = 1, status: int = 500, **options: Any) -> Rule:
+    def fail_after(self, route: str, *, times: int | None = 1, status: int = 500, **options: Any) -> FaultRule:
         """Answers with `status` once the effect has happened."""
         return self.add(route, "fail-after", times=times, status=status, **options)
 
-    def delay(self, route: str, *, seconds: float, times: int | None = 1) -> Rule:
+    def delay(self, route: str, *, seconds: float, times: int | None = 1) -> FaultRule:
         """Serves calls `seconds` late."""
         return self.add(route, "delay", times=times, seconds=seconds)
 
-    def hang(self, route: str, *, times: int | None = 1, after: bool = False) -> Rule:
+    def hang(self, route: str, *, times: int | None = 1, after: bool = False) -> FaultRule:
         """Leaves calls without an answer, before or `after` their effect."""
         return self.add(route, "hang-after" if after else "hang", times=times)
 
-    def cut(self, route: str, *, times: int | None = 1) -> Rule:
+    def cut(self, route: str, *, times: int | None = 1) -> FaultRule:
         """Breaks the connection in the middle of the answer."""
         return self.add(route, "cut", times=times)
 
-    def rules(self) -> list[Rule]:
+    def rules(self) -> list[FaultRule]:
         """The rules in force, in the order in which they are tried."""
         with self._lock:
             return list(self._rules)
@@ -108,7 +108,7 @@ class Faults:
             self._generation += 1
         self.webhooks.clear()
 
-    def take(self, method: str, path: str) -> Rule | None:
+    def take(self, method: str, path: str) -> FaultRule | None:
         """The rule that this call runs into, counted down."""
         with self._lock:
             for index, rule in enumerate(self._rules):
@@ -117,7 +117,7 @@ class Faults:
                     return rule
         return None
 
-    def _count_down(self, index: int, rule: Rule) -> None:
+    def _count_down(self, index: int, rule: FaultRule) -> None:
         if rule.times is None:
             return
         if rule.times <= 1:
@@ -179,13 +179,13 @@ class WebhookFaults:
                 "shuffle": self._shuffle,
             }
 
-    def next_fate(self) -> Fate:
+    def next_fate(self) -> DeliveryFault:
         """The fate of one delivery, counted down. A dropped one has no other."""
         with self._lock:
             if self._drop:
                 self._drop -= 1
-                return Fate(copies=0)
-            fate = Fate(
+                return DeliveryFault(copies=0)
+            fate = DeliveryFault(
                 copies=2 if self._double else 1,
                 seconds=self._seconds if self._delay else 0.0,
                 shuffled=self._shuffle > 0,
@@ -198,7 +198,7 @@ class WebhookFaults:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Fate:
+class DeliveryFault:
     """What becomes of one delivery: how many copies of it come, how many seconds late, and whether in their turn."""
 
     copies: int = 1

@@ -24,11 +24,11 @@ if TYPE_CHECKING:
 
 WINDOW = 300.0
 HOUR = 3600.0
-Family = Literal["api", "resolvers", "pages"]
+CallFamily = Literal["api", "resolvers", "pages"]
 
 
 @dataclass(frozen=True)
-class Knobs:
+class RateLimitSettings:
     """None: no limit; callers without an account have limits of their own where these are set.
 
     `simultaneous`: whether a commit waits for another on the same repo, or gets 409.
@@ -44,7 +44,7 @@ class Knobs:
     simultaneous: Literal["wait", "refuse"] = "wait"
 
 
-HUB = Knobs(
+HUB_RATE_LIMITS = RateLimitSettings(
     api=1000,
     resolvers=5000,
     pages=200,
@@ -57,10 +57,10 @@ HUB = Knobs(
 
 
 @dataclass(frozen=True)
-class Allowance:
+class RateLimitStatus:
     """Where one caller stands: `left` of `quota` until `resets` seconds from now."""
 
-    family: Family
+    family: CallFamily
     quota: int
     left: int
     resets: int
@@ -75,20 +75,20 @@ class Allowance:
         return headers | ({"Retry-After": str(self.resets)} if self.refused else {})
 
 
-class Limits:
+class RateLimits:
     """The counters and the knobs; may be turned at any time."""
 
     def __init__(self, clock: Clock) -> None:
-        self.knobs = Knobs()
+        self.knobs = RateLimitSettings()
         self._clock = clock
         self._lock = threading.Lock()
-        self._windows: dict[tuple[str, Family], tuple[int, int]] = {}
+        self._windows: dict[tuple[str, CallFamily], tuple[int, int]] = {}
         self._commits: dict[str, deque[float]] = defaultdict(deque)
 
     @property
     def active(self) -> bool:
         """Whether calls are counted at all."""
-        return self.knobs != replace(Knobs(), commits_per_hour=self.knobs.commits_per_hour)
+        return self.knobs != replace(RateLimitSettings(), commits_per_hour=self.knobs.commits_per_hour)
 
     def as_dict(self) -> dict[str, Any]:
         """The knobs as they stand."""
@@ -107,7 +107,7 @@ class Limits:
             self._windows.clear()
             self._commits.clear()
 
-    def take(self, who: str, family: Family, *, anonymous: bool) -> Allowance | None:
+    def take(self, who: str, family: CallFamily, *, anonymous: bool) -> RateLimitStatus | None:
         """Counts a call; None where there is no limit."""
         quota: int | None = getattr(self.knobs, family)
         if anonymous:
@@ -120,7 +120,7 @@ class Limits:
             used = used + 1 if started == int(window) else 1
             self._windows[who, family] = (int(window), used)
         resets = max(1, int(WINDOW - passed))
-        return Allowance(family, quota, max(0, quota - used), resets, refused=used > quota)
+        return RateLimitStatus(family, quota, max(0, quota - used), resets, refused=used > quota)
 
     def count_commit(self, repo: Repo) -> None:
         """Counts a commit about to be made; 429 where the repo has had its share of this hour."""
@@ -140,10 +140,10 @@ class Limits:
             times.append(now)
 
 
-class LimitMiddleware:
+class RateLimitMiddleware:
     """Counts calls, refuses those beyond the limit, and tells every caller where it stands."""
 
-    def __init__(self, app: ASGIApp, limits: Limits, accounts: Accounts) -> None:
+    def __init__(self, app: ASGIApp, limits: RateLimits, accounts: Accounts) -> None:
         self.app = app
         self.limits = limits
         self.accounts = accounts
@@ -159,7 +159,7 @@ class LimitMiddleware:
         else:
             await self.app(scope, receive, _with_headers(send, allowance.headers()))
 
-    def _allowance(self, scope: Scope, family: Family) -> Allowance | None:
+    def _allowance(self, scope: Scope, family: CallFamily) -> RateLimitStatus | None:
         account = self.accounts.by_headers(scope["headers"])
         if account is not None:
             return self.limits.take(account.id, family, anonymous=False)
@@ -167,7 +167,7 @@ class LimitMiddleware:
         return self.limits.take(address, family, anonymous=True)
 
 
-def _family(scope: Scope) -> Family | None:
+def _family(scope: Scope) -> CallFamily | None:
     path: str = scope["path"]
     if path.startswith(("/_", "/lfs-storage/")):
         return None

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from localhub.clock import iso, now
-from localhub.repos.events import Event, RefChange
+from localhub.repos.events import HubEvent, RefChange
 
 if TYPE_CHECKING:
     from localhub.repos.store import Repo
-    from localhub.state import Box
+    from localhub.state import HubState
 
 CallKey = tuple[str, str, str, int]  # method, route, account, status
 
@@ -22,7 +22,7 @@ CallKey = tuple[str, str, str, int]  # method, route, account, status
 class Stats:
     """Counters since the last reset."""
 
-    def __init__(self, box: Box) -> None:
+    def __init__(self, box: HubState) -> None:
         self._box = box
         box.subscribe(self._count_commits)
         self._lock = threading.Lock()
@@ -66,7 +66,7 @@ class Stats:
         account = self._box.accounts.by_headers(headers)
         return account.name if account is not None else None
 
-    def _count_commits(self, event: Event) -> None:
+    def _count_commits(self, event: HubEvent) -> None:
         for change in event.updated_refs:
             if _is_commit(event.repo, change):
                 self.commit(event.repo)

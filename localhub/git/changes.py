@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import pygit2
 
-from localhub.git.packs import LooseWriter, PackWriter, Writer
+from localhub.git.packs import LooseWriter, ObjectWriter, PackWriter
 from localhub.git.tree_edit import TreeEdit
 from localhub.git.trees import FILE
 
@@ -25,7 +25,7 @@ class Author:
 
 
 @dataclass(frozen=True)
-class Put:
+class SetFile:
     """Set a file: to these bytes, or to the blob with this id."""
 
     path: str
@@ -34,14 +34,14 @@ class Put:
 
 
 @dataclass(frozen=True)
-class Remove:
+class RemoveFile:
     """Take away a file or a folder; `folder` says which of the two it must be, where that matters."""
 
     path: str
     folder: bool | None = None
 
 
-Change = Put | Remove
+Change = SetFile | RemoveFile
 
 
 _SYSTEM = Author("system", "system@huggingface.co")
@@ -49,12 +49,12 @@ _SYSTEM = Author("system", "system@huggingface.co")
 
 def write_tree(repo: pygit2.Repository, base: pygit2.Oid | None, changes: Sequence[Change]) -> str:
     """The tree that the changes make of `base`, written; a large commit goes into one pack."""
-    puts = sum(isinstance(change, Put) for change in changes)
-    writer: Writer = PackWriter(repo) if puts >= _BULK else LooseWriter(repo)
+    puts = sum(isinstance(change, SetFile) for change in changes)
+    writer: ObjectWriter = PackWriter(repo) if puts >= _BULK else LooseWriter(repo)
     try:
         edit = TreeEdit(repo, base)
         for change in changes:
-            if isinstance(change, Remove):
+            if isinstance(change, RemoveFile):
                 edit.remove(change.path, folder=change.folder)
             else:
                 content = change.content

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import pygit2
 
-from localhub.git.trees import FILE, Changed, Entry, changed
+from localhub.git.trees import FILE, ChangedPath, TreeEntry, changed
 
 
 def diff(repo: pygit2.Repository, old: pygit2.Oid | None, new: pygit2.Oid) -> str:
@@ -23,7 +23,7 @@ def diff(repo: pygit2.Repository, old: pygit2.Oid | None, new: pygit2.Oid) -> st
     return "".join(_patch(repo, change) for change in changes)
 
 
-def _patch(repo: pygit2.Repository, change: Changed) -> str:
+def _patch(repo: pygit2.Repository, change: ChangedPath) -> str:
     # Held in names: libgit2 keeps pointing into the blobs while the patch is read.
     before, after = _blob(repo, change.old), _blob(repo, change.new)
     patch = pygit2.Patch.create_from(before, after, change.path, change.path)
@@ -31,7 +31,7 @@ def _patch(repo: pygit2.Repository, change: Changed) -> str:
     return data.decode("utf-8", "replace")
 
 
-def _blob(repo: pygit2.Repository, entry: Entry | None) -> pygit2.Blob | None:
+def _blob(repo: pygit2.Repository, entry: TreeEntry | None) -> pygit2.Blob | None:
     found = repo[pygit2.Oid(hex=entry.oid)] if entry else None
     return found if isinstance(found, pygit2.Blob) else None
 

@@ -18,12 +18,12 @@ import pygit2
 from pygit2.enums import ObjectType
 
 from localhub.git.tree_edit import TreeWriter
-from localhub.git.trees import Entry, parse, serialise
+from localhub.git.trees import TreeEntry, parse, serialise
 
 _TYPES = {"commit": 1, "tree": 2, "blob": 3}
 
 
-class Writer(TreeWriter, Protocol):
+class ObjectWriter(TreeWriter, Protocol):
     """Writes the objects of one commit; what it wrote can be read once `finish` has returned."""
 
     def blob(self, data: bytes) -> str:
@@ -43,7 +43,7 @@ class LooseWriter:
         """Writes a file's content; its id."""
         return str(self._repo.odb.write(int(ObjectType.BLOB), data))
 
-    def tree(self, base: pygit2.Oid | None, edits: dict[str, Entry | None]) -> pygit2.Oid:
+    def tree(self, base: pygit2.Oid | None, edits: dict[str, TreeEntry | None]) -> pygit2.Oid:
         """Writes `base` with the edits; its id."""
         found = self._repo[base] if base else None
         builder = self._repo.TreeBuilder(found) if isinstance(found, pygit2.Tree) else self._repo.TreeBuilder()
@@ -73,7 +73,7 @@ class PackWriter:
         """Adds a file's content; its id."""
         return self._add("blob", data).hex()
 
-    def tree(self, base: pygit2.Oid | None, edits: dict[str, Entry | None]) -> pygit2.Oid:
+    def tree(self, base: pygit2.Oid | None, edits: dict[str, TreeEntry | None]) -> pygit2.Oid:
         """Adds `base` with the edits; its id."""
         entries = {name: (mode, oid) for mode, name, oid in parse(self._repo, base)}
         for name, entry in edits.items():

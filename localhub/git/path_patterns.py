@@ -18,7 +18,7 @@ _ANY = None
 
 
 @dataclass(frozen=True)
-class _Rule:
+class _PatternRule:
     names: tuple[re.Pattern[str] | None, ...]
     value: bool
     below: bool
@@ -46,10 +46,10 @@ class _Rule:
         return ends
 
 
-class Rules:
+class PatternRules:
     """Rules of which the last that fits a path decides."""
 
-    def __init__(self, rules: Iterable[_Rule]) -> None:
+    def __init__(self, rules: Iterable[_PatternRule]) -> None:
         self._rules = tuple(rules)
 
     def decide(self, path: str) -> bool:
@@ -59,7 +59,7 @@ class Rules:
 
 
 @lru_cache(maxsize=64)
-def lfs_rules(attributes: str) -> Rules:
+def lfs_rules(attributes: str) -> PatternRules:
     """Which paths a `.gitattributes` sends to LFS: those whose `filter` it sets to `lfs`."""
     rules = []
     for line in attributes.splitlines()[:_MAX_LINES]:
@@ -68,27 +68,27 @@ def lfs_rules(attributes: str) -> Rules:
             continue
         filters = [setting for setting in settings if setting.lstrip("-!").partition("=")[0] == "filter"]
         rules += [_rule(pattern, setting == "filter=lfs", below=False) for setting in filters]
-    return Rules(rules)
+    return PatternRules(rules)
 
 
 @lru_cache(maxsize=64)
-def ignore_rules(ignore: str) -> Rules:
+def ignore_rules(ignore: str) -> PatternRules:
     """Which paths a `.gitignore` leaves out."""
     rules = []
     for line in ignore.splitlines()[:_MAX_LINES]:
         pattern = line.rstrip()
         if pattern.strip("/") and not pattern.startswith("#"):
             rules.append(_rule(pattern.removeprefix("!"), not pattern.startswith("!"), below=True))
-    return Rules(rules)
+    return PatternRules(rules)
 
 
-def _rule(pattern: str, value: bool, *, below: bool) -> _Rule:
+def _rule(pattern: str, value: bool, *, below: bool) -> _PatternRule:
     folder_only = pattern.endswith("/")
     pattern = pattern.rstrip("/")
     # A pattern without a slash fits at any depth, one with a slash from the top.
     anywhere = [] if "/" in pattern else ["**"]
     names = tuple(_name(name) for name in [*anywhere, *pattern.removeprefix("/").split("/")])
-    return _Rule(names, value, below=below, folder_only=folder_only)
+    return _PatternRule(names, value, below=below, folder_only=folder_only)
 
 
 def _name(name: str) -> re.Pattern[str] | None:

@@ -21,11 +21,11 @@ from pygit2.enums import ObjectType
 from localhub.errors import BadRequest, EntryNotFound, HubError, RepoNotFound, StaleParent
 from localhub.git import diffs, trees
 from localhub.git.blobs import BlobFacts, blob_facts
-from localhub.git.changes import Author, Change, Put, Remove, create_commit, signature, write_tree
+from localhub.git.changes import Author, Change, RemoveFile, SetFile, create_commit, signature, write_tree
 from localhub.git.refs import MAIN, commit_of, head_of, raw_target, resolve
-from localhub.git.trees import TREE, Changed, Entry
+from localhub.git.trees import TREE, ChangedPath, TreeEntry
 
-__all__ = ["MAIN", "Author", "BlobFacts", "Change", "GitRepo", "Put", "Remove"]
+__all__ = ["MAIN", "Author", "BlobFacts", "Change", "GitRepo", "RemoveFile", "SetFile"]
 
 _FACTS_KEPT = 150_000  # blobs of one repo whose size is remembered
 
@@ -182,12 +182,12 @@ class GitRepo:
         with self.open() as repo:
             return str(commit_of(repo, commit).tree_id)
 
-    def entry(self, commit: str, path: str) -> Entry | None:
+    def entry(self, commit: str, path: str) -> TreeEntry | None:
         """The file or folder at a path."""
         with self.open() as repo:
             return trees.find(repo, commit_of(repo, commit).tree_id, path)
 
-    def find(self, commit: str, paths: Iterable[str]) -> list[Entry | None]:
+    def find(self, commit: str, paths: Iterable[str]) -> list[TreeEntry | None]:
         """The file or folder at each path."""
         with self.open() as repo:
             root = commit_of(repo, commit).tree_id
@@ -201,7 +201,7 @@ class GitRepo:
         recursive: bool = False,
         after: str | None = None,
         limit: int | None = None,
-    ) -> list[Entry]:
+    ) -> list[TreeEntry]:
         """The entries of a folder in git's order, at most `limit` of those behind `after`.
 
         Raises `EntryNotFound` where there is no such folder.
@@ -237,7 +237,7 @@ class GitRepo:
             self._facts.update(found)
         return found
 
-    def changed_paths(self, a: str | None, b: str) -> list[Changed]:
+    def changed_paths(self, a: str | None, b: str) -> list[ChangedPath]:
         """Every file that differs between two commits, by path; all files of `b` where `a` is None."""
         with self.open() as repo:
             old = commit_of(repo, a).tree_id if a else None

@@ -8,13 +8,13 @@ from typing import Protocol
 import pygit2
 
 from localhub.errors import BadRequest, EntryNotFound
-from localhub.git.trees import TREE, Entry
+from localhub.git.trees import TREE, TreeEntry
 
 
 class TreeWriter(Protocol):
     """Where new trees go: to loose objects, or into a pack."""
 
-    def tree(self, base: pygit2.Oid | None, edits: dict[str, Entry | None]) -> pygit2.Oid:
+    def tree(self, base: pygit2.Oid | None, edits: dict[str, TreeEntry | None]) -> pygit2.Oid:
         """Writes `base` with the edits (by name; None removes)."""
 
 
@@ -23,16 +23,16 @@ class _Folder:
     """A folder under edit: what stands in `base`, overlaid by `edits` (None: removed)."""
 
     base: pygit2.Tree | None
-    edits: dict[str, Entry | _Folder | None] = field(default_factory=dict)
+    edits: dict[str, TreeEntry | _Folder | None] = field(default_factory=dict)
 
-    def child(self, name: str, repo: pygit2.Repository) -> Entry | _Folder | None:
+    def child(self, name: str, repo: pygit2.Repository) -> TreeEntry | _Folder | None:
         if name in self.edits:
             return self.edits[name]
         if self.base is None or name not in self.base:
             return None
         found = self.base[name]
         if found.filemode != TREE:
-            return Entry(name, int(found.filemode), str(found.id))
+            return TreeEntry(name, int(found.filemode), str(found.id))
         self.edits[name] = folder = _Folder(_as_tree(repo[found.id]))
         return folder
 
@@ -52,7 +52,7 @@ class TreeEdit:
     def remove(self, path: str, *, folder: bool | None = None) -> None:
         """Takes a file or a folder away (`folder`: which it must be); `EntryNotFound` where there is none."""
         *parents, name = path.split("/")
-        parent: Entry | _Folder | None = self._root
+        parent: TreeEntry | _Folder | None = self._root
         for part in parents:
             parent = parent.child(part, self._repo) if isinstance(parent, _Folder) else None
         child = parent.child(name, self._repo) if isinstance(parent, _Folder) else None
@@ -68,7 +68,7 @@ class TreeEdit:
         folder = self._root
         for part in parents:
             child = folder.child(part, self._repo)
-            if isinstance(child, Entry):
+            if isinstance(child, TreeEntry):
                 raise BadRequest(f"Cannot write {path}: {part} is a file and not a folder.")
             if child is None:
                 folder.edits[part] = child = _Folder(None)
@@ -76,14 +76,14 @@ class TreeEdit:
         there = folder.child(name, self._repo)
         if isinstance(there, _Folder) and not there.is_empty(self._repo):
             raise BadRequest(f"Cannot write {path}: there is a folder of that name.")
-        folder.edits[name] = Entry(name, mode, oid)
+        folder.edits[name] = TreeEntry(name, mode, oid)
 
-    def get(self, path: str) -> Entry | None:
+    def get(self, path: str) -> TreeEntry | None:
         """The file at a path, as edited so far."""
-        node: Entry | _Folder | None = self._root
+        node: TreeEntry | _Folder | None = self._root
         for part in path.split("/"):
             node = node.child(part, self._repo) if isinstance(node, _Folder) else None
-        return node if isinstance(node, Entry) else None
+        return node if isinstance(node, TreeEntry) else None
 
     def write(self, writer: TreeWriter) -> pygit2.Oid:
         """Writes what was edited; the id of the new root. An empty root is git's empty tree."""
@@ -92,11 +92,11 @@ class TreeEdit:
 
 def _write(folder: _Folder, writer: TreeWriter) -> pygit2.Oid | None:
     """The folder's tree; None where nothing is left in it."""
-    edits: dict[str, Entry | None] = {}
+    edits: dict[str, TreeEntry | None] = {}
     for name, child in folder.edits.items():
         if isinstance(child, _Folder):
             oid = _write(child, writer)
-            child = Entry(name, TREE, str(oid)) if oid else None
+            child = TreeEntry(name, TREE, str(oid)) if oid else None
         edits[name] = child
     if not edits:
         return folder.base.id if folder.base is not None else None

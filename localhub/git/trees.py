@@ -16,7 +16,7 @@ import pygit2
 
 from localhub.errors import EntryNotFound
 
-RawEntry = tuple[bytes, bytes, bytes]
+RawTreeEntry = tuple[bytes, bytes, bytes]
 """Mode in octal digits, name, id: as they stand in a tree."""
 
 FILE = 0o100644
@@ -26,7 +26,7 @@ _ENTRY = re.compile(rb"([0-7]+) ([^\x00]+)\x00(.{20})", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class TreeEntry:
     """A file or folder at its full path; `oid` in hex."""
 
     path: str
@@ -40,12 +40,12 @@ class Entry:
 
 
 @dataclass(frozen=True, slots=True)
-class Changed:
+class ChangedPath:
     """A path whose file differs between two trees; None where it is not there."""
 
     path: str
-    old: Entry | None
-    new: Entry | None
+    old: TreeEntry | None
+    new: TreeEntry | None
 
 
 class _LargeTrees:
@@ -54,16 +54,16 @@ class _LargeTrees:
     def __init__(self, large: int = 1000, most: int = 6) -> None:
         self._large, self._most = large, most
         self._lock = threading.Lock()
-        self._trees: dict[bytes, list[RawEntry]] = {}
+        self._trees: dict[bytes, list[RawTreeEntry]] = {}
 
-    def get(self, oid: bytes) -> list[RawEntry] | None:
+    def get(self, oid: bytes) -> list[RawTreeEntry] | None:
         with self._lock:
             entries = self._trees.pop(oid, None)
             if entries is not None:
                 self._trees[oid] = entries  # the newest are last
             return entries
 
-    def keep(self, oid: bytes, entries: list[RawEntry]) -> None:
+    def keep(self, oid: bytes, entries: list[RawTreeEntry]) -> None:
         if len(entries) < self._large:
             return
         with self._lock:
@@ -75,7 +75,7 @@ class _LargeTrees:
 _large_trees = _LargeTrees()
 
 
-def parse(repo: pygit2.Repository, oid: pygit2.Oid | None) -> list[RawEntry]:
+def parse(repo: pygit2.Repository, oid: pygit2.Oid | None) -> list[RawTreeEntry]:
     """The entries of a tree, in git's order; not to be changed."""
     if oid is None:
         return []
@@ -86,30 +86,30 @@ def parse(repo: pygit2.Repository, oid: pygit2.Oid | None) -> list[RawEntry]:
     return entries
 
 
-def find(repo: pygit2.Repository, root: pygit2.Oid, path: str) -> Entry | None:
+def find(repo: pygit2.Repository, root: pygit2.Oid, path: str) -> TreeEntry | None:
     """The entry at a path below a tree; the tree itself for an empty path."""
     if not path:
-        return Entry("", TREE, str(root))
+        return TreeEntry("", TREE, str(root))
     tree = repo[root]
     try:
         found = tree[path] if isinstance(tree, pygit2.Tree) else None
     except (KeyError, ValueError):
         return None
-    return Entry(path, int(found.filemode), str(found.id)) if found is not None else None
+    return TreeEntry(path, int(found.filemode), str(found.id)) if found is not None else None
 
 
-def find_all(repo: pygit2.Repository, root: pygit2.Oid, paths: Iterable[str]) -> list[Entry | None]:
+def find_all(repo: pygit2.Repository, root: pygit2.Oid, paths: Iterable[str]) -> list[TreeEntry | None]:
     """The entry at each path. Every folder on the way is read once, however many of the paths lead through it."""
-    folders: dict[str, dict[bytes, RawEntry]] = {}
+    folders: dict[str, dict[bytes, RawTreeEntry]] = {}
 
-    def folder(path: str) -> dict[bytes, RawEntry]:
+    def folder(path: str) -> dict[bytes, RawTreeEntry]:
         if path not in folders:
-            entry = Entry("", TREE, str(root)) if not path else at(path)
+            entry = TreeEntry("", TREE, str(root)) if not path else at(path)
             oid = pygit2.Oid(hex=entry.oid) if entry and entry.mode == TREE else None
             folders[path] = {raw[1]: raw for raw in parse(repo, oid)}
         return folders[path]
 
-    def at(path: str) -> Entry | None:
+    def at(path: str) -> TreeEntry | None:
         parent, _, name = path.rpartition("/")
         return _entry(path, folder(parent).get(name.encode()))
 
@@ -118,7 +118,7 @@ def find_all(repo: pygit2.Repository, root: pygit2.Oid, paths: Iterable[str]) ->
 
 def walk(
     repo: pygit2.Repository, tree: pygit2.Oid, prefix: str = "", *, recursive: bool = False, after: str | None = None
-) -> Iterator[Entry]:
+) -> Iterator[TreeEntry]:
     """Entries below a tree in git's order, depth first; those that follow the path `after`, where given.
 
     Raises `EntryNotFound` for an `after` that is not there.
@@ -130,7 +130,7 @@ def walk(
         start = _position(entries, head.encode(), after)
     for index, (mode, name, oid) in enumerate(entries[start:]):
         resumed = after is not None and index == 0
-        entry = Entry(prefix + name.decode(), int(mode, 8), oid.hex())
+        entry = TreeEntry(prefix + name.decode(), int(mode, 8), oid.hex())
         if not resumed:
             yield entry
         if recursive and mode == _TREE_MODE:
@@ -140,7 +140,7 @@ def walk(
 
 def changed(
     repo: pygit2.Repository, old: pygit2.Oid | None, new: pygit2.Oid | None, prefix: str = ""
-) -> Iterator[Changed]:
+) -> Iterator[ChangedPath]:
     """Every file that differs between two trees, by path."""
     if old == new:
         return
@@ -151,12 +151,12 @@ def changed(
         file_a, tree_a = _split(a)
         file_b, tree_b = _split(b)
         if file_a or file_b:
-            yield Changed(path, file_a, file_b)
+            yield ChangedPath(path, file_a, file_b)
         if tree_a or tree_b:
             yield from changed(repo, tree_a, tree_b, path + "/")
 
 
-def differing_names(a: list[RawEntry], b: list[RawEntry]) -> set[bytes]:
+def differing_names(a: list[RawTreeEntry], b: list[RawTreeEntry]) -> set[bytes]:
     """The names whose entries are not the same in both."""
     before, after = _differing(a, b)
     return before.keys() | after.keys()
@@ -171,14 +171,16 @@ def serialise(entries: dict[bytes, tuple[bytes, bytes]]) -> bytes:
     return b"".join(mode + b" " + name + b"\0" + oid for name, (mode, oid) in sorted(entries.items(), key=key))
 
 
-def _position(entries: list[RawEntry], name: bytes, path: str) -> int:
+def _position(entries: list[RawTreeEntry], name: bytes, path: str) -> int:
     for index, entry in enumerate(entries):
         if entry[1] == name:
             return index
     raise EntryNotFound(path)
 
 
-def _differing(a: list[RawEntry], b: list[RawEntry]) -> tuple[dict[bytes, RawEntry], dict[bytes, RawEntry]]:
+def _differing(
+    a: list[RawTreeEntry], b: list[RawTreeEntry]
+) -> tuple[dict[bytes, RawTreeEntry], dict[bytes, RawTreeEntry]]:
     """What is in one of the two only, by name. Equal stretches at the start and at the end are skipped unread."""
     step, start, end_a, end_b = 512, 0, len(a), len(b)
     while start < min(end_a, end_b) and a[start : start + step] == b[start : start + step]:
@@ -189,11 +191,11 @@ def _differing(a: list[RawEntry], b: list[RawEntry]) -> tuple[dict[bytes, RawEnt
     return {entry[1]: entry for entry in only_a - only_b}, {entry[1]: entry for entry in only_b - only_a}
 
 
-def _entry(path: str, raw: RawEntry | None) -> Entry | None:
-    return Entry(path, int(raw[0], 8), raw[2].hex()) if raw else None
+def _entry(path: str, raw: RawTreeEntry | None) -> TreeEntry | None:
+    return TreeEntry(path, int(raw[0], 8), raw[2].hex()) if raw else None
 
 
-def _split(entry: Entry | None) -> tuple[Entry | None, pygit2.Oid | None]:
+def _split(entry: TreeEntry | None) -> tuple[TreeEntry | None, pygit2.Oid | None]:
     """The entry as a file, or the id of the tree that it is."""
     if entry is None or entry.mode != TREE:
         return entry, None

@@ -29,7 +29,7 @@ _PROTOCOL = re.compile(r"version=[0-2]")
 _CHALLENGE = {"WWW-Authenticate": 'Basic realm="Authentication required", charset="UTF-8"'}
 
 
-class NeedsPassword(HubError):
+class PasswordRequired(HubError):
     """401 with the challenge without which git never sends the password that it has."""
 
     def __init__(self, message: str) -> None:
@@ -39,9 +39,9 @@ class NeedsPassword(HubError):
 def git_caller(request: Request) -> Caller:
     """Who asks, by the token as password."""
     try:
-        return access.caller(request)
+        return access.request_caller(request)
     except Unauthorized as error:
-        raise NeedsPassword(error.message) from error
+        raise PasswordRequired(error.message) from error
 
 
 async def advertise(repo: Path, protocol: str | None) -> bytes:
@@ -84,7 +84,7 @@ async def _answer(repo: Path, protocol: str | None, body: bytes) -> AsyncGenerat
     finally:
         # Where the caller went away git still writes; where it is done this kills nobody. Threads end with it.
         process.kill()
-        await asyncio.to_thread(_reap, process)
+        await asyncio.to_thread(_wait_for_exit, process)
 
 
 async def read_request(request: Request) -> bytes:
@@ -123,7 +123,7 @@ def _feed(stdin: IO[bytes], body: bytes) -> None:
         stdin.close()
 
 
-def _reap(process: subprocess.Popen[bytes]) -> None:
+def _wait_for_exit(process: subprocess.Popen[bytes]) -> None:
     process.wait()
     if process.stdout is not None:
         process.stdout.close()

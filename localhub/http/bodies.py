@@ -11,9 +11,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from localhub.errors import BadRequest, HubError
 
-SMALL = 8 << 20
+SMALL_BODY_BYTES = 8 << 20
 """Bytes of any body but those of commits and of large files."""
-COMMIT = 1 << 30
+COMMIT_BODY_BYTES = 1 << 30
 """Bytes of a commit: what the Hub allows of regular files in one."""
 
 _LARGE_ROUTES = ("/commit/", "/lfs-storage/", "/git-upload-pack")
@@ -26,7 +26,7 @@ class _TooLarge(Exception):
 class BodyLimit:
     """Middleware: 413 for a body beyond the limit, whether it says so in `Content-Length` or not."""
 
-    def __init__(self, app: ASGIApp, limit: int = SMALL) -> None:
+    def __init__(self, app: ASGIApp, limit: int = SMALL_BODY_BYTES) -> None:
         self.app = app
         self.limit = limit
 
@@ -52,7 +52,7 @@ class BodyLimit:
                 await refusal(scope, receive, send)
 
 
-async def read(request: Request, limit: int = SMALL) -> bytes:
+async def read(request: Request, limit: int = SMALL_BODY_BYTES) -> bytes:
     """The whole body; 413 where it is longer than `limit`."""
     chunks, size = [], 0
     async for chunk in request.stream():

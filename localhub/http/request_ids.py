@@ -11,7 +11,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 _PLAIN = re.compile(r"[A-Za-z0-9=;:_-]{1,100}")
 
 
-class RequestIds:
+class RequestIdMiddleware:
     """Middleware: `X-Request-Id` on every answer, the caller's own trace id where it sent one."""
 
     def __init__(self, app: ASGIApp) -> None:

@@ -1,6 +1,6 @@
 """URLs in which a revision or a path is one quoted segment.
 
-A server decodes `%2F` before it routes, and `refs%2Fpr%2F3` would fall apart. `RawPath` decodes segment by segment and
+A server decodes `%2F` before it routes, and `refs%2Fpr%2F3` would fall apart. `RawPathMiddleware` decodes segment by segment and
 lets a slash inside a segment travel as a character that no client can send (a lone surrogate); the convertors below
 turn it back. Routes write `{rev:seg}` for one segment, `/{path:rest}` for all that follows, `{path:sub}` for a path
 that may be missing with its slash, `{prefix:prefix}` for the `datasets/`, `spaces/` or nothing before a repo's name.
@@ -16,10 +16,10 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 SLASH = "\udc2f"
 
-Kind = Literal["models", "datasets", "spaces"]
+RepoKind = Literal["models", "datasets", "spaces"]
 
 
-class RawPath:
+class RawPathMiddleware:
     """ASGI middleware: routes on the path as it was sent."""
 
     def __init__(self, app: ASGIApp) -> None:

@@ -21,7 +21,7 @@ from localhub.accounts.store import Account
 from localhub.clock import iso, now
 from localhub.markdown import render as markdown
 from localhub.repos import access
-from localhub.state import Box
+from localhub.state import HubState
 
 FOLDER = Path(__file__).parent
 STATIC = {"localhub.css": "text/css", "icon.svg": "image/svg+xml"}
@@ -41,11 +41,11 @@ _HEADERS = {
 
 def page(request: Request, template: str, status: int = 200, **content: Any) -> HTMLResponse:
     """A template as an answer, with the account that looks at it and those it could be."""
-    box = access.box_of(request)
+    box = access.state_of(request)
     me = account_of(request)
     around = {
         "me": me,
-        "people": people(box, me),
+        "people": selectable_users(box, me),
         "here": _here(request),
         "now": now(box),
         "css_version": _CSS_VERSION,
@@ -59,7 +59,7 @@ def account_of(request: Request) -> Account | None:
     return access.page_caller(request).account
 
 
-def people(box: Box, first: Account | None = None) -> list[Account]:
+def selectable_users(box: HubState, first: Account | None = None) -> list[Account]:
     """Users whom one may act as, `first` before the others."""
     users = box.accounts.all("user")
     if first:
@@ -72,7 +72,7 @@ def query(**parameters: object) -> str:
     return "?" + urlencode({name: value for name, value in parameters.items() if value is not None})
 
 
-def crumbs(base: str, rev: str, path: str) -> list[tuple[str, str]]:
+def breadcrumbs(base: str, rev: str, path: str) -> list[tuple[str, str]]:
     """The folders of a path with their addresses."""
     root = f"{quote(base)}/tree/{quote(rev, safe='')}"
     parts = path.split("/") if path else []

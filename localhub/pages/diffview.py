@@ -12,7 +12,7 @@ _HEADER = re.compile(r'diff --git (?:"?a/(?P<old>.*?)"?) (?:"?b/(?P<new>.*?)"?)'
 
 
 @dataclass(frozen=True)
-class Line:
+class DiffLine:
     """One line; its kind is a class of the style sheet."""
 
     kind: Literal["add", "del", "hunk", "same"]
@@ -24,7 +24,7 @@ class FileDiff:
     """What changes in one file."""
 
     title: str
-    lines: list[Line] = field(default_factory=list)
+    lines: list[DiffLine] = field(default_factory=list)
     added: int = 0
     removed: int = 0
 
@@ -54,21 +54,21 @@ def _title(header: str) -> str:
     return match["new"] if match["old"] == match["new"] else f"{match['old']} → {match['new']}"
 
 
-def _line(raw: str, in_hunk: bool) -> Line | None:
+def _line(raw: str, in_hunk: bool) -> DiffLine | None:
     """None for what the title says already."""
     text = raw[:LONGEST_LINE] + (" …" if len(raw) > LONGEST_LINE else "")
     if not in_hunk:
         notable = ("new file", "deleted file", "rename ", "similarity", "Binary", "GIT binary", "old mode", "new mode")
-        return Line("hunk", text) if raw.startswith(notable) else None
+        return DiffLine("hunk", text) if raw.startswith(notable) else None
     if raw.startswith("@@"):
-        return Line("hunk", text)
+        return DiffLine("hunk", text)
     if raw.startswith("+"):
-        return Line("add", text)
+        return DiffLine("add", text)
     if raw.startswith("-"):
-        return Line("del", text)
-    return Line("same", text) if raw else None
+        return DiffLine("del", text)
+    return DiffLine("same", text) if raw else None
 
 
-def _count(file: FileDiff, line: Line | None) -> None:
+def _count(file: FileDiff, line: DiffLine | None) -> None:
     file.added += line is not None and line.kind == "add"
     file.removed += line is not None and line.kind == "del"

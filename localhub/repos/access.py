@@ -17,22 +17,22 @@ from typing import TYPE_CHECKING, Literal
 
 from starlette.requests import Request
 
-from localhub.accounts.store import Account, Caller, Role, Token
+from localhub.accounts.store import Account, Caller, OrgRole, Token
 from localhub.errors import Forbidden, GatedRepo, HubError, RepoMoved, RepoNotFound, Unauthorized
 
 if TYPE_CHECKING:
     from localhub.repos.store import Repo, RepoType
-    from localhub.state import Box
+    from localhub.state import HubState
 
-Want = Literal["read", "discuss", "write", "admin"]
+AccessLevel = Literal["read", "discuss", "write", "admin"]
 
-BOX = "localhub.state"
+STATE_KEY = "localhub.state"
 """Where the scope of a call holds the box that it came to."""
 
 COOKIE = "localhub_account"
 """Names the account that pages act for: no proof of anything, as its login page says."""
 
-_PERMISSION: dict[Want, frozenset[str]] = {
+_PERMISSION: dict[AccessLevel, frozenset[str]] = {
     "read": frozenset({"repo.content.read", "repo.write"}),
     "discuss": frozenset({"discussion.write"}),
     "write": frozenset({"repo.write"}),
@@ -40,13 +40,13 @@ _PERMISSION: dict[Want, frozenset[str]] = {
 }
 
 
-def box_of(request: Request) -> Box:
+def state_of(request: Request) -> HubState:
     """The box that the request came to."""
-    box: Box = request.scope[BOX]
+    box: HubState = request.scope[STATE_KEY]
     return box
 
 
-def caller(request: Request) -> Caller:
+def request_caller(request: Request) -> Caller:
     """Who asks, by the token in `Authorization`: Bearer, or the password of Basic, as git sends it.
 
     Raises `Unauthorized` for a token that nobody has.
@@ -54,7 +54,7 @@ def caller(request: Request) -> Caller:
     secret = _secret(request.headers.get("authorization"))
     if secret is None:
         return Caller()
-    found = box_of(request).accounts.by_token(secret)
+    found = state_of(request).accounts.by_token(secret)
     if found is None:
         raise Unauthorized("Invalid credentials in Authorization header")
     if found.account:
@@ -65,14 +65,14 @@ def caller(request: Request) -> Caller:
 def page_caller(request: Request) -> Caller:
     """Who looks at a page: the account named by the cookie, else the token, else nobody."""
     name = request.cookies.get(COOKIE)
-    account = box_of(request).accounts.by_name(name) if name else None
+    account = state_of(request).accounts.by_name(name) if name else None
     if account is None or account.kind != "user":
-        return caller(request)
+        return request_caller(request)
     request.state.account = account.name
     return Caller(account)
 
 
-def logged_in(who: Caller) -> Account:
+def require_account(who: Caller) -> Account:
     """The caller's account; `Unauthorized` where there is none."""
     if who.account is None:
         raise Unauthorized
@@ -80,14 +80,14 @@ def logged_in(who: Caller) -> Account:
 
 
 def repo_for(
-    request: Request, repo_type: RepoType, full_name: str, want: Want = "read", who: Caller | None = None
+    request: Request, repo_type: RepoType, full_name: str, want: AccessLevel = "read", who: Caller | None = None
 ) -> Repo:
     """The repo of that name, if the caller may do what is wanted.
 
     Raises `RepoMoved` for a former name, `RepoNotFound` where it is missing or hidden, and what `check` raises.
     """
-    box = box_of(request)
-    who = who or caller(request)
+    box = state_of(request)
+    who = who or request_caller(request)
     repo = box.repos.get(repo_type, full_name)
     moved = repo is None
     repo = repo or box.repos.moved(repo_type, full_name)
@@ -95,14 +95,14 @@ def repo_for(
         raise RepoNotFound
     if moved:
         raise RepoMoved(full_name, repo.full_name)
-    check(box, who, repo, want)
+    require_access(box, who, repo, want)
     return repo
 
 
-def check(box: Box, who: Caller, repo: Repo, want: Want) -> None:
+def require_access(box: HubState, who: Caller, repo: Repo, want: AccessLevel) -> None:
     """Raises unless the caller may: `Unauthorized` for nobody, `Forbidden` for somebody, 403 for a disabled repo."""
     if repo.disabled and want != "read":
-        raise disabled()
+        raise repo_disabled()
     if allows(box, who, repo, want):
         return
     if who.account is None:
@@ -110,33 +110,33 @@ def check(box: Box, who: Caller, repo: Repo, want: Want) -> None:
     raise Forbidden(_refusal(who, repo, want))
 
 
-def check_content(box: Box, who: Caller, repo: Repo) -> None:
+def require_content_access(box: HubState, who: Caller, repo: Repo) -> None:
     """Raises unless the caller may read the files themselves: `GatedRepo`, or 403 for a disabled repo."""
     if repo.disabled:
-        raise disabled()
-    if not repo.gated or _past_gate(box, who, repo):
+        raise repo_disabled()
+    if not repo.gated or _has_gated_access(box, who, repo):
         return
     raise GatedRepo(repo.full_name, logged_in=who.account is not None)
 
 
-def allows(box: Box, who: Caller, repo: Repo, want: Want) -> bool:
+def allows(box: HubState, who: Caller, repo: Repo, want: AccessLevel) -> bool:
     """Whether the caller may do that to the repo."""
     return _account_allows(box, who.account, repo, want) and _token_allows(who.token, repo, want)
 
 
-def role_in(box: Box, account: Account | None, repo: Repo) -> Role | None:
+def role_in(box: HubState, account: Account | None, repo: Repo) -> OrgRole | None:
     """The account's role on the repo: as its owner, or by the owning organisation."""
     if account is None:
         return None
     return "admin" if account.id == repo.owner_id else box.accounts.role(repo.owner_id, account.id)
 
 
-def disabled() -> HubError:
+def repo_disabled() -> HubError:
     """The answer for a disabled repo: the client knows it by these words alone."""
     return HubError(403, "Access to this resource is disabled.")
 
 
-def may_create_in(box: Box, who: Caller, namespace: Account) -> bool:
+def may_create_in(box: HubState, who: Caller, namespace: Account) -> bool:
     """Whether the caller may create a repo there: users at home, members with more than the read role."""
     account = who.account
     if account is None or not _token_may_create(who.token, namespace):
@@ -144,7 +144,7 @@ def may_create_in(box: Box, who: Caller, namespace: Account) -> bool:
     return account.id == namespace.id or box.accounts.role(namespace.id, account.id) not in (None, "read")
 
 
-def _account_allows(box: Box, account: Account | None, repo: Repo, want: Want) -> bool:
+def _account_allows(box: HubState, account: Account | None, repo: Repo, want: AccessLevel) -> bool:
     role = role_in(box, account, repo)
     if want in ("read", "discuss"):
         return (not repo.private or role is not None) and (want == "read" or account is not None)
@@ -153,7 +153,7 @@ def _account_allows(box: Box, account: Account | None, repo: Repo, want: Want) -
     return role in ("admin", "write")
 
 
-def _token_allows(token: Token | None, repo: Repo, want: Want) -> bool:
+def _token_allows(token: Token | None, repo: Repo, want: AccessLevel) -> bool:
     if token is None or token.role == "write":
         return True
     if want == "read" and (not repo.private or token.role == "read"):
@@ -187,7 +187,7 @@ def _in_scope(token: Token, repo: Repo, permissions: frozenset[str]) -> bool:
     return False
 
 
-def _past_gate(box: Box, who: Caller, repo: Repo) -> bool:
+def _has_gated_access(box: HubState, who: Caller, repo: Repo) -> bool:
     token = who.token
     fine_grained = token is not None and token.role == "fineGrained"
     if token and fine_grained and not token.reads_gated and not _in_scope(token, repo, _PERMISSION["read"]):
@@ -197,7 +197,7 @@ def _past_gate(box: Box, who: Caller, repo: Repo) -> bool:
     return who.account is not None and box.grants.of(repo, who.account) == "accepted"
 
 
-def _refusal(who: Caller, repo: Repo, want: Want) -> str:
+def _refusal(who: Caller, repo: Repo, want: AccessLevel) -> str:
     if who.token and who.token.role == "read":
         return f"This token can only read. Use one with the write role on {repo.full_name}."
     if want == "write":

@@ -9,7 +9,7 @@ from typing import Any
 import yaml
 
 from localhub.errors import printable
-from localhub.json_values import plain
+from localhub.json_values import to_json_values
 
 README = "README.md"
 _BLOCK = re.compile(r"\A\ufeff?---[ \t]*\r?\n(.*?)^---[ \t]*$", re.DOTALL | re.MULTILINE)
@@ -49,7 +49,7 @@ def _load(block: str) -> Any:
     if len(block) > _MAX_BLOCK:
         return None
     try:
-        return plain(yaml.safe_load(block))
+        return to_json_values(yaml.safe_load(block))
     except yaml.YAMLError as error:
         return error
     except (ValueError, RecursionError) as error:  # such as a date with month 13, or brackets a thousand deep

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from localhub.errors import BadRequest
 from localhub.git.lfs_pointer import pointer_text
-from localhub.git.repository import Change, Put, Remove
+from localhub.git.repository import Change, RemoveFile, SetFile
 from localhub.http import bodies
 from localhub.repos.cards import README, check_card
 from localhub.repos.lfs_store import OID
@@ -18,7 +18,7 @@ from localhub.repos.paths import clean, clean_folder
 
 if TYPE_CHECKING:
     from localhub.repos.store import Repo
-    from localhub.state import Box
+    from localhub.state import HubState
 
 MAX_REGULAR = 10 << 20
 """Bytes of a file that may be kept in git itself."""
@@ -41,8 +41,8 @@ class CommitRequest:
     summary: str = ""
     description: str = ""
     parent: str | None = None
-    removals: list[Remove] = field(default_factory=list)
-    files: list[Put] = field(default_factory=list)
+    removals: list[RemoveFile] = field(default_factory=list)
+    files: list[SetFile] = field(default_factory=list)
     large: list[LfsFile] = field(default_factory=list)
 
     @property
@@ -85,7 +85,7 @@ def parse_json(body: bytes) -> CommitRequest:
     return request
 
 
-def changes(box: Box, repo: Repo, request: CommitRequest) -> Iterator[Change]:
+def git_changes(box: HubState, repo: Repo, request: CommitRequest) -> Iterator[Change]:
     """The request as changes of git; `BadRequest` for an LFS object that the repo does not hold, or a bad card."""
     yield from request.removals
     for put in request.files:
@@ -99,7 +99,7 @@ def changes(box: Box, repo: Repo, request: CommitRequest) -> Iterator[Change]:
                 f"Your push was rejected because an LFS pointer pointed to a file that does not exist: {file.path}"
                 f" ({file.sha256}). Upload it first."
             )
-        yield Put(file.path, pointer_text(file.sha256, size))
+        yield SetFile(file.path, pointer_text(file.sha256, size))
 
 
 def _check_readme(content: bytes) -> None:
@@ -121,25 +121,25 @@ def _header(value: Mapping[str, Any]) -> CommitRequest:
 def _add(request: CommitRequest, key: object, value: Mapping[str, Any]) -> None:
     if key == "file":
         path = clean(_text(value, "path", None))
-        request.files.append(Put(path, _content(path, value)))
+        request.files.append(SetFile(path, _content(path, value)))
         _moved(request, path, value)
     elif key == "lfsFile":
         path = clean(_text(value, "path", None))
         request.large.append(_lfs_file(path, value))
         _moved(request, path, value)
     elif key == "deletedFile":
-        request.removals.append(Remove(clean(_text(value, "path", None)), folder=False))
+        request.removals.append(RemoveFile(clean(_text(value, "path", None)), folder=False))
     elif key == "deletedFolder":
-        request.removals.append(Remove(clean_folder(_text(value, "path", None)), folder=True))
+        request.removals.append(RemoveFile(clean_folder(_text(value, "path", None)), folder=True))
     elif key == "deletedEntry":
-        request.removals.append(Remove(clean_folder(_text(value, "path", None))))
+        request.removals.append(RemoveFile(clean_folder(_text(value, "path", None))))
     else:
         raise BadRequest(f"A commit has no operation {key!r}.")
 
 
 def _moved(request: CommitRequest, path: str, value: Mapping[str, Any]) -> None:
     if value.get("oldPath") not in (None, path):
-        request.removals.append(Remove(clean(_text(value, "oldPath", None)), folder=False))
+        request.removals.append(RemoveFile(clean(_text(value, "oldPath", None)), folder=False))
 
 
 def _content(path: str, value: Mapping[str, Any]) -> bytes:

@@ -8,11 +8,11 @@ from typing import Any
 from localhub.clock import iso
 from localhub.git.history import last_commits
 from localhub.git.repository import BlobFacts, GitRepo
-from localhub.git.trees import Entry
+from localhub.git.trees import TreeEntry
 
 
 def items(
-    git: GitRepo, commit: str, entries: Sequence[Entry], *, expand: bool = False, with_xet: bool = False
+    git: GitRepo, commit: str, entries: Sequence[TreeEntry], *, expand: bool = False, with_xet: bool = False
 ) -> list[dict[str, Any]]:
     """Entries of a commit: `{type, path, oid, size, lfs?}`, with `expand` also `lastCommit` and `securityFileStatus`.
 
@@ -27,7 +27,7 @@ def items(
     return shown
 
 
-def _item(entry: Entry, facts: BlobFacts | None, *, with_xet: bool) -> dict[str, Any]:
+def _item(entry: TreeEntry, facts: BlobFacts | None, *, with_xet: bool) -> dict[str, Any]:
     item: dict[str, Any] = {"type": entry.type, "oid": entry.oid, "size": 0, "path": entry.path}
     if facts is None:
         return item

@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from localhub.accounts.store import Account
     from localhub.repos.store import Repo
 
-Kind = Literal["repo", "repo.content", "repo.config", "discussion", "discussion.comment"]
-Action = Literal["create", "update", "delete", "move"]
+EventKind = Literal["repo", "repo.content", "repo.config", "discussion", "discussion.comment"]
+EventAction = Literal["create", "update", "delete", "move"]
 
 
 @dataclass(frozen=True)
@@ -27,11 +27,11 @@ class RefChange:
 
 
 @dataclass(frozen=True)
-class Event:
+class HubEvent:
     """One thing that happened; `repo` is as it was before a move and as it is otherwise."""
 
-    kind: Kind
-    action: Action
+    kind: EventKind
+    action: EventAction
     repo: Repo
     actor: Account | None = None
     updated_refs: tuple[RefChange, ...] = ()
@@ -42,4 +42,4 @@ class Event:
     comment: Any = None
 
 
-Subscriber = Callable[[Event], None]
+Subscriber = Callable[[HubEvent], None]

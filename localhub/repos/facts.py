@@ -9,8 +9,8 @@ from collections.abc import Iterator, Mapping
 from functools import cached_property
 from typing import Any, BinaryIO
 
-from localhub.git.trees import Entry
-from localhub.json_values import plain
+from localhub.git.trees import TreeEntry
+from localhub.json_values import to_json_values
 from localhub.repos.cards import README, card_data
 from localhub.repos.lfs_store import LfsStore
 from localhub.repos.store import Repo
@@ -41,7 +41,7 @@ class RepoFacts:
         self._lfs = lfs
 
     @cached_property
-    def files(self) -> list[Entry]:
+    def files(self) -> list[TreeEntry]:
         """Every file, in git's order."""
         entries = self.repo.git.entries(self.commit, recursive=True) if self.commit else []
         return [entry for entry in entries if entry.type == "file"]
@@ -141,12 +141,12 @@ class RepoFacts:
     def _json(self, path: str) -> Mapping[str, Any]:
         data = self.repo.git.file(self.commit, path) if self.commit else None
         try:
-            found = plain(json.loads(data)) if data and len(data) <= _MAX_JSON else {}
+            found = to_json_values(json.loads(data)) if data and len(data) <= _MAX_JSON else {}
         except (ValueError, RecursionError):  # somebody's broken file says nothing
             return {}
         return found if isinstance(found, dict) else {}
 
-    def _open(self, entry: Entry | None) -> BinaryIO | None:
+    def _open(self, entry: TreeEntry | None) -> BinaryIO | None:
         if entry is None:
             return None
         pointer = self.repo.git.facts([entry.oid])[entry.oid].pointer

@@ -7,7 +7,7 @@ from typing import Literal
 
 from localhub.accounts.store import Account
 from localhub.clock import Clock
-from localhub.database import Store
+from localhub.database import Database
 from localhub.ids import new_id
 from localhub.repos.store import Repo
 
@@ -23,7 +23,7 @@ CREATE TABLE IF NOT EXISTS grants (
 class Grants:
     """The requests for access of every gated repo."""
 
-    def __init__(self, store: Store, clock: Clock) -> None:
+    def __init__(self, store: Database, clock: Clock) -> None:
         self._store = store
         self._clock = clock
         store.ensure(SCHEMA)

@@ -12,7 +12,7 @@ from localhub.repos.facts import RepoFacts
 from localhub.repos.store import Repo, RepoType
 
 if TYPE_CHECKING:
-    from localhub.state import Box
+    from localhub.state import HubState
 
 _COMMON = (
     *("author", "cardData", "createdAt", "disabled", "lastModified", "likes", "private", "resourceGroup", "sha"),
@@ -51,7 +51,7 @@ _NOT_BY_DEFAULT = frozenset(
 
 
 def info(
-    box: Box,
+    box: HubState,
     repo: Repo,
     commit: str | None,
     *,
@@ -61,7 +61,7 @@ def info(
 ) -> dict[str, Any]:
     """The fields asked for, or those that everybody gets; one without a value is left out."""
     wanted = list(expand) or _defaults(repo.type, security=security)
-    view = _View(box, repo, commit, blobs=blobs)
+    view = _InfoQuery(box, repo, commit, blobs=blobs)
     shown: dict[str, Any] = {"_id": repo.oid, "id": repo.full_name}
     if repo.type == "model" and not expand:
         shown["modelId"] = repo.full_name
@@ -86,10 +86,10 @@ def check_expand(repo_type: RepoType, expand: Iterable[str]) -> None:
         raise BadRequest("\n".join(lines))
 
 
-class _View:
+class _InfoQuery:
     """A commit of a repo together with what was asked about it."""
 
-    def __init__(self, box: Box, repo: Repo, commit: str | None, *, blobs: bool) -> None:
+    def __init__(self, box: HubState, repo: Repo, commit: str | None, *, blobs: bool) -> None:
         self.box = box
         self.repo = repo
         self.commit = commit
@@ -102,7 +102,7 @@ def _defaults(repo_type: RepoType, *, security: bool) -> list[str]:
     return [name for name in EXPANDABLE[repo_type] if name not in hidden]
 
 
-def _siblings(view: _View) -> list[dict[str, Any]]:
+def _siblings(view: _InfoQuery) -> list[dict[str, Any]]:
     files = view.facts.files
     if not view.blobs:
         return [{"rfilename": entry.path} for entry in files]
@@ -117,13 +117,13 @@ def _siblings(view: _View) -> list[dict[str, Any]]:
     return shown
 
 
-def _last_modified(view: _View) -> str:
+def _last_modified(view: _InfoQuery) -> str:
     # git keeps whole seconds: the first commit would seem older than the repo.
     created = view.repo.created_at
     return iso(max(created, commit_info(view.repo.git, view.commit).date) if view.commit else created)
 
 
-def _base_models(view: _View) -> dict[str, Any] | None:
+def _base_models(view: _InfoQuery) -> dict[str, Any] | None:
     named = view.facts.card.get("base_model")
     names = [named] if isinstance(named, str) else named if isinstance(named, list) else []
     known = [(str(name), view.box.repos.get("model", str(name))) for name in names]
@@ -132,21 +132,21 @@ def _base_models(view: _View) -> dict[str, Any] | None:
     return {"relation": relation, "models": models} if models else None
 
 
-def _used_storage(view: _View) -> int:
+def _used_storage(view: _InfoQuery) -> int:
     return sum(size for _, _, size, _ in view.box.lfs.objects(view.repo.oid))
 
 
-def _runtime(_view: _View) -> dict[str, Any]:
+def _runtime(_view: _InfoQuery) -> dict[str, Any]:
     hardware = {"current": None, "requested": "cpu-basic"}
     return {"stage": "RUNNING", "hardware": hardware, "storage": None, "gcTimeout": None}
 
 
-def _main_size(view: _View) -> int:
+def _main_size(view: _InfoQuery) -> int:
     facts = view.repo.git.facts(entry.oid for entry in view.facts.files)
     return sum(facts[entry.oid].size for entry in view.facts.files)
 
 
-_FIELDS: dict[str, Callable[[_View], Any]] = {
+_FIELDS: dict[str, Callable[[_InfoQuery], Any]] = {
     "author": lambda view: view.repo.namespace,
     "baseModels": _base_models,
     "cardData": lambda view: view.facts.card or None,

@@ -17,7 +17,7 @@ from pathlib import Path
 from urllib.parse import quote, urlencode
 
 from localhub.clock import Clock
-from localhub.database import Store
+from localhub.database import Database
 from localhub.errors import BadRequest, Forbidden
 from localhub.git.lfs_pointer import pointer_text
 from localhub.ids import new_id
@@ -32,7 +32,7 @@ OID = re.compile(r"[0-9a-f]{64}")
 _LIFETIME = 3600.0
 
 
-class Upload:
+class LfsUpload:
     """An object on its way in: written beside the store, hashed on the way."""
 
     def __init__(self, path: Path) -> None:
@@ -62,7 +62,7 @@ class Upload:
 class LfsStore:
     """The objects of every repo of the box."""
 
-    def __init__(self, folder: Path, store: Store, clock: Clock) -> None:
+    def __init__(self, folder: Path, store: Database, clock: Clock) -> None:
         self._folder = folder
         self._store = store
         self._clock = clock
@@ -98,11 +98,11 @@ class LfsStore:
             if not held:
                 self.path(sha256).unlink(missing_ok=True)
 
-    def begin(self, name: str | None = None) -> Upload:
+    def begin(self, name: str | None = None) -> LfsUpload:
         """A place for bytes to come; `name` lets a part be found again."""
-        return Upload(self._folder / "incoming" / (name or secrets.token_hex(16)))
+        return LfsUpload(self._folder / "incoming" / (name or secrets.token_hex(16)))
 
-    def keep(self, repo: str, upload: Upload, sha256: str, size: int) -> None:
+    def keep(self, repo: str, upload: LfsUpload, sha256: str, size: int) -> None:
         """Stores a complete upload; `BadRequest` unless it is what was announced."""
         found = upload.close()
         if found != sha256 or upload.size != size:

@@ -18,14 +18,14 @@ from typing import Any, Literal
 
 from localhub.accounts.store import Account
 from localhub.clock import Clock
-from localhub.database import Store
+from localhub.database import Database
 from localhub.errors import HubError
-from localhub.git.repository import MAIN, Author, GitRepo, Put
+from localhub.git.repository import MAIN, Author, GitRepo, SetFile
 from localhub.ids import new_id
-from localhub.repos.events import Event, Subscriber
+from localhub.repos.events import HubEvent, Subscriber
 
 RepoType = Literal["model", "dataset", "space"]
-Gated = Literal[False, "auto", "manual"]
+GatedMode = Literal[False, "auto", "manual"]
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS repos (
@@ -61,7 +61,7 @@ class Repo:
     namespace: str
     name: str
     private: bool
-    gated: Gated
+    gated: GatedMode
     disabled: bool
     discussions_disabled: bool
     sdk: str | None
@@ -93,10 +93,10 @@ class Repo:
         return f"/api/{self.type}s/{self.full_name}"
 
 
-class Repos:
+class RepoStore:
     """Every repo of the box. `emit` is told what happens to them."""
 
-    def __init__(self, data: Path, store: Store, clock: Clock, emit: Subscriber) -> None:
+    def __init__(self, data: Path, store: Database, clock: Clock, emit: Subscriber) -> None:
         self._folder = data / "repos"
         self._folder.mkdir(parents=True, exist_ok=True)
         self._store = store
@@ -150,15 +150,15 @@ class Repos:
         git = self._git_of(oid)
         git.create()
         # Committed before the row exists: a repo that can be found has its first commit.
-        changes = [Put(".gitattributes", INITIAL_ATTRIBUTES.encode())]
-        changes += [Put(path, content) for path, content in (files or {}).items()]
+        changes = [SetFile(".gitattributes", INITIAL_ATTRIBUTES.encode())]
+        changes += [SetFile(path, content) for path, content in (files or {}).items()]
         git.commit(MAIN, changes, None, author_of(creator), "initial commit", when=now)
         row = {**_defaults(), **_columns(settings), "oid": oid, "type": repo_type, "owner_id": owner.id}
         row |= {"namespace": owner.name, "name": name, "key": f"{owner.name}/{name}".lower()}
         row |= {"created_by": creator.id, "created_at": now, "updated_at": now}
         self._insert(row)
         repo = self._must(oid)
-        self._emit(Event("repo", "create", repo, creator))
+        self._emit(HubEvent("repo", "create", repo, creator))
         return repo
 
     def update(self, repo: Repo, actor: Account | None, **settings: Any) -> Repo:
@@ -171,7 +171,7 @@ class Repos:
         changed = self._must(repo.oid)
         if {"private", "gated"} & set(columns):
             config = {"private": changed.private} if changed.private != repo.private else {}
-            self._emit(Event("repo.config", "update", changed, actor, updated_config=config))
+            self._emit(HubEvent("repo.config", "update", changed, actor, updated_config=config))
         return changed
 
     def touch(self, repo: Repo) -> None:
@@ -192,9 +192,9 @@ class Repos:
                 )
                 db.execute("DELETE FROM moved WHERE type = ? AND key = ?", (repo.type, key))
         except sqlite3.IntegrityError as error:
-            raise taken(repo.type, owner.name, name) from error
+            raise name_taken(repo.type, owner.name, name) from error
         moved = self._must(repo.oid)
-        self._emit(Event("repo", "move", repo, actor, moved_to=moved))
+        self._emit(HubEvent("repo", "move", repo, actor, moved_to=moved))
         return moved
 
     def add_aliases(self, repo: Repo, former: Iterable[str]) -> None:
@@ -210,7 +210,7 @@ class Repos:
             with self._store.write() as db:
                 db.execute("DELETE FROM repos WHERE oid = ?", (repo.oid,))
                 db.execute("DELETE FROM moved WHERE oid = ?", (repo.oid,))
-            self._emit(Event("repo", "delete", repo, actor))
+            self._emit(HubEvent("repo", "delete", repo, actor))
             shutil.rmtree(repo.git.path, ignore_errors=True)
         with self._git_lock:
             self._git.pop(repo.oid, None)
@@ -223,7 +223,7 @@ class Repos:
                 db.execute(f"INSERT INTO repos ({', '.join(row)}) VALUES ({marks})", tuple(row.values()))  # noqa: S608 (column names)
         except sqlite3.IntegrityError as error:
             shutil.rmtree(self._folder / f"{row['oid']}.git", ignore_errors=True)
-            raise taken(row["type"], row["namespace"], row["name"]) from error
+            raise name_taken(row["type"], row["namespace"], row["name"]) from error
 
     def _must(self, oid: str) -> Repo:
         repo = self.by_oid(oid)
@@ -263,7 +263,7 @@ def author_of(account: Account) -> Author:
     return Author(account.name, f"{account.name}@users.noreply.huggingface.co")
 
 
-def taken(repo_type: RepoType, namespace: str, name: str) -> HubError:
+def name_taken(repo_type: RepoType, namespace: str, name: str) -> HubError:
     """The answer where a repo of that name exists."""
     return HubError(409, f"A {repo_type} repository called {namespace}/{name} already exists")
 

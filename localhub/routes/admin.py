@@ -12,16 +12,16 @@ from pydantic import BaseModel, Field
 
 from localhub.accounts.store import Account
 from localhub.clock import iso, now
-from localhub.controls.faults import Kind
+from localhub.controls.faults import FaultKind
 from localhub.errors import BadRequest, HubError, RepoNotFound
-from localhub.git.repository import Change, Put, Remove
+from localhub.git.repository import Change, RemoveFile, SetFile
 from localhub.repos import paths
-from localhub.repos.events import Event, RefChange
+from localhub.repos.events import HubEvent, RefChange
 from localhub.repos.store import author_of
-from localhub.routes.dependencies import BoxDep
-from localhub.state import Box
-from localhub.webhooks.deliveries import Policy
-from localhub.webhooks.delivery_log import Delivery
+from localhub.routes.dependencies import StateDep
+from localhub.state import HubState
+from localhub.webhooks.deliveries import DeliveryPolicy
+from localhub.webhooks.delivery_log import OutgoingDelivery
 
 router = APIRouter(prefix="/_admin", tags=["admin"])
 
@@ -30,11 +30,11 @@ _ONE_DAY = 86_400.0
 _HEADER = r"^[A-Za-z0-9-]{1,100}$"
 
 
-class NewFault(BaseModel):
+class FaultBody(BaseModel):
     """A fault for the next calls that fit `route`; see faults.Rule."""
 
     route: str = Field(min_length=1, max_length=1000)
-    kind: Kind
+    kind: FaultKind
     times: int | None = Field(1, ge=1, le=1_000_000)
     status: int = Field(500, ge=400, le=599)
     seconds: float = Field(0.0, ge=0, le=_ONE_DAY)
@@ -42,7 +42,7 @@ class NewFault(BaseModel):
     headers: dict[Annotated[str, Field(pattern=_HEADER)], Annotated[str, Field(pattern=r"^[\x20-\x7E]*$")]] = {}
 
 
-class WebhookFates(BaseModel):
+class WebhookFaultsBody(BaseModel):
     """How many of the next deliveries get lost, come twice, come late, or come in another order."""
 
     drop: int = Field(0, ge=0)
@@ -52,7 +52,7 @@ class WebhookFates(BaseModel):
     shuffle: int = Field(0, ge=0)
 
 
-class PolicyKnobs(BaseModel):
+class DeliveryPolicyBody(BaseModel):
     """How deliveries are tried, given up and limited; what is missing stays."""
 
     timeout: float | None = Field(None, gt=0, le=600)
@@ -63,7 +63,7 @@ class PolicyKnobs(BaseModel):
     quota: int | None = Field(None, ge=0)
 
 
-class Modification(BaseModel):
+class UnannouncedCommit(BaseModel):
     """A commit that nobody is told of. `files`: path → text, or null to remove."""
 
     type: Literal["model", "dataset", "space"] = "model"
@@ -74,46 +74,46 @@ class Modification(BaseModel):
     author: str | None = Field(None, max_length=200)
 
 
-class ClockStep(BaseModel):
+class ClockAdvance(BaseModel):
     """How far the Hub's clock jumps."""
 
     seconds: float = Field(ge=0, le=100 * 366 * _ONE_DAY)
 
 
 @router.get("/stats")
-def read_stats(box: BoxDep) -> dict[str, Any]:
+def read_stats(box: StateDep) -> dict[str, Any]:
     """Calls by method, route, account and status; commits by repo; deliveries by webhook."""
     return box.stats.read()
 
 
 @router.post("/stats/reset")
-def reset_stats(box: BoxDep) -> dict[str, Any]:
+def reset_stats(box: StateDep) -> dict[str, Any]:
     """The counters as they were; they start again from nothing."""
     return box.stats.reset()
 
 
 @router.get("/faults")
-def read_faults(box: BoxDep) -> dict[str, Any]:
+def read_faults(box: StateDep) -> dict[str, Any]:
     """The faults in force."""
     return {"rules": [rule.as_dict() for rule in box.faults.rules()], "webhooks": box.faults.webhooks.as_dict()}
 
 
 @router.post("/faults", status_code=201)
-def add_fault(box: BoxDep, body: NewFault) -> dict[str, Any]:
+def add_fault(box: StateDep, body: FaultBody) -> dict[str, Any]:
     """Lets something go wrong."""
     options = body.model_dump(exclude={"route", "kind"}, exclude_none=True) | {"times": body.times}
     return box.faults.add(body.route, body.kind, **options).as_dict()
 
 
 @router.delete("/faults")
-def clear_faults(box: BoxDep) -> dict[str, Any]:
+def clear_faults(box: StateDep) -> dict[str, Any]:
     """No more faults; calls that hang are let go."""
     box.faults.clear()
     return {}
 
 
 @router.delete("/faults/{fault_id}")
-def remove_fault(box: BoxDep, fault_id: Id) -> dict[str, Any]:
+def remove_fault(box: StateDep, fault_id: Id) -> dict[str, Any]:
     """Takes one fault back."""
     if not box.faults.remove(fault_id):
         raise HubError(404, "There is no such fault; it may have happened already.")
@@ -121,14 +121,14 @@ def remove_fault(box: BoxDep, fault_id: Id) -> dict[str, Any]:
 
 
 @router.put("/faults/webhooks")
-def set_webhook_faults(box: BoxDep, body: WebhookFates) -> dict[str, Any]:
+def set_webhook_faults(box: StateDep, body: WebhookFaultsBody) -> dict[str, Any]:
     """Decides the fate of the next deliveries."""
     box.faults.webhooks.set(**body.model_dump())
     return box.faults.webhooks.as_dict()
 
 
 @router.post("/modify")
-def modify(box: BoxDep, body: Modification) -> dict[str, str]:
+def modify(box: StateDep, body: UnannouncedCommit) -> dict[str, str]:
     """Commits to a repo without a webhook; a pull request's timeline still shows the commit."""
     repo = box.repos.get(body.type, body.id)
     if repo is None:
@@ -139,18 +139,18 @@ def modify(box: BoxDep, body: Modification) -> dict[str, str]:
         before = repo.git.head(ref)
         head = repo.git.commit(ref, _changes(body), before, author, body.message, when=box.clock.seconds())
     box.repos.touch(repo)
-    box.threads.follow(Event("repo.content", "update", repo, None, (RefChange(ref, before, head),)))
+    box.threads.follow(HubEvent("repo.content", "update", repo, None, (RefChange(ref, before, head),)))
     return {"commitOid": head}
 
 
 @router.get("/limits")
-def read_limits(box: BoxDep) -> dict[str, Any]:
+def read_limits(box: StateDep) -> dict[str, Any]:
     """The limits in force; null: none."""
     return box.limits.as_dict()
 
 
 @router.put("/limits")
-def set_limits(box: BoxDep, body: dict[str, Any]) -> dict[str, Any]:
+def set_limits(box: StateDep, body: dict[str, Any]) -> dict[str, Any]:
     """Turns some of the limits; their counters start again."""
     try:
         box.limits.set(**body)
@@ -160,53 +160,55 @@ def set_limits(box: BoxDep, body: dict[str, Any]) -> dict[str, Any]:
 
 
 @router.get("/webhooks")
-def every_webhook(box: BoxDep) -> list[dict[str, Any]]:
+def every_webhook(box: StateDep) -> list[dict[str, Any]]:
     """The webhooks of all accounts."""
     return [{**box.webhooks.as_json(hook), "owner": hook.owner_id} for hook in box.webhooks.all()]
 
 
 @router.get("/webhooks/policy")
-def read_policy(box: BoxDep) -> dict[str, Any]:
+def read_policy(box: StateDep) -> dict[str, Any]:
     """How deliveries are tried, given up and limited."""
     return vars(box.webhooks.policy)
 
 
 @router.put("/webhooks/policy")
-def set_policy(box: BoxDep, body: PolicyKnobs) -> dict[str, Any]:
+def set_policy(box: StateDep, body: DeliveryPolicyBody) -> dict[str, Any]:
     """Changes how deliveries are tried, given up and limited."""
     known = vars(box.webhooks.policy)
-    box.webhooks.policy = Policy(**{**known, **body.model_dump(exclude_none=True)})
+    box.webhooks.policy = DeliveryPolicy(**{**known, **body.model_dump(exclude_none=True)})
     return vars(box.webhooks.policy)
 
 
 @router.post("/webhooks/drain")
-def drain(box: BoxDep, seconds: Annotated[float, Query(ge=0, le=60)] = 5.0) -> dict[str, bool]:
+def drain(box: StateDep, seconds: Annotated[float, Query(ge=0, le=60)] = 5.0) -> dict[str, bool]:
     """Waits until every delivery has arrived or was given up."""
     return {"idle": box.webhooks.drain(seconds)}
 
 
 @router.get("/webhooks/{webhook_id}/deliveries")
-def deliveries(box: BoxDep, webhook_id: Id, limit: Annotated[int, Query(ge=1, le=5000)] = 100) -> list[dict[str, Any]]:
+def deliveries(
+    box: StateDep, webhook_id: Id, limit: Annotated[int, Query(ge=1, le=5000)] = 100
+) -> list[dict[str, Any]]:
     """A webhook's activity log, newest first."""
     hook = box.webhooks.get(webhook_id)
     return [_delivery(item) for item in box.webhooks.deliveries.log.latest(hook.id, limit)]
 
 
 @router.delete("/accounts/{name}")
-def delete_account(box: BoxDep, name: Annotated[str, Path(max_length=200)]) -> dict[str, Any]:
+def delete_account(box: StateDep, name: Annotated[str, Path(max_length=200)]) -> dict[str, Any]:
     """Deletes an account: what it wrote stays, without an author."""
     box.accounts.delete(_account(box, name))
     return {}
 
 
 @router.get("/clock")
-def read_clock(box: BoxDep) -> dict[str, str]:
+def read_clock(box: StateDep) -> dict[str, str]:
     """The time that this Hub shows."""
     return {"now": iso(now(box))}
 
 
 @router.post("/clock/advance")
-def advance_clock(box: BoxDep, body: ClockStep) -> dict[str, str]:
+def advance_clock(box: StateDep, body: ClockAdvance) -> dict[str, str]:
     """Moves the Hub's clock forward."""
     try:
         box.clock.advance(body.seconds)
@@ -216,21 +218,21 @@ def advance_clock(box: BoxDep, body: ClockStep) -> dict[str, str]:
         raise BadRequest(f"No clock goes that far: {error}") from error
 
 
-def _changes(body: Modification) -> list[Change]:
+def _changes(body: UnannouncedCommit) -> list[Change]:
     return [
-        Remove(paths.clean(path)) if text is None else Put(paths.clean(path), text.encode("utf-8", "replace"))
+        RemoveFile(paths.clean(path)) if text is None else SetFile(paths.clean(path), text.encode("utf-8", "replace"))
         for path, text in body.files.items()
     ]
 
 
-def _account(box: Box, name: str) -> Account:
+def _account(box: HubState, name: str) -> Account:
     account = box.accounts.by_name(name)
     if account is None:
         raise HubError(404, f"There is no account {name}.")
     return account
 
 
-def _delivery(item: Delivery) -> dict[str, Any]:
+def _delivery(item: OutgoingDelivery) -> dict[str, Any]:
     body = item.body
     return {
         "id": item.id,

@@ -20,12 +20,12 @@ from localhub.http import bodies
 from localhub.repos import access, commits
 from localhub.repos.cards import check_card
 from localhub.repos.commits import CommitRequest
-from localhub.repos.events import Event, RefChange
+from localhub.repos.events import HubEvent, RefChange
 from localhub.repos.paths import clean
 from localhub.repos.store import Repo, author_of
-from localhub.routes.dependencies import BoxDep, CallerDep, Readable, Rev, public_url
+from localhub.routes.dependencies import CallerDep, Readable, Rev, StateDep, public_url
 from localhub.routes.refs import branch_ref, check_push
-from localhub.state import Box
+from localhub.state import HubState
 
 router = APIRouter(tags=["commit"])
 
@@ -33,14 +33,14 @@ CreatePr = Annotated[bool, Query(description="Commit to a new pull request")]
 _IN_MEMORY = 8 << 20
 
 
-class Card(BaseModel):
+class CardBody(BaseModel):
     """A README.md to be looked at before it is committed."""
 
     content: str
     repo_type: str | None = Field(None, alias="repoType")
 
 
-class Candidate(BaseModel):
+class UploadCandidate(BaseModel):
     """A file that somebody is about to upload."""
 
     path: str = Field(max_length=1000)
@@ -48,16 +48,16 @@ class Candidate(BaseModel):
     sample: str | None = None
 
 
-class Candidates(BaseModel):
+class UploadCandidates(BaseModel):
     """Files about to be uploaded; the two texts take the place of the files of that name in the repo."""
 
-    files: list[Candidate] = Field(max_length=1000)
+    files: list[UploadCandidate] = Field(max_length=1000)
     git_ignore: str | None = Field(None, alias="gitIgnore")
     git_attributes: str | None = Field(None, alias="gitAttributes")
 
 
 @router.post("/api/validate-yaml")
-def validate_yaml(card: Card) -> dict[str, Any]:
+def validate_yaml(card: CardBody) -> dict[str, Any]:
     """What is wrong with a card; 400 where a commit of it would be refused."""
     report = check_card(card.content)
     if report["errors"]:
@@ -74,7 +74,7 @@ class _BadCard(HubError):
 
 @router.post("/api/{kind:kind}/{ns}/{name}/preupload/{rev:seg}")
 def preupload(
-    repo: Readable, box: BoxDep, who: CallerDep, rev: Rev, body: Candidates, create_pr: CreatePr = False
+    repo: Readable, box: StateDep, who: CallerDep, rev: Rev, body: UploadCandidates, create_pr: CreatePr = False
 ) -> dict[str, Any]:
     """How each file is to be uploaded, whether it is ignored, and what stands in its place now."""
     _check(box, who, repo, rev, create_pr=create_pr)
@@ -107,7 +107,7 @@ def preupload(
     },
 )
 async def commit(
-    request: Request, repo: Readable, box: BoxDep, who: CallerDep, rev: Rev, create_pr: CreatePr = False
+    request: Request, repo: Readable, box: StateDep, who: CallerDep, rev: Rev, create_pr: CreatePr = False
 ) -> dict[str, Any]:
     """One commit on a branch, on a pull request, or on a new pull request against a branch."""
     await run_in_threadpool(_check, box, who, repo, rev, create_pr=create_pr)
@@ -137,10 +137,10 @@ def no_xet(repo: Readable, advice: Annotated[str, Path(max_length=100)]) -> None
     )
 
 
-def _check(box: Box, who: Caller, repo: Repo, rev: str, *, create_pr: bool) -> None:
+def _check(box: HubState, who: Caller, repo: Repo, rev: str, *, create_pr: bool) -> None:
     """Raises unless the caller may commit there."""
     if create_pr:
-        access.check(box, who, repo, "discuss")
+        access.require_access(box, who, repo, "discuss")
     else:
         check_push(box, who, repo, branch_ref(rev))
     if repo.git.head(branch_ref(rev)) is None:
@@ -157,37 +157,39 @@ async def _receive(request: Request, body: IO[bytes]) -> None:
     body.seek(0)
 
 
-_MAX_BODY = bodies.COMMIT * 4 // 3  # its files come as base64
+_MAX_BODY = bodies.COMMIT_BODY_BYTES * 4 // 3  # its files come as base64
 
 
 def _parse(body: IO[bytes], *, as_json: bool) -> CommitRequest:
     return commits.parse_json(body.read()) if as_json else commits.parse_ndjson(body)
 
 
-def _commit_to_branch(box: Box, who: Caller, repo: Repo, ref: str, wanted: CommitRequest, base: str) -> dict[str, Any]:
-    account = access.logged_in(who)
-    with _turn(box, repo):
+def _commit_to_branch(
+    box: HubState, who: Caller, repo: Repo, ref: str, wanted: CommitRequest, base: str
+) -> dict[str, Any]:
+    account = access.require_account(who)
+    with _commit_lock(box, repo):
         head = repo.git.head(ref)
         if head is None:
             raise RevisionNotFound(ref)
         parent = _parent(wanted, head)
-        changes = list(commits.changes(box, repo, wanted))
+        changes = list(commits.git_changes(box, repo, wanted))
         box.limits.count_commit(repo)
         when, author = box.clock.seconds(), author_of(account)
         sha = repo.git.commit(ref, changes, parent, author, wanted.message, when=when)
         box.repos.touch(repo)
-        box.emit(Event("repo.content", "update", repo, account, (RefChange(ref, head, sha),)))
+        box.emit(HubEvent("repo.content", "update", repo, account, (RefChange(ref, head, sha),)))
     return _answer(repo, sha, base)
 
 
 def _commit_to_new_pull(
-    box: Box, who: Caller, repo: Repo, ref: str, wanted: CommitRequest, base: str
+    box: HubState, who: Caller, repo: Repo, ref: str, wanted: CommitRequest, base: str
 ) -> dict[str, Any]:
     """A pull request whose ref is made at the commit: it is seen with its content or not at all."""
-    account = access.logged_in(who)
-    with _turn(box, repo):
+    account = access.require_account(who)
+    with _commit_lock(box, repo):
         start = repo.git.resolve(wanted.parent or ref)
-        changes = list(commits.changes(box, repo, wanted))
+        changes = list(commits.git_changes(box, repo, wanted))
         box.limits.count_commit(repo)
         sha = repo.git.build(start, changes, author_of(account), wanted.message, when=box.clock.seconds())
         thread = box.threads.open_pull(repo, who, wanted.summary, wanted.description, ref, head=sha)
@@ -196,7 +198,7 @@ def _commit_to_new_pull(
 
 
 @contextmanager
-def _turn(box: Box, repo: Repo) -> Iterator[None]:
+def _commit_lock(box: HubState, repo: Repo) -> Iterator[None]:
     """One commit at a time: the others wait, or get 409 where the knob says so."""
     if not repo.git.lock.acquire(blocking=box.limits.knobs.simultaneous == "wait"):
         raise HubError(409, "Another commit operation is in progress for this repository. Please try again later.")
@@ -218,7 +220,7 @@ def _answer(repo: Repo, sha: str, base: str) -> dict[str, Any]:
     return {"success": True, "commitOid": sha, "commitUrl": url, "hookOutput": ""}
 
 
-def _rules(repo: Repo, commit: str, body: Candidates) -> tuple[str, str]:
+def _rules(repo: Repo, commit: str, body: UploadCandidates) -> tuple[str, str]:
     """The texts of `.gitattributes` and `.gitignore` that count."""
     texts = []
     for given, path in ((body.git_attributes, ".gitattributes"), (body.git_ignore, ".gitignore")):
@@ -227,7 +229,7 @@ def _rules(repo: Repo, commit: str, body: Candidates) -> tuple[str, str]:
     return texts[0], texts[1]
 
 
-def _is_large(candidate: Candidate, by_rule: bool) -> bool:
+def _is_large(candidate: UploadCandidate, by_rule: bool) -> bool:
     return candidate.size > 0 and (by_rule or candidate.size > commits.MAX_REGULAR)
 
 

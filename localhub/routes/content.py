@@ -14,18 +14,18 @@ from localhub.git.history import commit_info
 from localhub.git.repository import GitRepo
 from localhub.http import bodies
 from localhub.http.paging import decode_cursor, encode_cursor, next_link
-from localhub.http.routing import Kind
+from localhub.http.routing import RepoKind
 from localhub.repos import access
 from localhub.repos.contents import items
 from localhub.repos.paths import is_clean
 from localhub.routes.dependencies import (
-    BoxDep,
     CallerDep,
     Contents,
     Name,
     Namespace,
     Readable,
     Rev,
+    StateDep,
     public_url,
     type_of,
 )
@@ -88,7 +88,7 @@ def tree(
 async def paths_info(request: Request, repo: Readable, rev: Rev) -> Any:
     """The entries at the given paths; those that are not there are left out. Form or JSON."""
     body = await bodies.read(request)
-    paths, expand = _asked_paths(request.headers.get("content-type", ""), body)
+    paths, expand = _requested_paths(request.headers.get("content-type", ""), body)
     return await run_in_threadpool(_paths_info, repo.git, rev, paths, expand)
 
 
@@ -111,11 +111,11 @@ def compare(repo: Contents, spec: str, raw: str | None = None) -> Any:
 
 @router.get("/{prefix:prefix}{ns}/{name}/commit/{rev:seg}.diff")
 def commit_diff(
-    request: Request, box: BoxDep, who: CallerDep, prefix: Kind, ns: Namespace, name: Name, rev: Rev
+    request: Request, box: StateDep, who: CallerDep, prefix: RepoKind, ns: Namespace, name: Name, rev: Rev
 ) -> Response:
     """What one commit changed, as text."""
     repo = access.repo_for(request, type_of(prefix), f"{ns}/{name}", who=who)
-    access.check_content(box, who, repo)
+    access.require_content_access(box, who, repo)
     commit = commit_info(repo.git, repo.git.resolve(rev))
     return PlainTextResponse(repo.git.diff(commit.parents[0] if commit.parents else None, commit.id))
 
@@ -134,7 +134,7 @@ def _compare(git: GitRepo, spec: str) -> str:
     return git.diff(old, new)
 
 
-def _asked_paths(content_type: str, body: bytes) -> tuple[list[str], bool]:
+def _requested_paths(content_type: str, body: bytes) -> tuple[list[str], bool]:
     if content_type.partition(";")[0].strip().lower() == "application/json":
         asked = bodies.parse_object(body)
         paths = asked.get("paths")
@@ -144,10 +144,10 @@ def _asked_paths(content_type: str, body: bytes) -> tuple[list[str], bool]:
         if len(paths) > MAX_PATHS:
             raise BadRequest(f"At most {MAX_PATHS} paths in one call; these are {len(paths)}.")
         return paths, asked.get("expand") is True
-    return _asked_by_form(body)
+    return _requested_by_form(body)
 
 
-def _asked_by_form(body: bytes) -> tuple[list[str], bool]:
+def _requested_by_form(body: bytes) -> tuple[list[str], bool]:
     if body.count(b"&") >= MAX_FORM_FIELDS:
         raise HubError(413, "too many parameters")
     fields = parse_qs(body.decode("utf-8", "replace"), keep_blank_values=True)

@@ -12,23 +12,23 @@ from pydantic import BaseModel, Field
 from localhub.accounts.store import Account
 from localhub.clock import iso
 from localhub.errors import BadRequest, HubError
-from localhub.http.routing import Kind
+from localhub.http.routing import RepoKind
 from localhub.repos import access
 from localhub.repos.grants import Grant
 from localhub.repos.store import Repo
-from localhub.routes.dependencies import BoxDep, CallerDep, Name, Namespace, Owned, type_of
-from localhub.state import Box
+from localhub.routes.dependencies import CallerDep, Name, Namespace, Owned, StateDep, type_of
+from localhub.state import HubState
 
 router = APIRouter(tags=["gate"])
 
 
-class ForUser(BaseModel):
+class AccessGrantBody(BaseModel):
     """Whom to let in."""
 
     user: str = Field(min_length=1, max_length=200)
 
 
-class Verdict(BaseModel):
+class AccessDecision(BaseModel):
     """What becomes of a request, named by its user or its id."""
 
     user: str | None = Field(None, max_length=200)
@@ -38,10 +38,12 @@ class Verdict(BaseModel):
 
 
 @router.post("/{prefix:prefix}{ns}/{name}/ask-access")
-def ask(request: Request, box: BoxDep, who: CallerDep, prefix: Kind, ns: Namespace, name: Name) -> dict[str, Any]:
+def request_access(
+    request: Request, box: StateDep, who: CallerDep, prefix: RepoKind, ns: Namespace, name: Name
+) -> dict[str, Any]:
     """Asks for access; `auto` repos let everybody in who asks."""
     repo = access.repo_for(request, type_of(prefix), f"{ns}/{name}", "discuss", who)
-    account = access.logged_in(who)
+    account = access.require_account(who)
     if not repo.gated:
         raise BadRequest(f"{repo.full_name} is not gated: everybody may read it.")
     if box.grants.of(repo, account) is None:
@@ -50,14 +52,16 @@ def ask(request: Request, box: BoxDep, who: CallerDep, prefix: Kind, ns: Namespa
 
 
 @router.get("/api/{kind:kind}/{ns}/{name}/user-access-request/{status}")
-def requests(repo: Owned, box: BoxDep, status: Literal["pending", "accepted", "rejected"]) -> list[dict[str, Any]]:
+def list_access_requests(
+    repo: Owned, box: StateDep, status: Literal["pending", "accepted", "rejected"]
+) -> list[dict[str, Any]]:
     """Requests that stand so."""
     found = [(row, box.accounts.by_id(row["user"])) for row in box.grants.all(_gated(repo), status)]
     return [_request(row, account, status) for row, account in found if account]
 
 
 @router.post("/api/{kind:kind}/{ns}/{name}/user-access-request/handle")
-def handle(repo: Owned, box: BoxDep, body: Verdict) -> dict[str, Any]:
+def decide_access(repo: Owned, box: StateDep, body: AccessDecision) -> dict[str, Any]:
     """Accepts, rejects, or takes back to pending."""
     account = _asker(box, _gated(repo), body)
     if box.grants.of(repo, account) == body.status:
@@ -67,7 +71,7 @@ def handle(repo: Owned, box: BoxDep, body: Verdict) -> dict[str, Any]:
 
 
 @router.post("/api/{kind:kind}/{ns}/{name}/user-access-request/grant")
-def grant(repo: Owned, box: BoxDep, body: ForUser) -> dict[str, Any]:
+def grant_access(repo: Owned, box: StateDep, body: AccessGrantBody) -> dict[str, Any]:
     """Lets somebody in who has not asked."""
     account = _user(box, body.user)
     if box.grants.of(_gated(repo), account) == "accepted":
@@ -82,14 +86,14 @@ def _gated(repo: Repo) -> Repo:
     return repo
 
 
-def _user(box: Box, name: str) -> Account:
+def _user(box: HubState, name: str) -> Account:
     account = box.accounts.by_name(name)
     if account is None or account.kind != "user":
         raise HubError(404, f"There is no user {name}")
     return account
 
 
-def _asker(box: Box, repo: Repo, body: Verdict) -> Account:
+def _asker(box: HubState, repo: Repo, body: AccessDecision) -> Account:
     statuses: tuple[Grant, ...] = ("pending", "accepted", "rejected")
     asked = [row for status in statuses for row in box.grants.all(repo, status)]
     wanted = _user(box, body.user).id if body.user else None

@@ -8,8 +8,8 @@ from fastapi import APIRouter, Depends, Query, Request, Response
 from fastapi.responses import StreamingResponse
 
 from localhub.errors import Forbidden, GatedRepo, RepoNotFound
-from localhub.git.upload_pack import SERVICE, NeedsPassword, advertise, git_caller, read_request, upload_pack
-from localhub.http.routing import Kind
+from localhub.git.upload_pack import SERVICE, PasswordRequired, advertise, git_caller, read_request, upload_pack
+from localhub.http.routing import RepoKind
 from localhub.repos import access
 from localhub.repos.store import Repo
 from localhub.routes.dependencies import Name, Namespace, type_of
@@ -19,16 +19,16 @@ router = APIRouter(tags=["git"])
 _NO_CACHE = {"Cache-Control": "no-cache, max-age=0, must-revalidate"}
 
 
-def cloned(request: Request, prefix: Kind, ns: Namespace, name: Name) -> Repo:
+def cloned(request: Request, prefix: RepoKind, ns: Namespace, name: Name) -> Repo:
     """The repo at a git address, with or without `.git`; 401 where a password could help."""
     who = git_caller(request)
     full_name = f"{ns}/{name.removesuffix('.git')}"
     try:
         repo = access.repo_for(request, type_of(prefix), full_name, who=who)
-        access.check_content(access.box_of(request), who, repo)
+        access.require_content_access(access.state_of(request), who, repo)
     except (RepoNotFound, GatedRepo) as error:
         if who.account is None:
-            raise NeedsPassword(error.message) from error
+            raise PasswordRequired(error.message) from error
         raise
     return repo
 

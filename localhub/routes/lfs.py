@@ -18,13 +18,13 @@ from localhub.accounts.store import Caller
 from localhub.errors import BadRequest, EntryNotFound, HubError
 from localhub.git.upload_pack import git_caller
 from localhub.http.file_responses import send_file
-from localhub.http.routing import Kind
+from localhub.http.routing import RepoKind
 from localhub.ids import new_id
 from localhub.repos import access
-from localhub.repos.lfs_store import Upload
+from localhub.repos.lfs_store import LfsUpload
 from localhub.repos.store import Repo
-from localhub.routes.dependencies import BoxDep, Name, Namespace, public_url, type_of
-from localhub.state import Box
+from localhub.routes.dependencies import Name, Namespace, StateDep, public_url, type_of
+from localhub.state import HubState
 
 router = APIRouter(tags=["lfs"])
 
@@ -37,34 +37,34 @@ Sha = Annotated[str, Path(pattern=r"^[0-9a-f]{64}$")]
 RepoId = Annotated[str, Path(pattern=r"^[0-9a-f]{24}$")]
 
 
-class Wanted(BaseModel):
+class LfsObject(BaseModel):
     """An object by its hash and size."""
 
     oid: Oid
     size: int = Field(ge=0, le=500 << 30)
 
 
-class Batch(BaseModel):
+class LfsBatch(BaseModel):
     """What to send or fetch."""
 
     operation: Literal["upload", "download"]
     transfers: list[str] = Field(default_factory=lambda: ["basic"])
-    objects: list[Wanted] = Field(max_length=1000)
+    objects: list[LfsObject] = Field(max_length=1000)
     hash_algo: Literal["sha256"] = "sha256"
 
 
-class Part(BaseModel):
+class UploadedPart(BaseModel):
     """A part that has arrived."""
 
     part_number: int = Field(alias="partNumber", ge=1, le=100_000)
     etag: str
 
 
-class Join(BaseModel):
+class MultipartCompletion(BaseModel):
     """The parts of an object, all of them."""
 
     oid: Oid
-    parts: list[Part] = Field(min_length=1, max_length=100_000)
+    parts: list[UploadedPart] = Field(min_length=1, max_length=100_000)
 
 
 class _Lfs(JSONResponse):
@@ -72,7 +72,7 @@ class _Lfs(JSONResponse):
 
 
 @router.post("/{prefix:prefix}{ns}/{name}.git/info/lfs/objects/batch")
-def batch(request: Request, box: BoxDep, prefix: Kind, ns: Namespace, name: Name, body: Batch) -> Response:
+def batch(request: Request, box: StateDep, prefix: RepoKind, ns: Namespace, name: Name, body: LfsBatch) -> Response:
     """Where each object can be sent, or fetched from; no `actions` for one that is here already."""
     who = git_caller(request)
     if body.operation == "upload":
@@ -81,14 +81,14 @@ def batch(request: Request, box: BoxDep, prefix: Kind, ns: Namespace, name: Name
         planned = [_upload(box, repo, wanted, body.transfers, public_url(request)) for wanted in body.objects]
     else:
         repo = access.repo_for(request, type_of(prefix), f"{ns}/{name}", "read", who)
-        access.check_content(box, who, repo)
+        access.require_content_access(box, who, repo)
         planned = [_download(box, repo, wanted, public_url(request)) for wanted in body.objects]
     parts = any("chunk_size" in item.get("actions", {}).get("upload", {}).get("header", {}) for item in planned)
     return _Lfs({"transfer": "multipart" if parts else "basic", "objects": planned, "hash_algo": "sha256"})
 
 
 @router.post("/{prefix:prefix}{ns}/{name}.git/info/lfs/verify")
-def verify(request: Request, box: BoxDep, prefix: Kind, ns: Namespace, name: Name, body: Wanted) -> Response:
+def verify(request: Request, box: StateDep, prefix: RepoKind, ns: Namespace, name: Name, body: LfsObject) -> Response:
     """Whether an object has arrived whole."""
     repo = access.repo_for(request, type_of(prefix), f"{ns}/{name}", "read", git_caller(request))
     if box.lfs.size(repo.oid, body.oid) != body.size:
@@ -97,7 +97,7 @@ def verify(request: Request, box: BoxDep, prefix: Kind, ns: Namespace, name: Nam
 
 
 @router.put("/lfs-storage/{repo_id}/{sha}")
-async def put(request: Request, box: BoxDep, repo_id: RepoId, sha: Sha) -> Response:
+async def put(request: Request, box: StateDep, repo_id: RepoId, sha: Sha) -> Response:
     """Takes an object, or a part of one."""
     query = dict(request.query_params)
     box.lfs.check("put", repo_id, sha, query)
@@ -116,7 +116,7 @@ async def put(request: Request, box: BoxDep, repo_id: RepoId, sha: Sha) -> Respo
 
 
 @router.post("/lfs-storage/{repo_id}/{sha}")
-def join(request: Request, box: BoxDep, repo_id: RepoId, sha: Sha, body: Join) -> Response:
+def join(request: Request, box: StateDep, repo_id: RepoId, sha: Sha, body: MultipartCompletion) -> Response:
     """Puts an object together from its parts."""
     query = dict(request.query_params)
     box.lfs.check("join", repo_id, sha, query)
@@ -129,7 +129,7 @@ def join(request: Request, box: BoxDep, repo_id: RepoId, sha: Sha, body: Join) -
 
 @router.get("/lfs-storage/{repo_id}/{sha}")
 @router.head("/lfs-storage/{repo_id}/{sha}")
-def get(request: Request, box: BoxDep, repo_id: RepoId, sha: Sha) -> Response:
+def get(request: Request, box: StateDep, repo_id: RepoId, sha: Sha) -> Response:
     """Gives an object to whoever has its address."""
     query = dict(request.query_params)
     box.lfs.check("get", repo_id, sha, query)
@@ -140,19 +140,19 @@ def get(request: Request, box: BoxDep, repo_id: RepoId, sha: Sha) -> Response:
     return send_file(request, path, sha, query.get("name", sha), headers)
 
 
-async def _receive(request: Request, upload: Upload, size: int) -> None:
+async def _receive(request: Request, upload: LfsUpload, size: int) -> None:
     async for chunk in request.stream():
         if upload.size + len(chunk) > size:
             raise BadRequest(f"More than the announced {size} bytes arrived.")
         await run_in_threadpool(upload.write, chunk)
 
 
-def _check_upload(box: Box, who: Caller, repo: Repo) -> None:
+def _check_upload(box: HubState, who: Caller, repo: Repo) -> None:
     """Those who may not write may still send what a pull request of theirs needs; nothing refers to it before that."""
-    access.check(box, who, repo, "discuss")
+    access.require_access(box, who, repo, "discuss")
 
 
-def _upload(box: Box, repo: Repo, wanted: Wanted, transfers: list[str], base: str) -> dict[str, Any]:
+def _upload(box: HubState, repo: Repo, wanted: LfsObject, transfers: list[str], base: str) -> dict[str, Any]:
     item: dict[str, Any] = {"oid": wanted.oid, "size": wanted.size}
     if box.lfs.size(repo.oid, wanted.oid) == wanted.size:
         return item
@@ -161,11 +161,11 @@ def _upload(box: Box, repo: Repo, wanted: Wanted, transfers: list[str], base: st
     return {**item, "authenticated": True, "actions": {"upload": upload(box, repo, wanted, base), "verify": verify}}
 
 
-def _at_once(box: Box, repo: Repo, wanted: Wanted, base: str) -> dict[str, Any]:
+def _at_once(box: HubState, repo: Repo, wanted: LfsObject, base: str) -> dict[str, Any]:
     return {"href": base + box.lfs.address("put", repo.oid, wanted.oid, size=str(wanted.size))}
 
 
-def _in_parts(box: Box, repo: Repo, wanted: Wanted, base: str) -> dict[str, Any]:
+def _in_parts(box: HubState, repo: Repo, wanted: LfsObject, base: str) -> dict[str, Any]:
     upload, sizes = new_id(), list(_part_sizes(wanted.size))
     header = {"chunk_size": str(PART)}
     for number, size in enumerate(sizes, 1):
@@ -180,7 +180,7 @@ def _part_sizes(size: int) -> Iterator[int]:
         yield min(PART, size - start)
 
 
-def _download(box: Box, repo: Repo, wanted: Wanted, base: str) -> dict[str, Any]:
+def _download(box: HubState, repo: Repo, wanted: LfsObject, base: str) -> dict[str, Any]:
     size = box.lfs.size(repo.oid, wanted.oid)
     if size is None:
         error = {"code": 404, "message": f"{repo.full_name} has no object {wanted.oid}"}

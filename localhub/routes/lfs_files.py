@@ -14,23 +14,23 @@ from localhub.git.lfs_pointer import pointer_text
 from localhub.git.rewrite import without_blobs
 from localhub.http.paging import next_link
 from localhub.repos import access
-from localhub.repos.events import Event
+from localhub.repos.events import HubEvent
 from localhub.repos.lfs_store import OID
 from localhub.repos.store import Repo
-from localhub.routes.dependencies import BoxDep, CallerDep, Contents, Owned, public_url
-from localhub.state import Box
+from localhub.routes.dependencies import CallerDep, Contents, Owned, StateDep, public_url
+from localhub.state import HubState
 
 router = APIRouter(tags=["lfs"])
 
 
-class Target(BaseModel):
+class CopyTarget(BaseModel):
     """Where the copies go."""
 
     type: Literal["model", "dataset", "space"]
     name: str = Field(min_length=3, max_length=200)
 
 
-class Source(BaseModel):
+class CopiedFile(BaseModel):
     """What is copied."""
 
     sha256: str = Field(max_length=200)
@@ -38,24 +38,24 @@ class Source(BaseModel):
     filename: str | None = None
 
 
-class Duplicate(BaseModel):
+class DuplicateBody(BaseModel):
     """Large files to be held by another repo as well."""
 
-    target: Target
-    files: list[Source] = Field(max_length=10_000)
+    target: CopyTarget
+    files: list[CopiedFile] = Field(max_length=10_000)
 
 
-class Deletions(BaseModel):
+class LfsDeletions(BaseModel):
     """Which objects go."""
 
     sha: list[str] = Field(max_length=10_000)
     rewrite_history: bool = Field(False, alias="rewriteHistory")
 
 
-class Batch(BaseModel):
+class LfsFilesBatch(BaseModel):
     """Changes of several large files."""
 
-    deletions: Deletions
+    deletions: LfsDeletions
 
 
 @router.get("/api/{kind:kind}/{ns}/{name}/lfs-files")
@@ -63,7 +63,7 @@ def lfs_files(
     request: Request,
     response: Response,
     repo: Owned,
-    box: BoxDep,
+    box: StateDep,
     limit: Annotated[int, Query(ge=1, le=1000)] = 1000,
     cursor: Annotated[int, Query(ge=0, le=100_000_000)] = 0,
 ) -> list[dict[str, Any]]:
@@ -86,7 +86,7 @@ def lfs_files(
 
 
 @router.delete("/api/{kind:kind}/{ns}/{name}/lfs-files/{sha}")
-def delete(repo: Owned, box: BoxDep, sha: Annotated[str, Path(max_length=100)]) -> dict[str, Any]:
+def delete(repo: Owned, box: StateDep, sha: Annotated[str, Path(max_length=100)]) -> dict[str, Any]:
     """Takes an object away for good; what points to it points to nothing."""
     _size(box, repo, sha)
     box.lfs.unlink(repo.oid, sha)
@@ -94,9 +94,9 @@ def delete(repo: Owned, box: BoxDep, sha: Annotated[str, Path(max_length=100)]) 
 
 
 @router.post("/api/{kind:kind}/{ns}/{name}/lfs-files/batch")
-def delete_several(repo: Owned, box: BoxDep, who: CallerDep, body: Batch) -> dict[str, Any]:
+def delete_several(repo: Owned, box: StateDep, who: CallerDep, body: LfsFilesBatch) -> dict[str, Any]:
     """Takes several away; with `rewriteHistory` also the files that named them, out of every commit of every branch."""
-    account = access.logged_in(who)
+    account = access.require_account(who)
     sizes = {sha: _size(box, repo, sha) for sha in body.deletions.sha}
     if body.deletions.rewrite_history:
         pointers = [pointer_text(sha, size) for sha, size in sizes.items()]
@@ -104,7 +104,7 @@ def delete_several(repo: Owned, box: BoxDep, who: CallerDep, body: Batch) -> dic
             moved = without_blobs(repo.git, pointers)
             if moved:
                 box.repos.touch(repo)
-                box.emit(Event("repo.content", "update", repo, account, tuple(moved)))
+                box.emit(HubEvent("repo.content", "update", repo, account, tuple(moved)))
     for sha in sizes:
         box.lfs.unlink(repo.oid, sha)
     return {}
@@ -112,7 +112,7 @@ def delete_several(repo: Owned, box: BoxDep, who: CallerDep, body: Batch) -> dic
 
 @router.post("/api/{kind:kind}/{ns}/{name}/lfs-files/duplicate")
 def duplicate(
-    request: Request, response: Response, repo: Contents, box: BoxDep, who: CallerDep, body: Duplicate
+    request: Request, response: Response, repo: Contents, box: StateDep, who: CallerDep, body: DuplicateBody
 ) -> dict[str, Any]:
     """Lets another repo hold the same objects; those that fail are named, with 207."""
     target = access.repo_for(request, body.target.type, body.target.name, "discuss", who)
@@ -130,7 +130,7 @@ def duplicate(
     return {"success": not failed, "succeeded": done, "failed": failed}
 
 
-def _size(box: Box, repo: Repo, sha: str) -> int:
+def _size(box: HubState, repo: Repo, sha: str) -> int:
     size = box.lfs.size(repo.oid, sha) if OID.fullmatch(sha) else None
     if size is None:
         raise HubError(404, f"{repo.full_name} has no large file {sha}")

@@ -16,13 +16,13 @@ from urllib.parse import unquote_plus, urlencode, urlsplit
 from fastapi import APIRouter, Depends, Request, Response
 from fastapi.responses import HTMLResponse, RedirectResponse
 
-from localhub.accounts.oauth import SCOPES, TOKEN_LASTS, App, refusal
+from localhub.accounts.oauth import SCOPES, TOKEN_LASTS, RegisteredApp, refusal
 from localhub.errors import BadRequest, HubError
 from localhub.pages import page
 from localhub.repos import access
-from localhub.routes.dependencies import BoxDep, CallerDep, public_url
+from localhub.routes.dependencies import CallerDep, StateDep, public_url
 from localhub.routes.page_dependencies import Form, PageRoute, SameSite, user_named
-from localhub.state import Box
+from localhub.state import HubState
 
 router = APIRouter(tags=["oauth"])
 pages = APIRouter(tags=["oauth"], route_class=PageRoute, default_response_class=HTMLResponse)
@@ -41,10 +41,10 @@ _FIELDS = (
 
 
 @dataclass(frozen=True)
-class Asked:
+class AuthorizationRequest:
     """What an app asks for, with `fields` as it wrote them."""
 
-    app: App
+    app: RegisteredApp
     redirect_uri: str
     scope: str
     fields: dict[str, str]
@@ -96,11 +96,11 @@ def keys() -> dict[str, Any]:
 
 
 @pages.get("/oauth/authorize")
-def ask(request: Request, box: BoxDep) -> Response:
+def ask(request: Request, box: StateDep) -> Response:
     """The page on which a person lets an app know who they are."""
-    asked = _asked(box, dict(request.query_params))
+    asked = _authorization_request(box, dict(request.query_params))
     if asked.mistake is not None:
-        return _tell(asked, *asked.mistake)
+        return _redirect_with_error(asked, *asked.mistake)
     answer = page(request, "authorize.html", asked=asked)
     # The answer to the form leads to the app, and browsers hold that against the form's own policy too.
     target = urlsplit(asked.redirect_uri)
@@ -112,13 +112,13 @@ def ask(request: Request, box: BoxDep) -> Response:
 
 
 @pages.post("/oauth/authorize", dependencies=[SameSite])
-def agree(request: Request, box: BoxDep, form: Form) -> Response:
+def agree(request: Request, box: StateDep, form: Form) -> Response:
     """Sends the browser back to the app, with a code where the person agreed."""
-    asked = _asked(box, form)
+    asked = _authorization_request(box, form)
     if asked.mistake is not None:
-        return _tell(asked, *asked.mistake)
+        return _redirect_with_error(asked, *asked.mistake)
     if not form.get("as"):
-        return _tell(asked, "access_denied", "The person did not agree.")
+        return _redirect_with_error(asked, "access_denied", "The person did not agree.")
     code = box.oauth.agree(
         asked.app,
         user_named(request, form["as"]),
@@ -139,7 +139,7 @@ async def _token_form(request: Request) -> dict[str, str]:
 
 @router.post("/oauth/token")
 def token(
-    request: Request, response: Response, box: BoxDep, form: Annotated[dict[str, str], Depends(_token_form)]
+    request: Request, response: Response, box: StateDep, form: Annotated[dict[str, str], Depends(_token_form)]
 ) -> dict[str, Any]:
     """A token, and who it is, for a code."""
     response.headers["Cache-Control"] = "no-store"
@@ -159,16 +159,16 @@ def token(
 
 @router.get("/oauth/userinfo")
 @router.post("/oauth/userinfo", include_in_schema=False)
-def userinfo(request: Request, box: BoxDep, who: CallerDep) -> dict[str, Any]:
+def userinfo(request: Request, box: StateDep, who: CallerDep) -> dict[str, Any]:
     """Who the owner of a token is, as far as they agreed to."""
-    account = access.logged_in(who)
+    account = access.require_account(who)
     scope = box.oauth.scope_of(request.headers["authorization"].partition(" ")[2].strip())
     if scope is None:
         raise refusal("insufficient_scope", "This token was not made for an app.", status=403)
     return box.oauth.claims(account, scope, public_url(request))
 
 
-def _asked(box: Box, said: dict[str, str]) -> Asked:
+def _authorization_request(box: HubState, said: dict[str, str]) -> AuthorizationRequest:
     """What an app asks for. BadRequest where it is not sure which app that is, or where it would lead."""
     fields = {name: said[name] for name in _FIELDS if said.get(name)}
     if any(len(value) > _LONGEST for value in fields.values()):
@@ -179,21 +179,21 @@ def _asked(box: Box, said: dict[str, str]) -> Asked:
     redirect = fields.get("redirect_uri", "")
     if not app.may_redirect(redirect):
         raise BadRequest(f"{app.name} may not send you back to this redirect_uri.")
-    return Asked(app, redirect, fields.get("scope", "openid profile"), fields)
+    return AuthorizationRequest(app, redirect, fields.get("scope", "openid profile"), fields)
 
 
-def _tell(asked: Asked, error: str, why: str) -> Response:
+def _redirect_with_error(asked: AuthorizationRequest, error: str, why: str) -> Response:
     return asked.back(error=error, error_description=why)
 
 
-def _app(box: Box, request: Request, form: dict[str, str]) -> App:
+def _app(box: HubState, request: Request, form: dict[str, str]) -> RegisteredApp:
     """The app that shows its id and secret, in the header or in the form."""
     shown = _basic(request.headers.get("authorization")) or [(form.get("client_id", ""), form.get("client_secret", ""))]
     for name, secret in shown:
         app = box.oauth.app(name)
         if app is not None and hmac.compare_digest(app.secret.encode(), secret.encode("utf-8", "replace")):
             return app
-    raise _stranger()
+    raise _unknown_app()
 
 
 def _basic(header: str | None) -> list[tuple[str, str]] | None:
@@ -204,11 +204,11 @@ def _basic(header: str | None) -> list[tuple[str, str]] | None:
     try:
         name, _, secret = base64.b64decode(value, validate=True).decode().partition(":")
     except (binascii.Error, UnicodeDecodeError):
-        raise _stranger() from None
+        raise _unknown_app() from None
     return [(name, secret), (unquote_plus(name), unquote_plus(secret))]
 
 
-def _stranger() -> HubError:
+def _unknown_app() -> HubError:
     why = "The app is unknown, or its secret is wrong."
     return refusal("invalid_client", why, status=401, headers={"WWW-Authenticate": "Basic"})
 

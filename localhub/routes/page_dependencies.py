@@ -13,7 +13,7 @@ from starlette.datastructures import FormData, UploadFile
 
 from localhub.accounts.store import Account, Caller
 from localhub.errors import BadRequest, Forbidden, HubError, RepoMoved
-from localhub.http.routing import Kind
+from localhub.http.routing import RepoKind
 from localhub.pages import page
 from localhub.repos import access
 from localhub.repos.store import Repo
@@ -58,7 +58,7 @@ def viewer(request: Request) -> Caller:
 Viewer = Annotated[Caller, Depends(viewer)]
 
 
-def repo_at(request: Request, prefix: Kind, ns: Namespace, name: Name, who: Viewer) -> Repo:
+def repo_at(request: Request, prefix: RepoKind, ns: Namespace, name: Name, who: Viewer) -> Repo:
     """The repo of a web address, if the one who looks may know of it."""
     return access.repo_for(request, type_of(prefix), f"{ns}/{name}", "read", who)
 
@@ -85,7 +85,7 @@ SameSite = Depends(same_site)
 Form = Annotated[dict[str, str], Depends(form_of)]
 
 
-def speaker(request: Request, form: dict[str, str]) -> Caller:
+def acting_account(request: Request, form: dict[str, str]) -> Caller:
     """The account that a form chose in `as`, else the one that looks."""
     name = form.get("as")
     return Caller(user_named(request, name)) if name else viewer(request)
@@ -93,13 +93,13 @@ def speaker(request: Request, form: dict[str, str]) -> Caller:
 
 def user_named(request: Request, name: str) -> Account:
     """The user of that name; `BadRequest` where there is none."""
-    account = access.box_of(request).accounts.by_name(name)
+    account = access.state_of(request).accounts.by_name(name)
     if account is None or account.kind != "user":
         raise BadRequest(f"There is no user {name} to act as.")
     return account
 
 
-def remember(response: Response, account: Account | None) -> None:
+def remember_account(response: Response, account: Account | None) -> None:
     """Goes on as the account that just acted."""
     if account:
         response.set_cookie(access.COOKIE, account.name, httponly=True, samesite="lax")

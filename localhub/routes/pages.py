@@ -13,9 +13,9 @@ from localhub.pages import FOLDER, STATIC, page
 from localhub.repos import access
 from localhub.repos.store import Repo
 from localhub.routes import pages_repo, pages_threads, pages_webhooks
-from localhub.routes.dependencies import BoxDep
-from localhub.routes.page_dependencies import PageRoute, Viewer, remember, user_named
-from localhub.state import Box
+from localhub.routes.dependencies import StateDep
+from localhub.routes.page_dependencies import PageRoute, Viewer, remember_account, user_named
+from localhub.state import HubState
 from localhub.threads.service import Thread
 
 router = APIRouter(tags=["pages"], route_class=PageRoute, default_response_class=HTMLResponse)
@@ -27,7 +27,7 @@ Next = Annotated[str, Query(max_length=2000)]
 
 
 @router.get("/")
-def home(request: Request, box: BoxDep, who: Viewer) -> Response:
+def home(request: Request, box: StateDep, who: Viewer) -> Response:
     """Every repo, and what people talk about."""
     visible = [repo for repo in box.repos.all() if access.allows(box, who, repo, "read")]
     groups = [(title, [repo for repo in visible if repo.type == kind][:_SHOWN]) for kind, title in _KINDS]
@@ -43,7 +43,7 @@ def home(request: Request, box: BoxDep, who: Viewer) -> Response:
 def login(request: Request, name: Annotated[str, Query(alias="as", max_length=200)], next: Next = "/") -> Response:
     """Goes on as any known user. No proof is asked for: this Hub is for one machine, and a toy in this one respect."""
     response = RedirectResponse(_here(next), 303)
-    remember(response, user_named(request, name))
+    remember_account(response, user_named(request, name))
     return response
 
 
@@ -69,7 +69,7 @@ router.include_router(pages_repo.router)
 
 
 @router.get("/{account}")
-def account_page(request: Request, box: BoxDep, who: Viewer, account: str) -> Response:
+def account_page(request: Request, box: StateDep, who: Viewer, account: str) -> Response:
     """A user or an organisation: its repos, and who belongs to it."""
     found = box.accounts.by_name(account)
     if found is None:
@@ -79,7 +79,7 @@ def account_page(request: Request, box: BoxDep, who: Viewer, account: str) -> Re
     return page(request, "account.html", account=found, members=members, repos=repos[:_SHOWN])
 
 
-def _latest_threads(box: Box, who: Caller) -> list[tuple[Thread, Repo]]:
+def _latest_threads(box: HubState, who: Caller) -> list[tuple[Thread, Repo]]:
     found: list[tuple[Thread, Repo]] = []
     for thread in box.threads.latest(10 * _LATEST):
         repo = box.repos.by_oid(thread.repo_oid)

@@ -12,14 +12,14 @@ from localhub.accounts.store import Caller
 from localhub.errors import EntryNotFound, HubError
 from localhub.git import history
 from localhub.markdown import render, without_front_matter
-from localhub.pages import crumbs, page, query
+from localhub.pages import breadcrumbs, page, query
 from localhub.pages.diffview import parse
 from localhub.repos import access
 from localhub.repos.store import Repo
-from localhub.routes.dependencies import BoxDep, Rev
+from localhub.routes.dependencies import Rev, StateDep
 from localhub.routes.page_dependencies import PageRepo, PageRoute, Viewer
-from localhub.state import Box
-from localhub.threads.service import Filter
+from localhub.state import HubState
+from localhub.threads.service import ThreadFilter
 
 router = APIRouter(route_class=PageRoute, default_response_class=HTMLResponse)
 
@@ -28,16 +28,16 @@ TEXT_BYTES, TEXT_LINES = 400_000, 5000
 _REPO = "/{prefix:prefix}{ns}/{name}"
 
 
-def repo_page(request: Request, box: Box, repo: Repo, tab: str, template: str, **content: Any) -> Response:
+def repo_page(request: Request, box: HubState, repo: Repo, tab: str, template: str, **content: Any) -> Response:
     """A page under a repo's head and tabs."""
-    open_threads = box.threads.count(repo, Filter(over=False))
+    open_threads = box.threads.count(repo, ThreadFilter(over=False))
     status = content.pop("status_code", 200)
     around = {"repo": repo, "tab": tab, "open_threads": open_threads, "rev": "main"}
     return page(request, template, status, **{**around, **content})
 
 
 @router.get(_REPO)
-def overview(request: Request, box: BoxDep, repo: PageRepo, who: Viewer) -> Response:
+def overview(request: Request, box: StateDep, repo: PageRepo, who: Viewer) -> Response:
     """The files of main, and the card."""
     return _folder(request, box, repo, who, "main", "")
 
@@ -46,7 +46,7 @@ def overview(request: Request, box: BoxDep, repo: PageRepo, who: Viewer) -> Resp
 @router.get(_REPO + "/tree/{rev:seg}/{path:rest}")
 def folder(
     request: Request,
-    box: BoxDep,
+    box: StateDep,
     repo: PageRepo,
     who: Viewer,
     rev: Rev,
@@ -58,15 +58,15 @@ def folder(
 
 
 @router.get(_REPO + "/blob/{rev:seg}/{path:rest}")
-def file(request: Request, box: BoxDep, repo: PageRepo, who: Viewer, rev: Rev, path: str) -> Response:
+def file(request: Request, box: StateDep, repo: PageRepo, who: Viewer, rev: Rev, path: str) -> Response:
     """A file: Markdown as it is meant, other text with its lines numbered."""
-    access.check_content(box, who, repo)
+    access.require_content_access(box, who, repo)
     commit = repo.git.resolve(rev)
     entry = repo.git.entry(commit, path)
     if entry is None:
         raise EntryNotFound(path, commit)
     if entry.type == "directory":
-        return RedirectResponse(crumbs(repo.web_path, rev, path)[-1][1], 303)
+        return RedirectResponse(breadcrumbs(repo.web_path, rev, path)[-1][1], 303)
     facts = repo.git.facts([entry.oid])[entry.oid]
     text = None if facts.pointer else _text(repo.git.read(entry.oid))
     return repo_page(
@@ -77,7 +77,7 @@ def file(request: Request, box: BoxDep, repo: PageRepo, who: Viewer, rev: Rev, p
         "file.html",
         rev=rev,
         path=path,
-        crumbs=crumbs(repo.web_path, rev, path),
+        crumbs=breadcrumbs(repo.web_path, rev, path),
         size=facts.pointer.size if facts.pointer else facts.size,
         is_lfs=facts.pointer is not None,
         download=f"{quote(repo.web_path)}/resolve/{quote(rev, safe='')}/{quote(path)}",
@@ -90,7 +90,7 @@ def file(request: Request, box: BoxDep, repo: PageRepo, who: Viewer, rev: Rev, p
 @router.get(_REPO + "/commits/{rev:seg}")
 def commits(
     request: Request,
-    box: BoxDep,
+    box: StateDep,
     repo: PageRepo,
     rev: Rev,
     p: Annotated[int, Query(ge=0, le=10**6)] = 0,
@@ -114,16 +114,16 @@ def commits(
 
 
 @router.get(_REPO + "/commit/{rev:seg}")
-def commit(request: Request, box: BoxDep, repo: PageRepo, who: Viewer, rev: Rev) -> Response:
+def commit(request: Request, box: StateDep, repo: PageRepo, who: Viewer, rev: Rev) -> Response:
     """One commit with its diff."""
-    access.check_content(box, who, repo)
+    access.require_content_access(box, who, repo)
     info = history.commit_info(repo.git, repo.git.resolve(rev))
     files, cut = parse(repo.git.diff(info.parents[0] if info.parents else None, info.id))
     return repo_page(request, box, repo, "commits", "commit.html", commit=info, files=files, cut=cut)
 
 
 def _folder(
-    request: Request, box: Box, repo: Repo, who: Caller, rev: str, path: str, after: str | None = None
+    request: Request, box: HubState, repo: Repo, who: Caller, rev: str, path: str, after: str | None = None
 ) -> Response:
     head = repo.git.resolve(rev)
     entries = repo.git.entries(head, path, after=after, limit=FILES + 1)
@@ -145,7 +145,7 @@ def _folder(
         "files",
         "files.html",
         rev=rev,
-        crumbs=crumbs(repo.web_path, rev, path),
+        crumbs=breadcrumbs(repo.web_path, rev, path),
         entries=sorted(shown, key=lambda item: not item["is_folder"]),
         latest=history.commit_info(repo.git, head),
         next_page=query(after=entries[FILES - 1].path) if len(entries) > FILES else None,
@@ -153,9 +153,9 @@ def _folder(
     )
 
 
-def _readme(box: Box, repo: Repo, who: Caller, head: str, path: str) -> object:
+def _readme(box: HubState, repo: Repo, who: Caller, head: str, path: str) -> object:
     try:
-        access.check_content(box, who, repo)
+        access.require_content_access(box, who, repo)
     except HubError:
         return None
     content = repo.git.file(head, f"{path}/README.md" if path else "README.md")

@@ -10,17 +10,25 @@ from starlette.concurrency import run_in_threadpool
 
 from localhub.accounts.store import Account, Caller
 from localhub.errors import BadRequest, HubError
-from localhub.pages import people, query
+from localhub.pages import query, selectable_users
 from localhub.pages.diffview import parse
 from localhub.repos import access
 from localhub.repos.store import Repo
-from localhub.routes.dependencies import BoxDep
-from localhub.routes.page_dependencies import Form, PageRepo, PageRoute, SameSite, Viewer, remember, speaker
+from localhub.routes.dependencies import StateDep
+from localhub.routes.page_dependencies import (
+    Form,
+    PageRepo,
+    PageRoute,
+    SameSite,
+    Viewer,
+    acting_account,
+    remember_account,
+)
 from localhub.routes.pages_repo import repo_page
 from localhub.routes.threads import CommentId, Num
-from localhub.state import Box
+from localhub.state import HubState
 from localhub.threads import pulls
-from localhub.threads.service import Filter, Thread, ThreadEvent
+from localhub.threads.service import Thread, ThreadEvent, ThreadFilter
 
 router = APIRouter(route_class=PageRoute, default_response_class=HTMLResponse)
 
@@ -38,14 +46,14 @@ _WORDS: dict[tuple[str, object], str] = {
 @router.get(_THREADS)
 def community(
     request: Request,
-    box: BoxDep,
+    box: StateDep,
     repo: PageRepo,
     status: Literal["open", "closed"] = "open",
     p: Annotated[int, Query(ge=0, le=10**6)] = 0,
 ) -> Response:
     """The list of threads, open or closed."""
     closed = status == "closed"
-    threads, count = box.threads.page(repo, Filter(over=closed, sort="pinned"), start=p * PAGE, size=PAGE)
+    threads, count = box.threads.page(repo, ThreadFilter(over=closed, sort="pinned"), start=p * PAGE, size=PAGE)
     return repo_page(
         request,
         box,
@@ -55,8 +63,8 @@ def community(
         threads=[(thread, _account(box, thread.author_id)) for thread in threads],
         closed=closed,
         counts={
-            "open": box.threads.count(repo, Filter(over=False)),
-            "closed": box.threads.count(repo, Filter(over=True)),
+            "open": box.threads.count(repo, ThreadFilter(over=False)),
+            "closed": box.threads.count(repo, ThreadFilter(over=True)),
         },
         previous_page=query(status=status, p=p - 1) if p else None,
         next_page=query(status=status, p=p + 1) if (p + 1) * PAGE < count else None,
@@ -64,27 +72,27 @@ def community(
 
 
 @router.get(_THREADS + "/new")
-def new_form(request: Request, box: BoxDep, repo: PageRepo) -> Response:
+def new_form(request: Request, box: StateDep, repo: PageRepo) -> Response:
     """The form for a new discussion."""
     return _new(request, box, repo)
 
 
 @router.post(_THREADS + "/new", dependencies=[SameSite])
-async def new(request: Request, box: BoxDep, repo: PageRepo, form: Form) -> Response:
+async def new(request: Request, box: StateDep, repo: PageRepo, form: Form) -> Response:
     """Opens a discussion."""
     return await run_in_threadpool(_open, request, box, repo, form)
 
 
 @router.get(_THREAD)
-def thread(request: Request, box: BoxDep, repo: PageRepo, who: Viewer, num: Num) -> Response:
+def thread(request: Request, box: StateDep, repo: PageRepo, who: Viewer, num: Num) -> Response:
     """A thread: its timeline, and what one can do about it."""
-    return _talk(request, box, repo, who, box.threads.get(repo, num))
+    return _thread_page(request, box, repo, who, box.threads.get(repo, num))
 
 
 @router.get(_THREAD + "/files")
-def changes(request: Request, box: BoxDep, repo: PageRepo, who: Viewer, num: Num) -> Response:
+def changes(request: Request, box: StateDep, repo: PageRepo, who: Viewer, num: Num) -> Response:
     """What a pull request changes."""
-    access.check_content(box, who, repo)
+    access.require_content_access(box, who, repo)
     found = _pull(box, repo, num)
     files, cut = parse(pulls.diff(repo, found))
     context = {"thread": found, "author": _account(box, found.author_id), "problem": None, "view": "changes"}
@@ -92,48 +100,48 @@ def changes(request: Request, box: BoxDep, repo: PageRepo, who: Viewer, num: Num
 
 
 @router.get(_THREAD + "/files.diff")
-def plain_diff(box: BoxDep, repo: PageRepo, who: Viewer, num: Num) -> Response:
+def plain_diff(box: StateDep, repo: PageRepo, who: Viewer, num: Num) -> Response:
     """What a pull request changes, as a git diff: its `diffUrl`."""
-    access.check_content(box, who, repo)
+    access.require_content_access(box, who, repo)
     return PlainTextResponse(pulls.diff(repo, _pull(box, repo, num)))
 
 
 @router.post(_THREAD, dependencies=[SameSite])
-async def act(request: Request, box: BoxDep, repo: PageRepo, num: Num, form: Form) -> Response:
+async def act(request: Request, box: StateDep, repo: PageRepo, num: Num, form: Form) -> Response:
     """Comments, closes, reopens, publishes or merges."""
     return await run_in_threadpool(_act, request, box, repo, num, form)
 
 
 @router.post(_THREAD + "/comment/{comment_id}", dependencies=[SameSite])
 async def change_comment(
-    request: Request, box: BoxDep, repo: PageRepo, who: Viewer, num: Num, comment_id: CommentId, form: Form
+    request: Request, box: StateDep, repo: PageRepo, who: Viewer, num: Num, comment_id: CommentId, form: Form
 ) -> Response:
     """Edits or hides a comment."""
     return await run_in_threadpool(_change_comment, request, box, repo, who, num, comment_id, form)
 
 
-def _open(request: Request, box: Box, repo: Repo, form: dict[str, str]) -> Response:
+def _open(request: Request, box: HubState, repo: Repo, form: dict[str, str]) -> Response:
     title, description = form.get("title", ""), form.get("description", "")
     try:
-        who = speaker(request, form)
+        who = acting_account(request, form)
         made = box.threads.open_discussion(repo, who, title, description)
     except HubError as error:
         return _new(request, box, repo, title=title, description=description, problem=error)
-    return _on(repo, made, "", who.account)
+    return _redirect_to_thread(repo, made, "", who.account)
 
 
-def _act(request: Request, box: Box, repo: Repo, num: int, form: dict[str, str]) -> Response:
+def _act(request: Request, box: HubState, repo: Repo, num: int, form: dict[str, str]) -> Response:
     found, text = box.threads.get(repo, num), form.get("comment", "")
     who = Caller()
     try:
-        who = speaker(request, form)
+        who = acting_account(request, form)
         anchor = _do(box, repo, who, found, form.get("action", "comment"), text)
     except HubError as error:
-        return _talk(request, box, repo, who, found, problem=error, draft=text)
-    return _on(repo, found, anchor, who.account)
+        return _thread_page(request, box, repo, who, found, problem=error, draft=text)
+    return _redirect_to_thread(repo, found, anchor, who.account)
 
 
-def _do(box: Box, repo: Repo, who: Caller, found: Thread, action: str, text: str) -> str:
+def _do(box: HubState, repo: Repo, who: Caller, found: Thread, action: str, text: str) -> str:
     """What the pressed button says; the entry of the timeline to show afterwards."""
     if action == "comment":
         return box.threads.comment(repo, who, found, text).id
@@ -148,7 +156,7 @@ def _do(box: Box, repo: Repo, who: Caller, found: Thread, action: str, text: str
 
 
 def _change_comment(
-    request: Request, box: Box, repo: Repo, who: Caller, num: int, comment_id: str, form: dict[str, str]
+    request: Request, box: HubState, repo: Repo, who: Caller, num: int, comment_id: str, form: dict[str, str]
 ) -> Response:
     found = box.threads.get(repo, num)
     try:
@@ -157,19 +165,25 @@ def _change_comment(
         else:
             event = box.threads.edit(repo, who, found, comment_id, form.get("content", ""))
     except HubError as error:
-        return _talk(request, box, repo, who, found, problem=error)
-    return _on(repo, found, event.id, who.account)
+        return _thread_page(request, box, repo, who, found, problem=error)
+    return _redirect_to_thread(repo, found, event.id, who.account)
 
 
-def _on(repo: Repo, found: Thread, anchor: str, account: Account | None) -> Response:
+def _redirect_to_thread(repo: Repo, found: Thread, anchor: str, account: Account | None) -> Response:
     """Back to the thread by GET, so that a reload sends nothing twice."""
     response = RedirectResponse(f"{repo.web_path}/discussions/{found.num}" + (f"#{anchor}" if anchor else ""), 303)
-    remember(response, account)
+    remember_account(response, account)
     return response
 
 
 def _new(
-    request: Request, box: Box, repo: Repo, *, title: str = "", description: str = "", problem: HubError | None = None
+    request: Request,
+    box: HubState,
+    repo: Repo,
+    *,
+    title: str = "",
+    description: str = "",
+    problem: HubError | None = None,
 ) -> Response:
     return repo_page(
         request,
@@ -184,9 +198,9 @@ def _new(
     )
 
 
-def _talk(
+def _thread_page(
     request: Request,
-    box: Box,
+    box: HubState,
     repo: Repo,
     who: Caller,
     found: Thread,
@@ -194,7 +208,7 @@ def _talk(
     problem: HubError | None = None,
     draft: str = "",
 ) -> Response:
-    everybody = people(box, who.account)
+    everybody = selectable_users(box, who.account)
     speakers = [one for one in everybody if access.allows(box, Caller(one), repo, "discuss")]
     writers = [one for one in everybody if access.allows(box, Caller(one), repo, "write")]
     return repo_page(
@@ -217,7 +231,7 @@ def _talk(
     )
 
 
-def _entries(box: Box, repo: Repo, who: Caller, found: Thread) -> list[dict[str, Any]]:
+def _entries(box: HubState, repo: Repo, who: Caller, found: Thread) -> list[dict[str, Any]]:
     known: dict[str, tuple[Account | None, str | None]] = {}
     may_write = access.allows(box, who, repo, "write")
     shown = []
@@ -233,7 +247,7 @@ def _entries(box: Box, repo: Repo, who: Caller, found: Thread) -> list[dict[str,
                 "event": event,
                 "author": author,
                 "role": role,
-                "words": _words(event),
+                "words": _event_text(event),
                 "may_edit": own,
                 "may_hide": own or may_write,
             }
@@ -241,7 +255,7 @@ def _entries(box: Box, repo: Repo, who: Caller, found: Thread) -> list[dict[str,
     return shown
 
 
-def _role(box: Box, repo: Repo, found: Thread, author: Account | None) -> str | None:
+def _role(box: HubState, repo: Repo, found: Thread, author: Account | None) -> str | None:
     """What a reader should know of the one who speaks."""
     if author is None:
         return None
@@ -250,7 +264,7 @@ def _role(box: Box, repo: Repo, found: Thread, author: Account | None) -> str | 
     return "author" if author.id == found.author_id else None
 
 
-def _words(event: ThreadEvent) -> str:
+def _event_text(event: ThreadEvent) -> str:
     data = event.data
     if event.type == "status-change":
         return {"open": "opened this", "closed": "closed this", "merged": "merged this"}.get(data["status"], "")
@@ -261,12 +275,12 @@ def _words(event: ThreadEvent) -> str:
     return _WORDS.get((event.type, next(iter(data.values()), None)), event.type)
 
 
-def _pull(box: Box, repo: Repo, num: int) -> Thread:
+def _pull(box: HubState, repo: Repo, num: int) -> Thread:
     found = box.threads.get(repo, num)
     if not found.is_pull:
         raise HubError(404, f"#{num} is a discussion: it changes no files.")
     return found
 
 
-def _account(box: Box, account_id: str | None) -> Account | None:
+def _account(box: HubState, account_id: str | None) -> Account | None:
     return box.accounts.by_id(account_id) if account_id else None

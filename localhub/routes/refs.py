@@ -17,10 +17,10 @@ from localhub.git.history import CommitInfo
 from localhub.git.repository import MAIN
 from localhub.http.paging import next_link
 from localhub.repos import access
-from localhub.repos.events import Event, RefChange
+from localhub.repos.events import HubEvent, RefChange
 from localhub.repos.store import Repo, author_of
-from localhub.routes.dependencies import BoxDep, CallerDep, Readable, Rev, Writable, public_url
-from localhub.state import Box
+from localhub.routes.dependencies import CallerDep, Readable, Rev, StateDep, Writable, public_url
+from localhub.state import HubState
 
 router = APIRouter(tags=["refs"])
 
@@ -42,7 +42,7 @@ class NewTag(BaseModel):
     message: str | None = Field(None, max_length=65_536)
 
 
-class Squash(BaseModel):
+class SquashBody(BaseModel):
     """The message of the one commit that remains."""
 
     message: str | None = Field(None, max_length=500)
@@ -70,7 +70,7 @@ def commits(
     request: Request,
     response: Response,
     repo: Readable,
-    box: BoxDep,
+    box: StateDep,
     rev: Rev,
     p: Annotated[int, Query(ge=0, le=1_000_000)] = 0,
     limit: Annotated[int, Query(ge=1, le=1000)] = 50,
@@ -87,10 +87,10 @@ def commits(
 
 
 @router.post("/api/{kind:kind}/{ns}/{name}/branch/{branch:seg}")
-def create_branch(repo: Writable, box: BoxDep, who: CallerDep, branch: RefName, body: NewBranch) -> dict[str, Any]:
+def create_branch(repo: Writable, box: StateDep, who: CallerDep, branch: RefName, body: NewBranch) -> dict[str, Any]:
     """A new branch."""
     ref = _checked_ref(f"refs/heads/{branch.removeprefix('refs/heads/')}")
-    account = access.logged_in(who)
+    account = access.require_account(who)
     with repo.git.lock:
         old = repo.git.head(ref)
         if old and not body.overwrite:
@@ -102,20 +102,20 @@ def create_branch(repo: Writable, box: BoxDep, who: CallerDep, branch: RefName, 
 
 
 @router.delete("/api/{kind:kind}/{ns}/{name}/branch/{branch:seg}")
-def delete_branch(repo: Writable, box: BoxDep, who: CallerDep, branch: RefName) -> dict[str, Any]:
+def delete_branch(repo: Writable, box: StateDep, who: CallerDep, branch: RefName) -> dict[str, Any]:
     """Takes a branch away; never main."""
     ref = f"refs/heads/{branch.removeprefix('refs/heads/')}"
     if ref == MAIN:
         raise Forbidden(f"Cannot delete {ref}")
-    _delete(box, repo, access.logged_in(who), ref)
+    _delete(box, repo, access.require_account(who), ref)
     return {}
 
 
 @router.post("/api/{kind:kind}/{ns}/{name}/tag/{rev:seg}")
-def create_tag(repo: Writable, box: BoxDep, who: CallerDep, rev: Rev, body: NewTag) -> dict[str, Any]:
+def create_tag(repo: Writable, box: StateDep, who: CallerDep, rev: Rev, body: NewTag) -> dict[str, Any]:
     """Tags a revision."""
     ref = _checked_ref(f"refs/tags/{body.tag}")
-    account = access.logged_in(who)
+    account = access.require_account(who)
     with repo.git.lock:
         commit = repo.git.resolve(rev)
         repo.git.tag(body.tag, commit, body.message, author_of(account), box.clock.seconds())
@@ -124,20 +124,20 @@ def create_tag(repo: Writable, box: BoxDep, who: CallerDep, rev: Rev, body: NewT
 
 
 @router.delete("/api/{kind:kind}/{ns}/{name}/tag/{tag:seg}")
-def delete_tag(repo: Writable, box: BoxDep, who: CallerDep, tag: RefName) -> dict[str, Any]:
+def delete_tag(repo: Writable, box: StateDep, who: CallerDep, tag: RefName) -> dict[str, Any]:
     """Takes a tag away."""
-    _delete(box, repo, access.logged_in(who), f"refs/tags/{tag}")
+    _delete(box, repo, access.require_account(who), f"refs/tags/{tag}")
     return {}
 
 
 @router.post("/api/{kind:kind}/{ns}/{name}/super-squash/{branch:seg}")
 def super_squash(
-    repo: Readable, box: BoxDep, who: CallerDep, branch: RefName, body: Squash | None = None
+    repo: Readable, box: StateDep, who: CallerDep, branch: RefName, body: SquashBody | None = None
 ) -> dict[str, Any]:
     """Replaces a branch's history by one commit with the same content."""
     ref = branch_ref(branch)
     check_push(box, who, repo, ref)
-    account = access.logged_in(who)
+    account = access.require_account(who)
     message = (body.message if body else None) or f"Super-squash branch '{branch}'"
     with repo.git.lock:
         old = repo.git.head(ref)
@@ -155,13 +155,13 @@ def branch_ref(name: str) -> str:
     return name if name.startswith("refs/") else f"refs/heads/{name}"
 
 
-def check_push(box: Box, who: Caller, repo: Repo, ref: str) -> None:
+def check_push(box: HubState, who: Caller, repo: Repo, ref: str) -> None:
     """Raises unless the caller may move the ref: writers may, and on `refs/pr/N` the pull request's author."""
     number = ref.removeprefix("refs/pr/")
     if number != ref and number.isdecimal() and len(number) < 10:
         box.threads.check_push(repo, who, int(number))
     else:
-        access.check(box, who, repo, "write")
+        access.require_access(box, who, repo, "write")
 
 
 def _not_a_branch(repo: Repo, name: str) -> HubError:
@@ -170,7 +170,7 @@ def _not_a_branch(repo: Repo, name: str) -> HubError:
     return BadRequest(f"{name} is not a branch: only branches and pull requests can be squashed.")
 
 
-def _delete(box: Box, repo: Repo, account: Account, ref: str) -> None:
+def _delete(box: HubState, repo: Repo, account: Account, ref: str) -> None:
     with repo.git.lock:
         old = repo.git.head(ref)
         if old is None:
@@ -179,7 +179,7 @@ def _delete(box: Box, repo: Repo, account: Account, ref: str) -> None:
         _tell(box, repo, account, RefChange(ref, old, None))
 
 
-def _empty(box: Box, repo: Repo, account: Account) -> str:
+def _empty(box: HubState, repo: Repo, account: Account) -> str:
     return repo.git.build(None, [], author_of(account), "Initial commit", when=box.clock.seconds())
 
 
@@ -190,12 +190,12 @@ def _checked_ref(ref: str) -> str:
     return ref
 
 
-def _tell(box: Box, repo: Repo, account: Account, change: RefChange) -> None:
+def _tell(box: HubState, repo: Repo, account: Account, change: RefChange) -> None:
     box.repos.touch(repo)
-    box.emit(Event("repo.content", "update", repo, account, (change,)))
+    box.emit(HubEvent("repo.content", "update", repo, account, (change,)))
 
 
-def _commit(box: Box, info: CommitInfo, *, formatted: bool) -> dict[str, Any]:
+def _commit(box: HubState, info: CommitInfo, *, formatted: bool) -> dict[str, Any]:
     shown: dict[str, Any] = {
         "id": info.id,
         "title": info.title,
@@ -208,6 +208,6 @@ def _commit(box: Box, info: CommitInfo, *, formatted: bool) -> dict[str, Any]:
     return shown
 
 
-def _author(box: Box, name: str) -> dict[str, Any]:
+def _author(box: HubState, name: str) -> dict[str, Any]:
     account = box.accounts.by_name(name)
     return {"user": account.name, "avatar": account.avatar_url} if account else {"user": name}

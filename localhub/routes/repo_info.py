@@ -8,12 +8,12 @@ from fastapi import APIRouter, Query, Request
 from fastapi.responses import JSONResponse
 
 from localhub.errors import BadRequest, RepoMoved, RepoNotFound
-from localhub.http.routing import Kind
-from localhub.repos.access import allows, box_of
+from localhub.http.routing import RepoKind
+from localhub.repos.access import allows, state_of
 from localhub.repos.info import check_expand, info
 from localhub.repos.store import Repo
-from localhub.routes.dependencies import BoxDep, CallerDep, Name, Readable, Rev, type_of
-from localhub.state import Box
+from localhub.routes.dependencies import CallerDep, Name, Readable, Rev, StateDep, type_of
+from localhub.state import HubState
 
 router = APIRouter(tags=["info"])
 
@@ -22,30 +22,32 @@ Expand = Annotated[list[str] | None, Query(description="Only these fields")]
 
 
 @router.get("/api/{kind:kind}/{ns}/{name}")
-def of_main(repo: Readable, box: BoxDep, expand: Expand = None, blobs: bool = False, security: Security = False) -> Any:
+def of_main(
+    repo: Readable, box: StateDep, expand: Expand = None, blobs: bool = False, security: Security = False
+) -> Any:
     """The info at main."""
     return _answer(box, repo, repo.git.head(), expand, blobs=blobs, security=security)
 
 
 @router.get("/api/{kind:kind}/{ns}/{name}/revision/{rev:seg}")
 def of_revision(
-    repo: Readable, box: BoxDep, rev: Rev, expand: Expand = None, blobs: bool = False, security: Security = False
+    repo: Readable, box: StateDep, rev: Rev, expand: Expand = None, blobs: bool = False, security: Security = False
 ) -> Any:
     """The info at a revision: `sha`, files and card are those of it."""
     return _answer(box, repo, repo.git.resolve(rev), expand, blobs=blobs, security=security)
 
 
 @router.get("/api/{kind:kind}/{name}")
-def without_owner(request: Request, who: CallerDep, kind: Kind, name: Name) -> None:
+def without_owner(request: Request, who: CallerDep, kind: RepoKind, name: Name) -> None:
     """Names of the first days had no owner: such a name can only be a former one."""
-    repo = box_of(request).repos.moved(type_of(kind), name)
-    if repo is None or not allows(box_of(request), who, repo, "read"):
+    repo = state_of(request).repos.moved(type_of(kind), name)
+    if repo is None or not allows(state_of(request), who, repo, "read"):
         raise RepoNotFound
     raise RepoMoved(name, repo.full_name)
 
 
 def _answer(
-    box: Box, repo: Repo, commit: str | None, expand: list[str] | None, *, blobs: bool, security: bool
+    box: HubState, repo: Repo, commit: str | None, expand: list[str] | None, *, blobs: bool, security: bool
 ) -> JSONResponse:
     if expand and (blobs or security):
         raise BadRequest("expand cannot be combined with blobs or securityStatus: it says which fields you get.")

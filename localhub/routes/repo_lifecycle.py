@@ -14,9 +14,9 @@ from localhub.accounts.store import Account, Caller
 from localhub.errors import BadRequest, Forbidden, HubError
 from localhub.repos import access
 from localhub.repos.paths import clean
-from localhub.repos.store import Gated, Repo, taken
-from localhub.routes.dependencies import BoxDep, CallerDep, Contents, Owned, Readable, public_url
-from localhub.state import Box
+from localhub.repos.store import GatedMode, Repo, name_taken
+from localhub.routes.dependencies import CallerDep, Contents, Owned, Readable, StateDep, public_url
+from localhub.state import HubState
 
 if TYPE_CHECKING:
     from localhub.repos.store import RepoType
@@ -71,14 +71,14 @@ class Settings(BaseModel):
 
     visibility: Visibility | None = None
     private: bool | None = None
-    gated: Gated | None = None
+    gated: GatedMode | None = None
     discussions_disabled: bool | None = Field(None, alias="discussionsDisabled")
 
 
 @router.post("/api/repos/create")
-def create(request: Request, box: BoxDep, who: CallerDep, body: NewRepo) -> dict[str, Any]:
+def create(request: Request, box: StateDep, who: CallerDep, body: NewRepo) -> dict[str, Any]:
     """A new repo with its first commit."""
-    creator = access.logged_in(who)
+    creator = access.require_account(who)
     repo_type = body.type or "model"
     owner, name = _owner(box, who, body)
     _check_name(name)
@@ -96,10 +96,10 @@ def create(request: Request, box: BoxDep, who: CallerDep, body: NewRepo) -> dict
 
 
 @router.delete("/api/repos/delete")
-def delete(request: Request, box: BoxDep, who: CallerDep, body: OldRepo) -> dict[str, Any]:
+def delete(request: Request, box: StateDep, who: CallerDep, body: OldRepo) -> dict[str, Any]:
     """Takes a repo away with all that is in it."""
     namespace, _, name = body.name.rpartition("/")
-    namespace = body.organization or namespace or access.logged_in(who).name
+    namespace = body.organization or namespace or access.require_account(who).name
     repo = _to_change(request, who, body.type or "model", f"{namespace}/{name}")
     box.repos.delete(repo, who.account)
     box.grants.forget(repo)
@@ -109,22 +109,22 @@ def delete(request: Request, box: BoxDep, who: CallerDep, body: OldRepo) -> dict
 
 
 @router.post("/api/repos/move")
-def move(request: Request, box: BoxDep, who: CallerDep, body: Move) -> dict[str, Any]:
+def move(request: Request, box: StateDep, who: CallerDep, body: Move) -> dict[str, Any]:
     """Gives a repo another name or owner."""
-    actor = access.logged_in(who)
+    actor = access.require_account(who)
     repo = _to_change(request, who, body.type, body.from_repo)
     namespace, _, name = body.to_repo.partition("/")
     owner = _namespace(box, who, namespace, body.type)
     _check_name(name)
     there = box.repos.get(body.type, body.to_repo)
     if there and there.oid != repo.oid:
-        raise taken(body.type, there.namespace, there.name)
+        raise name_taken(body.type, there.namespace, there.name)
     box.repos.move(repo, owner, name, actor)
     return {}
 
 
 @router.put("/api/{kind:kind}/{ns}/{name}/settings")
-def settings(repo: Owned, box: BoxDep, who: CallerDep, body: Settings) -> dict[str, Any]:
+def settings(repo: Owned, box: StateDep, who: CallerDep, body: Settings) -> dict[str, Any]:
     """Changes settings; answers with what was changed."""
     wanted = body.model_dump(exclude_none=True, exclude={"visibility"})
     if body.visibility is not None:
@@ -142,9 +142,9 @@ def may_read(repo: Contents) -> None:
 
 
 @router.get("/api/{kind:kind}/{ns}/{name}/auth-check/write")
-def may_write(repo: Readable, box: BoxDep, who: CallerDep) -> None:
+def may_write(repo: Readable, box: StateDep, who: CallerDep) -> None:
     """200 for whoever may commit."""
-    access.check(box, who, repo, "write")
+    access.require_access(box, who, repo, "write")
 
 
 @router.post("/api/spaces/{ns}/{name}/restart")
@@ -161,20 +161,20 @@ def restart(
 
 def _to_change(request: Request, who: Caller, repo_type: RepoType, full_name: str) -> Repo:
     """The repo by its present name: what changes a repo for good does not follow a former one."""
-    box = access.box_of(request)
+    box = access.state_of(request)
     repo = box.repos.get(repo_type, full_name)
     if repo is None:
         raise HubError(404, "Repository not found", "RepoNotFound")
     return access.repo_for(request, repo_type, full_name, "admin", who)
 
 
-def _owner(box: Box, who: Caller, body: NewRepo) -> tuple[Account, str]:
+def _owner(box: HubState, who: Caller, body: NewRepo) -> tuple[Account, str]:
     namespace, _, name = body.name.rpartition("/")
-    namespace = body.organization or namespace or access.logged_in(who).name
+    namespace = body.organization or namespace or access.require_account(who).name
     return _namespace(box, who, namespace, body.type or "model"), name
 
 
-def _namespace(box: Box, who: Caller, namespace: str, repo_type: str) -> Account:
+def _namespace(box: HubState, who: Caller, namespace: str, repo_type: str) -> Account:
     owner = box.accounts.by_name(namespace)
     if owner is None or not access.may_create_in(box, who, owner):
         raise Forbidden(f'You don\'t have the rights to create a {repo_type} under the namespace "{namespace}"')

@@ -8,12 +8,12 @@ from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import JSONResponse
 
 from localhub.http.paging import next_link
-from localhub.http.routing import Kind
+from localhub.http.routing import RepoKind
 from localhub.repos.access import allows
 from localhub.repos.facts import RepoFacts
 from localhub.repos.info import check_expand, info
 from localhub.repos.store import Repo
-from localhub.routes.dependencies import BoxDep, CallerDep, public_url, type_of
+from localhub.routes.dependencies import CallerDep, StateDep, public_url, type_of
 
 router = APIRouter(tags=["info"])
 
@@ -24,9 +24,9 @@ Sort = Literal["createdAt", "lastModified", "downloads", "likes", "trendingScore
 @router.get("/api/{kind:kind}")
 def repos(
     request: Request,
-    box: BoxDep,
+    box: StateDep,
     who: CallerDep,
-    kind: Kind,
+    kind: RepoKind,
     search: Annotated[str | None, Query(max_length=200)] = None,
     author: Annotated[str | None, Query(max_length=200)] = None,
     filter: Annotated[list[str] | None, Query(max_length=50)] = None,

@@ -11,11 +11,11 @@ from localhub.accounts.store import Caller
 from localhub.errors import HubError
 from localhub.repos import access
 from localhub.repos.store import Repo
-from localhub.routes.dependencies import BoxDep, CallerDep, Readable
-from localhub.state import Box
+from localhub.routes.dependencies import CallerDep, Readable, StateDep
+from localhub.state import HubState
 from localhub.threads import pulls
-from localhub.threads.serializers import View, thread_url
-from localhub.threads.service import Filter
+from localhub.threads.serializers import ThreadSerializer, thread_url
+from localhub.threads.service import ThreadFilter
 
 router = APIRouter(tags=["discussions"])
 
@@ -88,7 +88,7 @@ class Lock(BaseModel):
 
 @router.get(_REPO)
 def list_threads(
-    box: BoxDep,
+    box: StateDep,
     repo: Readable,
     type: Literal["all", "discussion", "pull_request"] = "all",
     status: Literal["all", "open", "closed"] = "all",
@@ -99,7 +99,7 @@ def list_threads(
 ) -> dict[str, Any]:
     """One page of threads; drafts count as open and merged pull requests as closed."""
     account = box.accounts.by_name(author) if author else None
-    wanted = Filter(
+    wanted = ThreadFilter(
         is_pull=None if type == "all" else type == "pull_request",
         over=None if status == "all" else status == "closed",
         author_id=(account.id if account else "nobody") if author else None,
@@ -107,17 +107,17 @@ def list_threads(
         sort=sort,
     )
     threads, count = box.threads.page(repo, wanted, start=p * PAGE, size=PAGE)
-    view = View(box, repo)
+    view = ThreadSerializer(box, repo)
     return {
         "discussions": [view.summary(thread) for thread in threads],
         "count": count,
         "start": p * PAGE,
-        "numClosedDiscussions": box.threads.count(repo, Filter(over=True)),
+        "numClosedDiscussions": box.threads.count(repo, ThreadFilter(over=True)),
     }
 
 
 @router.post(_REPO)
-def open_thread(box: BoxDep, repo: Readable, who: CallerDep, body: NewThread) -> dict[str, Any]:
+def open_thread(box: StateDep, repo: Readable, who: CallerDep, body: NewThread) -> dict[str, Any]:
     """Opens a discussion, or a draft pull request whose ref exists from then on."""
     if body.pullRequest:
         thread = box.threads.open_pull(repo, who, body.title, body.description, "main", draft=True)
@@ -128,104 +128,104 @@ def open_thread(box: BoxDep, repo: Readable, who: CallerDep, body: NewThread) ->
 
 
 @router.get(_THREAD)
-def read_thread(box: BoxDep, repo: Readable, who: CallerDep, num: Num, diff: str | None = None) -> dict[str, Any]:
+def read_thread(box: StateDep, repo: Readable, who: CallerDep, num: Num, diff: str | None = None) -> dict[str, Any]:
     """A thread with its timeline; `diff=1` adds a pull request's diff."""
     thread = box.threads.get(repo, num)
     with_diff = diff in ("1", "true") and _may_read_files(box, who, repo)
-    return View(box, repo).detail(thread, box.threads.events(thread), diff=with_diff)
+    return ThreadSerializer(box, repo).detail(thread, box.threads.events(thread), diff=with_diff)
 
 
 @router.delete(_THREAD)
-def delete_thread(box: BoxDep, repo: Readable, who: CallerDep, num: Num) -> dict[str, Any]:
+def delete_thread(box: StateDep, repo: Readable, who: CallerDep, num: Num) -> dict[str, Any]:
     """Removes a thread for good."""
     box.threads.delete(repo, who, box.threads.get(repo, num))
     return {}
 
 
 @router.post(_THREAD + "/comment", status_code=201)
-def comment(box: BoxDep, repo: Readable, who: CallerDep, num: Num, body: NewComment) -> dict[str, Any]:
+def comment(box: StateDep, repo: Readable, who: CallerDep, num: Num, body: NewComment) -> dict[str, Any]:
     """Adds a comment."""
     event = box.threads.comment(repo, who, box.threads.get(repo, num), body.comment)
-    return {"newMessage": View(box, repo).event(event)}
+    return {"newMessage": ThreadSerializer(box, repo).event(event)}
 
 
 @router.post(_THREAD + "/comment/{comment_id}/edit")
 def edit_comment(
-    box: BoxDep, repo: Readable, who: CallerDep, num: Num, comment_id: CommentId, body: NewContent
+    box: StateDep, repo: Readable, who: CallerDep, num: Num, comment_id: CommentId, body: NewContent
 ) -> dict[str, Any]:
     """Gives one's own comment other words."""
     event = box.threads.edit(repo, who, box.threads.get(repo, num), comment_id, body.content)
-    return {"updatedComment": View(box, repo).event(event)}
+    return {"updatedComment": ThreadSerializer(box, repo).event(event)}
 
 
 @router.post(_THREAD + "/comment/{comment_id}/hide")
 def hide_comment(
-    box: BoxDep, repo: Readable, who: CallerDep, num: Num, comment_id: CommentId, body: Hide | None = None
+    box: StateDep, repo: Readable, who: CallerDep, num: Num, comment_id: CommentId, body: Hide | None = None
 ) -> dict[str, Any]:
     """Takes a comment's words away for good."""
     reason = body.reason if body else None
     event = box.threads.hide(repo, who, box.threads.get(repo, num), comment_id, reason)
-    return {"updatedComment": View(box, repo).event(event)}
+    return {"updatedComment": ThreadSerializer(box, repo).event(event)}
 
 
 @router.post(_THREAD + "/title")
-def rename(box: BoxDep, repo: Readable, who: CallerDep, num: Num, body: NewTitle) -> dict[str, Any]:
+def rename(box: StateDep, repo: Readable, who: CallerDep, num: Num, body: NewTitle) -> dict[str, Any]:
     """Gives a thread another title."""
     event = box.threads.rename(repo, who, box.threads.get(repo, num), body.title)
-    return {"newTitle": View(box, repo).event(event)}
+    return {"newTitle": ThreadSerializer(box, repo).event(event)}
 
 
 @router.post(_THREAD + "/status")
-def set_status(box: BoxDep, repo: Readable, who: CallerDep, num: Num, body: NewStatus) -> dict[str, Any]:
+def set_status(box: StateDep, repo: Readable, who: CallerDep, num: Num, body: NewStatus) -> dict[str, Any]:
     """Closes or opens a thread; the comment, if any, comes as a webhook and in the timeline but not in this answer."""
     event = box.threads.set_status(repo, who, box.threads.get(repo, num), body.status, body.comment)
-    return {"newStatus": View(box, repo).event(event)}
+    return {"newStatus": ThreadSerializer(box, repo).event(event)}
 
 
 @router.post(_THREAD + "/merge")
-def merge(box: BoxDep, repo: Readable, who: CallerDep, num: Num, body: MergeNote | None = None) -> dict[str, Any]:
+def merge(box: StateDep, repo: Readable, who: CallerDep, num: Num, body: MergeNote | None = None) -> dict[str, Any]:
     """Squashes a pull request onto its base. 409 for a draft, a finished one, or conflicts [?]."""
     merged = box.threads.merge(repo, who, box.threads.get(repo, num), body.comment if body else None)
     return {"status": merged.status, "mergeCommitId": merged.merge_sha}
 
 
 @router.post(_THREAD + "/pin")
-def pin(box: BoxDep, repo: Readable, who: CallerDep, num: Num, body: Pin) -> dict[str, bool]:
+def pin(box: StateDep, repo: Readable, who: CallerDep, num: Num, body: Pin) -> dict[str, bool]:
     """Keeps a thread on top of the list, or no longer."""
     return {"pinned": box.threads.pin(repo, who, box.threads.get(repo, num), body.pinned).pinned}
 
 
 @router.post(_THREAD + "/lock")
-def lock(box: BoxDep, repo: Readable, who: CallerDep, num: Num, body: Lock) -> dict[str, bool]:
+def lock(box: StateDep, repo: Readable, who: CallerDep, num: Num, body: Lock) -> dict[str, bool]:
     """Leaves a thread to those who may write to the repo [?: the Hub has this in its pages alone]."""
     return {"locked": box.threads.lock(repo, who, box.threads.get(repo, num), body.locked).locked}
 
 
 @router.delete(_THREAD + "/ref")
-def delete_ref(box: BoxDep, repo: Readable, who: CallerDep, num: Num) -> dict[str, Any]:
+def delete_ref(box: StateDep, repo: Readable, who: CallerDep, num: Num) -> dict[str, Any]:
     """Frees the commits of a closed or merged pull request."""
     box.threads.delete_ref(repo, who, box.threads.get(repo, num))
     return {}
 
 
 @router.get(_THREAD + "/storage")
-def storage(box: BoxDep, repo: Readable, num: Num) -> dict[str, Any]:
+def storage(box: StateDep, repo: Readable, num: Num) -> dict[str, Any]:
     """What the commits of a pull request weigh: the blobs that its base has not."""
     thread = box.threads.get(repo, num)
-    return {"estimatedStorage": pulls.weight(repo, thread), "refDeleted": thread.ref_deleted}
+    return {"estimatedStorage": pulls.changed_bytes(repo, thread), "refDeleted": thread.ref_deleted}
 
 
 @router.post("/api/discussions/mark-as-read")
 def mark_as_read(who: CallerDep) -> dict[str, Any]:
     """Nobody keeps notifications here: whatever is to be marked as read is."""
-    access.logged_in(who)
+    access.require_account(who)
     return {}
 
 
-def _may_read_files(box: Box, who: Caller, repo: Repo) -> bool:
+def _may_read_files(box: HubState, who: Caller, repo: Repo) -> bool:
     """A gated repo's discussions are for everybody, the files in a diff are not."""
     try:
-        access.check_content(box, who, repo)
+        access.require_content_access(box, who, repo)
     except HubError:
         return False
     return True

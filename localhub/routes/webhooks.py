@@ -11,7 +11,7 @@ from pydantic import BaseModel, Field, field_validator
 from localhub.accounts.store import Account
 from localhub.errors import BadRequest, Forbidden, HubError
 from localhub.repos import access
-from localhub.routes.dependencies import BoxDep, CallerDep
+from localhub.routes.dependencies import CallerDep, StateDep
 
 router = APIRouter(prefix="/api/settings/webhooks", tags=["webhooks"])
 
@@ -20,7 +20,7 @@ MOST = 1000
 """Watched items of one webhook, a bound of this server's own."""
 
 
-class Watched(BaseModel):
+class WebhookTargetBody(BaseModel):
     """One thing to watch."""
 
     type: Literal["dataset", "model", "space", "bucket", "kernel", "user", "org"]
@@ -31,7 +31,7 @@ class WebhookBody(BaseModel):
     """A webhook as it is to be. In an update `url`, `secret` and `domains` may be missing: they stay [?]."""
 
     url: str | None = Field(None, max_length=2000)
-    watched: list[Watched] | None = Field(None, max_length=MOST)
+    watched: list[WebhookTargetBody] | None = Field(None, max_length=MOST)
     domains: list[Literal["repo", "discussion"]] | None = Field(None, max_length=10)
     secret: str | None = Field(None, max_length=2000, pattern=r"^[\x20-\x7F]*$")
     job: dict[str, Any] | None = None
@@ -40,7 +40,7 @@ class WebhookBody(BaseModel):
     @field_validator("url")
     @classmethod
     def _is_http(cls, url: str | None) -> str | None:
-        if url is not None and not _reachable(url):
+        if url is not None and not _check_reachable(url):
             raise ValueError("a webhook's url starts with http:// or https:// and names a host")
         return url
 
@@ -48,7 +48,7 @@ class WebhookBody(BaseModel):
 def _owner(who: CallerDep) -> Account:
     """Webhooks belong to the account itself: a token that only reads may not touch them, nor one whose scopes do not
     name the account with the permission for it [?]."""
-    account = access.logged_in(who)
+    account = access.require_account(who)
     if who.token and who.token.role != "write" and not who.token.grants(account, "user.webhooks.write"):
         raise Forbidden("This token cannot manage webhooks: use one with the write role, or user.webhooks.write.")
     return account
@@ -58,19 +58,19 @@ Owner = Annotated[Account, Depends(_owner)]
 
 
 @router.get("")
-def list_webhooks(box: BoxDep, who: CallerDep) -> list[dict[str, Any]]:
+def list_webhooks(box: StateDep, who: CallerDep) -> list[dict[str, Any]]:
     """The caller's webhooks: a bare list."""
-    return [box.webhooks.as_json(webhook) for webhook in box.webhooks.all(access.logged_in(who))]
+    return [box.webhooks.as_json(webhook) for webhook in box.webhooks.all(access.require_account(who))]
 
 
 @router.get("/{webhook_id}")
-def read_webhook(box: BoxDep, who: CallerDep, webhook_id: Id) -> dict[str, Any]:
+def read_webhook(box: StateDep, who: CallerDep, webhook_id: Id) -> dict[str, Any]:
     """One webhook."""
-    return {"webhook": box.webhooks.as_json(box.webhooks.get(webhook_id, access.logged_in(who)))}
+    return {"webhook": box.webhooks.as_json(box.webhooks.get(webhook_id, access.require_account(who)))}
 
 
 @router.post("")
-def create_webhook(box: BoxDep, owner: Owner, body: WebhookBody) -> dict[str, Any]:
+def create_webhook(box: StateDep, owner: Owner, body: WebhookBody) -> dict[str, Any]:
     """A new webhook."""
     _refuse_jobs(body)
     if body.url is None:
@@ -78,13 +78,13 @@ def create_webhook(box: BoxDep, owner: Owner, body: WebhookBody) -> dict[str, An
     if not body.domains:
         raise BadRequest("✖ domains names repo, discussion or both\n  → at domains")
     made = box.webhooks.create(
-        owner, url=body.url, secret=body.secret, watched=_plain(body.watched), domains=body.domains
+        owner, url=body.url, secret=body.secret, watched=_target_dicts(body.watched), domains=body.domains
     )
     return {"webhook": box.webhooks.as_json(made)}
 
 
 @router.post("/{webhook_id}")
-def update_webhook(box: BoxDep, owner: Owner, webhook_id: Id, body: WebhookBody) -> dict[str, Any]:
+def update_webhook(box: StateDep, owner: Owner, webhook_id: Id, body: WebhookBody) -> dict[str, Any]:
     """Changes a webhook.
 
     The client sends `watched: []` and no domains when it is told only a new URL, which the Hub's description forbids;
@@ -94,7 +94,7 @@ def update_webhook(box: BoxDep, owner: Owner, webhook_id: Id, body: WebhookBody)
     webhook = box.webhooks.get(webhook_id, owner)
     if not body.watched:
         raise BadRequest("✖ Array must contain at least 1 element(s)\n  → at watched")
-    changes: dict[str, Any] = {"watched": _plain(body.watched)}
+    changes: dict[str, Any] = {"watched": _target_dicts(body.watched)}
     if body.domains is not None:
         changes["domains"] = body.domains
     if body.url is not None:
@@ -105,26 +105,26 @@ def update_webhook(box: BoxDep, owner: Owner, webhook_id: Id, body: WebhookBody)
 
 
 @router.post("/{webhook_id}/enable")
-def enable_webhook(box: BoxDep, owner: Owner, webhook_id: Id) -> dict[str, Any]:
+def enable_webhook(box: StateDep, owner: Owner, webhook_id: Id) -> dict[str, Any]:
     """Lets a webhook hear again, also a suspended one."""
     return {"webhook": box.webhooks.as_json(box.webhooks.enable(box.webhooks.get(webhook_id, owner)))}
 
 
 @router.post("/{webhook_id}/disable")
-def disable_webhook(box: BoxDep, owner: Owner, webhook_id: Id) -> dict[str, Any]:
+def disable_webhook(box: StateDep, owner: Owner, webhook_id: Id) -> dict[str, Any]:
     """Makes a webhook deaf until it is enabled."""
     return {"webhook": box.webhooks.as_json(box.webhooks.disable(box.webhooks.get(webhook_id, owner)))}
 
 
 @router.delete("/{webhook_id}")
-def delete_webhook(box: BoxDep, owner: Owner, webhook_id: Id) -> dict[str, Any]:
+def delete_webhook(box: StateDep, owner: Owner, webhook_id: Id) -> dict[str, Any]:
     """Removes a webhook with its log."""
     box.webhooks.delete(box.webhooks.get(webhook_id, owner))
     return {}
 
 
 @router.post("/{webhook_id}/replay/{log_id}")
-def replay(box: BoxDep, owner: Owner, webhook_id: Id, log_id: Id) -> dict[str, int]:
+def replay(box: StateDep, owner: Owner, webhook_id: Id, log_id: Id) -> dict[str, int]:
     """Sends a delivery again under its old id, to today's URL; the receiver's status, 0 where none came [?]."""
     webhook = box.webhooks.get(webhook_id, owner)
     delivery = box.webhooks.deliveries.log.find(webhook.id, log_id)
@@ -133,7 +133,7 @@ def replay(box: BoxDep, owner: Owner, webhook_id: Id, log_id: Id) -> dict[str, i
     return {"status": box.webhooks.deliveries.replay(webhook, delivery)}
 
 
-def _plain(watched: list[Watched] | None) -> list[dict[str, str]]:
+def _target_dicts(watched: list[WebhookTargetBody] | None) -> list[dict[str, str]]:
     return [{"type": item.type, "name": item.name} for item in watched or ()]
 
 
@@ -142,7 +142,7 @@ def _refuse_jobs(body: WebhookBody) -> None:
         raise BadRequest("This Hub runs no jobs: a webhook needs a url.")
 
 
-def _reachable(url: str) -> bool:
+def _check_reachable(url: str) -> bool:
     try:
         parts = urlsplit(url)
         return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0 and url.isprintable()

@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 
 from fastapi import APIRouter, Path, Query, Request, Response
 
-from localhub.accounts.store import Account, Caller, Scope, Token
+from localhub.accounts.store import Account, Caller, Token, TokenScope
 from localhub.clock import iso
 from localhub.errors import HubError
 from localhub.http.paging import next_link
 from localhub.repos import access
-from localhub.routes.dependencies import BoxDep, CallerDep, public_url
-from localhub.state import Box
+from localhub.routes.dependencies import CallerDep, StateDep, public_url
+from localhub.state import HubState
 
 if TYPE_CHECKING:
     from localhub.repos.store import RepoType
@@ -23,9 +23,9 @@ AccountName = Annotated[str, Path(max_length=200)]
 
 
 @router.get("/api/whoami-v2")
-def whoami(box: BoxDep, who: CallerDep) -> dict[str, Any]:
+def whoami(box: StateDep, who: CallerDep) -> dict[str, Any]:
     """The caller, its organisations, and what its token may do."""
-    account = access.logged_in(who)
+    account = access.require_account(who)
     return {
         "type": account.kind,
         "id": account.id,
@@ -43,7 +43,7 @@ def whoami(box: BoxDep, who: CallerDep) -> dict[str, Any]:
 
 
 @router.get("/api/users/{user}/overview")
-def user_overview(box: BoxDep, user: AccountName) -> dict[str, Any]:
+def user_overview(box: StateDep, user: AccountName) -> dict[str, Any]:
     """A user's public face."""
     account = _named(box, user, "user")
     orgs = [
@@ -56,7 +56,7 @@ def user_overview(box: BoxDep, user: AccountName) -> dict[str, Any]:
 
 
 @router.get("/api/organizations/{org}/overview")
-def org_overview(box: BoxDep, org: AccountName) -> dict[str, Any]:
+def org_overview(box: StateDep, org: AccountName) -> dict[str, Any]:
     """An organisation's public face."""
     account = _named(box, org, "org")
     return {
@@ -80,7 +80,7 @@ def org_overview(box: BoxDep, org: AccountName) -> dict[str, Any]:
 def members(
     request: Request,
     response: Response,
-    box: BoxDep,
+    box: StateDep,
     who: CallerDep,
     org: AccountName,
     search: str | None = None,
@@ -104,7 +104,7 @@ def members(
 @router.get("/api/users/{name}/followers")
 @router.get("/api/users/{name}/following")
 @router.get("/api/organizations/{name}/followers")
-def followers(box: BoxDep, name: AccountName) -> list[dict[str, Any]]:
+def followers(box: StateDep, name: AccountName) -> list[dict[str, Any]]:
     """Nobody follows anybody here."""
     if box.accounts.by_name(name) is None:
         raise HubError(404, f"There is no account {name}")
@@ -126,7 +126,7 @@ def avatar(name: str) -> Response:
     return Response(image, media_type="image/svg+xml", headers={"Cache-Control": "max-age=86400"})
 
 
-def _named(box: Box, name: str, kind: str | None) -> Account:
+def _named(box: HubState, name: str, kind: str | None) -> Account:
     account = box.accounts.by_name(name)
     if account is None or account.kind != kind:
         raise HubError(404, f"There is no {'organization' if kind == 'org' else 'user'} {name}")
@@ -160,12 +160,12 @@ def _member(account: Account) -> dict[str, Any]:
     }
 
 
-def _repo_counts(box: Box, account: Account) -> dict[str, int]:
+def _repo_counts(box: HubState, account: Account) -> dict[str, int]:
     public = [repo.type for repo in box.repos.all(namespace=account.name) if not repo.private]
     return {f"num{kind.capitalize()}s": public.count(kind) for kind in ("model", "dataset", "space")}
 
 
-def _token(box: Box, who: Caller) -> dict[str, Any]:
+def _token(box: HubState, who: Caller) -> dict[str, Any]:
     token = who.token
     if token is None:
         return {}
@@ -175,12 +175,12 @@ def _token(box: Box, who: Caller) -> dict[str, Any]:
     return shown
 
 
-def _fine_grained(box: Box, token: Token) -> dict[str, Any]:
+def _fine_grained(box: HubState, token: Token) -> dict[str, Any]:
     scoped = [{"entity": _entity(box, scope), "permissions": sorted(scope.permissions)} for scope in token.scoped]
     return {"canReadGatedRepos": token.reads_gated, "global": sorted(token.global_permissions), "scoped": scoped}
 
 
-def _entity(box: Box, scope: Scope) -> dict[str, Any]:
+def _entity(box: HubState, scope: TokenScope) -> dict[str, Any]:
     if scope.entity_type in ("user", "org"):
         account = box.accounts.by_name(scope.entity_name)
         found = account.id if account else None

@@ -12,15 +12,15 @@ import pygit2
 
 from localhub.accounts.store import Account
 from localhub.errors import HubError, RevisionNotFound
-from localhub.git.merges import Merge
+from localhub.git.merges import TreeMerge
 from localhub.git.merges import merge as merge_commits
-from localhub.repos.events import Event, RefChange
+from localhub.repos.events import HubEvent, RefChange
 from localhub.repos.store import author_of
 from localhub.threads.store import Thread, ThreadStore
 
 if TYPE_CHECKING:
     from localhub.repos.store import Repo
-    from localhub.state import Box
+    from localhub.state import HubState
 
 _PR_REF = re.compile(r"refs/pr/([1-9][0-9]{0,17})")
 _NEWEST = 100  # commits of one push that become entries of the timeline
@@ -34,7 +34,9 @@ def checked_base(repo: Repo, base: str) -> str:
     return ref
 
 
-def make_ref(box: Box, repo: Repo, thread: Thread, author: Account, head: str | None = None) -> tuple[Thread, Event]:
+def make_ref(
+    box: HubState, repo: Repo, thread: Thread, author: Account, head: str | None = None
+) -> tuple[Thread, HubEvent]:
     """Lets `refs/pr/N` start at `head`, or where the base is; the thread as it is then, and what is to be told.
 
     Called in the transaction that makes the thread: a ref of that number that is there already was left by a server
@@ -44,20 +46,20 @@ def make_ref(box: Box, repo: Repo, thread: Thread, author: Account, head: str | 
     head = head or base
     repo.git.update_ref(thread.ref, head, repo.git.head(thread.ref))
     thread = box.threads.note_commits(repo, thread, base, head, author)
-    return thread, Event("repo.content", "update", repo, author, (RefChange(thread.ref, None, head),))
+    return thread, HubEvent("repo.content", "update", repo, author, (RefChange(thread.ref, None, head),))
 
 
-def drop_ref(box: Box, repo: Repo, thread: Thread, actor: Account) -> None:
+def drop_ref(box: HubState, repo: Repo, thread: Thread, actor: Account) -> None:
     """Deletes `refs/pr/N`, if it is there."""
     with repo.git.lock:
         head = repo.git.head(thread.ref)
         if head is None:
             return
         repo.git.update_ref(thread.ref, None, head)
-    box.emit(Event("repo.content", "update", repo, actor, (RefChange(thread.ref, head, None),)))
+    box.emit(HubEvent("repo.content", "update", repo, actor, (RefChange(thread.ref, head, None),)))
 
 
-def of_ref(rows: ThreadStore, repo: Repo, ref: str) -> Thread | None:
+def pull_of_ref(rows: ThreadStore, repo: Repo, ref: str) -> Thread | None:
     """The pull request whose commits go to `ref`."""
     match = _PR_REF.fullmatch(ref)
     thread = rows.find(repo.oid, int(match[1])) if match else None
@@ -65,7 +67,7 @@ def of_ref(rows: ThreadStore, repo: Repo, ref: str) -> Thread | None:
 
 
 @dataclass(frozen=True)
-class Commit:
+class PullCommit:
     """A commit as timelines and squash messages need it."""
 
     subject: str
@@ -74,19 +76,19 @@ class Commit:
     author: str
 
     @classmethod
-    def of(cls, commit: pygit2.Commit) -> Commit:
+    def of(cls, commit: pygit2.Commit) -> PullCommit:
         """What of libgit2's commit is needed."""
         subject = commit.message.strip().split("\n", 1)[0]
         author = f"{commit.author.name} <{commit.author.email}>"
         return cls(subject, str(commit.id), tuple(str(parent) for parent in commit.parent_ids), author)
 
 
-def new_commits(repo: Repo, old: str, new: str) -> list[Commit]:
+def new_commits(repo: Repo, old: str, new: str) -> list[PullCommit]:
     """The commits that `new` has and `old` has not, oldest first, the newest hundred of them."""
     with repo.git.open() as git:
         walker = git.walk(pygit2.Oid(hex=new))
         walker.hide(pygit2.Oid(hex=old))
-        return [Commit.of(commit) for commit, _ in zip(walker, range(_NEWEST), strict=False)][::-1]
+        return [PullCommit.of(commit) for commit, _ in zip(walker, range(_NEWEST), strict=False)][::-1]
 
 
 def conflicts(repo: Repo, thread: Thread) -> list[str] | Literal[True]:
@@ -118,7 +120,7 @@ def changed_span(repo: Repo, thread: Thread) -> tuple[str | None, str] | None:
     return (repo.git.merge_base(base, head) if base else None, head)
 
 
-def weight(repo: Repo, thread: Thread) -> int:
+def changed_bytes(repo: Repo, thread: Thread) -> int:
     """Bytes of the files that the pull request adds or changes; 0 where its ref is gone."""
     span = None if thread.ref_deleted else changed_span(repo, thread)
     if span is None:
@@ -127,13 +129,13 @@ def weight(repo: Repo, thread: Thread) -> int:
 
 
 @contextmanager
-def merging(repo: Repo) -> Iterator[None]:
+def commits_locked(repo: Repo) -> Iterator[None]:
     """Nobody else commits to the repo meanwhile."""
     with repo.git.lock:
         yield
 
 
-def merge(box: Box, repo: Repo, thread: Thread, actor: Account) -> str:
+def merge(box: HubState, repo: Repo, thread: Thread, actor: Account) -> str:
     """Squashes an open pull request onto its base; the new commit's id. `HubError` 409 says why it cannot be."""
     _check_mergeable(thread)
     base, head = _head_of(repo, thread.base or ""), _head_of(repo, thread.ref)
@@ -144,7 +146,7 @@ def merge(box: Box, repo: Repo, thread: Thread, actor: Account) -> str:
     when = box.clock.seconds()
     made = repo.git.commit(thread.base or "", found.changes, base, author_of(actor), message, when=when)
     box.repos.touch(repo)
-    box.emit(Event("repo.content", "update", repo, actor, (RefChange(thread.base or "", base, made),)))
+    box.emit(HubEvent("repo.content", "update", repo, actor, (RefChange(thread.base or "", base, made),)))
     return made
 
 
@@ -160,7 +162,7 @@ def _check_mergeable(thread: Thread) -> None:
         raise HubError(409, reasons[thread.status])
 
 
-def _check_conflicts(found: Merge) -> None:
+def _check_conflicts(found: TreeMerge) -> None:
     if found.conflicts is True:
         raise HubError(409, "This pull request has no history in common with its base: it cannot be merged.")
     if found.conflicts:

@@ -11,40 +11,40 @@ from localhub.threads.store import Thread
 
 if TYPE_CHECKING:
     from localhub.repos.store import Repo
-    from localhub.state import Box
+    from localhub.state import HubState
 
 TITLE_MIN, TITLE_MAX, TEXT_MAX = 3, 200, 65_536
 
 
-def opener(box: Box, repo: Repo, caller: Caller) -> Account:
+def require_opener(box: HubState, repo: Repo, caller: Caller) -> Account:
     """Threads are opened by everybody who is logged in and may read, where the repo has discussions at all."""
-    author = access.logged_in(caller)
-    access.check(box, caller, repo, "discuss")
+    author = access.require_account(caller)
+    access.require_access(box, caller, repo, "discuss")
     if repo.discussions_disabled:
         raise Forbidden("Discussions are disabled for this repo.")
     return author
 
 
-def speaker(box: Box, repo: Repo, caller: Caller, thread: Thread) -> Account:
+def require_commenter(box: HubState, repo: Repo, caller: Caller, thread: Thread) -> Account:
     """Comments are for the same people; in a locked thread for those alone who may write to the repo."""
-    author = opener(box, repo, caller)
+    author = require_opener(box, repo, caller)
     if thread.locked and not access.allows(box, caller, repo, "write"):
         raise Forbidden("This discussion has been locked.")
     return author
 
 
-def steward(box: Box, repo: Repo, caller: Caller, thread: Thread) -> Account:
+def require_moderator(box: HubState, repo: Repo, caller: Caller, thread: Thread) -> Account:
     """Status and title are for the thread's author and for those who may write to the repo."""
-    account = access.logged_in(caller)
+    account = access.require_account(caller)
     own = thread.author_id == account.id and not thread.locked
-    access.check(box, caller, repo, "discuss" if own else "write")
+    access.require_access(box, caller, repo, "discuss" if own else "write")
     return account
 
 
-def writer(box: Box, repo: Repo, caller: Caller) -> Account:
+def require_writer(box: HubState, repo: Repo, caller: Caller) -> Account:
     """Merging, pinning, locking and deleting are for those who may write to the repo."""
-    account = access.logged_in(caller)
-    access.check(box, caller, repo, "write")
+    account = access.require_account(caller)
+    access.require_access(box, caller, repo, "write")
     return account
 
 

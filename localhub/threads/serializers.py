@@ -13,18 +13,18 @@ from localhub.threads.store import Thread, ThreadEvent
 
 if TYPE_CHECKING:
     from localhub.repos.store import Repo
-    from localhub.state import Box
+    from localhub.state import HubState
 
 
-def thread_url(box: Box, repo: Repo, thread: Thread) -> str:
+def thread_url(box: HubState, repo: Repo, thread: Thread) -> str:
     """Where people read the thread."""
     return f"{box.url}{repo.web_path}/discussions/{thread.num}"
 
 
-class View:
+class ThreadSerializer:
     """Words threads of one repo; looks each account up once."""
 
-    def __init__(self, box: Box, repo: Repo) -> None:
+    def __init__(self, box: HubState, repo: Repo) -> None:
         self.box = box
         self.repo = repo
         self._people: dict[str, dict[str, Any] | None] = {}

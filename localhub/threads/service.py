@@ -13,23 +13,23 @@ from localhub.clock import iso, now
 from localhub.errors import Forbidden, HubError, RevisionNotFound
 from localhub.markdown import render
 from localhub.repos import access
-from localhub.repos.events import Event
+from localhub.repos.events import HubEvent
 from localhub.threads import pulls, rules
 from localhub.threads.rules import checked_text, checked_title
-from localhub.threads.store import Filter, Thread, ThreadEvent, ThreadStore
+from localhub.threads.store import Thread, ThreadEvent, ThreadFilter, ThreadStore
 
 if TYPE_CHECKING:
     from localhub.repos.store import Repo
-    from localhub.state import Box
+    from localhub.state import HubState
 
 HIDDEN = "This comment has been hidden"
 _OPENED = "_No description was given._"
 
 
-class Threads:
+class ThreadService:
     """The Community tabs of a box."""
 
-    def __init__(self, box: Box) -> None:
+    def __init__(self, box: HubState) -> None:
         self.box = box
         self.rows = ThreadStore(box.store)
         box.subscribe(self.follow)
@@ -46,7 +46,7 @@ class Threads:
         """The timeline, oldest first."""
         return self.rows.events(thread)
 
-    def page(self, repo: Repo, wanted: Filter, *, start: int, size: int) -> tuple[list[Thread], int]:
+    def page(self, repo: Repo, wanted: ThreadFilter, *, start: int, size: int) -> tuple[list[Thread], int]:
         """Threads from `start` on, newest first, and how many fit the filter in all."""
         return self.rows.page(repo.oid, wanted, start=start, size=size)
 
@@ -54,13 +54,13 @@ class Threads:
         """The newest threads of all repos."""
         return self.rows.latest(count)
 
-    def count(self, repo: Repo, wanted: Filter) -> int:
+    def count(self, repo: Repo, wanted: ThreadFilter) -> int:
         """How many threads fit the filter."""
         return self.rows.count(repo.oid, wanted)
 
     def open_discussion(self, repo: Repo, caller: Caller, title: str, description: str) -> Thread:
         """A new discussion with its first comment."""
-        author = rules.opener(self.box, repo, caller)
+        author = rules.require_opener(self.box, repo, caller)
         title, text = checked_title(title), checked_text(description.strip() or _OPENED, "description")
         with self.box.store.write():
             thread, first = self._add_thread(repo, author, title, text, base=None, status="open")
@@ -81,7 +81,7 @@ class Threads:
 
         `head`: a commit built on the base that the ref starts at; None: the base itself.
         """
-        author = rules.opener(self.box, repo, caller)
+        author = rules.require_opener(self.box, repo, caller)
         title, text = checked_title(title), checked_text(description.strip() or _OPENED, "description")
         base_ref = pulls.checked_base(repo, base)
         status: Literal["draft", "open"] = "draft" if draft else "open"
@@ -98,21 +98,21 @@ class Threads:
         thread = self.get(repo, num)
         if not thread.is_pull or thread.ref_deleted:
             raise RevisionNotFound(f"refs/pr/{num}")
-        account = access.logged_in(caller)
-        access.check(self.box, caller, repo, "discuss" if thread.author_id == account.id else "write")
+        account = access.require_account(caller)
+        access.require_access(self.box, caller, repo, "discuss" if thread.author_id == account.id else "write")
         if thread.status == "merged":
             raise HubError(409, "This pull request is merged: nothing can be added to it.")
 
     def comment(self, repo: Repo, caller: Caller, thread: Thread, text: str) -> ThreadEvent:
         """A new comment by the caller."""
-        author = rules.speaker(self.box, repo, caller, thread)
+        author = rules.require_commenter(self.box, repo, caller, thread)
         comment = self._add_comment(thread, author, checked_text(text, "comment"))
         self._tell("discussion.comment", "create", repo, self.rows.by_oid(thread.oid), author, comment)
         return comment
 
     def edit(self, repo: Repo, caller: Caller, thread: Thread, comment_id: str, text: str) -> ThreadEvent:
         """New words in a comment: its author's right alone."""
-        author = rules.speaker(self.box, repo, caller, thread)
+        author = rules.require_commenter(self.box, repo, caller, thread)
         text = checked_text(text, "content")
         with self.box.store.write():
             comment = self._comment(thread, comment_id)
@@ -128,11 +128,11 @@ class Threads:
         self, repo: Repo, caller: Caller, thread: Thread, comment_id: str, reason: str | None = None
     ) -> ThreadEvent:
         """Takes a comment's words away for good: by its author, or by those who may write to the repo."""
-        account = access.logged_in(caller)
+        account = access.require_account(caller)
         with self.box.store.write():
             comment = self._comment(thread, comment_id)
             if comment.author_id != account.id or not access.allows(self.box, caller, repo, "discuss"):
-                access.check(self.box, caller, repo, "write")
+                access.require_access(self.box, caller, repo, "write")
             hidden = {"hidden": True, "hidden_by": account.id, "hidden_reason": reason, "raw": HIDDEN}
             comment = self.rows.change_event(comment, {**comment.data, **hidden, "updated_at": self._now()})
         self._tell("discussion.comment", "update", repo, thread, account, comment)
@@ -140,7 +140,7 @@ class Threads:
 
     def rename(self, repo: Repo, caller: Caller, thread: Thread, title: str) -> ThreadEvent:
         """Another title."""
-        account = rules.steward(self.box, repo, caller, thread)
+        account = rules.require_moderator(self.box, repo, caller, thread)
         title = checked_title(title)
         with self.box.store.write():
             change = {"from": self.rows.by_oid(thread.oid).title, "to": title}
@@ -153,7 +153,7 @@ class Threads:
         self, repo: Repo, caller: Caller, thread: Thread, status: Literal["open", "closed"], comment: str | None = None
     ) -> ThreadEvent:
         """Closes or opens, and says why if there is a `comment`, which stands before it in the timeline."""
-        account = rules.steward(self.box, repo, caller, thread)
+        account = rules.require_moderator(self.box, repo, caller, thread)
         text = checked_text(comment, "comment") if comment and comment.strip() else None
         with self.box.store.write():
             current = self.rows.by_oid(thread.oid)
@@ -168,9 +168,9 @@ class Threads:
 
     def merge(self, repo: Repo, caller: Caller, thread: Thread, comment: str | None = None) -> Thread:
         """Squashes a pull request onto its base. `HubError` 409 for a draft, a finished one, or conflicts."""
-        account = rules.writer(self.box, repo, caller)
+        account = rules.require_writer(self.box, repo, caller)
         text = checked_text(comment, "comment") if comment and comment.strip() else None
-        with pulls.merging(repo):
+        with pulls.commits_locked(repo):
             merge_sha = pulls.merge(self.box, repo, self.rows.by_oid(thread.oid), account)
             with self.box.store.write():
                 said = self._add_comment(thread, account, text) if text else None
@@ -191,7 +191,7 @@ class Threads:
 
     def delete(self, repo: Repo, caller: Caller, thread: Thread) -> None:
         """Removes a thread for good; its number is not given again."""
-        account = rules.writer(self.box, repo, caller)
+        account = rules.require_writer(self.box, repo, caller)
         self.rows.remove(thread)
         if thread.is_pull:
             pulls.drop_ref(self.box, repo, thread, account)
@@ -199,7 +199,7 @@ class Threads:
 
     def delete_ref(self, repo: Repo, caller: Caller, thread: Thread) -> Thread:
         """Frees what a closed or merged pull request keeps in its ref."""
-        account = rules.steward(self.box, repo, caller, thread)
+        account = rules.require_moderator(self.box, repo, caller, thread)
         if not thread.is_pull or not thread.is_over or thread.ref_deleted:
             raise HubError(409, "Only a closed or merged pull request has a reference to delete, and only once.")
         with self.box.store.write():
@@ -226,7 +226,7 @@ class Threads:
         return self.rows.by_oid(thread.oid), first
 
     def _switch(self, repo: Repo, caller: Caller, thread: Thread, kind: str, column: str, on: bool) -> Thread:
-        account = rules.writer(self.box, repo, caller)
+        account = rules.require_writer(self.box, repo, caller)
         if getattr(thread, column) == on:
             return thread
         with self.box.store.write():
@@ -263,21 +263,21 @@ class Threads:
         actor: Account,
         comment: ThreadEvent | None = None,
     ) -> None:
-        self.box.emit(Event(kind, action, repo, actor, thread=thread, comment=comment))
+        self.box.emit(HubEvent(kind, action, repo, actor, thread=thread, comment=comment))
 
     def _now(self) -> str:
         return iso(now(self.box))
 
-    def follow(self, event: Event) -> None:
+    def follow(self, event: HubEvent) -> None:
         """Commits on `refs/pr/N` become entries of the timeline; a deleted repo takes its threads along."""
         if event.kind == "repo" and event.action == "delete":
             self.rows.remove_repo(event.repo.oid)
         if event.kind != "repo.content":
             return
         for change in event.updated_refs:
-            thread = pulls.of_ref(self.rows, event.repo, change.ref)
+            thread = pulls.pull_of_ref(self.rows, event.repo, change.ref)
             if thread and change.new and change.old:
                 self.note_commits(event.repo, thread, change.old, change.new, event.actor)
 
 
-__all__ = ["HIDDEN", "Filter", "Thread", "ThreadEvent", "Threads"]
+__all__ = ["HIDDEN", "Thread", "ThreadEvent", "ThreadFilter", "ThreadService"]

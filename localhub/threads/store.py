@@ -11,10 +11,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from localhub.database import Store
+from localhub.database import Database
 from localhub.ids import new_id
 
-Status = Literal["draft", "open", "closed", "merged"]
+ThreadStatus = Literal["draft", "open", "closed", "merged"]
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS thread_counters (repo_oid TEXT PRIMARY KEY, last INTEGER NOT NULL);
@@ -41,7 +41,7 @@ class Thread:
     repo_oid: str
     num: int
     title: str
-    status: Status
+    status: ThreadStatus
     is_pull: bool
     author_id: str | None
     created_at: str
@@ -77,7 +77,7 @@ class ThreadEvent:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Filter:
+class ThreadFilter:
     """Which threads of a repo are listed; None: all."""
 
     is_pull: bool | None = None
@@ -113,12 +113,12 @@ class Filter:
 class ThreadStore:
     """Reads and writes of threads and their events; each write is one transaction, or joins the one around it."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Database) -> None:
         self.store = store
         store.ensure(SCHEMA)
 
     def add(
-        self, repo_oid: str, *, title: str, status: Status, author_id: str | None, now: str, base: str | None
+        self, repo_oid: str, *, title: str, status: ThreadStatus, author_id: str | None, now: str, base: str | None
     ) -> Thread:
         """A new thread under the next number of its repo; `base` makes it a pull request."""
         oid = new_id()
@@ -143,7 +143,7 @@ class ThreadStore:
             raise KeyError(oid)
         return _thread(row)
 
-    def page(self, repo_oid: str, wanted: Filter, *, start: int, size: int) -> tuple[list[Thread], int]:
+    def page(self, repo_oid: str, wanted: ThreadFilter, *, start: int, size: int) -> tuple[list[Thread], int]:
         """One page of threads, and how many there are in all."""
         where, args = wanted.where(repo_oid)
         rows = self.store.rows(
@@ -156,7 +156,7 @@ class ThreadStore:
         """The newest threads of all repos."""
         return [_thread(row) for row in self.store.rows("SELECT * FROM threads ORDER BY rowid DESC LIMIT ?", (count,))]
 
-    def count(self, repo_oid: str, wanted: Filter) -> int:
+    def count(self, repo_oid: str, wanted: ThreadFilter) -> int:
         """How many threads fit the filter."""
         where, args = wanted.where(repo_oid)
         row = self.store.row(f"SELECT count(*) AS n FROM threads WHERE {where}", args)  # noqa: S608

@@ -22,14 +22,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from localhub.clock import iso, now
-from localhub.controls.faults import Fate
+from localhub.controls.faults import DeliveryFault
 from localhub.ids import new_id
-from localhub.webhooks.delivery_log import Delivery, DeliveryLog, State
+from localhub.webhooks.delivery_log import DeliveryLog, DeliveryState, OutgoingDelivery
 from localhub.webhooks.sender import Sender
 
 if TYPE_CHECKING:
-    from localhub.state import Box
-    from localhub.webhooks.service import Webhook, Webhooks
+    from localhub.state import HubState
+    from localhub.webhooks.service import Webhook, WebhookService
 
 _DAY = 24 * 3600.0
 _THREADS = 6
@@ -37,7 +37,7 @@ _SHUFFLE_WAIT = 2.0  # seconds that shuffled deliveries wait for each other at m
 
 
 @dataclass(frozen=True, kw_only=True)
-class Policy:
+class DeliveryPolicy:
     """What the Hub does not publish: likely values, all of them knobs. Seconds are real ones."""
 
     timeout: float = 10.0
@@ -55,14 +55,14 @@ class Policy:
 class Deliveries:
     """The queue, its threads, and the log."""
 
-    def __init__(self, box: Box, webhooks: Webhooks) -> None:
+    def __init__(self, box: HubState, webhooks: WebhookService) -> None:
         self.box = box
         self.webhooks = webhooks
         self.log = DeliveryLog(box.store)
-        self.policy = Policy()
+        self.policy = DeliveryPolicy()
         self._sender = Sender()
         self._changed = threading.Condition()
-        self._lanes: dict[str, list[tuple[float, float, Delivery]]] = {}
+        self._lanes: dict[str, list[tuple[float, float, OutgoingDelivery]]] = {}
         self._busy: set[str] = set()
         self._threads: list[threading.Thread] = []
         self._order = itertools.count()
@@ -75,7 +75,7 @@ class Deliveries:
 
     def send(self, bodies: Sequence[tuple[Webhook, dict[str, Any]]]) -> None:
         """Stores one delivery per webhook and body, then queues them."""
-        deliveries: list[tuple[Delivery, Fate]] = []
+        deliveries: list[tuple[OutgoingDelivery, DeliveryFault]] = []
         for webhook, body in bodies:
             deliveries += self._fated(webhook, json.dumps(body, ensure_ascii=False))
         self.log.add([delivery for delivery, _ in deliveries], self.box.clock.seconds())
@@ -88,17 +88,17 @@ class Deliveries:
             if delivery.state == "pending":
                 self._push(delivery, fate)
 
-    def replay(self, webhook: Webhook, delivery: Delivery) -> int:
+    def replay(self, webhook: Webhook, delivery: OutgoingDelivery) -> int:
         """Sends a delivery again, to today's URL with today's secret; the receiver's status, 0 where none came."""
         row = self._new(webhook, delivery.payload, delivery.delivery_id, "pending")
         self.log.add([row], self.box.clock.seconds())
         status, error = self._sender.post(webhook, row, self.policy.timeout)
-        outcome: State = "delivered" if 200 <= status < 300 else "failed"
+        outcome: DeliveryState = "delivered" if 200 <= status < 300 else "failed"
         self.log.update(row, state=outcome, attempts=1, status=status or None, error=error)
         self.box.stats.delivery(webhook.id, "replayed")
         return status
 
-    def forget(self, webhook_id: str, state: State) -> None:
+    def forget(self, webhook_id: str, state: DeliveryState) -> None:
         """Gives up what is still on its way to a webhook."""
         with self._changed:
             self._lanes.pop(webhook_id, None)
@@ -119,21 +119,23 @@ class Deliveries:
             thread.join(timeout=1.0)  # one that waits for a slow receiver ends with the process
         self._sender.close()
 
-    def _fated(self, webhook: Webhook, text: str) -> list[tuple[Delivery, Fate]]:
+    def _fated(self, webhook: Webhook, text: str) -> list[tuple[OutgoingDelivery, DeliveryFault]]:
         delivery_id = str(uuid.uuid4())
         since = self.box.clock.seconds() - _DAY
         if self.log.triggers_since(webhook.id, since) >= self.policy.quota:
-            return [(self._new(webhook, text, delivery_id, "over-quota"), Fate(copies=0))]
+            return [(self._new(webhook, text, delivery_id, "over-quota"), DeliveryFault(copies=0))]
         fate = self.box.faults.webhooks.next_fate()
         if not fate.copies:
             return [(self._new(webhook, text, delivery_id, "dropped"), fate)]
         return [(self._new(webhook, text, delivery_id, "pending", fate.seconds), fate) for _ in range(fate.copies)]
 
-    def _new(self, webhook: Webhook, text: str, delivery_id: str, state: State, late: float = 0.0) -> Delivery:
+    def _new(
+        self, webhook: Webhook, text: str, delivery_id: str, state: DeliveryState, late: float = 0.0
+    ) -> OutgoingDelivery:
         created, due = self.box.clock.seconds(), time.time() + late
-        return Delivery(new_id(), webhook.id, delivery_id, text, state, 0, None, None, created, due)
+        return OutgoingDelivery(new_id(), webhook.id, delivery_id, text, state, 0, None, None, created, due)
 
-    def _push(self, delivery: Delivery, fate: Fate | None = None) -> None:
+    def _push(self, delivery: OutgoingDelivery, fate: DeliveryFault | None = None) -> None:
         order = float(next(self._order))
         due = delivery.due
         if fate and fate.shuffled:
@@ -174,7 +176,7 @@ class Deliveries:
                         self._push(again)
                     self._changed.notify_all()
 
-    def _take(self) -> Delivery | None:
+    def _take(self) -> OutgoingDelivery | None:
         """Waits for a delivery that is due in a lane where nothing is under way; None when all is over."""
         with self._changed:
             while not self._closed:
@@ -185,14 +187,14 @@ class Deliveries:
                 self._changed.wait(max(0.0, first[0][0] - time.time()) if first else None)
         return None
 
-    def _begin(self, lane: list[tuple[float, float, Delivery]]) -> Delivery:
+    def _begin(self, lane: list[tuple[float, float, OutgoingDelivery]]) -> OutgoingDelivery:
         delivery = heapq.heappop(lane)[2]
         if not lane:
             del self._lanes[delivery.webhook_id]
         self._busy.add(delivery.webhook_id)
         return delivery
 
-    def _attempt(self, delivery: Delivery) -> Delivery | None:
+    def _attempt(self, delivery: OutgoingDelivery) -> OutgoingDelivery | None:
         """Sends it once; the delivery to try again, if so."""
         webhook = self.webhooks.find(delivery.webhook_id)
         if webhook is None:
@@ -214,7 +216,7 @@ class Deliveries:
         due = time.time() + self.policy.wait(delivery.attempts + 1)
         return self.log.update(delivery, **tried, due=due)
 
-    def _end(self, webhook: Webhook, delivery: Delivery, state: State, tried: dict[str, Any]) -> None:
+    def _end(self, webhook: Webhook, delivery: OutgoingDelivery, state: DeliveryState, tried: dict[str, Any]) -> None:
         self.log.update(delivery, **tried, state=state)
         self.box.stats.delivery(webhook.id, state)
         self.webhooks.note_outcome(webhook, delivered=state == "delivered")

@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from localhub.database import Store
+from localhub.database import Database
 
-State = Literal["pending", "delivered", "failed", "dropped", "over-quota", "suspended", "disabled", "deleted"]
+DeliveryState = Literal["pending", "delivered", "failed", "dropped", "over-quota", "suspended", "disabled", "deleted"]
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS deliveries (
@@ -25,7 +25,7 @@ _PRUNE_EVERY = 500
 
 
 @dataclass(frozen=True)
-class Delivery:
+class OutgoingDelivery:
     """One delivery. `id` names the entry of the log; `delivery_id` goes out as `Webhook-Id`, also when repeated.
 
     `created_at` is on the Hub's clock and `due`, when it is to be sent (next), in real seconds: a played month must
@@ -36,7 +36,7 @@ class Delivery:
     webhook_id: str
     delivery_id: str
     payload: str
-    state: State
+    state: DeliveryState
     attempts: int
     status: int | None
     error: str | None
@@ -53,12 +53,12 @@ class Delivery:
 class DeliveryLog:
     """The table of deliveries."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Database) -> None:
         self.store = store
         self._added = 0
         store.ensure(SCHEMA)
 
-    def add(self, deliveries: Sequence[Delivery], now: float) -> None:
+    def add(self, deliveries: Sequence[OutgoingDelivery], now: float) -> None:
         """Stores deliveries, all or none; now and then throws old ones away."""
         with self.store.write() as db:
             db.executemany(
@@ -69,7 +69,7 @@ class DeliveryLog:
                 self._added = 0
                 db.execute("DELETE FROM deliveries WHERE state != 'pending' AND created_at < ?", (now - _KEEP,))
 
-    def update(self, delivery: Delivery, **columns: Any) -> Delivery:
+    def update(self, delivery: OutgoingDelivery, **columns: Any) -> OutgoingDelivery:
         """Stores other `columns` of a delivery; the delivery as it is then."""
         changed = replace(delivery, **columns)
         values = (changed.state, changed.attempts, changed.status, changed.error, changed.due, changed.id)
@@ -79,7 +79,7 @@ class DeliveryLog:
             )
         return changed
 
-    def end_pending(self, webhook_id: str, state: State) -> int:
+    def end_pending(self, webhook_id: str, state: DeliveryState) -> int:
         """Gives up whatever has not arrived; how many those were."""
         with self.store.write() as db:
             done = db.execute(
@@ -87,17 +87,17 @@ class DeliveryLog:
             )
             return done.rowcount
 
-    def find(self, webhook_id: str, log_id: str) -> Delivery | None:
+    def find(self, webhook_id: str, log_id: str) -> OutgoingDelivery | None:
         """The entry `log_id` of a webhook's log, if it is there."""
         row = self.store.row("SELECT * FROM deliveries WHERE id = ? AND webhook_id = ?", (log_id.lower(), webhook_id))
         return _delivery(row) if row else None
 
-    def pending(self) -> list[Delivery]:
+    def pending(self) -> list[OutgoingDelivery]:
         """What is still to be sent, by the time at which it is due."""
         rows = self.store.rows("SELECT * FROM deliveries WHERE state = 'pending' ORDER BY due, rowid")
         return [_delivery(row) for row in rows]
 
-    def latest(self, webhook_id: str, count: int) -> list[Delivery]:
+    def latest(self, webhook_id: str, count: int) -> list[OutgoingDelivery]:
         """The newest `count` entries of a webhook's log, newest first."""
         rows = self.store.rows(
             "SELECT * FROM deliveries WHERE webhook_id = ? ORDER BY rowid DESC LIMIT ?", (webhook_id, count)
@@ -114,10 +114,10 @@ class DeliveryLog:
         return int(row["n"]) if row else 0
 
 
-def _values(item: Delivery) -> tuple[object, ...]:
+def _values(item: OutgoingDelivery) -> tuple[object, ...]:
     names = ("id", "webhook_id", "delivery_id", "payload", "state", "attempts", "status", "error", "created_at", "due")
     return tuple(getattr(item, name) for name in names)
 
 
-def _delivery(row: sqlite3.Row) -> Delivery:
-    return Delivery(**dict(row))
+def _delivery(row: sqlite3.Row) -> OutgoingDelivery:
+    return OutgoingDelivery(**dict(row))

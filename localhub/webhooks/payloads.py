@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from localhub.repos.events import Event
+from localhub.repos.events import HubEvent
 from localhub.threads.store import Thread, ThreadEvent
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 VERSION = 3
 
 
-def payload(event: Event, url: str) -> dict[str, Any]:
+def payload(event: HubEvent, url: str) -> dict[str, Any]:
     """The body for `event`; `url` is the Hub's public address."""
     told: dict[str, Any] = {
         "event": {"action": event.action, "scope": event.kind},

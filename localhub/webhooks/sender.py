@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import httpx2
 
-    from localhub.webhooks.delivery_log import Delivery
+    from localhub.webhooks.delivery_log import OutgoingDelivery
     from localhub.webhooks.service import Webhook
 
 _READ_AT_MOST = 65_536  # bytes of an answer; nobody reads more of it
@@ -19,7 +19,7 @@ class Sender:
     def __init__(self) -> None:
         self._client: httpx2.Client | None = None
 
-    def post(self, webhook: Webhook, delivery: Delivery, timeout: float) -> tuple[int, str | None]:
+    def post(self, webhook: Webhook, delivery: OutgoingDelivery, timeout: float) -> tuple[int, str | None]:
         """The receiver's status and what went wrong, if anything: (0, reason) where no answer came."""
         import httpx2  # here and not above: a start without webhooks does without it
 

@@ -17,15 +17,15 @@ from localhub.clock import iso, now
 from localhub.errors import HubError
 from localhub.ids import new_id
 from localhub.repos import access
-from localhub.repos.events import Event
-from localhub.webhooks.deliveries import Deliveries, Policy
+from localhub.repos.events import HubEvent
+from localhub.webhooks.deliveries import Deliveries, DeliveryPolicy
 from localhub.webhooks.payloads import for_webhook, payload
 
 if TYPE_CHECKING:
     from localhub.repos.store import RepoType
-    from localhub.state import Box
+    from localhub.state import HubState
 
-Domain = Literal["repo", "discussion"]
+WebhookDomain = Literal["repo", "discussion"]
 SUSPENDED = "suspended-after-failure"
 _REPO_TYPES = ("model", "dataset", "space")
 
@@ -38,7 +38,7 @@ CREATE TABLE IF NOT EXISTS webhooks (
 
 
 @dataclass(frozen=True)
-class Watch:
+class WebhookTarget:
     """A repo (model, dataset, space) or an account (user, org), by id; `name` is what it was called then."""
 
     type: str
@@ -54,14 +54,14 @@ class Webhook:
     owner_id: str
     url: str
     secret: str | None
-    watched: tuple[Watch, ...]
-    domains: tuple[Domain, ...]
+    watched: tuple[WebhookTarget, ...]
+    domains: tuple[WebhookDomain, ...]
     disabled: str
     failures: int
     created_at: str
     last_trigger_at: str | None
 
-    def hears(self, event: Event) -> bool:
+    def hears(self, event: HubEvent) -> bool:
         """Whether the event is of a domain and about something that this webhook watches."""
         domain = event.kind.partition(".")[0]
         about = {event.repo.oid, event.repo.owner_id}
@@ -70,10 +70,10 @@ class Webhook:
         return domain in self.domains and any(watch.id in about for watch in self.watched)
 
 
-class Webhooks:
+class WebhookService:
     """Every webhook of the box."""
 
-    def __init__(self, box: Box) -> None:
+    def __init__(self, box: HubState) -> None:
         self.box = box
         box.store.ensure(SCHEMA)
         self.deliveries = Deliveries(box, self)
@@ -82,12 +82,12 @@ class Webhooks:
         box.subscribe(self._hear)
 
     @property
-    def policy(self) -> Policy:
+    def policy(self) -> DeliveryPolicy:
         """Timeouts, retries, suspension and quota; assign another to change them."""
         return self.deliveries.policy
 
     @policy.setter
-    def policy(self, policy: Policy) -> None:
+    def policy(self, policy: DeliveryPolicy) -> None:
         self.deliveries.policy = policy
 
     def create(
@@ -198,7 +198,7 @@ class Webhooks:
         """Stops sending; what has not arrived is sent after the next start."""
         self.deliveries.close()
 
-    def _hear(self, event: Event) -> None:
+    def _hear(self, event: HubEvent) -> None:
         if self.box.faults.silent:
             return
         hearing = [hook for hook in self._enabled_now() if hook.hears(event) and self._may_know(hook, event)]
@@ -215,7 +215,7 @@ class Webhooks:
             self._enabled = (version, known)
         return known
 
-    def _may_know(self, webhook: Webhook, event: Event) -> bool:
+    def _may_know(self, webhook: Webhook, event: HubEvent) -> bool:
         owner = self.box.accounts.by_id(webhook.owner_id)
         return owner is not None and access.allows(self.box, Caller(owner), event.repo, "read")
 
@@ -243,7 +243,7 @@ class Webhooks:
                 return {"type": kind, "name": repo.full_name, "id": repo.oid}
         raise HubError(400, f"There is no {kind} {name} that this webhook could watch.")
 
-    def _watch_json(self, watch: Watch) -> dict[str, str]:
+    def _watch_json(self, watch: WebhookTarget) -> dict[str, str]:
         """With its name of today."""
         if watch.type in ("user", "org"):
             account = self.box.accounts.by_id(watch.id)
@@ -264,6 +264,6 @@ def _domains(domains: Iterable[str]) -> str:
 
 def _webhook(row: sqlite3.Row) -> Webhook:
     columns = dict(row)
-    columns["watched"] = tuple(Watch(**item) for item in json.loads(columns["watched"]))
+    columns["watched"] = tuple(WebhookTarget(**item) for item in json.loads(columns["watched"]))
     columns["domains"] = tuple(json.loads(columns["domains"]))
     return Webhook(**columns)

@@ -15,7 +15,7 @@ from redis_state.keys import Keys
 from redis_state.redis import Fields, Redis, text
 
 if TYPE_CHECKING:
-    from redis_state.board.entry import Entry
+    from redis_state.board.entry import IndexEntry
 
 STATUSES = (*Status.__members__, OTHER)
 CHUNK = 200
@@ -28,7 +28,7 @@ class Catalog:
         self._redis = redis
         self._keys = keys
 
-    def add(self, pipe: Any, entries: Iterable[Entry]) -> None:
+    def add(self, pipe: Any, entries: Iterable[IndexEntry]) -> None:
         """Have `pipe` list `entries` as they are."""
         times: Fields = {}
         statuses: dict[str, Fields] = {}

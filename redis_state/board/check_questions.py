@@ -16,11 +16,11 @@ from redis_state.redis import Redis
 
 CHECK = "check"
 """The kind of the dirty keys: `check:{digest}`."""
-ASKED, KEPT = 120, 60
+QUESTION_RETENTION, ANSWER_RETENTION = 120, 60
 """Seconds for which a question waits, and for which its answer is good."""
 
 
-class Question(BaseModel):
+class CheckQuestion(BaseModel):
     """Would this model be accepted?"""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
@@ -36,30 +36,30 @@ class Question(BaseModel):
         return hashlib.sha256(self.model_dump_json().encode()).hexdigest()[:24]
 
 
-class Questions:
+class CheckQuestions:
     """The questions to one board, and their answers."""
 
     def __init__(self, redis: Redis, keys: Keys) -> None:
         self._redis = redis
         self._keys = keys
 
-    def put(self, question: Question) -> bool:
+    def put(self, question: CheckQuestion) -> bool:
         """Have it wait for an answer; False where it does already. Mark `check:{digest}` dirty afterwards."""
         key = self._keys.question(question.digest)
-        return bool(self._redis.set(key, question.model_dump_json(), nx=True, ex=ASKED))
+        return bool(self._redis.set(key, question.model_dump_json(), nx=True, ex=QUESTION_RETENTION))
 
-    def find(self, digest: str) -> Question | None:
+    def find(self, digest: str) -> CheckQuestion | None:
         """The question of this name; None where nobody waits for its answer any more."""
         raw = self._redis.get(self._keys.question(digest))
         try:
-            return Question.model_validate_json(raw) if raw is not None else None
+            return CheckQuestion.model_validate_json(raw) if raw is not None else None
         except ValidationError:
             return None  # asked by another version
 
     def answer(self, digest: str, body: str) -> None:
         """Keep the answer for those who ask within a minute."""
         with self._redis.pipeline() as pipe:
-            pipe.set(self._keys.answer(digest), body, ex=KEPT)
+            pipe.set(self._keys.answer(digest), body, ex=ANSWER_RETENTION)
             pipe.delete(self._keys.question(digest))
             pipe.execute()
 

@@ -15,12 +15,12 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from redis_state.keys import Keys
 from redis_state.redis import Redis, text
 
-KEPT = 5_000
+MAX_DECISIONS = 5_000
 LONGEST = 2_000
 """Characters of an answer that are kept here; its thread, and its own file, have all of it."""
 
 
-class Somebody(BaseModel):
+class DecisionAuthor(BaseModel):
     """Who gave the command: the id that the Hub reported, and the name of that account then."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
@@ -29,7 +29,7 @@ class Somebody(BaseModel):
     name: str = Field(max_length=100)
 
 
-class Where(BaseModel):
+class DecisionThread(BaseModel):
     """The thread in which it was given; `repo` as `dataset/owner/name`."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
@@ -38,13 +38,13 @@ class Where(BaseModel):
     number: int
 
 
-class Decision(BaseModel):
+class CommandDecision(BaseModel):
     """One command that decided something, or tried to."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
     at: str = Field(max_length=40, description="when the comment was written, by the Hub: ISO, in UTC")
-    person: Somebody
+    person: DecisionAuthor
     roles: list[str] = Field(default_factory=list, max_length=10)
     command: str = Field(max_length=2_000)
     verb: str = Field(max_length=40)
@@ -53,7 +53,7 @@ class Decision(BaseModel):
     requests: list[str] = Field(default_factory=list, max_length=1_000)
     allowed: bool
     answer: str = Field(default="", max_length=100_000)
-    thread: Where | None = Field(default=None, description="None: at a shell, on a page or by a program")
+    thread: DecisionThread | None = Field(default=None, description="None: at a shell, on a page or by a program")
     comment: str = Field(max_length=100)
     number: int = Field(default=0, description="which command of its comment it is, or which part of it, from 0")
 
@@ -78,7 +78,7 @@ class Decisions:
         self._redis = redis
         self._keys = keys
 
-    def put(self, *decisions: Decision) -> None:
+    def put(self, *decisions: CommandDecision) -> None:
         """Remember them, each once, as it is told last. Two round trips."""
         if not decisions:
             return
@@ -87,7 +87,7 @@ class Decisions:
         with self._redis.pipeline() as pipe:
             pipe.zadd(order, {one.id: one.seconds for one in decisions})
             pipe.hset(bodies, mapping={one.id: one.model_dump_json() for one in decisions})
-            pipe.zrange(order, 0, -KEPT - 1)
+            pipe.zrange(order, 0, -MAX_DECISIONS - 1)
             old = [text(name) for name in pipe.execute()[2]]
         if old:
             with self._redis.pipeline() as pipe:
@@ -95,7 +95,7 @@ class Decisions:
                 pipe.hdel(bodies, *old)
                 pipe.execute()
 
-    def newest(self, *, limit: int, after: tuple[float, str] | None = None) -> list[Decision]:
+    def newest(self, *, limit: int, after: tuple[float, str] | None = None) -> list[CommandDecision]:
         """Those that follow `after` (time and id), newest first."""
         start = 0
         if after is not None:
@@ -104,7 +104,7 @@ class Decisions:
             start = int(rank) + 1 if rank is not None else older
         return self._read(self._redis.zrange(self._keys.decision_order, start, start + limit - 1, desc=True))
 
-    def between(self, start: float, end: float) -> list[Decision]:
+    def between(self, start: float, end: float) -> list[CommandDecision]:
         """Those of a time (seconds since the epoch), oldest first."""
         return self._read(self._redis.zrangebyscore(self._keys.decision_order, start, f"({end!r}"))
 
@@ -114,14 +114,14 @@ class Decisions:
         scores: Any = self._redis.zmscore(self._keys.decision_order, wanted) if wanted else []
         return {name for name, score in zip(wanted, scores, strict=True) if score is not None}
 
-    def _read(self, names: Any) -> list[Decision]:
+    def _read(self, names: Any) -> list[CommandDecision]:
         found = self._redis.hmget(self._keys.decisions, [text(name) for name in names]) if names else []
         return [one for raw in found if raw is not None and (one := parse(raw)) is not None]
 
 
-def parse(raw: bytes | str) -> Decision | None:
+def parse(raw: bytes | str) -> CommandDecision | None:
     """The decision in `raw`; None where it is none."""
     try:
-        return Decision.model_validate_json(raw)
+        return CommandDecision.model_validate_json(raw)
     except ValidationError:
         return None

@@ -7,15 +7,15 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from leaderboard.holds import Hold, Priority
-from leaderboard.requests import Kept, RequestPath, parse_path
+from leaderboard.requests import PreviousResult, RequestPath, parse_path
 from leaderboard.tiers import Tier
-from redis_state.board.request_snapshot import Standing
+from redis_state.board.request_snapshot import RequestSnapshot
 from redis_state.jobs import EvaluationJob
 
 EntryState = Literal["new", "waiting", "queued", "running", "settled", "foreign"]
 
 
-class Entry(BaseModel):
+class IndexEntry(BaseModel):
     """One request, as its last sync saw it."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
@@ -50,14 +50,16 @@ class Entry(BaseModel):
     size: int = Field(default=0, description="size class of its weights; 0 where that is not known")
     priority: Priority = "normal"
     hold: Hold | None = Field(default=None, description="why it gets no turn for now")
-    kept: Kept | None = Field(default=None, description="the result that it had when it was submitted again")
+    kept: PreviousResult | None = Field(default=None, description="the result that it had when it was submitted again")
     place: int = Field(default=0, description="position that the status comment shows; 0: none")
     starts: tuple[float, float] | None = Field(default=None, description="earliest and latest start that it shows")
     why: str = Field(default="", description="what it says holds the request back, in one word")
     foretold: tuple[float, float, int] | None = Field(
         default=None, description="when its start was worked out, how many seconds later that was to be, and its round"
     )
-    standing: Standing = Field(default_factory=Standing, description="what the file says, for people to read")
+    standing: RequestSnapshot = Field(
+        default_factory=RequestSnapshot, description="what the file says, for people to read"
+    )
     parameters: int | None = Field(default=None, description="of its model, when it was judged")
     nbytes: int | None = Field(default=None, description="of its model's weights, when it was judged")
     weights: str = Field(default="", description="digest of the weights: the same for every copy of them")

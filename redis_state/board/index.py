@@ -15,12 +15,12 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from leaderboard.dispatch import Waiting
+from leaderboard.dispatch import WaitingRequest
 from leaderboard.requests import RequestPath, parse_path
 from redis_state.board.catalog import Catalog
-from redis_state.board.entry import Entry, Origin
+from redis_state.board.entry import IndexEntry, Origin
 from redis_state.board.neighbours import Neighbours, starting_with
-from redis_state.board.request_snapshot import Standing
+from redis_state.board.request_snapshot import RequestSnapshot
 from redis_state.board.waiting import LINE, WaitingList, turn_of
 from redis_state.keys import Keys
 from redis_state.redis import Fields, Redis, text
@@ -42,23 +42,23 @@ class Index:
         self.catalog = Catalog(redis, keys)
         self.neighbours = Neighbours(redis, keys)
 
-    def get(self, path: str) -> Entry:
+    def get(self, path: str) -> IndexEntry:
         """The entry at `path`; a new one where there is none."""
-        return self.find([path])[0] or Entry(path=path)
+        return self.find([path])[0] or IndexEntry(path=path)
 
-    def find(self, paths: Sequence[str]) -> list[Entry | None]:
+    def find(self, paths: Sequence[str]) -> list[IndexEntry | None]:
         """The entry at each of `paths`, None where there is none. One round trip."""
         found = self._redis.hmget(self._keys.requests, list(paths)) if paths else []
         return [_entry(raw) if raw is not None else None for raw in found]
 
-    def put(self, *entries: Entry) -> None:
+    def put(self, *entries: IndexEntry) -> None:
         """Remember `entries`. One round trip. For whoever holds the lease of their requests: see `change`."""
         if entries:
             with self._redis.pipeline() as pipe:
                 self._write(pipe, entries)
                 pipe.execute()
 
-    def change(self, path: str, update: Callable[[Entry], Entry | None]) -> None:
+    def change(self, path: str, update: Callable[[IndexEntry], IndexEntry | None]) -> None:
         """Remember what `update` makes of the entry at `path` as it is by then (None: leave it), if there is one.
 
         For all who look at a request beside its own sync, which may write meanwhile: nothing that it wrote is undone.
@@ -75,7 +75,7 @@ class Index:
 
         self._redis.transaction(written, self._keys.requests)  # tried again where any entry changed: one hash holds all
 
-    def _write(self, pipe: Any, entries: Sequence[Entry]) -> None:
+    def _write(self, pipe: Any, entries: Sequence[IndexEntry]) -> None:
         keys = self._keys
         threads: Fields = {entry.thread: entry.path for entry in entries if entry.thread is not None}
         lines = [part for e in entries for part in (e.path, json.dumps(turn_of(e)) if e.state == "waiting" else "")]
@@ -98,7 +98,7 @@ class Index:
         if threads:
             pipe.hset(keys.request_threads, mapping=threads)
 
-    def judged(self, path: str, file_oid: str, standing: Standing | None = None) -> None:
+    def judged(self, path: str, file_oid: str, standing: RequestSnapshot | None = None) -> None:
         """The file with this blob id was looked at, and stands so, whatever else is known of `path`.
 
         What was found out meanwhile about the model's access is kept.
@@ -133,7 +133,7 @@ class Index:
             fields: Fields = {"paths": json.dumps(told)}
             (pipe or self._redis).xadd(self._keys.request_changes, fields, maxlen=CHANGES, approximate=True)
 
-    def of_model(self, model: str) -> list[Entry]:
+    def of_model(self, model: str) -> list[IndexEntry]:
         """The requests for `model`, whatever the case of its name, by path. Two round trips."""
         members = self._redis.zrangebylex(self._keys.models, *starting_with(model.lower()))
         paths = [text(member).partition("\0")[2] for member in members]
@@ -149,7 +149,7 @@ class Index:
                 found[text(member).partition("\0")[0]] = None
         return list(found)
 
-    def waiting(self) -> tuple[Waiting, ...]:
+    def waiting(self) -> tuple[WaitingRequest, ...]:
         """Those that wait for their turn. One round trip, and another one for those that changed since the last time.
 
         The same tuple where nothing changed.
@@ -164,7 +164,7 @@ class Index:
         """How many wait for their turn."""
         return int(self._redis.hlen(self._keys.waiting))
 
-    def busy(self) -> list[Entry]:
+    def busy(self) -> list[IndexEntry]:
         """Those that lie in RQ or run: about as many as two for each worker. Two round trips."""
         paths = sorted(text(path) for path in self._redis.smembers(self._keys.busy))
         return [entry for entry in self.find(paths) if entry is not None and entry.state in _BUSY]
@@ -219,8 +219,8 @@ def _by_model(path: str) -> str:
     return f"{(where.model if isinstance(where, RequestPath) else path).lower()}\0{path}"
 
 
-def _entry(raw: bytes | str) -> Entry | None:
+def _entry(raw: bytes | str) -> IndexEntry | None:
     try:
-        return Entry.model_validate_json(raw)
+        return IndexEntry.model_validate_json(raw)
     except ValidationError:
         return None  # written by another version: the next sync writes it anew

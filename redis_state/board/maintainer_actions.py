@@ -19,16 +19,16 @@ from leaderboard.roles import Person
 from redis_state.keys import Keys
 from redis_state.redis import Redis, text
 
-ERRAND = "errand"
+MAINTAINER_ACTION = "errand"
 """The kind of the dirty keys: `errand:{id}`."""
-KEPT, LOOKED = 3_600, 120
+RETENTION, ROLE_LASTS = 3_600, 120
 """Seconds for which an errand and its answer are kept, and for which the Hub's word about a role is believed."""
 
 Code = Literal["maintainer", "stranger", "woken", "not-parked", "not-allowed"]
 """What may come of one: of a look the first two, of a wake the others."""
 
 
-class Errand(BaseModel):
+class MaintainerAction(BaseModel):
     """What one person wants. `at` in seconds since the epoch; `about` is the key to wake."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
@@ -46,7 +46,7 @@ class Errand(BaseModel):
         return Person(self.person_id, self.person_name)
 
 
-class Answered(BaseModel):
+class MaintainerActionResult(BaseModel):
     """What came of an errand."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
@@ -54,38 +54,38 @@ class Answered(BaseModel):
     code: Code
 
 
-def look(person: Person, *, at: float) -> Errand:
+def role_check(person: Person, *, at: float) -> MaintainerAction:
     """The question whether `person` is a maintainer: one and the same whenever it is asked."""
     name = hashlib.sha256(person.id.encode()).hexdigest()[:24]
-    return Errand(id=f"look-{name}", person_id=person.id, person_name=person.name, what="look", at=at)
+    return MaintainerAction(id=f"look-{name}", person_id=person.id, person_name=person.name, what="look", at=at)
 
 
-def wake(person: Person, key: str, *, at: float) -> Errand:
+def wake_sync(person: Person, key: str, *, at: float) -> MaintainerAction:
     """The order of `person` to try the sync of `key` again: another one each time."""
     name = secrets.token_hex(12)
-    return Errand(id=name, person_id=person.id, person_name=person.name, what="wake", about=key, at=at)
+    return MaintainerAction(id=name, person_id=person.id, person_name=person.name, what="wake", about=key, at=at)
 
 
-class Errands:
+class MaintainerActions:
     """The errands of one board."""
 
     def __init__(self, redis: Redis, keys: Keys) -> None:
         self._redis = redis
         self._keys = keys
 
-    def put(self, errand: Errand) -> None:
+    def put(self, errand: MaintainerAction) -> None:
         """Have it wait for an answer, unless it does already. Mark `errand:{id}` dirty afterwards."""
         key = self._keys.errand(errand.id)
         with self._redis.pipeline() as pipe:
             pipe.hsetnx(key, "asked", errand.model_dump_json())
-            pipe.expire(key, KEPT, nx=True)
+            pipe.expire(key, RETENTION, nx=True)
             pipe.execute()
 
-    def find(self, name: str) -> Errand | None:
+    def find(self, name: str) -> MaintainerAction | None:
         """The errand of this id; None where nobody waits for it any more."""
         raw = self._redis.hget(self._keys.errand(name), "asked")
         try:
-            return Errand.model_validate_json(text(raw)) if raw is not None else None
+            return MaintainerAction.model_validate_json(text(raw)) if raw is not None else None
         except ValidationError:
             return None  # noted by another version
 
@@ -96,13 +96,13 @@ class Errands:
             pipe.hsetnx(key, "settled", code)
             pipe.hget(key, "settled")
             _, settled = pipe.execute()
-        return Answered.model_validate({"code": text(settled)}).code
+        return MaintainerActionResult.model_validate({"code": text(settled)}).code
 
-    def answer(self, name: str, code: Code, *, seconds: int = KEPT) -> None:
+    def answer(self, name: str, code: Code, *, seconds: int = RETENTION) -> None:
         """Keep the answer for `seconds`."""
         key = self._keys.errand(name)
         with self._redis.pipeline() as pipe:
-            pipe.hset(key, "answer", Answered(code=code).model_dump_json())
+            pipe.hset(key, "answer", MaintainerActionResult(code=code).model_dump_json())
             pipe.expire(key, seconds)
             pipe.execute()
 
@@ -110,6 +110,6 @@ class Errands:
         """The answer, where there is one."""
         raw = self._redis.hget(self._keys.errand(name), "answer")
         try:
-            return Answered.model_validate_json(text(raw)).code if raw is not None else None
+            return MaintainerActionResult.model_validate_json(text(raw)).code if raw is not None else None
         except ValidationError:
             return None  # of another version

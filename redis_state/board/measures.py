@@ -15,13 +15,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from leaderboard.budgets import DAY, Spent
-from leaderboard.estimates import Durations, Experience
+from leaderboard.estimates import Durations, WaitExperience
 from leaderboard.places import level
 from redis_state.board.timings import ONCE
 from redis_state.keys import Keys
 from redis_state.redis import Redis, text
 
-KEPT = 60
+MAX_DURATIONS = 60
 """Measurements of each suite and size that are kept: the last ones."""
 
 ADD = """
@@ -34,7 +34,7 @@ return 1
 LEARN = f"""
 local known = cjson.decode(redis.call('HGET', KEYS[1], ARGV[1]) or '[]')
 table.insert(known, tonumber(ARGV[2]))
-while #known > {KEPT} do table.remove(known, 1) end
+while #known > {MAX_DURATIONS} do table.remove(known, 1) end
 redis.call('HSET', KEYS[1], ARGV[1], cjson.encode(known))
 """
 
@@ -78,10 +78,10 @@ class Measures:
         """A request that was in this round started after that share of the wait that was expected."""
         self._learn(keys=[self._keys.experience], args=[level(turn), round(share, 3)])
 
-    def experience(self) -> Experience:
+    def experience(self) -> WaitExperience:
         """How long people waited, against what was expected."""
         found = self._redis.hgetall(self._keys.experience)
-        return Experience({int(name): json.loads(raw) for name, raw in found.items()})
+        return WaitExperience({int(name): json.loads(raw) for name, raw in found.items()})
 
     # --- GPU-seconds
 

@@ -16,7 +16,7 @@ from redis_state.keys import Keys
 from redis_state.redis import Fields, Redis, text
 
 if TYPE_CHECKING:
-    from redis_state.board.entry import Entry
+    from redis_state.board.entry import IndexEntry
 
 MOST = 1_000
 """Requests of one set that are looked at; a window in which one account submitted more is over its quota anyway."""
@@ -29,7 +29,7 @@ class Neighbours:
         self._redis = redis
         self._keys = keys
 
-    def add(self, pipe: Any, entries: Iterable[Entry]) -> None:
+    def add(self, pipe: Any, entries: Iterable[IndexEntry]) -> None:
         """Have `pipe` list `entries` as they are."""
         weights: Fields = {}
         accounts: dict[str, Fields] = {}

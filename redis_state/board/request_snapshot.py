@@ -7,17 +7,17 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from leaderboard.attempts import Failure
 from leaderboard.categories import read_category
 from leaderboard.jsontext import object_in
-from leaderboard.privacy import said_access, strictest
+from leaderboard.privacy import access_in_file, strictest
 from leaderboard.requests import Access, Request, Status
 from leaderboard.times import read_time
 
-TOLD = 20
+MAX_CAUSES = 20
 """Reopenings that are kept for people to read."""
 OTHER = "OTHER"
 """Stands for every status that is no word of the life cycle."""
 
 
-class Standing(BaseModel):
+class RequestSnapshot(BaseModel):
     """One request file, in the words that are shown. `time` is when it says that it was submitted, 0: not known."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
@@ -39,10 +39,10 @@ class Standing(BaseModel):
     old: bool = Field(default=False, description="whether it is from before the board's adoption")
 
 
-def standing_of(request: Request, known: Access = "public", *, old: bool = False) -> Standing:
+def snapshot_of(request: Request, known: Access = "public", *, old: bool = False) -> RequestSnapshot:
     """How `request` stands. `known` is what was found out about the model's access."""
     facts, status = request.file.steward, request.status
-    return Standing(
+    return RequestSnapshot(
         status=status.value if status is not None else OTHER,
         time=read_time(request.file.submitted_time) or 0.0,
         revision=facts.revision or request.file.revision or "main",
@@ -50,29 +50,29 @@ def standing_of(request: Request, known: Access = "public", *, old: bool = False
         failure=facts.failure,
         log=facts.log or "",
         results=facts.results or "",
-        access=strictest([said_access(request), known]),
+        access=strictest([access_in_file(request), known]),
         chat_template=bool(request.file.use_chat_template),
         category=read_category(request.file.model_type).value,
-        architecture=_said(request, "architectures"),
+        architecture=_display_field(request, "architectures"),
         base_model=(request.file.base_model or "")[:200],
-        licence=_said(request, "license"),
-        causes=tuple(facts.causes[-TOLD:]),
+        licence=_display_field(request, "license"),
+        causes=tuple(facts.causes[-MAX_CAUSES:]),
         old=old,
     )
 
 
-def _said(request: Request, name: str) -> str:
+def _display_field(request: Request, name: str) -> str:
     """A field that only people look at; "" where it says nothing."""
     said = (request.file.model_extra or {}).get(name)
     return " ".join(said.split())[:200] if isinstance(said, str) and said.strip() != "?" else ""
 
 
-def standing_of_unreadable(data: bytes | None, *, old: bool = False) -> Standing:
+def snapshot_of_unreadable(data: bytes | None, *, old: bool = False) -> RequestSnapshot:
     """How a file stands that cannot be read as a request, as far as it says; hidden, where it seems to be private."""
     fields = (object_in(data) if data is not None else None) or {}
     word, facts = fields.get("status"), fields.get("steward")
     status = word.strip().upper() if isinstance(word, str) else ""
-    return Standing(
+    return RequestSnapshot(
         status=status if status in Status.__members__ else OTHER,
         failure=_failure(facts.get("failure")) if isinstance(facts, dict) else None,
         access="private" if fields.get("private") else "public",

@@ -11,11 +11,11 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from leaderboard.categories import Category
+from leaderboard.categories import ModelCategory
 from redis_state.keys import Keys
 from redis_state.redis import Redis, text
 
-MEND = """
+REPLACE = """
 local put = {}
 for at = 1, #ARGV, 3 do
   if (redis.call('HGET', KEYS[1], ARGV[at]) or '') == ARGV[at + 1] then
@@ -29,7 +29,7 @@ return put
 Answers the paths of those that were noted."""
 
 
-class Scored(BaseModel):
+class EvaluationScores(BaseModel):
     """One evaluation: benchmark → normalised score (0-100), and their mean, by one suite."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
@@ -37,7 +37,7 @@ class Scored(BaseModel):
     path: str
     model: str
     suite: str = Field(description="digest: only scores of the same suite can be compared")
-    category: Category = Category.UNKNOWN
+    category: ModelCategory = ModelCategory.UNKNOWN
     average: float
     benchmarks: dict[str, float] = Field(default_factory=dict)
     revision: str = Field(default="", description="the commit that was evaluated, as far as it is known")
@@ -50,20 +50,20 @@ class Scoreboard:
     def __init__(self, redis: Redis, keys: Keys) -> None:
         self._redis = redis
         self._keys = keys
-        self._mend = redis.register_script(MEND)
+        self._mend = redis.register_script(REPLACE)
 
-    def put(self, scored: Scored) -> None:
+    def put(self, scored: EvaluationScores) -> None:
         """Remember one, in place of an earlier one of the same request. One round trip."""
         self._redis.hset(self._keys.scores, scored.path, scored.model_dump_json())
 
-    def find(self, paths: Iterable[str]) -> dict[str, Scored]:
+    def find(self, paths: Iterable[str]) -> dict[str, EvaluationScores]:
         """Those of the requests at `paths` that are known. One round trip."""
         wanted = list(paths)
         found = self._redis.hmget(self._keys.scores, wanted) if wanted else []
         read = (read_scored(raw) for raw in found if raw is not None)
         return {one.path: one for one in read if one is not None}
 
-    def all(self) -> list[Scored]:
+    def all(self) -> list[EvaluationScores]:
         """All that are known: a few thousand on the largest of boards. One round trip."""
         found = (read_scored(raw) for raw in self._redis.hvals(self._keys.scores))
         return [one for one in found if one is not None]
@@ -74,7 +74,7 @@ class Scoreboard:
         """All that is known, by path, as it stands there. One round trip."""
         return {text(path): raw for path, raw in self._redis.hgetall(self._keys.scores).items()}
 
-    def mend(self, changes: Sequence[tuple[bytes | str | None, Scored]]) -> list[str]:
+    def mend(self, changes: Sequence[tuple[bytes | str | None, EvaluationScores]]) -> list[str]:
         """Remember each where what it follows upon still stands there; the paths of those. One round trip.
 
         What was published meanwhile stays: it is newer than what a change was made of.
@@ -102,26 +102,26 @@ class Scoreboard:
         self._redis.hset(self._keys.scores_state, "told", commit)
 
 
-def read_scored(raw: bytes | str) -> Scored | None:
+def read_scored(raw: bytes | str) -> EvaluationScores | None:
     """What stands there; None where that cannot be read."""
     try:
-        return Scored.model_validate_json(text(raw))
+        return EvaluationScores.model_validate_json(text(raw))
     except ValidationError:
         return None  # written by another version: whoever fills them up writes it anew
 
 
-def same_category(scored: Iterable[Scored], like: Scored) -> list[Scored]:
+def same_category(scored: Iterable[EvaluationScores], like: EvaluationScores) -> list[EvaluationScores]:
     """Other models of the category of `like`, by the same suite, the best first; none where it is not known."""
-    if like.category is Category.UNKNOWN:
+    if like.category is ModelCategory.UNKNOWN:
         return []
     what, model = (like.category, like.suite), like.model.casefold()
     return _best_first(one for one in scored if (one.category, one.suite) == what and one.model.casefold() != model)
 
 
-def of_model(scored: Iterable[Scored], model: str, suite: str) -> list[Scored]:
+def of_model(scored: Iterable[EvaluationScores], model: str, suite: str) -> list[EvaluationScores]:
     """The evaluations of `model` by `suite`, the best first."""
     return _best_first(one for one in scored if one.suite == suite and one.model.casefold() == model.casefold())
 
 
-def _best_first(scored: Iterable[Scored]) -> list[Scored]:
+def _best_first(scored: Iterable[EvaluationScores]) -> list[EvaluationScores]:
     return sorted(scored, key=lambda one: (-one.average, one.path))

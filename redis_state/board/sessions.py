@@ -23,7 +23,7 @@ LASTS = 8 * 3600
 _ID = re.compile(r"[\w-]{43}")
 
 
-class Session(BaseModel):
+class SignInSession(BaseModel):
     """One browser in which somebody is signed in; the id and the name are those that the Hub told."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
@@ -38,26 +38,26 @@ class Session(BaseModel):
         return Person(self.person_id, self.person_name)
 
 
-class Sessions:
+class SignInSessions:
     """The sessions of one board."""
 
     def __init__(self, redis: Redis, keys: Keys) -> None:
         self._redis = redis
         self._keys = keys
 
-    def begin(self, session: Session) -> str:
+    def begin(self, session: SignInSession) -> str:
         """The id for the cookie of a new one."""
         name = secrets.token_urlsafe(32)
         self._redis.set(self._key(name), session.model_dump_json(), ex=LASTS)
         return name
 
-    def find(self, name: str) -> Session | None:
+    def find(self, name: str) -> SignInSession | None:
         """The session of this id; None where there is none any more."""
         if not _ID.fullmatch(name):
             return None
         raw = self._redis.get(self._key(name))
         try:
-            return Session.model_validate_json(raw) if raw is not None else None
+            return SignInSession.model_validate_json(raw) if raw is not None else None
         except ValidationError:
             return None  # of another version
 

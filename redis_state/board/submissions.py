@@ -24,11 +24,11 @@ from redis_state.redis import Redis, text
 
 SUBMISSION = "submission"
 """The kind of the dirty keys: `submission:{digest}`."""
-KEPT, FORGOTTEN = 86_400, 60
+RETENTION, PENDING_RETENTION = 86_400, 60
 """Seconds for which a submission and its answer are kept; and the answer that nothing was submitted, without a key."""
 
 
-class Submission(BaseModel):
+class ApiSubmission(BaseModel):
     """What one person submitted. `arguments` are those of `/submit`, as they were checked."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
@@ -56,26 +56,26 @@ class Submission(BaseModel):
         return f"api:{self.digest}"
 
 
-class Submissions:
+class ApiSubmissions:
     """The submissions by program to one board."""
 
     def __init__(self, redis: Redis, keys: Keys) -> None:
         self._redis = redis
         self._keys = keys
 
-    def put(self, submission: Submission) -> None:
+    def put(self, submission: ApiSubmission) -> None:
         """Have it wait for an answer, unless it does already. Mark `submission:{digest}` dirty afterwards."""
         key = self._keys.submission(submission.digest)
         with self._redis.pipeline() as pipe:
             pipe.hsetnx(key, "asked", submission.model_dump_json())
-            pipe.expire(key, KEPT, nx=True)
+            pipe.expire(key, RETENTION, nx=True)
             pipe.execute()
 
-    def find(self, digest: str) -> Submission | None:
+    def find(self, digest: str) -> ApiSubmission | None:
         """The submission of this name; None where nobody waits for its answer any more."""
         raw = self._redis.hget(self._keys.submission(digest), "asked")
         try:
-            return Submission.model_validate_json(text(raw)) if raw is not None else None
+            return ApiSubmission.model_validate_json(text(raw)) if raw is not None else None
         except ValidationError:
             return None  # noted by another version
 

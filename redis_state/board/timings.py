@@ -10,11 +10,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from leaderboard.timings import ENDS, LAST, SLOT, Day, End, Span, What, bin_of, day_of
+from leaderboard.timings import ENDS, LAST, SLOT, DayCounts, End, SpanKey, What, bin_of, day_of
 from redis_state.keys import Keys
 from redis_state.redis import Redis, text
 
-KEPT = 100
+MAX_DAYS = 100
 """Days of which the counts are kept."""
 ONCE = 30 * 86_400.0
 """Seconds for which an attempt is known to be counted: twice as long as any of them may take, and more."""
@@ -52,7 +52,7 @@ class Timings:
 
     def _once(self, name: str, fields: Iterable[str], now: float) -> bool:
         keys = [self._keys.timed, self._keys.timings(day_of(now))]
-        return bool(self._count(keys=keys, args=[name, now, now - ONCE, KEPT * 86_400, *fields]))
+        return bool(self._count(keys=keys, args=[name, now, now - ONCE, MAX_DAYS * 86_400, *fields]))
 
     def sample(self, *, waiting: int, running: int, now: float) -> None:
         """So long is the queue now. What is told more often than once in SLOT seconds is let go."""
@@ -62,7 +62,7 @@ class Timings:
         name = self._keys.timings(day_of(now))
         with self._redis.pipeline() as pipe:
             pipe.hsetnx(name, f"queue{BETWEEN}{int(now % 86_400 // SLOT)}", f"{waiting} {running}")
-            pipe.expire(name, KEPT * 86_400)
+            pipe.expire(name, MAX_DAYS * 86_400)
             pipe.execute()
         self._sampled = slot
 
@@ -79,22 +79,22 @@ def _span(what: What, tier: str, precision: str, seconds: float) -> str:
     return BETWEEN.join((what, tier, precision, str(bin_of(seconds))))
 
 
-def day_from(number: int, fields: Mapping[str, str]) -> Day:
+def day_from(number: int, fields: Mapping[str, str]) -> DayCounts:
     """The day whose counts `fields` are; what another version wrote, and this one does not know, is left out."""
-    spans: dict[Span, dict[int, int]] = {}
+    spans: dict[SpanKey, dict[int, int]] = {}
     ended: dict[End, int] = {}
     queue: dict[int, tuple[int, int]] = {}
     for name, value in fields.items():
         match name.split(BETWEEN):
             case ["waiting" | "running" as what, tier, precision, at] if _in(at, LAST + 1) and value.isdecimal():
-                spans.setdefault(Span(what, tier, precision), {})[int(at)] = int(value)
+                spans.setdefault(SpanKey(what, tier, precision), {})[int(at)] = int(value)
             case ["end", end] if end in ENDS and value.isdecimal():
                 ended[end] = int(value)
             case ["queue", slot] if _in(slot, int(86_400 / SLOT)):
                 waiting, _, running = value.partition(" ")
                 if waiting.isdecimal() and running.isdecimal():
                     queue[int(slot)] = (int(waiting), int(running))
-    return Day(number, spans, ended, queue)
+    return DayCounts(number, spans, ended, queue)
 
 
 def _in(word: str, end: int) -> bool:

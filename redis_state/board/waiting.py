@@ -12,18 +12,18 @@ import sys
 import threading
 from typing import TYPE_CHECKING, Any
 
-from leaderboard.dispatch import Waiting
+from leaderboard.dispatch import WaitingRequest
 from leaderboard.holds import RANK
 from leaderboard.tiers import Tier
 from redis_state.keys import Keys
 from redis_state.redis import Redis, text
 
 if TYPE_CHECKING:
-    from redis_state.board.entry import Entry
+    from redis_state.board.entry import IndexEntry
 
 REMEMBERED = 20_000
 """Changes that are kept; who is further behind reads everything."""
-_MORE = len(Waiting._fields) - 5
+_MORE = len(WaitingRequest._fields) - 5
 """Members of a line behind the five that `_line` names."""
 
 LINE = f"""
@@ -63,10 +63,10 @@ class WaitingList:
         self._keys = keys
         self._lock = threading.Lock()
         self._version = 0
-        self._lines: dict[str, Waiting] = {}
-        self._all: tuple[Waiting, ...] = ()
+        self._lines: dict[str, WaitingRequest] = {}
+        self._all: tuple[WaitingRequest, ...] = ()
 
-    def read(self) -> tuple[Waiting, ...]:
+    def read(self) -> tuple[WaitingRequest, ...]:
         """All of them; the same tuple as long as nothing changes."""
         with self._lock:
             version, oldest, changed = self._look()
@@ -107,18 +107,18 @@ class WaitingList:
         self._lines = {line[0]: _line(*line) for line in found}
 
 
-def _line(path: str, attempt: str, submitter: str, submitted: float, tier: Tier, *more: Any) -> Waiting:
+def _line(path: str, attempt: str, submitter: str, submitted: float, tier: Tier, *more: Any) -> WaitingRequest:
     """One line; what a newer version wrote behind it is passed over, while both run.
 
     Names that many share are one object each: comparing thousands of them is quicker so.
     """
     known = more[:_MORE]
-    return Waiting(path, attempt, sys.intern(submitter), submitted, sys.intern(tier), *known)  # type: ignore[arg-type]
+    return WaitingRequest(path, attempt, sys.intern(submitter), submitted, sys.intern(tier), *known)  # type: ignore[arg-type]
 
 
-def turn_of(entry: Entry) -> Waiting:
+def turn_of(entry: IndexEntry) -> WaitingRequest:
     """What decides about the turn of a request."""
-    return Waiting(
+    return WaitingRequest(
         path=entry.path,
         attempt=entry.attempt or "",
         submitter=entry.submitter,

@@ -6,17 +6,17 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from bot.core.context import Desk, repo_of, thread_key
+from bot.core.context import BoardContext, repo_of, thread_key
 from bot.probe import Probe
 from bot.processes.schedule import Schedule
 from bot.processes.sync_loop import SyncLoop
 from hub.client import Hub
 from leaderboard.boards import parse_board
 from leaderboard.suites import find_suite
-from localhub.repos.events import Event
+from localhub.repos.events import HubEvent
 from redis_state import jobs
-from redis_state.attempts import Progress
-from redis_state.dirty import Priority
+from redis_state.attempts import AttemptProgress
+from redis_state.dirty import SyncPriority
 from redis_state.heartbeats import WorkerCard
 from redis_state.redis import connect
 from simulations.adoption.user_actions import BOT, REQUESTS, Act, token
@@ -33,7 +33,7 @@ class Bot:
         self.hub, self.redis, self.board, self.mirrors = hub, connect(redis_url), board, mirrors
         self.running: dict[str, str] = {}
         """Attempt → path of what our one worker evaluates: it never ends, as far as these days go."""
-        self.desk: Desk
+        self.desk: BoardContext
         self.probe = Probe()  # its imports take seconds, and outlive a restart
         self._start()
         hub.box.subscribe(self._deliver)
@@ -42,7 +42,7 @@ class Bot:
         board = parse_board(self.board.read_text())
         door = Hub(self.hub.url, token(BOT))
         now = self.hub.box.clock.seconds
-        self.desk = Desk(
+        self.desk = BoardContext(
             board, find_suite(board.suite), door, self.redis, now=now, probe=self.probe, mirrors=self.mirrors
         )
         self.loop, self.schedule = SyncLoop(self.desk), Schedule(self.desk)
@@ -73,7 +73,7 @@ class Bot:
         now = self.desk.now()
         self.desk.workers.announce(WorkerCard(name=WORKER, tiers=("all",), since=now, beat=now))
         for attempt, path in self.running.items():
-            self.desk.attempts.beat(attempt, Progress("evaluate"), now=now, worker=WORKER, path=path)
+            self.desk.attempts.beat(attempt, AttemptProgress("evaluate"), now=now, worker=WORKER, path=path)
         self.schedule.tick()
         while self.loop.step() or self._take():
             pass
@@ -89,11 +89,11 @@ class Bot:
             self.desk.mark(f"request:{message.path}")
         return bool(found)
 
-    def _deliver(self, event: Event) -> None:
+    def _deliver(self, event: HubEvent) -> None:
         """What the delivery of a webhook does: a key becomes dirty."""
         repo = repo_of(f"{event.repo.type}/{event.repo.full_name}")
         is_ours = event.actor is not None and event.actor.name == BOT
         if event.kind == "repo.content" and event.repo.full_name == REQUESTS:
-            self.desk.mark("requests", Priority.PERSON)
+            self.desk.mark("requests", SyncPriority.PERSON)
         if event.thread is not None and not is_ours and repo in (self.desk.requests, self.desk.community):
-            self.desk.mark(thread_key(repo, event.thread.num), Priority.PERSON)
+            self.desk.mark(thread_key(repo, event.thread.num), SyncPriority.PERSON)

@@ -18,9 +18,9 @@ from leaderboard.kinds import Effect
 from leaderboard.requests import is_request_path
 from localhub.accounts.store import Caller
 from localhub.clock import Clock
-from localhub.git.repository import Author, Put
+from localhub.git.repository import Author, SetFile
 from localhub.testing import LocalHub
-from redis_state.shadowed_writes import Would
+from redis_state.shadowed_writes import ShadowedWrite
 from simulations.adoption.bot_driver import Bot
 from simulations.adoption.existing_board import Old, double_of, flags, old_requests, talk
 from simulations.adoption.operator_commands import Operator
@@ -91,11 +91,13 @@ class Story:
         """Put the past on the Hub, and describe the board."""
         me = Author(BACKEND, "old@example.com")
         requests, results = (self._repo(name) for name in (REQUESTS, RESULTS))
-        files = [Put(one.path, one.file()) for one in old]
-        files += [Put(one.path.replace("Org-", "org-"), double_of(one)) for one in old if one.is_double]
+        files = [SetFile(one.path, one.file()) for one in old]
+        files += [SetFile(one.path.replace("Org-", "org-"), double_of(one)) for one in old if one.is_double]
         requests.git.commit("refs/heads/main", files, None, me, "Requests", when=EPOCH)
         ended = [one for one in old if one.kind and one.status in ("FINISHED", "PENDING_NEW_EVAL")]
-        results.git.commit("refs/heads/main", [Put(*one.results()) for one in ended], None, me, "Results", when=EPOCH)
+        results.git.commit(
+            "refs/heads/main", [SetFile(*one.results()) for one in ended], None, me, "Results", when=EPOCH
+        )
         people = [Caller(self.hub.box.accounts.by_name(f"person-{number}")) for number in range(12)]
         places = (requests, *(4 * [self.hub.box.repos.get("space", SPACE)]))
         for number in range(threads):
@@ -169,7 +171,7 @@ class Story:
         self.found["listed"] = sorted(self.listed)
         self.found["overtaken"] = sorted(self.overtaken)
 
-    def _is_overtaken(self, would: Would) -> bool:
+    def _is_overtaken(self, would: ShadowedWrite) -> bool:
         """Whether somebody else has brought a request to its end meanwhile, or it was asked for too long ago."""
         about = marker_of(f"<!-- {would.id.partition('<!-- ')[2]}")
         path = would.path if would.effect == "edit" else about.key if about is not None else ""

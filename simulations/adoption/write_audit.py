@@ -10,8 +10,8 @@ from typing import Any
 
 from hub.comments import marker_of
 from leaderboard.requests import is_request_path
-from localhub.repos.events import Event
-from redis_state.shadowed_writes import Would
+from localhub.repos.events import HubEvent
+from redis_state.shadowed_writes import ShadowedWrite
 
 MAIN = "refs/heads/main"
 FLAGS_REPO = "board/flags"
@@ -50,7 +50,7 @@ class Witness:
         self.deeds: list[Deed] = []
         hub.box.subscribe(self._look)
 
-    def _look(self, event: Event) -> None:
+    def _look(self, event: HubEvent) -> None:
         if event.actor is None or event.actor.name != self.bot:
             return
         repo = f"{event.repo.type}/{event.repo.full_name}"
@@ -64,7 +64,7 @@ class Witness:
             text = str(event.comment.data["raw"]) if event.comment is not None else ""
             self.deeds.append(Deed(kind, repo, event.thread.num, status=event.thread.status, text=text))
 
-    def _edits(self, event: Event, repo: str) -> Iterable[Deed]:
+    def _edits(self, event: HubEvent, repo: str) -> Iterable[Deed]:
         for change in event.updated_refs:
             if change.ref != MAIN or change.new is None:
                 continue
@@ -104,9 +104,9 @@ def mentioned(deeds: Iterable[Deed]) -> set[str]:
     return {name for deed in deeds for name in _MENTIONED.findall(deed.text)}
 
 
-def keyed(things: Iterable[Would]) -> dict[tuple[str, ...], Would]:
+def keyed(things: Iterable[ShadowedWrite]) -> dict[tuple[str, ...], ShadowedWrite]:
     """What would be done, by the words of Deed.key; edits of comments are left out, for they follow from others."""
-    found: dict[tuple[str, ...], Would] = {}
+    found: dict[tuple[str, ...], ShadowedWrite] = {}
     for would in things:
         match would.id.partition(" ")[0]:
             case "edit":

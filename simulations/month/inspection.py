@@ -7,10 +7,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from bot.core.context import Desk, thread_key
+from bot.core.context import BoardContext, thread_key
 from hub.comments import Marker, marker_of
 from hub.records import Comment, Repo, Thread
-from redis_state.board.entry import Entry
+from redis_state.board.entry import IndexEntry
 from redis_state.redis import text
 
 BOT = "bot"
@@ -50,13 +50,13 @@ class Findings:
         return sum(map(len, self.found.values()))
 
 
-def read_threads(desk: Desk) -> list[Seen]:
+def read_threads(desk: BoardContext) -> list[Seen]:
     """Every thread of the board."""
     repos = (desk.requests, desk.results, desk.community)
     return [Seen(repo, desk.hub.thread(repo, one.num)) for repo in repos for one in desk.hub.threads(repo)]
 
 
-def waiting(desk: Desk) -> set[str]:
+def waiting(desk: BoardContext) -> set[str]:
     """Threads that are on the maintainers' list, by key."""
     return {text(key) for key in desk.redis.hkeys(desk.keys.waiting_threads)}
 
@@ -101,7 +101,7 @@ def _ours(thread: Thread) -> list[Comment]:
     return [comment for comment in thread.comments if comment.author_name == BOT]
 
 
-def unended(entries: Iterable[Entry]) -> Iterator[str]:
+def unended(entries: Iterable[IndexEntry]) -> Iterator[str]:
     """Requests that wait or run for no reason that anybody could read, and ends that the index did not hear of."""
     for entry in entries:
         if entry.state not in ("settled", "foreign") and entry.hold is None:
@@ -110,7 +110,7 @@ def unended(entries: Iterable[Entry]) -> Iterator[str]:
             yield f"{entry.path} is settled, and known as {entry.standing.status}"
 
 
-def unheard(there: Mapping[str, str], entries: Mapping[str, Entry]) -> Iterator[str]:
+def unheard(there: Mapping[str, str], entries: Mapping[str, IndexEntry]) -> Iterator[str]:
     """What the index made nothing of: files that it lacks or saw otherwise last, and entries without a file.
 
     `there`: path of each request file on the Hub → its blob id.
@@ -123,7 +123,7 @@ def unheard(there: Mapping[str, str], entries: Mapping[str, Entry]) -> Iterator[
             yield f"{path} is {entry.state}, and changed since"
 
 
-def mistold(seen: Iterable[Seen], entries: Mapping[str, Entry]) -> Iterator[str]:
+def mistold(seen: Iterable[Seen], entries: Mapping[str, IndexEntry]) -> Iterator[str]:
     """Status comments that tell something else of a request than how it came to its end."""
     for one in seen:
         for comment in _ours(one.thread):
@@ -149,7 +149,9 @@ def stumbles(logs: Mapping[str, str]) -> Iterator[str]:
         yield from (f"{name}: {line.strip()[-300:]}" for line in log.splitlines() if TRACE in line)
 
 
-def unexpected(entries: Mapping[str, Entry], expected: Mapping[str, str], fates: Mapping[str, str]) -> Iterator[str]:
+def unexpected(
+    entries: Mapping[str, IndexEntry], expected: Mapping[str, str], fates: Mapping[str, str]
+) -> Iterator[str]:
     """Requests that were judged, or ended, otherwise than their models deserve.
 
     `expected`: path → code of the refusal, empty where it is accepted; `fates`: model → what its evaluation comes to.
@@ -176,7 +178,7 @@ def unexpected(entries: Mapping[str, Entry], expected: Mapping[str, str], fates:
             yield f"{path}: {status} {cause or 'without a cause'}, where it should have finished"
 
 
-def silent(entries: Iterable[Entry]) -> Iterator[str]:
+def silent(entries: Iterable[IndexEntry]) -> Iterator[str]:
     """Requests that failed without a reason that their submitters can read."""
     for entry in entries:
         failure = entry.standing.failure

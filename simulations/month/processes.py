@@ -19,7 +19,7 @@ import httpx2
 import redis
 import yaml
 
-from bot.core.context import Desk
+from bot.core.context import BoardContext
 from hub.client import Hub
 from leaderboard.boards import parse_board
 from leaderboard.suites import find_suite
@@ -77,12 +77,14 @@ class Town:
         """The board file, as every process reads it when it starts."""
         (self.folder / "board.yaml").write_text(yaml.safe_dump(dict(board)))
 
-    def desk(self) -> Desk:
+    def desk(self) -> BoardContext:
         """A desk to look at what the bot makes of the month, in the name of an account that may only read."""
         board = parse_board((self.folder / "board.yaml").read_text())
         mirrors = self.folder / "eyes"
         hub = Hub(self.hub_url, EYES, timeout=60)
-        return Desk(board, find_suite(board.suite), hub, connect(self.queue_url), self.clock.now, mirrors=mirrors)
+        return BoardContext(
+            board, find_suite(board.suite), hub, connect(self.queue_url), self.clock.now, mirrors=mirrors
+        )
 
     def start(self, *names: str) -> None:
         """Start parts of Steward."""

@@ -9,7 +9,7 @@ from typing import Any
 
 from huggingface_hub import HfApi
 
-from bot.core.context import Desk
+from bot.core.context import BoardContext
 from leaderboard.requests import is_request_path
 from leaderboard.times import read_time
 from simulations.month import inspection
@@ -146,14 +146,14 @@ def logs(town: Town) -> dict[str, str]:
     return {name: (town.children.logs / f"{name}.log").read_text("utf-8", "replace") for name in parts}
 
 
-def result_blocks(desk: Desk) -> list[dict[str, Any]]:
+def result_blocks(desk: BoardContext) -> list[dict[str, Any]]:
     """Our block in each results file of the board."""
     paths = [file.path for file in desk.hub.list_files(desk.results)]
     wanted = [path for path in paths if path.endswith(".json") and "/results_" in path]
     return [json.loads(desk.hub.read_file(desk.results, path).data)["steward"] for path in wanted]
 
 
-def times(desk: Desk, blocks: list[dict[str, Any]]) -> tuple[list[float], list[float]]:
+def times(desk: BoardContext, blocks: list[dict[str, Any]]) -> tuple[list[float], list[float]]:
     """Of each evaluation: played seconds from its submission to its start, and to its end."""
     starts, ends = dict[str, float](), dict[str, float]()
     for block in blocks:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from bot.core.context import Desk
+from bot.core.context import BoardContext
 from hub.client import Hub
 from simulations.month.accelerated_clock import DAY, HOUR, PlayedClock
 from simulations.month.event_loop import Flow, Stage
@@ -81,7 +81,7 @@ def flow_of(act: Act, script: Script, people: People, troubles: Troubles) -> Flo
     return maker(act.number)
 
 
-def is_quiet(desk: Desk, town: Town, *, soon: float) -> bool:
+def is_quiet(desk: BoardContext, town: Town, *, soon: float) -> bool:
     """Whether nothing runs, is staged, or is due within the next `soon` played seconds."""
     by = desk.now() + soon
     if desk.index.busy() or desk.ledgers.staging.repos():
@@ -113,7 +113,7 @@ def sleep_till_morning(clock: PlayedClock, stage: Stage, town: Town) -> None:
     town.wait(town.web_answers)
 
 
-def standing(desk: Desk) -> dict[str, int]:
+def standing(desk: BoardContext) -> dict[str, int]:
     """How many requests stand how."""
     counted: dict[str, int] = {}
     for entry in desk.index.find(sorted(desk.index.paths())):

@@ -14,24 +14,24 @@ import time
 from zlib import crc32
 
 from leaderboard.suites import Suite, find_suite
-from workers.common.run_plan import Progress, Report, RunPlan
+from workers.common.run_plan import Report, RunPlan, RunProgress
 
 STEPS = 8
 
 
 def evaluate(plan: RunPlan, report: Report) -> None:
     """Leave in the spool what the real harness leaves."""
-    report(Progress("load"))
+    report(RunProgress("load"))
     fate, seconds = fate_of(plan.model)
     for done in range(STEPS):
-        report(Progress("evaluate", done, STEPS))
+        report(RunProgress("evaluate", done, STEPS))
         time.sleep(seconds / STEPS)
     if fate == "dies":
         raise ValueError("the header is too large: the weights are cut off")
     if fate == "flaky" and crc32(plan.attempt.encode()) % 2:
         raise RuntimeError("CUDA error: unspecified launch failure")
     write(plan, find_suite(plan.suite), crc32(plan.model.encode()) % 1000 / 1000)
-    report(Progress("score", 1, 1))
+    report(RunProgress("score", 1, 1))
 
 
 def fate_of(model: str) -> tuple[str, float]:

@@ -13,11 +13,11 @@ from typing import Any
 import httpx2
 from huggingface_hub import CommitOperationAdd, HfApi, set_client_factory
 
-from bot.core.context import Desk
+from bot.core.context import BoardContext
 from hub.comments import marker_of
 from hub.records import Comment, Repo
 from leaderboard.requests import RequestPath, parse_path
-from redis_state.board.entry import Entry
+from redis_state.board.entry import IndexEntry
 from simulations.month.event_loop import Flow
 from simulations.month.hub_setup import MAINTAINERS, REQUESTS, SPACE, token_of
 from simulations.month.models import KINDS
@@ -35,7 +35,7 @@ class People:
 
     script: Script
     url: str
-    desk: Desk
+    desk: BoardContext
     now: Callable[[], float]
     used: set[str] = field(default_factory=set)
     """Models that somebody does something about already."""
@@ -241,13 +241,13 @@ class People:
         """A person."""
         return random.choice(self.script.submissions).owner
 
-    def entries(self, *states: str) -> list[Entry]:
+    def entries(self, *states: str) -> list[IndexEntry]:
         """What the index holds in these states, or with these statuses of the file, by path."""
         index = self.desk.index
         found = [entry for entry in index.find(sorted(index.paths())) if entry is not None]
         return [one for one in found if (one.standing.status if one.state == "settled" else one.state) in states]
 
-    def free(self, *states: str) -> list[Entry]:
+    def free(self, *states: str) -> list[IndexEntry]:
         """The same, without models about which somebody does something."""
         return [entry for entry in self.entries(*states) if entry.model not in self.used]
 
@@ -286,7 +286,7 @@ def one_connection_a_call() -> httpx2.Client:
     return httpx2.Client(follow_redirects=True, timeout=60.0, limits=limits)
 
 
-def model_of(entry: Entry) -> str:
+def model_of(entry: IndexEntry) -> str:
     """The model's name: what was never judged has it in its path alone."""
     found = parse_path(entry.path)
     return found.model if isinstance(found, RequestPath) else entry.model

@@ -7,7 +7,7 @@ from collections import defaultdict
 from dataclasses import dataclass, field
 from typing import Any
 
-from localhub.repos.events import Event
+from localhub.repos.events import HubEvent
 from localhub.repos.store import Repo
 from simulations.peers.environment import Lab
 
@@ -57,7 +57,7 @@ class Watch:
         self.seen = {board: Seen() for board in boards}
         lab.hub.box.subscribe(self._look)
 
-    def _look(self, event: Event) -> None:
+    def _look(self, event: HubEvent) -> None:
         org, _, name = event.repo.full_name.partition("/")
         seen = self.seen.get(org.removesuffix("-details"))
         if seen is None or event.kind != "repo.content":

@@ -10,7 +10,7 @@ from huggingface_hub import CommitOperationAdd, HfApi
 from huggingface_hub.errors import HfHubHTTPError
 
 from benchmarks.simulated_board import BEAT, KEPT_RULES
-from bot.core.context import Desk
+from bot.core.context import BoardContext
 from bot.processes.schedule import Schedule
 from bot.processes.sync_loop import SyncLoop
 from hub.client import Hub
@@ -19,11 +19,11 @@ from leaderboard.attempts import Details, Outcome
 from leaderboard.boards import Board
 from leaderboard.failures import cause
 from leaderboard.policy import Switchable
-from leaderboard.results import Block, dump, score, scores_in_block, with_block
+from leaderboard.results import StewardBlock, dump, score, scores_in_block, with_block
 from leaderboard.suites import find_suite
-from localhub.repos.events import Event
+from localhub.repos.events import HubEvent
 from redis_state import jobs
-from redis_state.attempts import Progress
+from redis_state.attempts import AttemptProgress
 from redis_state.heartbeats import WorkerCard
 from redis_state.redis import Redis
 from simulations.peers.environment import EPOCH, Lab, Life, Machines, Timetable, Try
@@ -43,7 +43,7 @@ class Steward:
         self.machines = Machines(lab.scenario)
         # Its waits are by the real clock, of which nothing passes here: it gives up at once, and comes again later.
         door = Hub(lab.hub.url, tokens[0], retries=Retries(attempts=1))
-        self.desk = Desk(
+        self.desk = BoardContext(
             board_of(board), find_suite("starter"), door, redis, now=lambda: lab.now, mirrors=folder / "mirrors"
         )
         self.loop, self.schedule = SyncLoop(self.desk), Schedule(self.desk)
@@ -82,7 +82,7 @@ class Steward:
         self.desk.probe.close()
         self.desk.hub.close()
 
-    def _deliver(self, event: Event) -> None:
+    def _deliver(self, event: HubEvent) -> None:
         """What a webhook's delivery does: a key becomes dirty."""
         if event.kind == "repo.content" and event.repo.full_name == self.desk.requests.id:
             self.desk.mark("requests")
@@ -100,7 +100,7 @@ class Steward:
         for name, attempt in self.doing.items():
             state = self.desk.attempts.read(attempt) if attempt else None
             if state is not None and state.state in ("claimed", "running"):
-                self.desk.attempts.beat(attempt, Progress("evaluate"), now=now, worker=name, path=state.path)
+                self.desk.attempts.beat(attempt, AttemptProgress("evaluate"), now=now, worker=name, path=state.path)
             elif state is not None and state.state == "taken":
                 self.desk.attempts.take(attempt, state.path, state.worker, now=now)
 
@@ -169,12 +169,12 @@ class Steward:
         self.desk.mark(f"request:{outcome.path}")
 
 
-def results(desk: Desk, job: jobs.EvaluationJob) -> bytes:
+def results(desk: BoardContext, job: jobs.EvaluationJob) -> bytes:
     """What an evaluation found."""
     raw: dict[str, Any] = {
         task: {"acc_norm,none": 0.75, "exact_match,answer": 0.5} for task in (*desk.suite.tasks, *desk.suite.run)
     }
-    block = Block(
+    block = StewardBlock(
         attempt=job.attempt,
         request=job.path,
         model=job.model,

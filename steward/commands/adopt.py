@@ -11,7 +11,7 @@ from steward.commands.board import AsJson
 from steward.commands.saying import ending, say
 
 if TYPE_CHECKING:
-    from bot.setup.adopting import Adopted
+    from bot.setup.adopting import AdoptionResult
 
 REFUSED = 1
 
@@ -40,11 +40,11 @@ def adopt(
         print(_as_json(found)) if as_json else say(_sentences(found))
 
 
-def _as_json(found: Adopted) -> str:
+def _as_json(found: AdoptionResult) -> str:
     return json.dumps({"new": found.is_new, "record": found.record.model_dump(), "statuses": dict(found.statuses)})
 
 
-def _sentences(found: Adopted) -> str:
+def _sentences(found: AdoptionResult) -> str:
     record = found.record
     if not found.is_new:
         return f"The board was adopted at {record.at} by {record.by.name} already. Nothing was written."

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from bot.read_models.check_models import Reason
+    from bot.read_models.check_models import ReasonView
     from leaderboard.reasons import Problem
 
 Model = Annotated[str, typer.Argument(help="The model's id on the Hub: org/name.")]
@@ -17,7 +17,7 @@ Revision = Annotated[str, typer.Option(help="A branch, a tag or a commit.")]
 WeightType = Annotated[str, typer.Option(help="Original, Delta or Adapter.")]
 
 
-def reason_lines(reason: Problem | Reason, mark: str) -> Iterator[str]:
+def reason_lines(reason: Problem | ReasonView, mark: str) -> Iterator[str]:
     """One reason behind `mark`, and below it what to do about it, where there is anything."""
     from bot.core.render import printable  # strangers' words, without what moves a terminal's cursor
 

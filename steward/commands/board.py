@@ -15,7 +15,7 @@ import typer
 from steward.commands.saying import ending
 
 if TYPE_CHECKING:
-    from bot.core.context import Desk
+    from bot.core.context import BoardContext
     from bot.core.settings import BotSettings
     from redis_state.keys import Keys
     from redis_state.redis import Redis
@@ -37,7 +37,7 @@ def sentences() -> Iterator[None]:
     from bot.core.settings import SettingsError
     from leaderboard.boards import BadBoard
     from leaderboard.suites import BadSuite
-    from redis_state.errors import RedisAway, WireError
+    from redis_state.errors import RedisAway, RedisStateError
     from steward.valkey import ValkeyMissing
 
     try:
@@ -45,7 +45,7 @@ def sentences() -> Iterator[None]:
     except RedisAway as error:
         print(f"steward: {error}", file=sys.stderr)
         raise typer.Exit(AWAY) from error
-    except (SettingsError, BadBoard, BadSuite, WireError, ValkeyMissing) as error:
+    except (SettingsError, BadBoard, BadSuite, RedisStateError, ValkeyMissing) as error:
         print(f"steward: {error}", file=sys.stderr)
         raise typer.Exit(MISCONFIGURED) from error
     except ValidationError as error:
@@ -131,12 +131,12 @@ def open_keys(board: Path | None = None) -> tuple[Redis, Keys]:
 
 
 @contextmanager
-def open_board(board: Path | None = None) -> Iterator[Desk]:
+def open_board(board: Path | None = None) -> Iterator[BoardContext]:
     """The board's desk, as the sync process has it, for one command."""
-    from bot.processes.sync_process import open_desk
+    from bot.processes.sync_process import open_board_context
 
     with sentences(), _services():
-        desk = open_desk(settings_of(board))
+        desk = open_board_context(settings_of(board))
         try:
             yield desk
         finally:

@@ -12,7 +12,7 @@ from steward.commands.asked import Model, Precision, Revision, WeightType, reaso
 from steward.commands.board import AsJson, open_board
 
 if TYPE_CHECKING:
-    from bot.model_facts.checking import Checked, CheckLine
+    from bot.model_facts.checking import AdmissionCheck, AdmissionCheckLine
 
 REFUSED = 1
 MARKS = {"passed": "ok", "failed": "FAIL", "not-looked-at": "-"}
@@ -44,11 +44,11 @@ def check(
             submitter=submitter,
             public=False,
         )
-    print(json.dumps(_fields(found)) if as_json else "\n".join([*map(_shown, found.lines), _end(found)]))
+    print(json.dumps(_fields(found)) if as_json else "\n".join([*map(_line_words, found.lines), _end(found)]))
     raise typer.Exit(0 if found.accepted else REFUSED)
 
 
-def _fields(found: Checked) -> dict[str, object]:
+def _fields(found: AdmissionCheck) -> dict[str, object]:
     lines = [
         {
             "rule": line.rule,
@@ -62,12 +62,12 @@ def _fields(found: Checked) -> dict[str, object]:
     return {**known, "rules": lines}
 
 
-def _shown(line: CheckLine) -> str:
+def _line_words(line: AdmissionCheckLine) -> str:
     reasons = (words for reason in line.reasons for words in reason_lines(reason, " " * 6))
     return "\n".join([f"{MARKS[line.outcome]:5} {line.title}", *reasons])
 
 
-def _end(found: Checked) -> str:
+def _end(found: AdmissionCheck) -> str:
     failed = sum(line.outcome == "failed" for line in found.lines)
     if found.accepted:
         return f"{found.model} would be accepted at {(found.verdict.sha or '')[:8]}."

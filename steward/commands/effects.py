@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from leaderboard.kinds import Effect, Mode
+from leaderboard.kinds import Effect, EffectMode
 from steward.commands.board import AsJson, BoardFile, in_sentences
 from steward.commands.saying import ending
 
@@ -52,7 +52,7 @@ def list_effects(
 @commands.command("set")
 def set_mode(
     kind: Annotated[Effect, typer.Argument(help="Which kind of effect.")],
-    mode: Annotated[Mode, typer.Argument(help="Not done, only listed, or done.")],
+    mode: Annotated[EffectMode, typer.Argument(help="Not done, only listed, or done.")],
     board: BoardFile = None,
     anyway: Annotated[bool, typer.Option("--anyway", help="Though another backend seems to be at work.")] = False,
     as_json: AsJson = False,
@@ -67,18 +67,18 @@ def set_mode(
         known = settings.read_board().effects.mode(kind)
     file = settings.board.resolve()  # behind a link, it is the file that is to change
     if known is mode:
-        _tell(f"{kind} is {mode} in {settings.board} already. Nothing was changed.", kind, mode, known, as_json)
+        _print_change(f"{kind} is {mode} in {settings.board} already. Nothing was changed.", kind, mode, known, as_json)
         return
-    if mode is Mode.ON and not anyway:
+    if mode is EffectMode.ON and not anyway:
         _refuse_beside_others(board, kind)
     try:
         _replace(file, set_effect(file.read_text("utf-8"), kind, mode))
     except (BadBoard, OSError) as error:
         raise ending(f"{settings.board} was not changed: {error}", REFUSED) from error
-    _tell(f"{kind} is {mode} in {settings.board}; it was {known}.\n{RESTART}", kind, mode, known, as_json)
+    _print_change(f"{kind} is {mode} in {settings.board}; it was {known}.\n{RESTART}", kind, mode, known, as_json)
 
 
-def _tell(words: str, kind: Effect, mode: Mode, before: Mode, as_json: bool) -> None:
+def _print_change(words: str, kind: Effect, mode: EffectMode, before: EffectMode, as_json: bool) -> None:
     print(json.dumps({"kind": kind, "mode": mode, "before": before}) if as_json else words)
 
 

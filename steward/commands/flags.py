@@ -13,8 +13,8 @@ from steward.commands.board import AsJson, operator
 from steward.commands.saying import ending, say
 
 if TYPE_CHECKING:
-    from bot.flags.importing import Import
-    from bot.flags.reports import Report
+    from bot.flags.importing import FlagImport
+    from bot.flags.reports import FlagReport
     from leaderboard.flags import FlagRecord
 
 UNCHANGED, MISUSED = 1, 2
@@ -56,7 +56,7 @@ def show(
 ) -> None:
     """Show what speaks for a flag on a model, and what was decided about it. Gathered now, where nobody reported it."""
     from bot.flags.model_names import find_model
-    from bot.flags.reports import find_report, gathered
+    from bot.flags.reports import find_report, gather_report
     from steward.commands.board import open_board
 
     with open_board() as desk:
@@ -65,20 +65,20 @@ def show(
             raise ending(f"there is no model {model}, neither on the Hub nor on the board.", UNCHANGED)
         report = find_report(desk, named.model)
         if report is None or not report.gathered or others:
-            fresh = gathered(desk, named.model, (*(report.named if report is not None else ()), *(others or ())))
+            fresh = gather_report(desk, named.model, (*(report.named if report is not None else ()), *(others or ())))
             report = fresh if report is None else report.model_copy(update={"findings": fresh.findings})
         records = desk.flag_book.of([named.model, *named.also])
     if as_json:
         print(json.dumps({"report": _json(report), "records": [_json(one) for one in records]}))
     else:
-        say("\n".join(_shown(report, records)))
+        say("\n".join(_flag_lines(report, records)))
 
 
-def _json(one: Report | FlagRecord) -> object:
+def _json(one: FlagReport | FlagRecord) -> object:
     return one.model_dump(mode="json")
 
 
-def _shown(report: Report, records: tuple[FlagRecord, ...]) -> Iterator[str]:
+def _flag_lines(report: FlagReport, records: tuple[FlagRecord, ...]) -> Iterator[str]:
     if report.url:
         more = f", and in {len(report.threads) - 1} more" if len(report.threads) > 1 else ""
         yield f"{report.model} was reported by {report.reporter} in {report.url}{more}"
@@ -101,7 +101,7 @@ def import_table(
     """Import flags that were kept by hand; each key that is not clean is told. Exit status 1 where one was lost."""
     from bot.flags import importing
     from hub.errors import HubError
-    from leaderboard.flag_tables import LOST, BadTable
+    from leaderboard.flag_tables import LOST, BadFlagTable
     from leaderboard.flags import CATEGORIES
     from steward.commands.board import open_board
 
@@ -112,14 +112,14 @@ def import_table(
             raise ending("the board has no repo of flags; name one in the board file: repos: {flags: …}", MISUSED)
         try:
             found = importing.read(desk, table.read_text("utf-8"), category=category, by=operator())
-        except (OSError, UnicodeDecodeError, BadTable, HubError) as error:
+        except (OSError, UnicodeDecodeError, BadFlagTable, HubError) as error:
             raise ending(f"{table} was not imported: {error}", MISUSED) from error
         written = write and importing.write(desk, found.records)
-    _tell(found, as_json=as_json, written=written, wanted=write)
+    _print_import(found, as_json=as_json, written=written, wanted=write)
     raise typer.Exit(UNCHANGED if any(one.code in LOST for one in found.problems) or write > written else 0)
 
 
-def _tell(found: Import, *, as_json: bool, written: bool, wanted: bool) -> None:
+def _print_import(found: FlagImport, *, as_json: bool, written: bool, wanted: bool) -> None:
     if as_json:
         said = {"records": [_json(one) for one in found.records], "known": list(found.known), "written": written}
         print(json.dumps({**said, "problems": [one.model_dump() for one in found.problems]}))

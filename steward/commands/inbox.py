@@ -13,7 +13,7 @@ from steward.commands.saying import ending
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from bot.intake.inbox_log import InboxLog, Kept
+    from bot.intake.inbox_log import InboxLog, StoredDelivery
 
 commands = typer.Typer(help="Deliveries of the Hub: what came, and what became of it.", no_args_is_help=True)
 NOT_THERE, MISUSED = 1, 2
@@ -98,7 +98,7 @@ def _inbox() -> InboxLog:
     return InboxLog(*open_keys())
 
 
-def _find(inbox: InboxLog, name: str) -> Kept:
+def _find(inbox: InboxLog, name: str) -> StoredDelivery:
     kept = inbox.find(name)
     if kept is None:
         known = inbox.is_known(name)
@@ -107,7 +107,7 @@ def _find(inbox: InboxLog, name: str) -> Kept:
     return kept
 
 
-def _replay(chosen: Sequence[Kept]) -> list[dict[str, Any]]:
+def _replay(chosen: Sequence[StoredDelivery]) -> list[dict[str, Any]]:
     """Send each through the inbox as a delivery of its own; id, verdict and marks of each."""
     import asyncio
     from dataclasses import replace
@@ -138,7 +138,7 @@ def _replay(chosen: Sequence[Kept]) -> list[dict[str, Any]]:
     ]
 
 
-def _line(kept: Kept) -> dict[str, Any]:
+def _line(kept: StoredDelivery) -> dict[str, Any]:
     from redis_state.clock import iso
 
     return {
@@ -151,7 +151,7 @@ def _line(kept: Kept) -> dict[str, Any]:
     }
 
 
-def _print_table(found: Sequence[Kept]) -> None:
+def _print_table(found: Sequence[StoredDelivery]) -> None:
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
@@ -166,16 +166,16 @@ def _print_table(found: Sequence[Kept]) -> None:
     Console().print(table)
 
 
-def _print_delivery(kept: Kept, standings: dict[str, Any]) -> None:
+def _print_delivery(kept: StoredDelivery, standings: dict[str, Any]) -> None:
     from bot.intake.deliveries import VERDICTS
-    from bot.intake.inbox_log import plain, readable
+    from bot.intake.inbox_log import plain, readable_body
     from redis_state.clock import iso
 
     print(f"{plain(kept.id)}, received {iso(kept.received)}, {len(kept.body):,} bytes, entry {kept.entry}")
     print(f"{kept.verdict}: {VERDICTS.get(kept.verdict, 'A word of another version of Steward.')}")
     for key, standing in standings.items():
         print(f"  {plain(key)}: {standing}")
-    print(readable(kept.body))
+    print(readable_body(kept.body))
 
 
 def _marked(keys: Sequence[str]) -> str:

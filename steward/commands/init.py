@@ -32,7 +32,7 @@ def register(app: typer.Typer) -> None:
 
 
 @dataclass(frozen=True)
-class Hook:
+class WebhookPlan:
     """One webhook: one repo, one domain. On a whole organisation it would spend its thousand a day on strangers."""
 
     repo: Repo
@@ -72,7 +72,7 @@ def init(
         secret = _webhook_secret(settings, say, apply=apply)
         with Hub(settings.hf_endpoint, settings.token()) as hub:
             try:
-                wanted = Wanted(org, details or f"{org}-details", title or org, suite, tuple(maintainer or ()))
+                wanted = NewBoardOptions(org, details or f"{org}-details", title or org, suite, tuple(maintainer or ()))
                 board = _board(settings, hub, wanted, say, apply=apply)
                 for line in steps(hub, board, url=url, secret=secret, apply=apply):
                     say(line)
@@ -86,7 +86,7 @@ def init(
 
 
 @dataclass(frozen=True)
-class Wanted:
+class NewBoardOptions:
     """A board that has no file yet, in its operator's words."""
 
     org: str
@@ -96,7 +96,7 @@ class Wanted:
     maintainers: tuple[str, ...]
 
 
-def _board(settings: BotSettings, hub: Hub, wanted: Wanted, say: Say, *, apply: bool) -> Board:
+def _board(settings: BotSettings, hub: Hub, wanted: NewBoardOptions, say: Say, *, apply: bool) -> Board:
     """The board in its file; where there is none, the one that is written there."""
     from bot.core.settings import SettingsError
     from leaderboard.boards import parse_board
@@ -147,29 +147,29 @@ def repos(board: Board) -> list[tuple[Repo, bool]]:
     ]
 
 
-def hooks(board: Board) -> list[Hook]:
+def hooks(board: Board) -> list[WebhookPlan]:
     """The webhooks: commits of the requests and flags repos, and threads of all repos in which people write."""
     from hub.records import Repo
 
     requests, results = Repo("dataset", board.repos.requests), Repo("dataset", board.repos.results)
     community = Repo(board.repos.community_type, board.repos.community)
-    flags = [Hook(Repo("dataset", board.repos.flags), "repo")] if board.repos.flags else []
+    flags = [WebhookPlan(Repo("dataset", board.repos.flags), "repo")] if board.repos.flags else []
     return [
-        Hook(requests, "repo"),
+        WebhookPlan(requests, "repo"),
         *flags,
-        *(Hook(repo, "discussion") for repo in dict.fromkeys((requests, results, community))),
+        *(WebhookPlan(repo, "discussion") for repo in dict.fromkeys((requests, results, community))),
     ]
 
 
 def steps(hub: Hub, board: Board, *, url: str, secret: str, apply: bool) -> Iterator[str]:
     """What is done, or would be, a line each. Raises HubError where the Hub will not have it."""
-    from hub.records import Watched
+    from hub.records import WatchedItem
 
     for repo, private in repos(board):
         yield _repo(hub, board, repo, private=private, apply=apply)
     present = {(hook.url, hook.watched, hook.domains) for hook in hub.webhooks() if not hook.disabled}
     for hook in hooks(board):
-        watched = Watched(hook.repo.kind, hook.repo.id)
+        watched = WatchedItem(hook.repo.kind, hook.repo.id)
         if (url, frozenset({watched}), frozenset({hook.domain})) in present:
             yield f"The webhook for the {hook.domain} events of {hook.repo.id} is there."
             continue
@@ -190,7 +190,7 @@ def rotated(hub: Hub, *, url: str, secret: str, apply: bool) -> Iterator[str]:
 
 def _repo(hub: Hub, board: Board, repo: Repo, *, private: bool, apply: bool) -> str:
     """One repo and its card. A repo that holds anything is left alone; an empty one may be left from a first try."""
-    from hub.records import Put
+    from hub.records import WriteFile
     from steward.newboard import card
 
     there = hub.repo_exists(repo)
@@ -200,7 +200,7 @@ def _repo(hub: Hub, board: Board, repo: Repo, *, private: bool, apply: bool) -> 
         if not there:
             hub.create_repo(repo, private=private)
         if hub.find_file(repo, CARD) is None:  # the Hub itself may put one into a new Space
-            hub.commit(repo, [Put(CARD, card(board, repo.id))], "Say what this is", regular=[CARD])
+            hub.commit(repo, [WriteFile(CARD, card(board, repo.id))], "Say what this is", regular=[CARD])
     if there:
         return f"{'Wrote' if apply else 'Would write'} the card of the {repo.kind} {repo.id}, which is empty."
     return f"{'Made' if apply else 'Would make'} the {'private ' if private else ''}{repo.kind} {repo.id}, with a card."

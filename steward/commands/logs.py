@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from steward.commands.board import AsJson, BoardFile
-from steward.commands.status import UNKNOWN, What, meant, none_known, told
+from steward.commands.status import UNKNOWN, What, find_requests, none_known, request_lines
 
 if TYPE_CHECKING:
-    from bot.core.context import Desk
-    from redis_state.board.entry import Entry
+    from bot.core.context import BoardContext
+    from redis_state.board.entry import IndexEntry
 
 OPEN = ("PENDING", "RERUN", "PENDING_NEW_EVAL", "RUNNING")
 """Statuses of a request that has not come to its end."""
@@ -38,12 +38,15 @@ def why(
     from steward.commands.board import open_board
 
     with open_board(board) as desk:
-        entries = meant(desk, what)
+        entries = find_requests(desk, what)
         found = [(serializers.request(desk, entry, public=False), lines_of(desk, entry)) for entry in entries]
     if as_json:
         print(json.dumps({"requests": [{**request.model_dump(), "lines": lines} for request, lines in found]}))
     else:
-        blocks = (["\n".join(told(request)), *(f"  | {printable(line)}" for line in lines)] for request, lines in found)
+        blocks = (
+            ["\n".join(request_lines(request)), *(f"  | {printable(line)}" for line in lines)]
+            for request, lines in found
+        )
         print("\n\n".join("\n".join(block) for block in blocks) or none_known(what))
     raise typer.Exit(0 if found else UNKNOWN)
 
@@ -64,13 +67,13 @@ def logs(
     from steward.commands.board import open_board
 
     with open_board(board) as desk:
-        entries = meant(desk, what)
+        entries = find_requests(desk, what)
         if len(entries) != 1:
             several = "More than one request is meant:\n" + "\n".join(printable(entry.path) for entry in entries)
             print(several if entries else none_known(what), file=sys.stderr)
             raise typer.Exit(UNKNOWN)
         try:
-            entry = _ended(desk, entries[0], every) if follow else entries[0]
+            entry = _wait_for_end(desk, entries[0], every) if follow else entries[0]
         except KeyboardInterrupt:
             raise typer.Exit(130) from None
         log = log_of(desk, entry)
@@ -84,7 +87,7 @@ def logs(
     print("\n".join(visible(line.expandtabs()) for line in log.splitlines()))
 
 
-def _ended(desk: Desk, entry: Entry, every: float) -> Entry:
+def _wait_for_end(desk: BoardContext, entry: IndexEntry, every: float) -> IndexEntry:
     """`entry` once nothing of it waits or runs; until then each change of how far it is, on standard error."""
     from bot.read_models import serializers
 
@@ -93,7 +96,7 @@ def _ended(desk: Desk, entry: Entry, every: float) -> Entry:
         (now,) = desk.index.find([entry.path])
         if now is None:
             return entry
-        lines = told(serializers.request(desk, now, public=False))
+        lines = request_lines(serializers.request(desk, now, public=False))
         said = "\n".join(line for line in lines if line.split()[0] in ("state", "place", "progress"))
         if said != before:
             print(said, file=sys.stderr, flush=True)

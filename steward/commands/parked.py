@@ -11,7 +11,7 @@ from steward.commands.board import AsJson, in_sentences
 from steward.commands.saying import cell, ending, say
 
 if TYPE_CHECKING:
-    from redis_state.parking import Parking
+    from redis_state.parking import ParkedSyncs
 
 commands = typer.Typer(help="Syncs that failed too often and wait to be woken.", no_args_is_help=True)
 
@@ -66,8 +66,8 @@ def wake(
     raise typer.Exit(1 if missing else 0)
 
 
-def _parking() -> Parking:
-    from redis_state.parking import Parking
+def _parking() -> ParkedSyncs:
+    from redis_state.parking import ParkedSyncs
     from steward.commands.board import open_keys
 
-    return Parking(*open_keys())
+    return ParkedSyncs(*open_keys())

@@ -15,8 +15,8 @@ from steward.commands.board import AsJson, operator
 from steward.commands.saying import ending, say
 
 if TYPE_CHECKING:
-    from bot.core.context import Desk
-    from bot.read_models.queue_texts import Ruling
+    from bot.core.context import BoardContext
+    from bot.read_models.queue_texts import QueueCommandResult
 
 UNCHANGED = 1
 """Exit status where nothing will change: it was so already, or it cannot be done. The sentence says which."""
@@ -76,7 +76,7 @@ def cancel(path: Path, reason: Reason, by: By = "", as_json: AsJson = False) -> 
     _rule(lambda desk: rulings.cancel(desk, path, reason, by or operator()), as_json)
 
 
-def _rule(decide: Callable[[Desk], Ruling], as_json: bool) -> None:
+def _rule(decide: Callable[[BoardContext], QueueCommandResult], as_json: bool) -> None:
     from hub.errors import HubError
     from steward.commands.board import open_board
 

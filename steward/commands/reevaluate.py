@@ -12,8 +12,8 @@ import typer
 from steward.commands.saying import ending, say
 
 if TYPE_CHECKING:
-    from bot.core.context import Desk
-    from bot.setup.reevaluating import Survey
+    from bot.core.context import BoardContext
+    from bot.setup.reevaluating import ReevaluationSurvey
 
 REFUSED = 1
 SHOWN = 20
@@ -26,11 +26,11 @@ def register(app: typer.Typer) -> None:
 
 
 @dataclass(frozen=True)
-class Done:
+class ReevaluationReport:
     """What was found, and how many were put back; None where nobody asked for that."""
 
     suite: str
-    found: Survey
+    found: ReevaluationSurvey
     put_back: int | None
 
 
@@ -56,14 +56,14 @@ def reevaluate(
     with open_board() as desk:
         try:
             found = survey(desk, model=model, old=adopted, limit=limit)
-            done = Done(desk.suite.name, found, _put_back(desk, found, by) if yes else None)
+            done = ReevaluationReport(desk.suite.name, found, _put_back(desk, found, by) if yes else None)
         except (HubError, MirrorDamaged) as error:
             raise ending(error, REFUSED) from error
     print(_as_json(done)) if as_json else say(_sentences(done))
     raise typer.Exit(REFUSED if found.due and done.put_back == 0 else 0)
 
 
-def _put_back(desk: Desk, found: Survey, by: str) -> int:
+def _put_back(desk: BoardContext, found: ReevaluationSurvey, by: str) -> int:
     from bot.setup.reevaluating import put_back
 
     if not found.due:
@@ -72,7 +72,7 @@ def _put_back(desk: Desk, found: Survey, by: str) -> int:
     return put_back(desk, found.due, by=who, command=f"steward {' '.join(sys.argv[1:])}"[:2_000])
 
 
-def _as_json(done: Done) -> str:
+def _as_json(done: ReevaluationReport) -> str:
     found = done.found
     return json.dumps(
         {
@@ -89,7 +89,7 @@ def _as_json(done: Done) -> str:
     )
 
 
-def _sentences(done: Done) -> str:
+def _sentences(done: ReevaluationReport) -> str:
     found = done.found
     lines = [f"The board's suite is {done.suite}, digest {found.suite[:12]}."]
     lines += [f"  {one.path} ({_made_with(one.made_with)})" for one in found.due[:SHOWN]]
@@ -105,7 +105,7 @@ def _made_with(digest: str) -> str:
     return f"made with {digest[:12]}" if digest else "from before Steward"
 
 
-def _others(found: Survey) -> tuple[tuple[int, str], ...]:
+def _others(found: ReevaluationSurvey) -> tuple[tuple[int, str], ...]:
     return (
         (found.current, "have results of this suite."),
         (
@@ -118,7 +118,7 @@ def _others(found: Survey) -> tuple[tuple[int, str], ...]:
     )
 
 
-def _what_was_done(done: Done) -> str:
+def _what_was_done(done: ReevaluationReport) -> str:
     if not done.found.due:
         return "Nothing is to be done."
     if done.put_back is None:

@@ -11,7 +11,7 @@ from steward.commands.board import AsJson, in_sentences
 from steward.commands.saying import cell, ending
 
 if TYPE_CHECKING:
-    from bot.setup.shadow_report import Compared
+    from bot.setup.shadow_report import ShadowComparison
 
 commands = typer.Typer(help="What the bot would have done, were its effects on.", no_args_is_help=True)
 
@@ -57,11 +57,11 @@ def clear(as_json: AsJson = False) -> None:
     print(json.dumps({"cleared": True}) if as_json else "The list is empty.")
 
 
-def _fields(one: Compared) -> dict[str, object]:
+def _fields(one: ShadowComparison) -> dict[str, object]:
     return {**one.would.model_dump(), "then": [vars(deed) for deed in one.then], "same": one.same}
 
 
-def _show(found: list[Compared], count: int) -> None:
+def _show(found: list[ShadowComparison], count: int) -> None:
     from rich.console import Console
     from rich.table import Table
 
@@ -80,7 +80,7 @@ def _show(found: list[Compared], count: int) -> None:
         print(f"{count - len(found):,} older ones are not shown; see --limit.")
 
 
-def _then(one: Compared) -> str:
+def _then(one: ShadowComparison) -> str:
     if not one.then:
         return "nothing yet"
     told = [f"{deed.at} {deed.who}: {deed.what}" for deed in one.then[:SHOWN]]

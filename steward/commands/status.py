@@ -11,9 +11,9 @@ import typer
 from steward.commands.board import AsJson, in_sentences
 
 if TYPE_CHECKING:
-    from bot.core.context import Desk
-    from bot.read_models.models import Place, Request
-    from redis_state.board.entry import Entry
+    from bot.core.context import BoardContext
+    from bot.read_models.models import QueuePositionView, RequestView
+    from redis_state.board.entry import IndexEntry
 
 UNKNOWN = 1
 What = Annotated[str, typer.Argument(metavar="PATH-OR-MODEL", help="A request's path, or a model's id.")]
@@ -29,17 +29,17 @@ def status(
     as_json: AsJson = False,
 ) -> None:
     """Show where requests stand: state, position, reason, log and thread. Exit status 1 where there is none."""
-    from bot.core.reader_context import looking_desk
+    from bot.core.reader_context import read_only_context
     from bot.core.settings import BotSettings
     from bot.read_models import serializers
 
     settings = BotSettings()
-    desk = looking_desk(settings, settings.read_board())
-    found = [serializers.request(desk, entry, public=False) for entry in meant(desk, what)]
+    desk = read_only_context(settings, settings.read_board())
+    found = [serializers.request(desk, entry, public=False) for entry in find_requests(desk, what)]
     if as_json:
         print(json.dumps({"requests": [request.model_dump() for request in found]}))
     elif found:
-        print("\n\n".join("\n".join(told(request)) for request in found))
+        print("\n\n".join("\n".join(request_lines(request)) for request in found))
     else:
         print(none_known(what))
     raise typer.Exit(0 if found else UNKNOWN)
@@ -50,7 +50,7 @@ def none_known(what: str) -> str:
     return f"No request is known for {what}: give the path of its file, or org/name."
 
 
-def meant(desk: Desk, what: str) -> list[Entry]:
+def find_requests(desk: BoardContext, what: str) -> list[IndexEntry]:
     """The requests that a person means by a path, or by a model's id."""
     from leaderboard.requests import is_request_path
 
@@ -59,7 +59,7 @@ def meant(desk: Desk, what: str) -> list[Entry]:
     return sorted(desk.index.of_model(what), key=lambda entry: entry.path)
 
 
-def told(request: Request) -> Iterator[str]:
+def request_lines(request: RequestView) -> Iterator[str]:
     """What is known of one, a line each."""
     from bot.core.render import printable  # strangers' words, without what moves a terminal's cursor
 
@@ -87,19 +87,19 @@ def told(request: Request) -> Iterator[str]:
             yield f"  {'':10} → {printable(request.failure.advice)}"
 
 
-def _submitted(request: Request) -> str:
+def _submitted(request: RequestView) -> str:
     by = f" by {request.submitter}" if request.submitter else ""
     before = ", before Steward took over the board" if request.from_before else ""
     return f"{request.submitted or 'at an unknown time'}{by}{before}"
 
 
-def _place(place: Place) -> str:
+def _place(place: QueuePositionView) -> str:
     about = f", starts between {place.start.earliest} and {place.start.latest}" if place.start is not None else ""
     workers = f"{place.workers} worker{'' if place.workers == 1 else 's'}"
     return f"{place.position} of {place.among} for {workers}{about}"
 
 
-def _progress(request: Request) -> str:
+def _progress(request: RequestView) -> str:
     progress = request.progress
     if progress is None:
         return ""

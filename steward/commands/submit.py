@@ -19,9 +19,9 @@ from steward.commands.board import MISCONFIGURED, AsJson, open_board
 from steward.commands.saying import ending
 
 if TYPE_CHECKING:
-    from bot.read_models.submit_models import Asked, Submitted
+    from bot.read_models.submit_models import SubmissionBody, SubmissionResponse
     from hub.records import Account
-    from redis_state.board.submissions import Submission
+    from redis_state.board.submissions import ApiSubmission
 
 REFUSED = 1
 STATUSES = {"submitted": 0, "resubmitted": 0, "under-way": MISCONFIGURED, "hub-refused": MISCONFIGURED}
@@ -52,10 +52,10 @@ def submit(
     """
     from pydantic import ValidationError
 
-    from bot.read_models.submit_models import Asked
+    from bot.read_models.submit_models import SubmissionBody
 
     try:
-        asked = Asked(
+        asked = SubmissionBody(
             model=model,
             revision=revision,
             precision=precision,
@@ -67,17 +67,17 @@ def submit(
         raise _cannot("; ".join(f"{one['loc'][0]}: {one['msg']}" for one in error.errors())) from None
     if server and by:
         raise _cannot("--by is for whoever runs the bot; at a server, it is in the name of whoever owns the token.")
-    told = _by_server(server, asked) if server else _here(asked, by)
+    told = _by_server(server, asked) if server else _submit_locally(asked, by)
     print(told.model_dump_json() if as_json else "\n".join(_lines(told, server)))
     raise typer.Exit(STATUSES.get(told.code, REFUSED))
 
 
-def _by_server(server: str, asked: Asked) -> Submitted:
+def _by_server(server: str, asked: SubmissionBody) -> SubmissionResponse:
     """What the leaderboard at `server` answers; asked again while it is checking."""
     import httpx2
     from pydantic import ValidationError
 
-    from bot.read_models.submit_models import Submitted
+    from bot.read_models.submit_models import SubmissionResponse
 
     if not _keeps_a_secret(server):
         raise _cannot("your token would travel in the open; give the address with https.")
@@ -90,10 +90,10 @@ def _by_server(server: str, asked: Asked) -> Submitted:
         except unsent as error:
             raise _cannot(f"{address} does not answer: {error}") from error
         except httpx2.HTTPError as error:
-            raise _not_known(f"{address} does not answer: {error}") from error
+            raise _outcome_unknown(f"{address} does not answer: {error}") from error
         unsent = ()  # from here on the server has it
         try:
-            told = Submitted.model_validate_json(answer.content)
+            told = SubmissionResponse.model_validate_json(answer.content)
         except ValidationError:
             raise _cannot(_other_words(answer.status_code, answer.content)) from None
         if told.code != "under-way" or time.monotonic() > deadline:
@@ -121,31 +121,31 @@ def _other_words(status: int, content: bytes) -> str:
         return f"the server answered {status}, and not as a leaderboard does; is its address right?"
 
 
-def _here(asked: Asked, by: str) -> Submitted:
+def _submit_locally(asked: SubmissionBody, by: str) -> SubmissionResponse:
     """What comes of it on the board of our own settings."""
     from bot.web.submission_sync import carry_out
     from hub.errors import HubError
-    from redis_state.board.submissions import Submissions
+    from redis_state.board.submissions import ApiSubmissions
 
     with open_board() as desk:
         try:
             account = desk.hub.user(by) if by else _owner(desk.hub.endpoint)
             submission = _submission(asked, account, desk.now())
-            submissions = Submissions(desk.redis, desk.keys)
+            submissions = ApiSubmissions(desk.redis, desk.keys)
             submissions.put(submission)  # what is said again within a day is the same, and on record once
             return carry_out(desk, submissions.find(submission.digest) or submission)
         except HubError as error:
             raise _cannot(f"the Hub was asked in vain: {error}") from error
 
 
-def _submission(asked: Asked, account: Account, at: float) -> Submission:
+def _submission(asked: SubmissionBody, account: Account, at: float) -> ApiSubmission:
     from bot.web.submission_sync import arguments_of
-    from redis_state.board.submissions import Submission
+    from redis_state.board.submissions import ApiSubmission
 
     arguments = arguments_of(asked)
     if isinstance(arguments, str):
         raise _cannot(arguments)
-    return Submission(person_id=account.id, person_name=account.name, arguments=arguments, at=at)
+    return ApiSubmission(person_id=account.id, person_name=account.name, arguments=arguments, at=at)
 
 
 def _owner(endpoint: str) -> Account:
@@ -169,7 +169,7 @@ def _own_token() -> str:
     return token
 
 
-def _not_known(words: str) -> typer.Exit:
+def _outcome_unknown(words: str) -> typer.Exit:
     """The server may have taken it before it fell silent."""
     again = "Submit it again to hear what came of it: it counts once."
     return ending(f"nobody can say whether it was submitted: {words} {again}", MISCONFIGURED)
@@ -179,7 +179,7 @@ def _cannot(words: str) -> typer.Exit:
     return ending(f"nothing was submitted: {words}", MISCONFIGURED)
 
 
-def _lines(told: Submitted, server: str) -> Iterator[str]:
+def _lines(told: SubmissionResponse, server: str) -> Iterator[str]:
     from bot.core.render import printable  # strangers' words, without what moves a terminal's cursor
 
     yield printable(told.message)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from steward.supervisor import Part
+    from steward.supervisor import SupervisedProcess
 
 WEB = (
     "STEWARD_WEBHOOK_SECRET",
@@ -24,7 +24,7 @@ WEB = (
 )
 SYNC = ("STEWARD_BOT_TOKEN",)
 WORK = ("STEWARD_WORKER_TOKEN",)
-NOBODY = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN")
+PERSONAL_TOKENS = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN")
 """Tokens of the person at the shell: no process speaks in their name."""
 
 STEWARD = (sys.executable, "-P", "-m", "steward.cli")
@@ -77,17 +77,22 @@ def up(
     raise typer.Exit(status)
 
 
-def parts(environment: Mapping[str, str], *, worker: bool) -> list[Part]:
+def parts(environment: Mapping[str, str], *, worker: bool) -> list[SupervisedProcess]:
     """The processes, each with the secrets that it needs and no other."""
-    from steward.supervisor import Part
+    from steward.supervisor import SupervisedProcess
 
     named = {"serve": WEB, "sync": SYNC, **({"work": WORK} if worker else {})}
-    secrets = {variable for names in (WEB, SYNC, WORK, NOBODY) for name in names for variable in (name, f"{name}_FILE")}
+    secrets = {
+        variable
+        for names in (WEB, SYNC, WORK, PERSONAL_TOKENS)
+        for name in names
+        for variable in (name, f"{name}_FILE")
+    }
     found = []
     for name, own in named.items():
         hidden = secrets - {variable for word in own for variable in (word, f"{word}_FILE")}
         kept = {variable: value for variable, value in environment.items() if variable not in hidden}
-        found.append(Part(name, (*STEWARD, name), kept))
+        found.append(SupervisedProcess(name, (*STEWARD, name), kept))
     return found
 
 

@@ -32,13 +32,13 @@ def verify(
     """
     from steward.commands.board import MISCONFIGURED, sentences
     from workers.errors import WorkerError
-    from workers.jobs.verification import as_json as written
-    from workers.jobs.verification_run import run
+    from workers.jobs.verification import verification_json as written
+    from workers.jobs.verification_run import run_verification
     from workers.settings import WorkerSettings
 
     with sentences():
         try:
-            found = run(WorkerSettings(), attempt, model)
+            found = run_verification(WorkerSettings(), attempt, model)
         except (WorkerError, OSError) as error:
             raise ending(f"{attempt} cannot be verified: {error}", MISCONFIGURED) from error
     print(written(found)) if as_json else say("\n".join(_lines(found)))

@@ -12,8 +12,8 @@ from steward.commands.board import in_sentences
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-    from bot.read_models.lists import Pages
-    from bot.read_models.models import Queue
+    from bot.read_models.lists import QueueReader
+    from bot.read_models.models import QueueResponse
 
 SHOWN = 20
 """Requests that wait, at most: what fits a screen."""
@@ -30,19 +30,19 @@ def watch(
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object a look.")] = False,
 ) -> None:
     """Show who runs, how far, who waits and when they start; Ctrl-C ends it."""
-    from bot.core.reader_context import looking_desk
+    from bot.core.reader_context import read_only_context
     from bot.core.settings import BotSettings
-    from bot.read_models.lists import Pages
+    from bot.read_models.lists import QueueReader
 
     settings = BotSettings()
-    pages = Pages(looking_desk(settings, settings.read_board()))
+    pages = QueueReader(read_only_context(settings, settings.read_board()))
     try:
         _follow(pages, every, once=once, as_json=as_json)
     except KeyboardInterrupt:
         return
 
 
-def _follow(pages: Pages, every: float, *, once: bool, as_json: bool) -> None:
+def _follow(pages: QueueReader, every: float, *, once: bool, as_json: bool) -> None:
     from redis.exceptions import RedisError
     from rich.console import Console
     from rich.live import Live
@@ -51,20 +51,20 @@ def _follow(pages: Pages, every: float, *, once: bool, as_json: bool) -> None:
     if once or as_json:
         while True:
             found = pages.queue(limit=SHOWN)
-            print(found.model_dump_json(), flush=True) if as_json else console.print(shown(found))
+            print(found.model_dump_json(), flush=True) if as_json else console.print(queue_tables(found))
             if once:
                 return
             time.sleep(every)
     with Live(console=console, auto_refresh=False, screen=console.is_terminal) as live:
         while True:
             try:
-                live.update(shown(pages.queue(limit=SHOWN)), refresh=True)
+                live.update(queue_tables(pages.queue(limit=SHOWN)), refresh=True)
             except RedisError as error:
                 live.update(f"Redis does not answer ({type(error).__name__}); trying again.", refresh=True)
             time.sleep(every)
 
 
-def shown(queue: Queue) -> RenderableType:
+def queue_tables(queue: QueueResponse) -> RenderableType:
     """The queue as tables. Strangers' words are text, never markup."""
     from rich.console import Group
     from rich.table import Table

@@ -33,7 +33,7 @@ some of which do not, and every one of them is told what became of it.
 
 
 @dataclass(frozen=True)
-class Upload:
+class DemoModel:
     """A model to be made, by whom."""
 
     model: str
@@ -76,14 +76,14 @@ def _unknown(_folder: Path) -> dict[str, bytes | Path]:
 
 
 UPLOADS = (
-    Upload(GOOD, "A small chat model with real weights.", _good),
-    Upload(REMOTE_CODE, "An architecture that brings its own code.", _remote_code),
-    Upload(CORRUPTED, "A model whose training went astray.", _corrupted),
-    Upload(UNKNOWN, "An architecture that nobody has heard of yet.", _unknown),
+    DemoModel(GOOD, "A small chat model with real weights.", _good),
+    DemoModel(REMOTE_CODE, "An architecture that brings its own code.", _remote_code),
+    DemoModel(CORRUPTED, "A model whose training went astray.", _corrupted),
+    DemoModel(UNKNOWN, "An architecture that nobody has heard of yet.", _unknown),
 )
 
 
-def upload(endpoint: str, token: str, what: Upload, folder: Path) -> str:
+def upload(endpoint: str, token: str, what: DemoModel, folder: Path) -> str:
     """Upload `what` in the name of its owner; the commit that holds it."""
     api = HfApi(endpoint=endpoint, token=token)
     api.create_repo(what.model, exist_ok=True)

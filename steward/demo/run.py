@@ -83,7 +83,7 @@ def _story(stage: Any, timeline: Any, suite: str) -> dict[str, Any]:
     from redis_state.redis import connect
     from steward.demo.models import UPLOADS, converted, upload
     from steward.demo.story import SUBMISSIONS, submit
-    from steward.demo.watch import Watch
+    from steward.demo.watch import SubmissionWatcher
     from steward.demo.world import ORG
 
     began = time.monotonic()
@@ -102,7 +102,7 @@ def _story(stage: Any, timeline: Any, suite: str) -> dict[str, Any]:
         how = "an outsider's pull request, which a maintainer merges" if submission.by_pull_request else "the form"
         timeline.say(f"{submission.model}, submitted by {submission.sender} through {how}")
     with Hub(stage.hub_url, None) as hub:
-        watch = Watch(hub, connect(stage.valkey.url), Keys(ORG))
+        watch = SubmissionWatcher(hub, connect(stage.valkey.url), Keys(ORG))
         standings = _wait_for_the_end(watch, timeline, stage.children.check)
         requests = [_report(watch, standing) for standing in standings]
     return {"seconds": round(time.monotonic() - began, 1), "hub": stage.hub_url, "requests": requests}

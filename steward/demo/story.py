@@ -14,7 +14,7 @@ from steward.demo.world import FRONT_END, MAINTAINER, REQUESTS, World
 
 
 @dataclass(frozen=True)
-class Submission:
+class DemoSubmission:
     """One model, who wants it evaluated and how it comes in, and how it must end."""
 
     model: str
@@ -31,14 +31,14 @@ class Submission:
 
 
 SUBMISSIONS = (
-    Submission(GOOD, "ada", by_pull_request=False, status="FINISHED", cause=None),
-    Submission(REMOTE_CODE, "bob", by_pull_request=False, status="FAILED", cause="several-reasons"),
-    Submission(UNKNOWN, "chen", by_pull_request=True, status="FAILED", cause="unknown-architecture"),
-    Submission(CORRUPTED, "bob", by_pull_request=False, status="FAILED", cause="weights-not-finite"),
+    DemoSubmission(GOOD, "ada", by_pull_request=False, status="FINISHED", cause=None),
+    DemoSubmission(REMOTE_CODE, "bob", by_pull_request=False, status="FAILED", cause="several-reasons"),
+    DemoSubmission(UNKNOWN, "chen", by_pull_request=True, status="FAILED", cause="unknown-architecture"),
+    DemoSubmission(CORRUPTED, "bob", by_pull_request=False, status="FAILED", cause="weights-not-finite"),
 )
 
 
-def request_file(submission: Submission, revision: str) -> bytes:
+def request_file(submission: DemoSubmission, revision: str) -> bytes:
     """What the leaderboard's form writes."""
     fields = {
         "model": submission.model,
@@ -59,7 +59,7 @@ def request_file(submission: Submission, revision: str) -> bytes:
     return json.dumps(fields).encode()
 
 
-def submit(endpoint: str, world: World, submission: Submission, revision: str) -> None:
+def submit(endpoint: str, world: World, submission: DemoSubmission, revision: str) -> None:
     """Bring `submission` in, in the way that it comes."""
     add = CommitOperationAdd(submission.path, request_file(submission, revision))
     if submission.by_pull_request:

@@ -12,7 +12,7 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedCo
 from rich.table import Table
 
 from bot.read_models.phases import PHASES
-from steward.demo.watch import Standing
+from steward.demo.watch import SubmissionStatus
 
 
 class Timeline:
@@ -40,7 +40,7 @@ class Timeline:
             f"[dim]{time.monotonic() - self._began:7.1f}s[/dim] {escape(words)}", highlight=False
         )
 
-    def show(self, standings: list[Standing]) -> None:
+    def show(self, standings: list[SubmissionStatus]) -> None:
         """Tell what changed since the last call."""
         for standing in standings:
             self._bar(standing)
@@ -50,7 +50,7 @@ class Timeline:
                 self._said[key] = words
                 self.say(f"{standing.submission.model}: {words}")
 
-    def _bar(self, standing: Standing) -> None:
+    def _bar(self, standing: SubmissionStatus) -> None:
         model, attempt = standing.submission.model, standing.attempt
         if attempt is None or not attempt.progress.total:
             if model in self._bars:
@@ -86,7 +86,7 @@ class Timeline:
         self._progress.stop()
 
 
-def _words(standing: Standing) -> str:
+def _words(standing: SubmissionStatus) -> str:
     if standing.failure is not None and standing.ended:
         return f"{standing.status} ({standing.failure.cause}: {standing.failure.message})"
     if standing.attempt is not None:

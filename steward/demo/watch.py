@@ -14,17 +14,17 @@ from leaderboard.requests import Request, parse_request
 from redis_state.attempts import Attempts, AttemptState
 from redis_state.keys import Keys
 from redis_state.redis import Redis
-from steward.demo.story import SUBMISSIONS, Submission
+from steward.demo.story import SUBMISSIONS, DemoSubmission
 from steward.demo.world import REQUESTS, RESULTS
 
 ENDED = ("FINISHED", "FAILED")
 
 
 @dataclass(frozen=True)
-class Standing:
+class SubmissionStatus:
     """How one submission stands."""
 
-    submission: Submission
+    submission: DemoSubmission
     status: str = "not there yet"
     failure: Failure | None = None
     thread: str | None = None
@@ -43,21 +43,21 @@ class Standing:
         return self.status == self.submission.status and cause == self.submission.cause and self.thread is not None
 
 
-class Watch:
+class SubmissionWatcher:
     """Reads all submissions, a call each."""
 
     def __init__(self, hub: Hub, redis: Redis, keys: Keys) -> None:
         self._hub = hub
         self._attempts = Attempts(redis, keys)
         self._repo = Repo("dataset", REQUESTS)
-        self._last: dict[str, Standing] = {}
+        self._last: dict[str, SubmissionStatus] = {}
 
-    def look(self) -> list[Standing]:
+    def look(self) -> list[SubmissionStatus]:
         """How they stand now; one that cannot be read for a moment stands as it stood."""
         return [self._standing(submission) for submission in SUBMISSIONS]
 
-    def _standing(self, submission: Submission) -> Standing:
-        before = self._last.get(submission.path, Standing(submission))
+    def _standing(self, submission: DemoSubmission) -> SubmissionStatus:
+        before = self._last.get(submission.path, SubmissionStatus(submission))
         if before.ended:
             return before
         try:
@@ -70,13 +70,13 @@ class Watch:
         self._last[submission.path] = standing = self._read(submission, request)
         return standing
 
-    def _read(self, submission: Submission, request: Request) -> Standing:
+    def _read(self, submission: DemoSubmission, request: Request) -> SubmissionStatus:
         facts, job = request.file.steward, request.file.job_id
         attempt = self._attempts.read(job) if isinstance(job, str) and request.file.status == "RUNNING" else None
         thread = f"{self._hub.endpoint}{self._repo.web}/discussions/{facts.thread}" if facts.thread else None
-        return Standing(submission, request.file.status, facts.failure, thread, facts.results, attempt)
+        return SubmissionStatus(submission, request.file.status, facts.failure, thread, facts.results, attempt)
 
-    def scores(self, standing: Standing) -> dict[str, Any] | None:
+    def scores(self, standing: SubmissionStatus) -> dict[str, Any] | None:
         """The published scores of a finished submission, from the results repo."""
         if standing.results is None:
             return None

@@ -11,7 +11,7 @@ from jinja2 import ChoiceLoader, DictLoader
 from markdown_it import MarkdownIt
 
 from bot.core.commands.grammar import commands_in
-from bot.core.commands.registry import Misused, Registry, bind
+from bot.core.commands.registry import BadArguments, Registry, bind
 from bot.core.render import ENVIRONMENT
 from bot.threads.docs import page
 from bot.threads.verbs import REGISTRY
@@ -34,7 +34,7 @@ def test_the_verb_in_the_how_to_works(project: Path, monkeypatch: pytest.MonkeyP
     for example in verb.examples:
         (command,) = commands_in(example)
         assert registry.find(command.verb) is verb
-        assert not isinstance(bind(verb, command), Misused)
+        assert not isinstance(bind(verb, command), BadArguments)
     loaders = ChoiceLoader([DictLoader({"commands/age.md.j2": words}), ENVIRONMENT.loader])  # type: ignore[list-item]
     monkeypatch.setattr(ENVIRONMENT, "loader", loaders)
     call = SimpleNamespace(

@@ -22,7 +22,7 @@ from workers.common.hub_access import HubAccess
 from workers.common.run_plan import RunPlan
 from workers.evaluation import machine
 from workers.evaluation.task_files import write_tasks
-from workers.jobs.provisions import HubSupply
+from workers.jobs.provisions import TokenHubGateway
 from workers.models.tiny_model import model
 
 GPUS = machine.gpus()
@@ -136,7 +136,7 @@ def test_a_precision_is_evaluated_on_the_gpu(stand: RealStand, precision: str) -
 def test_two_devices_find_what_one_finds(stand: RealStand, spread: str) -> None:
     """A copy on each, or the layers parted among them: the same scores."""
     revision = stand.upload("ada/tiny", model())
-    supply = HubSupply(HubAccess(stand.hub.url, "hf_worker"), stand.suite, stand.folder / "children")
+    supply = TokenHubGateway(HubAccess(stand.hub.url, "hf_worker"), stand.suite, stand.folder / "children")
     provisions = supply.fetch(stand.job("ada/tiny", revision))
     ((repo, commit),) = provisions.questions.revisions.items()
     tasks = write_tasks(stand.suite, stand.folder / "tasks", repo=repo, revision=commit)

@@ -11,17 +11,17 @@ from dataclasses import replace
 
 from leaderboard import failures
 from leaderboard.attempts import Failure
-from leaderboard.evidence import MAX_CHAIN, MAX_NAME, MAX_TAIL, MAX_TEXT, Evidence
+from leaderboard.evidence import MAX_CHAIN, MAX_NAME, MAX_TAIL, MAX_TEXT, FailureEvidence
 from workers import errors
 from workers.common.scrub import scrub
 
 
-def diagnose(evidence: Evidence) -> Failure:
+def diagnose(evidence: FailureEvidence) -> Failure:
     """What the attempt died of."""
-    return failures.diagnose(evidence).failure(scrub(detail(evidence)))
+    return failures.diagnose(evidence).failure(scrub(failure_detail(evidence)))
 
 
-def detail(evidence: Evidence) -> str:
+def failure_detail(evidence: FailureEvidence) -> str:
     """The decisive words: the exception's first line, else how the process ended, else the log's last line.
 
     Our own errors are sentences already; before others' the type is named, for `'added_tokens'` alone says nothing.
@@ -58,13 +58,13 @@ def signal_name(number: int) -> str:
         return f"signal {number}"
 
 
-def evidence_of(error: BaseException, phase: str, log_tail: str = "") -> Evidence:
+def evidence_of(error: BaseException, phase: str, log_tail: str = "") -> FailureEvidence:
     """The evidence in an exception that was caught, with the types of all that led to it."""
     name, text = type(error).__qualname__[:MAX_NAME], str(error)[:MAX_TEXT]
-    return Evidence(phase, name, text, chain_of(error), log_tail=log_tail[-MAX_TAIL:])
+    return FailureEvidence(phase, name, text, exception_chain(error), log_tail=log_tail[-MAX_TAIL:])
 
 
-def chain_of(error: BaseException) -> tuple[str, ...]:
+def exception_chain(error: BaseException) -> tuple[str, ...]:
     """Bare names of the types of what led to `error`, nearest first."""
     chain: list[str] = []
     link = error.__cause__ or error.__context__
@@ -74,7 +74,7 @@ def chain_of(error: BaseException) -> tuple[str, ...]:
     return tuple(chain)
 
 
-def fit_to_leave(evidence: Evidence, secrets: Iterable[str]) -> Evidence:
+def scrubbed_evidence(evidence: FailureEvidence, secrets: Iterable[str]) -> FailureEvidence:
     """The evidence as it may be kept elsewhere: scrubbed, and in its bounds."""
     hidden = tuple(secrets)
     text, tail = (scrub(_legible(words), hidden) for words in (evidence.text, evidence.log_tail))

@@ -65,7 +65,7 @@ def hide_from_same_user(hidden: bool = True) -> None:
     prctl(_PR_SET_DUMPABLE, int(not hidden), "PR_SET_DUMPABLE")
 
 
-def gain_nothing_by_exec() -> None:
+def forbid_privilege_gain() -> None:
     """Let no setuid program raise this process or its children."""
     prctl(_PR_SET_NO_NEW_PRIVS, 1, "PR_SET_NO_NEW_PRIVS")
 

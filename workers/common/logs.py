@@ -12,8 +12,8 @@ import re
 HEAD = 64 * 1024
 TAIL = 160 * 1024
 MAX_LINE = 8 * 1024
-OURS = b"[worker]"
-_ORDERS = re.compile(
+WORKER_PREFIX = b"[worker]"
+_TERMINAL_CONTROLS = re.compile(
     r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b[\]PX^_][^\x07\x1b\n]*(?:\x07|\x1b\\)?|\x1b[ -/]*[0-~]?|[\x00-\x08\x0b-\x1f\x7f-\x9f]"
 )
 """Sequences that a terminal obeys, and single characters."""
@@ -54,7 +54,7 @@ class BoundedLog:
         if self._unfinished:
             self.write(b"\n")
         first, *more = sentence.encode("utf-8", "replace").splitlines() or [b""]
-        self._store(b"".join(line + b"\n" for line in (OURS + b" " + first, *map(_quoted, more))))
+        self._store(b"".join(line + b"\n" for line in (WORKER_PREFIX + b" " + first, *map(_quoted, more))))
 
     def text(self) -> str:
         """All that is held, with a line where something was cut."""
@@ -74,8 +74,8 @@ def _redrawn(line: bytes) -> bytes:
 
 def _quoted(line: bytes) -> bytes:
     """A child's line, which must not pass for one of ours."""
-    return b"| " + line if line.lstrip().startswith(OURS) else line
+    return b"| " + line if line.lstrip().startswith(WORKER_PREFIX) else line
 
 
 def _plain(data: bytes) -> str:
-    return _ORDERS.sub("", data.decode("utf-8", "replace"))
+    return _TERMINAL_CONTROLS.sub("", data.decode("utf-8", "replace"))

@@ -37,7 +37,7 @@ STREAM = 3
 
 
 @dataclass(frozen=True)
-class Progress:
+class RunProgress:
     """How far the child is: `done` of `total` requests of the harness; total 0 means not known yet.
 
     Phases in order: `load` (weights), `prepare` (prompts), `evaluate`, `score`.
@@ -48,11 +48,11 @@ class Progress:
     total: int = 0
 
 
-Report = Callable[[Progress], None]
+Report = Callable[[RunProgress], None]
 """Called by the evaluation often (once a request): whoever passes it on thins it out."""
 
 
-class Limits(BaseModel):
+class RunLimits(BaseModel):
     """What one attempt may use."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -100,7 +100,7 @@ class RunPlan(BaseModel):
     shots: dict[str, int] = Field(default_factory=dict, description="task → examples, where the suite says how many")
     limit: int | None = Field(default=None, ge=1, description="questions of each task; None: all, as scores need it")
     seed: int = HARNESS_SEED
-    limits: Limits = Limits()
+    limits: RunLimits = RunLimits()
     spool: Path = Field(description="the only folder that the child writes to")
     suite: str
     suite_digest: str

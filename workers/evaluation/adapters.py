@@ -45,14 +45,14 @@ def add_delta(model: Any, folder: Path) -> None:
 
 def _tensors(folder: Path) -> Iterator[tuple[str, torch.Tensor]]:
     """Every tensor of a checkpoint, one at a time."""
-    for shard in checkpoint.shards(folder):
+    for shard in checkpoint.weight_files(folder):
         with safe_open(folder / shard, framework="pt") as file:
             for name in file.keys():  # noqa: SIM118  # an open file, not a mapping
                 yield name, file.get_tensor(name)
 
 
 @contextmanager
-def whole_adapter() -> Iterator[None]:
+def require_whole_adapter() -> Iterator[None]:
     """Raises AdapterUnusable where an adapter that is loaded in the block lacks weights."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")

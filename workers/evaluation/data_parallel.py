@@ -20,7 +20,7 @@ from workers.sandbox.stream import StreamWriter
 FAILED = 1
 
 
-def start(copies: int, *, on_cpu: bool, body: Callable[[], None], stream: int) -> None:
+def start_copies(copies: int, *, on_cpu: bool, body: Callable[[], None], stream: int) -> None:
     """Fork `copies` - 1 processes that run `body` as ranks 1, 2, …; return as rank 0, with the environment of that.
 
     A copy that fails says so over the descriptor `stream`, after which this process ends with FAILED. With `on_cpu`
@@ -41,16 +41,16 @@ def start(copies: int, *, on_cpu: bool, body: Callable[[], None], stream: int) -
         if pid == 0:
             _run(rank, body, speaker, stream)
         threading.Thread(target=_watch, args=(pid,), name=f"copy {rank}", daemon=True).start()
-    _be(0)
+    _set_rank(0)
 
 
-def _be(rank: int) -> None:
+def _set_rank(rank: int) -> None:
     os.environ["RANK"] = os.environ["LOCAL_RANK"] = str(rank)
 
 
 def _run(rank: int, body: Callable[[], None], speaker: int, stream: int) -> None:
     kernel.die_with_parent()
-    _be(rank)
+    _set_rank(rank)
     try:
         body()
     except BaseException as error:  # noqa: BLE001  # boundary: whatever a copy dies of is told to the worker

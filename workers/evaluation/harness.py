@@ -19,10 +19,10 @@ from lm_eval.loggers import EvaluationTracker
 from lm_eval.utils import sanitize_model_name
 
 from leaderboard.results import BLOCK
-from workers.common.run_plan import STREAM, Progress, Report, RunPlan
+from workers.common.run_plan import STREAM, Report, RunPlan, RunProgress
 from workers.errors import EvaluationFailed
 from workers.evaluation import data_parallel
-from workers.evaluation.harness_model import WATCHED, Watch, WatchedTasks, has_tokenizer
+from workers.evaluation.harness_model import REPORTING_MODEL, ReportingTaskManager, RequestCounter, has_tokenizer
 
 
 def run(plan: RunPlan, report: Report) -> None:
@@ -32,11 +32,13 @@ def run(plan: RunPlan, report: Report) -> None:
     datasets.config.HF_DATASETS_CACHE = _view_of(plan.datasets, plan.spool / "datasets")
     if plan.moved:
         datasets.load_dataset = _load_moved(plan.moved, datasets.load_dataset)
-    report(Progress("load"))
+    report(RunProgress("load"))
     if plan.copies > 1:
-        data_parallel.start(plan.copies, on_cpu=plan.device == "cpu", body=partial(_be_a_copy, plan), stream=STREAM)
+        data_parallel.start_copies(
+            plan.copies, on_cpu=plan.device == "cpu", body=partial(_run_copy, plan), stream=STREAM
+        )
     tracker = EvaluationTracker(output_path=str(plan.spool))
-    watch = Watch(report, plan.dtype)
+    watch = RequestCounter(report, plan.dtype)
     results = _evaluate(plan, watch, tracker)
     if results is None:
         raise EvaluationFailed("the harness ended without results")
@@ -46,12 +48,12 @@ def run(plan: RunPlan, report: Report) -> None:
     save(plan.spool, tracker, results, samples)
 
 
-def _be_a_copy(plan: RunPlan) -> None:
+def _run_copy(plan: RunPlan) -> None:
     """Answer this copy's share of the questions, and hand the answers to the first."""
-    _evaluate(plan, Watch(lambda _: None, plan.dtype))
+    _evaluate(plan, RequestCounter(lambda _: None, plan.dtype))
 
 
-def _evaluate(plan: RunPlan, watch: Watch, tracker: EvaluationTracker | None = None) -> dict[str, Any] | None:
+def _evaluate(plan: RunPlan, watch: RequestCounter, tracker: EvaluationTracker | None = None) -> dict[str, Any] | None:
     """The harness's results; None in a copy."""
     found: dict[str, Any] | None = simple_evaluate(**_arguments(plan, watch), evaluation_tracker=tracker)
     return found
@@ -85,13 +87,15 @@ def _view_of(cache: Path, folder: Path) -> Path:
     return folder
 
 
-def _arguments(plan: RunPlan, watch: Watch) -> dict[str, Any]:
+def _arguments(plan: RunPlan, watch: RequestCounter) -> dict[str, Any]:
     """What the command hands to `simple_evaluate` for this plan."""
     folders = _task_folders(plan)
     described = _model_arguments(plan)
-    manager = WatchedTasks(watch, plan.shots, include_path=folders, include_defaults=not folders, metadata=described)
+    manager = ReportingTaskManager(
+        watch, plan.shots, include_path=folders, include_defaults=not folders, metadata=described
+    )
     return {
-        "model": WATCHED,
+        "model": REPORTING_MODEL,
         "model_args": {**model_arguments(plan), "watch": watch, "plan": plan},
         "tasks": list(plan.tasks),
         "num_fewshot": plan.num_fewshot,
@@ -176,7 +180,7 @@ def save(spool: Path, tracker: EvaluationTracker, results: dict[str, Any], sampl
     tracker.save_results_aggregated(results=results, samples=samples)
     tasks = list(samples)
     for task in tasks:
-        tracker.save_results_samples(task_name=task, samples=_let_go(samples.pop(task)))
+        tracker.save_results_samples(task_name=task, samples=_release_each(samples.pop(task)))
     written = spool / str(tracker.general_config_tracker.model_name_sanitized)
     (spool / "samples").mkdir(exist_ok=True)
     for task in tasks:
@@ -185,7 +189,7 @@ def save(spool: Path, tracker: EvaluationTracker, results: dict[str, Any], sampl
     written.rmdir()
 
 
-def _let_go(answers: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+def _release_each(answers: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
     """Each in order, and then held no longer: writing them down makes each of them larger."""
     answers.reverse()
     while answers:

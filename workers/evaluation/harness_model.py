@@ -23,13 +23,13 @@ from lm_eval.api.registry import register_model
 from lm_eval.tasks import TaskManager
 from transformers import BitsAndBytesConfig
 
-from workers.common.run_plan import Progress, Report, RunPlan
+from workers.common.run_plan import Report, RunPlan, RunProgress
 from workers.errors import ChatTemplateBroken, ChatTemplateEndless, GenerationEndless, NotANumber, TokenizerMissing
 from workers.evaluation import adapters
-from workers.evaluation.padding import unread
+from workers.evaluation.padding import unread_positions
 from workers.models import checkpoint
 
-WATCHED = "steward-hf"
+REPORTING_MODEL = "steward-hf"
 """The harness's `hf` model under a name of ours: nothing is different but that it says how far it is."""
 
 TEMPLATE_SECONDS = 5.0
@@ -37,7 +37,7 @@ TEMPLATE_SECONDS = 5.0
 TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "vocab.json", "vocab.txt", "*.model", "*.tiktoken")
 
 
-class Watch(CacheHook):  # type: ignore[misc]  # the harness has no types
+class RequestCounter(CacheHook):  # type: ignore[misc]  # the harness has no types
     """Told by the model of every request that it has answered: the harness's own hook for caches, used to count."""
 
     def __init__(self, report: Report, dtype: str) -> None:
@@ -72,20 +72,20 @@ class Watch(CacheHook):  # type: ignore[misc]  # the harness has no types
         if self.done == 0:
             self._total = self.total
         self.done += 1
-        self.report(Progress("evaluate", self.done, self._total))
+        self.report(RunProgress("evaluate", self.done, self._total))
         if self.done == self._total:
-            self.report(Progress("score", self.done, self._total))
+            self.report(RunProgress("score", self.done, self._total))
 
 
-@register_model(WATCHED)
-class WatchedModel(lm_eval.models.huggingface.HFLM):  # type: ignore[misc]  # the harness has no types
+@register_model(REPORTING_MODEL)
+class ReportingModel(lm_eval.models.huggingface.HFLM):  # type: ignore[misc]  # the harness has no types
     """The harness's `hf` model, watched. Raises BadCheckpoint and EvaluationFailed beside what the harness raises."""
 
     AUTO_MODEL_CLASS: Any
     longest_answer = 0
     """Tokens of the longest answer whose likelihood is asked for now; 0 before anything is asked."""
 
-    def __init__(self, *, watch: Watch, plan: RunPlan, **arguments: Any) -> None:
+    def __init__(self, *, watch: RequestCounter, plan: RunPlan, **arguments: Any) -> None:
         watch.begin("load")
         _examine(plan)
         if not arguments.get("tokenizer") and not has_tokenizer(plan.weights_path):
@@ -99,9 +99,9 @@ class WatchedModel(lm_eval.models.huggingface.HFLM):  # type: ignore[misc]  # th
 
     def _create_model(self, *arguments: Any, **options: Any) -> None:
         loader: Any = self.AUTO_MODEL_CLASS
-        self.AUTO_MODEL_CLASS = _Checked(loader, self.plan.quantisation)
+        self.AUTO_MODEL_CLASS = _CheckedLoader(loader, self.plan.quantisation)
         try:
-            with adapters.whole_adapter():
+            with adapters.require_whole_adapter():
                 super()._create_model(*arguments, **options)
         finally:
             self.AUTO_MODEL_CLASS = loader
@@ -114,7 +114,7 @@ class WatchedModel(lm_eval.models.huggingface.HFLM):  # type: ignore[misc]  # th
         if not getattr(self.tokenizer, "chat_template", None):
             return super().apply_chat_template(*arguments, **options)  # which says so
         try:
-            with _at_most(TEMPLATE_SECONDS):
+            with _time_limit(TEMPLATE_SECONDS):
                 return super().apply_chat_template(*arguments, **options)
         except ChatTemplateEndless:
             raise
@@ -129,10 +129,10 @@ class WatchedModel(lm_eval.models.huggingface.HFLM):  # type: ignore[misc]  # th
         logits = super()._model_call(inps, *arguments, **options)
         if self.backend != "causal" or not self.longest_answer:
             return logits
-        return logits[:, unread(inps, self.longest_answer) :]
+        return logits[:, unread_positions(inps, self.longest_answer) :]
 
     def _model_generate(self, context: Any, max_length: int, stop: list[str], **options: Any) -> Any:
-        guard = _Guard(max(max_length, self.max_length), self.watch.dtype)
+        guard = _GenerationGuard(max(max_length, self.max_length), self.watch.dtype)
         return super()._model_generate(context, max_length, stop, logits_processor=[guard], **options)
 
     def get_model_info(self) -> Any:
@@ -141,20 +141,20 @@ class WatchedModel(lm_eval.models.huggingface.HFLM):  # type: ignore[misc]  # th
         return super().get_model_info()
 
 
-class WatchedTasks(TaskManager):  # type: ignore[misc]  # the harness has no types
+class ReportingTaskManager(TaskManager):  # type: ignore[misc]  # the harness has no types
     """The harness's task manager; the watch learns which tasks were loaded, and so how many requests there are.
 
     `shots` are the suite's: task → examples, as the command's --num_fewshot would set them task by task.
     """
 
-    def __init__(self, watch: Watch, shots: dict[str, int], **arguments: Any) -> None:
+    def __init__(self, watch: RequestCounter, shots: dict[str, int], **arguments: Any) -> None:
         super().__init__(**arguments)
         self.watch = watch
         self.shots = shots
 
     def load(self, task_list: Any) -> Any:
         """Load tasks with their questions."""
-        self.watch.report(Progress("prepare"))
+        self.watch.report(RunProgress("prepare"))
         self.watch.begin("prepare")
         loaded = super().load(task_list)
         self.watch.tasks = loaded["tasks"]
@@ -165,7 +165,7 @@ class WatchedTasks(TaskManager):  # type: ignore[misc]  # the harness has no typ
         return loaded
 
 
-class _Checked:
+class _CheckedLoader:
     """A class of models whose `from_pretrained` quantises, and does not fill in what the checkpoint lacks."""
 
     def __init__(self, loader: Any, quantisation: dict[str, str | bool]) -> None:
@@ -183,7 +183,7 @@ class _Checked:
         return model
 
 
-class _Guard:
+class _GenerationGuard:
     """Looks on as a text is generated, and changes nothing: are the first numbers numbers, and does it end?"""
 
     def __init__(self, most: int, dtype: str) -> None:
@@ -209,15 +209,15 @@ def has_tokenizer(folder: Path) -> bool:
 
 def _examine(plan: RunPlan) -> None:
     """Look at the files of a model, and of what it changes. Raises BadCheckpoint."""
-    checkpoint.examine(plan.weights_path)
+    checkpoint.check_model_files(plan.weights_path)
     if plan.weight_type == "Adapter":
-        checkpoint.examine_adapter(plan.model_path)
+        checkpoint.check_adapter_files(plan.model_path)
     elif plan.weight_type == "Delta":
-        checkpoint.examine(plan.model_path)
+        checkpoint.check_model_files(plan.model_path)
 
 
 @contextmanager
-def _at_most(seconds: float) -> Iterator[None]:
+def _time_limit(seconds: float) -> Iterator[None]:
     """Raises ChatTemplateEndless in the middle of the block where it takes longer. For the main thread alone."""
 
     def ring(number: int, frame: FrameType | None) -> None:  # noqa: ARG001  # as handlers are called

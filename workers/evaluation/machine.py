@@ -11,7 +11,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from workers.errors import WorkerError
-from workers.evaluation.placement import Device, Machine
+from workers.evaluation.placement import Device, MachineCapacity
 
 ASK_SECONDS = 30
 _LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
@@ -62,7 +62,7 @@ def parse_gpus(text: str) -> tuple[Device, ...]:
     return tuple(found)
 
 
-def chosen(device: str, found: Sequence[Device]) -> tuple[Device, ...]:
+def select_devices(device: str, found: Sequence[Device]) -> tuple[Device, ...]:
     """The GPUs that `device` means: `cpu` none, `auto` and `cuda` all, `cuda:0,2` these. Raises NoDevice."""
     if device == "cpu" or (device == "auto" and not found):
         return ()
@@ -80,10 +80,10 @@ def chosen(device: str, found: Sequence[Device]) -> tuple[Device, ...]:
     return tuple(by_index[number] for number in wanted)
 
 
-def survey(devices: tuple[Device, ...], memory: int) -> Machine:
+def machine_capacity(devices: tuple[Device, ...], memory: int) -> MachineCapacity:
     """What attempts may use: `devices`, and `memory` bytes of this machine's."""
     libraries = frozenset(name for name in ("bitsandbytes", "gptqmodel") if find_spec(name))
-    return Machine(memory, devices, libraries)
+    return MachineCapacity(memory, devices, libraries)
 
 
 def device_files(devices: Sequence[Device]) -> tuple[str, ...]:

@@ -12,7 +12,7 @@ from typing import Any
 from redis_state.jobs import EvaluationJob
 from workers.common.run_plan import WeightType
 from workers.errors import BadCheckpoint
-from workers.evaluation.placement import BYTES, Wanted
+from workers.evaluation.placement import BYTES, ModelRequirements
 from workers.models import checkpoint
 
 MAX_HEADER = 8 << 20
@@ -22,13 +22,13 @@ CONTEXT = 4096
 _CONTEXTS = ("max_position_embeddings", "n_positions", "n_ctx", "max_seq_len", "seq_length")
 
 
-def weigh(job: EvaluationJob, model: Path, base: Path | None) -> Wanted:
+def estimate_requirements(job: EvaluationJob, model: Path, base: Path | None) -> ModelRequirements:
     """What the job asks for, with its model in the folder `model` and what that changes in `base`."""
     loaded = base or model
     config = _config(loaded)
     file_bytes = _bytes(loaded)
     quantisation = config.get("quantization_config")
-    return Wanted(
+    return ModelRequirements(
         precision=job.precision,
         parameters=int(file_bytes / _width(loaded, config)),
         file_bytes=file_bytes,
@@ -63,7 +63,7 @@ def _width(folder: Path, config: dict[str, Any]) -> float:
         return BYTES[said]
     for file in sorted(folder.glob("*.safetensors"))[:1]:
         with suppress(BadCheckpoint, OSError):
-            tensors = checkpoint.header(file, most=MAX_HEADER).values()
+            tensors = checkpoint.read_header(file, most=MAX_HEADER).values()
             kinds = [tensor.dtype for tensor in tensors if tensor.dtype in checkpoint.FLOATS]
             return checkpoint.FLOATS[max(set(kinds), key=kinds.count)] if kinds else 2.0
     return 2.0

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 
-def unread(tokens: torch.Tensor, longest: int) -> int:
+def unread_positions(tokens: torch.Tensor, longest: int) -> int:
     """How many positions at the start of every row the harness throws away: those before any answer can begin.
 
     `tokens` [batch, sequence] is padded with zeros at its right; `longest` is the most tokens that an answer has. The

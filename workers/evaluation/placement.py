@@ -40,7 +40,7 @@ USABLE = 0.95
 GB = 1_000_000_000
 
 
-class NoRoom(WorkerError):
+class ModelTooLarge(WorkerError):
     """The model does not fit into the memory of this machine."""
 
 
@@ -63,7 +63,7 @@ class Device:
 
 
 @dataclass(frozen=True)
-class Machine:
+class MachineCapacity:
     """What one attempt may use: the GPUs of its set, none on a CPU, and the memory of the child in bytes."""
 
     memory_bytes: int
@@ -73,7 +73,7 @@ class Machine:
 
 
 @dataclass(frozen=True)
-class Wanted:
+class ModelRequirements:
     """What a request asks of a machine.
 
     `parameters` are those that are loaded in the request's precision: of the base model, where the model is a change to
@@ -109,7 +109,7 @@ class Placement:
     batch_size: int
 
 
-def place(wanted: Wanted, machine: Machine, *, batch_size: int) -> Placement:
+def choose_placement(wanted: ModelRequirements, machine: MachineCapacity, *, batch_size: int) -> Placement:
     """The way to run `wanted` on `machine`, with `batch_size` questions at once at most.
 
     Raises NoRoom, NotQuantised, NoQuantiser: each says in a sentence what is missing.
@@ -127,12 +127,12 @@ def place(wanted: Wanted, machine: Machine, *, batch_size: int) -> Placement:
     )
 
 
-def smaller(batch_size: int) -> int | None:
+def smaller_batch_size(batch_size: int) -> int | None:
     """The batch to try where one of `batch_size` ran out of memory; None where there is none smaller."""
     return batch_size // 2 if batch_size > 1 else None
 
 
-def _check(wanted: Wanted, machine: Machine) -> None:
+def _check(wanted: ModelRequirements, machine: MachineCapacity) -> None:
     if wanted.precision not in BYTES and not wanted.quantised:
         raise NotQuantised(
             f"the request says {wanted.precision}, and config.json has no quantization_config: submit it with the "
@@ -145,39 +145,39 @@ def _check(wanted: Wanted, machine: Machine) -> None:
             raise NoQuantiser(f"{wanted.precision} needs bitsandbytes, which is not installed here")
 
 
-def _spread(wanted: Wanted, machine: Machine) -> tuple[Spread, float]:
+def _spread(wanted: ModelRequirements, machine: MachineCapacity) -> tuple[Spread, float]:
     """How to use the devices, and the bytes that are left for questions on each."""
     need = wanted.weight_bytes * SLACK
     if not machine.devices:
         if need > machine.memory_bytes:
-            raise NoRoom(_no_room(need, machine.memory_bytes, "this machine"))
+            raise ModelTooLarge(_no_room(need, machine.memory_bytes, "this machine"))
         return "one", machine.memory_bytes - need
     rooms = [device.memory_bytes * USABLE for device in machine.devices]
     if need <= min(rooms):
         return ("one" if len(rooms) == 1 else "copies"), min(rooms) - need
     if len(rooms) > 1 and need <= sum(rooms):
         return "parts", (sum(rooms) - need) / len(rooms)
-    raise NoRoom(_no_room(need, sum(rooms), f"the {len(rooms)} GPUs here" if len(rooms) > 1 else "the GPU here"))
+    raise ModelTooLarge(_no_room(need, sum(rooms), f"the {len(rooms)} GPUs here" if len(rooms) > 1 else "the GPU here"))
 
 
 def _no_room(need: float, room: float, where: str) -> str:
     return f"it would run out of memory: its weights take {need / GB:.1f} GB, {where} can hold {room / GB:.1f} GB"
 
 
-def _dtype(wanted: Wanted) -> str:
+def _dtype(wanted: ModelRequirements) -> str:
     if wanted.precision in DTYPES:
         return wanted.precision
     return "auto" if wanted.quantised else "float16"
 
 
-def _device(machine: Machine, spread: Spread) -> str:
+def _device(machine: MachineCapacity, spread: Spread) -> str:
     """In the words of a child, which sees the devices of its set alone."""
     if not machine.devices:
         return "cpu"
     return "cuda:0" if spread == "one" else "cuda"
 
 
-def _batch(wanted: Wanted, room: float, most: int) -> int:
+def _batch(wanted: ModelRequirements, room: float, most: int) -> int:
     """The largest of `most`, half of it, a quarter…, that fits into `room`; 1 is tried whatever the estimate says."""
     batch = most
     while batch > 1 and batch * wanted.sequence_bytes > room:

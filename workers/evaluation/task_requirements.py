@@ -25,21 +25,21 @@ NLTK_DATA = "NLTK_DATA"
 _SYSTEM = ("/usr/share", "/usr/local/share", "/usr/lib", "/usr/local/lib")
 
 
-class SuiteNeeds(WorkerError):
+class SuiteRequirementsMissing(WorkerError):
     """This machine lacks what the suite's tasks need."""
 
 
-def check(suite: Suite, environment: Mapping[str, str] = os.environ) -> None:
+def check_task_requirements(suite: Suite, environment: Mapping[str, str] = os.environ) -> None:
     """Raises SuiteNeeds, with a sentence on what to do, where something is missing."""
     wanted = [name for name in LIBRARIES if not suite.own and any(f"_{name}" in task for task in suite.tasks)]
     lacking = [module for name in wanted for module in LIBRARIES[name] if find_spec(module) is None]
     if lacking:
-        raise SuiteNeeds(
+        raise SuiteRequirementsMissing(
             f"The suite {suite.name} needs {', '.join(lacking)}, which {'is' if len(lacking) == 1 else 'are'} not "
             f"installed: pip install 'lm-eval[{','.join(wanted)}]'."
         )
     if "ifeval" in wanted and not any((folder / SPLITTER).exists() for folder in nltk_folders(environment)):
-        raise SuiteNeeds(
+        raise SuiteRequirementsMissing(
             f"The suite {suite.name} needs nltk's sentence splitter, which children cannot fetch: "
             f"python -m nltk.downloader -d {Path(sys.prefix) / 'nltk_data'} punkt_tab."
         )

@@ -22,57 +22,55 @@ from typing import Any, TypeVar
 import redis
 
 from leaderboard.attempts import Details, Outcome
-from leaderboard.evidence import Evidence
+from leaderboard.evidence import FailureEvidence
 from redis_state.attempts import LOST
-from redis_state.attempts import Progress as Told
+from redis_state.attempts import AttemptProgress as Told
 from redis_state.clock import now
 from redis_state.crashpoints import pass_by, point
 from redis_state.jobs import EvaluationJob
-from workers.common.diagnosis import detail, diagnose, evidence_of
+from workers.common.diagnosis import diagnose, evidence_of, failure_detail
 from workers.common.logs import BoundedLog
-from workers.common.run_plan import Progress, RunPlan
+from workers.common.run_plan import RunPlan, RunProgress
 from workers.common.scrub import scrub
 from workers.errors import DatasetUnavailable, EvaluationFailed, WorkerError
-from workers.jobs.attempt_heartbeat import Beats
-from workers.jobs.background_call import Later, Stopped
-from workers.jobs.canary import cannot_fly, go_first, made
-from workers.jobs.canary import job_of as canary_job
-from workers.jobs.canary import plan_of as canary_plan
-from workers.jobs.claim import Claim
-from workers.jobs.device_lock import turn
-from workers.jobs.outbox import Wire, keep, tell_left_over
+from workers.jobs.attempt_heartbeat import AttemptHeartbeat
+from workers.jobs.background_call import AttemptStopped, BackgroundCall
+from workers.jobs.canary import canary_job, canary_plan, ensure_canary_model, report_canary_failure, run_canary
+from workers.jobs.claim import AttemptClaim
+from workers.jobs.device_lock import device_lock
+from workers.jobs.outbox import BoardRedis, send_unsent_outcome, store_outcome
 from workers.jobs.outcomes import outcome_of
 from workers.jobs.planning import plan_of, smaller_batch
 from workers.jobs.provisions import Provisions
-from workers.jobs.worker_context import Bench
+from workers.jobs.worker_context import WorkerContext
 from workers.publication.publish import Publication, read_spool
-from workers.sandbox.supervision import Ending, Surroundings, Watch
+from workers.sandbox.supervision import ChildCallbacks, ChildExit, ChildSupervisor
 
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
-AWAY_SLICE = 1.0
+REDIS_RETRY_SECONDS = 1.0
 """Seconds between two looks whether a beat gets through again."""
 
 EVALUATED = point("evaluated, details not published")
 PUBLISHED = point("details published, outcome not laid down")
-LAID_DOWN = point("outcome laid down, bot not told")
+OUTCOME_STORED = point("outcome laid down, bot not told")
 
 
 class SuiteDiffers(WorkerError):
     """The job names another suite, or another version of it, than this worker has."""
 
 
-class Run:
+class AttemptRun:
     """One attempt. Use once."""
 
-    def __init__(self, bench: Bench, job: EvaluationJob) -> None:
+    def __init__(self, bench: WorkerContext, job: EvaluationJob) -> None:
         self.bench = bench
         self.job = job
         self.log = BoundedLog()
-        self.wire = Wire(bench.settings.redis_url, job.board)
-        self.beats = Beats(self.wire.again().attempts, job.attempt, worker=bench.worker, path=job.path)
-        self.claim = Claim(bench, job, self.wire, self._stop_waiting)
+        self.wire = BoardRedis(bench.settings.redis_url, job.board)
+        self.beats = AttemptHeartbeat(self.wire.again().attempts, job.attempt, worker=bench.worker, path=job.path)
+        self.claim = AttemptClaim(bench, job, self.wire, self._stop_waiting)
         self.phase = "claim"
         self.started = now()
         self.deadline = time.monotonic() + self._seconds()
@@ -90,7 +88,7 @@ class Run:
                 return {"void": self.job.attempt}
             self._patiently(lambda: self._end(outcome))
             return outcome.model_dump(mode="json")
-        except Stopped:
+        except AttemptStopped:
             return {"handed-back": self.job.attempt}
 
     def _leave(self) -> None:
@@ -101,7 +99,7 @@ class Run:
 
     def _outcome_of_all(self) -> Outcome | None:
         """The outcome; None where the claim is void. Raises Stopped where the worker is to stop."""
-        fetched = Later(lambda: self.bench.supply.fetch(self.job))
+        fetched = BackgroundCall(lambda: self.bench.supply.fetch(self.job))
         fetched.start()
         asked = time.monotonic()
         try:
@@ -110,27 +108,27 @@ class Run:
             self.deadline += time.monotonic() - asked  # a bot, or a Hub, that is away is no fault of the model's
             self.log.say(f"claim granted: {self.job.model} @ {self.job.revision}")
             return self._carry_out(fetched)
-        except Stopped as stopped:
+        except AttemptStopped as stopped:
             if str(stopped) == "handed-back":
                 raise
-            return self._outcome(death=Evidence(self.phase, stopped=str(stopped)))
+            return self._outcome(death=FailureEvidence(self.phase, stopped=str(stopped)))
         except Exception as error:  # boundary: whatever it was is diagnosed and told
             if self.bench.stopping():
-                raise Stopped("handed-back") from error  # what fails while all is being stopped says nothing
+                raise AttemptStopped("handed-back") from error  # what fails while all is being stopped says nothing
             log.warning("attempt %s failed in %s", self.job.attempt, self.phase, exc_info=True)
             self.log.say(f"{type(error).__name__}: {error}")
             return self._outcome(death=evidence_of(error, self.phase, self.log.tail()))
 
     # --- the work
 
-    def _carry_out(self, fetched: Later[Provisions]) -> Outcome:
+    def _carry_out(self, fetched: BackgroundCall[Provisions]) -> Outcome:
         self._phase("download")
         self._check_suite()
         # Of the job before this one, which died while Redis was away.
-        self._patiently(lambda: tell_left_over(self.bench.slot.attempt, self.wire))
+        self._patiently(lambda: send_unsent_outcome(self.bench.slot.attempt, self.wire))
         self.bench.slot.prepare(own_user=self.bench.own_user)
         provisions = self._provided(fetched)
-        go_first(self.wire, self.job.suite, self.bench.worker, lambda: self._fly(provisions))
+        run_canary(self.wire, self.job.suite, self.bench.worker, lambda: self._fly(provisions))
         self.phase = "start"
         with self._turn():
             plan, ending = self._evaluated(provisions)
@@ -143,13 +141,13 @@ class Run:
         pass_by(PUBLISHED)
         return self._outcome(details=details)
 
-    def _provided(self, fetched: Later[Provisions]) -> Provisions:
+    def _provided(self, fetched: BackgroundCall[Provisions]) -> Provisions:
         try:
             return fetched.wait(self._stop)
         except DatasetUnavailable as error:
             death = evidence_of(error, self.phase, self.log.tail())
-            words = scrub(detail(death), self.bench.secrets)
-            cannot_fly(self.wire, self.job.suite, self.bench.worker, diagnose(death).cause, words)
+            words = scrub(failure_detail(death), self.bench.secrets)
+            report_canary_failure(self.wire, self.job.suite, self.bench.worker, diagnose(death).cause, words)
             raise
 
     def _fly(self, provisions: Provisions) -> str:
@@ -160,14 +158,14 @@ class Run:
             fetched = bench.supply.fetch(canary_job(bench.settings.canary, self.job))
             folder, held = fetched.model, fetched.held
         else:
-            folder, held = made(bench.settings.work_dir.resolve() / "canary"), ()
+            folder, held = ensure_canary_model(bench.settings.work_dir.resolve() / "canary"), ()
         with self._turn():
             plan = canary_plan(self._plan(provisions), folder)
             ending = self._child(plan)
         for snapshot in held:
             snapshot.release()
         if ending.stopped in ("cancelled", "time-limit"):
-            raise Stopped(ending.stopped)
+            raise AttemptStopped(ending.stopped)
         death = None if ending.finished else ending.evidence(self.log.tail())
         if death is None:
             try:
@@ -175,7 +173,7 @@ class Run:
             except EvaluationFailed as error:
                 death = evidence_of(error, ending.phase)
         bench.slot.prepare(own_user=bench.own_user)
-        return f"{diagnose(death).cause} ({scrub(detail(death), bench.secrets)})" if death is not None else ""
+        return f"{diagnose(death).cause} ({scrub(failure_detail(death), bench.secrets)})" if death is not None else ""
 
     def _phase(self, phase: str) -> None:
         self.phase = phase
@@ -198,7 +196,9 @@ class Run:
         if not self.bench.settings.take_turns:
             yield
             return
-        with turn(self.bench.settings.work_dir.resolve() / "devices", self.bench.devices, self._stop_waiting) as waited:
+        with device_lock(
+            self.bench.settings.work_dir.resolve() / "devices", self.bench.devices, self._stop_waiting
+        ) as waited:
             self.deadline += waited
             yield
 
@@ -206,7 +206,7 @@ class Run:
         reason = self._stop()
         return "" if reason == "time-limit" else reason
 
-    def _evaluated(self, provisions: Provisions) -> tuple[RunPlan, Ending]:
+    def _evaluated(self, provisions: Provisions) -> tuple[RunPlan, ChildExit]:
         """Run the child; where it ran out of memory, again with half as many questions at once, down to one."""
         plan = self._plan(provisions)
         while True:
@@ -218,19 +218,19 @@ class Run:
             self.bench.slot.prepare(own_user=self.bench.own_user)
             plan = self._plan(provisions, less)
 
-    def _child(self, plan: RunPlan) -> Ending:
+    def _child(self, plan: RunPlan) -> ChildExit:
         self._phase("start")
-        around = Surroundings(tell=self._tell, stop=self._stop, log=self.log)
-        watch = Watch(self.bench.nursery, self.bench.box(plan), plan, around)
+        around = ChildCallbacks(tell=self._tell, stop=self._stop, log=self.log)
+        watch = ChildSupervisor(self.bench.nursery, self.bench.box(plan), plan, around)
         ending = watch.run(self.bench.slot.attempt, deadline=self.deadline)
         self.phase = ending.phase
         if ending.peak_bytes:
             self.log.say(f"the child has ended; it held {ending.peak_bytes >> 20} MiB at most")
         if not ending.finished and self.bench.stopping():
-            raise Stopped("handed-back")
+            raise AttemptStopped("handed-back")
         return ending
 
-    def _tell(self, progress: Progress) -> None:
+    def _tell(self, progress: RunProgress) -> None:
         self.beats.tell(Told(progress.phase, progress.done, progress.total))
 
     def _stop(self) -> str:
@@ -248,10 +248,10 @@ class Run:
         """
         while self.beats.silence() > LOST:
             if self.bench.stopping():
-                raise Stopped("handed-back")
-            time.sleep(AWAY_SLICE)
+                raise AttemptStopped("handed-back")
+            time.sleep(REDIS_RETRY_SECONDS)
         if self.beats.cancelled:
-            raise Stopped("cancelled")
+            raise AttemptStopped("cancelled")
 
     def _publication(self, plan: RunPlan, provisions: Provisions) -> Publication:
         return Publication(
@@ -273,13 +273,15 @@ class Run:
 
     # --- the end
 
-    def _outcome(self, *, details: Details | None = None, death: Evidence | None = None) -> Outcome:
+    def _outcome(self, *, details: Details | None = None, death: FailureEvidence | None = None) -> Outcome:
         return outcome_of(self.bench, self.job, started=self.started, phase=self.phase, details=details, death=death)
 
     def _end(self, outcome: Outcome) -> None:
-        keep(self.bench.slot.attempt, outcome, scrub(self.log.text(), self.bench.secrets), worker=self.bench.worker)
-        pass_by(LAID_DOWN)
-        tell_left_over(self.bench.slot.attempt, self.wire)
+        store_outcome(
+            self.bench.slot.attempt, outcome, scrub(self.log.text(), self.bench.secrets), worker=self.bench.worker
+        )
+        pass_by(OUTCOME_STORED)
+        send_unsent_outcome(self.bench.slot.attempt, self.wire)
 
     def _patiently(self, call: Callable[[], T]) -> T:
         """`call()`, tried until Redis lets it through or the worker is to stop."""
@@ -290,7 +292,7 @@ class Run:
             except redis.RedisError as error:
                 log.warning("attempt %s waits for Redis: %s", self.job.attempt, error)
             if self.bench.stopping():
-                raise Stopped("handed-back")
+                raise AttemptStopped("handed-back")
             time.sleep(pause)
             pause = min(2.0, pause * 2)
 

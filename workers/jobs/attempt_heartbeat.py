@@ -14,18 +14,18 @@ from types import TracebackType
 
 import redis
 
-from redis_state.attempts import BEAT, Attempts, Progress
+from redis_state.attempts import BEAT, AttemptProgress, Attempts
 from redis_state.clock import now
 
 log = logging.getLogger(__name__)
 
 CLAIM = "claim"
 """The phase of an attempt that waits for its claim."""
-EVERY = 1.0
+POLL_SECONDS = 1.0
 """Seconds between beats at most often, when the progress changes."""
 
 
-class Beats:
+class AttemptHeartbeat:
     """Beats while its block is entered."""
 
     def __init__(self, attempts: Callable[[], Attempts], attempt: str, *, worker: str, path: str) -> None:
@@ -34,7 +34,7 @@ class Beats:
         self._attempt = attempt
         self._worker = worker
         self._path = path
-        self._progress = Progress(CLAIM)
+        self._progress = AttemptProgress(CLAIM)
         self._wake = threading.Condition()
         self._ending = False
         self._changed = True
@@ -51,14 +51,14 @@ class Beats:
         """Seconds since a beat got through."""
         return time.monotonic() - self._heard
 
-    def tell(self, progress: Progress) -> None:
+    def tell(self, progress: AttemptProgress) -> None:
         """Pass `progress` on with the next beat. Any phase but CLAIM says that the attempt runs."""
         with self._wake:
             if progress != self._progress:
                 self._progress, self._changed = progress, True
                 self._wake.notify()
 
-    def __enter__(self) -> Beats:
+    def __enter__(self) -> AttemptHeartbeat:
         self._thread.start()
         return self
 
@@ -87,7 +87,7 @@ class Beats:
     def _wait_for_turn(self, last: float) -> bool:
         with self._wake:
             while not self._ending:
-                left = last + (EVERY if self._changed else BEAT) - time.monotonic()
+                left = last + (POLL_SECONDS if self._changed else BEAT) - time.monotonic()
                 if left <= 0:
                     self._changed = False
                     return True

@@ -11,11 +11,11 @@ from workers.errors import WorkerError
 T = TypeVar("T")
 
 
-class Stopped(WorkerError):
+class AttemptStopped(WorkerError):
     """The attempt is to end now; the reason is `cancelled`, `handed-back` or `time-limit`."""
 
 
-class Later(Generic[T]):
+class BackgroundCall(Generic[T]):
     """One call in a thread of its own. A process that ends does not wait for it."""
 
     def __init__(self, call: Callable[[], T]) -> None:
@@ -32,7 +32,7 @@ class Later(Generic[T]):
         """What the call returned, or raised; raises Stopped as soon as `stop` gives a reason."""
         while not self._done.wait(0.1):
             if reason := stop():
-                raise Stopped(reason)
+                raise AttemptStopped(reason)
         return self.value()
 
     def value(self) -> T:

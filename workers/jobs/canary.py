@@ -12,12 +12,12 @@ from pathlib import Path
 
 import redis
 
-from redis_state.canaries import Canaries, Verdict
+from redis_state.canaries import Canaries, CanaryVerdict
 from redis_state.jobs import EvaluationJob
 from workers.common.run_plan import RunPlan
 from workers.errors import CanaryFailed
-from workers.jobs.background_call import Stopped
-from workers.jobs.outbox import Wire
+from workers.jobs.background_call import AttemptStopped
+from workers.jobs.outbox import BoardRedis
 from workers.models.tiny_model import model
 
 log = logging.getLogger(__name__)
@@ -28,7 +28,7 @@ QUESTIONS = 3
 """How many of each task it is asked."""
 
 
-def made(folder: Path) -> Path:
+def ensure_canary_model(folder: Path) -> Path:
     """The folder of the tiny model; written where it is not there yet."""
     if not (folder / "complete").exists():
         folder.mkdir(parents=True, exist_ok=True)
@@ -38,13 +38,13 @@ def made(folder: Path) -> Path:
     return folder
 
 
-def job_of(canary: str, job: EvaluationJob) -> EvaluationJob:
+def canary_job(canary: str, job: EvaluationJob) -> EvaluationJob:
     """What to fetch for the canary `model@commit` in the place of `job`'s model."""
     name, _, revision = canary.partition("@")
     return job.model_copy(update={"model": name, "revision": revision, "weight_type": "Original", "base_model": ""})
 
 
-def plan_of(plan: RunPlan, folder: Path) -> RunPlan:
+def canary_plan(plan: RunPlan, folder: Path) -> RunPlan:
     """`plan` for the canary in `folder`: on the same device, with the same questions, but only a few."""
     changes = {
         "model": NAME,
@@ -64,43 +64,43 @@ def plan_of(plan: RunPlan, folder: Path) -> RunPlan:
     return plan.model_copy(update=changes)
 
 
-def go_first(wire: Wire, suite: str, worker: str, fly: Callable[[], str]) -> None:
+def run_canary(wire: BoardRedis, suite: str, worker: str, fly: Callable[[], str]) -> None:
     """Where a canary of `suite` is asked for: `fly()` it, which says what it died of, and tell the bot.
 
     Raises CanaryFailed where it died, and Stopped as `fly` does: then another worker may take it.
     """
-    found = _taken(wire, suite, worker)
+    found = _claim_canary(wire, suite, worker)
     if found is None:
         return
     canaries, cause = found
     try:
         died_of = fly()
-    except Stopped:
+    except AttemptStopped:
         with suppress(redis.RedisError):  # then it is free when its time is over
             canaries.release()
         raise
-    _tell(wire, canaries, Verdict(cause=cause, died_of=died_of[:500], worker=worker))
+    _tell(wire, canaries, CanaryVerdict(cause=cause, died_of=died_of[:500], worker=worker))
     if died_of:
         raise CanaryFailed(died_of)
 
 
-def cannot_fly(wire: Wire, suite: str, worker: str, cause: str, words: str) -> None:
+def report_canary_failure(wire: BoardRedis, suite: str, worker: str, cause: str, words: str) -> None:
     """No attempt can begin, because of `cause` (say, the questions changed), and so no canary could.
 
     Where one of `suite` is asked for because of that very cause, it counts as dead of it. Raises nothing.
     """
-    found = _taken(wire, suite, worker)
+    found = _claim_canary(wire, suite, worker)
     if found is None:
         return
     canaries, asked = found
     if asked == cause:
-        _tell(wire, canaries, Verdict(cause=cause, died_of=f"{cause} ({words})"[:500], worker=worker))
+        _tell(wire, canaries, CanaryVerdict(cause=cause, died_of=f"{cause} ({words})"[:500], worker=worker))
         return
     with suppress(redis.RedisError):  # then it is free when its time is over
         canaries.release()
 
 
-def _taken(wire: Wire, suite: str, worker: str) -> tuple[Canaries, str] | None:
+def _claim_canary(wire: BoardRedis, suite: str, worker: str) -> tuple[Canaries, str] | None:
     """The canary that `worker` is to run now, and the cause; None where there is none, or Redis is away."""
     try:
         attempts = wire.attempts()
@@ -112,7 +112,7 @@ def _taken(wire: Wire, suite: str, worker: str) -> tuple[Canaries, str] | None:
     return (canaries, cause) if cause is not None else None
 
 
-def _tell(wire: Wire, canaries: Canaries, verdict: Verdict) -> None:
+def _tell(wire: BoardRedis, canaries: Canaries, verdict: CanaryVerdict) -> None:
     """Report, and wake the bot; where Redis is away, another worker runs it again."""
     try:
         canaries.report(verdict)

@@ -11,13 +11,13 @@ import redis
 from redis_state.clock import now
 from redis_state.crashpoints import pass_by, point
 from redis_state.jobs import EvaluationJob
-from workers.jobs.background_call import Stopped
-from workers.jobs.outbox import Wire
-from workers.jobs.worker_context import Bench
+from workers.jobs.background_call import AttemptStopped
+from workers.jobs.outbox import BoardRedis
+from workers.jobs.worker_context import WorkerContext
 
 log = logging.getLogger(__name__)
 
-SLICE = 1.0
+WAIT_SLICE_SECONDS = 1.0
 """Seconds for which an answer is waited for without looking whether the attempt should end."""
 
 TAKEN = point("job taken, claim not asked for")
@@ -25,10 +25,10 @@ ASKED = point("claim asked for, answer not heard")
 GRANTED = point("claim granted, nothing evaluated")
 
 
-class Claim:
+class AttemptClaim:
     """The claim of one attempt. `stop` gives a reason to end the attempt, "" while there is none."""
 
-    def __init__(self, bench: Bench, job: EvaluationJob, wire: Wire, stop: Callable[[], str]) -> None:
+    def __init__(self, bench: WorkerContext, job: EvaluationJob, wire: BoardRedis, stop: Callable[[], str]) -> None:
         self._bench = bench
         self._job = job
         self._wire = wire
@@ -49,17 +49,17 @@ class Claim:
         asked = time.monotonic()
         while True:
             if reason := self._stop():
-                raise Stopped(reason)
+                raise AttemptStopped(reason)
             try:
                 answer = self._wire.attempts().wait_for_claim(
-                    self._job.attempt, seconds=SLICE, worker=self._bench.worker
+                    self._job.attempt, seconds=WAIT_SLICE_SECONDS, worker=self._bench.worker
                 )
                 if answer is None and time.monotonic() - asked > self._bench.settings.claim_patience:
                     asked = time.monotonic()
                     answer = self._ask_again()
             except redis.RedisError as error:
                 log.warning("attempt %s waits for its claim: %s", self._job.attempt, error)
-                time.sleep(SLICE)
+                time.sleep(WAIT_SLICE_SECONDS)
                 continue
             if answer:
                 pass_by(GRANTED)

@@ -15,14 +15,14 @@ from pathlib import Path
 from typing import IO
 
 from workers.evaluation.placement import Device
-from workers.jobs.background_call import Stopped
+from workers.jobs.background_call import AttemptStopped
 
 POLL = 0.02
 CPU = "cpu"
 
 
 @contextmanager
-def turn(folder: Path, devices: Sequence[Device], stop: Callable[[], str]) -> Iterator[float]:
+def device_lock(folder: Path, devices: Sequence[Device], stop: Callable[[], str]) -> Iterator[float]:
     """The turn on `devices`, or on the CPU; gives the seconds that it was waited for.
 
     Raises Stopped where `stop` gives a reason meanwhile.
@@ -31,17 +31,17 @@ def turn(folder: Path, devices: Sequence[Device], stop: Callable[[], str]) -> It
     began = time.monotonic()
     with ExitStack() as held:
         for name in sorted(device.uuid for device in devices) or [CPU]:
-            _take(held.enter_context((folder / f"{name}.lock").open("ab")), stop)
+            _lock_device(held.enter_context((folder / f"{name}.lock").open("ab")), stop)
         yield time.monotonic() - began
 
 
-def _take(file: IO[bytes], stop: Callable[[], str]) -> None:
+def _lock_device(file: IO[bytes], stop: Callable[[], str]) -> None:
     while True:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             if reason := stop():
-                raise Stopped(reason) from None
+                raise AttemptStopped(reason) from None
             time.sleep(POLL)
         else:
             return

@@ -7,8 +7,8 @@ from typing import Any
 
 from redis_state.errors import BadMessage
 from redis_state.jobs import parse
-from workers.jobs.attempt import Run
-from workers.jobs.worker_context import BENCH
+from workers.jobs.attempt import AttemptRun
+from workers.jobs.worker_context import WORKER_CONTEXT
 
 log = logging.getLogger(__name__)
 
@@ -17,11 +17,11 @@ def evaluate(message: Any) -> dict[str, Any]:
     """Carry out the evaluation that `message` asks for; the outcome as JSON. Never raises."""
     try:
         job = parse(message)
-        bench = BENCH.get()
+        bench = WORKER_CONTEXT.get()
     except BadMessage as error:
         log.exception("a job that is none was refused")
         return {"refused": str(error)[:2_000]}
     except LookupError:
         log.error("this queue is for `steward work`; a plain RQ worker cannot evaluate")
         return {"refused": "not run by a worker of Steward"}
-    return Run(bench, job).evaluate()
+    return AttemptRun(bench, job).evaluate()

@@ -13,22 +13,22 @@ from rq.exceptions import DeserializationError
 from rq.job import Job
 
 from leaderboard.attempts import Outcome
-from leaderboard.evidence import Evidence
+from leaderboard.evidence import FailureEvidence
 from redis_state.clock import now
 from redis_state.errors import BadMessage
 from redis_state.jobs import EvaluationJob, parse
 from workers.common.diagnosis import signal_name
-from workers.jobs.outbox import Wire, tell_left_over
+from workers.jobs.outbox import BoardRedis, send_unsent_outcome
 from workers.jobs.outcomes import outcome_of
-from workers.jobs.worker_context import Bench
+from workers.jobs.worker_context import WorkerContext
 
 log = logging.getLogger(__name__)
 
-OVER = ("ended", "void")
+ENDED_STATES = ("ended", "void")
 TRIES = 5
 
 
-def hand_back(wire: Wire, bench: Bench, job: Job, queue: Queue) -> None:
+def hand_back(wire: BoardRedis, bench: WorkerContext, job: Job, queue: Queue) -> None:
     """The worker stops: unless the attempt has ended, let the same attempt be queued again, and tell the bot.
 
     What another worker has by now is left to it.
@@ -37,8 +37,8 @@ def hand_back(wire: Wire, bench: Bench, job: Job, queue: Queue) -> None:
 
     def tell() -> None:
         message = _message(job)
-        tell_left_over(bench.slot.attempt, wire)
-        if message is None or _over(wire, message.attempt, bench.worker):
+        send_unsent_outcome(bench.slot.attempt, wire)
+        if message is None or _has_ended(wire, message.attempt, bench.worker):
             return
         queue.intermediate_queue.remove(job.id)
         job.delete()
@@ -46,21 +46,23 @@ def hand_back(wire: Wire, bench: Bench, job: Job, queue: Queue) -> None:
         wire.mark(message.path)
         log.info("attempt %s was handed back", message.attempt)
 
-    _try(tell, job.id)
+    _retry_until_sent(tell, job.id)
 
 
-def give_up(wire: Wire, job: Job, bench: Bench, status: int | None) -> None:
+def end_as_lost(wire: BoardRedis, job: Job, bench: WorkerContext, status: int | None) -> None:
     """The process of the job died: end the attempt as lost, unless it had an outcome already."""
 
     def tell() -> None:
         message = _message(job)
-        tell_left_over(bench.slot.attempt, wire)
-        if message is None or _over(wire, message.attempt, bench.worker):
+        send_unsent_outcome(bench.slot.attempt, wire)
+        if message is None or _has_ended(wire, message.attempt, bench.worker):
             return
-        wire.attempts().end(_lost(wire, message, bench, status), f"[worker] {_how(status)}\n", worker=bench.worker)
+        wire.attempts().end(
+            _lost_outcome(wire, message, bench, status), f"[worker] {_exit_text(status)}\n", worker=bench.worker
+        )
         wire.mark(message.path)
 
-    _try(tell, job.id)
+    _retry_until_sent(tell, job.id)
 
 
 def _message(job: Job) -> EvaluationJob | None:
@@ -71,26 +73,26 @@ def _message(job: Job) -> EvaluationJob | None:
         return None
 
 
-def _over(wire: Wire, attempt: str, worker: str) -> bool:
+def _has_ended(wire: BoardRedis, attempt: str, worker: str) -> bool:
     """Whether it has ended, or is another worker's: RQ lost its job for a while, and somebody else was given it."""
     state = wire.attempts().read(attempt)
-    return state is not None and (state.state in OVER or state.worker not in ("", worker))
+    return state is not None and (state.state in ENDED_STATES or state.worker not in ("", worker))
 
 
-def _lost(wire: Wire, message: EvaluationJob, bench: Bench, status: int | None) -> Outcome:
+def _lost_outcome(wire: BoardRedis, message: EvaluationJob, bench: WorkerContext, status: int | None) -> Outcome:
     state = wire.attempts().read(message.attempt)
     phase = state.progress.phase if state else "claim"
-    death = Evidence(phase, stopped="handed-back", text=_how(status))
+    death = FailureEvidence(phase, stopped="handed-back", text=_exit_text(status))
     return outcome_of(bench, message, started=state.started if state else now(), phase=phase, death=death)
 
 
-def _how(status: int | None) -> str:
+def _exit_text(status: int | None) -> str:
     if status is not None and os.WIFSIGNALED(status):
         return f"the process that ran the evaluation's job was ended by {signal_name(os.WTERMSIG(status))}"
     return "the process that ran the evaluation's job ended early"
 
 
-def _try(tell: Callable[[], None], job: str) -> None:
+def _retry_until_sent(tell: Callable[[], None], job: str) -> None:
     """A few times, for a Redis that is away for a moment. After that the attempt counts as lost once it is silent."""
     for attempt in range(TRIES):
         try:

@@ -12,8 +12,8 @@ from leaderboard.attempts import Outcome
 from redis_state.attempts import Attempts
 from redis_state.clock import now
 from redis_state.crashpoints import pass_by, point
-from redis_state.dirty import DirtyKeys, Priority
-from redis_state.errors import WireError
+from redis_state.dirty import DirtyKeys, SyncPriority
+from redis_state.errors import RedisStateError
 from redis_state.keys import Keys
 from redis_state.redis import connect
 from workers.errors import WorkerError
@@ -26,11 +26,11 @@ CALL_TIMEOUT = 5.0
 OUTCOME, LOG, WORKER = "outcome.json", "log.txt", "worker.txt"
 
 
-class OutcomeUntold(WorkerError):
+class OutcomeUnsent(WorkerError):
     """An outcome lies where something else wants to work."""
 
 
-class Wire:
+class BoardRedis:
     """One process's (or thread's) view of a board in Redis, with short timeouts; connected at the first use."""
 
     def __init__(self, url: str, board: str) -> None:
@@ -38,16 +38,16 @@ class Wire:
         self.keys = Keys(board)
         self._attempts: Attempts | None = None
 
-    def again(self) -> Wire:
+    def again(self) -> BoardRedis:
         """The same with a connection of its own."""
-        return Wire(self.url, self.keys.board)
+        return BoardRedis(self.url, self.keys.board)
 
     def attempts(self) -> Attempts:
         """Raises RedisError while Redis is away."""
         if self._attempts is None:
             try:
                 self._attempts = Attempts(connect(self.url, socket_timeout=CALL_TIMEOUT), self.keys)
-            except WireError as error:
+            except RedisStateError as error:
                 raise redis.ConnectionError(str(error)) from error
         return self._attempts
 
@@ -57,10 +57,10 @@ class Wire:
 
     def mark_key(self, key: str) -> None:
         """The same for any dirty key."""
-        DirtyKeys(self.attempts().redis, self.keys).mark(key, due=now(), priority=Priority.PERSON)
+        DirtyKeys(self.attempts().redis, self.keys).mark(key, due=now(), priority=SyncPriority.PERSON)
 
 
-def keep(folder: Path, outcome: Outcome, text: str, *, worker: str) -> None:
+def store_outcome(folder: Path, outcome: Outcome, text: str, *, worker: str) -> None:
     """Lay down how an attempt of `worker` ended, before anybody is told."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / LOG).write_text(text, "utf-8")
@@ -70,12 +70,12 @@ def keep(folder: Path, outcome: Outcome, text: str, *, worker: str) -> None:
     draft.rename(folder / OUTCOME)
 
 
-def is_left_over(folder: Path) -> bool:
+def has_unsent_outcome(folder: Path) -> bool:
     """Whether an outcome lies in `folder` that nobody was told."""
     return (folder / OUTCOME).exists()
 
 
-def tell_left_over(folder: Path, wire: Wire) -> str | None:
+def send_unsent_outcome(folder: Path, wire: BoardRedis) -> str | None:
     """Tell the bot the outcome that lies in `folder`, if one does, and forget it; the attempt's id.
 
     Raises RedisError while Redis is away: the outcome then stays.

@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 from leaderboard.attempts import Details, Outcome
-from leaderboard.evidence import Evidence
+from leaderboard.evidence import FailureEvidence
 from redis_state.clock import now
 from redis_state.jobs import EvaluationJob
-from workers.common.diagnosis import diagnose, fit_to_leave
-from workers.jobs.worker_context import Bench
+from workers.common.diagnosis import diagnose, scrubbed_evidence
+from workers.jobs.worker_context import WorkerContext
 
 
 def outcome_of(
-    bench: Bench,
+    bench: WorkerContext,
     job: EvaluationJob,
     *,
     started: float,
     phase: str,
     details: Details | None = None,
-    death: Evidence | None = None,
+    death: FailureEvidence | None = None,
 ) -> Outcome:
     """The outcome of an attempt that began at `started` (seconds since the epoch) and ends now, in `phase`.
 
@@ -34,7 +34,7 @@ def outcome_of(
         phase=phase,
         details=details,
         failure=diagnose(death) if death else None,
-        evidence=fit_to_leave(death, bench.secrets) if death else None,
+        evidence=scrubbed_evidence(death, bench.secrets) if death else None,
         versions=bench.versions,
         hardware=bench.hardware,
     )

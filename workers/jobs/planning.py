@@ -4,34 +4,34 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from leaderboard.evidence import Evidence
+from leaderboard.evidence import FailureEvidence
 from redis_state.jobs import EvaluationJob
 from workers.common.diagnosis import diagnose
-from workers.common.run_plan import Limits, RunPlan
+from workers.common.run_plan import RunLimits, RunPlan
 from workers.evaluation import machine
-from workers.evaluation.model_requirements import weigh, weight_type
-from workers.evaluation.placement import Machine, place, smaller
+from workers.evaluation.model_requirements import estimate_requirements, weight_type
+from workers.evaluation.placement import MachineCapacity, choose_placement, smaller_batch_size
 from workers.evaluation.task_files import write_tasks
 from workers.jobs.provisions import Provisions
-from workers.jobs.worker_context import Bench
+from workers.jobs.worker_context import WorkerContext
 
 OUT_OF_MEMORY = ("gpu-out-of-memory", "out-of-memory", "killed-by-kernel")
-OF_MEMORY = 0.9
+MEMORY_SHARE = 0.9
 """The share of the machine's memory that a child may hold where no setting says otherwise."""
-BUSY = ("prepare", "evaluate")
+COMPUTING_PHASES = ("prepare", "evaluate")
 """Phases in which a smaller batch takes less memory."""
 
 
 def plan_of(
-    bench: Bench, job: EvaluationJob, provisions: Provisions, *, seconds: float, batch_size: int | None = None
+    bench: WorkerContext, job: EvaluationJob, provisions: Provisions, *, seconds: float, batch_size: int | None = None
 ) -> RunPlan:
     """The plan for `job`, which may take `seconds`; with `batch_size` questions at once at most.
 
     Raises NoRoom, NotQuantised, NoQuantiser where this machine cannot run it.
     """
-    memory = bench.settings.memory_bytes or int(machine.memory_bytes() * OF_MEMORY)
-    wanted = weigh(job, provisions.model, provisions.base)
-    placed = place(wanted, _machine(bench, memory), batch_size=batch_size or bench.settings.batch_size)
+    memory = bench.settings.memory_bytes or int(machine.memory_bytes() * MEMORY_SHARE)
+    wanted = estimate_requirements(job, provisions.model, provisions.base)
+    placed = choose_placement(wanted, _machine(bench, memory), batch_size=batch_size or bench.settings.batch_size)
     return RunPlan(
         attempt=job.attempt,
         model=job.model,
@@ -60,8 +60,8 @@ def plan_of(
     )
 
 
-def _limits(bench: Bench, memory: int, seconds: float) -> Limits:
-    return Limits(
+def _limits(bench: WorkerContext, memory: int, seconds: float) -> RunLimits:
+    return RunLimits(
         max_seconds=max(1.0, seconds),
         stall_seconds=bench.settings.stall_seconds,
         memory_bytes=memory,
@@ -69,24 +69,24 @@ def _limits(bench: Bench, memory: int, seconds: float) -> Limits:
     )
 
 
-def _machine(bench: Bench, memory: int) -> Machine:
+def _machine(bench: WorkerContext, memory: int) -> MachineCapacity:
     """What one attempt may use. Copies speak over a network of their own, which some walls cannot give them."""
     devices = bench.devices
     ready = bench.nursery.ready
     if ready is not None and ready.mode.namespaces == "none":
         devices = devices[:1]
-    return machine.survey(devices, memory)
+    return machine.machine_capacity(devices, memory)
 
 
-def _task_folder(bench: Bench, provisions: Provisions) -> Path | None:
+def _task_folder(bench: WorkerContext, provisions: Provisions) -> Path | None:
     if not bench.suite.own:
         return None
     ((repo, revision),) = provisions.questions.revisions.items()
     return write_tasks(bench.suite, bench.slot.attempt / "tasks", repo=repo, revision=revision)
 
 
-def smaller_batch(death: Evidence, plan: RunPlan) -> int | None:
+def smaller_batch(death: FailureEvidence, plan: RunPlan) -> int | None:
     """The batch to try after a death for want of memory; None where a smaller one would not help, or there is none."""
-    if death.phase in BUSY and diagnose(death).cause in OUT_OF_MEMORY:
-        return smaller(plan.batch_size)
+    if death.phase in COMPUTING_PHASES and diagnose(death).cause in OUT_OF_MEMORY:
+        return smaller_batch_size(plan.batch_size)
     return None

@@ -17,19 +17,19 @@ from typing import NoReturn
 
 from redis_state.jobs import EvaluationJob
 from workers.common import kernel
-from workers.jobs.provisions import Supply
+from workers.jobs.provisions import HubGateway
 
 log = logging.getLogger(__name__)
 
-EVERY = 1.0
+POLL_SECONDS = 1.0
 """Seconds between two looks into the queue."""
 NICENESS = 5
 
 
-class Ahead:
+class Prefetcher:
     """At most one download ahead. `peek` names the attempt that is next, None where there is none."""
 
-    def __init__(self, supply: Supply, peek: Callable[[], EvaluationJob | None]) -> None:
+    def __init__(self, supply: HubGateway, peek: Callable[[], EvaluationJob | None]) -> None:
         self.supply = supply
         self.peek = peek
         self.pid: int | None = None
@@ -42,7 +42,7 @@ class Ahead:
         An error that got out of here would end this life of the worker, but not its job: the next took its slot.
         """
         now = time.monotonic()
-        if now - self._looked < EVERY or self._busy():
+        if now - self._looked < POLL_SECONDS or self._busy():
             return
         self._looked = now
         try:

@@ -13,8 +13,8 @@ from redis_state.jobs import EvaluationJob
 from workers.common.hub_access import HubAccess
 from workers.errors import BaseModelGone, ModelGone
 from workers.evaluation.model_requirements import weight_type
-from workers.models.disk_store import Held
-from workers.models.downloads import Questions, fetch_datasets, head_of, hold_model
+from workers.models.disk_store import PinnedSnapshot
+from workers.models.downloads import SuiteQuestions, fetch_datasets, head_commit, pin_model
 from workers.publication.publish import Publication, publish
 
 
@@ -26,13 +26,13 @@ class Provisions:
     """
 
     model: Path
-    questions: Questions
+    questions: SuiteQuestions
     base: Path | None = None
     base_revision: str = ""
-    held: tuple[Held, ...] = ()
+    held: tuple[PinnedSnapshot, ...] = ()
 
 
-class Supply(Protocol):
+class HubGateway(Protocol):
     """The way to the Hub and back. Either call may take long and may raise whatever the Hub's client raises."""
 
     def fetch(self, job: EvaluationJob) -> Provisions:
@@ -43,7 +43,7 @@ class Supply(Protocol):
 
 
 @dataclass(frozen=True)
-class HubSupply:
+class TokenHubGateway:
     """The real way, with the worker's token.
 
     `model_bytes` bounds what models take on the disk; `moved` says where the board holds the suite's questions.
@@ -65,18 +65,18 @@ class HubSupply:
         base, revision = self._base(job)
         return Provisions(held.folder, questions, base.folder, revision, (held, base))
 
-    def _base(self, job: EvaluationJob) -> tuple[Held, str]:
+    def _base(self, job: EvaluationJob) -> tuple[PinnedSnapshot, str]:
         """The base model at the commit that admission saw; at its newest, where that is not known."""
         if not job.base_model:
             raise BaseModelGone("the request names no base model")
         try:
-            revision = job.base_revision or head_of(job.base_model, self.hub)
+            revision = job.base_revision or head_commit(job.base_model, self.hub)
             return self._hold(job.base_model, revision), revision
         except ModelGone as error:
             raise BaseModelGone(str(error)) from error
 
-    def _hold(self, model: str, revision: str, *, adapter: bool = False) -> Held:
-        return hold_model(model, revision, self.hub, self.work_dir / "models", adapter=adapter, most=self.model_bytes)
+    def _hold(self, model: str, revision: str, *, adapter: bool = False) -> PinnedSnapshot:
+        return pin_model(model, revision, self.hub, self.work_dir / "models", adapter=adapter, most=self.model_bytes)
 
     def publish(self, publication: Publication) -> Details:
         """Raises EvaluationFailed, PublicationFailed."""

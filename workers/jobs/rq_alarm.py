@@ -12,7 +12,7 @@ from contextlib import contextmanager
 
 
 @contextmanager
-def alarm_held() -> Iterator[None]:
+def deferred_alarm() -> Iterator[None]:
     """An alarm that goes off inside the block is raised right after it. For the main thread, as all signals are."""
     went_off: list[int] = []
     handler = signal.signal(signal.SIGALRM, lambda number, _frame: went_off.append(number))

@@ -11,15 +11,15 @@ from rq.timeouts import BaseDeathPenalty
 
 from redis_state.jobs import EVALUATE
 
-MOST_OF_A_JOB = 64 * 1024
+MAX_JOB_BYTES = 64 * 1024
 """Bytes that a job may hold in Redis. RQ's packing makes a thousandth of what it packs at best: 64 MB unfolded."""
 
 
-class Refused(PermissionError):
+class JobRefused(PermissionError):
     """A job that asks for something else than an evaluation."""
 
 
-class OnlyEvaluations(Job):  # type: ignore[misc]  # rq is typed in part
+class EvaluationOnlyJob(Job):  # type: ignore[misc]  # rq is typed in part
     """A job that can do nothing but evaluate, whatever stands in Redis."""
 
     success_callback = failure_callback = stopped_callback = None
@@ -28,13 +28,13 @@ class OnlyEvaluations(Job):  # type: ignore[misc]  # rq is typed in part
     def func(self) -> Callable[..., Any]:
         """The one function; raises Refused where the job names another."""
         if self.func_name != EVALUATE:
-            raise Refused(f"{self.func_name!r} is not run here")
+            raise JobRefused(f"{self.func_name!r} is not run here")
         return super().func  # type: ignore[no-any-return]
 
     def restore(self, raw_data: Any) -> Any:
         """Read what Redis holds of the job. Raises NoSuchJobError where that is none, or more than any of ours has: RQ
         packs jobs, and a small packet may unfold to more than there is memory."""
-        if sum(len(value) for value in raw_data.values()) > MOST_OF_A_JOB:
+        if sum(len(value) for value in raw_data.values()) > MAX_JOB_BYTES:
             raise NoSuchJobError(f"{self.id} is too large to be a job")
         try:
             return super().restore(raw_data)
@@ -45,7 +45,7 @@ class OnlyEvaluations(Job):  # type: ignore[misc]  # rq is typed in part
         """Call nobody."""
 
 
-class NoPenalty(BaseDeathPenalty):  # type: ignore[misc]  # rq is typed in part
+class NoDeathPenalty(BaseDeathPenalty):  # type: ignore[misc]  # rq is typed in part
     """RQ's timer in the process of a job, which has its own: an exception in the middle of anything helps nobody."""
 
     def setup_death_penalty(self) -> None:

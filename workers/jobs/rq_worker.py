@@ -41,39 +41,39 @@ from redis_state.attempts import BEAT
 from redis_state.errors import BadMessage
 from redis_state.jobs import EvaluationJob, oldest_first, parse
 from redis_state.redis import TRANSIENT, Redis
-from redis_state.stopping import leave_in
+from redis_state.stopping import exit_in
 from workers.common import kernel
-from workers.jobs.interrupted_jobs import give_up, hand_back
-from workers.jobs.outbox import Wire
-from workers.jobs.prefetcher import Ahead
-from workers.jobs.rq_alarm import alarm_held
-from workers.jobs.rq_job import NoPenalty, OnlyEvaluations
-from workers.jobs.worker_context import BENCH, Bench
-from workers.jobs.worker_heartbeat import Presence
+from workers.jobs.interrupted_jobs import end_as_lost, hand_back
+from workers.jobs.outbox import BoardRedis
+from workers.jobs.prefetcher import Prefetcher
+from workers.jobs.rq_alarm import deferred_alarm
+from workers.jobs.rq_job import EvaluationOnlyJob, NoDeathPenalty
+from workers.jobs.worker_context import WORKER_CONTEXT, WorkerContext
+from workers.jobs.worker_heartbeat import WorkerHeartbeat
 from workers.sandbox.supervision import children
 from workers.sandbox.zygote_client import ZygoteBroken
 
 log = logging.getLogger(__name__)
 
-AFTERWARDS = 3600
+RQ_TIMEOUT_MARGIN = 3600
 """Seconds that RQ gives a job beyond its time: to publish what it found. The job keeps its time itself."""
-ZYGOTES = 3
+MAX_FAILED_ZYGOTES = 3
 """How many zygotes may fail to come up before a worker gives up."""
-AWAY_SLICE = 1.0
+REDIS_RETRY_SECONDS = 1.0
 """Seconds between two tries while Redis is away."""
-AFTER_GRACE = 3.0
+HAND_BACK_SECONDS = 3.0
 """Seconds to hand an attempt back once its job has ended; a Redis that says nothing would take them by the minute."""
-IDLE_SLICE = 1
+IDLE_POLL_SECONDS = 1
 """Seconds for which a worker waits for jobs without looking whether it is to stop."""
 
 
 class EvaluationWorker(Worker):  # type: ignore[misc]  # rq is typed in part
     """Takes one evaluation at a time. See the module's text for what it does otherwise than RQ's worker."""
 
-    job_class = OnlyEvaluations
+    job_class = EvaluationOnlyJob
 
-    def __init__(self, queues: list[str], bench: Bench, connection: Redis, *, name: str) -> None:
-        how = {"connection": connection, "serializer": JSONSerializer, "job_class": OnlyEvaluations}
+    def __init__(self, queues: list[str], bench: WorkerContext, connection: Redis, *, name: str) -> None:
+        how = {"connection": connection, "serializer": JSONSerializer, "job_class": EvaluationOnlyJob}
         super().__init__(
             [Queue(queue, **how) for queue in queues],
             name=name,
@@ -81,13 +81,13 @@ class EvaluationWorker(Worker):  # type: ignore[misc]  # rq is typed in part
             **how,
         )
         self.bench = bench
-        self.wire = Wire(bench.settings.redis_url, bench.board.name)
-        self.presence = Presence(bench, self.wire)
+        self.wire = BoardRedis(bench.settings.redis_url, bench.board.name)
+        self.presence = WorkerHeartbeat(bench, self.wire)
         self.stop_asked: float | None = None
         self.at_once = False
         self.broken = False
         self.seconds: float | None = None
-        self.ahead = Ahead(bench.supply, self._next)
+        self.ahead = Prefetcher(bench.supply, self._next)
 
     def subscribe(self) -> None:
         """No commands by message, hence no thread for them beside the forks."""
@@ -111,7 +111,7 @@ class EvaluationWorker(Worker):  # type: ignore[misc]  # rq is typed in part
         else:
             self.stop_asked = time.monotonic()
             self._stop_requested = True
-            leave_in(self.bench.settings.grace_seconds + AFTER_GRACE, log.warning)
+            exit_in(self.bench.settings.grace_seconds + HAND_BACK_SECONDS, log.warning)
         if self.horse_pid:
             self._tell_horse()
 
@@ -139,10 +139,10 @@ class EvaluationWorker(Worker):  # type: ignore[misc]  # rq is typed in part
                 continue
             except TRANSIENT as error:
                 log.warning("Redis is away, which is waited for: %s", error)
-                time.sleep(AWAY_SLICE)
+                time.sleep(REDIS_RETRY_SECONDS)
             except redis.ResponseError as error:
                 log.error("what lies in the queue is no job, or Redis refuses to give it: %s", error)
-                time.sleep(AWAY_SLICE)
+                time.sleep(REDIS_RETRY_SECONDS)
         return None
 
     def _pop(self) -> tuple[Job, Queue]:
@@ -153,7 +153,7 @@ class EvaluationWorker(Worker):  # type: ignore[misc]  # rq is typed in part
             self.run_maintenance_tasks()
         job, queue = self.queue_class.dequeue_any(
             oldest_first(self.connection, self._ordered_queues),
-            IDLE_SLICE,
+            IDLE_POLL_SECONDS,
             connection=self.connection,
             job_class=self.job_class,
             serializer=self.serializer,
@@ -166,7 +166,7 @@ class EvaluationWorker(Worker):  # type: ignore[misc]  # rq is typed in part
     @property
     def dequeue_timeout(self) -> int:
         """Seconds that one blocking pop may last; the socket's timeout is derived from it."""
-        return IDLE_SLICE
+        return IDLE_POLL_SECONDS
 
     def _next(self) -> EvaluationJob | None:
         """The attempt that lies first in the queues; None where there is none. Raises RedisError."""
@@ -182,7 +182,7 @@ class EvaluationWorker(Worker):  # type: ignore[misc]  # rq is typed in part
         self.presence.announce(doing=job.id, at_once=True)
         self.seconds = float(job.timeout) if job.timeout and job.timeout > 0 else None
         # Of this object, not in Redis. As long again, because another attempt may have the device first.
-        job.timeout = -1 if self.seconds is None else int(2 * self.seconds) + AFTERWARDS
+        job.timeout = -1 if self.seconds is None else int(2 * self.seconds) + RQ_TIMEOUT_MARGIN
         if self._zygote_is_ready():
             super().execute_job(job, queue)
         self._sweep()
@@ -202,7 +202,7 @@ class EvaluationWorker(Worker):  # type: ignore[misc]  # rq is typed in part
     def _zygote_is_ready(self) -> bool:
         """Wait for a zygote that can fork; without one, or when the worker is to stop meanwhile, there is no work."""
         nursery = self.bench.nursery
-        for _ in range(ZYGOTES):
+        for _ in range(MAX_FAILED_ZYGOTES):
             if not nursery.alive():
                 nursery.start()
             try:
@@ -231,7 +231,7 @@ class EvaluationWorker(Worker):  # type: ignore[misc]  # rq is typed in part
         try:
             while not select.select([descriptor], [], [], 0.5)[0]:
                 if not self.stopping:
-                    with alarm_held():
+                    with deferred_alarm():
                         self.ahead.look()
                 if (
                     self.stop_asked is not None
@@ -258,7 +258,7 @@ class EvaluationWorker(Worker):  # type: ignore[misc]  # rq is typed in part
         super().handle_work_horse_killed(job, retpid, ret_val, rusage)
         self.bench.nursery.stop()
         if not self.stopping:
-            give_up(self.wire, job, self.bench, ret_val)
+            end_as_lost(self.wire, job, self.bench, ret_val)
 
     # --- in the process of the job
 
@@ -272,8 +272,8 @@ class EvaluationWorker(Worker):  # type: ignore[misc]  # rq is typed in part
 
     def perform_job(self, job: Job, queue: Queue, execution: Any) -> bool:
         """Run the job with what this worker lends it, and without RQ's timer."""
-        self.death_penalty_class = NoPenalty
-        BENCH.set(replace(self.bench, stopping=lambda: self.stopping, seconds=self.seconds))
+        self.death_penalty_class = NoDeathPenalty
+        WORKER_CONTEXT.set(replace(self.bench, stopping=lambda: self.stopping, seconds=self.seconds))
         return bool(super().perform_job(job, queue, execution))
 
     def _ask_to_leave(self, signum: int, frame: FrameType | None) -> None:  # noqa: ARG002  # as handlers are called

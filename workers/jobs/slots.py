@@ -20,7 +20,7 @@ from workers.errors import WorkerError
 MAX_SLOTS = 64
 
 
-class NoSlot(WorkerError):
+class NoFreeSlot(WorkerError):
     """Every slot of the work folder is taken."""
 
 
@@ -113,6 +113,6 @@ def take_slot(work_dir: Path, *, first_uid: int) -> Slot:
             lock.close()
             continue
         return Slot(number, folder, first_uid + number, lock)
-    raise NoSlot(
+    raise NoFreeSlot(
         f"all {MAX_SLOTS} slots in {work_dir / 'slots'} are taken: give this worker a STEWARD_WORK_DIR of its own"
     )

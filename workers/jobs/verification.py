@@ -21,22 +21,22 @@ from hub.errors import HubError
 from hub.records import Repo
 from leaderboard.attempts import attempt_id
 from leaderboard.boards import Board
-from leaderboard.details import Published, outcome_path, parse_table_path, table_path
+from leaderboard.details import PublishedOutcome, outcome_path, parse_table_path, table_path
 from leaderboard.requests import RequestPath, parse_path
-from leaderboard.results import MAX_BYTES, BadResults, Block, Results, parse_harness, read_results, score
+from leaderboard.results import MAX_BYTES, BadResults, ResultsFile, StewardBlock, parse_harness, read_results, score
 from leaderboard.suites import Benchmark, Suite
 from redis_state.jobs import EvaluationJob
-from workers.common.diagnosis import detail, diagnose
+from workers.common.diagnosis import diagnose, failure_detail
 from workers.common.hub_access import HubAccess
 from workers.common.logs import BoundedLog
 from workers.common.run_plan import RunPlan
 from workers.errors import WorkerError
 from workers.evaluation.evaluate import RESULTS, SAMPLES
 from workers.jobs.planning import plan_of
-from workers.jobs.provisions import HubSupply
-from workers.jobs.worker_context import Bench
+from workers.jobs.provisions import TokenHubGateway
+from workers.jobs.worker_context import WorkerContext
 from workers.publication.details import BATCH, TEXTS, write_samples
-from workers.sandbox.supervision import Surroundings, Watch
+from workers.sandbox.supervision import ChildCallbacks, ChildSupervisor
 
 MAX_TABLE = 2 << 30
 _COMPARED = ("doc_id", *TEXTS)
@@ -47,22 +47,22 @@ class CannotVerify(WorkerError):
 
 
 @dataclass(frozen=True)
-class Recorded:
+class RecordedAttempt:
     """One published attempt: where it lies, and its results."""
 
     repo: Repo
     commit: str
-    results: Results
+    results: ResultsFile
     time: str
 
     @property
-    def block(self) -> Block:
+    def block(self) -> StewardBlock:
         """What was recorded of it."""
         return self.results.block
 
 
 @dataclass(frozen=True)
-class Compared:
+class TaskComparison:
     """One task: how many samples there are now, how many are equal, and the first that is not (None: there is none)."""
 
     task: str
@@ -75,8 +75,8 @@ class Compared:
 class Verification:
     """What came out. `versions` are those that differ: name → (recorded, here)."""
 
-    block: Block
-    tasks: tuple[Compared, ...]
+    block: StewardBlock
+    tasks: tuple[TaskComparison, ...]
     scores: Mapping[str, tuple[float, float]]
     versions: Mapping[str, tuple[str, str]]
     hardware: tuple[str, str]
@@ -104,13 +104,13 @@ def find_details(board: Board, attempt: str, hub: HubAccess) -> str:
     raise CannotVerify(f"no request of the board {board.name} has an attempt {attempt}: look it up in its file")
 
 
-def read_recorded(hub: HubAccess, details: str, attempt: str, suite: Suite) -> Recorded:
+def read_recorded(hub: HubAccess, details: str, attempt: str, suite: Suite) -> RecordedAttempt:
     """What was published of `attempt`. Raises CannotVerify."""
     repo = Repo("dataset", details)
     try:
         with Hub(hub.endpoint, hub.token) as client:
             head = client.head(repo)
-            published = Published.model_validate_json(
+            published = PublishedOutcome.model_validate_json(
                 client.read_file(repo, outcome_path(attempt), head, max_bytes=MAX_BYTES).data
             )
             data = client.read_file(repo, published.results_path, head, max_bytes=MAX_BYTES).data
@@ -118,10 +118,10 @@ def read_recorded(hub: HubAccess, details: str, attempt: str, suite: Suite) -> R
     except (HubError, ValueError) as error:
         raise CannotVerify(f"{details} holds no results of {attempt} that can be checked here: {error}") from error
     time = published.results_path.removeprefix("results_").removesuffix(".json")
-    return Recorded(repo, head, results, time)
+    return RecordedAttempt(repo, head, results, time)
 
 
-def as_recorded(supply: HubSupply, recorded: Recorded) -> HubSupply:
+def gateway_as_recorded(supply: TokenHubGateway, recorded: RecordedAttempt) -> TokenHubGateway:
     """The way to the Hub, with the questions where, and at the commits at which, they were. Raises CannotVerify."""
     commits = recorded.block.datasets
     moved = {}
@@ -135,13 +135,13 @@ def as_recorded(supply: HubSupply, recorded: Recorded) -> HubSupply:
     return replace(supply, moved=moved)
 
 
-def verify(bench: Bench, supply: HubSupply, recorded: Recorded, log: BoundedLog) -> Verification:
+def verify(bench: WorkerContext, supply: TokenHubGateway, recorded: RecordedAttempt, log: BoundedLog) -> Verification:
     """Run it again on this machine, and compare. Raises CannotVerify, and what `supply` raises."""
     block = recorded.block
-    provisions = as_recorded(supply, recorded).fetch(job_of(block, bench.board))
+    provisions = gateway_as_recorded(supply, recorded).fetch(recorded_job(block, bench.board))
     seconds = bench.settings.max_seconds or float(bench.board.attempt_seconds)
     bench.slot.prepare(own_user=bench.own_user)
-    plan = plan_of(bench, job_of(block, bench.board), provisions, seconds=seconds, batch_size=block.batch_size)
+    plan = plan_of(bench, recorded_job(block, bench.board), provisions, seconds=seconds, batch_size=block.batch_size)
     _run(bench, plan, log, seconds)
     now = score(_results(plan), bench.suite)
     scores = {name: (value, now.by_name[name]) for name, value in recorded.results.scores.by_name.items()}
@@ -155,7 +155,7 @@ def verify(bench: Bench, supply: HubSupply, recorded: Recorded, log: BoundedLog)
     return Verification(block, tasks, scores, differ, (block.hardware, bench.hardware))
 
 
-def job_of(block: Block, board: Board) -> EvaluationJob:
+def recorded_job(block: StewardBlock, board: Board) -> EvaluationJob:
     """The job that made it."""
     return EvaluationJob(
         board=board.name,
@@ -173,13 +173,13 @@ def job_of(block: Block, board: Board) -> EvaluationJob:
     )
 
 
-def _run(bench: Bench, plan: RunPlan, log: BoundedLog, seconds: float) -> None:
-    around = Surroundings(tell=lambda _: None, stop=lambda: "", log=log)
-    watch = Watch(bench.nursery, bench.box(plan), plan, around)
+def _run(bench: WorkerContext, plan: RunPlan, log: BoundedLog, seconds: float) -> None:
+    around = ChildCallbacks(tell=lambda _: None, stop=lambda: "", log=log)
+    watch = ChildSupervisor(bench.nursery, bench.box(plan), plan, around)
     ending = watch.run(bench.slot.attempt, deadline=time.monotonic() + seconds)
     if not ending.finished:
         death = ending.evidence(log.tail())
-        raise CannotVerify(f"this time it failed: {diagnose(death).cause} ({detail(death)})")
+        raise CannotVerify(f"this time it failed: {diagnose(death).cause} ({failure_detail(death)})")
 
 
 def _results(plan: RunPlan) -> Mapping[str, Any]:
@@ -193,7 +193,7 @@ def _results(plan: RunPlan) -> Mapping[str, Any]:
 # --- sample by sample
 
 
-def _compared(client: Hub, recorded: Recorded, plan: RunPlan, suite: Suite) -> Iterator[Compared]:
+def _compared(client: Hub, recorded: RecordedAttempt, plan: RunPlan, suite: Suite) -> Iterator[TaskComparison]:
     with TemporaryDirectory(prefix="steward-verify-") as folder:
         then, now = Path(folder) / "then.parquet", Path(folder) / "now.parquet"
         for benchmark in suite.benchmarks:
@@ -202,7 +202,7 @@ def _compared(client: Hub, recorded: Recorded, plan: RunPlan, suite: Suite) -> I
                 yield _compare(task.name, benchmark, then, plan.spool / SAMPLES / f"{task.name}.jsonl", now)
 
 
-def _save(client: Hub, recorded: Recorded, task: str, file: Path) -> None:
+def _save(client: Hub, recorded: RecordedAttempt, task: str, file: Path) -> None:
     path = table_path(task, recorded.time)
     if parse_table_path(path) is None:
         raise CannotVerify(f"{recorded.repo.id} has no table of {task}")
@@ -213,7 +213,7 @@ def _save(client: Hub, recorded: Recorded, task: str, file: Path) -> None:
         raise CannotVerify(f"{recorded.repo.id}: {path}: {error}") from error
 
 
-def _compare(task: str, benchmark: Benchmark, then: Path, samples: Path, now: Path) -> Compared:
+def _compare(task: str, benchmark: Benchmark, then: Path, samples: Path, now: Path) -> TaskComparison:
     write_samples(samples, now, benchmark.metrics)
     count = equal = 0
     first = None
@@ -223,7 +223,7 @@ def _compare(task: str, benchmark: Benchmark, then: Path, samples: Path, now: Pa
             equal += 1
         elif first is None:
             first = int((new or old or {}).get("doc_id", -1))
-    return Compared(task, count, equal, first)
+    return TaskComparison(task, count, equal, first)
 
 
 def _rows(table: Path) -> Iterator[dict[str, Any]]:
@@ -235,7 +235,7 @@ def _rows(table: Path) -> Iterator[dict[str, Any]]:
             yield from batch.to_pylist()
 
 
-def as_json(found: Verification) -> str:
+def verification_json(found: Verification) -> str:
     """One JSON object."""
     return json.dumps(
         {

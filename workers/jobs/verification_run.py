@@ -6,11 +6,11 @@ from leaderboard.suites import find_suite
 from workers.common import kernel
 from workers.common.logs import BoundedLog
 from workers.jobs.verification import Verification, find_details, read_recorded, verify
-from workers.jobs.worker import bench, hub_supply
+from workers.jobs.worker import open_worker_context, token_hub_gateway
 from workers.settings import WorkerSettings
 
 
-def run(settings: WorkerSettings, attempt: str, model: str = "") -> Verification:
+def run_verification(settings: WorkerSettings, attempt: str, model: str = "") -> Verification:
     """Verify `attempt`, of `model` where that is given. Raises WorkerError."""
     kernel.hide_from_same_user()
     kernel.adopt_orphans()
@@ -18,8 +18,8 @@ def run(settings: WorkerSettings, attempt: str, model: str = "") -> Verification
     suite = find_suite(board.suite)
     details = board.repos.details(model) if model else find_details(board, attempt, settings.access())
     recorded = read_recorded(settings.access(), details, attempt, suite)
-    supply = hub_supply(settings, suite, board)
-    with bench(settings, supply, alone=True) as lent:
+    supply = token_hub_gateway(settings, suite, board)
+    with open_worker_context(settings, supply, alone=True) as lent:
         lent.nursery.start()
         lent.nursery.wait_until_ready()
         return verify(lent, supply, recorded, BoundedLog())

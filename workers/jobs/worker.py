@@ -21,20 +21,20 @@ from types import FrameType
 
 from leaderboard.boards import BadBoard, Board
 from leaderboard.suites import BadSuite, Suite, find_suite
-from leaderboard.tiers import taken
+from leaderboard.tiers import parse_tiers
 from redis_state.errors import RedisAway, RedisMissing
 from redis_state.keys import Keys
 from redis_state.redis import TRANSIENT, Redis, connect
 from workers.common import kernel
 from workers.errors import WorkerError
 from workers.evaluation import machine, task_requirements
-from workers.jobs.outbox import OutcomeUntold, Wire, is_left_over, tell_left_over
-from workers.jobs.provisions import HubSupply, Supply
+from workers.jobs.outbox import BoardRedis, OutcomeUnsent, has_unsent_outcome, send_unsent_outcome
+from workers.jobs.provisions import HubGateway, TokenHubGateway
 from workers.jobs.rq_worker import EvaluationWorker
 from workers.jobs.slots import take_slot
-from workers.jobs.worker_context import Bench
-from workers.sandbox.sandbox_spec import Box
-from workers.sandbox.zygote_client import Nursery, ZygoteBroken
+from workers.jobs.worker_context import WorkerContext
+from workers.sandbox.sandbox_spec import SandboxSpec
+from workers.sandbox.zygote_client import ZygoteBroken, ZygoteClient
 from workers.settings import WorkerSettings
 
 log = logging.getLogger(__name__)
@@ -42,14 +42,14 @@ log = logging.getLogger(__name__)
 VERSIONS = ("steward", "lm-eval", "transformers", "torch", "datasets", "accelerate", "peft")
 
 
-def main(settings: WorkerSettings, *, supply: Supply | None = None) -> int:
+def main(settings: WorkerSettings, *, supply: HubGateway | None = None) -> int:
     """Work until told to stop; an exit code. `supply` is the way to the Hub, where it is not the usual one."""
     kernel.hide_from_same_user()
     kernel.adopt_orphans()
     _end_on_signals()
     try:
-        with bench(settings, supply) as lent:
-            return work(lent)
+        with open_worker_context(settings, supply) as lent:
+            return run_worker(lent)
     except ZygoteBroken as error:
         print(f"No evaluation can run here: {error}", file=sys.stderr)
         return 3
@@ -59,38 +59,42 @@ def main(settings: WorkerSettings, *, supply: Supply | None = None) -> int:
 
 
 @contextmanager
-def bench(settings: WorkerSettings, supply: Supply | None = None, *, alone: bool = False) -> Iterator[Bench]:
+def open_worker_context(
+    settings: WorkerSettings, supply: HubGateway | None = None, *, alone: bool = False
+) -> Iterator[WorkerContext]:
     """All that the jobs of one worker share; the zygote is gone when the block is left.
 
     `alone`: for one evaluation that no queue knows of. Raises WorkerError.
     """
     board = settings.board()
     suite = find_suite(board.suite)
-    task_requirements.check(suite)
+    task_requirements.check_task_requirements(suite)
     slot = take_slot(settings.work_dir.resolve(), first_uid=settings.child_uid)
     if not alone:
         connect(settings.redis_url).close()
-        tell_left_over(slot.attempt, Wire(settings.redis_url, board.name))
-    elif is_left_over(slot.attempt):
-        raise OutcomeUntold("a worker ended here before it could tell how its attempt ended: run `steward work` first")
+        send_unsent_outcome(slot.attempt, BoardRedis(settings.redis_url, board.name))
+    elif has_unsent_outcome(slot.attempt):
+        raise OutcomeUnsent("a worker ended here before it could tell how its attempt ended: run `steward work` first")
     slot.prepare()
     token = settings.token()
-    devices = machine.chosen(settings.device, machine.gpus())
-    nursery = Nursery(
-        Box(home=slot.home, root=slot.root, uid=slot.uid, gpus=machine.device_files(devices) if devices else ()),
+    devices = machine.select_devices(settings.device, machine.gpus())
+    nursery = ZygoteClient(
+        SandboxSpec(
+            home=slot.home, root=slot.root, uid=slot.uid, gpus=machine.device_files(devices) if devices else ()
+        ),
         harness=settings.harness,
         preload=settings.preload,
         devices=devices,
     )
     try:
-        yield Bench(
+        yield WorkerContext(
             settings=settings,
             board=board,
             suite=suite,
             nursery=nursery,
             slot=slot,
-            supply=supply or hub_supply(settings, suite, board),
-            worker=new_name(),
+            supply=supply or token_hub_gateway(settings, suite, board),
+            worker=new_worker_name(),
             versions=versions(),
             devices=devices,
             hardware=machine.description(devices),
@@ -98,11 +102,13 @@ def bench(settings: WorkerSettings, supply: Supply | None = None, *, alone: bool
         )
     finally:
         nursery.stop()
-        if not is_left_over(slot.attempt):  # what Redis was not there to hear is told by whoever has the slot next
+        if not has_unsent_outcome(
+            slot.attempt
+        ):  # what Redis was not there to hear is told by whoever has the slot next
             slot.clear()
 
 
-def new_name() -> str:
+def new_worker_name() -> str:
     """A name that no other worker has or had.
 
     Host and process id are not enough: a container that is started again has those of the worker that was killed in it,
@@ -111,18 +117,18 @@ def new_name() -> str:
     return f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}"
 
 
-def hub_supply(settings: WorkerSettings, suite: Suite, board: Board) -> HubSupply:
+def token_hub_gateway(settings: WorkerSettings, suite: Suite, board: Board) -> TokenHubGateway:
     """The usual way to the Hub."""
     folder = settings.work_dir.resolve()
-    return HubSupply(settings.access(), suite, folder, settings.model_bytes, board.questions)
+    return TokenHubGateway(settings.access(), suite, folder, settings.model_bytes, board.questions)
 
 
-def work(lent: Bench) -> int:
+def run_worker(lent: WorkerContext) -> int:
     """Take jobs until told to stop. A Redis that goes away for a while is waited for."""
-    queues = [Keys(lent.board.name).queue(tier) for tier in taken(lent.settings.tiers)]
+    queues = [Keys(lent.board.name).queue(tier) for tier in parse_tiers(lent.settings.tiers)]
     lent.nursery.start()
     lent.nursery.wait_until_ready()
-    report_walls(lent)
+    report_isolation(lent)
     for life in count():
         connection = _connect(lent.settings.redis_url)
         worker = EvaluationWorker(queues, lent, connection, name=f"{lent.worker}-{life}")
@@ -149,15 +155,15 @@ def _connect(url: str) -> Redis:
 
 def _end_on_signals() -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, _end_early)
+        signal.signal(number, _exit_on_signal)
 
 
-def _end_early(signum: int, frame: FrameType | None) -> None:  # noqa: ARG001  # as handlers are called
+def _exit_on_signal(signum: int, frame: FrameType | None) -> None:  # noqa: ARG001  # as handlers are called
     """A signal while there is no job to hand back: leave through all `finally`."""
     raise SystemExit(0)
 
 
-def report_walls(lent: Bench) -> None:
+def report_isolation(lent: WorkerContext) -> None:
     """Say what stands between a stranger's model and this machine, and loudly what does not."""
     ready = lent.nursery.ready
     if ready is None:

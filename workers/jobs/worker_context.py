@@ -12,23 +12,23 @@ from workers.common.run_plan import RunPlan
 from workers.evaluation import machine
 from workers.evaluation.placement import Device
 from workers.evaluation.task_requirements import own_nltk_folders
-from workers.jobs.provisions import Supply
+from workers.jobs.provisions import HubGateway
 from workers.jobs.slots import Slot
-from workers.sandbox.sandbox_spec import Box
-from workers.sandbox.zygote_client import Nursery
+from workers.sandbox.sandbox_spec import SandboxSpec
+from workers.sandbox.zygote_client import ZygoteClient
 from workers.settings import WorkerSettings
 
 
 @dataclass(frozen=True)
-class Bench:
+class WorkerContext:
     """What a worker lends to the jobs that it runs. `stopping` says whether the worker itself is to stop."""
 
     settings: WorkerSettings
     board: Board
     suite: Suite
-    nursery: Nursery
+    nursery: ZygoteClient
     slot: Slot
-    supply: Supply
+    supply: HubGateway
     worker: str
     stopping: Callable[[], bool] = lambda: False
     seconds: float | None = None
@@ -43,11 +43,11 @@ class Bench:
         ready = self.nursery.ready
         return ready is not None and ready.mode.own_user
 
-    def box(self, plan: RunPlan) -> Box:
+    def box(self, plan: RunPlan) -> SandboxSpec:
         """The walls around the child of `plan`."""
         shown = (plan.model_path, plan.base_path, plan.datasets, plan.task_folder, *own_nltk_folders())
         readable = tuple(folder for folder in shown if folder is not None)
-        return Box(
+        return SandboxSpec(
             home=self.slot.home,
             root=self.slot.root,
             readable=readable,
@@ -60,5 +60,5 @@ class Bench:
         )
 
 
-BENCH: ContextVar[Bench] = ContextVar("bench")
+WORKER_CONTEXT: ContextVar[WorkerContext] = ContextVar("bench")
 """RQ calls `workers.jobs.evaluate` by its name, with the message alone: the rest comes this way."""

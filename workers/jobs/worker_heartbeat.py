@@ -9,20 +9,20 @@ import redis
 
 from redis_state.attempts import BEAT
 from redis_state.clock import now
-from redis_state.heartbeats import WorkerCard, Workers
-from workers.jobs.outbox import Wire
-from workers.jobs.worker_context import Bench
+from redis_state.heartbeats import WorkerCard, WorkerRegistry
+from workers.jobs.outbox import BoardRedis
+from workers.jobs.worker_context import WorkerContext
 
 log = logging.getLogger(__name__)
 
 
-class Presence:
+class WorkerHeartbeat:
     """One life of a worker, as the bot and everybody who looks at the board see it.
 
     A Redis that is away for a while keeps nothing from its work: what could not be said is logged.
     """
 
-    def __init__(self, bench: Bench, wire: Wire) -> None:
+    def __init__(self, bench: WorkerContext, wire: BoardRedis) -> None:
         self._bench = bench
         self._wire = wire
         self._since = now()
@@ -54,7 +54,7 @@ class Presence:
         except redis.RedisError as error:
             log.warning("the worker could not say goodbye: %s", error)
 
-    def _workers(self) -> Workers:
+    def _workers(self) -> WorkerRegistry:
         """The workers of the board. Raises RedisError while Redis is away."""
         attempts = self._wire.attempts()
-        return Workers(attempts.redis, attempts.keys)
+        return WorkerRegistry(attempts.redis, attempts.keys)

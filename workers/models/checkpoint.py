@@ -55,14 +55,14 @@ BOUNDS = {
 """No model comes near these. Above them, building it costs hours before the first weight is looked at."""
 
 
-class Tensor(NamedTuple):
+class TensorHeader(NamedTuple):
     """What a header says of one tensor: `dtype` in the format's own words, such as `BF16`."""
 
     dtype: str
     shape: tuple[int, ...]
 
 
-def examine_adapter(folder: Path) -> None:
+def check_adapter_files(folder: Path) -> None:
     """The same of an adapter, which has a config of its own and one file of weights.
 
     Raises AdapterUnusable, HeaderUnreadable, WeightsTruncated, OddFile.
@@ -75,23 +75,23 @@ def examine_adapter(folder: Path) -> None:
         raise AdapterUnusable(f"{ADAPTER_CONFIG} does not say which `peft_type` it is")
     if not (folder / ADAPTER).is_file():
         raise AdapterUnusable(f"there is no {ADAPTER}")
-    header(folder / ADAPTER)
+    read_header(folder / ADAPTER)
 
 
-def examine(folder: Path) -> None:
+def check_model_files(folder: Path) -> None:
     """Look at config, index and headers of the model in `folder`; says nothing where nothing is wrong.
 
     Raises ConfigUnreadable, ConfigAbsurd, IndexUnusable, ShardMissing, OddFile, HeaderUnreadable, WeightsTruncated,
     WeightsOfWrongType.
     """
     quantised = bool(read_config(folder).get("quantization_config"))
-    for name in shards(folder):
-        for tensor, entry in header(folder / name).items():
+    for name in weight_files(folder):
+        for tensor, entry in read_header(folder / name).items():
             if not quantised and _is_no_float(tensor, entry):
                 raise WeightsOfWrongType(f"{tensor[:80]} is stored as {entry.dtype}, without a quantization_config")
 
 
-def _is_no_float(tensor: str, entry: Tensor) -> bool:
+def _is_no_float(tensor: str, entry: TensorHeader) -> bool:
     """Whether it is a matrix of weights in a format that means nothing by itself; buffers may be anything."""
     return tensor.endswith(".weight") and len(entry.shape) > 1 and entry.dtype not in FLOATS
 
@@ -110,7 +110,7 @@ def read_config(folder: Path) -> dict[str, Any]:
     return config
 
 
-def shards(folder: Path) -> list[str]:
+def weight_files(folder: Path) -> list[str]:
     """Names of the files that hold the weights. Raises IndexUnusable, ShardMissing, OddFile."""
     names = _named_by_index(folder) if (folder / INDEX).exists() else ["model.safetensors"]
     missing = [name for name in names if not (folder / name).is_file()]
@@ -135,7 +135,7 @@ def _named_by_index(folder: Path) -> list[str]:
     return sorted(set(named.values()))
 
 
-def header(file: Path, most: int = MAX_HEADER) -> dict[str, Tensor]:
+def read_header(file: Path, most: int = MAX_HEADER) -> dict[str, TensorHeader]:
     """Name → tensor, as the head of `file` says, which may have `most` bytes.
 
     Raises OddFile, HeaderUnreadable, WeightsTruncated.
@@ -159,11 +159,11 @@ def header(file: Path, most: int = MAX_HEADER) -> dict[str, Tensor]:
     return _checked(file.name, found, size - 8 - length)
 
 
-def _checked(name: str, found: object, data: int) -> dict[str, Tensor]:
+def _checked(name: str, found: object, data: int) -> dict[str, TensorHeader]:
     if not isinstance(found, dict):
         raise HeaderUnreadable(f"{name}: its header is not a table")
     found.pop("__metadata__", None)
-    tensors: dict[str, Tensor] = {}
+    tensors: dict[str, TensorHeader] = {}
     end = 0
     for tensor, entry in found.items():
         try:
@@ -173,7 +173,7 @@ def _checked(name: str, found: object, data: int) -> dict[str, Tensor]:
             raise HeaderUnreadable(f"{name}: its header does not say where {tensor[:80]!r} lies") from error
         if begin < 0 or stop < begin or (kind in SIZES and stop - begin != math.prod(shape) * SIZES[kind]):
             raise HeaderUnreadable(f"{name}: the place of {tensor[:80]!r} in it is not as large as its shape")
-        tensors[tensor] = Tensor(kind[:40], shape)
+        tensors[tensor] = TensorHeader(kind[:40], shape)
         end = max(end, stop)
     if end != data:
         raise WeightsTruncated(f"{name} should hold {end} bytes of weights, and holds {data}")

@@ -30,7 +30,7 @@ from workers.errors import DiskFull, DownloadError
 
 POLL = 0.1
 CHUNK = 1 << 20
-KEPT = ".kept"
+PINNED = ".kept"
 """The folder of a download with links to what of it was here already."""
 
 
@@ -39,7 +39,7 @@ class BlobDiffers(DownloadError):
 
 
 @dataclass(frozen=True)
-class Blob:
+class BlobRef:
     """What a file of a commit contains: `sha256` where the Hub knows it, else the id that git gives it."""
 
     size: int
@@ -53,7 +53,7 @@ class Blob:
 
 
 @dataclass(frozen=True)
-class Held:
+class PinnedSnapshot:
     """A snapshot that nobody evicts until this is released, or this process ends."""
 
     folder: Path
@@ -68,7 +68,7 @@ Download = Callable[[Path, list[str]], None]
 """Puts the named files of the commit into a folder."""
 
 
-class Store:
+class ModelStore:
     """The store in the folder `root`; `most` bytes at most (None: no bound but the disk's), `spare` bytes left free."""
 
     def __init__(self, root: Path, *, most: int | None = None, spare: int = 0) -> None:
@@ -77,7 +77,7 @@ class Store:
         self.spare = spare
         self.blobs = root / "blobs"
 
-    def hold(self, model: str, revision: str, files: Mapping[str, Blob], download: Download) -> Held:
+    def hold(self, model: str, revision: str, files: Mapping[str, BlobRef], download: Download) -> PinnedSnapshot:
         """The snapshot, downloaded as far as it is not here yet. Waits for whoever downloads it already.
 
         Raises DiskFull, BlobDiffers, and what `download` raises.
@@ -89,14 +89,14 @@ class Store:
             lock = _lock(folder.with_name(f"{revision}.lock"), fcntl.LOCK_SH)
             if complete.exists():
                 os.utime(complete)
-                return Held(folder, lock)
+                return PinnedSnapshot(folder, lock)
             lock.close()
             with _lock(folder.with_name(f"{revision}.lock"), fcntl.LOCK_EX):
                 if not complete.exists():
                     self._fill(folder, files, download)
                     complete.touch()
 
-    def _fill(self, folder: Path, files: Mapping[str, Blob], download: Download) -> None:
+    def _fill(self, folder: Path, files: Mapping[str, BlobRef], download: Download) -> None:
         staging = self.root / "staging" / folder.parent.name / folder.name
         staging.mkdir(parents=True, exist_ok=True)
         missing = self._make_room(files, staging)
@@ -109,7 +109,7 @@ class Store:
             shutil.rmtree(staging)
             _note(staging).unlink()
 
-    def _link(self, folder: Path, staging: Path, files: Mapping[str, Blob]) -> None:
+    def _link(self, folder: Path, staging: Path, files: Mapping[str, BlobRef]) -> None:
         shutil.rmtree(folder, ignore_errors=True)  # what a fill that was killed left behind
         for name, blob in files.items():
             here, stored = folder / name, self.blobs / (blob.name or f"nameless-{time.monotonic_ns()}")
@@ -122,7 +122,7 @@ class Store:
 
     # --- the bound
 
-    def _make_room(self, files: Mapping[str, Blob], staging: Path) -> dict[str, Blob]:
+    def _make_room(self, files: Mapping[str, BlobRef], staging: Path) -> dict[str, BlobRef]:
         """Evict until what is missing of `files` may come, and note how much it is; what that is. Raises DiskFull.
 
         With a snapshot may go what it shares with `files`: then that is missing too. What is here in the end is kept,
@@ -137,13 +137,13 @@ class Store:
                     raise DiskFull(self._shortage(_bytes(missing)))
                 missing = self._missing(files)
             _note(staging).write_text(str(_bytes(missing)))
-            (staging / KEPT).mkdir(exist_ok=True)
+            (staging / PINNED).mkdir(exist_ok=True)
             for name in files.keys() - missing.keys():
                 with suppress(FileExistsError):  # of an earlier try, or another file of the same content
-                    os.link(self.blobs / files[name].name, staging / KEPT / files[name].name)
+                    os.link(self.blobs / files[name].name, staging / PINNED / files[name].name)
         return missing
 
-    def _missing(self, files: Mapping[str, Blob]) -> dict[str, Blob]:
+    def _missing(self, files: Mapping[str, BlobRef]) -> dict[str, BlobRef]:
         """Those of `files` whose content is not here."""
         return {name: blob for name, blob in files.items() if not (self.blobs / (blob.name or "-")).exists()}
 
@@ -236,11 +236,11 @@ def _note(staging: Path) -> Path:
     return staging.with_name(f"{staging.name}.bytes")
 
 
-def _bytes(files: Mapping[str, Blob]) -> int:
+def _bytes(files: Mapping[str, BlobRef]) -> int:
     return sum(blob.size for blob in files.values())
 
 
-def _check(file: Path, blob: Blob) -> None:
+def _check(file: Path, blob: BlobRef) -> None:
     """Raises BlobDiffers where `file` is not there, or not what the Hub says it is."""
     if not file.is_file():
         raise BlobDiffers(f"incomplete read: {file.name[:80]} did not arrive")

@@ -41,18 +41,18 @@ from workers.errors import (
     WeightsPickled,
 )
 from workers.models.checkpoint import ADAPTER, ADAPTER_CONFIG
-from workers.models.disk_store import Blob, Held, Store, locked
+from workers.models.disk_store import BlobRef, ModelStore, PinnedSnapshot, locked
 
-WANTED = ("*.safetensors", "*.json", "*.txt", "*.model", "*.jinja", "*.tiktoken")
+INCLUDED_PATTERNS = ("*.safetensors", "*.json", "*.txt", "*.model", "*.jinja", "*.tiktoken")
 """What a model folder may hold: weights as safetensors, configs, tokenizers. No code, no pickles."""
 
-MOST_FILES = 2_000
+MAX_FILES = 2_000
 """Files of one model: each is a call to the Hub, and the library that fetches them compares each with every other."""
-UNWANTED = ("*.py", "*.bin", "*.pt", "*.pth", "*.pkl", "*.gguf")
+EXCLUDED_PATTERNS = ("*.py", "*.bin", "*.pt", "*.pth", "*.pkl", "*.gguf")
 TEMPLATES = "additional_chat_templates"
 """The one folder below that a tokenizer is read from: everything else lies at the top, shards by their index too."""
 PICKLES = (".bin", ".pt", ".pth", ".pkl", ".ckpt")
-SPARE = 2 * 1024**3
+RESERVED_BYTES = 2 * 1024**3
 """Bytes of disk that stay free beside a model."""
 
 FETCH_SECONDS = 3600
@@ -65,7 +65,7 @@ _NAMED = re.compile(r"(?:\w+\.)*\w*(?:Error|Exception|Timeout|NotFound)\w*: ")
 
 
 @dataclass(frozen=True)
-class Questions:
+class SuiteQuestions:
     """The suite's questions on this machine: `folder` is a cache of `datasets`, `revisions` repo → commit.
 
     `moved` is the repo that the suite names → the one that holds its questions, where that is another.
@@ -81,20 +81,20 @@ def fetch_model(model: str, revision: str, hub: HubAccess, cache: Path, *, most:
 
     See `hold_model`; nobody keeps it from being evicted.
     """
-    held = hold_model(model, revision, hub, cache, most=most)
+    held = pin_model(model, revision, hub, cache, most=most)
     held.release()
     return held.folder
 
 
-def hold_model(
+def pin_model(
     model: str, revision: str, hub: HubAccess, cache: Path, *, adapter: bool = False, most: int | None = None
-) -> Held:
+) -> PinnedSnapshot:
     """What is needed of `model` at the commit `revision`, in the store in `cache`, which has `most` bytes at most.
 
     An `adapter` has a config of its own. Raises ModelGone, WeightsMissing, kinds of these, TooManyFiles,
     ConfigMissing, AdapterUnusable, DiskFull, BlobDiffers, and what the Hub's client raises where the Hub is away.
     """
-    files = wanted_files(_info(model, revision, hub))
+    files = needed_files(_info(model, revision, hub))
 
     def download(folder: Path, names: list[str]) -> None:
         snapshot_download(
@@ -108,7 +108,7 @@ def hold_model(
 
     _check_whole(model, revision, hub, files, adapter=adapter)
     # Plain files in a folder of their own, not links into a shared store: a child is shown this folder alone.
-    return Store(cache, most=most, spare=SPARE).hold(model, revision, files, download)
+    return ModelStore(cache, most=most, spare=RESERVED_BYTES).hold(model, revision, files, download)
 
 
 def _info(model: str, revision: str, hub: HubAccess) -> ModelInfo:
@@ -130,15 +130,15 @@ def _info(model: str, revision: str, hub: HubAccess) -> ModelInfo:
         raise ModelGone(f"{model} cannot be read") from error
 
 
-def head_of(model: str, hub: HubAccess) -> str:
+def head_commit(model: str, hub: HubAccess) -> str:
     """The newest commit of `model`. Raises ModelGone."""
     return str(_info(model, "main", hub).sha)
 
 
-def _check_whole(model: str, revision: str, hub: HubAccess, files: dict[str, Blob], *, adapter: bool) -> None:
+def _check_whole(model: str, revision: str, hub: HubAccess, files: dict[str, BlobRef], *, adapter: bool) -> None:
     """Raises what is missing, or too much, before anything is fetched."""
-    if len(files) > MOST_FILES:
-        raise TooManyFiles(f"{len(files):,}, and {MOST_FILES:,} are fetched at most")
+    if len(files) > MAX_FILES:
+        raise TooManyFiles(f"{len(files):,}, and {MAX_FILES:,} are fetched at most")
     if not any(name.endswith(".safetensors") for name in files):
         _explain_missing_weights(_info(model, revision, hub))
     if adapter:
@@ -157,24 +157,24 @@ def _explain_missing_weights(info: ModelInfo) -> NoReturn:
     raise WeightsMissing("there is no safetensors file at the top of the repo")
 
 
-def wanted_files(info: ModelInfo) -> dict[str, Blob]:
+def needed_files(info: ModelInfo) -> dict[str, BlobRef]:
     """The files of a model repo that an evaluation may read, and what they contain, as far as the Hub says it."""
     return {
-        file.rfilename: Blob(file.size or 0, file.lfs.sha256 if file.lfs else "", file.blob_id or "")
+        file.rfilename: BlobRef(file.size or 0, file.lfs.sha256 if file.lfs else "", file.blob_id or "")
         for file in info.siblings or ()
         if file.rfilename.rpartition("/")[0] in ("", TEMPLATES)
-        and any(fnmatch(file.rfilename, pattern) for pattern in WANTED)
-        and not any(fnmatch(file.rfilename, bad) for bad in UNWANTED)
+        and any(fnmatch(file.rfilename, pattern) for pattern in INCLUDED_PATTERNS)
+        and not any(fnmatch(file.rfilename, bad) for bad in EXCLUDED_PATTERNS)
     }
 
 
-def fetch_datasets(suite: Suite, hub: HubAccess, cache: Path, moved: Mapping[str, str] | None = None) -> Questions:
+def fetch_datasets(suite: Suite, hub: HubAccess, cache: Path, moved: Mapping[str, str] | None = None) -> SuiteQuestions:
     """All questions of `suite`, ready to be read offline. `moved` says where a board holds them: see `sources_of`.
 
     A folder of `cache` holds the questions of one suite at one set of commits: offline, the library that reads them
     cannot tell commits apart. Raises DatasetUnavailable.
     """
-    sources = [_resolved(source, hub) for source in sources_of(suite, moved or {})]
+    sources = [_resolved(source, hub) for source in dataset_sources(suite, moved or {})]
     revisions = {source.repo: str(source.revision) for source in sources}
     key = json.dumps([source.model_dump() for source in sources], sort_keys=True)
     folder = cache / f"{suite.name}-{hashlib.sha256(key.encode()).hexdigest()[:16]}"
@@ -186,10 +186,10 @@ def fetch_datasets(suite: Suite, hub: HubAccess, cache: Path, moved: Mapping[str
                 _fetch_elsewhere(sources, hub, folder)
                 done.touch()
     found = {source.repo: moved.repo for source, moved in zip(suite.datasets, sources, strict=True)}
-    return Questions(folder / "datasets", revisions, {old: new for old, new in found.items() if old != new})
+    return SuiteQuestions(folder / "datasets", revisions, {old: new for old, new in found.items() if old != new})
 
 
-def sources_of(suite: Suite, moved: Mapping[str, str]) -> list[Dataset]:
+def dataset_sources(suite: Suite, moved: Mapping[str, str]) -> list[Dataset]:
     """The suite's datasets, some of them elsewhere: `moved` is the suite's repo → `repo`, or `repo@commit`.
 
     Another repo brings its own commit; what pins the content stays.
@@ -236,10 +236,10 @@ def _fetch_elsewhere(sources: Iterable[Dataset], hub: HubAccess, folder: Path) -
         raise DatasetUnavailable(f"fetching the questions took more than {FETCH_SECONDS} seconds") from error
     if done.returncode != 0:
         wrote = done.stderr.decode("utf-8", "replace")
-        raise failure_of(wrote, f"the fetching process ended with status {done.returncode}")
+        raise fetch_failure(wrote, f"the fetching process ended with status {done.returncode}")
 
 
-def failure_of(wrote: str, otherwise: str = "") -> Exception:
+def fetch_failure(wrote: str, otherwise: str = "") -> Exception:
     """What the fetching of questions died of, from what it wrote last; `otherwise` says it where it wrote nothing.
 
     An error's text may run over many lines (the Hub's own words stand at its end): the line that names it counts.

@@ -15,7 +15,7 @@ from typing import Any
 import yaml
 
 from leaderboard.details import LATEST, RESULTS_CONFIG, parse_table_path, split_name, table_path
-from leaderboard.results import Results
+from leaderboard.results import ResultsFile
 from leaderboard.suites import Suite
 from workers.errors import EvaluationFailed
 
@@ -108,7 +108,7 @@ def _mean(values: Sequence[float | None]) -> float | None:
     return sum(numbers) / len(numbers) if numbers else None
 
 
-def write_scores(results: Results, table: Path) -> None:
+def write_scores(results: ResultsFile, table: Path) -> None:
     """The scores as a Parquet table: a row for each task, benchmark, and the average."""
     import pyarrow as pa  # heavy, and wanted at the end of an attempt only
     import pyarrow.parquet as pq
@@ -122,7 +122,7 @@ def write_scores(results: Results, table: Path) -> None:
     pq.write_table(pa.Table.from_pylist(list(score_rows(results)), schema=schema), table, compression="zstd")
 
 
-def score_rows(results: Results) -> Iterator[dict[str, Any]]:
+def score_rows(results: ResultsFile) -> Iterator[dict[str, Any]]:
     """A row for each task, benchmark and the average (which has no raw score)."""
     block = results.block
     same = {"model": block.model, "revision": block.revision, "attempt": block.attempt, "suite": block.suite}
@@ -143,7 +143,7 @@ def score_rows(results: Results) -> Iterator[dict[str, Any]]:
 # --- the card
 
 
-def card(repo: str, paths: Sequence[str], results: Results, suite: Suite) -> str:
+def card(repo: str, paths: Sequence[str], results: ResultsFile, suite: Suite) -> str:
     """The README of `repo`, which holds `paths`; `results` are those of the newest run."""
     tables: dict[str, list[str]] = {}
     for config, time in filter(None, map(parse_table_path, paths)):
@@ -164,7 +164,7 @@ def _config(config: str, times: Sequence[str]) -> dict[str, Any]:
     return {"config_name": config, "data_files": [*runs, latest], **default}
 
 
-def _about(repo: str, results: Results, suite: Suite) -> str:
+def _about(repo: str, results: ResultsFile, suite: Suite) -> str:
     block = results.block
     rows = "".join(f"| {b.name} | {b.raw:.4f} | {b.normalised:.2f} |\n" for b in results.scores.benchmarks)
     first = suite.tasks[0]

@@ -14,14 +14,14 @@ from pathlib import Path
 
 from hub.client import Hub
 from hub.errors import HubError, StaleParent
-from hub.records import Change, Put, Repo
+from hub.records import Change, Repo, WriteFile
 from leaderboard.attempts import Details
-from leaderboard.details import CARD, RESULTS_CONFIG, Published, log_path, outcome_path, results_file, table_path
+from leaderboard.details import CARD, RESULTS_CONFIG, PublishedOutcome, log_path, outcome_path, results_file, table_path
 from leaderboard.results import (
     MAX_BYTES,
     BadResults,
-    Block,
-    Results,
+    ResultsFile,
+    StewardBlock,
     dump,
     file_time,
     parse_harness,
@@ -87,7 +87,7 @@ def publish(publication: Publication, hub: HubAccess) -> Details:
         raise PublicationFailed(f"{publication.repo}: {error}") from error
 
 
-def read_spool(publication: Publication) -> Results:
+def read_spool(publication: Publication) -> ResultsFile:
     """The results that the child left, checked, with our block. Raises EvaluationFailed."""
     try:
         harness = parse_harness(_read(publication.plan.spool / RESULTS, MAX_BYTES))
@@ -97,7 +97,7 @@ def read_spool(publication: Publication) -> Results:
         dump(data)  # what cannot be written down is better found now
     except BadResults as error:
         raise EvaluationFailed(str(error)) from error
-    return Results(block, scores, data)
+    return ResultsFile(block, scores, data)
 
 
 def _read(path: Path, limit: int) -> bytes:
@@ -116,9 +116,9 @@ def _is_plain(path: Path) -> bool:
     return path.is_file() and not path.is_symlink() and not path.parent.is_symlink()
 
 
-def _block(publication: Publication, found: dict[str, object]) -> Block:
+def _block(publication: Publication, found: dict[str, object]) -> StewardBlock:
     plan = publication.plan
-    return Block.model_validate(
+    return StewardBlock.model_validate(
         {
             "attempt": plan.attempt,
             "request": publication.request,
@@ -142,10 +142,10 @@ def _block(publication: Publication, found: dict[str, object]) -> Block:
     )
 
 
-def _texts(publication: Publication, results: Results) -> Iterator[Change]:
+def _texts(publication: Publication, results: ResultsFile) -> Iterator[Change]:
     """Results, outcome and log."""
     plan, time = publication.plan, publication.time
-    published = Published(
+    published = PublishedOutcome(
         attempt=plan.attempt,
         path=publication.request,
         revision=plan.revision,
@@ -158,12 +158,12 @@ def _texts(publication: Publication, results: Results) -> Iterator[Change]:
         hardware=publication.hardware,
     )
     log = scrub(publication.log, publication.secrets).encode("utf-8", "replace")[-MAX_LOG:]
-    yield Put(results_file(time), dump(results.data))
-    yield Put(outcome_path(plan.attempt), published.model_dump_json(indent=2).encode())
-    yield Put(log_path(plan.attempt), log)
+    yield WriteFile(results_file(time), dump(results.data))
+    yield WriteFile(outcome_path(plan.attempt), published.model_dump_json(indent=2).encode())
+    yield WriteFile(log_path(plan.attempt), log)
 
 
-def _tables(publication: Publication, results: Results) -> Iterator[Change]:
+def _tables(publication: Publication, results: ResultsFile) -> Iterator[Change]:
     """A table for each task, and one of the scores."""
     with tempfile.TemporaryDirectory(prefix="steward-details-") as folder:
         table = Path(folder) / "table.parquet"
@@ -173,12 +173,12 @@ def _tables(publication: Publication, results: Results) -> Iterator[Change]:
                 if not _is_plain(samples):
                     raise EvaluationFailed(f"the evaluation left no answers of {task.name}")
                 write_samples(samples, table, benchmark.metrics)
-                yield Put(table_path(task.name, publication.time), table.read_bytes())
+                yield WriteFile(table_path(task.name, publication.time), table.read_bytes())
         write_scores(results, table)
-        yield Put(table_path(RESULTS_CONFIG, publication.time), table.read_bytes())
+        yield WriteFile(table_path(RESULTS_CONFIG, publication.time), table.read_bytes())
 
 
-def _commit(client: Hub, publication: Publication, results: Results, files: list[Change]) -> Details:
+def _commit(client: Hub, publication: Publication, results: ResultsFile, files: list[Change]) -> Details:
     """Make the one commit, unless an earlier try did; look again where the repo moved meanwhile."""
     repo = Repo("dataset", publication.repo)
     made = client.create_repo(repo, private=publication.private, exist_ok=True)
@@ -194,7 +194,7 @@ def _commit(client: Hub, publication: Publication, results: Results, files: list
         readme = card(repo.id, [*paths, *(file.path for file in files)], results, publication.suite)
         publication.be_sure()
         try:
-            commit = client.commit(repo, [*files, Put(CARD, readme.encode())], _message(publication), parent=head)
+            commit = client.commit(repo, [*files, WriteFile(CARD, readme.encode())], _message(publication), parent=head)
         except StaleParent:
             if not left:
                 raise
@@ -208,7 +208,7 @@ def _landed(client: Hub, publication: Publication, repo: Repo, head: str) -> Det
     file = client.find_file(repo, outcome_path(publication.plan.attempt), head, max_bytes=MAX_BYTES)
     if file is None:
         return None
-    earlier = Published.model_validate_json(file.data)
+    earlier = PublishedOutcome.model_validate_json(file.data)
     if earlier.suite_digest != publication.suite.digest:
         return None
     return Details(repo=repo.id, commit=head, results_path=earlier.results_path)

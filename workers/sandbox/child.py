@@ -14,15 +14,15 @@ from pydantic import BaseModel, ConfigDict
 
 from workers.common.run_plan import STREAM, Report, RunPlan
 from workers.sandbox.isolation import confine
-from workers.sandbox.sandbox_spec import Box, Mode
-from workers.sandbox.stream import Finished, Started, StreamWriter
+from workers.sandbox.sandbox_spec import IsolationMode, SandboxSpec
+from workers.sandbox.stream import FinishedMessage, StartedMessage, StreamWriter
 
 Evaluate = Callable[[RunPlan, Report], None]
 
 LOG = 1
 
 
-class Order(BaseModel):
+class ChildOrder(BaseModel):
     """What the worker wants of the zygote: a child that runs `plan` in `box` and speaks through two named pipes.
 
     Both pipes are opened for reading before the order is given.
@@ -31,13 +31,13 @@ class Order(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     number: int
-    box: Box
+    box: SandboxSpec
     plan: RunPlan
     stream: Path
     log: Path
 
 
-def run(order: Order, mode: Mode, evaluate: Evaluate) -> NoReturn:
+def run(order: ChildOrder, mode: IsolationMode, evaluate: Evaluate) -> NoReturn:
     """Become the child of `order`. Call it in a process that was forked for this."""
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_DFL)
@@ -45,7 +45,7 @@ def run(order: Order, mode: Mode, evaluate: Evaluate) -> NoReturn:
     confine(order.box, mode, lambda: attempt(order.plan, evaluate, StreamWriter(STREAM)))
 
 
-def _connect(order: Order) -> None:
+def _connect(order: ChildOrder) -> None:
     """Standard output and error to the log, descriptor 3 to the stream, and nothing else of the zygote's open."""
     # Without a reader this fails at once instead of waiting for one.
     log = os.open(order.log, os.O_WRONLY | os.O_NONBLOCK)
@@ -60,7 +60,7 @@ def _connect(order: Order) -> None:
 
 def attempt(plan: RunPlan, evaluate: Evaluate, stream: StreamWriter) -> None:
     """Evaluate and say how it went. What is raised is told over the stream; the process then ends with status 1."""
-    stream.send(Started())
+    stream.send(StartedMessage())
     try:
         evaluate(plan, stream.report)
     except BaseException as error:  # noqa: BLE001  # boundary: whatever an evaluation dies of is told to the worker
@@ -69,4 +69,4 @@ def attempt(plan: RunPlan, evaluate: Evaluate, stream: StreamWriter) -> None:
         sys.stderr.flush()
         stream.failed(error, trace)
         os._exit(1)
-    stream.send(Finished())
+    stream.send(FinishedMessage())

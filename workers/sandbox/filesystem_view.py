@@ -12,7 +12,7 @@ from pathlib import Path
 
 from workers.common import kernel
 from workers.sandbox import landlock
-from workers.sandbox.sandbox_spec import Box
+from workers.sandbox.sandbox_spec import SandboxSpec
 
 _SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/sys")
 _ETC = ("/etc/ld.so.cache", "/etc/ld.so.conf", "/etc/ld.so.conf.d", "/etc/localtime", "/etc/alternatives")
@@ -24,16 +24,16 @@ _SHARED_MEMORY = "/dev/shm"  # noqa: S108  # where libraries expect it
 
 
 @dataclass(frozen=True)
-class _View:
+class _Mount:
     """Real paths to show, what links to them, and how."""
 
     path: str
     read_only: bool
 
 
-def rebuild_root(box: Box, uid: int) -> None:
+def rebuild_root(box: SandboxSpec, uid: int) -> None:
     """A new, small root: the system and the interpreter, the model and the questions read-only, home and spool."""
-    views, links = _views(box)
+    views, links = _mounts(box)
     kernel.mount("none", "/", None, kernel.MS_REC | kernel.MS_PRIVATE)
     kernel.mount("steward", str(box.root), "tmpfs", kernel.MS_NOSUID, "size=4m,mode=755")
     old = box.root / ".old"
@@ -47,7 +47,7 @@ def rebuild_root(box: Box, uid: int) -> None:
             Path(link).symlink_to(target)
     _tmpfs("/tmp", "256m")  # noqa: S108  # its own; first, for what is shown may lie below it
     for view in views:
-        _show(view.path, read_only=view.read_only)
+        _mount(view.path, read_only=view.read_only)
     _populate(box, uid)
     kernel.unmount("/.old")
     Path("/.old").rmdir()
@@ -55,7 +55,7 @@ def rebuild_root(box: Box, uid: int) -> None:
     os.chdir(box.home)
 
 
-def give_up_files(box: Box) -> None:
+def restrict_files(box: SandboxSpec) -> None:
     """Have this process and its children see no other files from now on. Raises OSError."""
     writable = [*_devices(box, Path("/")), _SHARED_MEMORY, str(box.home), *map(str, box.writable)]
     landlock.restrict([*_readable(box), *_NAMES, "/proc"], writable)
@@ -66,7 +66,7 @@ def _tmpfs(path: str, size: str) -> None:
     kernel.mount("steward", path, "tmpfs", kernel.MS_NOSUID | kernel.MS_NODEV, f"size={size},mode=1777")
 
 
-def _show(path: str, *, read_only: bool, devices: bool = False) -> None:
+def _mount(path: str, *, read_only: bool, devices: bool = False) -> None:
     source, target = Path("/.old" + path), Path(path)
     if source.is_dir():
         target.mkdir(parents=True, exist_ok=True)
@@ -76,12 +76,12 @@ def _show(path: str, *, read_only: bool, devices: bool = False) -> None:
     kernel.bind(str(source), str(target), read_only=read_only, devices=devices)
 
 
-def _populate(box: Box, uid: int) -> None:
+def _populate(box: SandboxSpec, uid: int) -> None:
     """The device files, /proc, /tmp and the few files of /etc that libraries ask for."""
     Path("/proc").mkdir()
     kernel.mount("proc", "/proc", "proc", kernel.MS_NOSUID | kernel.MS_NODEV)
     for device in _devices(box, Path("/.old")):
-        _show(device, read_only=False, devices=True)
+        _mount(device, read_only=False, devices=True)
     _tmpfs(_SHARED_MEMORY, "50%")
     Path("/dev/fd").symlink_to("/proc/self/fd")
     Path("/etc").mkdir(exist_ok=True)
@@ -90,28 +90,28 @@ def _populate(box: Box, uid: int) -> None:
     Path("/etc/hosts").write_text("127.0.0.1 localhost\n")
 
 
-def _views(box: Box) -> tuple[list[_View], list[tuple[str, str]]]:
+def _mounts(box: SandboxSpec) -> tuple[list[_Mount], list[tuple[str, str]]]:
     """What to show, outermost first and each once; and the symbolic links that lead there."""
     links = [(path, os.path.realpath(path)) for path in _readable(box) if Path(path).exists()]
     wanted = {real: True for _, real in links} | {os.path.realpath(path): False for path in (*box.writable, box.home)}
-    views: list[_View] = []
+    views: list[_Mount] = []
     for path in sorted(wanted):
         covering = [view for view in views if path == view.path or path.startswith(view.path.rstrip("/") + "/")]
         if not (covering and covering[-1].read_only == wanted[path]):
-            views.append(_View(path, wanted[path]))
+            views.append(_Mount(path, wanted[path]))
     return views, [(path, real) for path, real in links if path != real and not _below(path, views)]
 
 
-def _below(path: str, views: list[_View]) -> bool:
+def _below(path: str, views: list[_Mount]) -> bool:
     return any(os.path.realpath(Path(path).parent).startswith(view.path) for view in views)
 
 
-def _readable(box: Box) -> list[str]:
+def _readable(box: SandboxSpec) -> list[str]:
     shown = [*map(str, box.readable), *(path for folder in box.readable for path in _linked_from(folder))]
     return [*_SYSTEM, *_ETC, *_interpreter(), *shown]
 
 
-def _devices(box: Box, root: Path) -> list[str]:
+def _devices(box: SandboxSpec, root: Path) -> list[str]:
     patterns = (*box.gpus, *_GPU_DRIVER) if box.gpus else ()
     gpus = [f"/{found.relative_to(root)}" for pattern in patterns for found in (root / "dev").glob(pattern)]
     return [*_DEVICES, *gpus]

@@ -27,13 +27,13 @@ from typing import NoReturn
 from leaderboard.evidence import UNWALLED
 from workers.common import kernel
 from workers.sandbox import seccomp
-from workers.sandbox.filesystem_view import give_up_files, rebuild_root
-from workers.sandbox.sandbox_spec import Box, Mode, WallMissing
+from workers.sandbox.filesystem_view import rebuild_root, restrict_files
+from workers.sandbox.sandbox_spec import IsolationMode, SandboxSpec, WallMissing
 
 _ISOLATED = kernel.CLONE_NEWNS | kernel.CLONE_NEWPID | kernel.CLONE_NEWIPC | kernel.CLONE_NEWUTS
 
 
-def confine(box: Box, mode: Mode, body: Callable[[], None]) -> NoReturn:
+def confine(box: SandboxSpec, mode: IsolationMode, body: Callable[[], None]) -> NoReturn:
     """Run `body` behind the walls of `mode` and end as it does. Call it in a process forked for this.
 
     Where a wall does not go up, `body` is not run: the process ends with status 70 or 71, the reason on standard error.
@@ -52,7 +52,7 @@ def confine(box: Box, mode: Mode, body: Callable[[], None]) -> NoReturn:
     _end_like(inner)
 
 
-def _child_of_init(box: Box, mode: Mode, lifeline: int, body: Callable[[], None]) -> None:
+def _child_of_init(box: SandboxSpec, mode: IsolationMode, lifeline: int, body: Callable[[], None]) -> None:
     """Process 1: set up its view of the machine, start the child, bury what is orphaned, end as the child did."""
     _die_with(lifeline)
     rebuild_root(box, box.uid if mode.own_user else os.getuid())
@@ -62,12 +62,12 @@ def _child_of_init(box: Box, mode: Mode, lifeline: int, body: Callable[[], None]
     os._exit(_encoded(_wait_for(child)))
 
 
-def _innermost(box: Box, mode: Mode, lifeline: int, body: Callable[[], None]) -> None:
+def _innermost(box: SandboxSpec, mode: IsolationMode, lifeline: int, body: Callable[[], None]) -> None:
     _limit(box)
     _become_nobody(box, mode)
-    kernel.gain_nothing_by_exec()
+    kernel.forbid_privilege_gain()
     if mode.landlock:
-        give_up_files(box)
+        restrict_files(box)
     if seccomp.supported():
         kernel.set_seccomp_filter(seccomp.program(sockets=mode.namespaces != "none"))
     elif mode.namespaces == "none":
@@ -130,7 +130,7 @@ def _end_like(child: int) -> NoReturn:
 # --- the walls
 
 
-def _leave(mode: Mode) -> None:
+def _leave(mode: IsolationMode) -> None:
     flags = {"all": _ISOLATED | kernel.CLONE_NEWNET, "network": kernel.CLONE_NEWNET, "none": 0}[mode.namespaces]
     if not flags:
         return
@@ -144,7 +144,7 @@ def _leave(mode: Mode) -> None:
         kernel.loopback_up()
 
 
-def _limit(box: Box) -> None:
+def _limit(box: SandboxSpec) -> None:
     limits = {
         resource.RLIMIT_CORE: 0,
         resource.RLIMIT_FSIZE: box.max_file_bytes,
@@ -159,7 +159,7 @@ def _limit(box: Box) -> None:
         resource.setrlimit(kind, (bounded, bounded))
 
 
-def _become_nobody(box: Box, mode: Mode) -> None:
+def _become_nobody(box: SandboxSpec, mode: IsolationMode) -> None:
     if mode.own_user:
         os.setgroups([])
         os.setresgid(box.uid, box.uid, box.uid)

@@ -17,7 +17,7 @@ class WallMissing(WorkerError):
     """A wall of this mode does not stand; the message says which and why."""
 
 
-class Mode(BaseModel):
+class IsolationMode(BaseModel):
     """One way of walling a child in."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -40,7 +40,7 @@ class Mode(BaseModel):
         return words
 
 
-class Box(BaseModel):
+class SandboxSpec(BaseModel):
     """What one child may see and use."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -57,17 +57,17 @@ class Box(BaseModel):
     max_processes: int = 4096
 
 
-def modes() -> Iterator[Mode]:
+def isolation_modes() -> Iterator[IsolationMode]:
     """The ways of walling in that this process could try, strongest first."""
     mighty = kernel.has_capability(kernel.CAP_SYS_ADMIN)
     if mighty:
-        yield Mode(namespaces="all", own_user=True)
-    yield Mode(namespaces="all", user_namespace=True)
+        yield IsolationMode(namespaces="all", own_user=True)
+    yield IsolationMode(namespaces="all", user_namespace=True)
     files = landlock.version() > 0
     if mighty:
-        yield Mode(namespaces="network", own_user=True, landlock=files)
-        yield Mode(namespaces="network", landlock=files)
-    yield Mode(namespaces="network", user_namespace=True, landlock=files)
+        yield IsolationMode(namespaces="network", own_user=True, landlock=files)
+        yield IsolationMode(namespaces="network", landlock=files)
+    yield IsolationMode(namespaces="network", user_namespace=True, landlock=files)
     if kernel.has_capability(kernel.CAP_SETUID):
-        yield Mode(namespaces="none", own_user=True, landlock=files)
-    yield Mode(namespaces="none", landlock=files)
+        yield IsolationMode(namespaces="none", own_user=True, landlock=files)
+    yield IsolationMode(namespaces="none", landlock=files)

@@ -17,8 +17,8 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from leaderboard.evidence import MAX_CHAIN, MAX_NAME, MAX_TEXT
-from workers.common.diagnosis import chain_of
-from workers.common.run_plan import Progress
+from workers.common.diagnosis import exception_chain
+from workers.common.run_plan import RunProgress
 from workers.errors import WorkerError
 
 MAX_LINE = 128 * 1024  # a trace of escapes fits
@@ -33,11 +33,11 @@ class StreamBroken(WorkerError):
     """The child broke the rules of the stream; it is to be killed."""
 
 
-class Flood(StreamBroken):
+class StreamFlooded(StreamBroken):
     """More than a child has to say."""
 
 
-class Forged(StreamBroken):
+class ForgedMessage(StreamBroken):
     """Not a message of a child, or one out of turn."""
 
 
@@ -45,13 +45,13 @@ class _Message(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
 
-class Started(_Message):
+class StartedMessage(_Message):
     """The child is behind its walls and begins."""
 
     kind: Literal["started"] = "started"
 
 
-class Moved(_Message):
+class ProgressMessage(_Message):
     """How far the child is."""
 
     kind: Literal["progress"] = "progress"
@@ -60,18 +60,18 @@ class Moved(_Message):
     total: int = Field(ge=0, le=MAX_COUNT)
 
     @property
-    def progress(self) -> Progress:
+    def progress(self) -> RunProgress:
         """The same as a plain value."""
-        return Progress(self.phase, self.done, self.total)
+        return RunProgress(self.phase, self.done, self.total)
 
 
-class Finished(_Message):
+class FinishedMessage(_Message):
     """The child has written what it found into its spool."""
 
     kind: Literal["finished"] = "finished"
 
 
-class Failed(_Message):
+class FailedMessage(_Message):
     """The evaluation raised; the words are the child's, cut to size."""
 
     kind: Literal["failed"] = "failed"
@@ -81,8 +81,8 @@ class Failed(_Message):
     trace: str = Field(default="", max_length=MAX_TRACE)
 
 
-Message = Annotated[Started | Moved | Finished | Failed, Field(discriminator="kind")]
-_MESSAGE: TypeAdapter[Started | Moved | Finished | Failed] = TypeAdapter(Message)
+Message = Annotated[StartedMessage | ProgressMessage | FinishedMessage | FailedMessage, Field(discriminator="kind")]
+_MESSAGE: TypeAdapter[StartedMessage | ProgressMessage | FinishedMessage | FailedMessage] = TypeAdapter(Message)
 
 
 class StreamReader:
@@ -96,12 +96,14 @@ class StreamReader:
         self._rest = b""
         self._said: set[str] = set()
 
-    def feed(self, data: bytes, *, now: float) -> list[Started | Moved | Finished | Failed]:
+    def feed(
+        self, data: bytes, *, now: float
+    ) -> list[StartedMessage | ProgressMessage | FinishedMessage | FailedMessage]:
         """The messages that `data` completes; `now` is a monotonic time in seconds."""
         self._charge(len(data), now)
         *lines, self._rest = (self._rest + data).split(b"\n")
         if len(self._rest) > MAX_LINE or any(len(line) > MAX_LINE for line in lines):
-            raise Flood(f"a line of more than {MAX_LINE} bytes")
+            raise StreamFlooded(f"a line of more than {MAX_LINE} bytes")
         return [self._message(line) for line in lines]
 
     def _charge(self, count: int, now: float) -> None:
@@ -109,20 +111,20 @@ class StreamReader:
         self._filled = now
         self._allowance = min(self._burst, self._allowance + elapsed * self._per_second) - count
         if self._allowance < 0:
-            raise Flood(f"more than {self._burst:.0f} bytes at once, or {self._per_second:.0f} a second")
+            raise StreamFlooded(f"more than {self._burst:.0f} bytes at once, or {self._per_second:.0f} a second")
 
-    def _message(self, line: bytes) -> Started | Moved | Finished | Failed:
+    def _message(self, line: bytes) -> StartedMessage | ProgressMessage | FinishedMessage | FailedMessage:
         try:
             message = _MESSAGE.validate_json(line)
         except ValidationError as error:
             kinds = ", ".join(sorted({problem["type"] for problem in error.errors()}))  # ours to say, not the child's
-            raise Forged(f"not a message of a child: {kinds[:200]}") from error
+            raise ForgedMessage(f"not a message of a child: {kinds[:200]}") from error
         if message.kind == "started" and self._said:
-            raise Forged("started twice")
+            raise ForgedMessage("started twice")
         if message.kind in ("progress", "finished") and "started" not in self._said:
-            raise Forged(f"{message.kind} before started")
+            raise ForgedMessage(f"{message.kind} before started")
         if self._said & {"finished", "failed"}:
-            raise Forged(f"{message.kind} after the end")
+            raise ForgedMessage(f"{message.kind} after the end")
         self._said.add(message.kind)
         return message
 
@@ -134,28 +136,32 @@ class StreamWriter:
         self._descriptor = descriptor
         self._every = every
         self._clock = clock
-        self._last = Progress("")
+        self._last = RunProgress("")
         self._sent = float("-inf")
 
-    def send(self, message: Started | Moved | Finished | Failed) -> None:
+    def send(self, message: StartedMessage | ProgressMessage | FinishedMessage | FailedMessage) -> None:
         """Write one message, whole."""
         data = message.model_dump_json().encode() + b"\n"
         while data:
             data = data[os.write(self._descriptor, data) :]
 
-    def report(self, progress: Progress) -> None:
+    def report(self, progress: RunProgress) -> None:
         """Send `progress` unless the same phase was sent a moment ago; the last step of a phase always goes."""
         now = self._clock()
         complete = progress.done == progress.total and progress.total > 0 and progress != self._last
         if progress.phase != self._last.phase or complete or now - self._sent >= self._every:
-            self.send(Moved(phase=progress.phase, done=progress.done, total=progress.total))
+            self.send(ProgressMessage(phase=progress.phase, done=progress.done, total=progress.total))
             self._last, self._sent = progress, now
 
     def failed(self, error: BaseException, trace: str) -> None:
         """Send what `error` says, cut to size: the beginning of its text, the end of its trace."""
         name = f"{type(error).__module__}.{type(error).__qualname__}".removeprefix("builtins.")
         text, end = _cut(str(error), MAX_TEXT), _clean(trace)[-MAX_TRACE:]
-        self.send(Failed(type=_clean(name)[:MAX_NAME], text=text, chain=tuple(map(_clean, chain_of(error))), trace=end))
+        self.send(
+            FailedMessage(
+                type=_clean(name)[:MAX_NAME], text=text, chain=tuple(map(_clean, exception_chain(error))), trace=end
+            )
+        )
 
 
 def _clean(text: str) -> str:

@@ -22,41 +22,48 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from leaderboard.evidence import MAX_TAIL, Evidence
+from leaderboard.evidence import MAX_TAIL, FailureEvidence
 from workers.common.logs import BoundedLog
-from workers.common.run_plan import Progress, RunPlan
-from workers.sandbox.child import Order
-from workers.sandbox.sandbox_spec import Box
-from workers.sandbox.stream import Failed, Finished, Flood, Moved, StreamBroken, StreamReader
-from workers.sandbox.zygote_client import Nursery, ZygoteBroken
+from workers.common.run_plan import RunPlan, RunProgress
+from workers.sandbox.child import ChildOrder
+from workers.sandbox.sandbox_spec import SandboxSpec
+from workers.sandbox.stream import (
+    FailedMessage,
+    FinishedMessage,
+    ProgressMessage,
+    StreamBroken,
+    StreamFlooded,
+    StreamReader,
+)
+from workers.sandbox.zygote_client import ZygoteBroken, ZygoteClient
 
-TICK = 0.25
+SELECT_SECONDS = 0.25
 """Seconds for which it is waited without looking at the time."""
 DYING_SECONDS = 10.0
 """For which a zygote may take to bury a child that was killed."""
 FORK_SECONDS = 300.0
 """For which a zygote may take to fork a child, on a machine that is busy."""
-LOOK_EVERY = 2.0
+USAGE_CHECK_SECONDS = 2.0
 """Seconds between two looks at what a child holds, and wrote."""
 
 
 @dataclass(frozen=True)
-class Ending:
+class ChildExit:
     """How a child ended: `finished` with its results in the spool, or not, with all that is known of why."""
 
     finished: bool
     phase: str
     stopped: str = ""
-    error: Failed | None = None
+    error: FailedMessage | None = None
     exit: int | None = None
     signal: int | None = None
     peak_bytes: int = 0
     problem: str = ""
 
-    def evidence(self, log_tail: str) -> Evidence:
+    def evidence(self, log_tail: str) -> FailureEvidence:
         """What the diagnosis is made from."""
-        told = self.error or Failed(type="", text=self.problem)
-        return Evidence(
+        told = self.error or FailedMessage(type="", text=self.problem)
+        return FailureEvidence(
             self.phase,
             exception=told.type,
             text=told.text,
@@ -70,36 +77,36 @@ class Ending:
 
 
 @dataclass(frozen=True)
-class Surroundings:
+class ChildCallbacks:
     """Where a child is watched from: `tell` passes its progress on, `stop` answers with a reason to stop it, or ""."""
 
-    tell: Callable[[Progress], None]
+    tell: Callable[[RunProgress], None]
     stop: Callable[[], str]
     log: BoundedLog
 
 
-class Watch:
+class ChildSupervisor:
     """One child, from order to end. Use once."""
 
-    def __init__(self, nursery: Nursery, box: Box, plan: RunPlan, around: Surroundings) -> None:
+    def __init__(self, nursery: ZygoteClient, box: SandboxSpec, plan: RunPlan, around: ChildCallbacks) -> None:
         self.nursery = nursery
         self.box = box
         self.plan = plan
         self.around = around
         self.number = nursery.next_number()
         self._reader = StreamReader()
-        self._progress = Progress("start")
+        self._progress = RunProgress("start")
         self._moved = time.monotonic()
-        self._last_message: Failed | Finished | None = None
+        self._last_message: FailedMessage | FinishedMessage | None = None
         self._stopped = ""
         self._problem = ""
         self._keeper = 0
         self._ended: dict[str, Any] | None = None
 
-    def run(self, folder: Path, *, deadline: float) -> Ending:
+    def run(self, folder: Path, *, deadline: float) -> ChildExit:
         """Run the child, with its pipes in `folder`, until `deadline` (monotonic) at most."""
         with named_pipe(folder / "stream") as stream, named_pipe(folder / "log") as log:
-            order = Order(
+            order = ChildOrder(
                 number=self.number, box=self.box, plan=self.plan, stream=folder / "stream", log=folder / "log"
             )
             try:
@@ -114,9 +121,9 @@ class Watch:
     def _watch(self, stream: int, log: int, deadline: float) -> None:
         open_pipes = {stream: self._listen, log: self._record}
         began, give_up = time.monotonic(), float("inf")
-        look_at = began + LOOK_EVERY
+        look_at = began + USAGE_CHECK_SECONDS
         while self._ended is None:
-            readable, _, _ = select.select([*open_pipes, self.nursery.descriptor], [], [], TICK)
+            readable, _, _ = select.select([*open_pipes, self.nursery.descriptor], [], [], SELECT_SECONDS)
             for pipe in readable:
                 if pipe == self.nursery.descriptor:
                     self._hear()
@@ -127,7 +134,7 @@ class Watch:
                 self._check(now, deadline)
                 if now >= look_at:
                     self._check_use()
-                    look_at = now + LOOK_EVERY
+                    look_at = now + USAGE_CHECK_SECONDS
             give_up = min(give_up, now + DYING_SECONDS) if self._stopped else give_up
             if now > give_up:
                 raise ZygoteBroken("the zygote does not bury its child")
@@ -183,19 +190,19 @@ class Watch:
             try:
                 for message in self._reader.feed(data, now=time.monotonic()):
                     self._take(message)
-            except Flood as error:
+            except StreamFlooded as error:
                 self._kill("flood", str(error))
             except StreamBroken as error:
                 self._kill("forged", str(error))
         return data != b""
 
     def _take(self, message: Any) -> None:
-        if isinstance(message, Moved):
+        if isinstance(message, ProgressMessage):
             if message.progress != self._progress:
                 self._moved = time.monotonic()
             self._progress = message.progress
             self.around.tell(message.progress)
-        elif isinstance(message, Failed | Finished):
+        elif isinstance(message, FailedMessage | FinishedMessage):
             self._last_message = message
 
     def _record(self, log: int) -> bool:
@@ -211,15 +218,15 @@ class Watch:
                 if not read(pipe):
                     break
 
-    def _ending(self) -> Ending:
+    def _ending(self) -> ChildExit:
         ended = self._ended or {}
         said = self._last_message
         stopped = self._stopped or ("" if self._ended else "handed-back")
-        return Ending(
-            finished=isinstance(said, Finished) and ended.get("exit") == 0 and not stopped,
+        return ChildExit(
+            finished=isinstance(said, FinishedMessage) and ended.get("exit") == 0 and not stopped,
             phase=self._progress.phase,
             stopped=stopped,
-            error=said if isinstance(said, Failed) else None,
+            error=said if isinstance(said, FailedMessage) else None,
             exit=ended.get("exit"),
             signal=None if stopped else ended.get("signal"),
             peak_bytes=int(ended.get("peak_bytes", 0)),

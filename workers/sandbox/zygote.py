@@ -3,7 +3,7 @@
 It is exec'd with an environment of its own, so that no token is in its memory or in /proc/self/environ, and it holds
 nothing but three pipes: orders in, answers out, and standard error. It runs no tensor operation and no tokenisation:
 threads that these start would not exist in a forked child, which would then wait for them for ever. A canary that
-does run one tells at start whether forking works, and behind which walls (`workers.sandbox.sandbox_spec.modes`).
+does run one tells at start whether forking works, and behind which walls (`workers.sandbox.sandbox_spec.isolation_modes`).
 
     in   {"fork": order}   {"kill": number}
     out  {"ready": …} or {"broken": reason}, then {"forked": number, "pid": …} and {"ended": number, …} per order
@@ -29,16 +29,16 @@ from leaderboard.evidence import UNFORKED
 from workers.common import kernel
 from workers.sandbox import child
 from workers.sandbox.isolation import confine
-from workers.sandbox.sandbox_spec import Box, Mode, modes
+from workers.sandbox.sandbox_spec import IsolationMode, SandboxSpec, isolation_modes
 
-CANARY_SECONDS = 30.0
+MODE_CHECK_SECONDS = 30.0
 _MAX_ORDER = 1 << 20
 
 
 class Zygote:
     """Takes orders one line at a time and forks for each; one child at a time."""
 
-    def __init__(self, mode: Mode, evaluate: child.Evaluate, orders: int, answers: int) -> None:
+    def __init__(self, mode: IsolationMode, evaluate: child.Evaluate, orders: int, answers: int) -> None:
         self.orders = orders
         self.answers = answers
         self.mode = mode
@@ -66,24 +66,24 @@ class Zygote:
     def obey(self, order: dict[str, Any]) -> None:
         """Carry out one order; one for a child that has ended already is late, not wrong."""
         if "fork" in order:
-            self.fork(child.Order.model_validate(order["fork"]))
+            self.fork(child.ChildOrder.model_validate(order["fork"]))
         elif order.get("kill") == self.number:
             self.kill()
 
-    def fork(self, order: child.Order) -> None:
+    def fork(self, order: child.ChildOrder) -> None:
         """Start the child of `order`."""
         if self.number is not None:
             self.say({"ended": order.number, "exit": None, "signal": None, "problem": "another child is running"})
             return
         pid = os.fork()
         if pid == 0:
-            _be_forked(lambda: child.run(order, self.mode, self.evaluate))
+            _run_and_exit(lambda: child.run(order, self.mode, self.evaluate))
         self.number, self.pid, self.watch = order.number, pid, os.pidfd_open(pid)
         self.say({"forked": order.number, "pid": pid})
 
     def say(self, answer: dict[str, Any]) -> None:
         """One line to the worker."""
-        say(self.answers, answer)
+        send_answer(self.answers, answer)
 
     def kill(self) -> None:
         """Kill the running child, its keeper and what is in their group; process namespaces end with the keeper."""
@@ -96,18 +96,18 @@ class Zygote:
         _, status, usage = os.wait4(self.pid, 0)
         os.close(self.watch)
         _kill_group(self.pid)
-        sweep()
-        self.say({"ended": self.number, **how(status), "peak_bytes": usage.ru_maxrss * 1024})
+        kill_orphans()
+        self.say({"ended": self.number, **exit_status(status), "peak_bytes": usage.ru_maxrss * 1024})
         self.number, self.watch = None, None
 
 
-def how(status: int) -> dict[str, int | None]:
+def exit_status(status: int) -> dict[str, int | None]:
     """A wait status in words."""
     exited = os.WIFEXITED(status)
     return {"exit": os.WEXITSTATUS(status) if exited else None, "signal": None if exited else os.WTERMSIG(status)}
 
 
-def sweep() -> None:
+def kill_orphans() -> None:
     """Kill and bury every process that lost its parent and became ours, generation after generation."""
     children = Path(f"/proc/self/task/{os.getpid()}/children")
     while orphans := children.read_text().split():
@@ -119,7 +119,7 @@ def sweep() -> None:
                 os.waitpid(pid, 0)
 
 
-def say(answers: int, answer: dict[str, Any]) -> None:
+def send_answer(answers: int, answer: dict[str, Any]) -> None:
     """One line to the worker, over the pipe `answers`."""
     os.write(answers, json.dumps(answer).encode() + b"\n")
 
@@ -130,7 +130,7 @@ def _kill_group(pid: int) -> None:
             kill(pid, signal.SIGKILL)
 
 
-def _be_forked(run: Any) -> NoReturn:
+def _run_and_exit(run: Any) -> NoReturn:
     """Leave a forked copy of the zygote by `run` or by _exit, never by returning into the zygote's own loop."""
     try:
         run()
@@ -143,41 +143,41 @@ def _be_forked(run: Any) -> NoReturn:
 # --- the canary
 
 
-def choose(box: Box) -> tuple[Mode, list[str]]:
+def choose_mode(box: SandboxSpec) -> tuple[IsolationMode, list[str]]:
     """The strongest mode that a canary survives, and what was said against the stronger ones.
 
     Raises RuntimeError where none works.
     """
     against: list[str] = []
-    for mode in modes():
-        problem = canary(box, mode)
+    for mode in isolation_modes():
+        problem = check_mode(box, mode)
         if problem is None:
             return mode, against
         against.append(f"{mode.model_dump_json()}: {problem}")
     raise RuntimeError("no forked child works: " + "; ".join(against))
 
 
-def canary(box: Box, mode: Mode) -> str | None:
+def check_mode(box: SandboxSpec, mode: IsolationMode) -> str | None:
     """Fork a child behind the walls of `mode` that sings one note; what went wrong, or None."""
     reader, writer = os.pipe()
     pid = os.fork()
     if pid == 0:
         os.dup2(writer, 2)
         os.closerange(3, writer + 1)
-        _be_forked(lambda: confine(box, mode, _sing))
+        _run_and_exit(lambda: confine(box, mode, _run_matrix_product))
     os.close(writer)
-    words, done = _hear(reader, time.monotonic() + CANARY_SECONDS)
+    words, done = _read_until_closed(reader, time.monotonic() + MODE_CHECK_SECONDS)
     if not done:
         _kill_group(pid)
     _, status = os.waitpid(pid, 0)
-    sweep()
+    kill_orphans()
     if status == 0:
         return None
     last = words.decode("utf-8", "replace").strip().splitlines()[-1:]
-    return f"{'ended' if done else 'hung'} with {how(status)} {' '.join(last)}"
+    return f"{'ended' if done else 'hung'} with {exit_status(status)} {' '.join(last)}"
 
 
-def _hear(reader: int, deadline: float) -> tuple[bytes, bool]:
+def _read_until_closed(reader: int, deadline: float) -> tuple[bytes, bool]:
     """What is said until all writers are gone (True) or the deadline has passed (False)."""
     words = b""
     try:
@@ -192,7 +192,7 @@ def _hear(reader: int, deadline: float) -> tuple[bytes, bool]:
         os.close(reader)
 
 
-def _sing() -> None:
+def _run_matrix_product() -> None:
     """One matrix product, where torch is loaded: it starts the thread pools that a wrong fork hangs in."""
     if torch := sys.modules.get("torch"):
         product = torch.ones(256, 256) @ torch.ones(256, 256)
@@ -217,13 +217,15 @@ def main() -> int:
     for module in options.preload:
         importlib.import_module(module)
     try:
-        mode, against = choose(Box.model_validate_json(options.box))
+        mode, against = choose_mode(SandboxSpec.model_validate_json(options.box))
     except RuntimeError as error:
-        say(answers, {"broken": str(error)})
+        send_answer(answers, {"broken": str(error)})
         return 1
     threads = len(list(Path("/proc/self/task").iterdir()))
     took = round(time.monotonic() - began, 2)
-    say(answers, {"ready": {"mode": mode.model_dump(), "against": against, "threads": threads, "seconds": took}})
+    send_answer(
+        answers, {"ready": {"mode": mode.model_dump(), "against": against, "threads": threads, "seconds": took}}
+    )
     Zygote(mode, evaluate, orders, answers).serve()
     return 0
 

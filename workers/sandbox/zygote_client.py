@@ -24,11 +24,11 @@ from workers.common.run_plan import CHILD_ENVIRONMENT
 from workers.errors import WorkerError
 from workers.evaluation.placement import Device
 from workers.evaluation.task_requirements import NLTK_DATA
-from workers.sandbox.child import Order
-from workers.sandbox.sandbox_spec import Box, Mode
+from workers.sandbox.child import ChildOrder
+from workers.sandbox.sandbox_spec import IsolationMode, SandboxSpec
 
-PASSED_ON = ("PATH", "LANG", "LC_ALL", "TZ", "PYTHONPATH", "LD_LIBRARY_PATH", "STEWARD_CLOCK", NLTK_DATA)
-PASSED_ON_PREFIXES = ("CUDA_", "NVIDIA_", "OMP_", "MKL_")
+PASSED_VARIABLES = ("PATH", "LANG", "LC_ALL", "TZ", "PYTHONPATH", "LD_LIBRARY_PATH", "STEWARD_CLOCK", NLTK_DATA)
+PASSED_VARIABLE_PREFIXES = ("CUDA_", "NVIDIA_", "OMP_", "MKL_")
 START_SECONDS = 180.0
 
 
@@ -37,38 +37,49 @@ class ZygoteBroken(WorkerError):
 
 
 @dataclass(frozen=True)
-class Ready:
+class ZygoteReport:
     """What the zygote says of itself: its walls, what was said against stronger ones, threads, seconds to start."""
 
-    mode: Mode
+    mode: IsolationMode
     against: tuple[str, ...]
     threads: int
     seconds: float
 
 
-def environment(home: Path, source: Mapping[str, str], devices: Sequence[Device] | None = None) -> dict[str, str]:
+def zygote_environment(
+    home: Path, source: Mapping[str, str], devices: Sequence[Device] | None = None
+) -> dict[str, str]:
     """The zygote's whole environment: a few names of `source` that hold no secret, and a home of its own.
 
     Of the GPUs the libraries in it see `devices` alone, in that order; None leaves that to `source`.
     """
-    passed = {name: value for name, value in source.items() if name in PASSED_ON or name.startswith(PASSED_ON_PREFIXES)}
+    passed = {
+        name: value
+        for name, value in source.items()
+        if name in PASSED_VARIABLES or name.startswith(PASSED_VARIABLE_PREFIXES)
+    }
     own = {"HOME": str(home), "TMPDIR": str(home / "tmp"), "USER": "steward", "LOGNAME": "steward"}
     if devices is not None:
         own["CUDA_VISIBLE_DEVICES"] = ",".join(device.uuid for device in devices)
     return {**passed, **CHILD_ENVIRONMENT, **own}
 
 
-class Nursery:
+class ZygoteClient:
     """One zygote at a time. Start it in the thread that the worker lives in: the zygote dies with that thread."""
 
     def __init__(
-        self, box: Box, *, harness: str, preload: tuple[str, ...] = (), devices: tuple[Device, ...] | None = None
+        self,
+        box: SandboxSpec,
+        *,
+        harness: str,
+        preload: tuple[str, ...] = (),
+        devices: tuple[Device, ...] | None = None,
     ) -> None:
         self.box = box
         self.devices = devices
         self.harness = harness
         self.preload = preload
-        self.ready: Ready | None = None
+        self.ready: ZygoteReport | None = None
         self._process: subprocess.Popen[bytes] | None = None
         self._orders = -1
         self._answers = -1
@@ -97,7 +108,7 @@ class Nursery:
                 "--pipes",
                 f"{orders},{answers}",
             ],
-            env=environment(self.box.home, os.environ, self.devices),
+            env=zygote_environment(self.box.home, os.environ, self.devices),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             pass_fds=(orders, answers),
@@ -118,8 +129,8 @@ class Nursery:
                 if "broken" in answer:
                     raise ZygoteBroken(f"the zygote cannot fork children: {answer['broken']}")
                 said = answer["ready"]
-                mode = Mode.model_validate(said["mode"])
-                self.ready = Ready(mode, tuple(said["against"]), said["threads"], said["seconds"])
+                mode = IsolationMode.model_validate(said["mode"])
+                self.ready = ZygoteReport(mode, tuple(said["against"]), said["threads"], said["seconds"])
 
     def alive(self) -> bool:
         """Whether there is a zygote; only the process that started it can tell."""
@@ -158,7 +169,7 @@ class Nursery:
         self._number += 1
         return os.getpid() * 1_000 + self._number
 
-    def order(self, order: Order) -> None:
+    def order(self, order: ChildOrder) -> None:
         """Ask for a child. Raises ZygoteBroken where there is no zygote to ask."""
         self._say({"fork": order.model_dump(mode="json")})
 

@@ -15,26 +15,26 @@ from workers.starter.words import KINDS, NAMES, WORDS
 
 
 @dataclass(frozen=True)
-class Question:
+class StarterQuestion:
     """`input` is what is asked, `target` the one right answer."""
 
     input: str
     target: str
 
 
-Maker = Callable[[Random, int], Question]
+Maker = Callable[[Random, int], StarterQuestion]
 
 
 # --- boolean expressions
 
 
-def boolean_expression(random: Random, number: int) -> Question:
+def boolean_expression(random: Random, number: int) -> StarterQuestion:
     """`not ( True and False ) or False is`: True and False take turns."""
     wanted = number % 2 == 0
     while True:
         text, value = _expression(random, depth=3)
         if value is wanted and 6 <= len(text.split()) <= 12:
-            return Question(f"{text} is", str(value))
+            return StarterQuestion(f"{text} is", str(value))
 
 
 def _expression(random: Random, depth: int) -> tuple[str, bool]:
@@ -61,7 +61,7 @@ Walk = list[tuple[int, int]]
 """Steps as (distance, axis): axis 0 goes right where the distance is positive, axis 1 forward."""
 
 
-def navigation(random: Random, number: int) -> Question:
+def navigation(random: Random, number: int) -> StarterQuestion:
     """Steps without turning; every second walk ends where it began, the others miss it by one step's length."""
     back = number % 2 == 0
     walk = _round_trip(random)
@@ -70,7 +70,7 @@ def navigation(random: Random, number: int) -> Question:
         distance, axis = walk[wrong]
         walk[wrong] = (distance + random.randint(1, 3) * (1 if distance > 0 else -1), axis)
     steps = " ".join(_step(*step) for step in walk)
-    return Question(f"{steps} Are you back at the start?", "Yes" if back else "No")
+    return StarterQuestion(f"{steps} Are you back at the start?", "Yes" if back else "No")
 
 
 def _round_trip(random: Random) -> Walk:
@@ -95,7 +95,7 @@ def _step(distance: int, axis: int) -> str:
 # --- web of lies
 
 
-def web_of_lies(random: Random, number: int) -> Question:
+def web_of_lies(random: Random, number: int) -> StarterQuestion:
     """Each speaks about the one before; truth and lie take turns as the last one's nature."""
     wanted = number % 2 == 0
     people = random.sample(NAMES, 3)
@@ -104,7 +104,7 @@ def web_of_lies(random: Random, number: int) -> Question:
     for before, speaker in enumerate(people[1:]):
         claim = honest[before] if honest[before + 1] else not honest[before]
         said.append(f"{speaker} says {people[before]} {'tells the truth' if claim else 'lies'}.")
-    return Question(f"{' '.join(said)} Does {people[-1]} tell the truth?", "Yes" if wanted else "No")
+    return StarterQuestion(f"{' '.join(said)} Does {people[-1]} tell the truth?", "Yes" if wanted else "No")
 
 
 # --- date arithmetic
@@ -112,7 +112,7 @@ def web_of_lies(random: Random, number: int) -> Question:
 LETTERS = ("A", "B", "C", "D")
 
 
-def date_arithmetic(random: Random, number: int) -> Question:
+def date_arithmetic(random: Random, number: int) -> StarterQuestion:
     """A day some days or weeks from another; four options, the right letter takes turns."""
     today = date(2023, 1, 1) + timedelta(days=random.randrange(365))
     unit, count = random.choice((("day", random.randint(2, 30)), ("week", random.randint(1, 5))))
@@ -123,7 +123,7 @@ def date_arithmetic(random: Random, number: int) -> Question:
     options.insert(number % 4, answer)
     asked = f"Today is {_named(today)}. Which date is {count} {unit}{'s' * (count > 1)} "
     listed = " ".join(f"({letter}) {_named(day)}" for letter, day in zip(LETTERS, options, strict=True))
-    return Question(f"{asked}{'later' if later else 'earlier'}? {listed}", LETTERS[number % 4])
+    return StarterQuestion(f"{asked}{'later' if later else 'earlier'}? {listed}", LETTERS[number % 4])
 
 
 def _near(random: Random, answer: date, today: date) -> list[date]:
@@ -141,7 +141,7 @@ def _named(day: date) -> str:
 SMALL_NUMBERS = ("a", "two", "three")
 
 
-def object_counting(random: Random, number: int) -> Question:  # noqa: ARG001  # every maker has the same two
+def object_counting(random: Random, number: int) -> StarterQuestion:  # noqa: ARG001  # every maker has the same two
     """Things of one kind to be counted among some of another."""
     kind, other = random.sample(sorted(KINDS), 2)
     counted = [(thing, random.randint(1, 3)) for thing in random.sample(KINDS[kind], random.randint(2, 3))]
@@ -150,7 +150,7 @@ def object_counting(random: Random, number: int) -> Question:  # noqa: ARG001  #
     random.shuffle(things)
     listed = [f"{_article(thing, count)} {thing if count == 1 else _plural(thing)}" for thing, count in things]
     total = sum(count for _, count in counted)
-    return Question(f"I have {', '.join(listed[:-1])} and {listed[-1]}. How many {kind} do I have?", str(total))
+    return StarterQuestion(f"I have {', '.join(listed[:-1])} and {listed[-1]}. How many {kind} do I have?", str(total))
 
 
 def _article(thing: str, count: int) -> str:
@@ -166,12 +166,12 @@ def _plural(thing: str) -> str:
 # --- word sorting
 
 
-def word_sorting(random: Random, number: int) -> Question:  # noqa: ARG001  # every maker has the same two
+def word_sorting(random: Random, number: int) -> StarterQuestion:  # noqa: ARG001  # every maker has the same two
     """Three words, to be put in alphabetical order."""
     words = random.sample(WORDS, 3)
     if words == sorted(words):
         words.reverse()
-    return Question(f"Sort these words alphabetically: {', '.join(words)}", ", ".join(sorted(words)))
+    return StarterQuestion(f"Sort these words alphabetically: {', '.join(words)}", ", ".join(sorted(words)))
 
 
 MAKERS: dict[str, Maker] = {

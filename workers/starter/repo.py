@@ -8,7 +8,7 @@ from random import Random
 
 import yaml
 
-from workers.starter.questions import MAKERS, Maker, Question
+from workers.starter.questions import MAKERS, Maker, StarterQuestion
 
 SEED = 20_261
 TESTED = 40
@@ -46,17 +46,17 @@ def path(task: str, split: str) -> str:
     return f"data/{task}/{split}.jsonl"
 
 
-def distinct(task: str, maker: Maker, count: int, seed: int) -> list[Question]:
+def distinct(task: str, maker: Maker, count: int, seed: int) -> list[StarterQuestion]:
     """`count` questions, no two alike; each task draws from a generator of its own, so that none shifts another."""
     random = Random(hashlib.sha256(f"{seed} {task}".encode()).digest())  # noqa: S311  # the same for everybody, on purpose
-    made: dict[str, Question] = {}
+    made: dict[str, StarterQuestion] = {}
     while len(made) < count:
         question = maker(random, len(made))
         made.setdefault(question.input, question)
     return list(made.values())
 
 
-def json_lines(questions: list[Question]) -> bytes:
+def json_lines(questions: list[StarterQuestion]) -> bytes:
     """One JSON object a line: `input` and `target`, both text."""
     return "".join(json.dumps({"input": q.input, "target": q.target}) + "\n" for q in questions).encode()
 

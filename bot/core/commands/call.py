@@ -5,22 +5,22 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from bot.core.commands.registry import Arguments, Place, Verb
-from bot.core.context import Desk
+from bot.core.commands.registry import Arguments, CommandPlace, Verb
+from bot.core.context import BoardContext
 from bot.core.render import Safe, render
 from hub.records import Comment, Repo, Thread
 from leaderboard.roles import Person, Role
-from redis_state.board.entry import Entry
+from redis_state.board.entry import IndexEntry
 
 
 @dataclass(frozen=True)
 class Call:
     """A command that somebody gave. `entries` are the requests that it is about, newest first."""
 
-    desk: Desk
+    desk: BoardContext
     verb: Verb
     arguments: Arguments
-    place: Place
+    place: CommandPlace
     repo: Repo
     thread: Thread
     comment: Comment
@@ -30,12 +30,12 @@ class Call:
     roles: frozenset[Role]
     model: str = ""
     """The model that it is about; "" for none."""
-    entries: tuple[Entry, ...] = ()
+    entries: tuple[IndexEntry, ...] = ()
     resumed: bool = False
     """Whether it was begun before, and nobody knows whether it had its effect."""
 
     @property
-    def entry(self) -> Entry:
+    def entry(self) -> IndexEntry:
         """The one request that a verb about a request is about."""
         return self.entries[0]
 
@@ -72,7 +72,7 @@ def say(template: str, **words: object) -> Safe:
     return Safe(render(f"commands/{template}", **words).strip())
 
 
-def doing(act: Callable[[], Safe]) -> Answer:
+def acting(act: Callable[[], Safe]) -> Answer:
     """The answer to a command that changes something."""
     return Answer(say("doing"), act)
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from bot.changes import proposals
-from bot.core.commands.call import Answer, Call, doing, say
+from bot.core.commands.call import Answer, Call, acting, say
 from bot.core.commands.registry import Param
 from bot.core.render import Safe
-from bot.read_models.queue_texts import Code, Ruling
+from bot.read_models.queue_texts import Code, QueueCommandResult
 from leaderboard.roles import Role
 
 MODEL = Param("model", "model", "a model's id on the Hub, org/name")
@@ -34,25 +34,25 @@ DONE: Mapping[Code, Code] = {
 """What is said where there is nothing to be done any more → where it was done."""
 
 
-def ruled(call: Call, rule: Callable[[], Ruling]) -> Answer:
+def queue_ruling(call: Call, rule: Callable[[], QueueCommandResult]) -> Answer:
     """A verb that is a ruling about the queue. What a bot that died had done already is told as done."""
 
     def act() -> Safe:
         ruling = rule()
         done = DONE.get(ruling.code) if call.resumed else None
         if done is not None:
-            ruling = Ruling(done, True, ruling.what, ruling.reason)
+            ruling = QueueCommandResult(done, True, ruling.what, ruling.reason)
         return Safe(ruling.words)
 
-    return doing(act)
+    return acting(act)
 
 
-def proposed_by(call: Call) -> proposals.Found | None:
+def proposed_by(call: Call) -> proposals.PostedProposal | None:
     """What this very command has proposed already, in the thread where it was given."""
     return next((one for one in proposals.find(call.desk, call.thread) if one.cause == call.cause), None)
 
 
-def told(proposal: proposals.Proposal | None) -> Safe:
+def proposal_answer(proposal: proposals.Proposal | None) -> Safe:
     """How a proposal stands; None where the board let none be written."""
     if proposal is None:
         return say("propose", how="off", problems=[], digest="")

@@ -26,7 +26,7 @@ Kind = Literal["model", "word", "choice", "words"]
 LONGEST_WORDS = 500
 
 
-class Place(StrEnum):
+class CommandPlace(StrEnum):
     """Where a command is written."""
 
     REQUEST = "a request's thread"
@@ -34,7 +34,7 @@ class Place(StrEnum):
     COMMUNITY = "any other discussion"
 
 
-EVERYWHERE = frozenset(Place)
+EVERYWHERE = frozenset(CommandPlace)
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ class Verb:
     who: frozenset[Role]
     run: Callable[[Call], Answer]
     params: tuple[Param, ...] = ()
-    where: frozenset[Place] = EVERYWHERE
+    where: frozenset[CommandPlace] = EVERYWHERE
     examples: tuple[str, ...] = ()
     about: Literal["nothing", "anything", "model", "request"] = "nothing"
     """What must be known: one request; a model with or without requests; either, if one is named; or nothing."""
@@ -84,7 +84,7 @@ class Verb:
 
 
 @dataclass(frozen=True)
-class Misused:
+class BadArguments:
     """A command whose arguments do not fit; `why` may hold what the person wrote."""
 
     why: str
@@ -114,7 +114,7 @@ class Registry:
         return self._names[close[0]] if close else None
 
 
-def bind(verb: Verb, command: Command) -> Arguments | Misused:
+def bind(verb: Verb, command: Command) -> Arguments | BadArguments:
     """The arguments of `command` by name, or why they do not fit `verb`."""
     by_name = {param.name: param for param in verb.params}
     found: dict[str, str] = {}
@@ -122,7 +122,7 @@ def bind(verb: Verb, command: Command) -> Arguments | Misused:
     for word in command.words:
         if word.key in by_name:
             if word.key in found:
-                return Misused(f"{word.key} is given twice.")
+                return BadArguments(f"{word.key} is given twice.")
             found[word.key] = word.text
         else:
             rest.append(word.text if word.key is None else f"{word.key}={word.text}")
@@ -138,7 +138,7 @@ def bind(verb: Verb, command: Command) -> Arguments | Misused:
         elif param.required or _is_meant(param, rest, alone=len(places) == 1):
             found[param.name] = rest.pop(0)
     if rest:
-        return Misused(f"I do not know what to do with {_quoted(rest)}.")
+        return BadArguments(f"I do not know what to do with {_quoted(rest)}.")
     return _checked(verb, found)
 
 
@@ -148,17 +148,17 @@ def _is_meant(param: Param, rest: list[str], *, alone: bool) -> bool:
     return _fits(param, rest[0]) and (param.kind != "model" or "/" in rest[0] or (alone and len(rest) == 1))
 
 
-def _checked(verb: Verb, found: dict[str, str]) -> Arguments | Misused:
+def _checked(verb: Verb, found: dict[str, str]) -> Arguments | BadArguments:
     for param in verb.params:
         value = found.get(param.name)
         if value is None:
             if param.required:
-                return Misused(f"{param.name.replace('_', ' ')} is missing: {param.help}.")
+                return BadArguments(f"{param.name.replace('_', ' ')} is missing: {param.help}.")
             continue
         if param.kind == "words" and (not value.strip() or len(value) > LONGEST_WORDS):
-            return Misused(f"{param.name} has 1 to {LONGEST_WORDS} characters.")
+            return BadArguments(f"{param.name} has 1 to {LONGEST_WORDS} characters.")
         if not _fits(param, value):
-            return Misused(f"{_quoted([value])} is not right for {param.name.replace('_', ' ')}: {param.help}.")
+            return BadArguments(f"{_quoted([value])} is not right for {param.name.replace('_', ' ')}: {param.help}.")
         found[param.name] = model_in(value) or value if param.kind == "model" else value
     return found
 

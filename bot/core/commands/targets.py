@@ -8,52 +8,54 @@ from dataclasses import dataclass
 
 from bot.core.commands.call import Answer, refusal
 from bot.core.commands.registry import Arguments, Verb
-from bot.core.context import Desk
+from bot.core.context import BoardContext
 from hub.records import Repo, Thread
 from leaderboard.requests import RequestPath, parse_path
-from redis_state.board.entry import Entry
+from redis_state.board.entry import IndexEntry
 
 
 @dataclass(frozen=True)
-class Target:
+class CommandTarget:
     """The model ("" for none), its requests that are meant, and who brought the first of them."""
 
     model: str = ""
-    entries: tuple[Entry, ...] = ()
+    entries: tuple[IndexEntry, ...] = ()
     submitter: str = ""
 
 
-def find_target(desk: Desk, verb: Verb, arguments: Arguments, repo: Repo, thread: Thread) -> Target | Answer:
+def find_target(
+    desk: BoardContext, verb: Verb, arguments: Arguments, repo: Repo, thread: Thread
+) -> CommandTarget | Answer:
     """What a command is about; an answer that asks, where that is not clear."""
     if verb.about == "nothing":
-        return Target()
+        return CommandTarget()
     model = arguments.get("model", "")
     entries = _entries(desk, model, repo, thread)
     if not model and not entries:
-        return Target() if verb.about == "anything" else refusal("which-model", usage=verb.usage)
+        return CommandTarget() if verb.about == "anything" else refusal("which-model", usage=verb.usage)
     model = model or _model(entries[0])
     entries = [entry for entry in entries if _is_meant(entry, arguments)]
     if verb.about == "request":
         if not entries:
-            return refusal("no-request", model=model, near=", ".join(near(desk, model)))
+            return refusal("no-request", model=model, near=", ".join(similar_names(desk, model)))
         if len(entries) > 1:
             return refusal("which-request", model=model, count=len(entries), choices=_choices(entries))
-    return Target(model, tuple(entries), submitter_of(desk, entries[0]) if entries else "")
+    return CommandTarget(model, tuple(entries), submitter_of(desk, entries[0]) if entries else "")
 
 
-def _choices(entries: Sequence[Entry]) -> list[str]:
+def _choices(entries: Sequence[IndexEntry]) -> list[str]:
     """What to write to tell these requests apart, for each of them."""
     places = [_where(entry) for entry in entries]
     names = [name for name in ("precision", "weight_type") if len({getattr(place, name) for place in places}) > 1]
     return sorted({" ".join(f"{name}={getattr(place, name)}" for name in names or ["precision"]) for place in places})
 
 
-def submitter_of(desk: Desk, entry: Entry) -> str:
+def submitter_of(desk: BoardContext, entry: IndexEntry) -> str:
     """Who brought it: as its acceptance saw it, else as we wrote into its file, else who made its last commit."""
     return entry.whose or desk.index.origin(entry.path).author
 
 
-def _entries(desk: Desk, model: str, repo: Repo, thread: Thread) -> list[Entry]:
+def _entries(desk: BoardContext, model: str, repo: Repo, thread: Thread) -> list[IndexEntry]:
     if model:
         found = desk.index.of_model(model)
     else:
@@ -62,21 +64,21 @@ def _entries(desk: Desk, model: str, repo: Repo, thread: Thread) -> list[Entry]:
     return [entry for entry in found if not entry.is_private]  # a thread is read by everybody
 
 
-def _is_meant(entry: Entry, arguments: Arguments) -> bool:
+def _is_meant(entry: IndexEntry, arguments: Arguments) -> bool:
     where = _where(entry)
     asked = {"precision": where.precision, "weight_type": where.weight_type}
     return all(arguments.get(name, value).lower() == value.lower() for name, value in asked.items())
 
 
-def _where(entry: Entry) -> RequestPath:
+def _where(entry: IndexEntry) -> RequestPath:
     where = parse_path(entry.path)
     return where if isinstance(where, RequestPath) else RequestPath("", entry.path, False, "", "")
 
 
-def _model(entry: Entry) -> str:
+def _model(entry: IndexEntry) -> str:
     return entry.model or _where(entry).model
 
 
-def near(desk: Desk, model: str, *, most: int = 3) -> Sequence[str]:
+def similar_names(desk: BoardContext, model: str, *, most: int = 3) -> Sequence[str]:
     """Names of models on the board that are like `model`: of the same organisation, or with a like name."""
     return difflib.get_close_matches(model, desk.index.models_like(model), n=most, cutoff=0.6)

@@ -27,7 +27,7 @@ _FILES = (b"100644", b"100755")
 
 
 @dataclass(frozen=True, slots=True)
-class Blob:
+class GitFile:
     """A file at a commit: its path, and the id (hex) of what it holds; None where there is no such file."""
 
     path: str
@@ -35,7 +35,7 @@ class Blob:
 
 
 @dataclass(frozen=True, slots=True)
-class Difference:
+class GitDifference:
     """A path at which two trees hold different things, files or links: the id (hex) of each; None where it has none.
 
     `mode` is that of what is there now, in octal digits; "" where there is nothing.
@@ -47,7 +47,7 @@ class Difference:
     mode: str = ""
 
 
-def files(read: Read, tree: bytes, prefix: str = "", depth: int = 0) -> Iterator[Blob]:
+def files(read: Read, tree: bytes, prefix: str = "", depth: int = 0) -> Iterator[GitFile]:
     """Every file below `tree`, in git's order. Symbolic links and submodules are no files."""
     if depth > MAX_DEPTH:
         return
@@ -55,7 +55,7 @@ def files(read: Read, tree: bytes, prefix: str = "", depth: int = 0) -> Iterator
         if mode == _FOLDER:
             yield from files(read, oid, f"{prefix}{_text(name)}/", depth + 1)
         elif mode in _FILES:
-            yield Blob(prefix + _text(name), oid.hex())
+            yield GitFile(prefix + _text(name), oid.hex())
 
 
 def find(read: Read, tree: bytes, path: str) -> str | None:
@@ -70,7 +70,7 @@ def find(read: Read, tree: bytes, path: str) -> str | None:
     return found[2].hex() if found is not None and _is_file(found) else None
 
 
-def changed(read: Read, old: bytes | None, new: bytes | None, prefix: str = "", depth: int = 0) -> Iterator[Blob]:
+def changed(read: Read, old: bytes | None, new: bytes | None, prefix: str = "", depth: int = 0) -> Iterator[GitFile]:
     """Every file that differs between two trees, as it is in `new`."""
     if old == new or depth > MAX_DEPTH:
         return
@@ -81,13 +81,13 @@ def changed(read: Read, old: bytes | None, new: bytes | None, prefix: str = "", 
     for name in sorted(names):
         path, a, b = prefix + _text(name), was.get(name), now.get(name)
         if _is_file(a) or _is_file(b):
-            yield Blob(path, b[2].hex() if b is not None and _is_file(b) else None)
+            yield GitFile(path, b[2].hex() if b is not None and _is_file(b) else None)
         yield from changed(read, _folder(a), _folder(b), f"{path}/", depth + 1)
 
 
 def differences(
     read: Read, old: bytes | None, new: bytes | None, prefix: str = "", depth: int = 0
-) -> Iterator[Difference]:
+) -> Iterator[GitDifference]:
     """Everything that differs between two trees, whatever its mode: links too, and files whose mode alone differs."""
     if old == new or depth > MAX_PARTS:
         return
@@ -96,7 +96,7 @@ def differences(
     for name in sorted(was.keys() | now.keys()):
         path, a, b = prefix + _text(name), was.get(name), now.get(name)
         if _leaf(a) or _leaf(b):
-            yield Difference(path, _leaf(a), _leaf(b), b[0].decode() if b is not None and _leaf(b) else "")
+            yield GitDifference(path, _leaf(a), _leaf(b), b[0].decode() if b is not None and _leaf(b) else "")
         yield from differences(read, _folder(a), _folder(b), f"{path}/", depth + 1)
 
 

@@ -10,20 +10,20 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from bot.core.context import Desk
+from bot.core.context import BoardContext
 from hub.records import LogEntry
 from leaderboard.jsontext import object_in
 from leaderboard.requests import is_request_path
 
 if TYPE_CHECKING:
-    from bot.core.mirrors.mirror import View
+    from bot.core.mirrors.mirror import MirrorView
 
 LOOK_BACK = 500
 """Commits that are looked at, at most."""
 
 
 @dataclass(frozen=True)
-class FileChange:
+class RequestFileChange:
     """What one commit made of one request file; a status is None where there is no file, or none can be read."""
 
     commit: str
@@ -40,7 +40,7 @@ class FileChange:
         return self.before is not None and self.after is not None and self.before != self.after
 
 
-def changes(desk: Desk, *, since: float) -> Iterator[FileChange]:
+def changes(desk: BoardContext, *, since: float) -> Iterator[RequestFileChange]:
     """What happened to the request files since then (seconds since the epoch), newest first, LOOK_BACK commits at most.
 
     The mirror is held while they are told, so fetch nothing meanwhile. Raises HubError and MirrorDamaged.
@@ -55,7 +55,7 @@ def changes(desk: Desk, *, since: float) -> Iterator[FileChange]:
             yield from _of(view, entry, desk.board.max_request_bytes)
 
 
-def _of(view: View, entry: LogEntry, most: int) -> Iterator[FileChange]:
+def _of(view: MirrorView, entry: LogEntry, most: int) -> Iterator[RequestFileChange]:
     parent = view.parent(entry.oid) if view.has(entry.oid) else None
     if parent is None or not view.has(parent):
         return  # the first commit of all, or one that came after we fetched
@@ -63,10 +63,10 @@ def _of(view: View, entry: LogEntry, most: int) -> Iterator[FileChange]:
     for blob in view.changed(parent, entry.oid):
         if is_request_path(blob.path):
             before, after = _status(view, view.find(parent, blob.path), most), _status(view, blob.oid, most)
-            yield FileChange(entry.oid, author, entry.date, entry.title, blob.path, before, after)
+            yield RequestFileChange(entry.oid, author, entry.date, entry.title, blob.path, before, after)
 
 
-def _status(view: View, oid: str | None, most: int) -> str | None:
+def _status(view: MirrorView, oid: str | None, most: int) -> str | None:
     return status_in(view.blob(oid, max_bytes=most)) if oid is not None else None
 
 

@@ -26,7 +26,7 @@ import pygit2
 import structlog
 
 from bot.core.mirrors.folder import MirrorDamaged, UnusableFolder, default_folder, trouble_with
-from bot.core.mirrors.git_trees import Blob, Difference, changed, differences, files, find
+from bot.core.mirrors.git_trees import GitDifference, GitFile, changed, differences, files, find
 from hub.client import Hub
 from hub.errors import RevisionNotFound
 from hub.git import git_refusal
@@ -44,7 +44,7 @@ _DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EIO)
 """What the system says of a disk that takes nothing."""
 
 
-class View:
+class MirrorView:
     """A mirror as it is read, by one thread at a time. Every method raises MirrorDamaged."""
 
     def __init__(self, git: pygit2.Repository) -> None:
@@ -63,7 +63,7 @@ class View:
         parents = self._commit(commit).parent_ids
         return str(parents[0]) if parents else None
 
-    def files(self, commit: str) -> Iterator[Blob]:
+    def files(self, commit: str) -> Iterator[GitFile]:
         """Every file of `commit`."""
         return files(self._read, self._tree(commit))
 
@@ -71,11 +71,11 @@ class View:
         """The blob id of the file at `path` at `commit`; None where there is none."""
         return find(self._read, self._tree(commit), path)
 
-    def changed(self, old: str | None, new: str) -> Iterator[Blob]:
+    def changed(self, old: str | None, new: str) -> Iterator[GitFile]:
         """What differs between two commits, as it is in `new`; all of `new` where `old` is None."""
         return changed(self._read, self._tree(old) if old is not None else None, self._tree(new))
 
-    def differences(self, old: str, new: str) -> Iterator[Difference]:
+    def differences(self, old: str, new: str) -> Iterator[GitDifference]:
         """Everything that differs between two commits, links and modes too."""
         return differences(self._read, self._tree(old), self._tree(new))
 
@@ -144,7 +144,7 @@ class Mirror:
             )
 
     @contextmanager
-    def read(self, repo: Repo) -> Iterator[View]:
+    def read(self, repo: Repo) -> Iterator[MirrorView]:
         """The mirror of `repo`, kept in place meanwhile. Raises MirrorDamaged where there is none."""
         path = self._path(repo)
         with self._held(path, fcntl.LOCK_SH):
@@ -152,12 +152,12 @@ class Mirror:
             if git is None:
                 raise MirrorDamaged(f"no mirror of {repo.id}")
             try:
-                yield View(git)
+                yield MirrorView(git)
             finally:
                 git.free()
 
     @contextmanager
-    def read_fetched(self, repo: Repo) -> Iterator[View]:
+    def read_fetched(self, repo: Repo) -> Iterator[MirrorView]:
         """`read`, of what was just fetched: where it is damaged all the same, it is thrown away for the next fetch."""
         try:
             with self.read(repo) as view:
@@ -270,7 +270,7 @@ def _open(path: Path) -> pygit2.Repository | None:
 
 def _is_whole(git: pygit2.Repository) -> bool:
     try:
-        return View(git).has(str(git.references[_MAIN].target))
+        return MirrorView(git).has(str(git.references[_MAIN].target))
     except (KeyError, ValueError, pygit2.GitError):
         return False
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from bot.core.context import Desk
-from bot.core.mirrors.history import FileChange, changes, status_in
+from bot.core.context import BoardContext
+from bot.core.mirrors.history import RequestFileChange, changes, status_in
 from bot.evaluations.restore_deleted import missing_results
 from bot.setup.doctor.findings import Check, Checks
 from hub.errors import NotFound
@@ -19,7 +19,7 @@ OTHERS_MEND = "Stop what else evaluates for this board, and leave edits in shado
 ENDS = ("FINISHED", "FAILED", "PENDING_NEW_EVAL", "CANCELLED")
 
 
-def adoption(desk: Desk, *, on: bool) -> Checks:
+def adoption(desk: BoardContext, *, on: bool) -> Checks:
     """Whether there is a record of what is old, and it can be gone by; `on`: effects are on, or about to be."""
     file = desk.hub.find_file(desk.requests, RECORD, max_bytes=MAX_RECORD)
     if file is None:
@@ -43,7 +43,7 @@ def adoption(desk: Desk, *, on: bool) -> Checks:
         yield Check("adoption", "error", "The commit of adoption is not in the history any more.", mend)
 
 
-def _not_adopted(desk: Desk, *, on: bool) -> Check:
+def _not_adopted(desk: BoardContext, *, on: bool) -> Check:
     """Without a record nothing is old. That is right for a new board, and for no other."""
     head = desk.mirror.fetch(desk.requests, depth=1)
     with desk.mirror.read(desk.requests) as view:
@@ -59,10 +59,10 @@ def _ended_without_us(data: bytes | None) -> bool:
     return data is not None and status_in(data) in ENDS and b'"steward"' not in data
 
 
-def other_accounts(desk: Desk, *, on: bool) -> Checks:
+def other_accounts(desk: BoardContext, *, on: bool) -> Checks:
     """Whether anybody but the bot and the forms of the board changed a status within a day."""
     me, ours = desk.me(), dict[str, bool]()
-    found: dict[str, list[FileChange]] = {}
+    found: dict[str, list[RequestFileChange]] = {}
     for change in changes(desk, since=desk.now() - QUIET):
         if not change.changes_status or change.author == me.name:
             continue
@@ -71,26 +71,26 @@ def other_accounts(desk: Desk, *, on: bool) -> Checks:
         if not ours[change.author]:
             found.setdefault(change.author, []).append(change)
     for author, made in found.items():
-        yield Check("other accounts", "error" if on else "warning", _told(author, made), OTHERS_MEND)
+        yield Check("other accounts", "error" if on else "warning", _author_words(author, made), OTHERS_MEND)
     if not found:
         yield Check("other accounts", "ok", "Nobody but the bot and the board's forms changed a status within a day.")
 
 
-def _told(author: str, made: Sequence[FileChange]) -> str:
+def _author_words(author: str, made: Sequence[RequestFileChange]) -> str:
     last = made[0]
     when = f" at {iso(last.date.timestamp())}" if last.date is not None else ""
     words = f"{author} changed {len(made)} statuses within a day"
     return f"{words}, the last{when}: {last.path} {last.before} → {last.after}."
 
 
-def _is_front_end(desk: Desk, name: str) -> bool:
+def _is_front_end(desk: BoardContext, name: str) -> bool:
     try:
         return desk.hub.user(name).id in desk.board.front_ends
     except NotFound:
         return False
 
 
-def results(desk: Desk) -> Checks:
+def results(desk: BoardContext) -> Checks:
     """Whether what was finished still has its results."""
     gone = missing_results(desk)
     if not gone:

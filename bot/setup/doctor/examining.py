@@ -10,22 +10,22 @@ from collections.abc import Callable
 
 import redis
 
-from bot.core.context import Desk
+from bot.core.context import BoardContext
 from bot.core.mirrors.folder import MirrorDamaged, UnusableFolder
 from bot.setup.consistency import disagreements
 from bot.setup.doctor import earlier_writers, hooks, machine, rights
 from bot.setup.doctor.findings import Check, Checks
 from hub.client import Hub
 from hub.errors import HubError
-from leaderboard.effects import Effect, Mode
+from leaderboard.effects import Effect, EffectMode
 
 
-def examine(desk: Desk, *, worker: Hub | None = None, switching_on: bool = False) -> list[Check]:
+def examine(desk: BoardContext, *, worker: Hub | None = None, switching_on: bool = False) -> list[Check]:
     """All checks. `worker` is the Hub in the name of the workers' token, where that is known.
 
     With `switching_on`, what would forbid to switch edits on is an error, though they are not on yet.
     """
-    on = switching_on or desk.effects.mode(Effect.EDIT) is Mode.ON
+    on = switching_on or desk.effects.mode(Effect.EDIT) is EffectMode.ON
     parts: list[tuple[str, Callable[[], Checks]]] = [
         ("token", lambda: rights.token(desk)),
         ("repos", lambda: rights.repos(desk)),
@@ -50,12 +50,12 @@ def examine(desk: Desk, *, worker: Hub | None = None, switching_on: bool = False
     return [check for name, part in parts for check in _looked_at(name, part)]
 
 
-def agreement(desk: Desk) -> list[Check]:
+def agreement(desk: BoardContext) -> list[Check]:
     """Whether the board's repos agree with each other, file by file: an error for each disagreement."""
     return list(_looked_at("consistency", lambda: _agreement(desk)))
 
 
-def _agreement(desk: Desk) -> Checks:
+def _agreement(desk: BoardContext) -> Checks:
     found = disagreements(desk)
     for one in found:
         yield Check("consistency", "error", f"{one.path}: {one.words} ({one.what})", "Look at that file, then mend it.")
@@ -63,7 +63,7 @@ def _agreement(desk: Desk) -> Checks:
         yield Check("consistency", "ok", "Requests, results, flags and the table agree with each other.")
 
 
-def against_switching_on(desk: Desk) -> list[Check]:
+def against_switching_on(desk: BoardContext) -> list[Check]:
     """What forbids to switch an effect on now: another account at work on the queue, or a past without a record."""
     parts: list[tuple[str, Callable[[], Checks]]] = [
         ("mirrors", lambda: machine.mirrors(desk)),
@@ -81,7 +81,7 @@ def _looked_at(name: str, part: Callable[[], Checks]) -> Checks:
         yield Check(name, "error", f"Could not be looked at: {error}", "Mend what is above, and look again.")
 
 
-def _effects(desk: Desk) -> Checks:
-    kinds = {mode: [kind for kind in Effect if desk.effects.mode(kind) is mode] for mode in reversed(Mode)}
+def _effects(desk: BoardContext) -> Checks:
+    kinds = {mode: [kind for kind in Effect if desk.effects.mode(kind) is mode] for mode in reversed(EffectMode)}
     said = "; ".join(f"{mode}: {', '.join(named)}" for mode, named in kinds.items() if named)
     yield Check("effects", "ok", f"{said[0].upper()}{said[1:]}.")

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from urllib.parse import urlsplit
 
-from bot.core.context import Desk
+from bot.core.context import BoardContext
 from bot.intake.webhooks import PATH
 from bot.processes.reconcile import thread_repos, watched
 from bot.setup.doctor.findings import Check, Checks
 
 
-def webhooks(desk: Desk) -> Checks:
+def webhooks(desk: BoardContext) -> Checks:
     """Whether a webhook tells of commits and comments in each repo in which people speak with the bot."""
     hooks = desk.hub.webhooks()
     for repo in thread_repos(desk):
@@ -27,7 +27,7 @@ def webhooks(desk: Desk) -> Checks:
                 yield Check("webhooks", "ok", f"A webhook tells of {what}.")
 
 
-def addresses(desk: Desk) -> Checks:
+def addresses(desk: BoardContext) -> Checks:
     """Whether each of the board's webhooks leads to a web server of ours, and its secret travels unseen."""
     plain_hub = desk.hub.endpoint.startswith("http://")
     for address in sorted({hook.url or "" for hook in desk.hub.webhooks() if watched(desk, hook)}):

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import redis
 
-from bot.core.context import Desk
+from bot.core.context import BoardContext
 from bot.core.mirrors.folder import trouble_with
 from bot.setup.doctor.findings import Check, Checks, State
 from leaderboard.tiers import TIERS
@@ -23,7 +23,7 @@ DRIFT, MUCH_DRIFT = 5.0, 60.0
 """Seconds that clocks may differ by, and from which on leases and times are wrong."""
 
 
-def queue_settings(desk: Desk) -> Checks:
+def queue_settings(desk: BoardContext) -> Checks:
     """Whether the queue server keeps what was acknowledged."""
     try:
         persistence, memory = desk.redis.info("persistence"), desk.redis.info("memory")
@@ -43,7 +43,7 @@ def queue_settings(desk: Desk) -> Checks:
         yield Check("redis", "error", f"It may throw away what is still needed ({policy}).", mend)
 
 
-def queue_server(desk: Desk) -> Checks:
+def queue_server(desk: BoardContext) -> Checks:
     """Whether the queue server is new enough, and has room."""
     server, memory = desk.redis.info("server"), desk.redis.info("memory")
     version = str(server.get("valkey_version") or server.get("redis_version", "0"))
@@ -58,7 +58,7 @@ def queue_server(desk: Desk) -> Checks:
         yield Check("redis version", "error", words, "Raise `maxmemory`.")
 
 
-def clocks(desk: Desk) -> Checks:
+def clocks(desk: BoardContext) -> Checks:
     """Whether our clock agrees with those of the queue server and the Hub."""
     seconds, micros = desk.redis.time()
     yield _drift("Redis", desk.now() - seconds - micros / 1e6)
@@ -82,7 +82,7 @@ def disk(folder: Path) -> Checks:
     yield Check("disk", state, words, "" if state == "ok" else "Make room, or name another folder in STEWARD_MIRRORS.")
 
 
-def mirrors(desk: Desk) -> Checks:
+def mirrors(desk: BoardContext) -> Checks:
     """Whether clones lie where nobody else can put commits."""
     folder = desk.mirror.root
     if trouble := trouble_with(folder):
@@ -92,7 +92,7 @@ def mirrors(desk: Desk) -> Checks:
         yield Check("mirrors", "ok", f"Clones lie in {folder}, which nobody else can write to.")
 
 
-def workers(desk: Desk) -> Checks:
+def workers(desk: BoardContext) -> Checks:
     """Who evaluates: on GPUs or not, of which version, for which tiers."""
     alive = desk.workers.alive(now=desk.now())
     if not alive:

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from bot.core.context import Desk
+from bot.core.context import BoardContext
 from bot.setup.doctor.findings import Check, Checks, State
 from hub.client import Hub
 from hub.errors import BadToken, Denied, HubError, NotFound, RepoNotFound
-from hub.records import Put, Repo
+from hub.records import Repo, WriteFile
 from hub.rights import TALK, WRITE, rights_of
 
 NEVER = "0" * 40
 """A commit that no branch is at: what is to be made upon it never lands."""
 
 
-def token(desk: Desk) -> Checks:
+def token(desk: BoardContext) -> Checks:
     """Who the bot is."""
     try:
         me = desk.hub.whoami()
@@ -23,7 +23,7 @@ def token(desk: Desk) -> Checks:
         yield Check("token", "ok", f"The bot is {me.name}.")
 
 
-def repos(desk: Desk) -> Checks:
+def repos(desk: BoardContext) -> Checks:
     """Whether each of the board's repos is there, as the bot sees it."""
     for repo in shared(desk):
         if desk.hub.repo_exists(repo):
@@ -33,7 +33,7 @@ def repos(desk: Desk) -> Checks:
             yield Check("repos", "error", f"There is no {repo.kind} {repo.id} that the bot may see.", mend)
 
 
-def bot_rights(desk: Desk, *, on: bool) -> Checks:
+def bot_rights(desk: BoardContext, *, on: bool) -> Checks:
     """Whether the bot may commit and write in threads. While effects are off or in shadow, that is no error yet."""
     state: State = "error" if on else "warning"
     rights = rights_of(desk.hub)
@@ -56,7 +56,7 @@ def bot_rights(desk: Desk, *, on: bool) -> Checks:
             yield Check("rights", "ok", f"The bot may write to {repo.id}.")
 
 
-def worker_token(desk: Desk, worker: Hub | None) -> Checks:
+def worker_token(desk: BoardContext, worker: Hub | None) -> Checks:
     """Whether the workers' token may write to none of the repos that are the bot's."""
     if worker is None:
         yield Check(
@@ -75,7 +75,7 @@ def worker_token(desk: Desk, worker: Hub | None) -> Checks:
                 yield Check("worker token", "error", f"It may write to {repo.id}, as far as can be told: {words}", mend)
 
 
-def worker_rights(desk: Desk, worker: Hub | None) -> Checks:
+def worker_rights(desk: BoardContext, worker: Hub | None) -> Checks:
     """Whether the workers' token is another than the bot's, and may write where it has to."""
     if worker is None:
         return
@@ -91,7 +91,7 @@ def worker_rights(desk: Desk, worker: Hub | None) -> Checks:
         yield Check("worker details", "error", f"Workers may not publish in {namespace}: every attempt is lost.", mend)
 
 
-def hidden_logs(desk: Desk) -> Checks:
+def hidden_logs(desk: BoardContext) -> Checks:
     """Logs hold what nobody has looked through."""
     if desk.hub.is_private(desk.logs):
         yield Check("logs", "ok", f"Only members can read {desk.logs.id}.")
@@ -100,7 +100,7 @@ def hidden_logs(desk: Desk) -> Checks:
         yield Check("logs", "warning", words, "Make it private, unless that is what you want.")
 
 
-def details(desk: Desk) -> Checks:
+def details(desk: BoardContext) -> Checks:
     """What a private or gated model answered lies in a private repo, and the bot has to read the results there."""
     namespace, policy = desk.board.repos.details_namespace, desk.board.admission
     if not (policy.gated_models or policy.private_models):
@@ -115,7 +115,7 @@ def details(desk: Desk) -> Checks:
         yield Check("details", "warning", words, mend)
 
 
-def shared(desk: Desk) -> tuple[Repo, ...]:
+def shared(desk: BoardContext) -> tuple[Repo, ...]:
     """The repos that the bot writes to."""
     flags = tuple(repo for repo in (desk.flags_repo, desk.contents) if repo is not None)
     return (desk.requests, desk.results, desk.logs, desk.community, *flags)
@@ -124,7 +124,7 @@ def shared(desk: Desk) -> tuple[Repo, ...]:
 def _tried_to_write(hub: Hub, repo: Repo) -> str | None:
     """What the Hub said to a commit that cannot land; None where it was refused for want of permission."""
     try:
-        hub.commit(repo, [Put(".steward/never", b"")], "Never", parent=NEVER, regular=[".steward/never"])
+        hub.commit(repo, [WriteFile(".steward/never", b"")], "Never", parent=NEVER, regular=[".steward/never"])
     except BadToken as error:
         return str(error)
     except (Denied, RepoNotFound):

@@ -121,7 +121,7 @@ def draw(picture: Picture, width: int) -> bytes:
         margin_right=26,
         style=_pygal().style.Style(label_font_size=LETTER, major_label_font_size=LETTER, no_data_font_size=LETTER),
         truncate_label=-1,
-        x_labels=_in_turn(_shown(picture.labels, width, lies=lies), lies=lies),
+        x_labels=_in_turn(_fitting_labels(picture.labels, width, lies=lies), lies=lies),
         y_labels=[
             {"value": value, "label": cut(words, _DAY)} for value, words in _apart(picture.ticks, width, lies=lies)
         ],
@@ -145,7 +145,7 @@ def _in_turn(values: Sequence[T], *, lies: bool) -> list[T]:
     return list(reversed(values)) if lies else list(values)
 
 
-def _shown(labels: Sequence[str], width: int, *, lies: bool) -> list[str]:
+def _fitting_labels(labels: Sequence[str], width: int, *, lies: bool) -> list[str]:
     """Labels as there is room for them: the beginning of each, or some of them and not the others."""
     if lies:
         return [cut(one, int(width / 2.3 / LETTER / _PER_LETTER)) for one in labels]

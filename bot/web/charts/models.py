@@ -6,11 +6,11 @@ from typing import Any, Literal
 
 from pydantic import ConfigDict, Field
 
-from bot.read_models.models import Shown
+from bot.read_models.models import ApiModel
 from leaderboard.attempts import Fault
 
 
-class Spread(Shown):
+class DurationSpreadView(ApiModel):
     """What is usual: of `among` evaluations so many tenths, or quarters, took no longer than this, within a fifth."""
 
     name: str = Field(description="of the tier or the precision; empty: of all")
@@ -22,15 +22,15 @@ class Spread(Shown):
     nine_tenths: float
 
 
-class Spreads(Shown):
+class DurationSpreadsView(ApiModel):
     """What is usual of all, by tier and by precision; those are left out of which none was counted."""
 
-    overall: Spread | None = None
-    tiers: list[Spread] = Field(default_factory=list)
-    precisions: list[Spread] = Field(default_factory=list)
+    overall: DurationSpreadView | None = None
+    tiers: list[DurationSpreadView] = Field(default_factory=list)
+    precisions: list[DurationSpreadView] = Field(default_factory=list)
 
 
-class Ended(Shown):
+class DailyOutcomesView(ApiModel):
     """Evaluations that ended on one day, in UTC. `failed` are told by whose fault it was; one may be tried again."""
 
     day: str
@@ -38,7 +38,7 @@ class Ended(Shown):
     failed: dict[Fault, int]
 
 
-class Length(Shown):
+class QueueLengthView(ApiModel):
     """How many waited, and how many ran, on average from `at` until the next one."""
 
     at: str
@@ -57,7 +57,7 @@ SPREAD: dict[str, Any] = {
 }
 
 
-class Times(Shown):
+class TimingsResponse(ApiModel):
     """How long things took within the last `days`, today included. `since` is the first day on which it was counted."""
 
     model_config = ConfigDict(
@@ -78,10 +78,10 @@ class Times(Shown):
 
     days: int
     since: str | None = Field(description="null where nothing was counted")
-    waiting: Spreads = Field(description="from submission to start, of the first attempt at each request")
-    running: Spreads = Field(description="from start to end, of evaluations that came to results")
-    ended: list[Ended] = Field(description="each day, oldest first")
-    queue: list[Length] = Field(description="oldest first; where nobody counted there is a gap")
+    waiting: DurationSpreadsView = Field(description="from submission to start, of the first attempt at each request")
+    running: DurationSpreadsView = Field(description="from start to end, of evaluations that came to results")
+    ended: list[DailyOutcomesView] = Field(description="each day, oldest first")
+    queue: list[QueueLengthView] = Field(description="oldest first; where nobody counted there is a gap")
 
     @property
     def finished(self) -> int:
@@ -94,7 +94,7 @@ class Times(Shown):
         return sum(sum(one.failed.values()) for one in self.ended)
 
 
-class Scores(Shown):
+class ScoresView(ApiModel):
     """What an evaluation came to, 0-100."""
 
     average: float
@@ -104,7 +104,7 @@ class Scores(Shown):
 Whose = Literal["base", "best", "middle"]
 
 
-class Other(Scores):
+class ReferenceScoresView(ScoresView):
     """Scores to compare with: those of the `base` model, of the `best` other one of the category, or of its `middle`.
 
     The middle is the median of `among` models, benchmark by benchmark; it is no model's, and has no path.
@@ -116,11 +116,11 @@ class Other(Scores):
     among: int = 1
 
 
-class Compared(Shown):
+class ComparisonView(ApiModel):
     """A model's best evaluation beside others by the same suite; flagged ones are not among them."""
 
     model: str
     path: str
     category: str
-    own: Scores
-    others: list[Other]
+    own: ScoresView
+    others: list[ReferenceScoresView]

@@ -18,9 +18,9 @@ SCALE = (1, 10, 60, 600, 3_600, 28_800, 259_200, 2_592_000, 31_536_000)
 _TONES: Mapping[Fault, Tone] = {"submission": "b", "us": "c", "hub": "d", "unknown": "e"}
 
 
-def ranges(found: models.Spreads, what: str) -> Picture | None:
+def ranges(found: models.DurationSpreadsView, what: str) -> Picture | None:
     """Who waited, or ran, how long: nine tenths and half of each tier and precision, on a scale of logarithms."""
-    rows: list[models.Spread | None] = [*found.tiers]
+    rows: list[models.DurationSpreadView | None] = [*found.tiers]
     if found.tiers and found.precisions:
         rows.append(None)
     rows += found.precisions
@@ -59,7 +59,7 @@ def scale(least: float, most: float) -> list[int]:
     return list(SCALE[low : max(high, low + 1) + 1])
 
 
-def ended(times: models.Times) -> Picture | None:
+def outcomes(times: models.TimingsResponse) -> Picture | None:
     """How many came to results each day, and how many did not, by whose fault it was."""
     if not times.finished and not times.failed:
         return None
@@ -81,7 +81,7 @@ def ended(times: models.Times) -> Picture | None:
     )
 
 
-def queue(times: models.Times) -> Picture | None:
+def queue(times: models.TimingsResponse) -> Picture | None:
     """How many waited and ran, over time."""
     if not times.queue:
         return None
@@ -102,11 +102,11 @@ def queue(times: models.Times) -> Picture | None:
     )
 
 
-def scores(found: models.Compared) -> Picture:
+def scores(found: models.ComparisonView) -> Picture:
     """A model's scores beside others', benchmark by benchmark."""
     names = [*found.own.benchmarks]
 
-    def values(one: models.Scores) -> list[float | None]:
+    def values(one: models.ScoresView) -> list[float | None]:
         return [one.average, *(one.benchmarks.get(name) for name in names)]
 
     tones: Mapping[models.Whose, Tone] = {"base": "b", "best": "c", "middle": "e"}
@@ -140,9 +140,9 @@ def _date_words(seconds: float) -> str:
     return datetime.fromtimestamp(seconds, UTC).strftime("%-d %b")
 
 
-PICTURES: Mapping[str, Callable[[models.Times], Picture | None]] = {
+PICTURES: Mapping[str, Callable[[models.TimingsResponse], Picture | None]] = {
     "waiting": lambda times: ranges(times.waiting, "waiting"),
     "running": lambda times: ranges(times.running, "running"),
-    "ended": ended,
+    "ended": outcomes,
     "queue": queue,
 }

@@ -9,23 +9,27 @@ from fastapi.responses import Response
 
 from bot.web.answers import answer, tagged
 from bot.web.api import NOT_MODIFIED, PROBLEMS
-from bot.web.board import Views
+from bot.web.board import BoardReader
 from bot.web.charts import models
 from bot.web.charts.drawing import POLICY, WIDTHS, draw
 from bot.web.charts.pictures import PICTURES, day_words, scores
-from bot.web.charts.serializers import shown
+from bot.web.charts.serializers import chart_context
 from bot.web.charts.times import USUAL
 from bot.web.charts.words import ENDS, short_span
 from bot.web.frame import Frame
 from bot.web.incoming import choice
 from leaderboard.timings import PERIODS
 
-KEPT = {"cache-control": "public, max-age=60", "x-content-type-options": "nosniff", "content-security-policy": POLICY}
+CACHE_HEADERS = {
+    "cache-control": "public, max-age=60",
+    "x-content-type-options": "nosniff",
+    "content-security-policy": POLICY,
+}
 """A picture may be as old as a minute; then its ETag tells whether there is another."""
 LENGTHS = tuple(map(str, PERIODS))
 
 
-def chart_routes(views: Views, frame: Frame) -> APIRouter:
+def chart_routes(views: BoardReader, frame: Frame) -> APIRouter:
     """The routes of one board."""
     routes = APIRouter()
 
@@ -33,7 +37,9 @@ def chart_routes(views: Views, frame: Frame) -> APIRouter:
     def times(request: Request) -> Response:
         length = _length(request)
         found = views.times.times(length)
-        pictures = {name: shown(PICTURES[name](found), f"/charts/{name}.svg?days={length}&") for name in PICTURES}
+        pictures = {
+            name: chart_context(PICTURES[name](found), f"/charts/{name}.svg?days={length}&") for name in PICTURES
+        }
         return frame.page(
             request,
             "times",
@@ -49,7 +55,7 @@ def chart_routes(views: Views, frame: Frame) -> APIRouter:
         "/api/times",
         summary="How long things take",
         tags=["board"],
-        response_model=models.Times,
+        response_model=models.TimingsResponse,
         responses={**PROBLEMS, **NOT_MODIFIED},
     )
     def api_times(
@@ -76,7 +82,7 @@ def chart_routes(views: Views, frame: Frame) -> APIRouter:
 
 
 def _picture(request: Request, svg: bytes | None) -> Response:
-    return Response(status_code=404) if svg is None else tagged(request, svg, "image/svg+xml", KEPT)
+    return Response(status_code=404) if svg is None else tagged(request, svg, "image/svg+xml", CACHE_HEADERS)
 
 
 def _length(request: Request) -> int:

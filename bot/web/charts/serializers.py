@@ -14,7 +14,7 @@ UP_TO = ("40rem", "64rem", "")
 
 
 @dataclass(frozen=True)
-class Size:
+class ChartImage:
     """One drawing of a picture, for windows up to a width."""
 
     address: str
@@ -24,23 +24,23 @@ class Size:
 
 
 @dataclass(frozen=True)
-class Shown:
+class ChartContext:
     """What the macro `chart` of `templates/chart.html` wants to know; the sizes from the smallest to the largest."""
 
     title: str
     says: str
-    sizes: tuple[Size, ...]
+    sizes: tuple[ChartImage, ...]
 
 
-def shown(picture: Picture | None, address: str) -> Shown | None:
+def chart_context(picture: Picture | None, address: str) -> ChartContext | None:
     """`picture`, which is to be had at `address`, a query that goes on; None where there is none."""
     if picture is None:
         return None
     sizes = zip(WIDTHS, UP_TO, strict=True)
-    drawn = (Size(f"{address}width={width}", up_to, width, picture.height(width)) for width, up_to in sizes)
-    return Shown(picture.title, picture.says, tuple(drawn))
+    drawn = (ChartImage(f"{address}width={width}", up_to, width, picture.height(width)) for width, up_to in sizes)
+    return ChartContext(picture.title, picture.says, tuple(drawn))
 
 
-def model_chart(found: models.Compared | None) -> Shown | None:
+def model_chart(found: models.ComparisonView | None) -> ChartContext | None:
     """A model's scores beside others'; None where there are none."""
-    return shown(scores(found), f"/charts/models/{as_path(found.model)}?") if found is not None else None
+    return chart_context(scores(found), f"/charts/models/{as_path(found.model)}?") if found is not None else None

@@ -12,23 +12,23 @@ from typing import Literal
 from fastapi import Request
 from starlette.concurrency import run_in_threadpool
 
-from bot.web.checks import Patience
+from bot.web.checks import AnswerWaiter
 from bot.web.visitors import Visitor, Visitors
 from leaderboard.roles import Person
-from redis_state.board.maintainer_actions import Code, Errand, look, wake
+from redis_state.board.maintainer_actions import Code, MaintainerAction, role_check, wake_sync
 
-No = Literal["signed-out", "stranger", "unsure"]
+Refusal = Literal["signed-out", "stranger", "unsure"]
 """Why somebody is not let in: nobody is signed in, they are no maintainer, nobody could say whether they are."""
 
 
-class Gate:
+class RequireMaintainer:
     """The door of one board."""
 
     def __init__(self, visitors: Visitors) -> None:
         self.visitors, self.desk = visitors, visitors.desk
-        self._patience = Patience()
+        self._patience = AnswerWaiter()
 
-    async def visitor(self, request: Request) -> Visitor | No:
+    async def visitor(self, request: Request) -> Visitor | Refusal:
         """The maintainer who is signed in."""
         visitor = await run_in_threadpool(self.visitors.of, request)
         if visitor is None:
@@ -38,11 +38,11 @@ class Gate:
         await run_in_threadpool(self.visitors.sessions.note_maintainer, visitor.session)
         return visitor
 
-    async def refuses(self, person: Person) -> No | None:
+    async def refuses(self, person: Person) -> Refusal | None:
         """Why `person` is not let in; None where they are."""
         known = await run_in_threadpool(self.visitors.known_maintainer, person)
         if known is None:
-            answered = await self._run(look(person, at=self.desk.now()))
+            answered = await self._run(role_check(person, at=self.desk.now()))
             if answered is None:
                 return "unsure"
             known = answered == "maintainer"
@@ -53,9 +53,9 @@ class Gate:
         parked = await run_in_threadpool(self.desk.parking.all)
         if not any(one.key == key for one in parked):
             return "not-parked"
-        return await self._run(wake(person, key, at=self.desk.now()))
+        return await self._run(wake_sync(person, key, at=self.desk.now()))
 
-    async def _run(self, errand: Errand) -> Code | None:
+    async def _run(self, errand: MaintainerAction) -> Code | None:
         """What came of `errand`, as soon as a sync has carried it out; None where that takes too long."""
         await run_in_threadpool(self.visitors.send, errand)
         return await self._patience.wait(lambda: self.visitors.errands.read(errand.id))

@@ -6,19 +6,19 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from bot.intake.inbox_log import Standing
-from bot.read_models.models import Shown
+from bot.intake.inbox_log import KeyState
+from bot.read_models.models import ApiModel
 from redis_state.board.maintainer_actions import Code
 
 
-class Marked(Shown):
+class MarkedKeyView(ApiModel):
     """A key that a delivery made dirty, and what has become of it by now."""
 
     key: str
-    standing: Standing
+    standing: KeyState
 
 
-class Delivery(Shown):
+class DeliveryView(ApiModel):
     """One delivery of the Hub."""
 
     id: str = Field(description="as the Hub sent it, or made of the body")
@@ -26,29 +26,29 @@ class Delivery(Shown):
     received: str
     verdict: str = Field(description="what was made of it, in a word")
     meaning: str = Field(description="the same in a sentence")
-    marks: list[Marked] = Field(description="what it may have changed; the first ones where it is much")
+    marks: list[MarkedKeyView] = Field(description="what it may have changed; the first ones where it is much")
     more_marks: int = 0
     bytes: int
 
 
-class DeliveryList(Shown):
+class DeliveryListResponse(ApiModel):
     """A page of deliveries, newest first."""
 
-    deliveries: list[Delivery]
+    deliveries: list[DeliveryView]
     counts: dict[str, int] = Field(description="what was made of all that came → how many")
     kept: int
     kept_bytes: int
     next: str | None = Field(description="`before` of the next page; null where there is none")
 
 
-class DeliveryBody(Delivery):
+class DeliveryResponse(DeliveryView):
     """One delivery with its body: strangers' words, in ASCII, with everything else escaped."""
 
     body: str
     cut: int = Field(default=0, description="characters of it that are not shown")
 
 
-class ParkedSync(Shown):
+class ParkedSyncView(ApiModel):
     """A sync that failed too often and is not tried any more by itself."""
 
     key: str
@@ -58,13 +58,13 @@ class ParkedSync(Shown):
     page_url: str = Field(default="", description="the page of the request that it is about")
 
 
-class ParkedList(Shown):
+class ParkedListResponse(ApiModel):
     """All of them, the longest parked first."""
 
-    parked: list[ParkedSync]
+    parked: list[ParkedSyncView]
 
 
-class Wake(BaseModel):
+class WakeBody(BaseModel):
     """Which sync is to be tried again."""
 
     model_config = ConfigDict(frozen=True, strict=True, extra="ignore")
@@ -72,14 +72,14 @@ class Wake(BaseModel):
     key: str = Field(min_length=1, max_length=2_000, description="as /api/maintain/parked has it")
 
 
-class Woken(Shown):
+class WakeResponse(ApiModel):
     """What came of it."""
 
     code: Code | Literal["under-way"]
     message: str
 
 
-class UnknownCause(Shown):
+class UnknownCauseView(ApiModel):
     """A request that failed of nobody knows what."""
 
     path: str
@@ -91,9 +91,9 @@ class UnknownCause(Shown):
     request_url: str
 
 
-class UnknownList(Shown):
+class UnknownListResponse(ApiModel):
     """Those of them that everybody may see, the newest first."""
 
-    unknown: list[UnknownCause]
+    unknown: list[UnknownCauseView]
     hidden: int = Field(description="of models that not everybody may see; `steward unknown` shows them")
     looked_at: int = Field(description="failed requests that were looked at, the newest ones")

@@ -16,18 +16,18 @@ from bot.intake.deliveries import VERDICTS
 from bot.web.answers import PRIVATE, CannotAnswer
 from bot.web.frame import Frame
 from bot.web.incoming import body_of, choice, form_in, words
-from bot.web.maintain.access import Gate, No
-from bot.web.maintain.views import Maintenance
+from bot.web.maintain.access import Refusal, RequireMaintainer
+from bot.web.maintain.views import MaintenanceReader
 from bot.web.visitors import FORM_TOKEN, Visitor
 from redis_state.board.maintainer_actions import Code
 
-STATUSES: dict[No | str, int] = {"signed-out": 401, "stranger": 403, "unsure": 503, "form": 403}
+STATUSES: dict[Refusal | str, int] = {"signed-out": 401, "stranger": 403, "unsure": 503, "form": 403}
 SHOWN = 50
 OUTCOMES = (*get_args(Code), "under-way")
 """What a wake may have come to, as a page is told by its own address."""
 
 
-def maintain_routes(gate: Gate, seen: Maintenance, frame: Frame) -> APIRouter:
+def maintain_routes(gate: RequireMaintainer, seen: MaintenanceReader, frame: Frame) -> APIRouter:
     """These pages of one board."""
     routes, board = APIRouter(include_in_schema=False), gate.desk.board
 
@@ -36,7 +36,7 @@ def maintain_routes(gate: Gate, seen: Maintenance, frame: Frame) -> APIRouter:
             lambda: frame.page(request, f"maintain_{name}", alone=True, form_token=visitor.form_token, **values)
         )
 
-    async def refused(request: Request, why: No | str) -> Response:
+    async def refused(request: Request, why: Refusal | str) -> Response:
         status, organisations = STATUSES[why], board.maintainer_organisations
         return await run_in_threadpool(
             lambda: frame.page(

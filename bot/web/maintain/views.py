@@ -6,15 +6,15 @@ from collections.abc import Iterable
 from itertools import islice
 from urllib.parse import quote
 
-from bot.core.context import Desk
+from bot.core.context import BoardContext
 from bot.intake.deliveries import VERDICTS
-from bot.intake.inbox_log import InboxLog, Kept, Standing, readable
+from bot.intake.inbox_log import InboxLog, KeyState, StoredDelivery, readable_body
 from bot.read_models import serializers
 from bot.web.maintain import models
 from leaderboard.failures import CAUSES, UNKNOWN
-from redis_state.board.entry import Entry
+from redis_state.board.entry import IndexEntry
 from redis_state.clock import iso
-from redis_state.parking import Parked
+from redis_state.parking import ParkedSync
 
 LOOKED_AT, CHUNK = 2_000, 100
 """Deliveries, or failed requests, that are looked at for one page; and those that are read at a time."""
@@ -24,16 +24,16 @@ _ANOTHER = "A word of another version of Steward."
 _REQUEST = "request:"
 
 
-class Maintenance:
+class MaintenanceReader:
     """One board, as its maintainers see it."""
 
-    def __init__(self, desk: Desk) -> None:
+    def __init__(self, desk: BoardContext) -> None:
         self.desk = desk
         self.log = InboxLog(desk.redis, desk.keys)
 
-    def inbox(self, *, before: str = "", verdict: str = "", limit: int = 50) -> models.DeliveryList:
+    def inbox(self, *, before: str = "", verdict: str = "", limit: int = 50) -> models.DeliveryListResponse:
         """A page of deliveries, newest first, those before the place `before`, of which `verdict` was made."""
-        found: list[Kept] = []
+        found: list[StoredDelivery] = []
         last, is_over = "", True
         for number, kept in enumerate(self.log.newest(before=before)):
             if len(found) == limit or number == LOOKED_AT:
@@ -43,49 +43,49 @@ class Maintenance:
             if verdict in ("", kept.verdict):
                 found.append(kept)
         (number, size), standings = self.log.size(), self._standings(found)
-        return models.DeliveryList(
-            deliveries=[models.Delivery(**_fields(one, standings)) for one in found],
+        return models.DeliveryListResponse(
+            deliveries=[models.DeliveryView(**_fields(one, standings)) for one in found],
             counts=self.log.counts(),
             kept=number,
             kept_bytes=size,
             next=None if is_over else last,
         )
 
-    def delivery(self, name: str) -> models.DeliveryBody | None:
+    def delivery(self, name: str) -> models.DeliveryResponse | None:
         """The delivery of this id, or at this place, with its body; None where it is not kept."""
         kept = self.log.find(name)
         if kept is None:
             return None
-        body = readable(kept.body)
+        body = readable_body(kept.body)
         cut = max(0, len(body) - CHARACTERS)
         fields = _fields(kept, self._standings([kept]))
-        return models.DeliveryBody(**fields, body=body[:CHARACTERS], cut=cut)
+        return models.DeliveryResponse(**fields, body=body[:CHARACTERS], cut=cut)
 
-    def parked(self) -> models.ParkedList:
+    def parked(self) -> models.ParkedListResponse:
         """The syncs that wait to be woken."""
         found = self.desk.parking.all()
         paths = [one.key.removeprefix(_REQUEST) for one in found]
         entries = dict(zip(paths, self.desk.index.find(paths), strict=True))
-        return models.ParkedList(parked=[_parked(one, entries) for one in found])
+        return models.ParkedListResponse(parked=[_parked(one, entries) for one in found])
 
-    def unknown(self, *, limit: int = 100) -> models.UnknownList:
+    def unknown(self, *, limit: int = 100) -> models.UnknownListResponse:
         """The requests whose cause is unknown, the newest first."""
         entries = list(islice(self._failed(), LOOKED_AT))
         found = [one for one in entries if _is_unknown(one)]
         seen = [one for one in found if one.standing.access == "public"]
         told = [_cause(self.desk, one) for one in seen[:limit]]
-        return models.UnknownList(unknown=told, hidden=len(found) - len(seen), looked_at=len(entries))
+        return models.UnknownListResponse(unknown=told, hidden=len(found) - len(seen), looked_at=len(entries))
 
-    def _failed(self) -> Iterable[Entry]:
+    def _failed(self) -> Iterable[IndexEntry]:
         listed = self.desk.index.catalog.newest(status="FAILED")
         while chunk := [path for _, path in islice(listed, CHUNK)]:
             yield from (one for one in self.desk.index.find(chunk) if one is not None)
 
-    def _standings(self, found: Iterable[Kept]) -> dict[str, Standing]:
+    def _standings(self, found: Iterable[StoredDelivery]) -> dict[str, KeyState]:
         return self.log.standings(mark.key for one in found for mark in one.marks[:MARKS])
 
 
-def _fields(kept: Kept, standings: dict[str, Standing]) -> dict[str, object]:
+def _fields(kept: StoredDelivery, standings: dict[str, KeyState]) -> dict[str, object]:
     marks = kept.marks[:MARKS]
     return {
         "id": kept.id,
@@ -93,20 +93,20 @@ def _fields(kept: Kept, standings: dict[str, Standing]) -> dict[str, object]:
         "received": iso(kept.received),
         "verdict": kept.verdict,
         "meaning": VERDICTS.get(kept.verdict, _ANOTHER),
-        "marks": [models.Marked(key=mark.key, standing=standings[mark.key]) for mark in marks],
+        "marks": [models.MarkedKeyView(key=mark.key, standing=standings[mark.key]) for mark in marks],
         "more_marks": len(kept.marks) - len(marks),
         "bytes": len(kept.body),
     }
 
 
-def _parked(one: Parked, entries: dict[str, Entry | None]) -> models.ParkedSync:
+def _parked(one: ParkedSync, entries: dict[str, IndexEntry | None]) -> models.ParkedSyncView:
     path = one.key.removeprefix(_REQUEST)
     entry = entries.get(path) if one.key.startswith(_REQUEST) else None
     page = f"/requests/{quote(path)}" if entry is not None and not entry.is_private else ""
-    return models.ParkedSync(key=one.key, since=iso(one.since), tries=one.tries, error=one.error, page_url=page)
+    return models.ParkedSyncView(key=one.key, since=iso(one.since), tries=one.tries, error=one.error, page_url=page)
 
 
-def _is_unknown(entry: Entry) -> bool:
+def _is_unknown(entry: IndexEntry) -> bool:
     failure = entry.standing.failure
     if failure is None:
         return False
@@ -114,9 +114,9 @@ def _is_unknown(entry: Entry) -> bool:
     return failure.cause == UNKNOWN or (failure.fault == "unknown" and failure.cause not in CAUSES)
 
 
-def _cause(desk: Desk, entry: Entry) -> models.UnknownCause:
+def _cause(desk: BoardContext, entry: IndexEntry) -> models.UnknownCauseView:
     told = serializers.summary(desk, entry)
-    return models.UnknownCause(
+    return models.UnknownCauseView(
         path=entry.path,
         model=told.model,
         submitted=told.submitted or "",

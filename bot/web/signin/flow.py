@@ -64,7 +64,7 @@ def begin(next: str) -> Flow:
     return Flow(secrets.token_urlsafe(32), local(next))
 
 
-def written(flow: Flow) -> str:
+def to_cookie(flow: Flow) -> str:
     """`flow` as a cookie."""
     return f"{flow.secret}.{_base64(flow.next.encode())}"
 

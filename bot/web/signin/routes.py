@@ -17,7 +17,7 @@ from starlette.concurrency import run_in_threadpool
 
 from bot.web.answers import PRIVATE, answer
 from bot.web.api import PROBLEMS
-from bot.web.checks import who
+from bot.web.checks import client_name
 from bot.web.frame import Frame
 from bot.web.incoming import body_of, client_of, form_in
 from bot.web.signin import flow as flows
@@ -27,9 +27,9 @@ from hub.errors import BadRequest, Denied, HubError
 from hub.oauth import Provider
 from hub.records import Account
 from leaderboard.roles import Person
-from redis_state.board.check_questions import Questions
-from redis_state.board.maintainer_actions import look
-from redis_state.board.sessions import Session
+from redis_state.board.check_questions import CheckQuestions
+from redis_state.board.maintainer_actions import role_check
+from redis_state.board.sessions import SignInSession
 
 log = structlog.get_logger()
 
@@ -59,7 +59,7 @@ class SigningIn:
     def __init__(self, visitors: Visitors, provider_url: str) -> None:
         self.visitors = visitors
         self.provider = Provider(provider_url, visitors.app) if visitors.app is not None else None
-        self._questions = Questions(visitors.desk.redis, visitors.desk.keys)
+        self._questions = CheckQuestions(visitors.desk.redis, visitors.desk.keys)
         self._calls = CapacityLimiter(CALLS)
 
     async def begin(self, next: str) -> Response | Why:
@@ -75,9 +75,9 @@ class SigningIn:
                 limiter=self._calls,
             )
         except HubError as error:
-            return _told(error)
+            return _error_words(error)
         response = RedirectResponse(url, 303, PRIVATE)
-        self.visitors.remember(response, "signin", flows.written(flow), seconds=flows.LASTS)
+        self.visitors.remember(response, "signin", flows.to_cookie(flow), seconds=flows.LASTS)
         return response
 
     async def end(self, request: Request) -> Response | Why:
@@ -96,7 +96,7 @@ class SigningIn:
         try:
             account = await to_thread.run_sync(self._identify, flow, code, client_of(request), limiter=self._calls)
         except HubError as error:
-            return _told(error)
+            return _error_words(error)
         if account is None:
             return "too-many"
         return await run_in_threadpool(self._signed_in, request, account, flow.next)
@@ -107,17 +107,17 @@ class SigningIn:
         return self._calls.statistics().tasks_waiting >= WAITING
 
     def _identify(self, flow: flows.Flow, code: str, client: str) -> Account | None:
-        if self._questions.allows(f"signin {who(client)}", most=MOST):
+        if self._questions.allows(f"signin {client_name(client)}", most=MOST):
             return None
         return _provider(self).identify(code, verifier=flow.verifier, nonce=flow.nonce)
 
     def _signed_in(self, request: Request, account: Account, next: str) -> Response:
         if (old := request.cookies.get(self.visitors.cookie, "")) != "":
             self.visitors.sessions.end(old)
-        name = self.visitors.sessions.begin(Session(person_id=account.id, person_name=account.name))
+        name = self.visitors.sessions.begin(SignInSession(person_id=account.id, person_name=account.name))
         person, desk = Person(account.id, account.name), self.visitors.desk
         if self.visitors.known_maintainer(person) is None:
-            self.visitors.send(look(person, at=desk.now()))  # known by the time that they look for the way there
+            self.visitors.send(role_check(person, at=desk.now()))  # known by the time that they look for the way there
         log.info("signed in", person=account.id, name=account.name)
         response = RedirectResponse(next, 303, PRIVATE)
         self.visitors.remember(response, "session", name)
@@ -175,7 +175,7 @@ def _provider(signing: SigningIn) -> Provider:
     return signing.provider
 
 
-def _told(error: HubError) -> Why:
+def _error_words(error: HubError) -> Why:
     """What a person is told; the sentence of an error names no secret."""
     log.warning("nobody was signed in", error=f"{type(error).__name__}: {error}"[:300])
     return "refused" if isinstance(error, Denied | BadRequest) else "away"

@@ -15,13 +15,13 @@ from playwright.sync_api import Browser, Page, expect
 
 from bot.probe import Probe
 from redis_state import clock
-from redis_state.parking import Parked
+from redis_state.parking import ParkedSync
 from steward.valkey import Valkey
 from tests.support.board.board_file import SECRET
 from tests.support.board.sign_in import Site, signing
 
 pytestmark = pytest.mark.browser
-PARKED = Parked(
+PARKED = ParkedSync(
     key="nobody:knows", error="ValueError: <b>the file</b> cannot be read", tries=8, since=clock.now() - 7_200
 )
 

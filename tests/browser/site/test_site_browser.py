@@ -10,9 +10,9 @@ from urllib.parse import urlsplit
 import pytest
 from playwright.sync_api import Browser, Page, Route, expect
 
-from leaderboard.categories import Category
+from leaderboard.categories import ModelCategory
 from redis_state import clock
-from redis_state.attempts import Attempts, Progress
+from redis_state.attempts import AttemptProgress, Attempts
 from redis_state.board.index import Index
 from steward.valkey import Valkey
 from tests.support.browser.seeded_hostile_board import ATTEMPT as ATTACKED
@@ -44,7 +44,7 @@ def test_the_queue_moves_by_itself(tab: Page, rich: Site) -> None:
     """Progress and lists change under the eyes of whoever looks, with how far off each time is."""
     tab.goto("/")
     expect(tab.locator("#live-state")).to_contain_text("Live")
-    attempts, progress = Attempts(rich.redis, rich.keys), Progress("evaluate", 30_001, 35_210)
+    attempts, progress = Attempts(rich.redis, rich.keys), AttemptProgress("evaluate", 30_001, 35_210)
     attempts.beat(ATTEMPT, progress, now=clock.now(), worker="gpu-0", path=path_of(RUNNING))
     expect(tab.locator("#running-list")).to_contain_text("30,001 of 35,210")
     Index(rich.redis, rich.keys).put(entry("late/comer", "waiting", "PENDING", attempt="z", number=900))
@@ -106,7 +106,7 @@ def test_nobodys_place_is_taken_from_under_them(tab: Page, rich: Site) -> None:
 )
 def test_search_finds_by_each_form_of_the_faq(tab: Page, rich: Site, words: str, found: list[str]) -> None:
     """By name, several names, licence, and both in any order; the box keeps what was asked."""
-    known = {"licence": "BSD-3-Clause", "category": Category.PRETRAINED.value}
+    known = {"licence": "BSD-3-Clause", "category": ModelCategory.PRETRAINED.value}
     index = Index(rich.redis, rich.keys)
     index.put(entry("mistral-like/mixtral-8x7b", "settled", "FINISHED", number=801, **known))
     index.put(entry("01-ai/Yi-34B", "settled", "FINISHED", number=800, **known))
@@ -226,7 +226,7 @@ def test_strangers_words_are_text_and_nothing_happens(
             ), path
         page.goto("/")
         expect(page.locator("#live-state")).to_contain_text("Live")
-        attempts, progress = Attempts(site.redis, site.keys), Progress(HOSTILE, 2, 3)
+        attempts, progress = Attempts(site.redis, site.keys), AttemptProgress(HOSTILE, 2, 3)
         attempts.beat(ATTACKED, progress, now=clock.now(), worker="w", path=ATTACKED_PATH)
         expect(page.locator("#running-list")).to_contain_text("2 of 3")
         Index(site.redis, site.keys).put(entry(HOSTILE, "waiting", "PENDING", path="late.json", attempt="z", number=9))

@@ -15,12 +15,12 @@ from huggingface_hub import CommitOperationAdd
 import tests.support.models.tiny_models as models
 from bot.model_facts import gather_submission
 from hub.client import Hub
-from hub.records import Put, Repo
+from hub.records import Repo, WriteFile
 from leaderboard.admission import judge
 from leaderboard.boards import parse_board
 from leaderboard.requests import Request, RequestPath, parse_request
 from localhub.testing import LocalHub
-from redis_state.board.entry import Entry
+from redis_state.board.entry import IndexEntry
 from steward.valkey import Valkey
 from tests.support.board.board_driver import ADA, REQUESTS, Stand, world
 from tests.support.board.board_file import BOARD
@@ -114,12 +114,12 @@ def _named(name: str) -> Case:
     return replace(PLAIN, name=name)
 
 
-def _stamped(files: Files, number: int) -> list[Put]:
+def _stamped(files: Files, number: int) -> list[WriteFile]:
     """No two cases have the same weights: the last value of each file is another one."""
     found = []
     for name, content in files.items():
         stamped = name.endswith(".safetensors") and len(content) > 200
-        found.append(Put(name, content[:-2] + number.to_bytes(2, "little") if stamped else content))
+        found.append(WriteFile(name, content[:-2] + number.to_bytes(2, "little") if stamped else content))
     return found
 
 
@@ -257,6 +257,6 @@ def test_after_redis_is_lost_the_same_verdicts_follow(path: Path) -> None:
     assert _judged(path, "ada/copied")[0] == ["copy"]
 
 
-def _entries(path: Path) -> list[Entry]:
+def _entries(path: Path) -> list[IndexEntry]:
     index = path.stand.desk.index
     return [entry for entry in index.find(sorted(index.paths())) if entry is not None]

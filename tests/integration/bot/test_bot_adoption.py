@@ -13,11 +13,11 @@ from bot.changes.duplicates import DUPLICATES
 from bot.core.adoption import RecordLost, git_id
 from bot.core.context import request_key, thread_key
 from bot.processes.reconcile import PERIOD
-from bot.setup.adopting import Adopted, adopt
+from bot.setup.adopting import AdoptionResult, adopt
 from leaderboard.adoption import RECORD, BadRecord, parse_record
 from leaderboard.requests import Request, is_request_path, parse_request
-from localhub.git.changes import Author, Put
-from redis_state.board.entry import Entry
+from localhub.git.changes import Author, SetFile
+from redis_state.board.entry import IndexEntry
 from tests.support.board.board_driver import REQUESTS, Stand
 from tests.support.board.old_request_files import old_files
 
@@ -29,7 +29,7 @@ def fill(stand: Stand, files: list[tuple[str, bytes]]) -> None:
     """Commit `files` at once, as git objects, in the name of another backend."""
     repo = stand.hub.box.repos.get("dataset", REQUESTS)
     assert repo is not None
-    changes = [Put(path, content) for path, content in files]
+    changes = [SetFile(path, content) for path, content in files]
     repo.git.commit("refs/heads/main", changes, None, Author("form", "form@example.com"), "Update")
 
 
@@ -54,12 +54,12 @@ def written(stand: Stand) -> dict[str, Any]:
     }
 
 
-def entries(stand: Stand) -> list[Entry | None]:
+def entries(stand: Stand) -> list[IndexEntry | None]:
     """The whole index, by path."""
     return stand.desk.index.find(sorted(stand.desk.index.paths()))
 
 
-def adopted(stand: Stand) -> Adopted:
+def adopted(stand: Stand) -> AdoptionResult:
     """Adopt the board as it is."""
     return adopt(stand.desk)
 

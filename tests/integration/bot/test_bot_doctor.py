@@ -15,12 +15,12 @@ from bot.core.mirrors.folder import trouble_with
 from bot.setup.doctor import examine
 from bot.setup.doctor.findings import Check
 from hub.client import Hub
-from hub.records import Watched
+from hub.records import WatchedItem
 from leaderboard.boards import parse_board
-from leaderboard.effects import Effect, Effects, Mode
-from leaderboard.policy import Policy
+from leaderboard.effects import Effect, EffectMode, Effects
+from leaderboard.policy import AdmissionPolicy
 from redis_state.heartbeats import WorkerCard
-from redis_state.shadowed_writes import Would
+from redis_state.shadowed_writes import ShadowedWrite
 from steward.cli import app
 from tests.support.board.board_driver import BOT, FORM, REQUESTS, WORKER, Stand
 from tests.support.board.board_file import BOARD
@@ -49,7 +49,11 @@ def without_community(stand: Stand) -> None:
 @pytest.fixture
 def healthy(stand: Stand) -> Stand:
     """A board at which nothing is amiss: webhooks, a form, and the queue server that we start ourselves."""
-    watched = [Watched("dataset", REQUESTS), Watched("dataset", "board/results"), Watched("space", "board/space")]
+    watched = [
+        WatchedItem("dataset", REQUESTS),
+        WatchedItem("dataset", "board/results"),
+        WatchedItem("space", "board/space"),
+    ]
     stand.desk.hub.ensure_webhook("http://127.0.0.1:1/webhooks/hub", watched, ["repo", "discussion"], "s3cret")
     stand.desk.hub.hide(stand.desk.logs)
     card = WorkerCard(name="w", tiers=("all",), devices="cuda: H100", since=stand.time, beat=stand.time)
@@ -57,7 +61,7 @@ def healthy(stand: Stand) -> Stand:
     stand.desk.board = stand.desk.board.model_copy(
         update={
             "front_ends": (stand.desk.hub.user("form").id,),
-            "effects": Effects(modes=dict.fromkeys(Effect, Mode.ON)),
+            "effects": Effects(modes=dict.fromkeys(Effect, EffectMode.ON)),
         }
     )
     return stand
@@ -132,7 +136,7 @@ def test_a_bot_that_cannot_read_the_details_of_gated_models_is_told(healthy: Sta
     elsewhere = board.repos.model_copy(update={"details_namespace": "steward-details"})
     healthy.desk.board = board.model_copy(update={"repos": elsewhere})
     assert "member of it" in sentence(examine(healthy.desk), "details", state="warning")
-    healthy.desk.board = healthy.desk.board.model_copy(update={"admission": Policy(gated_models=False)})
+    healthy.desk.board = healthy.desk.board.model_copy(update={"admission": AdmissionPolicy(gated_models=False)})
     assert of(examine(healthy.desk), "details") == ["ok"]
 
 
@@ -171,7 +175,7 @@ def test_effects_are_not_switched_on_while_another_account_changes_statuses(heal
     told = sentence(examine(healthy.desk), "other accounts", state="error")
     assert "form changed 1 statuses" in told
     assert re.search(r"the last at \d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ: \S+ PENDING → RUNNING", told)
-    shadow = Effects(modes=dict.fromkeys(Effect, Mode.SHADOW))
+    shadow = Effects(modes=dict.fromkeys(Effect, EffectMode.SHADOW))
     healthy.desk.board = healthy.desk.board.model_copy(update={"effects": shadow})
     assert of(examine(healthy.desk), "other accounts") == ["warning"]
     assert of(examine(healthy.desk, switching_on=True), "other accounts") == ["error"]
@@ -303,7 +307,9 @@ def test_an_operator_reads_the_list_of_a_board_in_shadow(stand: Stand, steward: 
     assert "Nothing was held back." in steward("shadow", "list").output
     path = "[red]ada[/red]/x_eval_request_False_float32_Original.json"
     for number, about in enumerate((PATH, path)):
-        would = Would(id=f"w{number}", effect="edit", repo=f"dataset/{REQUESTS}", does="Run it", path=about, at=1.0)
+        would = ShadowedWrite(
+            id=f"w{number}", effect="edit", repo=f"dataset/{REQUESTS}", does="Run it", path=about, at=1.0
+        )
         stand.desk.effects.shadow.add(would)
     stand.put(PATH, json.dumps({"model": "ada/good", "status": "FINISHED"}).encode())
     shown = steward("shadow", "list")
@@ -322,7 +328,7 @@ def test_an_operator_switches_effects_one_by_one(stand: Stand, steward: Callable
     """The list shows modes and what shadow held back; the file keeps its comments; a restart is asked for."""
     board = tmp_path / "board.yaml"
     board.write_text("# ours\n" + board.read_text())
-    would = Would(id="w", effect="comment", repo=f"dataset/{REQUESTS}", does="Say it", at=1.0)
+    would = ShadowedWrite(id="w", effect="comment", repo=f"dataset/{REQUESTS}", does="Say it", at=1.0)
     stand.desk.effects.shadow.add(would)
     listed = json.loads(steward("effects", "list", "--json").stdout.splitlines()[-1])["effects"]
     assert {"kind": "comment", "mode": "shadow", "would": 1} in listed
@@ -331,7 +337,7 @@ def test_an_operator_switches_effects_one_by_one(stand: Stand, steward: Callable
     assert "edit is on" in changed.output
     assert "restart" in changed.output
     assert board.read_text().startswith("# ours\n")
-    assert parse_board(board.read_text()).effects.mode(Effect.EDIT) is Mode.ON
+    assert parse_board(board.read_text()).effects.mode(Effect.EDIT) is EffectMode.ON
     assert "Nothing was changed" in steward("effects", "set", "edit", "on").output
     assert "comment" in steward("effects", "list").output
     assert sorted(file.name for file in tmp_path.glob("*board*")) == ["board.yaml"]
@@ -352,8 +358,8 @@ def test_nothing_is_switched_on_beside_another_backend(
     assert other.read_text() == before
     assert steward("effects", "set", "merge", "off", "--board", str(other)).exit_code == 0
     assert steward("effects", "set", "merge", "on", "--board", str(other), "--anyway").exit_code == 0
-    assert parse_board(other.read_text()).effects.mode(Effect.MERGE) is Mode.ON
-    assert parse_board((tmp_path / "board.yaml").read_text()).effects.mode(Effect.MERGE) is Mode.SHADOW
+    assert parse_board(other.read_text()).effects.mode(Effect.MERGE) is EffectMode.ON
+    assert parse_board((tmp_path / "board.yaml").read_text()).effects.mode(Effect.MERGE) is EffectMode.SHADOW
 
 
 def test_a_board_file_that_cannot_be_written_stays_as_it_is(steward: Callable[..., Result], tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from bot.queue.rulings import cancel
 from bot.read_models import serializers
 from bot.results.scoreboard import SCORES
 from bot.results.searching import find
-from bot.web.board import Views
+from bot.web.board import BoardReader
 from leaderboard.attempts import Failure
 from tests.support.board.board_driver import Stand
 from tests.support.board.published_details import publish
@@ -50,7 +50,7 @@ def run(stand: Stand, **end: Any) -> None:
 
 def scored(stand: Stand) -> list[tuple[str, float]]:
     """Commit and average on the page of results."""
-    return [(one.revision, one.average) for one in Views(stand.desk).results(size=9).results]
+    return [(one.revision, one.average) for one in BoardReader(stand.desk).results(size=9).results]
 
 
 def found(stand: Stand, revision: str) -> list[float | None]:

@@ -11,7 +11,7 @@ import redis
 from pydantic import SecretStr
 
 from bot.core.settings import BotSettings
-from bot.processes.sync_process import open_desk
+from bot.processes.sync_process import open_board_context
 from bot.queue import rulings
 from hub.budget import HOUR, Commits
 from hub.records import Repo
@@ -19,7 +19,7 @@ from hub.retries import Retries
 from leaderboard.attempts import Failure
 from redis_state import clock, jobs
 from redis_state.keys import Keys
-from redis_state.webhook_quota import Echoes
+from redis_state.webhook_quota import WebhookQuota
 from tests.support.board.board_driver import REQUESTS, Stand
 
 LOGS = Repo("dataset", "board/logs")
@@ -264,7 +264,7 @@ def test_a_board_without_threads_never_waits_for_the_webhooks_day(stand: Stand) 
 def test_the_commits_an_hour_are_a_setting(settings: BotSettings, stand: Stand) -> None:
     """What the operator allows is what the ledgers of a sync process keep to."""
     changes = {"commits_per_hour": 7, "bot_token": SecretStr("hf_bot"), "hf_endpoint": stand.hub.url}
-    desk = open_desk(settings.model_copy(update=changes))
+    desk = open_board_context(settings.model_copy(update=changes))
     assert desk.ledgers.budget == Commits(hour=7)
     desk.hub.close()
 
@@ -273,7 +273,7 @@ def test_readyz_says_why_webhooks_are_not_relied_on(web: httpx2.Client, connecti
     """A quota that runs out is shown in words, and is no reason to be out of service."""
     assert web.get("/readyz").json()["polling"] == ""
     keys = Keys("demo")
-    echoes = Echoes(connection, keys)
+    echoes = WebhookQuota(connection, keys)
     for _ in range(700):
         echoes.caused("repo.content", REQUESTS, now=clock.now())
     echoes.judge(now=clock.now())

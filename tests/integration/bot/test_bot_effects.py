@@ -7,26 +7,26 @@ from collections.abc import Callable
 import pytest
 from huggingface_hub import CommitOperationAdd
 
-from bot.core.guarded_writes import Gate
+from bot.core.guarded_writes import GuardedWriter
 from bot.ledger.edits import PutFile
 from bot.setup.adopting import adopt
 from hub.comments import Marker
 from hub.records import Repo
 from leaderboard.attempts import Failure
-from leaderboard.effects import Effect, Mode
+from leaderboard.effects import Effect, EffectMode
 from redis_state.attempts import LOST
-from redis_state.shadowed_writes import Would
+from redis_state.shadowed_writes import ShadowedWrite
 from tests.support.board.board_driver import REQUESTS, Stand
 from tests.support.board.effect_modes import ON, begun, later, listed, switch, written
 
 OURS = Failure(cause="disk-full", fault="us", message="The disk is full.")
-RELAUNCH = [(Mode.ON, "RERUN", []), (Mode.SHADOW, "FAILED", ["RERUN"]), (Mode.OFF, "FAILED", [])]
+RELAUNCH = [(EffectMode.ON, "RERUN", []), (EffectMode.SHADOW, "FAILED", ["RERUN"]), (EffectMode.OFF, "FAILED", [])]
 
 
 @pytest.mark.parametrize("lost", [False, True])
 @pytest.mark.parametrize(("mode", "status", "held"), RELAUNCH)
 def test_without_relaunches_our_faults_end_in_failed(
-    stand: Stand, mode: Mode, status: str, held: list[str], lost: bool
+    stand: Stand, mode: EffectMode, status: str, held: list[str], lost: bool
 ) -> None:
     """Where the bot may not relaunch by itself, no request is left in limbo: it fails, and says whose fault it was."""
     job = begun(stand, "float32")
@@ -44,7 +44,7 @@ def test_without_relaunches_our_faults_end_in_failed(
 
 def test_without_threads_the_file_says_it_all(stand: Stand) -> None:
     """A kind that is off stops nothing else: the request is refused in its file, and no thread is opened or listed."""
-    switch(stand, ON, new_thread=Mode.OFF)
+    switch(stand, ON, new_thread=EffectMode.OFF)
     path = stand.submit("ada/remote")
     stand.settle()
     assert stand.file(path)["status"] == "FAILED"
@@ -54,7 +54,7 @@ def test_without_threads_the_file_says_it_all(stand: Stand) -> None:
 
 def test_a_comment_does_not_speak_of_an_edit_that_was_held_back(stand: Stand) -> None:
     """With comments on and edits in shadow, nobody reads that a request failed whose file says PENDING."""
-    switch(stand, ON, edit=Mode.SHADOW)
+    switch(stand, ON, edit=EffectMode.SHADOW)
     stand.submit("ada/remote")
     stand.settle()
     assert stand.threads() == []
@@ -65,37 +65,37 @@ MARKER = Marker("demo", "note", "x")
 REPO = Repo("dataset", REQUESTS)
 
 
-def edit(gate: Gate, _thread: int) -> None:
+def edit(gate: GuardedWriter, _thread: int) -> None:
     """A file is put."""
     gate.stage(REPO, PutFile(id="put", path="x.txt", data=b"x", line="Add x"))
 
 
-def speak(gate: Gate, thread: int) -> None:
+def speak(gate: GuardedWriter, thread: int) -> None:
     """A comment is written."""
     gate.comment(REPO, thread, "Hello.", MARKER)
 
 
-def mention(gate: Gate, thread: int) -> None:
+def mention(gate: GuardedWriter, thread: int) -> None:
     """Somebody is mentioned in a comment."""
     gate.comment(REPO, thread, "Hello @ada and @ada, or mail a@b.", MARKER)
 
 
-def open_one(gate: Gate, _thread: int) -> None:
+def open_one(gate: GuardedWriter, _thread: int) -> None:
     """A thread is opened."""
     gate.open_thread(REPO, "A title", "A body.", MARKER)
 
 
-def close(gate: Gate, thread: int) -> None:
+def close(gate: GuardedWriter, thread: int) -> None:
     """A thread is closed."""
     gate.set_status(REPO, thread, "closed", MARKER)
 
 
-def pause(gate: Gate, _thread: int) -> None:
+def pause(gate: GuardedWriter, _thread: int) -> None:
     """Something else that a sync asks for by name."""
-    gate.allows(Would(id="pause", effect=Effect.PAUSE, repo="dataset/board/requests", does="Pause the queue"))
+    gate.allows(ShadowedWrite(id="pause", effect=Effect.PAUSE, repo="dataset/board/requests", does="Pause the queue"))
 
 
-ACTS: list[tuple[Effect, Callable[[Gate, int], None]]] = [
+ACTS: list[tuple[Effect, Callable[[GuardedWriter, int], None]]] = [
     (Effect.EDIT, edit),
     (Effect.COMMENT, speak),
     (Effect.MENTION, mention),
@@ -105,10 +105,10 @@ ACTS: list[tuple[Effect, Callable[[Gate, int], None]]] = [
 ]
 
 
-@pytest.mark.parametrize("mode", Mode)
+@pytest.mark.parametrize("mode", EffectMode)
 @pytest.mark.parametrize(("effect", "act"), ACTS)
 def test_each_kind_of_effect_is_off_shadowed_or_on(
-    stand: Stand, effect: Effect, act: Callable[[Gate, int], None], mode: Mode
+    stand: Stand, effect: Effect, act: Callable[[GuardedWriter, int], None], mode: EffectMode
 ) -> None:
     """Done only where it is on, listed only where it is in shadow, and once, however often it is tried."""
     thread = stand.ada.create_discussion(REQUESTS, "A question", repo_type="dataset").num
@@ -119,15 +119,15 @@ def test_each_kind_of_effect_is_off_shadowed_or_on(
         act(stand.desk.effects, thread)
         stand.settle()
     done = written(stand) != still
-    assert done is ((mode is Mode.ON and effect is not Effect.PAUSE) or effect is Effect.MENTION)
-    assert [entry[0] for entry in listed(stand)] == ([effect.value] if mode is Mode.SHADOW else [])
+    assert done is ((mode is EffectMode.ON and effect is not Effect.PAUSE) or effect is Effect.MENTION)
+    assert [entry[0] for entry in listed(stand)] == ([effect.value] if mode is EffectMode.SHADOW else [])
     if effect is Effect.MENTION:
-        assert ("@ada" in stand.threads()[0].events[-1].content) is (mode is Mode.ON)
+        assert ("@ada" in stand.threads()[0].events[-1].content) is (mode is EffectMode.ON)
         assert "a@b" in stand.threads()[0].events[-1].content
 
 
-@pytest.mark.parametrize("mode", Mode)
-def test_a_merge_is_off_shadowed_or_on(stand: Stand, mode: Mode) -> None:
+@pytest.mark.parametrize("mode", EffectMode)
+def test_a_merge_is_off_shadowed_or_on(stand: Stand, mode: EffectMode) -> None:
     """A pull request at its approved head is merged, listed, or neither."""
     add = CommitOperationAdd("x.json", b"{}")
     pull = stand.ada.create_commit(REQUESTS, [add], commit_message="Add", repo_type="dataset", create_pr=True)
@@ -136,9 +136,9 @@ def test_a_merge_is_off_shadowed_or_on(stand: Stand, mode: Mode) -> None:
     assert head is not None
     switch(stand, {**ON, Effect.MERGE: mode})
     merged = stand.desk.effects.merge(REPO, number, head=head)
-    assert (merged is not None) is (mode is Mode.ON)
-    assert stand.desk.hub.thread(REPO, number).status == ("merged" if mode is Mode.ON else "open")
-    assert [entry[0] for entry in listed(stand)] == (["merge"] if mode is Mode.SHADOW else [])
+    assert (merged is not None) is (mode is EffectMode.ON)
+    assert stand.desk.hub.thread(REPO, number).status == ("merged" if mode is EffectMode.ON else "open")
+    assert [entry[0] for entry in listed(stand)] == (["merge"] if mode is EffectMode.SHADOW else [])
 
 
 def test_old_threads_are_left_alone_unless_somebody_asks(stand: Stand) -> None:

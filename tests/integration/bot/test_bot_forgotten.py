@@ -12,8 +12,8 @@ from bot.requests.relaunching import relaunch
 from bot.threads.threads import sync_thread
 from hub.errors import Denied
 from leaderboard.failures import cause
-from redis_state.attempts import KEPT
-from redis_state.board.entry import Entry
+from redis_state.attempts import RETENTION
+from redis_state.board.entry import IndexEntry
 from tests.support.board.board_driver import Stand
 from tests.support.board.published_details import publish
 
@@ -111,9 +111,9 @@ def test_what_was_handed_back_is_remembered_for_longer_than_a_day(stand: Stand) 
         stand.desk.workers.leave(card.name)
     stand.desk.mark(f"request:{job.path}")
     stand.settle()
-    assert stand.desk.redis.ttl(stand.desk.keys.attempt(job.attempt)) > 2 * KEPT
+    assert stand.desk.redis.ttl(stand.desk.keys.attempt(job.attempt)) > 2 * RETENTION
     stand.desk.attempts.queued(job.attempt, job.path, now=stand.time)
-    assert stand.desk.redis.ttl(stand.desk.keys.attempt(job.attempt)) > 2 * KEPT
+    assert stand.desk.redis.ttl(stand.desk.keys.attempt(job.attempt)) > 2 * RETENTION
 
 
 def test_a_cancel_by_hand_is_seen_while_a_request_waits_to_be_tried_again(stand: Stand) -> None:
@@ -162,7 +162,7 @@ def test_what_is_noted_beside_a_sync_undoes_nothing_of_it(stand: Stand) -> None:
     stand.settle()
     index, tries = stand.desk.index, list[str]()
 
-    def noted(entry: Entry) -> Entry:
+    def noted(entry: IndexEntry) -> IndexEntry:
         tries.append(entry.state)
         if len(tries) == 1:
             index.put(entry.model_copy(update={"state": "settled"}))

@@ -13,17 +13,17 @@ from redis.asyncio import Redis as AsyncRedis
 from redis.exceptions import ConnectionError as RedisGone
 from redis.exceptions import RedisError
 
-from bot.intake.deliveries import REQUESTS, Mark, Reading
+from bot.intake.deliveries import REQUESTS, DeliveryReading, DirtyMark
 from bot.intake.inbox import RECEIVE, Delivery, Inbox, connect_inbox
-from bot.intake.inbox_log import InboxLog, again, readable
-from redis_state.dirty import DirtyKeys, Priority
+from bot.intake.inbox_log import InboxLog, again, readable_body
+from redis_state.dirty import DirtyKeys, SyncPriority
 from redis_state.keys import Keys
-from redis_state.parking import Parked, Parking
+from redis_state.parking import ParkedSync, ParkedSyncs
 
 KEYS = Keys("demo")
 T = TypeVar("T")
-COMMIT = Reading("requests", (Mark(REQUESTS, Priority.PERSON),), ("repo.content", "board/requests"))
-NOTHING = Reading("irrelevant")
+COMMIT = DeliveryReading("requests", (DirtyMark(REQUESTS, SyncPriority.PERSON),), ("repo.content", "board/requests"))
+NOTHING = DeliveryReading("irrelevant")
 
 
 def delivery(name: str, size: int = 10, at: float = 100.0) -> Delivery:
@@ -44,7 +44,7 @@ def with_inbox(url: str, play: Callable[[Inbox], Awaitable[T]], **bounds: int) -
     return asyncio.run(run())
 
 
-def receive(url: str, deliveries: Sequence[Delivery], reading: Reading = COMMIT, **bounds: int) -> list[bool]:
+def receive(url: str, deliveries: Sequence[Delivery], reading: DeliveryReading = COMMIT, **bounds: int) -> list[bool]:
     """Receive them all at once; whether each was new."""
 
     async def play(inbox: Inbox) -> list[bool]:
@@ -213,7 +213,7 @@ def test_after_amnesia_the_same_delivery_is_received_again(valkey_url: str, conn
 
 def test_words_of_strangers_spoil_no_write_that_others_share(valkey_url: str, connection: redis.Redis) -> None:
     """A lone surrogate in a key or an author cannot be sent as it is; it is replaced, and the neighbours are stored."""
-    strange = Reading("thread", (Mark("thread:\ud800", Priority.EVENT),), None, "\udfff")
+    strange = DeliveryReading("thread", (DirtyMark("thread:\ud800", SyncPriority.EVENT),), None, "\udfff")
 
     async def play(inbox: Inbox) -> list[bool]:
         return list(await asyncio.gather(inbox.receive(delivery("a"), strange), inbox.receive(delivery("b"), COMMIT)))
@@ -231,7 +231,11 @@ def test_the_bots_own_comment_wakes_nobody(
 ) -> None:
     """It comes back as a delivery; it is kept and counted under a word of its own."""
     connection.hset(KEYS.hub_state, "me", "b0t")
-    receive(valkey_url, [delivery("a")], Reading("thread", (Mark("thread:1", Priority.PERSON),), None, author))
+    receive(
+        valkey_url,
+        [delivery("a")],
+        DeliveryReading("thread", (DirtyMark("thread:1", SyncPriority.PERSON),), None, author),
+    )
     assert counts(connection) == {verdict: 1}
     assert connection.zrange(KEYS.dirty, 0, -1) == marked
 
@@ -264,13 +268,13 @@ def test_what_is_kept_is_read_back_whole(valkey_url: str, connection: redis.Redi
 )
 def test_a_body_is_readable_and_not_much_longer_than_it_is(body: bytes, shown: str) -> None:
     """JSON on many lines, anything else escaped; what would be a hundred times as long on many lines stays on one."""
-    assert readable(body) == shown
+    assert readable_body(body) == shown
 
 
 def test_how_a_key_stands_is_asked_of_the_marks(valkey_url: str, connection: redis.Redis) -> None:
     """From waiting to done, by way of failures and of giving up."""
     receive(valkey_url, [delivery("one")])
-    log, dirty, parking = InboxLog(connection, KEYS), DirtyKeys(connection, KEYS), Parking(connection, KEYS)
+    log, dirty, parking = InboxLog(connection, KEYS), DirtyKeys(connection, KEYS), ParkedSyncs(connection, KEYS)
     assert log.standings([REQUESTS]) == {REQUESTS: "waiting"}
     claim = dirty.claim(now=1_000, lease=60)
     assert claim is not None
@@ -280,7 +284,7 @@ def test_how_a_key_stands_is_asked_of_the_marks(valkey_url: str, connection: red
     assert log.standings([REQUESTS]) == {REQUESTS: "failing"}
     claim = dirty.claim(now=3_000, lease=60)
     assert claim is not None
-    parking.park(Parked(key=REQUESTS, error="no", tries=8, since=1.0))
+    parking.park(ParkedSync(key=REQUESTS, error="no", tries=8, since=1.0))
     dirty.finish(claim)
     assert log.standings([REQUESTS]) == {REQUESTS: "parked"}
     parking.wake(REQUESTS, now=4_000.0)

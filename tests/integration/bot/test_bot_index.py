@@ -8,7 +8,7 @@ import redis
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from redis_state.board.entry import Entry, EntryState, Origin
+from redis_state.board.entry import EntryState, IndexEntry, Origin
 from redis_state.board.index import Index
 from redis_state.keys import Keys
 
@@ -31,7 +31,7 @@ def test_the_lists_hold_just_what_the_entries_say(
             continue
         known[path] = state
         others = [entry for entry in index.find(sorted(known)) if entry is not None and entry.path != path]
-        index.put(Entry(path=path, state=state, attempt=f"attempt {path}"), *(others if at_once else ()))
+        index.put(IndexEntry(path=path, state=state, attempt=f"attempt {path}"), *(others if at_once else ()))
     assert index.count() == len(known)
     assert sorted(index.paths()) == sorted(known)
     assert {one.path for one in index.waiting()} == {path for path, state in known.items() if state == "waiting"}
@@ -45,7 +45,9 @@ def test_the_lists_hold_just_what_the_entries_say(
 def test_entries_come_back_as_they_were(connection: redis.Redis) -> None:
     """What was put is what is found, by path and by thread; a line of another version counts as nothing."""
     index = Index(connection, Keys("demo"))
-    entry = Entry(path="é/m.json", state="waiting", submitter="ada", submitted=1.5, thread=7, attempt="x", file_oid="1")
+    entry = IndexEntry(
+        path="é/m.json", state="waiting", submitter="ada", submitted=1.5, thread=7, attempt="x", file_oid="1"
+    )
     index.put(entry)
     index.put()
     assert index.get(entry.path) == entry
@@ -58,16 +60,16 @@ def test_entries_come_back_as_they_were(connection: redis.Redis) -> None:
     connection.hset(Keys("demo").waiting, entry.path, newer)
     assert Index(connection, Keys("demo")).waiting() == (turn,)
     connection.hset(Keys("demo").requests, "old", '{"path": 7}')
-    assert index.get("old") == Entry(path="old")
+    assert index.get("old") == IndexEntry(path="old")
 
 
 def test_a_file_counts_as_judged_once_its_sync_is_through(connection: redis.Redis) -> None:
     """The blob id is noted upon whatever else is known, and origins go with their request."""
     index = Index(connection, Keys("demo"))
-    index.put(Entry(path="p", state="settled", model="ada/m"))
+    index.put(IndexEntry(path="p", state="settled", model="ada/m"))
     index.put_origins([("p", Origin(author="ada", pull=3))])
     index.judged("p", "oid")
-    assert index.get("p") == Entry(path="p", state="settled", model="ada/m", file_oid="oid")
+    assert index.get("p") == IndexEntry(path="p", state="settled", model="ada/m", file_oid="oid")
     assert index.origin("p").pull == 3
     index.drop("p")
     assert index.origin("p") == Origin()
@@ -79,7 +81,7 @@ def test_the_requests_of_a_model_are_found_by_its_name_alone(connection: redis.R
     index = Index(connection, Keys("demo"))
     paths = ["o/m_eval_request_False_float16_Original.json", "O/M_eval_request_False_4bit_Original.json"]
     others = ["o/m-2_eval_request_False_float16_Original.json", "m_eval_request_False_float16_Original.json", "x.json"]
-    index.put(*(Entry(path=path) for path in (*paths, *others)))
+    index.put(*(IndexEntry(path=path) for path in (*paths, *others)))
     assert {entry.path for entry in index.of_model("o/M")} == set(paths)
     index.drop(paths[0])
     assert [entry.path for entry in index.of_model("o/m")] == paths[1:]

@@ -25,16 +25,16 @@ COMMIT = "POST /api/datasets/board/requests/commit/main"
 
 
 @pytest.fixture
-def box(tmp_path: Path) -> Iterator[LocalHub]:
+def local_hub(tmp_path: Path) -> Iterator[LocalHub]:
     """A Hub with two shared repos."""
     with LocalHub(tmp_path, WORLD) as hub:
         yield hub
 
 
 @pytest.fixture
-def bench(box: LocalHub, connection: redis.Redis) -> Iterator[Bench]:
+def bench(local_hub: LocalHub, connection: redis.Redis) -> Iterator[Bench]:
     """Ledgers on that Hub."""
-    made = Bench(box.url, connection)
+    made = Bench(local_hub.url, connection)
     yield made
     made.hub.close()
 
@@ -56,46 +56,48 @@ def test_a_persons_change_in_the_instant_of_the_commit_survives(bench: Bench, mo
     assert len(bench.titles()) == 1
 
 
-def test_a_commit_that_landed_although_the_hub_says_500_is_not_made_again(bench: Bench, box: LocalHub) -> None:
+def test_a_commit_that_landed_although_the_hub_says_500_is_not_made_again(bench: Bench, local_hub: LocalHub) -> None:
     """The error comes after the effect: one commit, the edit dropped."""
     (path,) = bench.stage_some(1)
-    box.box.faults.fail_after(COMMIT, status=500, times=1)
+    local_hub.local_hub.faults.fail_after(COMMIT, status=500, times=1)
     bench.drain()
     assert (len(bench.titles()), bench.staged()) == (1, [])
     assert bench.fields(path)["status"] == "RUNNING"
 
 
-def test_an_edit_that_landed_unheard_is_seen_by_the_next_look(bench: Bench, box: LocalHub) -> None:
+def test_an_edit_that_landed_unheard_is_seen_by_the_next_look(bench: Bench, local_hub: LocalHub) -> None:
     """Where no try hears of it, the edit stays staged; the next sync finds it in the repo and makes no commit."""
     (path,) = bench.stage_some(1)
-    box.box.faults.fail_after(COMMIT, status=500, times=1)
-    box.box.faults.fail("GET /api/datasets/board/requests/commits/main", status=500, times=9)
+    local_hub.local_hub.faults.fail_after(COMMIT, status=500, times=1)
+    local_hub.local_hub.faults.fail("GET /api/datasets/board/requests/commits/main", status=500, times=9)
     with pytest.raises(Transient):
         bench.write()
     assert bench.staged() == [f"run {path}"]
-    box.box.faults.clear()
+    local_hub.local_hub.faults.clear()
     bench.drain()
     assert (len(bench.titles()), bench.staged()) == (1, [])
     assert f"request:{path}" in bench.marked()
 
 
-def test_a_stale_parent_and_a_busy_repo_are_got_over(bench: Bench, box: LocalHub) -> None:
+def test_a_stale_parent_and_a_busy_repo_are_got_over(bench: Bench, local_hub: LocalHub) -> None:
     """409 while another commit is under way, and 412 for a reason that is gone, cost tries and nothing else."""
     (path,) = bench.stage_some(1)
     busy = "Another commit is in progress; please try again."
-    box.box.faults.fail(COMMIT, status=409, times=1, error=busy)
-    box.box.faults.fail(COMMIT, status=412, times=2, error="A commit has happened since. Please refresh and try again.")
+    local_hub.local_hub.faults.fail(COMMIT, status=409, times=1, error=busy)
+    local_hub.local_hub.faults.fail(
+        COMMIT, status=412, times=2, error="A commit has happened since. Please refresh and try again."
+    )
     bench.drain()
     assert (bench.fields(path)["status"], len(bench.titles())) == ("RUNNING", 1)
 
 
-def test_a_commit_quota_told_in_words_alone_is_waited_for(bench: Bench, box: LocalHub) -> None:
+def test_a_commit_quota_told_in_words_alone_is_waited_for(bench: Bench, local_hub: LocalHub) -> None:
     """429 without Retry-After: the ledger of this repo makes no call until the time that the words name."""
     (path,) = bench.stage_some(1)
     words = (
         "You have exceeded the rate limit for repository commits (128 per hour). You can retry this action in 1 hour."
     )
-    box.box.faults.fail(COMMIT, status=429, times=1, error=words)
+    local_hub.local_hub.faults.fail(COMMIT, status=429, times=1, error=words)
     with pytest.raises(RateLimited) as limited:
         bench.write()
     assert limited.value.what == "commits"
@@ -121,20 +123,20 @@ def test_an_edit_that_the_hub_never_takes_holds_up_nobody(bench: Bench) -> None:
     assert (parked.key, "../bad.json" in parked.error) == ("request:bad", True)
 
 
-def test_what_the_token_may_not_write_stays_staged(bench: Bench, box: LocalHub) -> None:
+def test_what_the_token_may_not_write_stays_staged(bench: Bench, local_hub: LocalHub) -> None:
     """403 is everybody's trouble in that repo: nothing is dropped, and the sync fails where people see it."""
     bench.stage_some(3)
-    box.box.faults.fail(COMMIT, status=403, times=1, error="Forbidden")
+    local_hub.local_hub.faults.fail(COMMIT, status=403, times=1, error="Forbidden")
     with pytest.raises(Denied):
         bench.write()
     assert len(bench.staged()) == 3
 
 
-def test_two_writers_at_once_make_one_commit(bench: Bench, box: LocalHub, valkey_url: str) -> None:
+def test_two_writers_at_once_make_one_commit(bench: Bench, local_hub: LocalHub, valkey_url: str) -> None:
     """After a lapsed lease two processes may write the same edits: they land once, and nothing stays behind."""
     paths = bench.stage_some(5)
     with redis.Redis.from_url(valkey_url) as second:
-        other = Bench(box.url, second, time=bench.time)
+        other = Bench(local_hub.url, second, time=bench.time)
         threads = [threading.Thread(target=one.drain) for one in (bench, other)]
         for thread in threads:
             thread.start()
@@ -165,11 +167,11 @@ def test_an_edit_replaced_while_it_is_committed_is_written_again(bench: Bench, m
 
 @pytest.mark.parametrize("point", [APPLIED, LANDED, SEEN])
 def test_whoever_dies_in_the_middle_leads_to_the_same_end(
-    bench: Bench, box: LocalHub, valkey_url: str, project: Path, point: str
+    bench: Bench, local_hub: LocalHub, valkey_url: str, project: Path, point: str
 ) -> None:
     """A writer killed between any two effects: the next one ends with one commit, nothing staged, everybody told."""
     paths = bench.stage_some(3)
-    command = [sys.executable, "-m", ledger_driver.__name__, box.url, valkey_url, str(bench.time)]
+    command = [sys.executable, "-m", ledger_driver.__name__, local_hub.url, valkey_url, str(bench.time)]
     environment = {**os.environ, "STEWARD_CRASH_AT": point, "PYTHONPATH": str(project)}
     died = subprocess.run(command, env=environment, timeout=60, check=False)
     assert died.returncode == -9
@@ -194,19 +196,19 @@ def test_a_clock_set_back_stops_nobody_for_long(bench: Bench) -> None:
     assert len(bench.titles()) == 1
 
 
-def test_retries_do_not_spend_the_budget(bench: Bench, box: LocalHub) -> None:
+def test_retries_do_not_spend_the_budget(bench: Bench, local_hub: LocalHub) -> None:
     """A pass that has to try a few times counts as one commit."""
     bench.stage_some(1)
     bench.hub.retries = Retries(attempts=1)
-    box.box.faults.fail(COMMIT, status=412, times=3, error="A commit has happened since.")
+    local_hub.local_hub.faults.fail(COMMIT, status=412, times=3, error="A commit has happened since.")
     bench.drain()
     assert len(bench.ledgers.staging.commits("board/requests", now=bench.time)) == 1
 
 
-def test_a_busy_hour_is_remembered_when_redis_is_lost(box: LocalHub, connection: redis.Redis) -> None:
+def test_a_busy_hour_is_remembered_when_redis_is_lost(local_hub: LocalHub, connection: redis.Redis) -> None:
     """What the Hub's history holds is counted once, ours and others', before a repo without a count gets busy."""
     ours, others = 20, 75
-    bench, clock = Bench(box.url, connection), box.box.clock
+    bench, clock = Bench(local_hub.url, connection), local_hub.local_hub.clock
     bench.ledgers.now = clock.seconds
     for number in range(ours):
         bench.ada.create_commit(

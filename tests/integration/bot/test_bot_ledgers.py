@@ -11,26 +11,26 @@ from pathlib import Path
 import pytest
 import redis
 
-from bot.ledger.edits import FieldEdit, Restore, blob_id
+from bot.ledger.edits import FieldEdit, RestoreFile, blob_id
 from hub.budget import DAY, HOUR, Commits
 from localhub.testing import LocalHub
-from redis_state.dirty import Priority
+from redis_state.dirty import SyncPriority
 from redis_state.webhook_quota import QUOTA
 from tests.support.board import ledger_driver
 from tests.support.board.ledger_driver import REQUESTS, RESULTS, WORLD, Bench
 
 
 @pytest.fixture
-def box(tmp_path: Path) -> Iterator[LocalHub]:
+def local_hub(tmp_path: Path) -> Iterator[LocalHub]:
     """A Hub with two shared repos."""
     with LocalHub(tmp_path, WORLD) as hub:
         yield hub
 
 
 @pytest.fixture
-def bench(box: LocalHub, connection: redis.Redis) -> Iterator[Bench]:
+def bench(local_hub: LocalHub, connection: redis.Redis) -> Iterator[Bench]:
     """Ledgers on that Hub."""
-    made = Bench(box.url, connection)
+    made = Bench(local_hub.url, connection)
     yield made
     made.hub.close()
 
@@ -222,15 +222,15 @@ def test_commits_are_counted_as_deliveries_to_come(bench: Bench) -> None:
 
 def test_what_people_wait_for_marks_the_ledger_as_theirs(bench: Bench) -> None:
     """An edit's priority is that of its ledger's key."""
-    bench.ledgers.stage(RESULTS, bench.result("slow"), priority=Priority.BACKGROUND)
+    bench.ledgers.stage(RESULTS, bench.result("slow"), priority=SyncPriority.BACKGROUND)
     claim = bench.dirty.claim(now=bench.time, lease=1)
     assert claim is not None
-    assert (claim.key, claim.priority) == ("ledger:board/results", Priority.BACKGROUND)
+    assert (claim.key, claim.priority) == ("ledger:board/results", SyncPriority.BACKGROUND)
 
 
-def test_a_small_budget_is_kept_too(box: LocalHub, connection: redis.Redis) -> None:
+def test_a_small_budget_is_kept_too(local_hub: LocalHub, connection: redis.Redis) -> None:
     """The budget is a setting: three commits an hour are three, with everything in them."""
-    bench = Bench(box.url, connection, budget=Commits(hour=3))
+    bench = Bench(local_hub.url, connection, budget=Commits(hour=3))
     began = bench.time
     for path in bench.stage_some(8):
         bench.ledgers.stage(RESULTS, bench.result(f"r {path}".replace("/", "-")))
@@ -247,10 +247,10 @@ def test_what_somebody_did_to_files_is_taken_back_in_one_commit(bench: Bench) ->
     bench.commit([ledger_driver.CommitOperationAdd(name, b"new") for name in ("new", "changed", "touched")], REQUESTS)
     left = blob_id(b"new")
     takes = [
-        Restore(id="1", path="new", line="Take back", data=None, left=left),
-        Restore(id="2", path="changed", line="Take back", data=b"old", left=left),
-        Restore(id="3", path="removed", line="Take back", data=b"old", left=None),
-        Restore(id="4", path="touched", line="Take back", data=b"old", left=left),
+        RestoreFile(id="1", path="new", line="Take back", data=None, left=left),
+        RestoreFile(id="2", path="changed", line="Take back", data=b"old", left=left),
+        RestoreFile(id="3", path="removed", line="Take back", data=b"old", left=None),
+        RestoreFile(id="4", path="touched", line="Take back", data=b"old", left=left),
     ]
     bench.put("touched", b"since")
     bench.ledgers.stage(REQUESTS, *takes)

@@ -13,7 +13,7 @@ import redis
 import structlog
 from typer.testing import CliRunner
 
-from bot.core.context import Desk
+from bot.core.context import BoardContext
 from bot.core.mirrors.folder import MirrorDamaged, UnusableFolder
 from bot.processes import sync_loop as loops
 from bot.processes import sync_process
@@ -44,7 +44,9 @@ class Clockwork(SyncLoop):
 def clockwork(connection: redis.Redis) -> Iterator[Clockwork]:
     """A loop with a clock of its own and nobody at the other end."""
     with Hub("http://127.0.0.1:1", "hf_x", retries=Retries(attempts=1)) as hub:
-        made = Clockwork(Desk(parse_board(BOARD), find_suite("starter"), hub, connection, now=lambda: made.time))
+        made = Clockwork(
+            BoardContext(parse_board(BOARD), find_suite("starter"), hub, connection, now=lambda: made.time)
+        )
         yield made
 
 
@@ -324,7 +326,7 @@ def test_a_long_sync_keeps_its_key(clockwork: Clockwork, monkeypatch: pytest.Mon
 
     clockwork.handler = sync
     clockwork.desk.mark(KEY)
-    other = Desk(
+    other = BoardContext(
         clockwork.desk.board, clockwork.desk.suite, clockwork.desk.hub, clockwork.desk.redis, clockwork.desk.now
     )
     thread = threading.Thread(target=clockwork.step)

@@ -19,7 +19,7 @@ from bot.core.mirrors.mirror import Mirror
 from hub.client import Hub
 from hub.errors import Denied, HubError, RateLimited, RepoNotFound, RevisionNotFound, Transient, Unreachable
 from hub.git import git_refusal
-from hub.records import Delete, Put, Repo
+from hub.records import DeleteFile, Repo, WriteFile
 from hub.retries import Retries
 from localhub.testing import LocalHub
 
@@ -56,7 +56,7 @@ def mirror(hub: Hub, tmp_path: Path) -> Mirror:
 
 def commit(hub: Hub, path: str, data: bytes | None) -> str:
     """One commit; its id."""
-    change = Delete(path) if data is None else Put(path, data)
+    change = DeleteFile(path) if data is None else WriteFile(path, data)
     return hub.commit(REPO, [change], "Change", parent=hub.head(REPO)).oid
 
 

@@ -8,7 +8,7 @@ from bot.core.waiting_threads import DAY, TITLE
 from bot.queue import outbreaks, rulings
 from leaderboard.attempts import Outcome, attempt_id
 from leaderboard.failures import cause
-from redis_state.canaries import Canaries, Verdict
+from redis_state.canaries import Canaries, CanaryVerdict
 from tests.support.board.board_driver import Stand
 
 DIED = "harness-error (KeyError: 'solution')"
@@ -42,7 +42,7 @@ def judge(stand: Stand, canaries: Canaries, died_of: str) -> None:
     """The next worker runs the canary and reports."""
     asked = canaries.take("w")
     assert asked is not None
-    canaries.report(Verdict(cause=asked, died_of=died_of, worker="w"))
+    canaries.report(CanaryVerdict(cause=asked, died_of=died_of, worker="w"))
     stand.desk.mark(canaries.key)
     stand.work()
 
@@ -130,7 +130,7 @@ def test_a_verdict_upon_nothing_pauses_nothing(stand: Stand, canaries: Canaries)
     """A worker's word, or a thief's, that a canary died: too few models did for anybody to have asked."""
     strike(stand, "abc")
     stand.desk.redis.hset(stand.desk.keys.canary("starter"), "asked", "harness-error")
-    for said in (Verdict(cause="harness-error", died_of=DIED), Verdict(cause="zork", died_of="<b>")):
+    for said in (CanaryVerdict(cause="harness-error", died_of=DIED), CanaryVerdict(cause="zork", died_of="<b>")):
         canaries.report(said)
         stand.desk.mark(canaries.key)
         stand.work()
@@ -162,7 +162,7 @@ def test_a_verdict_about_an_earlier_cause_takes_the_later_one_off_no_list(stand:
     strike(stand, "abcd")
     asked = canaries.take("w")
     strike(stand, "efghi", "dataset-unavailable")
-    canaries.report(Verdict(cause=str(asked), worker="w"))
+    canaries.report(CanaryVerdict(cause=str(asked), worker="w"))
     stand.desk.mark(canaries.key)
     stand.work()
     assert canaries.take("v") == "dataset-unavailable"

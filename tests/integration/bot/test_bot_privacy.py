@@ -8,10 +8,10 @@ import pytest
 
 from bot.model_facts.checking import GATED, as_request
 from bot.pulls.checks import verdict_on
-from hub.records import Put, Repo
+from hub.records import Repo, WriteFile
 from leaderboard.attempts import Failure
 from leaderboard.requests import Request, RequestPath
-from redis_state.board.entry import Entry
+from redis_state.board.entry import IndexEntry
 from redis_state.jobs import EvaluationJob
 from tests.support.board.board_driver import CONFIG, Stand
 
@@ -23,7 +23,11 @@ def model(stand: Stand, kind: str) -> str:
     """A model of the bot's own, so that its token may read it."""
     repo = Repo("model", f"steward-bot/{kind}")
     stand.desk.hub.create_repo(repo, private=kind == "private")
-    files = [Put("config.json", CONFIG.encode()), Put("model.safetensors", b"x"), Put("README.md", b"# A model")]
+    files = [
+        WriteFile("config.json", CONFIG.encode()),
+        WriteFile("model.safetensors", b"x"),
+        WriteFile("README.md", b"# A model"),
+    ]
     stand.desk.hub.commit(repo, files, "Add it", regular=[file.path for file in files])
     if kind == "gated":
         stand.desk.hub.gate(repo)
@@ -81,7 +85,7 @@ def test_what_was_found_out_about_access_outlives_redis(taking: Stand) -> None:
     taking.end(job, failure=BROKEN)
     taking.desk.redis.flushall()
     taking.settle()
-    entry: Entry = taking.desk.index.get(path_of("private"))
+    entry: IndexEntry = taking.desk.index.get(path_of("private"))
     assert entry.standing.access == "private"
     assert entry.is_private
     assert taking.threads() == []

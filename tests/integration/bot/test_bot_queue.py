@@ -11,15 +11,15 @@ from huggingface_hub import CommitOperationAdd
 from bot.ledger.edits import blob_id
 from bot.model_facts import worth_keeping
 from bot.queue import rulings
-from bot.read_models.queue_snapshot import look
-from bot.request_files.queue_places import asks
+from bot.read_models.queue_snapshot import take_snapshot
+from bot.request_files.queue_places import queue_fields
 from hub.budget import Commits
 from leaderboard.admission.facts import ConfigFacts, ModelFacts, Quantization, Weights
 from leaderboard.attempts import Failure, Outcome, attempt_id
 from leaderboard.budgets import DAY, HOUR, Budgets
 from leaderboard.requests import Request, parse_request
-from leaderboard.results import Block, dump, score, scores_in_block, with_block
-from redis_state.board.entry import Entry
+from leaderboard.results import StewardBlock, dump, score, scores_in_block, with_block
+from redis_state.board.entry import IndexEntry
 from redis_state.board.measures import Cost
 from redis_state.heartbeats import WorkerCard
 from redis_state.jobs import EvaluationJob
@@ -59,7 +59,7 @@ def test_two_hundred_models_of_one_submitter_do_not_delay_the_first_of_another(s
     assert queued(stand)[0] in crowd
     (first,) = submit(stand, "b1", sender="bob")
     assert queued(stand) == [first]
-    line = look(stand.desk)
+    line = take_snapshot(stand.desk)
     outlook = line.outlook(first)
     assert outlook is not None
     assert (outlook.position, outlook.among) == (1, 200)
@@ -72,7 +72,7 @@ def test_positions_are_told_as_they_cross_levels_and_not_in_between(stand: Stand
     """A waiting request's comment is rewritten at the third place and the first, and at no other step."""
     stand.desk.ledgers.budget = Commits(at_once=60)
     paths = submit(stand, *(f"p{n}" for n in range(6)), sender="ada")
-    order = [one.path for one in look(stand.desk).turns]
+    order = [one.path for one in take_snapshot(stand.desk).turns]
     last = order[-1]
     assert "It is number 6 in the queue" in said(stand, last)
     stand.worker()
@@ -84,7 +84,7 @@ def test_positions_are_told_as_they_cross_levels_and_not_in_between(stand: Stand
         stand.worker()
         stand.tick()
         stand.settle()
-        outlook = look(stand.desk).outlook(last)
+        outlook = take_snapshot(stand.desk).outlook(last)
         assert outlook is not None
         told.append((outlook.position, int(said(stand, last).partition("It is number ")[2].partition(" ")[0])))
     assert told == [(5, 6), (4, 6), (3, 3), (2, 3), (1, 1)]
@@ -199,7 +199,7 @@ def test_priorities_reorder_what_waits_and_what_lies_in_rq(stand: Stand) -> None
     stand.settle()
     stand.settle()
     assert sorted(queued(stand)) == sorted([late, second])
-    assert [one.path for one in look(stand.desk).turns] == [late, second, first]
+    assert [one.path for one in take_snapshot(stand.desk).turns] == [late, second, first]
     assert stand.file(late)["steward"]["priority"] == "high"
     assert rulings.set_priority(stand.desk, late, "high").code == "priority-already"
     assert rulings.set_priority(stand.desk, late, "normal").done
@@ -275,7 +275,7 @@ def test_each_tier_has_its_queue_and_its_workers(stand: Stand) -> None:
 
 def lies_in(stand: Stand, path: str) -> str:
     """The RQ queue in which the attempt of `path` lies."""
-    return look(stand.desk).lying[stand.desk.index.get(path).attempt or ""]
+    return take_snapshot(stand.desk).lying[stand.desk.index.get(path).attempt or ""]
 
 
 def test_how_long_evaluations_take_is_learned_again_from_the_results(stand: Stand) -> None:
@@ -284,7 +284,7 @@ def test_how_long_evaluations_take_is_learned_again_from_the_results(stand: Stan
     raw = {task: {"acc_norm,none": 0.75, "exact_match,answer": 0.5} for task in (*suite.tasks, *suite.run)}
     files = []
     for number in range(3):
-        block = Block(
+        block = StewardBlock(
             attempt=f"0123456789ab-aaaaaaaa-{number + 1}",
             request="ada/good_eval_request_False_float32_Original.json",
             model="ada/good",
@@ -323,5 +323,5 @@ def test_packed_weights_are_as_large_as_what_is_packed_in_them(stand: Stand) -> 
         path = f"ada/large_eval_request_False_GPTQ_{weight_type}.json"
         request = parse_request(path, json.dumps({"model": "ada/large", "status": "PENDING"}).encode())
         assert isinstance(request, Request)
-        assert asks(stand.desk, Entry(path=path), request, facts)["tier"] == "medium"
+        assert queue_fields(stand.desk, IndexEntry(path=path), request, facts)["tier"] == "medium"
         assert worth_keeping(facts, weight_type)["parameters"] == count

@@ -14,9 +14,9 @@ from bot.processes.schedule import STUCK_IN_RQ, TICK, Schedule
 from bot.threads.threads import staleness
 from hub.retries import Retries
 from localhub.webhooks.service import SUSPENDED
-from redis_state.attempts import LOST, AttemptState, Progress
-from redis_state.board.entry import Entry
-from redis_state.dirty import Priority
+from redis_state.attempts import LOST, AttemptProgress, AttemptState
+from redis_state.board.entry import IndexEntry
+from redis_state.dirty import SyncPriority
 from tests.support.board.board_driver import REQUESTS, Stand
 from tests.support.board.reconciliation import fill, look, member, state, text_of, webhook
 
@@ -159,7 +159,7 @@ def test_a_request_whose_sync_got_lost_is_marked_again(stand: Stand) -> None:
     """An entry that nobody judged, with no mark left, is synced at the next round."""
     path = stand.submit("ada/good")
     look(stand)
-    stand.desk.index.put(Entry(path=path))
+    stand.desk.index.put(IndexEntry(path=path))
     assert state(stand, path) == "new"
     look(stand)
     assert state(stand, path) == "waiting"
@@ -171,7 +171,7 @@ def test_an_attempt_that_lives_without_its_request_is_looked_into(stand: Stand) 
     entry = stand.desk.index.get(job.path)
     stand.desk.index.put(entry.model_copy(update={"state": "settled"}))
     later = stand.time + PERIOD
-    stand.desk.attempts.beat(job.attempt, Progress("evaluate", 1, 10), now=later, worker="w", path=job.path)
+    stand.desk.attempts.beat(job.attempt, AttemptProgress("evaluate", 1, 10), now=later, worker="w", path=job.path)
     look(stand)
     assert state(stand, job.path) == "running"
 
@@ -179,10 +179,10 @@ def test_an_attempt_that_lives_without_its_request_is_looked_into(stand: Stand) 
 def test_marks_in_bulk_count_like_single_ones(stand: Stand) -> None:
     """A key marked while its sync runs is synced again, also if it was marked among many."""
     dirty = stand.desk.dirty
-    dirty.mark_all(["a", "b"], due=stand.time, priority=Priority.EVENT)
+    dirty.mark_all(["a", "b"], due=stand.time, priority=SyncPriority.EVENT)
     claim = dirty.claim(now=stand.time, lease=60)
     assert claim is not None
-    dirty.mark_all(["a", "b"], due=stand.time, priority=Priority.EVENT)
+    dirty.mark_all(["a", "b"], due=stand.time, priority=SyncPriority.EVENT)
     dirty.finish(claim)
     assert len(dirty) == 2
 

@@ -19,7 +19,7 @@ from leaderboard.attempts import Failure
 from leaderboard.effects import Effects
 from leaderboard.requests import RequestPath
 from leaderboard.suites import Suite, parse_suite
-from localhub.git.changes import Author, Put
+from localhub.git.changes import Author, SetFile
 from redis_state import clock
 from steward.cli import app
 from tests.support.board.board_driver import BOT, REQUESTS, Stand
@@ -196,7 +196,7 @@ def fill(stand: Stand, models: list[str]) -> None:
     repo = stand.hub.box.repos.get("dataset", REQUESTS)
     assert repo is not None
     changes = [
-        Put(f"{model}_eval_request_False_float32_Original.json", json.dumps({"model": model, **fields}).encode())
+        SetFile(f"{model}_eval_request_False_float32_Original.json", json.dumps({"model": model, **fields}).encode())
         for model in models
     ]
     repo.git.commit("refs/heads/main", changes, None, Author("form", "form@example.com"), "Update")

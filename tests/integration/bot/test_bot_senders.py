@@ -233,7 +233,7 @@ def test_half_read_bodies_are_bounded_all_together(
     settings: BotSettings, connection: redis.Redis, monkeypatch: pytest.MonkeyPatch, eventually: Callable[..., object]
 ) -> None:
     """Past that, who sends more is asked to come again; when the others are gone there is room."""
-    monkeypatch.setattr(webhooks, "IN_HANDS", 150_000)
+    monkeypatch.setattr(webhooks, "MAX_BYTES_IN_FLIGHT", 150_000)
     half = head(length=90_000) + b"x" * 80_000
     with serving(settings, seconds=60) as port:
         with connect(port) as first, connect(port) as second:

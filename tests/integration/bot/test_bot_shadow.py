@@ -13,12 +13,12 @@ from bot.ledger.edits import PutFile
 from bot.processes.reconcile import PERIOD
 from bot.setup.shadow_report import compare
 from leaderboard.attempts import Details
-from leaderboard.effects import Effect, Mode
-from leaderboard.results import Block, dump, score, scores_in_block, with_block
+from leaderboard.effects import Effect, EffectMode
+from leaderboard.results import StewardBlock, dump, score, scores_in_block, with_block
 from redis_state.attempts import LOST
-from redis_state.dirty import Priority
+from redis_state.dirty import SyncPriority
 from redis_state.jobs import EvaluationJob
-from redis_state.shadowed_writes import KEPT, ShadowList, Would
+from redis_state.shadowed_writes import MAX_LENGTH, ShadowedWrite, ShadowList
 from tests.support.board.board_driver import REQUESTS, WORKER, Stand
 from tests.support.board.effect_modes import (
     CORRUPTED,
@@ -38,7 +38,7 @@ def published(stand: Stand, job: EvaluationJob) -> Details:
     """What the worker published of an evaluation that went well."""
     suite, repo = stand.desk.suite, "board-details/details_ada__good"
     raw = {task: {"acc_norm,none": 0.75, "exact_match,answer": 0.5} for task in (*suite.tasks, *suite.run)}
-    block = Block(
+    block = StewardBlock(
         attempt=job.attempt,
         request=job.path,
         model=job.model,
@@ -188,14 +188,14 @@ def test_what_is_held_back_again_while_it_is_marked_is_not_forgotten(
     desk.effects.held_still(key)
     mark_all = desk.mark_all
 
-    def synced_at_once(keys: Iterable[str], priority: Priority) -> None:
+    def synced_at_once(keys: Iterable[str], priority: SyncPriority) -> None:
         marked = list(keys)
         mark_all(marked, priority)
         if key in marked:
             desk.effects.held_still(key)
 
     monkeypatch.setattr(desk, "mark_all", synced_at_once)
-    switch(stand, {**SHADOW, Effect.COMMENT: Mode.ON})
+    switch(stand, {**SHADOW, Effect.COMMENT: EffectMode.ON})
     stand.tick()
     assert desk.effects.shadow.held_back(desk.effects.words()) == []
     switch(stand, ON)
@@ -212,7 +212,7 @@ def test_whoever_asked_in_shadow_is_answered_however_the_kinds_are_switched_on(s
     later(stand, PERIOD + 1)
     modes = dict(SHADOW)
     for kind in (Effect.EDIT, Effect.CLOSE, Effect.COMMENT, Effect.MENTION):
-        modes[kind] = Mode.ON
+        modes[kind] = EffectMode.ON
         switch(stand, modes)
         later(stand, PERIOD + 1)
     ours = Counter(
@@ -237,7 +237,7 @@ def test_a_pull_request_that_passed_in_shadow_is_merged_once_merges_are_on(stand
         later(stand, PERIOD + 1)
         assert [would.thread for would in stand.desk.effects.shadow.read().things if would.effect == "merge"] == [1]
         assert stand.threads()[0].status == "open"
-        modes[kind] = Mode.ON
+        modes[kind] = EffectMode.ON
         switch(stand, modes)
     later(stand, PERIOD + 1)
     assert stand.threads()[0].status == "merged"
@@ -272,16 +272,16 @@ def test_a_worker_that_asks_for_a_claim_in_shadow_is_sent_away(stand: Stand) -> 
 
 def test_the_list_is_bounded(stand: Stand, monkeypatch: pytest.MonkeyPatch) -> None:
     """The oldest things go first, and what was listed is not listed again while it is known."""
-    monkeypatch.setattr("redis_state.shadowed_writes.KEPT", 20)
+    monkeypatch.setattr("redis_state.shadowed_writes.MAX_LENGTH", 20)
     shadow = ShadowList(stand.desk.redis, stand.desk.keys)
     for number in range(50):
-        would = Would(id=f"x {number}", effect="edit", repo="dataset/a/b", does=f"{number}", at=float(number))
+        would = ShadowedWrite(id=f"x {number}", effect="edit", repo="dataset/a/b", does=f"{number}", at=float(number))
         assert shadow.add(would)
         assert not shadow.add(would)
     read = shadow.read()
     assert [would.does for would in read.things] == [str(number) for number in range(49, 29, -1)]
     assert read.count == 20
     assert stand.desk.redis.zcard(stand.desk.keys.shadow_ids) <= 40
-    assert KEPT == 10_000
+    assert MAX_LENGTH == 10_000
     shadow.clear()
     assert shadow.read().things == []

@@ -11,9 +11,9 @@ from huggingface_hub import CommitOperationAdd, HfApi
 
 from hub.records import Repo
 from leaderboard.attempts import Details, Failure
-from leaderboard.details import Published, outcome_path
+from leaderboard.details import PublishedOutcome, outcome_path
 from leaderboard.failures import cause
-from leaderboard.results import Block, dump, score, scores_in_block, with_block
+from leaderboard.results import StewardBlock, dump, score, scores_in_block, with_block
 from redis_state.attempts import LOST
 from tests.support.board.board_driver import REQUESTS, WORKER, Stand
 
@@ -301,7 +301,7 @@ def test_what_was_published_before_the_worker_was_lost_is_not_evaluated_again(st
     job = stand.started()
     gpu = HfApi(stand.hub.url, token=WORKER)
     gpu.create_repo("board-details/details_ada__good", repo_type="dataset")
-    published = Published(
+    published = PublishedOutcome(
         attempt=job.attempt,
         path=job.path,
         revision=job.revision,
@@ -314,7 +314,7 @@ def test_what_was_published_before_the_worker_was_lost_is_not_evaluated_again(st
     suite = stand.desk.suite
     raw = {t: {"acc_norm,none": 0.75, "exact_match,answer": 0.5} for t in (*suite.tasks, *suite.run)}
     scores = score(raw, suite)
-    block = Block(
+    block = StewardBlock(
         attempt=job.attempt,
         request=job.path,
         model=job.model,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from leaderboard.attempts import Details, Failure
 from leaderboard.failures import cause
-from leaderboard.timings import SLOT, Day, Span, bin_of, day_of
+from leaderboard.timings import SLOT, DayCounts, SpanKey, bin_of, day_of
 from redis_state.board.timings import Timings, day_from
 from redis_state.keys import Keys
 from redis_state.redis import Redis
@@ -14,7 +14,7 @@ from tests.support.board.published_details import publish
 LOST = Failure(cause="gpu-lost", fault="us", message="The device fell off the bus.")
 
 
-def today(stand: Stand) -> Day:
+def today(stand: Stand) -> DayCounts:
     """What was counted today."""
     number = day_of(stand.time)
     return day_from(number, stand.desk.timings.read([number])[0])
@@ -36,8 +36,8 @@ def test_a_wait_and_each_end_are_counted_once(stand: Stand) -> None:
     stand.take(job)
     stand.end(job, failure=LOST)
     waits = today(stand).spans
-    assert list(waits) == [Span("waiting", "small", "float32")]
-    (at,) = waits[Span("waiting", "small", "float32")]
+    assert list(waits) == [SpanKey("waiting", "small", "float32")]
+    (at,) = waits[SpanKey("waiting", "small", "float32")]
     assert at == bin_of(1_000)
     assert today(stand).ended == {"us": 1}
     stand.time += 3_600
@@ -52,7 +52,7 @@ def test_a_wait_and_each_end_are_counted_once(stand: Stand) -> None:
     stand.work()
     assert stand.file(job.path)["status"] == "FINISHED"
     assert today(stand).ended == {"us": 1, "finished": 1}
-    assert today(stand).spans == {**waits, Span("running", "small", "other"): {bin_of(10.0): 1}}
+    assert today(stand).spans == {**waits, SpanKey("running", "small", "other"): {bin_of(10.0): 1}}
 
 
 def test_results_that_are_refused_are_no_good_end(stand: Stand) -> None:
@@ -93,8 +93,8 @@ def test_counting_twice_counts_once_and_days_are_read_at_once(connection: Redis)
     assert connection.info("stats")["total_commands_processed"] - sent <= 3
     day = day_from(20_000, first)
     assert day.spans == {
-        Span("running", "small", "4bit"): {bin_of(60.0): 1},
-        Span("waiting", "large", "other"): {bin_of(5.0): 1},
+        SpanKey("running", "small", "4bit"): {bin_of(60.0): 1},
+        SpanKey("waiting", "large", "other"): {bin_of(5.0): 1},
     }
     assert (day.ended, day.queue) == ({"finished": 1}, {0: (3, 1)})
     assert second == {}

@@ -13,14 +13,14 @@ from rq.job import Job
 from rq.serializers import JSONSerializer
 
 from redis_state import jobs
-from redis_state.attempts import LOST, Progress
+from redis_state.attempts import LOST, AttemptProgress
 from tests.support.board.board_driver import Stand
 from workers.jobs import claim as claims
 from workers.jobs import outbox
-from workers.jobs.background_call import Stopped
-from workers.jobs.claim import Claim
-from workers.jobs.interrupted_jobs import give_up, hand_back
-from workers.jobs.outbox import Wire
+from workers.jobs.background_call import AttemptStopped
+from workers.jobs.claim import AttemptClaim
+from workers.jobs.interrupted_jobs import end_as_lost, hand_back
+from workers.jobs.outbox import BoardRedis
 
 
 class Worker:
@@ -29,7 +29,7 @@ class Worker:
     def __init__(self, stand: Stand, name: str, url: str, folder: Path) -> None:
         self.name = name
         self.stand = stand
-        self.wire = Wire(url, stand.desk.board.name)
+        self.wire = BoardRedis(url, stand.desk.board.name)
         self.bench: Any = SimpleNamespace(
             worker=name,
             settings=SimpleNamespace(claim_patience=0.3),
@@ -48,16 +48,16 @@ class Worker:
         (queue,) = [one for one in queues if self.stand.desk.redis.lrem(one.key, 1, message.attempt)]
         return job, queue, message
 
-    def asks(self, job: jobs.EvaluationJob) -> Claim | None:
+    def asks(self, job: jobs.EvaluationJob) -> AttemptClaim | None:
         """Ask for the claim; None where it is another's."""
         until = time.monotonic() + 5
-        made = Claim(self.bench, job, self.wire, lambda: "time-limit" if time.monotonic() > until else "")
+        made = AttemptClaim(self.bench, job, self.wire, lambda: "time-limit" if time.monotonic() > until else "")
         return made if made.ask() else None
 
     def beats(self, job: jobs.EvaluationJob, *, phase: str = "claim") -> bool:
         """Beat; whether to go on."""
         attempts = self.wire.attempts()
-        return attempts.beat(job.attempt, Progress(phase), now=self.stand.time, worker=self.name, path=job.path)
+        return attempts.beat(job.attempt, AttemptProgress(phase), now=self.stand.time, worker=self.name, path=job.path)
 
 
 @pytest.fixture
@@ -74,11 +74,11 @@ def pair(
     return stand, Worker(stand, "A", valkey_url, tmp_path), Worker(stand, "B", valkey_url, tmp_path)
 
 
-def granted(claim: Claim) -> bool | None:
+def granted(claim: AttemptClaim) -> bool | None:
     """Its answer; None where there is none."""
     try:
         return claim.is_granted()
-    except Stopped:
+    except AttemptStopped:
         return None
 
 
@@ -100,7 +100,7 @@ def test_a_worker_that_waits_for_its_claim_is_known_again_after_amnesia(pair: tu
     assert stand.file(job.path)["status"] == "RUNNING"
 
 
-def given_away(stand: Stand, a: Worker, b: Worker) -> tuple[Claim, jobs.EvaluationJob, Claim]:
+def given_away(stand: Stand, a: Worker, b: Worker) -> tuple[AttemptClaim, jobs.EvaluationJob, AttemptClaim]:
     """A asks and is cut off for longer than LOST; its attempt is queued anew, and B asks."""
     _, _, job = a.pop()
     first = a.asks(job)
@@ -175,7 +175,7 @@ def test_a_worker_whose_job_died_ends_nothing_of_anothers(pair: tuple[Stand, Wor
     """What it says of the attempt's end is not heard, neither from its job's death nor from an outcome left over."""
     stand, a, b = pair
     rq_job, _, job = taken_meanwhile(stand, a, b)
-    give_up(a.wire, rq_job, a.bench, 9)
+    end_as_lost(a.wire, rq_job, a.bench, 9)
     stand.settle()
     assert stand.file(job.path)["status"] == "RUNNING"
     assert b.beats(job, phase="evaluate")

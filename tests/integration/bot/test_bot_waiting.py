@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from leaderboard.budgets import DAY
 from redis_state import jobs
 from redis_state.board import waiting
-from redis_state.board.entry import Entry
+from redis_state.board.entry import IndexEntry
 from redis_state.board.index import Index
 from redis_state.board.measures import Cost, Measures
 from redis_state.jobs import EvaluationJob
@@ -42,7 +42,7 @@ def test_the_list_in_memory_is_always_that_in_redis(
                 writer.drop(path)
             else:
                 state = "waiting" if move in ("put", "move") else "queued"
-                writer.put(Entry(path=path, state=state, submitted=number if move == "move" else 1.0))
+                writer.put(IndexEntry(path=path, state=state, submitted=number if move == "move" else 1.0))
         assert set(reader.waiting()) == set(Index(connection, KEYS).waiting())
     finally:
         waiting.REMEMBERED = usual
@@ -53,13 +53,13 @@ def test_a_look_at_which_nothing_has_changed_gives_the_same_and_a_change_reads_o
 ) -> None:
     """Ten thousand lines are not read again for one of them."""
     index = Index(connection, KEYS)
-    index.put(*(Entry(path=f"p{number}", state="waiting", submitted=number) for number in range(50)))
+    index.put(*(IndexEntry(path=f"p{number}", state="waiting", submitted=number) for number in range(50)))
     before = index.waiting()
     assert len(before) == 50
-    index.put(Entry(path="p7", state="waiting", submitted=7))
+    index.put(IndexEntry(path="p7", state="waiting", submitted=7))
     assert index.waiting() is before
     connection.config_resetstat()
-    index.put(Entry(path="p7", state="waiting", submitted=99))
+    index.put(IndexEntry(path="p7", state="waiting", submitted=99))
     assert next(one for one in index.waiting() if one.path == "p7").submitted == 99
     assert "cmdstat_hvals" not in connection.info("commandstats")
 
@@ -117,7 +117,7 @@ def test_a_job_can_be_recalled_until_somebody_takes_it(connection: redis.Redis) 
     """Out of the list it is gone, and may be put again; what is not there cannot be recalled."""
     one = job(1)
     assert jobs.enqueue(connection, "small", one, timeout=10)
-    assert jobs.lying(connection, ["small", "large"]) == {one.attempt: "small"}
+    assert jobs.queued_attempts(connection, ["small", "large"]) == {one.attempt: "small"}
     assert not jobs.recall(connection, "large", one.attempt)
     assert jobs.recall(connection, "small", one.attempt)
     assert not jobs.recall(connection, "small", one.attempt)

@@ -20,7 +20,7 @@ from bot.threads import limits
 from bot.threads.verbs import REGISTRY
 from hub.records import Comment
 from leaderboard.roles import Role
-from localhub.webhooks.delivery_log import Delivery
+from localhub.webhooks.delivery_log import OutgoingDelivery
 from steward.valkey import Valkey
 from tests.support.board.board_driver import REQUESTS, Stand, world
 from tests.support.board.board_file import SECRET
@@ -65,7 +65,7 @@ def is_calm(stand: Stand) -> bool:
     return stand.hub.box.webhooks.drain(0.0) and len(stand.desk.dirty) == 0
 
 
-def deliveries(stand: Stand, *, by: str) -> list[tuple[str, Delivery]]:
+def deliveries(stand: Stand, *, by: str) -> list[tuple[str, OutgoingDelivery]]:
     """The deliveries about comments of the account `by`, and where they go."""
     webhooks, name = stand.hub.box.webhooks, stand.hub.box.accounts.by_name(by)
     assert name is not None
@@ -73,7 +73,7 @@ def deliveries(stand: Stand, *, by: str) -> list[tuple[str, Delivery]]:
     return [(url, one) for url, one in found if one.body.get("comment", {}).get("author", {}).get("id") == name.id]
 
 
-def again(told: list[tuple[str, Delivery]], times: int) -> None:
+def again(told: list[tuple[str, OutgoingDelivery]], times: int) -> None:
     """Deliver each of them so many times more, shuffled, four at a time: with its own id, with another, with none."""
     assert told
     posts = []

@@ -15,7 +15,7 @@ from bot.threads.verbs import REGISTRY
 from hub.comments import marker_of
 from leaderboard.boards import MaintainingOrganisation
 from leaderboard.roles import who_may
-from redis_state.dirty import Priority
+from redis_state.dirty import SyncPriority
 from steward.valkey import Valkey
 from tests.support.board.command_table import EFFECTS, PEOPLE, SPACE, WORDS, Cell, Table, people_and_models, read_table
 from tests.support.board.running_board import running, wait_until
@@ -111,7 +111,7 @@ def test_a_command_is_answered_within_a_second_whatever_waits(
     """A thousand background syncs wait, each of a call; who writes a command does not wait for them."""
     desk, times = played.stand.desk, list[float]()
     names = (f"ada/gone{n}_eval_request_False_float32_Original.json" for n in range(1_000))
-    desk.mark_all(map(request_key, names), Priority.BACKGROUND)
+    desk.mark_all(map(request_key, names), SyncPriority.BACKGROUND)
     for number in range(1, 4):
         began = time.monotonic()
         said = played.apis["stranger"].comment_discussion(

@@ -13,10 +13,10 @@ import redis
 from huggingface_hub import CommitOperationAdd, HfApi
 
 from bot.core.mirrors import contents_table as tables
-from bot.core.mirrors.contents_table import Memory, read_table, write_table
+from bot.core.mirrors.contents_table import ContentsCache, read_table, write_table
 from bot.core.settings import BotSettings, SettingsError
 from bot.probe import Probe
-from bot.processes.sync_process import open_desk
+from bot.processes.sync_process import open_board_context
 from bot.results import scoreboard
 from bot.results.searching import find
 from bot.setup.consistency import disagreements
@@ -24,7 +24,7 @@ from bot.setup.doctor import examine
 from hub.client import Hub
 from leaderboard.boards import parse_board
 from leaderboard.columns import FILE, columns
-from leaderboard.effects import Effect, Effects, Mode
+from leaderboard.effects import Effect, EffectMode, Effects
 from steward.commands.init import steps
 from tests.support.board.board_driver import BOT, WORKER
 from tests.support.board.board_file import BOARD
@@ -53,13 +53,15 @@ def test_in_shadow_nothing_is_written(stand: FlagStand) -> None:
     """It is listed what would have been; once edits are on, it is."""
     finished(stand)
     stand.desk.board = stand.desk.board.model_copy(
-        update={"effects": Effects(modes=dict.fromkeys(Effect, Mode.SHADOW))}
+        update={"effects": Effects(modes=dict.fromkeys(Effect, EffectMode.SHADOW))}
     )
     before = commits(stand)
     look(stand)
     assert commits(stand) == before
     assert any(one.path == FILE for one in stand.desk.effects.shadow.read().things)
-    stand.desk.board = stand.desk.board.model_copy(update={"effects": Effects(modes=dict.fromkeys(Effect, Mode.ON))})
+    stand.desk.board = stand.desk.board.model_copy(
+        update={"effects": Effects(modes=dict.fromkeys(Effect, EffectMode.ON))}
+    )
     look(stand)
     assert names(stand) == [GOOD]
 
@@ -132,7 +134,7 @@ def test_without_the_library_the_sync_process_does_not_start(
     file = tmp_path / "board.yaml"
     file.write_text(BOARD.replace("results: board/results", "results: board/results, contents: board/contents"))
     with pytest.raises(SettingsError, match=r"'\.\[contents\]'"):
-        open_desk(BotSettings(board=file))
+        open_board_context(BotSettings(board=file))
 
 
 def test_the_doctor_looks_at_the_repo(stand: FlagStand) -> None:
@@ -151,7 +153,7 @@ def test_licences_that_the_table_has_are_not_asked_for_again(stand: FlagStand, m
     look(stand)
     before = stand.desk.scores.all()
     stand.desk.redis.flushall()
-    stand.desk.contents_memory = Memory()
+    stand.desk.contents_memory = ContentsCache()
     asked = list[str]()
     monkeypatch.setattr(scoreboard, "look_at_model", lambda _, model, known: asked.append(model) or known)
     look(stand, rounds=4)
@@ -176,7 +178,7 @@ def test_a_row_of_an_earlier_commit_that_others_evaluated_stays(stand: FlagStand
     stand.form.create_commit(CONTENTS, operations, commit_message="Theirs", repo_type="dataset")
     look(stand)
     before = commits(stand)
-    stand.desk.contents_memory = Memory()
+    stand.desk.contents_memory = ContentsCache()
     look(stand)
     found = table(stand)
     assert list(found["Model sha"]) == [ours["Model sha"], "e" * 40]

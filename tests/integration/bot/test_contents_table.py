@@ -12,7 +12,7 @@ import pytest
 import redis
 from huggingface_hub import CommitOperationAdd
 
-from bot.core.mirrors.contents_table import Memory
+from bot.core.mirrors.contents_table import ContentsCache
 from bot.probe import Probe
 from bot.results import contents as sync
 from bot.setup.consistency import disagreements
@@ -139,7 +139,7 @@ def test_the_table_outlives_redis_and_processes(stand: FlagStand) -> None:
     look(stand)
     before, good = commits(stand), data(stand)
     stand.desk.redis.flushall()
-    stand.desk.contents_memory = Memory()
+    stand.desk.contents_memory = ContentsCache()
     look(stand)
     assert (commits(stand), data(stand)) == (before, good)
     operations = [CommitOperationAdd(FILE, b"not a table")]
@@ -155,7 +155,7 @@ def test_two_processes_that_were_told_different_things_do_not_write_in_turns(sta
     look(stand)
     first = stand.desk.contents_memory
     stand.ada.delete_repo(GOOD)
-    stand.desk.contents_memory = second = Memory(looked={GOOD: stand.time - 2 * sync.DAY})
+    stand.desk.contents_memory = second = ContentsCache(looked={GOOD: stand.time - 2 * sync.DAY})
     look(stand)
     assert list(table(stand)["Available on the hub"]) == [False]
     before = commits(stand)
@@ -205,6 +205,6 @@ def test_a_few_models_are_asked_about_at_a_time(stand: FlagStand, monkeypatch: p
     monkeypatch.setattr(sync, "LOOKS", 1)
     finished(stand)
     finished(stand, "ada/plain")
-    stand.desk.contents_memory = Memory()
+    stand.desk.contents_memory = ContentsCache()
     look(stand)
     assert names(stand) == ["ada/good", "ada/plain"]

@@ -13,8 +13,8 @@ import pytest
 from bot.setup.doctor import examine
 from bot.setup.doctor.findings import Check
 from hub.client import Hub
-from hub.records import Watched
-from leaderboard.effects import Effect, Effects, Mode
+from hub.records import WatchedItem
+from leaderboard.effects import Effect, EffectMode, Effects
 from redis_state.heartbeats import WorkerCard
 from tests.support.board.board_driver import BOT, FORM, WORKER, Stand
 
@@ -73,11 +73,11 @@ class Ward:
 @pytest.fixture
 def ward(stand: Stand) -> Ward:
     """A board at which nothing is amiss, with effects switched on."""
-    desk, modes = stand.desk, dict.fromkeys(Effect, Mode.ON)
+    desk, modes = stand.desk, dict.fromkeys(Effect, EffectMode.ON)
     watched = [
-        Watched("dataset", "board/requests"),
-        Watched("dataset", "board/results"),
-        Watched("space", "board/space"),
+        WatchedItem("dataset", "board/requests"),
+        WatchedItem("dataset", "board/results"),
+        WatchedItem("space", "board/space"),
     ]
     desk.hub.ensure_webhook(HOOK, watched, ["repo", "discussion"], "s3cret")
     desk.hub.hide(desk.logs)

@@ -12,7 +12,7 @@ from huggingface_hub import HfApi
 
 from bot.changes import duplicates
 from bot.changes.duplicates import DUPLICATES
-from leaderboard.duplicates import alike, doubles
+from leaderboard.duplicates import find_duplicates, possible_duplicates
 from leaderboard.requests import Request, parse_request
 from localhub.testing import LocalHub
 from steward.valkey import Valkey
@@ -49,8 +49,8 @@ def read(files: dict[str, bytes]) -> list[Request]:
 def test_what_is_there_twice_and_which_of_both_stays(change: dict[str, Any], lost: list[str]) -> None:
     """The same commit, precision, weights and template; results count first, then who was there first."""
     files = {path("ada/solo"): request("ada/solo"), TWICE: request("ada/solo", **{"status": "FAILED", **change})}
-    assert alike(files) == [tuple(sorted(files))]
-    assert [str(one.lose.path) for one in doubles(read(files))] == lost
+    assert possible_duplicates(files) == [tuple(sorted(files))]
+    assert [str(one.lose.path) for one in find_duplicates(read(files))] == lost
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from bot.core.context import Desk
+from bot.core.context import BoardContext
 from bot.core.waiting_threads import TITLE, waiting_threads
 from bot.threads.threads import sync_thread
 from leaderboard.attempts import Failure
@@ -105,7 +105,7 @@ def test_a_thread_that_is_looked_at_as_soon_as_it_is_called_is_told_of_the_end(
     talk = open_thread(stand, "Why did it fail?", link(stand, path))
     talk.say("/relaunch ada/good", stand.form)
 
-    def look(desk: Desk, called: str) -> None:
+    def look(desk: BoardContext, called: str) -> None:
         assert called == path
         sync_thread(desk, desk.requests, talk.number)
 

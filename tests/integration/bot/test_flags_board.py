@@ -11,13 +11,13 @@ import pytest
 from bot.core.waiting_threads import waiting_threads
 from bot.flags import decisions
 from bot.flags.evidence import digest_of, gather_subject
-from bot.flags.flag_commands import Said
-from bot.flags.reports import MOST_REPORTED, Report, find_report, reports, sync_evidence
+from bot.flags.flag_commands import FlagSource
+from bot.flags.reports import MOST_REPORTED, FlagReport, find_report, reports, sync_evidence
 from bot.model_facts.board_facts import weights_digest
 from bot.probe import Probe
 from leaderboard.admission.facts import ModelFacts, ModelFile, Weights
 from leaderboard.boards import MaintainingOrganisation
-from leaderboard.effects import Effect, Effects, Mode
+from leaderboard.effects import Effect, EffectMode, Effects
 from leaderboard.flags import FlagRecord
 from leaderboard.roles import Person
 from localhub.testing import LocalHub
@@ -177,11 +177,12 @@ def test_nothing_is_done_by_halves(stand: FlagStand) -> None:
 
 
 @pytest.mark.parametrize(
-    ("kind", "mode"), [(Effect.EDIT, Mode.OFF), (Effect.EDIT, Mode.SHADOW), (Effect.NEW_THREAD, Mode.SHADOW)]
+    ("kind", "mode"),
+    [(Effect.EDIT, EffectMode.OFF), (Effect.EDIT, EffectMode.SHADOW), (Effect.NEW_THREAD, EffectMode.SHADOW)],
 )
-def test_without_effects_nothing_is_flagged(stand: FlagStand, kind: Effect, mode: Mode) -> None:
+def test_without_effects_nothing_is_flagged(stand: FlagStand, kind: Effect, mode: EffectMode) -> None:
     """The reply says so, nothing is opened, and no file is written."""
-    modes = {**dict.fromkeys(Effect, Mode.ON), kind: mode}
+    modes = {**dict.fromkeys(Effect, EffectMode.ON), kind: mode}
     stand.desk.board = stand.desk.board.model_copy(update={"effects": Effects(modes=modes)})
     before = len(list(stand.form.get_repo_discussions(SPACE, repo_type="space")))
     case = Hearing(stand, "A question", "Hello?")
@@ -288,20 +289,20 @@ def test_what_was_dismissed_while_evidence_was_gathered_stays_dismissed(
     """Gathering takes some dozen calls; a maintainer's word within them counts."""
     case = Hearing(stand, "[FLAG] ada/copy", "It is bob/original.")
 
-    def meanwhile(*_: object) -> Report:
+    def meanwhile(*_: object) -> FlagReport:
         reply = decisions.dismiss(stand.desk, "it is known", said(stand, case))
         assert reply.models == ("ada/copy",)
-        return Report(model="ada/copy", gathered=1.0)
+        return FlagReport(model="ada/copy", gathered=1.0)
 
-    monkeypatch.setattr("bot.flags.reports.gathered", meanwhile)
+    monkeypatch.setattr("bot.flags.reports.gather_report", meanwhile)
     sync_evidence(stand.desk, "ada/copy")
     assert reports(stand.desk) == []
 
 
-def said(stand: FlagStand, case: Hearing) -> Said:
+def said(stand: FlagStand, case: Hearing) -> FlagSource:
     """A maintainer's word in a discussion."""
     thread = stand.desk.hub.thread(stand.desk.community, case.number)
-    return Said(stand.desk.community, thread, Person("1", "form"), "c:0")
+    return FlagSource(stand.desk.community, thread, Person("1", "form"), "c:0")
 
 
 def test_a_dismissal_that_died_half_way_is_one(stand: FlagStand) -> None:

@@ -16,7 +16,7 @@ from bot.intake.deliveries import read_delivery
 from bot.probe import Probe
 from bot.processes.reconcile import sync_webhooks
 from bot.setup.consistency import disagreements
-from hub.records import Watched
+from hub.records import WatchedItem
 from localhub.testing import LocalHub
 from redis_state import clock
 from steward.cli import app
@@ -208,7 +208,7 @@ def test_a_delivery_about_the_flags_repo_wakes_its_sync(stand: FlagStand) -> Non
 def test_the_webhook_of_the_flags_repo_is_switched_on_again_too(stand: FlagStand) -> None:
     """`steward init` makes one for that repo, and the Hub suspends it with all others when our server is away."""
     hub = stand.desk.hub
-    hook = hub.ensure_webhook("http://127.0.0.1:9/hook", [Watched("dataset", FLAGS)], ["repo"], "s3cret")
+    hook = hub.ensure_webhook("http://127.0.0.1:9/hook", [WatchedItem("dataset", FLAGS)], ["repo"], "s3cret")
     try:
         hub.session.send("POST", f"/api/settings/webhooks/{hook.id}/disable", route="webhook-disable")
         sync_webhooks(stand.desk)

@@ -25,7 +25,7 @@ from hub.records import Repo
 from leaderboard.attempts import Details
 from redis_state import jobs
 from redis_state.attempts import MAX_LOG, MAX_OUTCOME
-from redis_state.dirty import Priority
+from redis_state.dirty import SyncPriority
 from redis_state.keys import Keys
 from redis_state.staging import NewEdit, Staging
 from tests.support.board.board_driver import BOB, Stand
@@ -224,11 +224,13 @@ def test_edits_that_nobody_of_ours_staged_change_no_other_repo_and_hold_up_none(
     foreign, requests = Repo("dataset", "board/space-of-others"), desk.requests
     HfApi(stand.hub.url, token="hf_form").create_repo(foreign.id, repo_type="dataset")
     put = PutFile(id="f", path="x.txt", data=b"x", line="x").model_dump_json().encode()
-    staging.stage(foreign.id, [NewEdit("f", "", (), put)], tell=ledger_key(foreign), due=0, priority=Priority.PERSON)
+    staging.stage(
+        foreign.id, [NewEdit("f", "", (), put)], tell=ledger_key(foreign), due=0, priority=SyncPriority.PERSON
+    )
     broken = (b"{", b"[" * 100_000, b"\xff", b'{"kind": "zork"}', pickle.dumps(1), put.replace(b'"id":"f"', b'"id":""'))
     for number, body in enumerate(broken):
         edit = NewEdit(f"broken {number}", "", (), body)
-        staging.stage(requests.id, [edit], tell=ledger_key(requests), due=0, priority=Priority.PERSON)
+        staging.stage(requests.id, [edit], tell=ledger_key(requests), due=0, priority=SyncPriority.PERSON)
     path = stand.submit("ada/pickled")
     finish(stand)
     assert stand.file(path)["status"] == "FAILED", "what was staged behind them was written"
@@ -237,7 +239,7 @@ def test_edits_that_nobody_of_ours_staged_change_no_other_repo_and_hold_up_none(
     for number, out in enumerate(("../board/results/x.txt", "/etc/x", "a/../../x", ".git/config")):
         bad = PutFile(id=f"out {number}", path=out, data=b"x", line="x").model_dump_json().encode()
         edit = NewEdit(f"out {number}", "", (), bad)
-        staging.stage(requests.id, [edit], tell=ledger_key(requests), due=0, priority=Priority.PERSON)
+        staging.stage(requests.id, [edit], tell=ledger_key(requests), due=0, priority=SyncPriority.PERSON)
     other = stand.submit("ada/remote")
     finish(stand)
     assert stand.file(other)["status"] == "FAILED"

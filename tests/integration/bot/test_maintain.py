@@ -12,15 +12,15 @@ import pytest
 import redis
 
 from bot.probe import Probe
-from bot.web.maintainer_action_sync import sync_errand
+from bot.web.maintainer_action_sync import sync_maintainer_action
 from bot.web.visitors import Visitors
 from leaderboard.attempts import Failure
 from leaderboard.roles import Person
 from redis_state import clock
-from redis_state.board.entry import Entry
-from redis_state.board.maintainer_actions import Errands, wake
-from redis_state.board.request_snapshot import Standing
-from redis_state.parking import Parked
+from redis_state.board.entry import IndexEntry
+from redis_state.board.maintainer_actions import MaintainerActions, wake_sync
+from redis_state.board.request_snapshot import RequestSnapshot
+from redis_state.parking import ParkedSync
 from steward.valkey import Valkey
 from tests.support.board.board_driver import ADA, BOB
 from tests.support.board.board_file import SECRET
@@ -60,7 +60,7 @@ def parked(site: Site) -> str:
 
 def park(site: Site, key: str, error: str = f"ValueError: {HOSTILE}") -> str:
     """Park the sync of `key`."""
-    site.stand.desk.parking.park(Parked(key=key, error=error, tries=8, since=clock.now() - 60))
+    site.stand.desk.parking.park(ParkedSync(key=key, error=error, tries=8, since=clock.now() - 60))
     return key
 
 
@@ -233,14 +233,14 @@ def test_nobody_is_let_in_whom_nobody_can_vouch_for(site: Site, monkeypatch: pyt
 
 def test_a_sync_that_died_after_it_woke_a_key_tells_and_records_the_same(site: Site) -> None:
     """Done again, it does not take the key for one that was never parked, and there is one decision."""
-    desk, errands = site.stand.desk, Errands(site.stand.desk.redis, site.stand.desk.keys)
+    desk, errands = site.stand.desk, MaintainerActions(site.stand.desk.redis, site.stand.desk.keys)
     key = park(site, "nobody:knows")
-    errand = wake(Person(site.id_of("mia"), "mia"), key, at=clock.now())
+    errand = wake_sync(Person(site.id_of("mia"), "mia"), key, at=clock.now())
     errands.put(errand)
     before = len(wakes(site, "mia"))
     for _ in range(2):
         desk.redis.hdel(desk.keys.errand(errand.id), "answer")
-        sync_errand(desk, errand.id)
+        sync_maintainer_action(desk, errand.id)
         assert errands.read(errand.id) == "woken"
     assert len(wakes(site, "mia")) == before + 1
     assert not is_parked(site, key)
@@ -249,7 +249,7 @@ def test_a_sync_that_died_after_it_woke_a_key_tells_and_records_the_same(site: S
 def test_the_record_names_no_model_that_not_everybody_may_see(site: Site, mia: Browser) -> None:
     """A decision is public: the request of a private model is woken without being named."""
     path = "ada/secret_eval_request_False_float32_Original.json"
-    entry = Entry(path=path, model="ada/secret", standing=Standing(status="FAILED", access="private"))
+    entry = IndexEntry(path=path, model="ada/secret", standing=RequestSnapshot(status="FAILED", access="private"))
     site.stand.desk.index.put(entry)
     assert "Woken" in click(mia, park(site, f"request:{path}")).text
     last = on_record(site, "mia", "request:…")
@@ -298,11 +298,11 @@ def test_unknown_causes_are_listed(site: Site, mia: Browser) -> None:
     unknown = Failure(cause="unknown", fault="unknown", message=f"It ended. {HOSTILE}")
     known = unknown.model_copy(update={"cause": "worker-lost", "fault": "us"})
     for name, failure, access in (("a", unknown, "public"), ("b", known, "public"), ("c", unknown, "gated")):
-        standing = Standing(
+        standing = RequestSnapshot(
             status="FAILED", time=clock.now(), failure=failure, log="javascript:alert(1)", access=access
         )
         site.stand.desk.index.put(
-            Entry(path=PATH.replace("good", name), model=f"ada/{name}", state="settled", standing=standing)
+            IndexEntry(path=PATH.replace("good", name), model=f"ada/{name}", state="settled", standing=standing)
         )
     found = mia.get("/api/maintain/unknown").json()
     assert ([one["model"] for one in found["unknown"]], found["hidden"]) == (["ada/a"], 1)

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from leaderboard.admission.facts import Earlier
+from leaderboard.admission.facts import EarlierRequest
 from steward.valkey import Valkey
 from tests.support.board.board_driver import REQUESTS, Stand
 from tests.support.board.moderation import MAYA, POINTED, Talk, begin, disagree, saga_board
@@ -78,7 +78,7 @@ def test_nobody_removes_a_flagged_model_or_one_that_waits(stand: Stand) -> None:
     talk = Talk(stand)
     talk.say("/remove ada/solo please")
     digest = talk.digest()
-    flagged = (Earlier(path="", model="ada/solo", status="flagged"),)
+    flagged = (EarlierRequest(path="", model="ada/solo", status="flagged"),)
     stand.desk.flags = lambda models, _: flagged if "ada/solo" in models else ()
     was = on_main(stand), on_main(stand, RESULTS)
     talk.say(f"/approve {digest}", MAYA)

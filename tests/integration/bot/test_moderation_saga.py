@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from hub.records import Put, Repo
+from hub.records import Repo, WriteFile
 from steward.valkey import Valkey
 from tests.support.board.board_driver import REQUESTS, Stand
 from tests.support.board.moderation import MAYA, POINTED, Talk, agrees, begin, disagree, saga_board
@@ -245,7 +245,7 @@ def test_what_was_committed_before_a_proposal_is_not_read(stand: Stand) -> None:
     """Whether a part landed is looked for among the commits since it was proposed, however long the history is."""
     begin(stand)
     for number in range(120):
-        stand.desk.hub.commit(stand.desk.requests, [Put("README.md", str(number).encode())], "Busy", "")
+        stand.desk.hub.commit(stand.desk.requests, [WriteFile("README.md", str(number).encode())], "Busy", "")
     stand.hub.box.clock.advance(60)
     talk = Talk(stand)
     talk.say(f"/rename {OLD} {NEW}")

@@ -11,7 +11,7 @@ from huggingface_hub import HfApi
 
 from hub.records import Repo
 from hub.retries import Retries
-from leaderboard.effects import Effect, Mode
+from leaderboard.effects import Effect, EffectMode
 from localhub.testing import LocalHub
 from redis_state.board.entry import Origin
 from tests.support.board.board_driver import REQUESTS, Stand, world
@@ -210,8 +210,8 @@ def test_a_word_of_its_author_has_it_checked_again(stand: Stand) -> None:
     assert look(stand, number) == ["thread"]
 
 
-@pytest.mark.parametrize("mode", [Mode.OFF, Mode.SHADOW])
-def test_a_report_that_is_held_back_is_written_when_the_board_lets_it(stand: Stand, mode: Mode) -> None:
+@pytest.mark.parametrize("mode", [EffectMode.OFF, EffectMode.SHADOW])
+def test_a_report_that_is_held_back_is_written_when_the_board_lets_it(stand: Stand, mode: EffectMode) -> None:
     """Held back, nothing is written or merged, and it is not checked over and over; switched on, all of it happens."""
     policy(stand, "merge")
     effects(stand, comment=mode)
@@ -220,7 +220,7 @@ def test_a_report_that_is_held_back_is_written_when_the_board_lets_it(stand: Sta
     assert look(stand, number) == ["thread"]
     assert (thread(stand, number).status, bot_comments(stand, number)) == ("open", 0)
     listed = [would.effect for would in stand.desk.effects.shadow.read(limit=9).things]
-    assert listed == (["comment"] if mode is Mode.SHADOW else [])
+    assert listed == (["comment"] if mode is EffectMode.SHADOW else [])
     effects(stand)
     look(stand, number)
     assert thread(stand, number).status == "merged"

@@ -9,7 +9,7 @@ import pytest
 import redis
 from typer.testing import CliRunner
 
-from bot.pulls.approving import Approved, decide
+from bot.pulls.approving import ApprovalResult, decide
 from hub.records import Repo
 from localhub.testing import LocalHub
 from redis_state import clock
@@ -33,7 +33,7 @@ def stand(hub: LocalHub, connection: redis.Redis) -> Iterator[Stand]:
         yield made
 
 
-def ask(stand: Stand, number: int, sha: str) -> Approved:
+def ask(stand: Stand, number: int, sha: str) -> ApprovalResult:
     """Maya approves."""
     return decide(stand.desk, stand.desk.requests, number, sha, "maya")
 

@@ -11,7 +11,7 @@ from huggingface_hub import CommitOperationAdd
 
 from bot.core.settings import BotSettings
 from bot.pulls import pull
-from hub.records import Watched
+from hub.records import WatchedItem
 from localhub.testing import LocalHub
 from tests.support.board.board_driver import REQUESTS, Stand, world
 from tests.support.board.board_file import BOARD, SECRET
@@ -42,7 +42,7 @@ def live(tmp_path: Path, connection: redis.Redis, valkey_url: str) -> Iterator[S
     ):
         policy(stand, "merge")
         for domain in ("repo", "discussion"):
-            stand.desk.hub.ensure_webhook(door, [Watched("dataset", REQUESTS)], [domain], SECRET)
+            stand.desk.hub.ensure_webhook(door, [WatchedItem("dataset", REQUESTS)], [domain], SECRET)
         with syncing(stand):
             yield stand
 

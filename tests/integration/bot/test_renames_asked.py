@@ -10,7 +10,7 @@ import redis
 from bot.pulls.approving import decide
 from leaderboard.renames import plan
 from localhub.testing import LocalHub
-from redis_state.dirty import Priority
+from redis_state.dirty import SyncPriority
 from steward.valkey import Valkey
 from tests.support.board.board_driver import REQUESTS, Stand
 from tests.support.board.pull_requests import board_on
@@ -172,7 +172,7 @@ def test_checks_are_told_that_came_after_the_first_answer(stand: Stand) -> None:
     number, _ = open_pull(stand, done(requests_plan().files))
     text = f"Please: {link(stand, number)}"
     asked = int(stand.ada.create_discussion(REQUESTS, "Rename my model", description=text, repo_type="dataset").num)
-    stand.desk.mark(f"thread:dataset/{REQUESTS}:{asked}", Priority.PERSON)
+    stand.desk.mark(f"thread:dataset/{REQUESTS}:{asked}", SyncPriority.PERSON)
     for _ in range(2):
         stand.settle()
         look_at(stand, REQUESTS, asked)

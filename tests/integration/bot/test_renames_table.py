@@ -10,7 +10,7 @@ from typing import Any, Literal
 import pytest
 import redis
 
-from leaderboard.admission.facts import Earlier
+from leaderboard.admission.facts import EarlierRequest
 from leaderboard.renames import plan
 from localhub.testing import LocalHub
 from steward.valkey import Valkey
@@ -50,7 +50,7 @@ def stand(tmp_path_factory: pytest.TempPathFactory, valkey: Valkey) -> Iterator[
         broken = {path("ada/broken"): b"[1]"}
         with board_on(hub, client, FILES | running | broken) as made:
             fill_results(made, RESULT_FILES)
-            flagged = Earlier(path="", model="ada/solo", status="flagged")
+            flagged = EarlierRequest(path="", model="ada/solo", status="flagged")
             made.desk.flags = lambda models, _: (flagged,) if "ada/solo" in models else ()
             yield made
 

@@ -13,8 +13,8 @@ from bot.evaluations.restore_deleted import LOOK_EVERY
 from bot.results import scoreboard
 from bot.results.scores import _first
 from bot.results.searching import find
-from bot.web.board import Views
-from redis_state.board.scoreboard import Scored
+from bot.web.board import BoardReader
+from redis_state.board.scoreboard import EvaluationScores
 from tests.support.board.board_driver import Stand
 from tests.support.board.published_details import publish
 
@@ -74,7 +74,7 @@ def commit(stand: Stand, path: str, content: object) -> None:
     stand.form.create_commit("board/results", operations, commit_message="Add", repo_type="dataset")
 
 
-def page(views: Views) -> list[tuple[str, str, str, float]]:
+def page(views: BoardReader) -> list[tuple[str, str, str, float]]:
     """What the page of results tells: model, commit, licence and average."""
     return [(one.model, one.revision, one.licence, one.average) for one in views.results(size=10).results]
 
@@ -98,11 +98,11 @@ def test_what_finished_is_shown_and_found_by_licence_after_redis_was_lost(
     monkeypatch.setattr(tables, "can_write", lambda: False)
     licensed(stand, "ada/good")
     path = finished(stand)
-    before, rows = stand.desk.scores.all(), page(Views(stand.desk))
+    before, rows = stand.desk.scores.all(), page(BoardReader(stand.desk))
     assert found(stand, "good; Hub License: MIT") == [(path, before[0].average)]
     stand.desk.redis.flushall()
     stand.settle()
-    views = Views(stand.desk)
+    views = BoardReader(stand.desk)
     assert page(views) == []
     look(stand)
     assert stand.desk.scores.all() == before
@@ -118,7 +118,7 @@ def test_what_is_from_before_us_is_shown_and_found_by_licence(stand: Stand) -> N
     look(stand)
     (scored,) = stand.desk.scores.all()
     assert scored.path == path
-    assert page(Views(stand.desk)) == [("ada/plain", "a" * 40, "apache-2.0", scored.average)]
+    assert page(BoardReader(stand.desk)) == [("ada/plain", "a" * 40, "apache-2.0", scored.average)]
     assert found(stand, "Hub License: apache-2.0") == [(path, scored.average)]
     assert found(stand, "lost; Hub License: MIT") == [(lost, None)]
 
@@ -190,7 +190,7 @@ def test_scores_of_an_earlier_version_are_noted_anew(stand: Stand) -> None:
     path = finished(stand)
     (whole,) = stand.desk.scores.all()
     bare = whole.model_dump_json(exclude={"revision", "results"})
-    assert Scored.model_validate_json(bare).revision == ""
+    assert EvaluationScores.model_validate_json(bare).revision == ""
     stand.desk.redis.hset(stand.desk.keys.scores, path, bare)
     stand.desk.redis.delete(stand.desk.keys.scores_state)
     look(stand)
@@ -200,7 +200,7 @@ def test_scores_of_an_earlier_version_are_noted_anew(stand: Stand) -> None:
 def test_what_was_removed_is_shown_no_more(stand: Stand) -> None:
     """No score on the page, in a search or beside another model's; a request that is put back has it again."""
     path = finished(stand)
-    file, views = stand.file(path), Views(stand.desk)
+    file, views = stand.file(path), BoardReader(stand.desk)
     (row,) = page(views)
     assert _first(stand.desk, stand.desk.scores.all()) is not None
     stand.put(path, json.dumps({**file, "status": "CANCELLED"}).encode())

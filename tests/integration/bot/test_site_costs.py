@@ -8,28 +8,28 @@ import pytest
 import redis
 from redis.connection import Connection
 
-from bot.core.context import Desk
-from bot.web.board import Views
+from bot.core.context import BoardContext
+from bot.web.board import BoardReader
 from hub.client import Hub
 from leaderboard.boards import parse_board
 from leaderboard.suites import find_suite
 from redis_state import clock
-from redis_state.attempts import LOST, Attempts, Progress
+from redis_state.attempts import LOST, AttemptProgress, Attempts
 from redis_state.board.index import Index
 from redis_state.board.pauses import Pauses
-from redis_state.heartbeats import WorkerCard, Workers
+from redis_state.heartbeats import WorkerCard, WorkerRegistry
 from redis_state.keys import Keys
 from tests.support.board.board_file import BOARD
 from tests.support.board.seeded_board import entry
 
 KEYS = Keys("demo")
-PAGES: dict[str, Callable[[Views], object]] = {
+PAGES: dict[str, Callable[[BoardReader], object]] = {
     "queue": lambda views: views.pages.queue(limit=25),
     "queue.json": lambda views: views.pages.whole_queue(limit=25),
-    "workers": Views.workers,
+    "workers": BoardReader.workers,
     "requests": lambda views: views.requests(size=25),
     "results": lambda views: views.results(size=25),
-    "flags": Views.flags,
+    "flags": BoardReader.flags,
     "one": lambda views: views.history("none"),
     "old": lambda views: views.requests(q="old", size=25),
     "api": lambda views: views.pages.requests(status="FAILED", limit=25),
@@ -37,16 +37,18 @@ PAGES: dict[str, Callable[[Views], object]] = {
 
 
 @pytest.fixture
-def views(connection: redis.Redis) -> Iterator[Views]:
+def views(connection: redis.Redis) -> Iterator[BoardReader]:
     """What there is to see of an empty board."""
     hub = Hub("http://127.0.0.1:9", None)
-    yield Views(Desk(board=parse_board(BOARD), suite=find_suite("starter"), hub=hub, redis=connection, now=clock.now))
+    yield BoardReader(
+        BoardContext(board=parse_board(BOARD), suite=find_suite("starter"), hub=hub, redis=connection, now=clock.now)
+    )
     hub.close()
 
 
 def fill(connection: redis.Redis, count: int) -> None:
     """So many that run, each on its worker, and as many of each other kind."""
-    index, attempts, workers = Index(connection, KEYS), Attempts(connection, KEYS), Workers(connection, KEYS)
+    index, attempts, workers = Index(connection, KEYS), Attempts(connection, KEYS), WorkerRegistry(connection, KEYS)
     now = clock.now()
     Pauses(connection, KEYS).learn("1", b'{"tier:large": {"reason": "The cluster moves."}}')
     for number in range(count):
@@ -55,7 +57,7 @@ def fill(connection: redis.Redis, count: int) -> None:
         held = entry(f"held/{number}", "waiting", "PENDING", attempt=f"{number:012x}-deadbeef-3", tier="large")
         old = entry(f"old/{number}", "foreign", "FAILED", old=True)
         index.put(running, waiting, held, old, entry(f"end/{number}", "settled", "FAILED"))
-        attempt, worker, progress = running.attempt or "", f"w{number:02}", Progress("evaluate", number, 100)
+        attempt, worker, progress = running.attempt or "", f"w{number:02}", AttemptProgress("evaluate", number, 100)
         attempts.take(attempt, running.path, worker, now=now)
         attempts.beat(attempt, progress, now=now, worker=worker, path=running.path)
         card = WorkerCard(
@@ -64,7 +66,9 @@ def fill(connection: redis.Redis, count: int) -> None:
         workers.announce(card)
 
 
-def test_no_page_asks_once_for_each_row(views: Views, connection: redis.Redis, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_page_asks_once_for_each_row(
+    views: BoardReader, connection: redis.Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Three times as many that run, wait, failed and work: not one round trip more."""
     sent, send = list[int](), Connection.send_packed_command
 

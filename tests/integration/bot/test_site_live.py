@@ -9,16 +9,16 @@ from typing import Any
 import pytest
 import redis
 
-from bot.core.context import Desk
+from bot.core.context import BoardContext
 from bot.intake.inbox import connect_inbox
-from bot.read_models.lists import Pages
+from bot.read_models.lists import QueueReader
 from bot.web import live as module
 from bot.web.live import Events, Live
 from hub.client import Hub
 from leaderboard.boards import parse_board
 from leaderboard.suites import find_suite
 from redis_state import clock
-from redis_state.attempts import Attempts, Progress
+from redis_state.attempts import AttemptProgress, Attempts
 from redis_state.board.index import Index
 from redis_state.keys import Keys
 from tests.support.board.seeded_board import entry, furnish, path_of
@@ -29,17 +29,19 @@ SECONDS = 10.0
 
 
 @pytest.fixture
-def desk(connection: redis.Redis) -> Iterator[Desk]:
+def desk(connection: redis.Redis) -> Iterator[BoardContext]:
     """A desk that only looks, at a board in the middle of its day."""
     from tests.support.board.board_file import BOARD
 
     furnish(connection, KEYS)
     hub = Hub("http://127.0.0.1:9", None)
-    yield Desk(board=parse_board(BOARD), suite=find_suite("starter"), hub=hub, redis=connection, now=clock.now)
+    yield BoardContext(board=parse_board(BOARD), suite=find_suite("starter"), hub=hub, redis=connection, now=clock.now)
     hub.close()
 
 
-def played(desk: Desk, url: str, monkeypatch: pytest.MonkeyPatch, story: Callable[[Live], Awaitable[None]]) -> None:
+def played(
+    desk: BoardContext, url: str, monkeypatch: pytest.MonkeyPatch, story: Callable[[Live], Awaitable[None]]
+) -> None:
     """Play `story` with a Live that looks often."""
     monkeypatch.setattr(module, "PAUSE", 0.01)
     monkeypatch.setattr(module, "EVERY", 0.05)
@@ -48,7 +50,7 @@ def played(desk: Desk, url: str, monkeypatch: pytest.MonkeyPatch, story: Callabl
         client = connect_inbox(url)
         try:
             async with asyncio.timeout(SECONDS):
-                await story(Live(client, KEYS, Pages(desk)))
+                await story(Live(client, KEYS, QueueReader(desk)))
         finally:
             await client.aclose()
 
@@ -57,7 +59,7 @@ def played(desk: Desk, url: str, monkeypatch: pytest.MonkeyPatch, story: Callabl
 
 def beat(connection: redis.Redis) -> None:
     """The first of those that run is at the 413th of 540 requests."""
-    progress, path = Progress("evaluate", 413, 540), path_of("north/spruce-3b")
+    progress, path = AttemptProgress("evaluate", 413, 540), path_of("north/spruce-3b")
     Attempts(connection, KEYS).beat(ATTEMPT, progress, now=clock.now(), worker="gpu-0", path=path)
 
 
@@ -70,7 +72,7 @@ async def until(stream: AsyncIterator[bytes], word: bytes) -> bytes:
 
 
 def test_viewers_see_progress_and_changes(
-    desk: Desk, connection: redis.Redis, valkey_url: str, monkeypatch: pytest.MonkeyPatch
+    desk: BoardContext, connection: redis.Redis, valkey_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Each of many viewers is told; one task looks for all of them, and stops when the last has left."""
 
@@ -97,7 +99,7 @@ def test_viewers_see_progress_and_changes(
 
 
 def test_a_look_that_fails_leaves_nobody_without_the_next(
-    desk: Desk, connection: redis.Redis, valkey_url: str, monkeypatch: pytest.MonkeyPatch
+    desk: BoardContext, connection: redis.Redis, valkey_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whatever a look dies of, those who watch are told of what happens afterwards."""
     monkeypatch.setattr(module, "ALIVE", 0.05)
@@ -117,7 +119,7 @@ def test_a_look_that_fails_leaves_nobody_without_the_next(
 
 
 def test_who_comes_first_is_not_told_what_the_last_one_saw(
-    desk: Desk, connection: redis.Redis, valkey_url: str, monkeypatch: pytest.MonkeyPatch
+    desk: BoardContext, connection: redis.Redis, valkey_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Between two viewers nobody looks: what was known then is not told as news."""
 
@@ -134,7 +136,7 @@ def test_who_comes_first_is_not_told_what_the_last_one_saw(
 
 
 def test_private_models_are_not_told_of(
-    desk: Desk, connection: redis.Redis, valkey_url: str, monkeypatch: pytest.MonkeyPatch
+    desk: BoardContext, connection: redis.Redis, valkey_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Their progress is somebody's, without a name."""
     index = Index(connection, KEYS)
@@ -148,7 +150,9 @@ def test_private_models_are_not_told_of(
     played(desk, valkey_url, monkeypatch, story)
 
 
-def test_streams_end_when_the_server_stops(desk: Desk, valkey_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_streams_end_when_the_server_stops(
+    desk: BoardContext, valkey_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """No viewer holds a stop up."""
 
     async def story(live: Live) -> None:

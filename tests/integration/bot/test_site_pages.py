@@ -13,8 +13,8 @@ import redis
 
 from bot.core.settings import BotSettings
 from bot.web import board_models
-from bot.web.rows import Rows
-from bot.web.table import Table
+from bot.web.rows import RequestRows
+from bot.web.table import RequestTable
 from redis_state.board.index import Index
 from redis_state.keys import Keys
 from steward.valkey import Valkey
@@ -138,14 +138,14 @@ def test_the_table_is_read_before_anybody_looks(
     lasting_valkey: Valkey, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A server that starts puts its table in order by itself: at 100,000 rows the first to look would wait for it."""
-    read, rows = threading.Event(), Table.rows
+    read, rows = threading.Event(), RequestTable.rows
 
-    def noted(table: Table) -> Rows:
+    def noted(table: RequestTable) -> RequestRows:
         found = rows(table)
         read.set()
         return found
 
-    monkeypatch.setattr(Table, "rows", noted)
+    monkeypatch.setattr(RequestTable, "rows", noted)
     for _ in serving(lasting_valkey, tmp_path, KEYS.board):
         assert read.wait(20)
 
@@ -235,7 +235,7 @@ def test_a_page_that_is_known_is_not_sent_again(site: Client) -> None:
 
 def test_the_twin_of_every_page_says_the_same(site: Client) -> None:
     """Flags, workers and the life of a request, as JSON."""
-    flags = board_models.Flags.model_validate(site.get("/api/flags").json()).flags
+    flags = board_models.FlagsResponse.model_validate(site.get("/api/flags").json()).flags
     assert [(one.model, one.stands, one.decisions[0].by) for one in flags] == [("ada/willow-1.5b-merge", True, "maya")]
     workers = site.get("/api/workers").json()["workers"]
     assert [one["request"]["model"] if one["request"] else None for one in workers] == [

@@ -18,7 +18,7 @@ from leaderboard.holds import Hold
 from redis_state import clock
 from redis_state.board.index import Index
 from redis_state.board.scoreboard import Scoreboard
-from redis_state.heartbeats import WorkerCard, Workers
+from redis_state.heartbeats import WorkerCard, WorkerRegistry
 from redis_state.keys import Keys
 from steward.valkey import Valkey
 from tests.support.board.page_client import PAGES, Client, Reader, page, serving
@@ -56,7 +56,7 @@ def hostile(
     index.put(entry(HOSTILE, "running", "RUNNING", path=f"{HOSTILE}/runs.json", attempt="y", number=3))
     put_flags(lasting_redis, KEYS, flag(HOSTILE, reason=HOSTILE, thread="javascript:alert(1)", also=(HOSTILE + "2",)))
     card = WorkerCard(name=HOSTILE, tiers=("small",), devices=HOSTILE, versions={HOSTILE: HOSTILE}, since=now, beat=now)
-    Workers(lasting_redis, KEYS).announce(card)
+    WorkerRegistry(lasting_redis, KEYS).announce(card)
     yield from serving(lasting_valkey, tmp_path_factory.mktemp("hostile"), KEYS.board)
 
 

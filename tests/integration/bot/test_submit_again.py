@@ -9,13 +9,13 @@ import httpx2
 import pytest
 
 from bot.core.settings import BotSettings
-from bot.read_models.submit_models import Asked
-from bot.requests.submitting import Wish, submit
+from bot.read_models.submit_models import SubmissionBody
+from bot.requests.submitting import SubmitCommand, submit
 from bot.web.submission_sync import arguments_of, sync_submission
 from leaderboard.attempts import Failure
 from redis_state import clock
-from redis_state.board.entry import Entry
-from redis_state.board.submissions import Submission, Submissions
+from redis_state.board.entry import IndexEntry
+from redis_state.board.submissions import ApiSubmission, ApiSubmissions
 from tests.support.board.board_driver import Stand
 from tests.support.board.discussion import Talk
 from tests.support.board.published_details import publish
@@ -141,10 +141,10 @@ def test_a_bot_that_died_reopens_it_once(stand: Stand) -> None:
     """The same command after it had its effect, before and after the edit landed: it is told as done, and done once."""
     ended(stand)
     head = commit(stand)
-    wish = Wish("ada/good", head, "float32", "Original", "", use_chat_template=False, submitter="ada")
+    wish = SubmitCommand("ada/good", head, "float32", "Original", "", use_chat_template=False, submitter="ada")
     commits = stand.commits()
 
-    def anybody(entry: Entry) -> bool:
+    def anybody(entry: IndexEntry) -> bool:
         return entry.path == PATH
 
     for _ in range(2):
@@ -161,13 +161,13 @@ def test_a_newer_commit_is_submitted_by_a_program(
     """202 with where to follow it, for whoever may resubmit it, and on record; for others 409, as ever."""
     monkeypatch.setattr("bot.web.checks.PATIENCE", 0.0)
     ended(stand)
-    asked = Asked(model="ada/good", precision="float32", revision=commit(stand))
+    asked = SubmissionBody(model="ada/good", precision="float32", revision=commit(stand))
     for who, status, code in (("bob", 409, "exists"), ("ada", 202, "resubmitted")):
         account = stand.desk.hub.user(who)
         arguments = arguments_of(asked)
         assert isinstance(arguments, dict)
-        submission = Submission(person_id=account.id, person_name=who, arguments=arguments, at=clock.now())
-        Submissions(stand.desk.redis, stand.desk.keys).put(submission)
+        submission = ApiSubmission(person_id=account.id, person_name=who, arguments=arguments, at=clock.now())
+        ApiSubmissions(stand.desk.redis, stand.desk.keys).put(submission)
         sync_submission(stand.desk, submission.digest)
         answer = post(web, json.loads(asked.model_dump_json()), f"hf_{who}")
         assert (answer.status_code, answer.json()["code"], answer.json()["path"]) == (status, code, PATH)

@@ -11,17 +11,17 @@ from typing import Any
 import pytest
 import redis
 
-from bot.core.context import Desk
+from bot.core.context import BoardContext
 from bot.core.flag_table import FlagBook
-from bot.model_facts.board_facts import gather_surroundings, weights_digest
+from bot.model_facts.board_facts import gather_board_facts, weights_digest
 from hub.client import Hub
-from leaderboard.admission.facts import Earlier, ModelFacts, ModelFile, Surroundings, Weights
+from leaderboard.admission.facts import BoardFacts, EarlierRequest, ModelFacts, ModelFile, Weights
 from leaderboard.attempts import Failure
 from leaderboard.boards import parse_board
 from leaderboard.requests import Request, RequestPath, parse_request
 from leaderboard.suites import find_suite
-from redis_state.board.entry import Entry
-from redis_state.board.request_snapshot import Standing
+from redis_state.board.entry import IndexEntry
+from redis_state.board.request_snapshot import RequestSnapshot
 from tests.support.board.board_file import BOARD
 
 NOW = 1_800_000_000.0
@@ -40,10 +40,10 @@ OURS = Failure(cause="worker-lost", fault="us", message="lost")
 
 
 @pytest.fixture
-def desk(connection: redis.Redis) -> Iterator[Desk]:
+def desk(connection: redis.Redis) -> Iterator[BoardContext]:
     """A desk whose Hub nobody asks."""
     with Hub("http://127.0.0.1:9", None) as hub:
-        yield Desk(parse_board(BOARD), find_suite("starter"), hub, connection, now=lambda: NOW)
+        yield BoardContext(parse_board(BOARD), find_suite("starter"), hub, connection, now=lambda: NOW)
 
 
 def place(model: str, precision: str = "float16", *, private: bool = False) -> str:
@@ -54,12 +54,12 @@ def place(model: str, precision: str = "float16", *, private: bool = False) -> s
 
 def entry(
     model: str, *, path: str = "", days: float = 1.0, by: str = "", status: str = "FINISHED", **more: Any
-) -> Entry:
+) -> IndexEntry:
     """A request that ended well `days` ago."""
     said = {"revision": SHA, "failure": more.pop("failure", None), "access": more.pop("access", "public")}
-    standing = Standing(status=status, time=NOW - days * DAY, chat_template=more.pop("chat", False), **said)
+    standing = RequestSnapshot(status=status, time=NOW - days * DAY, chat_template=more.pop("chat", False), **said)
     known = {"state": "settled", "sha": SHA, "used": 1, "submitter": by, "standing": standing, **more}
-    return Entry(path=path or place(model), model=model, **known)
+    return IndexEntry(path=path or place(model), model=model, **known)
 
 
 def request(model: str = "ada/tiger", **fields: Any) -> Request:
@@ -70,18 +70,20 @@ def request(model: str = "ada/tiger", **fields: Any) -> Request:
     return found
 
 
-def around(desk: Desk, *entries: Entry, asked: Request | None = None, by: str = "grace", **facts: Any) -> Surroundings:
+def around(
+    desk: BoardContext, *entries: IndexEntry, asked: Request | None = None, by: str = "grace", **facts: Any
+) -> BoardFacts:
     """What is known around a submission by `by`, where these requests are on the board."""
     desk.index.put(*entries)
-    return gather_surroundings(desk, asked or request(), replace(FACTS, **facts), by)
+    return gather_board_facts(desk, asked or request(), replace(FACTS, **facts), by)
 
 
-def test_an_empty_board_knows_nothing(desk: Desk) -> None:
+def test_an_empty_board_knows_nothing(desk: BoardContext) -> None:
     """Nothing is repeated, nobody has a quota used up, nobody minds."""
-    assert around(desk) == Surroundings(NOW, "grace")
+    assert around(desk) == BoardFacts(NOW, "grace")
 
 
-def test_the_same_evaluation_at_another_path_is_told_with_its_address(desk: Desk) -> None:
+def test_the_same_evaluation_at_another_path_is_told_with_its_address(desk: BoardContext) -> None:
     """In any case of letters, and under the name that the model has now."""
     other = entry("Ada/Tiger")
     (found,) = around(desk, other).same
@@ -99,29 +101,29 @@ def test_the_same_evaluation_at_another_path_is_told_with_its_address(desk: Desk
         entry("Ada/Tigers"),
         entry("Ada/Tiger", state="new", sha=None),
         entry("Ada/Tiger", status="FAILED", used=None, failure=THEIRS),
-        entry("Ada/Tiger", sha="b" * 40, standing=Standing(status="FINISHED", revision="b" * 40)),
+        entry("Ada/Tiger", sha="b" * 40, standing=RequestSnapshot(status="FINISHED", revision="b" * 40)),
     ],
     ids=["own path", "precision", "chat template", "name", "not judged yet", "refused", "commit"],
 )
-def test_another_evaluation_is_no_repetition(desk: Desk, other: Entry) -> None:
+def test_another_evaluation_is_no_repetition(desk: BoardContext, other: IndexEntry) -> None:
     """The same path, or one that differs in anything that makes a row of the table."""
     assert around(desk, other).same == ()
 
 
 @pytest.mark.parametrize("status", ["PENDING", "RUNNING", "FINISHED", "FAILED", "CANCELLED", "PENDING_NEW_EVAL"])
-def test_a_repetition_is_one_whatever_became_of_it(desk: Desk, status: str) -> None:
+def test_a_repetition_is_one_whatever_became_of_it(desk: BoardContext, status: str) -> None:
     """Every status counts, where it came to an evaluation."""
     assert [one.status for one in around(desk, entry("Ada/Tiger", status=status)).same] == [status]
 
 
-def test_a_file_from_before_adoption_counts(desk: Desk) -> None:
+def test_a_file_from_before_adoption_counts(desk: BoardContext) -> None:
     """It has none of our facts; its revision tells."""
     old = entry("Ada/Tiger", sha=None, used=None, state="foreign")
     old = old.model_copy(update={"standing": old.standing.model_copy(update={"old": True})})
     assert around(desk, old).same != ()
 
 
-def test_the_same_weights_under_another_name_are_told(desk: Desk) -> None:
+def test_the_same_weights_under_another_name_are_told(desk: BoardContext) -> None:
     """Unless they are of the same model, were refused, are private, or it is only a part of them that is alike."""
     weights = weights_digest(FACTS)
     assert len(weights) == 64
@@ -132,7 +134,7 @@ def test_the_same_weights_under_another_name_are_told(desk: Desk) -> None:
     assert around(desk, entry("eve/lion", weights=weights), files=(ModelFile("model.safetensors"),)).copies == ()
 
 
-COUNTS: list[tuple[Callable[[], Entry], bool]] = [
+COUNTS: list[tuple[Callable[[], IndexEntry], bool]] = [
     (lambda: entry("ada/a", by="Grace"), True),
     (lambda: entry("ada/a", by="Grace", status="PENDING", state="waiting", used=None), True),
     (lambda: entry("ada/a", by="Grace", status="PENDING", state="new", used=None), False),
@@ -146,14 +148,16 @@ COUNTS: list[tuple[Callable[[], Entry], bool]] = [
 
 
 @pytest.mark.parametrize(("made", "counts"), COUNTS)
-def test_a_quota_counts_what_came_to_something(desk: Desk, made: Callable[[], Entry], counts: bool) -> None:
+def test_a_quota_counts_what_came_to_something(
+    desk: BoardContext, made: Callable[[], IndexEntry], counts: bool
+) -> None:
     """Within the window, and neither refused nor lost; by submitter and by organisation, in any case of letters."""
     found = around(desk, made())
     assert (found.by_submitter, found.by_organisation) == (int(counts), int(counts))
     assert around(desk, asked=request("eve/lion"), by="heidi").by_submitter == 0
 
 
-def test_what_was_accepted_once_is_not_counted_again(desk: Desk) -> None:
+def test_what_was_accepted_once_is_not_counted_again(desk: BoardContext) -> None:
     """It is put back, or looked at again: whatever came since came later."""
     others = [entry(f"ada/m{number}", by="grace") for number in range(9)]
     again = request(steward={"attempt": 1, "revision": SHA})
@@ -163,7 +167,7 @@ def test_what_was_accepted_once_is_not_counted_again(desk: Desk) -> None:
     assert around(desk, waits).by_submitter == 0
 
 
-def test_after_redis_is_lost_nobody_is_refused_for_what_came_later(desk: Desk) -> None:
+def test_after_redis_is_lost_nobody_is_refused_for_what_came_later(desk: BoardContext) -> None:
     """A request that waited is judged as of its own time; one that appears now as of now."""
     others = [entry(f"ada/m{number}", by="grace", days=1) for number in range(5)]
     before = entry("ada/tiger", days=3, state="new", sha=None, used=None, status="PENDING")
@@ -171,12 +175,12 @@ def test_after_redis_is_lost_nobody_is_refused_for_what_came_later(desk: Desk) -
     assert around(desk, before.model_copy(update={"fresh": True})).by_submitter == 5
 
 
-def test_flags_are_asked_for_by_every_name(desk: Desk) -> None:
+def test_flags_are_asked_for_by_every_name(desk: BoardContext) -> None:
     """The name that was asked for, the one the Hub has now, and those of copies; with the digest of the weights."""
     asked: list[tuple[list[str], str]] = []
-    flag = Earlier("", "eve/lion", "contaminated", "http://flag")
+    flag = EarlierRequest("", "eve/lion", "contaminated", "http://flag")
 
-    def flags(models: Any, weights: str, /) -> tuple[Earlier, ...]:
+    def flags(models: Any, weights: str, /) -> tuple[EarlierRequest, ...]:
         asked.append((list(models), weights))
         return (flag,)
 
@@ -186,7 +190,7 @@ def test_flags_are_asked_for_by_every_name(desk: Desk) -> None:
     assert asked == [(["ada/old-name", "ada/tiger", "eve/lion"], weights)]
 
 
-def test_authors_who_opted_out_have_under_every_name(desk: Desk) -> None:
+def test_authors_who_opted_out_have_under_every_name(desk: BoardContext) -> None:
     """The name that the Hub has now counts as well."""
     policy = desk.board.admission.model_copy(update={"do_not_submit": ("ada/Tiger",)})
     desk.board = desk.board.model_copy(update={"admission": policy})
@@ -194,7 +198,7 @@ def test_authors_who_opted_out_have_under_every_name(desk: Desk) -> None:
     assert not around(desk, id="ada/lion", asked=request("ada/lion")).opted_out
 
 
-def test_authors_of_a_base_model_who_opted_out_have_under_every_name(desk: Desk) -> None:
+def test_authors_of_a_base_model_who_opted_out_have_under_every_name(desk: BoardContext) -> None:
     """By the board file, or by a record in the flags repo: the name that was asked for, and the one the Hub has now."""
     base = replace(FACTS, id="eve/root")
     policy = desk.board.admission.model_copy(update={"do_not_submit": ("Eve/Root",)})

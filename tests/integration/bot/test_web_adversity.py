@@ -9,18 +9,18 @@ import pytest
 import redis
 from redis.exceptions import ConnectionError as RedisAway
 
-from bot.core.context import Desk
-from bot.read_models.lists import Pages
-from bot.read_models.queue_snapshot import look
+from bot.core.context import BoardContext
+from bot.read_models.lists import QueueReader
+from bot.read_models.queue_snapshot import take_snapshot
 from bot.web import table as module
-from bot.web.flags import FlagsView
-from bot.web.table import Table
+from bot.web.flags import FlagReader
+from bot.web.table import RequestTable
 from hub.client import Hub
 from leaderboard.boards import parse_board
 from leaderboard.holds import Hold
 from leaderboard.suites import find_suite
 from redis_state import clock
-from redis_state.board.entry import Entry
+from redis_state.board.entry import IndexEntry
 from redis_state.board.index import Index
 from redis_state.keys import Keys
 from tests.support.board.board_file import BOARD
@@ -30,10 +30,10 @@ KEYS = Keys("demo")
 
 
 @pytest.fixture
-def desk(connection: redis.Redis) -> Iterator[Desk]:
+def desk(connection: redis.Redis) -> Iterator[BoardContext]:
     """A desk that only looks."""
     hub = Hub("http://127.0.0.1:9", None)
-    yield Desk(board=parse_board(BOARD), suite=find_suite("starter"), hub=hub, redis=connection, now=clock.now)
+    yield BoardContext(board=parse_board(BOARD), suite=find_suite("starter"), hub=hub, redis=connection, now=clock.now)
     hub.close()
 
 
@@ -51,7 +51,7 @@ def failing(monkeypatch: pytest.MonkeyPatch, where: object, name: str, *, after:
     return lambda: monkeypatch.setattr(where, name, plain)
 
 
-def finished(desk: Desk, model: str) -> Entry:
+def finished(desk: BoardContext, model: str) -> IndexEntry:
     """A request that has scores."""
     one = entry(model, "settled", "FINISHED", category="chat")
     Index(desk.redis, KEYS).put(one)
@@ -59,15 +59,15 @@ def finished(desk: Desk, model: str) -> Entry:
     return one
 
 
-def models(table: Table) -> set[str]:
+def models(table: RequestTable) -> set[str]:
     """The models in the table."""
     return {line.model for line in table.rows().lines}
 
 
-def test_a_change_that_was_seen_but_not_read_is_read_again(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_change_that_was_seen_but_not_read_is_read_again(desk: BoardContext, monkeypatch: pytest.MonkeyPatch) -> None:
     """Redis goes away after it has told what changed, and before it has told how that stands now."""
     finished(desk, "ada/one")
-    table = Table(desk)
+    table = RequestTable(desk)
     assert models(table) == {"ada/one"}
     finished(desk, "ada/two")
     mended = failing(monkeypatch, desk.scores, "find")
@@ -77,11 +77,13 @@ def test_a_change_that_was_seen_but_not_read_is_read_again(desk: Desk, monkeypat
     assert models(table) == {"ada/one", "ada/two"}
 
 
-def test_a_flag_that_was_read_before_redis_went_away_hides_its_row(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_flag_that_was_read_before_redis_went_away_hides_its_row(
+    desk: BoardContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The flags were read, and the changes were not: at the next look nothing is new, and the flag counts."""
     desk.flag_book.repo = desk.requests
     finished(desk, "ada/one")
-    table = Table(desk)
+    table = RequestTable(desk)
     assert table.rows().flagged == frozenset()
     put_flags(desk.redis, KEYS, flag("ada/one"))
     mended = failing(monkeypatch, desk.redis, "xrange")
@@ -91,12 +93,14 @@ def test_a_flag_that_was_read_before_redis_went_away_hides_its_row(desk: Desk, m
     assert table.rows().flagged == {0}
 
 
-def test_who_looks_while_all_is_read_again_neither_waits_nor_reads(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_who_looks_while_all_is_read_again_neither_waits_nor_reads(
+    desk: BoardContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A large table is read anew in the background after an amnesia: meanwhile the rows are those from before."""
     for number in range(8):
         finished(desk, f"ada/m{number}")
     monkeypatch.setattr(module, "MANY", 4)
-    table = Table(desk)
+    table = RequestTable(desk)
     before = models(table)
     desk.redis.delete(KEYS.request_changes)
     seen, reads, find, paths = list[set[str]](), list[int](), desk.scores.find, desk.index.paths
@@ -118,19 +122,21 @@ def test_who_looks_while_all_is_read_again_neither_waits_nor_reads(desk: Desk, m
     assert models(table) == before
 
 
-def waiting(desk: Desk, model: str, **changes: Any) -> None:
+def waiting(desk: BoardContext, model: str, **changes: Any) -> None:
     """A request that waits for its turn."""
     Index(desk.redis, KEYS).put(entry(model, "waiting", "PENDING", attempt="a", **changes))
 
 
-def test_two_who_look_at_the_queue_at_once_each_see_one_queue(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_two_who_look_at_the_queue_at_once_each_see_one_queue(
+    desk: BoardContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Another thread has put the turns of a newer queue in the place of those that were just worked out."""
     waiting(desk, "ada/one")
-    pages, line = Pages(desk), look(desk)
+    pages, line = QueueReader(desk), take_snapshot(desk)
     waiting(desk, "ada/two")
-    other = look(desk)
+    other = take_snapshot(desk)
 
-    class Meddled(Pages):
+    class Meddled(QueueReader):
         """Pages at which somebody else looks in between."""
 
         def __setattr__(self, name: str, value: Any) -> None:
@@ -144,18 +150,18 @@ def test_two_who_look_at_the_queue_at_once_each_see_one_queue(desk: Desk, monkey
 
 
 @pytest.mark.parametrize(("access", "reason"), [("private", ""), ("public", "ada/secret has no licence.")])
-def test_why_a_private_model_is_held_back_is_not_told(desk: Desk, access: str, reason: str) -> None:
+def test_why_a_private_model_is_held_back_is_not_told(desk: BoardContext, access: str, reason: str) -> None:
     """The words of whoever holds it may name it: that it is on hold is all that everybody is told."""
     hold = Hold(reason="ada/secret has no licence.", by="mia")
     waiting(desk, "ada/secret", access=access, hold=hold)
-    (held,) = Pages(desk).queue().held
+    (held,) = QueueReader(desk).queue().held
     assert (held.kind, held.reason, held.by) == ("hold", reason, "mia" if reason else "")
 
 
-def test_flags_are_read_once_for_each_commit(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_flags_are_read_once_for_each_commit(desk: BoardContext, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whoever looks at pages by the hundred has all flags read once, and sees each change of them."""
     desk.flag_book.repo = desk.requests
-    flags, reads, known = FlagsView(desk.flag_book), list[str](), desk.flag_book.known
+    flags, reads, known = FlagReader(desk.flag_book), list[str](), desk.flag_book.known
 
     def counted() -> Any:
         commit, records = known()

@@ -17,11 +17,11 @@ from leaderboard.adoption import RECORD
 from leaderboard.attempts import Failure
 from leaderboard.holds import Hold
 from redis_state import clock
-from redis_state.attempts import Attempts, Progress
-from redis_state.board.entry import Entry
+from redis_state.attempts import AttemptProgress, Attempts
+from redis_state.board.entry import IndexEntry
 from redis_state.board.index import Index
-from redis_state.board.request_snapshot import Standing
-from redis_state.heartbeats import WorkerCard, Workers
+from redis_state.board.request_snapshot import RequestSnapshot
+from redis_state.heartbeats import WorkerCard, WorkerRegistry
 from redis_state.keys import Keys
 from tests.support.board.board_driver import Stand
 
@@ -34,7 +34,7 @@ def path_of(number: int, org: str = "ada") -> str:
     return f"{org}/m{number}_eval_request_False_float16_Original.json"
 
 
-def entry(number: int, *, org: str = "ada", **changes: Any) -> Entry:
+def entry(number: int, *, org: str = "ada", **changes: Any) -> IndexEntry:
     """A request that waits."""
     standing = {"status": "PENDING", "time": 1_700_000_000.0 + number, **changes.pop("standing", {})}
     fields = {
@@ -44,13 +44,13 @@ def entry(number: int, *, org: str = "ada", **changes: Any) -> Entry:
         "attempt": f"{number:012x}-deadbeef-1",
         "submitter": org,
         "submitted": 1_700_000_000.0 + number,
-        "standing": Standing(**standing),
+        "standing": RequestSnapshot(**standing),
         **changes,
     }
-    return Entry(**fields)
+    return IndexEntry(**fields)
 
 
-def ended(number: int, status: str, **standing: Any) -> Entry:
+def ended(number: int, status: str, **standing: Any) -> IndexEntry:
     """A request that came to its end."""
     return entry(number, state="settled", attempt=None, standing={"status": status, **standing})
 
@@ -123,13 +123,13 @@ def test_a_page_with_a_rare_filter_is_bounded_and_says_where_to_go_on(web: httpx
 
 def test_one_request_tells_where_it_stands(web: httpx2.Client, index: Index, connection: redis.Redis) -> None:
     """Waiting: its place. Held: why. Running: how far. Failed: what of, whose fault it was, and what to do."""
-    workers, attempts, now = Workers(connection, KEYS), Attempts(connection, KEYS), clock.now()
+    workers, attempts, now = WorkerRegistry(connection, KEYS), Attempts(connection, KEYS), clock.now()
     workers.announce(WorkerCard(name="w", tiers=("small", "medium", "large"), since=now, beat=now))
     hold = Hold(reason="It is looked into.", by="maya")
     running = entry(3, state="running")
     index.put(entry(1), entry(2, hold=hold), running, ended(4, "FAILED", failure=FAILURE, log="https://hub/log"))
     attempts.queued(running.attempt or "", running.path, now=now)
-    attempts.beat(running.attempt or "", Progress("evaluate", 3, 12), now=now, worker="w", path=running.path)
+    attempts.beat(running.attempt or "", AttemptProgress("evaluate", 3, 12), now=now, worker="w", path=running.path)
     first = get(web, f"/api/requests/{path_of(1)}")
     assert (first["state"], first["place"]["position"], first["place"]["workers"]) == ("waiting", 1, 1)
     assert first["request_url"].endswith(f"/datasets/board/requests/blob/main/{path_of(1)}")
@@ -290,12 +290,14 @@ def test_ten_thousand_waiting_requests_are_read_once(web: httpx2.Client, index: 
     for start in range(0, 10_000, 1_000):
         index.put(*(entry(number, org=f"org{number % 500}") for number in range(start, start + 1_000)))
     now = clock.now()
-    Workers(connection, KEYS).announce(WorkerCard(name="w", tiers=("small", "medium", "large"), since=now, beat=now))
+    WorkerRegistry(connection, KEYS).announce(
+        WorkerCard(name="w", tiers=("small", "medium", "large"), since=now, beat=now)
+    )
     assert get(web, "/api/queue")["counts"]["waiting"] == 10_000
     bodies = [entry(number, org="x").model_dump_json() for number in range(10_000)]
     began = time.process_time()
     for body in bodies:
-        Entry.model_validate_json(body)
+        IndexEntry.model_validate_json(body)
     anew = time.process_time() - began
     quick, changed = list[float](), list[float]()
     for number in range(7):

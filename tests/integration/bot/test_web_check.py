@@ -17,12 +17,12 @@ from typer.testing import CliRunner, Result
 
 from bot.core.settings import BotSettings
 from bot.model_facts.checking import GATED, check
-from bot.web.checks import who
-from hub.records import Put, Repo
+from bot.web.checks import client_name
+from hub.records import Repo, WriteFile
 from leaderboard.attempts import Failure
-from leaderboard.policy import Policy
+from leaderboard.policy import AdmissionPolicy
 from redis_state import clock
-from redis_state.board.check_questions import Question, Questions
+from redis_state.board.check_questions import CheckQuestion, CheckQuestions
 from redis_state.jobs import EvaluationJob
 from redis_state.keys import Keys
 from steward.cli import app
@@ -101,10 +101,10 @@ def test_who_asks_too_often_has_to_wait_and_others_need_not(
     assert asked[0].headers["retry-after"]
     assert asked[0].json()["state"] == "under-way"
     assert (asked[-1].json()["code"], int(asked[-1].headers["retry-after"]) > 0) == ("too-many", True)
-    digest = Question(model="ada/known").digest
-    Questions(connection, KEYS).answer(digest, '{"state": "done", "model": "ada/known", "accepted": true}')
+    digest = CheckQuestion(model="ada/known").digest
+    CheckQuestions(connection, KEYS).answer(digest, '{"state": "done", "model": "ada/known", "accepted": true}')
     assert web.get("/api/check", params={"model": "ada/known"}).json()["accepted"] is True
-    connection.delete(KEYS.asked(who("127.0.0.1")))
+    connection.delete(KEYS.asked(client_name("127.0.0.1")))
     connection.set(KEYS.asked("all"), settings.checks_per_minute, ex=60)
     assert "More is asked" in web.get("/api/check", params={"model": "ada/other"}).json()["message"]
     assert web.get("/api/check", params={"model": "ada/m0"}).status_code == 202  # asked by others already
@@ -112,17 +112,21 @@ def test_who_asks_too_often_has_to_wait_and_others_need_not(
 
 def test_one_customer_of_a_large_network_counts_as_one() -> None:
     """IPv6 addresses count by their network, IPv4 ones each for itself."""
-    assert who("2001:db8:1:2::1") == who("2001:db8:1:2:ffff::2") != who("2001:db8:1:3::1")
-    assert who("192.0.2.1") != who("192.0.2.2")
-    assert who("::ffff:192.0.2.1") == who("192.0.2.1") != who("::ffff:192.0.2.2")
-    assert who("a unix socket") == "unknown"
+    assert client_name("2001:db8:1:2::1") == client_name("2001:db8:1:2:ffff::2") != client_name("2001:db8:1:3::1")
+    assert client_name("192.0.2.1") != client_name("192.0.2.2")
+    assert client_name("::ffff:192.0.2.1") == client_name("192.0.2.1") != client_name("::ffff:192.0.2.2")
+    assert client_name("a unix socket") == "unknown"
 
 
 def made(stand: Stand, name: str, *, private: bool = False, gated: bool = False) -> str:
     """A model of the bot's own, so that its token may read it: pickled weights, and a config."""
     repo = Repo("model", f"steward-bot/{name}")
     stand.desk.hub.create_repo(repo, private=private)
-    files = [Put("config.json", CONFIG.encode()), Put("pytorch_model.bin", b"x"), Put("README.md", b"# A model")]
+    files = [
+        WriteFile("config.json", CONFIG.encode()),
+        WriteFile("pytorch_model.bin", b"x"),
+        WriteFile("README.md", b"# A model"),
+    ]
     stand.desk.hub.commit(repo, files, "Add it", regular=[file.path for file in files])
     if gated:
         stand.desk.hub.gate(repo)
@@ -132,7 +136,7 @@ def made(stand: Stand, name: str, *, private: bool = False, gated: bool = False)
 def test_the_public_hears_of_a_private_model_what_it_hears_of_none(stand: Stand) -> None:
     """Though our token may read it: the same reasons, word by word. The operator is told all."""
     made(stand, "secret", private=True)
-    stand.desk.board = stand.desk.board.model_copy(update={"admission": Policy(private_models=True)})
+    stand.desk.board = stand.desk.board.model_copy(update={"admission": AdmissionPolicy(private_models=True)})
     path = stand.submit("steward-bot/secret")
     stand.settle()
     assert stand.desk.index.get(path).standing.access == "private"  # whoever checks it hears nothing of this request

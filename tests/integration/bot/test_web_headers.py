@@ -15,7 +15,7 @@ from fastapi.routing import APIRoute
 
 from bot.probe import Probe
 from bot.processes.web_app import create_app
-from bot.read_models.lists import Pages
+from bot.read_models.lists import QueueReader
 from steward.valkey import Valkey
 from tests.support.board.sign_in import Browser, Site, signing
 
@@ -123,7 +123,7 @@ def test_only_those_origins_that_are_named_may_frame_a_page(site: Site) -> None:
 
 def test_a_fault_of_our_own_has_the_shape_of_all_errors(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     """As guarded as every other answer: JSON for programs, a page for people; and whoever keeps the log hears of it."""
-    monkeypatch.setattr(Pages, "queue", lambda *_, **__: 1 / 0)
+    monkeypatch.setattr(QueueReader, "queue", lambda *_, **__: 1 / 0)
 
     async def play() -> tuple[httpx2.Response, ...]:
         transport = httpx2.ASGITransport(app=create_app(site.settings), raise_app_exceptions=False)

@@ -18,7 +18,7 @@ from hub.errors import Transient
 from hub.retries import Retries
 from leaderboard.roles import Role
 from redis_state import clock
-from redis_state.board.submissions import Submission, Submissions
+from redis_state.board.submissions import ApiSubmission, ApiSubmissions
 from redis_state.redis import text
 from tests.support.board.board_driver import BOB, REQUESTS, Stand
 from tests.support.board.submissions import GOOD, KEYS, PATH, post, settled, syncs_beside
@@ -192,8 +192,8 @@ def carried_out(web: httpx2.Client, stand: Stand, monkeypatch: pytest.MonkeyPatc
     ada = stand.hub.box.accounts.by_name("ada")
     assert ada is not None
     arguments = arguments_in(json.dumps(GOOD).encode())
-    submission = Submission(person_id=ada.id, person_name="ada", arguments=arguments, at=clock.now())
-    Submissions(stand.desk.redis, KEYS).put(submission)
+    submission = ApiSubmission(person_id=ada.id, person_name="ada", arguments=arguments, at=clock.now())
+    ApiSubmissions(stand.desk.redis, KEYS).put(submission)
     sync_submission(stand.desk, submission.digest)
     stand.hub.box.faults.clear()  # the web server asks the Hub whose token it is
     return post(web, GOOD)

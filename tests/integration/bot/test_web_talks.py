@@ -10,7 +10,7 @@ import httpx2
 import pytest
 import redis
 
-from bot.core.context import Desk
+from bot.core.context import BoardContext
 from bot.threads.decision_log import sync_decisions
 from bot.threads.verbs import REGISTRY
 from bot.web import talks
@@ -18,9 +18,9 @@ from hub.client import Hub
 from leaderboard.boards import parse_board
 from leaderboard.suites import find_suite
 from redis_state import clock
-from redis_state.board.decisions import Decision, Decisions
-from redis_state.board.entry import Entry
-from redis_state.board.request_snapshot import Standing
+from redis_state.board.decisions import CommandDecision, Decisions
+from redis_state.board.entry import IndexEntry
+from redis_state.board.request_snapshot import RequestSnapshot
 from redis_state.clock import iso
 from redis_state.keys import Keys
 from tests.support.board.board_driver import Stand
@@ -31,7 +31,7 @@ KEYS = Keys("demo")
 HOSTILE = "<script>alert(1)</script>\"'&"
 
 
-def decision(number: int, **changes: Any) -> Decision:
+def decision(number: int, **changes: Any) -> CommandDecision:
     """A decision of Mia's."""
     fields = {
         "at": iso(1_795_600_000.0 + number),
@@ -44,7 +44,7 @@ def decision(number: int, **changes: Any) -> Decision:
         "thread": {"repo": "dataset/board/requests", "number": 7},
         "comment": f"c{number}",
     }
-    return Decision.model_validate({**fields, **changes})
+    return CommandDecision.model_validate({**fields, **changes})
 
 
 @pytest.fixture
@@ -80,14 +80,14 @@ def test_what_a_program_did_with_a_private_model_names_it_to_nobody(
     policy = board.admission.model_copy(update={"private_models": takes_private})
     board = board.model_copy(update={"admission": policy})
     hub = Hub("http://127.0.0.1:9", None)
-    desk = Desk(board=board, suite=find_suite("starter"), hub=hub, redis=connection, now=clock.now)
+    desk = BoardContext(board=board, suite=find_suite("starter"), hub=hub, redis=connection, now=clock.now)
     paths = {name: f"ada/{name}_eval_request_False_bfloat16_Original.json" for name in ("open", "secret", "gone")}
     desk.index.put(
-        Entry(path=paths["open"], state="waiting", standing=Standing(access="public")),
-        Entry(path=paths["secret"], state="waiting", standing=Standing(access="private")),
+        IndexEntry(path=paths["open"], state="waiting", standing=RequestSnapshot(access="public")),
+        IndexEntry(path=paths["secret"], state="waiting", standing=RequestSnapshot(access="private")),
     )
 
-    def about(number: int, *names: str, **changes: Any) -> Decision:
+    def about(number: int, *names: str, **changes: Any) -> CommandDecision:
         named = {"command": f"/submit ada/{names[-1]}", "model": f"ada/{names[-1]}", "answer": f"It is {names[-1]}."}
         requests = [paths[name] for name in names]
         return decision(number, verb="submit", requests=requests, **{"thread": None, **named, **changes})
@@ -105,7 +105,7 @@ def test_what_a_program_did_with_a_private_model_names_it_to_nobody(
 
 def test_only_so_many_are_kept(decisions: Decisions, monkeypatch: pytest.MonkeyPatch) -> None:
     """The oldest go; the files on the Hub stay."""
-    monkeypatch.setattr("redis_state.board.decisions.KEPT", 3)
+    monkeypatch.setattr("redis_state.board.decisions.MAX_DECISIONS", 3)
     decisions.put(*(decision(number) for number in range(5)))
     assert [one.comment for one in decisions.newest(limit=10)] == ["c4", "c3", "c2"]
     assert decisions.known(["c1-0", "c4-0"]) == {"c4-0"}

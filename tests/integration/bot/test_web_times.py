@@ -17,11 +17,11 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from redis.connection import AbstractConnection
 
-from bot.core.reader_context import looking_desk
+from bot.core.reader_context import read_only_context
 from bot.core.settings import BotSettings
-from bot.web.board import Views
+from bot.web.board import BoardReader
 from bot.web.charts.drawing import POLICY, WIDTHS
-from bot.web.charts.models import Compared, Times
+from bot.web.charts.models import ComparisonView, TimingsResponse
 from bot.web.charts.pictures import PICTURES
 from leaderboard.timings import PERIODS
 from redis_state import clock
@@ -95,7 +95,7 @@ def pictures(text: str) -> list[str]:
 @pytest.mark.parametrize("length", PERIODS)
 def test_the_page_and_its_twin_tell_the_same(site: Client, length: int) -> None:
     """The figures above, and the tables beside the pictures, are those of the API."""
-    found = Times.model_validate(site.get("/api/times", params={"days": length}).json())
+    found = TimingsResponse.model_validate(site.get("/api/times", params={"days": length}).json())
     text = page(site, f"/times?days={length}")
     assert found.days == len(found.ended) == length
     assert found.waiting.overall is not None
@@ -182,9 +182,9 @@ def test_what_is_counted_is_seen_at_once(site: Client, redis_client: redis.Redis
     }
 
 
-def compared(client: Client, model: str) -> Compared:
+def compared(client: Client, model: str) -> ComparisonView:
     """A model beside others, as its API tells it."""
-    return Compared.model_validate(client.get(f"/api/models/{quote(model)}").json()["compared"])
+    return ComparisonView.model_validate(client.get(f"/api/models/{quote(model)}").json()["compared"])
 
 
 @pytest.mark.parametrize(
@@ -236,7 +236,7 @@ def test_looking_costs_few_round_trips(
     assert site.get("/healthz").status_code == 200
     (tmp_path / "board.yaml").write_text(BOARD.replace("name: demo", f"name: {KEYS.board}"))
     settings = BotSettings(redis_url=valkey.url, board=tmp_path / "board.yaml", webhook_secret=SECRET)
-    views, sent = Views(looking_desk(settings, settings.read_board())), list[Any]()
+    views, sent = BoardReader(read_only_context(settings, settings.read_board())), list[Any]()
     views.table.rows()
     send = AbstractConnection.send_packed_command
     monkeypatch.setattr(

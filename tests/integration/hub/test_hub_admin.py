@@ -7,7 +7,7 @@ from huggingface_hub import HfApi
 
 from hub.client import Hub
 from hub.errors import Conflict, Denied, Gated
-from hub.records import Put, Repo, Watched
+from hub.records import Repo, WatchedItem, WriteFile
 from localhub.testing import LocalHub
 
 CREATE, HOOK = "POST /api/repos/create", "POST /api/settings/webhooks"
@@ -50,7 +50,7 @@ def test_a_space_is_made_with_its_kit(bot: Hub) -> None:
 
 def test_a_gated_repo_lets_nobody_in_by_itself(bot: Hub, mallory: Hub, repo: Repo) -> None:
     """Restricted details are for those who were let in."""
-    bot.commit(repo, [Put("a", b"1")], "Add")
+    bot.commit(repo, [WriteFile("a", b"1")], "Add")
     bot.gate(repo)
     with pytest.raises(Gated):
         mallory.read_file(repo, "a")
@@ -62,7 +62,7 @@ def test_a_webhook_is_made_once_whatever_goes_wrong(local: LocalHub, bot: Hub, r
     """One per address, repos and domains."""
     if kind != "none":
         local.box.faults.add(HOOK, kind)
-    watched = [Watched("dataset", repo.id)]
+    watched = [WatchedItem("dataset", repo.id)]
     first = bot.ensure_webhook(URL, watched, ["repo"], "s3cret")
     assert bot.ensure_webhook(URL, watched, ["repo"], "s3cret") == first
     other = bot.ensure_webhook(URL, watched, ["discussion"], "s3cret")
@@ -72,13 +72,13 @@ def test_a_webhook_is_made_once_whatever_goes_wrong(local: LocalHub, bot: Hub, r
 
 def test_a_webhook_that_was_switched_off_is_switched_on_again(local: LocalHub, bot: Hub, repo: Repo) -> None:
     """The Hub suspends a webhook after failures; the next start mends that."""
-    hook = bot.ensure_webhook(URL, [Watched("dataset", repo.id)], ["repo"], "s3cret")
+    hook = bot.ensure_webhook(URL, [WatchedItem("dataset", repo.id)], ["repo"], "s3cret")
     HfApi(endpoint=local.url, token="hf_bot").disable_webhook(hook.id)
     assert [one.disabled for one in bot.webhooks() if one.id == hook.id] == ["disabled"]
-    assert bot.ensure_webhook(URL, [Watched("dataset", repo.id)], ["repo"], "s3cret").disabled is None
+    assert bot.ensure_webhook(URL, [WatchedItem("dataset", repo.id)], ["repo"], "s3cret").disabled is None
 
 
 def test_a_rotated_secret_leaves_the_rest_of_a_webhook(bot: Hub, repo: Repo) -> None:
     """All fields are sent with it, for missing ones would be taken for empty."""
-    hook = bot.ensure_webhook(URL, [Watched("dataset", repo.id)], ["repo"], "s3cret")
+    hook = bot.ensure_webhook(URL, [WatchedItem("dataset", repo.id)], ["repo"], "s3cret")
     assert bot.rotate_webhook(hook, "another") == hook

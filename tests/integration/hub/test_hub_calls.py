@@ -23,11 +23,11 @@ REPO = Repo("dataset", "ada/requests")
 
 
 @pytest.fixture
-def box(tmp_path: Path) -> Iterator[LocalHub]:
+def local_hub(tmp_path: Path) -> Iterator[LocalHub]:
     """A Hub that gives each account twenty calls in five minutes."""
     in_the_middle_of_a_window = Clock("1800000150,0")
     with LocalHub(tmp_path, WORLD, clock=in_the_middle_of_a_window) as hub:
-        hub.box.limits.set(api=20)
+        hub.local_hub.limits.set(api=20)
         yield hub
 
 
@@ -42,19 +42,19 @@ def count(hub: Hub, who: Urgency, *, most: int) -> int:
     return most
 
 
-def test_the_last_calls_of_a_window_are_left_to_people(box: LocalHub) -> None:
+def test_the_last_calls_of_a_window_are_left_to_people(local_hub: LocalHub) -> None:
     """Background work stops at three tenths, events at one tenth; a person gets what is left, then the Hub's word."""
-    with Hub(box.url, "hf_ada", retries=QUICK) as hub:
+    with Hub(local_hub.url, "hf_ada", retries=QUICK) as hub:
         assert count(hub, Urgency.BACKGROUND, most=50) == 14
         assert count(hub, Urgency.BACKGROUND, most=50) == 0
         assert count(hub, Urgency.EVENT, most=50) == 4
         assert count(hub, Urgency.PERSON, most=50) == 2
-    refused = [call for call in box.box.stats.read()["calls"] if call["status"] == 429]
+    refused = [call for call in local_hub.local_hub.stats.read()["calls"] if call["status"] == 429]
     assert sum(call["count"] for call in refused) == 1  # only the person's call beyond the quota reached the Hub
 
 
-def test_two_clients_of_one_account_hear_of_each_other(box: LocalHub) -> None:
+def test_two_clients_of_one_account_hear_of_each_other(local_hub: LocalHub) -> None:
     """What another process spent shows in the headers of our own next answer, and counts."""
-    with Hub(box.url, "hf_ada", retries=QUICK) as first, Hub(box.url, "hf_ada", retries=QUICK) as second:
+    with Hub(local_hub.url, "hf_ada", retries=QUICK) as first, Hub(local_hub.url, "hf_ada", retries=QUICK) as second:
         assert count(first, Urgency.PERSON, most=13) == 13
         assert count(second, Urgency.BACKGROUND, most=50) == 1

@@ -14,7 +14,7 @@ from huggingface_hub import HfApi
 from hub.client import Hub
 from hub.comments import Marker
 from hub.errors import BadToken, EntryNotFound, NotFound, RepoNotFound, RevisionNotFound, TooLarge
-from hub.records import Delete, Put, Repo
+from hub.records import DeleteFile, Repo, WriteFile
 from localhub.testing import LocalHub
 
 
@@ -34,7 +34,7 @@ def test_a_wrong_token_is_told(local: LocalHub) -> None:
 
 def test_a_file_is_read_in_one_call_with_its_oid_and_commit(bot: Hub, repo: Repo, calls: list[str]) -> None:
     """What compare-and-swap needs comes with the content."""
-    done = bot.commit(repo, [Put("a/b c#1?.json", b'{"x": 1}')], "Add a file")
+    done = bot.commit(repo, [WriteFile("a/b c#1?.json", b'{"x": 1}')], "Add a file")
     calls.clear()
     file = bot.read_file(repo, "a/b c#1?.json")
     assert calls == ["resolve"]
@@ -55,7 +55,7 @@ def test_what_is_missing_is_told_apart(bot: Hub, repo: Repo) -> None:
 
 def test_a_huge_file_is_refused_unread(local: LocalHub, bot: Hub, repo: Repo) -> None:
     """50 MB as a request file cost nothing."""
-    bot.commit(repo, [Put("huge.json", bytes(50 * 1024 * 1024))], "Add a huge file")
+    bot.commit(repo, [WriteFile("huge.json", bytes(50 * 1024 * 1024))], "Add a huge file")
     with pytest.raises(TooLarge):
         bot.read_file(repo, "huge.json", max_bytes=100_000)
 
@@ -68,8 +68,8 @@ def test_a_private_repo_is_hidden_from_strangers(mallory: Hub, new_repo: Callabl
 
 def test_heads_follow_commits_on_branches_and_pull_requests(bot: Hub, repo: Repo) -> None:
     """A head is read from the refs, which do not lag behind."""
-    done = bot.commit(repo, [Put("a", b"1")], "Add a")
-    pull = bot.commit(repo, [Put("b", b"1")], "Propose b", create_pr=True)
+    done = bot.commit(repo, [WriteFile("a", b"1")], "Add a")
+    pull = bot.commit(repo, [WriteFile("b", b"1")], "Propose b", create_pr=True)
     assert bot.head(repo) == done.oid
     assert bot.head(repo, f"refs/pr/{pull.pull_number}") == pull.oid
     with pytest.raises(RevisionNotFound):
@@ -79,7 +79,7 @@ def test_heads_follow_commits_on_branches_and_pull_requests(bot: Hub, repo: Repo
 def test_listings_hold_every_file_beyond_one_page(bot: Hub, repo: Repo) -> None:
     """A thousand entries are a page; the next ones are followed; folders themselves are left out."""
     names = [f"folder {n % 3}/{n:04}.json" for n in range(1100)]
-    bot.commit(repo, [Put(name, name.encode()) for name in names], "Add many")
+    bot.commit(repo, [WriteFile(name, name.encode()) for name in names], "Add many")
     listed = {entry.path: entry for entry in bot.list_files(repo)}
     assert set(names) == listed.keys() - {".gitattributes"}
     assert listed[names[0]].size == len(names[0])
@@ -91,8 +91,18 @@ def test_listings_hold_every_file_beyond_one_page(bot: Hub, repo: Repo) -> None:
 def test_changed_paths_name_both_ends_of_a_rename(bot: Hub, repo: Repo) -> None:
     """Between two commits: added, changed, deleted, renamed, with odd names, and nothing else."""
     long = b"".join(b"line %d\n" % n for n in range(50))
-    old = bot.commit(repo, [Put("gone", b"1"), Put("ä ö.json", b"1"), Put("from", long), Put("same", b"1")], "Before")
-    changes = [Delete("gone"), Put("ä ö.json", b"2"), Delete("from"), Put("to", long), Put('q"uote', b"x")]
+    old = bot.commit(
+        repo,
+        [WriteFile("gone", b"1"), WriteFile("ä ö.json", b"1"), WriteFile("from", long), WriteFile("same", b"1")],
+        "Before",
+    )
+    changes = [
+        DeleteFile("gone"),
+        WriteFile("ä ö.json", b"2"),
+        DeleteFile("from"),
+        WriteFile("to", long),
+        WriteFile('q"uote', b"x"),
+    ]
     new = bot.commit(repo, changes, "After")
     assert set(bot.changed_paths(repo, old.oid, new.oid)) == {"gone", "ä ö.json", "from", "to", 'q"uote'}
     assert bot.changed_paths(repo, new.oid, new.oid) == []
@@ -109,9 +119,9 @@ def test_a_models_facts_come_in_one_call(bot: Hub, new_repo: Callable[..., Repo]
     repo = new_repo("model")
     header = json.dumps({"w": {"dtype": "BF16", "shape": [2, 3], "data_offsets": [0, 12]}}).encode()
     files = [
-        Put("README.md", b"---\nlicense: mit\ntags: [merge]\n---\n# Hello"),
-        Put("config.json", b'{"model_type": "llama", "architectures": ["LlamaForCausalLM"]}'),
-        Put("model.safetensors", struct.pack("<Q", len(header)) + header + bytes(12)),
+        WriteFile("README.md", b"---\nlicense: mit\ntags: [merge]\n---\n# Hello"),
+        WriteFile("config.json", b'{"model_type": "llama", "architectures": ["LlamaForCausalLM"]}'),
+        WriteFile("model.safetensors", struct.pack("<Q", len(header)) + header + bytes(12)),
     ]
     done = bot.commit(repo, files, "Add a model")
     calls.clear()
@@ -132,7 +142,7 @@ def test_a_models_facts_come_in_one_call(bot: Hub, new_repo: Callable[..., Repo]
 
 def test_history_is_newest_first_and_as_long_as_asked(bot: Hub, repo: Repo, calls: list[str]) -> None:
     """Title and description of a commit are told apart, and no page is fetched that nobody wants."""
-    done = [bot.commit(repo, [Put("n", str(n).encode())], f"Count {n}", f"because of {n}") for n in range(3)]
+    done = [bot.commit(repo, [WriteFile("n", str(n).encode())], f"Count {n}", f"because of {n}") for n in range(3)]
     calls.clear()
     newest, older = bot.commits(repo, limit=2)
     assert calls == ["commits"]
@@ -149,7 +159,7 @@ def test_a_renamed_repo_is_read_and_written_under_its_old_name(local: LocalHub, 
     """The Hub forwards with 307; nothing is lost between the rename and its webhook."""
     new_name = f"{repo.id}-renamed"
     HfApi(endpoint=local.url, token="hf_bot").move_repo(repo.id, new_name, repo_type="dataset")
-    bot.commit(repo, [Put("a", b"1")], "Write under the old name")
+    bot.commit(repo, [WriteFile("a", b"1")], "Write under the old name")
     assert bot.read_file(Repo("dataset", new_name), "a").data == b"1"
     assert bot.read_file(repo, "a").data == b"1"
     assert bot.list_files(repo)
@@ -161,7 +171,7 @@ def test_a_renamed_repo_is_read_and_written_under_its_old_name(local: LocalHub, 
 def test_a_part_of_a_file_is_read_without_the_rest(bot: Hub, repo: Repo, calls: list[str]) -> None:
     """A range comes in one call, whether git or LFS keeps the file; past its end there is nothing."""
     large = bytes(range(256)) * 100
-    head = bot.commit(repo, [Put("large.safetensors", large), Put("small.txt", b"0123456789")], "Add").oid
+    head = bot.commit(repo, [WriteFile("large.safetensors", large), WriteFile("small.txt", b"0123456789")], "Add").oid
     calls.clear()
     assert bot.read_range(repo, "small.txt", head, 2, 6) == b"2345"
     assert bot.read_range(repo, "small.txt", head, 8, 100) == b"89"
@@ -172,7 +182,7 @@ def test_a_part_of_a_file_is_read_without_the_rest(bot: Hub, repo: Repo, calls: 
 
 def test_a_file_is_saved_without_being_held(bot: Hub, repo: Repo) -> None:
     """A saved file has its bytes in the file that was given, whatever was in there; one that is too large is told."""
-    head = bot.commit(repo, [Put("words.txt", b"words")], "Add").oid
+    head = bot.commit(repo, [WriteFile("words.txt", b"words")], "Add").oid
     kept = io.BytesIO(b"what was there before")
     bot.save_file(repo, "words.txt", head, kept, max_bytes=5)
     assert kept.getvalue() == b"words"
@@ -183,7 +193,7 @@ def test_a_file_is_saved_without_being_held(bot: Hub, repo: Repo) -> None:
 def test_the_digests_of_large_files_come_with_the_facts(bot: Hub, new_repo: Callable[..., Repo]) -> None:
     """A model's files have the sha256 under which LFS keeps them, and none where git does."""
     repo = new_repo("model")
-    bot.commit(repo, [Put("model.safetensors", b"weights"), Put("config.json", b"{}")], "Add")
+    bot.commit(repo, [WriteFile("model.safetensors", b"weights"), WriteFile("config.json", b"{}")], "Add")
     digests = {file.name: file.sha256 for file in bot.model_facts(repo.id).files}
     assert digests["model.safetensors"] == hashlib.sha256(b"weights").hexdigest()
     assert digests["config.json"] is None

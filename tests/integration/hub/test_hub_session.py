@@ -15,7 +15,7 @@ import pytest
 from hub import reads
 from hub.client import Hub
 from hub.errors import BadRequest, Busy, Garbled, NotFound, RateLimited, TooLarge, Transient, Unreachable
-from hub.records import Put, Repo
+from hub.records import Repo, WriteFile
 from tests.support.hub.scripted_server import QUICK, Reply, Script
 
 REPO = Repo("dataset", "board/requests")
@@ -106,7 +106,7 @@ def test_a_commit_without_parent_is_sent_once(script: Script, scripted: Hub) -> 
     """Its effect cannot be told from a second one, so an error is left to the caller."""
     script.say(Reply(body={"files": [{"path": "a", "uploadMode": "regular"}]}), Reply(500))
     with pytest.raises(Transient):
-        scripted.commit(REPO, [Put("a", b"1")], "Add a")
+        scripted.commit(REPO, [WriteFile("a", b"1")], "Add a")
     assert [asked.path.split("/")[-2] for asked in script.asked] == ["preupload", "commit"]
 
 
@@ -117,7 +117,7 @@ def test_a_commit_without_parent_is_repeated_after_answers_that_prove_it_had_no_
     done = Reply(body={"commitOid": "c" * 40, "commitUrl": "u"})
     busy = Reply(409, {"error": "Another commit operation is in progress for this repository."})
     script.say(Reply(body={"files": []}), busy, Reply(429, headers={"Retry-After": "0"}), done)
-    assert scripted.commit(REPO, [Put("a", b"1")], "Add a").oid == "c" * 40
+    assert scripted.commit(REPO, [WriteFile("a", b"1")], "Add a").oid == "c" * 40
 
 
 def test_a_repo_that_stays_busy_is_an_error(script: Script, scripted: Hub) -> None:
@@ -257,7 +257,7 @@ def test_large_files_are_uploaded_to_the_store_without_our_token(script: Script,
         Reply(body=b""),
         Reply(body={"commitOid": "c" * 40, "commitUrl": "u"}),
     )
-    scripted.commit(REPO, [Put("t.parquet", b"large"), Put("empty.parquet", b"")], "Add a table")
+    scripted.commit(REPO, [WriteFile("t.parquet", b"large"), WriteFile("empty.parquet", b"")], "Add a table")
     store.close()
     (put,) = store.asked
     assert (put.method, put.body, put.headers["x-signed"]) == ("PUT", b"large", "yes")
@@ -275,7 +275,7 @@ def test_a_large_file_that_the_store_refuses_is_an_error(script: Script, scripte
         Reply(body={"objects": [{"oid": "x", "error": {"code": 422, "message": "no room left"}}]}),
     )
     with pytest.raises(BadRequest, match="no room left"):
-        scripted.commit(REPO, [Put("t.parquet", b"large")], "Add a table")
+        scripted.commit(REPO, [WriteFile("t.parquet", b"large")], "Add a table")
 
 
 def test_our_own_name_is_read_anew_after_a_while(

@@ -10,7 +10,7 @@ from huggingface_hub import HfApi
 from hub.client import Hub
 from hub.comments import Marker, marked, marker_of
 from hub.errors import BadRequest, NotMergeable, ThreadNotFound, Transient
-from hub.records import Put, Repo
+from hub.records import Repo, WriteFile
 from localhub.testing import LocalHub
 from tests.support.hub.scripted_server import QUICK
 
@@ -35,7 +35,7 @@ def api(local: LocalHub, name: str) -> HfApi:
 
 def pull_of(hub: Hub, repo: Repo, **files: bytes) -> int:
     """A pull request that writes `files`."""
-    changes = [Put(path, data) for path, data in files.items()]
+    changes = [WriteFile(path, data) for path, data in files.items()]
     number = hub.commit(repo, changes, "Propose", create_pr=True).pull_number
     assert number is not None
     return number
@@ -204,7 +204,7 @@ def test_a_pull_request_that_moved_since_its_approval_is_not_merged(bot: Hub, ma
     """Approval is a commit, not a number."""
     pull = pull_of(mallory, repo, a=b"1")
     approved = bot.thread(repo, pull).head_commit
-    mallory.commit(repo, [Put("a", b"evil")], "Push more", branch=f"refs/pr/{pull}")
+    mallory.commit(repo, [WriteFile("a", b"evil")], "Push more", branch=f"refs/pr/{pull}")
     with pytest.raises(NotMergeable, match="approved"):
         bot.merge(repo, pull, head=approved)
     assert bot.find_file(repo, "a") is None
@@ -212,9 +212,9 @@ def test_a_pull_request_that_moved_since_its_approval_is_not_merged(bot: Hub, ma
 
 def test_what_cannot_be_merged_says_why(local: LocalHub, bot: Hub, mallory: Hub, repo: Repo, num: int) -> None:
     """Conflicts, drafts, closed ones and discussions."""
-    bot.commit(repo, [Put("a", b"base\n")], "Base")
+    bot.commit(repo, [WriteFile("a", b"base\n")], "Base")
     pull = pull_of(mallory, repo, a=b"theirs\n")
-    bot.commit(repo, [Put("a", b"ours\n")], "Ours")
+    bot.commit(repo, [WriteFile("a", b"ours\n")], "Ours")
     assert bot.thread(repo, pull).conflicting_files == ("a",)
     with pytest.raises(NotMergeable, match="conflicts"):
         bot.merge(repo, pull)

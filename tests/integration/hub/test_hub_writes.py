@@ -10,7 +10,7 @@ import pytest
 from hub.client import Hub
 from hub.diffs import changes_in
 from hub.errors import BadRequest, Denied, StaleParent, TooLarge, Transient
-from hub.records import Change, Delete, Put, Repo
+from hub.records import Change, DeleteFile, Repo, WriteFile
 from hub.writes import digest
 from leaderboard.changes import FileChange
 from localhub.testing import LocalHub
@@ -21,8 +21,8 @@ COMMIT = "POST */commit/*"
 
 def test_a_commit_writes_and_deletes(bot: Hub, repo: Repo) -> None:
     """What was committed is what is there."""
-    bot.commit(repo, [Put("a", b"1"), Put("b/c.bin", bytes(range(256)))], "Add")
-    done = bot.commit(repo, [Delete("a"), Put("b/c.bin", b"")], "Change")
+    bot.commit(repo, [WriteFile("a", b"1"), WriteFile("b/c.bin", bytes(range(256)))], "Add")
+    done = bot.commit(repo, [DeleteFile("a"), WriteFile("b/c.bin", b"")], "Change")
     assert done.url.endswith(done.oid)
     assert bot.head(repo) == done.oid
     assert bot.find_file(repo, "a") is None
@@ -33,7 +33,7 @@ def test_large_files_go_to_lfs(bot: Hub, repo: Repo, calls: list[str]) -> None:
     """What `.gitattributes` keeps in LFS is stored there, once, and reads back as it was."""
     data = bytes(range(256)) * 50
     files = {"table.parquet": data, "same.parquet": data, "x.json": b"{}", "empty.parquet": b""}
-    bot.commit(repo, [Put(path, content) for path, content in files.items()], "Add a table")
+    bot.commit(repo, [WriteFile(path, content) for path, content in files.items()], "Add a table")
     assert calls.count("lfs-put") == 1
     assert {path: bot.read_file(repo, path).data for path in files} == files
     entries = {entry.path: entry for entry in bot.list_files(repo)}
@@ -46,8 +46,8 @@ def test_large_files_go_to_lfs(bot: Hub, repo: Repo, calls: list[str]) -> None:
 def test_a_pull_request_is_opened_from_changes(mallory: Hub, repo: Repo) -> None:
     """A stranger may propose what they may not write."""
     with pytest.raises(Denied):
-        mallory.commit(repo, [Put("a", b"1")], "Write")
-    pull = mallory.commit(repo, [Put("a", b"1")], "Propose", "please", create_pr=True)
+        mallory.commit(repo, [WriteFile("a", b"1")], "Write")
+    pull = mallory.commit(repo, [WriteFile("a", b"1")], "Propose", "please", create_pr=True)
     assert pull.pull_number == 1
     thread = mallory.thread(repo, 1)
     assert (thread.is_pull_request, thread.head_commit, thread.title) == (True, pull.oid, "Propose")
@@ -60,9 +60,9 @@ def test_a_pull_request_is_opened_from_changes(mallory: Hub, repo: Repo) -> None
 def test_a_stale_parent_is_refused(bot: Hub, repo: Repo) -> None:
     """Compare-and-swap: nothing lands on a commit that is not the head any more."""
     parent = bot.head(repo)
-    bot.commit(repo, [Put("a", b"1")], "First", parent=parent)
+    bot.commit(repo, [WriteFile("a", b"1")], "First", parent=parent)
     with pytest.raises(StaleParent):
-        bot.commit(repo, [Put("a", b"2")], "Second", parent=parent)
+        bot.commit(repo, [WriteFile("a", b"2")], "Second", parent=parent)
     assert bot.read_file(repo, "a").data == b"1"
 
 
@@ -70,7 +70,7 @@ def test_a_commit_that_failed_before_its_effect_is_sent_again(local: LocalHub, b
     """With a parent it is safe to repeat."""
     parent = bot.head(repo)
     local.box.faults.fail(COMMIT, times=2)
-    done = bot.commit(repo, [Put("a", b"1")], "Add a", parent=parent)
+    done = bot.commit(repo, [WriteFile("a", b"1")], "Add a", parent=parent)
     assert bot.head(repo) == done.oid
     assert len(bot.commits(repo)) == 2
 
@@ -82,7 +82,7 @@ def test_a_commit_that_failed_after_its_effect_is_recognised(
     """An error page, or a connection that broke, and yet it landed: it is found, and not even sent again."""
     parent = bot.head(repo)
     local.box.faults.add(COMMIT, kind)
-    done = bot.commit(repo, [Put("a", b"1")], "Add a", "with a reason", parent=parent)
+    done = bot.commit(repo, [WriteFile("a", b"1")], "Add a", "with a reason", parent=parent)
     assert calls.count("commit") == 1
     assert bot.head(repo) == done.oid
     assert bot.commits(repo)[0].title == "Add a"
@@ -94,7 +94,7 @@ def test_a_commit_whose_answer_never_came_is_recognised(local: LocalHub, repo: R
     """The Hub's own timeout of a minute ends like this."""
     local.box.faults.hang(COMMIT, after=True)
     with Hub(local.url, "hf_bot", timeout=0.3, retries=QUICK) as impatient:
-        done = impatient.commit(repo, [Put("a", b"1")], "Add a", parent=impatient.head(repo))
+        done = impatient.commit(repo, [WriteFile("a", b"1")], "Add a", parent=impatient.head(repo))
         assert impatient.head(repo) == done.oid
         assert len(impatient.commits(repo)) == 2
 
@@ -102,17 +102,17 @@ def test_a_commit_whose_answer_never_came_is_recognised(local: LocalHub, repo: R
 def test_a_landed_commit_is_recognised_below_later_ones(local: LocalHub, bot: Hub, ada: Hub, repo: Repo) -> None:
     """Somebody else may have committed on top before we looked."""
     parent = bot.head(repo)
-    done = bot.commit(repo, [Put("a", b"1")], "Add a", parent=parent)
-    ada.commit(repo, [Put("a", b"ada's")], "Improve")
-    assert bot.commit(repo, [Put("a", b"1")], "Add a", parent=parent).oid == done.oid
+    done = bot.commit(repo, [WriteFile("a", b"1")], "Add a", parent=parent)
+    ada.commit(repo, [WriteFile("a", b"ada's")], "Improve")
+    assert bot.commit(repo, [WriteFile("a", b"1")], "Add a", parent=parent).oid == done.oid
     assert bot.read_file(repo, "a").data == b"ada's"
 
 
 def test_a_strangers_copy_of_our_trailer_is_not_our_commit(bot: Hub, ada: Hub, repo: Repo) -> None:
     """A merge commit quotes foreign messages: whoever foresees our digest still cannot give it our title there."""
-    parent, changes = bot.head(repo), [Put("a", b"1")]
+    parent, changes = bot.head(repo), [WriteFile("a", b"1")]
     forged = f"Steward-Change: {digest(repo, 'main', parent, changes)}"
-    ada.commit(repo, [Put("b", b"1")], "Something else (#7)", f"* Add a\n\n{forged}")
+    ada.commit(repo, [WriteFile("b", b"1")], "Something else (#7)", f"* Add a\n\n{forged}")
     with pytest.raises(StaleParent):
         bot.commit(repo, changes, "Add a", parent=parent)
     assert bot.find_file(repo, "a") is None
@@ -134,7 +134,7 @@ def test_a_commit_lands_once_whatever_goes_wrong(
 ) -> None:
     """With a parent it is sent again, or recognised, and the caller hears of none of it."""
     local.box.faults.add(COMMIT, kind, **options)
-    done = bot.commit(repo, [Put("a", b"1")], "Add a", parent=bot.head(repo))
+    done = bot.commit(repo, [WriteFile("a", b"1")], "Add a", parent=bot.head(repo))
     assert bot.head(repo) == done.oid
     assert len(bot.commits(repo)) == 2
 
@@ -142,7 +142,7 @@ def test_a_commit_lands_once_whatever_goes_wrong(
 def test_many_writers_at_once_lose_nothing(local: LocalHub, repo: Repo) -> None:
     """Compare-and-swap under real contention: whatever three writers count on top of one another adds up."""
     with Hub(local.url, "hf_bot", retries=QUICK) as hub:
-        hub.commit(repo, [Put("count", b"0")], "Begin")
+        hub.commit(repo, [WriteFile("count", b"0")], "Begin")
 
         def work() -> None:
             landed = 0
@@ -150,7 +150,7 @@ def test_many_writers_at_once_lose_nothing(local: LocalHub, repo: Repo) -> None:
                 file = hub.read_file(repo, "count", hub.head(repo))
                 more = str(int(file.data) + 1).encode()
                 try:
-                    hub.commit(repo, [Put("count", more)], "Count", parent=file.commit)
+                    hub.commit(repo, [WriteFile("count", more)], "Count", parent=file.commit)
                     landed += 1
                 except StaleParent:
                     continue  # somebody was faster: read again
@@ -166,7 +166,7 @@ def test_many_writers_at_once_lose_nothing(local: LocalHub, repo: Repo) -> None:
 
 def test_a_commit_gives_up_in_the_end(local: LocalHub, bot: Hub, repo: Repo) -> None:
     """Both a branch that never holds still and a Hub that stays down are told to the caller."""
-    changes, parent = [Put("a", b"1")], bot.head(repo)
+    changes, parent = [WriteFile("a", b"1")], bot.head(repo)
     local.box.faults.fail(COMMIT, times=None, status=412)
     with pytest.raises(StaleParent):
         bot.commit(repo, changes, "Add a", parent=parent)
@@ -180,10 +180,10 @@ def test_a_commit_gives_up_in_the_end(local: LocalHub, bot: Hub, repo: Repo) -> 
     ("changes", "message"),
     [
         ([], "Nothing"),
-        ([Put("a", b"1"), Delete("a")], "Twice"),
-        ([Put("../a", b"1")], "Out"),
-        ([Put("a", b"1")], ""),
-        ([Put("a", b"1")], "Two\nlines"),
+        ([WriteFile("a", b"1"), DeleteFile("a")], "Twice"),
+        ([WriteFile("../a", b"1")], "Out"),
+        ([WriteFile("a", b"1")], ""),
+        ([WriteFile("a", b"1")], "Two\nlines"),
     ],
 )
 def test_a_senseless_commit_is_refused_before_any_call(

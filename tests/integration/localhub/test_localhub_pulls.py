@@ -8,7 +8,7 @@ import pytest
 from huggingface_hub import DiscussionCommit, HfApi
 from huggingface_hub.errors import HfHubHTTPError
 
-from localhub.repos.events import Event
+from localhub.repos.events import HubEvent
 from localhub.testing import LocalHub
 from tests.support.localhub.hub_accounts import TOKENS, head, make_repo, put, the_world
 
@@ -246,7 +246,7 @@ def test_nobody_finds_a_pull_request_before_its_commits(tmp_path: Any) -> None:
         repo_id = make_repo(api)
         found: list[tuple[str | None, str | None]] = []
 
-        def look(event: Event) -> None:
+        def look(event: HubEvent) -> None:
             if event.kind == "discussion" and event.action == "create":
                 thread = hub.box.threads.get(event.repo, event.thread.num)
                 found.append((event.repo.git.head(thread.ref), thread.head_sha))

@@ -12,7 +12,7 @@ from huggingface_hub import HfApi
 from huggingface_hub.errors import HfHubHTTPError
 
 from localhub.testing import LocalHub
-from localhub.webhooks.deliveries import _THREADS, Policy
+from localhub.webhooks.deliveries import _THREADS, DeliveryPolicy
 from tests.support.localhub.hub_accounts import TOKENS, Listener, Received, fresh, make_repo, put, wait_until, watching
 
 HOOKS = "/api/settings/webhooks"
@@ -381,7 +381,7 @@ def test_a_webhook_that_is_deleted_under_way_stops_no_other(tmp_path: Any, liste
 
     with LocalHub(tmp_path, the_world()) as hub, Listener() as last_straw:
         hooks = hub.box.webhooks
-        hooks.policy = Policy(retries=0)
+        hooks.policy = DeliveryPolicy(retries=0)
 
         def delete_it(_item: Received) -> int:
             (hook,) = hooks.all()

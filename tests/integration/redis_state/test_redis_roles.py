@@ -12,10 +12,10 @@ import pytest
 import redis
 from redis.exceptions import AuthenticationError, NoPermissionError, ResponseError
 
-from redis_state.attempts import Attempts, Progress
+from redis_state.attempts import AttemptProgress, Attempts
 from redis_state.canaries import Canaries
-from redis_state.dirty import DirtyKeys, Priority
-from redis_state.heartbeats import WorkerCard, Workers
+from redis_state.dirty import DirtyKeys, SyncPriority
+from redis_state.heartbeats import WorkerCard, WorkerRegistry
 from redis_state.keys import Keys
 from redis_state.staging import NewEdit, Staging
 from steward.valkey import Valkey
@@ -107,9 +107,9 @@ def test_a_worker_can_neither_stage_an_edit_nor_read_one(clients: dict[str, redi
     """By the very script with which a sync process does it."""
     ours, theirs = Staging(clients["sync"], KEYS), Staging(clients["worker"], KEYS)
     edit = NewEdit(id="e", subject="", after=(), body=b"{}")
-    assert ours.stage("dataset/b/r", [edit], tell="k", due=1, priority=Priority.EVENT) == 1
+    assert ours.stage("dataset/b/r", [edit], tell="k", due=1, priority=SyncPriority.EVENT) == 1
     with pytest.raises(NoPermissionError):
-        theirs.stage("dataset/b/r", [edit], tell="k", due=1, priority=Priority.EVENT)
+        theirs.stage("dataset/b/r", [edit], tell="k", due=1, priority=SyncPriority.EVENT)
     with pytest.raises(NoPermissionError):
         list(theirs.read("dataset/b/r"))
     assert [staged.id for staged in ours.read("dataset/b/r")] == ["e"]
@@ -119,9 +119,9 @@ def test_a_worker_can_all_that_its_work_needs(clients: dict[str, redis.Redis]) -
     """It announces itself, takes, beats, hands back, flies a canary and marks what it did."""
     client = clients["worker"]
     attempts, canaries = Attempts(client, KEYS), Canaries(client, KEYS, "starter")
-    Workers(client, KEYS).announce(WorkerCard(name="w", tiers=("all",), since=1, beat=1))
+    WorkerRegistry(client, KEYS).announce(WorkerCard(name="w", tiers=("all",), since=1, beat=1))
     assert attempts.take(MINE, "p", "w", now=1)
-    assert attempts.beat(MINE, Progress("load"), now=2, worker="w", path="p")
+    assert attempts.beat(MINE, AttemptProgress("load"), now=2, worker="w", path="p")
     attempts.hand_back(MINE, worker="w")
     canaries.take("w")
     DirtyKeys(client, KEYS).mark("request:p", due=1)

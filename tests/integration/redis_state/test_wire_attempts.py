@@ -9,9 +9,9 @@ import redis
 
 from leaderboard.attempts import Failure, Outcome
 from redis_state import jobs
-from redis_state.attempts import LOST, MAX_LOG, Attempts, Progress
+from redis_state.attempts import LOST, MAX_LOG, AttemptProgress, Attempts
 from redis_state.errors import BadMessage, RedisAway
-from redis_state.heartbeats import WorkerCard, Workers
+from redis_state.heartbeats import WorkerCard, WorkerRegistry
 from redis_state.keys import Keys
 from redis_state.redis import connect
 
@@ -64,10 +64,15 @@ def test_an_old_answer_does_not_count_for_a_new_claim(attempts: Attempts) -> Non
 def test_an_attempt_lives_by_its_beats_and_ends_with_its_outcome(attempts: Attempts) -> None:
     """It is alive while it beats, lost when it is silent, and neither once it has ended."""
     attempts.take(ATTEMPT, PATH, "w", now=NOW)
-    assert attempts.beat(ATTEMPT, Progress("evaluate", 3, 9), now=NOW + 5, worker="w", path=PATH)
+    assert attempts.beat(ATTEMPT, AttemptProgress("evaluate", 3, 9), now=NOW + 5, worker="w", path=PATH)
     state = attempts.read(ATTEMPT)
     assert state is not None
-    assert (state.state, state.progress, state.path, state.worker) == ("running", Progress("evaluate", 3, 9), PATH, "w")
+    assert (state.state, state.progress, state.path, state.worker) == (
+        "running",
+        AttemptProgress("evaluate", 3, 9),
+        PATH,
+        "w",
+    )
     assert attempts.alive(now=NOW + 6) == {ATTEMPT}
     assert attempts.lost(now=NOW + 6 + LOST) == {ATTEMPT}
     attempts.end(outcome(), "log", worker="w")
@@ -78,7 +83,7 @@ def test_an_attempt_lives_by_its_beats_and_ends_with_its_outcome(attempts: Attem
 def test_a_cancelled_attempt_hears_it_with_its_next_beat(attempts: Attempts) -> None:
     """The beat's answer is whether to go on."""
     attempts.cancel(ATTEMPT)
-    assert not attempts.beat(ATTEMPT, Progress("load"), now=NOW, worker="w", path=PATH)
+    assert not attempts.beat(ATTEMPT, AttemptProgress("load"), now=NOW, worker="w", path=PATH)
 
 
 def test_a_log_is_bounded_and_its_end_is_kept(attempts: Attempts) -> None:
@@ -99,7 +104,7 @@ def test_a_garbled_outcome_is_an_error_not_a_result(attempts: Attempts, connecti
 
 def test_a_worker_is_seen_while_it_beats(connection: redis.Redis) -> None:
     """A worker that is silent is not counted, and one that leaves is gone at once."""
-    workers = Workers(connection, KEYS)
+    workers = WorkerRegistry(connection, KEYS)
     workers.announce(WorkerCard(name="w", tiers=("all",), since=NOW, beat=NOW))
     connection.hset(KEYS.workers, "garbled", "{")
     assert [card.name for card in workers.alive(now=NOW + 1)] == ["w"]
@@ -171,7 +176,7 @@ def test_whoever_does_not_have_an_attempt_changes_nothing_of_it(attempts: Attemp
     attempts.answer_claim(ATTEMPT, granted=True)
     before = attempts.read(ATTEMPT)
     assert attempts.wait_for_claim(ATTEMPT, seconds=1, worker=name) is None
-    assert not attempts.beat(ATTEMPT, Progress("load"), now=NOW + 1, worker=name, path="elsewhere")
+    assert not attempts.beat(ATTEMPT, AttemptProgress("load"), now=NOW + 1, worker=name, path="elsewhere")
     assert not attempts.hand_back(ATTEMPT, worker=name)
     assert not attempts.end(outcome(), "log", worker=name)
     assert (attempts.read(ATTEMPT), attempts.outcome(ATTEMPT)) == (before, None)
@@ -186,7 +191,7 @@ def test_what_a_worker_beats_for_is_not_queued(attempts: Attempts) -> None:
     assert attempts.asking(PATH) == ATTEMPT
     attempts.answer_claim(ATTEMPT, granted=True)
     assert not attempts.queued(ATTEMPT, PATH, now=NOW + 1)
-    attempts.beat(ATTEMPT, Progress("load"), now=NOW + 2, worker="one", path=PATH)
+    attempts.beat(ATTEMPT, AttemptProgress("load"), now=NOW + 2, worker="one", path=PATH)
     assert not attempts.queued(ATTEMPT, PATH, now=NOW + 1 + LOST)
     assert attempts.queued(ATTEMPT, PATH, now=NOW + 2 + LOST)
     for end in (
@@ -203,6 +208,6 @@ def test_many_attempts_are_read_at_once(attempts: Attempts) -> None:
     others = [f"{number:012x}-cccccccc-1" for number in range(3)]
     for number, one in enumerate(others[:2]):
         attempts.take(one, f"{number}", "w", now=NOW)
-    attempts.beat(others[0], Progress("load", 1, 2), now=NOW + 1, worker="0", path="0")
+    attempts.beat(others[0], AttemptProgress("load", 1, 2), now=NOW + 1, worker="0", path="0")
     assert attempts.read_all([]) == {}
     assert attempts.read_all([*others, others[0]]) == {one: attempts.read(one) for one in others[:2]}

@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from redis_state.dirty import Claim, DirtyKeys, Priority
+from redis_state.dirty import DirtyKeys, SyncLease, SyncPriority
 from redis_state.keys import Keys
 
 NOW = 1_000_000.0
@@ -22,7 +22,7 @@ def dirty(connection: redis.Redis) -> DirtyKeys:
     return DirtyKeys(connection, Keys("demo"))
 
 
-def take(dirty: DirtyKeys, lease: float = 60, now: float = NOW) -> Claim:
+def take(dirty: DirtyKeys, lease: float = 60, now: float = NOW) -> SyncLease:
     """Claim a key that must be there."""
     claim = dirty.claim(now=now, lease=lease)
     assert claim is not None
@@ -62,20 +62,20 @@ def test_tokens_that_wake_do_not_pile_up(dirty: DirtyKeys, connection: redis.Red
 
 def test_people_go_first_then_the_oldest(dirty: DirtyKeys) -> None:
     """A key that a person waits for overtakes background keys; within a priority the oldest mark counts."""
-    dirty.mark("background", due=NOW - 100, priority=Priority.BACKGROUND)
+    dirty.mark("background", due=NOW - 100, priority=SyncPriority.BACKGROUND)
     dirty.mark("young", due=NOW - 1)
     dirty.mark("old", due=NOW - 50)
     dirty.mark("young", due=NOW)
-    dirty.mark("person", due=NOW, priority=Priority.PERSON)
+    dirty.mark("person", due=NOW, priority=SyncPriority.PERSON)
     assert [take(dirty).key for _ in range(4)] == ["person", "old", "young", "background"]
 
 
 def test_a_later_mark_can_raise_the_priority_but_not_lower_it(dirty: DirtyKeys) -> None:
     """Once a person waits for a key, an event about it changes nothing."""
-    dirty.mark("a", due=NOW, priority=Priority.BACKGROUND)
-    dirty.mark("b", due=NOW - 10, priority=Priority.EVENT)
-    dirty.mark("a", due=NOW, priority=Priority.PERSON)
-    dirty.mark("a", due=NOW, priority=Priority.BACKGROUND)
+    dirty.mark("a", due=NOW, priority=SyncPriority.BACKGROUND)
+    dirty.mark("b", due=NOW - 10, priority=SyncPriority.EVENT)
+    dirty.mark("a", due=NOW, priority=SyncPriority.PERSON)
+    dirty.mark("a", due=NOW, priority=SyncPriority.BACKGROUND)
     assert take(dirty).key == "a"
 
 
@@ -91,14 +91,14 @@ def test_a_failed_sync_comes_due_again_later(dirty: DirtyKeys) -> None:
 
 def test_a_mark_wakes_what_waits_with_a_higher_priority(dirty: DirtyKeys) -> None:
     """An event that is due now hastens what a person waits for later, which stays that; the background does not."""
-    dirty.mark("k", due=NOW, priority=Priority.PERSON)
+    dirty.mark("k", due=NOW, priority=SyncPriority.PERSON)
     dirty.finish(take(dirty), retry_at=NOW + 600)
     assert dirty.claim(now=NOW + 2, lease=60) is None
-    dirty.mark("k", due=NOW + 1, priority=Priority.BACKGROUND)
+    dirty.mark("k", due=NOW + 1, priority=SyncPriority.BACKGROUND)
     assert dirty.claim(now=NOW + 2, lease=60) is None
-    dirty.mark("k", due=NOW + 1, priority=Priority.EVENT)
+    dirty.mark("k", due=NOW + 1, priority=SyncPriority.EVENT)
     claim = dirty.claim(now=NOW + 2, lease=60)
-    assert claim is not None and claim.priority is Priority.PERSON
+    assert claim is not None and claim.priority is SyncPriority.PERSON
 
 
 def test_a_mark_during_a_sync_is_not_put_off_by_it(dirty: DirtyKeys) -> None:
@@ -157,10 +157,10 @@ class DirtyMachine(RuleBasedStateMachine):
         self.connection.flushall()
         self.dirty = DirtyKeys(self.connection, Keys("demo"))
         self.owed: set[str] = set()
-        self.held: dict[str, tuple[Claim, bool]] = {}
+        self.held: dict[str, tuple[SyncLease, bool]] = {}
 
-    @rule(key=KEYS, priority=st.sampled_from(Priority))
-    def mark(self, key: str, priority: Priority) -> None:
+    @rule(key=KEYS, priority=st.sampled_from(SyncPriority))
+    def mark(self, key: str, priority: SyncPriority) -> None:
         """Somebody marks a key; a sync of it that runs has not seen this."""
         self.dirty.mark(key, due=NOW, priority=priority)
         if key in self.held:

@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 from bot.core.flag_table import FlagBook
 from hub.errors import Unreachable
 from leaderboard.flags import FlagRecord
-from redis_state.parking import Parked, Parking
+from redis_state.parking import ParkedSync, ParkedSyncs
 from steward.cli import app
 from steward.commands import submit
 from steward.commands.board import operator
@@ -41,8 +41,8 @@ def board(tmp_path: Path, valkey_url: str, monkeypatch: pytest.MonkeyPatch) -> N
 @pytest.mark.parametrize(
     ("command", "where", "name", "error", "words"),
     [
-        (["parked", "list"], Parking, "all", TimeoutError(), "the queue server does not answer (TimeoutError)."),
-        (["parked", "list"], Parking, "all", NoPermissionError(), "the user in REDIS_URL may not do this."),
+        (["parked", "list"], ParkedSyncs, "all", TimeoutError(), "the queue server does not answer (TimeoutError)."),
+        (["parked", "list"], ParkedSyncs, "all", NoPermissionError(), "the user in REDIS_URL may not do this."),
         (["flags", "list"], FlagBook, "records", Unreachable("The Hub is away."), "The Hub is away."),
         (["flags", "list"], FlagBook, "records", TimeoutError(), "the queue server does not answer (TimeoutError)."),
     ],
@@ -83,9 +83,9 @@ HOSTILE = "\x1b[2J\u202e[/red] it's gone"
 @pytest.mark.parametrize("command", [["parked", "list"], ["flags", "list"]], ids=" ".join)
 def test_no_strangers_word_moves_the_cursor(board: None, monkeypatch: pytest.MonkeyPatch, command: list[str]) -> None:
     """In a table and on a line: the words are there, and what a terminal would obey is not."""
-    parked = Parked(key=f"request:{HOSTILE}", error=HOSTILE, tries=8, since=1.0)
+    parked = ParkedSync(key=f"request:{HOSTILE}", error=HOSTILE, tries=8, since=1.0)
     record = FlagRecord(model=f"ada/{HOSTILE}", status="flagged", category="other", thread=HOSTILE)
-    monkeypatch.setattr(Parking, "all", lambda _: [parked])
+    monkeypatch.setattr(ParkedSyncs, "all", lambda _: [parked])
     monkeypatch.setattr(FlagBook, "records", lambda _: [record])
     found = CliRunner().invoke(app, command, env={"COLUMNS": "200"})
     assert found.exit_code == 0, found.output

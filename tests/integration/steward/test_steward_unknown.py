@@ -11,7 +11,7 @@ from huggingface_hub import CommitOperationAdd, HfApi
 from typer.testing import CliRunner
 
 from leaderboard.attempts import Failure, Outcome, attempt_id
-from leaderboard.evidence import Evidence
+from leaderboard.evidence import FailureEvidence
 from localhub.testing import LocalHub
 from steward.cli import app
 
@@ -43,7 +43,7 @@ def path(name: str) -> str:
     return f"ada/{name}_eval_request_False_float16_Original.json"
 
 
-def outcome(name: str, evidence: Evidence) -> CommitOperationAdd:
+def outcome(name: str, evidence: FailureEvidence) -> CommitOperationAdd:
     """What its worker said."""
     attempt = attempt_id("fresh", path(name), REVISION, 1)
     said = Outcome(
@@ -60,8 +60,8 @@ def test_unknown_deaths_are_listed_with_the_end_of_their_logs(
     (tmp_path / "board.yaml").write_text(BOARD)
     with LocalHub(tmp_path / "hub", WORLD) as hub:
         api = HfApi(hub.url, token="hf_bot")
-        strange = Evidence("load", "RuntimeError", "?", log_tail="first\n\nthe moon is full")
-        learned = Evidence("load", "WeightsTruncated", "model.safetensors is short")
+        strange = FailureEvidence("load", "RuntimeError", "?", log_tail="first\n\nthe moon is full")
+        learned = FailureEvidence("load", "WeightsTruncated", "model.safetensors is short")
         requests = [request("strange", "unknown"), request("learned", "unknown"), request("known", "time-limit")]
         requests.append(request("refused", "licence-missing", license="unknown"))
         for repo, files in (

@@ -18,7 +18,7 @@ from huggingface_hub import CommitOperationAdd, HfApi
 from typer.testing import CliRunner
 
 from leaderboard.boards import parse_board
-from leaderboard.effects import Effect, Mode
+from leaderboard.effects import Effect, EffectMode
 from localhub.testing import LocalHub
 from redis_state.errors import RedisMissing
 from redis_state.keys import Keys
@@ -29,7 +29,7 @@ from steward.cli import app
 from steward.commands.board import AWAY, MISCONFIGURED
 from steward.commands.up import parts
 from steward.newboard import board_text
-from steward.supervisor import Part, Supervisor
+from steward.supervisor import SupervisedProcess, Supervisor
 from steward.valkey import free_port, locked
 
 WORLD = {
@@ -77,7 +77,7 @@ def test_a_leaderboard_in_three_commands(tmp_path: Path, eventually: Callable[..
         try:
             eventually(lambda: answers(port, "readyz"), seconds=60)
             shadowed = parse_board((tmp_path / "board.yaml").read_text("utf-8"))
-            assert shadowed.effects.mode(*Effect) is Mode.SHADOW
+            assert shadowed.effects.mode(*Effect) is EffectMode.SHADOW
             environment["REDIS_URL_FILE"] = str(tmp_path / "data" / "redis-url")
             only_with_its_password(tmp_path / "data")
             doctor = steward("doctor", "--json")
@@ -127,7 +127,7 @@ def test_who_dies_is_started_again_and_all_end_together(
     """One that is killed comes back as another process; told to stop, none is left."""
     monkeypatch.setattr("steward.supervisor.FIRST_WAIT", 0.05)
     sleeper, said, stop = (sys.executable, "-c", "import time; time.sleep(60)"), list[str](), Stop()
-    supervisor = Supervisor([Part(name, sleeper, {}) for name in ("one", "two")], said.append)
+    supervisor = Supervisor([SupervisedProcess(name, sleeper, {}) for name in ("one", "two")], said.append)
     thread, ended = run(supervisor, stop)
     try:
         eventually(lambda: all(part.process for part in supervisor.parts))
@@ -147,7 +147,7 @@ def test_who_dies_is_started_again_and_all_end_together(
 def test_what_cannot_start_ends_everything_with_its_status(status: int) -> None:
     """A process that says at once that a setting is wrong, or that nothing answers, is not tried for ever."""
     said: list[str] = []
-    misconfigured = Part("serve", (sys.executable, "-c", f"raise SystemExit({status})"), {})
+    misconfigured = SupervisedProcess("serve", (sys.executable, "-c", f"raise SystemExit({status})"), {})
     assert Supervisor([misconfigured], said.append).run(Stop()) == status
     assert said == ["serve cannot start; what it says above has to be mended first."]
 
@@ -162,7 +162,7 @@ def test_what_ran_well_once_is_tried_again_whatever_it_says() -> None:
             self.poll = lambda: status
 
     said: list[str] = []
-    supervisor = Supervisor([Part("sync", (), {})], said.append)
+    supervisor = Supervisor([SupervisedProcess("sync", (), {})], said.append)
     (part,) = supervisor.parts
     for now, status in ((86_400.0, 1), (86_402.0, 2)):
         part.process = Ended(status)  # type: ignore[assignment]
@@ -210,7 +210,7 @@ def test_what_stands_in_the_file_of_settings_counts_as_in_the_environment(
         def __exit__(self, *_: object) -> None:
             """It has nothing to end."""
 
-    started: list[Part] = []
+    started: list[SupervisedProcess] = []
     monkeypatch.setattr("steward.supervisor.Supervisor.run", lambda self, _: started.extend(self.parts) or 0)
     monkeypatch.setattr("steward.valkey.locked", lambda _: Own())
     monkeypatch.setattr("redis_state.stopping.stop_on", lambda *_: Stop())

@@ -6,18 +6,25 @@ import io
 
 from rich.console import Console
 
-from bot.read_models.models import Counts, Held, Queue, Running, Start, Waiting
-from steward.commands.watch import shown
+from bot.read_models.models import (
+    BlockedRequestView,
+    QueueCountsView,
+    QueueResponse,
+    RunningRequestView,
+    StartView,
+    WaitingRequestView,
+)
+from steward.commands.watch import queue_tables
 
-START = Start(earliest="2026-11-24T13:10:00Z", expected="2026-11-24T14:00:00Z", latest="2026-11-24T15:30:00Z")
+START = StartView(earliest="2026-11-24T13:10:00Z", expected="2026-11-24T14:00:00Z", latest="2026-11-24T15:30:00Z")
 
 
 def test_the_queue_is_shown_with_strangers_words_as_words() -> None:
     """Who runs and how far, who waits and since when, what is held back and why; no markup, no moved cursor."""
-    queue = Queue(
-        counts=Counts(waiting=1, held=1, running=1, workers=2),
+    queue = QueueResponse(
+        counts=QueueCountsView(waiting=1, held=1, running=1, workers=2),
         running=[
-            Running(
+            RunningRequestView(
                 path="p",
                 model="[red]ada[/red]/\x1b[2Jx",
                 submitter="ada",
@@ -28,16 +35,18 @@ def test_the_queue_is_shown_with_strangers_words_as_words() -> None:
             )
         ],
         waiting=[
-            Waiting(path=None, model=None, tier="small", position=1, among=1, workers=2, start=START),
+            WaitingRequestView(path=None, model=None, tier="small", position=1, among=1, workers=2, start=START),
         ],
         held=[
-            Held(path="h", model="bob/held", tier="large", kind="pause", what="tier:large", reason="Machines are away")
+            BlockedRequestView(
+                path="h", model="bob/held", tier="large", kind="pause", what="tier:large", reason="Machines are away"
+            )
         ],
         next=None,
         next_held=None,
     )
     text = io.StringIO()
-    Console(file=text, width=120).print(shown(queue))
+    Console(file=text, width=120).print(queue_tables(queue))
     said = text.getvalue()
     for words in (
         "1 run, 1 wait, 1 held back, 2 workers",

@@ -18,9 +18,9 @@ from workers.common.hub_access import HubAccess
 from workers.common.run_plan import RunPlan
 from workers.evaluation import data_parallel
 from workers.evaluation.task_files import write_tasks
-from workers.jobs.provisions import HubSupply, Provisions
+from workers.jobs.provisions import Provisions, TokenHubGateway
 from workers.models.tiny_model import model
-from workers.sandbox.stream import Failed, StreamReader
+from workers.sandbox.stream import FailedMessage, StreamReader
 
 CHILD = Path(evaluation_script.__file__)
 
@@ -80,7 +80,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
     with real_stand(tmp_path_factory.mktemp("copies")) as stand:
         upload_questions(stand)
         revision = stand.upload("ada/tiny", model())
-        supply = HubSupply(HubAccess(stand.hub.url, "hf_worker"), stand.suite, stand.folder / "work")
+        supply = TokenHubGateway(HubAccess(stand.hub.url, "hf_worker"), stand.suite, stand.folder / "work")
         yield Place(stand, supply.fetch(stand.job("ada/tiny", revision)))
 
 
@@ -112,5 +112,5 @@ def test_a_copy_that_dies_ends_all_and_one_says_why() -> None:
     done = subprocess.run([sys.executable, "-c", DYING], capture_output=True, timeout=30, check=False)
     assert done.returncode == data_parallel.FAILED
     (message,) = StreamReader().feed(b'{"kind":"started"}\n' + done.stdout, now=0.0)[1:]
-    assert isinstance(message, Failed)
+    assert isinstance(message, FailedMessage)
     assert (message.type, message.text[:17]) == ("ValueError", "no room for rank ")

@@ -14,7 +14,7 @@ from localhub.testing import LocalHub
 from tests.support.workers.evaluation_inputs import MODEL, QUESTIONS, STARTER, WORLD, access, upload, upload_questions
 from workers.errors import ConfigMissing, DatasetUnavailable, DiskFull, ModelGone, TooManyFiles, WeightsMissing
 from workers.models import downloads
-from workers.models.downloads import fetch_datasets, fetch_model, sources_of
+from workers.models.downloads import dataset_sources, fetch_datasets, fetch_model
 
 FILES = {
     "config.json": b"{}",
@@ -50,7 +50,7 @@ def test_neither_code_nor_pickles_are_fetched(hub: LocalHub, tmp_path: Path) -> 
 
 def test_a_heap_of_files_is_not_fetched(hub: LocalHub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each costs a call, and to compare them takes a time that grows with the square of their number."""
-    monkeypatch.setattr(downloads, "MOST_FILES", 10)
+    monkeypatch.setattr(downloads, "MAX_FILES", 10)
     revision = upload(hub, MODEL, FILES | {f"{number}.json": b"{}" for number in range(8)})
     with pytest.raises(TooManyFiles, match="11, and 10"):
         fetch_model(MODEL, revision, access(hub), tmp_path / "models")
@@ -93,7 +93,7 @@ def test_a_repo_or_a_commit_that_is_gone_is_told(hub: LocalHub, tmp_path: Path) 
 def test_a_model_that_does_not_fit_is_not_begun(hub: LocalHub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A full disk would take the other attempts of the machine with it."""
     revision = upload(hub, MODEL, FILES)
-    monkeypatch.setattr(downloads, "SPARE", 1 << 60)
+    monkeypatch.setattr(downloads, "RESERVED_BYTES", 1 << 60)
     with pytest.raises(DiskFull):
         fetch_model(MODEL, revision, access(hub), tmp_path / "models")
 
@@ -149,7 +149,7 @@ def test_a_hub_that_is_away_is_no_fault_of_the_suites_questions(hub: LocalHub, t
 )
 def test_a_hub_that_is_away_is_no_fault_of_the_questions(wrote: str, kind: type[Exception]) -> None:
     """It is tried again after a minute, where a suite that cannot be loaded waits for its maintainers."""
-    assert type(downloads.failure_of(wrote)) is kind
+    assert type(downloads.fetch_failure(wrote)) is kind
 
 
 def test_no_token_reaches_the_cache(hub: LocalHub, tmp_path: Path) -> None:
@@ -163,9 +163,9 @@ def test_no_token_reaches_the_cache(hub: LocalHub, tmp_path: Path) -> None:
 
 def test_a_board_may_hold_the_questions_elsewhere() -> None:
     """Another repo brings its own commit; what pins the content stays."""
-    (moved,) = sources_of(STARTER, {QUESTIONS: f"board/questions@{'2' * 40}"})
+    (moved,) = dataset_sources(STARTER, {QUESTIONS: f"board/questions@{'2' * 40}"})
     assert (moved.repo, moved.revision, moved.content) == ("board/questions", "2" * 40, STARTER.datasets[0].content)
-    (same,) = sources_of(STARTER, {})
+    (same,) = dataset_sources(STARTER, {})
     assert isinstance(same, Dataset)
     assert same.repo == QUESTIONS
 

@@ -14,7 +14,7 @@ from tests.support.workers.evaluation_inputs import MODEL, WORLD, access, upload
 from tests.support.workers.real_worker import RealStand, real_stand, upload_questions
 from tests.support.workers.worker_process import Bot, WorkerProcess, eventually, job
 from workers.models import downloads
-from workers.models.downloads import fetch_model, hold_model
+from workers.models.downloads import fetch_model, pin_model
 from workers.models.tiny_model import model
 
 Start = Callable[..., WorkerProcess]
@@ -52,13 +52,13 @@ def test_a_readme_commit_costs_no_byte_of_weights(hub: LocalHub, tmp_path: Path)
 
 def test_the_store_stays_within_its_bound(hub: LocalHub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Six models, room for three: the newest stay, and the one that is in use."""
-    monkeypatch.setattr(downloads, "SPARE", 0)
+    monkeypatch.setattr(downloads, "RESERVED_BYTES", 0)
     most = 3 * 301_000
     commits = {}
     for name in "abcdef":
         content = {"config.json": b"{}", "model.safetensors": name.encode() * 300_000}
         commits[name] = upload(hub, f"ada/{name}", content)
-    used = hold_model("ada/a", commits["a"], access(hub), tmp_path, most=most)
+    used = pin_model("ada/a", commits["a"], access(hub), tmp_path, most=most)
     for name in "bcdef":
         fetch_model(f"ada/{name}", commits[name], access(hub), tmp_path, most=most)
         assert sum(blob.stat().st_size for blob in (tmp_path / "blobs").iterdir()) <= most

@@ -14,12 +14,12 @@ import pytest
 from huggingface_hub import HfApi
 from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError
 
-from leaderboard.details import Published, log_path, outcome_path
+from leaderboard.details import PublishedOutcome, log_path, outcome_path
 from leaderboard.results import read_results
 from localhub.testing import LocalHub
 from tests.support.workers.evaluation_inputs import DETAILS, STARTER, WORLD, access, publication, write_spool
 from workers.errors import EvaluationFailed, PublicationFailed
-from workers.jobs.background_call import Stopped
+from workers.jobs.background_call import AttemptStopped
 from workers.publication.publish import publish
 
 COMMIT = "POST /api/datasets/*/commit/*"
@@ -56,7 +56,7 @@ def test_an_attempt_is_one_commit_with_all_that_belongs_to_it(hub: LocalHub, spo
     assert commits(hub) == 1
     results = read_results(read(hub, details.results_path, details.commit), STARTER)
     assert results.block.attempt == "0123456789ab-00000000-1"
-    published = Published.model_validate_json(read(hub, outcome_path(results.block.attempt), details.commit))
+    published = PublishedOutcome.model_validate_json(read(hub, outcome_path(results.block.attempt), details.commit))
     assert published.results_path == details.results_path
     files = HfApi(hub.url, token=False).list_repo_files(DETAILS, repo_type="dataset")
     assert len([file for file in files if file.endswith(".parquet")]) == len(STARTER.tasks) + 1
@@ -73,10 +73,10 @@ def test_what_nobody_waits_for_any_more_is_not_published(hub: LocalHub, spool: P
     publish(publication(spool), access(hub))
 
     def given_up() -> None:
-        raise Stopped("cancelled")
+        raise AttemptStopped("cancelled")
 
     late = replace(publication(spool, number=2, ended=1_795_525_200.0), be_sure=given_up)
-    with pytest.raises(Stopped):
+    with pytest.raises(AttemptStopped):
         publish(late, access(hub))
     assert commits(hub) == 1
 

@@ -10,7 +10,7 @@ import pytest
 
 from leaderboard.failures import diagnose
 from redis_state.canaries import Canaries
-from redis_state.heartbeats import Workers
+from redis_state.heartbeats import WorkerRegistry
 from redis_state.jobs import queue
 from redis_state.keys import Keys
 from steward.valkey import Valkey
@@ -121,7 +121,7 @@ def test_progress_and_doing_are_seen_while_it_runs(bot: Bot, worker: WorkerProce
     bot.grant(asked)
     state = bot.running(asked)
     assert state.progress.total == 30 and state.worker
-    workers = Workers(bot.connection, Keys(BOARD))
+    workers = WorkerRegistry(bot.connection, Keys(BOARD))
 
     def doing() -> list[tuple[str, str]]:
         return [(card.name, card.doing) for card in workers.alive(now=state.beat)]

@@ -12,13 +12,13 @@ import redis
 
 from leaderboard.attempts import Outcome
 from redis_state.attempts import LOST
-from redis_state.heartbeats import Workers
+from redis_state.heartbeats import WorkerRegistry
 from redis_state.jobs import EvaluationJob
 from redis_state.keys import Keys
 from steward.valkey import Valkey
 from tests.support.workers.recorded_failures import record_outcome
 from tests.support.workers.worker_process import BOARD, Bot, WorkerProcess, eventually, job, runs
-from workers.jobs.outbox import keep
+from workers.jobs.outbox import store_outcome
 
 Start = Callable[..., WorkerProcess]
 Phases = Callable[[str], tuple[EvaluationJob, WorkerProcess]]
@@ -99,7 +99,7 @@ def test_sigterm_hands_the_attempt_back(bot: Bot, bring: Phases, phase: str) -> 
     assert bot.state(asked) == "handed-back" and bot.dirty(asked)
     assert bot.attempts.outcome(asked.attempt) is None and not bot.in_rq(asked)
     assert bot.connection.zcard(bot.keys.attempts) == 0
-    assert Workers(bot.connection, Keys(BOARD)).alive(now=time.time()) == []
+    assert WorkerRegistry(bot.connection, Keys(BOARD)).alive(now=time.time()) == []
     assert bot.enqueue(asked)
 
 
@@ -130,7 +130,7 @@ def test_an_idle_worker_stops_at_once(bot: Bot, start_worker: Start) -> None:
     """Without a job, SIGTERM and SIGINT end a worker in a moment."""
     for number, name in ((signal.SIGTERM, "first"), (signal.SIGINT, "second")):
         worker = start_worker(name)
-        eventually(lambda: Workers(bot.connection, Keys(BOARD)).alive(now=time.time()))
+        eventually(lambda: WorkerRegistry(bot.connection, Keys(BOARD)).alive(now=time.time()))
         worker.look()
         worker.process.send_signal(number)
         assert worker.process.wait(5) == 0 and worker.nothing_left()
@@ -203,7 +203,7 @@ def test_a_worker_can_be_stopped_while_redis_is_away(own_valkey: Valkey, start_w
     """With Redis gone, an idle worker waits for it, and SIGTERM still ends it soon and leaves nothing."""
     worker = start_worker(REDIS_URL=own_valkey.url)
     with redis.Redis.from_url(own_valkey.url) as connection:
-        eventually(lambda: Workers(connection, Keys(BOARD)).alive(now=time.time()))
+        eventually(lambda: WorkerRegistry(connection, Keys(BOARD)).alive(now=time.time()))
     worker.look()
     stop_hard(own_valkey)
     eventually(lambda: "Redis is away" in worker.words())
@@ -215,7 +215,7 @@ def test_a_redis_that_says_nothing_keeps_no_worker(own_valkey: Valkey, start_wor
     """Redis is frozen, and calls to it take minutes to fail: the worker leaves in time, and leaves nothing behind."""
     worker = start_worker(REDIS_URL=own_valkey.url, STEWARD_GRACE_SECONDS="0")
     with redis.Redis.from_url(own_valkey.url) as connection:
-        eventually(lambda: Workers(connection, Keys(BOARD)).alive(now=time.time()))
+        eventually(lambda: WorkerRegistry(connection, Keys(BOARD)).alive(now=time.time()))
     worker.look()
     assert own_valkey.process is not None
     own_valkey.process.send_signal(signal.SIGSTOP)
@@ -262,7 +262,7 @@ def test_an_outcome_that_could_not_be_told_is_told_by_whoever_has_the_slot_next(
     if dies == "worker":
         first.kill("worker")
         first.nothing_left()
-    keep(first.folder / "work" / "slots" / "0" / "attempt", outcome, "the log", worker="one that is gone")
+    store_outcome(first.folder / "work" / "slots" / "0" / "attempt", outcome, "the log", worker="one that is gone")
     if dies == "worker":
         start_worker()
     else:

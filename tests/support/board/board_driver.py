@@ -8,7 +8,7 @@ from typing import Any
 import redis
 from huggingface_hub import CommitOperationAdd, HfApi
 
-from bot.core.context import Desk
+from bot.core.context import BoardContext
 from bot.probe import Probe
 from bot.processes.schedule import Schedule
 from bot.processes.sync_loop import SyncLoop
@@ -19,7 +19,7 @@ from leaderboard.requests import RequestPath
 from leaderboard.suites import find_suite
 from localhub.testing import LocalHub
 from redis_state import clock, jobs
-from redis_state.attempts import Progress
+from redis_state.attempts import AttemptProgress
 from redis_state.heartbeats import WorkerCard
 from tests.support.board.board_file import BOARD
 
@@ -70,7 +70,7 @@ class Stand:
         board = parse_board(BOARD)
         self.calls: list[tuple[str, str]] = []
         door = Hub(hub.url, BOT, on_call=lambda method, route: self.calls.append((method, route)))
-        self.desk = Desk(
+        self.desk = BoardContext(
             board,
             find_suite("starter"),
             door,
@@ -153,7 +153,7 @@ class Stand:
 
     def beat(self, job: jobs.EvaluationJob, done: int = 1, total: int = 2) -> bool:
         """The worker says how far it is with `job`; whether it should go on."""
-        progress = Progress("evaluate", done, total)
+        progress = AttemptProgress("evaluate", done, total)
         return self.desk.attempts.beat(job.attempt, progress, now=self.time, worker="w", path=job.path)
 
     def hand_back(self, job: jobs.EvaluationJob) -> None:

@@ -13,16 +13,16 @@ from typing import Any
 import httpx2
 import redis
 
-from bot.core.context import Desk
+from bot.core.context import BoardContext
 from bot.processes.schedule import Schedule
 from bot.processes.sync_loop import SyncLoop
 from hub.client import Hub
 from hub.retries import Retries
 from leaderboard.attempts import Details, Failure, Outcome
-from leaderboard.lifecycle import spent
+from leaderboard.lifecycle import highest_used_number
 from leaderboard.requests import Request, Status, parse_request
 from localhub.testing import LocalHub
-from localhub.webhooks.delivery_log import Delivery
+from localhub.webhooks.delivery_log import OutgoingDelivery
 from localhub.webhooks.service import Webhook
 from redis_state import jobs
 from redis_state.jobs import EvaluationJob
@@ -47,7 +47,7 @@ class Postbox:
     def __init__(self) -> None:
         self.waiting: list[tuple[str, str]] = []
 
-    def post(self, _webhook: Webhook, delivery: Delivery, _timeout: float) -> tuple[int, str | None]:
+    def post(self, _webhook: Webhook, delivery: OutgoingDelivery, _timeout: float) -> tuple[int, str | None]:
         """What `localhub.webhooks.sender.Sender` does."""
         self.waiting.append((delivery.delivery_id, delivery.payload))
         return 200, None
@@ -99,7 +99,7 @@ class Life:
             retries=QUICK,
             on_call=lambda method, route: calls.append((method, route)),
         )
-        desk = Desk(old.board, old.suite, door, old.redis, now=old.now, probe=old.probe, mirrors=old.mirrors)
+        desk = BoardContext(old.board, old.suite, door, old.redis, now=old.now, probe=old.probe, mirrors=old.mirrors)
         self.stand.desk, self.stand.loop, self.stand.schedule = desk, SyncLoop(desk), Schedule(desk)
 
     def pass_time(self, seconds: float) -> None:
@@ -221,9 +221,9 @@ class Life:
         if isinstance(request, Request) and request.status is not None and not request.status.waits:
             facts = request.file.steward
             if request.status is Status.FINISHED and facts.failure is not None:  # an earlier result, put back
-                assert spent(request) >= (facts.attempt or 0), fields
+                assert highest_used_number(request) >= (facts.attempt or 0), fields
             else:
-                assert spent(request) == facts.attempt, fields
+                assert highest_used_number(request) == facts.attempt, fields
 
     def _check_threads(self) -> None:
         """One status comment a request at most, and nothing of ours that is none."""

@@ -5,17 +5,17 @@ from __future__ import annotations
 from typing import Any
 
 from leaderboard.attempts import Failure
-from leaderboard.effects import Effect, Effects, Mode
+from leaderboard.effects import Effect, EffectMode, Effects
 from leaderboard.requests import RequestPath
 from redis_state.heartbeats import WorkerCard
 from redis_state.jobs import EvaluationJob
 from tests.support.board.board_driver import Stand
 
-SHADOW, ON = (dict.fromkeys(Effect, mode) for mode in (Mode.SHADOW, Mode.ON))
+SHADOW, ON = (dict.fromkeys(Effect, mode) for mode in (EffectMode.SHADOW, EffectMode.ON))
 CORRUPTED = Failure(cause="weights-corrupted", fault="submission", message="The weights are cut off.")
 
 
-def switch(stand: Stand, modes: dict[Effect, Mode], **others: Mode) -> None:
+def switch(stand: Stand, modes: dict[Effect, EffectMode], **others: EffectMode) -> None:
     """Give the board these effects, as a restart with another board file does."""
     named = {Effect(kind.replace("_", "-")): mode for kind, mode in others.items()}
     stand.desk.board = stand.desk.board.model_copy(update={"effects": Effects(modes={**modes, **named})})

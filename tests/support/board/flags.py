@@ -10,7 +10,7 @@ from typing import Any
 import redis
 from huggingface_hub import CommitOperationAdd, CommitOperationDelete
 
-from bot.core.context import Desk
+from bot.core.context import BoardContext
 from bot.model_facts import checking
 from bot.probe import Probe
 from bot.processes.schedule import Schedule
@@ -80,7 +80,7 @@ class FlagStand(Stand):
         board = old.board.model_copy(update={"repos": repos, "maintainers": (form,), "front_ends": (form,)})
         door = Hub(hub.url, BOT, on_call=lambda method, route: self.calls.append((method, route)))
         old.hub.close()
-        self.desk = Desk(
+        self.desk = BoardContext(
             board, old.suite, door, connection, now=lambda: self.time, probe=old.probe, mirrors=old.mirrors
         )
         self.loop, self.schedule = SyncLoop(self.desk), Schedule(self.desk)

@@ -12,9 +12,9 @@ import redis
 
 from bot.core.settings import BotSettings
 from leaderboard.attempts import Failure
-from redis_state.board.entry import Entry
+from redis_state.board.entry import IndexEntry
 from redis_state.board.index import Index
-from redis_state.board.request_snapshot import Standing
+from redis_state.board.request_snapshot import RequestSnapshot
 from redis_state.keys import Keys
 from steward.valkey import Valkey
 from tests.support.board.board_file import BOARD, SECRET
@@ -49,8 +49,10 @@ def fill(index: Index) -> None:
     failure = Failure(cause="odd", fault="unknown", message=HOSTILE, advice=HOSTILE)
     for number in range(30):
         path = f"ada/m{number}_eval_request_False_float16_Original.json"
-        standing = Standing(status="FAILED" if number % 2 else "PENDING", time=float(number // 4), failure=failure)
+        standing = RequestSnapshot(
+            status="FAILED" if number % 2 else "PENDING", time=float(number // 4), failure=failure
+        )
         state = "settled" if number % 2 else "waiting"
-        index.put(Entry(path=path, model=HOSTILE, state=state, submitter="é" * 40, attempt="x", standing=standing))
-    index.put(Entry(path="no request at all", standing=Standing(time=1e300)))
-    index.put(Entry(path="another.json", standing=Standing(time=-5.0), submitted=float("1e18")))
+        index.put(IndexEntry(path=path, model=HOSTILE, state=state, submitter="é" * 40, attempt="x", standing=standing))
+    index.put(IndexEntry(path="no request at all", standing=RequestSnapshot(time=1e300)))
+    index.put(IndexEntry(path="another.json", standing=RequestSnapshot(time=-5.0), submitted=float("1e18")))

@@ -9,7 +9,7 @@ from typing import Any
 import redis
 from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi
 
-from bot.ledger.edits import Base, FieldEdit, PutFile, guard_of
+from bot.ledger.edits import EditBase, FieldEdit, PutFile, guard_of
 from bot.ledger.ledgers import Ledgers
 from hub.budget import Commits
 from hub.client import Hub
@@ -18,9 +18,9 @@ from hub.records import Repo
 from hub.retries import Retries
 from redis_state.dirty import DirtyKeys
 from redis_state.keys import Keys
-from redis_state.parking import Parking
+from redis_state.parking import ParkedSyncs
 from redis_state.staging import Staging
-from redis_state.webhook_quota import Echoes
+from redis_state.webhook_quota import WebhookQuota
 
 BOT, ADA = "hf_bot", "hf_ada"
 REQUESTS, RESULTS = Repo("dataset", "board/requests"), Repo("dataset", "board/results")
@@ -46,8 +46,8 @@ class Bench:
         self.keys = Keys("demo")
         self.redis = connection
         self.dirty = DirtyKeys(connection, self.keys)
-        staging, parking = Staging(connection, self.keys), Parking(connection, self.keys)
-        echoes = Echoes(connection, self.keys)
+        staging, parking = Staging(connection, self.keys), ParkedSyncs(connection, self.keys)
+        echoes = WebhookQuota(connection, self.keys)
         self.ledgers = Ledgers(self.hub, staging, echoes, parking, lambda: self.time, budget)
 
     # --- what people do
@@ -77,7 +77,7 @@ class Bench:
             subject=path,
             fields={"status": becomes},
             guard={**guard_of(file.data.decode(), "status"), "status": (was,)},
-            base=Base(data=file.data, commit=file.commit, oid=file.oid),
+            base=EditBase(data=file.data, commit=file.commit, oid=file.oid),
             wake=(f"request:{path}",),
             **more,
         )

@@ -8,8 +8,8 @@ from huggingface_hub import CommitOperationAdd, HfApi
 
 from leaderboard.attempts import Details
 from leaderboard.boards import parse_board
-from leaderboard.details import Published, outcome_path
-from leaderboard.results import Block, dump, score, scores_in_block, with_block
+from leaderboard.details import PublishedOutcome, outcome_path
+from leaderboard.results import StewardBlock, dump, score, scores_in_block, with_block
 from leaderboard.suites import Suite
 from redis_state.jobs import EvaluationJob
 from tests.support.board.board_driver import WORKER
@@ -24,8 +24,8 @@ def publish(url: str, job: EvaluationJob, suite: Suite, *, number: int = 0) -> D
     fields["suite_digest"] = job.suite_digest
     raw = {task: {"acc_norm,none": 0.75, "exact_match,answer": 0.5} for task in (*suite.tasks, *suite.run)}
     more = {"request": job.path, "model": job.model, "precision": job.precision, "started": "", "ended": ""}
-    block = Block(**fields, **more, **scores_in_block(score(raw, suite)))
-    told = Published(**fields, path=job.path, started=1, ended=2, results_path=name)
+    block = StewardBlock(**fields, **more, **scores_in_block(score(raw, suite)))
+    told = PublishedOutcome(**fields, path=job.path, started=1, ended=2, results_path=name)
     files = {
         name: dump(with_block({"results": raw}, block)),
         outcome_path(job.attempt): told.model_dump_json().encode(),

@@ -7,7 +7,7 @@ import json
 import httpx2
 
 from bot.processes.reconcile import PERIOD
-from localhub.git.repository import Author, Put
+from localhub.git.repository import Author, SetFile
 from tests.support.board.board_driver import BOT, REQUESTS, Stand
 
 FINISHED = {"status": "FINISHED", "precision": "float32", "weight_type": "Original"}
@@ -34,7 +34,7 @@ def fill(stand: Stand, count: int) -> None:
     repo = stand.hub.box.repos.get("dataset", REQUESTS)
     assert repo is not None
     models = [f"org-{number // 5}/model-{number}" for number in range(count)]
-    files = [Put(path_of(model), json.dumps({**FINISHED, "model": model}).encode()) for model in models]
+    files = [SetFile(path_of(model), json.dumps({**FINISHED, "model": model}).encode()) for model in models]
     repo.git.commit("refs/heads/main", files, None, Author("form", "form@example.com"), "Old requests")
 
 

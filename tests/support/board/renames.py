@@ -8,8 +8,8 @@ from typing import Any
 from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi
 from huggingface_hub.community import DiscussionComment
 
-from leaderboard.renames import FilePlan, Plan, plan, sanitised
-from localhub.git.repository import Author, Put, Remove
+from leaderboard.renames import FilePlan, RenamePlan, plan, sanitised
+from localhub.git.repository import Author, RemoveFile, SetFile
 from localhub.testing import LocalHub
 from tests.support.board.board_driver import CONFIG, REQUESTS, Stand, world
 
@@ -110,7 +110,7 @@ def fill_results(stand: Stand, files: dict[str, bytes]) -> None:
     stand.form.create_commit(RESULTS, operations, commit_message="Begin", repo_type="dataset")
 
 
-def requests_plan(old: str = OLD, new: str = NEW, files: dict[str, bytes] | None = None) -> Plan:
+def requests_plan(old: str = OLD, new: str = NEW, files: dict[str, bytes] | None = None) -> RenamePlan:
     """The plan in the requests repo."""
     return plan("requests", old, new, {it: data for it, data in (files or FILES).items() if it.endswith(".json")})
 
@@ -174,11 +174,11 @@ def push_raw(
     """Somebody with a git pushes to a pull request: path → mode and contents, or an id (None: removed); its head."""
     found = stand.hub.box.repos.get("dataset", repo)
     assert found is not None
-    made: list[Put | Remove] = []
+    made: list[SetFile | RemoveFile] = []
     with found.git.open() as git:
         for where, (mode, data) in files.items():
             oid = data if isinstance(data, str) or data is None else str(git.create_blob(data))
-            made.append(Remove(where) if oid is None else Put(where, oid, mode))
-    made.sort(key=lambda one: isinstance(one, Put))
+            made.append(RemoveFile(where) if oid is None else SetFile(where, oid, mode))
+    made.sort(key=lambda one: isinstance(one, SetFile))
     author = Author("bob", "bob@users.noreply.huggingface.co")
     return found.git.commit(f"refs/pr/{number}", made, None, author, "By git")

@@ -18,7 +18,7 @@ from bot.core.settings import BotSettings
 from bot.probe import Probe
 from bot.processes.sync_loop import SyncLoop
 from bot.processes.web_app import create_app, server_config
-from hub.records import Watched
+from hub.records import WatchedItem
 from localhub.testing import LocalHub
 from redis_state import clock
 from tests.support.board.board_driver import Stand
@@ -93,7 +93,7 @@ def telling(stand: Stand, folder: Path, url: str) -> Iterator[None]:
     policy = stand.hub.box.webhooks.policy
     stand.hub.box.webhooks.policy = type(policy)(**{**vars(policy), "quota": 1_000_000})
     desk = stand.desk
-    watched = [Watched(repo.kind, repo.id) for repo in (desk.requests, desk.community)]
+    watched = [WatchedItem(repo.kind, repo.id) for repo in (desk.requests, desk.community)]
     with serving(settings) as door:
         for domain in ("repo", "discussion"):
             desk.hub.ensure_webhook(door, watched, [domain], SECRET)

@@ -8,16 +8,16 @@ from typing import Any
 import redis
 
 from leaderboard.attempts import Failure
-from leaderboard.categories import Category
-from leaderboard.flags import Decision, FlagRecord
+from leaderboard.categories import ModelCategory
+from leaderboard.flags import FlagDecision, FlagRecord
 from leaderboard.holds import Hold
 from redis_state import clock
-from redis_state.attempts import LOST, Attempts, Progress
-from redis_state.board.entry import Entry
+from redis_state.attempts import LOST, AttemptProgress, Attempts
+from redis_state.board.entry import IndexEntry
 from redis_state.board.index import Index
-from redis_state.board.request_snapshot import Standing
-from redis_state.board.scoreboard import Scoreboard, Scored
-from redis_state.heartbeats import WorkerCard, Workers
+from redis_state.board.request_snapshot import RequestSnapshot
+from redis_state.board.scoreboard import EvaluationScores, Scoreboard
+from redis_state.heartbeats import WorkerCard, WorkerRegistry
 from redis_state.keys import Keys
 
 BENCHMARKS = (
@@ -58,26 +58,28 @@ def path_of(model: str, precision: str = "bfloat16") -> str:
     return f"{model}_eval_request_False_{precision}_Original.json"
 
 
-def entry(model: str, state: Any, status: str, *, number: int = 0, **changes: Any) -> Entry:
+def entry(model: str, state: Any, status: str, *, number: int = 0, **changes: Any) -> IndexEntry:
     """A request; what belongs to its standing is told apart by name."""
     time = clock.now() - 3_600.0 * (number + 1)
-    said = {name: changes.pop(name) for name in list(changes) if name in Standing.model_fields}
+    said = {name: changes.pop(name) for name in list(changes) if name in RequestSnapshot.model_fields}
     path = changes.pop("path", path_of(model))
     fields: dict[str, Any] = {"submitter": model.split("/")[0], "sha": f"{number:02x}" * 20, **changes}
-    standing = Standing(status=status, time=time, **said)
-    return Entry(path=path, model=model, state=state, submitted=time, standing=standing, **fields)
+    standing = RequestSnapshot(status=status, time=time, **said)
+    return IndexEntry(path=path, model=model, state=state, submitted=time, standing=standing, **fields)
 
 
-def score(scores: Scoreboard, one: Entry, average: float, category: str) -> None:
+def score(scores: Scoreboard, one: IndexEntry, average: float, category: str) -> None:
     """Note what an evaluation came to."""
     each = {name: round(average + 7 * (at - 2.5), 2) for at, name in enumerate(BENCHMARKS)}
-    kind = Category(category) if category in set(Category) else Category.UNKNOWN
-    scores.put(Scored(path=one.path, model=one.model, suite="s", category=kind, average=average, benchmarks=each))
+    kind = ModelCategory(category) if category in set(ModelCategory) else ModelCategory.UNKNOWN
+    scores.put(
+        EvaluationScores(path=one.path, model=one.model, suite="s", category=kind, average=average, benchmarks=each)
+    )
 
 
 def flag(model: str, **changes: Any) -> FlagRecord:
     """A flag that stands."""
-    decision = Decision(what="flagged", at="2026-11-20T10:00:00Z", by="maya", reason="See the thread.")
+    decision = FlagDecision(what="flagged", at="2026-11-20T10:00:00Z", by="maya", reason="See the thread.")
     fields = {
         "status": "flagged",
         "category": "contamination",
@@ -119,13 +121,13 @@ def furnish(connection: redis.Redis, keys: Keys) -> None:
             model, "settled", "FAILED", number=number + 5, failure=failure, causes=causes, attempt="x", thread=7
         )
         index.put(failed)
-    attempts, workers = Attempts(connection, keys), Workers(connection, keys)
+    attempts, workers = Attempts(connection, keys), WorkerRegistry(connection, keys)
     for number, (model, done) in enumerate((("north/spruce-3b", 412), ("chen/maple-1b", 31))):
         attempt = f"{number:012x}-deadbeef-1"
         index.put(entry(model, "running", "RUNNING", number=number + 3, attempt=attempt, tier="small"))
         worker, path = f"gpu-{number}", path_of(model)
         attempts.take(attempt, path, worker, now=now - 600)
-        attempts.beat(attempt, Progress("evaluate", done, 540), now=now, worker=worker, path=path)
+        attempts.beat(attempt, AttemptProgress("evaluate", done, 540), now=now, worker=worker, path=path)
         workers.announce(_worker(f"gpu-{number}.cluster:4711", attempt, now))
     workers.announce(_worker("gpu-2.cluster:4711", "", now))
     for number in range(8):

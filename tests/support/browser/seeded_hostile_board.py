@@ -10,11 +10,11 @@ import redis
 
 from leaderboard.attempts import Failure
 from redis_state import clock
-from redis_state.attempts import Attempts, Progress
-from redis_state.board.decisions import Decision, Decisions, Somebody, Where
+from redis_state.attempts import AttemptProgress, Attempts
+from redis_state.board.decisions import CommandDecision, DecisionAuthor, Decisions, DecisionThread
 from redis_state.board.index import Index
-from redis_state.board.scoreboard import Scoreboard, Scored
-from redis_state.heartbeats import WorkerCard, Workers
+from redis_state.board.scoreboard import EvaluationScores, Scoreboard
+from redis_state.heartbeats import WorkerCard, WorkerRegistry
 from redis_state.keys import Keys
 from tests.support.browser.seeded_large_board import entry, flag, put_flags
 
@@ -36,20 +36,20 @@ def furnish_attacks(connection: redis.Redis, keys: Keys) -> None:
         entry(HOSTILE, "running", "RUNNING", path=RUNNING, attempt=ATTEMPT, number=3),
     )
     Attempts(connection, keys).take(ATTEMPT, RUNNING, "w", now=now)
-    Attempts(connection, keys).beat(ATTEMPT, Progress(HOSTILE, 1, 2), now=now, worker="w", path=RUNNING)
-    scored = Scored(path=f"{HOSTILE}/done.json", model=HOSTILE, suite="s", average=50.0)
+    Attempts(connection, keys).beat(ATTEMPT, AttemptProgress(HOSTILE, 1, 2), now=now, worker="w", path=RUNNING)
+    scored = EvaluationScores(path=f"{HOSTILE}/done.json", model=HOSTILE, suite="s", average=50.0)
     Scoreboard(connection, keys).put(scored)
     put_flags(connection, keys, flag(HOSTILE, reason=HOSTILE, thread="javascript:alert(1)"))
     card = WorkerCard(name=HOSTILE, tiers=("small",), devices=HOSTILE, versions={HOSTILE: HOSTILE}, since=now, beat=now)
-    Workers(connection, keys).announce(card)
-    decision = Decision(
+    WorkerRegistry(connection, keys).announce(card)
+    decision = CommandDecision(
         at=HOSTILE[:40],
-        person=Somebody(id="1", name=HOSTILE),
+        person=DecisionAuthor(id="1", name=HOSTILE),
         command=HOSTILE,
         verb="x",
         allowed=True,
         comment=HOSTILE,
-        thread=Where(repo="dataset/board/requests", number=1),
+        thread=DecisionThread(repo="dataset/board/requests", number=1),
     )
     Decisions(connection, keys).put(decision)
     fields = {"title": HOSTILE, "url": "https://hub.example/1", "topic": HOSTILE, "author": HOSTILE, "since": now}

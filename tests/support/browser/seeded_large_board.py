@@ -9,20 +9,20 @@ from typing import Any
 import redis
 
 from leaderboard.attempts import Failure
-from leaderboard.categories import Category
-from leaderboard.flags import Decision as Ruling
-from leaderboard.flags import Scope
+from leaderboard.categories import ModelCategory
+from leaderboard.flags import FlagDecision as Ruling
+from leaderboard.flags import FlagScope
 from leaderboard.holds import Hold
 from redis_state import clock
-from redis_state.attempts import LOST, Attempts, Progress
-from redis_state.board.decisions import Decision, Decisions, Somebody, Where
-from redis_state.board.entry import Entry
+from redis_state.attempts import LOST, AttemptProgress, Attempts
+from redis_state.board.decisions import CommandDecision, DecisionAuthor, Decisions, DecisionThread
+from redis_state.board.entry import IndexEntry
 from redis_state.board.index import Index
 from redis_state.board.measures import Measures
 from redis_state.board.pauses import Pauses
-from redis_state.board.scoreboard import Scoreboard, Scored
+from redis_state.board.scoreboard import EvaluationScores, Scoreboard
 from redis_state.clock import iso
-from redis_state.heartbeats import WorkerCard, Workers
+from redis_state.heartbeats import WorkerCard, WorkerRegistry
 from redis_state.jobs import EvaluationJob
 from redis_state.keys import Keys
 from tests.support.board.seeded_board import entry, flag, path_of, put_flags
@@ -111,7 +111,7 @@ def _model(dice: random.Random, number: int) -> tuple[str, float]:
     return f"{dice.choice(PEOPLE)}/{dice.choice(FAMILIES)}-{size:g}B-{kind}", size
 
 
-def _finished(scores: Scoreboard, dice: random.Random, count: int) -> list[Entry]:
+def _finished(scores: Scoreboard, dice: random.Random, count: int) -> list[IndexEntry]:
     found = []
     for number in range(count):
         model, size = (LONG, 70.6) if number == 3 else _model(dice, number)
@@ -121,7 +121,7 @@ def _finished(scores: Scoreboard, dice: random.Random, count: int) -> list[Entry
             "FINISHED",
             number=number + 20,
             path=path_of(model, dice.choice(("bfloat16", "float16", "4bit"))),
-            category=dice.choice(list(Category)),
+            category=dice.choice(list(ModelCategory)),
             licence=dice.choice(LICENCES),
             parameters=int(size * 1e9),
             results=f"{model}/results_2026-11-24T10-00-00.json",
@@ -129,13 +129,15 @@ def _finished(scores: Scoreboard, dice: random.Random, count: int) -> list[Entry
         )
         average = round(10 + 8 * size**0.4 + dice.uniform(-6, 9), 2)
         each = {name: round(max(0.0, average + dice.uniform(-18, 22)), 2) for name in COLUMNS}
-        category = Category(one.standing.category)
-        scores.put(Scored(path=one.path, model=model, suite="s", category=category, average=average, benchmarks=each))
+        category = ModelCategory(one.standing.category)
+        scores.put(
+            EvaluationScores(path=one.path, model=model, suite="s", category=category, average=average, benchmarks=each)
+        )
         found.append(one)
     return found
 
 
-def _failed(dice: random.Random, count: int) -> list[Entry]:
+def _failed(dice: random.Random, count: int) -> list[IndexEntry]:
     found = []
     for number in range(count):
         model, _ = _model(dice, number)
@@ -155,7 +157,7 @@ def _failed(dice: random.Random, count: int) -> list[Entry]:
     return found
 
 
-def _others() -> list[Entry]:
+def _others() -> list[IndexEntry]:
     return [
         entry("ada/withdrawn-7B", "settled", "CANCELLED", number=11),
         entry("bob/just-arrived-3B", "new", "PENDING", number=0),
@@ -164,12 +166,12 @@ def _others() -> list[Entry]:
 
 
 def _running(connection: redis.Redis, keys: Keys, index: Index, longest: str) -> None:
-    attempts, workers, now = Attempts(connection, keys), Workers(connection, keys), clock.now()
+    attempts, workers, now = Attempts(connection, keys), WorkerRegistry(connection, keys), clock.now()
     seen = (
-        ("north-lab/OLMo-2-7B-SFT-v2", Progress("evaluate", 21_404, 35_210), "small", {}),
-        (longest.replace("70B", "8B"), Progress("evaluate", 980, 35_210), "medium", {}),
-        ("mira/gemma-2-9b-it-dpo", Progress("download"), "medium", {}),
-        ("otto/secret-14B", Progress("load"), "medium", {"access": "private"}),
+        ("north-lab/OLMo-2-7B-SFT-v2", AttemptProgress("evaluate", 21_404, 35_210), "small", {}),
+        (longest.replace("70B", "8B"), AttemptProgress("evaluate", 980, 35_210), "medium", {}),
+        ("mira/gemma-2-9b-it-dpo", AttemptProgress("download"), "medium", {}),
+        ("otto/secret-14B", AttemptProgress("load"), "medium", {"access": "private"}),
     )
     for number, (model, progress, tier, said) in enumerate(seen):
         attempt = f"{number:012x}-deadbeef-1"
@@ -195,7 +197,7 @@ def _worker(name: str, doing: str, now: float) -> WorkerCard:
     )
 
 
-def _waiting(dice: random.Random, count: int) -> list[Entry]:
+def _waiting(dice: random.Random, count: int) -> list[IndexEntry]:
     found = []
     for number in range(count):
         model, size = _model(dice, number)
@@ -214,7 +216,7 @@ def _waiting(dice: random.Random, count: int) -> list[Entry]:
     return found
 
 
-def _job(one: Entry, attempt: str) -> EvaluationJob:
+def _job(one: IndexEntry, attempt: str) -> EvaluationJob:
     return EvaluationJob(
         board="looked-at",
         attempt=attempt,
@@ -228,7 +230,7 @@ def _job(one: Entry, attempt: str) -> EvaluationJob:
     )
 
 
-def _held() -> list[Entry]:
+def _held() -> list[IndexEntry]:
     held = entry("bob/ash-9b", "waiting", "PENDING", number=9, attempt=f"{990:012x}-deadbeef-1")
     reason = "Its licence is not clear: the card says MIT, the base model's says otherwise."
     return [
@@ -252,7 +254,7 @@ def _flags() -> list[Any]:
         flag(
             LONG,
             category="merge",
-            scope=Scope(precision="4bit"),
+            scope=FlagScope(precision="4bit"),
             reason="Made with mergekit, which its card leaves out.",
         ),
         flag(
@@ -271,15 +273,15 @@ def _talks(connection: redis.Redis, keys: Keys) -> None:
         ("a-name-of-forty-two-characters-as-the-hub-has", f"/relaunch {LONG} because it was not our fault", True),
     )
     for number, (who, command, allowed) in enumerate(told * 4):
-        decision = Decision(
+        decision = CommandDecision(
             at=iso(now - 3_000.0 * number),
-            person=Somebody(id=f"{number:024x}", name=who),
+            person=DecisionAuthor(id=f"{number:024x}", name=who),
             command=command,
             verb=command.split()[0][1:],
             allowed=allowed,
             answer="",
             comment=f"c{number}",
-            thread=Where(repo="dataset/open-llm-leaderboard/requests", number=12 + number),
+            thread=DecisionThread(repo="dataset/open-llm-leaderboard/requests", number=12 + number),
         )
         Decisions(connection, keys).put(decision)
     threads = (

@@ -4,14 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from leaderboard.admission.facts import (
-    AdapterFacts,
-    Card,
-    ConfigFacts,
-    ModelFacts,
-    TokenizerFacts,
-    Weights,
-)
+from leaderboard.admission.facts import AdapterFacts, ConfigFacts, ModelCard, ModelFacts, TokenizerFacts, Weights
 from tests.support.units.admission_facts import (
     ADAPTER,
     BASE,
@@ -131,7 +124,7 @@ BASES = (
     ),
 )
 CARDS = (
-    Case("no card", ("card-missing",), replace(MODEL, card=Card(False))),
+    Case("no card", ("card-missing",), replace(MODEL, card=ModelCard(False))),
     Case("a card of 199 characters", ("card-short",), card(length=199)),
     Case("a card of 200 characters", model=card(length=200)),
     Case("a board that reads short cards", model=card(length=3), policy={"card_length": 3}),

@@ -13,12 +13,12 @@ import yaml
 from leaderboard.admission import Submission
 from leaderboard.admission.facts import (
     AdapterFacts,
-    Card,
+    BoardFacts,
     ConfigFacts,
-    Earlier,
+    EarlierRequest,
+    ModelCard,
     ModelFacts,
     ModelFile,
-    Surroundings,
     TokenizerFacts,
     Weights,
 )
@@ -48,7 +48,7 @@ CONFIG = ConfigFacts(
 )
 TOKENIZER = TokenizerFacts("loaded", 32_000, 31_999, {"bos": 1, "eos": 2}, "works")
 WEIGHTS = Weights(("model.safetensors",), dtypes={"BF16": 7 * BILLION}, parameters=7 * BILLION, layers=(32,))
-CARD = Card(True, 900, "apache-2.0", base_models=("meta-llama/Llama-2-7b",), relation="finetune", tags=("text",))
+CARD = ModelCard(True, 900, "apache-2.0", base_models=("meta-llama/Llama-2-7b",), relation="finetune", tags=("text",))
 FILES = tuple(
     ModelFile(name) for name in ("README.md", "config.json", "model.safetensors", "tokenizer.json", "tokenizer.model")
 )
@@ -102,9 +102,9 @@ def files(*names: str, **changes: Any) -> ModelFacts:
     return replace(MODEL, files=tuple(ModelFile(name) for name in names), **changes)
 
 
-def earlier(status: str, model: str = "ada/tiger", address: str = "https://hub.example/requests/1") -> Earlier:
+def earlier(status: str, model: str = "ada/tiger", address: str = "https://hub.example/requests/1") -> EarlierRequest:
     """A request that was there before."""
-    return Earlier(f"{model}_eval_request_False_bfloat16_Original.json", model, status, address)
+    return EarlierRequest(f"{model}_eval_request_False_bfloat16_Original.json", model, status, address)
 
 
 @cache
@@ -143,4 +143,4 @@ class Case:
 
     def submission(self) -> Submission:
         """All that the rules look at."""
-        return Submission(self.request(), self.model, self.board(), Surroundings(NOW, **self.around))
+        return Submission(self.request(), self.model, self.board(), BoardFacts(NOW, **self.around))

@@ -7,7 +7,7 @@ import os
 import sys
 from pathlib import Path
 
-from workers.common.run_plan import CHILD_ENVIRONMENT, Progress, RunPlan
+from workers.common.run_plan import CHILD_ENVIRONMENT, RunPlan, RunProgress
 
 os.environ.update(CHILD_ENVIRONMENT)
 
@@ -16,7 +16,7 @@ def run(plan: RunPlan) -> None:
     """Evaluate, and print every phase once."""
     from workers.evaluation.evaluate import evaluate
 
-    seen: list[Progress] = []
+    seen: list[RunProgress] = []
     evaluate(plan, seen.append)
     print(*dict.fromkeys(progress.phase for progress in seen), seen[-1].done, seen[-1].total)
 

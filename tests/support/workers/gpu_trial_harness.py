@@ -10,14 +10,14 @@ from pathlib import Path
 
 import torch
 
-from workers.common.run_plan import Progress, Report, RunPlan
+from workers.common.run_plan import Report, RunPlan, RunProgress
 
 GIB = 1 << 30
 
 
 def evaluate(plan: RunPlan, report: Report) -> None:
     """Do what the name after the slash says."""
-    report(Progress("load"))
+    report(RunProgress("load"))
     TRIALS[plan.model.partition("/")[2]](plan, report)
 
 
@@ -27,7 +27,7 @@ def _end(plan: RunPlan, found: object) -> None:
 
 def fine(plan: RunPlan, report: Report) -> None:
     """One product on the device."""
-    report(Progress("evaluate", 1, 1))
+    report(RunProgress("evaluate", 1, 1))
     ones = torch.ones(64, 64, device=plan.device)
     _end(plan, {"sum": float((ones @ ones).sum())})
 
@@ -42,7 +42,7 @@ def seeing(plan: RunPlan, report: Report) -> None:
 
 def hungry(plan: RunPlan, report: Report) -> None:
     """Takes six tenths of the free memory for every question of a batch."""
-    report(Progress("evaluate", 0, 1))
+    report(RunProgress("evaluate", 0, 1))
     free, _ = torch.cuda.mem_get_info()
     held = [torch.zeros(free * 6 // 10, dtype=torch.uint8, device=plan.device) for _ in range(plan.batch_size)]
     _end(plan, {"batch_size": plan.batch_size, "held": len(held)})
@@ -52,7 +52,7 @@ def holding(plan: RunPlan, report: Report) -> None:
     """Holds two GiB for a minute."""
     held = torch.zeros(2 * GIB, dtype=torch.uint8, device=plan.device)
     for done in range(600):
-        report(Progress("evaluate", done, 600))
+        report(RunProgress("evaluate", done, 600))
         time.sleep(0.1)
     _end(plan, {"held": held.numel()})
 

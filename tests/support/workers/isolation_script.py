@@ -16,12 +16,12 @@ from pathlib import Path
 
 from workers.common import kernel
 from workers.common.logs import BoundedLog
-from workers.common.run_plan import Limits, RunPlan
+from workers.common.run_plan import RunLimits, RunPlan
 from workers.jobs.slots import take_slot
 from workers.sandbox import seccomp
-from workers.sandbox.sandbox_spec import Box
-from workers.sandbox.supervision import Surroundings, Watch
-from workers.sandbox.zygote_client import Nursery
+from workers.sandbox.sandbox_spec import SandboxSpec
+from workers.sandbox.supervision import ChildCallbacks, ChildSupervisor
+from workers.sandbox.zygote_client import ZygoteClient
 
 MEMORY = 1 << 30
 
@@ -29,7 +29,7 @@ MEMORY = 1 << 30
 def main(folder: Path, port: str, kind: str) -> None:
     """Look, and print one JSON object: the mode, how the child ended, what it saw, and its log."""
     if kind == "container":
-        kernel.gain_nothing_by_exec()
+        kernel.forbid_privilege_gain()
         kernel.set_seccomp_filter(seccomp.program(sockets=True))
     slot, other = take_slot(folder / "work", first_uid=61_184), take_slot(folder / "work", first_uid=61_184)
     other.prepare()
@@ -41,7 +41,7 @@ def main(folder: Path, port: str, kind: str) -> None:
     (model / "snapshot").mkdir()
     (model / "blobs" / "x").write_text("weights")
     (model / "snapshot" / "weights").symlink_to("../blobs/x")
-    nursery = Nursery(Box(home=slot.home, root=slot.root, uid=slot.uid), harness="trial_harness")
+    nursery = ZygoteClient(SandboxSpec(home=slot.home, root=slot.root, uid=slot.uid), harness="trial_harness")
     nursery.start()
     try:
         nursery.wait_until_ready()
@@ -57,15 +57,15 @@ def main(folder: Path, port: str, kind: str) -> None:
             spool=slot.spool,
             suite="starter",
             suite_digest="0" * 64,
-            limits=Limits(memory_bytes=MEMORY),
+            limits=RunLimits(memory_bytes=MEMORY),
         )
         readable = (plan.model_path,)
-        box = Box(
+        box = SandboxSpec(
             home=slot.home, root=slot.root, uid=slot.uid, readable=readable, writable=(slot.spool,), memory_bytes=MEMORY
         )
         log = BoundedLog()
-        around = Surroundings(lambda _: None, lambda: "", log)
-        ending = Watch(nursery, box, plan, around).run(slot.attempt, deadline=time.monotonic() + 60)
+        around = ChildCallbacks(lambda _: None, lambda: "", log)
+        ending = ChildSupervisor(nursery, box, plan, around).run(slot.attempt, deadline=time.monotonic() + 60)
         results = slot.spool / "results.json"
         seen = json.loads(results.read_text()) if ending.finished else {}
         mode = nursery.ready.mode.model_dump()

@@ -20,7 +20,7 @@ from workers.common import kernel
 from workers.errors import DatasetUnavailable
 from workers.jobs.provisions import Provisions
 from workers.jobs.worker import main
-from workers.models.downloads import Questions
+from workers.models.downloads import SuiteQuestions
 from workers.publication.publish import Publication
 from workers.settings import WorkerSettings
 
@@ -46,7 +46,7 @@ class StandIn:
         self.say(f"fetched {job.attempt}")
         model = self.folder / "model"
         model.mkdir(exist_ok=True)
-        return Provisions(model, Questions(model, {"org/questions": "b" * 40}))
+        return Provisions(model, SuiteQuestions(model, {"org/questions": "b" * 40}))
 
     def publish(self, publication: Publication) -> Details:
         self.say(f"publish {publication.plan.attempt}")

@@ -8,18 +8,20 @@ from dataclasses import asdict
 from pathlib import Path
 
 from leaderboard.attempts import Outcome
-from leaderboard.evidence import Evidence
-from workers.common.diagnosis import fit_to_leave
+from leaderboard.evidence import FailureEvidence
+from workers.common.diagnosis import scrubbed_evidence
 
 MAX_KEPT = 1_200
 
 
-def record(how: str, cause: str, evidence: Evidence | None) -> None:
+def record(how: str, cause: str, evidence: FailureEvidence | None) -> None:
     """Keep what was seen of a death, and what it was called."""
     file = os.environ.get("STEWARD_RECORD_DEATHS")
     if file is None or evidence is None:
         return
-    seen = {name: value for name, value in asdict(fit_to_leave(evidence, ())).items() if value or name == "exit_status"}
+    seen = {
+        name: value for name, value in asdict(scrubbed_evidence(evidence, ())).items() if value or name == "exit_status"
+    }
     for name in ("text", "log_tail"):
         if name in seen:
             seen[name] = seen[name][-MAX_KEPT:] if name == "log_tail" else seen[name][:MAX_KEPT]

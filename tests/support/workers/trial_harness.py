@@ -15,18 +15,18 @@ from collections.abc import Callable
 from pathlib import Path
 from threading import Thread
 
-from workers.common.run_plan import Progress, Report, RunPlan
+from workers.common.run_plan import Report, RunPlan, RunProgress
 
 
 def evaluate(plan: RunPlan, report: Report) -> None:
     """Do what the name after the slash says."""
-    report(Progress("load"))
+    report(RunProgress("load"))
     TRIALS[plan.model.partition("/")[2]](plan, report)
 
 
 def fine(plan: RunPlan, report: Report) -> None:
     for done in range(4):
-        report(Progress("evaluate", done, 3))
+        report(RunProgress("evaluate", done, 3))
     (plan.spool / "results.json").write_text(json.dumps({"pid": os.getpid()}))
 
 
@@ -34,7 +34,7 @@ def slow(plan: RunPlan, report: Report) -> None:
     """Goes on for a minute, and leaves a process of its own beside it."""
     sleeper = subprocess.Popen(["sleep", "61.25"])
     for done in range(600):
-        report(Progress("evaluate", done, 600))
+        report(RunProgress("evaluate", done, 600))
         time.sleep(0.1)
     sleeper.kill()
 
@@ -42,7 +42,7 @@ def slow(plan: RunPlan, report: Report) -> None:
 def short(plan: RunPlan, report: Report) -> None:
     """Takes three seconds."""
     for done in range(30):
-        report(Progress("evaluate", done, 30))
+        report(RunProgress("evaluate", done, 30))
         time.sleep(0.1)
     fine(plan, report)
 
@@ -58,7 +58,7 @@ def canary(plan: RunPlan, report: Report) -> None:
 
 
 def hanging(plan: RunPlan, report: Report) -> None:
-    report(Progress("evaluate", 1, 3))
+    report(RunProgress("evaluate", 1, 3))
     time.sleep(60)
 
 
@@ -98,7 +98,7 @@ def grasping(plan: RunPlan, report: Report) -> None:
 
 def hungry(plan: RunPlan, report: Report) -> None:
     """Has memory for one question at a time."""
-    report(Progress("evaluate", 0, 3))
+    report(RunProgress("evaluate", 0, 3))
     if plan.batch_size > 1:
         raise MemoryError(f"no room for {plan.batch_size}")
     fine(plan, report)
@@ -106,7 +106,7 @@ def hungry(plan: RunPlan, report: Report) -> None:
 
 def littering(plan: RunPlan, report: Report) -> None:
     """Writes one file after another, none of them large."""
-    report(Progress("evaluate", 0, 3))
+    report(RunProgress("evaluate", 0, 3))
     for number in range(600):
         (plan.spool / f"{number}").write_bytes(bytes(1 << 20))
         time.sleep(0.05)

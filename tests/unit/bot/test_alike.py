@@ -9,14 +9,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bot.results import fuzzy_names
-from bot.results.fuzzy_names import Alike
+from bot.results.fuzzy_names import FuzzyNameIndex
 from leaderboard.search import NEAR, Query, fold, near_names, parse
 
 FAMILIES = ("Qwen3", "Llama-3.1", "gemma-2", "Phi-4", "Mistral-Nemo", "Yi-1.5")
 NAMES = [f"org-{n % 97}/{FAMILIES[n % 6]}-{n % 70}B-tune-{n}" for n in range(5_000)] + [
     "mistral-like/Mixtral-8x7B-v0.1"
 ]
-MANY = Alike((name, fold(name)) for name in NAMES)
+MANY = FuzzyNameIndex((name, fold(name)) for name in NAMES)
 
 
 @pytest.mark.parametrize(
@@ -54,6 +54,6 @@ def test_a_few_hundred_are_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_among_few_nothing_is_missed(names: list[str], asked: str) -> None:
     """Where all of them are looked at, the suggestions are those of the language itself."""
     query = parse(asked)
-    few = Alike((name, fold(name)) for name in names)
+    few = FuzzyNameIndex((name, fold(name)) for name in names)
     assert set(few.near(query)) <= set(names)
     assert bool(few.near(query)) == bool(near_names(names, query))

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from bot.web.charts import models
 from bot.web.charts.drawing import POLICY, WIDTHS, Kind, Picture, Series, cut, draw
-from bot.web.charts.pictures import PICTURES, SCALE, day_words, ended, even, queue, ranges, scale, scores
+from bot.web.charts.pictures import PICTURES, SCALE, day_words, even, outcomes, queue, ranges, scale, scores
 from bot.web.charts.words import short_span
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -85,9 +85,9 @@ def test_even_ticks_reach_beyond_the_most(most: float) -> None:
     assert len({words for _, words in ticks}) == len(ticks)
 
 
-def spread(name: str, half: float, among: int = 10) -> models.Spread:
+def spread(name: str, half: float, among: int = 10) -> models.DurationSpreadView:
     """A spread around `half` seconds."""
-    return models.Spread(
+    return models.DurationSpreadView(
         name=name,
         among=among,
         tenth=half / 4,
@@ -98,37 +98,41 @@ def spread(name: str, half: float, among: int = 10) -> models.Spread:
     )
 
 
-WAITS = models.Spreads(
+WAITS = models.DurationSpreadsView(
     overall=spread("", 3_600), tiers=[spread("small", 3_600), spread("large", 40_000)], precisions=[spread("4bit", 900)]
 )
-NOTHING = models.Times(days=7, since=None, waiting=models.Spreads(), running=models.Spreads(), ended=[], queue=[])
+NOTHING = models.TimingsResponse(
+    days=7, since=None, waiting=models.DurationSpreadsView(), running=models.DurationSpreadsView(), ended=[], queue=[]
+)
 
 
-def times(ends: list[models.Ended], lengths: list[models.Length] | None = None, days: int = 7) -> models.Times:
+def times(
+    ends: list[models.DailyOutcomesView], lengths: list[models.QueueLengthView] | None = None, days: int = 7
+) -> models.TimingsResponse:
     """A week."""
     return NOTHING.model_copy(update={"ended": ends, "queue": lengths or [], "days": days, "waiting": WAITS})
 
 
-WEEK = [models.Ended(day=f"2026-11-{day}", finished=day - 20, failed={"us": 2}) for day in range(20, 27)]
+WEEK = [models.DailyOutcomesView(day=f"2026-11-{day}", finished=day - 20, failed={"us": 2}) for day in range(20, 27)]
 LENGTHS = [
-    models.Length(at=f"2026-11-{day}T{hour:02}:00:00Z", waiting=day, running=2.5)
+    models.QueueLengthView(at=f"2026-11-{day}T{hour:02}:00:00Z", waiting=day, running=2.5)
     for day in (20, 26)
     for hour in range(0, 24, 2)
 ]
-COMPARED = models.Compared(
+COMPARED = models.ComparisonView(
     model=HOSTILE,
     path="x",
     category="chat",
-    own=models.Scores(average=50.0, benchmarks={"Navigation": 40.0, "<b>Sorting</b>": 60.0}),
+    own=models.ScoresView(average=50.0, benchmarks={"Navigation": 40.0, "<b>Sorting</b>": 60.0}),
     others=[
-        models.Other(what="best", model="ada/a", average=70.0, benchmarks={"Navigation": 100.0}),
-        models.Other(what="middle", among=4, average=30.0, benchmarks={"<b>Sorting</b>": 0.0}),
+        models.ReferenceScoresView(what="best", model="ada/a", average=70.0, benchmarks={"Navigation": 100.0}),
+        models.ReferenceScoresView(what="middle", among=4, average=30.0, benchmarks={"<b>Sorting</b>": 0.0}),
     ],
 )
 EVERY = {
     "waiting": ranges(WAITS, "waiting"),
     "running": ranges(WAITS, "running"),
-    "ended": ended(times(WEEK)),
+    "ended": outcomes(times(WEEK)),
     "queue": queue(times(WEEK, LENGTHS)),
     "scores": scores(COMPARED),
 }

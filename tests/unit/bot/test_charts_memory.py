@@ -7,11 +7,11 @@ from typing import Any, cast
 
 import pytest
 
-from bot.core.context import Desk
+from bot.core.context import BoardContext
 from bot.web.charts import comparing, times
 from bot.web.charts.comparing import Standards, standards
-from bot.web.charts.times import TimesView
-from bot.web.rows import Line, Rows
+from bot.web.charts.times import TimingReader
+from bot.web.rows import RequestRow, RequestRows
 from leaderboard.timings import DAY
 
 
@@ -42,7 +42,7 @@ class Counts:
 def test_a_day_is_read_until_it_is_over_and_then_once() -> None:
     """Also by who looks at noon, and again days later; the days before are read at the first look of all."""
     desk = Counts()
-    view = TimesView(cast(Desk, desk))
+    view = TimingReader(cast(BoardContext, desk))
     desk.days = {19_950: {"end|finished": "5"}, 20_000: {"end|finished": "1"}}
     assert (view.times(90).finished, view.times(7).finished) == (6, 1)
     assert [len(one) for one in desk.reads] == [2, 88, 2]
@@ -64,7 +64,7 @@ def test_a_day_is_read_until_it_is_over_and_then_once() -> None:
 def test_a_picture_of_older_figures_is_not_kept_as_that_of_newer_ones(monkeypatch: pytest.MonkeyPatch) -> None:
     """Something is counted, and somebody looks, between the reading of the figures and their picture."""
     desk = Counts()
-    view = TimesView(cast(Desk, desk))
+    view = TimingReader(cast(BoardContext, desk))
     desk.days = {20_000: {"end|finished": "1"}}
     monkeypatch.setattr(times, "draw", lambda picture, width: f"{picture.says} {width}".encode())
     look = view.times
@@ -81,10 +81,10 @@ def test_a_picture_of_older_figures_is_not_kept_as_that_of_newer_ones(monkeypatc
     assert b" 4 evaluations finished" in (view.picture("ended", 7, 360) or b"")
 
 
-def line(model: str, average: float | None, category: str = "chat", suite: str = "s") -> Line:
+def line(model: str, average: float | None, category: str = "chat", suite: str = "s") -> RequestRow:
     """A row of the table."""
     values: dict[str, Any] = {"category": category, "average": average, "base": ""}
-    return Line(model, model, model, "finished", 0.0, values, suite=suite, benchmarks={"x": average or 0.0})
+    return RequestRow(model, model, model, "finished", 0.0, values, suite=suite, benchmarks={"x": average or 0.0})
 
 
 def test_what_a_category_reaches_is_by_one_suite_of_what_is_shown() -> None:
@@ -97,7 +97,7 @@ def test_what_a_category_reaches_is_by_one_suite_of_what_is_shown() -> None:
         line("odd", 50.0, category="unknown"),
         line("old", 70.0, suite="t"),
     )
-    found = standards(Rows(lines, (frozenset({"flagged"}), frozenset())))
+    found = standards(RequestRows(lines, (frozenset({"flagged"}), frozenset())))
     assert {group: [one.model for one in made.best] for group, made in found.items()} == {
         ("chat", "s"): ["b", "a"],
         ("chat", "t"): ["old"],
@@ -112,7 +112,7 @@ def test_the_table_changes_and_so_does_what_is_reached(
     """At once, or, where there are very many, in the background: who looks meanwhile is told of the state before."""
     monkeypatch.setattr(comparing, "MANY", many)
     nothing: tuple[frozenset[str], frozenset[str]] = (frozenset(), frozenset())
-    before, after = Rows((line("a", 10.0),), nothing), Rows((line("a", 10.0), line("b", 30.0)), nothing)
+    before, after = RequestRows((line("a", 10.0),), nothing), RequestRows((line("a", 10.0), line("b", 30.0)), nothing)
     made = Standards()
     assert made.of(before, ("chat", "s")).models == 1
     assert made.of(after, ("nobody", "s")).models == 0

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bot.core.commands.grammar import LONGEST_PARAGRAPH, MOST, MOST_VERBS, Word, commands_in
-from bot.core.commands.registry import Misused, Verb, bind, model_in
+from bot.core.commands.registry import BadArguments, Verb, bind, model_in
 from bot.threads.verbs import REGISTRY
 
 WORDS = st.text(st.characters(codec="utf-8", exclude_categories=("Cs",)), max_size=80)
@@ -141,7 +141,7 @@ def test_a_long_reason_is_taken_as_a_whole_or_refused() -> None:
     for reason, is_taken in (("so I say " * 55, True), ("so I say " * 60, False), ("so I say " * 5_000, False)):
         (command,) = commands_in(f"/reject {reason}")
         found = bind(verb, command)
-        assert found == ({"reason": reason.strip()} if is_taken else Misused("reason has 1 to 500 characters."))
+        assert found == ({"reason": reason.strip()} if is_taken else BadArguments("reason has 1 to 500 characters."))
 
 
 def test_a_comment_of_many_commands_is_read_to_the_limit() -> None:
@@ -176,7 +176,7 @@ def test_every_example_is_understood(verb: Verb) -> None:
     for example in verb.examples:
         (command,) = commands_in(example)
         arguments = bind(verb, command)
-        assert not isinstance(arguments, Misused)
+        assert not isinstance(arguments, BadArguments)
         anew = " ".join([f"/{verb.name}", *(f'{name}="{value}"' for name, value in arguments.items())])
         (again,) = commands_in(anew)
         assert bind(verb, again) == arguments

@@ -10,10 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bot.core.context import thread_key, thread_of
-from bot.intake.deliveries import VERDICTS, Mark, digest_id, is_delivery_id, read_delivery
+from bot.intake.deliveries import VERDICTS, DirtyMark, digest_id, is_delivery_id, read_delivery
 from hub.records import Repo
 from leaderboard.boards import parse_board
-from redis_state.dirty import Priority
+from redis_state.dirty import SyncPriority
 
 BOARD = parse_board("""
 name: demo
@@ -166,7 +166,7 @@ def test_no_payload_is_too_strange(payload: dict[str, Any]) -> None:
     """Whatever stands in place of whatever, there is a verdict, and keys that sit on one line."""
     found = read_delivery(json.dumps(payload).encode(), BOARD)
     assert found.verdict in VERDICTS
-    assert all("\n" not in mark.key and isinstance(mark.priority, Priority) for mark in found.marks)
+    assert all("\n" not in mark.key and isinstance(mark.priority, SyncPriority) for mark in found.marks)
 
 
 @given(st.binary())
@@ -192,4 +192,4 @@ def test_an_id_is_short_and_printable(header: str | None, good: bool) -> None:
 
 def test_marks_are_values() -> None:
     """Equal marks are equal, so that they can be compared and counted."""
-    assert len({Mark("a", Priority.PERSON), Mark("a", Priority.PERSON)}) == 1
+    assert len({DirtyMark("a", SyncPriority.PERSON), DirtyMark("a", SyncPriority.PERSON)}) == 1

@@ -10,9 +10,9 @@ import pytest
 from bot.model_facts.card import gather_card, text_length
 from bot.model_facts.repo import ModelRepo
 from hub.client import Hub
-from hub.records import ModelFacts as Found
+from hub.records import ModelInfo as Found
 from hub.records import Repo
-from leaderboard.admission.facts import Card, ModelFile
+from leaderboard.admission.facts import ModelCard, ModelFile
 
 FOUND = Found(
     *("ada/m", "a" * 40, False, False, False, None, (), None, None, {}, (), {}, {}, None, None, None, 0, 0),
@@ -30,7 +30,7 @@ class Shelf:
         return self.text[start:end]
 
 
-def card(text: str = "---\nlicense: mit\n---\nHello", files: tuple[str, ...] = (), **metadata: Any) -> Card:
+def card(text: str = "---\nlicense: mit\n---\nHello", files: tuple[str, ...] = (), **metadata: Any) -> ModelCard:
     """The card of a repo with this README and these other files."""
     names = dict.fromkeys(("README.md", *files))
     repo = ModelRepo(cast(Hub, Shelf(text)), Repo("model", "ada/m"), "a" * 40, {n: ModelFile(n) for n in names})

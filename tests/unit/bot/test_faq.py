@@ -96,7 +96,7 @@ def test_anything_else_is_left_to_people(title: str) -> None:
     assert triage(title, "", faq.questions()).topic is Topic.OTHER
 
 
-@pytest.mark.parametrize("name", faq.known())
+@pytest.mark.parametrize("name", faq.faq_entries())
 def test_every_answer_can_be_said(name: str) -> None:
     """Each answer renders, is short, and holds nothing of its template."""
     text = faq.answer(name, requests_url="https://hub/datasets/o/r", results_url="https://hub/datasets/o/s")

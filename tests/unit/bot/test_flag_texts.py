@@ -13,38 +13,40 @@ import pytest
 from markdown_it import MarkdownIt
 
 from bot.core.render import render
-from bot.flags.appeals import Plea
-from bot.flags.flag_commands import Decided
+from bot.flags.appeals import Appeal
+from bot.flags.flag_commands import FlagResult
 from bot.flags.flag_texts import flag_title, reply
 from hub.records import Comment
-from leaderboard.flags import Decision, Evidence, FlagRecord, Scope
+from leaderboard.flags import FlagDecision, FlagEvidence, FlagRecord, FlagScope
 
 SNAPSHOT = Path(__file__).parent / "flag_texts.md"
 MARKDOWN = MarkdownIt("gfm-like", {"linkify": False, "html": True})
 AT = datetime(2026, 11, 25, 4, tzinfo=UTC)
-FLAGGED = Decision(what="flagged", at="2026-11-25T04:00:00Z", by="maya", reason="x", category="copy", cause="c")
-LIFTED = Decision(what="lifted", at="2026-11-26T04:00:00Z", by="maya", reason="Its card names the original now.")
+FLAGGED = FlagDecision(what="flagged", at="2026-11-25T04:00:00Z", by="maya", reason="x", category="copy", cause="c")
+LIFTED = FlagDecision(what="lifted", at="2026-11-26T04:00:00Z", by="maya", reason="Its card names the original now.")
 COPY = FlagRecord(
     model="ada/copy",
     status="flagged",
     category="copy",
     reason="Its files are those of bob/original.",
-    evidence=(Evidence(code="same-weights-unnamed", message="All 2 weight files …", link="https://hub/bob/original"),),
+    evidence=(
+        FlagEvidence(code="same-weights-unnamed", message="All 2 weight files …", link="https://hub/bob/original"),
+    ),
     thread="https://hub/d/1",
     decisions=(FLAGGED,),
 )
 PART = COPY.model_copy(
-    update={"model": "ada/part", "evidence": (), "scope": Scope(revision="0123456789abcdef", precision="float16")}
+    update={"model": "ada/part", "evidence": (), "scope": FlagScope(revision="0123456789abcdef", precision="float16")}
 )
 ENDED = COPY.model_copy(update={"status": "lifted", "decisions": (FLAGGED, LIFTED)})
 SHY = COPY.model_copy(update={"category": "opt-out", "evidence": (), "reason": "Its author asked for it."})
 PLEAS = (
-    Plea(Comment("c1", "1", "ada", AT, "No!", hidden=False, edited=False), "owner", "https://hub/d/1#c1"),
-    Plea(Comment("c2", "2", "bob", AT, "Yes!", hidden=False, edited=False), "", "https://hub/d/1#c2"),
+    Appeal(Comment("c1", "1", "ada", AT, "No!", hidden=False, edited=False), "owner", "https://hub/d/1#c1"),
+    Appeal(Comment("c2", "2", "bob", AT, "Yes!", hidden=False, edited=False), "", "https://hub/d/1#c2"),
 )
 
 
-def statement(*records: FlagRecord, pleas: tuple[Plea, ...] = ()) -> str:
+def statement(*records: FlagRecord, pleas: tuple[Appeal, ...] = ()) -> str:
     """Our comment in the thread of these flags."""
     authors = sorted({record.model.partition("/")[0] for record in records})
     return render("flag", records=records, pleas=pleas, hides=records[0].kind.hides, authors=authors)
@@ -56,7 +58,7 @@ def note(kind: str, **words: object) -> str:
     return render("flag_note", kind=kind, author="ada", **{**said, **words})
 
 
-def answer(done: Decided) -> str:
+def answer(done: FlagResult) -> str:
     """The reply to a command."""
     return str(reply(done, usage="/flag category reason", example="/flag merge org/model it is one"))
 
@@ -76,29 +78,29 @@ WORDS = {
     "not opened again": note("not-reopened"),
     "reported, and flagged elsewhere": note("decided", url="https://hub/d/2", hides=True, dismissed=""),
     "reported, and dismissed elsewhere": note("decided", url="https://hub/d/2", dismissed="They are not the same."),
-    "/flag": answer(Decided("flagged", ONE, category="another model's weights", thread="https://hub/d/1")),
+    "/flag": answer(FlagResult("flagged", ONE, category="another model's weights", thread="https://hub/d/1")),
     "/flag, in a discussion of its own": answer(
-        Decided("flagged", THREE, category="another model's weights", thread="https://hub/d/1", is_here=False)
+        FlagResult("flagged", THREE, category="another model's weights", thread="https://hub/d/1", is_here=False)
     ),
-    "/flag opt-out": answer(Decided("flagged", TWO, category="the authors asked for it", hides=False)),
-    "/flag, by anybody else": answer(Decided("reported", TWO)),
-    "/flag, of what was reported before": answer(Decided("reported", ONE, thread="https://hub/d/2", is_here=False)),
-    "/flag, without a model": answer(Decided("which")),
-    "/flag, without a reason": answer(Decided("no-reason")),
-    "/flag, of many": answer(Decided("too-many", most=5)),
-    "/flag, of no commit or precision": answer(Decided("scope", precisions=("float16", "GPTQ"))),
-    "/flag, of no model": answer(Decided("unknown", unknown=(("ada/cpy", ("ada/copy",)), ("x/y", ())))),
-    "/flag, of an official provider": answer(Decided("official", TWO)),
-    "/flag, and no repo": answer(Decided("no-repo")),
-    "/flag, and no effects": answer(Decided("off")),
-    "/unflag": answer(Decided("lifted", ONE, reason="It names the original.")),
-    "/unflag, of what is not to be here": answer(Decided("lifted", TWO, reason="They asked for it.", hides=False)),
-    "/unflag, of none": answer(Decided("not-flagged")),
-    "/unflag, of one that is not flagged": answer(Decided("not-flagged", ONE)),
-    "/dismiss": answer(Decided("dismissed", TWO, reason="They are not the same.")),
-    "/dismiss, of a plea": answer(Decided("upheld", ONE, reason="It is the same still.")),
-    "/dismiss, of what is not to be here": answer(Decided("upheld", ONE, reason="x", hides=False)),
-    "/dismiss, of nothing": answer(Decided("nothing")),
+    "/flag opt-out": answer(FlagResult("flagged", TWO, category="the authors asked for it", hides=False)),
+    "/flag, by anybody else": answer(FlagResult("reported", TWO)),
+    "/flag, of what was reported before": answer(FlagResult("reported", ONE, thread="https://hub/d/2", is_here=False)),
+    "/flag, without a model": answer(FlagResult("which")),
+    "/flag, without a reason": answer(FlagResult("no-reason")),
+    "/flag, of many": answer(FlagResult("too-many", most=5)),
+    "/flag, of no commit or precision": answer(FlagResult("scope", precisions=("float16", "GPTQ"))),
+    "/flag, of no model": answer(FlagResult("unknown", unknown=(("ada/cpy", ("ada/copy",)), ("x/y", ())))),
+    "/flag, of an official provider": answer(FlagResult("official", TWO)),
+    "/flag, and no repo": answer(FlagResult("no-repo")),
+    "/flag, and no effects": answer(FlagResult("off")),
+    "/unflag": answer(FlagResult("lifted", ONE, reason="It names the original.")),
+    "/unflag, of what is not to be here": answer(FlagResult("lifted", TWO, reason="They asked for it.", hides=False)),
+    "/unflag, of none": answer(FlagResult("not-flagged")),
+    "/unflag, of one that is not flagged": answer(FlagResult("not-flagged", ONE)),
+    "/dismiss": answer(FlagResult("dismissed", TWO, reason="They are not the same.")),
+    "/dismiss, of a plea": answer(FlagResult("upheld", ONE, reason="It is the same still.")),
+    "/dismiss, of what is not to be here": answer(FlagResult("upheld", ONE, reason="x", hides=False)),
+    "/dismiss, of nothing": answer(FlagResult("nothing")),
 }
 HOSTILE = (
     "@everyone",
@@ -130,19 +132,19 @@ def test_a_title_is_one_that_the_hub_takes() -> None:
 @pytest.mark.parametrize("words", HOSTILE)
 def test_no_stranger_speaks_through_us(words: str) -> None:
     """Names, reasons and evidence come out as text: no mention, no link, no HTML, no heading, no marker."""
-    evil = Evidence(code="x", message=words, link=f"https://hub/{words}")
+    evil = FlagEvidence(code="x", message=words, link=f"https://hub/{words}")
     record = COPY.model_copy(
-        update={"model": words, "reason": words, "evidence": (evil,), "scope": Scope(revision=words)}
+        update={"model": words, "reason": words, "evidence": (evil,), "scope": FlagScope(revision=words)}
     )
     lifted = record.model_copy(
         update={"status": "lifted", "decisions": (LIFTED.model_copy(update={"by": words, "reason": words}),)}
     )
-    plea = Plea(Comment("c1", "1", words, AT, words, hidden=False, edited=False), "", "https://hub/d/1#c1")
-    done = Decided("unknown", (words,), unknown=((words, (words,)),), reason=words)
+    plea = Appeal(Comment("c1", "1", words, AT, words, hidden=False, edited=False), "", "https://hub/d/1#c1")
+    done = FlagResult("unknown", (words,), unknown=((words, (words,)),), reason=words)
     texts = [
         render("flag", records=[record, lifted], pleas=[plea], hides=True, authors=[words]),
         note("cured", model=words, category=words),
-        *(answer(Decided(how, (words,), reason=words)) for how in ("lifted", "upheld", "dismissed", "not-flagged")),
+        *(answer(FlagResult(how, (words,), reason=words)) for how in ("lifted", "upheld", "dismissed", "not-flagged")),
         answer(done),
     ]
     for text in texts:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bot.core.mirrors.git_trees import MAX_DEPTH, Blob, changed, files, find
+from bot.core.mirrors.git_trees import MAX_DEPTH, GitFile, changed, files, find
 
 NAMES = st.sampled_from(["a", "b", "a.json", "ab", "z", "Ä"])
 PATHS = st.lists(NAMES, min_size=1, max_size=3).map("/".join)
@@ -35,9 +35,9 @@ def write(git: pygit2.Repository, tree: dict[str, bytes]) -> bytes:
     return index.write_tree(git).raw
 
 
-def blob(git: pygit2.Repository, path: str, data: bytes | None) -> Blob:
+def blob(git: pygit2.Repository, path: str, data: bytes | None) -> GitFile:
     """What is told of a file."""
-    return Blob(path, None if data is None else str(git.create_blob(data)))
+    return GitFile(path, None if data is None else str(git.create_blob(data)))
 
 
 @settings(max_examples=60, deadline=None)
@@ -107,7 +107,7 @@ def test_links_and_submodules_are_no_files(git: pygit2.Repository) -> None:
         return git.odb.read(pygit2.Oid(raw=oid))[1]
 
     assert list(files(read, linked)) == []
-    assert list(changed(read, write(git, {"link": b"x"}), linked)) == [Blob("link", None)]
+    assert list(changed(read, write(git, {"link": b"x"}), linked)) == [GitFile("link", None)]
 
 
 def test_names_that_are_not_utf8_do_no_harm(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ import pytest
 
 from bot.probe import MAX_CONFIG, Probe, forks, process
 from bot.probe.process import ProbeDied, ProbeStarved
-from bot.probe.questions import LIMITS, MIB, STARVED, Limits
+from bot.probe.questions import LIMITS, MIB, STARVED, ProbeLimits
 from leaderboard.admission.facts import AdapterFacts, Quantization
 
 
@@ -65,10 +65,10 @@ def test_a_busy_machine_is_no_fault_of_the_model(monkeypatch: pytest.MonkeyPatch
         yield {"state": "loaded"}
         time.sleep(60)
 
-    monkeypatch.setitem(forks.LIMITS, "config", Limits(256 * MIB, cpu=2, wall=0.1))
+    monkeypatch.setitem(forks.LIMITS, "config", ProbeLimits(256 * MIB, cpu=2, wall=0.1))
     monkeypatch.setitem(forks._BY_KIND, "config", idle)
     assert forks.ask({"kind": "config", "folder": str(tmp_path)}) == STARVED
-    monkeypatch.setitem(forks.LIMITS, "config", Limits(256 * MIB, cpu=2, wall=60))
+    monkeypatch.setitem(forks.LIMITS, "config", ProbeLimits(256 * MIB, cpu=2, wall=60))
     assert forks.ask({"kind": "config", "folder": str(tmp_path), "wall": 0.1}) == STARVED
     assert [LIMITS["tokenizer"].starves(used) for used in (0.0, 2.4, 2.6, 10.0)] == [True, True, False, False]
 

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
-from bot.core.pull_records import Planned, Record, Situation
+from bot.core.pull_records import PlannedFile, PullRequestRecord, PullRequestState
 from bot.pulls.pull_texts import (
     LONGEST,
     Approval,
@@ -26,7 +26,7 @@ from bot.pulls.pull_texts import (
     pull_report,
 )
 from leaderboard.reasons import Problem
-from leaderboard.submissions import REASONS, Other
+from leaderboard.submissions import REASONS, OtherFile
 
 MARKDOWN = MarkdownIt("gfm-like", {"linkify": False, "html": True})
 SNAPSHOT = Path(__file__).parent / "pull_texts.md"
@@ -45,9 +45,9 @@ BAD = FileView(
         REASONS["status-not-pending"].problem(status="FINISHED"),
     ),
 )
-LINE = Record(situation=Situation(head=HEAD), result="passed").line()
+LINE = PullRequestRecord(situation=PullRequestState(head=HEAD), result="passed").line()
 COMMIT = {"commit": MERGED, "commit_url": f"https://hub/datasets/board/requests/commit/{MERGED}"}
-README, GONE = Other("README.md", "is changed, and no request"), Other("org/old.json", "is removed")
+README, GONE = OtherFile("README.md", "is changed, and no request"), OtherFile("org/old.json", "is removed")
 
 
 def view(result: Result, **more: object) -> PullView:
@@ -136,7 +136,7 @@ def test_strangers_words_are_words() -> None:
     def reports(word: str) -> list[PullView]:
         problem = Problem(code="x", message=word, advice=word)
         bad, good = replace(BAD, path=word, problems=[problem]), replace(GOOD, path=word, model=word)
-        mixed = view("mixed", files=[bad], others=[Other(word, f"is renamed from {word}")], conflicts=[word])
+        mixed = view("mixed", files=[bad], others=[OtherFile(word, f"is renamed from {word}")], conflicts=[word])
         return [mixed, view("passed", files=[good], refused=word), view("passed", end="merged", by=word, **COMMIT)]
 
     for hostile, harmless in zip(reports(evil), reports("word"), strict=True):
@@ -150,15 +150,15 @@ def test_strangers_words_are_words() -> None:
 @given(st.lists(st.tuples(st.text(alphabet=st.characters(exclude_categories=["Cs"]), max_size=30)), max_size=4))
 def test_a_record_survives_its_way_through_a_comment(paths: list[tuple[str]]) -> None:
     """Whatever stands in it, it is one line that ends where it should, and says the same when it is read."""
-    files = tuple(Planned(path=f"{path}-->", oid="1" * 40) for (path,) in paths)
-    record = Record(situation=Situation(head=HEAD, draft=True), result="passed", files=files)
+    files = tuple(PlannedFile(path=f"{path}-->", oid="1" * 40) for (path,) in paths)
+    record = PullRequestRecord(situation=PullRequestState(head=HEAD, draft=True), result="passed", files=files)
     line = record.line()
     assert line.isascii()
     assert "\n" not in line
     assert line.count("--") == 2
     found = re.fullmatch(r"<!-- (\{.*\}) -->", line)
     assert found is not None
-    assert Record.model_validate_json(found[1]) == record
+    assert PullRequestRecord.model_validate_json(found[1]) == record
 
 
 @pytest.mark.parametrize("answer", get_args(Approval))

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
 from bot.core.render import render
-from bot.read_models.queue_texts import Code, Held, Ruling, start_words
+from bot.read_models.queue_texts import BlockerDetails, Code, QueueCommandResult, start_words
 from bot.request_files.status_text import StatusView, status_comment
 from leaderboard.holds import Hold
 
@@ -23,14 +23,14 @@ SNAPSHOT = Path(__file__).parent / "queue_texts.md"
 PATH = "org/model_eval_request_False_bfloat16_Original.json"
 NOON = 1_795_608_000.0
 HELD = [
-    Held("hold", reason="The licence is not clear yet.", by="maya"),
-    Held("hold"),
-    Held("pause", "board", reason="The machines are moved.", by="maya"),
-    Held("pause", "tier:large", reason="The large machines are moved.", by="maya"),
-    Held("pause", "suite:open-llm-v2", reason="MATH scores every model 0."),
-    Held("budget", "tier", tier="large", hours=100),
-    Held("budget", "submitter", tier="small", hours=12.5),
-    Held("budget", "request", tier="small", hours=30),
+    BlockerDetails("hold", reason="The licence is not clear yet.", by="maya"),
+    BlockerDetails("hold"),
+    BlockerDetails("pause", "board", reason="The machines are moved.", by="maya"),
+    BlockerDetails("pause", "tier:large", reason="The large machines are moved.", by="maya"),
+    BlockerDetails("pause", "suite:open-llm-v2", reason="MATH scores every model 0."),
+    BlockerDetails("budget", "tier", tier="large", hours=100),
+    BlockerDetails("budget", "submitter", tier="small", hours=12.5),
+    BlockerDetails("budget", "request", tier="small", hours=30),
 ]
 WHY = {"over": "FINISHED", "priority": "high", "priority-already": "high"}
 RULING = (files("bot.read_models") / "texts" / "ruling.md.j2").read_text("utf-8")
@@ -59,7 +59,7 @@ def everything() -> str:
     """All of it, one after the other."""
     texts = [status_comment(one) for one in PLACES]
     texts += [render("held", held=one) for one in HELD]
-    texts += [Ruling(code, False, PATH, WHY.get(code, "")).words + "\n" for code in CODES]
+    texts += [QueueCommandResult(code, False, PATH, WHY.get(code, "")).words + "\n" for code in CODES]
     return "\n---\n\n".join(texts)
 
 
@@ -73,7 +73,7 @@ def test_the_texts_are_those_of_the_snapshot() -> None:
 def test_every_ruling_has_its_sentence() -> None:
     """Whatever may come of a wish is told in words, and no sentence is left that nothing comes to."""
     assert set(get_args(Code)) == set(CODES)
-    assert all(Ruling(code, False, PATH, "x").words for code in CODES)
+    assert all(QueueCommandResult(code, False, PATH, "x").words for code in CODES)
 
 
 def test_a_range_says_the_day_once_where_it_is_the_same() -> None:
@@ -87,7 +87,7 @@ def test_a_range_says_the_day_once_where_it_is_the_same() -> None:
 def test_a_strangers_words_form_nothing(reason: str, name: str) -> None:
     """Reasons and names of any kind make no link, mention, heading or list of their own."""
     texts = [
-        render("held", held=Held(kind, what, reason=f"x {reason}", by=name))
+        render("held", held=BlockerDetails(kind, what, reason=f"x {reason}", by=name))
         for kind, what in (*product(["hold"], [""]), *product(["pause"], ["board", f"suite:{name}"]))
     ]
     allowed = {"paragraph_open", "paragraph_close", "inline", "text", "text_special", "strong_open", "strong_close"}

@@ -11,30 +11,34 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bot.changes.proposal_text import Note, ProposalView, proposal_text
-from bot.changes.proposals import Proposal, Proposed
+from bot.changes.proposals import Proposal, ProposedPart
 from bot.core.commands.call import say
-from bot.core.pull_records import Record, Renaming, Situation, hidden_line
+from bot.core.pull_records import CheckedRename, PullRequestRecord, PullRequestState, hidden_line
 from bot.pulls.rename_texts import Became, LinkedView, RenameView, linked_answer, rename_report
 from leaderboard.reasons import Problem
-from leaderboard.rename_checks import WORDS, Line
+from leaderboard.rename_checks import WORDS, RenameCheckLine
 from leaderboard.renames import REASONS
 
 SNAPSHOT = Path(__file__).parent / "rename_texts.md"
 OLD, NEW = "ada/lion", "ada/lioness"
 HEAD, VOID, MERGED = "4a7d1ed4" + "0" * 32, "9c1185a5" + "0" * 32, "b00b1e55" + "0" * 32
-RECORD = Record(situation=Situation(head=HEAD), result="passed", rename=Renaming(old=OLD, new=NEW)).line()
+RECORD = PullRequestRecord(
+    situation=PullRequestState(head=HEAD), result="passed", rename=CheckedRename(old=OLD, new=NEW)
+).line()
 GOOD = (
-    Line(True, WORDS["redirects"].problem(old=OLD, new=NEW)),
-    Line(True, WORDS["free"].problem(new=NEW)),
-    Line(True, WORDS["no-flag"].problem()),
-    Line(True, WORDS["at-rest"].problem()),
-    Line(True, WORDS["exact"].problem(count="3 files")),
+    RenameCheckLine(True, WORDS["redirects"].problem(old=OLD, new=NEW)),
+    RenameCheckLine(True, WORDS["free"].problem(new=NEW)),
+    RenameCheckLine(True, WORDS["no-flag"].problem()),
+    RenameCheckLine(True, WORDS["at-rest"].problem()),
+    RenameCheckLine(True, WORDS["exact"].problem(count="3 files")),
 )
-STEP = (*GOOD[:-1], Line(True, WORDS["partial"].problem(count="1 file", left="2 files")))
+STEP = (*GOOD[:-1], RenameCheckLine(True, WORDS["partial"].problem(count="1 file", left="2 files")))
 BAD = (
     *GOOD[:-1],
-    Line(False, REASONS["content"].problem(path="ada/lioness/results_1.json", fields="it differs in results")),
-    Line(False, REASONS["not-planned"].problem(path="README.md", old=OLD, new=NEW)),
+    RenameCheckLine(
+        False, REASONS["content"].problem(path="ada/lioness/results_1.json", fields="it differs in results")
+    ),
+    RenameCheckLine(False, REASONS["not-planned"].problem(path="README.md", old=OLD, new=NEW)),
 )
 NOTES = (Note("ada/details_lion", "ada/details_lioness", moved=False), Note("x/a", "x/b", moved=True))
 COMMIT = {"commit": MERGED, "commit_url": f"https://hub/datasets/board/requests/commit/{MERGED}"}
@@ -49,7 +53,7 @@ def proposal(what: str, state: str, **more: Any) -> str:
     """A comment that proposes something."""
     words = {"old": OLD, "new": NEW} if what == "rename" else {"model": OLD, "reason": "the weights were wrong"}
     words |= more.pop("words", {})
-    made = Proposal(what=what, words=words, parts=(Proposed(repo="requests", digest="0", files=3),), state=state)
+    made = Proposal(what=what, words=words, parts=(ProposedPart(repo="requests", digest="0", files=3),), state=state)
     view = ProposalView(
         what=what,
         words=words,
@@ -115,7 +119,7 @@ def test_no_stranger_speaks_in_them(words: str) -> None:
     evil = f"{words} --> @maya [x](http://y) <!-- {{}} -->"
     problem = Problem(code="x", message=evil, advice=evil)
     for text in (
-        report(lines=(Line(False, problem),)),
+        report(lines=(RenameCheckLine(False, problem),)),
         proposal("remove", "open", words={"reason": evil}),
         proposal("rename", "undone", why=evil),
     ):

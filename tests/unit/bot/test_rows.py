@@ -8,46 +8,46 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.results.fuzzy_names import Alike
+from bot.results.fuzzy_names import FuzzyNameIndex
 from bot.web import rows as module
-from bot.web.rows import CACHED, Line, Rows
-from leaderboard.search import Query, Row, fold, parse
+from bot.web.rows import CACHED, RequestRow, RequestRows
+from leaderboard.search import Query, SearchRow, fold, parse
 
 NOBODY: tuple[frozenset[str], frozenset[str]] = (frozenset(), frozenset())
 
 
-def line(number: int) -> Line:
+def line(number: int) -> RequestRow:
     """One evaluation."""
     name, values = f"org/model-{number}", {"average": float(number % 7), "parameters": None}
     scores = {"IFEval": float(number % 3)}
-    return Line(f"{number}.json", name, fold(name), "finished", float(number), values, benchmarks=scores)
+    return RequestRow(f"{number}.json", name, fold(name), "finished", float(number), values, benchmarks=scores)
 
 
 def test_rows_that_follow_prepared_ones_make_nobody_wait(monkeypatch: pytest.MonkeyPatch) -> None:
     """Orders that people asked for, and near names, are there from the start; without the rows before they are not."""
     lines = tuple(map(line, range(20)))
-    first = Rows(lines, NOBODY)
+    first = RequestRows(lines, NOBODY)
     first.prepare(["IFEval"])
     made = list[int]()
 
-    class Counted(Alike):
+    class Counted(FuzzyNameIndex):
         def __init__(self, names: object) -> None:
             made.append(1)
             super().__init__(names)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(module, "Alike", Counted)
-    plain, following = Rows(lines, NOBODY), Rows(lines, NOBODY, first)
+    monkeypatch.setattr(module, "FuzzyNameIndex", Counted)
+    plain, following = RequestRows(lines, NOBODY), RequestRows(lines, NOBODY, first)
     assert made == [1]
     assert following.near(parse("model-199")) == plain.near(parse("model-199")) != []
     assert made == [1, 1], "the plain ones made theirs when they were asked"
-    monkeypatch.setattr(Rows, "_key", None)
+    monkeypatch.setattr(RequestRows, "_key", None)
     assert following.in_order(range(20), "IFEval", rising=True)[0] == 0
     with pytest.raises(TypeError):
         plain.in_order(range(20), "IFEval", rising=True)
 
 
 LINES = tuple(map(line, range(60)))
-FLAGLESS = Rows(LINES, NOBODY)
+FLAGLESS = RequestRows(LINES, NOBODY)
 
 
 @given(
@@ -71,13 +71,13 @@ def test_names_are_found_among_all_and_among_some() -> None:
 def test_names_that_many_have_are_found_as_rare_ones_are(names: list[str]) -> None:
     """Looked for in the text of all of them, or in one after the other: what the language itself would find."""
     query = Query(names=tuple(names))
-    wanted = [at for at, one in enumerate(LINES) if query.finds(Row(one.model, one.values))]
+    wanted = [at for at, one in enumerate(LINES) if query.finds(SearchRow(one.model, one.values))]
     assert FLAGLESS.find(query, FLAGLESS.of_state("")) == wanted
 
 
 def test_answers_that_are_remembered_take_four_bytes_a_row() -> None:
     """Whoever asks for everything in many words fills no memory: at most so many answers, each of them small."""
-    rows = Rows((), NOBODY)
+    rows = RequestRows((), NOBODY)
     many = 10_000
     found = [rows.once(number, lambda: range(many)) for number in range(2 * CACHED)]
     assert list(found[0]) == list(range(many))

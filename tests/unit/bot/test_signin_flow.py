@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bot.web.incoming import form_in
-from bot.web.signin.flow import Flow, begin, local, read, written
+from bot.web.signin.flow import Flow, begin, local, read, to_cookie
 from redis_state.board.sessions import form_token
 
 
@@ -56,7 +56,7 @@ def test_no_text_leads_to_another_host(target: str) -> None:
 def test_all_that_travels_is_made_of_the_browsers_secret() -> None:
     """State, nonce and verifier are the same for one secret, others for another, and none of them tells another."""
     one, other = begin("/flags"), begin("/flags")
-    assert read(written(one)) == one
+    assert read(to_cookie(one)) == one
     made = {one.secret, one.state, one.nonce, one.verifier, other.state, other.nonce, other.verifier}
     assert len(made) == 7
     assert all(len(value) == 43 for value in made)
@@ -77,7 +77,7 @@ def test_what_is_no_cookie_of_ours_is_none(cookie: str) -> None:
 
 def test_a_cookie_that_was_changed_leads_to_a_page_of_ours() -> None:
     """The target is looked at again when it comes back."""
-    assert read(written(Flow("x" * 43, "//evil.example"))) == Flow("x" * 43, "/")
+    assert read(to_cookie(Flow("x" * 43, "//evil.example"))) == Flow("x" * 43, "/")
 
 
 def test_a_form_token_does_not_tell_the_session() -> None:

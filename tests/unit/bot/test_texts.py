@@ -13,7 +13,7 @@ from bot.core.relative_times import in_words
 from bot.core.render import ZERO_WIDTH_SPACE, code, plain, printable, url
 from bot.request_files.status_text import PastLine, ScoreRow, StatusView, status_comment, thread_title
 from leaderboard.attempts import Failure
-from leaderboard.past import past
+from leaderboard.past import newest_reopenings
 from leaderboard.requests import Problem
 
 MARKDOWN = MarkdownIt("gfm-like", {"linkify": False, "html": True})
@@ -166,7 +166,9 @@ TEXTS = {
         ["raw | o/base | z/best |", "0.1250 | 9.00 | 70.00 |", "| | 9.00 | 70.00 |", "best of the other chat models"],
     ),
     "after others": (
-        view("waiting", past=[PastLine(one, "http://h/log" if one.left_log else "") for one in past(CAUSES)]),
+        view(
+            "waiting", past=[PastLine(one, "http://h/log" if one.left_log else "") for one in newest_reopenings(CAUSES)]
+        ),
         [
             "`gpu-lost`, our fault, so another one followed by itself. [Log](http://h/log)\n- Attempt 2",
             "`worker-lost`, our fault, so another one followed by itself.\n- Somebody",

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hub import errors
-from hub.answers import error_for, limit_of, wait_of
-from hub.session import Answer
+from hub.answers import error_for, rate_limit, retry_wait
+from hub.session import HubResponse
 
 API = "/api/datasets/board/requests/tree/main"
 
@@ -101,7 +101,7 @@ def test_a_429_says_how_long_to_stay_away_and_from_what(
     headers: dict[str, str], text: str, seconds: float, what: str
 ) -> None:
     """Header, spoken time and default are used in that order, and the commit quota is known by its words alone."""
-    assert wait_of(headers, text) == (seconds, what)
+    assert retry_wait(headers, text) == (seconds, what)
 
 
 def test_a_rate_limit_is_an_error_with_its_waiting_time() -> None:
@@ -113,10 +113,10 @@ def test_a_rate_limit_is_an_error_with_its_waiting_time() -> None:
 
 def test_good_answers_tell_what_is_left_of_a_quota() -> None:
     """`RateLimit` headers come with every answer; both parts are read."""
-    limit = limit_of({"RateLimit": '"api";r=750;t=120', "RateLimit-Policy": '"fixed window";"api";q=1000;w=300'})
+    limit = rate_limit({"RateLimit": '"api";r=750;t=120', "RateLimit-Policy": '"fixed window";"api";q=1000;w=300'})
     assert limit is not None
     assert (limit.resource, limit.remaining, limit.resets_in, limit.quota) == ("api", 750, 120.0, 1000)
-    assert limit_of({}) is None
+    assert rate_limit({}) is None
 
 
 @given(
@@ -147,6 +147,6 @@ def test_an_answer_that_is_nested_without_end_is_garbled() -> None:
     """The Hub hands on what strangers wrote, such as a card's metadata; what cannot be read is an error of ours."""
     deep = b"[" * 100_000
     with pytest.raises(errors.Garbled):
-        Answer(200, {}, deep).json()
+        HubResponse(200, {}, deep).json()
     error = error_for(502, {}, deep, call="GET /x", path="/x", with_token=False)
     assert isinstance(error, errors.Transient)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from hub.budget import CREDIBLE, DAY, HOUR, REPO_HOUR, Calls, Commits, Urgency, urgency
 from hub.errors import RateLimited
-from hub.records import Limit
+from hub.records import RateLimit
 
 
 def times_of(budget: Commits, asks: Sequence[float]) -> list[float]:
@@ -107,10 +107,10 @@ class Time:
         return self.now
 
 
-def calls_left(remaining: int, *, resource: str = "api") -> tuple[Calls, dict[str, Limit], Time]:
+def calls_left(remaining: int, *, resource: str = "api") -> tuple[Calls, dict[str, RateLimit], Time]:
     """A budget that was just told what remains of a window of 1,000."""
     time = Time()
-    limits = {resource: Limit(resource, remaining, 60.0, 1000)}
+    limits = {resource: RateLimit(resource, remaining, 60.0, 1000)}
     return Calls(limits, time), limits, time
 
 
@@ -145,9 +145,9 @@ def test_calls_are_counted_until_an_answer_tells_better() -> None:
             calls("GET", "refs")
         with pytest.raises(RateLimited):
             calls("GET", "refs")
-        limits["api"] = Limit("api", 900, 50.0, 1000)
+        limits["api"] = RateLimit("api", 900, 50.0, 1000)
         calls("GET", "refs")
-        limits["api"] = Limit("api", 5, 50.0, 1000)
+        limits["api"] = RateLimit("api", 5, 50.0, 1000)
         with pytest.raises(RateLimited):
             calls("GET", "refs")
         time.now += 51
@@ -157,12 +157,12 @@ def test_calls_are_counted_until_an_answer_tells_better() -> None:
 def test_a_window_that_ended_while_nobody_called_holds_nobody_back() -> None:
     """How long it lasts is counted from the answer that told so, and not from the next call."""
     calls, limits, time = calls_left(5)
-    limits["api"] = Limit("api", 5, 50.0, 1000, at=time.now)
+    limits["api"] = RateLimit("api", 5, 50.0, 1000, at=time.now)
     time.now += 30
     with urgency(Urgency.BACKGROUND), pytest.raises(RateLimited) as refused:
         calls("GET", "refs")
     assert refused.value.seconds == 21.0
-    limits["api"] = Limit("api", 5, 50.0, 1000, at=time.now)
+    limits["api"] = RateLimit("api", 5, 50.0, 1000, at=time.now)
     time.now += 51
     with urgency(Urgency.BACKGROUND):
         calls("GET", "refs")

@@ -9,8 +9,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.ledger.edits import EDIT, AnyEdit, Base, FieldEdit, Present, PutFile, Restore, blob_id, guard_of, message, plan
-from hub.records import Delete
+from bot.ledger.edits import (
+    EDIT,
+    AnyEdit,
+    EditBase,
+    FieldEdit,
+    PresentFile,
+    PutFile,
+    RestoreFile,
+    blob_id,
+    guard_of,
+    message,
+    plan,
+)
+from hub.records import DeleteFile
 
 PATH = "o/m.json"
 JSON = st.recursive(
@@ -23,10 +35,10 @@ OBJECTS = st.dictionaries(NAMES, JSON, max_size=5)
 FACTS = st.dictionaries(st.sampled_from(["attempt", "thread", "failure"]), JSON, max_size=3)
 
 
-def present(fields: Any, **dump: Any) -> Present:
+def present(fields: Any, **dump: Any) -> PresentFile:
     """A file that holds `fields`."""
     data = fields if isinstance(fields, bytes) else json.dumps(fields, **dump).encode()
-    return Present(blob_id(data), data)
+    return PresentFile(blob_id(data), data)
 
 
 def edit(**changes: Any) -> FieldEdit:
@@ -35,7 +47,7 @@ def edit(**changes: Any) -> FieldEdit:
     return FieldEdit(**{"id": "run 1", "path": PATH, "line": "Run o/m", **known, **changes})
 
 
-def become(one: AnyEdit, file: Present | None) -> tuple[str, Any]:
+def become(one: AnyEdit, file: PresentFile | None) -> tuple[str, Any]:
     """What becomes of an edit upon a file, and the fields of the file that it writes."""
     made = plan([one], {PATH: file})
     for word in ("landed", "void", "written"):
@@ -60,12 +72,12 @@ def test_an_edit_sets_its_fields_and_leaves_the_rest() -> None:
         present(b"{"),
         present(b"[1]"),
         present(b"\xff"),
-        Present("a" * 40),
+        PresentFile("a" * 40),
         present({"status": "CANCELLED"}),
         present({}),
     ],
 )
-def test_an_edit_of_what_is_not_as_it_was_is_void(file: Present | None) -> None:
+def test_an_edit_of_what_is_not_as_it_was_is_void(file: PresentFile | None) -> None:
     """A file that is gone, no object, not read, or says something else in a guarded field is not touched."""
     assert become(edit(), file)[0] == "void"
 
@@ -172,7 +184,7 @@ def test_a_commit_of_very_many_edits_says_how_many_it_leaves_out() -> None:
 @given(st.binary(max_size=50))
 def test_edits_travel_as_json(data: bytes) -> None:
     """What is read back is what was written, whatever bytes it holds."""
-    for one in (edit(base=Base(data=data, commit="c")), PutFile(id="p", path=PATH, line="Add", data=data)):
+    for one in (edit(base=EditBase(data=data, commit="c")), PutFile(id="p", path=PATH, line="Add", data=data)):
         assert EDIT.validate_json(EDIT.dump_json(one)) == one
 
 
@@ -194,10 +206,10 @@ def test_a_file_is_restored_only_where_nobody_touched_it_since(
     file: bytes | None, left: bytes | None, data: bytes | None, becomes: str
 ) -> None:
     """What somebody made of a file is taken back; what a third one made of it then is left alone."""
-    one = Restore(id="back", path=PATH, line="Take back", data=data, left=None if left is None else blob_id(left))
-    made = plan([one], {PATH: None if file is None else Present(blob_id(file))})
+    one = RestoreFile(id="back", path=PATH, line="Take back", data=data, left=None if left is None else blob_id(left))
+    made = plan([one], {PATH: None if file is None else PresentFile(blob_id(file))})
     assert getattr(made, becomes) == [one]
     assert EDIT.validate_json(EDIT.dump_json(one)) == one
     if becomes == "written":
         (change,) = made.changes
-        assert change == Delete(PATH) if data is None else change.path == PATH
+        assert change == DeleteFile(PATH) if data is None else change.path == PATH

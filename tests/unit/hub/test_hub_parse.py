@@ -8,7 +8,7 @@ import pytest
 
 from hub import parse
 from hub.errors import BadRequest, Garbled
-from hub.records import Repo, Watched
+from hub.records import Repo, WatchedItem
 
 THEN = "2026-11-24T12:00:00.000Z"
 PULL = {
@@ -74,13 +74,13 @@ def test_conflicts_are_told_even_where_their_files_are_not(files: object, expect
 )
 def test_a_licence_is_named_as_its_card_does(card: object, expected: str | None) -> None:
     """Cards write licences in three ways."""
-    facts = parse.model_facts({"id": "a/b", "sha": "c" * 40, "cardData": card})
+    facts = parse.model_info({"id": "a/b", "sha": "c" * 40, "cardData": card})
     assert facts.license == expected
 
 
 def test_a_sparse_model_gets_plain_defaults() -> None:
     """A model of which the Hub knows nothing but its name and commit can be looked at."""
-    facts = parse.model_facts({"id": "a/b", "sha": "c" * 40})
+    facts = parse.model_info({"id": "a/b", "sha": "c" * 40})
     assert (facts.gated, facts.private, facts.disabled, facts.parameters, facts.files) == (
         False,
         False,
@@ -92,7 +92,7 @@ def test_a_sparse_model_gets_plain_defaults() -> None:
 
 def test_a_full_model_is_read_field_by_field() -> None:
     """`gated` may be a word; sizes, parameter counts and the card's length are kept."""
-    facts = parse.model_facts(
+    facts = parse.model_info(
         {
             "id": "a/b",
             "sha": "c" * 40,
@@ -124,7 +124,7 @@ def test_a_webhook_says_why_it_is_off(disabled: object, expected: str | None) ->
         }
     )
     assert hook.disabled == expected
-    assert hook.watched == {Watched("dataset", "a/b")}
+    assert hook.watched == {WatchedItem("dataset", "a/b")}
 
 
 @pytest.mark.parametrize("answer", [None, [], "x", {}, {"num": 1, "title": "t", "status": "open", "events": [{}]}])

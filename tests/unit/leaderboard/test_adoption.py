@@ -7,15 +7,15 @@ from typing import Any
 
 import pytest
 
-from leaderboard.adoption import BadRecord, Person, Record, is_old, old_failure, parse_record
+from leaderboard.adoption import AdoptingAccount, AdoptionRecord, BadRecord, is_old, old_failure, parse_record
 from leaderboard.requests import Request, parse_request
 
 PATH = "o/m_eval_request_False_float16_Original.json"
 ONE, TWO = "1" * 40, "2" * 40
-RECORD = Record(
+RECORD = AdoptionRecord(
     board="demo",
     at="2026-11-24T12:00:00Z",
-    by=Person(id="u1", name="maya"),
+    by=AdoptingAccount(id="u1", name="maya"),
     commits={"o/requests": ONE},
     threads={"dataset/o/requests": 12},
     files=3,

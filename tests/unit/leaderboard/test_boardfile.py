@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from leaderboard.boardfile import set_effect
 from leaderboard.boards import BadBoard, parse_board
-from leaderboard.effects import Effect, Effects, Mode
+from leaderboard.effects import Effect, EffectMode, Effects
 
 HEAD = """\
 # The board of our group; ask Ada before you change it.
@@ -37,8 +37,8 @@ LAYOUTS = {
 
 @pytest.mark.parametrize("layout", LAYOUTS.values(), ids=LAYOUTS)
 @pytest.mark.parametrize("kind", [Effect.EDIT, Effect.NEW_THREAD])
-@pytest.mark.parametrize("mode", Mode)
-def test_one_kind_changes_and_at_most_one_line_with_it(layout: str, kind: Effect, mode: Mode) -> None:
+@pytest.mark.parametrize("mode", EffectMode)
+def test_one_kind_changes_and_at_most_one_line_with_it(layout: str, kind: Effect, mode: EffectMode) -> None:
     """The board is what it was but for that kind; every other line, comment and blank is still there."""
     text = HEAD + layout
     before, changed = parse_board(text), set_effect(text, kind, mode)
@@ -51,9 +51,10 @@ def test_one_kind_changes_and_at_most_one_line_with_it(layout: str, kind: Effect
 
 
 @given(
-    st.sampled_from(sorted(LAYOUTS)), st.lists(st.tuples(st.sampled_from(Effect), st.sampled_from(Mode)), max_size=9)
+    st.sampled_from(sorted(LAYOUTS)),
+    st.lists(st.tuples(st.sampled_from(Effect), st.sampled_from(EffectMode)), max_size=9),
 )
-def test_any_number_of_changes_ends_where_they_lead(layout: str, changes: list[tuple[Effect, Mode]]) -> None:
+def test_any_number_of_changes_ends_where_they_lead(layout: str, changes: list[tuple[Effect, EffectMode]]) -> None:
     """Changed again and again, the file says what was asked last for each kind."""
     text = HEAD + LAYOUTS[layout]
     wanted = dict(parse_board(text).effects.modes)
@@ -66,12 +67,12 @@ def test_any_number_of_changes_ends_where_they_lead(layout: str, changes: list[t
 def test_what_cannot_be_changed_in_place_is_refused() -> None:
     """An anchor that another place refers to, and what is no board at all: nothing is guessed."""
     shared = HEAD + "effects: &same {edit: off}\n"
-    assert parse_board(set_effect(shared, Effect.EDIT, Mode.ON)).effects.mode(Effect.EDIT) is Mode.ON
+    assert parse_board(set_effect(shared, Effect.EDIT, EffectMode.ON)).effects.mode(Effect.EDIT) is EffectMode.ON
     twice = HEAD.replace("title:", "title: &word shadow\n#") + "effects: *word\n"
     with pytest.raises(BadBoard, match="yourself"):
-        set_effect(twice, Effect.EDIT, Mode.ON)
+        set_effect(twice, Effect.EDIT, EffectMode.ON)
     with pytest.raises(BadBoard):
-        set_effect("name: [", Effect.EDIT, Mode.ON)
+        set_effect("name: [", Effect.EDIT, EffectMode.ON)
 
 
 @pytest.mark.parametrize("name", ["é/results", "o/результаты", "o/results/more", "o/re sults", "", "o/" + "x" * 97])

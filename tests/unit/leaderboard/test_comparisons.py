@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from leaderboard.comparisons import Standard, best_of, standard
+from leaderboard.comparisons import CategoryStandard, best_of, category_standard
 
 
 @dataclass(frozen=True)
@@ -41,14 +41,14 @@ def test_a_standard_counts_each_model_once(
     among: Sequence[One], best: Sequence[One], models: int, average: float | None, benchmarks: dict[str, float]
 ) -> None:
     """With its best evaluation, whatever the case of its name; each benchmark has a middle of its own."""
-    assert standard(among) == Standard(tuple(best), models, average, benchmarks)
+    assert category_standard(among) == CategoryStandard(tuple(best), models, average, benchmarks)
 
 
 def test_the_best_but_one_is_another_model() -> None:
     """Whoever is the best of all is compared with the second."""
-    found = standard((A, SAME, B, C))
+    found = category_standard((A, SAME, B, C))
     assert (found.best_but("ada/A"), found.best_but("cy/c")) == (B, A)
-    assert standard((A,)).best_but("ada/a") is None
+    assert category_standard((A,)).best_but("ada/a") is None
 
 
 @pytest.mark.parametrize(("suite", "best"), [(None, A), ("s", A), ("t", One("ada/a", 10.0, suite="t")), ("u", None)])
@@ -66,10 +66,10 @@ ONES = st.builds(
 @given(st.lists(ONES, max_size=30), st.randoms())
 def test_order_does_not_matter_and_the_middle_lies_between(among: list[One], chance: object) -> None:
     """The same standard for any order; the middle is that of the models, each at its best."""
-    found = standard(among)
+    found = category_standard(among)
     mixed = list(among)
     chance.shuffle(mixed)  # type: ignore[attr-defined]
-    assert standard(mixed) == found
+    assert category_standard(mixed) == found
     if among:
         best = {name: max(one.average or 0 for one in among if one.model == name) for name in {m.model for m in among}}
         assert found.models == len(best)

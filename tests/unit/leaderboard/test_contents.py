@@ -7,17 +7,19 @@ from typing import Any
 
 import pytest
 
-from leaderboard.columns import Column, Row, columns
-from leaderboard.contents import Board, Known, compile_rows, describe, known_from, rows_of
-from leaderboard.evaluations import Measured, Sources, evaluations, is_results_path, measure, slim
-from leaderboard.flags import FlagRecord, Scope
+from leaderboard.columns import ContentsColumn, ContentsRow, columns
+from leaderboard.contents import HubModelInfo, TableSettings, compile_rows, describe, model_info_from_row, rows_of
+from leaderboard.evaluations import BoardSources, MeasuredResults, evaluations, is_results_path, measure, slim
+from leaderboard.flags import FlagRecord, FlagScope
 from leaderboard.requests import Request, parse_request
-from leaderboard.results import BenchmarkScore, Block, Scores, dump, score, scores_in_block, with_block
+from leaderboard.results import BenchmarkScore, Scores, StewardBlock, dump, score, scores_in_block, with_block
 from leaderboard.suites import find_suite
 
 SHA, OTHER = "a" * 40, "b" * 40
 SUITE = find_suite("open-llm-v2")
-BOARD = Board(SUITE, "https://huggingface.co", lambda it: f"d/details_{it.replace('/', '__')}", frozenset({"acme"}))
+BOARD = TableSettings(
+    SUITE, "https://huggingface.co", lambda it: f"d/details_{it.replace('/', '__')}", frozenset({"acme"})
+)
 V2 = """eval_name|Precision|Type|T|Weight type|Architecture|Model|fullname|Model sha|Average ⬆️|Hub License|Hub ❤️
 #Params (B)|Available on the hub|MoE|Flagged|Chat Template|CO₂ cost (kg)|IFEval Raw|IFEval|BBH Raw|BBH
 MATH Lvl 5 Raw|MATH Lvl 5|GPQA Raw|GPQA|MUSR Raw|MUSR|MMLU-PRO Raw|MMLU-PRO|Merged|Official Providers
@@ -34,23 +36,27 @@ def request(model: str = "acme/lion", *, precision: str = "bfloat16", **changes:
     return found
 
 
-def measured(model: str = "acme/lion", *, day: int = 1, score: float = 0.5, **changes: Any) -> Measured:
+def measured(model: str = "acme/lion", *, day: int = 1, score: float = 0.5, **changes: Any) -> MeasuredResults:
     """Results by the suite."""
     scores = tuple(BenchmarkScore(one.name, score, 100 * score, ()) for one in SUITE.benchmarks)
     named: dict[str, Any] = {"precision": "bfloat16", "revision": SHA, **changes}
-    return Measured(f"{model}/results_2026-01-{day:02}T00-00-00.000000.json", Scores(scores, 100 * score), **named)
+    return MeasuredResults(
+        f"{model}/results_2026-01-{day:02}T00-00-00.000000.json", Scores(scores, 100 * score), **named
+    )
 
 
-def sources(requests: list[Request], results: list[Measured], flags: list[FlagRecord] | None = None) -> Sources:
+def sources(
+    requests: list[Request], results: list[MeasuredResults], flags: list[FlagRecord] | None = None
+) -> BoardSources:
     """What the repos hold."""
     by_path = {one.path: one for one in results}
-    return Sources({str(one.path): one for one in requests}, by_path, set(by_path), flags)
+    return BoardSources({str(one.path): one for one in requests}, by_path, set(by_path), flags)
 
 
-def one_row(it: Request, known: Known | None = None, flags: list[FlagRecord] | None = None) -> Row:
+def one_row(it: Request, known: HubModelInfo | None = None, flags: list[FlagRecord] | None = None) -> ContentsRow:
     """The row of the only evaluation."""
     model = it.path.model
-    (row,) = compile_rows((), sources([it], [measured(model)], flags), {model: known or Known()}, BOARD)
+    (row,) = compile_rows((), sources([it], [measured(model)], flags), {model: known or HubModelInfo()}, BOARD)
     return row
 
 
@@ -80,7 +86,7 @@ def test_a_row_tells_what_is_known() -> None:
         use_chat_template=True,
         base_model="mistral/base",
     )
-    known = Known(likes=3, licence="apache-2.0", merged=True, moe=True, created="2024-04-13")
+    known = HubModelInfo(likes=3, licence="apache-2.0", merged=True, moe=True, created="2024-04-13")
     row = one_row(asked, known)
     assert row.pop("Model").startswith('<a target="_blank" href="https://huggingface.co/acme/lion" style="color: var(')
     scores = {f"{name}{raw}": 0.5 if raw else 50.0 for name in V2[19:30:2] for raw in (" Raw", "")}
@@ -113,7 +119,7 @@ def test_a_row_tells_what_is_known() -> None:
 
 def test_what_is_not_known_is_told_as_readers_expect_it() -> None:
     """Null, but where readers compare numbers or split words; a model that is gone is not available."""
-    row = one_row(request("bob/cub"), Known(available=False))
+    row = one_row(request("bob/cub"), HubModelInfo(available=False))
     told = ("Hub License", "Hub ❤️", "#Params (B)", "Architecture", "Upload To Hub Date", "Submission Date")
     assert [row[name] for name in told] == [None, 0, -1.0, "?", None, None]
     told = ("Available on the hub", "Merged", "MoE", "Official Providers")
@@ -123,22 +129,23 @@ def test_what_is_not_known_is_told_as_readers_expect_it() -> None:
 
 def test_the_table_remembers_what_the_hub_said() -> None:
     """What a row tells of its model makes the same row again; other people's types do no harm."""
-    known = Known(
+    known = HubModelInfo(
         likes=3, licence="mit", merged=True, moe=False, created="2024-04-13", base_model="x/y", parameters=7.0
     )
     row = one_row(request(), known)
-    assert one_row(request(), known_from(row)) == row
-    tiny = one_row(request("bob/cub"), Known(parameters=0.0))  # of fewer parameters than are told
-    assert one_row(request("bob/cub"), known_from(tiny)) == tiny
+    assert one_row(request(), model_info_from_row(row)) == row
+    tiny = one_row(request("bob/cub"), HubModelInfo(parameters=0.0))  # of fewer parameters than are told
+    assert one_row(request("bob/cub"), model_info_from_row(tiny)) == tiny
     read = [
-        Column("a", kind).read(value) for kind, value in (("count", 3.0), ("number", float("nan")), ("flag", "True"))
+        ContentsColumn("a", kind).read(value)
+        for kind, value in (("count", 3.0), ("number", float("nan")), ("flag", "True"))
     ]
     assert read == [3, None, None]
 
 
 def test_names_are_escaped() -> None:
     """An address with a quote in it cannot leave its link."""
-    odd = Board(SUITE, 'https://x/"><script>', lambda it: it)
+    odd = TableSettings(SUITE, 'https://x/"><script>', lambda it: it)
     (row,) = compile_rows((), sources([request()], [measured()]), {}, odd)
     assert "<script>" not in row["Model"]
 
@@ -203,15 +210,17 @@ def test_the_newest_results_of_the_precision_stand() -> None:
 def test_rows_of_others_stand_as_long_as_their_results_do() -> None:
     """Results that we cannot read keep their row; without results, or once removed, it goes; renames are followed."""
     theirs = {**one_row(request()), "Average ⬆️": 1.5, "Flagged": True, "theirs": 7}
-    there = Sources({str(request().path): request()}, {}, {measured().path})
+    there = BoardSources({str(request().path): request()}, {}, {measured().path})
     assert compile_rows([theirs], there, {}, BOARD) == [theirs]
-    flagless = Sources(there.requests, {}, there.results, [])
+    flagless = BoardSources(there.requests, {}, there.results, [])
     assert compile_rows([theirs], flagless, {}, BOARD) == [{**theirs, "Flagged": False}]
-    assert compile_rows([theirs], Sources(there.requests), {}, BOARD) == []
+    assert compile_rows([theirs], BoardSources(there.requests), {}, BOARD) == []
     gone = request(status="CANCELLED")
-    assert compile_rows([theirs], Sources({str(gone.path): gone}, {}, {measured().path}), {}, BOARD) == []
+    assert compile_rows([theirs], BoardSources({str(gone.path): gone}, {}, {measured().path}), {}, BOARD) == []
     new = request("acme/lioness")
-    (moved,) = compile_rows([theirs], Sources({str(new.path): new}, {}, {measured("acme/lioness").path}), {}, BOARD)
+    (moved,) = compile_rows(
+        [theirs], BoardSources({str(new.path): new}, {}, {measured("acme/lioness").path}), {}, BOARD
+    )
     assert (moved["fullname"], moved["eval_name"]) == ("acme/lioness", "acme_lioness_bfloat16")
     assert "lioness</a>" in moved["Model"]
     assert (moved["Average ⬆️"], moved["theirs"]) == (1.5, 7)
@@ -234,7 +243,7 @@ def test_a_row_that_others_made_of_an_earlier_commit_stays_once() -> None:
     both = sources([request()], results)
     assert compile_rows([earlier, newer, earlier], both, {}, BOARD) == [newer, earlier]
     assert compile_rows([earlier], both, {}, BOARD) == [newer, earlier], "what they noted of it stays with it"
-    ours = Measured(results[1].path, results[1].scores, str(request().path), "bfloat16", SHA)
+    ours = MeasuredResults(results[1].path, results[1].scores, str(request().path), "bfloat16", SHA)
     named = request(steward={"results": ours.path, "revision": SHA, "weights": "c" * 64})
     flags = [flag("acme/other", weights="c" * 64)]
     rows = compile_rows([earlier, newer], sources([named], [results[0], ours], flags), {}, BOARD)
@@ -259,7 +268,7 @@ def test_a_results_file_of_ours_says_whether_it_was_made_with_the_chat_template(
     """Its block does; what others made does not."""
     raw = {one.source: dict.fromkeys(one.metrics, 0.5) for one in SUITE.benchmarks}
     raw |= {task.name: dict.fromkeys(one.metrics, 0.5) for one in SUITE.benchmarks for task in one.tasks}
-    block = Block.model_validate(
+    block = StewardBlock.model_validate(
         {
             "attempt": "0123456789ab-01234567-1",
             "request": str(request().path),
@@ -292,7 +301,7 @@ def test_a_commit_that_we_evaluated_keeps_its_row_beside_the_newer_one() -> None
     before = request(revision=OTHER, submitted_time="2026-01-01T00:00:00Z", steward={"results": first.path})
     it = request(revision=SHA, submitted_time="2026-01-03T00:00:00Z", steward={"results": now.path})
     (old,) = compile_rows((), sources([before], [first]), {}, BOARD)
-    flags = [flag(scope=Scope(revision=OTHER))]
+    flags = [flag(scope=FlagScope(revision=OTHER))]
     more = [measured(day=9, request=asked, revision="c" * 40), measured("acme/tiger", request=asked, revision="c" * 40)]
     both = sources([it], [first, again, now, *more], flags)
     rows = compile_rows([{**old, "theirs": 7}], both, {}, BOARD)
@@ -314,7 +323,9 @@ def test_a_commit_that_we_evaluated_keeps_its_row_beside_the_newer_one() -> None
         ({}, [measured()]),
     ],
 )
-def test_the_newest_evaluation_takes_the_place_of_all_other_rows(earlier: Row, results: list[Measured]) -> None:
+def test_the_newest_evaluation_takes_the_place_of_all_other_rows(
+    earlier: ContentsRow, results: list[MeasuredResults]
+) -> None:
     """Of one without results, of one with those of another precision, and of one at a commit that may be the same."""
     row = {**one_row(request()), "Average ⬆️": 11.0, **earlier}
     it = sources([request()], [*results, measured(day=2)])

@@ -8,13 +8,13 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from hub.records import Repo
-from leaderboard.boards import Repos
-from leaderboard.details import Published, parse_table_path, split_name, table_path
+from leaderboard.boards import BoardRepos
+from leaderboard.details import PublishedOutcome, parse_table_path, split_name, table_path
 from leaderboard.requests import is_repo_name
 from leaderboard.results import file_time
 
 TIMES = st.floats(0, 4_000_000_000).map(file_time)
-REPOS = Repos(requests="o/a", results="o/b", logs="o/c", community="o/d", details_namespace="o")
+REPOS = BoardRepos(requests="o/a", results="o/b", logs="o/c", community="o/d", details_namespace="o")
 PARTS = st.text("ab_.-9", min_size=1, max_size=12).flatmap(
     lambda some: st.integers(1, 24).map(lambda n: (some * n)[:96])
 )
@@ -74,7 +74,7 @@ def test_the_first_leaderboards_names_are_kept() -> None:
 
 def test_an_outcome_file_becomes_the_outcome_of_the_commit_it_was_found_in() -> None:
     """The file cannot name its own commit: who read it can."""
-    published = Published(
+    published = PublishedOutcome(
         attempt="0123456789ab-01234567-1", path="p", revision="0" * 40, suite="s", suite_digest="d",
         started=1.0, ended=2.0, results_path="results.json",
     )  # fmt: skip

@@ -9,19 +9,28 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from leaderboard.budgets import HOUR, Budgets, Spent
-from leaderboard.dispatch import Busy, HeldBack, Taker, Terms, Waiting, held_back, in_turn, next_attempts
+from leaderboard.dispatch import (
+    QueueBlocker,
+    QueueConditions,
+    RunningAttempt,
+    WaitingRequest,
+    WorkerCapacity,
+    find_blocker,
+    in_turn,
+    next_attempts,
+)
 from leaderboard.estimates import Durations
 from leaderboard.tiers import TIERS, Tier
 
-SMALL, LARGE = Taker(("small",)), Taker(("large",))
+SMALL, LARGE = WorkerCapacity(("small",)), WorkerCapacity(("large",))
 
 
-def waiting(path: str, submitter: str, submitted: float = 0.0, **more: object) -> Waiting:
+def waiting(path: str, submitter: str, submitted: float = 0.0, **more: object) -> WaitingRequest:
     """A request that waits; its path serves as its attempt."""
-    return Waiting(path, path, submitter, submitted, **more)  # type: ignore[arg-type]
+    return WaitingRequest(path, path, submitter, submitted, **more)  # type: ignore[arg-type]
 
 
-def paths(requests: Sequence[Waiting]) -> list[str]:
+def paths(requests: Sequence[WaitingRequest]) -> list[str]:
     """Their paths, in order."""
     return [request.path for request in requests]
 
@@ -39,17 +48,17 @@ def test_two_hundred_models_delay_another_submitter_by_no_more_than_what_runs() 
     What lay ready in RQ and nobody took yet gives way, so that only the attempts that run come before.
     """
     for workers in (1, 2, 5):
-        takers = tuple(Taker(doing=f"a{n:03}") for n in range(workers))
-        running = [Busy(f"a{n:03}", "ada") for n in range(workers)]
+        takers = tuple(WorkerCapacity(doing=f"a{n:03}") for n in range(workers))
+        running = [RunningAttempt(f"a{n:03}", "ada") for n in range(workers)]
         crowd = [waiting(f"a{n:03}", "ada", n) for n in range(workers, 200)]
-        assert paths(next_attempts(crowd, running, Terms(takers=takers))) == paths(crowd[:workers])
+        assert paths(next_attempts(crowd, running, QueueConditions(takers=takers))) == paths(crowd[:workers])
         late = waiting("b", "bob", 1_000)
-        assert next_attempts([*crowd, late], running, Terms(takers=takers))[0] == late
+        assert next_attempts([*crowd, late], running, QueueConditions(takers=takers))[0] == late
 
 
 def test_what_runs_already_counts_as_a_turn() -> None:
     """Who has an attempt running comes after who has none."""
-    order = in_turn([waiting("a", "ada", 1), waiting("b", "bob", 2)], [Busy("x", "ada")])
+    order = in_turn([waiting("a", "ada", 1), waiting("b", "bob", 2)], [RunningAttempt("x", "ada")])
     assert paths(order) == ["b", "a"]
 
 
@@ -60,7 +69,7 @@ def test_a_third_submitter_has_their_turn_though_two_crowds_are_older() -> None:
     turns: dict[str, float] = {}
     served: list[str] = []
     for time in range(1_000, 1_006):
-        (first, *_) = next_attempts(everyone, [], Terms(takers=(Taker(),), turns=turns))
+        (first, *_) = next_attempts(everyone, [], QueueConditions(takers=(WorkerCapacity(),), turns=turns))
         served.append(first.submitter)
         turns[first.submitter] = time
         everyone.remove(first)
@@ -71,55 +80,57 @@ def test_a_third_submitter_has_their_turn_though_two_crowds_are_older() -> None:
 def test_each_worker_has_one_attempt_ahead() -> None:
     """Two workers with nothing to do get four attempts, and none where they have them; nobody gets none."""
     requests = [waiting(str(n), str(n), n) for n in range(9)]
-    terms = Terms(takers=(Taker(), Taker()))
+    terms = QueueConditions(takers=(WorkerCapacity(), WorkerCapacity()))
     assert len(next_attempts(requests, [], terms)) == 4
-    assert len(next_attempts(requests, [Busy(str(n), "") for n in range(3)], terms)) == 1
-    assert next_attempts(requests, [Busy(str(n), "") for n in range(4)], terms) == []
-    assert next_attempts(requests, [], Terms()) == []
+    assert len(next_attempts(requests, [RunningAttempt(str(n), "") for n in range(3)], terms)) == 1
+    assert next_attempts(requests, [RunningAttempt(str(n), "") for n in range(4)], terms) == []
+    assert next_attempts(requests, [], QueueConditions()) == []
 
 
 def test_a_request_is_for_workers_of_its_tier_and_passes_by_those_that_cannot() -> None:
     """A large worker is not kept idle by small requests before it, nor the other way round."""
     small = [waiting(f"s{n}", f"s{n}", n, tier="small") for n in range(5)]
     large = [waiting(f"l{n}", f"l{n}", 100 + n, tier="large") for n in range(5)]
-    chosen = next_attempts([*small, *large], [], Terms(takers=(SMALL, LARGE)))
+    chosen = next_attempts([*small, *large], [], QueueConditions(takers=(SMALL, LARGE)))
     assert paths(chosen) == ["s0", "s1", "l0", "l1"]
-    assert paths(next_attempts(large, [], Terms(takers=(SMALL,)))) == []
+    assert paths(next_attempts(large, [], QueueConditions(takers=(SMALL,)))) == []
 
 
 def test_where_nobody_offers_a_tier_the_next_larger_one_serves_it() -> None:
     """A small request goes to a large worker if there is no small one at all; a large one never to a small worker."""
-    terms = Terms(takers=(LARGE,))
+    terms = QueueConditions(takers=(LARGE,))
     assert paths(next_attempts([waiting("s", "a", tier="small")], [], terms)) == ["s"]
     assert terms.queue_of("small") == "large"
-    assert Terms(takers=(SMALL,)).queue_of("large") == "large"
+    assert QueueConditions(takers=(SMALL,)).queue_of("large") == "large"
 
 
 def test_turns_count_within_a_lane() -> None:
     """Who has large models running is not behind for a small one, where different workers take them."""
-    terms = Terms(takers=(SMALL, LARGE))
-    running = [Busy("x", "ada", "large")]
+    terms = QueueConditions(takers=(SMALL, LARGE))
+    running = [RunningAttempt("x", "ada", "large")]
     requests = [waiting("a", "ada", 1, tier="small"), waiting("b", "bob", 2, tier="small")]
     assert paths(in_turn(requests, running, terms)) == ["a", "b"]
-    assert paths(in_turn(requests, running, Terms(takers=(Taker(),)))) == ["b", "a"]
+    assert paths(in_turn(requests, running, QueueConditions(takers=(WorkerCapacity(),)))) == ["b", "a"]
 
 
 def test_high_priority_comes_first_and_low_last() -> None:
     """Whatever their rounds and ages."""
     requests = [waiting("low", "a", 0, rank=2), waiting("normal", "b", 1), waiting("high", "c", 2, rank=0)]
-    assert paths(in_turn(requests, [Busy("x", "c")])) == ["high", "normal", "low"]
+    assert paths(in_turn(requests, [RunningAttempt("x", "c")])) == ["high", "normal", "low"]
 
 
 def test_holds_and_pauses_take_the_turn_away_and_say_so() -> None:
     """On hold, or in a board, tier or suite that is paused, a request has no turn; all others have theirs."""
     requests = [waiting("held", "a", held=True), waiting("l", "b", tier="large"), waiting("s", "c", suite="x")]
     assert paths(in_turn(requests, [])) == ["l", "s"]
-    assert held_back(requests[0], Terms()) == HeldBack("hold")
+    assert find_blocker(requests[0], QueueConditions()) == QueueBlocker("hold")
     for target, left in (("tier:large", ["s"]), ("suite:x", ["l"]), ("board", [])):
-        terms = Terms(paused=frozenset({target}), takers=(Taker(),))
+        terms = QueueConditions(paused=frozenset({target}), takers=(WorkerCapacity(),))
         assert paths(in_turn(requests, [], terms)) == left
         assert paths(next_attempts(requests, [], terms)) == left
-    assert held_back(requests[1], Terms(paused=frozenset({"tier:large"}))) == HeldBack("pause", "tier:large")
+    assert find_blocker(requests[1], QueueConditions(paused=frozenset({"tier:large"}))) == QueueBlocker(
+        "pause", "tier:large"
+    )
 
 
 def test_a_budget_that_is_used_up_holds_back_whose_it_is_and_nobody_else() -> None:
@@ -131,18 +142,21 @@ def test_a_budget_that_is_used_up_holds_back_whose_it_is_and_nobody_else() -> No
         (Budgets(by_submitter=3), "submitter"),
         (Budgets(by_request=2), "request"),
     ):
-        terms = Terms(budgets=budgets, spent=spent)
-        assert held_back(one, terms) == HeldBack("budget", whose)
-        assert held_back(waiting("q", "bob", tier="small"), terms) is None
+        terms = QueueConditions(budgets=budgets, spent=spent)
+        assert find_blocker(one, terms) == QueueBlocker("budget", whose)
+        assert find_blocker(waiting("q", "bob", tier="small"), terms) is None
     assert (
-        held_back(one, Terms(budgets=Budgets(by_tier={"large": 6}, by_submitter=4, by_request=3), spent=spent)) is None
+        find_blocker(
+            one, QueueConditions(budgets=Budgets(by_tier={"large": 6}, by_submitter=4, by_request=3), spent=spent)
+        )
+        is None
     )
 
 
 def test_what_is_chosen_counts_against_the_budget_of_what_comes_after() -> None:
     """Ten workers at once do not slip ten attempts under a budget for two."""
     durations = Durations({("x", 30): [HOUR] * 5})
-    terms = Terms(budgets=Budgets(by_submitter=2), durations=durations, takers=(Taker(),) * 10)
+    terms = QueueConditions(budgets=Budgets(by_submitter=2), durations=durations, takers=(WorkerCapacity(),) * 10)
     crowd = [waiting(f"a{n}", "ada", n, size=30, suite="x") for n in range(9)]
     assert paths(next_attempts([*crowd, waiting("b", "bob", 99, size=30, suite="x")], [], terms)) == ["a0", "b", "a1"]
 
@@ -150,7 +164,7 @@ def test_what_is_chosen_counts_against_the_budget_of_what_comes_after() -> None:
 TIER = st.sampled_from(TIERS)
 REQUESTS = st.lists(
     st.builds(
-        Waiting,
+        WaitingRequest,
         path=st.uuids().map(str),
         attempt=st.uuids().map(str),
         submitter=st.sampled_from("abc"),
@@ -162,10 +176,12 @@ REQUESTS = st.lists(
     ),
     max_size=30,
 )
-RUNNING = st.lists(st.builds(Busy, st.uuids().map(str), st.sampled_from("abc"), TIER), max_size=6)
-TAKERS = st.lists(st.builds(Taker, st.sets(TIER, min_size=1).map(lambda found: tuple(sorted(found)))), max_size=4)
+RUNNING = st.lists(st.builds(RunningAttempt, st.uuids().map(str), st.sampled_from("abc"), TIER), max_size=6)
+TAKERS = st.lists(
+    st.builds(WorkerCapacity, st.sets(TIER, min_size=1).map(lambda found: tuple(sorted(found)))), max_size=4
+)
 TERMS = st.builds(
-    Terms,
+    QueueConditions,
     paused=st.frozensets(st.sampled_from(["board", "tier:small", "tier:large", "suite:y"]), max_size=2),
     budgets=st.builds(Budgets, by_submitter=st.none() | st.just(1.0), by_tier=st.just({"small": 1.0})),
     spent=st.builds(
@@ -180,11 +196,11 @@ TERMS = st.builds(
 
 @given(REQUESTS, RUNNING, TERMS)
 def test_everybody_has_a_turn_and_nobody_two_before_another_has_one(
-    requests: list[Waiting], busy: list[Busy], terms: Terms
+    requests: list[WaitingRequest], busy: list[RunningAttempt], terms: QueueConditions
 ) -> None:
     """The order holds just those that nothing holds back, once; within a lane and a priority nobody runs ahead."""
     order = in_turn(requests, busy, terms)
-    assert sorted(order) == sorted(one for one in requests if held_back(one, terms) is None)
+    assert sorted(order) == sorted(one for one in requests if find_blocker(one, terms) is None)
     lanes = terms.lanes
     assert [one.rank for one in order] == sorted(one.rank for one in order)
     turns = Counter((lanes[one.tier], one.submitter) for one in busy)
@@ -199,10 +215,12 @@ def test_everybody_has_a_turn_and_nobody_two_before_another_has_one(
 
 @settings(max_examples=200)
 @given(REQUESTS, RUNNING, TERMS)
-def test_no_worker_is_idle_while_something_fits_it(requests: list[Waiting], busy: list[Busy], terms: Terms) -> None:
+def test_no_worker_is_idle_while_something_fits_it(
+    requests: list[WaitingRequest], busy: list[RunningAttempt], terms: QueueConditions
+) -> None:
     """What is chosen can all be placed, one running and one ahead for each worker; what is not, cannot be added."""
     chosen = next_attempts(requests, busy, terms)
-    assert all(held_back(one, terms) is None for one in chosen)
+    assert all(find_blocker(one, terms) is None for one in chosen)
     placed = [terms.queue_of(one.tier) for one in chosen]
     running = [terms.queue_of(one.tier) for one in busy]
     if not fits(terms.takers, running):
@@ -213,7 +231,7 @@ def test_no_worker_is_idle_while_something_fits_it(requests: list[Waiting], busy
             assert not fits(terms.takers, [*running, *placed, terms.queue_of(request.tier)])
 
 
-def fits(takers: Sequence[Taker], attempts: Sequence[Tier]) -> bool:
+def fits(takers: Sequence[WorkerCapacity], attempts: Sequence[Tier]) -> bool:
     """Whether each of `attempts` finds a place of its own, two for each worker: by trying (Kuhn's algorithm)."""
     places = [taker.tiers for taker in takers for _ in range(2)]
     owner: dict[int, int] = {}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from leaderboard.boards import BadBoard, Board, parse_board
-from leaderboard.effects import Effect, Effects, Mode
+from leaderboard.effects import Effect, EffectMode, Effects
 
 BOARD = """
 name: demo
@@ -15,18 +15,18 @@ repos: {requests: o/requests, results: o/results, logs: o/logs, community: o/spa
 """
 
 WORDS = [
-    ("", Mode.SHADOW),
-    ("effects: shadow", Mode.SHADOW),
-    ("effects: on", Mode.ON),
-    ('effects: "on"', Mode.ON),
-    ("effects: off", Mode.OFF),
-    ("effects: {}", Mode.SHADOW),
-    ("effects: {others: on}", Mode.ON),
+    ("", EffectMode.SHADOW),
+    ("effects: shadow", EffectMode.SHADOW),
+    ("effects: on", EffectMode.ON),
+    ('effects: "on"', EffectMode.ON),
+    ("effects: off", EffectMode.OFF),
+    ("effects: {}", EffectMode.SHADOW),
+    ("effects: {others: on}", EffectMode.ON),
 ]
 
 
 @pytest.mark.parametrize(("line", "mode"), WORDS)
-def test_one_word_is_for_every_kind(line: str, mode: Mode) -> None:
+def test_one_word_is_for_every_kind(line: str, mode: EffectMode) -> None:
     """A board that says nothing changes nothing on the Hub; YAML's own idea of `on` and `off` is understood."""
     board = parse_board(BOARD + line)
     assert {board.effects.mode(kind) for kind in Effect} == {mode}
@@ -35,17 +35,23 @@ def test_one_word_is_for_every_kind(line: str, mode: Mode) -> None:
 def test_kinds_are_named_one_by_one_and_the_rest_follows() -> None:
     """What is named has its own mode, all others that of `others`."""
     effects = parse_board(BOARD + "effects: {edit: on, new-thread: off, others: on, merge: shadow}").effects
-    expected = {Effect.NEW_THREAD: Mode.OFF, Effect.MERGE: Mode.SHADOW}
-    assert {kind: effects.mode(kind) for kind in Effect} == {**dict.fromkeys(Effect, Mode.ON), **expected}
+    expected = {Effect.NEW_THREAD: EffectMode.OFF, Effect.MERGE: EffectMode.SHADOW}
+    assert {kind: effects.mode(kind) for kind in Effect} == {**dict.fromkeys(Effect, EffectMode.ON), **expected}
 
 
-@pytest.mark.parametrize("kinds", [(one, two) for one in Mode for two in Mode])
-def test_the_weakest_mode_decides(kinds: tuple[Mode, Mode]) -> None:
+@pytest.mark.parametrize("kinds", [(one, two) for one in EffectMode for two in EffectMode])
+def test_the_weakest_mode_decides(kinds: tuple[EffectMode, EffectMode]) -> None:
     """What is of two kinds is done only where both are on, and not even listed where one is off."""
     one, two = kinds
-    effects = Effects(modes={**dict.fromkeys(Effect, Mode.ON), Effect.EDIT: one, Effect.RELAUNCH: two})
+    effects = Effects(modes={**dict.fromkeys(Effect, EffectMode.ON), Effect.EDIT: one, Effect.RELAUNCH: two})
     mode = effects.mode(Effect.EDIT, Effect.RELAUNCH)
-    assert mode is (Mode.OFF if Mode.OFF in kinds else Mode.SHADOW if Mode.SHADOW in kinds else Mode.ON)
+    assert mode is (
+        EffectMode.OFF
+        if EffectMode.OFF in kinds
+        else EffectMode.SHADOW
+        if EffectMode.SHADOW in kinds
+        else EffectMode.ON
+    )
 
 
 WRONG = ["effects: maybe", "effects: 1", "effects:", "effects: [on]", "effects: {edti: on}", "effects: {edit: 3}"]

@@ -13,57 +13,57 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from leaderboard.causes.page import page
-from leaderboard.evidence import Evidence
+from leaderboard.evidence import FailureEvidence
 from leaderboard.failures import CAUSES, FAMILIES, SEEN, UNKNOWN, Cause, cause, diagnose, may_retry, table
 
 DEATHS = [json.loads(line) for line in (Path(__file__).parent / "deaths.jsonl").read_text("utf-8").splitlines()]
 """Recorded with STEWARD_RECORD_DEATHS by the tests that let real workers, and real libraries, fail."""
 
-LIKELY: dict[str, Evidence] = {
-    "gpu-out-of-memory": Evidence(
+LIKELY: dict[str, FailureEvidence] = {
+    "gpu-out-of-memory": FailureEvidence(
         "evaluate", "OutOfMemoryError", "CUDA out of memory. Tried to allocate 2.00 GiB. GPU 0 has a total capacity of"
     ),
-    "nccl": Evidence("evaluate", "DistBackendError", "NCCL error in: ProcessGroupNCCL.cpp, unhandled system error"),
-    "too-many-files": Evidence("download", "TooManyFiles", "25,000, and 2,000 are fetched at most"),
-    "gpu-fault": Evidence(
+    "nccl": FailureEvidence("evaluate", "DistBackendError", "NCCL error in: ProcessGroupNCCL.cpp, unhandled system error"),
+    "too-many-files": FailureEvidence("download", "TooManyFiles", "25,000, and 2,000 are fetched at most"),
+    "gpu-fault": FailureEvidence(
         "evaluate", "AcceleratorError", "CUDA error: an illegal memory access was encountered\nCUDA kernel errors might"
     ),
-    "gpu-lost": Evidence("load", "RuntimeError", "No CUDA GPUs are available"),
-    "gpu-driver": Evidence(
+    "gpu-lost": FailureEvidence("load", "RuntimeError", "No CUDA GPUs are available"),
+    "gpu-driver": FailureEvidence(
         "load", "RuntimeError", "The NVIDIA driver on your system is too old (found version 11040)."
     ),
-    "precision-unusable": Evidence("evaluate", "RuntimeError", '"addmm_impl_cpu_" not implemented for \'Half\''),
-    "too-many-processes": Evidence("evaluate", "RuntimeError", "can't start new thread"),
-    "file-limit": Evidence("score", signal=signal.SIGXFSZ),
-    "child-ended": Evidence("evaluate", signal=signal.SIGTERM),
-    "harness-error": Evidence("score", "ZeroDivisionError", "division by zero"),
-    "no-results": Evidence("publish", "EvaluationFailed", "the evaluation left no results.json"),
-    "walls-missing": Evidence("start", exit_status=70),
-    "zygote-broken": Evidence("start", "ZygoteBroken", "the zygote does not bury its child"),
-    "canary-failed": Evidence("start", "CanaryFailed", "KeyError: 'solution'"),
-    "task-missing": Evidence("prepare", "ValueError", "Tasks not found: leaderboard_musr2"),
-    "library-missing": Evidence("load", "ModuleNotFoundError", "No module named 'mamba_ssm'"),
-    "weights-corrupted": Evidence("load", "SafetensorError", "device not ready"),
-    "base-model-missing": Evidence("download", "BaseModelGone", "org/base cannot be read"),
-    "adapter-unusable": Evidence(
+    "precision-unusable": FailureEvidence("evaluate", "RuntimeError", '"addmm_impl_cpu_" not implemented for \'Half\''),
+    "too-many-processes": FailureEvidence("evaluate", "RuntimeError", "can't start new thread"),
+    "file-limit": FailureEvidence("score", signal=signal.SIGXFSZ),
+    "child-ended": FailureEvidence("evaluate", signal=signal.SIGTERM),
+    "harness-error": FailureEvidence("score", "ZeroDivisionError", "division by zero"),
+    "no-results": FailureEvidence("publish", "EvaluationFailed", "the evaluation left no results.json"),
+    "walls-missing": FailureEvidence("start", exit_status=70),
+    "zygote-broken": FailureEvidence("start", "ZygoteBroken", "the zygote does not bury its child"),
+    "canary-failed": FailureEvidence("start", "CanaryFailed", "KeyError: 'solution'"),
+    "task-missing": FailureEvidence("prepare", "ValueError", "Tasks not found: leaderboard_musr2"),
+    "library-missing": FailureEvidence("load", "ModuleNotFoundError", "No module named 'mamba_ssm'"),
+    "weights-corrupted": FailureEvidence("load", "SafetensorError", "device not ready"),
+    "base-model-missing": FailureEvidence("download", "BaseModelGone", "org/base cannot be read"),
+    "adapter-unusable": FailureEvidence(
         "load", "ValueError", "Target modules {'q_proj'} not found in the base model. Please check the target modules"
     ),
-    "delta-unusable": Evidence("load", "RuntimeError", "Failed to add delta weights to layer model.embed"),
-    "hub-rate-limit": Evidence("download", "HfHubHTTPError", "429 Client Error: Too Many Requests for url"),
-    "hub-access": Evidence("download", "HfHubHTTPError", "401 Client Error: Unauthorized for url"),
-    "hub-error": Evidence("download", "HfHubHTTPError", "502 Server Error: Bad Gateway for url"),
-    "publication-refused": Evidence("publish", "PublicationFailed", "403 Forbidden: you may not write here"),
-    "publication-failed": Evidence("publish", "PublicationFailed", "the repo moved on each time"),
-    "download-damaged": Evidence("download", "OSError", "Consistency check failed: file should be of size 7"),
-    "dataset-gated": Evidence("download", "DatasetUnavailable", "Dataset 'a/b' is a gated dataset on the Hub."),
-    "dataset-broken": Evidence("download", "DatasetUnavailable", "DatasetGenerationError: An error occurred"),
-    "disk-full": Evidence("download", "OSError", "[Errno 28] No space left on device"),
-    "worker-lost": Evidence("evaluate", stopped="handed-back"),
-    "network": Evidence("download", "ConnectError", "[Errno 111] Connection refused"),
-    "dataset-changed": Evidence(
+    "delta-unusable": FailureEvidence("load", "RuntimeError", "Failed to add delta weights to layer model.embed"),
+    "hub-rate-limit": FailureEvidence("download", "HfHubHTTPError", "429 Client Error: Too Many Requests for url"),
+    "hub-access": FailureEvidence("download", "HfHubHTTPError", "401 Client Error: Unauthorized for url"),
+    "hub-error": FailureEvidence("download", "HfHubHTTPError", "502 Server Error: Bad Gateway for url"),
+    "publication-refused": FailureEvidence("publish", "PublicationFailed", "403 Forbidden: you may not write here"),
+    "publication-failed": FailureEvidence("publish", "PublicationFailed", "the repo moved on each time"),
+    "download-damaged": FailureEvidence("download", "OSError", "Consistency check failed: file should be of size 7"),
+    "dataset-gated": FailureEvidence("download", "DatasetUnavailable", "Dataset 'a/b' is a gated dataset on the Hub."),
+    "dataset-broken": FailureEvidence("download", "DatasetUnavailable", "DatasetGenerationError: An error occurred"),
+    "disk-full": FailureEvidence("download", "OSError", "[Errno 28] No space left on device"),
+    "worker-lost": FailureEvidence("evaluate", stopped="handed-back"),
+    "network": FailureEvidence("download", "ConnectError", "[Errno 111] Connection refused"),
+    "dataset-changed": FailureEvidence(
         "download", "DatasetUnavailable", "a/b at 123 does not hold the questions that the suite pins"
     ),
-    "dataset-unavailable": Evidence("download", "DatasetUnavailable", "a/b: RepositoryNotFoundError"),
+    "dataset-unavailable": FailureEvidence("download", "DatasetUnavailable", "a/b: RepositoryNotFoundError"),
 }  # fmt: skip
 """For causes that nobody has seen here: what the libraries' own sources say."""
 
@@ -71,10 +71,10 @@ BY_THE_BOT = {"results-refused", "suite-changed"}
 """Found by the bot when it reads what was published, not by a sign."""
 
 
-def evidence(death: dict[str, Any]) -> Evidence:
+def evidence(death: dict[str, Any]) -> FailureEvidence:
     """What was recorded of a death."""
     found = death["evidence"]
-    return Evidence(**{**found, "chain": tuple(found.get("chain", ()))})
+    return FailureEvidence(**{**found, "chain": tuple(found.get("chain", ()))})
 
 
 @pytest.mark.parametrize("death", DEATHS, ids=lambda death: death["how"])
@@ -84,7 +84,7 @@ def test_a_real_death_is_told_by_its_evidence(death: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize(("code", "seen"), LIKELY.items(), ids=LIKELY)
-def test_a_death_that_was_not_seen_is_told_by_what_libraries_say(code: str, seen: Evidence) -> None:
+def test_a_death_that_was_not_seen_is_told_by_what_libraries_say(code: str, seen: FailureEvidence) -> None:
     """Waiting for the first real one is no reason not to know it."""
     assert diagnose(seen).code == code
 
@@ -105,13 +105,13 @@ def test_nothing_recorded_tells_of_this_machine() -> None:
 
 def test_what_no_sign_fits_is_unknown() -> None:
     """No row guesses."""
-    assert diagnose(Evidence("load", "RuntimeError", "the moon is full")).code == UNKNOWN
-    assert diagnose(Evidence("download")).code == UNKNOWN
+    assert diagnose(FailureEvidence("load", "RuntimeError", "the moon is full")).code == UNKNOWN
+    assert diagnose(FailureEvidence("download")).code == UNKNOWN
 
 
 @given(
     st.builds(
-        Evidence,
+        FailureEvidence,
         phase=st.sampled_from(["claim", "download", "load", "prepare", "evaluate", "publish", ""]),
         exception=st.text(max_size=30),
         text=st.text(max_size=200),
@@ -121,7 +121,7 @@ def test_what_no_sign_fits_is_unknown() -> None:
         log_tail=st.text(max_size=200),
     )
 )
-def test_whatever_a_stranger_says_leads_to_one_row(seen: Evidence) -> None:
+def test_whatever_a_stranger_says_leads_to_one_row(seen: FailureEvidence) -> None:
     """No evidence breaks the table, and what it says fits into a request file."""
     assert diagnose(seen).failure(seen.text).cause in CAUSES
 

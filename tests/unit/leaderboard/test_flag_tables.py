@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from leaderboard.flag_tables import LOST, BadTable, read_table, tidy
+from leaderboard.flag_tables import LOST, BadFlagTable, read_table, tidy
 
 URL = "https://huggingface.co/spaces/board/space/discussions/510"
 PYTHON = f'''
@@ -64,7 +64,7 @@ def test_doubles_and_rows_without_an_address_are_told() -> None:
 @pytest.mark.parametrize("text", ["", "[1, 2]", "just words", '{"a": ', "{" * 3_000, "x" * 5_000_001])
 def test_what_is_no_table_says_so(text: str) -> None:
     """One exception, with words."""
-    with pytest.raises(BadTable):
+    with pytest.raises(BadFlagTable):
         read_table(text)
 
 
@@ -80,7 +80,7 @@ def test_any_text_is_a_table_or_none(text: str) -> None:
     """Nothing but BadTable comes of it."""
     try:
         read_table(text)
-    except BadTable as error:
+    except BadFlagTable as error:
         assert str(error)
 
 

@@ -13,10 +13,10 @@ from leaderboard.flags import (
     DO_NOT_SUBMIT,
     FLAGGED,
     SCOPED,
-    Decision,
-    Evidence,
+    FlagDecision,
+    FlagEvidence,
     FlagRecord,
-    Scope,
+    FlagScope,
     compile_tables,
     flagged,
     lifted,
@@ -26,8 +26,8 @@ from leaderboard.flags import (
 )
 from leaderboard.requests import is_model
 
-FIRST = Decision(what="flagged", at="2026-11-25T04:00:00Z", by="maya", by_id="1", category="copy", cause="c1")
-LIFT = Decision(what="lifted", at="2026-11-26T04:00:00Z", by="maya", by_id="1", reason="mended", cause="c2")
+FIRST = FlagDecision(what="flagged", at="2026-11-25T04:00:00Z", by="maya", by_id="1", category="copy", cause="c1")
+LIFT = FlagDecision(what="lifted", at="2026-11-26T04:00:00Z", by="maya", by_id="1", reason="mended", cause="c2")
 RECORD = FlagRecord(model="ada/tiger", status="flagged", category="copy", thread="https://hub/d/1", decisions=(FIRST,))
 NAMES = st.from_regex(r"\A[a-zA-Z0-9]{1,8}/[a-zA-Z0-9]{1,8}\Z")
 
@@ -40,7 +40,7 @@ def records(draw: st.DrawFn) -> FlagRecord:
         status=draw(st.sampled_from(["flagged", "lifted"])),
         category=draw(st.sampled_from(sorted(CATEGORIES))),
         reason=draw(st.text(max_size=40)),
-        scope=draw(st.sampled_from([Scope(), Scope(revision="abc"), Scope(precision="float16")])),
+        scope=draw(st.sampled_from([FlagScope(), FlagScope(revision="abc"), FlagScope(precision="float16")])),
         thread="https://hub/d/1",
         also=tuple(draw(st.lists(NAMES, max_size=2))),
     )
@@ -57,8 +57,8 @@ def test_tables_hold_every_name_of_what_stands_and_nothing_else(several: list[Fl
     """A flag as a whole stands in one table, one of a part in another, an author's wish in the third."""
     tables = {path: json.loads(data) for path, data in compile_tables(several).items()}
     standing = [one for one in several if one.status == "flagged"]
-    whole = {name for one in standing if one.category != "opt-out" and one.scope == Scope() for name in one.names}
-    parts = {name for one in standing if one.category != "opt-out" and one.scope != Scope() for name in one.names}
+    whole = {name for one in standing if one.category != "opt-out" and one.scope == FlagScope() for name in one.names}
+    parts = {name for one in standing if one.category != "opt-out" and one.scope != FlagScope() for name in one.names}
     wishes = {name for one in standing if one.category == "opt-out" for name in one.names}
     assert set(tables[FLAGGED]) == whole
     assert {row["model"] for row in tables[SCOPED]} == parts
@@ -96,28 +96,28 @@ def test_no_flag_is_escaped_by_a_new_name() -> None:
 def test_flags_of_both_names_become_one() -> None:
     """Of a model that has one under each name: what weighs most stands, and nothing that was decided is lost."""
     lighter = RECORD.model_copy(
-        update={"model": "ada/lion", "scope": Scope(precision="float16"), "decisions": (LIFT,), "also": ()}
+        update={"model": "ada/lion", "scope": FlagScope(precision="float16"), "decisions": (LIFT,), "also": ()}
     )
     assert RECORD.scope.is_whole and RECORD.stands
     for records in ([RECORD, lighter], [lighter, RECORD]):
         one = renamed(records, "ada/lion")
-        assert (one.stands, one.scope, set(one.decisions)) == (True, Scope(), {*RECORD.decisions, LIFT})
+        assert (one.stands, one.scope, set(one.decisions)) == (True, FlagScope(), {*RECORD.decisions, LIFT})
         assert one.names == ("ada/lion", "ada/tiger")
 
 
 @pytest.mark.parametrize(
     ("scope", "revision", "precision", "covers"),
     [
-        (Scope(), "abcdef", "float16", True),
-        (Scope(revision="abc"), "abcdef", "float16", True),
-        (Scope(revision="abc"), "fedcba", "float16", False),
-        (Scope(revision="abc"), "", "float16", True),
-        (Scope(precision="float16"), "abcdef", "float16", True),
-        (Scope(precision="float16"), "abcdef", "bfloat16", False),
-        (Scope(revision="abc", precision="float16"), "abcdef", "bfloat16", False),
+        (FlagScope(), "abcdef", "float16", True),
+        (FlagScope(revision="abc"), "abcdef", "float16", True),
+        (FlagScope(revision="abc"), "fedcba", "float16", False),
+        (FlagScope(revision="abc"), "", "float16", True),
+        (FlagScope(precision="float16"), "abcdef", "float16", True),
+        (FlagScope(precision="float16"), "abcdef", "bfloat16", False),
+        (FlagScope(revision="abc", precision="float16"), "abcdef", "bfloat16", False),
     ],
 )
-def test_a_scope_covers_what_it_names(scope: Scope, revision: str, precision: str, *, covers: bool) -> None:
+def test_a_scope_covers_what_it_names(scope: FlagScope, revision: str, precision: str, *, covers: bool) -> None:
     """What is not known is taken to be covered."""
     assert scope.covers(revision, precision) is covers
 
@@ -151,7 +151,10 @@ def test_fields_that_nobody_knows_are_kept() -> None:
 
 def test_only_what_its_category_can_be_cured_by_counts() -> None:
     """A copy that names its original is cured; contamination is no matter of a card."""
-    evidence = (Evidence(code="same-weights-unnamed", message="x"), Evidence(code="author-flagged", message="y"))
+    evidence = (
+        FlagEvidence(code="same-weights-unnamed", message="x"),
+        FlagEvidence(code="author-flagged", message="y"),
+    )
     assert RECORD.model_copy(update={"evidence": evidence}).curable() == {"same-weights-unnamed"}
     assert RECORD.model_copy(update={"evidence": evidence, "category": "contamination"}).curable() == frozenset()
 

@@ -11,9 +11,19 @@ from hypothesis import strategies as st
 
 from leaderboard import transitions
 from leaderboard.attempts import Details, Failure, Outcome, attempt_id
-from leaderboard.lifecycle import Fail, Life, Reopen, Seen, Turn, current_attempt, next_step, spent, turn
+from leaderboard.lifecycle import (
+    AttemptFacts,
+    AttemptLife,
+    CurrentAttempt,
+    Fail,
+    Reopen,
+    current_attempt_id,
+    find_current_attempt,
+    highest_used_number,
+    next_step,
+)
 from leaderboard.past import since_asked_anew
-from leaderboard.requests import Kept, Request, Status, parse_request
+from leaderboard.requests import PreviousResult, Request, Status, parse_request
 from tests.support.units.request_transitions import written
 
 PATH, SHA, BOARD = "o/m_eval_request_False_float32_Original.json", "b" * 40, "demo"
@@ -81,12 +91,12 @@ OURS = Failure(cause="disk-full", fault="us", message="full")
     ],
 )
 def test_the_step_follows_from_the_file_and_from_who_lives(
-    status: str, attempt: int, job: Any, life: Life, ended: Outcome | None, again: bool, step: str
+    status: str, attempt: int, job: Any, life: AttemptLife, ended: Outcome | None, again: bool, step: str
 ) -> None:
     """Each combination of what the file says and what Redis knows leads to one step."""
     found = request(status, attempt=attempt, job_id=job)
-    current = current_attempt(BOARD, found, turn(found), SHA)
-    assert type(next_step(found, current, Seen(life, ended, SUITE), may_try_again=again)).__name__ == step
+    current = current_attempt_id(BOARD, found, find_current_attempt(found), SHA)
+    assert type(next_step(found, current, AttemptFacts(life, ended, SUITE), may_try_again=again)).__name__ == step
 
 
 @pytest.mark.parametrize(("again", "what"), [(True, Reopen), (False, Fail)])
@@ -96,7 +106,7 @@ def test_results_of_an_earlier_suite_count_as_none(
 ) -> None:
     """The board's suite got a new version meanwhile: nothing is published, and that is no fault of the submission."""
     found = request(status, attempt=attempt, job_id=job)
-    step = next_step(found, FIRST, Seen("ended", outcome(), NEWER), may_try_again=again)
+    step = next_step(found, FIRST, AttemptFacts("ended", outcome(), NEWER), may_try_again=again)
     assert isinstance(step, what) and step.outcome is not None
     assert (step.failure.cause, step.failure.fault) == ("suite-changed", "us")
     assert "from 000000000000 to 111111111111." in step.failure.message
@@ -105,16 +115,16 @@ def test_results_of_an_earlier_suite_count_as_none(
 
 def test_a_failure_is_the_same_by_any_suite() -> None:
     """What it died of is told, whatever the board's suite is by now."""
-    assert Seen("ended", outcome(OURS), NEWER).outcome == outcome(OURS)
+    assert AttemptFacts("ended", outcome(OURS), NEWER).outcome == outcome(OURS)
 
 
 def test_an_attempts_id_is_the_same_for_everybody_and_legal_in_rq() -> None:
     """The id depends on board, path, revision and number alone, and holds what RQ allows."""
-    assert current_attempt(BOARD, request("PENDING"), Turn(1, 1, None), SHA) == FIRST
-    assert current_attempt(BOARD, request("RERUN", attempt=2), Turn(2, 1, SHA), None) == SECOND
+    assert current_attempt_id(BOARD, request("PENDING"), CurrentAttempt(1, 1, None), SHA) == FIRST
+    assert current_attempt_id(BOARD, request("RERUN", attempt=2), CurrentAttempt(2, 1, SHA), None) == SECOND
     assert FIRST != SECOND
     assert set(FIRST) <= set("0123456789abcdef-")
-    assert current_attempt(BOARD, request("PENDING"), Turn(1, 1, None), None) is None
+    assert current_attempt_id(BOARD, request("PENDING"), CurrentAttempt(1, 1, None), None) is None
 
 
 def fields(text: str) -> dict[str, Any]:
@@ -126,8 +136,8 @@ def fields(text: str) -> dict[str, Any]:
 
 def test_the_claim_names_the_attempt() -> None:
     """RUNNING is written with the attempt as job id, its number, revision and thread."""
-    now = Turn(1, 1, None)
-    step = transitions.claimed(
+    now = CurrentAttempt(1, 1, None)
+    step = transitions.claim_transition(
         request("PENDING"), attempt=FIRST, now=now, revision=SHA, thread=7, started="2026", cause="commit:1"
     )
     found = fields(written(step, request("PENDING")))
@@ -139,13 +149,13 @@ def test_the_claim_names_the_attempt() -> None:
 def test_a_failure_is_never_silent_and_success_forgets_it() -> None:
     """FAILED holds the failure and the log; FINISHED holds results and no failure any more."""
     failed = written(
-        transitions.failed(failure=OURS, log="http://log", thread=7, number=1), request("RUNNING", attempt=1)
+        transitions.fail_transition(failure=OURS, log="http://log", thread=7, number=1), request("RUNNING", attempt=1)
     )
     assert fields(failed)["steward"]["failure"]["cause"] == "disk-full"
     assert fields(failed)["steward"]["log"] == "http://log"
     again = parse_request(PATH, failed.encode())
     assert isinstance(again, Request)
-    end = transitions.finished(
+    end = transitions.finish_transition(
         number=1, revision="a" * 40, results="o/m/results_x.json", log="http://log2", thread=None
     )
     finished = fields(written(end, again))
@@ -158,16 +168,19 @@ def test_a_failure_is_never_silent_and_success_forgets_it() -> None:
 def test_one_cause_reopens_a_request_once() -> None:
     """Reopening raises the number and notes the cause; the same cause again changes nothing."""
     before = request("RUNNING", attempt=1)
-    step = transitions.reopened(before, now=Turn(1, 1, SHA), cause="c", failure=OURS, thread=None)
+    step = transitions.reopen_transition(before, now=CurrentAttempt(1, 1, SHA), cause="c", failure=OURS, thread=None)
     assert step is not None
     text = written(step, before)
     assert fields(text)["steward"]["attempt"] == 2
     assert (fields(text)["status"], fields(text)["job_id"]) == ("RERUN", -1)
     again = parse_request(PATH, text.encode())
     assert isinstance(again, Request)
-    assert turn(again) == Turn(2, 1, SHA)
-    assert turn(again).tries == 2
-    assert transitions.reopened(again, now=Turn(2, 1, SHA), cause="c", failure=OURS, thread=None) is None
+    assert find_current_attempt(again) == CurrentAttempt(2, 1, SHA)
+    assert find_current_attempt(again).tries == 2
+    assert (
+        transitions.reopen_transition(again, now=CurrentAttempt(2, 1, SHA), cause="c", failure=OURS, thread=None)
+        is None
+    )
 
 
 TURNS = [
@@ -198,10 +211,10 @@ def test_which_attempt_is_the_current_one(fields_: dict[str, Any], used: int, ex
     steward = {"steward": {"revision": SHA, **facts}} if "attempt" in facts else {"steward": facts}
     found = parse_request(PATH, json.dumps({**outer, **steward}).encode())
     assert isinstance(found, Request)
-    now = turn(found, used)
+    now = find_current_attempt(found, used)
     assert (now.number, now.first, now.revision) == expected
     if found.status is not None and found.status.waits:
-        assert now.number > max(spent(found), used)
+        assert now.number > max(highest_used_number(found), used)
 
 
 @given(
@@ -216,43 +229,43 @@ def test_each_claim_makes_its_number_unusable(status: str, attempt: int, spent_:
     facts = {"attempt": attempt, "spent": spent_, "first": first, "revision": SHA}
     found = parse_request(PATH, json.dumps({"model": "o/m", "status": status, "steward": facts}).encode())
     assert isinstance(found, Request)
-    now = turn(found, used)
+    now = find_current_attempt(found, used)
     assert 1 <= now.first <= now.number
-    claim = transitions.claimed(found, attempt=FIRST, now=now, revision=SHA, thread=None, started="")
+    claim = transitions.claim_transition(found, attempt=FIRST, now=now, revision=SHA, thread=None, started="")
     back = json.dumps({**json.loads(written(claim, found)), "status": "PENDING", "job_id": -1})
     again = parse_request(PATH, back.encode())
     assert isinstance(again, Request)
-    assert turn(again).number == now.number + 1
-    assert turn(again).tries == 1
+    assert find_current_attempt(again).number == now.number + 1
+    assert find_current_attempt(again).tries == 1
 
 
 def test_a_person_who_asks_for_another_try_gets_a_fresh_one_once() -> None:
     """A relaunch raises the number, forgets the pinned commit and the tries before it; its cause counts once."""
     before = request("FAILED", attempt=3, spent=3)
-    step = transitions.relaunched(before, cause="comment:7")
+    step = transitions.relaunch_transition(before, cause="comment:7")
     assert step is not None
     again = parse_request(PATH, written(step, before).encode())
     assert isinstance(again, Request)
-    assert (again.status, turn(again, 3)) == (Status.RERUN, Turn(4, 4, None))
-    assert transitions.relaunched(again, cause="comment:7") is None
+    assert (again.status, find_current_attempt(again, 3)) == (Status.RERUN, CurrentAttempt(4, 4, None))
+    assert transitions.relaunch_transition(again, cause="comment:7") is None
 
 
 @pytest.mark.parametrize(("shown", "status"), [(True, "PENDING_NEW_EVAL"), (False, "RERUN")])
 def test_where_an_earlier_result_stayed_it_is_the_failed_commit_that_is_tried_again(shown: bool, status: str) -> None:
     """It keeps that result, is judged anew at the commit that was tried, and forgets that it was once it waits."""
-    kept = Kept(revision=SHA, results="o/m/results_x.json")
-    restored = transitions.restored(kept, tried="c" * 40, failure=OURS, log=None, thread=None, number=2)
+    kept = PreviousResult(revision=SHA, results="o/m/results_x.json")
+    restored = transitions.restore_transition(kept, tried="c" * 40, failure=OURS, log=None, thread=None, number=2)
     running = request("RUNNING", attempt=2)
     over = parse_request(PATH, written(restored, running).encode())
     assert isinstance(over, Request)
     assert (over.status, over.file.revision, over.tried) == (Status.FINISHED, SHA, "c" * 40)
-    step = transitions.retried(over, cause="report:7", shown=shown)
+    step = transitions.retry_transition(over, cause="report:7", shown=shown)
     assert step is not None
     again = parse_request(PATH, written(step, over).encode())
     assert isinstance(again, Request)
     assert (again.file.status, again.file.revision, again.file.steward.tried) == (status, "c" * 40, None)
-    assert (turn(again), again.file.steward.kept) == (Turn(3, 3, None), kept)
-    plain = transitions.retried(request("FAILED", attempt=2), cause="report:7", shown=shown)
+    assert (find_current_attempt(again), again.file.steward.kept) == (CurrentAttempt(3, 3, None), kept)
+    plain = transitions.retry_transition(request("FAILED", attempt=2), cause="report:7", shown=shown)
     assert plain is not None
     assert (plain.fields["status"], "revision" in plain.fields) == ("RERUN", False)
 
@@ -275,8 +288,10 @@ def test_causes_count_since_people_asked_for_another_evaluation(causes: list[str
 def test_what_ended_names_its_attempt_and_commit_also_in_a_file_that_was_written_anew() -> None:
     """Somebody put a bare file in the place of one that was being evaluated: readers still learn what was evaluated."""
     bare = request("PENDING")
-    done = transitions.finished(number=2, revision="c" * 40, results="o/m/results_x.json", log=None, thread=None)
+    done = transitions.finish_transition(
+        number=2, revision="c" * 40, results="o/m/results_x.json", log=None, thread=None
+    )
     facts = fields(written(done, bare))["steward"]
     assert (facts["attempt"], facts["spent"], facts["revision"]) == (2, 2, "c" * 40)
-    facts = fields(written(transitions.failed(failure=OURS, log=None, thread=None, number=2), bare))["steward"]
+    facts = fields(written(transitions.fail_transition(failure=OURS, log=None, thread=None, number=2), bare))["steward"]
     assert (facts["attempt"], facts["spent"]) == (2, 2)

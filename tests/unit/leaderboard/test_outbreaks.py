@@ -6,14 +6,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from leaderboard.outbreaks import MODELS, WINDOW, Ended, struck, suspicion
+from leaderboard.outbreaks import MODELS, WINDOW, EndedAttempt, models_struck, suspicion
 
 NOW = 1_000_000.0
 
 
-def ended(models: str, cause: str, ago: float = 60.0) -> list[Ended]:
+def ended(models: str, cause: str, ago: float = 60.0) -> list[EndedAttempt]:
     """An attempt for each letter in `models`, a second after each other, that ended with `cause`."""
-    return [Ended(f"attempt-{name}-{cause}", f"org/{name}", cause, NOW - ago + i) for i, name in enumerate(models)]
+    return [
+        EndedAttempt(f"attempt-{name}-{cause}", f"org/{name}", cause, NOW - ago + i) for i, name in enumerate(models)
+    ]
 
 
 @pytest.mark.parametrize(
@@ -34,7 +36,9 @@ def ended(models: str, cause: str, ago: float = 60.0) -> list[Ended]:
         "people cancel", "all is well", "the larger of two",
     ],
 )  # fmt: skip
-def test_an_outbreak_is_one_cause_that_strikes_many_models_at_once(lately: list[Ended], cause: str | None) -> None:
+def test_an_outbreak_is_one_cause_that_strikes_many_models_at_once(
+    lately: list[EndedAttempt], cause: str | None
+) -> None:
     """Many different models, within an hour, and not just the usual few among many."""
     found = suspicion(lately, now=NOW)
     assert (found.cause if found else None) == cause
@@ -51,14 +55,14 @@ def test_what_the_canary_was_asked_about_counts_no_more() -> None:
 
 def test_the_reason_names_cause_and_models_in_one_sentence_or_two() -> None:
     """Whoever sees the pause knows what happened, whose fault it is and what comes next."""
-    reason = struck(ended("abcdefg", "harness-error"), "harness-error", now=NOW).reason("KeyError: 'solution'")
+    reason = models_struck(ended("abcdefg", "harness-error"), "harness-error", now=NOW).reason("KeyError: 'solution'")
     assert reason.startswith("7 models died of harness-error within an hour (org/a, org/b, org/c, org/d, org/e, …)")
     assert "KeyError: 'solution'" in reason
     assert "The fault is ours" in reason
 
 
 attempts = st.builds(
-    Ended,
+    EndedAttempt,
     attempt=st.text(min_size=1, max_size=4),
     model=st.sampled_from("abcdefgh"),
     cause=st.sampled_from(["", "stalled", "harness-error", "cancelled"]),
@@ -67,7 +71,7 @@ attempts = st.builds(
 
 
 @given(st.lists(attempts, max_size=40))
-def test_whatever_is_suspected_has_struck_enough_models(lately: list[Ended]) -> None:
+def test_whatever_is_suspected_has_struck_enough_models(lately: list[EndedAttempt]) -> None:
     """In any history."""
     found = suspicion(lately, now=NOW)
     if found is not None:

@@ -9,10 +9,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from leaderboard.boards import parse_board
-from leaderboard.estimates import Durations, Experience, Start, Work, share_waited, starts
+from leaderboard.estimates import Durations, RunningWork, StartEstimate, WaitExperience, share_waited, starts
 from leaderboard.holds import BadPauses, Hold, is_target, parse_pauses
 from leaderboard.places import crosses, level
-from leaderboard.tiers import TIERS, TierLimits, UnknownTier, lanes, serving, size_class, taken, tier_of, weight_bytes
+from leaderboard.tiers import (
+    TIERS,
+    TierLimits,
+    UnknownTier,
+    lanes,
+    parse_tiers,
+    serving,
+    size_class,
+    tier_of,
+    weight_bytes,
+)
 
 GB = 1_000_000_000
 
@@ -44,11 +54,11 @@ def test_the_tier_follows_from_parameters_and_precision(
 
 def test_a_worker_says_which_tiers_it_takes() -> None:
     """`all` stands for every tier, and a name that nobody knows is told, with those that there are."""
-    assert taken(["all"]) == taken(["large", "small", "medium"]) == TIERS
-    assert taken(["large", "small"]) == ("small", "large")
-    assert taken([]) == ()
+    assert parse_tiers(["all"]) == parse_tiers(["large", "small", "medium"]) == TIERS
+    assert parse_tiers(["large", "small"]) == ("small", "large")
+    assert parse_tiers([]) == ()
     with pytest.raises(UnknownTier, match="no tier hugs: say small, medium, large, or all"):
-        taken(["hugs"])
+        parse_tiers(["hugs"])
 
 
 def test_lanes_join_the_tiers_that_workers_share() -> None:
@@ -148,23 +158,23 @@ def test_a_duration_that_was_not_measured_is_borrowed_from_the_nearest_size() ->
 def test_starts_follow_from_the_work_before() -> None:
     """Two workers, one of them busy for a while yet: each next evaluation starts where a worker is free first."""
     durations = Durations({("x", 30): [100.0, 100.0, 100.0]})
-    order = [Work("x", 30) for _ in range(4)]
-    found = starts(order, [Work("x", 30, elapsed=40.0)], 2, durations, now=1_000.0)
+    order = [RunningWork("x", 30) for _ in range(4)]
+    found = starts(order, [RunningWork("x", 30, elapsed=40.0)], 2, durations, now=1_000.0)
     assert [found[at].expected for at in range(len(found))] == [1_000.0, 1_060.0, 1_100.0, 1_160.0]
     assert found[0].earliest == 1_000.0
     assert all(found[at].earliest <= found[at].expected <= found[at].latest for at in range(4))
     assert len(starts(order, [], 0, durations, now=0.0)) == 0
     assert len(starts(order, [], 2, Durations(), now=0.0)) == 0
-    assert len(starts([*order, Work("y", 30), *order], [], 2, durations, now=0.0)) == 4
+    assert len(starts([*order, RunningWork("y", 30), *order], [], 2, durations, now=0.0)) == 4
 
 
 @given(
-    st.lists(st.builds(Work, st.just("x"), st.sampled_from([0, 30, 31, 40])), max_size=30),
+    st.lists(st.builds(RunningWork, st.just("x"), st.sampled_from([0, 30, 31, 40])), max_size=30),
     st.integers(1, 5),
     st.lists(st.floats(1, 1e5), min_size=1, max_size=5),
 )
 def test_starts_come_in_order_and_more_workers_make_none_later(
-    order: list[Work], workers: int, measured: list[float]
+    order: list[RunningWork], workers: int, measured: list[float]
 ) -> None:
     """Whatever was measured, nobody starts before whoever is before them, and another worker delays nobody."""
     durations = Durations({("x", 30): measured})
@@ -177,9 +187,9 @@ def test_starts_come_in_order_and_more_workers_make_none_later(
 
 def test_experience_corrects_what_was_worked_out() -> None:
     """Who are in a round in which people waited thrice as long are told so; with few examples nothing is changed."""
-    plain = Start(1_100.0, 7_600.0, 9_000.0)
+    plain = StartEstimate(1_100.0, 7_600.0, 9_000.0)
     shares = [share_waited(6_000.0, waited) for waited in range(10_000, 30_000, 1_000)]
-    known = Experience({3: shares, 1: [5.0] * 3})
+    known = WaitExperience({3: shares, 1: [5.0] * 3})
     assert known.applied(plain, 1, 1_000.0) == plain
     assert known.applied(plain, 40, 1_000.0) == plain
     found = known.applied(plain, 2, 1_000.0)

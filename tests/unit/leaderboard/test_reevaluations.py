@@ -9,8 +9,8 @@ import pytest
 
 from leaderboard import transitions
 from leaderboard.attempts import Failure
-from leaderboard.lifecycle import Turn, turn
-from leaderboard.reevaluations import cause_of, standing
+from leaderboard.lifecycle import CurrentAttempt, find_current_attempt
+from leaderboard.reevaluations import cause_of, reevaluation_status
 from leaderboard.requests import Request, parse_request
 from tests.support.units.request_transitions import written
 
@@ -47,38 +47,41 @@ OURS = {"attempt": 2, "first": 2, "spent": 2, "revision": SHA, "results": RESULT
 )
 def test_which_are_due(made_with: str | None, causes: list[str], expected: str) -> None:
     """Those of another suite, unless that very result was put back for this suite before."""
-    assert standing(request(**OURS, causes=causes), made_with, NEW) == expected
+    assert reevaluation_status(request(**OURS, causes=causes), made_with, NEW) == expected
 
 
 def test_the_same_commit_waits_again_after_everything_else_and_keeps_its_result() -> None:
     """With an attempt number and a budget of tries of its own; the same cause puts it back once."""
-    step = transitions.reevaluated(request(**OURS), cause="suite:1:2", shown=True)
+    step = transitions.reevaluate_transition(request(**OURS), cause="suite:1:2", shown=True)
     assert step is not None
     after = parse_request(PATH, written(step, request(**OURS)).encode())
     assert isinstance(after, Request)
     assert after.status is not None
     assert (after.status.value, after.file.revision) == ("PENDING_NEW_EVAL", "main")
-    assert (after.file.steward.priority, after.file.steward.kept) == ("low", transitions.kept_of(request(**OURS)))
-    assert turn(after) == Turn(3, 3, SHA)
-    assert transitions.reevaluated(after, cause="suite:1:2", shown=True) is None
+    assert (after.file.steward.priority, after.file.steward.kept) == (
+        "low",
+        transitions.previous_result_of(request(**OURS)),
+    )
+    assert find_current_attempt(after) == CurrentAttempt(3, 3, SHA)
+    assert transitions.reevaluate_transition(after, cause="suite:1:2", shown=True) is None
 
 
 def test_a_result_from_before_steward_is_of_what_its_file_asks_for() -> None:
     """Its commit where it names one, which the evaluation is pinned to; else whatever `main` is by then."""
     for revision, pinned in ((SHA, SHA), ("main", None)):
         before = request(asks=revision)
-        step = transitions.reevaluated(before, cause="suite:1:2", shown=True, used=4)
+        step = transitions.reevaluate_transition(before, cause="suite:1:2", shown=True, used=4)
         assert step is not None
         after = parse_request(PATH, written(step, before).encode())
         assert isinstance(after, Request)
-        assert turn(after) == Turn(5, 5, pinned)
+        assert find_current_attempt(after) == CurrentAttempt(5, 5, pinned)
         assert after.file.steward.kept is not None
         assert after.file.steward.kept.revision == revision
 
 
 def test_a_front_end_that_drops_that_status_is_shown_another_one() -> None:
     """PENDING, with the result kept all the same."""
-    step = transitions.reevaluated(request(**OURS), cause="suite:1:2", shown=False)
+    step = transitions.reevaluate_transition(request(**OURS), cause="suite:1:2", shown=False)
     assert step is not None
     assert step.fields["status"] == "PENDING"
     assert step.facts["kept"]["results"] == RESULTS
@@ -87,11 +90,11 @@ def test_a_front_end_that_drops_that_status_is_shown_another_one() -> None:
 def test_a_low_priority_ends_with_the_turn_that_it_was_for() -> None:
     """Whether there are newer results or the earlier ones come back: who asks again later waits like all others."""
     before = request("RUNNING", **OURS, priority="low")
-    kept = transitions.kept_of(before)
+    kept = transitions.previous_result_of(before)
     assert kept is not None
     ends = [
-        transitions.finished(number=3, revision="b" * 40, results="o/m/newer", log=None, thread=None),
-        transitions.restored(kept, tried="b" * 40, failure=FAILURE, log=None, thread=None, number=3),
+        transitions.finish_transition(number=3, revision="b" * 40, results="o/m/newer", log=None, thread=None),
+        transitions.restore_transition(kept, tried="b" * 40, failure=FAILURE, log=None, thread=None, number=3),
     ]
     for end in ends:
         assert "priority" not in json.loads(written(end, before))["steward"]

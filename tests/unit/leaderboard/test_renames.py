@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from leaderboard.changes import FileChange
-from leaderboard.rename_claims import names_in
-from leaderboard.renames import FilePlan, Plan, check, plan, sanitised
+from leaderboard.rename_claims import models_in_diff
+from leaderboard.renames import FilePlan, RenamePlan, check, plan, sanitised
 
 OLD, NEW = "ada/lion", "ada/lioness"
 
@@ -53,7 +53,7 @@ RESULTS: dict[str, bytes] = {
 }
 
 
-def done(it: Plan, *, without: tuple[str, ...] = ()) -> tuple[list[FileChange], dict[str, bytes]]:
+def done(it: RenamePlan, *, without: tuple[str, ...] = ()) -> tuple[list[FileChange], dict[str, bytes]]:
     """What a pull request looks like that does the plan, but for the files `without`."""
     files = [one for one in it.files if one.path not in without]
     changes = [change for one in files for change in changes_of(one)]
@@ -241,4 +241,4 @@ def test_what_a_diff_seems_to_rename_is_read_from_its_paths() -> None:
     """The names that go and those that come are found, however git shows the move."""
     plain = [FileChange(path(OLD), "removed"), FileChange(path(NEW), "added", "100644")]
     guessed = [FileChange(path(NEW), "renamed", "100644", path(OLD))]
-    assert names_in("requests", plain) == names_in("requests", guessed) == ({OLD}, {NEW})
+    assert models_in_diff("requests", plain) == models_in_diff("requests", guessed) == ({OLD}, {NEW})

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from leaderboard import transitions
 from leaderboard.admission import Submission, judge, refusal
-from leaderboard.categories import Category, read_category
+from leaderboard.categories import ModelCategory, read_category
 from leaderboard.dialects import foreign_dialect
 from leaderboard.jsontext import edit
 from leaderboard.requests import Request, Status, is_request_path, parse_request
@@ -179,7 +179,7 @@ def test_a_status_change_leaves_every_other_byte(file: File) -> None:
     assert isinstance(request, Request)
     assert request.raw.encode() == file.data
     failure = refusal(parse_request("x_eval_request_.json", b"{}"))  # type: ignore[arg-type]
-    edited = written(transitions.failed(failure=failure, log=None, thread=7), request).encode()
+    edited = written(transitions.fail_transition(failure=failure, log=None, thread=7), request).encode()
     fields = json.loads(edited.decode("utf-8-sig"))
     assert fields["status"] == "FAILED"
     assert fields["steward"]["thread"] == 7
@@ -212,42 +212,42 @@ def test_a_torn_file_never_crashes(file: File, at: int, junk: bytes) -> None:
 
 
 CATEGORIES = [
-    ("pretrained", Category.PRETRAINED),
-    ("🟢 : 🟢 pretrained", Category.PRETRAINED),
-    ("🟢", Category.PRETRAINED),
-    ("continuously pretrained", Category.CONTINUED),
-    ("🟩 : 🟩 continuously pretrained", Category.CONTINUED),
-    ("continously pretrained", Category.CONTINUED),
-    ("fine-tuned", Category.FINE_TUNED),
-    ("Fine_Tuned", Category.FINE_TUNED),
-    ("🔶 : 🔶 fine-tuned on domain-specific datasets", Category.FINE_TUNED),
-    ("🔶", Category.FINE_TUNED),
-    ("instruction-tuned", Category.CHAT),
-    ("⭕ : instruction-tuned", Category.CHAT),
-    ("RL-tuned", Category.CHAT),
-    ("🟦", Category.CHAT),
-    ("💬 : 💬 chat models (RLHF, DPO, IFT, ...)", Category.CHAT),
-    ("chat", Category.CHAT),
-    ("🤝 : 🤝 base merges and moerges", Category.MERGE),
-    ("merge", Category.MERGE),
-    ("🌸 : 🌸 multimodal", Category.MULTIMODAL),
-    ("?", Category.UNKNOWN),
-    ("❓ : ❓ other", Category.UNKNOWN),
-    ("", Category.UNKNOWN),
-    (None, Category.UNKNOWN),
-    ("a girl", Category.UNKNOWN),
-    ("turbo", Category.UNKNOWN),
+    ("pretrained", ModelCategory.PRETRAINED),
+    ("🟢 : 🟢 pretrained", ModelCategory.PRETRAINED),
+    ("🟢", ModelCategory.PRETRAINED),
+    ("continuously pretrained", ModelCategory.CONTINUED),
+    ("🟩 : 🟩 continuously pretrained", ModelCategory.CONTINUED),
+    ("continously pretrained", ModelCategory.CONTINUED),
+    ("fine-tuned", ModelCategory.FINE_TUNED),
+    ("Fine_Tuned", ModelCategory.FINE_TUNED),
+    ("🔶 : 🔶 fine-tuned on domain-specific datasets", ModelCategory.FINE_TUNED),
+    ("🔶", ModelCategory.FINE_TUNED),
+    ("instruction-tuned", ModelCategory.CHAT),
+    ("⭕ : instruction-tuned", ModelCategory.CHAT),
+    ("RL-tuned", ModelCategory.CHAT),
+    ("🟦", ModelCategory.CHAT),
+    ("💬 : 💬 chat models (RLHF, DPO, IFT, ...)", ModelCategory.CHAT),
+    ("chat", ModelCategory.CHAT),
+    ("🤝 : 🤝 base merges and moerges", ModelCategory.MERGE),
+    ("merge", ModelCategory.MERGE),
+    ("🌸 : 🌸 multimodal", ModelCategory.MULTIMODAL),
+    ("?", ModelCategory.UNKNOWN),
+    ("❓ : ❓ other", ModelCategory.UNKNOWN),
+    ("", ModelCategory.UNKNOWN),
+    (None, ModelCategory.UNKNOWN),
+    ("a girl", ModelCategory.UNKNOWN),
+    ("turbo", ModelCategory.UNKNOWN),
 ]
 
 
 @pytest.mark.parametrize(("text", "category"), CATEGORIES)
-def test_a_category_is_known_in_every_spelling(text: str | None, category: Category) -> None:
+def test_a_category_is_known_in_every_spelling(text: str | None, category: ModelCategory) -> None:
     """Words before symbols, so that neither the old typing error nor a missing emoji changes a model's kind."""
     assert read_category(text) is category
 
 
-@pytest.mark.parametrize("category", Category)
-def test_a_category_is_read_as_it_is_shown(category: Category) -> None:
+@pytest.mark.parametrize("category", ModelCategory)
+def test_a_category_is_read_as_it_is_shown(category: ModelCategory) -> None:
     """By its symbol, by its name, and by both."""
     for text in (category.symbol, category.value, f"{category.symbol} : {category.symbol} {category.value}"):
         assert read_category(text) is category

@@ -14,7 +14,7 @@ from leaderboard.details import results_file, shared_results_path
 from leaderboard.results import (
     MAX_BYTES,
     BadResults,
-    Block,
+    StewardBlock,
     dump,
     file_time,
     normalise,
@@ -37,7 +37,7 @@ RAW = {
 
 def file(results: dict[str, Any] = RAW, **changes: Any) -> dict[str, Any]:
     """A results file of the starter suite as JSON data."""
-    block = Block.model_validate(
+    block = StewardBlock.model_validate(
         {
             "attempt": "0123456789ab-01234567-1",
             "request": "org/model_eval_request_False_float32_Original.json",

@@ -6,14 +6,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from leaderboard.search import COLUMNS, LONGEST, MOST, NEAR, Row, fold, near_names, parse, search
+from leaderboard.search import COLUMNS, LONGEST, MOST, NEAR, SearchRow, fold, near_names, parse, search
 
 
-def row(name: str, **values: str | float | bool | None) -> Row:
+def row(name: str, **values: str | float | bool | None) -> SearchRow:
     """A row of the table."""
     known: dict[str, str | float | bool | None] = {"precision": "bfloat16", "weights": "Original"}
     known |= {"status": "FINISHED", "flagged": False}
-    return Row(name, {**known, "organisation": name.partition("/")[0], **values})
+    return SearchRow(name, {**known, "organisation": name.partition("/")[0], **values})
 
 
 ROWS = (
@@ -158,7 +158,7 @@ def test_nothing_stumbles_and_order_does_not_matter(noise: str, terms: list[str]
 def test_a_name_is_found_by_itself(name: str) -> None:
     """Whatever signs a name is made of, it is found by them, and by no other meaning of them."""
     wanted = fold(name).strip("\"'").strip()
-    found = search([Row(name, {}), Row("\x00other", {})], parse(name))
+    found = search([SearchRow(name, {}), SearchRow("\x00other", {})], parse(name))
     assert not wanted or found[0].name == name
 
 

@@ -14,8 +14,8 @@ from leaderboard.requests import Request, parse_request
 from leaderboard.submissions import (
     BROUGHT,
     MOST_FILES,
-    Looked,
-    Other,
+    OtherFile,
+    SubmittedFile,
     look_at_changed,
     look_at_new,
     same_commit,
@@ -50,19 +50,19 @@ def dumped(fields: Any) -> bytes:
     return fields if isinstance(fields, bytes) else json.dumps(fields).encode()
 
 
-def new(fields: Any, path: str = PATH) -> Looked | Other:
+def new(fields: Any, path: str = PATH) -> SubmittedFile | OtherFile:
     """What is said of a new file."""
     return look_at_new(path, dumped(fields), opened=OPENED, now=NOW)
 
 
-def again(after: Any, before: Any = None) -> Looked:
+def again(after: Any, before: Any = None) -> SubmittedFile:
     """What is said of a changed one."""
     return look_at_changed(PATH, dumped(ENDED if before is None else before), dumped(after), opened=OPENED, now=NOW)
 
 
-def codes(looked: Looked | Other) -> list[str]:
+def codes(looked: SubmittedFile | OtherFile) -> list[str]:
     """The codes of what is wrong."""
-    assert isinstance(looked, Looked)
+    assert isinstance(looked, SubmittedFile)
     return [problem.code for problem in looked.problems]
 
 
@@ -185,18 +185,18 @@ CHANGES: list[tuple[FileChange, str]] = [
 def test_what_a_submission_does_to_files(change: FileChange, does: str) -> None:
     """It adds or changes plain files of text with the name of a request; all else is told in words."""
     touched = sort_changes([change])
-    assert (touched.files, touched.others) == (((change,), ()) if not does else ((), (Other(change.path, does),)))
+    assert (touched.files, touched.others) == (((change,), ()) if not does else ((), (OtherFile(change.path, does),)))
 
 
 def test_a_request_under_a_wrong_name_is_told_its_place() -> None:
     """A file of JSON that speaks of a model was meant as one; any other is none of our business."""
     looked = new(NEW, "model.json")
     assert codes(looked) == ["misplaced"]
-    assert isinstance(looked, Looked)
+    assert isinstance(looked, SubmittedFile)
     assert PATH in looked.problems[0].advice
     assert codes(new({"model": "x"}, "model.json")) == ["misnamed"]
     for other in (b"{", b"[]", b'{"model": 1}', b"\xff", b"[" * 100_000):
-        assert isinstance(new(other, "model.json"), Other)
+        assert isinstance(new(other, "model.json"), OtherFile)
 
 
 JSON = st.recursive(
@@ -211,7 +211,7 @@ FIELDS = st.dictionaries(st.sampled_from([*NEW, "steward", "x"]), JSON, max_size
 def test_no_new_file_breaks_the_rule(fields: dict[str, Any], path: str) -> None:
     """Whatever stands in it, the rule ends, with words or without; without, it waits and claims nothing."""
     looked = new({**NEW, **fields}, path)
-    if isinstance(looked, Looked) and not looked.problems:
+    if isinstance(looked, SubmittedFile) and not looked.problems:
         assert looked.request is not None
         assert looked.request.file.status == "PENDING"
         assert "steward" not in json.loads(looked.request.raw)

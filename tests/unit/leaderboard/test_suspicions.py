@@ -9,28 +9,30 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from leaderboard.admission.facts import Card
+from leaderboard.admission.facts import ModelCard
 from leaderboard.flags import FlagRecord
-from leaderboard.suspicions import REASONS, Case, Evaluated, Subject, models_named, suspicions
+from leaderboard.suspicions import REASONS, EvidenceCase, ExaminedModel, ExaminedRequest, models_named, suspicions
 
 SHARDS = {"model-1.safetensors": "a" * 64, "model-2.safetensors": "b" * 64}
 RENAMED = {"x.safetensors": "b" * 64, "y.safetensors": "a" * 64}
 OWN = {"model-1.safetensors": "c" * 64, "model-2.safetensors": "d" * 64}
 
 
-def card(*bases: str, **more: Any) -> Card:
+def card(*bases: str, **more: Any) -> ModelCard:
     """A model card."""
-    return Card(**{"exists": True, "license": "apache-2.0", "base_models": bases, **more})
+    return ModelCard(**{"exists": True, "license": "apache-2.0", "base_models": bases, **more})
 
 
-ORIGINAL = Subject("bob/original", "1" * 40, SHARDS, card(), created=100.0)
-TUNED = Subject("ada/tuned", "2" * 40, OWN, card("bob/original"), {"config.json": ("bob/original",)}, created=200.0)
-HONEST = Case(TUNED, (ORIGINAL,), (Evaluated("p", "float16", "2" * 40, "fine-tuned"),))
-COPY = Case(replace(TUNED, weights=RENAMED, card=card(), traces={}), (ORIGINAL,))
+ORIGINAL = ExaminedModel("bob/original", "1" * 40, SHARDS, card(), created=100.0)
+TUNED = ExaminedModel(
+    "ada/tuned", "2" * 40, OWN, card("bob/original"), {"config.json": ("bob/original",)}, created=200.0
+)
+HONEST = EvidenceCase(TUNED, (ORIGINAL,), (ExaminedRequest("p", "float16", "2" * 40, "fine-tuned"),))
+COPY = EvidenceCase(replace(TUNED, weights=RENAMED, card=card(), traces={}), (ORIGINAL,))
 FLAG = FlagRecord(model="ada/other", status="flagged", category="contamination", thread="https://hub/d/1")
 
 
-def of(case: Case, **changes: Any) -> Case:
+def of(case: EvidenceCase, **changes: Any) -> EvidenceCase:
     """`case` with another subject."""
     return replace(case, subject=replace(case.subject, **changes))
 
@@ -44,11 +46,11 @@ MERGE = card("bob/original", "eve/lion", is_merge=True, merge_traces=("mergekit_
 CASES = {
     "an honest fine-tune": (HONEST, []),
     "one whose base is named in other capitals": (of(HONEST, card=card("Bob/Original")), []),
-    "a model that nobody knows anything of": (Case(Subject("ada/nothing")), []),
+    "a model that nobody knows anything of": (EvidenceCase(ExaminedModel("ada/nothing")), []),
     "a copy": (of(COPY, weights=SHARDS), ["same-weights-unnamed"]),
     "a copy with renamed files": (COPY, ["same-weights-unnamed"]),
     "a copy that says so": (of(COPY, card=card("bob/original")), ["same-weights"]),
-    "the original of a copy": (Case(ORIGINAL, (replace(COPY.subject),)), ["copied-from-it"]),
+    "the original of a copy": (EvidenceCase(ORIGINAL, (replace(COPY.subject),)), ["copied-from-it"]),
     "half a copy": (of(COPY, weights={**OWN, "model-1.safetensors": "a" * 64}), ["shared-weights"]),
     "half a copy that says so": (
         of(COPY, weights={**OWN, "model-1.safetensors": "a" * 64}, card=card("bob/original")),
@@ -59,20 +61,20 @@ CASES = {
     "a merge that says so": (
         replace(
             of(HONEST, card=replace(MERGE, tags=("merge",)), traces={}),
-            requests=(Evaluated("p", "float16", "2" * 40, "merge"),),
+            requests=(ExaminedRequest("p", "float16", "2" * 40, "merge"),),
         ),
         [],
     ),
     "a base that only the config names": (of(HONEST, card=card()), ["base-undeclared"]),
     "a fine-tune as a pretrained model": (
-        replace(HONEST, requests=(Evaluated("p", "float16", "2" * 40, "pretrained"),)),
+        replace(HONEST, requests=(ExaminedRequest("p", "float16", "2" * 40, "pretrained"),)),
         ["wrong-category"],
     ),
     "no licence, though its base has one": (of(HONEST, card=card("bob/original", license=None)), ["licence-missing"]),
     "another licence": (of(HONEST, card=card("bob/original", license="mit")), ["licence-changed"]),
     "a copy without licence": (of(COPY, card=card(license="")), ["same-weights-unnamed", "licence-missing"]),
     "evaluated twice": (
-        replace(HONEST, requests=(*HONEST.requests, Evaluated("q", "float16", "2" * 40, "fine-tuned"))),
+        replace(HONEST, requests=(*HONEST.requests, ExaminedRequest("q", "float16", "2" * 40, "fine-tuned"))),
         ["evaluated-twice"],
     ),
     "evaluated at two commits and in two precisions": (
@@ -80,10 +82,10 @@ CASES = {
             HONEST,
             requests=(
                 *HONEST.requests,
-                Evaluated("q", "float16", "3" * 40, "fine-tuned"),
-                Evaluated("r", "bfloat16", "2" * 40, "fine-tuned"),
-                Evaluated("s", "bfloat16", "", "fine-tuned"),
-                Evaluated("t", "bfloat16", "", "fine-tuned"),
+                ExaminedRequest("q", "float16", "3" * 40, "fine-tuned"),
+                ExaminedRequest("r", "bfloat16", "2" * 40, "fine-tuned"),
+                ExaminedRequest("s", "bfloat16", "", "fine-tuned"),
+                ExaminedRequest("t", "bfloat16", "", "fine-tuned"),
             ),
         ),
         [],
@@ -107,7 +109,7 @@ CASES = {
 
 
 @pytest.mark.parametrize(("case", "codes"), CASES.values(), ids=CASES)
-def test_each_suspicion(case: Case, codes: list[str]) -> None:
+def test_each_suspicion(case: EvidenceCase, codes: list[str]) -> None:
     """It is raised by what it is about, and by nothing else; proofs come first."""
     found = suspicions(case)
     assert sorted(one.code for one in found) == sorted(codes)

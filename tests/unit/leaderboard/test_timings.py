@@ -14,9 +14,9 @@ from leaderboard.timings import (
     PERIODS,
     POINTS,
     SLOT,
-    Day,
-    Length,
-    Span,
+    DayCounts,
+    QueueLength,
+    SpanKey,
     bin_of,
     bounds,
     quantile,
@@ -68,12 +68,12 @@ def test_quantiles_rise(spans: list[float]) -> None:
     assert list(found[1:]) == sorted(found[1:])
 
 
-def counted(*spans: tuple[str, str, str, float, int], day: int = TODAY) -> Day:
+def counted(*spans: tuple[str, str, str, float, int], day: int = TODAY) -> DayCounts:
     """A day with so many spans of each kind: (what, tier, precision, seconds, how many)."""
-    found: dict[Span, Counter[int]] = {}
+    found: dict[SpanKey, Counter[int]] = {}
     for what, tier, precision, seconds, many in spans:
-        found.setdefault(Span(what, tier, precision), Counter())[bin_of(seconds)] += many  # type: ignore[arg-type]
-    return Day(day, found)
+        found.setdefault(SpanKey(what, tier, precision), Counter())[bin_of(seconds)] += many  # type: ignore[arg-type]
+    return DayCounts(day, found)
 
 
 def test_a_report_tells_waits_and_runs_by_tier_and_by_precision() -> None:
@@ -96,7 +96,7 @@ def test_a_report_tells_waits_and_runs_by_tier_and_by_precision() -> None:
 @pytest.mark.parametrize("length", PERIODS)
 def test_a_period_holds_its_days_and_no_other(length: int) -> None:
     """Today is the last one; the day before the first, and tomorrow, do not count; days without an end are there."""
-    days = [Day(TODAY + at, ended={"finished": 1}) for at in (1, 0, -length + 1, -length)]
+    days = [DayCounts(TODAY + at, ended={"finished": 1}) for at in (1, 0, -length + 1, -length)]
     found = report(days, now=NOW, length=length)
     assert [one.day for one in found.ended] == list(range(TODAY - length + 1, TODAY + 1))
     assert found.total("finished") == 2
@@ -105,7 +105,7 @@ def test_a_period_holds_its_days_and_no_other(length: int) -> None:
 
 def test_of_nothing_nothing_is_told() -> None:
     """No spread, no point of a line, no first day; and a day is there for each of the period."""
-    found = report([Day(TODAY)], now=NOW, length=30)
+    found = report([DayCounts(TODAY)], now=NOW, length=30)
     assert (found.since, found.overall, found.queue) == (None, {}, [])
     assert found.spreads == {"waiting": {"tier": {}, "precision": {}}, "running": {"tier": {}, "precision": {}}}
     assert len(found.ended) == 30
@@ -115,14 +115,14 @@ def test_the_queue_is_averaged_over_each_step() -> None:
     """A week in steps of two hours; what was counted in none of them leaves a gap; the future does not count."""
     first = TODAY - 6
     days = [
-        Day(first, queue={0: (4, 1), 7: (8, 3), 16: (10, 0)}),
-        Day(TODAY, queue={47: (5, 5), 90: (99, 99)}),
+        DayCounts(first, queue={0: (4, 1), 7: (8, 3), 16: (10, 0)}),
+        DayCounts(TODAY, queue={47: (5, 5), 90: (99, 99)}),
     ]
     found = report(days, now=NOW, length=7).queue
     assert found == [
-        Length(first * DAY, 6.0, 2.0),
-        Length(first * DAY + 4 * HOUR, 10.0, 0.0),
-        Length(TODAY * DAY + 10 * HOUR, 5.0, 5.0),
+        QueueLength(first * DAY, 6.0, 2.0),
+        QueueLength(first * DAY + 4 * HOUR, 10.0, 0.0),
+        QueueLength(TODAY * DAY + 10 * HOUR, 5.0, 5.0),
     ]
 
 
@@ -130,7 +130,7 @@ def test_the_queue_is_averaged_over_each_step() -> None:
 def test_a_line_has_no_more_points_than_fit(length: int, time: float) -> None:
     """However long the period, and at any time of the day."""
     slots = dict.fromkeys(range(int(DAY / SLOT)), (1, 1))
-    days = [Day(TODAY - at, queue=slots) for at in range(length + 3)]
+    days = [DayCounts(TODAY - at, queue=slots) for at in range(length + 3)]
     found = report(days, now=TODAY * DAY + time, length=length).queue
     assert 0 < len(found) <= POINTS
     assert [one.at for one in found] == sorted({one.at for one in found})

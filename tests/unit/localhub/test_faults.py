@@ -4,8 +4,8 @@ import asyncio
 
 import pytest
 
-from localhub.controls.faults import Faults, Rule
-from localhub.webhooks.deliveries import Policy
+from localhub.controls.faults import FaultRule, Faults
+from localhub.webhooks.deliveries import DeliveryPolicy
 
 
 @pytest.mark.parametrize(
@@ -22,7 +22,7 @@ from localhub.webhooks.deliveries import Policy
 )
 def test_which_calls_a_rule_hits(route: str, method: str, path: str, fits: bool) -> None:
     """A pattern names a method, or any, and a path in which a star crosses slashes."""
-    assert Rule(route=route, kind="fail").fits(method, path) is fits
+    assert FaultRule(route=route, kind="fail").fits(method, path) is fits
 
 
 def test_rules_are_used_up_in_order() -> None:
@@ -61,5 +61,5 @@ def test_a_hanging_call_is_let_go() -> None:
 
 def test_pauses_double_up_to_the_longest() -> None:
     """1, 2, 4 … seconds, and never more than the policy's longest."""
-    policy = Policy(first_wait=1, longest_wait=5)
+    policy = DeliveryPolicy(first_wait=1, longest_wait=5)
     assert [policy.wait(tries) for tries in (1, 2, 3, 4, 10_000)] == [1, 2, 4, 5, 5]

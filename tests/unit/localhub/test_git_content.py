@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from localhub.errors import BadRequest, EntryNotFound, RepoNotFound, RevisionNotFound, StaleParent
 from localhub.git import history
 from localhub.git.refs import commit_of
-from localhub.git.repository import MAIN, Author, Change, GitRepo, Put, Remove
+from localhub.git.repository import MAIN, Author, Change, GitRepo, RemoveFile, SetFile
 from localhub.git.rewrite import without_blobs
 
 ADA = Author("ada", "ada@example.org")
@@ -54,9 +54,9 @@ def test_any_two_commits_hold_what_was_put_and_differ_where_they_differ(
     """Files replaced one set by another are there, in git's order, and the changed paths are those that changed."""
     repo = GitRepo(tmp_path_factory.mktemp("git") / "repo.git")
     repo.create()
-    one = repo.commit(MAIN, [Put(path, data) for path, data in first.items()], None, ADA, "one")
-    changes: list[Change] = [Remove(path) for path in first]
-    two = repo.commit(MAIN, [*changes, *(Put(path, data) for path, data in second.items())], one, ADA, "two")
+    one = repo.commit(MAIN, [SetFile(path, data) for path, data in first.items()], None, ADA, "one")
+    changes: list[Change] = [RemoveFile(path) for path in first]
+    two = repo.commit(MAIN, [*changes, *(SetFile(path, data) for path, data in second.items())], one, ADA, "two")
 
     found = repo.entries(two, recursive=True)
     assert [entry.path for entry in found] == listed(repo, two)
@@ -73,7 +73,7 @@ def test_a_walk_goes_on_behind_any_path(
     """Wherever a listing was cut, the rest of it begins with the next entry."""
     repo = GitRepo(tmp_path_factory.mktemp("git") / "repo.git")
     repo.create()
-    commit = repo.commit(MAIN, [Put(path, content) for path, content in files.items()], None, ADA, "all")
+    commit = repo.commit(MAIN, [SetFile(path, content) for path, content in files.items()], None, ADA, "all")
     paths = [entry.path for entry in repo.entries(commit, recursive=True)]
     cut = data.draw(st.integers(0, len(paths) - 1))
     rest = repo.entries(commit, recursive=True, after=paths[cut])
@@ -82,7 +82,7 @@ def test_a_walk_goes_on_behind_any_path(
 
 def test_a_large_commit_is_one_pack_that_git_accepts(repo: GitRepo) -> None:
     """Hundreds of files become one pack, and the same commit as many small ones would have made."""
-    puts = [Put(f"folder{index % 7}/file{index}", f"content {index}".encode()) for index in range(400)]
+    puts = [SetFile(f"folder{index % 7}/file{index}", f"content {index}".encode()) for index in range(400)]
     head = repo.commit(MAIN, puts, None, ADA, "bulk", when=0)
     assert len(list(repo.path.glob("objects/pack/*.pack"))) == 1
     assert git(repo, "fsck", "--strict") == ""
@@ -95,51 +95,58 @@ def test_a_large_commit_is_one_pack_that_git_accepts(repo: GitRepo) -> None:
 
 def test_a_refused_large_commit_leaves_nothing(repo: GitRepo) -> None:
     """A commit that fails half-way leaves no pack behind."""
-    puts: list[Change] = [Put(f"file{index}", b"x") for index in range(300)]
+    puts: list[Change] = [SetFile(f"file{index}", b"x") for index in range(300)]
     with pytest.raises(BadRequest):
-        repo.commit(MAIN, [*puts, Put("file0/below", b"")], None, ADA, "clash")
+        repo.commit(MAIN, [*puts, SetFile("file0/below", b"")], None, ADA, "clash")
     assert repo.head() is None and not list(repo.path.glob("objects/pack/*"))
 
 
 def test_files_and_folders_do_not_take_each_others_place(repo: GitRepo) -> None:
     """A file where a folder stands is refused, unless the same commit takes the folder away."""
-    repo.commit(MAIN, [Put("a/b", b"1"), Put("c", b"2")], None, ADA, "one")
-    for clash in (Put("a", b""), Put("c/d", b"")):
+    repo.commit(MAIN, [SetFile("a/b", b"1"), SetFile("c", b"2")], None, ADA, "one")
+    for clash in (SetFile("a", b""), SetFile("c/d", b"")):
         with pytest.raises(BadRequest):
             repo.commit(MAIN, [clash], None, ADA, "clash")
-    head = repo.commit(MAIN, [Remove("a", folder=True), Put("a", b"3"), Remove("c"), Put("c/d", b"4")], None, ADA, "ok")
+    head = repo.commit(
+        MAIN, [RemoveFile("a", folder=True), SetFile("a", b"3"), RemoveFile("c"), SetFile("c/d", b"4")], None, ADA, "ok"
+    )
     assert listed(repo, head) == ["a", "c", "c/d"]
 
 
 def test_removing_needs_the_thing_to_be_there(repo: GitRepo) -> None:
     """What is missing, or a folder where a file was meant, cannot be removed."""
-    repo.commit(MAIN, [Put("a/b", b"1")], None, ADA, "one")
-    for missing in (Remove("x"), Remove("a", folder=False), Remove("a/b", folder=True), Remove("a/b/c")):
+    repo.commit(MAIN, [SetFile("a/b", b"1")], None, ADA, "one")
+    for missing in (
+        RemoveFile("x"),
+        RemoveFile("a", folder=False),
+        RemoveFile("a/b", folder=True),
+        RemoveFile("a/b/c"),
+    ):
         with pytest.raises(EntryNotFound):
             repo.commit(MAIN, [missing], None, ADA, "no")
 
 
 def test_the_last_file_of_a_folder_takes_the_folder_along(repo: GitRepo) -> None:
     """Git has no empty folders; a repo without any file has git's empty tree."""
-    repo.commit(MAIN, [Put("a/b/c", b"1"), Put("d", b"2")], None, ADA, "one")
-    assert listed(repo, repo.commit(MAIN, [Remove("a/b/c")], None, ADA, "two")) == ["d"]
-    empty = repo.commit(MAIN, [Remove("d")], None, ADA, "three")
+    repo.commit(MAIN, [SetFile("a/b/c", b"1"), SetFile("d", b"2")], None, ADA, "one")
+    assert listed(repo, repo.commit(MAIN, [RemoveFile("a/b/c")], None, ADA, "two")) == ["d"]
+    empty = repo.commit(MAIN, [RemoveFile("d")], None, ADA, "three")
     assert listed(repo, empty) == [] and git(repo, "fsck") == ""
 
 
 def test_a_commit_upon_an_old_parent_is_refused(repo: GitRepo) -> None:
     """Of two commits upon the same parent only the first is taken."""
-    base = repo.commit(MAIN, [Put("a", b"1")], None, ADA, "one")
-    head = repo.commit(MAIN, [Put("a", b"2")], base, ADA, "two")
+    base = repo.commit(MAIN, [SetFile("a", b"1")], None, ADA, "one")
+    head = repo.commit(MAIN, [SetFile("a", b"2")], base, ADA, "two")
     with pytest.raises(StaleParent):
-        repo.commit(MAIN, [Put("a", b"3")], base, ADA, "three")
+        repo.commit(MAIN, [SetFile("a", b"3")], base, ADA, "three")
     assert repo.head() == head
 
 
 def test_commits_are_counted_as_git_does_and_walked_once(repo: GitRepo, monkeypatch: pytest.MonkeyPatch) -> None:
     """Before and after a merge of two lines; a commit more costs a look at that one, however long the history is."""
-    base = repo.commit(MAIN, [Put("a", b"1")], None, ADA, "one")
-    head = [repo.commit(MAIN, [Put("a", str(number).encode())], None, ADA, "more") for number in range(5)][-1]
+    base = repo.commit(MAIN, [SetFile("a", b"1")], None, ADA, "one")
+    head = [repo.commit(MAIN, [SetFile("a", str(number).encode())], None, ADA, "more") for number in range(5)][-1]
     tree = git(repo, "rev-parse", f"{head}^{{tree}}").strip()
     other = git(repo, "-c", "user.name=a", "-c", "user.email=a", "commit-tree", tree, "-p", base, "-m", "b").strip()
     merge = git(
@@ -149,7 +156,7 @@ def test_commits_are_counted_as_git_does_and_walked_once(repo: GitRepo, monkeypa
     for commit in (head, base, other, merge):
         assert history.count(repo, commit) == int(git(repo, "rev-list", "--count", commit))
     repo.update_ref(MAIN, merge, head)
-    last = repo.commit(MAIN, [Put("b", b"1")], None, ADA, "last")
+    last = repo.commit(MAIN, [SetFile("b", b"1")], None, ADA, "last")
     looked = list[str]()
     monkeypatch.setattr(history, "commit_of", lambda handle, oid: looked.append(oid) or commit_of(handle, oid))
     assert history.count(repo, last) == int(git(repo, "rev-list", "--count", last)) == 9
@@ -159,8 +166,8 @@ def test_commits_are_counted_as_git_does_and_walked_once(repo: GitRepo, monkeypa
 
 def test_revisions(repo: GitRepo) -> None:
     """Branches, tags, ids, their abbreviations and ancestors are found; nothing else is a revision."""
-    first = repo.commit(MAIN, [Put("a", b"1")], None, ADA, "one")
-    second = repo.commit(MAIN, [Put("a", b"2")], None, ADA, "two")
+    first = repo.commit(MAIN, [SetFile("a", b"1")], None, ADA, "one")
+    second = repo.commit(MAIN, [SetFile("a", b"2")], None, ADA, "two")
     repo.tag("v1", first, "annotated", ADA)
     repo.update_ref("refs/pr/7", second, None)
     for name in ("v1", "refs/tags/v1", "main^", "main~1", first, first[:9], "refs/pr/7^"):
@@ -172,10 +179,14 @@ def test_revisions(repo: GitRepo) -> None:
 
 def test_diffs_are_gits_own(repo: GitRepo) -> None:
     """Changed, added, removed, renamed and binary files are diffed as the git command does."""
-    one = repo.commit(MAIN, [Put("a", b"1\n2\n"), Put("gone", b"x\n"), Put("old", b"long\n" * 20)], None, ADA, "one")
-    changes = [Put("a", b"1\n3\n"), Put("bin", b"\0\1"), Put("é", b"new\n")]
+    one = repo.commit(
+        MAIN, [SetFile("a", b"1\n2\n"), SetFile("gone", b"x\n"), SetFile("old", b"long\n" * 20)], None, ADA, "one"
+    )
+    changes = [SetFile("a", b"1\n3\n"), SetFile("bin", b"\0\1"), SetFile("é", b"new\n")]
     two = repo.commit(MAIN, changes, None, ADA, "two")
-    three = repo.commit(MAIN, [Remove("gone"), Remove("old"), Put("new", b"long\n" * 20)], None, ADA, "three")
+    three = repo.commit(
+        MAIN, [RemoveFile("gone"), RemoveFile("old"), SetFile("new", b"long\n" * 20)], None, ADA, "three"
+    )
     for old, new in ((one, two), (two, three), (one, three)):
         ours = [line for line in repo.diff(old, new).splitlines() if line and not line.startswith("index ")]
         theirs = git(repo, "-c", "core.quotePath=true", "diff", old, new).splitlines()
@@ -184,11 +195,11 @@ def test_diffs_are_gits_own(repo: GitRepo) -> None:
 
 def test_what_a_killed_server_left_is_swept(repo: GitRepo) -> None:
     """Stale lock files and half-written packs are gone when the repo is opened again, and commits go on."""
-    head = repo.commit(MAIN, [Put("a", b"1")], None, ADA, "one")
+    head = repo.commit(MAIN, [SetFile("a", b"1")], None, ADA, "one")
     (repo.path / "refs/heads/main.lock").touch()
     (repo.path / "objects/pack/tmp_pack_1_2").touch()
     again = GitRepo(repo.path)
-    assert again.commit(MAIN, [Put("a", b"2")], head, ADA, "two") == again.head()
+    assert again.commit(MAIN, [SetFile("a", b"2")], head, ADA, "two") == again.head()
     assert not list(repo.path.rglob("tmp_pack*"))
 
 
@@ -200,9 +211,9 @@ def test_a_deleted_repo_is_not_found(tmp_path: Path) -> None:
 
 def test_rewriting_history_takes_a_file_out_of_every_commit(repo: GitRepo) -> None:
     """A content that must go is in no commit of any branch afterwards; commits before it keep their ids."""
-    first = repo.commit(MAIN, [Put("keep", b"1")], None, ADA, "one")
-    second = repo.commit(MAIN, [Put("x/secret", b"s"), Put("copy", b"s")], None, ADA, "two")
-    head = repo.commit(MAIN, [Put("keep", b"2"), Remove("copy")], None, ADA, "three")
+    first = repo.commit(MAIN, [SetFile("keep", b"1")], None, ADA, "one")
+    second = repo.commit(MAIN, [SetFile("x/secret", b"s"), SetFile("copy", b"s")], None, ADA, "two")
+    head = repo.commit(MAIN, [SetFile("keep", b"2"), RemoveFile("copy")], None, ADA, "three")
     repo.update_ref("refs/heads/side", second, None)
     repo.update_ref("refs/heads/start", first, None)
     changes = without_blobs(repo, [b"s"])

@@ -14,8 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from localhub.clock import Clock, iso
-from localhub.controls.limits import Limits
-from localhub.database import Store
+from localhub.controls.limits import RateLimits
+from localhub.database import Database
 from localhub.errors import BadRequest, ClockSettingError, Forbidden, HubError
 from localhub.repos.cards import card_data, check_card
 from localhub.repos.lfs_store import LfsStore
@@ -58,7 +58,7 @@ def test_the_clock_plays_from_where_it_is_set() -> None:
 def test_commits_of_a_repo_are_limited_by_the_hour() -> None:
     """The commit after the last allowed one is refused in words, until an hour has passed."""
     clock = Clock("0,0")
-    limits = Limits(clock)
+    limits = RateLimits(clock)
     limits.set(commits_per_hour=2)
     repo, other = (cast(Repo, SimpleNamespace(oid=oid)) for oid in "ab")
     for _ in range(2):
@@ -74,7 +74,7 @@ def test_commits_of_a_repo_are_limited_by_the_hour() -> None:
 def test_calls_are_counted_in_windows_of_five_minutes() -> None:
     """What is left goes down to nothing, is refused after that, and is whole again in the next window."""
     clock = Clock("3000,0")
-    limits = Limits(clock)
+    limits = RateLimits(clock)
     limits.set(api=2, anonymous_api=1)
     taken = [limits.take("ada", "api", anonymous=False) for _ in range(3)]
     assert [(allowance.left, allowance.refused) for allowance in taken if allowance] == [
@@ -93,7 +93,7 @@ def test_calls_are_counted_in_windows_of_five_minutes() -> None:
 
 def test_a_transaction_is_whole_or_not_at_all(tmp_path: Path) -> None:
     """An exception undoes the outer transaction with the inner one; readers see only what is committed."""
-    store = Store(tmp_path / "x.sqlite")
+    store = Database(tmp_path / "x.sqlite")
     store.ensure("CREATE TABLE IF NOT EXISTS t (n INTEGER)")
     with pytest.raises(ZeroDivisionError), store.write() as db:
         with store.write():
@@ -110,7 +110,7 @@ def test_a_transaction_is_whole_or_not_at_all(tmp_path: Path) -> None:
 
 def test_threads_that_are_gone_leave_no_connection_open(tmp_path: Path) -> None:
     """A pool that lets idle threads go and starts others does not fill the server with open files."""
-    store = Store(tmp_path / "x.sqlite")
+    store = Database(tmp_path / "x.sqlite")
     store.ensure("CREATE TABLE IF NOT EXISTS t (n INTEGER)")
 
     def reads_in_a_thread() -> int:
@@ -160,7 +160,7 @@ def test_any_card_is_survived(block: str) -> None:
 
 def test_storage_addresses_are_good_for_what_they_were_made_for(tmp_path: Path) -> None:
     """An address serves its verb, repo, object and query, and nothing else."""
-    store = Store(tmp_path / "x.sqlite")
+    store = Database(tmp_path / "x.sqlite")
     lfs = LfsStore(tmp_path / "lfs", store, Clock())
     query = dict(parse_qsl(urlsplit(lfs.address("put", "repo", "f" * 64, size="3")).query))
     lfs.check("put", "repo", "f" * 64, dict(query))
@@ -174,7 +174,7 @@ def test_storage_addresses_are_good_for_what_they_were_made_for(tmp_path: Path) 
 
 def test_an_upload_that_is_not_what_it_says_is_thrown_away(tmp_path: Path) -> None:
     """Bytes with another hash or size are refused and leave nothing behind; the true ones are kept."""
-    store = Store(tmp_path / "x.sqlite")
+    store = Database(tmp_path / "x.sqlite")
     lfs = LfsStore(tmp_path / "lfs", store, Clock())
     upload = lfs.begin()
     upload.write(b"wrong")

@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from localhub.git.merges import merge
-from localhub.git.repository import MAIN, Author, GitRepo, Put, Remove
+from localhub.git.repository import MAIN, Author, GitRepo, RemoveFile, SetFile
 
 _ME = Author("ada", "ada@example.org")
 Files = Mapping[str, str | None]
@@ -28,8 +28,8 @@ def commit(git: GitRepo, ref: str, files: Files, start: str | None = None) -> st
     """Commits files (None removes) on a ref, which starts at `start` where it is new."""
     if start and git.head(ref) is None:
         git.update_ref(ref, start, None)
-    removed = [Remove(path) for path, text in files.items() if text is None]
-    written = [Put(path, text.encode()) for path, text in files.items() if text is not None]
+    removed = [RemoveFile(path) for path, text in files.items() if text is None]
+    written = [SetFile(path, text.encode()) for path, text in files.items() if text is not None]
     return git.commit(ref, [*removed, *written], None, _ME, "change")
 
 
@@ -102,8 +102,8 @@ def test_a_file_in_the_place_of_the_other_sides_folder(git: GitRepo) -> None:
     """One side replaces a folder by a file, the other writes into it: both names are in conflict."""
     root = commit(git, MAIN, {"d/e": "e"})
     git.update_ref("refs/pr/1", root, None)
-    ours = git.commit(MAIN, [Put("d/f", b"f")], root, _ME, "ours")
-    theirs = git.commit("refs/pr/1", [Remove("d/e"), Put("d", b"d")], root, _ME, "theirs")
+    ours = git.commit(MAIN, [SetFile("d/f", b"f")], root, _ME, "ours")
+    theirs = git.commit("refs/pr/1", [RemoveFile("d/e"), SetFile("d", b"d")], root, _ME, "theirs")
     assert merge(git, ours, theirs).conflicts == ("d", "d/f")
 
 
@@ -123,7 +123,7 @@ def test_as_git_itself_merges(
     for ref, side in ((MAIN, ours), ("refs/pr/1", theirs)):
         if git.head(ref) is None:
             git.update_ref(ref, root, None)
-        gone = [Remove(entry.path) for entry in git.entries(root)]
+        gone = [RemoveFile(entry.path) for entry in git.entries(root)]
         commits.append(git.commit(ref, [*gone, *_tree({**side, "same": "same"})], None, _ME, "side"))
     with git.open() as repo:
         index = repo.merge_commits(pygit2.Oid(hex=commits[0]), pygit2.Oid(hex=commits[1]))
@@ -137,7 +137,7 @@ def test_as_git_itself_merges(
         assert git.tree(git.commit(MAIN, found.changes, commits[0], _ME, "merge")) == expected
 
 
-def _tree(files: Files) -> list[Put]:
+def _tree(files: Files) -> list[SetFile]:
     """Puts of the files, without those in whose place a folder stands."""
     folders = {path.rpartition("/")[0] for path in files}
-    return [Put(path, (text or "").encode()) for path, text in files.items() if path not in folders]
+    return [SetFile(path, (text or "").encode()) for path, text in files.items() if path not in folders]

@@ -11,8 +11,8 @@ import pytest
 from bot.request_files.status_text import State, StatusView, status_comment
 from hub.records import Comment, Repo, Thread
 from leaderboard.attempts import Failure
-from redis_state.board.entry import Entry
-from redis_state.board.request_snapshot import Standing
+from redis_state.board.entry import IndexEntry
+from redis_state.board.request_snapshot import RequestSnapshot
 from simulations.month import inspection
 from simulations.month.models import BAD, KINDS
 from simulations.month.resource_monitor import bot_calls, most_within
@@ -106,16 +106,18 @@ def test_silence_and_repetition_are_found_in_threads() -> None:
     assert inspection.answer_seconds([command]) == [60.0]
 
 
-def settled(path: str, status: str, cause: str = "", *, oid: str = "") -> Entry:
+def settled(path: str, status: str, cause: str = "", *, oid: str = "") -> IndexEntry:
     """A request that has come to its end."""
     failure = Failure(cause=cause, fault="submission", message="No.") if cause else None
-    return Entry(path=path, state="settled", file_oid=oid, standing=Standing(status=status, failure=failure))
+    return IndexEntry(
+        path=path, state="settled", file_oid=oid, standing=RequestSnapshot(status=status, failure=failure)
+    )
 
 
 def test_files_that_the_index_did_not_hear_of_are_found() -> None:
     """One that it lacks, one that it saw otherwise last, one that is gone; what waits is looked at again anyway."""
     entries = [settled("same", "FINISHED", oid="1"), settled("changed", "FAILED", oid="1"), settled("gone", "FAILED")]
-    known = {one.path: one for one in [*entries, Entry(path="waits", state="waiting", file_oid="1")]}
+    known = {one.path: one for one in [*entries, IndexEntry(path="waits", state="waiting", file_oid="1")]}
     wrong = list(inspection.unheard({"same": "1", "changed": "2", "missed": "3", "waits": "4"}, known))
     assert [line.partition(" ")[0] for line in wrong] == ["missed", "changed", "gone"]
 
@@ -124,7 +126,7 @@ def test_threads_that_tell_another_end_are_found() -> None:
     """A status comment is headed by how its request ended; of what goes on, or has another name now, it may lag."""
     entries = {one.path: one for one in [settled("good", "FINISHED"), settled("bad", "FAILED", "copy")]}
     entries |= {"off": settled("off", "CANCELLED"), "kept": settled("kept", "FINISHED", "gpu-lost")}
-    entries |= {"waits": Entry(path="waits", state="waiting")}
+    entries |= {"waits": IndexEntry(path="waits", state="waiting")}
 
     def wrong(path: str, state: str) -> bool:
         failure = Failure(cause="copy", fault="submission", message="No.")
@@ -151,10 +153,10 @@ def test_an_attempt_that_was_published_twice_and_an_error_that_passed_are_found(
 def test_ends_that_nobody_deserved_are_found() -> None:
     """A refusal for another reason, a good model that failed, one that waits for ever; quotas excuse anything."""
 
-    def entry(path: str, status: str, cause: str = "", state: str = "settled") -> Entry:
+    def entry(path: str, status: str, cause: str = "", state: str = "settled") -> IndexEntry:
         failure = Failure(cause=cause, fault="submission", message="No.") if cause else None
-        standing = Standing(status=status, failure=failure)
-        return Entry(path=path, model=path, state=state, standing=standing)  # type: ignore[arg-type]
+        standing = RequestSnapshot(status=status, failure=failure)
+        return IndexEntry(path=path, model=path, state=state, standing=standing)  # type: ignore[arg-type]
 
     entries = [
         entry("bad", "FAILED", "copy"),

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from bot.read_models.submit_models import Asked
-from redis_state.board.check_questions import Question
+from bot.read_models.submit_models import SubmissionBody
+from redis_state.board.check_questions import CheckQuestion
 from steward.children import ChildDied
 from steward.commands.check import check
 from steward.commands.effects import _replace
@@ -44,7 +44,7 @@ def test_what_is_checked_is_what_would_be_submitted() -> None:
     """Precision, commit and type of weights that nobody names are the same, at a shell and by program."""
     for name in ("precision", "revision", "weight_type"):
         said = [signature(command).parameters[name].default for command in (check, submit)]
-        assert {*said, Question.model_fields[name].default} == {Asked.model_fields[name].default}, name
+        assert {*said, CheckQuestion.model_fields[name].default} == {SubmissionBody.model_fields[name].default}, name
 
 
 def test_the_last_words_of_a_process_are_no_markup() -> None:

@@ -11,8 +11,8 @@ import pytest
 from leaderboard.attempts import attempt_id
 from redis_state.jobs import EvaluationJob
 from workers.jobs import prefetcher
-from workers.jobs.prefetcher import Ahead
-from workers.jobs.provisions import Supply
+from workers.jobs.prefetcher import Prefetcher
+from workers.jobs.provisions import HubGateway
 
 PATH, REVISION = "org/m_eval_request_False_float16_Original.json", "a" * 40
 JOB = EvaluationJob(
@@ -37,8 +37,8 @@ def test_a_process_that_cannot_be_had_is_no_error(monkeypatch: pytest.MonkeyPatc
         raise BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable")
 
     monkeypatch.setattr(os, "fork", refused)
-    monkeypatch.setattr(prefetcher, "EVERY", 0.0)
-    fetching = Ahead(cast(Supply, None), lambda: JOB)
+    monkeypatch.setattr(prefetcher, "POLL_SECONDS", 0.0)
+    fetching = Prefetcher(cast(HubGateway, None), lambda: JOB)
     for _ in range(2):
         fetching.look()
     assert fetching.pid is None and len(tries) == 2
@@ -52,8 +52,8 @@ def test_what_is_no_job_is_no_error(monkeypatch: pytest.MonkeyPatch) -> None:
         looks.append(1)
         raise AttributeError("'list' object has no attribute 'get'")
 
-    monkeypatch.setattr(prefetcher, "EVERY", 0.0)
-    fetching = Ahead(cast(Supply, None), peek)
+    monkeypatch.setattr(prefetcher, "POLL_SECONDS", 0.0)
+    fetching = Prefetcher(cast(HubGateway, None), peek)
     for _ in range(2):
         fetching.look()
     assert fetching.pid is None and len(looks) == 2

@@ -6,7 +6,7 @@ import signal
 
 import pytest
 
-from workers.jobs.rq_alarm import alarm_held
+from workers.jobs.rq_alarm import deferred_alarm
 
 
 class WentOff(Exception):
@@ -29,7 +29,7 @@ def test_an_alarm_inside_is_raised_right_after(alarm: object) -> None:
     """What stands in the block is done to its end; then the alarm does what it always does."""
     done = []
     with pytest.raises(WentOff):
-        with alarm_held():
+        with deferred_alarm():
             signal.raise_signal(signal.SIGALRM)
             done.append("to its end")
         done.append("never")
@@ -39,8 +39,8 @@ def test_an_alarm_inside_is_raised_right_after(alarm: object) -> None:
 
 def test_without_an_alarm_nothing_is_raised(alarm: object) -> None:
     """And an error inside comes out as it is."""
-    with alarm_held():
+    with deferred_alarm():
         pass
-    with pytest.raises(ZeroDivisionError), alarm_held():
+    with pytest.raises(ZeroDivisionError), deferred_alarm():
         _ = 1 / 0
     assert signal.getsignal(signal.SIGALRM) is alarm

@@ -21,7 +21,7 @@ from workers.errors import (
     WeightsOfWrongType,
     WeightsTruncated,
 )
-from workers.models.checkpoint import BOUNDS, INDEX, check_loaded, examine, header
+from workers.models.checkpoint import BOUNDS, INDEX, check_loaded, check_model_files, read_header
 from workers.models.tiny_model import model, safetensors, tensors
 
 
@@ -34,19 +34,19 @@ def folder_of(path: Path, files: dict[str, bytes]) -> Path:
 
 def test_a_model_that_works_is_left_alone(tmp_path: Path) -> None:
     """Nothing is said of a model in order, nor of one that announces how it is quantised, nor of odd buffers."""
-    examine(folder_of(tmp_path, model()))
+    check_model_files(folder_of(tmp_path, model()))
     odd = {**tensors(), "model.rotary.table": ("I32", (4, 4), bytes(64)), "model.mask.weight": ("BOOL", (4,), bytes(4))}
-    examine(folder_of(tmp_path, {"model.safetensors": safetensors(odd)}))
+    check_model_files(folder_of(tmp_path, {"model.safetensors": safetensors(odd)}))
     packed = {**tensors(), "lm_head.weight": ("I8", (257, 16), bytes(257 * 16))}
     files = {**model(quantization_config={"quant_method": "bitsandbytes"}), "model.safetensors": safetensors(packed)}
-    examine(folder_of(tmp_path, files))
+    check_model_files(folder_of(tmp_path, files))
 
 
 def test_integers_that_nobody_announced_are_no_weights(tmp_path: Path) -> None:
     """A library would turn them into floats, and evaluate noise."""
     packed = {**tensors(), "lm_head.weight": ("I8", (257, 16), bytes(257 * 16))}
     with pytest.raises(WeightsOfWrongType, match=r"lm_head\.weight is stored as I8"):
-        examine(folder_of(tmp_path, {**model(), "model.safetensors": safetensors(packed)}))
+        check_model_files(folder_of(tmp_path, {**model(), "model.safetensors": safetensors(packed)}))
 
 
 @pytest.mark.parametrize("field", BOUNDS)
@@ -56,7 +56,7 @@ def test_a_size_beyond_any_model_is_told_by_its_field(tmp_path: Path, field: str
     config: dict[str, Any] = {field: BOUNDS[field] + 1}
     text = json.dumps({"text_config": config} if nested else config)
     with pytest.raises(ConfigAbsurd, match=field):
-        examine(folder_of(tmp_path, {**model(), "config.json": text.encode()}))
+        check_model_files(folder_of(tmp_path, {**model(), "config.json": text.encode()}))
 
 
 def headed(table: dict[str, Any]) -> tuple[bytes, type[Exception]]:
@@ -87,14 +87,14 @@ def test_a_head_that_makes_no_sense_is_told(tmp_path: Path, data: bytes, error: 
     """Cut off, too long, no JSON, or no weights at all."""
     (tmp_path / "model.safetensors").write_bytes(data)
     with pytest.raises(error):
-        header(tmp_path / "model.safetensors")
+        read_header(tmp_path / "model.safetensors")
 
 
 def test_a_short_header_is_not_taken_for_text(tmp_path: Path) -> None:
     """A header of 47 bytes begins with the byte of a slash."""
     body = b'{"a":{"dtype":"U8","shape":[],"data_offsets":[0,1]}}'.ljust(0x2F2F)
     (tmp_path / "a").write_bytes(len(body).to_bytes(8, "little") + body + b"\1")
-    assert header(tmp_path / "a")["a"].dtype == "U8"
+    assert read_header(tmp_path / "a")["a"].dtype == "U8"
 
 
 @pytest.mark.parametrize("name", ["../x.safetensors", "/etc/passwd", "a/b.safetensors", "x.bin", "", "a\n.safetensors"])
@@ -102,7 +102,7 @@ def test_an_index_names_files_of_its_own_folder(tmp_path: Path, name: str) -> No
     """And only weights."""
     index = json.dumps({"weight_map": {"a": name}}).encode()
     with pytest.raises(IndexUnusable):
-        examine(folder_of(tmp_path, {**model(), INDEX: index}))
+        check_model_files(folder_of(tmp_path, {**model(), INDEX: index}))
 
 
 WHOLE = safetensors({"a.weight": ("F32", (2, 2), bytes(16)), "b": ("F16", (3,), bytes(6))})
@@ -118,7 +118,7 @@ def test_whatever_the_bytes_there_is_a_word_for_it(tmp_path: Path, data: st.Data
     cut = data.draw(st.integers(0, len(changed)))
     (tmp_path / "x").write_bytes(changed[:cut] + data.draw(st.binary(max_size=8)))
     try:
-        found = header(tmp_path / "x")
+        found = read_header(tmp_path / "x")
     except BadCheckpoint:
         return
     assert all(isinstance(size, int) for entry in found.values() for size in entry.shape)

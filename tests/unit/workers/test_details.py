@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 
-from leaderboard.results import Block, Results, score, scores_in_block
+from leaderboard.results import ResultsFile, StewardBlock, score, scores_in_block
 from leaderboard.suites import find_suite
 from workers.errors import EvaluationFailed
 from workers.publication.details import BATCH, MAX_TEXT, card, sample_row, score_rows, write_samples, write_scores
@@ -40,17 +40,17 @@ def sample(**changes: Any) -> bytes:
     ).encode()
 
 
-def results() -> Results:
+def results() -> ResultsFile:
     """Results of the starter suite."""
     scores = score(RAW, STARTER)
-    block = Block.model_validate(
+    block = StewardBlock.model_validate(
         {
             "attempt": "0123456789ab-01234567-1", "request": "r", "model": "org/model", "revision": "0" * 40,
             "precision": "float32", "suite": STARTER.name, "suite_digest": STARTER.digest, "started": "s", "ended": "e",
             **scores_in_block(scores),
         }
     )  # fmt: skip
-    return Results(block, scores, {"results": RAW})
+    return ResultsFile(block, scores, {"results": RAW})
 
 
 def test_a_row_holds_prompt_choices_answers_and_score() -> None:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from leaderboard.evidence import MAX_TAIL, MAX_TEXT, Evidence
-from workers.common.diagnosis import MAX_CHAIN, diagnose, evidence_of, fit_to_leave
+from leaderboard.evidence import MAX_TAIL, MAX_TEXT, FailureEvidence
+from workers.common.diagnosis import MAX_CHAIN, diagnose, evidence_of, scrubbed_evidence
 from workers.errors import ModelGone
 
 
 def test_the_decisive_words_are_quoted_without_this_machines_folders() -> None:
     """People see which file it was, not where our disk is."""
     text = "No such file or directory: /srv/m/model-00002-of-00002.safetensors"
-    failure = diagnose(Evidence("load", "FileNotFoundError", text))
+    failure = diagnose(FailureEvidence("load", "FileNotFoundError", text))
     assert failure.cause == "shard-missing"
     assert "…/model-00002-of-00002.safetensors" in failure.message
     assert "/srv" not in failure.message
@@ -18,15 +18,15 @@ def test_the_decisive_words_are_quoted_without_this_machines_folders() -> None:
 
 def test_our_own_words_stand_for_themselves_and_others_are_named() -> None:
     """`'added_tokens'` alone says nothing; a sentence of ours needs no type before it."""
-    others = diagnose(Evidence("load", "KeyError", "'added_tokens'", log_tail="tokenization_auto.py"))
+    others = diagnose(FailureEvidence("load", "KeyError", "'added_tokens'", log_tail="tokenization_auto.py"))
     assert "KeyError: 'added_tokens'" in others.message
-    ours = diagnose(Evidence("download", "ModelGone", "org/model cannot be read"))
+    ours = diagnose(FailureEvidence("download", "ModelGone", "org/model cannot be read"))
     assert "ModelGone" not in ours.message
 
 
 def test_how_a_process_ended_is_said_where_it_said_nothing_itself() -> None:
     """A killed child leaves no exception, but a signal."""
-    message = diagnose(Evidence("evaluate", signal=9, peak_bytes=3 << 30)).message
+    message = diagnose(FailureEvidence("evaluate", signal=9, peak_bytes=3 << 30)).message
     assert "SIGKILL; it had held 3072 MiB" in message
 
 
@@ -49,7 +49,9 @@ def test_a_chain_of_exceptions_without_end_is_cut() -> None:
 def test_what_is_kept_of_the_evidence_is_scrubbed_and_bounded() -> None:
     """It goes to the logs repo: without tokens and folders, not longer than the file may be, and legible."""
     text = "hf_secretsecret in /srv/models/x/config.json \udcff" + "x" * 2 * MAX_TEXT
-    kept = fit_to_leave(Evidence("load", "OSError", text, log_tail="y" * 2 * MAX_TAIL), ("hf_secretsecret",))
+    kept = scrubbed_evidence(
+        FailureEvidence("load", "OSError", text, log_tail="y" * 2 * MAX_TAIL), ("hf_secretsecret",)
+    )
     assert len(kept.text) == MAX_TEXT
     assert len(kept.log_tail) == MAX_TAIL
     assert "secret" not in kept.text

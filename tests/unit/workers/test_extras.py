@@ -14,7 +14,7 @@ V2 = find_suite("open-llm-v2")
 
 def test_a_suite_of_ones_own_needs_nothing() -> None:
     """Whatever its tasks are called."""
-    task_requirements.check(find_suite("starter"), {})
+    task_requirements.check_task_requirements(find_suite("starter"), {})
 
 
 def test_missing_libraries_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -23,9 +23,9 @@ def test_missing_libraries_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
         task_requirements, "find_spec", lambda name: None if name in ("langdetect", "antlr4") else object()
     )
     with pytest.raises(
-        task_requirements.SuiteNeeds, match=r"langdetect, antlr4, which are not .*lm-eval\[ifeval,math\]"
+        task_requirements.SuiteRequirementsMissing, match=r"langdetect, antlr4, which are not .*lm-eval\[ifeval,math\]"
     ):
-        task_requirements.check(V2, {})
+        task_requirements.check_task_requirements(V2, {})
 
 
 def test_a_sentence_splitter_is_asked_for_before_the_first_answer(
@@ -35,7 +35,7 @@ def test_a_sentence_splitter_is_asked_for_before_the_first_answer(
     monkeypatch.setattr(task_requirements, "find_spec", lambda _name: object())
     monkeypatch.setattr(task_requirements, "_SYSTEM", ())
     monkeypatch.setattr(task_requirements.sys, "prefix", str(tmp_path / "nowhere"))
-    with pytest.raises(task_requirements.SuiteNeeds, match=r"nltk.downloader -d .* punkt_tab"):
-        task_requirements.check(V2, {"NLTK_DATA": str(tmp_path)})
+    with pytest.raises(task_requirements.SuiteRequirementsMissing, match=r"nltk.downloader -d .* punkt_tab"):
+        task_requirements.check_task_requirements(V2, {"NLTK_DATA": str(tmp_path)})
     (tmp_path / "tokenizers" / "punkt_tab").mkdir(parents=True)
-    task_requirements.check(V2, {"NLTK_DATA": str(tmp_path)})
+    task_requirements.check_task_requirements(V2, {"NLTK_DATA": str(tmp_path)})

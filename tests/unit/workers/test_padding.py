@@ -6,7 +6,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from workers.evaluation.padding import unread
+from workers.evaluation.padding import unread_positions
 
 ROWS = st.lists(
     st.tuples(st.lists(st.integers(0, 3), min_size=1, max_size=9), st.integers(1, 9)), min_size=1, max_size=5
@@ -20,10 +20,10 @@ def test_no_position_of_an_answer_is_left_out(rows: list[tuple[list[int], int]])
     rows = [(row, min(answer, len(row))) for row, answer in rows]
     width = max(len(row) for row, _ in rows)
     batch = torch.tensor([row + [0] * (width - len(row)) for row, _ in rows])
-    left_out = unread(batch, max(answer for _, answer in rows))
+    left_out = unread_positions(batch, max(answer for _, answer in rows))
     assert 0 <= left_out <= min(len(row) - answer for row, answer in rows)
 
 
 def test_all_before_the_longest_answer_of_the_shortest_row_is_left_out() -> None:
     """Of six and four tokens, with answers of two at most, the first two are nobody's answer."""
-    assert unread(torch.tensor([[5, 6, 7, 8, 9, 4], [5, 6, 7, 8, 0, 0]]), 2) == 2
+    assert unread_positions(torch.tensor([[5, 6, 7, 8, 9, 4], [5, 6, 7, 8, 0, 0]]), 2) == 2

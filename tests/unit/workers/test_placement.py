@@ -8,32 +8,32 @@ from pathlib import Path
 
 import pytest
 
-from workers.evaluation.machine import NoDevice, chosen, parse_gpus
+from workers.evaluation.machine import NoDevice, parse_gpus, select_devices
 from workers.evaluation.placement import (
     GB,
     QUANTISED,
     Device,
-    Machine,
+    MachineCapacity,
+    ModelRequirements,
+    ModelTooLarge,
     NoQuantiser,
-    NoRoom,
     NotQuantised,
     Placement,
-    Wanted,
-    place,
-    smaller,
+    choose_placement,
+    smaller_batch_size,
 )
 
 
-def machine(*gigabytes: float, memory: float = 500, quantisers: tuple[str, ...] = ("bitsandbytes",)) -> Machine:
+def machine(*gigabytes: float, memory: float = 500, quantisers: tuple[str, ...] = ("bitsandbytes",)) -> MachineCapacity:
     """A machine with GPUs of that much memory each."""
     devices = tuple(Device(i, f"GPU-{i}", "NVIDIA H100", int(size * GB)) for i, size in enumerate(gigabytes))
-    return Machine(int(memory * GB), devices, frozenset(quantisers))
+    return MachineCapacity(int(memory * GB), devices, frozenset(quantisers))
 
 
-def wanted(billions: float, precision: str, **changes: object) -> Wanted:
+def wanted(billions: float, precision: str, **changes: object) -> ModelRequirements:
     """A model of so many parameters, in files of two bytes each."""
     fields = {"precision": precision, "parameters": int(billions * GB), "file_bytes": int(billions * 2 * GB)}
-    return Wanted(**{**fields, **changes})  # type: ignore[arg-type]
+    return ModelRequirements(**{**fields, **changes})  # type: ignore[arg-type]
 
 
 CPU, ONE, TWO, EIGHT = machine(), machine(80), machine(80, 80), machine(*[80] * 8)
@@ -70,33 +70,45 @@ TABLE = [
 
 
 @pytest.mark.parametrize(("what", "asked", "where", "way"), TABLE, ids=[row[0] for row in TABLE])
-def test_each_request_gets_its_way_to_run(what: str, asked: Wanted, where: Machine, way: tuple[object, ...]) -> None:
+def test_each_request_gets_its_way_to_run(
+    what: str, asked: ModelRequirements, where: MachineCapacity, way: tuple[object, ...]
+) -> None:
     """One device, copies on many or parts on many, by size; the batch by what is left."""
-    assert place(asked, where, batch_size=8) == Placement(*way)  # type: ignore[arg-type]
+    assert choose_placement(asked, where, batch_size=8) == Placement(*way)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
     ("asked", "where", "error", "words"),
     [
-        (wanted(70, "bfloat16"), ONE, NoRoom, "out of memory: its weights take 154.0 GB, the GPU here can hold 76.0"),
-        (wanted(400, "float16"), EIGHT, NoRoom, "the 8 GPUs here can hold 608.0 GB"),
-        (wanted(200, "float32"), CPU, NoRoom, "this machine can hold 500.0 GB"),
+        (
+            wanted(70, "bfloat16"),
+            ONE,
+            ModelTooLarge,
+            "out of memory: its weights take 154.0 GB, the GPU here can hold 76.0",
+        ),
+        (wanted(400, "float16"), EIGHT, ModelTooLarge, "the 8 GPUs here can hold 608.0 GB"),
+        (wanted(200, "float32"), CPU, ModelTooLarge, "this machine can hold 500.0 GB"),
         (wanted(7, "8bit"), CPU, NoQuantiser, "needs a GPU"),
         (wanted(7, "4bit"), machine(80, quantisers=()), NoQuantiser, "needs bitsandbytes, which is not installed"),
         (wanted(7, "GPTQ"), ONE, NotQuantised, "no quantization_config"),
     ],
 )
 def test_a_machine_that_cannot_run_it_says_why(
-    asked: Wanted, where: Machine, error: type[Exception], words: str
+    asked: ModelRequirements, where: MachineCapacity, error: type[Exception], words: str
 ) -> None:
     """Before anything is loaded: the next larger tier is tried, or a person reads the sentence."""
     with pytest.raises(error, match=words):
-        place(asked, where, batch_size=8)
+        choose_placement(asked, where, batch_size=8)
 
 
 def test_batches_are_halved_down_to_one_question() -> None:
     """Where an estimate was too low."""
-    assert [smaller(8), smaller(3), smaller(2), smaller(1)] == [4, 1, 1, None]
+    assert [smaller_batch_size(8), smaller_batch_size(3), smaller_batch_size(2), smaller_batch_size(1)] == [
+        4,
+        1,
+        1,
+        None,
+    ]
 
 
 # --- the words of the libraries
@@ -175,16 +187,16 @@ def test_gpus_are_those_that_the_driver_names() -> None:
 )
 def test_the_operator_says_which_of_them_a_worker_uses(device: str, indices: list[int]) -> None:
     """Several workers on one machine have a set each."""
-    assert [one.index for one in chosen(device, parse_gpus(SMI))] == indices
+    assert [one.index for one in select_devices(device, parse_gpus(SMI))] == indices
 
 
 @pytest.mark.parametrize(("device", "found"), [("cuda:2", SMI), ("cuda", ""), ("cuda:0", "")])
 def test_a_gpu_that_is_not_there_is_said_at_start(device: str, found: str) -> None:
     """Not by the first model that is to run on it."""
     with pytest.raises(NoDevice, match="STEWARD_DEVICE"):
-        chosen(device, parse_gpus(found))
+        select_devices(device, parse_gpus(found))
 
 
 def test_without_gpus_a_worker_uses_the_cpu() -> None:
     """As tests and the demo do."""
-    assert chosen("auto", ()) == ()
+    assert select_devices("auto", ()) == ()

@@ -14,19 +14,19 @@ import yaml
 
 from leaderboard.suites import content_digest, find_suite
 from workers.starter import dataset_files
-from workers.starter.questions import LETTERS, MAKERS, Question
+from workers.starter.questions import LETTERS, MAKERS, StarterQuestion
 from workers.starter.repo import SHOTS, TESTED, data_files, path
 from workers.starter.words import KINDS
 
 FILES = dataset_files()
 
 
-def questions(task: str, split: str = "test") -> list[Question]:
+def questions(task: str, split: str = "test") -> list[StarterQuestion]:
     """The questions of one split."""
-    return [Question(**json.loads(line)) for line in FILES[path(task, split)].decode().splitlines()]
+    return [StarterQuestion(**json.loads(line)) for line in FILES[path(task, split)].decode().splitlines()]
 
 
-def everything(task: str) -> list[Question]:
+def everything(task: str) -> list[StarterQuestion]:
     """The questions of both splits."""
     return questions(task, "fewshot") + questions(task)
 

@@ -10,14 +10,14 @@ from pathlib import Path
 import pytest
 
 from workers.errors import DiskFull, DownloadError
-from workers.models.disk_store import Blob, BlobDiffers, Held, Store
+from workers.models.disk_store import BlobDiffers, BlobRef, ModelStore, PinnedSnapshot
 
 SIZE = 1000
 
 
-def blob(data: bytes) -> Blob:
+def blob(data: bytes) -> BlobRef:
     """What the Hub says of a file in LFS."""
-    return Blob(len(data), sha256=hashlib.sha256(data).hexdigest())
+    return BlobRef(len(data), sha256=hashlib.sha256(data).hexdigest())
 
 
 class Hub:
@@ -26,7 +26,7 @@ class Hub:
     def __init__(self) -> None:
         self.asked: list[str] = []
 
-    def hold(self, store: Store, revision: str, **files: bytes) -> Held:
+    def hold(self, store: ModelStore, revision: str, **files: bytes) -> PinnedSnapshot:
         """The snapshot of a model that has one weights file a commit, by default."""
         contents = files or {"weights": revision.encode() * SIZE}
 
@@ -44,12 +44,12 @@ def hub() -> Hub:
     return Hub()
 
 
-def kept(store: Store) -> list[str]:
+def kept(store: ModelStore) -> list[str]:
     """Commits that are in the store."""
     return sorted(mark.stem for mark in store.root.glob("snapshots/*/*.complete"))
 
 
-def aged(store: Store, *revisions: str) -> None:
+def aged(store: ModelStore, *revisions: str) -> None:
     """Have these be used in this order, long ago."""
     for age, revision in enumerate(revisions):
         os.utime(store.root / "snapshots" / "org--model" / f"{revision}.complete", (age, age))
@@ -57,7 +57,7 @@ def aged(store: Store, *revisions: str) -> None:
 
 def test_a_commit_that_changes_a_readme_brings_no_weights_again(tmp_path: Path, hub: Hub) -> None:
     """The same bytes are one file on the disk, under as many names as there are commits."""
-    store = Store(tmp_path)
+    store = ModelStore(tmp_path)
     weights = b"w" * SIZE
     first = hub.hold(store, "a", weights=weights, readme=b"old")
     second = hub.hold(store, "b", weights=weights, readme=b"new")
@@ -68,7 +68,7 @@ def test_a_commit_that_changes_a_readme_brings_no_weights_again(tmp_path: Path, 
 
 def test_what_was_not_used_for_longest_goes_first(tmp_path: Path, hub: Hub) -> None:
     """When the bound would be exceeded; a use is a use, also without a download."""
-    store = Store(tmp_path, most=2 * SIZE)
+    store = ModelStore(tmp_path, most=2 * SIZE)
     for revision in "ab":
         hub.hold(store, revision).release()
     aged(store, "a", "b")
@@ -80,7 +80,7 @@ def test_what_was_not_used_for_longest_goes_first(tmp_path: Path, hub: Hub) -> N
 
 def test_what_is_in_use_is_never_evicted(tmp_path: Path, hub: Hub) -> None:
     """Not even where nothing else could go: then the disk is full."""
-    store = Store(tmp_path, most=2 * SIZE)
+    store = ModelStore(tmp_path, most=2 * SIZE)
     held, free = hub.hold(store, "a"), hub.hold(store, "b")
     aged(store, "a", "b")
     free.release()
@@ -95,7 +95,7 @@ def test_what_is_in_use_is_never_evicted(tmp_path: Path, hub: Hub) -> None:
 
 def test_a_shared_file_stays_while_anybody_has_it(tmp_path: Path, hub: Hub) -> None:
     """Evicting one commit takes from the disk what no other commit links to."""
-    store = Store(tmp_path, most=3 * SIZE)
+    store = ModelStore(tmp_path, most=3 * SIZE)
     shared = b"s" * SIZE
     hub.hold(store, "a", shared=shared, own=b"a" * SIZE).release()
     hub.hold(store, "b", shared=shared).release()
@@ -107,7 +107,7 @@ def test_a_shared_file_stays_while_anybody_has_it(tmp_path: Path, hub: Hub) -> N
 
 def test_a_file_that_goes_with_what_makes_room_comes_again(tmp_path: Path, hub: Hub) -> None:
     """The same tokenizer lies in many repos: where the last that has it is evicted for the next, that brings it."""
-    store = Store(tmp_path, most=3 * SIZE)
+    store = ModelStore(tmp_path, most=3 * SIZE)
     shared = b"s" * SIZE
     hub.hold(store, "a", shared=shared, own=b"a" * SIZE).release()
     held = hub.hold(store, "b", shared=shared, own=b"b" * 2 * SIZE)
@@ -118,7 +118,7 @@ def test_a_file_that_goes_with_what_makes_room_comes_again(tmp_path: Path, hub: 
 
 def test_a_shared_file_stays_while_the_rest_is_fetched(tmp_path: Path, hub: Hub) -> None:
     """Whoever has it may be evicted for another model meanwhile."""
-    store = Store(tmp_path, most=4 * SIZE)
+    store = ModelStore(tmp_path, most=4 * SIZE)
     shared, own = b"s" * SIZE, b"b" * SIZE
     hub.hold(store, "a", shared=shared, own=b"a" * SIZE).release()
 
@@ -136,7 +136,7 @@ def test_a_shared_file_stays_while_the_rest_is_fetched(tmp_path: Path, hub: Hub)
 
 def test_what_a_download_kept_goes_with_it(tmp_path: Path, hub: Hub) -> None:
     """One that was given up keeps nothing on the disk that no model has any more."""
-    store = Store(tmp_path, most=3 * SIZE)
+    store = ModelStore(tmp_path, most=3 * SIZE)
     shared = b"s" * SIZE
     hub.hold(store, "a", shared=shared, own=b"a" * SIZE).release()
 
@@ -153,15 +153,15 @@ def test_what_a_download_kept_goes_with_it(tmp_path: Path, hub: Hub) -> None:
 def test_what_a_download_kept_goes_also_where_there_was_no_room_for_the_rest(tmp_path: Path, hub: Hub) -> None:
     """A second try that does not fit any more leaves nothing on the disk that nobody may take away."""
     shared = b"s" * SIZE
-    held = hub.hold(Store(tmp_path, most=3 * SIZE), "a", shared=shared, own=b"a" * SIZE)
+    held = hub.hold(ModelStore(tmp_path, most=3 * SIZE), "a", shared=shared, own=b"a" * SIZE)
     wanted = {"shared": blob(shared), "own": blob(b"x" * SIZE)}
 
     def breaks(folder: Path, names: list[str]) -> None:
         raise ConnectionError("cut")
 
     with pytest.raises(ConnectionError):
-        Store(tmp_path, most=3 * SIZE).hold("org/model", "x", wanted, breaks)
-    store = Store(tmp_path, most=2 * SIZE)
+        ModelStore(tmp_path, most=3 * SIZE).hold("org/model", "x", wanted, breaks)
+    store = ModelStore(tmp_path, most=2 * SIZE)
     with pytest.raises(DiskFull):
         store.hold("org/model", "x", wanted, breaks)
     held.release()
@@ -171,7 +171,7 @@ def test_what_a_download_kept_goes_also_where_there_was_no_room_for_the_rest(tmp
 
 def test_a_download_that_was_given_up_makes_room(tmp_path: Path, hub: Hub) -> None:
     """What it left, and what it had still to bring, counts until then."""
-    store = Store(tmp_path, most=2 * SIZE)
+    store = ModelStore(tmp_path, most=2 * SIZE)
 
     def breaks(folder: Path, names: list[str]) -> None:
         (folder / "half").write_bytes(bytes(500))
@@ -186,7 +186,7 @@ def test_a_download_that_was_given_up_makes_room(tmp_path: Path, hub: Hub) -> No
 
 def test_other_bytes_than_the_hub_has_are_thrown_away(tmp_path: Path, hub: Hub) -> None:
     """Named by their digest, they would be taken for the right ones for ever."""
-    store = Store(tmp_path)
+    store = ModelStore(tmp_path)
 
     def lies(folder: Path, names: list[str]) -> None:
         (folder / "weights").write_bytes(b"y" * SIZE)
@@ -200,7 +200,7 @@ def test_other_bytes_than_the_hub_has_are_thrown_away(tmp_path: Path, hub: Hub) 
 @pytest.mark.parametrize("name", ["../outside", "/etc/outside", "x/../../../outside"])
 def test_a_name_that_leads_out_of_the_folder_is_refused(tmp_path: Path, name: str) -> None:
     """The names are a stranger's."""
-    store = Store(tmp_path / "store")
+    store = ModelStore(tmp_path / "store")
 
     def download(folder: Path, names: list[str]) -> None:
         target = folder / name
@@ -209,7 +209,7 @@ def test_a_name_that_leads_out_of_the_folder_is_refused(tmp_path: Path, name: st
             target.write_bytes(b"a")
 
     with pytest.raises(DownloadError):
-        store.hold("org/model", "a", {name: Blob(1, oid="0" * 40)}, download)
+        store.hold("org/model", "a", {name: BlobRef(1, oid="0" * 40)}, download)
     assert not (tmp_path / "store" / "snapshots" / "outside").exists()
 
 
@@ -222,12 +222,12 @@ def test_two_that_want_the_same_model_download_it_once(tmp_path: Path, hub: Hub)
         assert go.wait(20)
         (folder / "weights").write_bytes(b"a" * SIZE)
 
-    found: list[Held] = []
+    found: list[PinnedSnapshot] = []
     wanted = {"weights": blob(b"a" * SIZE)}
-    ahead = threading.Thread(target=lambda: found.append(Store(tmp_path).hold("org/model", "a", wanted, slow)))
+    ahead = threading.Thread(target=lambda: found.append(ModelStore(tmp_path).hold("org/model", "a", wanted, slow)))
     ahead.start()
     assert begun.wait(20)
-    attempt = threading.Thread(target=lambda: found.append(hub.hold(Store(tmp_path), "a")))
+    attempt = threading.Thread(target=lambda: found.append(hub.hold(ModelStore(tmp_path), "a")))
     attempt.start()
     go.set()
     for thread in (ahead, attempt):

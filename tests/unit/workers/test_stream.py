@@ -10,18 +10,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from workers.common.run_plan import Progress
+from workers.common.run_plan import RunProgress
 from workers.sandbox.stream import (
     BURST,
     MAX_LINE,
     PER_SECOND,
-    Failed,
-    Finished,
-    Flood,
-    Forged,
-    Moved,
-    Started,
+    FailedMessage,
+    FinishedMessage,
+    ForgedMessage,
+    ProgressMessage,
+    StartedMessage,
     StreamBroken,
+    StreamFlooded,
     StreamReader,
     StreamWriter,
 )
@@ -29,19 +29,23 @@ from workers.sandbox.stream import (
 STARTED = b'{"kind":"started"}\n'
 FINISHED = b'{"kind":"finished"}\n'
 counts = st.integers(0, 1_000_000_000)
-moves = st.builds(Moved, phase=st.from_regex(r"[a-z][a-z-]{0,31}", fullmatch=True), done=counts, total=counts)
-failures = st.builds(Failed, type=st.text(max_size=200), text=st.text(max_size=4_000), trace=st.text(max_size=4_000))
+moves = st.builds(ProgressMessage, phase=st.from_regex(r"[a-z][a-z-]{0,31}", fullmatch=True), done=counts, total=counts)
+failures = st.builds(
+    FailedMessage, type=st.text(max_size=200), text=st.text(max_size=4_000), trace=st.text(max_size=4_000)
+)
 
 
-def lines(*messages: Started | Moved | Finished | Failed) -> bytes:
+def lines(*messages: StartedMessage | ProgressMessage | FinishedMessage | FailedMessage) -> bytes:
     """Messages as a child sends them."""
     return b"".join(message.model_dump_json().encode() + b"\n" for message in messages)
 
 
-@given(st.lists(moves, max_size=20), st.one_of(st.just(Finished()), failures), st.integers(1, 500))
-def test_what_is_sent_arrives_in_any_pieces(moved: list[Moved], last: Finished | Failed, size: int) -> None:
+@given(st.lists(moves, max_size=20), st.one_of(st.just(FinishedMessage()), failures), st.integers(1, 500))
+def test_what_is_sent_arrives_in_any_pieces(
+    moved: list[ProgressMessage], last: FinishedMessage | FailedMessage, size: int
+) -> None:
     """However the pipe cuts the bytes, the same messages come out in the same order."""
-    sent = [Started(), *moved, last]
+    sent = [StartedMessage(), *moved, last]
     data, reader = lines(*sent), StreamReader()
     heard = [m for i in range(0, len(data), size) for m in reader.feed(data[i : i + size], now=0)]
     assert heard == sent
@@ -78,15 +82,15 @@ def test_what_is_no_message_is_forged(forged: bytes) -> None:
     """Unknown kinds, extra or wrong fields, a second start: refused, without repeating the child's words."""
     reader = StreamReader()
     reader.feed(STARTED, now=0)
-    with pytest.raises(Forged) as refused:
+    with pytest.raises(ForgedMessage) as refused:
         reader.feed(forged, now=0)
     assert "<b>" not in str(refused.value) and "outcome" not in str(refused.value)
 
 
-@pytest.mark.parametrize("early", [FINISHED, lines(Moved(phase="load", done=0, total=0))])
+@pytest.mark.parametrize("early", [FINISHED, lines(ProgressMessage(phase="load", done=0, total=0))])
 def test_nothing_comes_before_the_start(early: bytes) -> None:
     """A child that is not behind its walls yet has neither progress nor an end to tell."""
-    with pytest.raises(Forged):
+    with pytest.raises(ForgedMessage):
         StreamReader().feed(early, now=0)
 
 
@@ -94,31 +98,31 @@ def test_nothing_comes_after_the_end() -> None:
     """The first end counts; what follows breaks the stream."""
     reader = StreamReader()
     reader.feed(STARTED + FINISHED, now=0)
-    with pytest.raises(Forged):
-        reader.feed(lines(Failed(type="ValueError", text="after all")), now=0)
+    with pytest.raises(ForgedMessage):
+        reader.feed(lines(FailedMessage(type="ValueError", text="after all")), now=0)
 
 
 def test_a_failure_may_come_before_the_start() -> None:
     """Something may go wrong before the child could say that it started."""
-    failed = Failed(type="OSError", text="no walls")
+    failed = FailedMessage(type="OSError", text="no walls")
     assert StreamReader().feed(lines(failed), now=0) == [failed]
 
 
 def test_a_line_without_end_is_a_flood() -> None:
     """A line has a maximal length, also before its end has come."""
-    with pytest.raises(Flood):
+    with pytest.raises(StreamFlooded):
         StreamReader().feed(b"x" * (MAX_LINE + 1), now=0)
 
 
 def test_the_allowance_fills_up_with_time() -> None:
     """A burst is allowed, then only so many bytes a second; time that passes allows more."""
-    line = lines(Moved(phase="evaluate", done=1, total=3))
+    line = lines(ProgressMessage(phase="evaluate", done=1, total=3))
     reader = StreamReader()
     reader.feed(STARTED, now=0)
     for _ in range((BURST - len(STARTED)) // len(line)):
         reader.feed(line, now=0)
     reader.feed(line * (PER_SECOND * 10 // len(line)), now=10)
-    with pytest.raises(Flood):
+    with pytest.raises(StreamFlooded):
         reader.feed(line * 100, now=10)
 
 
@@ -127,20 +131,20 @@ def test_the_writer_thins_progress_out() -> None:
     reader, writer = os.pipe()
     now = 0.0
     stream = StreamWriter(writer, every=0.5, clock=lambda: now)
-    stream.send(Started())
+    stream.send(StartedMessage())
     for step in range(1, 101):
         now += 0.01
-        stream.report(Progress("evaluate", step, 100))
-    stream.report(Progress("score"))
+        stream.report(RunProgress("evaluate", step, 100))
+    stream.report(RunProgress("score"))
     os.close(writer)
     heard = StreamReader().feed(os.read(reader, 65536), now=0)
     os.close(reader)
-    steps = [m.progress for m in heard if isinstance(m, Moved)]
+    steps = [m.progress for m in heard if isinstance(m, ProgressMessage)]
     assert steps == [
-        Progress("evaluate", 1, 100),
-        Progress("evaluate", 51, 100),
-        Progress("evaluate", 100, 100),
-        Progress("score"),
+        RunProgress("evaluate", 1, 100),
+        RunProgress("evaluate", 51, 100),
+        RunProgress("evaluate", 100, 100),
+        RunProgress("score"),
     ]
 
 
@@ -151,4 +155,4 @@ def test_whatever_an_exception_says_can_be_sent(text: str, trace: str) -> None:
         StreamWriter(file.fileno()).failed(ValueError(text), trace)
         file.seek(0)
         (failed,) = StreamReader().feed(file.read(), now=0)
-    assert isinstance(failed, Failed) and failed.type == "ValueError"
+    assert isinstance(failed, FailedMessage) and failed.type == "ValueError"

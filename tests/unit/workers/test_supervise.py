@@ -11,11 +11,11 @@ from typing import Any, cast
 import pytest
 
 from workers.common.logs import BoundedLog
-from workers.common.run_plan import Limits, RunPlan
+from workers.common.run_plan import RunLimits, RunPlan
 from workers.jobs.slots import remove
-from workers.sandbox.sandbox_spec import Box
-from workers.sandbox.supervision import Surroundings, Watch
-from workers.sandbox.zygote_client import Nursery
+from workers.sandbox.sandbox_spec import SandboxSpec
+from workers.sandbox.supervision import ChildCallbacks, ChildSupervisor
+from workers.sandbox.zygote_client import ZygoteClient
 
 
 class Killed(Exception):
@@ -72,7 +72,7 @@ def plan_in(folder: Path) -> RunPlan:
         model_path=folder,
         tasks=("t",),
         datasets=folder,
-        limits=Limits(memory_bytes=None, spool_bytes=1 << 20),
+        limits=RunLimits(memory_bytes=None, spool_bytes=1 << 20),
         spool=folder / "spool",
         suite="s",
         suite_digest="d",
@@ -81,10 +81,12 @@ def plan_in(folder: Path) -> RunPlan:
 
 def look(folder: Path, home: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     """Watch a child that may write a megabyte to its spool and home; the log, if it is ended for what lies there."""
-    monkeypatch.setattr("workers.sandbox.supervision.LOOK_EVERY", 0.0)
+    monkeypatch.setattr("workers.sandbox.supervision.USAGE_CHECK_SECONDS", 0.0)
     log = BoundedLog()
-    around = Surroundings(tell=lambda _: None, stop=lambda: "", log=log)
-    watch = Watch(cast(Nursery, NoNursery()), Box(home=home, root=folder, uid=1), plan_in(folder), around)
+    around = ChildCallbacks(tell=lambda _: None, stop=lambda: "", log=log)
+    watch = ChildSupervisor(
+        cast(ZygoteClient, NoNursery()), SandboxSpec(home=home, root=folder, uid=1), plan_in(folder), around
+    )
     with pytest.raises(Killed):
         watch.run(folder, deadline=time.monotonic() + 20)
     return log.text()
@@ -105,8 +107,10 @@ def test_a_zygote_that_forks_nobody_is_given_up(
 ) -> None:
     """It hangs, or has a child that nothing can kill: the attempt is handed back, and the next job gets another."""
     monkeypatch.setattr("workers.sandbox.supervision.FORK_SECONDS", 20.0 if speaks else 0.0)
-    nursery, around = Wedged(speaks=speaks), Surroundings(tell=lambda _: None, stop=lambda: "", log=BoundedLog())
-    watch = Watch(cast(Nursery, nursery), Box(home=home, root=tmp_path, uid=1), plan_in(tmp_path), around)
+    nursery, around = Wedged(speaks=speaks), ChildCallbacks(tell=lambda _: None, stop=lambda: "", log=BoundedLog())
+    watch = ChildSupervisor(
+        cast(ZygoteClient, nursery), SandboxSpec(home=home, root=tmp_path, uid=1), plan_in(tmp_path), around
+    )
     ending = watch.run(tmp_path, deadline=time.monotonic() + 20)
     assert (ending.finished, ending.stopped, nursery.is_given_up) == (False, "handed-back", True)
     assert ("another child is running" in ending.problem) == speaks

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from workers.evaluation.placement import Device
-from workers.jobs.background_call import Stopped
-from workers.jobs.device_lock import turn
+from workers.jobs.background_call import AttemptStopped
+from workers.jobs.device_lock import device_lock
 
 A, B, C = (Device(i, f"GPU-{i}", "H100", 80 << 30) for i in range(3))
 
@@ -22,18 +22,18 @@ def never() -> str:
 def test_a_device_that_is_in_use_is_waited_for(tmp_path: Path) -> None:
     """Also where only one of several is; whoever is told to stop meanwhile stops."""
     with (
-        turn(tmp_path, (A, B), never),
-        pytest.raises(Stopped, match="cancelled"),
-        turn(tmp_path, (B, C), lambda: "cancelled"),
+        device_lock(tmp_path, (A, B), never),
+        pytest.raises(AttemptStopped, match="cancelled"),
+        device_lock(tmp_path, (B, C), lambda: "cancelled"),
     ):
         pytest.fail("two at once")
-    with turn(tmp_path, (B, C), never):
+    with device_lock(tmp_path, (B, C), never):
         pass
 
 
 def test_other_devices_are_free(tmp_path: Path) -> None:
     """Sets that do not overlap, and the CPU, have nothing to do with each other."""
-    with turn(tmp_path, (A,), never), turn(tmp_path, (B,), never), turn(tmp_path, (), never):
+    with device_lock(tmp_path, (A,), never), device_lock(tmp_path, (B,), never), device_lock(tmp_path, (), never):
         pass
 
 
@@ -46,10 +46,10 @@ def test_the_next_comes_as_soon_as_it_can(tmp_path: Path) -> None:
         return ""
 
     def next_one() -> None:
-        with turn(tmp_path, (), asked) as seconds:
+        with device_lock(tmp_path, (), asked) as seconds:
             waited.append(seconds)
 
-    with turn(tmp_path, (), never) as seconds:
+    with device_lock(tmp_path, (), never) as seconds:
         assert seconds < 1
         other = threading.Thread(target=next_one)
         other.start()

@@ -11,8 +11,8 @@ from test_details import STARTER, results, sample
 
 from hub.records import Repo
 from workers.common.hub_access import HubAccess
-from workers.jobs.provisions import HubSupply
-from workers.jobs.verification import CannotVerify, Recorded, Verification, _compare, as_recorded
+from workers.jobs.provisions import TokenHubGateway
+from workers.jobs.verification import CannotVerify, RecordedAttempt, Verification, _compare, gateway_as_recorded
 from workers.publication.details import write_samples
 
 CHOOSE = STARTER.benchmarks[0]
@@ -44,21 +44,23 @@ def test_each_sample_is_compared(tmp_path: Path, again: list[bytes], equal: int,
     assert (found.samples, found.equal, found.first) == (3, equal, first)
 
 
-def recorded(datasets: dict[str, str]) -> Recorded:
+def recorded(datasets: dict[str, str]) -> RecordedAttempt:
     """Results that were asked at these commits."""
     found = results()
     block = found.block.model_copy(update={"datasets": datasets})
-    return Recorded(Repo("dataset", "board/details"), "c" * 40, type(found)(block, found.scores, found.data), "t")
+    return RecordedAttempt(
+        Repo("dataset", "board/details"), "c" * 40, type(found)(block, found.scores, found.data), "t"
+    )
 
 
 def test_questions_are_those_of_then(tmp_path: Path) -> None:
     """At their commit, also where the board has moved them since."""
-    supply = HubSupply(HUB, STARTER, tmp_path)
-    assert as_recorded(supply, recorded({REPO: "1" * 40})).moved == {REPO: f"{REPO}@{'1' * 40}"}
-    elsewhere = as_recorded(supply, recorded({"board/questions": "2" * 40}))
+    supply = TokenHubGateway(HUB, STARTER, tmp_path)
+    assert gateway_as_recorded(supply, recorded({REPO: "1" * 40})).moved == {REPO: f"{REPO}@{'1' * 40}"}
+    elsewhere = gateway_as_recorded(supply, recorded({"board/questions": "2" * 40}))
     assert elsewhere.moved == {REPO: f"board/questions@{'2' * 40}"}
     with pytest.raises(CannotVerify, match="it is not recorded"):
-        as_recorded(supply, recorded({}))
+        gateway_as_recorded(supply, recorded({}))
 
 
 def test_it_is_equal_only_where_scores_are_too() -> None:

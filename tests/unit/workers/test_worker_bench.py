@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from leaderboard.attempts import Outcome, attempt_id
-from workers.jobs.outbox import is_left_over, keep
-from workers.jobs.worker import bench
+from workers.jobs.outbox import has_unsent_outcome, store_outcome
+from workers.jobs.worker import open_worker_context
 from workers.settings import WorkerSettings
 
 BOARD = """
@@ -40,7 +40,7 @@ def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> WorkerSettings:
 
 def test_a_worker_has_a_name_that_none_had_before_it(settings: WorkerSettings) -> None:
     """Also one with the same process id on the same host, as in a container that is started again after a kill."""
-    with bench(settings, alone=True) as first, bench(settings, alone=True) as second:
+    with open_worker_context(settings, alone=True) as first, open_worker_context(settings, alone=True) as second:
         assert first.worker != second.worker
 
 
@@ -56,11 +56,11 @@ def test_an_outcome_that_nobody_was_told_outlives_its_worker(settings: WorkerSet
         ended=2,
         phase="publish",
     )
-    with bench(settings, alone=True) as lent:
-        keep(lent.slot.attempt, outcome, "the log", worker=lent.worker)
-    assert is_left_over(lent.slot.attempt)
+    with open_worker_context(settings, alone=True) as lent:
+        store_outcome(lent.slot.attempt, outcome, "the log", worker=lent.worker)
+    assert has_unsent_outcome(lent.slot.attempt)
     (lent.slot.attempt / "outcome.json").unlink()
     lent.slot.lock.close()
-    with bench(settings, alone=True) as lent:
+    with open_worker_context(settings, alone=True) as lent:
         pass
     assert not lent.slot.attempt.exists()

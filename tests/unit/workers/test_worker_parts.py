@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from workers.jobs.background_call import Later, Stopped
+from workers.jobs.background_call import AttemptStopped, BackgroundCall
 from workers.jobs.slots import take_slot
 from workers.sandbox import seccomp
-from workers.sandbox.sandbox_spec import Mode
-from workers.sandbox.zygote_client import environment
+from workers.sandbox.sandbox_spec import IsolationMode
+from workers.sandbox.zygote_client import zygote_environment
 from workers.settings import WorkerSettings
 
 CLONE, CLONE3, SOCKET, UNSHARE, READ = 56, 435, 41, 272, 0
@@ -70,11 +70,11 @@ def test_the_filter_always_comes_to_an_answer(number: int, argument: int, machin
 
 def test_a_mode_tells_what_it_lacks() -> None:
     """The strongest modes lack nothing; the weaker say what an operator should know."""
-    assert Mode(namespaces="all", own_user=True).missing() == []
-    assert Mode(namespaces="all", user_namespace=True).missing() == []
-    (words,) = Mode(namespaces="network", own_user=True, landlock=True).missing()
+    assert IsolationMode(namespaces="all", own_user=True).missing() == []
+    assert IsolationMode(namespaces="all", user_namespace=True).missing() == []
+    (words,) = IsolationMode(namespaces="network", own_user=True, landlock=True).missing()
     assert "Landlock alone" in words
-    weakest = Mode(namespaces="none").missing()
+    weakest = IsolationMode(namespaces="none").missing()
     assert len(weakest) == 3 and "children see this machine's files" in " ".join(weakest)
 
 
@@ -89,7 +89,7 @@ def test_the_zygote_is_passed_no_secret(tmp_path: Path) -> None:
         "AWS_SECRET_ACCESS_KEY": "x",
         "HOME": "/root",
     }
-    passed = environment(tmp_path, source)
+    passed = zygote_environment(tmp_path, source)
     assert passed["PATH"] == "/usr/bin" and passed["CUDA_VISIBLE_DEVICES"] == "0" and passed["HOME"] == str(tmp_path)
     assert not {"HF_TOKEN", "STEWARD_WORKER_TOKEN", "REDIS_URL", "AWS_SECRET_ACCESS_KEY"} & set(passed)
     assert passed["HF_HUB_OFFLINE"] == "1"
@@ -156,14 +156,14 @@ def test_settings_come_from_the_environment(tmp_path: Path, monkeypatch: pytest.
 
 def test_a_call_in_another_thread_can_be_left_behind() -> None:
     """Its value or its error comes out where it is waited for; a reason to stop ends the waiting."""
-    fine, bad = Later(lambda: 7), Later(lambda: 1 // 0)
+    fine, bad = BackgroundCall(lambda: 7), BackgroundCall(lambda: 1 // 0)
     for later in (fine, bad):
         later.start()
     assert fine.wait(lambda: "") == 7
     with pytest.raises(ZeroDivisionError):
         bad.wait(lambda: "")
-    never: Later[int] = Later(lambda: 7)
-    with pytest.raises(Stopped, match="cancelled"):
+    never: BackgroundCall[int] = BackgroundCall(lambda: 7)
+    with pytest.raises(AttemptStopped, match="cancelled"):
         never.wait(lambda: "cancelled")
 
 
